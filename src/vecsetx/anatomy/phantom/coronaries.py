@@ -1,0 +1,138 @@
+"""The coronary arteries: from the aortic root along the grooves on the heart's surface."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from vecsetx.anatomy.phantom.axes import (
+    AORTIC,
+    TO_AORTA,
+    TO_RA,
+    TRICUSPID,
+    VentricleFrame,
+)
+from vecsetx.anatomy.phantom.curves import along
+from vecsetx.anatomy.phantom.parameters import Parameters
+from vecsetx.anatomy.phantom.shapes import Grown, Shape, Tube, Union
+
+_STEP_MM = 2.5
+_CLEARANCE_MM = 0.3
+_TURNS = 14
+_SMOOTHING_TURNS = 10
+_WALL_MM = {"RV": 2.0, "RA": 1.5, "LA": 1.5, "Myocardium": 0.0, "Aorta": 0.3, "PA": 0.6}
+"""Thickness of walls that are no structure of their own; the arteries run outside them."""
+
+
+@dataclass(frozen=True, eq=False)
+class Artery:
+    """One artery's centreline ``[n, 3]`` and radii ``[n]``, mm."""
+
+    line_mm: np.ndarray
+    radii_mm: np.ndarray
+
+    def shape(self) -> Tube:
+        """The artery as a tube."""
+        return Tube(self.line_mm, self.radii_mm)
+
+
+def coronary_arteries(
+    heart: Parameters, shapes: Mapping[str, Shape], course_mm: np.ndarray
+) -> dict[str, Artery]:
+    """LAD, LCx and RCA (which ends as the posterior descending artery) and a diagonal branch.
+
+    Args:
+        heart: The parameters.
+        shapes: The chambers' and great arteries' shapes by structure name.
+        course_mm: Displacements of the landmarks.
+    """
+    walls = {name: Grown(shapes[name], wall) for name, wall in _WALL_MM.items()}
+    surface = Union(tuple(walls.values()), 4.0)
+    frame = VentricleFrame(heart.ventricle_tilt_deg)
+    radius = heart.coronary_radius_mm
+
+    def route(
+        start: list[np.ndarray], groove: list[np.ndarray], beside: tuple[str, str], end_radius: float
+    ) -> Artery:
+        guess = np.stack(groove) + 0.5 * course_mm[: len(groove)]
+        in_groove = _in_groove(walls[beside[0]], walls[beside[1]], guess, 0.8 * radius)
+        return _artery(surface, np.vstack([*start, in_groove]), radius, end_radius)
+
+    sinus = AORTIC + 10.0 * TO_AORTA
+    left = _opening(shapes["Aorta"], sinus, np.array([-0.93, -0.10, 0.12]))
+    right = _opening(shapes["Aorta"], sinus, np.array([0.15, 0.95, -0.15]))
+    main = [left, left + np.array([-5.0, 0.5, 0.5])]
+    anterior = route(main, [frame.place(*p) for p in _ANTERIOR], ("Myocardium", "RV"), 0.5)
+    circumflex = route(main, [frame.place(*p) for p in _CIRCUMFLEX], ("Myocardium", "LA"), 0.55)
+    ring = [_on_tricuspid_ring(angle) for angle in (25.0, 55.0, 85.0, 115.0, 145.0, 175.0, 205.0)]
+    crux = [frame.place(*p) for p in _INFERIOR]
+    right_part = _in_groove(walls["RA"], walls["RV"], np.stack(ring), 0.8 * radius)
+    inferior = _in_groove(walls["Myocardium"], walls["RV"], np.stack(crux), 0.8 * radius)
+    right_way = np.vstack([right, right + np.array([1.5, 4.0, -2.0]), right_part, inferior])
+    fork = anterior.line_mm[len(anterior.line_mm) // 3]
+    diagonal = np.vstack([fork, *(frame.place(*p) for p in _DIAGONAL)])
+    return {
+        "LAD": anterior,
+        "LCx": circumflex,
+        "RCA": _artery(surface, right_way, radius, 0.5),
+        "diagonal": _artery(surface, diagonal, 0.65 * radius, 0.75),
+    }
+
+
+_ANTERIOR = [(12.0, 31.0, 22.0), (16.0, 31.0, 10.0), (18.0, 29.0, -5.0), (18.0, 26.0, -20.0), (15.0, 20.0, -36.0), (9.0, 11.0, -52.0)]
+_CIRCUMFLEX = [(-3.0, 30.0, 26.0), (-16.0, 24.0, 28.0), (-26.0, 12.0, 29.0), (-29.0, -4.0, 29.0), (-24.0, -17.0, 28.0)]
+_INFERIOR = [(13.0, -30.0, 12.0), (15.0, -31.0, -2.0), (15.0, -28.0, -16.0), (13.0, -23.0, -30.0)]
+_DIAGONAL = [(-2.0, 31.0, -2.0), (-14.0, 27.0, -14.0), (-21.0, 19.0, -26.0)]
+
+
+def _on_tricuspid_ring(angle_deg: float) -> np.ndarray:
+    up = np.array([0.0, 0.0, 1.0]) - TO_RA[2] * TO_RA
+    up /= np.linalg.norm(up)
+    right = np.cross(up, TO_RA)
+    angle = np.radians(angle_deg)
+    return TRICUSPID + 23.0 * (np.cos(angle) * up + np.sin(angle) * right)
+
+
+def _opening(aorta: Shape, sinus: np.ndarray, way: np.ndarray) -> np.ndarray:
+    """Where the ray from the sinus leaves the aorta, less half a millimetre."""
+    reach = 0.0
+    for _ in range(40):
+        value, _ = aorta.evaluate((sinus + reach * way)[None])
+        reach -= value[0] + 0.5
+    return np.asarray(sinus + reach * way)
+
+
+def _in_groove(
+    first: Shape, second: Shape, guess_mm: Float[np.ndarray, "n 3"], level_mm: float
+) -> Float[np.ndarray, "n 3"]:
+    """Move each point across the path to where both shapes are ``level_mm`` away."""
+    tangent = np.gradient(guess_mm, axis=0)
+    points = guess_mm.copy()
+    for _ in range(_TURNS):
+        (one, one_way), (two, two_way) = first.evaluate(points), second.evaluate(points)
+        system = np.stack([one_way, two_way, tangent], axis=1)
+        goal = np.stack([level_mm - one, level_mm - two, np.zeros(len(points))], axis=1)
+        # Damped, since the two walls may be nearly parallel.
+        square = system.transpose(0, 2, 1) @ system + 0.05 * np.eye(3)
+        step = np.linalg.solve(square, system.transpose(0, 2, 1) @ goal[..., None])[..., 0]
+        points += step / np.maximum(np.linalg.norm(step, axis=1, keepdims=True) / 2.0, 1.0)
+    return points
+
+
+def _artery(
+    surface: Shape, landmarks_mm: Float[np.ndarray, "m 3"], radius_mm: float, taper: float
+) -> Artery:
+    """A smooth, tapering artery that lies on ``surface`` from its second landmark on."""
+    line = along(landmarks_mm, _STEP_MM)
+    radii = radius_mm * np.linspace(1.0, taper, len(line))
+    # The opening is inside the aorta; the artery comes out of it over its first steps.
+    height = radii + _CLEARANCE_MM
+    height[0] = -0.5
+    for turn in range(_TURNS):
+        if turn < _SMOOTHING_TURNS:
+            line[1:-1] = 0.25 * line[:-2] + 0.5 * line[1:-1] + 0.25 * line[2:]
+        value, way = surface.evaluate(line[1:])
+        square = np.maximum((way * way).sum(axis=1), 0.1)
+        line[1:] -= ((value - height[1:]) / square)[:, None] * way
+    return Artery(line, radii)

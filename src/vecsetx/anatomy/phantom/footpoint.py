@@ -1,0 +1,67 @@
+"""From a bound to the distance: the nearest point of a shape's surface."""
+
+import numpy as np
+from jaxtyping import Float
+
+from vecsetx.anatomy.phantom.shapes import Shape, evaluate_in_chunks
+
+_STEPS = 30
+_STRIDE_MM = 1.5
+_LANDED_MM = 0.01
+_SETTLED_MM = 1e-3
+
+
+def distance_to_level(
+    shape: Shape,
+    points_mm: Float[np.ndarray, "n 3"],
+    level_mm: float,
+    value: Float[np.ndarray, " n"],
+    gradient: Float[np.ndarray, "n 3"],
+) -> Float[np.ndarray, " n"]:
+    """Unsigned distance to the surface on which ``shape`` has the value ``level_mm``.
+
+    Foot points are found by turns of landing on the surface (Newton along the gradient) and
+    dropping the perpendicular on the tangent plane there (Hartmann, "On the curvature of curves
+    and surfaces defined by normalforms", 1999). Every landing is an upper bound, ``value`` gives a
+    lower one; the least landing counts, and where none lands, the lower bound.
+
+    Args:
+        shape: The shape.
+        points_mm: Points, at most a few mm from the surface.
+        level_mm: The value on the surface.
+        value: The shape's values at the points.
+        gradient: Its gradients there.
+    """
+    lower = np.abs(value - level_mm)
+    best = np.full(len(points_mm), np.inf)
+    foot = points_mm - _newton_step(value - level_mm, gradient)
+    stride = np.ones(len(points_mm))
+    last = np.full(len(points_mm), np.inf)
+    active = np.arange(len(points_mm))
+    for _ in range(_STEPS):
+        if not len(active):
+            break
+        height, slope = evaluate_in_chunks(shape, foot[active])
+        height = height - level_mm
+        length = np.maximum(np.linalg.norm(slope, axis=1), 1e-3)
+        landing = foot[active] - _newton_step(height, slope)
+        offset = points_mm[active] - landing
+        # A landing from close by is on the surface but for the square of the height.
+        landed = np.abs(height) < _LANDED_MM * length
+        reached = np.linalg.norm(offset, axis=1)
+        best[active[landed]] = np.minimum(best[active[landed]], reached[landed])
+        normal = slope / length[:, None]
+        sideways = offset - (offset * normal).sum(axis=1, keepdims=True) * normal
+        way = np.linalg.norm(sideways, axis=1)
+        # Where the surface bends more than the offset is long, full strides swing to and fro.
+        stride[active] *= np.where(way > 0.7 * last[active], 0.5, 1.0)
+        last[active] = way
+        bound = np.minimum(stride[active], _STRIDE_MM / np.maximum(way, 1e-9))
+        foot[active] = landing + bound[:, None] * sideways
+        active = active[(way > _SETTLED_MM) | ~landed]
+    return np.where(np.isfinite(best), np.maximum(best, lower), lower)
+
+
+def _newton_step(height: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+    square = np.maximum((gradient * gradient).sum(axis=1), 1e-3)
+    return (height / square)[:, None] * gradient

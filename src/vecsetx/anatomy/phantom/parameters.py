@@ -1,0 +1,102 @@
+"""The numbers that make one heart differ from another."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+_SIZE = 0.95
+_SIZE_SPREAD = 0.08
+_PROPORTION_SPREAD = 0.06
+_TILT_SPREAD_DEG = 5.0
+_COURSE_SPREAD_MM = 1.5
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """Size, attitude and proportions of one heart.
+
+    Lengths hold for a heart of ``size`` 1 and grow with it. Proportions are factors around 1.
+
+    Attributes:
+        size: Size of the whole heart.
+        turn_deg: Rotation vector of the whole heart in the chest, around R, A and S.
+        ventricle_tilt_deg: Rotation vector of the ventricles against the base of the heart, around
+            the septal, the anterior and the long axis.
+        lv_radius_mm: Inner radius of the left ventricle.
+        lv_length_mm: From the middle of its ellipsoid to the apex, inside.
+        wall_mm: Thickness of the left ventricular wall at the sides.
+        rv_width: Proportion of the right ventricle away from the septum.
+        rv_length: Proportion of the right ventricle along the long axis.
+        la_radii: Proportions of the left atrium along its long, middle and short axis.
+        ra_radii: Proportions of the right atrium along R, A and S.
+        laa_length: Proportion of the left atrial appendage's course.
+        laa_radius_mm: Radius of its middle.
+        aorta_radius_mm: Radius of the ascending aorta.
+        arch_rise_mm: How much the arch rises above its usual height.
+        pa_radius_mm: Radius of the pulmonary trunk.
+        vein_radius_mm: Radius of each pulmonary vein: left upper, left lower, right upper, right
+            lower.
+        vein_length_mm: Length of each.
+        coronary_radius_mm: Radius at the openings; it halves along the way.
+        course_mm: Displacements of the landmarks along the vessels, ``[24, 3]`` in RAS.
+    """
+
+    size: float
+    turn_deg: tuple[float, float, float]
+    ventricle_tilt_deg: tuple[float, float, float]
+    lv_radius_mm: float
+    lv_length_mm: float
+    wall_mm: float
+    rv_width: float
+    rv_length: float
+    la_radii: tuple[float, float, float]
+    ra_radii: tuple[float, float, float]
+    laa_length: float
+    laa_radius_mm: float
+    aorta_radius_mm: float
+    arch_rise_mm: float
+    pa_radius_mm: float
+    vein_radius_mm: tuple[float, float, float, float]
+    vein_length_mm: tuple[float, float, float, float]
+    coronary_radius_mm: float
+    course_mm: tuple[tuple[float, float, float], ...]
+
+    @classmethod
+    def random(cls, generator: np.random.Generator) -> "Parameters":
+        """Draw a heart; every number varies about as it does between people."""
+
+        def around(mean: float, spread: float) -> float:
+            return float(mean + spread * np.clip(generator.standard_normal(), -2.2, 2.2))
+
+        def proportion(mean: float = 1.0, spread: float = _PROPORTION_SPREAD) -> float:
+            return around(mean, mean * spread)
+
+        def three(spread: float) -> tuple[float, float, float]:
+            return around(0.0, spread), around(0.0, spread), around(0.0, spread)
+
+        return cls(
+            size=proportion(_SIZE, _SIZE_SPREAD),
+            turn_deg=three(_TILT_SPREAD_DEG),
+            ventricle_tilt_deg=three(0.6 * _TILT_SPREAD_DEG),
+            lv_radius_mm=proportion(21.0),
+            lv_length_mm=proportion(51.0, 0.05),
+            wall_mm=around(9.4, 0.8),
+            rv_width=proportion(),
+            rv_length=proportion(spread=0.05),
+            la_radii=(proportion(), proportion(), proportion()),
+            ra_radii=(proportion(), proportion(), proportion()),
+            laa_length=proportion(spread=0.12),
+            laa_radius_mm=proportion(7.5, 0.1),
+            aorta_radius_mm=proportion(12.0),
+            arch_rise_mm=around(0.0, 1.5),
+            pa_radius_mm=proportion(12.0),
+            vein_radius_mm=(
+                proportion(5.6, 0.1),
+                proportion(5.2, 0.1),
+                proportion(6.0, 0.1),
+                proportion(5.6, 0.1),
+            ),
+            vein_length_mm=(around(17.0, 2.0), around(17.0, 2.0), around(17.0, 2.0), around(16.0, 2.0)),
+            coronary_radius_mm=proportion(2.0, 0.08),
+            course_mm=tuple(three(_COURSE_SPREAD_MM) for _ in range(24)),
+        )

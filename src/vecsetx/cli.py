@@ -1,0 +1,302 @@
+"""The command line. Each command parses its options and hands over to :mod:`vecsetx.pipeline`.
+
+The pipeline is imported inside the commands: it brings torch and VTK, for which ``--help`` should
+not wait.
+"""
+
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from vecsetx import __version__
+from vecsetx.errors import InputError
+
+app = typer.Typer(
+    help="Neural implicit models of the whole human heart: label maps in, smooth meshes out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+Inputs = Annotated[list[Path], typer.Argument(help="Label maps (NIfTI), or folders of them.")]
+Model = Annotated[Path, typer.Argument(help="A run's folder, or a saved model's.")]
+Labels = Annotated[
+    str | None,
+    typer.Option(
+        help="Label set of the inputs: a name (default, mmwhs, totalsegmentator, acdc, …) or a "
+        "YAML "
+        "file. Left out: the model's own."
+    ),
+]
+Drop = Annotated[str, typer.Option(help="Structures to hide from the model, as in LAA,PV.")]
+Latents = Annotated[
+    int | None, typer.Option(help="Latents per heart: more are more accurate, and slower.")
+]
+Points = Annotated[int | None, typer.Option(help="Surface points shown to the model per heart.")]
+Seed = Annotated[int, typer.Option(help="The same seed gives the same result.")]
+
+
+def main() -> None:
+    """Run the command line; bad input becomes one line and exit status 2."""
+    logging.captureWarnings(True)
+    try:
+        app()
+    except InputError as error:
+        typer.secho(f"vecsetx: {error}", fg="red", err=True)
+        sys.exit(2)
+
+
+@app.callback(invoke_without_command=True)
+def _version(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def phantom(
+    out: Annotated[Path, typer.Argument(help="Folder for the label maps.")],
+    count: Annotated[int, typer.Option(help="Hearts.")] = 40,
+    seed: Seed = 0,
+    size: Annotated[int, typer.Option(help="Voxels along each edge.")] = 160,
+    spacing: Annotated[float, typer.Option(help="Edge of a voxel, mm.")] = 0.8,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes; one per core if left out.")
+    ] = None,
+) -> None:
+    """Write synthetic 10-structure hearts as NIfTI label maps.
+
+    [dim]vecsetx phantom labels/ --count 40 --seed 0[/]
+    """
+    from vecsetx.pipeline.phantom import make_phantoms
+
+    make_phantoms(out, count, seed, size, spacing, workers)
+
+
+@app.command()
+def prepare(
+    inputs: Inputs,
+    out: Annotated[Path, typer.Option(help="Folder for the data set.")],
+    labels: Annotated[
+        str, typer.Option(help="Label set of the inputs: a name or a YAML file.")
+    ] = "default",
+    structures: Annotated[
+        str | None,
+        typer.Option(help="Structures to learn, as in LV,RV; those that occur if left out."),
+    ] = None,
+    group_by: Annotated[
+        str | None,
+        typer.Option(help="Regular expression that finds the patient in a heart's name."),
+    ] = None,
+    val_share: Annotated[float, typer.Option(help="Share of patients kept for validation.")] = 0.2,
+    points: Annotated[
+        int, typer.Option(help="Surface points per heart, and as many near and volume points.")
+    ] = 50_000,
+    mm_per_unit: Annotated[float, typer.Option(help="Scale of the model's space.")] = 80.0,
+    seed: Seed = 0,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes; one per core if left out.")
+    ] = None,
+) -> None:
+    """Turn label maps into a data set of points with exact distances, split by patient.
+
+    [dim]vecsetx prepare labels/ --out data/ --labels default[/]
+    """
+    from vecsetx.anatomy.structures import label_set, parse_names
+    from vecsetx.pipeline.prepare import PrepareOptions
+    from vecsetx.pipeline.prepare import prepare as run
+    from vecsetx.sampling.sampler import SamplingSpec
+
+    chosen = label_set(labels)
+    options = PrepareOptions(
+        label_set=chosen,
+        structures=parse_names(structures, chosen.structures) if structures else None,
+        sampling=SamplingSpec(points, points, points, mm_per_unit=mm_per_unit),
+        val_share=val_share,
+        group_by=group_by,
+        seed=seed,
+        workers=workers,
+    )
+    dataset, failed = run(inputs, out, options)
+    train, val = (len(dataset.of_split(split)) for split in ("train", "val"))
+    typer.echo(
+        f"{out}: {len(dataset.hearts)} hearts ({train} train, {val} val), "
+        f"structures {', '.join(dataset.structures)}"
+    )
+    _report_failures(failed)
+
+
+@app.command()
+def check(
+    data: Annotated[Path, typer.Argument(help="A prepared data set.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for check.json and check.html; DATA/check.")
+    ] = None,
+) -> None:
+    """Look whether a data set is fit to learn from; exit status 1 if a heart is not.
+
+    [dim]vecsetx check data/[/]
+    """
+    from vecsetx.pipeline.check import check as run
+    from vecsetx.pipeline.tables import print_check
+
+    folder = out or data / "check"
+    result = run(data, folder)
+    print_check(result)
+    typer.echo(f"see {folder / 'check.html'}")
+    if not result["passed"]:
+        raise typer.Exit(1)
+
+
+@app.command()
+def train(
+    data: Annotated[Path, typer.Argument(help="A prepared data set.")],
+    out: Annotated[Path, typer.Option(help="Folder for the run.")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="Changes, as in training.steps=3000.")
+    ] = None,
+    preset: Annotated[str, typer.Option(help="tiny (CPU), small, base or large (GPUs).")] = "tiny",
+    config: Annotated[
+        Path | None, typer.Option(help="YAML file with changes to the preset.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint.")] = False,
+    stop_after: Annotated[
+        int | None, typer.Option(help="Stop with a checkpoint after this step; resume later.")
+    ] = None,
+) -> None:
+    """Train a model on a data set.
+
+    [dim]vecsetx train data/ --out run/ --preset tiny training.steps=3000[/]
+    """
+    from vecsetx.pipeline.train import train_model
+    from vecsetx.presets import preset as named
+    from vecsetx.recipe import parse_overrides, read_changes
+
+    recipe = named(preset)
+    if config:
+        recipe = recipe.changed(read_changes(config), str(config))
+    recipe = recipe.changed(parse_overrides(overrides or []), "command line")
+    train_model(data, out, recipe, resume, stop_after)
+    typer.echo(f"the model is in {out / 'model'}")
+
+
+@app.command()
+def reconstruct(
+    model: Model,
+    inputs: Inputs,
+    out: Annotated[Path, typer.Option(help="Folder for the results.")],
+    labels: Labels = None,
+    resolution: Annotated[
+        int, typer.Option(help="Voxels along the longest side of the meshing grid.")
+    ] = 192,
+    like: Annotated[
+        Path | None, typer.Option(help="Image whose grid labels.nii.gz takes; the input's.")
+    ] = None,
+    space: Annotated[str, typer.Option(help="Axes of mesh coordinates: lps or ras.")] = "lps",
+    extension: Annotated[
+        str, typer.Option("--format", help="Mesh format: vtp, stl, ply or obj.")
+    ] = "vtp",
+    drop: Drop = "",
+    latents: Latents = None,
+    points: Points = None,
+    seed: Seed = 0,
+) -> None:
+    """Reconstruct hearts: a mesh per structure in mm, a scene, and a label map.
+
+    [dim]vecsetx reconstruct run/ patient.nii.gz --out patient/[/]
+    """
+    from vecsetx.pipeline.reconstruct import ReconstructOptions
+    from vecsetx.pipeline.reconstruct import reconstruct as run
+
+    options = ReconstructOptions(
+        _encode_options(model, labels, drop, latents, points, seed),
+        resolution,
+        like,
+        space.lower(),
+        extension.lower(),
+    )
+    failed = run(model, inputs, out, options)
+    typer.echo(f"results are in {out}")
+    _report_failures(failed)
+
+
+@app.command()
+def evaluate(
+    model: Model,
+    inputs: Annotated[
+        list[Path], typer.Argument(help="A prepared data set, or label maps, or folders of them.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for scores and report.")],
+    split: Annotated[str, typer.Option(help="Split of a data set: train or val.")] = "val",
+    labels: Labels = None,
+    drop: Drop = "",
+    latents: Latents = None,
+    points: Points = None,
+    seed: Seed = 0,
+) -> None:
+    """Score a model on the label maps' own grids: scores.csv, scores.json, report.html.
+
+    [dim]vecsetx evaluate run/ data/ --out scores/[/]
+    """
+    from vecsetx.data.dataset import SPLITS
+    from vecsetx.pipeline.evaluate import evaluate as run
+    from vecsetx.pipeline.tables import print_scores
+
+    if split not in SPLITS:
+        raise InputError(f"--split {split}: there are {', '.join(SPLITS)}")
+    chosen = SPLITS[SPLITS.index(split)]
+    options = _encode_options(model, labels, drop, latents, points, seed)
+    evaluated = run(model, inputs, out, chosen, options)
+    print_scores(evaluated.scores)
+    typer.echo(f"see {out / 'report.html'}")
+    _report_failures(evaluated.failed)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for everything.")] = Path("demo"),
+    seed: Seed = 0,
+) -> None:
+    """All of it on synthetic hearts, in minutes on a CPU: the scores and a page at the end.
+
+    [dim]vecsetx demo --out demo/[/]
+    """
+    from vecsetx.pipeline.demo import DemoOptions
+    from vecsetx.pipeline.demo import demo as run
+    from vecsetx.pipeline.tables import print_scores
+
+    evaluated = run(out, DemoOptions(seed=seed))
+    print_scores(evaluated.scores)
+    typer.echo(f"open {out / 'evaluate' / 'report.html'} in a browser")
+
+
+def _encode_options(
+    model: Path, labels: str | None, drop: str, latents: int | None, points: int | None, seed: int
+) -> Any:
+    from vecsetx.anatomy.structures import label_set, parse_names
+    from vecsetx.model.saved import read_structures
+    from vecsetx.pipeline.hearts import EncodeOptions
+
+    return EncodeOptions(
+        label_set=label_set(labels) if labels else None,
+        drop=parse_names(drop, read_structures(model)) if drop else (),
+        points=points,
+        latents=latents,
+        seed=seed,
+    )
+
+
+def _report_failures(failed: dict[str, str]) -> None:
+    """List hearts that could not be done; exit status 1 if there are any."""
+    if not failed:
+        return
+    typer.secho(f"{len(failed)} hearts failed:", fg="red", err=True)
+    for reason in failed.values():
+        typer.secho(f"  {reason}", fg="red", err=True)
+    raise typer.Exit(1)

@@ -1,0 +1,61 @@
+"""What a training step sees: hearts side by side, in units."""
+
+from dataclasses import dataclass, fields, replace
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """B hearts of K structures, all positions and distances in units.
+
+    Attributes:
+        points: ``[B, N, 3]`` surface points, the model's input.
+        structure: ``[B, N]`` index 0…K−1 of each point's structure.
+        anchors: ``[B, M]`` indices into ``points``.
+        surface, near, volume: ``[B, Q, 3]`` query points of each kind.
+        surface_distances, near_distances, volume_distances: ``[B, Q, K]`` their true distances.
+        annotated: ``[B, K]`` whether the heart's data set annotates the structure.
+    """
+
+    points: Float[Tensor, "b n 3"]
+    structure: Int[Tensor, "b n"]
+    anchors: Int[Tensor, "b m"]
+    surface: Float[Tensor, "b qs 3"]
+    surface_distances: Float[Tensor, "b qs k"]
+    near: Float[Tensor, "b qn 3"]
+    near_distances: Float[Tensor, "b qn k"]
+    volume: Float[Tensor, "b qv 3"]
+    volume_distances: Float[Tensor, "b qv k"]
+    annotated: Bool[Tensor, "b k"]
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same batch on a device."""
+        return Batch(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
+
+    def moved(
+        self,
+        rotation: Float[Tensor, "b 3 3"],
+        scale: Float[Tensor, " b"],
+        shift: Float[Tensor, "b 3"],
+    ) -> "Batch":
+        """Every heart turned and scaled about the origin, then shifted; distances follow."""
+
+        def move(points: Tensor) -> Tensor:
+            return scale[:, None, None] * (points @ rotation.mT) + shift[:, None]
+
+        def stretch(distances: Tensor) -> Tensor:
+            return scale[:, None, None] * distances
+
+        return replace(
+            self,
+            points=move(self.points),
+            surface=move(self.surface),
+            surface_distances=stretch(self.surface_distances),
+            near=move(self.near),
+            near_distances=stretch(self.near_distances),
+            volume=move(self.volume),
+            volume_distances=stretch(self.volume_distances),
+        )

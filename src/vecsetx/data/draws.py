@@ -1,0 +1,147 @@
+"""Drawing training batches from a data set.
+
+Step n's batch depends on the seed and n alone, so that a run that was stopped goes on exactly where
+it was, and nothing of the data's state need be saved.
+"""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from vecsetx.data.augment import AugmentSpec, augment
+from vecsetx.data.batch import Batch
+from vecsetx.data.dataset import DataSet, HeartEntry
+from vecsetx.errors import InputError
+from vecsetx.sampling.farthest import anchors_by_structure
+from vecsetx.sampling.samples import SamplesFile
+
+
+@dataclass(frozen=True, slots=True)
+class DrawSpec:
+    """How much of each heart a step sees.
+
+    Attributes:
+        hearts: Hearts per step.
+        points: Surface points given to the model.
+        surface, near, volume: Query points of each kind.
+    """
+
+    hearts: int = 4
+    points: int = 2048
+    surface: int = 256
+    near: int = 512
+    volume: int = 256
+
+
+class Draws:
+    """Training batches of a list of hearts.
+
+    Args:
+        dataset: The data set.
+        hearts: The hearts to draw from; each comes once per pass, in random order.
+        spec: How much of each heart.
+        augmentation: How far hearts are moved, or None to leave them in place.
+        latents: Anchors per heart.
+        seed: Seed of everything random here.
+
+    Raises:
+        InputError: No hearts, or one whose file cannot be read or holds too few points.
+    """
+
+    def __init__(
+        self,
+        dataset: DataSet,
+        hearts: Sequence[HeartEntry],
+        spec: DrawSpec,
+        augmentation: AugmentSpec | None,
+        latents: int,
+        seed: int,
+    ) -> None:
+        if not hearts:
+            raise InputError(f"{dataset.folder}: no hearts to draw from in this split")
+        self.spec, self.augmentation, self.latents, self.seed = spec, augmentation, latents, seed
+        self.files = [dataset.open(heart) for heart in hearts]
+        wanted = {
+            "surface": max(spec.points, spec.surface),
+            "near": spec.near,
+            "volume": spec.volume,
+        }
+        for file in self.files:
+            for group, count in wanted.items():
+                if file.count(group) < count:
+                    raise InputError(
+                        f"{file.path}: holds {file.count(group)} {group} points, a step draws "
+                        f"{count}; draw fewer or prepare more"
+                    )
+
+    def batch(self, step: int) -> Batch:
+        """The batch of a step (0, 1, …)."""
+        first = step * self.spec.hearts
+        hearts = [
+            self._draw(self.files[self._heart_at(position)], position)
+            for position in range(first, first + self.spec.hearts)
+        ]
+        batch = Batch(**{name: torch.stack([h[name] for h in hearts]) for name in hearts[0]})
+        if self.augmentation is None:
+            return batch
+        generator = torch.Generator().manual_seed(_seed(self.seed, 2, step))
+        return augment(batch, self.augmentation, generator)
+
+    def prefetched(self, start: int, stop: int) -> Iterator[Batch]:
+        """Batches of steps ``start`` … ``stop − 1``, each drawn while the one before is used."""
+        with ThreadPoolExecutor(1) as pool:
+            ahead = pool.submit(self.batch, start) if start < stop else None
+            for step in range(start, stop):
+                assert ahead is not None
+                ready, ahead = ahead, None
+                batch = ready.result()
+                if step + 1 < stop:
+                    ahead = pool.submit(self.batch, step + 1)
+                yield batch
+
+    def _heart_at(self, position: int) -> int:
+        epoch, index = divmod(position, len(self.files))
+        order = np.random.default_rng([self.seed, 0, epoch]).permutation(len(self.files))
+        return int(order[index])
+
+    def _draw(self, file: SamplesFile, position: int) -> dict[str, torch.Tensor]:
+        generator = np.random.default_rng([self.seed, 1, position])
+        return draw_heart(file, self.spec, self.latents, generator)
+
+
+def draw_heart(
+    file: SamplesFile, spec: DrawSpec, latents: int, generator: np.random.Generator
+) -> dict[str, torch.Tensor]:
+    """One heart's part of a batch, in units: the fields of :class:`Batch` without the first axis.
+
+    The file is in random order, so that a slice from a random row is a random draw.
+    """
+    frame = file.info.frame
+
+    def rows(group: str, count: int, *names: str) -> list[np.ndarray]:
+        start = int(generator.integers(file.count(group)))
+        return [file.rows(f"{group}.{name}", start, count) for name in names]
+
+    points_mm, structure = rows("surface", spec.points, "points_mm", "structure")
+    drawn: dict[str, np.ndarray] = {
+        "points": frame.to_unit(points_mm),
+        "structure": structure.astype(np.int64),
+        "anchors": anchors_by_structure(points_mm, structure, latents),
+        "annotated": np.array(file.info.annotated),
+    }
+    for group, count in (
+        ("surface", spec.surface),
+        ("near", spec.near),
+        ("volume", spec.volume),
+    ):
+        query_mm, distances_mm = rows(group, count, "points_mm", "distances_mm")
+        drawn[group] = frame.to_unit(query_mm)
+        drawn[f"{group}_distances"] = frame.length_to_unit(distances_mm)
+    return {name: torch.from_numpy(array) for name, array in drawn.items()}
+
+
+def _seed(*numbers: int) -> int:
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)

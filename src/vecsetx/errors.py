@@ -1,0 +1,9 @@
+"""The one exception that users see as a plain line."""
+
+
+class InputError(ValueError):
+    """Something the user gave cannot be used.
+
+    The message names the file (or option), the value found and the remedy. The command line prints
+    it as one line and exits with status 2; from Python it is an ordinary ``ValueError``.
+    """

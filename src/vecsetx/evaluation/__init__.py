@@ -1,0 +1,1 @@
+"""How well a reconstruction agrees with the truth, on the voxel grid of the truth."""

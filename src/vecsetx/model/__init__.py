@@ -1,0 +1,1 @@
+"""The VecSet autoencoder: surface points → latent set → a distance per structure."""

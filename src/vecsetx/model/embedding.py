@@ -1,0 +1,48 @@
+"""Turning positions and structures into features."""
+
+import math
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+
+class PointEmbedding(nn.Module):
+    """Fourier features of a position, projected to the model's width.
+
+    ``(x, sin(2^i π x), cos(2^i π x))``, i = 0…F−1, per coordinate (Mildenhall et al.,
+    "NeRF", ECCV 2020; in this form in 3DShape2VecSet, arXiv 2301.11445), then a linear layer.
+    """
+
+    frequencies: Tensor
+
+    def __init__(self, width: int, frequencies: int) -> None:
+        super().__init__()
+        self.register_buffer(
+            "frequencies", math.pi * 2.0 ** torch.arange(frequencies), persistent=False
+        )
+        self.project = nn.Linear(3 + 6 * frequencies, width)
+
+    def forward(self, points: Float[Tensor, "b n 3"]) -> Float[Tensor, "b n c"]:
+        """Embed positions in units."""
+        phases = (points[..., None] * self.frequencies).flatten(-2)
+        features = torch.cat([points, phases.sin(), phases.cos()], dim=-1)
+        return self.project(features)
+
+
+class LabelledPointEmbedding(nn.Module):
+    """Embedding of a surface point: its position plus a vector for its structure.
+
+    The same as a linear layer over the position's features and the structure's one-hot code.
+    """
+
+    def __init__(self, width: int, frequencies: int, structures: int) -> None:
+        super().__init__()
+        self.position = PointEmbedding(width, frequencies)
+        self.structure = nn.Embedding(structures, width)
+
+    def forward(
+        self, points: Float[Tensor, "b n 3"], structure: Int[Tensor, "b n"]
+    ) -> Float[Tensor, "b n c"]:
+        """Embed positions in units with the index 0…K−1 of their structure."""
+        return self.position(points) + self.structure(structure)

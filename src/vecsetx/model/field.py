@@ -1,0 +1,89 @@
+"""One heart as a field: signed distances in mm at any point of the scanner's space."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vecsetx.anatomy.frame import DOMAIN, Frame
+from vecsetx.model.vecset import LatentSet, VecSetAutoEncoder
+from vecsetx.sampling.farthest import anchors_by_structure
+from vecsetx.sampling.sampler import Observation
+
+CHUNK_POINTS = 16_384
+"""Query points decoded at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeartField:
+    """A latent set, decoded where asked.
+
+    Attributes:
+        model: The model, in evaluation mode.
+        structures: Names of the K structures, in the order of the distances.
+        frame: mm ↔ unit.
+        latent_set: The heart's latent set, a batch of one.
+        tokens: What the trunk makes of it, ``[1, M, C]``.
+        truncation: Units up to which the distances are reliable.
+    """
+
+    model: VecSetAutoEncoder
+    structures: tuple[str, ...]
+    frame: Frame
+    latent_set: LatentSet
+    tokens: Float[Tensor, "1 m c"]
+    truncation: float
+
+    @classmethod
+    @torch.no_grad()
+    def encode(
+        cls,
+        model: VecSetAutoEncoder,
+        structures: tuple[str, ...],
+        observation: Observation,
+        truncation: float,
+        latents: int | None = None,
+    ) -> "HeartField":
+        """Encode what is observed of a heart.
+
+        Args:
+            model: The model; must be in evaluation mode, on its device.
+            structures: Names of its K structures.
+            observation: Labelled surface points.
+            truncation: Units up to which the model's distances are reliable.
+            latents: Latents in the set; None for as many as in training. Only anchored models can
+                change it.
+        """
+        device = next(model.parameters()).device
+        anchors = anchors_by_structure(
+            observation.points_mm, observation.structure, latents or model.spec.latents
+        )
+        points = observation.frame.to_unit(observation.points_mm)
+        latent_set = model.encode(
+            torch.from_numpy(points)[None].to(device),
+            torch.from_numpy(observation.structure)[None].to(device),
+            torch.from_numpy(anchors)[None].to(device),
+        )
+        tokens = model.refine(latent_set)
+        return cls(model, structures, observation.frame, latent_set, tokens, truncation)
+
+    @torch.no_grad()
+    def distances_mm(self, points_mm: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n k"]:
+        """Signed distances, negative inside, at RAS+ mm points; float32 mm.
+
+        Reliable up to the truncation of the training; farther away they only tell the side. Beyond
+        the frame's domain, where the model was never trained, every structure is outside.
+        """
+        distances = np.empty((len(points_mm), len(self.structures)), dtype=np.float32)
+        for start in range(0, len(points_mm), CHUNK_POINTS):
+            chunk = slice(start, start + CHUNK_POINTS)
+            points = torch.from_numpy(self.frame.to_unit(points_mm[chunk]).astype(np.float32))
+            units = self.model.query(
+                self.tokens, self.latent_set.positions, points[None].to(self.tokens.device)
+            )
+            beyond = (points.abs() - DOMAIN).amax(dim=-1, keepdim=True)
+            units = torch.where(beyond > 0, self.truncation + beyond, units[0].cpu())
+            distances[chunk] = self.frame.length_to_mm(units).numpy()
+        return distances

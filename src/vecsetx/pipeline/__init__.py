@@ -1,0 +1,1 @@
+"""The commands, as functions: each ties the stages together for one purpose."""

@@ -1,0 +1,64 @@
+"""Doing one thing to many hearts: in parallel, and no bad heart stops the others."""
+
+import multiprocessing
+import os
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from vecsetx.errors import InputError
+from vecsetx.pipeline.progress import steps
+
+Given = TypeVar("Given")
+Made = TypeVar("Made")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome(Generic[Made]):
+    """What became of each heart: its result, or the reason why there is none."""
+
+    made: dict[str, Made]
+    failed: dict[str, str]
+
+
+def for_each_heart(
+    title: str,
+    work: Callable[[Given], Made],
+    hearts: Mapping[str, Given],
+    executor: Executor,
+) -> Outcome[Made]:
+    """Do ``work`` for every heart in an executor, with a progress display.
+
+    Whatever a heart raises is kept as its failure, and the other hearts go on.
+    """
+    made: dict[str, Made] = {}
+    failed: dict[str, str] = {}
+    with steps(title, len(hearts)) as progress:
+        pending = {executor.submit(work, given): name for name, given in hearts.items()}
+        for future in as_completed(pending):
+            name = pending[future]
+            error = future.exception()
+            if error is None:
+                made[name] = future.result()
+            elif isinstance(error, InputError):
+                failed[name] = str(error)
+            else:
+                failed[name] = f"{name}: {type(error).__name__}: {error}"
+            progress.advance(note=name)
+    return Outcome(dict(sorted(made.items())), dict(sorted(failed.items())))
+
+
+def processes(workers: int | None) -> ProcessPoolExecutor:
+    """An executor of ``workers`` processes (None: one per core) of one thread each."""
+    return ProcessPoolExecutor(
+        min(workers, os.cpu_count() or 1) if workers else None,
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_one_thread,
+    )
+
+
+def _one_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)

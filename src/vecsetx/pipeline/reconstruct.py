@@ -1,0 +1,104 @@
+"""``vecsetx reconstruct``: label maps to meshes and label maps, through a model."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from vecsetx import __version__
+from vecsetx.anatomy.labelmap import read_grid, write_label_map
+from vecsetx.errors import InputError
+from vecsetx.model.field import HeartField
+from vecsetx.model.saved import TrainedModel
+from vecsetx.pipeline.hearts import EncodeOptions, encode_label_map, read_truth
+from vecsetx.pipeline.inputs import find_label_maps
+from vecsetx.pipeline.progress import steps
+from vecsetx.reconstruction.export import write_scene, write_summary, write_surfaces
+from vecsetx.reconstruction.grid import Grid
+from vecsetx.reconstruction.octree import extent_mm
+from vecsetx.reconstruction.rasterize import rasterize
+from vecsetx.reconstruction.surfaces import Surface, field_surfaces
+
+RESOLUTION = 192
+"""Default voxels along the longest side of the grid that meshes are made on."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReconstructOptions:
+    """Choices of a reconstruction.
+
+    Attributes:
+        encode: How the label map is shown to the model.
+        resolution: Voxels along the longest side of the grid that meshes are made on.
+        like: Image whose grid the label map takes; None for the input's own.
+        space: ``lps`` or ``ras``, the axes of mesh coordinates.
+        extension: Mesh format: vtp, stl, ply or obj.
+    """
+
+    encode: EncodeOptions = field(default_factory=EncodeOptions)
+    resolution: int = RESOLUTION
+    like: Path | None = None
+    space: str = "lps"
+    extension: str = "vtp"
+
+
+def reconstruct(
+    model: Path, inputs: Sequence[Path], out: Path, options: ReconstructOptions
+) -> dict[str, str]:
+    """Reconstruct every input into a folder of its own below ``out`` (into ``out`` if it is one).
+
+    Each folder receives a mesh per structure, ``heart.glb``, ``labels.nii.gz`` with the label set's
+    own ids on the input's grid, and ``summary.json``.
+
+    Returns:
+        The failures: heart → reason. The other hearts are complete.
+
+    Raises:
+        InputError: The model or an input cannot be found, or an option does not fit.
+    """
+    trained = TrainedModel.load(model)
+    hearts = find_label_maps(inputs)
+    like = Grid(*read_grid(options.like)) if options.like else None
+    failed: dict[str, str] = {}
+    with steps("reconstructing hearts", len(hearts)) as progress:
+        for name, path in hearts.items():
+            folder = out / name if len(hearts) > 1 else out
+            try:
+                _reconstruct_heart(trained, model, path, folder, like, options)
+            except InputError as error:
+                failed[name] = str(error)
+            progress.advance(note=name)
+    return failed
+
+
+def heart_surfaces(field: HeartField, resolution: int) -> dict[str, Surface]:
+    """Meshes of a field on a grid with ``resolution`` voxels along its longest side."""
+    low_mm, high_mm = extent_mm(field, *field.frame.domain_mm())
+    return field_surfaces(field, Grid.fitted(low_mm, high_mm, resolution))
+
+
+def _reconstruct_heart(
+    trained: TrainedModel,
+    model: Path,
+    path: Path,
+    folder: Path,
+    like: Grid | None,
+    options: ReconstructOptions,
+) -> None:
+    label_set = options.encode.label_set or trained.label_set
+    observed = read_truth(path, trained, label_set)
+    field = encode_label_map(observed, trained, options.encode, str(path))
+    surfaces = heart_surfaces(field, options.resolution)
+    labels = rasterize(field, like or observed)
+    write_surfaces(folder, surfaces, trained.structures, options.extension, options.space)
+    write_scene(folder / "heart.glb", surfaces, options.space)
+    write_label_map(labels.numbered(label_set, trained.structures), folder / "labels.nii.gz")
+    provenance = {
+        "input": str(path.resolve()),
+        "model": str(model.resolve()),
+        "version": __version__,
+        "space": options.space.upper(),
+        "mesh_resolution": options.resolution,
+        "dropped": list(options.encode.drop),
+        "latents": options.encode.latents or trained.network.spec.latents,
+    }
+    write_summary(folder / "summary.json", labels, surfaces, trained.structures, provenance)

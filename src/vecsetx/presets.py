@@ -1,0 +1,51 @@
+"""Recipes by name, from a laptop's to a cluster's."""
+
+from vecsetx.data.draws import DrawSpec
+from vecsetx.errors import InputError
+from vecsetx.model.vecset import ModelSpec
+from vecsetx.recipe import Recipe
+from vecsetx.training.loop import TrainingSpec
+from vecsetx.training.optimizer import OptimizerSpec
+
+PRESETS: dict[str, Recipe] = {
+    # Minutes on two CPU cores.
+    "tiny": Recipe(),
+    # An hour on one GPU.
+    "small": Recipe(
+        model=ModelSpec(latents=512, width=256, heads=8, layers=8, expansion=4),
+        draws=DrawSpec(hearts=16, points=4096, surface=512, near=1024, volume=512),
+        optimizer=OptimizerSpec(muon_lr=0.003, adamw_lr=0.001),
+        training=TrainingSpec(steps=20_000, log_every=50, validate_every=1000),
+    ),
+    # A day on one GPU.
+    "base": Recipe(
+        model=ModelSpec(latents=1024, width=512, heads=8, layers=12, expansion=4),
+        draws=DrawSpec(hearts=32, points=8192, surface=512, near=1024, volume=512),
+        optimizer=OptimizerSpec(muon_lr=0.002, adamw_lr=0.0005),
+        training=TrainingSpec(steps=60_000, log_every=50, validate_every=2000),
+    ),
+    # The configuration of the original multi-class VecSetX (425 M weights): learnable queries,
+    # plain attention, 24 blocks of 1024 channels, 1024 latents of 16.
+    "large": Recipe(
+        model=ModelSpec(
+            queries="learnable",
+            latents=1024,
+            latent_channels=16,
+            width=1024,
+            heads=16,
+            layers=24,
+            expansion=4,
+            decoder_feed_forward=False,
+        ),
+        draws=DrawSpec(hearts=64, points=8192, surface=1024, near=1024, volume=1024),
+        optimizer=OptimizerSpec(muon_lr=0.001, adamw_lr=0.00025),
+        training=TrainingSpec(steps=100_000, log_every=50, validate_every=2000),
+    ),
+}
+
+
+def preset(name: str) -> Recipe:
+    """The recipe of that name. Raises :class:`InputError` for any other."""
+    if name not in PRESETS:
+        raise InputError(f"no preset is called {name!r}; there are {', '.join(PRESETS)}")
+    return PRESETS[name]

@@ -1,0 +1,259 @@
+"""Evaluating a field on a fine grid from coarse to fine, asking only near the surfaces.
+
+A block of voxels whose centre lies farther from every surface than its corners do from the centre
+holds no surface, and one query speaks for all its voxels. Other blocks are halved, down to single
+voxels. "Surface" means the zero level of the exclusive distances, so walls between structures that
+touch or overlap count, and so do both walls of a gap between them.
+
+The bound is exact for true distances. A trained field may be steeper, for which the ``margin``
+makes allowance, and what still slips through is caught at the end: wherever two neighbouring voxels
+bear different labels, both are queried themselves, and the walls are followed until that holds
+everywhere. So every voxel edge that crosses a surface has the field's own values at both ends.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+from jaxtyping import Float, Int, UInt8
+
+from vecsetx.anatomy import sign
+from vecsetx.errors import InputError
+from vecsetx.reconstruction.field import DistanceField, exclusive_distances
+from vecsetx.reconstruction.grid import Grid
+
+MARGIN = 1.25
+"""How much steeper than a true distance the field may be without a block being misjudged."""
+
+TRUST_MM = 7.0
+"""Up to here the field's distances are true; a little below the truncation of the training."""
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """All queries at one block size.
+
+    Attributes:
+        size: Voxels along each edge of a block, ``[3]``.
+        blocks: Blocks queried, ``[M, 3]``, counted in blocks of this size.
+        labels: Label at each block's centre, ``[M]`` uint8.
+        distances_mm: Exclusive distances at each block's centre, ``[M, K]`` float32.
+    """
+
+    size: np.ndarray
+    blocks: np.ndarray
+    labels: np.ndarray
+    distances_mm: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class Descent:
+    """A field on a grid, exact at the voxels near surfaces.
+
+    Attributes:
+        grid: Where.
+        structures: Names of the K structures.
+        levels: The queries, from coarse to fine.
+        labels: Label of every voxel, uint8 in the grid's shape: 1…K in the order of
+            ``structures``, 0 for background.
+    """
+
+    grid: Grid
+    structures: tuple[str, ...]
+    levels: tuple[Level, ...]
+    labels: np.ndarray
+
+    @property
+    def queries(self) -> int:
+        """How many points the field was asked for."""
+        return sum(len(level.blocks) for level in self.levels)
+
+    def distances_mm(
+        self, index: int, low: Int[np.ndarray, "3"], high: Int[np.ndarray, "3"]
+    ) -> Float[np.ndarray, "i j k"]:
+        """Exclusive distances to one structure on part of the grid.
+
+        Args:
+            index: Which structure, 0…K-1.
+            low: First voxel of the part along each axis.
+            high: One past its last voxel along each axis.
+
+        Returns:
+            Float32 ``[high - low]``. Exact at both ends of every voxel edge that crosses the
+            surface; farther away the block's value, which has the right sign.
+        """
+        return _assemble(self.levels, lambda level: level.distances_mm[:, index], low, high)
+
+
+def descend(
+    field: DistanceField, grid: Grid, *, margin: float = MARGIN, trust_mm: float = TRUST_MM
+) -> Descent:
+    """Evaluate a field on a grid from coarse to fine.
+
+    Args:
+        field: What to evaluate.
+        grid: Where.
+        margin: How much steeper than 1 mm per mm the field may be.
+        trust_mm: Up to here the magnitude of the field's distances can be relied on.
+
+    Returns:
+        Labels of all voxels, and exact distances near the surfaces.
+    """
+    if len(field.structures) > np.iinfo(np.uint8).max:
+        raise InputError(f"a label map holds at most 255 structures, not {len(field.structures)}")
+    if not (margin > 0 and trust_mm > 0):
+        raise InputError(f"margin and trust must be positive, not {margin} and {trust_mm} mm")
+    levels: list[Level] = []
+    for size in _block_sizes(grid, trust_mm / margin):
+        blocks = _halved(levels[-1], size, grid, margin) if levels else _all_blocks(grid, size)
+        levels.append(_query(field, grid, blocks, size))
+    labels = _assemble(levels, lambda level: level.labels, np.zeros(3, int), np.array(grid.shape))
+    levels.extend(_followed_walls(field, grid, levels[-1], labels))
+    return Descent(grid, field.structures, tuple(levels), labels)
+
+
+def evaluate_dense(field: DistanceField, grid: Grid) -> Float[np.ndarray, "i j k s"]:
+    """The field's own distances at every voxel: the plain way, which :func:`descend` is held to.
+
+    Returns:
+        ``[*grid.shape, K]`` float32, mm.
+    """
+    distances = np.empty((*grid.shape, len(field.structures)), dtype=np.float32)
+    plane = _lattice((1, *grid.shape[1:]))
+    for i in range(grid.shape[0]):
+        points_mm = grid.to_mm(plane + np.array([i, 0, 0]))
+        distances[i] = field.distances_mm(points_mm).reshape(*grid.shape[1:], -1)
+    return distances
+
+
+def extent_mm(
+    field: DistanceField,
+    low_mm: np.ndarray,
+    high_mm: np.ndarray,
+    *,
+    margin: float = MARGIN,
+    trust_mm: float = TRUST_MM,
+) -> tuple[np.ndarray, np.ndarray]:
+    """A box that holds all of the heart within a box to search.
+
+    No structure, however thin, leaves the box; it may be up to a coarse block (``trust_mm``)
+    too wide on each side.
+
+    Args:
+        field: What to look for.
+        low_mm: Lowest corner of the box to search, ``[3]`` RAS+ mm.
+        high_mm: Its highest corner.
+        margin: As in :func:`descend`.
+        trust_mm: As in :func:`descend`.
+
+    Returns:
+        Lowest and highest corner, ``[3]`` RAS+ mm each.
+
+    Raises:
+        InputError: The field is outside of everything in the whole box.
+    """
+    half_diagonal_mm = trust_mm / margin
+    grid = Grid.around(low_mm, high_mm, 2 * half_diagonal_mm / np.sqrt(3))
+    nearest_mm = evaluate_dense(field, grid).min(axis=-1)
+    occupied = np.argwhere(sign.inside(nearest_mm - trust_mm))
+    if len(occupied) == 0:
+        raise InputError(
+            f"the model finds no structure between {np.round(low_mm)} and {np.round(high_mm)} mm; "
+            "is the input of the kind it was trained on?"
+        )
+    half_voxel = grid.spacing_mm / 2
+    centers_mm = grid.to_mm(occupied)
+    return centers_mm.min(axis=0) - half_voxel, centers_mm.max(axis=0) + half_voxel
+
+
+def _block_sizes(grid: Grid, reach_mm: float) -> list[np.ndarray]:
+    """Block sizes in voxels, coarse to fine, ending with one voxel.
+
+    Blocks are kept about cubic in millimetres: the shortest edges are doubled as long as no voxel
+    of a block lies farther than ``reach_mm`` from its centre.
+    """
+    sizes = [np.ones(3, dtype=int)]
+    while True:
+        size = sizes[-1]
+        edge_mm = np.where(size < grid.shape, size * grid.spacing_mm, np.inf)
+        grown = np.where((edge_mm < 1.5 * edge_mm.min()) & np.isfinite(edge_mm), 2 * size, size)
+        if (grown == size).all() or _half_diagonal_mm(grid, grown) > reach_mm:
+            return sizes[::-1]
+        sizes.append(grown)
+
+
+def _half_diagonal_mm(grid: Grid, size: np.ndarray) -> float:
+    """From a block's centre to its farthest voxel centre; sheared grids have unequal diagonals."""
+    corners = np.array(list(product((-0.5, 0.5), repeat=3))) * (size - 1)
+    return float(np.linalg.norm(corners @ grid.affine[:3, :3].T, axis=1).max())
+
+
+def _all_blocks(grid: Grid, size: np.ndarray) -> np.ndarray:
+    return _lattice(-(-np.array(grid.shape) // size))
+
+
+def _lattice(shape: Sequence[int] | np.ndarray) -> np.ndarray:
+    """All index triples of a grid, ``[N, 3]``, the last index fastest."""
+    return np.indices(tuple(shape)).reshape(3, -1).T
+
+
+def _halved(level: Level, size: np.ndarray, grid: Grid, margin: float) -> np.ndarray:
+    """The next smaller blocks within those blocks of a level that may hold a surface."""
+    reach_mm = margin * _half_diagonal_mm(grid, level.size)
+    parents = level.blocks[(np.abs(level.distances_mm) <= reach_mm).any(axis=1)]
+    factors = level.size // size
+    blocks: np.ndarray = (parents[:, None] * factors + _lattice(factors)).reshape(-1, 3)
+    return blocks[(blocks * size < grid.shape).all(axis=1)]
+
+
+def _query(field: DistanceField, grid: Grid, blocks: np.ndarray, size: np.ndarray) -> Level:
+    distances = field.distances_mm(grid.to_mm(blocks * size + (size - 1) / 2))
+    labels = sign.label_of(distances).astype(np.uint8)
+    return Level(size, blocks.astype(np.int32), labels, exclusive_distances(distances))
+
+
+def _followed_walls(
+    field: DistanceField, grid: Grid, finest: Level, labels: UInt8[np.ndarray, "i j k"]
+) -> Iterator[Level]:
+    """Query the voxels on both sides of every wall that were not queried yet; mends ``labels``."""
+    queried = np.zeros(grid.shape, dtype=bool)
+    queried[tuple(finest.blocks.T)] = True
+    while len(voxels := np.argwhere(_at_walls(labels) & ~queried)):
+        level = _query(field, grid, voxels, finest.size)
+        labels[tuple(voxels.T)] = level.labels
+        queried[tuple(voxels.T)] = True
+        yield level
+
+
+def _at_walls(labels: UInt8[np.ndarray, "i j k"]) -> np.ndarray:
+    """Voxels that have a neighbour (of six) with another label."""
+    at_wall = np.zeros(labels.shape, dtype=bool)
+    for axis in range(3):
+        here, there = np.moveaxis(labels, axis, 0), np.moveaxis(at_wall, axis, 0)
+        differs = here[1:] != here[:-1]
+        there[1:] |= differs
+        there[:-1] |= differs
+    return at_wall
+
+
+def _assemble(
+    levels: Sequence[Level],
+    values_of: Callable[[Level], np.ndarray],
+    low: np.ndarray,
+    high: np.ndarray,
+) -> np.ndarray:
+    """Voxels ``low…high`` with the value of the finest block that was queried around each."""
+    coarsest = levels[0].size
+    first, last = low // coarsest, -(-high // coarsest)
+    size = coarsest
+    values = np.zeros(last - first, dtype=values_of(levels[0]).dtype)
+    for level in levels:
+        for axis, factor in enumerate(size // level.size):
+            values = values.repeat(factor, axis=axis) if factor > 1 else values
+        size = level.size
+        blocks = level.blocks - first * (coarsest // size)
+        within = ((blocks >= 0) & (blocks < values.shape)).all(axis=1)
+        values[tuple(blocks[within].T)] = values_of(level)[within]
+    begin, end = low - first * coarsest, high - first * coarsest
+    return np.ascontiguousarray(values[tuple(map(slice, begin, end))])

@@ -1,0 +1,20 @@
+"""From a field to a label map on any grid."""
+
+from vecsetx.anatomy.labelmap import LabelMap
+from vecsetx.reconstruction.field import DistanceField
+from vecsetx.reconstruction.grid import Grid
+from vecsetx.reconstruction.octree import descend
+
+
+def rasterize(field: DistanceField, like: Grid | LabelMap) -> LabelMap:
+    """Label every voxel by the structure its centre is deepest inside.
+
+    Args:
+        field: What to rasterize.
+        like: The grid, or a label map that lies on it (the input, usually).
+
+    Returns:
+        Labels 1…K in the order of the field's structures, 0 for background, uint8.
+    """
+    grid = Grid.of(like) if isinstance(like, LabelMap) else like
+    return LabelMap(descend(field, grid).labels, grid.affine)

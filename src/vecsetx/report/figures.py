@@ -1,0 +1,221 @@
+"""Flat figures: plain data in, a plotly figure as a plain dict out.
+
+Colours of text, grid and lines are left to the page, which knows whether it is light or dark; only
+structures bring their own colours. Names are escaped, since plotly reads a little HTML in its texts.
+"""
+
+import html
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from vecsetx.anatomy.structures import structure
+
+POINTS_PER_CURVE = 600
+"""Longer training curves are drawn as means over equal runs of steps."""
+
+Figure = dict[str, Any]
+Row = Mapping[str, Any]
+
+_LOG = {"type": "log", "dtick": "D2", "tickformat": "~g"}
+_MEAN_MARK = {
+    "symbol": "line-ns-open",
+    "size": 26,
+    "color": "rgb(128, 134, 144)",
+    "line": {"width": 3},
+}
+
+
+def rgb(name: str, opacity: float = 1.0) -> str:
+    """The colour of the structure ``name`` as CSS."""
+    red, green, blue = structure(name).color
+    return f"rgba({red}, {green}, {blue}, {opacity:g})"
+
+
+def dice_by_structure(scores: Mapping[str, Any]) -> Figure:
+    """One row per structure: every heart's Dice as a dot, the mean as an upright mark.
+
+    Args:
+        scores: As in ``scores.json``.
+    """
+    names = list(scores["summary"]["structures"])
+    rows = {
+        name: [
+            (heart, dice)
+            for heart, found in scores["hearts"].items()
+            if is_number(dice := found.get(name, {}).get("dice"))
+        ]
+        for name in names
+    }
+    traces = []
+    for height, name in enumerate(names):
+        hearts, dice = zip(*rows[name], strict=True) if rows[name] else ((), ())
+        traces.append(
+            go.Scatter(
+                name=name,
+                x=list(dice),
+                y=(height + _spread(len(dice))).tolist(),
+                text=[html.escape(heart, quote=False) for heart in hearts],
+                mode="markers",
+                marker={
+                    "size": 9,
+                    "color": rgb(name, 0.85),
+                    "line": {"width": 1, "color": "rgba(0, 0, 0, 0.3)"},
+                },
+                hovertemplate=f"<b>{name}</b> %{{x:.3f}}<br>%{{text}}<extra></extra>",
+            )
+        )
+    means = [scores["summary"]["structures"][name]["dice"]["mean"] for name in names]
+    traces.append(
+        go.Scatter(
+            name="mean",
+            x=[mean if is_number(mean) else None for mean in means],
+            y=list(range(len(names))),
+            text=names,
+            mode="markers",
+            marker=_MEAN_MARK,
+            hovertemplate="<b>%{text}</b><br>mean %{x:.3f}<extra></extra>",
+        )
+    )
+    lowest = min((dice for found in rows.values() for _, dice in found), default=0.0)
+    return _figure(
+        traces,
+        height=90 + 38 * len(names),
+        xaxis={"title": {"text": "Dice"}, "range": [max(lowest - 0.06, -0.02), 1.01]},
+        yaxis=_structure_axis(names),
+    )
+
+
+def training_curves(history: Sequence[Row]) -> dict[str, Figure]:
+    """Loss, its terms, the Dice on the grid and the learning rate over the steps.
+
+    Args:
+        history: Lines of ``metrics.jsonl``, oldest first.
+
+    Returns:
+        Title → figure; what the history does not hold is left out.
+    """
+    train = [row for row in history if row.get("split") == "train"]
+    val = [row for row in history if row.get("split") == "val"]
+    terms = list(dict.fromkeys(term for row in train for term in row.get("terms") or {}))
+    drawn = {
+        "Loss": (
+            [
+                _curve("training", train, lambda row: row.get("loss")),
+                _curve("validation", val, lambda row: row.get("loss"), marks=True),
+            ],
+            _LOG,
+        ),
+        "Terms of the loss (training)": (
+            [_curve(term, train, lambda row, term=term: row["terms"].get(term)) for term in terms],
+            _LOG,
+        ),
+        "Dice on the voxel grid": (
+            [_curve("grid Dice", history, lambda row: row.get("grid_dice"), marks=True)],
+            {},
+        ),
+        "Learning rate": ([_curve("learning rate", train, lambda row: row.get("lr"))], {"tickformat": "~e"}),
+    }
+    figures = {}
+    for title, (curves, yaxis) in drawn.items():
+        if found := [curve for curve in curves if curve is not None]:
+            figures[title] = _figure(
+                found,
+                height=280,
+                xaxis={"title": {"text": "step"}},
+                yaxis=yaxis,
+                hovermode="x unified",
+                showlegend=len(found) > 1,
+            )
+    return figures
+
+
+def volumes_by_structure(structures: Sequence[str], hearts: Sequence[Row]) -> Figure:
+    """One box per structure over the hearts' volumes, every heart a dot; millilitres, log scale.
+
+    Args:
+        structures: Names, in the order of the rows.
+        hearts: With ``name`` and ``volumes_ml``; volumes that are missing or 0 have no dot.
+    """
+    traces = []
+    for name in structures:
+        found = [
+            (heart["name"], volume)
+            for heart in hearts
+            if is_number(volume := heart["volumes_ml"].get(name)) and volume > 0
+        ]
+        traces.append(
+            go.Box(
+                name=name,
+                x=[volume for _, volume in found],
+                y=[structures.index(name)] * len(found),
+                text=[html.escape(heart, quote=False) for heart, _ in found],
+                orientation="h",
+                boxpoints="all",
+                jitter=0.5,
+                pointpos=0,
+                width=0.62,
+                line={"color": rgb(name), "width": 1.5},
+                fillcolor=rgb(name, 0.15),
+                marker={"size": 6, "color": rgb(name, 0.75)},
+                hoveron="points",
+                hovertemplate=f"<b>{name}</b> %{{x:.1f}} ml<br>%{{text}}<extra></extra>",
+            )
+        )
+    return _figure(
+        traces,
+        height=90 + 44 * len(structures),
+        xaxis={"title": {"text": "volume (ml)"}} | _LOG,
+        yaxis=_structure_axis(structures),
+    )
+
+
+def is_number(value: Any) -> bool:
+    """Whether ``value`` is a finite number (not None, not NaN)."""
+    return value is not None and math.isfinite(value)
+
+
+def _curve(
+    name: str, rows: Iterable[Row], value_of: Callable[[Row], Any], marks: bool = False
+) -> go.Scatter | None:
+    points = [(row["step"], value) for row in rows if is_number(value := value_of(row))]
+    if not points:
+        return None
+    thinned = np.array(
+        [run.mean(axis=0) for run in np.array_split(points, min(len(points), POINTS_PER_CURVE))]
+    )
+    return go.Scatter(
+        name=name,
+        x=thinned[:, 0].tolist(),
+        y=thinned[:, 1].tolist(),
+        mode="lines+markers" if marks or len(points) == 1 else "lines",
+        line={"width": 2},
+        marker={"size": 6},
+        hovertemplate="%{y:.4g}",
+    )
+
+
+def _spread(count: int) -> np.ndarray:
+    """Offsets that keep dots of one row apart: steps of the golden ratio, the same every time."""
+    return (np.arange(count) * 0.618034 % 1 - 0.5) * 0.5
+
+
+def _structure_axis(names: Sequence[str]) -> dict[str, Any]:
+    return {
+        "tickmode": "array",
+        "tickvals": list(range(len(names))),
+        "ticktext": list(names),
+        "range": [len(names) - 0.4, -0.6],
+        "showgrid": False,
+    }
+
+
+def _figure(traces: Sequence[Any], **layout: Any) -> Figure:
+    quiet = {"template": "none", "showlegend": False, "margin": {"l": 0, "r": 8, "t": 8, "b": 8}}
+    for axis in ("xaxis", "yaxis"):
+        layout[axis] = {"automargin": True, "zeroline": False, "fixedrange": True} | layout[axis]
+    figure: Figure = go.Figure(list(traces), layout=quiet | layout).to_dict()
+    return figure

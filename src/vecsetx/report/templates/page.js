@@ -1,0 +1,59 @@
+// Flat plots and sortable tables, on both pages.
+const data = JSON.parse(document.getElementById("data").textContent);
+
+// Plotly knows no style sheet, so the page's colours are handed to it as a template.
+function pageTemplate() {
+  const style = getComputedStyle(document.documentElement);
+  const color = (name) => style.getPropertyValue(name).trim();
+  const font = { family: getComputedStyle(document.body).fontFamily, size: 13, color: color("--text") };
+  const axis = { gridcolor: color("--line"), linecolor: color("--line"), tickcolor: color("--line"),
+    title: { font: { size: 13, color: color("--quiet") } } };
+  return {
+    layout: {
+      font,
+      colorway: color("--curves").split(",").map((part) => part.trim()),
+      paper_bgcolor: "rgba(0,0,0,0)",
+      plot_bgcolor: "rgba(0,0,0,0)",
+      xaxis: axis,
+      yaxis: axis,
+      legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom" },
+      hoverlabel: { bgcolor: color("--panel"), bordercolor: color("--line"), font },
+    },
+  };
+}
+
+const plotOptions = { displayModeBar: false, responsive: true };
+const drawn = [];
+
+function draw(element, figure) {
+  if (!drawn.includes(element)) drawn.push(element);
+  return Plotly.react(element, figure.data, { ...figure.layout, template: pageTemplate() }, plotOptions);
+}
+
+for (const element of document.querySelectorAll("[data-plot]"))
+  draw(element, data.plots[element.dataset.plot]);
+
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+  for (const element of drawn) Plotly.relayout(element, { template: pageTemplate() });
+});
+
+// A click on a heading sorts by it, a second one the other way round. Missing values stay last.
+function sortBy(heading) {
+  const descending = heading.ariaSort === "ascending";
+  const column = [...heading.parentNode.children].indexOf(heading);
+  const valueOf = (row) => row.children[column].dataset.value;
+  const body = heading.closest("table").tBodies[0];
+  const rows = [...body.rows].sort((first, second) => {
+    const [a, b] = [valueOf(first), valueOf(second)];
+    if (a === "" || b === "") return (a === "") - (b === "");
+    const order = a.localeCompare(b, "en", { numeric: true });
+    const compared = isNaN(a) || isNaN(b) ? order : a - b;
+    return descending ? -compared : compared;
+  });
+  for (const other of heading.parentNode.children) other.ariaSort = "none";
+  heading.ariaSort = descending ? "descending" : "ascending";
+  body.append(...rows);
+}
+
+for (const button of document.querySelectorAll("thead button"))
+  button.addEventListener("click", () => sortBy(button.closest("th")));

@@ -1,0 +1,1 @@
+"""From a label map to samples: shared interfaces, exact distances, points, quality."""

@@ -1,0 +1,151 @@
+"""From a label map to one smooth surface that all structures share.
+
+Where two structures touch there is one wall, known to both: no overlap, no gap. The recipe was
+chosen by measurement: surface nets (Frisken, "SurfaceNets for multi-label segmentations with
+preservation of sharp boundaries", JCGT 2022) without their own smoothing, then a windowed-sinc
+filter (Taubin et al., "Optimal surface smoothing as filter design", ECCV 1996). Gaussian smoothing,
+or the nets' own, would erase the coronaries.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import cc3d
+import numpy as np
+from jaxtyping import Float, Int
+from scipy import ndimage
+from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
+from vtkmodules.vtkCommonDataModel import vtkImageData, vtkPolyData
+from vtkmodules.vtkFiltersCore import vtkSurfaceNets3D, vtkWindowedSincPolyDataFilter
+
+from vecsetx.anatomy.labelmap import LabelMap
+
+SMALLEST_PIECE_VOXELS = 30
+"""Pieces below this size are specks of the segmentation, not anatomy."""
+
+_SMOOTHING_ITERATIONS = 20
+_PASS_BAND = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class SharedSurface:
+    """The walls between all structures (and to the background) as one triangle mesh.
+
+    Attributes:
+        vertices_mm: ``[V, 3]`` float64, RAS+ mm.
+        faces: ``[F, 3]`` vertex indices; the normal points from the first side to the second.
+        sides: ``[F, 2]`` the labels on the two sides of each face, 0 for background.
+    """
+
+    vertices_mm: Float[np.ndarray, "v 3"]
+    faces: Int[np.ndarray, "f 3"]
+    sides: Int[np.ndarray, "f 2"]
+
+    def of(self, label: int) -> tuple[Float[np.ndarray, "v2 3"], Int[np.ndarray, "f2 3"]]:
+        """The closed surface of one label: vertices and faces of its own, normals outwards."""
+        outward = self.faces[self.sides[:, 0] == label]
+        turned = self.faces[self.sides[:, 1] == label][:, ::-1]
+        used, faces = np.unique(np.concatenate([outward, turned]), return_inverse=True)
+        return self.vertices_mm[used], faces.reshape(-1, 3)
+
+
+def without_specks(
+    label_map: LabelMap, smallest_piece_voxels: int = SMALLEST_PIECE_VOXELS
+) -> LabelMap:
+    """The label map with specks given to what surrounds them.
+
+    A speck is a 26-connected piece of fewer than ``smallest_piece_voxels`` voxels. Each of its
+    voxels takes the label (background included) of the nearest voxel that is no speck. The largest
+    piece of a structure is never a speck, however small: a structure does not vanish here.
+    """
+    low, high = _box_of_labels(label_map.labels)
+    box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+    before = label_map.labels[box]
+    pieces = cc3d.connected_components(before, connectivity=26)
+    statistics = cc3d.statistics(pieces)
+    specks = _specks(before, pieces, statistics, smallest_piece_voxels)
+    if not specks:
+        return label_map
+    labels = label_map.labels.copy()
+    for piece in specks:
+        around = tuple(
+            slice(max(side.start - smallest_piece_voxels, 0), side.stop + smallest_piece_voxels)
+            for side in statistics["bounding_boxes"][piece]
+        )
+        nearest = ndimage.distance_transform_edt(
+            np.isin(pieces[around], specks), return_distances=False, return_indices=True
+        )
+        this = pieces[around] == piece
+        labels[box][around][this] = before[around][tuple(nearest)][this]
+    return LabelMap(labels, label_map.affine)
+
+
+def shared_surface(label_map: LabelMap) -> SharedSurface:
+    """The shared surface of a label map (any affine: oblique, anisotropic, flipped).
+
+    Structures that reach the edge of the grid are closed there, half a voxel beyond the last voxel.
+    The smoothing is a weighted mean of neighbouring vertices, which commutes with every affine map,
+    so that it may work on voxel indices.
+    """
+    low, high = _box_of_labels(label_map.labels)
+    cropped = label_map.labels[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
+    padded = np.pad(cropped, 1)
+    smoothed = _smoothed(_surface_nets(padded))
+    indices = vtk_to_numpy(smoothed.GetPoints().GetData()).astype(np.float64) + (low - 1)
+    faces = vtk_to_numpy(smoothed.GetPolys().GetConnectivityArray()).reshape(-1, 3)
+    faces = faces.astype(np.int64)
+    sides = vtk_to_numpy(smoothed.GetCellData().GetArray("BoundaryLabels")).astype(np.int64)
+    if np.linalg.det(label_map.affine[:3, :3]) < 0:
+        faces = faces[:, ::-1]  # a mirroring affine turns every face inside out
+    return SharedSurface(label_map.to_mm(indices), np.ascontiguousarray(faces), sides)
+
+
+def _specks(
+    labels: np.ndarray, pieces: np.ndarray, statistics: Any, smallest_piece_voxels: int
+) -> list[int]:
+    voxels, boxes = statistics["voxel_counts"], statistics["bounding_boxes"]
+    small_by_label: dict[int, list[int]] = {}
+    for piece in np.flatnonzero(voxels[1:] < smallest_piece_voxels) + 1:
+        label = int(labels[boxes[piece]][pieces[boxes[piece]] == piece][0])
+        small_by_label.setdefault(label, []).append(int(piece))
+    specks: list[int] = []
+    for label, small in small_by_label.items():
+        if voxels[small].sum() == np.count_nonzero(labels == label):
+            small.remove(max(small, key=lambda piece: voxels[piece]))
+        specks += small
+    return specks
+
+
+def _box_of_labels(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    occupied = [np.flatnonzero(labels.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1))]
+    low = np.array([indices[0] for indices in occupied])
+    high = np.array([indices[-1] + 1 for indices in occupied])
+    return low, high
+
+
+def _surface_nets(labels: np.ndarray) -> vtkPolyData:
+    image = vtkImageData()
+    image.SetDimensions(*labels.shape)
+    image.GetPointData().SetScalars(numpy_to_vtk(labels.ravel(order="F"), deep=True))
+    nets = vtkSurfaceNets3D()
+    nets.SetInputData(image)
+    nets.SmoothingOff()
+    nets.SetOutputMeshTypeToTriangles()
+    present = np.unique(labels)
+    for position, label in enumerate(present[present > 0]):
+        nets.SetValue(position, float(label))
+    nets.Update()
+    return nets.GetOutput()
+
+
+def _smoothed(surface: vtkPolyData) -> vtkPolyData:
+    smoother = vtkWindowedSincPolyDataFilter()
+    smoother.SetInputData(surface)
+    smoother.SetNumberOfIterations(_SMOOTHING_ITERATIONS)
+    smoother.SetPassBand(_PASS_BAND)
+    smoother.NonManifoldSmoothingOn()
+    smoother.NormalizeCoordinatesOn()
+    smoother.BoundarySmoothingOff()
+    smoother.FeatureEdgeSmoothingOff()
+    smoother.Update()
+    return smoother.GetOutput()

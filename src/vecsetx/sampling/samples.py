@@ -1,0 +1,172 @@
+"""Samples: what a prepared heart is, and its file.
+
+A heart's file is a safetensors file whose points stand in random order, so that a training draw is
+a plain slice. Everything is in RAS+ mm; the frame travels along.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from vecsetx.anatomy.frame import Frame
+from vecsetx.errors import InputError
+from vecsetx.files import written_whole
+
+SCHEMA = 1
+"""Version of the file's form; a reader refuses any other."""
+
+
+@dataclass(frozen=True, slots=True)
+class SurfacePoints:
+    """Points on the structures' surfaces.
+
+    Attributes:
+        points_mm: ``[N, 3]`` float32.
+        structure: ``[N]`` uint8, the index 0…K−1 of the structure whose surface was drawn from. A
+            wall between two structures is drawn from both sides.
+        normals: ``[N, 3]`` float32, unit, pointing out of that structure.
+        distances_mm: ``[N, K]`` float32 signed distances to all structures.
+    """
+
+    points_mm: Float[np.ndarray, "n 3"]
+    structure: Int[np.ndarray, " n"]
+    normals: Float[np.ndarray, "n 3"]
+    distances_mm: Float[np.ndarray, "n k"]
+
+
+@dataclass(frozen=True, slots=True)
+class QueryPoints:
+    """Points in space with their signed distances, ``[N, 3]`` and ``[N, K]`` float32 mm."""
+
+    points_mm: Float[np.ndarray, "n 3"]
+    distances_mm: Float[np.ndarray, "n k"]
+
+
+@dataclass(frozen=True, slots=True)
+class HeartInfo:
+    """What is known of a prepared heart besides its points.
+
+    Attributes:
+        name: The heart's name, unique in its data set.
+        structures: Names of the K structures, in the order of the distances.
+        annotated: Which of them the data set annotates at all; the others carry no loss.
+        frame: mm ↔ unit.
+        source: The label map's path.
+        sha256: Hash of the label map's file.
+        label_set: The label set, as :meth:`LabelSet.to_dict` gives it.
+        spacing_mm: Voxel size of the label map.
+        volumes_ml: Volume per structure from the voxels.
+        components: Pieces per structure after specks were removed.
+        cut: Structures that reach the edge of the grid and may go on beyond it.
+        speck_voxels: Voxels that belonged to specks.
+        options: The sampling's options.
+        seed: Seed of the samples.
+        version: Version of VecSetX that wrote it.
+    """
+
+    name: str
+    structures: tuple[str, ...]
+    annotated: tuple[bool, ...]
+    frame: Frame
+    source: str
+    sha256: str
+    label_set: Mapping[str, Any]
+    spacing_mm: tuple[float, float, float]
+    volumes_ml: Mapping[str, float]
+    components: Mapping[str, int]
+    cut: tuple[str, ...]
+    speck_voxels: int
+    options: Mapping[str, Any]
+    seed: int
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """A prepared heart: its three sets of points and what is known of it."""
+
+    surface: SurfacePoints
+    near: QueryPoints
+    volume: QueryPoints
+    info: HeartInfo
+
+
+def write_samples(samples: Samples, path: Path) -> None:
+    """Write a heart's file, whole or not at all."""
+    tensors = {
+        f"{group}.{field.name}": np.ascontiguousarray(getattr(points, field.name))
+        for group, points in (
+            ("surface", samples.surface),
+            ("near", samples.near),
+            ("volume", samples.volume),
+        )
+        for field in fields(points)
+    }
+    metadata = {"schema": str(SCHEMA), "heart": json.dumps(asdict(samples.info))}
+    with written_whole(path) as unfinished:
+        save_file(tensors, unfinished, metadata)
+
+
+class SamplesFile:
+    """A heart's file, opened for slices.
+
+    Raises:
+        InputError: The file is missing, damaged, or of another schema.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._file = safe_open(path, framework="numpy")
+        except (OSError, SafetensorError) as error:
+            raise InputError(f"{path}: cannot be read as a heart's samples: {error}") from error
+        metadata = self._file.metadata() or {}
+        if metadata.get("schema") != str(SCHEMA):
+            raise InputError(
+                f"{path}: schema {metadata.get('schema')}, this version reads {SCHEMA}; "
+                "prepare the data again"
+            )
+        self.info = _heart_info(json.loads(metadata["heart"]))
+
+    def count(self, group: str) -> int:
+        """How many points the group ``surface``, ``near`` or ``volume`` holds."""
+        return int(self._file.get_slice(f"{group}.points_mm").get_shape()[0])
+
+    def rows(self, tensor: str, start: int, count: int) -> np.ndarray:
+        """``count`` rows of a tensor such as ``near.points_mm``, going round at the end."""
+        view = self._file.get_slice(tensor)
+        size = view.get_shape()[0]
+        if count > size:
+            raise InputError(
+                f"{self.path}: {count} rows of {tensor} asked for, it holds {size}; "
+                "draw fewer or prepare more points"
+            )
+        stop = start + count
+        if stop <= size:
+            return np.asarray(view[start:stop])
+        return np.concatenate([view[start:size], view[0 : stop - size]])
+
+    def read(self) -> Samples:
+        """All of it."""
+        groups = {"surface": SurfacePoints, "near": QueryPoints, "volume": QueryPoints}
+        loaded = {
+            group: kind(
+                **{f.name: self._file.get_tensor(f"{group}.{f.name}") for f in fields(kind)}
+            )
+            for group, kind in groups.items()
+        }
+        return Samples(info=self.info, **loaded)
+
+
+def _heart_info(data: dict[str, Any]) -> HeartInfo:
+    data["frame"] = Frame.from_dict(data["frame"])
+    for name in ("structures", "annotated", "spacing_mm", "cut"):
+        data[name] = tuple(data[name])
+    return HeartInfo(**data)

@@ -1,0 +1,94 @@
+"""How the weights move: Muon for hidden matrices, AdamW for the rest, warm-up and cosine."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from vecsetx.model.attention import Attention
+from vecsetx.model.vecset import VecSetAutoEncoder
+
+
+@dataclass(frozen=True, slots=True)
+class OptimizerSpec:
+    """Learning rates and their course.
+
+    Attributes:
+        muon_lr: Peak learning rate of hidden matrices (Muon with updates scaled like AdamW's, Liu
+            et al., "Muon is scalable for LLM training", arXiv 2502.16982).
+        adamw_lr: Peak learning rate of everything else.
+        weight_decay: Decoupled weight decay of matrices.
+        warmup: Share of the steps over which the rates rise linearly.
+        final: Share of the peak at which the cosine ends.
+        clip: Largest norm of the whole gradient.
+    """
+
+    muon_lr: float = 0.005
+    adamw_lr: float = 0.002
+    weight_decay: float = 0.01
+    warmup: float = 0.05
+    final: float = 0.02
+    clip: float = 1.0
+
+    def build(self, model: VecSetAutoEncoder) -> list[torch.optim.Optimizer]:
+        """The optimizers of a model; together they hold each parameter once."""
+        hidden, others, bare = parameter_groups(model)
+        adamw_groups = [
+            {"params": others, "weight_decay": self.weight_decay},
+            {"params": bare, "weight_decay": 0.0},
+        ]
+        return [
+            torch.optim.Muon(
+                hidden,
+                lr=self.muon_lr,
+                weight_decay=self.weight_decay,
+                adjust_lr_fn="match_rms_adamw",
+            ),
+            torch.optim.AdamW(adamw_groups, lr=self.adamw_lr, betas=(0.9, 0.98)),
+        ]
+
+    def peak_rates(self) -> tuple[float, float]:
+        """Peak learning rates, in the order of :meth:`build`."""
+        return self.muon_lr, self.adamw_lr
+
+
+def parameter_groups(
+    model: VecSetAutoEncoder,
+) -> tuple[list[nn.Parameter], list[nn.Parameter], list[nn.Parameter]]:
+    """Split the parameters into hidden matrices, other matrices, and vectors.
+
+    Hidden matrices map features to features. What reads positions, structures or latents from
+    outside, and what writes distances, is not hidden.
+    """
+    outer = [
+        model.point_embedding,
+        model.query_embedding,
+        model.head,
+        *(
+            module.from_offset
+            for module in model.modules()
+            if isinstance(module, Attention) and module.from_offset is not None
+        ),
+    ]
+    outer_ids = {id(p) for module in outer for p in module.parameters()}
+    if model.learned is not None:
+        outer_ids.add(id(model.learned))
+    hidden, others, bare = [], [], []
+    for parameter in model.parameters():
+        if parameter.ndim < 2:
+            bare.append(parameter)
+        elif id(parameter) in outer_ids:
+            others.append(parameter)
+        else:
+            hidden.append(parameter)
+    return hidden, others, bare
+
+
+def rate_share(step: int, steps: int, spec: OptimizerSpec) -> float:
+    """Share of the peak learning rate at a step: linear warm-up, then half a cosine."""
+    warmup_steps = max(1, round(spec.warmup * steps))
+    if step < warmup_steps:
+        return (step + 1) / warmup_steps
+    progress = (step - warmup_steps) / max(1, steps - warmup_steps)
+    return spec.final + (1 - spec.final) * 0.5 * (1 + math.cos(math.pi * progress))

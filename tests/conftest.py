@@ -1,0 +1,38 @@
+"""What all tests share: shapes checked at run time, one thread, and the real hearts."""
+
+import os
+from pathlib import Path
+
+# Before torch is imported: the tests' tensors are small, and more threads only slow them down.
+# The environment hands the limit on to commands that tests start.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import hypothesis
+import jaxtyping
+import pytest
+
+# Before vecsetx is imported: every annotation of the package is held to, array shapes included.
+jaxtyping.install_import_hook("vecsetx", "beartype.beartype")
+
+# The first call of a function pays for its checks, so time says nothing about an example. Where a
+# build is judged, the examples are the same every time; elsewhere they vary.
+hypothesis.settings.register_profile("vecsetx", deadline=None, derandomize="CI" in os.environ)
+hypothesis.settings.load_profile("vecsetx")
+
+REAL_HEARTS = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that ask for the real hearts, so that ``-m real`` finds them."""
+    for item in items:
+        if "real_hearts" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.real)
+
+
+@pytest.fixture(scope="session")
+def real_hearts() -> Path:
+    """Folder of the real hearts, which are no part of the repository."""
+    if not REAL_HEARTS.is_dir():
+        pytest.skip("the real hearts are not here (../shared/data)")
+    return REAL_HEARTS

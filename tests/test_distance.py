@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
+from shapes import CENTRE_MM, ball_in_shell_distances, grid_affine, voxelized
+
+from vecsetx.anatomy.labelmap import LabelMap
+from vecsetx.sampling.distance import signed_distances_mm
+from vecsetx.sampling.interfaces import shared_surface
+
+
+def measured(label_map: LabelMap, points_mm: np.ndarray, count: int = 2) -> np.ndarray:
+    surface = shared_surface(label_map)
+    closed = [surface.of(k) for k in range(1, count + 1)]
+    return signed_distances_mm(points_mm, closed, label_map)
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    spacing=st.tuples(*[st.floats(0.7, 1.3)] * 3),
+    angles=st.tuples(*[st.floats(-180, 180)] * 3),
+    flips=st.sampled_from(["", "i", "j", "ij", "ijk"]),
+    seed=st.integers(0, 1000),
+)
+def test_distances_agree_with_the_truth_under_any_affine(spacing, angles, flips, seed) -> None:
+    shape = tuple(int(60 / s) for s in spacing)
+    turn = Rotation.from_euler("xyz", angles, degrees=True)
+    label_map = voxelized(ball_in_shell_distances, shape, grid_affine(shape, spacing, turn, flips))
+    generator = np.random.default_rng(seed)
+    points = CENTRE_MM + generator.uniform(-35, 35, (2000, 3))
+    found, true = measured(label_map, points), ball_in_shell_distances(points)
+    near = np.abs(true) < 3
+    assert np.abs(found - true)[near].mean() < 0.15
+    assert np.abs(found - true).max() < 0.9
+    clear = np.abs(true) > 0.7
+    np.testing.assert_array_equal((found < 0)[clear], (true < 0)[clear])
+    assert ((found < 0).sum(axis=1) <= 1).all()
+
+
+def test_slope_at_the_surface_is_one() -> None:
+    """An EDT without its half voxel has slope 2 there."""
+    shape = (60, 60, 60)
+    label_map = voxelized(
+        ball_in_shell_distances, shape, grid_affine(shape, (1, 1, 1), Rotation.identity(), "")
+    )
+    generator = np.random.default_rng(0)
+    direction = generator.standard_normal((500, 3))
+    direction /= np.linalg.norm(direction, axis=1, keepdims=True)
+    inner, outer = (measured(label_map, CENTRE_MM + r * direction)[:, 1] for r in (14.0, 16.0))
+    assert ((outer - inner) / 2).mean() == pytest.approx(1.0, abs=0.02)
+
+
+def test_far_points_agree_with_near_ones() -> None:
+    """Beyond the band the distance is that to the nearest vertex: hardly longer, same sign."""
+    shape = (60, 60, 60)
+    label_map = voxelized(
+        ball_in_shell_distances, shape, grid_affine(shape, (1, 1, 1), Rotation.identity(), "")
+    )
+    centre_and_afar = np.array([CENTRE_MM, CENTRE_MM + [40, 0, 0], CENTRE_MM + [0, 0, -33]])
+    found = measured(label_map, centre_and_afar)
+    true = ball_in_shell_distances(centre_and_afar)
+    np.testing.assert_allclose(found, true, atol=0.5)
+    assert found[0, 1] < 0
+
+
+def test_an_absent_structure_is_infinitely_far() -> None:
+    shape = (60, 60, 60)
+    label_map = voxelized(
+        ball_in_shell_distances, shape, grid_affine(shape, (1, 1, 1), Rotation.identity(), "")
+    )
+    found = measured(label_map, CENTRE_MM[None], count=3)
+    assert np.isposinf(found[:, 2]).all()

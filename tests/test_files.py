@@ -1,0 +1,103 @@
+"""Files are written whole or not at all."""
+
+import errno
+import json
+import os
+import stat
+
+import pytest
+
+from vecsetx.files import write_json, write_text, written_whole
+
+
+def names(folder):
+    return sorted(entry.name for entry in folder.iterdir())
+
+
+def fail_half_way(path, failure):
+    with written_whole(path) as unfinished:
+        unfinished.write_bytes(b"half of the n")
+        raise failure
+
+
+def test_a_write_that_ends_well_replaces_the_file_and_leaves_nothing_else(tmp_path):
+    path = tmp_path / "heart.txt"
+    path.write_text("old")
+    with written_whole(path) as unfinished:
+        unfinished.write_text("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+    assert names(tmp_path) == ["heart.txt"]
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [OSError(errno.ENOSPC, "No space left on device"), ValueError("no"), KeyboardInterrupt()],
+    ids=["disk full", "error", "interrupt"],
+)
+@pytest.mark.parametrize("was_there", [True, False])
+def test_a_write_that_fails_half_way_leaves_the_old_file_and_no_litter(
+    tmp_path, failure, was_there
+):
+    path = tmp_path / "heart.safetensors"
+    if was_there:
+        path.write_bytes(b"old")
+    with pytest.raises(type(failure)):
+        fail_half_way(path, failure)
+    if was_there:
+        assert path.read_bytes() == b"old"
+    assert names(tmp_path) == (["heart.safetensors"] if was_there else [])
+
+
+def test_a_writer_that_removes_its_file_is_an_error_and_the_old_file_stays(tmp_path):
+    path = tmp_path / "heart.txt"
+    path.write_text("old")
+    with pytest.raises(FileNotFoundError), written_whole(path) as unfinished:
+        unfinished.unlink()
+    assert path.read_text() == "old"
+    assert names(tmp_path) == ["heart.txt"]
+
+
+@pytest.mark.parametrize("name", ["labels.nii.gz", "1.2.840.nii.gz", "plain", ".hidden"])
+def test_the_unfinished_file_has_the_extensions_and_lies_in_the_folder(tmp_path, name):
+    path = tmp_path / name
+    with written_whole(path) as unfinished:
+        assert unfinished.parent == path.parent
+        assert unfinished.name.endswith("".join(path.suffixes))
+        unfinished.write_bytes(b"x")
+    assert names(tmp_path) == [name]
+
+
+def test_missing_folders_are_made(tmp_path):
+    write_text(tmp_path / "a" / "b" / "c.txt", "x")
+    assert (tmp_path / "a" / "b" / "c.txt").read_text() == "x"
+
+
+def test_the_permissions_are_those_of_any_new_file(tmp_path):
+    before = os.umask(0o027)
+    try:
+        write_text(tmp_path / "a.txt", "x")
+        assert stat.S_IMODE((tmp_path / "a.txt").stat().st_mode) == 0o640
+    finally:
+        assert os.umask(before) == 0o027
+
+
+def test_text_is_utf8_whatever_the_locale(tmp_path):
+    write_text(tmp_path / "a.txt", "Dice × 1 − ½")
+    assert (tmp_path / "a.txt").read_bytes() == "Dice × 1 − ½".encode()
+
+
+def test_json_round_trip(tmp_path):
+    data = {"dice": 0.125, "names": ["LV", "PV"], "none": None, "deep": {"n": 3}}
+    write_json(tmp_path / "a.json", data)
+    assert json.loads((tmp_path / "a.json").read_text()) == data
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), object()])
+def test_what_is_no_json_is_refused_and_the_old_file_stays(tmp_path, bad):
+    path = tmp_path / "a.json"
+    write_json(path, {"dice": 1})
+    with pytest.raises((ValueError, TypeError)):
+        write_json(path, {"dice": bad})
+    assert json.loads(path.read_text()) == {"dice": 1}
+    assert names(tmp_path) == ["a.json"]

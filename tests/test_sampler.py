@@ -1,0 +1,125 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from shapes import ball_in_shell, ball_in_shell_distances
+
+from vecsetx.anatomy.labelmap import write_label_map
+from vecsetx.anatomy.structures import LabelSet
+from vecsetx.errors import InputError
+from vecsetx.sampling.farthest import anchors_by_structure, farthest_points
+from vecsetx.sampling.quality import heart_quality
+from vecsetx.sampling.sampler import SamplingSpec, observe, quotas, sample_file
+from vecsetx.sampling.samples import Samples, SamplesFile, write_samples
+
+SPEC = SamplingSpec(3000, 3000, 3000)
+LABELS = LabelSet("pair", {1: "Myocardium", 2: "LV"})
+STRUCTURES = ("Myocardium", "LV")
+
+
+@pytest.fixture(scope="module")
+def samples(tmp_path_factory: pytest.TempPathFactory) -> Samples:
+    path = tmp_path_factory.mktemp("maps") / "pair.nii.gz"
+    write_label_map(ball_in_shell(), path)
+    return sample_file(path, "pair", LABELS, STRUCTURES, SPEC, seed=0)
+
+
+def test_distances_labels_and_normals_agree(samples: Samples) -> None:
+    for group in (samples.near, samples.volume):
+        true = ball_in_shell_distances(group.points_mm)
+        inside_range = np.abs(true) < 10
+        assert np.abs(group.distances_mm - true)[inside_range].max() < 0.6
+    points, own = samples.surface.points_mm, samples.surface.structure
+    rows = np.arange(len(points))
+    assert (samples.surface.distances_mm[rows, own] == 0).all()
+    step = 0.5 * samples.surface.normals  # outwards: the own distance grows
+    grown = ball_in_shell_distances(points + step) - ball_in_shell_distances(points - step)
+    assert (grown[rows, own] > 0).mean() > 0.99
+    np.testing.assert_allclose(np.linalg.norm(samples.surface.normals, axis=1), 1, atol=1e-5)
+
+
+def test_walls_are_drawn_from_both_sides(samples: Samples) -> None:
+    """Near and surface points lie around inner walls too, not only around the union."""
+    true = ball_in_shell_distances(samples.surface.points_mm)
+    on_wall = np.abs(true).max(axis=1) < 0.5
+    assert set(samples.surface.structure[on_wall]) == {0, 1}
+    near = np.abs(ball_in_shell_distances(samples.near.points_mm)[:, 1]) < 2
+    assert near.mean() > 0.2
+
+
+def test_a_prepared_heart_passes_its_check_and_a_spoilt_one_does_not(samples: Samples) -> None:
+    assert heart_quality(samples).problems == ()
+    samples.near.distances_mm[:50] = -1.0
+    try:
+        assert any("two structures" in problem for problem in heart_quality(samples).problems)
+    finally:
+        samples.near.distances_mm[:50] = ball_in_shell_distances(samples.near.points_mm[:50])
+
+
+def test_file_round_trip_is_exact(samples: Samples, tmp_path: Path) -> None:
+    write_samples(samples, tmp_path / "pair.safetensors")
+    file = SamplesFile(tmp_path / "pair.safetensors")
+    back = file.read()
+    assert back.info == samples.info
+    np.testing.assert_array_equal(back.near.distances_mm, samples.near.distances_mm)
+    np.testing.assert_array_equal(back.surface.structure, samples.surface.structure)
+    wrapped = file.rows("near.points_mm", 2990, 20)
+    expected = np.roll(samples.near.points_mm, -2990, axis=0)[:20]
+    np.testing.assert_array_equal(wrapped, expected)
+
+
+def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.safetensors"
+    broken.write_bytes(b"nothing of the kind")
+    with pytest.raises(InputError, match=r"broken\.safetensors"):
+        SamplesFile(broken)
+
+
+def test_the_same_seed_gives_the_same_samples(samples: Samples, tmp_path: Path) -> None:
+    path = tmp_path / "pair.nii.gz"
+    write_label_map(ball_in_shell(), path)
+    again = sample_file(path, "pair", LABELS, STRUCTURES, SPEC, seed=0)
+    other = sample_file(path, "pair", LABELS, STRUCTURES, SPEC, seed=1)
+    np.testing.assert_array_equal(again.volume.points_mm, samples.volume.points_mm)
+    assert not np.array_equal(other.volume.points_mm, samples.volume.points_mm)
+
+
+def test_observation_matches_preparation(samples: Samples) -> None:
+    observation = observe(ball_in_shell(), 2, 500, mm_per_unit=80.0, seed=0)
+    assert observation.frame == samples.info.frame
+    true = ball_in_shell_distances(observation.points_mm)
+    assert np.abs(true[np.arange(500), observation.structure]).max() < 0.6
+
+
+@given(
+    sizes=st.lists(st.floats(0, 1e6), min_size=1, max_size=12).filter(lambda s: sum(s) > 0),
+    count=st.integers(0, 5000),
+    share=st.floats(0, 1),
+)
+def test_quotas_add_up_and_starve_nobody(sizes, count, share) -> None:
+    found = quotas(np.array(sizes), count, share)
+    present = np.array(sizes) > 0
+    assert found.sum() == count
+    assert (found[~present] == 0).all()
+    assert (found[present] >= np.floor(share * count / present.sum()) - 1).all()
+
+
+def test_farthest_points_equal_the_plain_algorithm() -> None:
+    points = np.random.default_rng(0).standard_normal((400, 3)).astype(np.float32)
+    chosen = [0]
+    nearest = np.full(400, np.inf)
+    for _ in range(39):
+        nearest = np.minimum(nearest, ((points - points[chosen[-1]]) ** 2).sum(axis=1))
+        chosen.append(int(nearest.argmax()))
+    np.testing.assert_array_equal(farthest_points(points, 40), chosen)
+
+
+def test_anchors_are_shared_equally_among_structures() -> None:
+    generator = np.random.default_rng(0)
+    structure = np.repeat([0, 1, 2], [1000, 20, 300])
+    points = generator.standard_normal((1320, 3)).astype(np.float32)
+    anchors = anchors_by_structure(points, structure, 120)
+    assert len(set(anchors)) == 120
+    assert np.bincount(structure[anchors]).tolist() == [50, 20, 50]

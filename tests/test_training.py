@@ -1,0 +1,231 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hearts import write_small_phantoms
+
+from vecsetx.anatomy.structures import label_set
+from vecsetx.data.augment import AugmentSpec, augment, rotation_about
+from vecsetx.data.dataset import DataSet
+from vecsetx.data.draws import Draws, DrawSpec
+from vecsetx.errors import InputError
+from vecsetx.model.vecset import ModelSpec
+from vecsetx.pipeline.prepare import PrepareOptions, prepare
+from vecsetx.pipeline.train import train_model
+from vecsetx.recipe import Recipe, parse_overrides
+from vecsetx.sampling.sampler import SamplingSpec
+from vecsetx.training.journal import read_journal
+from vecsetx.training.loop import DivergedError, TrainingSpec
+from vecsetx.training.objective import ObjectiveSpec, distance_error, inside_error, objective
+from vecsetx.training.optimizer import OptimizerSpec, parameter_groups, rate_share
+
+RECIPE = Recipe(
+    model=ModelSpec(latents=32, width=32, heads=4, layers=1),
+    draws=DrawSpec(hearts=2, points=256, surface=32, near=64, volume=32),
+    training=TrainingSpec(steps=8, log_every=2, checkpoint_every=3, precision="fp32"),
+)
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> DataSet:
+    folder = tmp_path_factory.mktemp("small")
+    maps = write_small_phantoms(folder / "labels", 4)
+    options = PrepareOptions(
+        label_set("default"), sampling=SamplingSpec(2000, 2000, 2000), val_share=0.25, workers=1
+    )
+    made, failed = prepare(maps, folder / "data", options)
+    assert not failed
+    return made
+
+
+def losses(run: Path) -> list[float]:
+    return [entry["loss"] for entry in read_journal(run / "metrics.jsonl")]
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    state = torch.load(run / "checkpoint.pt", weights_only=True)
+    return state["model"]
+
+
+def test_the_same_seed_gives_the_same_losses(dataset: DataSet, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        train_model(dataset.folder, tmp_path / name, RECIPE)
+    assert losses(tmp_path / "one") == losses(tmp_path / "two")
+    other = replace(RECIPE, training=replace(RECIPE.training, seed=1))
+    train_model(dataset.folder, tmp_path / "three", other)
+    assert losses(tmp_path / "one") != losses(tmp_path / "three")
+
+
+@pytest.mark.parametrize("stop", [3, 5])
+def test_stopped_and_resumed_equals_uninterrupted(
+    dataset: DataSet, tmp_path: Path, stop: int
+) -> None:
+    train_model(dataset.folder, tmp_path / "whole", RECIPE)
+    train_model(dataset.folder, tmp_path / "parts", RECIPE, stop_after=stop)
+    train_model(dataset.folder, tmp_path / "parts", RECIPE, resume=True)
+    whole, parts = weights(tmp_path / "whole"), weights(tmp_path / "parts")
+    assert all(torch.equal(whole[name], parts[name]) for name in whole)
+    assert [e["step"] for e in read_journal(tmp_path / "parts" / "metrics.jsonl")][-1] == 8
+
+
+def test_a_run_is_not_overwritten_nor_resumed_with_another_recipe(
+    dataset: DataSet, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match="no run to resume"):
+        train_model(dataset.folder, tmp_path / "run", RECIPE, resume=True)
+    train_model(dataset.folder, tmp_path / "run", RECIPE, stop_after=2)
+    with pytest.raises(InputError, match="holds a run already"):
+        train_model(dataset.folder, tmp_path / "run", RECIPE)
+    longer = replace(RECIPE, training=replace(RECIPE.training, steps=20))
+    with pytest.raises(InputError, match="another recipe"):
+        train_model(dataset.folder, tmp_path / "run", longer, resume=True)
+
+
+def test_a_run_validates_on_the_grid_of_unseen_hearts(dataset: DataSet, tmp_path: Path) -> None:
+    recipe = replace(RECIPE, training=replace(RECIPE.training, validate_every=4))
+    train_model(dataset.folder, tmp_path / "run", recipe)
+    validations = [e for e in read_journal(tmp_path / "run" / "metrics.jsonl") if e["split"] == "val"]
+    assert [entry["step"] for entry in validations] == [4, 8]
+    assert all(0 <= entry["grid_dice"] <= 1 for entry in validations)
+
+
+def test_learning_lowers_the_loss(dataset: DataSet, tmp_path: Path) -> None:
+    recipe = replace(RECIPE, training=replace(RECIPE.training, steps=60, log_every=10))
+    train_model(dataset.folder, tmp_path / "run", recipe)
+    course = losses(tmp_path / "run")
+    assert course[-1] < 0.8 * course[0]
+
+
+def test_a_loss_that_is_no_number_ends_the_run(dataset: DataSet, tmp_path: Path) -> None:
+    wild = replace(RECIPE, objective=ObjectiveSpec(near=float("inf")))
+    with pytest.raises(DivergedError, match="the loss is"):
+        train_model(dataset.folder, tmp_path / "run", wild)
+
+
+def test_a_batch_holds_true_distances_whatever_the_augmentation(dataset: DataSet) -> None:
+    """Moved surface points stay on their own surface, and scaled distances stay distances."""
+    spec = DrawSpec(hearts=3, points=256, surface=64, near=64, volume=64)
+    still = Draws(dataset, dataset.of_split("train"), spec, None, 32, seed=0).batch(5)
+    moved = augment(still, AugmentSpec(30.0, 0.3, 0.2), torch.Generator().manual_seed(1))
+    for heart in range(3):
+        before = torch.cdist(still.near[heart], still.points[heart])
+        after = torch.cdist(moved.near[heart], moved.points[heart])
+        ratio = after / before
+        assert ratio.std() < 1e-4  # one scale per heart, rigid otherwise
+        scale = ratio.mean()
+        finite = torch.isfinite(still.near_distances[heart])
+        torch.testing.assert_close(
+            moved.near_distances[heart][finite],
+            scale * still.near_distances[heart][finite],
+            rtol=1e-3,
+            atol=1e-5,
+        )
+    # A mirror would turn the sign of a triple product.
+    triple = [torch.linalg.det(b.near[0, 1:4] - b.near[0, :1]).sign() for b in (still, moved)]
+    assert triple[0] == triple[1]
+
+
+def test_rotations_are_rotations() -> None:
+    axis = torch.nn.functional.normalize(torch.randn(5, 3, dtype=torch.float64), dim=-1)
+    angle = torch.randn(5, dtype=torch.float64)
+    turn = rotation_about(axis, angle)
+    torch.testing.assert_close(turn @ turn.mT, torch.eye(3, dtype=torch.float64).expand(5, 3, 3))
+    torch.testing.assert_close(torch.linalg.det(turn), torch.ones(5, dtype=torch.float64))
+    torch.testing.assert_close((turn @ axis[..., None])[..., 0], axis)
+
+
+def test_draws_depend_on_seed_and_step_alone_and_visit_every_heart(dataset: DataSet) -> None:
+    hearts = dataset.of_split("train")
+    spec = DrawSpec(hearts=len(hearts), points=256, surface=32, near=32, volume=32)
+    one, two = (Draws(dataset, hearts, spec, AugmentSpec(), 32, seed=3) for _ in range(2))
+    two.batch(0)
+    assert torch.equal(one.batch(7).near, two.batch(7).near)
+    assert not torch.equal(one.batch(7).near, one.batch(8).near)
+    assert torch.equal(list(one.prefetched(6, 9))[1].near, one.batch(7).near)
+    per_pass = sorted(one._heart_at(i) for i in range(len(hearts)))
+    assert per_pass == list(range(len(hearts)))
+
+
+def test_unannotated_structures_carry_no_loss(dataset: DataSet) -> None:
+    draws = Draws(dataset, dataset.of_split("train"), RECIPE.draws, None, 32, seed=0)
+    batch = draws.batch(0)
+    batch.annotated[:, 4] = False
+    torch.manual_seed(0)
+    model = RECIPE.model.build(10)
+    before, _ = objective(model, batch, ObjectiveSpec())
+    for name in ("surface_distances", "near_distances", "volume_distances"):
+        getattr(batch, name)[..., 4] = torch.randn_like(getattr(batch, name)[..., 4])
+    after, _ = objective(model, batch, ObjectiveSpec())
+    assert torch.equal(before, after)
+
+
+def test_terms_add_up_to_the_loss_and_zero_weights_leave_none(dataset: DataSet) -> None:
+    batch = Draws(dataset, dataset.of_split("train"), RECIPE.draws, None, 32, seed=0).batch(0)
+    model = RECIPE.model.build(10)
+    loss, terms = objective(model, batch, ObjectiveSpec())
+    assert set(terms) == {"surface", "near", "volume", "inside"}
+    torch.testing.assert_close(loss, sum(terms.values()))
+    _, fewer = objective(model, batch, ObjectiveSpec(surface=0.0, inside=0.0))
+    assert set(fewer) == {"near", "volume"}
+
+
+def test_distance_error_by_hand() -> None:
+    predicted = torch.tensor([[[0.03], [0.5], [0.02], [-0.5], [0.05]]])
+    truth = torch.tensor([[[0.01], [0.3], [0.3], [-0.2], [-0.2]]])
+    asked = torch.tensor([[[True]]])
+    # within: 0.02; far enough outside: 0; 0.08 short; far enough inside: 0; 0.15 on the wrong side
+    expected = (0.02 + 0 + 0.08 + 0 + 0.15) / 5
+    assert distance_error(predicted, truth, asked, 0.1).item() == pytest.approx(expected, abs=1e-6)
+
+
+def test_inside_error_by_hand() -> None:
+    predicted, truth = torch.tensor([[[-0.1], [0.1]]]), torch.tensor([[[-1.0], [-1.0]]])
+    expected = (np.log1p(np.exp(-4)) + np.log1p(np.exp(4))) / 2
+    found = inside_error(predicted, truth, torch.tensor([[[True]]]), 40.0)
+    assert found.item() == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("queries", ["anchored", "learnable"])
+def test_every_parameter_has_one_optimizer(queries: str) -> None:
+    model = ModelSpec(queries=queries, latents=8, width=32, heads=2, layers=2).build(3)
+    groups = parameter_groups(model)
+    ids = [id(p) for group in groups for p in group]
+    assert sorted(ids) == sorted(id(p) for p in model.parameters())
+    names = {id(p): name for name, p in model.named_parameters()}
+    hidden = {names[id(p)] for p in groups[0]}
+    assert "trunk.0.attention.to_query.weight" in hidden
+    assert not any("embedding" in n or "head." in n or "from_offset" in n for n in hidden)
+    assert all(p.ndim < 2 for p in groups[2])
+
+
+def test_learning_rate_warms_up_and_ends_low() -> None:
+    spec = OptimizerSpec(warmup=0.1, final=0.05)
+    course = [rate_share(step, 100, spec) for step in range(100)]
+    assert course[0] == pytest.approx(0.1)
+    assert course[9] == pytest.approx(1.0)
+    assert all(a >= b for a, b in zip(course[10:], course[11:], strict=False))
+    assert 0.05 <= course[-1] < 0.06
+
+
+def test_journal_survives_a_line_cut_off(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    path.write_text(json.dumps({"step": 1, "loss": 2.0}) + "\n" + '{"step": 2, "lo')
+    assert [entry["step"] for entry in read_journal(path)] == [1]
+
+
+def test_recipes_take_changes_and_refuse_nonsense() -> None:
+    changed = RECIPE.changed(parse_overrides(["model.width=64", "training.seed=5"]), "here")
+    assert (changed.model.width, changed.training.seed) == (64, 5)
+    for words, message in (
+        (["model.wdth=64"], "no field model.wdth"),
+        (["model.width=wide"], "model.width = 'wide'"),
+        (["modle.width=64"], "no part 'modle'"),
+        (["model.queries=other"], "model.queries"),
+    ):
+        with pytest.raises(InputError, match=message):
+            RECIPE.changed(parse_overrides(words), "here")
+    with pytest.raises(InputError, match=r"part\.field=value"):
+        parse_overrides(["width=64"])
