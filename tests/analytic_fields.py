@@ -20,6 +20,10 @@ class AnalyticField:
     def structures(self) -> tuple[str, ...]:
         return tuple(self.shapes)
 
+    @property
+    def reach_mm(self) -> float:
+        return 0.875 * self.truncation_mm
+
     def distances_mm(self, points_mm: np.ndarray) -> np.ndarray:
         self.asked += len(points_mm)
         distances = np.stack([shape(points_mm) for shape in self.shapes.values()], axis=-1)

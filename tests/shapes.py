@@ -12,7 +12,7 @@ SHELL_RADIUS_MM = 22.0
 def grid_affine(
     shape: tuple[int, int, int], spacing_mm: tuple[float, float, float], turn: Rotation, flips: str
 ) -> np.ndarray:
-    """An affine whose grid is centred on (30, −20, 10) mm, turned and flipped along axes of ``flips``."""
+    """An affine of a grid centred on (30, −20, 10) mm, turned, and flipped along ``flips``."""
     signs = [-1.0 if axis in flips else 1.0 for axis in "ijk"]
     affine = np.eye(4)
     affine[:3, :3] = turn.as_matrix() @ np.diag(np.array(spacing_mm) * signs)

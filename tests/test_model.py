@@ -54,7 +54,7 @@ def test_anchored_attention_equals_its_plain_twin(seed: int) -> None:
 
 
 def test_positions_keep_full_precision_under_bf16() -> None:
-    """bf16 would move a key at 1 unit by up to 0.3 mm; a local head must still pick the right one."""
+    """bf16 would move a key at 1 unit by up to 0.3 mm; a local head must still find its own."""
     torch.manual_seed(0)
     attention = Attention(32, 4, anchored=True)
     with torch.no_grad():
@@ -143,7 +143,9 @@ def test_saved_and_loaded_gives_the_same_output_bit_for_bit(
 def test_damaged_models_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no trained model"):
         TrainedModel.load(tmp_path)
-    trained = TrainedModel(built(SMALL), ("LV", "RV", "LA"), label_set("default"), 80.0, 0.1, 64, {})
+    trained = TrainedModel(
+        built(SMALL), ("LV", "RV", "LA"), label_set("default"), 80.0, 0.1, 64, {}
+    )
     trained.save(tmp_path)
     weights = (tmp_path / "model.safetensors").read_bytes()
     (tmp_path / "model.safetensors").write_bytes(weights[: len(weights) // 2])

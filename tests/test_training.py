@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from vecsetx.recipe import Recipe, parse_overrides
 from vecsetx.sampling.sampler import SamplingSpec
 from vecsetx.training.journal import read_journal
 from vecsetx.training.loop import DivergedError, TrainingSpec
+from vecsetx.training.muon import Muon, orthogonalized
 from vecsetx.training.objective import ObjectiveSpec, distance_error, inside_error, objective
 from vecsetx.training.optimizer import OptimizerSpec, parameter_groups, rate_share
 
@@ -87,7 +89,9 @@ def test_a_run_is_not_overwritten_nor_resumed_with_another_recipe(
 def test_a_run_validates_on_the_grid_of_unseen_hearts(dataset: DataSet, tmp_path: Path) -> None:
     recipe = replace(RECIPE, training=replace(RECIPE.training, validate_every=4))
     train_model(dataset.folder, tmp_path / "run", recipe)
-    validations = [e for e in read_journal(tmp_path / "run" / "metrics.jsonl") if e["split"] == "val"]
+    validations = [
+        e for e in read_journal(tmp_path / "run" / "metrics.jsonl") if e["split"] == "val"
+    ]
     assert [entry["step"] for entry in validations] == [4, 8]
     assert all(0 <= entry["grid_dice"] <= 1 for entry in validations)
 
@@ -206,7 +210,7 @@ def test_learning_rate_warms_up_and_ends_low() -> None:
     course = [rate_share(step, 100, spec) for step in range(100)]
     assert course[0] == pytest.approx(0.1)
     assert course[9] == pytest.approx(1.0)
-    assert all(a >= b for a, b in zip(course[10:], course[11:], strict=False))
+    assert all(a >= b for a, b in pairwise(course[10:]))
     assert 0.05 <= course[-1] < 0.06
 
 
@@ -229,3 +233,36 @@ def test_recipes_take_changes_and_refuse_nonsense() -> None:
             RECIPE.changed(parse_overrides(words), "here")
     with pytest.raises(InputError, match=r"part\.field=value"):
         parse_overrides(["width=64"])
+
+
+@pytest.mark.parametrize("shape", [(3, 24, 24), (2, 10, 40), (2, 40, 10)])
+def test_orthogonalized_keeps_singular_vectors(shape: tuple[int, int, int]) -> None:
+    generator = torch.Generator().manual_seed(0)
+    matrices = torch.randn(shape, generator=generator, dtype=torch.float64)
+    found = orthogonalized(matrices)
+    for matrix, result in zip(matrices, found, strict=True):
+        left, _, right = torch.linalg.svd(matrix, full_matrices=False)
+        inner = left.mT @ result @ right.mT  # diagonal if the singular vectors are the same
+        values = inner.diagonal()
+        assert (inner - torch.diag(values)).abs().max() < 1e-9
+        assert values.min() > 0.3
+        assert values.max() < 1.3
+
+
+def test_muon_moves_as_pytorch_s_does() -> None:
+    """PyTorch's works in bfloat16, so the two agree to its precision, not bit for bit."""
+    torch.manual_seed(0)
+    start = torch.randn(16, 32)
+    ours, theirs = (torch.nn.Parameter(start.clone()) for _ in range(2))
+    options = {"lr": 0.02, "weight_decay": 0.1}
+    optimizers = [
+        Muon([ours], **options),
+        torch.optim.Muon([theirs], **options, adjust_lr_fn="match_rms_adamw"),
+    ]
+    for _ in range(5):
+        gradient = torch.randn(16, 32)
+        for parameter, optimizer in zip((ours, theirs), optimizers, strict=True):
+            parameter.grad = gradient.clone()
+            optimizer.step()
+    moved = (theirs - start).norm()
+    assert (ours - theirs).norm() < 0.03 * moved

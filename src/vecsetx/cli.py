@@ -7,7 +7,7 @@ not wait.
 import logging
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -198,9 +198,12 @@ def reconstruct(
     like: Annotated[
         Path | None, typer.Option(help="Image whose grid labels.nii.gz takes; the input's.")
     ] = None,
-    space: Annotated[str, typer.Option(help="Axes of mesh coordinates: lps or ras.")] = "lps",
+    space: Annotated[
+        Literal["lps", "ras"], typer.Option(help="Axes of mesh coordinates.", case_sensitive=False)
+    ] = "lps",
     extension: Annotated[
-        str, typer.Option("--format", help="Mesh format: vtp, stl, ply or obj.")
+        Literal["vtp", "stl", "ply", "obj"],
+        typer.Option("--format", help="Format of the meshes.", case_sensitive=False),
     ] = "vtp",
     drop: Drop = "",
     latents: Latents = None,
@@ -218,8 +221,8 @@ def reconstruct(
         _encode_options(model, labels, drop, latents, points, seed),
         resolution,
         like,
-        space.lower(),
-        extension.lower(),
+        space,
+        extension,
     )
     failed = run(model, inputs, out, options)
     typer.echo(f"results are in {out}")
@@ -233,7 +236,7 @@ def evaluate(
         list[Path], typer.Argument(help="A prepared data set, or label maps, or folders of them.")
     ],
     out: Annotated[Path, typer.Option(help="Folder for scores and report.")],
-    split: Annotated[str, typer.Option(help="Split of a data set: train or val.")] = "val",
+    split: Annotated[Literal["train", "val"], typer.Option(help="Split of a data set.")] = "val",
     labels: Labels = None,
     drop: Drop = "",
     latents: Latents = None,
@@ -244,15 +247,11 @@ def evaluate(
 
     [dim]vecsetx evaluate run/ data/ --out scores/[/]
     """
-    from vecsetx.data.dataset import SPLITS
     from vecsetx.pipeline.evaluate import evaluate as run
     from vecsetx.pipeline.tables import print_scores
 
-    if split not in SPLITS:
-        raise InputError(f"--split {split}: there are {', '.join(SPLITS)}")
-    chosen = SPLITS[SPLITS.index(split)]
     options = _encode_options(model, labels, drop, latents, points, seed)
-    evaluated = run(model, inputs, out, chosen, options)
+    evaluated = run(model, inputs, out, split, options)
     print_scores(evaluated.scores)
     typer.echo(f"see {out / 'report.html'}")
     _report_failures(evaluated.failed)

@@ -78,7 +78,7 @@ class LabelSet:
         """
         return {
             "name": self.name,
-            "ids": dict(self.ids),
+            "ids": {str(label_id): name for label_id, name in self.ids.items()},
             "drop": sorted(self.drop),
             "drop_others": self.drop_others,
         }

@@ -16,7 +16,6 @@ SCHEMA = 1
 """Version of ``dataset.json``; a reader refuses any other."""
 
 Split = Literal["train", "val"]
-SPLITS: tuple[Split, ...] = ("train", "val")
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,8 @@ from vecsetx.sampling.sampler import Observation
 CHUNK_POINTS = 16_384
 """Query points decoded at once."""
 
+_RELIABLE = 0.875  # of the truncation: a network does not turn level at once
+
 
 @dataclass(frozen=True, slots=True)
 class HeartField:
@@ -68,6 +70,11 @@ class HeartField:
         )
         tokens = model.refine(latent_set)
         return cls(model, structures, observation.frame, latent_set, tokens, truncation)
+
+    @property
+    def reach_mm(self) -> float:
+        """Up to here the distances' magnitude can be relied on: a little below the truncation."""
+        return float(_RELIABLE * self.frame.length_to_mm(self.truncation))
 
     @torch.no_grad()
     def distances_mm(self, points_mm: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n k"]:

@@ -1,6 +1,5 @@
 """``vecsetx prepare``: label maps to a data set."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -138,6 +137,6 @@ def _is_current(
     wanted = (structures, __version__, options.seed, file_hash(heart.source))
     return (
         (info.structures, info.version, info.seed, info.sha256) == wanted
-        and json.dumps(info.options) == json.dumps(asdict(options.sampling))
+        and info.options == asdict(options.sampling)
         and LabelSet.from_dict(info.label_set, str(path)) == options.label_set
     )

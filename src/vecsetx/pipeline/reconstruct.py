@@ -53,7 +53,8 @@ def reconstruct(
         The failures: heart → reason. The other hearts are complete.
 
     Raises:
-        InputError: The model or an input cannot be found, or an option does not fit.
+        InputError: The model or an input cannot be found, an option does not fit, or no heart at
+            all could be reconstructed.
     """
     trained = TrainedModel.load(model)
     hearts = find_label_maps(inputs)
@@ -67,6 +68,8 @@ def reconstruct(
             except InputError as error:
                 failed[name] = str(error)
             progress.advance(note=name)
+    if len(failed) == len(hearts):
+        raise InputError("\n".join(failed.values()))
     return failed
 
 

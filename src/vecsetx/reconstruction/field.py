@@ -19,6 +19,11 @@ class DistanceField(Protocol):
         """Names of the K structures, in the order of the distances."""
         ...
 
+    @property
+    def reach_mm(self) -> float:
+        """Up to here the magnitude of the distances can be relied on."""
+        ...
+
     def distances_mm(self, points_mm: np.ndarray) -> np.ndarray:
         """Signed distances, negative inside.
 

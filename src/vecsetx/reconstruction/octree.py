@@ -26,9 +26,6 @@ from vecsetx.reconstruction.grid import Grid
 MARGIN = 1.25
 """How much steeper than a true distance the field may be without a block being misjudged."""
 
-TRUST_MM = 7.0
-"""Up to here the field's distances are true; a little below the truncation of the training."""
-
 
 @dataclass(frozen=True, slots=True)
 class Level:
@@ -86,26 +83,23 @@ class Descent:
         return _assemble(self.levels, lambda level: level.distances_mm[:, index], low, high)
 
 
-def descend(
-    field: DistanceField, grid: Grid, *, margin: float = MARGIN, trust_mm: float = TRUST_MM
-) -> Descent:
+def descend(field: DistanceField, grid: Grid, *, margin: float = MARGIN) -> Descent:
     """Evaluate a field on a grid from coarse to fine.
 
     Args:
         field: What to evaluate.
         grid: Where.
         margin: How much steeper than 1 mm per mm the field may be.
-        trust_mm: Up to here the magnitude of the field's distances can be relied on.
 
     Returns:
         Labels of all voxels, and exact distances near the surfaces.
     """
     if len(field.structures) > np.iinfo(np.uint8).max:
         raise InputError(f"a label map holds at most 255 structures, not {len(field.structures)}")
-    if not (margin > 0 and trust_mm > 0):
-        raise InputError(f"margin and trust must be positive, not {margin} and {trust_mm} mm")
+    if not (margin > 0 and field.reach_mm > 0):
+        raise InputError(f"margin and reach must be positive, not {margin} and {field.reach_mm} mm")
     levels: list[Level] = []
-    for size in _block_sizes(grid, trust_mm / margin):
+    for size in _block_sizes(grid, field.reach_mm / margin):
         blocks = _halved(levels[-1], size, grid, margin) if levels else _all_blocks(grid, size)
         levels.append(_query(field, grid, blocks, size))
     labels = _assemble(levels, lambda level: level.labels, np.zeros(3, int), np.array(grid.shape))
@@ -133,19 +127,17 @@ def extent_mm(
     high_mm: np.ndarray,
     *,
     margin: float = MARGIN,
-    trust_mm: float = TRUST_MM,
 ) -> tuple[np.ndarray, np.ndarray]:
     """A box that holds all of the heart within a box to search.
 
-    No structure, however thin, leaves the box; it may be up to a coarse block (``trust_mm``)
-    too wide on each side.
+    No structure, however thin, leaves the box; it may be up to a coarse block (the field's
+    reach) too wide on each side.
 
     Args:
         field: What to look for.
         low_mm: Lowest corner of the box to search, ``[3]`` RAS+ mm.
         high_mm: Its highest corner.
         margin: As in :func:`descend`.
-        trust_mm: As in :func:`descend`.
 
     Returns:
         Lowest and highest corner, ``[3]`` RAS+ mm each.
@@ -153,10 +145,10 @@ def extent_mm(
     Raises:
         InputError: The field is outside of everything in the whole box.
     """
-    half_diagonal_mm = trust_mm / margin
+    half_diagonal_mm = field.reach_mm / margin
     grid = Grid.around(low_mm, high_mm, 2 * half_diagonal_mm / np.sqrt(3))
     nearest_mm = evaluate_dense(field, grid).min(axis=-1)
-    occupied = np.argwhere(sign.inside(nearest_mm - trust_mm))
+    occupied = np.argwhere(sign.inside(nearest_mm - field.reach_mm))
     if len(occupied) == 0:
         raise InputError(
             f"the model finds no structure between {np.round(low_mm)} and {np.round(high_mm)} mm; "

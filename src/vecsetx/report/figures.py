@@ -1,12 +1,13 @@
 """Flat figures: plain data in, a plotly figure as a plain dict out.
 
 Colours of text, grid and lines are left to the page, which knows whether it is light or dark; only
-structures bring their own colours. Names are escaped, since plotly reads a little HTML in its texts.
+structures bring their own. Names are escaped, since plotly reads a little HTML in its texts.
 """
 
 import html
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -101,7 +102,7 @@ def training_curves(history: Sequence[Row]) -> dict[str, Figure]:
     train = [row for row in history if row.get("split") == "train"]
     val = [row for row in history if row.get("split") == "val"]
     terms = list(dict.fromkeys(term for row in train for term in row.get("terms") or {}))
-    drawn = {
+    drawn: dict[str, tuple[list[go.Scatter | None], dict[str, Any]]] = {
         "Loss": (
             [
                 _curve("training", train, lambda row: row.get("loss")),
@@ -110,14 +111,17 @@ def training_curves(history: Sequence[Row]) -> dict[str, Figure]:
             _LOG,
         ),
         "Terms of the loss (training)": (
-            [_curve(term, train, lambda row, term=term: row["terms"].get(term)) for term in terms],
+            [_curve(term, train, partial(_term, term)) for term in terms],
             _LOG,
         ),
         "Dice on the voxel grid": (
             [_curve("grid Dice", history, lambda row: row.get("grid_dice"), marks=True)],
             {},
         ),
-        "Learning rate": ([_curve("learning rate", train, lambda row: row.get("lr"))], {"tickformat": "~e"}),
+        "Learning rate": (
+            [_curve("learning rate", train, lambda row: row.get("lr"))],
+            {"tickformat": "~e"},
+        ),
     }
     figures = {}
     for title, (curves, yaxis) in drawn.items():
@@ -196,6 +200,10 @@ def _curve(
         marker={"size": 6},
         hovertemplate="%{y:.4g}",
     )
+
+
+def _term(name: str, row: Row) -> Any:
+    return row["terms"].get(name)
 
 
 def _spread(count: int) -> np.ndarray:

@@ -5,7 +5,6 @@ value is escaped by jinja, and data for the scripts by its ``tojson``, so that a
 system stays a name.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -140,7 +139,10 @@ def _mean_dice(found: Mapping[str, Mapping[str, Any]]) -> float | None:
 def _environment() -> Environment:
     loader = PackageLoader("vecsetx.report", "templates")
     environment = Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        loader=loader,
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
@@ -155,9 +157,5 @@ def _environment() -> Environment:
     return environment
 
 
-def _decimals(value: float, places: int) -> str:
-    """``value`` with so many places; what would show as 0 though it is not gets a ``<``."""
-    text = f"{value:,.{places}f}"
-    if value and not float(text.replace(",", "")) and math.isfinite(value):
-        return f"<{10**-places:.{places}f}"
-    return text
+def _decimals(value: int | float, places: int) -> str:
+    return f"{value:,.{places}f}"

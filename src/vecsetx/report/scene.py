@@ -30,8 +30,8 @@ _FRONT = {
 # goes with the camera and does not depend on where in the scanner the heart lies.
 _LIGHT = {"x": 0.8, "y": -1.4, "z": 1.00012}
 _LIGHTING = {
-    "ambient": 0.55,
-    "diffuse": 0.65,
+    "ambient": 0.45,
+    "diffuse": 0.75,
     "specular": 0.1,
     "roughness": 0.5,
     "fresnel": 0.1,

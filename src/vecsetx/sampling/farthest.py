@@ -2,24 +2,24 @@
 
 import fpsample
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Integer
 
 
 def farthest_points(points: Float[np.ndarray, "n 3"], count: int) -> Int[np.ndarray, " m"]:
-    """Indices of ``count`` points, each as far as can be from those before it, first the first.
+    """Indices of ``count`` points: the first, then always the one farthest from those before it.
 
-    Bucket-tree farthest point sampling (Han et al., "QuickFPS", IEEE TCAD 2023).
+    Farthest point sampling (Eldar et al., IEEE TIP 1997). All points if there are no more.
     """
     if count >= len(points):
         return np.arange(len(points))
-    chosen = fpsample.bucket_fps_kdline_sampling(
-        np.ascontiguousarray(points, dtype=np.float32), count, h=5, start_idx=0
+    chosen = fpsample.fps_sampling(
+        np.ascontiguousarray(points, dtype=np.float32), count, start_idx=0
     )
     return chosen.astype(np.int64)
 
 
 def anchors_by_structure(
-    points: Float[np.ndarray, "n 3"], structure: Int[np.ndarray, " n"], count: int
+    points: Float[np.ndarray, "n 3"], structure: Integer[np.ndarray, " n"], count: int
 ) -> Int[np.ndarray, " m"]:
     """Indices of ``count`` anchors: as equal a share as possible for every structure present.
 

@@ -13,7 +13,9 @@ FEWEST_POINTS = 100
 """Inside (near, volume) or surface points that a structure in the heart must have in each set."""
 
 LARGEST_SLIP_MM = 0.05
-"""How far a surface point may lie inside another structure: rounding, and no more."""
+LARGEST_SLIPPED_SHARE = 0.005
+"""The share of surface points that may lie farther than that inside another structure. Where three
+structures meet, smoothing folds a few faces of the shared surface by a fraction of a voxel."""
 
 INSIDE_SHARE = (0.25, 0.85)
 """Bounds on the share of near and volume points that lie inside some structure."""
@@ -99,10 +101,10 @@ def _disagreements(samples: Samples) -> list[str]:
         doubly = int((inside(getattr(samples, group).distances_mm).sum(axis=1) > 1).sum())
         if doubly:
             problems.append(f"{doubly} {group} points lie inside two structures at once")
-    slipped = inside(samples.surface.distances_mm + LARGEST_SLIP_MM).any(axis=1).sum()
-    if slipped:
+    slipped = _share(inside(samples.surface.distances_mm + LARGEST_SLIP_MM))
+    if slipped > LARGEST_SLIPPED_SHARE:
         problems.append(
-            f"{slipped} surface points lie more than {LARGEST_SLIP_MM} mm inside a structure"
+            f"{slipped:.1%} of surface points lie more than {LARGEST_SLIP_MM} mm inside a structure"
         )
     if (np.linalg.norm(samples.surface.normals, axis=1) - 1 > 1e-3).any():
         problems.append("normals are not of length 1")

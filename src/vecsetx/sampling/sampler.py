@@ -26,8 +26,8 @@ class SamplingSpec:
         equal_share: Share of the points that is divided equally among the structures; the rest goes
             by area (surface, near) or volume (volume). It is what keeps small structures from
             starving.
-        near_scales_mm: Standard deviations of the steps off the surface, half of the near points
-            each.
+        near_mm, farther_mm: Standard deviations of the near points' steps off the surface; half of
+            the points take each.
         background_share: Share of the volume points that is drawn anywhere: half of them from a box
             around the heart, half from the frame's whole domain.
         margin_mm: How far that box goes beyond the heart.
@@ -38,7 +38,8 @@ class SamplingSpec:
     near_points: int = 50_000
     volume_points: int = 50_000
     equal_share: float = 0.6
-    near_scales_mm: tuple[float, float] = (1.0, 4.0)
+    near_mm: float = 1.0
+    farther_mm: float = 4.0
     background_share: float = 0.35
     margin_mm: float = 10.0
     mm_per_unit: float = MM_PER_UNIT
@@ -150,7 +151,7 @@ def draw_samples(
     )
     on_surface, feet = np.split(points, [spec.surface_points])
     structure, normals = structure[: spec.surface_points], normals[: spec.surface_points]
-    scales_mm = generator.choice(spec.near_scales_mm, size=(len(feet), 1))
+    scales_mm = generator.choice([spec.near_mm, spec.farther_mm], size=(len(feet), 1))
     near = feet + scales_mm * generator.standard_normal(feet.shape)
     volume = _volume_points(label_map, closed_surfaces, frame, spec, generator)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Integer
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
@@ -36,7 +36,7 @@ class SurfacePoints:
     """
 
     points_mm: Float[np.ndarray, "n 3"]
-    structure: Int[np.ndarray, " n"]
+    structure: Integer[np.ndarray, " n"]
     normals: Float[np.ndarray, "n 3"]
     distances_mm: Float[np.ndarray, "n k"]
 

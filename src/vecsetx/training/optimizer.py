@@ -8,6 +8,7 @@ from torch import nn
 
 from vecsetx.model.attention import Attention
 from vecsetx.model.vecset import VecSetAutoEncoder
+from vecsetx.training.muon import Muon
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,8 +16,7 @@ class OptimizerSpec:
     """Learning rates and their course.
 
     Attributes:
-        muon_lr: Peak learning rate of hidden matrices (Muon with updates scaled like AdamW's, Liu
-            et al., "Muon is scalable for LLM training", arXiv 2502.16982).
+        muon_lr: Peak learning rate of hidden matrices.
         adamw_lr: Peak learning rate of everything else.
         weight_decay: Decoupled weight decay of matrices.
         warmup: Share of the steps over which the rates rise linearly.
@@ -39,12 +39,7 @@ class OptimizerSpec:
             {"params": bare, "weight_decay": 0.0},
         ]
         return [
-            torch.optim.Muon(
-                hidden,
-                lr=self.muon_lr,
-                weight_decay=self.weight_decay,
-                adjust_lr_fn="match_rms_adamw",
-            ),
+            Muon(hidden, lr=self.muon_lr, weight_decay=self.weight_decay),
             torch.optim.AdamW(adamw_groups, lr=self.adamw_lr, betas=(0.9, 0.98)),
         ]
 

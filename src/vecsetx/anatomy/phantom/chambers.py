@@ -15,9 +15,19 @@ from vecsetx.anatomy.phantom.axes import (
 )
 from vecsetx.anatomy.phantom.curves import vessel
 from vecsetx.anatomy.phantom.parameters import Parameters
-from vecsetx.anatomy.phantom.shapes import Cut, Ellipsoid, HalfSpace, Shape, Tube, Union
+from vecsetx.anatomy.phantom.shapes import (
+    Cut,
+    Ellipsoid,
+    Grown,
+    HalfSpace,
+    Outside,
+    Shape,
+    Tube,
+    Union,
+)
 
 _BASE = 27.5  # the base plane's place along the long axis
+_GROOVE_DEPTH_MM = 5.0
 _ANNULUS = 2.5  # how far the wall goes beyond it, around the two valves
 
 
@@ -145,8 +155,13 @@ def right_atrium(heart: Parameters) -> Shape:
     return Union((Union((wide, tall, appendage, funnel), 7.0), superior, inferior), 3.0)
 
 
-def left_atrial_appendage(heart: Parameters, course_mm: np.ndarray) -> Shape:
-    """A curved pouch with lobes, from the left atrium forward beside the pulmonary trunk."""
+def left_atrial_appendage(
+    heart: Parameters, left_ventricle_and_wall: Shape, course_mm: np.ndarray
+) -> Shape:
+    """A curved pouch with lobes, from the left atrium forward beside the pulmonary trunk.
+
+    It rides over the groove that the circumflex artery runs in.
+    """
     root = np.array([11.0, -22.0, 38.5])
     steps = np.array(
         [
@@ -169,4 +184,5 @@ def left_atrial_appendage(heart: Parameters, course_mm: np.ndarray) -> Shape:
             (3, (-5.5, 3.0, -3.5), (0.75, 0.4)),
         )
     )
-    return Union((pouch, *lobes), 3.5)
+    above_groove = Outside(Grown(left_ventricle_and_wall, _GROOVE_DEPTH_MM))
+    return Cut(Union((pouch, *lobes), 3.5), above_groove, 3.0)

@@ -8,7 +8,9 @@ from jaxtyping import Float
 
 from vecsetx.anatomy.phantom.axes import (
     AORTIC,
+    PULMONARY,
     TO_AORTA,
+    TO_PA,
     TO_RA,
     TRICUSPID,
     VentricleFrame,
@@ -19,9 +21,9 @@ from vecsetx.anatomy.phantom.shapes import Grown, Shape, Tube, Union
 
 _STEP_MM = 2.5
 _CLEARANCE_MM = 0.3
-_TURNS = 14
-_SMOOTHING_TURNS = 10
-_WALL_MM = {"RV": 2.0, "RA": 1.5, "LA": 1.5, "Myocardium": 0.0, "Aorta": 0.3, "PA": 0.6}
+_TURNS = 20
+_SMOOTHING_TURNS = 12
+_WALL_MM = {"RV": 1.5, "RA": 1.2, "LA": 1.2, "Myocardium": 0.0, "Aorta": 0.3, "PA": 0.6}
 """Thickness of walls that are no structure of their own; the arteries run outside them."""
 
 
@@ -48,12 +50,20 @@ def coronary_arteries(
         course_mm: Displacements of the landmarks.
     """
     walls = {name: Grown(shapes[name], wall) for name, wall in _WALL_MM.items()}
-    surface = Union(tuple(walls.values()), 4.0)
+    # Where chambers and vessels are cut at a valve, the seam is closed, or an artery may slip in.
+    pulmonary_seam = Tube(
+        PULMONARY + np.array([[-7.0], [7.0]]) * TO_PA, np.full(2, heart.pa_radius_mm + 1.0)
+    )
+    tricuspid_seam = Tube(TRICUSPID + np.array([[-6.0], [6.0]]) * TO_RA, np.full(2, 14.0))
+    surface = Union((*walls.values(), pulmonary_seam, tricuspid_seam), 4.0)
     frame = VentricleFrame(heart.ventricle_tilt_deg)
     radius = heart.coronary_radius_mm
 
     def route(
-        start: list[np.ndarray], groove: list[np.ndarray], beside: tuple[str, str], end_radius: float
+        start: list[np.ndarray],
+        groove: list[np.ndarray],
+        beside: tuple[str, str],
+        end_radius: float,
     ) -> Artery:
         guess = np.stack(groove) + 0.5 * course_mm[: len(groove)]
         in_groove = _in_groove(walls[beside[0]], walls[beside[1]], guess, 0.8 * radius)
@@ -80,8 +90,21 @@ def coronary_arteries(
     }
 
 
-_ANTERIOR = [(12.0, 31.0, 22.0), (16.0, 31.0, 10.0), (18.0, 29.0, -5.0), (18.0, 26.0, -20.0), (15.0, 20.0, -36.0), (9.0, 11.0, -52.0)]
-_CIRCUMFLEX = [(-3.0, 30.0, 26.0), (-16.0, 24.0, 28.0), (-26.0, 12.0, 29.0), (-29.0, -4.0, 29.0), (-24.0, -17.0, 28.0)]
+_ANTERIOR = [
+    (12.0, 31.0, 22.0),
+    (16.0, 31.0, 10.0),
+    (18.0, 29.0, -5.0),
+    (18.0, 26.0, -20.0),
+    (15.0, 20.0, -36.0),
+    (9.0, 11.0, -52.0),
+]
+_CIRCUMFLEX = [
+    (-3.0, 30.0, 26.0),
+    (-16.0, 24.0, 28.0),
+    (-26.0, 12.0, 29.0),
+    (-29.0, -4.0, 29.0),
+    (-24.0, -17.0, 28.0),
+]
 _INFERIOR = [(13.0, -30.0, 12.0), (15.0, -31.0, -2.0), (15.0, -28.0, -16.0), (13.0, -23.0, -30.0)]
 _DIAGONAL = [(-2.0, 31.0, -2.0), (-14.0, 27.0, -14.0), (-21.0, 19.0, -26.0)]
 
@@ -91,7 +114,7 @@ def _on_tricuspid_ring(angle_deg: float) -> np.ndarray:
     up /= np.linalg.norm(up)
     right = np.cross(up, TO_RA)
     angle = np.radians(angle_deg)
-    return TRICUSPID + 23.0 * (np.cos(angle) * up + np.sin(angle) * right)
+    return np.asarray(TRICUSPID + 23.0 * (np.cos(angle) * up + np.sin(angle) * right))
 
 
 def _opening(aorta: Shape, sinus: np.ndarray, way: np.ndarray) -> np.ndarray:
@@ -133,6 +156,7 @@ def _artery(
         if turn < _SMOOTHING_TURNS:
             line[1:-1] = 0.25 * line[:-2] + 0.5 * line[1:-1] + 0.25 * line[2:]
         value, way = surface.evaluate(line[1:])
-        square = np.maximum((way * way).sum(axis=1), 0.1)
-        line[1:] -= ((value - height[1:]) / square)[:, None] * way
+        # Deep in a blend the gradient is short; a full step would throw the point across.
+        square = np.maximum((way * way).sum(axis=1), 0.3)
+        line[1:] -= np.clip((value - height[1:]) / square, -1.5, 1.5)[:, None] * way
     return Artery(line, radii)

@@ -9,35 +9,31 @@ from vecsetx.anatomy.phantom.heart import PhantomHeart
 from vecsetx.errors import InputError
 
 
-def write_phantoms(
-    out: Path, count: int, seed: int, size: int = 160, spacing_mm: float = 0.8
-) -> list[Path]:
-    """Write ``count`` random hearts as ``phantom000.nii.gz``, ``phantom001.nii.gz``, …
+def write_phantom(out: Path, index: int, seed: int, size: int, spacing_mm: float) -> Path:
+    """Write the ``index``-th random heart as ``phantom<index>.nii.gz``.
 
-    The n-th heart depends on ``seed`` and n alone, so a longer run begins with the same hearts.
+    The heart depends on ``seed`` and ``index`` alone, so a larger cohort begins with the same
+    hearts.
 
     Args:
         out: The folder; it is made if needed.
-        count: How many hearts.
+        index: Which heart, from 0.
         seed: Any whole number from 0 up.
         size: Voxels along each axis.
         spacing_mm: Voxel size.
 
     Returns:
-        The files, in order.
+        The file.
 
     Raises:
-        InputError: ``count``, ``seed``, ``size`` or ``spacing_mm`` makes no sense.
+        InputError: A number makes no sense.
     """
-    if count < 1 or size < 1 or not spacing_mm > 0 or seed < 0:
+    if index < 0 or seed < 0 or size < 8 or not spacing_mm > 0:
         raise InputError(
-            f"phantoms need count and size from 1, spacing above 0 mm and seed from 0, "
-            f"not count {count}, size {size}, spacing {spacing_mm}, seed {seed}"
+            f"a phantom needs index and seed from 0, size from 8 and spacing above 0 mm, not "
+            f"index {index}, seed {seed}, size {size}, spacing {spacing_mm}"
         )
-    paths = []
-    for index in range(count):
-        heart = PhantomHeart.random(np.random.default_rng([seed, index]))
-        path = out / f"phantom{index:03d}.nii.gz"
-        write_label_map(heart.voxelize(size, spacing_mm), path)
-        paths.append(path)
-    return paths
+    heart = PhantomHeart.random(np.random.default_rng([seed, index]))
+    path = out / f"phantom{index:03d}.nii.gz"
+    write_label_map(heart.voxelize(size, spacing_mm), path)
+    return path

@@ -64,4 +64,4 @@ def distance_to_level(
 
 def _newton_step(height: np.ndarray, gradient: np.ndarray) -> np.ndarray:
     square = np.maximum((gradient * gradient).sum(axis=1), 1e-3)
-    return (height / square)[:, None] * gradient
+    return np.asarray((height / square)[:, None] * gradient)

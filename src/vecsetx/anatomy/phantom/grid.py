@@ -87,7 +87,7 @@ def _half_diagonal(affine: np.ndarray, edge: int) -> float:
 
 
 def _labels(values: np.ndarray, gap_mm: float) -> np.ndarray:
-    return _LABEL[label_of(carved(values, values - gap_mm))]
+    return np.asarray(_LABEL[label_of(carved(values, values - gap_mm))])
 
 
 def _fill(labels: np.ndarray, corner: np.ndarray, edge: int, label: np.ndarray) -> None:

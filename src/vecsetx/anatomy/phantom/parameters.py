@@ -96,7 +96,12 @@ class Parameters:
                 proportion(6.0, 0.1),
                 proportion(5.6, 0.1),
             ),
-            vein_length_mm=(around(17.0, 2.0), around(17.0, 2.0), around(17.0, 2.0), around(16.0, 2.0)),
+            vein_length_mm=(
+                around(17.0, 2.0),
+                around(17.0, 2.0),
+                around(17.0, 2.0),
+                around(16.0, 2.0),
+            ),
             coronary_radius_mm=proportion(2.0, 0.08),
             course_mm=tuple(three(_COURSE_SPREAD_MM) for _ in range(24)),
         )

@@ -152,6 +152,20 @@ class Grown:
 
 
 @dataclass(frozen=True, eq=False)
+class Outside:
+    """All that is not in a shape. Exact where the shape's value is."""
+
+    shape: Shape
+
+    def evaluate(
+        self, points_mm: Float[np.ndarray, "n 3"]
+    ) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, "n 3"]]:
+        """See :class:`Shape`."""
+        value, gradient = self.shape.evaluate(points_mm)
+        return -value, -gradient
+
+
+@dataclass(frozen=True, eq=False)
 class Union:
     """Shapes melted together; where two values differ by more than ``blend_mm`` the lesser counts.
 

@@ -44,7 +44,9 @@ def aorta(heart: Parameters, course_mm: np.ndarray) -> Shape:
     foot = course[-1] + np.array([1.5, -2.0, -26.0])
     middle = 0.5 * (course[-1] + foot) + 0.5 * course_mm[7] * np.array([1.0, 1.0, 0.0])
     descending = vessel(
-        np.column_stack([np.stack([course[-1], middle, foot]), radius * np.array([0.82, 0.8, 0.78])]),
+        np.column_stack(
+            [np.stack([course[-1], middle, foot]), radius * np.array([0.82, 0.8, 0.78])]
+        ),
         open_end=True,
     )
     return Union((ascending, descending), 1.0)
