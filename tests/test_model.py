@@ -37,19 +37,26 @@ def built(spec: ModelSpec) -> VecSetAutoEncoder:
 @given(seed=st.integers(0, 1000))
 def test_anchored_attention_equals_its_plain_twin(seed: int) -> None:
     torch.manual_seed(seed)
-    query, key, value = (torch.randn(2, 4, n, 8, dtype=torch.float64) for n in (10, 14, 14))
+    query, key, value = (torch.randn(2, 4, n, 16, dtype=torch.float64) for n in (10, 14, 14))
     x_q, x_k = torch.randn(2, 10, 3).double(), torch.randn(2, 14, 3).double()
     alpha = torch.tensor([0.1, 1.0, 10.0, 300.0], dtype=torch.float64)
 
     squared = torch.cdist(x_q, x_k).square()[:, None]
-    logits = query @ key.mT / 8**0.5 - alpha[:, None, None] * squared
+    logits = query @ key.mT / 16**0.5 - alpha[:, None, None] * squared
     weights = logits.softmax(-1)
     mean = weights @ x_k[:, None]
     offset = alpha[:, None, None].sqrt() * (mean - x_q[:, None])
     spread = alpha[:, None, None] * (weights * squared).sum(-1, keepdim=True)
 
-    found, found_offset = anchored_attention(query, key, value, x_q, x_k, alpha)
-    torch.testing.assert_close(found, weights @ value, rtol=1e-6, atol=1e-8)
+    numbers, height, slope = value.split([8, 2, 6], dim=-1)
+    apart = x_q[:, None, :, None, None] - x_k[:, None, None, :, None]  # b 1 q k 1 3
+    slope = alpha.sqrt()[:, None, None, None] * slope.unflatten(-1, (2, 3))
+    plane = height[:, :, None] + (slope[:, :, None] * apart).sum(-1)  # b h q k p
+    blended = (weights[..., None] * plane).sum(-2)
+
+    found, found_offset = anchored_attention(query, key, value, x_q, x_k, alpha, planes=2)
+    expected = torch.cat([weights @ numbers, blended], dim=-1)
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
     torch.testing.assert_close(found_offset, torch.cat([offset, spread], -1), rtol=1e-6, atol=1e-6)
 
 

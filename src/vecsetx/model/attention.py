@@ -1,13 +1,24 @@
 """Attention, the only place that chooses a kernel, and the feed-forward layer.
 
-*Anchored* attention knows where its tokens lie: every head adds −α·|x_q − x_k|² to its logits, with
-α learned per head, from global to local. Since
+*Anchored* attention knows where its tokens lie, in three ways, each learned per head.
+
+*Reach.* A head adds −α·|x_q − x_k|² to its logits, with α from global to local. Since
 
     −α|x_q − x_k|² = 2α x_q·x_k − α|x_k|² − α|x_q|²
 
 and the last term is the same for every key, it needs no bias tensor: four more channels in queries
-and keys do it, and every fused kernel works. The same four channels in the values return what each
-head looked at, as an offset from the query and a spread.
+and keys do it, and every fused kernel works.
+
+*Planes.* Some channels of a value are not numbers but linear functions of the query's position
+about the key's, v + √α s·(x_q − x_k). Attending to them blends planes by distance, as implicit
+moving least squares does with the tangent planes of a point set (Kolluri, "Provably good moving
+least squares", SODA 2005), and a signed distance near a surface is just that. Since
+
+    Σ wₖ (vₖ + √α sₖ·(x_q − xₖ)) = Σ wₖ (vₖ − √α sₖ·xₖ) + (Σ wₖ √α sₖ)·x_q
+
+this again needs nothing of the kernel.
+
+*Place.* Every head also returns where it looked, as an offset from the query and a spread.
 """
 
 import math
@@ -20,6 +31,9 @@ from torch.nn import functional
 ALPHA_RANGE = (1.0, 300.0)
 """First values of α, per unit²: from a reach of about 0.7 units down to 0.04."""
 
+_CHANNELS_PER_PLANE = 8
+"""One plane, which takes four channels of a value, for every so many channels of a head."""
+
 
 class Attention(nn.Module):
     """Multi-head attention from one set of tokens to another, anchored or plain.
@@ -30,12 +44,15 @@ class Attention(nn.Module):
         anchored: Whether positions take part (they must then be given).
     """
 
+    planes: int
+
     def __init__(self, width: int, heads: int, anchored: bool) -> None:
         super().__init__()
         self.heads = heads
         self.to_query = nn.Linear(width, width, bias=False)
         self.to_key_value = nn.Linear(width, 2 * width, bias=False)
-        self.to_out = nn.Linear(width, width)
+        self.planes = width // heads // _CHANNELS_PER_PLANE if anchored else 0
+        self.to_out = nn.Linear(width - 3 * heads * self.planes, width)
         self.log_alpha: nn.Parameter | None = None
         self.from_offset: nn.Linear | None = None
         if anchored:
@@ -67,6 +84,7 @@ class Attention(nn.Module):
                 positions.float(),
                 context_positions.float(),
                 self.log_alpha.exp(),
+                self.planes,
             )
         return self.to_out(self._merge(seen)) + self.from_offset(self._merge(offset))
 
@@ -84,30 +102,53 @@ def anchored_attention(
     query_positions: Float[Tensor, "b n 3"],
     key_positions: Float[Tensor, "b m 3"],
     alpha: Float[Tensor, " h"],
-) -> tuple[Float[Tensor, "b h n d"], Float[Tensor, "b h n 4"]]:
+    planes: int,
+) -> tuple[Float[Tensor, "b h n v"], Float[Tensor, "b h n 4"]]:
     """Attention with logits ``q·k/√d − α|x_q − x_k|²``, in one call of a fused kernel.
 
+    Args:
+        query: Features of N tokens in B sets and H heads.
+        key: Features of the M tokens that they look at.
+        value: D channels: numbers, then ``planes`` heights v, then as many slopes s of three.
+        query_positions: Units.
+        key_positions: Units.
+        alpha: Per head.
+        planes: P.
+
     Returns:
-        The attended values, and for every head the offset √α·(E[x_k] − x_q) and the spread
-        α·E|x_k − x_q|² under its attention weights.
+        The attended values, ``D − 3P`` channels of which the last P are the blended planes at the
+        query; and for every head the offset √α·(E[x_k] − x_q) and the spread α·E|x_k − x_q|² under
+        its attention weights.
     """
     alpha = alpha[:, None, None]
+    root = alpha.sqrt()
     x_q, x_k = query_positions[:, None], key_positions[:, None]
     square = x_k.square().sum(-1, keepdim=True)
     heads = query.shape[1]
     query_channels = torch.cat([2 * alpha * x_q, torch.ones_like(alpha * x_q[..., :1])], dim=-1)
     key_channels = torch.cat([x_k.expand(-1, heads, -1, -1), -alpha * square], dim=-1)
     value_channels = torch.cat([x_k, square], dim=-1).expand(-1, heads, -1, -1)
+    numbers, height, slope = value.split([value.shape[-1] - 4 * planes, planes, 3 * planes], dim=-1)
+    slope = root * slope
+    height = height - _dot(slope, x_k)
     seen = functional.scaled_dot_product_attention(
         torch.cat([query / math.sqrt(query.shape[-1]), query_channels], dim=-1),
         torch.cat([key, key_channels], dim=-1),
-        torch.cat([value, value_channels], dim=-1),
+        torch.cat([numbers, height, slope, value_channels], dim=-1),
         scale=1.0,
     )
-    attended, mean, mean_square = seen.split([value.shape[-1], 3, 1], dim=-1)
+    numbers, height, slope, mean, mean_square = seen.split(
+        [numbers.shape[-1], planes, 3 * planes, 3, 1], dim=-1
+    )
+    attended = torch.cat([numbers, height + _dot(slope, x_q)], dim=-1)
     # E|x_k − x_q|² = E|x_k|² − 2 x_q·E[x_k] + |x_q|²
     spread = mean_square + (x_q * (x_q - 2 * mean)).sum(-1, keepdim=True)
-    return attended, torch.cat([alpha.sqrt() * (mean - x_q), alpha * spread], dim=-1)
+    return attended, torch.cat([root * (mean - x_q), alpha * spread], dim=-1)
+
+
+def _dot(slopes: Float[Tensor, "b h n s"], positions: Float[Tensor, "b 1 n 3"]) -> Tensor:
+    """Product of every slope (three channels each) with the position, ``[B, H, N, S / 3]``."""
+    return (slopes.unflatten(-1, (-1, 3)) * positions[..., None, :]).sum(-1)
 
 
 class FeedForward(nn.Module):

@@ -30,7 +30,7 @@ class DemoOptions:
         spacing_mm: Edge of a voxel.
         val_share: Share of the hearts that the model never sees in training.
         seed: Seed of everything.
-        overrides: Changes to the preset ``tiny``.
+        steps: Training steps.
     """
 
     count: int = 48
@@ -38,7 +38,7 @@ class DemoOptions:
     spacing_mm: float = 1.0
     val_share: float = 1 / 6
     seed: int = 0
-    overrides: dict[str, dict[str, object]] | None = None
+    steps: int = 600
 
 
 def demo(out: Path, options: DemoOptions) -> Evaluated:
@@ -70,7 +70,7 @@ def demo(out: Path, options: DemoOptions) -> Evaluated:
             raise InputError(f"{out / 'check/check.html'}: some hearts are not fit to learn from")
     with _stage("4/6 train: preset tiny"):
         _remove_run(out / "run")
-        recipe = preset("tiny").changed(options.overrides or {}, "demo")
+        recipe = preset("tiny").changed({"training": {"steps": options.steps}}, "demo")
         train_model(out / "data", out / "run", recipe)
     with _stage("5/6 evaluate: hearts that the model has never seen"):
         evaluated = evaluate(out / "run", [out / "data"], out / "evaluate", "val", EncodeOptions())

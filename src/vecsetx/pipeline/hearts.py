@@ -10,6 +10,10 @@ from vecsetx.model.field import HeartField
 from vecsetx.model.saved import TrainedModel
 from vecsetx.sampling.sampler import observe
 
+POINTS_FACTOR, LATENTS_FACTOR = 4, 2
+"""How many times more points and latents a heart gets in use than in training. More than these did
+not help (lab log, 2026-11-22)."""
+
 
 @dataclass(frozen=True, slots=True)
 class EncodeOptions:
@@ -18,9 +22,9 @@ class EncodeOptions:
     Attributes:
         label_set: What its ids mean; None for the model's own label set.
         drop: Structures hidden from the model.
-        points: Surface points; None for as many as in training.
-        latents: Latents of the set; None for as many as in training. More are more accurate, and
-            slower; only anchored models can change it.
+        points: Surface points; None for four times as many as in training.
+        latents: Latents of the set; None for twice as many as in training, where the model is
+            anchored (others cannot change it). More are more accurate up to a point, and slower.
         seed: Seed of the surface points.
     """
 
@@ -59,8 +63,9 @@ def encode_label_map(
             f"--latents {options.latents}: this model's {spec.latents} queries are learned; only "
             "anchored models can change their number"
         )
-    latents = options.latents or spec.latents
-    points = options.points or max(trained.points, latents)
+    most = spec.latents if spec.queries == "learnable" else LATENTS_FACTOR * spec.latents
+    latents = options.latents or most
+    points = options.points or max(POINTS_FACTOR * trained.points, latents)
     observation = observe(seen, len(trained.structures), points, trained.mm_per_unit, options.seed)
     return HeartField.encode(
         trained.network, trained.structures, observation, trained.truncation, latents

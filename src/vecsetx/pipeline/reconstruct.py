@@ -102,6 +102,6 @@ def _reconstruct_heart(
         "space": options.space.upper(),
         "mesh_resolution": options.resolution,
         "dropped": list(options.encode.drop),
-        "latents": options.encode.latents or trained.network.spec.latents,
+        "latents": field.latent_set.latents.shape[1],
     }
     write_summary(folder / "summary.json", labels, surfaces, trained.structures, provenance)

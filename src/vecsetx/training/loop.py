@@ -30,7 +30,7 @@ class TrainingSpec:
             has instructions for it.
     """
 
-    steps: int = 1500
+    steps: int = 1200
     seed: int = 0
     log_every: int = 25
     validate_every: int = 0
