@@ -4,6 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
+from scipy.spatial.transform import Rotation
+
+from vecsetx.reconstruction.grid import Grid
 
 Distance = Callable[[np.ndarray], np.ndarray]
 
@@ -81,3 +84,15 @@ def heart() -> AnalyticField:
             "PV": tube((60, 20, 0), (80, 30, 10), 6),
         }
     )
+
+
+OBLIQUE = Rotation.from_euler("xyz", [20, -35, 50], degrees=True).as_matrix()
+
+
+def grid_about(center_mm: tuple[float, float, float], matrix: np.ndarray, half_mm: float) -> Grid:
+    """A cube of space about a point, on a grid with these voxel axes."""
+    n, m, k = (np.ceil(2 * half_mm / np.linalg.norm(matrix, axis=0)).astype(int)).tolist()
+    affine = np.eye(4)
+    affine[:3, :3] = matrix
+    affine[:3, 3] = center_mm - matrix @ (np.array([n, m, k]) - 1) / 2
+    return Grid((n, m, k), affine)

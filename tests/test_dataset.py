@@ -22,6 +22,12 @@ def test_a_patient_is_in_one_split_and_both_have_some(patients, share, seed) -> 
         assert set(split.values()) == {"train", "val"}
 
 
+def test_a_patient_more_hardly_changes_the_split() -> None:
+    patients = [f"p{i}" for i in range(60)]
+    before, after = (split_by_patient(p, 0.2, 0) for p in (patients, [*patients, "new"]))
+    assert sum(before[patient] != after[patient] for patient in patients) <= 1
+
+
 def test_split_shares() -> None:
     patients = [f"p{i}" for i in range(100)]
     assert list(split_by_patient(patients, 0.2, 0).values()).count("val") == 20
@@ -34,7 +40,7 @@ def test_patients_are_found_in_names() -> None:
     names = ["p01_systole", "p01_diastole", "p02_systole"]
     assert patients_of(names, r"^(p\d+)_") == dict(zip(names, ["p01", "p01", "p02"], strict=True))
     assert patients_of(names, None) == {name: name for name in names}
-    with pytest.raises(InputError, match="does not match heart 'other'"):
+    with pytest.raises(InputError, match="finds no patient in heart 'other'"):
         patients_of([*names, "other"], r"^(p\d+)_")
     with pytest.raises(InputError, match="no regular expression"):
         patients_of(names, "(")

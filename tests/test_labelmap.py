@@ -1,6 +1,5 @@
 """Label maps: in and out of NIfTI, placed in mm, their ids named."""
 
-import gzip
 from itertools import permutations, product
 
 import hypothesis.extra.numpy as arrays
@@ -9,23 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from maps import LABELS, OBLIQUE, save
 from scipy.spatial.transform import Rotation
 
 from vecsetx.anatomy.labelmap import LabelMap, read_grid, read_label_map, write_label_map
 from vecsetx.anatomy.structures import LabelSet, label_set
 from vecsetx.errors import InputError
-
-# Written by hand, with one voxel that no turn, flip or swap of axes leaves where it is.
-LABELS = np.zeros((2, 3, 4), np.uint8)
-LABELS[1, 2, 3], LABELS[0, 1, 0] = 9, 2
-
-OBLIQUE = np.eye(4)
-OBLIQUE[:3, :3] = Rotation.from_euler("xyz", [20, -35, 50], degrees=True).as_matrix() * [
-    0.4,
-    0.7,
-    2,
-]
-OBLIQUE[:3, 3] = [-120.5, 33.25, 901.0]
 
 SPACINGS_MM = st.tuples(*[st.floats(0.1, 10)] * 3)
 OFFSETS_MM = st.tuples(*[st.floats(-1500, 1500)] * 3)
@@ -47,14 +35,6 @@ def affines(draw):
 def label_grids(dtype, highest):
     shapes = st.tuples(*[st.integers(1, 5)] * 3)
     return arrays.arrays(dtype, shapes, elements=st.integers(0, highest)).filter(np.any)
-
-
-def save(path, values, affine=OBLIQUE, **header):
-    image = nib.Nifti1Image(values, affine)
-    for key, value in header.items():
-        image.header[key] = value
-    nib.save(image, path)
-    return path
 
 
 # --- files ------------------------------------------------------------------------------------
@@ -129,143 +109,6 @@ def test_the_sform_is_heeded_before_the_qform(tmp_path):
     image.set_sform(OBLIQUE, code=1)
     nib.save(image, tmp_path / "a.nii.gz")
     np.testing.assert_allclose(read_label_map(tmp_path / "a.nii.gz").affine, OBLIQUE, rtol=1e-6)
-
-
-def gone(path):
-    return "no such file; give a NIfTI label map"
-
-
-def text(path):
-    path.write_text("these are no voxels")
-    return "cannot be read as a NIfTI image"
-
-
-def nothing(path):
-    path.write_bytes(b"")
-    return "cannot be read as a NIfTI image"
-
-
-def folder(path):
-    path.mkdir()
-    return "cannot be read as a NIfTI image"
-
-
-def cut_short(path):
-    save(path, np.random.default_rng(0).integers(0, 9, (20, 20, 20), np.uint8))
-    path.write_bytes(path.read_bytes()[:-1000])
-    return "cannot be read as a NIfTI image"
-
-
-def cut_short_inside(path):
-    whole = gzip.decompress(save(path, LABELS).read_bytes())
-    path.write_bytes(gzip.compress(whole[:-5]))
-    return "cannot be read as a NIfTI image"
-
-
-def damaged(path):
-    save(path, np.random.default_rng(0).integers(0, 9, (20, 20, 20), np.uint8))
-    content = bytearray(path.read_bytes())
-    content[1000:1100] = b"\xff" * 100
-    path.write_bytes(bytes(content))
-    return "cannot be read as a NIfTI image"
-
-
-def strange_type(path):
-    whole = bytearray(gzip.decompress(save(path, LABELS).read_bytes()))
-    whole[70:72] = (999).to_bytes(2, "little")
-    path.write_bytes(gzip.compress(bytes(whole)))
-    return "cannot be read as a NIfTI image"
-
-
-def two_dimensions(path):
-    save(path, LABELS[0])
-    return r"3 dimensions, this image has shape \(3, 4\)"
-
-
-def four_dimensions(path):
-    save(path, np.stack([LABELS, LABELS], axis=-1))
-    return r"3 dimensions, this image has shape \(2, 3, 4, 2\)"
-
-
-def fractions(path):
-    save(path, LABELS + np.float32(0.25))
-    return "no whole numbers; this is an image or a probability map"
-
-
-def not_a_number(path):
-    save(path, np.where(LABELS > 0, np.nan, 1.0))
-    return "no whole numbers"
-
-
-def infinite(path):
-    save(path, np.where(LABELS > 0, np.inf, 1.0))
-    return "no whole numbers"
-
-
-def complex_numbers(path):
-    save(path, LABELS.astype(np.complex64))
-    return "no whole numbers"
-
-
-def colours(path):
-    save(path, np.zeros(LABELS.shape, [("R", "u1"), ("G", "u1"), ("B", "u1")]))
-    return "no whole numbers"
-
-
-def negative(path):
-    save(path, LABELS.astype(np.int16) - 1024)
-    return "from -1024 to -1015; labels run from 0 to 65535"
-
-
-def too_high(path):
-    save(path, LABELS.astype(np.int32) * 10_000)
-    return "from 0 to 90000; labels run from 0 to 65535"
-
-
-def much_too_high(path):
-    save(path, LABELS.astype(np.float64) * 1e12)
-    return "from 0 to 9000000000000; labels run"
-
-
-def empty(path):
-    save(path, np.zeros_like(LABELS))
-    return "the label map is empty"
-
-
-def singular(path):
-    image = nib.Nifti1Image(LABELS, None)
-    image.header["sform_code"] = 1
-    image.header["srow_x"], image.header["srow_y"] = [1, 0, 0, 0], [0, 1, 0, 0]
-    image.header["srow_z"] = [1, 1, 0, 0]
-    nib.save(image, path)
-    return "the affine is singular"
-
-
-def affine_not_finite(path):
-    affine = OBLIQUE.copy()
-    affine[0, 3] = np.nan
-    save(path, LABELS, affine)
-    return "the affine is singular"
-
-
-def undefined_unit(path):
-    save(path, LABELS, xyzt_units=5)
-    return "unit 5, which NIfTI does not define"
-
-
-BAD = [
-    gone, text, nothing, folder, cut_short, cut_short_inside, damaged, strange_type,
-    two_dimensions, four_dimensions, fractions, not_a_number, infinite, complex_numbers, colours,
-    negative, too_high, much_too_high, empty, singular, affine_not_finite, undefined_unit,
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("make", BAD, ids=lambda make: make.__name__)
-def test_what_cannot_be_used_is_an_input_error_that_names_the_file(tmp_path, make):
-    path = tmp_path / "heart.nii.gz"
-    reason = make(path)
-    with pytest.raises(InputError, match=rf"(?s)heart\.nii\.gz: .*{reason}"):
-        read_label_map(path)
 
 
 def test_a_surface_is_no_label_map(tmp_path):

@@ -1,5 +1,7 @@
 """The synthetic heart: exact distances, disjoint and connected structures, right anatomy."""
 
+from pathlib import Path
+
 import cc3d
 import nibabel as nib
 import numpy as np

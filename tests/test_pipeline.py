@@ -159,6 +159,70 @@ def test_hidden_structures_are_neither_seen_nor_excused(
     assert scores["summary"]["structures"]["LAA"]["dice"]["n"] == len(scores["hearts"])
 
 
+def test_a_data_set_is_scored_by_its_own_label_set(
+    workplace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same hearts under other ids have the same scores; what they lack is not scored."""
+    renumbered = {1: 205, 2: 420, 3: 500, 4: 550, 5: 600, 6: 820, 7: 850}
+    heart = Path(DataSet.read(workplace / "data").of_split("val")[0].source)
+    ours = read_label_map(heart)
+    lookup = np.zeros(11, np.uint16)
+    lookup[list(renumbered)] = list(renumbered.values())
+    (tmp_path / "maps").mkdir()
+    for name in ("one", "two"):
+        theirs = LabelMap(lookup[ours.labels], ours.affine)
+        write_label_map(theirs, tmp_path / "maps" / f"{name}.nii.gz")
+    write_label_map(
+        LabelMap(np.where(ours.labels > 7, 0, ours.labels), ours.affine), tmp_path / "ours.nii.gz"
+    )
+    options = ("--labels", "mmwhs", "--points", 1000, "--val-share", 0.5)
+    data, model = tmp_path / "data", workplace / "run"
+    assert run("prepare", tmp_path / "maps", "--out", data, *options, monkeypatch=monkeypatch) == 0
+    for source, out in ((data, "theirs"), (tmp_path / "ours.nii.gz", "ours")):
+        words = ("evaluate", model, source, "--out", tmp_path / out)
+        assert run(*words, monkeypatch=monkeypatch) == 0
+    theirs, ours_scored = (
+        next(iter(json.loads((tmp_path / out / "scores.json").read_text())["hearts"].values()))
+        for out in ("theirs", "ours")
+    )
+    for name in ("LV", "RV", "Myocardium"):
+        assert theirs[name] == ours_scored[name]
+    assert theirs["LAA"] == {"dice": None, "iou": None}  # not annotated there
+    out = tmp_path / "meshes"
+    words = ("reconstruct", model, tmp_path / "maps" / "one.nii.gz", "--labels", "mmwhs")
+    assert run(*words, "--out", out, "--resolution", 32, monkeypatch=monkeypatch) == 0
+    # MM-WHS has no ids for the model's other structures, so the model's own are written.
+    assert json.loads((out / "summary.json").read_text())["provenance"]["label_set"]["name"] == (
+        "default"
+    )
+    assert set(np.unique(read_label_map(out / "labels.nii.gz").labels)) <= set(range(11))
+
+
+def test_numbers_that_make_no_sense_end_with_status_2(
+    workplace: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    heart, model, out = workplace / "labels" / "phantom00.nii.gz", workplace / "run", ("--out", "x")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    for words in (
+        ("phantom", "x", "--count", 0),
+        ("phantom", "x", "--seed", -1),
+        ("prepare", heart, *out, "--workers", -1),
+        ("prepare", heart, *out, "--val-share", 2),
+        ("prepare", heart, "--out", "file"),
+        ("reconstruct", model, heart, *out, "--points", 10),
+        ("reconstruct", model, heart, *out, "--points", 0),
+        ("train", workplace / "data", *out, "--stop-after", 0),
+        ("train", workplace / "data", *out, "draws.near=99999"),
+    ):
+        assert run(*words, monkeypatch=monkeypatch) == 2, words
+        assert "Traceback" not in capfd.readouterr().err
+        assert not (tmp_path / "x").exists(), words
+
+
 def _text_file(path: Path) -> None:
     path.write_text("not an image")
 

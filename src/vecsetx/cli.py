@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from vecsetx import __version__
-from vecsetx.errors import InputError
+from vecsetx.errors import DivergedError, InputError
 
 app = typer.Typer(
     help="Neural implicit models of the whole human heart: label maps in, smooth meshes out.",
@@ -29,15 +29,17 @@ Labels = Annotated[
     typer.Option(
         help="Label set of the inputs: a name (default, mmwhs, totalsegmentator, acdc, …) or a "
         "YAML "
-        "file. Left out: the model's own."
+        "file. Left out: the data set's, or else the model's own."
     ),
 ]
 Drop = Annotated[str, typer.Option(help="Structures to hide from the model, as in LAA,PV.")]
 Latents = Annotated[
-    int | None, typer.Option(help="Latents per heart: more are more accurate, and slower.")
+    int | None, typer.Option(help="Latents per heart: more are more accurate, and slower.", min=1)
 ]
-Points = Annotated[int | None, typer.Option(help="Surface points shown to the model per heart.")]
-Seed = Annotated[int, typer.Option(help="The same seed gives the same result.")]
+Points = Annotated[
+    int | None, typer.Option(help="Surface points shown to the model per heart.", min=1)
+]
+Seed = Annotated[int, typer.Option(help="The same seed gives the same result.", min=0)]
 
 
 def main() -> None:
@@ -46,8 +48,19 @@ def main() -> None:
     try:
         app()
     except InputError as error:
-        typer.secho(f"vecsetx: {error}", fg="red", err=True)
+        _complain(str(error))
         sys.exit(2)
+    except DivergedError as error:
+        _complain(str(error))
+        sys.exit(1)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        _complain(f"{where}{error.strerror or error}; make room, or choose another folder")
+        sys.exit(2)
+
+
+def _complain(message: str) -> None:
+    typer.secho(f"vecsetx: {message}", fg="red", err=True)
 
 
 @app.callback(invoke_without_command=True)
@@ -62,12 +75,12 @@ def _version(
 @app.command()
 def phantom(
     out: Annotated[Path, typer.Argument(help="Folder for the label maps.")],
-    count: Annotated[int, typer.Option(help="Hearts.")] = 40,
+    count: Annotated[int, typer.Option(help="Hearts.", min=1)] = 40,
     seed: Seed = 0,
-    size: Annotated[int, typer.Option(help="Voxels along each edge.")] = 160,
+    size: Annotated[int, typer.Option(help="Voxels along each edge.", min=8)] = 160,
     spacing: Annotated[float, typer.Option(help="Edge of a voxel, mm.")] = 0.8,
     workers: Annotated[
-        int | None, typer.Option(help="Processes; one per core if left out.")
+        int | None, typer.Option(help="Processes; one per core if left out.", min=1)
     ] = None,
 ) -> None:
     """Write synthetic 10-structure hearts as NIfTI label maps.
@@ -94,14 +107,17 @@ def prepare(
         str | None,
         typer.Option(help="Regular expression that finds the patient in a heart's name."),
     ] = None,
-    val_share: Annotated[float, typer.Option(help="Share of patients kept for validation.")] = 0.2,
+    val_share: Annotated[
+        float, typer.Option(help="Share of patients kept for validation.", min=0, max=1)
+    ] = 0.2,
     points: Annotated[
-        int, typer.Option(help="Surface points per heart, and as many near and volume points.")
+        int,
+        typer.Option(help="Surface points per heart, and as many near and volume points.", min=1),
     ] = 50_000,
     mm_per_unit: Annotated[float, typer.Option(help="Scale of the model's space.")] = 80.0,
     seed: Seed = 0,
     workers: Annotated[
-        int | None, typer.Option(help="Processes; one per core if left out.")
+        int | None, typer.Option(help="Processes; one per core if left out.", min=1)
     ] = None,
 ) -> None:
     """Turn label maps into a data set of points with exact distances, split by patient.
@@ -167,7 +183,8 @@ def train(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint.")] = False,
     stop_after: Annotated[
-        int | None, typer.Option(help="Stop with a checkpoint after this step; resume later.")
+        int | None,
+        typer.Option(help="Stop with a checkpoint after this step; resume later.", min=1),
     ] = None,
 ) -> None:
     """Train a model on a data set.
@@ -193,7 +210,7 @@ def reconstruct(
     out: Annotated[Path, typer.Option(help="Folder for the results.")],
     labels: Labels = None,
     resolution: Annotated[
-        int, typer.Option(help="Voxels along the longest side of the meshing grid.")
+        int, typer.Option(help="Voxels along the longest side of the meshing grid.", min=8)
     ] = 192,
     like: Annotated[
         Path | None, typer.Option(help="Image whose grid labels.nii.gz takes; the input's.")

@@ -1,4 +1,4 @@
-"""The one exception that users see as a plain line."""
+"""The exceptions that users see as a plain line."""
 
 
 class InputError(ValueError):
@@ -7,3 +7,7 @@ class InputError(ValueError):
     The message names the file (or option), the value found and the remedy. The command line prints
     it as one line and exits with status 2; from Python it is an ordinary ``ValueError``.
     """
+
+
+class DivergedError(RuntimeError):
+    """Training cannot go on: the loss or its gradient is no longer a number."""

@@ -28,6 +28,13 @@ class Recipe:
     optimizer: OptimizerSpec = field(default_factory=OptimizerSpec)
     training: TrainingSpec = field(default_factory=TrainingSpec)
 
+    def __post_init__(self) -> None:
+        if self.model.anchors > self.draws.points:
+            raise InputError(
+                f"model.latents {self.model.latents} are anchored at surface points, of which "
+                f"draws.points gives only {self.draws.points}"
+            )
+
     def changed(self, changes: Mapping[str, Any], source: str) -> "Recipe":
         """This recipe with some fields replaced.
 
@@ -54,6 +61,8 @@ class Recipe:
             return _ADAPTER.validate_python(merged)
         except ValidationError as error:
             first = error.errors()[0]
+            if first["type"] == "value_error":
+                raise InputError(f"{source}: {first['msg']}") from error
             where = ".".join(str(key) for key in first["loc"])
             raise InputError(f"{source}: {where} = {first['input']!r}: {first['msg']}") from error
 
@@ -92,7 +101,10 @@ def parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
         part, dot, name = key.partition(".")
         if not (equals and dot and part and name):
             raise InputError(f"{word!r}: an override is part.field=value, as in model.width=256")
-        changes.setdefault(part, {})[name] = yaml.safe_load(value)
+        try:
+            changes.setdefault(part, {})[name] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise InputError(f"{word!r}: the value cannot be read: {error}") from error
     return changes
 
 

@@ -185,8 +185,6 @@ def label_set_names() -> tuple[str, ...]:
 def _whole_id(key: Any, source: str) -> int:
     if isinstance(key, str) and key.isdecimal():  # JSON has no other keys
         return int(key)
-    if isinstance(key, str) and key.isdecimal():
-        return int(key)  # JSON knows no other keys than text
     if isinstance(key, bool) or not isinstance(key, int) or key < 0:
         raise InputError(f"{source}: {key!r} is no id; ids are whole numbers from 0 up")
     return key

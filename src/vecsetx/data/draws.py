@@ -4,12 +4,12 @@ Step n's batch depends on the seed and n alone, so that a run that was stopped g
 it was, and nothing of the data's state need be saved.
 """
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from pydantic import PositiveInt
 
 from vecsetx.data.augment import AugmentSpec, augment
 from vecsetx.data.batch import Batch
@@ -29,11 +29,11 @@ class DrawSpec:
         surface, near, volume: Query points of each kind.
     """
 
-    hearts: int = 4
-    points: int = 2048
-    surface: int = 256
-    near: int = 512
-    volume: int = 256
+    hearts: PositiveInt = 4
+    points: PositiveInt = 2048
+    surface: PositiveInt = 256
+    near: PositiveInt = 512
+    volume: PositiveInt = 256
 
 
 class Draws:
@@ -44,7 +44,7 @@ class Draws:
         hearts: The hearts to draw from; each comes once per pass, in random order.
         spec: How much of each heart.
         augmentation: How far hearts are moved, or None to leave them in place.
-        latents: Anchors per heart.
+        anchors: Anchors per heart; 0 for models without.
         seed: Seed of everything random here.
 
     Raises:
@@ -57,13 +57,19 @@ class Draws:
         hearts: Sequence[HeartEntry],
         spec: DrawSpec,
         augmentation: AugmentSpec | None,
-        latents: int,
+        anchors: int,
         seed: int,
     ) -> None:
         if not hearts:
             raise InputError(f"{dataset.folder}: no hearts to draw from in this split")
-        self.spec, self.augmentation, self.latents, self.seed = spec, augmentation, latents, seed
+        self.spec, self.augmentation, self.anchors, self.seed = spec, augmentation, anchors, seed
         self.files = [dataset.open(heart) for heart in hearts]
+        scales = {file.info.frame.mm_per_unit for file in self.files}
+        if len(scales) > 1:
+            raise InputError(
+                f"{dataset.folder}: hearts of different mm per unit {sorted(scales)}; prepare all "
+                "of them with the same --mm-per-unit"
+            )
         wanted = {
             "surface": max(spec.points, spec.surface),
             "near": spec.near,
@@ -90,18 +96,6 @@ class Draws:
         generator = torch.Generator().manual_seed(_seed(self.seed, 2, step))
         return augment(batch, self.augmentation, generator)
 
-    def prefetched(self, start: int, stop: int) -> Iterator[Batch]:
-        """Batches of steps ``start`` … ``stop − 1``, each drawn while the one before is used."""
-        with ThreadPoolExecutor(1) as pool:
-            ahead = pool.submit(self.batch, start) if start < stop else None
-            for step in range(start, stop):
-                assert ahead is not None
-                ready, ahead = ahead, None
-                batch = ready.result()
-                if step + 1 < stop:
-                    ahead = pool.submit(self.batch, step + 1)
-                yield batch
-
     def _heart_at(self, position: int) -> int:
         epoch, index = divmod(position, len(self.files))
         order = np.random.default_rng([self.seed, 0, epoch]).permutation(len(self.files))
@@ -109,11 +103,11 @@ class Draws:
 
     def _draw(self, file: SamplesFile, position: int) -> dict[str, torch.Tensor]:
         generator = np.random.default_rng([self.seed, 1, position])
-        return draw_heart(file, self.spec, self.latents, generator)
+        return draw_heart(file, self.spec, self.anchors, generator)
 
 
 def draw_heart(
-    file: SamplesFile, spec: DrawSpec, latents: int, generator: np.random.Generator
+    file: SamplesFile, spec: DrawSpec, anchors: int, generator: np.random.Generator
 ) -> dict[str, torch.Tensor]:
     """One heart's part of a batch, in units: the fields of :class:`Batch` without the first axis.
 
@@ -129,7 +123,7 @@ def draw_heart(
     drawn: dict[str, np.ndarray] = {
         "points": frame.to_unit(points_mm),
         "structure": structure.astype(np.int64),
-        "anchors": anchors_by_structure(points_mm, structure, latents),
+        "anchors": anchors_by_structure(points_mm, structure, anchors),
         "annotated": np.array(file.info.annotated),
     }
     for group, count in (

@@ -60,7 +60,7 @@ class HeartField:
         """
         device = next(model.parameters()).device
         anchors = anchors_by_structure(
-            observation.points_mm, observation.structure, latents or model.spec.latents
+            observation.points_mm, observation.structure, latents or model.spec.anchors
         )
         points = observation.frame.to_unit(observation.points_mm)
         latent_set = model.encode(

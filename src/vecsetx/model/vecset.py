@@ -12,8 +12,10 @@ from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
+from pydantic import NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
+from vecsetx.errors import InputError
 from vecsetx.model.attention import Block
 from vecsetx.model.bottleneck import NormalizedBottleneck
 from vecsetx.model.embedding import LabelledPointEmbedding, PointEmbedding
@@ -38,14 +40,23 @@ class ModelSpec:
     """
 
     queries: Literal["anchored", "learnable"] = "anchored"
-    latents: int = 256
-    latent_channels: int = 32
-    width: int = 128
-    heads: int = 4
-    layers: int = 4
-    expansion: int = 2
-    frequencies: int = 8
+    latents: PositiveInt = 256
+    latent_channels: PositiveInt = 32
+    width: PositiveInt = 128
+    heads: PositiveInt = 4
+    layers: NonNegativeInt = 4
+    expansion: PositiveInt = 2
+    frequencies: PositiveInt = 8
     decoder_feed_forward: bool = True
+
+    def __post_init__(self) -> None:
+        if self.width % self.heads:
+            raise InputError(f"width {self.width} is no multiple of heads {self.heads}")
+
+    @property
+    def anchors(self) -> int:
+        """Anchors that a heart needs."""
+        return self.latents if self.queries == "anchored" else 0
 
     def build(self, structure_count: int) -> "VecSetAutoEncoder":
         """The model for K structures, with fresh weights from torch's global generator."""

@@ -3,7 +3,7 @@
 import multiprocessing
 import os
 from collections.abc import Callable, Mapping
-from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -34,18 +34,27 @@ def for_each_heart(
     """
     made: dict[str, Made] = {}
     failed: dict[str, str] = {}
-    with steps(title, len(hearts)) as progress:
-        pending = {executor.submit(work, given): name for name, given in hearts.items()}
-        for future in as_completed(pending):
-            name = pending[future]
-            error = future.exception()
-            if error is None:
-                made[name] = future.result()
-            elif isinstance(error, InputError):
-                failed[name] = str(error)
-            else:
-                failed[name] = f"{name}: {type(error).__name__}: {error}"
-            progress.advance(note=name)
+    try:
+        with steps(title, len(hearts)) as progress:
+            pending = {executor.submit(work, given): name for name, given in hearts.items()}
+            for future in as_completed(pending):
+                name = pending[future]
+                error = future.exception()
+                if error is None:
+                    made[name] = future.result()
+                elif isinstance(error, InputError):
+                    failed[name] = str(error)
+                else:
+                    failed[name] = f"{name}: {type(error).__name__}: {error}"
+                progress.advance(note=name)
+    except BrokenExecutor as error:
+        raise InputError(
+            f"{title}: a worker process died ({error}); run again with fewer --workers if memory "
+            "ran out"
+        ) from error
+    except KeyboardInterrupt:
+        executor.shutdown(wait=False, cancel_futures=True)
+        raise
     return Outcome(dict(sorted(made.items())), dict(sorted(failed.items())))
 
 
@@ -59,6 +68,5 @@ def processes(workers: int | None) -> ProcessPoolExecutor:
 
 
 def _one_thread() -> None:
-    import torch
-
-    torch.set_num_threads(1)
+    """Runs in a worker before it imports any library that counts cores."""
+    os.environ.update(OMP_NUM_THREADS="1", IGL_NUM_THREADS="1")

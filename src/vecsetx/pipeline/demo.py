@@ -92,5 +92,5 @@ def _stage(title: str) -> Iterator[None]:
 
 
 def _remove_run(folder: Path) -> None:
-    for name in ("checkpoint.pt", "metrics.jsonl", "recipe.yaml"):
+    for name in ("checkpoint.pt", "metrics.jsonl", "recipe.yaml", "data.json"):
         (folder / name).unlink(missing_ok=True)

@@ -63,9 +63,10 @@ def encode_label_map(
             f"--latents {options.latents}: this model's {spec.latents} queries are learned; only "
             "anchored models can change their number"
         )
-    most = spec.latents if spec.queries == "learnable" else LATENTS_FACTOR * spec.latents
-    latents = options.latents or most
-    points = options.points or max(POINTS_FACTOR * trained.points, latents)
+    latents = LATENTS_FACTOR * spec.anchors if options.latents is None else options.latents
+    if spec.queries == "learnable":
+        latents = 0
+    points = POINTS_FACTOR * trained.points if options.points is None else options.points
     observation = observe(seen, len(trained.structures), points, trained.mm_per_unit, options.seed)
     return HeartField.encode(
         trained.network, trained.structures, observation, trained.truncation, latents

@@ -56,9 +56,10 @@ def patients_of(names: Sequence[str], group_by: str | None) -> dict[str, str]:
     patients = {}
     for name in names:
         match = pattern.search(name)
-        if match is None:
-            raise InputError(f"--group-by {group_by!r}: does not match heart {name!r}")
-        patients[name] = match[1] if pattern.groups else match[0]
+        patient = match and match[1 if pattern.groups else 0]
+        if not patient:
+            raise InputError(f"--group-by {group_by!r}: finds no patient in heart {name!r}")
+        patients[name] = patient
     return patients
 
 

@@ -46,8 +46,9 @@ def reconstruct(
 ) -> dict[str, str]:
     """Reconstruct every input into a folder of its own below ``out`` (into ``out`` if it is one).
 
-    Each folder receives a mesh per structure, ``heart.glb``, ``labels.nii.gz`` with the label set's
-    own ids on the input's grid, and ``summary.json``.
+    Each folder receives a mesh per structure, ``heart.glb``, ``labels.nii.gz`` on the input's grid,
+    and ``summary.json``. The ids are those of the input's label set, or the model's own where that
+    does not know all of the model's structures; ``summary.json`` says which.
 
     Returns:
         The failures: heart → reason. The other hearts are complete.
@@ -66,7 +67,7 @@ def reconstruct(
             try:
                 _reconstruct_heart(trained, model, path, folder, like, options)
             except InputError as error:
-                failed[name] = str(error)
+                failed[name] = str(error) if str(path) in str(error) else f"{path}: {error}"
             progress.advance(note=name)
     if len(failed) == len(hearts):
         raise InputError("\n".join(failed.values()))
@@ -92,14 +93,20 @@ def _reconstruct_heart(
     field = encode_label_map(observed, trained, options.encode, str(path))
     surfaces = heart_surfaces(field, options.resolution)
     labels = rasterize(field, like or observed)
+    known = set(trained.structures) <= set(label_set.structures)
+    ids = label_set if known else trained.label_set
+    numbered = labels.numbered(ids, trained.structures)
+    for missed in set(trained.structures) - set(surfaces):  # of an earlier reconstruction
+        (folder / f"{missed}.{options.extension}").unlink(missing_ok=True)
     write_surfaces(folder, surfaces, trained.structures, options.extension, options.space)
     write_scene(folder / "heart.glb", surfaces, options.space)
-    write_label_map(labels.numbered(label_set, trained.structures), folder / "labels.nii.gz")
+    write_label_map(numbered, folder / "labels.nii.gz")
     provenance = {
         "input": str(path.resolve()),
         "model": str(model.resolve()),
         "version": __version__,
         "space": options.space.upper(),
+        "label_set": ids.to_dict(),
         "mesh_resolution": options.resolution,
         "dropped": list(options.encode.drop),
         "latents": field.latent_set.latents.shape[1],

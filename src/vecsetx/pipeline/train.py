@@ -1,5 +1,8 @@
 """``vecsetx train``: a data set to a trained model."""
 
+import json
+from dataclasses import asdict
+from hashlib import sha256
 from pathlib import Path
 
 import torch
@@ -10,7 +13,7 @@ from vecsetx.anatomy.structures import LabelSet
 from vecsetx.data.dataset import DataSet
 from vecsetx.data.draws import Draws
 from vecsetx.errors import InputError
-from vecsetx.files import write_text
+from vecsetx.files import write_json, write_text
 from vecsetx.model.saved import TrainedModel, parameter_count
 from vecsetx.pipeline.progress import Steps, console, steps
 from vecsetx.pipeline.validate import grid_validator
@@ -36,23 +39,24 @@ def train_model(
 
     Raises:
         InputError: No usable data set, the folder holds another run, or there is nothing to resume.
+        DivergedError: The loss is no longer a number.
     """
     dataset = DataSet.read(data)
-    _open_run(out, recipe, resume)
     torch.manual_seed(recipe.training.seed)
     model = recipe.model.build(len(dataset.structures))
     hearts = dataset.of_split("train")
     draws = Draws(
-        dataset, hearts, recipe.draws, recipe.augment, recipe.model.latents, recipe.training.seed
+        dataset, hearts, recipe.draws, recipe.augment, recipe.model.anchors, recipe.training.seed
     )
+    validator = None
+    if recipe.training.validate_every:
+        validator = grid_validator(dataset, recipe.draws.points, recipe.objective.truncation)
+    _open_run(out, recipe, _contents(draws), resume)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     console.print(
         f"training on {len(hearts)} hearts: {len(dataset.structures)} structures, "
         f"{parameter_count(model) / 1e6:.2f} M weights, {device}"
     )
-    validator = None
-    if recipe.training.validate_every:
-        validator = grid_validator(dataset, recipe.draws.points, recipe.objective.truncation)
     with steps("training", recipe.training.steps) as progress:
         run = Run(
             folder=out,
@@ -65,7 +69,7 @@ def train_model(
             observer=_Display(progress),
             device=device,
         )
-        train(run, resume, stop_after)
+        done = train(run, resume, stop_after)
     trained = TrainedModel(
         network=model.cpu().eval(),
         structures=dataset.structures,
@@ -79,7 +83,7 @@ def train_model(
             "data": str(data.resolve()),
             "hearts": [heart.name for heart in hearts],
             "seed": recipe.training.seed,
-            "steps": stop_after or recipe.training.steps,
+            "steps": done,
         },
     )
     trained.save(out / "model")
@@ -97,23 +101,35 @@ class _Display:
         if entry.grid_dice is not None:
             self._grid_dice = f"grid Dice {entry.grid_dice:.3f}"
         else:
-            self._loss = f"loss {entry.loss:.4f}"
+            self._loss = f"loss {entry.loss or 0:.4f}"
         self._progress.reach(entry.step, f"{self._loss} {self._grid_dice}".strip())
 
 
-def _open_run(out: Path, recipe: Recipe, resume: bool) -> None:
-    """Make a run's folder, or see that the one there can be resumed with this recipe."""
-    kept = out / "recipe.yaml"
+def _contents(draws: Draws) -> dict[str, str]:
+    """What a run learns from: each heart's name and the hash of its samples' description."""
+    described = {file.info.name: json.dumps(asdict(file.info)) for file in draws.files}
+    return {name: sha256(text.encode()).hexdigest() for name, text in described.items()}
+
+
+def _open_run(out: Path, recipe: Recipe, contents: dict[str, str], resume: bool) -> None:
+    """Begin a run's folder, or see that the one there can be resumed with this recipe and data."""
+    recipe_file, data_file = out / "recipe.yaml", out / "data.json"
     text = yaml.safe_dump(recipe.to_dict(), sort_keys=False)
     if not resume:
         if (out / "checkpoint.pt").exists():
             raise InputError(f"{out}: holds a run already; add --resume, or choose another --out")
-        write_text(kept, text)
+        write_text(recipe_file, text)
+        write_json(data_file, contents)
         return
-    if not kept.exists():
+    if not (recipe_file.exists() and data_file.exists()):
         raise InputError(f"{out}: no run to resume (no recipe.yaml); train without --resume")
-    if yaml.safe_load(kept.read_text()) != yaml.safe_load(text):
+    if yaml.safe_load(recipe_file.read_text()) != yaml.safe_load(text):
         raise InputError(
-            f"{kept}: the run was begun with another recipe; resume with the same preset, --config "
-            "and overrides, or choose another --out"
+            f"{recipe_file}: the run was begun with another recipe; resume with the same preset, "
+            "--config and overrides, or choose another --out"
+        )
+    if json.loads(data_file.read_text()) != contents:
+        raise InputError(
+            f"{data_file}: the run was begun on other hearts, or on hearts prepared otherwise; "
+            "resume with the same data, or choose another --out"
         )

@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 
+import fast_simplification
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy import ndimage
 from vtkmodules.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray, vtk_to_numpy
 from vtkmodules.vtkCommonCore import vtkPoints
 from vtkmodules.vtkCommonDataModel import vtkCellArray, vtkImageData, vtkPolyData
-from vtkmodules.vtkFiltersCore import vtkFlyingEdges3D, vtkQuadricDecimation
+from vtkmodules.vtkFiltersCore import vtkFlyingEdges3D
 
 from vecsetx.anatomy import sign
 from vecsetx.anatomy.labelmap import LabelMap
@@ -138,11 +139,10 @@ def decimated(surface: Surface, target_faces: int) -> Surface:
         raise InputError(f"a closed surface needs at least 4 faces, not {target_faces}")
     if len(surface.faces) <= target_faces:
         return surface
-    decimation = vtkQuadricDecimation()
-    decimation.SetInputData(to_polydata(surface.vertices_mm, surface.faces))
-    decimation.SetTargetReduction(1 - target_faces / len(surface.faces))
-    decimation.Update()
-    return Surface(*_arrays(decimation.GetOutput()))
+    vertices, faces = fast_simplification.simplify(
+        surface.vertices_mm, surface.faces.astype(np.int32), target_count=target_faces
+    )
+    return Surface(vertices, faces.astype(np.int64))
 
 
 def label_map_surfaces(label_map: LabelMap, structures: tuple[str, ...]) -> dict[str, Surface]:

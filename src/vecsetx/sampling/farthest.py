@@ -4,14 +4,16 @@ import fpsample
 import numpy as np
 from jaxtyping import Float, Int, Integer
 
+from vecsetx.errors import InputError
+
 
 def farthest_points(points: Float[np.ndarray, "n 3"], count: int) -> Int[np.ndarray, " m"]:
     """Indices of ``count`` points: the first, then always the one farthest from those before it.
 
     Farthest point sampling (Eldar et al., IEEE TIP 1997). All points if there are no more.
     """
-    if count >= len(points):
-        return np.arange(len(points))
+    if count >= len(points) or count == 0:
+        return np.arange(min(count, len(points)))
     chosen = fpsample.fps_sampling(
         np.ascontiguousarray(points, dtype=np.float32), count, start_idx=0
     )
@@ -27,10 +29,13 @@ def anchors_by_structure(
     gives all of them, and the others take over the rest.
 
     Raises:
-        ValueError: Fewer than ``count`` points.
+        InputError: Fewer than ``count`` points.
     """
     if count > len(points):
-        raise ValueError(f"{count} anchors asked for among {len(points)} points")
+        raise InputError(
+            f"{count} latents need as many surface points at least, not {len(points)}; ask for "
+            "more points or fewer latents"
+        )
     present, available = np.unique(structure, return_counts=True)
     shares = np.zeros(len(present), dtype=np.int64)
     for left in range(len(present), 0, -1):  # those with the fewest points first

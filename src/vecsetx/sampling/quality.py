@@ -9,8 +9,9 @@ from vecsetx.anatomy.frame import DOMAIN
 from vecsetx.anatomy.sign import inside
 from vecsetx.sampling.samples import HeartInfo, Samples
 
-FEWEST_POINTS = 100
-"""Inside (near, volume) or surface points that a structure in the heart must have in each set."""
+SMALLEST_SHARE = 0.004
+"""Share of each set's points that must lie on (surface) or inside (near, volume) every structure of
+the heart: 200 of 50 000."""
 
 LARGEST_SLIP_MM = 0.05
 LARGEST_SLIPPED_SHARE = 0.005
@@ -67,7 +68,7 @@ def heart_quality(samples: Samples) -> HeartQuality:
     problems = [
         *_not_numbers(samples),
         *_disagreements(samples),
-        *_starved(info, points),
+        *_starved(samples, points),
         *_unbalanced(shares),
         *_out_of_place(samples),
     ]
@@ -106,18 +107,19 @@ def _disagreements(samples: Samples) -> list[str]:
         problems.append(
             f"{slipped:.1%} of surface points lie more than {LARGEST_SLIP_MM} mm inside a structure"
         )
-    if (np.linalg.norm(samples.surface.normals, axis=1) - 1 > 1e-3).any():
+    if not (np.abs(np.linalg.norm(samples.surface.normals, axis=1) - 1) < 1e-3).all():
         problems.append("normals are not of length 1")
     return problems
 
 
-def _starved(info: HeartInfo, points: dict[str, dict[str, int]]) -> list[str]:
-    return [
-        f"only {count} {group} points of {name} (at least {FEWEST_POINTS})"
-        for group, counts in points.items()
-        for name, count in counts.items()
-        if info.volumes_ml[name] > 0 and count < FEWEST_POINTS
-    ]
+def _starved(samples: Samples, points: dict[str, dict[str, int]]) -> list[str]:
+    problems = []
+    for group, counts in points.items():
+        fewest = SMALLEST_SHARE * len(getattr(samples, group).points_mm)
+        for name, count in counts.items():
+            if samples.info.volumes_ml[name] > 0 and count < fewest:
+                problems.append(f"only {count} {group} points of {name} (at least {fewest:.0f})")
+    return problems
 
 
 def _unbalanced(shares: dict[str, float]) -> list[str]:

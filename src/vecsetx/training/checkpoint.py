@@ -1,7 +1,8 @@
 """Checkpoints: everything a run needs to go on as if it had never stopped."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -13,10 +14,19 @@ from vecsetx.files import written_whole
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a run has come: steps done and seconds of training."""
+    """How far a run has come.
+
+    Attributes:
+        step: Steps done.
+        seconds: Seconds of training.
+        sums: Sums of the loss terms since the last journal entry, float64.
+        count: Over how many steps.
+    """
 
     step: int
     seconds: float
+    sums: dict[str, float]
+    count: int
 
 
 def save_checkpoint(
@@ -29,8 +39,7 @@ def save_checkpoint(
     state: dict[str, Any] = {
         "model": model.state_dict(),
         "optimizers": [optimizer.state_dict() for optimizer in optimizers],
-        "step": progress.step,
-        "seconds": progress.seconds,
+        "progress": asdict(progress),
         "random": torch.get_rng_state(),
     }
     with written_whole(path) as unfinished:
@@ -52,7 +61,9 @@ def load_checkpoint(
         model.load_state_dict(state["model"])
         for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
-    except (RuntimeError, KeyError, ValueError, EOFError) as error:
+        torch.set_rng_state(state["random"])
+        return Progress(**state["progress"])
+    except (RuntimeError, KeyError, TypeError, ValueError, EOFError, OSError) as error:
         raise InputError(f"{path}: does not fit this run: {error}") from error
-    torch.set_rng_state(state["random"])
-    return Progress(state["step"], state["seconds"])
+    except UnpicklingError as error:
+        raise InputError(f"{path}: damaged, so the run cannot be resumed: {error}") from error

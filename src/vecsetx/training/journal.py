@@ -14,7 +14,7 @@ class Entry:
     Attributes:
         step: Steps done.
         split: ``train`` or ``val``.
-        loss: The loss, on average since the last entry.
+        loss: The loss, on average since the last entry; None in a validation, which scores.
         terms: Its weighted terms, which add up to it.
         lr: Largest learning rate at this step.
         seconds: Training time so far, earlier parts of a resumed run included.
@@ -23,9 +23,9 @@ class Entry:
 
     step: int
     split: str
-    loss: float
+    loss: float | None = None
     terms: dict[str, float] = field(default_factory=dict)
-    lr: float = 0.0
+    lr: float | None = None
     seconds: float = 0.0
     grid_dice: float | None = None
 
@@ -44,7 +44,7 @@ class Journal:
         write_text(path, "".join(json.dumps(entry) + "\n" for entry in kept))
 
     def add(self, entry: Entry) -> None:
-        """Append a line. A validation without grid Dice has no such key."""
+        """Append a line, without keys for what is None."""
         data = {key: value for key, value in asdict(entry).items() if value is not None}
         with self.path.open("a") as file:
             file.write(json.dumps(data) + "\n")

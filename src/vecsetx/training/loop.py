@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+from pydantic import NonNegativeInt, PositiveInt
+from torch import Tensor
 
 from vecsetx.data.draws import Draws
+from vecsetx.errors import DivergedError
 from vecsetx.model.vecset import VecSetAutoEncoder
 from vecsetx.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from vecsetx.training.journal import Entry, Journal
@@ -30,11 +33,11 @@ class TrainingSpec:
             has instructions for it.
     """
 
-    steps: int = 1200
-    seed: int = 0
-    log_every: int = 25
-    validate_every: int = 0
-    checkpoint_every: int = 250
+    steps: PositiveInt = 1200
+    seed: NonNegativeInt = 0
+    log_every: PositiveInt = 25
+    validate_every: NonNegativeInt = 0
+    checkpoint_every: PositiveInt = 250
     precision: Literal["auto", "fp32", "bf16"] = "auto"
 
 
@@ -43,10 +46,6 @@ Validator = Callable[[VecSetAutoEncoder], float]
 
 Observer = Callable[[Entry], None]
 """Is told of every journal entry (to display it, say)."""
-
-
-class DivergedError(RuntimeError):
-    """The loss is no longer a number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,49 +78,63 @@ class Run:
         return self.folder / "checkpoint.pt"
 
 
-def train(run: Run, resume: bool, stop_after: int | None = None) -> None:
+def train(run: Run, resume: bool, stop_after: int | None = None) -> int:
     """Train to the end of the run.
 
     Args:
         run: What to train and how.
         resume: Go on from the run's checkpoint.
-        stop_after: Stop with a checkpoint after this step, as if interrupted; a resumed run then
-            ends with the same weights as one that was never stopped.
+        stop_after: Stop with a checkpoint after this step, as if interrupted. On a CPU, a resumed
+            run then ends with the same weights and journal as one that was never stopped.
+
+    Returns:
+        Steps done.
 
     Raises:
-        DivergedError: The loss is not finite.
+        DivergedError: The loss or its gradient is not finite.
         InputError: There is nothing to resume from, or it does not fit.
     """
     model = run.model.to(run.device).train()
     optimizers = run.optimizer.build(model)
-    progress = load_checkpoint(run.checkpoint, model, optimizers) if resume else Progress(0, 0.0)
-    journal = Journal(run.folder / "metrics.jsonl", resume_at=progress.step)
-    began = time.monotonic() - progress.seconds
-    last = min(run.training.steps, stop_after or run.training.steps)
-    recent = _Recent()
-    for step, batch in enumerate(run.draws.prefetched(progress.step, last), progress.step):
+    start = Progress(0, 0.0, {}, 0)
+    if resume:
+        start = load_checkpoint(run.checkpoint, model, optimizers)
+    journal = Journal(run.folder / "metrics.jsonl", resume_at=start.step)
+    began = time.monotonic() - start.seconds
+    steps = run.training.steps
+    last = steps if stop_after is None else min(steps, stop_after)
+    recent = _Recent(start)
+    for step in range(start.step, last):
         rates = _set_rates(optimizers, run, step)
-        with autocast(run.device, run.training.precision):
-            loss, terms = objective(model, batch.to(run.device), run.objective)
-        if not torch.isfinite(loss):
-            raise DivergedError(
-                f"step {step}: the loss is {loss.item()}; lower optimizer.muon_lr and "
-                f"optimizer.adamw_lr, or resume from {run.checkpoint}"
-            )
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), run.optimizer.clip)
-        for optimizer in optimizers:
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-        recent.add(terms)
-        done, at_end = step + 1, step + 1 == last
-        seconds = time.monotonic() - began
-        if done % run.training.log_every == 0 or at_end:
+        recent.add(_step(run, step, optimizers))
+        done, seconds = step + 1, time.monotonic() - began
+        if _due(done, run.training.log_every) or done == steps:
             _report(run, journal, recent.entry(done, max(rates), seconds))
-        if _due(done, run.training.validate_every) or (at_end and run.training.validate_every):
-            _validate(run, journal, done, seconds)
-        if _due(done, run.training.checkpoint_every) or at_end:
-            save_checkpoint(run.checkpoint, model, optimizers, Progress(done, seconds))
+        if _due(done, run.training.checkpoint_every) or done == last:
+            progress = Progress(done, seconds, recent.sums, recent.count)
+            save_checkpoint(run.checkpoint, model, optimizers, progress)
+        if run.validator and (_due(done, run.training.validate_every) or done == steps):
+            _validate(run, run.validator, journal, done, seconds)
+    return max(start.step, last)
+
+
+def _step(run: Run, step: int, optimizers: list[torch.optim.Optimizer]) -> dict[str, Tensor]:
+    """One step: draw, forward, backward, move. Returns the loss terms."""
+    batch = run.draws.batch(step).to(run.device)
+    with autocast(run.device, run.training.precision):
+        loss, terms = objective(run.model, batch, run.objective)
+    loss.backward()
+    norm = torch.nn.utils.clip_grad_norm_(run.model.parameters(), run.optimizer.clip)
+    if not (torch.isfinite(loss) and torch.isfinite(norm)):
+        raise DivergedError(
+            f"step {step}: the loss is {loss.item()}, its gradient's norm {norm.item()}; start "
+            "again in another --out with lower optimizer.muon_lr and optimizer.adamw_lr "
+            f"({run.checkpoint.parent} keeps the last checkpoint)"
+        )
+    for optimizer in optimizers:
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+    return terms
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
@@ -142,17 +155,16 @@ def has_bf16(device: torch.device) -> bool:
 class _Recent:
     """Means of the loss terms since the last entry."""
 
-    def __init__(self) -> None:
-        self.sums: dict[str, torch.Tensor] = {}
-        self.count = 0
+    def __init__(self, start: Progress) -> None:
+        self.sums, self.count = dict(start.sums), start.count
 
-    def add(self, terms: dict[str, torch.Tensor]) -> None:
+    def add(self, terms: dict[str, Tensor]) -> None:
         for name, term in terms.items():
-            self.sums[name] = self.sums.get(name, torch.zeros_like(term)) + term.detach()
+            self.sums[name] = self.sums.get(name, 0.0) + term.item()
         self.count += 1
 
     def entry(self, step: int, rate: float, seconds: float) -> Entry:
-        terms = {name: total.item() / self.count for name, total in self.sums.items()}
+        terms = {name: total / self.count for name, total in self.sums.items()}
         self.sums, self.count = {}, 0
         return Entry(step, "train", sum(terms.values()), terms, rate, seconds)
 
@@ -170,13 +182,11 @@ def _due(done: int, every: int) -> bool:
     return every > 0 and done % every == 0
 
 
-def _validate(run: Run, journal: Journal, step: int, seconds: float) -> None:
-    if run.validator is None:
-        return
+def _validate(run: Run, validator: Validator, journal: Journal, step: int, seconds: float) -> None:
     run.model.eval()
-    grid_dice = run.validator(run.model)
+    grid_dice = validator(run.model)
     run.model.train()
-    _report(run, journal, Entry(step, "val", 0.0, seconds=seconds, grid_dice=grid_dice))
+    _report(run, journal, Entry(step, "val", seconds=seconds, grid_dice=grid_dice))
 
 
 def _report(run: Run, journal: Journal, entry: Entry) -> None:

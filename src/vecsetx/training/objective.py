@@ -4,11 +4,13 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float
+from pydantic import NonNegativeFloat, PositiveFloat
 from torch import Tensor
 from torch.nn import functional
 
 from vecsetx.anatomy.sign import inside, inside_logit
 from vecsetx.data.batch import Batch
+from vecsetx.errors import InputError
 from vecsetx.model.vecset import VecSetAutoEncoder
 
 
@@ -24,12 +26,16 @@ class ObjectiveSpec:
             would never be learned: its median answer is "outside".
     """
 
-    near: float = 10.0
-    volume: float = 10.0
-    surface: float = 10.0
-    inside: float = 0.5
-    truncation: float = 0.1
-    sharpness: float = 40.0
+    near: NonNegativeFloat = 10.0
+    volume: NonNegativeFloat = 10.0
+    surface: NonNegativeFloat = 10.0
+    inside: NonNegativeFloat = 0.5
+    truncation: PositiveFloat = 0.1
+    sharpness: PositiveFloat = 40.0
+
+    def __post_init__(self) -> None:
+        if not (self.near or self.volume or self.surface or self.inside):
+            raise InputError("every weight of the objective is 0; nothing would be learned")
 
 
 def objective(

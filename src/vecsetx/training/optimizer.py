@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 import torch
+from pydantic import NonNegativeFloat, PositiveFloat
 from torch import nn
 
 from vecsetx.model.attention import Attention
@@ -24,12 +25,12 @@ class OptimizerSpec:
         clip: Largest norm of the whole gradient.
     """
 
-    muon_lr: float = 0.005
-    adamw_lr: float = 0.002
-    weight_decay: float = 0.01
-    warmup: float = 0.05
-    final: float = 0.02
-    clip: float = 1.0
+    muon_lr: PositiveFloat = 0.005
+    adamw_lr: PositiveFloat = 0.002
+    weight_decay: NonNegativeFloat = 0.01
+    warmup: NonNegativeFloat = 0.05
+    final: NonNegativeFloat = 0.02
+    clip: PositiveFloat = 1.0
 
     def build(self, model: VecSetAutoEncoder) -> list[torch.optim.Optimizer]:
         """The optimizers of a model; together they hold each parameter once."""
