@@ -27,8 +27,8 @@ def train_model(
 ) -> TrainedModel:
     """Train a model on the training hearts of a data set.
 
-    The run's folder receives ``recipe.yaml``, ``metrics.jsonl``, ``checkpoint.pt`` and, in
-    ``model/``, the trained model.
+    The run's folder receives ``recipe.yaml``, ``data.json``, ``metrics.jsonl``, ``checkpoint.pt``
+    and, in ``model/``, the trained model.
 
     Args:
         data: A prepared data set.
