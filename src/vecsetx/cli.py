@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from vecsetx import __version__
+from vecsetx.anatomy.structures import label_set_names
 from vecsetx.errors import DivergedError, InputError
 
 app = typer.Typer(
@@ -22,15 +23,13 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
+_LABEL_SETS = f"Label set of the inputs: {', '.join(label_set_names())}, or a YAML file."
+
 Inputs = Annotated[list[Path], typer.Argument(help="Label maps (NIfTI), or folders of them.")]
 Model = Annotated[Path, typer.Argument(help="A run's folder, or a saved model's.")]
 Labels = Annotated[
     str | None,
-    typer.Option(
-        help="Label set of the inputs: a name (default, mmwhs, totalsegmentator, acdc, …) or a "
-        "YAML "
-        "file. Left out: the data set's, or else the model's own."
-    ),
+    typer.Option(help=f"{_LABEL_SETS} Left out: the data set's, or else the model's own."),
 ]
 Drop = Annotated[str, typer.Option(help="Structures to hide from the model, as in LAA,PV.")]
 Latents = Annotated[
@@ -96,9 +95,7 @@ def phantom(
 def prepare(
     inputs: Inputs,
     out: Annotated[Path, typer.Option(help="Folder for the data set.")],
-    labels: Annotated[
-        str, typer.Option(help="Label set of the inputs: a name or a YAML file.")
-    ] = "default",
+    labels: Annotated[str, typer.Option(help=_LABEL_SETS)] = "default",
     structures: Annotated[
         str | None,
         typer.Option(help="Structures to learn, as in LV,RV; those that occur if left out."),

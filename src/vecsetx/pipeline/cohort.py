@@ -58,10 +58,13 @@ def for_each_heart(
     return Outcome(dict(sorted(made.items())), dict(sorted(failed.items())))
 
 
-def processes(workers: int | None) -> ProcessPoolExecutor:
-    """An executor of ``workers`` processes (None: one per core) of one thread each."""
+def processes(workers: int | None, hearts: int) -> ProcessPoolExecutor:
+    """An executor of ``workers`` processes (None: one per core) of one thread each.
+
+    No more processes are started than there are hearts.
+    """
     return ProcessPoolExecutor(
-        min(workers, os.cpu_count() or 1) if workers else None,
+        min(workers or os.cpu_count() or 1, hearts),
         mp_context=multiprocessing.get_context("spawn"),
         initializer=_one_thread,
     )

@@ -1,6 +1,8 @@
 """``vecsetx evaluate``: reconstruct hearts and score them on their label maps' own grids."""
 
 import datetime
+import math
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -122,12 +124,12 @@ def _score(
 
 
 def _view(name: str, truth: LabelMap, field: HeartField, scored: list[Score]) -> HeartView:
-    known = [score.dice for score in scored if score.dice is not None] or [0.0]
+    known = [score.dice for score in scored if score.dice is not None]
     return HeartView(
         name,
         label_map_surfaces(truth, field.structures),
         heart_surfaces(field, _PAGE_RESOLUTION),
-        sum(known) / len(known),
+        statistics.fmean(known) if known else math.nan,
     )
 
 

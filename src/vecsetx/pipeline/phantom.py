@@ -20,7 +20,7 @@ def make_phantoms(
         raise InputError(f"--count {count}: at least 1 heart is needed")
     write = partial(write_phantom, out, seed=seed, size=size, spacing_mm=spacing_mm)
     hearts = {f"phantom{index:03d}": index for index in range(count)}
-    with processes(min(workers or count, count)) as executor:
+    with processes(workers, count) as executor:
         outcome = for_each_heart("making phantoms", write, hearts, executor)
     if outcome.failed:
         raise InputError("\n".join(outcome.failed.values()))

@@ -67,7 +67,7 @@ def prepare(
     sources = find_label_maps(inputs)
     patients = patients_of(list(sources), options.group_by)
     hearts = {name: _Heart(name, source) for name, source in sources.items()}
-    with processes(min(options.workers or len(hearts), len(hearts))) as executor:
+    with processes(options.workers, len(hearts)) as executor:
         scan = for_each_heart(
             "looking at label maps", partial(_ids, label_set=options.label_set), hearts, executor
         )

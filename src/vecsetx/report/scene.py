@@ -48,7 +48,7 @@ class HeartView:
         name: The heart's name.
         truth: Structure → true surface.
         reconstruction: Structure → the model's surface.
-        dice: Mean Dice over this heart's structures.
+        dice: Mean Dice over this heart's structures; NaN where none was scored.
     """
 
     name: str
