@@ -18,7 +18,7 @@ def measured(label_map: LabelMap, points_mm: np.ndarray, count: int = 2) -> np.n
 
 @settings(max_examples=12, deadline=None)
 @given(
-    spacing=st.tuples(*[st.floats(0.7, 1.3)] * 3),
+    spacing=st.tuples(*[st.floats(0.6, 1.8)] * 3),
     angles=st.tuples(*[st.floats(-180, 180)] * 3),
     flips=st.sampled_from(["", "i", "j", "ij", "ijk"]),
     seed=st.integers(0, 1000),
@@ -30,10 +30,10 @@ def test_distances_agree_with_the_truth_under_any_affine(spacing, angles, flips,
     generator = np.random.default_rng(seed)
     points = CENTRE_MM + generator.uniform(-35, 35, (2000, 3))
     found, true = measured(label_map, points), ball_in_shell_distances(points)
-    near = np.abs(true) < 3
-    assert np.abs(found - true)[near].mean() < 0.15
-    assert np.abs(found - true).max() < 0.9
-    clear = np.abs(true) > 0.7
+    near, voxel_mm = np.abs(true) < 3, max(spacing)
+    assert np.abs(found - true)[near].mean() < 0.12 * voxel_mm
+    assert np.abs(found - true).max() < 0.75 * voxel_mm
+    clear = np.abs(true) > 0.6 * voxel_mm
     np.testing.assert_array_equal((found < 0)[clear], (true < 0)[clear])
     assert ((found < 0).sum(axis=1) <= 1).all()
 

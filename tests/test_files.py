@@ -4,10 +4,11 @@ import errno
 import json
 import os
 import stat
+from pathlib import Path
 
 import pytest
 
-from vecsetx.files import write_json, write_text, written_whole
+from vecsetx.files import clear_unfinished, write_json, write_text, written_whole
 
 
 def names(folder):
@@ -66,6 +67,38 @@ def test_the_unfinished_file_has_the_extensions_and_lies_in_the_folder(tmp_path,
         assert unfinished.name.endswith("".join(path.suffixes))
         unfinished.write_bytes(b"x")
     assert names(tmp_path) == [name]
+
+
+def test_what_is_wrong_with_the_unfinished_file_is_told_of_the_file(tmp_path):
+    path = tmp_path / "heart.bin"
+    with pytest.raises(OSError, match="No space left") as full, written_whole(path):
+        Path("/dev/full").write_bytes(b"x")
+    with pytest.raises(FileNotFoundError) as gone, written_whole(path) as unfinished:
+        unfinished.unlink()
+    path.mkdir()
+    with pytest.raises(IsADirectoryError) as folder, written_whole(path):
+        pass
+    for error in (full.value, gone.value, folder.value):
+        assert error.filename == str(path)
+        assert error.filename2 is None
+        assert ".unfinished" not in str(error)
+
+
+def test_what_is_wrong_with_another_file_is_told_of_that_file(tmp_path):
+    with pytest.raises(FileNotFoundError) as missing, written_whole(tmp_path / "a"):
+        (tmp_path / "b").read_bytes()
+    assert missing.value.filename == str(tmp_path / "b")
+
+
+def test_unfinished_files_of_killed_writers_are_cleared_in_their_folder_alone(tmp_path):
+    for folder in ("a", "a/deeper", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / ".unfinished-1x.nii.gz").touch()
+        (tmp_path / folder / "heart.nii.gz").touch()
+    clear_unfinished(tmp_path / "a", tmp_path / "b", tmp_path / "absent")
+    left = {str(file.relative_to(tmp_path)) for file in tmp_path.rglob(".*")}
+    assert left == {"a/deeper/.unfinished-1x.nii.gz"}
+    assert len(list(tmp_path.rglob("heart.nii.gz"))) == 3
 
 
 def test_missing_folders_are_made(tmp_path):

@@ -113,7 +113,7 @@ def test_the_sform_is_heeded_before_the_qform(tmp_path):
 
 def test_a_surface_is_no_label_map(tmp_path):
     nib.save(nib.gifti.GiftiImage(), tmp_path / "a.gii")
-    with pytest.raises(InputError, match=r"a\.gii: holds no grid of voxels; give a NIfTI"):
+    with pytest.raises(InputError, match=r"a\.gii: is no image that can be read; give NIfTI"):
         read_label_map(tmp_path / "a.gii")
 
 

@@ -12,7 +12,7 @@ from vecsetx.errors import InputError
 
 
 def gone(path):
-    return "no such file; give a NIfTI label map"
+    return "no such file; give an image as NIfTI"
 
 
 def text(path):

@@ -164,20 +164,20 @@ def test_a_data_set_is_scored_by_its_own_label_set(
 ) -> None:
     """The same hearts under other ids have the same scores; what they lack is not scored."""
     renumbered = {1: 205, 2: 420, 3: 500, 4: 550, 5: 600, 6: 820, 7: 850}
-    heart = Path(DataSet.read(workplace / "data").of_split("val")[0].source)
-    ours = read_label_map(heart)
     lookup = np.zeros(11, np.uint16)
     lookup[list(renumbered)] = list(renumbered.values())
-    (tmp_path / "maps").mkdir()
-    for name in ("one", "two"):
-        theirs = LabelMap(lookup[ours.labels], ours.affine)
-        write_label_map(theirs, tmp_path / "maps" / f"{name}.nii.gz")
+    maps = tmp_path / "maps"
+    for name in ("phantom00.nii.gz", "phantom01.nii.gz"):
+        ours = read_label_map(workplace / "labels" / name)
+        write_label_map(LabelMap(lookup[ours.labels], ours.affine), maps / name)
+    options = ("--labels", "mmwhs", "--points", 1000, "--val-share", 0.5)
+    data, model = tmp_path / "data", workplace / "run"
+    assert run("prepare", maps, "--out", data, *options, monkeypatch=monkeypatch) == 0
+    scored = DataSet.read(data).of_split("val")[0].name
+    ours = read_label_map(workplace / "labels" / f"{scored}.nii.gz")
     write_label_map(
         LabelMap(np.where(ours.labels > 7, 0, ours.labels), ours.affine), tmp_path / "ours.nii.gz"
     )
-    options = ("--labels", "mmwhs", "--points", 1000, "--val-share", 0.5)
-    data, model = tmp_path / "data", workplace / "run"
-    assert run("prepare", tmp_path / "maps", "--out", data, *options, monkeypatch=monkeypatch) == 0
     for source, out in ((data, "theirs"), (tmp_path / "ours.nii.gz", "ours")):
         words = ("evaluate", model, source, "--out", tmp_path / out)
         assert run(*words, monkeypatch=monkeypatch) == 0
@@ -189,7 +189,7 @@ def test_a_data_set_is_scored_by_its_own_label_set(
         assert theirs[name] == ours_scored[name]
     assert theirs["LAA"] == {"dice": None, "iou": None}  # not annotated there
     out = tmp_path / "meshes"
-    words = ("reconstruct", model, tmp_path / "maps" / "one.nii.gz", "--labels", "mmwhs")
+    words = ("reconstruct", model, tmp_path / "maps" / "phantom00.nii.gz", "--labels", "mmwhs")
     assert run(*words, "--out", out, "--resolution", 32, monkeypatch=monkeypatch) == 0
     # MM-WHS has no ids for the model's other structures, so the model's own are written.
     assert json.loads((out / "summary.json").read_text())["provenance"]["label_set"]["name"] == (

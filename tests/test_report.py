@@ -1,22 +1,29 @@
 """The pages stand alone, hold everything once, and let no name out of its text."""
 
 import base64
+import io
 import json
 import math
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
 import trimesh
+from PIL import Image
 from plotly.offline import get_plotlyjs
 
+from vecsetx.anatomy.frame import Frame
+from vecsetx.anatomy.labelmap import LabelMap
 from vecsetx.anatomy.structures import structure
 from vecsetx.errors import InputError
 from vecsetx.reconstruction.surfaces import Surface
-from vecsetx.report import figures, scene
-from vecsetx.report.page import Report, write_check_page, write_report
+from vecsetx.report import figures, scene, slices
+from vecsetx.report.check_page import HeartPage, write_check_page, write_heart_page
+from vecsetx.report.page import Report, write_report
 from vecsetx.report.scene import HeartView
+from vecsetx.sampling.samples import HeartInfo, QueryPoints, Samples, SurfacePoints
 
 STRUCTURES = ("Myocardium", "LAA", "Coronary")
 HOSTILE = ("<b>&.nii", "</script><script>alert(1)</script>", "{{ 7 * 7 }}'\".nii")
@@ -124,24 +131,66 @@ def report_page(path, scores, history=(), views=(), provenance=None):
     return Page(path)
 
 
-def heart_check(name, passed=True, **changes):
-    counts = dict.fromkeys(STRUCTURES, 1234)
+def structure_check(**changes):
     return {
-        "name": name,
-        "split": "val",
-        "patient": f"patient of {name}",
-        "passed": passed,
-        "problems": [] if passed else [f"Coronary: no points in {name}"],
-        "volumes_ml": {"Myocardium": 120.0, "LAA": 8.0, "Coronary": 0.0},
-        "inside_share": {"near": 0.512, "volume": None},
-        "points": {"surface": counts, "near": counts, "volume": counts},
-        "components": dict.fromkeys(STRUCTURES, 1),
-        "cut": ["LAA"],
+        "state": "present",
+        "volume_ml": 120.0,
+        "volume_mm3": 120_000.0,
+        "volume_z": 0.5,
+        "components": 1,
+        "thickness_mm": 8.0,
+        "thickness_z": -0.5,
+        "points": {"surface": 1234, "near": 1234, "volume": 1234},
+        "inside_share_near": 0.4,
+        "slope": 0.993,
+        "steep_share": 0.0,
+        "agreement": 0.97,
     } | changes
 
 
-def check_page(path, hearts, passed=True):
-    write_check_page(path, {"passed": passed, "structures": list(STRUCTURES), "hearts": hearts})
+def heart_check(name, passed=True, **changes):
+    nothing = dict.fromkeys(structure_check())
+    return {
+        "name": name,
+        "split": "val",
+        "fold": 0,
+        "patient": f"patient of {name}",
+        "passed": passed,
+        "problems": [] if passed else [f"Coronary: no points in {name}"],
+        "remarks": ["LAA has 7 pieces"],
+        "not_done": [],
+        "cut": ["LAA"],
+        "inside_share": {"near": 0.512, "volume": None},
+        "agreement": 0.978,
+        "untrusted_share": 0.02,
+        "structures": {
+            "Myocardium": structure_check(),
+            "LAA": structure_check(state="cut", volume_ml=8.0, volume_z=None),
+            "Coronary": nothing | {"state": "absent"},
+        },
+    } | changes
+
+
+def check_of(hearts, passed=True):
+    states = ("present", "cut", "absent", "not annotated")
+    return {
+        "passed": passed,
+        "structures": list(STRUCTURES),
+        "summary": {
+            "hearts": len(hearts),
+            "failed": sum(not heart["passed"] for heart in hearts),
+            "remarked": len(hearts),
+            "not_done": sum(bool(heart["not_done"]) for heart in hearts),
+            "patients": len(hearts),
+            "splits": {"val": len(hearts)},
+            "states": {name: dict.fromkeys(states, 1) for name in STRUCTURES},
+        },
+        "hearts": hearts,
+    }
+
+
+def check_page(path, hearts, passed=True, pictures=None):
+    write_check_page(path, check_of(hearts, passed), pictures or {})
     return Page(path)
 
 
@@ -149,8 +198,11 @@ def assert_stands_alone(page):
     # Scripts are skipped: plotly.js names addresses that it never asks for, and the policy below
     # makes the browser refuse them anyway.
     for tag, attributes in page.elements:
-        assert tag not in ("link", "img", "iframe", "base", "object", "embed")
-        assert not {"src", "href", "srcset", "action", "data", "poster"} & attributes.keys()
+        assert tag not in ("link", "iframe", "base", "object", "embed")
+        assert not {"href", "srcset", "action", "data", "poster"} & attributes.keys()
+        if "src" in attributes:
+            assert tag == "img"
+            assert attributes["src"].startswith("data:image/")
     styles = " ".join(data for tag, data in page.texts if tag == "style")
     assert "url(" not in styles
     assert "@import" not in styles
@@ -312,20 +364,167 @@ def test_unknown_structures_are_refused_and_leave_no_page(tmp_path, scores):
     assert not list(tmp_path.iterdir())
 
 
-def test_check_page_puts_failed_hearts_first_and_tells_everything(tmp_path):
-    hearts = [heart_check("good one"), heart_check("bad one", False), heart_check("fine one")]
-    page = check_page(tmp_path / "check.html", hearts, passed=False)
+def test_check_page_tells_everything_in_the_order_given(tmp_path):
+    hearts = [
+        heart_check("bad one", False),
+        heart_check("odd one", structures={"LAA": structure_check(volume_z=-5.5, volume_ml=1.0)}),
+        heart_check("fine one", not_done=["labels: the source is gone"]),
+    ]
+    pictures = dict.fromkeys(("bad one", "odd one"), "data:image/webp;base64,AAAA")
+    page = check_page(tmp_path / "check.html", hearts, False, pictures)
     assert_stands_alone(page)
     rows = [data for tag, data in page.texts if tag == "th" and data.endswith(" one")]
-    assert rows == ["bad one", "good one", "fine one"] * 6
+    assert rows == ["bad one", "odd one", "fine one"]
     text = page.visible()
-    for expected in (*STRUCTURES, "Coronary: no points in bad one", "51.2 %", "1,234", "val: 3"):
+    for expected in (*STRUCTURES, "Coronary: no points in bad one", "51.2 %", "97.8 %", "val: 3"):
         assert expected in text
-    assert "1 of 3 hearts failed" in text
-    shares = [cell for cell in page.with_tag("td") if cell.get("data-value") == "0.512"]
-    assert len(shares) == 3
-    boxes = page.payload()["plots"]["volumes"]["data"]
-    assert [box["x"] for box in boxes] == [[120.0] * 3, [8.0] * 3, []]  # 0 has no place on a log
+    assert "LAA has 7 pieces" in text
+    assert "1 of 3 hearts is not fit to learn from" in text
+    assert "1 of 3 hearts could not be checked in full: labels." in text
+    assert "2 of 3 hearts, the doubtful ones first" in text
+    assert [image["src"] for image in page.with_tag("img")] == list(pictures.values())
+    payload = page.payload()
+    assert payload["hearts"] == ["bad one", "odd one", "fine one"]
+    assert payload["states"][0] == ["present", "cut", "absent"]
+    assert payload["quantities"][0]["rows"] == [
+        [120.0, 8.0, None],
+        [None, 1.0, None],
+        [120, 8, None],
+    ]
+    assert payload["quantities"][7]["rows"][0] == [1234, 1234, None]
+    *boxes, outliers = payload["plots"]["volumes"]["data"]
+    assert [box["x"] for box in boxes] == [[120.0] * 2, [8.0, 1.0, 8.0], []]
+    assert outliers["x"] == [1.0]
+    assert outliers["y"] == [STRUCTURES.index("LAA")]
+    assert outliers["text"] == [" odd one "]
+    near, volume, agreement = payload["plots"]["shares"]["data"]
+    assert near["x"] == pytest.approx([51.2] * 3)
+    assert volume["x"] == []
+    assert agreement["x"] == pytest.approx([97.8] * 3)
+    colors = near["marker"]["color"]
+    assert colors[0] != colors[1] == colors[2]
+
+
+def test_a_broken_heart_has_its_row(tmp_path):
+    nothing = {"near": None, "volume": None}
+    broken = heart_check("h", False, structures={}, inside_share=nothing, agreement=None)
+    page = check_page(tmp_path / "check.html", [broken], passed=False)
+    assert "Coronary: no points in h" in page.visible()
+    assert page.payload()["states"] == [[None] * 3]
+
+
+def ball_samples(shift=0.0):
+    """Samples of a ball at (20, 0, 0) and the grid of its voxels; points moved by ``shift``."""
+    generator = np.random.default_rng(0)
+    affine = np.diag([2.0, 2, 2, 1])
+    affine[:3, 3] = [-20, -40, -40]
+    label_map = LabelMap(np.zeros((40, 40, 40), np.uint8), affine)
+    centers = label_map.to_mm(np.argwhere(np.ones((40, 40, 40))))
+    inside = np.linalg.norm(centers - [20, 0, 0], axis=1) < 15
+    label_map.labels.flat[inside] = 1
+    directions = generator.standard_normal((3000, 3))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    edge = np.full(3000, np.inf, np.float32)
+
+    def query(points):
+        distances = np.linalg.norm(points - [20, 0, 0], axis=1, keepdims=True) - 15
+        return QueryPoints((points + shift).astype(np.float32), distances.astype(np.float32), edge)
+
+    points = directions * 15 + [20, 0, 0]
+    surface = SurfacePoints(
+        (points + shift).astype(np.float32),
+        np.zeros(3000, np.uint8),
+        directions.astype(np.float32),
+        np.zeros((3000, 1), np.float32),
+        edge,
+    )
+    info = HeartInfo(
+        *("ball", "label map", "<source>", "", "", {}, ("LV",), ()),
+        *(Frame((20.0, 0.0, 0.0), 100.0), 50.0),
+        *((2.0, 2.0, 2.0), {"LV": 14.1}, {"LV": 2827.0}, {"LV": 1}, 0, (), {}, 0, ""),
+    )
+    near = query(points + 2 * generator.standard_normal((3000, 3)))
+    volume = query(generator.uniform(-18, 18, (3000, 3)) + [20, 0, 0])
+    return Samples(surface, near, volume, info), label_map
+
+
+def decoded_picture(uri):
+    head, data = uri.split(",")
+    assert head == "data:image/webp;base64"
+    assert len(data) < 110_000  # 80 kB
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB")).astype(int)
+
+
+def test_contradictions_leap_to_the_eye():
+    def crossed(picture):
+        red, green, blue = np.moveaxis(picture, -1, 0)
+        return int(((red > 200) & (green < 110) & (blue > 160)).sum())
+
+    sound = decoded_picture(slices.three_slices(*ball_samples()))
+    moved = decoded_picture(slices.three_slices(*ball_samples(shift=14.0)))
+    assert sound.shape == moved.shape == (410, 1200, 3)
+    assert crossed(sound) < 20
+    assert crossed(moved) > 1000
+
+
+@pytest.mark.parametrize("swap", [False, True])
+def test_the_patients_right_is_shown_on_the_left(swap):
+    samples, label_map = ball_samples()
+    if swap:  # the same voxels, stored from right to left
+        affine = label_map.affine.copy()
+        affine[:3, 0] *= -1
+        affine[0, 3] = label_map.to_mm(np.array([39, 0, 0]))[0]
+        label_map = LabelMap(label_map.labels[::-1], affine)
+    grid = LabelMap(label_map.labels.copy(), label_map.affine)
+    # A second structure on the patient's right half.
+    centers = label_map.to_mm(np.argwhere(np.ones((40, 40, 40)))).reshape(40, 40, 40, 3)
+    grid.labels[(grid.labels == 1) & (centers[..., 0] > 20)] = 2
+    two = replace(
+        samples,
+        info=replace(samples.info, structures=("LV", "RV")),
+        near=_with_second(samples.near),
+        volume=_with_second(samples.volume),
+    )
+    picture = decoded_picture(slices.three_slices(two, grid))
+    axial = picture[:, :400]
+    blue = axial[..., 2] > axial[..., 0] + 40
+    red = axial[..., 0] > axial[..., 2] + 40
+    assert blue.sum() > 2000
+    assert red.sum() > 2000
+    assert np.argwhere(blue)[:, 1].mean() < np.argwhere(red)[:, 1].mean() - 40
+
+
+def _with_second(points):
+    left = points.distances_mm.copy()
+    is_right = points.points_mm[:, :1] > 20
+    ones = np.where(is_right, np.abs(left) + 1, left)
+    twos = np.where(is_right, left, np.abs(left) + 1)
+    return replace(points, distances_mm=np.concatenate([ones, twos], axis=1))
+
+
+def test_points_without_a_label_map_are_drawn_too():
+    picture = decoded_picture(slices.three_slices(ball_samples()[0], None))
+    assert (picture.max(axis=-1) > 120).sum() > 200
+
+
+def test_the_heart_page_stands_alone_and_shows_its_points(tmp_path):
+    samples, label_map = ball_samples()
+    heart = heart_check(HOSTILE[0], False, structures={"LV": structure_check()})
+    heart["inside_share"] = {"near": 0.5, "volume": 0.4}
+    picture = slices.montage(samples, label_map)
+    write_heart_page(tmp_path / "heart.html", HeartPage(heart, samples, picture))
+    page = Page(tmp_path / "heart.html")
+    assert_stands_alone(page)
+    assert len(page.with_tag("script")) == 3
+    text = page.visible()
+    for expected in (HOSTILE[0], "<source>", "120,000", "LAA has 7 pieces", "cubes"):
+        assert expected in text
+    (cloud,) = page.payload()["plots"]["scene"]["data"]
+    points = np.stack([decoded(cloud[axis]) for axis in "xyz"], axis=1)
+    np.testing.assert_array_equal(points, samples.surface.points_mm)
+    histogram = page.payload()["plots"]["distances-0"]["data"][0]
+    within = np.abs(samples.near.distances_mm) <= 15
+    assert sum(histogram["y"]) == within.sum()
 
 
 def test_check_page_of_no_hearts(tmp_path):

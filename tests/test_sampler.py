@@ -7,11 +7,13 @@ from hypothesis import strategies as st
 from shapes import ball_in_shell, ball_in_shell_distances
 
 from vecsetx.anatomy.labelmap import write_label_map
+from vecsetx.anatomy.source import HeartSource
 from vecsetx.anatomy.structures import LabelSet
 from vecsetx.errors import InputError
 from vecsetx.sampling.farthest import anchors_by_structure, farthest_points
-from vecsetx.sampling.quality import heart_quality
-from vecsetx.sampling.sampler import SamplingSpec, observe, quotas, sample_file
+from vecsetx.sampling.geometry import Geometry
+from vecsetx.sampling.points import quotas
+from vecsetx.sampling.sampler import SamplingSpec, observe, sample_heart
 from vecsetx.sampling.samples import Samples, SamplesFile, write_samples
 
 SPEC = SamplingSpec(3000, 3000, 3000)
@@ -19,11 +21,15 @@ LABELS = LabelSet("pair", {1: "Myocardium", 2: "LV"})
 STRUCTURES = ("Myocardium", "LV")
 
 
+def source(path: Path) -> HeartSource:
+    return HeartSource("pair", path, "label map", LABELS)
+
+
 @pytest.fixture(scope="module")
 def samples(tmp_path_factory: pytest.TempPathFactory) -> Samples:
     path = tmp_path_factory.mktemp("maps") / "pair.nii.gz"
     write_label_map(ball_in_shell(), path)
-    return sample_file(path, "pair", LABELS, STRUCTURES, SPEC, seed=0)
+    return sample_heart(source(path), STRUCTURES, SPEC, seed=0)
 
 
 def test_distances_labels_and_normals_agree(samples: Samples) -> None:
@@ -49,13 +55,36 @@ def test_walls_are_drawn_from_both_sides(samples: Samples) -> None:
     assert near.mean() > 0.2
 
 
-def test_a_prepared_heart_passes_its_check_and_a_spoilt_one_does_not(samples: Samples) -> None:
-    assert heart_quality(samples).problems == ()
-    samples.near.distances_mm[:50] = -1.0
-    try:
-        assert any("two structures" in problem for problem in heart_quality(samples).problems)
-    finally:
-        samples.near.distances_mm[:50] = ball_in_shell_distances(samples.near.points_mm[:50])
+def test_what_is_told_of_the_heart(samples: Samples) -> None:
+    volumes, areas = samples.info.volumes_ml, samples.info.areas_mm2
+    ball, whole = (4 / 3 * np.pi * radius**3 / 1000 for radius in (15, 22))
+    assert volumes["LV"] == pytest.approx(ball, rel=0.02)
+    assert volumes["Myocardium"] == pytest.approx(whole - ball, rel=0.02)
+    assert areas["LV"] == pytest.approx(4 * np.pi * 15**2, rel=0.02)
+    assert samples.info.components == {"Myocardium": 1, "LV": 1}
+    assert samples.info.cut == ()
+    assert samples.info.trusted(samples.near).all()
+
+
+def test_distances_beyond_the_reach_are_the_reach(samples: Samples) -> None:
+    true = ball_in_shell_distances(samples.volume.points_mm)
+    far = np.abs(true) > 20.5
+    assert far.mean() > 0.05
+    assert set(samples.volume.distances_mm[far]) <= {-20.0, 20.0}
+    np.testing.assert_array_equal(samples.volume.distances_mm[far] < 0, true[far] < 0)
+
+
+def test_absent_structures_are_left_out_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "pair.nii.gz"
+    write_label_map(ball_in_shell(), path)
+    labels = LabelSet("three", {3: "RA", 1: "Myocardium", 2: "LV"})
+    heart = HeartSource("pair", path, "label map", labels)
+    found = sample_heart(heart, ("RA", "Myocardium", "LV"), SPEC, seed=0)
+    assert found.info.structures == ("Myocardium", "LV")
+    assert found.near.distances_mm.shape == (3000, 2)
+    assert set(found.surface.structure) == {0, 1}
+    true = ball_in_shell_distances(found.near.points_mm)
+    assert np.abs(found.near.distances_mm - true)[np.abs(true) < 10].max() < 0.6
 
 
 def test_file_round_trip_is_exact(samples: Samples, tmp_path: Path) -> None:
@@ -80,14 +109,15 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
 def test_the_same_seed_gives_the_same_samples(samples: Samples, tmp_path: Path) -> None:
     path = tmp_path / "pair.nii.gz"
     write_label_map(ball_in_shell(), path)
-    again = sample_file(path, "pair", LABELS, STRUCTURES, SPEC, seed=0)
-    other = sample_file(path, "pair", LABELS, STRUCTURES, SPEC, seed=1)
+    again = sample_heart(source(path), STRUCTURES, SPEC, seed=0)
+    other = sample_heart(source(path), STRUCTURES, SPEC, seed=1)
     np.testing.assert_array_equal(again.volume.points_mm, samples.volume.points_mm)
     assert not np.array_equal(other.volume.points_mm, samples.volume.points_mm)
 
 
 def test_observation_matches_preparation(samples: Samples) -> None:
-    observation = observe(ball_in_shell(), 2, 500, mm_per_unit=80.0, seed=0)
+    geometry = Geometry.of_label_map(ball_in_shell(), 2)
+    observation = observe(geometry, 500, mm_per_unit=80.0, seed=0)
     assert observation.frame == samples.info.frame
     true = ball_in_shell_distances(observation.points_mm)
     assert np.abs(true[np.arange(500), observation.structure]).max() < 0.6

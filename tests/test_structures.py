@@ -1,6 +1,8 @@
 """Names of structures, and the label sets that number them."""
 
 import json
+import re
+from importlib import resources
 
 import pytest
 import yaml
@@ -9,8 +11,10 @@ from hypothesis import strategies as st
 
 from vecsetx.anatomy.structures import (
     LabelSet,
+    find_structure,
     label_set,
     label_set_names,
+    label_sets_of_ids,
     parse_names,
     structure,
 )
@@ -94,11 +98,65 @@ def test_a_structure_by_name_in_any_case(typed):
 
 
 @pytest.mark.parametrize(
-    ("typed", "meant"), [("Aorte", "Aorta"), ("myocard", "Myocardium"), ("coronaries", "Coronary")]
+    ("typed", "meant"), [("Aorte", "Aorta"), ("myocard", "Myocardium"), ("coronarys", "Coronary")]
 )
 def test_a_near_miss_is_suggested(typed, meant):
     with pytest.raises(InputError, match=rf"'{typed}'; did you mean .*{meant}.*\?"):
         structure(typed)
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        ("heart_myocardium", "Myocardium"), ("heart_atrium_left", "LA"),
+        ("heart_ventricle_left", "LV"), ("heart_atrium_right", "RA"),
+        ("heart_ventricle_right", "RV"), ("aorta", "Aorta"), ("pulmonary_artery", "PA"),
+        ("coronary_arteries", "Coronary"), ("heart", "Heart"), ("pulmonary_vein", "PV"),
+        ("atrial_appendage_left", "LAA"), ("superior_vena_cava", "SVC"),
+        ("inferior_vena_cava", "IVC"), ("Left Ventricle", "LV"), ("left-atrium", "LA"),
+        ("lv.blood pool", "LV"), ("myo", "Myocardium"),
+    ],
+)  # fmt: skip
+def test_other_words_for_a_structure(word, meant):
+    assert find_structure(word) == structure(word).name == meant
+    assert parse_names(word.upper(), {*SIXTEEN.values()} | {"Heart"}) == (meant,)
+
+
+def test_no_word_means_two_structures():
+    tables = yaml.safe_load(
+        resources.files("vecsetx.anatomy").joinpath("label_sets.yaml").read_text()
+    )
+    words = [
+        (re.sub("[-_. ]", "", word).lower(), name)
+        for name, entry in tables["structures"].items()
+        for word in {name, entry["title"], *entry.get("aliases", ())}
+    ]
+    meant = {}
+    for word, name in words:
+        assert meant.setdefault(word, name) == name
+    assert {find_structure(word) for word, _ in words} == set(tables["structures"])
+
+
+@pytest.mark.parametrize("word", ["", "spleen", "L", "heart_atrium", "lung_upper_lobe_left"])
+def test_words_that_mean_no_structure(word):
+    assert find_structure(word) is None
+
+
+def test_a_word_in_a_label_set():
+    assert label_set("default").structure_called("heart_atrium_left") == "LA"
+    assert label_set("totalsegmentator").structure_called("spleen") is None
+    assert label_set("totalsegmentator").structure_called("LV") is None
+    with pytest.raises(InputError, match=r"'hart_atrium_left'; did you mean LA \(Left atrium\)"):
+        label_set("default").structure_called("hart_atrium_left")
+    with pytest.raises(InputError, match=r"SVC is not in label set default.*--labels default16"):
+        label_set("default").structure_called("superior_vena_cava")
+
+
+def test_label_sets_that_ids_may_be_of():
+    assert label_sets_of_ids([0, 205, 500, 820]) == ("mmwhs",)
+    assert label_sets_of_ids([0, 1, 12]) == ("default16",)
+    assert label_sets_of_ids([0, 1, 2, 51, 52, 61, 62, 117]) == ("totalsegmentator",)
+    assert label_sets_of_ids([0, 77, 78]) == ()
 
 
 def test_a_far_miss_lists_what_is_known():

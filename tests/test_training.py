@@ -181,7 +181,8 @@ def test_draws_depend_on_seed_and_step_alone_and_visit_every_heart(dataset: Data
 def test_unannotated_structures_carry_no_loss(dataset: DataSet) -> None:
     draws = Draws(dataset, dataset.of_split("train"), RECIPE.draws, None, 32, seed=0)
     batch = draws.batch(0)
-    batch.annotated[:, 4] = False
+    for known in (batch.surface_known, batch.near_known, batch.volume_known):
+        known[..., 4] = -torch.inf
     torch.manual_seed(0)
     model = RECIPE.model.build(10)
     before, _ = objective(model, batch, ObjectiveSpec())
@@ -204,16 +205,30 @@ def test_terms_add_up_to_the_loss_and_zero_weights_leave_none(dataset: DataSet) 
 def test_distance_error_by_hand() -> None:
     predicted = torch.tensor([[[0.03], [0.5], [0.02], [-0.5], [0.05]]])
     truth = torch.tensor([[[0.01], [0.3], [0.3], [-0.2], [-0.2]]])
-    asked = torch.tensor([[[True]]])
+    known = torch.full_like(truth, torch.inf)
     # within: 0.02; far enough outside: 0; 0.08 short; far enough inside: 0; 0.15 on the wrong side
     expected = (0.02 + 0 + 0.08 + 0 + 0.15) / 5
-    assert distance_error(predicted, truth, asked, 0.1).item() == pytest.approx(expected, abs=1e-6)
+    assert distance_error(predicted, truth, known, 0.1).item() == pytest.approx(expected, abs=1e-6)
+
+
+def test_distances_that_are_only_bounds_carry_no_loss() -> None:
+    predicted = torch.tensor([[[0.03], [0.5], [0.02], [0.02]]])
+    truth = torch.tensor([[[0.01], [-0.02], [0.3], [0.3]]])
+    known = torch.tensor([[[0.02], [0.01], [0.15], [0.05]]])
+    # known; a bound; known to be beyond the truncation; not even that
+    expected = (0.02 + 0.08) / 2
+    assert distance_error(predicted, truth, known, 0.1).item() == pytest.approx(expected, abs=1e-6)
+    # The sign is known wherever the scan shows the point.
+    beyond = torch.tensor([[[0.02], [0.01], [-0.1], [-0.1]]])
+    found = inside_error(predicted, truth, beyond, 40.0)
+    expected = (np.log1p(np.exp(-1.2)) + np.log1p(np.exp(20.0))) / 2
+    assert found.item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_inside_error_by_hand() -> None:
     predicted, truth = torch.tensor([[[-0.1], [0.1]]]), torch.tensor([[[-1.0], [-1.0]]])
     expected = (np.log1p(np.exp(-4)) + np.log1p(np.exp(4))) / 2
-    found = inside_error(predicted, truth, torch.tensor([[[True]]]), 40.0)
+    found = inside_error(predicted, truth, torch.full_like(truth, torch.inf), 40.0)
     assert found.item() == pytest.approx(expected, rel=1e-5)
 
 

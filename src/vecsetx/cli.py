@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from vecsetx import __version__
-from vecsetx.anatomy.structures import label_set_names
+from vecsetx.anatomy.structures import label_set_names, structure_names
 from vecsetx.errors import DivergedError, InputError
 
 app = typer.Typer(
@@ -25,7 +25,22 @@ app = typer.Typer(
 
 _LABEL_SETS = f"Label set of the inputs: {', '.join(label_set_names())}, or a YAML file."
 
-Inputs = Annotated[list[Path], typer.Argument(help="Label maps (NIfTI), or folders of them.")]
+Inputs = Annotated[
+    list[Path],
+    typer.Argument(
+        help="Label maps (NIfTI, NRRD, MetaImage), folders of them, an nnU-Net data set, or "
+        "folders with a mask or mesh per structure."
+    ),
+]
+Space = Annotated[
+    Literal["lps", "ras"],
+    typer.Option(help="Axes of input meshes and points that do not say.", case_sensitive=False),
+]
+Fold = Annotated[
+    int | None,
+    typer.Option(help="Cross-validation: the fold to leave out; the data set's split.", min=0),
+]
+Workers = Annotated[int | None, typer.Option(help="Processes; one per core if left out.", min=1)]
 Model = Annotated[Path, typer.Argument(help="A run's folder, or a saved model's.")]
 Labels = Annotated[
     str | None,
@@ -78,9 +93,7 @@ def phantom(
     seed: Seed = 0,
     size: Annotated[int, typer.Option(help="Voxels along each edge.", min=8)] = 160,
     spacing: Annotated[float, typer.Option(help="Edge of a voxel, mm.")] = 0.8,
-    workers: Annotated[
-        int | None, typer.Option(help="Processes; one per core if left out.", min=1)
-    ] = None,
+    workers: Workers = None,
 ) -> None:
     """Write synthetic 10-structure hearts as NIfTI label maps.
 
@@ -94,8 +107,11 @@ def phantom(
 @app.command()
 def prepare(
     inputs: Inputs,
-    out: Annotated[Path, typer.Option(help="Folder for the data set.")],
-    labels: Annotated[str, typer.Option(help=_LABEL_SETS)] = "default",
+    out: Annotated[Path, typer.Option(help="Folder for the data set; hearts are added to it.")],
+    labels: Annotated[
+        str | None,
+        typer.Option(help=f"{_LABEL_SETS} Left out: what an nnU-Net data set says, else default."),
+    ] = None,
     structures: Annotated[
         str | None,
         typer.Option(help="Structures to learn, as in LV,RV; those that occur if left out."),
@@ -107,14 +123,21 @@ def prepare(
     val_share: Annotated[
         float, typer.Option(help="Share of patients kept for validation.", min=0, max=1)
     ] = 0.2,
+    folds: Annotated[int, typer.Option(help="Folds for cross-validation.", min=2)] = 5,
     points: Annotated[
         int,
         typer.Option(help="Surface points per heart, and as many near and volume points.", min=1),
     ] = 50_000,
+    reach: Annotated[
+        float, typer.Option(help="Larger distances are stored as this one, mm; inf for none.")
+    ] = 20.0,
     mm_per_unit: Annotated[float, typer.Option(help="Scale of the model's space.")] = 80.0,
+    space: Space = "lps",
     seed: Seed = 0,
-    workers: Annotated[
-        int | None, typer.Option(help="Processes; one per core if left out.", min=1)
+    workers: Workers = None,
+    dask: Annotated[
+        str | None,
+        typer.Option(help="Address of a Dask scheduler, as in tcp://node:8786; docs/cluster.md."),
     ] = None,
 ) -> None:
     """Turn label maps into a data set of points with exact distances, split by patient.
@@ -126,15 +149,19 @@ def prepare(
     from vecsetx.pipeline.prepare import prepare as run
     from vecsetx.sampling.sampler import SamplingSpec
 
-    chosen = label_set(labels)
+    chosen = label_set(labels) if labels else None
+    among = chosen.structures if chosen else structure_names()
     options = PrepareOptions(
         label_set=chosen,
-        structures=parse_names(structures, chosen.structures) if structures else None,
-        sampling=SamplingSpec(points, points, points, mm_per_unit=mm_per_unit),
+        structures=parse_names(structures, among) if structures else None,
+        sampling=SamplingSpec(points, points, points, reach_mm=reach, mm_per_unit=mm_per_unit),
         val_share=val_share,
+        folds=folds,
         group_by=group_by,
         seed=seed,
         workers=workers,
+        dask=dask,
+        space=space,
     )
     dataset, failed = run(inputs, out, options)
     train, val = (len(dataset.of_split(split)) for split in ("train", "val"))
@@ -151,20 +178,46 @@ def check(
     out: Annotated[
         Path | None, typer.Option(help="Folder for check.json and check.html; DATA/check.")
     ] = None,
+    heart: Annotated[
+        str | None, typer.Option(help="Look at this heart only, in depth: check-HEART.html.")
+    ] = None,
+    pictures: Annotated[
+        int, typer.Option(help="Hearts shown in pictures at most, the doubtful ones first.", min=0)
+    ] = 40,
+    workers: Workers = None,
 ) -> None:
     """Look whether a data set is fit to learn from; exit status 1 if a heart is not.
 
     [dim]vecsetx check data/[/]
     """
     from vecsetx.pipeline.check import check as run
-    from vecsetx.pipeline.tables import print_check
+    from vecsetx.pipeline.tables import print_check, print_heart_check
 
     folder = out or data / "check"
-    result = run(data, folder)
-    print_check(result)
-    typer.echo(f"see {folder / 'check.html'}")
+    result = run(data, folder, heart=heart, workers=workers, pictures=pictures)
+    (print_heart_check if heart else print_check)(result)
+    page = folder / (f"check-{heart}.html" if heart else "check.html")
+    if page.exists():
+        typer.echo(f"see {page}")
     if not result["passed"]:
         raise typer.Exit(1)
+
+
+@app.command()
+def export(
+    data: Annotated[Path, typer.Argument(help="A prepared data set.")],
+    out: Annotated[Path, typer.Option(help="Folder for one .npz file per heart.")],
+    workers: Workers = None,
+) -> None:
+    """Write a data set's hearts in the NPZ layout of VecSetX; prepare reads such files back.
+
+    [dim]vecsetx export data/ --out npz/[/]
+    """
+    from vecsetx.pipeline.export import export as run
+
+    failed = run(data, out, workers)
+    typer.echo(f"the hearts are in {out}")
+    _report_failures(failed)
 
 
 @app.command()
@@ -183,6 +236,7 @@ def train(
         int | None,
         typer.Option(help="Stop with a checkpoint after this step; resume later.", min=1),
     ] = None,
+    fold: Fold = None,
 ) -> None:
     """Train a model on a data set.
 
@@ -196,14 +250,20 @@ def train(
     if config:
         recipe = recipe.changed(read_changes(config), str(config))
     recipe = recipe.changed(parse_overrides(overrides or []), "command line")
-    train_model(data, out, recipe, resume, stop_after)
+    train_model(data, out, recipe, resume, stop_after, fold)
     typer.echo(f"the model is in {out / 'model'}")
 
 
 @app.command()
 def reconstruct(
     model: Model,
-    inputs: Inputs,
+    inputs: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Label maps, folders of them, folders with a mask or mesh per structure, or "
+            "labelled surface points (CSV, VTP)."
+        ),
+    ],
     out: Annotated[Path, typer.Option(help="Folder for the results.")],
     labels: Labels = None,
     resolution: Annotated[
@@ -219,6 +279,7 @@ def reconstruct(
         Literal["vtp", "stl", "ply", "obj"],
         typer.Option("--format", help="Format of the meshes.", case_sensitive=False),
     ] = "vtp",
+    input_space: Space = "lps",
     drop: Drop = "",
     latents: Latents = None,
     points: Points = None,
@@ -237,6 +298,7 @@ def reconstruct(
         like,
         space,
         extension,
+        input_space,
     )
     failed = run(model, inputs, out, options)
     typer.echo(f"results are in {out}")
@@ -251,6 +313,7 @@ def evaluate(
     ],
     out: Annotated[Path, typer.Option(help="Folder for scores and report.")],
     split: Annotated[Literal["train", "val"], typer.Option(help="Split of a data set.")] = "val",
+    fold: Fold = None,
     labels: Labels = None,
     drop: Drop = "",
     latents: Latents = None,
@@ -265,7 +328,7 @@ def evaluate(
     from vecsetx.pipeline.tables import print_scores
 
     options = _encode_options(model, labels, drop, latents, points, seed)
-    evaluated = run(model, inputs, out, split, options)
+    evaluated = run(model, inputs, out, split, options, fold)
     print_scores(evaluated.scores)
     typer.echo(f"see {out / 'report.html'}")
     _report_failures(evaluated.failed)

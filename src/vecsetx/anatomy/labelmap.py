@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from zlib import error as ZlibError
 
 import nibabel as nib
 import numpy as np
-from nibabel.filebasedimages import ImageFileError
-from nibabel.spatialimages import HeaderDataError, SpatialImage
 
-from vecsetx.anatomy.structures import LabelSet
+from vecsetx.anatomy.images import read_grid, read_image
+from vecsetx.anatomy.structures import LabelSet, label_sets_of_ids
 from vecsetx.errors import InputError
 from vecsetx.files import written_whole
 
-# By the codes of the NIfTI-1 header: not stated, metre, millimetre, micrometre.
-_MM_PER_SPACE_UNIT = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}
+__all__ = ["LabelMap", "read_grid", "read_label_map", "write_label_map"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +24,12 @@ class LabelMap:
     Attributes:
         labels: Integers ``[I, J, K]``, 0 for background.
         affine: ``[4, 4]``, from voxel indices (centres at whole numbers) to RAS+ mm.
+        remarks: Sentences about the source that are worth telling.
     """
 
     labels: np.ndarray
     affine: np.ndarray
+    remarks: tuple[str, ...] = ()
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -57,6 +55,14 @@ class LabelMap:
         """RAS+ mm ``[..., 3]`` to fractional voxel indices."""
         return (points_mm - self.affine[:3, 3]) @ np.linalg.inv(self.affine[:3, :3]).T
 
+    def at(self, points_mm: np.ndarray) -> np.ndarray:
+        """Label of the voxel that holds each point ``[N, 3]`` (RAS+ mm); 0 outside the grid."""
+        indices = np.rint(self.to_indices(points_mm)).astype(np.int64)
+        within = ((indices >= 0) & (indices < self.shape)).all(axis=1)
+        labels = np.zeros(len(points_mm), dtype=self.labels.dtype)
+        labels[within] = self.labels[tuple(indices[within].T)]
+        return labels
+
     def named(self, label_set: LabelSet, structures: tuple[str, ...], source: str) -> LabelMap:
         """The same grid with labels 1…K that follow ``structures``; others become background.
 
@@ -74,7 +80,7 @@ class LabelMap:
         if unknown := label_set.unknown(present.tolist()):
             raise InputError(
                 f"{source}: ids {unknown} are not in label set {label_set.name} "
-                f"(it knows {sorted(label_set.ids)}); choose another with --labels"
+                f"(it knows {sorted(label_set.ids)}); {_other_label_sets(present.tolist())}"
             )
         lookup = np.zeros(len(seen), dtype=np.uint8)
         for label_id, name in label_set.ids.items():
@@ -85,62 +91,52 @@ class LabelMap:
                 f"{source}: holds none of the structures {', '.join(structures)} "
                 f"under label set {label_set.name} (ids found: {present.tolist()})"
             )
-        return LabelMap(lookup[self.labels], self.affine)
+        return replace(self, labels=lookup[self.labels])
 
     def numbered(self, label_set: LabelSet, structures: tuple[str, ...]) -> LabelMap:
         """The reverse of :meth:`named`: labels 1…K back to the label set's own ids."""
         lookup = np.array([0, *(label_set.id_of(name) for name in structures)])
         smallest = np.uint8 if lookup.max() < 256 else np.uint16
-        return LabelMap(lookup.astype(smallest)[self.labels], self.affine)
+        return replace(self, labels=lookup.astype(smallest)[self.labels])
 
     def without(self, dropped: Iterable[int]) -> LabelMap:
         """The same map with some labels made background."""
-        return LabelMap(np.where(np.isin(self.labels, list(dropped)), 0, self.labels), self.affine)
+        return replace(self, labels=np.where(np.isin(self.labels, list(dropped)), 0, self.labels))
 
     def every(self, stride: int) -> LabelMap:
         """Every ``stride``-th voxel along each axis: the same places in mm, fewer of them."""
         affine = self.affine.copy()
         affine[:3, :3] *= stride
-        return LabelMap(self.labels[::stride, ::stride, ::stride], affine)
+        return replace(self, labels=self.labels[::stride, ::stride, ::stride], affine=affine)
 
 
-def read_label_map(path: Path) -> LabelMap:
-    """Read a label map from a NIfTI file.
+def read_label_map(path: Path, may_be_empty: bool = False) -> LabelMap:
+    """Read a label map from an image file: NIfTI, NRRD or MetaImage.
 
-    Lengths in other units than mm (the header says so) are converted.
+    Args:
+        path: The file.
+        may_be_empty: Whether a map of nothing but background is fine.
 
     Raises:
         InputError: The file is missing or unreadable, is no 3-D image, holds values that are no
             labels (fractions, negative or not finite) or only background, or its affine is
             singular.
     """
-    image = _open(path)
-    try:
-        values = np.asarray(image.dataobj)
-        if path.suffix == ".gz":
-            _check_sum(path)
-    except _UNREADABLE as error:
-        raise _unreadable(path, error) from error
+    image = read_image(path)
+    values = image.values
     if values.ndim == 4 and values.shape[3] == 1:
         values = values[..., 0]
     if values.ndim != 3:
         raise InputError(
-            f"{path}: a label map has 3 dimensions, this image has shape {values.shape}"
+            f"{path}: a label map has 3 dimensions, this image has shape {values.shape}; export a "
+            "single frame"
         )
-    return LabelMap(_whole_labels(values, path), _affine_mm(image, path))
-
-
-def read_grid(path: Path) -> tuple[tuple[int, int, int], np.ndarray]:
-    """The grid of any NIfTI image: voxels along each axis, and ``[4, 4]`` from indices to RAS+ mm.
-
-    Raises:
-        InputError: The file is missing or unreadable, or its affine is singular.
-    """
-    image = _open(path)
-    if len(image.shape) < 3:
-        raise InputError(f"{path}: has no grid of 3 dimensions, its shape is {image.shape}")
-    i, j, k = image.shape[:3]
-    return (i, j, k), _affine_mm(image, path)
+    labels = _whole_labels(values, path)
+    if not (may_be_empty or labels.any()):
+        raise InputError(
+            f"{path}: the label map is empty (every voxel is 0); segment the heart or leave it out"
+        )
+    return LabelMap(labels, image.affine, image.remarks)
 
 
 def write_label_map(label_map: LabelMap, path: Path) -> None:
@@ -151,35 +147,9 @@ def write_label_map(label_map: LabelMap, path: Path) -> None:
         nib.save(image, unfinished)
 
 
-_UNREADABLE = (ImageFileError, HeaderDataError, OSError, EOFError, ValueError, ZlibError)
-
-
-def _open(path: Path) -> SpatialImage:
-    if not path.exists():
-        raise InputError(f"{path}: no such file; give a NIfTI label map (.nii or .nii.gz)")
-    try:
-        image = nib.load(path)
-    except _UNREADABLE as error:
-        raise _unreadable(path, error) from error
-    if not isinstance(image, SpatialImage):
-        raise InputError(f"{path}: holds no grid of voxels; give a NIfTI label map")
-    return image
-
-
-def _unreadable(path: Path, error: Exception) -> InputError:
-    return InputError(
-        f"{path}: cannot be read as a NIfTI image, so copy or export it anew: {error}"
-    )
-
-
-def _check_sum(path: Path) -> None:
-    # nibabel stops after the last voxel, before gzip's checksum, and so misses damaged files.
-    with gzip.open(path) as file:
-        while file.read(1 << 22):
-            continue
-
-
 def _whole_labels(values: np.ndarray, path: Path) -> np.ndarray:
+    if values.size == 0:
+        raise InputError(f"{path}: has no voxels, its shape is {values.shape}; export it anew")
     whole = values.dtype.kind in "iu" or (
         values.dtype.kind == "f" and bool(np.isfinite(values).all() and (values % 1 == 0).all())
     )
@@ -194,27 +164,10 @@ def _whole_labels(values: np.ndarray, path: Path) -> np.ndarray:
             f"{path}: values run from {low} to {high}; labels run from 0 to 65535, so this "
             "looks like an image, not a label map"
         )
-    if high == 0:
-        raise InputError(
-            f"{path}: the label map is empty (every voxel is 0); segment the heart or leave it out"
-        )
-    return values.astype(np.uint8 if high < 256 else np.uint16)
+    return values.astype(np.uint8 if high < 256 else np.uint16, copy=False)
 
 
-def _affine_mm(image: SpatialImage, path: Path) -> np.ndarray:
-    affine = np.array(image.affine, dtype=np.float64)
-    if isinstance(image, nib.Nifti1Pair):
-        code = int(image.header["xyzt_units"]) % 8
-        if code not in _MM_PER_SPACE_UNIT:
-            raise InputError(
-                f"{path}: the header gives lengths in unit {code}, which NIfTI does not define; "
-                "repair xyzt_units (2 is mm)"
-            )
-        affine[:3] *= _MM_PER_SPACE_UNIT[code]
-    edges = affine[:3, :3]
-    flat = abs(np.linalg.det(edges)) <= 1e-6 * np.linalg.norm(edges, axis=0).prod()
-    if not np.isfinite(affine).all() or flat:
-        raise InputError(
-            f"{path}: the affine is singular, so voxels have no place in mm; repair the header"
-        )
-    return affine
+def _other_label_sets(ids: list[int]) -> str:
+    if names := label_sets_of_ids(ids):
+        return f"they fit label set {' or '.join(names)}: try --labels {names[0]}"
+    return "choose another with --labels NAME, or describe yours in a FILE.yaml"

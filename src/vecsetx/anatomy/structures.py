@@ -9,6 +9,7 @@ the same form.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -71,6 +72,27 @@ class LabelSet:
             return []
         return sorted(i for i in ids if i != 0 and i not in self.ids and i not in self.drop)
 
+    def structure_called(self, word: str) -> str | None:
+        """The structure of this label set that a file name or a table calls ``word``.
+
+        Returns:
+            The structure's name; None for what ``drop_others`` leaves out.
+
+        Raises:
+            InputError: Nothing known is called so, or nothing of this label set.
+        """
+        name = find_structure(word)
+        if name in self.structures:
+            return name
+        if self.drop_others:
+            return None
+        if name is None:
+            raise InputError(f"no structure is called {word!r}; {_suggest_structure(word)}")
+        raise InputError(
+            f"{name} is not in label set {self.name}, which has {', '.join(self.structures)}; "
+            f"choose another with --labels{label_set_hint([name], others=False)}"
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data, in the form of the YAML files; :meth:`from_dict` reads it back.
 
@@ -117,19 +139,27 @@ class LabelSet:
 
 
 def structure(name: str) -> Structure:
-    """The structure of that name, in any case.
+    """The structure of that name, title or alias.
 
     Raises:
-        InputError: No structure has this name; the nearest known ones are suggested.
+        InputError: No structure is called so; the nearest known ones are suggested.
     """
-    known = {known_name.lower(): entry for known_name, entry in _catalogue().items()}
-    if found := known.get(str(name).strip().lower()):
-        return found
-    raise InputError(f"no structure is called {name!r}; {_suggest(name, list(_catalogue()))}")
+    found = find_structure(name)
+    if found is None:
+        raise InputError(f"no structure is called {name!r}; {_suggest_structure(name)}")
+    return _catalogue()[found]
+
+
+def find_structure(word: str) -> str | None:
+    """The name of the structure called ``word`` (its name, title or an alias), or None.
+
+    Case, spaces and the signs ``-``, ``_`` and ``.`` do not count.
+    """
+    return _words().get(_plain(word))
 
 
 def parse_names(names: str, among: Iterable[str]) -> tuple[str, ...]:
-    """Parse comma-separated structure names in any case, as given on the command line.
+    """Parse comma-separated structure names or aliases, as given on the command line.
 
     Args:
         names: For example ``"laa,pv"``.
@@ -143,11 +173,12 @@ def parse_names(names: str, among: Iterable[str]) -> tuple[str, ...]:
     """
     among = tuple(among)
     known = {name.lower(): name for name in among}
-    wanted = [part.strip() for part in names.split(",") if part.strip()]
-    for name in wanted:
-        if name.lower() not in known:
-            raise InputError(f"no structure here is called {name!r}; {_suggest(name, list(among))}")
-    chosen = {known[name.lower()] for name in wanted}
+    chosen = set()
+    for word in (part.strip() for part in names.split(",") if part.strip()):
+        name = known.get(word.lower()) or find_structure(word)
+        if name not in among:
+            raise InputError(f"no structure here is called {word!r}; {_suggest(word, list(among))}")
+        chosen.add(name)
     return tuple(name for name in among if name in chosen)
 
 
@@ -177,9 +208,45 @@ def label_set(name_or_file: str) -> LabelSet:
     return LabelSet.from_dict(data, str(path))
 
 
+def structure_names() -> tuple[str, ...]:
+    """Names of all structures that VecSetX knows."""
+    return tuple(_catalogue())
+
+
 def label_set_names() -> tuple[str, ...]:
     """Names of the label sets that need no file."""
     return tuple(_named_label_sets())
+
+
+def label_set_hint(names: Iterable[str], others: bool) -> str:
+    """`` NAME`` of the named label sets that have all structures ``names``, for error messages.
+
+    Args:
+        names: Structure names.
+        others: Whether the label set has to leave out what it does not know.
+
+    Returns:
+        Words that continue "--labels", with a space before them; `` FILE.yaml`` if none fits.
+    """
+    known = [label_set(name) for name in label_set_names()]
+    wanted = set(names)
+    fitting = [s.name for s in known if wanted <= set(s.structures) and s.drop_others >= others]
+    return f" {' or '.join(fitting or ['FILE.yaml'])}"
+
+
+def label_sets_of_ids(ids: Iterable[int]) -> tuple[str, ...]:
+    """The named label sets that a label map with these ids may be of, for error messages.
+
+    Those that know every id; if there are none, those that leave others out and know at least half
+    of their own ids among them.
+    """
+    found = set(ids) - {0}
+    known = [label_set(name) for name in label_set_names()]
+    exact = [s.name for s in known if not s.drop_others and not s.unknown(found)]
+    within = [
+        s.name for s in known if s.drop_others and 2 * len(found & s.ids.keys()) >= len(s.ids)
+    ]
+    return tuple(exact or within)
 
 
 def _whole_id(key: Any, source: str) -> int:
@@ -209,6 +276,17 @@ class _NoKeyTwice(yaml.SafeLoader):
         return table
 
 
+def _plain(word: str) -> str:
+    return re.sub(r"[-_. ]", "", str(word)).lower()
+
+
+def _suggest_structure(word: str) -> str:
+    near = difflib.get_close_matches(_plain(word), list(_words()), n=4, cutoff=0.6)
+    if names := list(dict.fromkeys(_words()[entry] for entry in near))[:2]:
+        return "did you mean " + " or ".join(f"{n} ({_catalogue()[n].title})" for n in names) + "?"
+    return "known are " + ", ".join(_catalogue())
+
+
 def _suggest(name: str, known: list[str]) -> str:
     lower = {entry.lower(): entry for entry in known}
     near = difflib.get_close_matches(str(name).lower(), list(lower), n=2, cutoff=0.5)
@@ -229,6 +307,16 @@ def _catalogue() -> dict[str, Structure]:
     return {
         name: Structure(name, entry["title"], tuple(entry["color"]))
         for name, entry in _tables()["structures"].items()
+    }
+
+
+@cache
+def _words() -> dict[str, str]:
+    """Every word for a structure, in its plain form → the structure's name."""
+    return {
+        _plain(word): name
+        for name, entry in _tables()["structures"].items()
+        for word in (name, entry["title"], *entry.get("aliases", ()))
     }
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, fields, replace
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 
@@ -17,7 +17,9 @@ class Batch:
         anchors: ``[B, M]`` indices into ``points``.
         surface, near, volume: ``[B, Q, 3]`` query points of each kind.
         surface_distances, near_distances, volume_distances: ``[B, Q, K]`` their true distances.
-        annotated: ``[B, K]`` whether the heart's data set annotates the structure.
+        surface_known, near_known, volume_known: ``[B, Q, K]`` up to what size the true distances
+            are known: ``+inf`` for a complete structure, less where the scan cuts it, ``-inf`` for
+            one that the heart's data set does not annotate.
     """
 
     points: Float[Tensor, "b n 3"]
@@ -29,7 +31,9 @@ class Batch:
     near_distances: Float[Tensor, "b qn k"]
     volume: Float[Tensor, "b qv 3"]
     volume_distances: Float[Tensor, "b qv k"]
-    annotated: Bool[Tensor, "b k"]
+    surface_known: Float[Tensor, "b qs k"]
+    near_known: Float[Tensor, "b qn k"]
+    volume_known: Float[Tensor, "b qv k"]
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on a device."""
@@ -54,8 +58,11 @@ class Batch:
             points=move(self.points),
             surface=move(self.surface),
             surface_distances=stretch(self.surface_distances),
+            surface_known=stretch(self.surface_known),
             near=move(self.near),
             near_distances=stretch(self.near_distances),
+            near_known=stretch(self.near_known),
             volume=move(self.volume),
             volume_distances=stretch(self.volume_distances),
+            volume_known=stretch(self.volume_known),
         )

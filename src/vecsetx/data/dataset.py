@@ -1,20 +1,19 @@
 """A prepared data set: a folder with ``dataset.json`` and one samples file per heart."""
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from hashlib import sha256
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from vecsetx.anatomy.structures import LabelSet
+from vecsetx.data.split import Place, Split
 from vecsetx.errors import InputError
 from vecsetx.files import write_json
 from vecsetx.sampling.samples import SamplesFile
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of ``dataset.json``; a reader refuses any other."""
-
-Split = Literal["train", "val"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,17 +22,32 @@ class HeartEntry:
 
     Attributes:
         name: Unique name.
-        patient: Hearts of one patient share it, and with it their split.
+        patient: Hearts of one patient share it, and with it their split and fold.
         split: ``train`` or ``val``.
+        fold: 0…F−1, for cross-validation.
         file: Samples file, relative to the data set's folder.
-        source: The label map it was made from.
+        kind, source, space: What it was made from: see :class:`vecsetx.anatomy.source.HeartSource`.
+        sha256: Hash of the source's files.
+        content: Hash of the heart's shape.
+        label_set: Name of its label set.
+        annotated: Structures that its label maps annotate. One of them that the heart has not is
+            absent; of others nothing is known, and they carry no loss and no score.
+        version: Version of VecSetX that sampled it.
     """
 
     name: str
     patient: str
     split: Split
+    fold: int
     file: str
+    kind: str
     source: str
+    space: str
+    sha256: str
+    content: str
+    label_set: str
+    annotated: tuple[str, ...]
+    version: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,41 +57,84 @@ class DataSet:
     Attributes:
         folder: Where it lies.
         structures: Names of the K structures, in the order of every distance.
-        label_set: The label set of the sources, as :meth:`LabelSet.to_dict` gives it.
-        seed: Seed of split and draws.
+        label_sets: The label sets of the sources by name, as :meth:`LabelSet.to_dict` gives them.
+        seed: Seed of splits and draws.
+        val_share: Share of the patients in split ``val``.
+        folds: Number of folds.
+        options: The options of the sampling.
         hearts: All hearts, sorted by name.
     """
 
     folder: Path
     structures: tuple[str, ...]
-    label_set: Mapping[str, Any]
+    label_sets: Mapping[str, Mapping[str, Any]]
     seed: int
+    val_share: float
+    folds: int
+    options: Mapping[str, Any]
     hearts: tuple[HeartEntry, ...]
 
-    def of_split(self, split: Split) -> tuple[HeartEntry, ...]:
-        """The hearts of one split."""
-        return tuple(heart for heart in self.hearts if heart.split == split)
+    def of_split(self, split: Split, fold: int | None = None) -> tuple[HeartEntry, ...]:
+        """The hearts of one split.
+
+        Args:
+            split: ``train`` or ``val``.
+            fold: None for the data set's own split. A fold's number: its hearts are ``val`` and all
+                others ``train``.
+
+        Raises:
+            InputError: There is no such fold.
+        """
+        if fold is None:
+            return tuple(heart for heart in self.hearts if heart.split == split)
+        if not 0 <= fold < self.folds:
+            raise InputError(f"{self.folder}: has folds 0 to {self.folds - 1}, not {fold}")
+        return tuple(heart for heart in self.hearts if (heart.fold == fold) == (split == "val"))
 
     def open(self, heart: HeartEntry) -> SamplesFile:
         """Open a heart's samples; :class:`InputError` if its structures are not the set's."""
         samples = SamplesFile(self.folder / heart.file)
-        if samples.info.structures != self.structures:
+        if strange := set(samples.info.structures) - set(self.structures):
             raise InputError(
-                f"{samples.path}: has structures {samples.info.structures}, the data set has "
-                f"{self.structures}; prepare it again"
+                f"{samples.path}: has structures {sorted(strange)}, which the data set does not "
+                "know; prepare it again"
             )
         return samples
+
+    def label_set(self) -> LabelSet:
+        """A label set with all structures: the sources' own, or else 1…K in their order."""
+        for data in self.label_sets.values():
+            found = LabelSet.from_dict(data, str(self.folder))
+            if set(self.structures) <= set(found.structures):
+                return found
+        return LabelSet("combined", dict(enumerate(self.structures, 1)))
+
+    def placed(self, places: Mapping[str, Place]) -> "DataSet":
+        """The same data set with every patient in the split and fold given."""
+        hearts = (
+            replace(heart, split=places[heart.patient].split, fold=places[heart.patient].fold)
+            for heart in self.hearts
+        )
+        return replace(self, hearts=tuple(hearts))
 
     def write(self) -> None:
         """Write ``dataset.json``."""
         data = {
             "schema": SCHEMA,
             "structures": list(self.structures),
-            "label_set": dict(self.label_set),
+            "label_sets": {name: dict(data) for name, data in self.label_sets.items()},
             "seed": self.seed,
+            "val_share": self.val_share,
+            "folds": self.folds,
+            "options": dict(self.options),
             "hearts": [asdict(heart) for heart in self.hearts],
         }
         write_json(self.folder / "dataset.json", data)
+
+    @staticmethod
+    def is_at(folder: Path) -> bool:
+        """Whether a folder looks like a prepared data set (an nnU-Net one has no ``hearts/``)."""
+        return (folder / "dataset.json").exists() and not (folder / "labelsTr").exists()
 
     @classmethod
     def read(cls, folder: Path) -> "DataSet":
@@ -92,37 +149,27 @@ class DataSet:
                 f"{folder}: no prepared data set (no dataset.json); run vecsetx prepare"
             )
         try:
-            data = json.loads(path.read_text())
+            data = json.loads(path.read_text(encoding="utf-8"))
             if data["schema"] != SCHEMA:
                 raise InputError(
-                    f"{path}: schema {data['schema']}, this version reads {SCHEMA}; prepare again"
+                    f"{path}: schema {data['schema']}, this version reads {SCHEMA}; prepare the "
+                    "hearts anew, into another folder"
                 )
-            hearts = tuple(HeartEntry(**heart) for heart in data["hearts"])
-            structures = tuple(data["structures"])
-            return cls(folder, structures, data["label_set"], data["seed"], hearts)
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            return cls(
+                folder=folder,
+                structures=tuple(data["structures"]),
+                label_sets=data["label_sets"],
+                seed=data["seed"],
+                val_share=data["val_share"],
+                folds=data["folds"],
+                options=data["options"],
+                hearts=_hearts(data["hearts"]),
+            )
+        except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
             raise InputError(f"{path}: damaged ({error!r}); prepare the data again") from error
 
 
-def split_by_patient(patients: Sequence[str], val_share: float, seed: int) -> dict[str, Split]:
-    """Put every patient in one split, at random.
-
-    The order in which patients come to ``val`` depends on each one's name and the seed alone, so
-    that a patient more or less moves at most those at the border.
-
-    Args:
-        patients: One entry per heart; repeated for several hearts of a patient.
-        val_share: Share of the patients that goes to ``val``, rounded, at least one of each kind if
-            there are two patients or more and the share is neither 0 nor 1.
-        seed: Seed.
-
-    Returns:
-        Patient → split.
-    """
-    unique = sorted(set(patients))
-    wanted = round(val_share * len(unique))
-    if 0 < val_share < 1 and len(unique) > 1:
-        wanted = min(max(wanted, 1), len(unique) - 1)
-    order = sorted(unique, key=lambda patient: sha256(f"{seed}/{patient}".encode()).digest())
-    val = set(order[:wanted])
-    return {patient: "val" if patient in val else "train" for patient in unique}
+def _hearts(entries: Iterable[Mapping[str, Any]]) -> tuple[HeartEntry, ...]:
+    return tuple(
+        HeartEntry(**{**heart, "annotated": tuple(heart["annotated"])}) for heart in entries
+    )

@@ -63,7 +63,9 @@ class Draws:
         if not hearts:
             raise InputError(f"{dataset.folder}: no hearts to draw from in this split")
         self.spec, self.augmentation, self.anchors, self.seed = spec, augmentation, anchors, seed
+        self.structures = dataset.structures
         self.files = [dataset.open(heart) for heart in hearts]
+        self.annotated = [heart.annotated for heart in hearts]
         scales = {file.info.frame.mm_per_unit for file in self.files}
         if len(scales) > 1:
             raise InputError(
@@ -86,10 +88,7 @@ class Draws:
     def batch(self, step: int) -> Batch:
         """The batch of a step (0, 1, …)."""
         first = step * self.spec.hearts
-        hearts = [
-            self._draw(self.files[self._heart_at(position)], position)
-            for position in range(first, first + self.spec.hearts)
-        ]
+        hearts = [self._draw(position) for position in range(first, first + self.spec.hearts)]
         batch = Batch(**{name: torch.stack([h[name] for h in hearts]) for name in hearts[0]})
         if self.augmentation is None:
             return batch
@@ -101,19 +100,43 @@ class Draws:
         order = np.random.default_rng([self.seed, 0, epoch]).permutation(len(self.files))
         return int(order[index])
 
-    def _draw(self, file: SamplesFile, position: int) -> dict[str, torch.Tensor]:
+    def _draw(self, position: int) -> dict[str, torch.Tensor]:
+        index = self._heart_at(position)
         generator = np.random.default_rng([self.seed, 1, position])
-        return draw_heart(file, self.spec, self.anchors, generator)
+        return draw_heart(
+            self.files[index],
+            self.structures,
+            self.annotated[index],
+            self.spec,
+            self.anchors,
+            generator,
+        )
 
 
 def draw_heart(
-    file: SamplesFile, spec: DrawSpec, anchors: int, generator: np.random.Generator
+    file: SamplesFile,
+    structures: tuple[str, ...],
+    annotated: tuple[str, ...],
+    spec: DrawSpec,
+    anchors: int,
+    generator: np.random.Generator,
 ) -> dict[str, torch.Tensor]:
     """One heart's part of a batch, in units: the fields of :class:`Batch` without the first axis.
 
-    The file is in random order, so that a slice from a random row is a random draw.
+    The file is in random order, so that a slice from a random row is a random draw. Structures that
+    it has not are infinitely far: known to be so if its data set annotates them.
+
+    Args:
+        file: The heart's samples.
+        structures: Names of the K structures of the batch.
+        annotated: Those that the heart's data set annotates.
+        spec: How much is drawn.
+        anchors: Anchors; 0 for none.
+        generator: Source of the draw.
     """
-    frame = file.info.frame
+    info = file.info
+    column = np.array([structures.index(name) for name in info.structures])
+    absent_known = np.where(np.isin(structures, annotated), np.inf, -np.inf).astype(np.float32)
 
     def rows(group: str, count: int, *names: str) -> list[np.ndarray]:
         start = int(generator.integers(file.count(group)))
@@ -121,19 +144,22 @@ def draw_heart(
 
     points_mm, structure = rows("surface", spec.points, "points_mm", "structure")
     drawn: dict[str, np.ndarray] = {
-        "points": frame.to_unit(points_mm),
-        "structure": structure.astype(np.int64),
+        "points": info.frame.to_unit(points_mm),
+        "structure": column[structure],
         "anchors": anchors_by_structure(points_mm, structure, anchors),
-        "annotated": np.array(file.info.annotated),
     }
     for group, count in (
         ("surface", spec.surface),
         ("near", spec.near),
         ("volume", spec.volume),
     ):
-        query_mm, distances_mm = rows(group, count, "points_mm", "distances_mm")
-        drawn[group] = frame.to_unit(query_mm)
-        drawn[f"{group}_distances"] = frame.length_to_unit(distances_mm)
+        query_mm, distances_mm, edge_mm = rows(group, count, "points_mm", "distances_mm", "edge_mm")
+        distances = np.full((count, len(structures)), np.inf, dtype=np.float32)
+        known = np.tile(absent_known, (count, 1))
+        distances[:, column] = info.frame.length_to_unit(distances_mm)
+        known[:, column] = info.frame.length_to_unit(info.known_mm(edge_mm))
+        drawn[group] = info.frame.to_unit(query_mm)
+        drawn[f"{group}_distances"], drawn[f"{group}_known"] = distances, known
     return {name: torch.from_numpy(array) for name, array in drawn.items()}
 
 

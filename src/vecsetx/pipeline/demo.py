@@ -11,6 +11,7 @@ from vecsetx.errors import InputError
 from vecsetx.pipeline.check import check
 from vecsetx.pipeline.evaluate import Evaluated, evaluate
 from vecsetx.pipeline.hearts import EncodeOptions
+from vecsetx.pipeline.inputs import source_of
 from vecsetx.pipeline.phantom import make_phantoms
 from vecsetx.pipeline.prepare import PrepareOptions, prepare
 from vecsetx.pipeline.progress import console
@@ -75,7 +76,7 @@ def demo(out: Path, options: DemoOptions) -> Evaluated:
     with _stage("5/6 evaluate: hearts that the model has never seen"):
         evaluated = evaluate(out / "run", [out / "data"], out / "evaluate", "val", EncodeOptions())
     with _stage("6/6 reconstruct: meshes and a label map"):
-        unseen = Path(dataset.of_split("val")[0].source)
+        unseen = source_of(dataset, dataset.of_split("val")[0]).path
         failed = reconstruct(out / "run", [unseen], out / "reconstruct", ReconstructOptions())
         if failed:
             raise InputError("\n".join(failed.values()))

@@ -3,21 +3,22 @@
 import datetime
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from vecsetx import __version__
 from vecsetx.anatomy.labelmap import LabelMap
-from vecsetx.anatomy.structures import LabelSet
-from vecsetx.data.dataset import DataSet, Split
+from vecsetx.anatomy.source import HeartSource
+from vecsetx.data.dataset import DataSet
+from vecsetx.data.split import Split
 from vecsetx.errors import InputError
 from vecsetx.evaluation.scores import Score, score_heart, summarize, write_scores
 from vecsetx.model.field import HeartField
 from vecsetx.model.saved import TrainedModel
-from vecsetx.pipeline.hearts import EncodeOptions, encode_label_map, read_truth
-from vecsetx.pipeline.inputs import find_label_maps
+from vecsetx.pipeline.hearts import EncodeOptions, encode_heart, read_heart
+from vecsetx.pipeline.inputs import find_hearts, source_of
 from vecsetx.pipeline.progress import console, steps
 from vecsetx.pipeline.reconstruct import heart_surfaces
 from vecsetx.reconstruction.rasterize import rasterize
@@ -46,45 +47,49 @@ class Evaluated:
 
 
 def evaluate(
-    model: Path, inputs: Sequence[Path], out: Path, split: Split, options: EncodeOptions
+    model: Path,
+    inputs: Sequence[Path],
+    out: Path,
+    split: Split,
+    options: EncodeOptions,
+    fold: int | None = None,
 ) -> Evaluated:
     """Score a model; writes ``scores.csv``, ``scores.json`` and ``report.html`` into ``out``.
 
     Args:
         model: A run's folder or a saved model's.
         inputs: One prepared data set, of which ``split`` is scored on the label maps it was made
-            from, or label maps.
+            from, or hearts of any kind.
         out: Where to write.
         split: The split of a data set.
-        options: How label maps are shown to the model. The truth is always the whole label map.
+        options: How hearts are shown to the model. The truth is always the whole heart.
+        fold: A fold of the data set, whose hearts are ``val``; None for its own split.
 
     Raises:
         InputError: The model or the inputs cannot be found, or no heart can be scored.
     """
     trained = TrainedModel.load(model)
-    hearts, labels_of_data = _hearts(inputs, split)
-    label_set = options.label_set or labels_of_data or trained.label_set
-    options = replace(options, label_set=label_set)
+    hearts = _hearts(inputs, split, fold, trained, options)
     rows: list[Score] = []
     views: list[HeartView] = []
     failed: dict[str, str] = {}
     with steps("scoring hearts", len(hearts)) as progress:
-        for name, path in hearts.items():
+        for name, heart in hearts.items():
             try:
-                truth = read_truth(path, trained, label_set)
-                field = encode_label_map(truth, trained, options, str(path))
+                truth, geometry = read_heart(heart.source, trained.structures, options.drop)
+                field = encode_heart(geometry, trained, options)
                 predicted = rasterize(field, truth)
             except InputError as error:
                 failed[name] = str(error)
             else:
-                scored = _score(name, truth, predicted, trained, label_set)
+                scored = _score(name, truth, predicted, trained, heart.annotated)
                 rows += scored
                 if len(views) < SHOWN_HEARTS and predicted.labels.any():
                     views.append(_view(name, truth, field, scored))
             progress.advance(note=name)
     if not rows:
         raise InputError("\n".join(failed.values()))
-    provenance = _provenance(model, trained, inputs, options, set(hearts))
+    provenance = _provenance(model, trained, inputs, options, hearts)
     write_scores(out, rows, provenance)
     scores = summarize(rows)
     report = Report(
@@ -98,15 +103,36 @@ def evaluate(
     return Evaluated(scores, failed)
 
 
-def _hearts(inputs: Sequence[Path], split: Split) -> tuple[dict[str, Path], LabelSet | None]:
-    """Heart name → the label map that it is scored against; and a data set's own label set."""
-    if len(inputs) == 1 and (inputs[0] / "dataset.json").exists():
+@dataclass(frozen=True, slots=True)
+class _Heart:
+    """A heart to score, and the structures that its label map annotates."""
+
+    source: HeartSource
+    annotated: tuple[str, ...]
+
+
+def _hearts(
+    inputs: Sequence[Path],
+    split: Split,
+    fold: int | None,
+    trained: TrainedModel,
+    options: EncodeOptions,
+) -> dict[str, _Heart]:
+    if len(inputs) == 1 and DataSet.is_at(inputs[0]):
         dataset = DataSet.read(inputs[0])
-        hearts = {heart.name: Path(heart.source) for heart in dataset.of_split(split)}
+        hearts = {
+            entry.name: _Heart(_relabelled(source_of(dataset, entry), options), entry.annotated)
+            for entry in dataset.of_split(split, fold)
+        }
         if not hearts:
             raise InputError(f"{inputs[0]}: has no hearts in split {split!r}")
-        return hearts, LabelSet.from_dict(dataset.label_set, str(inputs[0]))
-    return find_label_maps(inputs), None
+        return hearts
+    found = find_hearts(inputs, options.label_set or trained.label_set)
+    return {name: _Heart(source, source.label_set.structures) for name, source in found.items()}
+
+
+def _relabelled(source: HeartSource, options: EncodeOptions) -> HeartSource:
+    return replace(source, label_set=options.label_set) if options.label_set else source
 
 
 def _score(
@@ -114,11 +140,11 @@ def _score(
     truth: LabelMap,
     predicted: LabelMap,
     trained: TrainedModel,
-    label_set: LabelSet,
+    annotated: tuple[str, ...],
 ) -> list[Score]:
-    """Scores of one heart; none for structures that its label set does not annotate at all."""
+    """Scores of one heart; none for structures that it does not annotate at all."""
     return [
-        score if score.structure in label_set.structures else replace(score, dice=None, iou=None)
+        score if score.structure in annotated else replace(score, dice=None, iou=None)
         for score in score_heart(name, truth.labels, predicted.labels, trained.structures)
     ]
 
@@ -138,10 +164,10 @@ def _provenance(
     trained: TrainedModel,
     inputs: Sequence[Path],
     options: EncodeOptions,
-    hearts: set[str],
+    hearts: Mapping[str, _Heart],
 ) -> dict[str, Any]:
-    label_set = options.label_set or trained.label_set
-    seen = sorted(hearts & set(trained.provenance["hearts"]))
+    label_sets = sorted({heart.source.label_set.name for heart in hearts.values()})
+    seen = sorted(hearts.keys() & set(trained.provenance["hearts"]))
     if seen:
         console.print(
             f"[yellow]{len(seen)} of {len(hearts)} hearts bear names of training hearts, so these "
@@ -152,7 +178,7 @@ def _provenance(
         "trained on": f"{len(trained.provenance['hearts'])} hearts of {trained.provenance['data']}",
         "training": f"{trained.provenance['steps']} steps, seed {trained.provenance['seed']}",
         "scored": ", ".join(str(path.resolve()) for path in inputs),
-        "truth": f"the label maps as given, label set {label_set.name}",
+        "truth": f"the hearts as given, label set {', '.join(label_sets)}",
         "trained on among them": ", ".join(seen) or "none, by name",
         "grid": "every voxel of each label map's own grid",
         "hidden from the model": ", ".join(options.drop) or "nothing",

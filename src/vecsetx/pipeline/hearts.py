@@ -1,14 +1,19 @@
-"""One label map through a model: read, observe, encode."""
+"""One heart through a model: read, observe, encode."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
-from pathlib import Path
 
-from vecsetx.anatomy.labelmap import LabelMap, read_label_map
+import numpy as np
+
+from vecsetx.anatomy.frame import Frame
+from vecsetx.anatomy.labelmap import LabelMap
+from vecsetx.anatomy.source import HeartSource
 from vecsetx.anatomy.structures import LabelSet
 from vecsetx.errors import InputError
 from vecsetx.model.field import HeartField
 from vecsetx.model.saved import TrainedModel
-from vecsetx.sampling.sampler import observe
+from vecsetx.sampling.geometry import Geometry
+from vecsetx.sampling.sampler import Observation, observe
 
 POINTS_FACTOR, LATENTS_FACTOR = 4, 2
 """How many times more points and latents a heart gets in use than in training. More than these did
@@ -17,10 +22,10 @@ not help (lab log, 2026-11-22)."""
 
 @dataclass(frozen=True, slots=True)
 class EncodeOptions:
-    """How a label map is shown to a model.
+    """How a heart is shown to a model.
 
     Attributes:
-        label_set: What its ids mean; None for the model's own label set.
+        label_set: What ids and file names mean; None for the model's own label set.
         drop: Structures hidden from the model.
         points: Surface points; None for four times as many as in training.
         latents: Latents of the set; None for twice as many as in training, where the model is
@@ -35,28 +40,77 @@ class EncodeOptions:
     seed: int = 0
 
 
-def read_truth(path: Path, trained: TrainedModel, label_set: LabelSet | None) -> LabelMap:
-    """A label map with labels 1…K in the order of the model's structures.
+def read_heart(
+    source: HeartSource, structures: tuple[str, ...], drop: Collection[str] = ()
+) -> tuple[LabelMap, Geometry]:
+    """A heart's label map, and the heart as a model is shown it.
+
+    Args:
+        source: Where it comes from: label map, masks or meshes.
+        structures: The model's K structures.
+        drop: Those hidden from the model; they stay in the label map.
+
+    Returns:
+        Labels 1…K, on the heart's own grid (surfaces get one); and the structures in space.
 
     Raises:
-        InputError: No usable label map, or its label set names none of the model's structures.
+        InputError: The heart cannot be read, or nothing of it is left to show.
     """
-    chosen = label_set or trained.label_set
-    return read_label_map(path).named(chosen, trained.structures, str(path))
+    hidden = [structures.index(name) + 1 for name in drop]
+    if source.kind == "meshes":
+        whole = Geometry.of_surfaces(source.surfaces(structures))
+        shown = np.array([k not in hidden for k in range(1, len(structures) + 1)])
+        truth, left = whole.label_map, shown & whole.present()
+    else:
+        truth = source.label_map(structures)
+        shown_map = truth.without(hidden)
+        left = shown_map.labels
+    if not left.any():
+        raise InputError(f"{source.path}: nothing is left after --drop {','.join(drop)}")
+    if source.kind == "meshes":
+        return truth, whole.without(~shown)
+    return truth, Geometry.of_label_map(shown_map, len(structures))
 
 
-def encode_label_map(
-    label_map: LabelMap, trained: TrainedModel, options: EncodeOptions, source: str
+def encode_heart(geometry: Geometry, trained: TrainedModel, options: EncodeOptions) -> HeartField:
+    """Show a heart to a model.
+
+    Raises:
+        InputError: The options do not fit the model.
+    """
+    points = POINTS_FACTOR * trained.points if options.points is None else options.points
+    observation = observe(geometry, points, trained.mm_per_unit, options.seed)
+    return encode_observation(observation, trained, options)
+
+
+def observe_points(
+    source: HeartSource, trained: TrainedModel, options: EncodeOptions
+) -> Observation:
+    """Labelled surface points of a file, as a model is shown them: as many as it takes, at random.
+
+    Raises:
+        InputError: The file holds no usable points, or none are left after dropping structures.
+    """
+    found = source.points(trained.structures)
+    hidden = [trained.structures.index(name) for name in options.drop]
+    left = np.flatnonzero(~np.isin(found.structure, hidden))
+    if len(left) == 0:
+        raise InputError(f"{source.path}: nothing is left after --drop {','.join(options.drop)}")
+    wanted = POINTS_FACTOR * trained.points if options.points is None else options.points
+    chosen = np.random.default_rng(options.seed).permutation(left)[:wanted]
+    points_mm = found.points_mm[chosen]
+    frame = Frame.around(found.points_mm[left], trained.mm_per_unit)
+    return Observation(points_mm.astype(np.float32), found.structure[chosen], frame)
+
+
+def encode_observation(
+    observation: Observation, trained: TrainedModel, options: EncodeOptions
 ) -> HeartField:
-    """Show a label map (labels 1…K) to a model.
+    """Show labelled surface points to a model.
 
     Raises:
-        InputError: Nothing is left to show after dropping structures, or the options do not fit the
-            model.
+        InputError: The options do not fit the model.
     """
-    seen = label_map.without(trained.structures.index(name) + 1 for name in options.drop)
-    if not seen.labels.any():
-        raise InputError(f"{source}: nothing is left after --drop {','.join(options.drop)}")
     spec = trained.network.spec
     if options.latents and spec.queries == "learnable" and options.latents != spec.latents:
         raise InputError(
@@ -66,8 +120,6 @@ def encode_label_map(
     latents = LATENTS_FACTOR * spec.anchors if options.latents is None else options.latents
     if spec.queries == "learnable":
         latents = 0
-    points = POINTS_FACTOR * trained.points if options.points is None else options.points
-    observation = observe(seen, len(trained.structures), points, trained.mm_per_unit, options.seed)
     return HeartField.encode(
         trained.network, trained.structures, observation, trained.truncation, latents
     )

@@ -1,39 +1,54 @@
-"""Finding label maps: files and folders named by the user become named hearts."""
+"""Finding hearts: files and folders named by the user become named sources."""
 
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import cast
 
+from vecsetx.anatomy.images import is_image
+from vecsetx.anatomy.meshes import is_mesh
+from vecsetx.anatomy.nnunet import is_nnunet, nnunet_label_maps, nnunet_label_set
+from vecsetx.anatomy.source import HeartSource, Kind, stem, visible
+from vecsetx.anatomy.structures import LabelSet, find_structure
+from vecsetx.anatomy.structures import label_set as named_label_set
+from vecsetx.data.dataset import DataSet, HeartEntry
 from vecsetx.errors import InputError
 
-_ENDINGS = (".nii.gz", ".nii")
 
+def find_hearts(
+    inputs: Sequence[Path], label_set: LabelSet | None = None, space: str = "lps"
+) -> dict[str, HeartSource]:
+    """Heart name → where the heart comes from, sorted by name.
 
-def find_label_maps(inputs: Sequence[Path]) -> dict[str, Path]:
-    """Heart name → label map file, sorted by name.
+    An input is a label map, an ``.npz`` file of samples, labelled points (``.csv``, ``.vtp``), or
+    a folder: an nnU-Net data set; one heart, as masks or meshes called as its structures; hearts
+    as files; or hearts as folders of masks or meshes. A heart is called as its file or folder is.
+    Hidden files are passed over. Nothing is read but names and ``dataset.json``.
 
-    A folder stands for all NIfTI files directly inside it. A heart is called as its file is,
-    without the ending.
+    Args:
+        inputs: Files and folders.
+        label_set: What ids and file names mean; None for what an nnU-Net data set says of itself,
+            and the label set ``default`` elsewhere.
+        space: Axes of meshes and points, ``lps`` or ``ras``, where their files do not say.
 
     Raises:
-        InputError: An input does not exist or is no NIfTI file, a folder holds none, or two files
-            would give hearts of one name.
+        InputError: An input does not exist or holds no heart, a folder holds several kinds of
+            hearts, or two hearts from different places would have one name.
     """
-    hearts: dict[str, Path] = {}
-    for path in (file for given in inputs for file in _files_of(given)):
-        name = heart_name(path)
-        if name in hearts and hearts[name].resolve() != path.resolve():
-            raise InputError(f"{path}: {hearts[name]} has the same name; rename one of the two")
-        hearts[name] = path
+    hearts: dict[str, HeartSource] = {}
+    for heart in (source for given in inputs for source in _sources(given, label_set, space)):
+        other = hearts.setdefault(heart.name, heart)
+        if other.path.resolve() != heart.path.resolve():
+            raise InputError(f"{heart.path}: {other.path} has the same name; rename one of the two")
     return dict(sorted(hearts.items()))
 
 
-def heart_name(path: Path) -> str:
-    """The file's name without ``.nii`` or ``.nii.gz``."""
-    for ending in _ENDINGS:
-        if path.name.lower().endswith(ending):
-            return path.name[: -len(ending)]
-    raise InputError(f"{path}: is no NIfTI file; label maps end in .nii or .nii.gz")
+def source_of(dataset: DataSet, heart: HeartEntry) -> HeartSource:
+    """Where a heart of a prepared data set comes from."""
+    label_set = LabelSet.from_dict(dataset.label_sets[heart.label_set], str(dataset.folder))
+    kind = cast(Kind, heart.kind)
+    return HeartSource(heart.name, Path(heart.source), kind, label_set, heart.space)
 
 
 def patients_of(names: Sequence[str], group_by: str | None) -> dict[str, str]:
@@ -63,12 +78,63 @@ def patients_of(names: Sequence[str], group_by: str | None) -> dict[str, str]:
     return patients
 
 
-def _files_of(given: Path) -> list[Path]:
-    if given.is_dir():
-        files = [f for f in sorted(given.iterdir()) if f.name.lower().endswith(_ENDINGS)]
-        if not files:
-            raise InputError(f"{given}: holds no NIfTI files (.nii, .nii.gz)")
-        return files
+def _sources(given: Path, labels: LabelSet | None, space: str) -> Iterator[HeartSource]:
     if not given.exists():
         raise InputError(f"{given}: no such file or folder")
-    return [given]
+    if not given.is_dir():
+        files, known = [given], labels or named_label_set("default")
+    elif is_nnunet(given):
+        files, known = nnunet_label_maps(given), labels or nnunet_label_set(given)
+    else:
+        yield from _in_folder(given, labels or named_label_set("default"), space)
+        return
+    for file in files:
+        yield HeartSource(stem(file), file, _kind_of_file(file), known, space)
+
+
+def _in_folder(folder: Path, labels: LabelSet, space: str) -> Iterator[HeartSource]:
+    entries = visible(folder)
+    if kind := _kind_of_folder(entries):
+        yield HeartSource(folder.resolve().name, folder, kind, labels, space)
+        return
+    files = [f for f in entries if f.is_file() and (is_image(f) or f.suffix.lower() == ".npz")]
+    folders = [f for f in entries if f.is_dir()]
+    kinds = {f: _kind_of_folder(visible(f)) for f in folders}
+    usual = Counter(kind for kind in kinds.values() if kind).most_common(1)
+    if files and usual:
+        raise InputError(
+            f"{folder}: holds hearts as files ({files[0].name}) and as folders; give one of the two"
+        )
+    if not (files or usual):
+        raise InputError(
+            f"{folder}: holds no hearts; give label maps (.nii.gz, .nrrd, .mha …), or one folder "
+            "per heart with a mask or mesh per structure, called as in LV.nii.gz or LV.vtp"
+        )
+    for file in files:
+        yield HeartSource(stem(file), file, _kind_of_file(file), labels, space)
+    # A folder among hearts that looks like none is a heart that fails, not one passed over.
+    for sub in folders if usual else ():
+        yield HeartSource(sub.name, sub, kinds[sub] or usual[0][0], labels, space)
+
+
+def _kind_of_file(path: Path) -> Kind:
+    if is_image(path):
+        return "label map"
+    if path.suffix.lower() == ".npz":
+        return "npz"
+    if path.suffix.lower() in (".csv", ".vtp"):
+        return "points"
+    if is_mesh(path):
+        raise InputError(f"{path}: one mesh is no heart; give the folder with all its structures")
+    raise InputError(
+        f"{path}: is none of the inputs known: label maps (.nii, .nii.gz, .nrrd, .nhdr, .mha, "
+        ".mhd), labelled points (.csv, .vtp), samples (.npz) or a folder"
+    )
+
+
+def _kind_of_folder(entries: Sequence[Path]) -> Kind | None:
+    """What a folder is, if it is one heart: two masks or one mesh called as structures make one."""
+    called = [f for f in entries if find_structure(stem(f))]
+    if any(is_mesh(f) for f in called):
+        return "meshes"
+    return "masks" if sum(is_image(f) for f in called) > 1 else None

@@ -1,22 +1,22 @@
-"""``vecsetx prepare``: label maps to a data set."""
+"""``vecsetx prepare``: hearts of any kind to a data set."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from vecsetx import __version__
-from vecsetx.anatomy.labelmap import read_label_map
+from vecsetx.anatomy.source import HeartSource
 from vecsetx.anatomy.structures import LabelSet
-from vecsetx.data.dataset import DataSet, HeartEntry, split_by_patient
+from vecsetx.data.dataset import DataSet, HeartEntry
+from vecsetx.data.split import Place, split_by_patient
 from vecsetx.errors import InputError
-from vecsetx.pipeline.cohort import for_each_heart, processes
-from vecsetx.pipeline.inputs import find_label_maps, patients_of
+from vecsetx.pipeline.cohort import for_each_heart, open_workers
+from vecsetx.pipeline.inputs import find_hearts, patients_of
+from vecsetx.pipeline.lock import only_writer
 from vecsetx.pipeline.progress import console
-from vecsetx.sampling.sampler import SamplingSpec, file_hash, sample_file
-from vecsetx.sampling.samples import SamplesFile, write_samples
+from vecsetx.sampling.sampler import SamplingSpec, options_of, sample_heart
+from vecsetx.sampling.samples import HeartInfo, SamplesFile, write_samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,119 +24,283 @@ class PrepareOptions:
     """Choices of a preparation.
 
     Attributes:
-        label_set: What the ids mean.
+        label_set: What ids and file names mean; None for what an nnU-Net data set says of itself,
+            and ``default`` elsewhere.
         structures: Structures to learn; None for those of the label set that occur in the inputs.
         sampling: How each heart is sampled.
         val_share: Share of the patients kept for validation.
+        folds: Folds for cross-validation.
         group_by: Regular expression that finds the patient in a heart's name; None: one heart each.
         seed: Seed of split and samples.
         workers: Processes; None for one per core.
+        dask: Address of a Dask scheduler, whose workers are used instead.
+        space: Axes of meshes that do not say theirs, ``lps`` or ``ras``.
     """
 
-    label_set: LabelSet
+    label_set: LabelSet | None = None
     structures: tuple[str, ...] | None = None
     sampling: SamplingSpec = field(default_factory=SamplingSpec)
     val_share: float = 0.2
+    folds: int = 5
     group_by: str | None = None
     seed: int = 0
     workers: int | None = None
+    dask: str | None = None
+    space: str = "lps"
 
 
 @dataclass(frozen=True, slots=True)
-class _Heart:
-    name: str
-    source: Path
+class _Task:
+    """One heart to sample, and what the data set has of that name already."""
+
+    source: HeartSource
+    known: HeartEntry | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Sampled:
+    """A heart's file within the data set, what it says, and what its source says to annotate."""
+
+    file: str
+    info: HeartInfo
+    annotated: tuple[str, ...] | None
 
 
 def prepare(
     inputs: Sequence[Path], out: Path, options: PrepareOptions
 ) -> tuple[DataSet, dict[str, str]]:
-    """Prepare label maps for training.
+    """Prepare hearts for training.
 
-    Hearts whose samples are already there, made from the same file in the same way, are kept as
-    they are. Hearts that fail are left out and reported.
+    Hearts whose samples are already there, made from the same files in the same way, are kept as
+    they are. If ``out`` holds a data set, the hearts are added to it: those there keep their split
+    and fold. Hearts that fail, or are the same as another, are left out and reported.
 
     Returns:
         The data set, as written to ``out``, and the failures: heart → reason.
 
     Raises:
-        InputError: The inputs cannot be found or named, or no heart at all can be used.
+        InputError: The inputs cannot be found or named, the data set in ``out`` was prepared
+            otherwise, somebody else writes into it, or no heart at all can be used.
     """
+    _check(options)
+    sources = find_hearts(inputs, options.label_set, options.space)
+    patients = patients_of(list(sources), options.group_by)
+    with only_writer(out, "hearts"):
+        before = DataSet.read(out) if (out / "dataset.json").exists() else None
+        if before:
+            _check_same(before, sources, options)
+        known = {heart.name: heart for heart in before.hearts} if before else {}
+        tasks = {name: _Task(source, known.get(name)) for name, source in sources.items()}
+        with open_workers(options.workers, options.dask) as workers:
+            outcome = for_each_heart(
+                "sampling hearts",
+                partial(_sample, out=out.resolve(), options=options),
+                tasks,
+                workers,
+            )
+        others = [heart for name, heart in known.items() if name not in outcome.made]
+        made, twice = _unique(outcome.made, others)
+        if not (made or others):
+            raise InputError("\n".join([*outcome.failed.values(), *twice.values()]))
+        for name in twice:
+            (out / outcome.made[name].file).unlink()
+        dataset = _data_set(out, options, before, others, made, sources, patients)
+        dataset.write()
+    _tell_not_annotated(dataset)
+    return dataset, outcome.failed | twice
+
+
+def _check(options: PrepareOptions) -> None:
     if not 0 <= options.val_share <= 1:
         raise InputError(f"--val-share {options.val_share}: a share lies between 0 and 1")
-    sources = find_label_maps(inputs)
-    patients = patients_of(list(sources), options.group_by)
-    hearts = {name: _Heart(name, source) for name, source in sources.items()}
-    with processes(options.workers, len(hearts)) as executor:
-        scan = for_each_heart(
-            "looking at label maps", partial(_ids, label_set=options.label_set), hearts, executor
+    if options.folds < 2:
+        raise InputError(f"--folds {options.folds}: cross-validation needs 2 at least")
+
+
+def _check_same(
+    before: DataSet, sources: Mapping[str, HeartSource], options: PrepareOptions
+) -> None:
+    """A data set may only be prepared otherwise if all of it is."""
+    rest = [heart.name for heart in before.hearts if heart.name not in sources]
+    then = {**before.options, "seed": before.seed, "folds": before.folds}
+    now = {**asdict(options.sampling), "seed": options.seed, "folds": options.folds}
+    if rest and (changed := [key for key in now if now[key] != then[key]]):
+        raise InputError(
+            f"{before.folder}: its hearts ({rest[0]} and others) were prepared with "
+            + ", ".join(f"{key} {then[key]}" for key in changed)
+            + ", not "
+            + ", ".join(str(now[key]) for key in changed)
+            + "; use the same options, or choose another --out"
         )
-        if not scan.made:
-            raise InputError("\n".join(scan.failed.values()))
-        structures = options.structures or _occurring(options.label_set, scan.made)
-        sampled = for_each_heart(
-            "sampling hearts",
-            partial(_prepare_heart, out=out, structures=structures, options=options),
-            {name: hearts[name] for name in scan.made},
-            executor,
+    for source in sources.values():
+        label_set = source.label_set
+        stored = before.label_sets.get(label_set.name)
+        if rest and stored and LabelSet.from_dict(stored, label_set.name) != label_set:
+            raise InputError(
+                f"{before.folder}: has another label set called {label_set.name}; rename this one"
+            )
+
+
+def _sample(task: _Task, out: Path, options: PrepareOptions) -> _Sampled:
+    """Runs in a worker: sample one heart, unless its file is there and current."""
+    source, known = task.source, task.known
+    if source.kind == "points":
+        raise InputError(
+            f"{source.path}: labelled points can be reconstructed from, not learned from; give a "
+            "label map, masks or closed meshes"
         )
-    if not sampled.made:
-        raise InputError("\n".join(sampled.failed.values()))
-    splits = split_by_patient(list(patients.values()), options.val_share, options.seed)
-    entries = [
-        HeartEntry(name, patients[name], splits[patients[name]], file, str(sources[name].resolve()))
-        for name, file in sampled.made.items()
-    ]
-    dataset = DataSet(out, structures, options.label_set.to_dict(), options.seed, tuple(entries))
-    dataset.write()
-    return dataset, scan.failed | sampled.failed
-
-
-def _ids(heart: _Heart, label_set: LabelSet) -> list[int]:
-    """Ids in a heart's label map, all of them known to the label set."""
-    label_map = read_label_map(heart.source)
-    label_map.named(label_set, label_set.structures, str(heart.source))
-    return [int(i) for i in np.unique(label_map.labels)]
-
-
-def _occurring(label_set: LabelSet, ids: dict[str, list[int]]) -> tuple[str, ...]:
-    """The structures of the label set that occur in at least one heart."""
-    found = {label_set.ids[i] for present in ids.values() for i in present if i in label_set.ids}
-    missing = [name for name in label_set.structures if name not in found]
-    if missing:
-        console.print(
-            f"[yellow]{', '.join(missing)}: in none of the {len(ids)} label maps, taken as not "
-            "annotated; name the structures with --structures to have it otherwise[/]"
+    file = f"hearts/{source.name}.safetensors"
+    wanted = options.structures or source.label_set.structures
+    sha256 = source.sha256()
+    if known and sha256 != known.sha256 and str(source.path.resolve()) != known.source:
+        raise InputError(
+            f"{source.path}: the data set has another heart called {source.name}, made from "
+            f"{known.source}; rename one of the two"
         )
-    return tuple(name for name in label_set.structures if name in found)
-
-
-def _prepare_heart(
-    heart: _Heart, out: Path, structures: tuple[str, ...], options: PrepareOptions
-) -> str:
-    """Sample one heart; returns its file's name within the data set."""
-    file = f"hearts/{heart.name}.safetensors"
-    if not _is_current(out / file, heart, structures, options):
-        samples = sample_file(
-            heart.source, heart.name, options.label_set, structures, options.sampling, options.seed
-        )
+    info = _current(out / file, source, wanted, sha256, options)
+    if info is None:
+        samples = sample_heart(source, wanted, options.sampling, options.seed)
         write_samples(samples, out / file)
-    return file
+        info = samples.info
+    return _Sampled(file, info, source.annotated())
 
 
-def _is_current(
-    path: Path, heart: _Heart, structures: tuple[str, ...], options: PrepareOptions
-) -> bool:
-    """Whether a heart's samples are there, made from the same file with the same choices."""
+def _current(
+    path: Path,
+    source: HeartSource,
+    wanted: tuple[str, ...],
+    sha256: str,
+    options: PrepareOptions,
+) -> HeartInfo | None:
+    """What the heart's file says, if it was made from the same source with the same choices."""
     if not path.exists():
-        return False
+        return None
     try:
         info = SamplesFile(path).info
     except InputError:
-        return False  # damaged, or of an older schema: made again
-    wanted = (structures, __version__, options.seed, file_hash(heart.source))
-    return (
-        (info.structures, info.version, info.seed, info.sha256) == wanted
-        and info.options == asdict(options.sampling)
-        and LabelSet.from_dict(info.label_set, str(path)) == options.label_set
+        return None  # damaged, or of an older schema: made again
+    is_current = (info.version, info.seed, info.sha256) == (__version__, options.seed, sha256)
+    is_current = is_current and info.options == options_of(options.sampling, wanted)
+    same_ids = LabelSet.from_dict(info.label_set, str(path)) == source.label_set
+    return info if is_current and same_ids else None
+
+
+def _unique(
+    made: Mapping[str, _Sampled], others: Iterable[HeartEntry]
+) -> tuple[dict[str, _Sampled], dict[str, str]]:
+    """Hearts that are no copies of another, and for the copies what they are copies of."""
+    seen = {heart.content: heart.name for heart in others}
+    unique, twice = {}, {}
+    for name, sampled in made.items():
+        first = seen.setdefault(sampled.info.content, name)
+        if first == name:
+            unique[name] = sampled
+        else:
+            twice[name] = (
+                f"{sampled.info.source}: is the same heart as {first}, voxel by voxel; a copy must "
+                "not be learned from and scored on, so it is left out: remove one of the two files"
+            )
+    return unique, twice
+
+
+def _data_set(
+    out: Path,
+    options: PrepareOptions,
+    before: DataSet | None,
+    others: Sequence[HeartEntry],
+    made: Mapping[str, _Sampled],
+    sources: Mapping[str, HeartSource],
+    patients: Mapping[str, str],
+) -> DataSet:
+    of_others = {name: before.label_sets[name] for name in {h.label_set for h in others} if before}
+    label_sets = of_others | {
+        sources[name].label_set.name: sources[name].label_set.to_dict() for name in made
+    }
+    by_label_set = _annotated(others, made, sources, options)
+    entries = [
+        HeartEntry(
+            name=name,
+            patient=patients[name],
+            split="train",
+            fold=0,
+            file=sampled.file,
+            kind=sampled.info.kind,
+            source=sampled.info.source,
+            space=sources[name].space,
+            sha256=sampled.info.sha256,
+            content=sampled.info.content,
+            label_set=sources[name].label_set.name,
+            annotated=sampled.annotated or by_label_set[sources[name].label_set.name],
+            version=sampled.info.version,
+        )
+        for name, sampled in made.items()
+    ]
+    order = dict.fromkeys(
+        [
+            *(before.structures if before else ()),
+            *(name for data in label_sets.values() for name in data["ids"].values()),
+        ]
     )
+    hearts = sorted([*others, *entries], key=lambda heart: heart.name)
+    annotated = {name for heart in hearts for name in heart.annotated}
+    dataset = DataSet(
+        folder=out,
+        structures=tuple(name for name in order if name in annotated),
+        label_sets=dict(sorted(label_sets.items())),
+        seed=options.seed,
+        val_share=options.val_share,
+        folds=options.folds,
+        options=asdict(options.sampling),
+        hearts=tuple(hearts),
+    )
+    places = split_by_patient(
+        [heart.patient for heart in hearts],
+        options.val_share,
+        options.folds,
+        options.seed,
+        _places(before, options),
+    )
+    return dataset.placed(places)
+
+
+def _places(before: DataSet | None, options: PrepareOptions) -> dict[str, Place]:
+    """Where the patients of a data set stand; nowhere, if other splits are asked for."""
+    then = before and (before.seed, before.val_share, before.folds)
+    if before is None or then != (options.seed, options.val_share, options.folds):
+        return {}
+    return {heart.patient: Place(heart.split, heart.fold) for heart in before.hearts}
+
+
+def _annotated(
+    others: Sequence[HeartEntry],
+    made: Mapping[str, _Sampled],
+    sources: Mapping[str, HeartSource],
+    options: PrepareOptions,
+) -> dict[str, tuple[str, ...]]:
+    """Label set → the structures that its label maps annotate: those asked for, or that occur."""
+    found: dict[str, set[str]] = {}
+    for heart in others:
+        found.setdefault(heart.label_set, set()).update(heart.annotated)
+    order: dict[str, tuple[str, ...]] = {heart.label_set: heart.annotated for heart in others}
+    for name, sampled in made.items():
+        label_set = sources[name].label_set
+        order[label_set.name] = label_set.structures
+        asked = set(options.structures or ()) & set(label_set.structures)
+        found.setdefault(label_set.name, set()).update(asked or sampled.info.structures)
+    return {
+        key: tuple(name for name in structures if name in found[key])
+        for key, structures in order.items()
+    }
+
+
+def _tell_not_annotated(dataset: DataSet) -> None:
+    for name, data in dataset.label_sets.items():
+        hearts = [heart for heart in dataset.hearts if heart.label_set == name]
+        annotated = {structure for heart in hearts for structure in heart.annotated}
+        missing = [structure for structure in data["ids"].values() if structure not in annotated]
+        if missing:
+            console.print(
+                f"[yellow]{', '.join(dict.fromkeys(missing))}: in none of the {len(hearts)} hearts "
+                f"of label set {name}, taken as not annotated; name the structures with "
+                "--structures to have it otherwise[/]"
+            )

@@ -5,12 +5,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vecsetx import __version__
-from vecsetx.anatomy.labelmap import read_grid, write_label_map
+from vecsetx.anatomy.labelmap import LabelMap, read_grid, write_label_map
+from vecsetx.anatomy.source import HeartSource
 from vecsetx.errors import InputError
 from vecsetx.model.field import HeartField
 from vecsetx.model.saved import TrainedModel
-from vecsetx.pipeline.hearts import EncodeOptions, encode_label_map, read_truth
-from vecsetx.pipeline.inputs import find_label_maps
+from vecsetx.pipeline.hearts import (
+    EncodeOptions,
+    encode_heart,
+    encode_observation,
+    observe_points,
+    read_heart,
+)
+from vecsetx.pipeline.inputs import find_hearts
 from vecsetx.pipeline.progress import steps
 from vecsetx.reconstruction.export import write_scene, write_summary, write_surfaces
 from vecsetx.reconstruction.grid import Grid
@@ -32,6 +39,7 @@ class ReconstructOptions:
         like: Image whose grid the label map takes; None for the input's own.
         space: ``lps`` or ``ras``, the axes of mesh coordinates.
         extension: Mesh format: vtp, stl, ply or obj.
+        input_space: Axes of input meshes and points that do not say theirs.
     """
 
     encode: EncodeOptions = field(default_factory=EncodeOptions)
@@ -39,6 +47,7 @@ class ReconstructOptions:
     like: Path | None = None
     space: str = "lps"
     extension: str = "vtp"
+    input_space: str = "lps"
 
 
 def reconstruct(
@@ -46,9 +55,10 @@ def reconstruct(
 ) -> dict[str, str]:
     """Reconstruct every input into a folder of its own below ``out`` (into ``out`` if it is one).
 
-    Each folder receives a mesh per structure, ``heart.glb``, ``labels.nii.gz`` on the input's grid,
-    and ``summary.json``. The ids are those of the input's label set, or the model's own where that
-    does not know all of the model's structures; ``summary.json`` says which.
+    Each folder receives a mesh per structure, ``heart.glb``, ``labels.nii.gz`` on the input's grid
+    (surfaces and points, which have none, get one), and ``summary.json``. The ids are those of the
+    input's label set, or the model's own where that does not know all of the model's structures;
+    ``summary.json`` says which.
 
     Returns:
         The failures: heart → reason. The other hearts are complete.
@@ -58,16 +68,18 @@ def reconstruct(
             all could be reconstructed.
     """
     trained = TrainedModel.load(model)
-    hearts = find_label_maps(inputs)
+    label_set = options.encode.label_set or trained.label_set
+    hearts = find_hearts(inputs, label_set, options.input_space)
     like = Grid(*read_grid(options.like)) if options.like else None
     failed: dict[str, str] = {}
     with steps("reconstructing hearts", len(hearts)) as progress:
-        for name, path in hearts.items():
+        for name, source in hearts.items():
             folder = out / name if len(hearts) > 1 else out
             try:
-                _reconstruct_heart(trained, model, path, folder, like, options)
+                _reconstruct_heart(trained, model, source, folder, like, options)
             except InputError as error:
-                failed[name] = str(error) if str(path) in str(error) else f"{path}: {error}"
+                path = str(source.path)
+                failed[name] = str(error) if path in str(error) else f"{path}: {error}"
             progress.advance(note=name)
     if len(failed) == len(hearts):
         raise InputError("\n".join(failed.values()))
@@ -83,16 +95,23 @@ def heart_surfaces(field: HeartField, resolution: int) -> dict[str, Surface]:
 def _reconstruct_heart(
     trained: TrainedModel,
     model: Path,
-    path: Path,
+    source: HeartSource,
     folder: Path,
     like: Grid | None,
     options: ReconstructOptions,
 ) -> None:
-    label_set = options.encode.label_set or trained.label_set
-    observed = read_truth(path, trained, label_set)
-    field = encode_label_map(observed, trained, options.encode, str(path))
+    label_set = source.label_set
+    grid: Grid | LabelMap
+    if source.kind == "points":
+        field = encode_observation(
+            observe_points(source, trained, options.encode), trained, options.encode
+        )
+        grid = Grid.fitted(*extent_mm(field, *field.frame.domain_mm()), options.resolution)
+    else:
+        grid, geometry = read_heart(source, trained.structures, options.encode.drop)
+        field = encode_heart(geometry, trained, options.encode)
     surfaces = heart_surfaces(field, options.resolution)
-    labels = rasterize(field, like or observed)
+    labels = rasterize(field, like or grid)
     known = set(trained.structures) <= set(label_set.structures)
     ids = label_set if known else trained.label_set
     numbered = labels.numbered(ids, trained.structures)
@@ -102,7 +121,7 @@ def _reconstruct_heart(
     write_scene(folder / "heart.glb", surfaces, options.space)
     write_label_map(numbered, folder / "labels.nii.gz")
     provenance = {
-        "input": str(path.resolve()),
+        "input": str(source.path.resolve()),
         "model": str(model.resolve()),
         "version": __version__,
         "space": options.space.upper(),

@@ -1,10 +1,17 @@
 """Tables on the terminal."""
 
+from statistics import median
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
+from rich.markup import escape
 from rich.table import Table
 
+from vecsetx.pipeline.check import doubtful_first
 from vecsetx.pipeline.progress import console
+
+_MOST_ROWS = 20
+"""Hearts in a table; the pages have them all."""
 
 
 def print_scores(scores: dict[str, Any]) -> None:
@@ -26,18 +33,91 @@ def print_scores(scores: dict[str, Any]) -> None:
 
 
 def print_check(result: dict[str, Any]) -> None:
-    """A row per heart that is not fit, or one line if all are."""
-    hearts = result["hearts"]
+    """What a check found: a row per structure, hearts with remarks, and those that are not fit."""
+    hearts, summary = result["hearts"], result["summary"]
+    _print_structures(result)
+    remarked = [h for h in doubtful_first(hearts) if h["passed"] and h["remarks"]]
+    _print_findings(f"{len(remarked)} hearts are worth a look", remarked, "remarks", "yellow")
+    if summary["not_done"]:
+        console.print(f"[yellow]{summary['not_done']} hearts could not be checked in full[/]")
     failed = [heart for heart in hearts if not heart["passed"]]
-    if not failed:
+    if failed:
+        title = f"{len(failed)} of {len(hearts)} hearts are not fit to learn from"
+        _print_findings(title, failed, "problems", "red")
+    else:
         console.print(f"[green]all {len(hearts)} hearts are fit to learn from[/]")
-        return
-    table = Table(title=f"{len(failed)} of {len(hearts)} hearts are not fit to learn from")
-    table.add_column("Heart")
-    table.add_column("Problems")
-    for heart in failed:
-        table.add_row(heart["name"], "\n".join(heart["problems"]))
+
+
+def print_heart_check(result: dict[str, Any]) -> None:
+    """What the check of one heart found: a row per structure, problems and remarks."""
+    (heart,) = result["hearts"]
+    title = f"{escape(heart['name'])} ({heart['split']}, fold {heart['fold']})"
+    table = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("Structure", no_wrap=True)
+    table.add_column("State")
+    headings = ("mm³", "z", "pieces", "2V/A", "surface", "near", "volume", "slope", "agreement")
+    for heading in headings:
+        table.add_column(heading, justify="right")
+    for name, found in heart["structures"].items():
+        points = found["points"] or {}
+        table.add_row(
+            name,
+            found["state"],
+            _number(found["volume_mm3"], ",.0f"),
+            _number(found["volume_z"], "+.1f"),
+            _number(found["components"], "d"),
+            _number(found["thickness_mm"], ".1f"),
+            *(_number(points.get(group), ",d") for group in ("surface", "near", "volume")),
+            _number(found["slope"], ".3f"),
+            _number(found["agreement"], ".1%"),
+        )
     console.print(table)
+    for kind, color in (("problems", "red"), ("remarks", "yellow"), ("not_done", "yellow")):
+        for line in heart[kind]:
+            console.print(f"[{color}]{kind.replace('_', ' ').removesuffix('s')}:[/] {escape(line)}")
+    if heart["passed"]:
+        console.print(f"[green]{escape(heart['name'])} is fit to learn from[/]")
+
+
+def _print_structures(result: dict[str, Any]) -> None:
+    table = Table(title="Structures (of the middle heart)", box=SIMPLE_HEAD)
+    table.add_column("Structure", no_wrap=True)
+    headings = ("whole", "cut", "absent", "not annotated", "ml", "2V/A mm", "slope", "agreement")
+    for heading in headings:
+        table.add_column(heading, justify="right")
+    for name in result["structures"]:
+        found = [heart["structures"].get(name, {}) for heart in result["hearts"]]
+        states = result["summary"]["states"][name]
+        middle = {
+            key: median(values) if (values := [f[key] for f in found if f.get(key)]) else None
+            for key in ("volume_ml", "thickness_mm", "slope", "agreement")
+        }
+        table.add_row(
+            name,
+            *map(str, states.values()),
+            _number(middle["volume_ml"], ".1f"),
+            _number(middle["thickness_mm"], ".1f"),
+            _number(middle["slope"], ".2f"),
+            _number(middle["agreement"], ".1%"),
+        )
+    console.print(table)
+
+
+def _print_findings(title: str, hearts: list[dict[str, Any]], kind: str, color: str) -> None:
+    if not hearts:
+        return
+    table = Table(title=title)
+    table.add_column("Heart")
+    table.add_column(kind.capitalize())
+    for heart in hearts[:_MOST_ROWS]:
+        table.add_row(escape(heart["name"]), "\n".join(map(escape, heart[kind])), style=color)
+    console.print(table)
+    if len(hearts) > _MOST_ROWS:
+        console.print(f"and {len(hearts) - _MOST_ROWS} more: see check.html")
+
+
+def _number(value: int | float | None, form: str) -> str:
+    return "–" if value is None else format(value, form)
 
 
 def _three_digits(value: float | None) -> str:

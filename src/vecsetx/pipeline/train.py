@@ -9,7 +9,6 @@ import torch
 import yaml
 
 from vecsetx import __version__
-from vecsetx.anatomy.structures import LabelSet
 from vecsetx.data.dataset import DataSet
 from vecsetx.data.draws import Draws
 from vecsetx.errors import InputError
@@ -23,7 +22,12 @@ from vecsetx.training.loop import Run, train
 
 
 def train_model(
-    data: Path, out: Path, recipe: Recipe, resume: bool = False, stop_after: int | None = None
+    data: Path,
+    out: Path,
+    recipe: Recipe,
+    resume: bool = False,
+    stop_after: int | None = None,
+    fold: int | None = None,
 ) -> TrainedModel:
     """Train a model on the training hearts of a data set.
 
@@ -36,6 +40,7 @@ def train_model(
         recipe: Every choice.
         resume: Go on from the folder's checkpoint, with the recipe it was begun with.
         stop_after: Stop with a checkpoint after this step.
+        fold: The fold of the data set to leave out; None for its own split.
 
     Raises:
         InputError: No usable data set, the folder holds another run, or there is nothing to resume.
@@ -44,13 +49,14 @@ def train_model(
     dataset = DataSet.read(data)
     torch.manual_seed(recipe.training.seed)
     model = recipe.model.build(len(dataset.structures))
-    hearts = dataset.of_split("train")
+    hearts = dataset.of_split("train", fold)
     draws = Draws(
         dataset, hearts, recipe.draws, recipe.augment, recipe.model.anchors, recipe.training.seed
     )
+    _check_reach(draws, recipe.objective.truncation)
     validator = None
     if recipe.training.validate_every:
-        validator = grid_validator(dataset, recipe.draws.points, recipe.objective.truncation)
+        validator = grid_validator(dataset, fold, recipe.draws.points, recipe.objective.truncation)
     _open_run(out, recipe, _contents(draws), resume)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     console.print(
@@ -73,7 +79,7 @@ def train_model(
     trained = TrainedModel(
         network=model.cpu().eval(),
         structures=dataset.structures,
-        label_set=LabelSet.from_dict(dataset.label_set, str(data)),
+        label_set=dataset.label_set(),
         mm_per_unit=draws.files[0].info.frame.mm_per_unit,
         truncation=recipe.objective.truncation,
         points=recipe.draws.points,
@@ -81,6 +87,7 @@ def train_model(
             "version": __version__,
             "torch": torch.__version__,
             "data": str(data.resolve()),
+            "fold": fold,
             "hearts": [heart.name for heart in hearts],
             "seed": recipe.training.seed,
             "steps": done,
@@ -88,6 +95,17 @@ def train_model(
     )
     trained.save(out / "model")
     return trained
+
+
+def _check_reach(draws: Draws, truncation: float) -> None:
+    for file in draws.files:
+        asked_mm = file.info.frame.length_to_mm(truncation)
+        if asked_mm > file.info.reach_mm:
+            raise InputError(
+                f"{file.path}: knows distances up to {file.info.reach_mm:g} mm, the objective's "
+                f"truncation asks for {asked_mm:g} mm; prepare with a longer --reach, or lower "
+                "objective.truncation"
+            )
 
 
 class _Display:
@@ -107,7 +125,10 @@ class _Display:
 
 def _contents(draws: Draws) -> dict[str, str]:
     """What a run learns from: each heart's name and the hash of its samples' description."""
-    described = {file.info.name: json.dumps(asdict(file.info)) for file in draws.files}
+    described = {
+        file.info.name: json.dumps([asdict(file.info), annotated])
+        for file, annotated in zip(draws.files, draws.annotated, strict=True)
+    }
     return {name: sha256(text.encode()).hexdigest() for name, text in described.items()}
 
 

@@ -21,7 +21,7 @@ POINTS_PER_CURVE = 600
 Figure = dict[str, Any]
 Row = Mapping[str, Any]
 
-_LOG = {"type": "log", "dtick": "D2", "tickformat": "~g"}
+LOG_SCALE = {"type": "log", "dtick": "D2", "tickformat": "~g"}
 _MEAN_MARK = {
     "symbol": "line-ns-open",
     "size": 26,
@@ -58,7 +58,7 @@ def dice_by_structure(scores: Mapping[str, Any]) -> Figure:
             go.Scatter(
                 name=name,
                 x=list(dice),
-                y=(height + _spread(len(dice))).tolist(),
+                y=(height + spread(len(dice))).tolist(),
                 text=[html.escape(heart, quote=False) for heart in hearts],
                 mode="markers",
                 marker={
@@ -82,11 +82,11 @@ def dice_by_structure(scores: Mapping[str, Any]) -> Figure:
         )
     )
     lowest = min((dice for found in rows.values() for _, dice in found), default=0.0)
-    return _figure(
+    return figure(
         traces,
         height=90 + 38 * len(names),
         xaxis={"title": {"text": "Dice"}, "range": [max(lowest - 0.06, -0.02), 1.01]},
-        yaxis=_structure_axis(names),
+        yaxis=structure_axis(names),
     )
 
 
@@ -108,11 +108,11 @@ def training_curves(history: Sequence[Row]) -> dict[str, Figure]:
                 _curve("training", train, lambda row: row.get("loss")),
                 _curve("validation", val, lambda row: row.get("loss"), marks=True),
             ],
-            _LOG,
+            LOG_SCALE,
         ),
         "Terms of the loss (training)": (
             [_curve(term, train, partial(_term, term)) for term in terms],
-            _LOG,
+            LOG_SCALE,
         ),
         "Dice on the voxel grid": (
             [_curve("grid Dice", history, lambda row: row.get("grid_dice"), marks=True)],
@@ -126,7 +126,7 @@ def training_curves(history: Sequence[Row]) -> dict[str, Figure]:
     figures = {}
     for title, (curves, yaxis) in drawn.items():
         if found := [curve for curve in curves if curve is not None]:
-            figures[title] = _figure(
+            figures[title] = figure(
                 found,
                 height=280,
                 xaxis={"title": {"text": "step"}},
@@ -135,46 +135,6 @@ def training_curves(history: Sequence[Row]) -> dict[str, Figure]:
                 showlegend=len(found) > 1,
             )
     return figures
-
-
-def volumes_by_structure(structures: Sequence[str], hearts: Sequence[Row]) -> Figure:
-    """One box per structure over the hearts' volumes, every heart a dot; millilitres, log scale.
-
-    Args:
-        structures: Names, in the order of the rows.
-        hearts: With ``name`` and ``volumes_ml``; volumes that are missing or 0 have no dot.
-    """
-    traces = []
-    for name in structures:
-        found = [
-            (heart["name"], volume)
-            for heart in hearts
-            if is_number(volume := heart["volumes_ml"].get(name)) and volume > 0
-        ]
-        traces.append(
-            go.Box(
-                name=name,
-                x=[volume for _, volume in found],
-                y=[structures.index(name)] * len(found),
-                text=[html.escape(heart, quote=False) for heart, _ in found],
-                orientation="h",
-                boxpoints="all",
-                jitter=0.5,
-                pointpos=0,
-                width=0.62,
-                line={"color": rgb(name), "width": 1.5},
-                fillcolor=rgb(name, 0.15),
-                marker={"size": 6, "color": rgb(name, 0.75)},
-                hoveron="points",
-                hovertemplate=f"<b>{name}</b> %{{x:.1f}} ml<br>%{{text}}<extra></extra>",
-            )
-        )
-    return _figure(
-        traces,
-        height=90 + 44 * len(structures),
-        xaxis={"title": {"text": "volume (ml)"}} | _LOG,
-        yaxis=_structure_axis(structures),
-    )
 
 
 def is_number(value: Any) -> bool:
@@ -206,12 +166,13 @@ def _term(name: str, row: Row) -> Any:
     return row["terms"].get(name)
 
 
-def _spread(count: int) -> np.ndarray:
+def spread(count: int) -> np.ndarray:
     """Offsets that keep dots of one row apart: steps of the golden ratio, the same every time."""
     return (np.arange(count) * 0.618034 % 1 - 0.5) * 0.5
 
 
-def _structure_axis(names: Sequence[str]) -> dict[str, Any]:
+def structure_axis(names: Sequence[str]) -> dict[str, Any]:
+    """A y axis with a row per name, from above."""
     return {
         "tickmode": "array",
         "tickvals": list(range(len(names))),
@@ -221,9 +182,10 @@ def _structure_axis(names: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _figure(traces: Sequence[Any], **layout: Any) -> Figure:
+def figure(traces: Sequence[Any], **layout: Any) -> Figure:
+    """A flat figure without any ornament; ``layout`` needs ``xaxis`` and ``yaxis``."""
     quiet = {"template": "none", "showlegend": False, "margin": {"l": 0, "r": 8, "t": 8, "b": 8}}
     for axis in ("xaxis", "yaxis"):
         layout[axis] = {"automargin": True, "zeroline": False, "fixedrange": True} | layout[axis]
-    figure: Figure = go.Figure(list(traces), layout=quiet | layout).to_dict()
-    return figure
+    made: Figure = go.Figure(list(traces), layout=quiet | layout).to_dict()
+    return made

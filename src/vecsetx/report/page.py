@@ -1,9 +1,4 @@
-"""The two pages, each one file that opens from disk and asks the network for nothing.
-
-Templates, style and scripts lie in ``templates/``; plotly.js comes from the installed plotly. Every
-value is escaped by jinja, and data for the scripts by its ``tojson``, so that a name from a file
-system stays a name.
-"""
+"""The score page: scores, hearts to turn, training curves, provenance."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,20 +6,9 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-from plotly.offline import get_plotlyjs
-
-from vecsetx.anatomy.structures import structure
-from vecsetx.files import write_text
-from vecsetx.report.figures import (
-    dice_by_structure,
-    is_number,
-    rgb,
-    training_curves,
-    volumes_by_structure,
-)
+from vecsetx.report.figures import dice_by_structure, is_number, training_curves
 from vecsetx.report.scene import HeartView, heart_scenes, structures_shown
+from vecsetx.report.template import write_page
 
 _MORE_SCORES = {
     "assd_mm": "ASSD (mm)",
@@ -63,8 +47,9 @@ def write_report(path: Path, report: Report) -> None:
     hearts = report.scores["hearts"]
     scored = {name: found["dice"]["mean"] for name, found in summary.items()}
     known = {name: mean for name, mean in scored.items() if is_number(mean)}
-    page = _environment().get_template("report.html.jinja")
-    text = page.render(
+    write_page(
+        path,
+        "report.html.jinja",
         title=report.title,
         mean=report.scores["summary"]["mean"],
         worst=min(known.items(), key=lambda item: item[1], default=None),
@@ -89,73 +74,8 @@ def write_report(path: Path, report: Report) -> None:
             ],
         },
     )
-    write_text(path, text)
-
-
-def write_check_page(path: Path, check: Mapping[str, Any]) -> None:
-    """Write the quality page of a prepared data set.
-
-    Args:
-        path: The page.
-        check: ``passed``, ``structures`` (names) and ``hearts``, each with ``name``, ``split``,
-            ``patient``, ``passed``, ``problems``, ``volumes_ml``, ``inside_share``, ``points``,
-            ``components`` and ``cut``.
-
-    Raises:
-        InputError: An unknown structure is named.
-    """
-    hearts = sorted(check["hearts"], key=lambda heart: heart["passed"])
-    structures = list(check["structures"])
-    page = _environment().get_template("check.html.jinja")
-    text = page.render(
-        title="Quality of the prepared data",
-        passed=check["passed"],
-        hearts=hearts,
-        failed=[heart for heart in hearts if not heart["passed"]],
-        patients=len({heart["patient"] for heart in hearts}),
-        cut=sum(bool(heart["cut"]) for heart in hearts),
-        splits={
-            split: sum(heart["split"] == split for heart in hearts)
-            for split in sorted({heart["split"] for heart in hearts})
-        },
-        structures=structures,
-        quantities={
-            "Volume (ml)": [heart["volumes_ml"] for heart in hearts],
-            "Components": [heart["components"] for heart in hearts],
-            "Surface points": [heart["points"]["surface"] for heart in hearts],
-            "Near points": [heart["points"]["near"] for heart in hearts],
-            "Volume points": [heart["points"]["volume"] for heart in hearts],
-        },
-        data={"plots": {"volumes": volumes_by_structure(structures, hearts)}},
-    )
-    write_text(path, text)
 
 
 def _mean_dice(found: Mapping[str, Mapping[str, Any]]) -> float | None:
     dice = [scores["dice"] for scores in found.values() if is_number(scores["dice"])]
     return fmean(dice) if dice else None
-
-
-def _environment() -> Environment:
-    loader = PackageLoader("vecsetx.report", "templates")
-    environment = Environment(
-        loader=loader,
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
-    environment.tests["finite"] = is_number
-    environment.filters["decimals"] = _decimals
-    environment.globals |= {
-        "rgb": rgb,
-        "structure": structure,
-        "plotly_js": lambda: Markup(get_plotlyjs()),
-        "verbatim": lambda name: Markup(loader.get_source(environment, name)[0]),
-    }
-    return environment
-
-
-def _decimals(value: int | float, places: int) -> str:
-    return f"{value:,.{places}f}"

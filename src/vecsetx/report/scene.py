@@ -73,6 +73,34 @@ def heart_scenes(view: HeartView) -> dict[str, Figure]:
     return figures
 
 
+def points_scene(points_mm: Mapping[str, np.ndarray]) -> Figure:
+    """Points to turn, in the colours of their structures; a click in the legend hides one.
+
+    Args:
+        points_mm: Structure → ``[N, 3]`` RAS+ mm.
+    """
+    no_faces = np.empty((0, 3), dtype=np.int64)
+    layout = _layout([Surface(points, no_faces) for points in points_mm.values()])
+    traces = []
+    for name, points in points_mm.items():
+        x, y, z = np.ascontiguousarray(points.T, dtype=np.float32)
+        traces.append(
+            go.Scatter3d(
+                name=name,
+                x=x,
+                y=y,
+                z=z,
+                mode="markers",
+                marker={"size": 2.2, "color": rgb(name), "line": {"width": 0}},
+                hovertemplate=f"{structure(name).title}<br>R %{{x:.1f}}, A %{{y:.1f}}, "
+                "S %{z:.1f} mm<extra></extra>",
+            )
+        )
+    shown = layout | {"showlegend": True, "legend": {"itemsizing": "constant"}}
+    scene: Figure = go.Figure(traces, layout=shown).to_dict()
+    return scene
+
+
 def structures_shown(views: Iterable[HeartView]) -> list[dict[str, str]]:
     """Name, title and colour of every structure in any of the hearts, in order of appearance."""
     names = dict.fromkeys(

@@ -23,8 +23,8 @@ from vecsetx.anatomy.labelmap import LabelMap
 SMALLEST_PIECE_VOXELS = 30
 """Pieces below this size are specks of the segmentation, not anatomy."""
 
-_SMOOTHING_ITERATIONS = 20
-_PASS_BAND = 0.05
+_SMOOTHING_ITERATIONS = 30
+_PASS_BAND = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +58,7 @@ def without_specks(
     voxels takes the label (background included) of the nearest voxel that is no speck. The largest
     piece of a structure is never a speck, however small: a structure does not vanish here.
     """
-    low, high = _box_of_labels(label_map.labels)
-    box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+    box = _box_of_labels(label_map.labels)
     before = label_map.labels[box]
     pieces = cc3d.connected_components(before, connectivity=26)
     statistics = cc3d.statistics(pieces)
@@ -77,7 +76,15 @@ def without_specks(
         )
         this = pieces[around] == piece
         labels[box][around][this] = before[around][tuple(nearest)][this]
-    return LabelMap(labels, label_map.affine)
+    return LabelMap(labels, label_map.affine, label_map.remarks)
+
+
+def cropped(label_map: LabelMap) -> LabelMap:
+    """The smallest part of the grid that holds every labelled voxel; the same places in mm."""
+    box = _box_of_labels(label_map.labels)
+    affine = label_map.affine.copy()
+    affine[:3, 3] = label_map.to_mm(np.array([side.start for side in box]))
+    return LabelMap(np.ascontiguousarray(label_map.labels[box]), affine, label_map.remarks)
 
 
 def shared_surface(label_map: LabelMap) -> SharedSurface:
@@ -87,17 +94,15 @@ def shared_surface(label_map: LabelMap) -> SharedSurface:
     The smoothing is a weighted mean of neighbouring vertices, which commutes with every affine map,
     so that it may work on voxel indices.
     """
-    low, high = _box_of_labels(label_map.labels)
-    cropped = label_map.labels[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
-    padded = np.pad(cropped, 1)
-    smoothed = _smoothed(_surface_nets(padded))
-    indices = vtk_to_numpy(smoothed.GetPoints().GetData()).astype(np.float64) + (low - 1)
+    tight = cropped(label_map)
+    smoothed = _smoothed(_surface_nets(np.pad(tight.labels, 1)))
+    indices = vtk_to_numpy(smoothed.GetPoints().GetData()).astype(np.float64) - 1
     faces = vtk_to_numpy(smoothed.GetPolys().GetConnectivityArray()).reshape(-1, 3)
     faces = faces.astype(np.int64)
     sides = vtk_to_numpy(smoothed.GetCellData().GetArray("BoundaryLabels")).astype(np.int64)
     if np.linalg.det(label_map.affine[:3, :3]) < 0:
         faces = faces[:, ::-1]  # a mirroring affine turns every face inside out
-    return SharedSurface(label_map.to_mm(indices), np.ascontiguousarray(faces), sides)
+    return SharedSurface(tight.to_mm(indices), np.ascontiguousarray(faces), sides)
 
 
 def _specks(
@@ -116,11 +121,9 @@ def _specks(
     return specks
 
 
-def _box_of_labels(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    occupied = [np.flatnonzero(labels.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1))]
-    low = np.array([indices[0] for indices in occupied])
-    high = np.array([indices[-1] + 1 for indices in occupied])
-    return low, high
+def _box_of_labels(labels: np.ndarray) -> tuple[slice, slice, slice]:
+    i, j, k = (np.flatnonzero(labels.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1)))
+    return slice(i[0], i[-1] + 1), slice(j[0], j[-1] + 1), slice(k[0], k[-1] + 1)
 
 
 def _surface_nets(labels: np.ndarray) -> vtkPolyData:

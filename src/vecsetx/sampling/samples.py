@@ -1,7 +1,8 @@
 """Samples: what a prepared heart is, and its file.
 
 A heart's file is a safetensors file whose points stand in random order, so that a training draw is
-a plain slice. Everything is in RAS+ mm; the frame travels along.
+a plain slice. Everything is in RAS+ mm; the frame travels along. With the points goes how far the
+scan shows what is around them, which tells what distances are to be trusted.
 """
 
 import json
@@ -11,15 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Integer
+from jaxtyping import Bool, Float, Integer
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from vecsetx.anatomy.frame import Frame
 from vecsetx.errors import InputError
 from vecsetx.files import written_whole
+from vecsetx.sampling.view import known_mm
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of the file's form; a reader refuses any other."""
 
 
@@ -33,20 +35,31 @@ class SurfacePoints:
             wall between two structures is drawn from both sides.
         normals: ``[N, 3]`` float32, unit, pointing out of that structure.
         distances_mm: ``[N, K]`` float32 signed distances to all structures.
+        edge_mm: ``[N]`` float32 distance to the edge of what the source shows, ≤ 0 beyond it,
+            ``+inf`` where it shows everything.
     """
 
     points_mm: Float[np.ndarray, "n 3"]
     structure: Integer[np.ndarray, " n"]
     normals: Float[np.ndarray, "n 3"]
     distances_mm: Float[np.ndarray, "n k"]
+    edge_mm: Float[np.ndarray, " n"]
 
 
 @dataclass(frozen=True, slots=True)
 class QueryPoints:
-    """Points in space with their signed distances, ``[N, 3]`` and ``[N, K]`` float32 mm."""
+    """Points in space.
+
+    Attributes:
+        points_mm: ``[N, 3]`` float32.
+        distances_mm: ``[N, K]`` float32 signed distances to all structures.
+        edge_mm: ``[N]`` float32 distance to the edge of what the source shows, ≤ 0 beyond it,
+            ``+inf`` where it shows everything.
+    """
 
     points_mm: Float[np.ndarray, "n 3"]
     distances_mm: Float[np.ndarray, "n k"]
+    edge_mm: Float[np.ndarray, " n"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,37 +68,66 @@ class HeartInfo:
 
     Attributes:
         name: The heart's name, unique in its data set.
-        structures: Names of the K structures, in the order of the distances.
-        annotated: Which of them the data set annotates at all; the others carry no loss.
-        frame: mm ↔ unit.
-        source: The label map's path.
-        sha256: Hash of the label map's file.
+        kind: What it was made from: label map, masks, meshes or npz.
+        source: The path of that.
+        sha256: Hash of the source's files.
+        content: Hash of the heart's shape: the same for one heart in two files.
         label_set: The label set, as :meth:`LabelSet.to_dict` gives it.
-        spacing_mm: Voxel size of the label map.
-        volumes_ml: Volume per structure from the voxels.
+        structures: Names of the K structures that the heart has, in the order of the distances.
+            What it means that another is not among them, the data set knows.
+        cut: Which of them reach the edge of the scan and may go on beyond it.
+        frame: mm ↔ unit.
+        reach_mm: Larger distances are stored as this one: at least as far.
+        spacing_mm: Voxel size along each axis of the label map.
+        volumes_ml: Volume per structure, within its surface.
+        areas_mm2: Area of its surface.
         components: Pieces per structure after specks were removed.
-        cut: Structures that reach the edge of the grid and may go on beyond it.
         speck_voxels: Voxels that belonged to specks.
+        remarks: What is worth telling about the source.
         options: The sampling's options.
         seed: Seed of the samples.
         version: Version of VecSetX that wrote it.
     """
 
     name: str
-    structures: tuple[str, ...]
-    annotated: tuple[bool, ...]
-    frame: Frame
+    kind: str
     source: str
     sha256: str
+    content: str
     label_set: Mapping[str, Any]
+    structures: tuple[str, ...]
+    cut: tuple[str, ...]
+    frame: Frame
+    reach_mm: float
     spacing_mm: tuple[float, float, float]
     volumes_ml: Mapping[str, float]
+    areas_mm2: Mapping[str, float]
     components: Mapping[str, int]
-    cut: tuple[str, ...]
     speck_voxels: int
+    remarks: tuple[str, ...]
     options: Mapping[str, Any]
     seed: int
     version: str
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "HeartInfo":
+        """Read what ``asdict`` made, also after a way through JSON."""
+        names = ("structures", "spacing_mm", "cut", "remarks")
+        tuples = {name: tuple(data[name]) for name in names}
+        return cls(**{**data, **tuples, "frame": Frame.from_dict(data["frame"])})
+
+    def known_mm(self, edge_mm: Float[np.ndarray, " n"]) -> Float[np.ndarray, "n k"]:
+        """How far each structure's distance is known at each point, ``[N, K]`` mm.
+
+        See :func:`vecsetx.sampling.view.known_mm`.
+        """
+        cut = np.array([name in self.cut for name in self.structures])
+        return known_mm(edge_mm, cut)
+
+    def trusted(self, points: "SurfacePoints | QueryPoints") -> Bool[np.ndarray, "n k"]:
+        """Whether each distance of ``points`` is the true one, ``[N, K]``; else it is a bound."""
+        sizes = np.minimum(np.abs(points.distances_mm), self.reach_mm)
+        return sizes <= self.known_mm(points.edge_mm)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +175,7 @@ class SamplesFile:
                 f"{path}: schema {metadata.get('schema')}, this version reads {SCHEMA}; "
                 "prepare the data again"
             )
-        self.info = _heart_info(json.loads(metadata["heart"]))
+        self.info = HeartInfo.from_dict(json.loads(metadata["heart"]))
 
     def count(self, group: str) -> int:
         """How many points the group ``surface``, ``near`` or ``volume`` holds."""
@@ -163,10 +205,3 @@ class SamplesFile:
             for group, kind in groups.items()
         }
         return Samples(info=self.info, **loaded)
-
-
-def _heart_info(data: dict[str, Any]) -> HeartInfo:
-    data["frame"] = Frame.from_dict(data["frame"])
-    for name in ("structures", "annotated", "spacing_mm", "cut"):
-        data[name] = tuple(data[name])
-    return HeartInfo(**data)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from pydantic import NonNegativeFloat, PositiveFloat
 from torch import Tensor
 from torch.nn import functional
@@ -43,36 +43,37 @@ def objective(
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The loss of a batch and its weighted terms, which add up to it.
 
-    Structures that a heart's data set does not annotate carry no loss.
+    Distances carry a loss where they are known, and signs where they are: not for structures that a
+    heart's data set does not annotate, nor beyond the edge of a scan that cuts them.
     """
     queries = torch.cat([batch.surface, batch.near, batch.volume], dim=1)
     predicted = model(batch.points, batch.structure, batch.anchors, queries)
     surface, near, volume = predicted.split(
         [batch.surface.shape[1], batch.near.shape[1], batch.volume.shape[1]], dim=1
     )
-    asked = batch.annotated[:, None]
     terms: dict[str, Tensor] = {}
-    for name, weight, distances, truth in (
-        ("surface", spec.surface, surface, batch.surface_distances),
-        ("near", spec.near, near, batch.near_distances),
-        ("volume", spec.volume, volume, batch.volume_distances),
+    for name, weight, distances, truth, known in (
+        ("surface", spec.surface, surface, batch.surface_distances, batch.surface_known),
+        ("near", spec.near, near, batch.near_distances, batch.near_known),
+        ("volume", spec.volume, volume, batch.volume_distances, batch.volume_known),
     ):
         if weight:
-            terms[name] = weight * distance_error(distances, truth, asked, spec.truncation)
+            terms[name] = weight * distance_error(distances, truth, known, spec.truncation)
     if spec.inside:
         off_surface = torch.cat([near, volume], dim=1)
         truth = torch.cat([batch.near_distances, batch.volume_distances], dim=1)
-        terms["inside"] = spec.inside * inside_error(off_surface, truth, asked, spec.sharpness)
+        known = torch.cat([batch.near_known, batch.volume_known], dim=1)
+        terms["inside"] = spec.inside * inside_error(off_surface, truth, known, spec.sharpness)
     return torch.stack(list(terms.values())).sum(), terms
 
 
 def distance_error(
     predicted: Float[Tensor, "b q k"],
     truth: Float[Tensor, "b q k"],
-    asked: Bool[Tensor, "b 1 k"],
+    known: Float[Tensor, "b q k"],
     truncation: float,
 ) -> Float[Tensor, ""]:
-    """Mean absolute error of distances within the truncation (units).
+    """Mean absolute error of distances within the truncation (units), where they are known.
 
     Beyond it the error is how far the prediction falls short of the truncation, on the right side.
     """
@@ -81,22 +82,22 @@ def distance_error(
     beyond_inside = truth < -truncation
     error = torch.where(beyond_outside, error.clamp(max=0), error)
     error = torch.where(beyond_inside, error.clamp(min=0), error)
-    return _mean_where(error.abs(), asked)
+    return _mean_where(error.abs(), truth.abs().clamp(max=truncation) <= known)
 
 
 def inside_error(
     predicted: Float[Tensor, "b q k"],
     truth: Float[Tensor, "b q k"],
-    asked: Bool[Tensor, "b 1 k"],
+    known: Float[Tensor, "b q k"],
     sharpness: float,
 ) -> Float[Tensor, ""]:
-    """Mean binary cross-entropy of being inside."""
+    """Mean binary cross-entropy of being inside, where the sign is known."""
     error = functional.binary_cross_entropy_with_logits(
         inside_logit(predicted, sharpness), inside(truth).to(predicted.dtype), reduction="none"
     )
-    return _mean_where(error, asked)
+    return _mean_where(error, known > 0)
 
 
 def _mean_where(values: Tensor, asked: Tensor) -> Tensor:
-    weight = asked.expand_as(values).to(values.dtype)
+    weight = asked.to(values.dtype)
     return (values * weight).sum() / weight.sum().clamp(min=1)

@@ -1,0 +1,206 @@
+"""NRRD and MetaImage files, read by ITK and checked where ITK does not.
+
+ITK keeps LPS+ millimetres; they become RAS+ here. It passes over damaged compressed voxels without
+a word, and prints to the terminal where voxels are missing; so they are counted beforehand.
+"""
+
+import bz2
+import math
+import re
+import zlib
+from glob import escape
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from vecsetx.errors import InputError
+
+_RAS_FROM_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
+_CHUNK = 1 << 22
+
+
+def read_values(path: Path) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+    """Voxel values, affine ``[4, 4]`` to RAS+ mm, and remarks.
+
+    Raises:
+        InputError: Unreadable, damaged or cut short, or a segmentation in several layers.
+    """
+    reader = _reader(path)
+    layers = reader.GetNumberOfComponents()
+    if layers > 1:
+        raise InputError(
+            f"{path}: holds {layers} values per voxel, so it is no label map; if it is a "
+            "segmentation of 3D Slicer with overlapping segments, export it there as a label map "
+            "(Segmentations, 'Export to labelmap')"
+        )
+    _check_voxels(path, math.prod(reader.GetSize()) * _bytes_per_value(reader))
+    try:
+        image = reader.Execute()
+    except RuntimeError as error:
+        raise _unreadable(path, error) from error
+    values = sitk.GetArrayFromImage(image)
+    return values.transpose(), _affine(reader, path), _remarks(path)
+
+
+def read_grid(path: Path) -> tuple[tuple[int, ...], np.ndarray, tuple[str, ...]]:
+    """Voxels along each axis, affine ``[4, 4]`` to RAS+ mm, and remarks, from the header alone.
+
+    Raises:
+        InputError: Unreadable.
+    """
+    reader = _reader(path)
+    return tuple(reader.GetSize()), _affine(reader, path), _remarks(path)
+
+
+def data_files(path: Path) -> tuple[Path, ...]:
+    """The files with the voxels, if they are not in ``path`` itself.
+
+    Raises:
+        InputError: One of them is missing.
+    """
+    lines, _ = _header(path)
+    name = _field(lines, "data file", "datafile", "elementdatafile")
+    if name is None or name.upper() == "LOCAL":
+        return ()
+    if name.upper().startswith("LIST"):
+        start = next(n for n, line in enumerate(lines) if line.upper().endswith(name.upper()))
+        names = [line.strip() for line in lines[start + 1 :] if line.strip()]
+        files = [path.parent / line for line in names]
+    elif "%" in name:  # as printf has it, with numbers for its slices: ct%03d.raw 1 64 1
+        pattern = re.sub(r"%\d*d", "*", escape(name.split()[0]))
+        files = sorted(path.parent.glob(pattern))
+    else:
+        files = [path.parent / name]
+    for file in files or [path.parent / name]:
+        if not file.is_file():
+            raise InputError(f"{path}: its voxels are in {file.name}, which is missing here")
+    return tuple(files)
+
+
+def _reader(path: Path) -> sitk.ImageFileReader:
+    """A reader that has read the header."""
+    data_files(path)  # raises where one is missing
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError as error:
+        raise _unreadable(path, error) from error
+    return reader
+
+
+def _unreadable(path: Path, error: Exception) -> InputError:
+    # ITK puts the reason into the last of many lines, after places in its own source.
+    reason = str(error).strip().splitlines()[-1].removeprefix("sitk::ERROR: ")
+    return InputError(f"{path}: cannot be read as an image, so copy or export it anew: {reason}")
+
+
+_PLACES = (
+    "space origin", "space directions",
+    "offset", "position", "origin", "transformmatrix", "rotation", "orientation", "elementspacing",
+)  # fmt: skip
+
+
+def _affine(reader: sitk.ImageFileReader, path: Path) -> np.ndarray:
+    lines, _ = _header(path)
+    for key in _PLACES:  # ITK takes 0 for a number that is none
+        if re.search(r"\b(nan|inf)", field := _field(lines, key) or "", re.IGNORECASE):
+            raise InputError(
+                f"{path}: {key} is {field}, so voxels have no place; repair the header"
+            )
+    n = reader.GetDimension()
+    directions = np.array(reader.GetDirection()).reshape(n, n)[:3, :3]
+    affine = np.eye(4)
+    axes = min(n, 3)
+    affine[:axes, :axes] = directions * reader.GetSpacing()[:3]
+    affine[:axes, 3] = reader.GetOrigin()[:3]
+    return _RAS_FROM_LPS @ affine
+
+
+def _remarks(path: Path) -> tuple[str, ...]:
+    lines, _ = _header(path)
+    remarks = []
+    if lines and lines[0].startswith("NRRD"):
+        if _field(lines, "space") is None:
+            remarks.append(
+                "the header names no space; LPS is assumed, so left and right are a guess"
+            )
+        units = set(re.findall(r'"([^"]*)"', _field(lines, "space units") or "")) - {"mm", ""}
+        if units:
+            raise InputError(
+                f"{path}: gives lengths in {', '.join(sorted(units))}, which are not converted; "
+                "export it in mm"
+            )
+    return tuple(remarks)
+
+
+def _bytes_per_value(reader: sitk.ImageFileReader) -> int:
+    return sitk.Image([1, 1], reader.GetPixelID()).GetSizeOfPixelComponent()
+
+
+def _check_voxels(path: Path, expected: int) -> None:
+    """See that the ``expected`` bytes of voxels are there, undamaged as far as that can be told."""
+    lines, _ = _header(path)
+    if _field(lines, "line skip", "lineskip", "byte skip", "byteskip"):
+        return  # the voxels do not start where the file does
+    encoding = _field(lines, "encoding")
+    if encoding is None:
+        compressed = (_field(lines, "compresseddata") or "").lower() == "true"
+        binary = (_field(lines, "binarydata") or "true").lower() == "true"
+        encoding = "gzip" if compressed else "raw" if binary else "text"
+    if encoding.lower() not in _ENCODINGS:
+        return  # numbers written as text, which ITK reads with care
+    files = data_files(path)
+    start = 0 if files else _header(path)[1]
+    found = sum(_voxel_bytes(file, start, encoding.lower(), path) for file in files or (path,))
+    if found < expected:
+        raise InputError(
+            f"{path}: is cut short, {found} of {expected} bytes of voxels are there; "
+            "copy or export it anew"
+        )
+
+
+_ENCODINGS = ("raw", "gzip", "gz", "bzip2", "bz2")
+
+
+def _voxel_bytes(file: Path, start: int, encoding: str, path: Path) -> int:
+    """Bytes of voxels in a file from byte ``start`` on; compressed ones are unpacked to be seen."""
+    if encoding == "raw":
+        return file.stat().st_size - start
+    # 47: gzip's header or zlib's, whichever is there
+    decoder = bz2.BZ2Decompressor() if encoding.startswith("b") else zlib.decompressobj(47)
+    found = 0
+    with open(file, "rb") as stream:
+        stream.seek(start)
+        try:
+            while not decoder.eof and (chunk := stream.read(_CHUNK)):
+                found += len(decoder.decompress(chunk))
+        except (zlib.error, OSError) as error:
+            raise _unreadable(path, error) from error
+    if not decoder.eof:
+        raise _unreadable(path, EOFError("its compressed voxels are cut short"))
+    return found
+
+
+def _header(path: Path) -> tuple[list[str], int]:
+    """The header's lines, and the position of the byte after them."""
+    with open(path, "rb") as file:
+        head = file.read(_CHUNK)
+    if head.startswith(b"NRRD"):
+        blank = re.search(rb"\n\r?\n", head)
+        end = blank.end() if blank else len(head)
+    else:
+        local = re.search(rb"(?im)^\s*ElementDataFile\s*=\s*LOCAL[^\n]*\n", head)
+        end = local.end() if local else len(head)
+    return head[:end].decode("latin-1").splitlines(), end
+
+
+def _field(lines: list[str], *keys: str) -> str | None:
+    """What stands under one of ``keys``: NRRD has ``key: value``, MetaImage ``Key = value``."""
+    for line in lines:
+        field = re.match(r"\s*([^:=#]+?)\s*(?::(?!=)|=)\s*(.*?)\s*$", line)
+        if field and field[1].lower() in keys:
+            return field[2]
+    return None

@@ -1,0 +1,98 @@
+"""nnU-Net data sets: a folder with ``dataset.json`` and the label maps in ``labelsTr/``.
+
+Isensee et al., Nature Methods 2021, doi:10.1038/s41592-020-01008-z. Version 2 writes
+``labels: {name: id}``, version 1 ``labels: {id: name}``.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from vecsetx.anatomy.structures import LabelSet, find_structure, structure
+from vecsetx.errors import InputError
+
+_BACKGROUND, _IGNORE = "background", "ignore"
+
+
+def is_nnunet(folder: Path) -> bool:
+    """Whether a folder is an nnU-Net data set.
+
+    Raises:
+        InputError: Its ``dataset.json`` is unreadable, or it is a data set already prepared.
+    """
+    return (folder / "dataset.json").is_file() and "labels" in _dataset(folder)
+
+
+def nnunet_label_maps(folder: Path) -> list[Path]:
+    """The data set's label maps, sorted.
+
+    Raises:
+        InputError: There are none.
+    """
+    ending = str(_dataset(folder).get("file_ending", ".nii.gz"))
+    labels = folder / "labelsTr"
+    entries = sorted(labels.iterdir()) if labels.is_dir() else []
+    files = [f for f in entries if f.name.endswith(ending) and not f.name.startswith(".")]
+    if not files:
+        raise InputError(f"{folder}: an nnU-Net data set whose labelsTr holds no *{ending} files")
+    return files
+
+
+def nnunet_label_set(folder: Path) -> LabelSet:
+    """The label set that ``dataset.json`` describes, its names matched to our structures.
+
+    The label ``ignore`` is not taken over: its voxels are not annotated, which is not background.
+
+    Raises:
+        InputError: A label is a region of several ids, or called as no known structure.
+    """
+    source = folder / "dataset.json"
+    labels = _dataset(folder)["labels"]
+    if not isinstance(labels, Mapping):
+        raise InputError(f"{source}: 'labels' is a table of names and ids, not {labels!r}")
+    ids: dict[int, str] = {}
+    strange: list[str] = []
+    for key, value in labels.items():
+        word, number = (value, key) if isinstance(value, str) and key.isdecimal() else (key, value)
+        if isinstance(number, list):
+            raise InputError(
+                f"{source}: {word!r} is a region of ids {number}; say what each id alone means "
+                "with --labels FILE.yaml"
+            )
+        if not str(number).isdecimal():
+            raise InputError(f"{source}: {word!r} has id {number!r}; ids are whole numbers")
+        if str(word).lower() in (_BACKGROUND, _IGNORE):
+            continue
+        if find_structure(word) is None:
+            strange.append(_unknown(word))
+        else:
+            ids[int(number)] = structure(word).name
+    if strange:
+        raise InputError(
+            f"{source}: {'; '.join(strange)}. Say what the ids mean with --labels FILE.yaml"
+        )
+    return LabelSet.from_dict({"name": folder.resolve().name, "ids": ids}, str(source))
+
+
+def _unknown(word: str) -> str:
+    try:
+        return structure(word).name
+    except InputError as error:
+        return str(error)
+
+
+def _dataset(folder: Path) -> dict[str, Any]:
+    path = folder / "dataset.json"
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as JSON: {error}") from error
+    if not isinstance(data, dict):
+        raise InputError(f"{path}: describes no data set; an nnU-Net one is a table with 'labels'")
+    if "hearts" in data:
+        raise InputError(
+            f"{folder}: is a data set already prepared; train on it, or give the label maps that "
+            "it was made of"
+        )
+    return data

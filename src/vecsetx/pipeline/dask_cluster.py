@@ -1,0 +1,136 @@
+"""Dask workers, which run on as many machines as a cluster has."""
+
+import pickle
+import socket
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial
+from types import TracebackType
+from typing import ParamSpec, TypeVar
+
+from vecsetx.errors import InputError
+from vecsetx.pipeline.progress import console
+from vecsetx.pipeline.workers import NoWorkersError, Workers, do_pickled
+
+Result = TypeVar("Result")
+Arguments = ParamSpec("Arguments")
+
+_CONNECT_S = 10.0
+_WITHOUT_WORKERS_S = 600.0
+"""How long a cluster may be without any worker before it is given up."""
+
+
+class DaskCluster(Workers):
+    """The workers of a Dask scheduler that runs already; tasks are the same as for processes.
+
+    A task whose worker is killed is done again by another worker. After as many workers as the
+    scheduler allows it (``distributed.scheduler.allowed-failures``) its future raises
+    ``KilledWorker``.
+
+    Args:
+        address: The scheduler's, as in ``tcp://node17:8786``.
+
+    Raises:
+        InputError: Dask is not installed, or no scheduler answers at the address.
+    """
+
+    def __init__(self, address: str) -> None:
+        try:
+            from distributed import Client, KilledWorker
+        except ImportError as error:
+            raise InputError("--dask needs Dask: pip install 'vecsetx[dask]'") from error
+        self._address = address
+        _see_scheduler(address)
+        try:
+            self._client = Client(address, timeout=_CONNECT_S, set_as_default=False)
+        except Exception as error:  # whatever it makes of something that is no Dask scheduler
+            raise InputError(
+                f"--dask {address}: no Dask scheduler ({type(error).__name__}: {error})"
+            ) from error
+        # Not pure: two calls that look the same are two calls.
+        self._executor = self._client.get_executor(pure=False)
+        self._killed_worker = KilledWorker
+        self._alone_since: float | None = None
+
+    def submit(
+        self,
+        work: Callable[Arguments, Result],
+        /,
+        *args: Arguments.args,
+        **kwargs: Arguments.kwargs,
+    ) -> Future[Result]:
+        """Have a call done by a worker; all of it has to be fit for pickling."""
+        self._see_connection()
+        future: Future[Result] = self._executor.submit(
+            do_pickled, pickle.dumps(partial(work, *args, **kwargs))
+        )
+        return future
+
+    def killed(self, error: BaseException) -> bool:
+        """Whether a future's exception says that its workers were killed."""
+        return isinstance(error, self._killed_worker)
+
+    def look(self) -> None:
+        """Tell when the cluster has no workers; give it up when that lasts.
+
+        Raises:
+            NoWorkersError: There has been no worker for ten minutes, or the scheduler is gone.
+        """
+        self._see_connection()
+        workers, now = self._client.nthreads(), time.monotonic()
+        if workers:
+            self._alone_since = None
+        elif self._alone_since is None:
+            self._alone_since = now
+            console.print(
+                f"[yellow]Dask scheduler {self._address}: no workers; waiting for some, "
+                f"{_WITHOUT_WORKERS_S / 60:.0f} min at most[/]"
+            )
+        elif now - self._alone_since > _WITHOUT_WORKERS_S:
+            raise NoWorkersError(
+                f"the Dask scheduler {self._address} has had no workers for "
+                f"{_WITHOUT_WORKERS_S / 60:.0f} min; start some and run again"
+            )
+
+    def _see_connection(self) -> None:
+        if self._client.status != "running":
+            raise NoWorkersError(
+                f"the Dask scheduler {self._address} was lost; start it, and run again: what is "
+                "done will be kept"
+            )
+
+    def let_go(self) -> None:
+        """Nothing to do: Dask's workers belong to Dask."""
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Take no more tasks, and leave the cluster; cancelled tasks that run are left running."""
+        self._executor.shutdown(wait=wait and not cancel_futures)
+        self._client.close()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.shutdown(cancel_futures=kind is not None)
+
+
+def _see_scheduler(address: str) -> None:
+    """See that somebody listens and, as a Dask scheduler does, speaks first.
+
+    Dask's own client waits for ever for a program that listens and says nothing.
+    """
+    from distributed.comm.addressing import get_address_host_port
+
+    try:
+        host, port = get_address_host_port(address)
+        with socket.create_connection((host, port), timeout=_CONNECT_S) as connection:
+            if not address.startswith("tls:"):  # where the client speaks first
+                connection.recv(1)
+    except (OSError, ValueError, OverflowError) as error:
+        raise InputError(
+            f"--dask {address}: no Dask scheduler answers there ({error}); give the address that "
+            "the scheduler prints as it starts, as in tcp://node17:8786"
+        ) from error

@@ -1,0 +1,162 @@
+"""Figures of the check pages: how the hearts of a data set spread, and where the odd ones stand."""
+
+import html
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from vecsetx.report.figures import (
+    LOG_SCALE,
+    Figure,
+    Row,
+    figure,
+    is_number,
+    rgb,
+    spread,
+    structure_axis,
+)
+from vecsetx.sampling.quality.compare import LARGEST_Z
+from vecsetx.sampling.samples import Samples
+
+_FAILED = "#d6414a"
+_PASSED = "rgba(110, 130, 160, 0.7)"
+_DISTANCE_BINS = np.linspace(-15, 15, 121)
+_MOST_LABELS = 12
+"""Outliers that are named in a figure: those farthest out."""
+
+
+def by_structure(
+    structures: Sequence[str], hearts: Sequence[Row], measure: str, title: str, unit: str
+) -> Figure:
+    """One box per structure over the hearts, every heart a dot, outliers named; log scale.
+
+    Args:
+        structures: Names, in the order of the rows.
+        hearts: As in ``check.json``.
+        measure: ``volume`` or ``thickness``, the first part of the keys ``…_ml`` or ``…_mm`` and
+            ``…_z``. Values that are missing or 0 have no dot.
+        title: Of the axis.
+        unit: ``ml`` or ``mm``.
+    """
+    traces: list[Any] = []
+    odd: list[tuple[float, float, int, str]] = []
+    for row, name in enumerate(structures):
+        found = []
+        for heart in hearts:
+            structure = heart["structures"].get(name, {})
+            value, z = structure.get(f"{measure}_{unit}"), structure.get(f"{measure}_z")
+            if is_number(value) and value > 0:
+                label = html.escape(heart["name"], quote=False)
+                found.append((label, value))
+                if is_number(z) and abs(z) > LARGEST_Z:
+                    odd.append((abs(z), value, row, label))
+        traces.append(
+            go.Box(
+                name=name,
+                x=[value for _, value in found],
+                y=[row] * len(found),
+                text=[label for label, _ in found],
+                orientation="h",
+                boxpoints="all",
+                jitter=0.5,
+                pointpos=0,
+                width=0.62,
+                line={"color": rgb(name), "width": 1.5},
+                fillcolor=rgb(name, 0.15),
+                marker={"size": 5, "color": rgb(name, 0.75)},
+                hoveron="points",
+                hovertemplate=f"<b>{name}</b> %{{x:.4~g}} {unit}<br>%{{text}}<extra></extra>",
+            )
+        )
+    named = sorted(odd, reverse=True)[:_MOST_LABELS]
+    traces.append(
+        go.Scatter(
+            name="outliers",
+            x=[value for _, value, _, _ in named],
+            y=[row for _, _, row, _ in named],
+            text=[f" {label} " for *_, label in named],
+            mode="markers+text",
+            textposition="top center",
+            textfont={"size": 11},
+            marker={"size": 11, "symbol": "circle-open", "color": _FAILED, "line": {"width": 2}},
+            hoverinfo="skip",
+            cliponaxis=False,
+        )
+    )
+    return figure(
+        traces,
+        height=90 + 44 * len(structures),
+        xaxis={"title": {"text": title}} | LOG_SCALE,
+        yaxis=structure_axis(structures),
+    )
+
+
+def shares(hearts: Sequence[Row]) -> Figure:
+    """Inside shares and label agreement of every heart: a row each, failed hearts in red."""
+    rows: Mapping[str, list[Any]] = {
+        "inside, near": [heart["inside_share"].get("near") for heart in hearts],
+        "inside, volume": [heart["inside_share"].get("volume") for heart in hearts],
+        "label agreement": [heart["agreement"] for heart in hearts],
+    }
+    traces = []
+    for height, (title, values) in enumerate(rows.items()):
+        known = [
+            (100 * value, heart)
+            for value, heart in zip(values, hearts, strict=True)
+            if is_number(value)
+        ]
+        traces.append(
+            go.Scatter(
+                name=title,
+                x=[value for value, _ in known],
+                y=(height + spread(len(known))).tolist(),
+                text=[html.escape(heart["name"], quote=False) for _, heart in known],
+                mode="markers",
+                marker={
+                    "size": 8,
+                    "color": [_PASSED if heart["passed"] else _FAILED for _, heart in known],
+                },
+                hovertemplate=f"<b>{title}</b> %{{x:.1f}} %<br>%{{text}}<extra></extra>",
+            )
+        )
+    return figure(
+        traces,
+        height=220,
+        xaxis={"title": {"text": "% of points"}, "range": [0, 101]},
+        yaxis=structure_axis(list(rows)),
+    )
+
+
+def distances(samples: Samples) -> dict[str, Figure]:
+    """Distributions of the distances at near and volume points, a curve per structure.
+
+    Returns:
+        Title → figure. Distances beyond ±15 mm are left out, and those that the scan's edge hides.
+    """
+    figures = {}
+    for title, group in (("Near points", samples.near), ("Volume points", samples.volume)):
+        trusted = samples.info.trusted(group)
+        middle = (_DISTANCE_BINS[1:] + _DISTANCE_BINS[:-1]) / 2
+        traces = []
+        for k, name in enumerate(samples.info.structures):
+            counts, _ = np.histogram(group.distances_mm[trusted[:, k], k], _DISTANCE_BINS)
+            traces.append(
+                go.Scatter(
+                    name=name,
+                    x=middle.tolist(),
+                    y=counts.tolist(),
+                    mode="lines",
+                    line={"color": rgb(name), "width": 2, "shape": "hvh"},
+                    hovertemplate=f"<b>{name}</b> %{{y}} points at %{{x:.2f}} mm<extra></extra>",
+                )
+            )
+        figures[title] = figure(
+            traces,
+            height=300,
+            showlegend=True,
+            xaxis={"title": {"text": "signed distance (mm), negative inside"}},
+            yaxis={"title": {"text": "points"}, "rangemode": "tozero"},
+        )
+    return figures

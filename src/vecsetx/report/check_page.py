@@ -1,0 +1,149 @@
+"""The check pages: a whole data set at a glance, and one heart in depth."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from vecsetx.report.check_figures import by_structure, distances, shares
+from vecsetx.report.figures import Row, is_number
+from vecsetx.report.scene import points_scene
+from vecsetx.report.template import write_page
+from vecsetx.sampling.quality.findings import THICKNESS_MM
+from vecsetx.sampling.samples import Samples
+
+SCENE_POINTS = 16_000
+"""Surface points in the heart page's scene."""
+
+_QUANTITIES: Mapping[str, tuple[str, int]] = {
+    "Volume (ml)": ("volume_ml", 1),
+    "Volume, z-score": ("volume_z", 1),
+    "Components": ("components", 0),
+    "Thickness 2V/A (mm)": ("thickness_mm", 1),
+    "Slope of the distance": ("slope", 3),
+    "Label agreement": ("agreement", 3),
+    "Inside share around it, near": ("inside_share_near", 3),
+    "Surface points": ("surface", 0),
+    "Near points inside": ("near", 0),
+    "Volume points inside": ("volume", 0),
+}
+"""Title → key in ``check.json`` and decimal places."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeartPage:
+    """What the page of one heart tells.
+
+    Attributes:
+        heart: Its row as in ``check.json``.
+        samples: The heart.
+        picture: Data URI of its slices.
+    """
+
+    heart: Mapping[str, Any]
+    samples: Samples
+    picture: str
+
+
+def write_check_page(path: Path, check: Mapping[str, Any], pictures: Mapping[str, str]) -> None:
+    """Write the quality page of a prepared data set.
+
+    Args:
+        path: The page.
+        check: As in ``check.json``; its hearts are shown in their order.
+        pictures: Data URIs by the hearts' names, in the order in which they are shown.
+
+    Raises:
+        InputError: An unknown structure is named.
+    """
+    hearts, structures = check["hearts"], list(check["structures"])
+    rows = {heart["name"]: heart for heart in hearts}
+    write_page(
+        path,
+        "check.html.jinja",
+        title="Quality of the prepared data",
+        passed=check["passed"],
+        summary=check["summary"],
+        hearts=hearts,
+        failed=[heart for heart in hearts if not heart["passed"]],
+        largest_z={heart["name"]: _largest_z(heart) for heart in hearts},
+        not_done=sorted({reason.split(":")[0] for heart in hearts for reason in heart["not_done"]}),
+        structures={name: _spread_of(name, hearts) for name in structures},
+        quantities=list(_QUANTITIES),
+        pictures=[(rows[name], picture) for name, picture in pictures.items()],
+        data={
+            "plots": {
+                "volumes": by_structure(structures, hearts, "volume", "volume (ml)", "ml"),
+                "thicknesses": by_structure(
+                    structures, hearts, "thickness", "thickness 2V/A (mm)", "mm"
+                ),
+                "shares": shares(hearts),
+            },
+            "structures": structures,
+            "hearts": [heart["name"] for heart in hearts],
+            "states": [
+                [heart["structures"].get(name, {}).get("state") for name in structures]
+                for heart in hearts
+            ],
+            "quantities": [
+                {
+                    "places": places,
+                    "rows": [[_value(heart, name, key) for name in structures] for heart in hearts],
+                }
+                for key, places in _QUANTITIES.values()
+            ],
+        },
+    )
+
+
+def write_heart_page(path: Path, page: HeartPage) -> None:
+    """Write the page of one heart: its structures, slices, points to turn and distances."""
+    samples = page.samples
+    surface, info = samples.surface, samples.info
+    first = slice(SCENE_POINTS)
+    points = {
+        name: surface.points_mm[first][surface.structure[first] == k]
+        for k, name in enumerate(info.structures)
+    }
+    histograms = distances(samples)
+    write_page(
+        path,
+        "heart_check.html.jinja",
+        title=page.heart["name"],
+        heart=page.heart,
+        info=info,
+        spacing=" × ".join(dict.fromkeys(f"{mm:.3g}" for mm in info.spacing_mm)),
+        counts={
+            "surface": len(surface.points_mm),
+            "near": len(samples.near.points_mm),
+            "volume": len(samples.volume.points_mm),
+        },
+        walls=list(THICKNESS_MM),
+        picture=page.picture,
+        histograms=list(histograms),
+        data={
+            "plots": {"scene": points_scene(points)}
+            | {f"distances-{number}": drawn for number, drawn in enumerate(histograms.values())}
+        },
+    )
+
+
+def _value(heart: Row, name: str, key: str) -> int | float | None:
+    structure = heart["structures"].get(name, {})
+    value = (structure.get("points") or {}).get(key, structure.get(key))
+    return round(value, 4) if is_number(value) else None
+
+
+def _largest_z(heart: Row) -> float | None:
+    scores = [found["volume_z"] for found in heart["structures"].values()]
+    return max((score for score in scores if is_number(score)), key=abs, default=None)
+
+
+def _spread_of(name: str, hearts: Sequence[Row]) -> dict[str, Any]:
+    """Least, middle and largest of what was measured of a structure, None where nothing was."""
+    found: dict[str, Any] = {}
+    for key in ("volume_ml", "thickness_mm", "slope", "agreement"):
+        values = [value for heart in hearts if (value := _value(heart, name, key)) is not None]
+        found[key] = (min(values), median(values), max(values)) if values else None
+    return found

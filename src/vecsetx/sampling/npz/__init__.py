@@ -1,0 +1,1 @@
+"""The NPZ layout of VecSetX, for those who come from there or go there."""

@@ -1,0 +1,117 @@
+"""The arrays of an NPZ file, each checked before anything is made of it."""
+
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from vecsetx.errors import InputError
+
+
+class NpzArrays:
+    """An NPZ file, opened for reading. Used as a context manager.
+
+    Every method raises :class:`InputError`, with the array's name, if the file lacks the array,
+    it is damaged, of the wrong shape, or holds what it cannot mean.
+
+    Raises:
+        InputError: The file is missing or no NPZ file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            with open(path, "rb") as stream:
+                if not zipfile.is_zipfile(stream):
+                    raise zipfile.BadZipFile
+            self._file = np.load(path, allow_pickle=False)
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+        except (ValueError, zipfile.BadZipFile) as error:
+            raise InputError(
+                f"{path}: is no NPZ file, or one that was cut short; copy or make it again"
+            ) from error
+
+    def __enter__(self) -> "NpzArrays":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._file
+
+    def need(self, *names: str) -> None:
+        """See that arrays are there."""
+        if missing := [name for name in names if name not in self._file]:
+            there = ", ".join(self._file) or "nothing"
+            raise InputError(f"{self.path}: has no {', '.join(missing)}; in it is {there}")
+
+    def array(self, name: str) -> np.ndarray:
+        """An array as it is."""
+        self.need(name)
+        try:
+            return np.asarray(self._file[name])
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            raise InputError(
+                f"{self.path}: {name} cannot be read: {error}; copy or make the file again"
+            ) from error
+
+    def points(self, name: str) -> Float[np.ndarray, "n 3"]:
+        """Points ``[N, 3]`` float32, at least one, all finite."""
+        points = self._numbers(name)
+        if points.ndim != 2 or points.shape[1] != 3 or len(points) == 0:
+            raise self._misshapen(name, points, "(N, 3), with N at least 1")
+        return points.astype(np.float32)
+
+    def distances(self, name: str, count: int) -> Float[np.ndarray, " n"]:
+        """Distances ``[N]`` float32 of ``count`` points; ``[N, 1]`` in the file will do."""
+        return self._column(name, count).astype(np.float32)
+
+    def ids(self, name: str, count: int) -> Int[np.ndarray, " n"]:
+        """Ids ``[N]`` int64 of ``count`` points.
+
+        In the file they are ``[N]``, ``[N, 1]``, or ``[N, C]`` with a single 1 in the column of id
+        1…C.
+        """
+        numbers = self._numbers(name)
+        if numbers.ndim == 2 and numbers.shape[1] > 1:
+            if len(numbers) != count:
+                raise self._misshapen(name, numbers, f"({count}, C)")
+            chosen = numbers != 0
+            odd = int(((chosen.sum(axis=1) != 1) | (numbers.sum(axis=1) != 1)).sum())
+            if odd:
+                raise InputError(
+                    f"{self.path}: {odd} rows of {name} do not hold a single 1; each point belongs "
+                    "to one structure"
+                )
+            return chosen.argmax(axis=1).astype(np.int64) + 1
+        ids = self._column(name, count)
+        wrong = ids[(ids != np.rint(ids)) | (ids < 0)]
+        if len(wrong):
+            raise InputError(
+                f"{self.path}: {name} holds {wrong[0]}; ids are whole numbers from 0 up"
+            )
+        return ids.astype(np.int64)
+
+    def _column(self, name: str, count: int) -> np.ndarray:
+        numbers = self._numbers(name)
+        if numbers.shape not in ((count,), (count, 1)):
+            raise self._misshapen(name, numbers, f"({count},), one for each point")
+        return numbers.reshape(count)
+
+    def _numbers(self, name: str) -> np.ndarray:
+        numbers = self.array(name)
+        if numbers.dtype.kind not in "biuf":
+            raise InputError(f"{self.path}: {name} holds {numbers.dtype}, not numbers")
+        if bad := int((~np.isfinite(numbers)).sum()):
+            raise InputError(
+                f"{self.path}: {bad} of the {numbers.size} numbers in {name} are not finite; "
+                "prepare this heart again"
+            )
+        return numbers
+
+    def _misshapen(self, name: str, found: np.ndarray, expected: str) -> InputError:
+        return InputError(f"{self.path}: {name} has shape {found.shape}, not {expected}")

@@ -1,0 +1,103 @@
+"""Surfaces of which only labelled points are known, as little discs that cover them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Integer
+from pykdtree.kdtree import KDTree
+
+from vecsetx.anatomy.sign import outward
+
+NEIGHBOURS = 12
+"""A disc lies in the plane of so many neighbours of its point."""
+
+_VOTERS = 16
+"""Points around a disc that say which of its sides is the inner one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Discs:
+    """A closed surface as discs.
+
+    Attributes:
+        centres: ``[N, 3]`` float32 points of the surface, any unit of length.
+        normals: ``[N, 3]`` float32, unit, outwards.
+        areas: ``[N]`` float32; they add up to the surface's area.
+        agreement: How well the points around follow the surface: 1 where all lie on the side that
+            their label says, about 0.3 where the labels have nothing to do with it.
+    """
+
+    centres: Float[np.ndarray, "n 3"]
+    normals: Float[np.ndarray, "n 3"]
+    areas: Float[np.ndarray, " n"]
+    agreement: float
+
+    def area(self) -> float:
+        """Area of the surface."""
+        return float(self.areas.sum(dtype=np.float64))
+
+    def volume(self) -> float:
+        """Volume inside the surface (divergence theorem); 0 where too many normals are wrong."""
+        heights = _dot(self.centres - self.centres.mean(axis=0), self.normals)
+        return max(float((self.areas * heights).sum(dtype=np.float64) / 3), 0.0)
+
+    def radius(self) -> float:
+        """Radius of the usual disc: no place of an even surface is much farther from a point."""
+        return float(np.sqrt(np.median(self.areas) / np.pi))
+
+    def distances(self, points: Float[np.ndarray, "q 3"]) -> Float[np.ndarray, " q"]:
+        """Unsigned distance of each point to the disc whose centre is nearest, ``[Q]`` float32."""
+        to_centre, nearest = KDTree(self.centres).query(points)
+        height = _dot(points - self.centres[nearest], self.normals[nearest])
+        aside = np.sqrt(np.maximum(to_centre**2 - height**2, 0))
+        radius = np.sqrt(self.areas[nearest] / np.pi)
+        return np.hypot(height, np.maximum(aside - radius, 0))
+
+
+def fit_discs(
+    surfaces: Sequence[Float[np.ndarray, "_ 3"]],
+    around: Float[np.ndarray, "m 3"],
+    label: Integer[np.ndarray, " m"],
+) -> list[Discs]:
+    """Discs for the surface points of every structure.
+
+    A disc's plane is fitted to the nearest points of the same surface. Its area is that which falls
+    to a point of an even spread: with m neighbours within r it is πr²/m on average. Which side is
+    the outer one, the labelled points around tell.
+
+    Args:
+        surfaces: Points ``[N, 3]`` float32 of each of the K surfaces, more than :data:`NEIGHBOURS`.
+        around: Float32 points on both sides of them.
+        label: Which structure each lies in: k + 1 in structure k, 0 in none.
+    """
+    tree = KDTree(around)
+    return [
+        _fit(points, tree, around, label == number) for number, points in enumerate(surfaces, 1)
+    ]
+
+
+def _fit(
+    points: Float[np.ndarray, "n 3"],
+    tree: KDTree,
+    around: Float[np.ndarray, "m 3"],
+    is_inside: Bool[np.ndarray, " m"],
+) -> Discs:
+    reach, neighbours = KDTree(points).query(points, k=NEIGHBOURS + 1)  # the first is the point
+    spread = points[neighbours].astype(np.float64)
+    spread -= spread.mean(axis=1, keepdims=True)
+    _, axes = np.linalg.eigh(np.einsum("nij,nik->njk", spread, spread))
+    normals = axes[:, :, 0].astype(np.float32)  # along which they spread least
+    away, voters = tree.query(points, k=min(_VOTERS, len(around)))
+    heights = np.einsum("nij,nj->ni", around[voters] - points[:, None], normals)
+    votes = outward(np.ones(voters.shape), is_inside[voters]) * heights
+    votes /= np.maximum(away, 1e-3 * away.mean()) ** 2  # the nearer a point, the more it knows
+    balance = votes.sum(axis=1)
+    agreement = np.abs(balance).sum() / np.abs(votes).sum()
+    outwards = (np.copysign(1, balance)[:, None] * normals).astype(np.float32)
+    areas = np.float32(np.pi / NEIGHBOURS) * reach[:, -1] ** 2
+    return Discs(points, outwards, areas, float(agreement))
+
+
+def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return np.einsum("ni,ni->n", a, b)

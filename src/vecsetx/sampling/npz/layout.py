@@ -1,0 +1,240 @@
+"""Samples as NPZ files, in the layout of VecSetX's cardiac predecessor.
+
+==================  ============  ==============================================================
+``surface_points``  ``[N, 3]``    points on the structures' surfaces
+``surface_labels``  ``[N, C]``    whose: a single 1, in column c − 1 for id c
+``near_points``     ``[N, 3]``    points near the surfaces
+``near_sdf``        ``[N]``       distance to the nearest structure, negative inside
+``near_labels``     ``[N]``       id of the structure that the point is in, 0 outside of all
+``vol_…``                         the same for points anywhere
+==================  ============  ==============================================================
+
+All are float32, but for the labels of near and volume points (int8). Lengths are such that the
+surface point farthest from the middle of the box around all of them is 1 away from it.
+
+To these, files written here add what readers of the old layout do not look for: the arrays of a
+samples file (``near.distances_mm`` …) and, in ``vecsetx``, JSON with what is known of the heart.
+With them :func:`read_npz` gives back the samples exactly. Files without are estimated from.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from vecsetx import __version__
+from vecsetx.anatomy.frame import MM_PER_UNIT, Frame
+from vecsetx.anatomy.sign import label_of
+from vecsetx.anatomy.source import HeartSource
+from vecsetx.anatomy.structures import LabelSet
+from vecsetx.errors import InputError
+from vecsetx.files import written_whole
+from vecsetx.sampling.npz.arrays import NpzArrays
+from vecsetx.sampling.npz.predecessor import KEYS, predecessor_samples
+from vecsetx.sampling.samples import (
+    SCHEMA,
+    HeartInfo,
+    QueryPoints,
+    Samples,
+    SurfacePoints,
+)
+
+Points = TypeVar("Points", bound=SurfacePoints | QueryPoints)
+Value = TypeVar("Value")
+
+_OWN = "vecsetx"
+_LARGEST_ID = 127
+"""That of the labels' int8."""
+
+
+def write_npz(samples: Samples, path: Path, label_set: LabelSet | None = None) -> None:
+    """Write samples as an NPZ file, whole or not at all.
+
+    Args:
+        samples: The heart.
+        path: The file, ``.npz``.
+        label_set: Its ids become the labels; 1…K in its order, if they go beyond 127. None: the
+            heart's own. Hearts to be learned from together need one for all.
+
+    Raises:
+        InputError: The label set lacks a structure of the heart.
+    """
+    info = samples.info
+    ids = npz_ids(label_set or LabelSet.from_dict(info.label_set, info.name))
+    if missing := [name for name in info.structures if name not in ids]:
+        raise InputError(
+            f"{info.name}: {', '.join(missing)} has no id among {', '.join(ids)}; choose a label "
+            "set with all structures"
+        )
+    id_of_index = np.array([ids[name] for name in info.structures])
+    id_of_label = np.concatenate([[0], id_of_index])
+    surface_mm = samples.surface.points_mm
+    frame = _unit_ball(surface_mm)
+    belongs = id_of_index[samples.surface.structure][:, None] == np.arange(1, max(ids.values()) + 1)
+    arrays = {
+        "surface_points": frame.to_unit(surface_mm).astype(np.float32),
+        "surface_labels": belongs.astype(np.float32),
+    }
+    for key, points in (("near", samples.near), ("vol", samples.volume)):
+        distances = points.distances_mm
+        arrays[f"{key}_points"] = frame.to_unit(points.points_mm).astype(np.float32)
+        arrays[f"{key}_sdf"] = frame.length_to_unit(distances.min(axis=1)).astype(np.float32)
+        arrays[f"{key}_labels"] = id_of_label[label_of(distances)].astype(np.int8)
+    for group in ("surface", "near", "volume"):
+        points = getattr(samples, group)
+        arrays |= {f"{group}.{f.name}": getattr(points, f.name) for f in fields(points)}
+    own = {"schema": SCHEMA, "ids": ids, "unit": frame.to_dict(), "heart": asdict(info)}
+    arrays[_OWN] = np.array(json.dumps(own))
+    with written_whole(path) as unfinished, open(unfinished, "wb") as stream:
+        np.savez(stream, **arrays)
+
+
+def npz_ids(label_set: LabelSet) -> dict[str, int]:
+    """Structure → its id in NPZ files: that of the label set, or 1…K where those are too large."""
+    ids = {name: label_set.id_of(name) for name in label_set.structures}
+    if max(ids.values()) <= _LARGEST_ID:
+        return ids
+    return {name: number for number, name in enumerate(ids, start=1)}
+
+
+def read_npz(
+    source: HeartSource, wanted: tuple[str, ...], seed: int, mm_per_unit: float = MM_PER_UNIT
+) -> Samples:
+    """Read samples from an NPZ file.
+
+    A file written by :func:`write_npz` gives its samples as they were, to the bit. Of another one
+    all that it lacks is estimated (see :mod:`vecsetx.sampling.npz.predecessor`); the remarks say
+    how well. What is told of the source and the label set is that of ``source``.
+
+    Args:
+        source: The file, the heart's name, and what the ids in it mean.
+        wanted: The structures to keep, as far as the heart has them.
+        seed: Seed of the order of the points, where the file has them in no random one.
+        mm_per_unit: Scale of the frame. In a file that does not say how long its units are, it is
+            taken for that, too.
+
+    Raises:
+        InputError: The file cannot be read, lacks an array, holds none of the structures, ids that
+            the label set does not know, or labels and distances that contradict each other.
+    """
+    with NpzArrays(source.path) as arrays:
+        if _OWN in arrays:
+            samples = _own_samples(arrays)
+        else:
+            arrays.need(*KEYS)
+            samples = predecessor_samples(arrays, source, seed, mm_per_unit)
+    info = replace(
+        samples.info,
+        name=source.name,
+        kind=source.kind,
+        source=str(source.path.resolve()),
+        sha256=source.sha256(),
+        label_set=source.label_set.to_dict(),
+        frame=replace(samples.info.frame, mm_per_unit=mm_per_unit),
+        seed=seed,
+        version=__version__,
+    )
+    return _restricted(replace(samples, info=info), wanted)
+
+
+def _own_samples(arrays: NpzArrays) -> Samples:
+    try:
+        own = json.loads(str(arrays.array(_OWN)))
+        schema = own["schema"]
+        if schema != SCHEMA:
+            raise InputError(
+                f"{arrays.path}: schema {schema}, this version reads {SCHEMA}; export it again"
+            )
+        info = HeartInfo.from_dict(own["heart"])
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{arrays.path}: what it says in {_OWN} is damaged ({error!r}); export it again, or "
+            "leave the array out to have distances estimated"
+        ) from error
+    remark = f"exported by VecSetX {info.version} from {info.kind} {info.source}"
+    info = replace(info, remarks=(*info.remarks, remark))
+    count = len(info.structures)
+    return Samples(
+        _group(arrays, "surface", SurfacePoints, count),
+        _group(arrays, "near", QueryPoints, count),
+        _group(arrays, "volume", QueryPoints, count),
+        info,
+    )
+
+
+def _group(arrays: NpzArrays, group: str, kind: type[Points], structure_count: int) -> Points:
+    found = {field.name: arrays.array(f"{group}.{field.name}") for field in fields(kind)}
+    rows = len(np.atleast_1d(found["points_mm"]))
+    columns: dict[str, tuple[int, ...]] = {
+        "points_mm": (3,),
+        "normals": (3,),
+        "distances_mm": (structure_count,),
+    }
+    for name, array in found.items():
+        expected = (rows, *columns.get(name, ()))
+        if array.shape != expected:
+            raise InputError(
+                f"{arrays.path}: {group}.{name} has shape {array.shape}, not {expected}; export "
+                "it again"
+            )
+    return kind(**found)
+
+
+def _restricted(samples: Samples, wanted: tuple[str, ...]) -> Samples:
+    """The same heart with the structures wanted only, in their order."""
+    info = samples.info
+    kept = tuple(name for name in wanted if name in info.structures)
+    if kept == info.structures:
+        return samples
+    if not kept:
+        raise InputError(
+            f"{info.source}: holds none of {', '.join(wanted)}; it has {', '.join(info.structures)}"
+        )
+    columns = np.array([info.structures.index(name) for name in kept])
+    index = np.full(len(info.structures), -1)
+    index[columns] = np.arange(len(kept))
+    surface = samples.surface
+    rows = np.isin(surface.structure, columns)
+    points_mm = surface.points_mm[rows]
+    if len(points_mm) == 0:
+        raise InputError(f"{info.source}: has no surface points of {', '.join(kept)}")
+    less = len(kept) < len(info.structures)
+    frame = Frame.around(points_mm, info.frame.mm_per_unit) if less else info.frame
+    near, volume = (
+        replace(points, distances_mm=points.distances_mm[:, columns])
+        for points in (samples.near, samples.volume)
+    )
+    return Samples(
+        SurfacePoints(
+            points_mm,
+            index[surface.structure[rows]].astype(surface.structure.dtype),
+            surface.normals[rows],
+            surface.distances_mm[rows][:, columns],
+            surface.edge_mm[rows],
+        ),
+        near,
+        volume,
+        replace(
+            info,
+            structures=kept,
+            cut=tuple(name for name in info.cut if name in kept),
+            frame=frame,
+            volumes_ml=_of(kept, info.volumes_ml),
+            areas_mm2=_of(kept, info.areas_mm2),
+            components=_of(kept, info.components),
+        ),
+    )
+
+
+def _of(names: tuple[str, ...], values: Mapping[str, Value]) -> dict[str, Value]:
+    return {name: value for name, value in values.items() if name in names}
+
+
+def _unit_ball(points_mm: np.ndarray) -> Frame:
+    """The frame in which the point farthest from the middle of the box around all is 1 away."""
+    mm = Frame.around(points_mm, mm_per_unit=1.0)
+    radius_mm = float(np.linalg.norm(mm.to_unit(points_mm), axis=1).max())
+    return replace(mm, mm_per_unit=radius_mm)

@@ -1,0 +1,250 @@
+"""Samples from the NPZ files of VecSetX's cardiac predecessor, which hold less than they need."""
+
+import hashlib
+
+import numpy as np
+
+from vecsetx import __version__
+from vecsetx.anatomy.frame import Frame
+from vecsetx.anatomy.sign import inside
+from vecsetx.anatomy.source import HeartSource
+from vecsetx.anatomy.structures import LabelSet, label_sets_of_ids
+from vecsetx.errors import InputError
+from vecsetx.sampling.npz.arrays import NpzArrays
+from vecsetx.sampling.npz.discs import NEIGHBOURS, Discs, fit_discs
+from vecsetx.sampling.npz.estimate import (
+    UnionPoints,
+    estimated_distances,
+    estimation_error,
+    rough_distances,
+)
+from vecsetx.sampling.samples import HeartInfo, QueryPoints, Samples, SurfacePoints
+
+KEYS = (
+    "surface_points",
+    "surface_labels",
+    "near_points",
+    "near_sdf",
+    "near_labels",
+    "vol_points",
+    "vol_sdf",
+    "vol_labels",
+)
+"""The arrays of such a file."""
+
+LARGEST_CONTRADICTION = 0.01
+"""Share of near or volume points that may be inside by label and outside by distance, or the other
+way round. Labels and distances from different spaces contradict each other at half of them."""
+
+LEAST_AGREEMENT = 0.6
+"""Median over the structures of :attr:`Discs.agreement` below which labels do not follow the
+surfaces. It is 0.97 in sound hearts, 0.9 with a tenth of the usual points, and 0.3 to 0.5 where the
+points are shifted by 5 mm or the labels are guessed from how far the structures' centres are."""
+
+LARGEST_ERROR = 4.0
+"""Discs may be off from the known distances by so many times their radius."""
+
+
+def predecessor_samples(
+    arrays: NpzArrays, source: HeartSource, seed: int, mm_per_unit: float
+) -> Samples:
+    """Make samples of a file that holds labels and the distance to the nearest structure only.
+
+    Distances to every structure, normals, areas and volumes are estimated from the surface
+    points (:mod:`vecsetx.sampling.npz.discs`). Pieces are not counted (their number is 0), and no edge of a
+    scan is known. Axes are taken for RAS+, as they come. The remarks say all this.
+
+    Args:
+        arrays: The file.
+        source: What ids mean, and the heart's name.
+        seed: With the name, seed of the order in which the points are put.
+        mm_per_unit: Taken for the length of the file's units.
+
+    Returns:
+        All structures of the file, those included that the label set leaves out.
+
+    Raises:
+        InputError: An array is missing or holds what cannot be, the label set does not know an id,
+            or labels, distances and surface points contradict each other.
+    """
+    generator = np.random.default_rng([seed, *source.name.encode()])
+    frame = Frame((0.0, 0.0, 0.0), mm_per_unit)
+    points = arrays.points("surface_points")
+    ids = arrays.ids("surface_labels", len(points))
+    order = generator.permutation(len(points))
+    points_mm, ids = frame.to_mm(points[order]), ids[order]
+    names = _structures(ids, source)
+    structure = _labels(ids, names, "surface_labels", source) - 1
+    near = _union_points(arrays, "near", names, source, frame, generator)
+    volume = _union_points(arrays, "vol", names, source, frame, generator)
+    discs = fit_discs(
+        [points_mm[structure == k] for k in range(len(names))],
+        np.concatenate([near.points, volume.points]),
+        np.concatenate([near.label, volume.label]),
+    )
+    error_mm = _checked_error(discs, near, source)
+    return Samples(
+        _surface_points(discs, points_mm, structure),
+        _query_points(discs, near),
+        _query_points(discs, volume),
+        HeartInfo(
+            name=source.name,
+            kind=source.kind,
+            source=str(source.path.resolve()),
+            sha256=source.sha256(),
+            content=hashlib.sha256(points.tobytes()).hexdigest(),
+            label_set=source.label_set.to_dict(),
+            structures=names,
+            cut=(),
+            frame=Frame.around(points_mm, mm_per_unit),
+            reach_mm=np.inf,
+            spacing_mm=(2 * float(np.median([surface.radius() for surface in discs])),) * 3,
+            volumes_ml=dict(zip(names, (s.volume() / 1000 for s in discs), strict=True)),
+            areas_mm2=dict(zip(names, (s.area() for s in discs), strict=True)),
+            components=dict.fromkeys(names, 0),
+            speck_voxels=0,
+            remarks=_remarks(len(points), error_mm, mm_per_unit),
+            options={},
+            seed=seed,
+            version=__version__,
+        ),
+    )
+
+
+def _remarks(count: int, error_mm: float, mm_per_unit: float) -> tuple[str, ...]:
+    return (
+        f"distances are estimated from {count} surface points, good to about {error_mm:.1f} mm: "
+        "the file has only those to the nearest structure",
+        "normals, areas and volumes are estimated from the surface points, too; pieces are not "
+        "counted",
+        f"millimetres are nominal, {mm_per_unit:g} to the unit: the file does not say how large "
+        "the heart is, which way its axes go (it may lie mirrored) or where the scan ends",
+    )
+
+
+def _structures(ids: np.ndarray, source: HeartSource) -> tuple[str, ...]:
+    """The structures that have surface points; of an id that is left out on purpose, "id 7"."""
+    found, counts = np.unique(ids, return_counts=True)
+    if found[0] == 0:
+        raise InputError(
+            f"{source.path}: {counts[0]} of surface_labels are 0; each surface point belongs to a "
+            "structure"
+        )
+    _check_known(found, "surface_labels", source)
+    by_name: dict[str, int] = {}
+    for label_id, count in zip(found.tolist(), counts.tolist(), strict=True):
+        name = _name(label_id, source.label_set)
+        by_name[name] = by_name.get(name, 0) + count
+    for name, count in by_name.items():
+        if count <= NEIGHBOURS:
+            raise InputError(
+                f"{source.path}: only {count} surface points of {name}, at least {NEIGHBOURS + 1} "
+                "are needed to tell distances from; prepare more"
+            )
+    return tuple(by_name)
+
+
+def _labels(ids: np.ndarray, names: tuple[str, ...], array: str, source: HeartSource) -> np.ndarray:
+    """0 for background, k + 1 for structure k."""
+    found, place = np.unique(ids, return_inverse=True)
+    _check_known(found, array, source)
+    labels = []
+    for label_id in found.tolist():
+        name = _name(label_id, source.label_set)
+        if label_id and name not in names:
+            raise InputError(
+                f"{source.path}: {array} holds {label_id} ({name}), of which there are no surface "
+                "points; prepare this heart again"
+            )
+        labels.append(names.index(name) + 1 if label_id else 0)
+    return np.array(labels)[place]
+
+
+def _check_known(ids: np.ndarray, array: str, source: HeartSource) -> None:
+    if unknown := source.label_set.unknown(ids.tolist()):
+        fitting = " or ".join(label_sets_of_ids(ids.tolist())) or "FILE.yaml"
+        raise InputError(
+            f"{source.path}: {array} holds {unknown}, which label set {source.label_set.name} does "
+            f"not know (it has {sorted(source.label_set.ids)}); choose another with --labels, "
+            f"such as {fitting}"
+        )
+
+
+def _name(label_id: int, label_set: LabelSet) -> str:
+    return label_set.ids.get(label_id, f"id {label_id}")
+
+
+def _union_points(
+    arrays: NpzArrays,
+    key: str,
+    names: tuple[str, ...],
+    source: HeartSource,
+    frame: Frame,
+    generator: np.random.Generator,
+) -> UnionPoints:
+    points = arrays.points(f"{key}_points")
+    distance = arrays.distances(f"{key}_sdf", len(points))
+    ids = arrays.ids(f"{key}_labels", len(points))
+    labels = _labels(ids, names, f"{key}_labels", source)
+    _check_signs(labels, distance, key, source)
+    order = generator.permutation(len(points))
+    return UnionPoints(
+        frame.to_mm(points[order]), labels[order], frame.length_to_mm(distance[order])
+    )
+
+
+def _check_signs(labels: np.ndarray, distance: np.ndarray, key: str, source: HeartSource) -> None:
+    contradiction = (inside(distance) != (labels > 0)).mean()
+    if contradiction <= LARGEST_CONTRADICTION:
+        return
+    if (inside(-distance) != (labels > 0)).mean() <= LARGEST_CONTRADICTION:
+        raise InputError(
+            f"{source.path}: {key}_sdf is positive inside; distances here are negative inside, so "
+            "turn the sign of near_sdf and vol_sdf"
+        )
+    raise InputError(
+        f"{source.path}: {key}_labels and {key}_sdf contradict each other at {contradiction:.1%} "
+        "of the points (inside by one, outside by the other): they come from different spaces; "
+        "prepare this heart from its label map"
+    )
+
+
+def _checked_error(discs: list[Discs], near: UnionPoints, source: HeartSource) -> float:
+    """By how many mm distances are off; refuses what does not belong together."""
+    agreement = float(np.median([surface.agreement for surface in discs]))
+    if agreement < LEAST_AGREEMENT:
+        raise InputError(
+            f"{source.path}: the labels of near and volume points do not follow the surface points "
+            f"(agreement {agreement:.2f}, in sound hearts above 0.9): they come from different "
+            "spaces, or labels were guessed; prepare this heart from its label map"
+        )
+    found_mm, radius_mm = estimation_error(discs, near), max(s.radius() for s in discs)
+    if found_mm > LARGEST_ERROR * radius_mm:
+        raise InputError(
+            f"{source.path}: near_sdf does not fit the surface points: it is off by "
+            f"{found_mm / radius_mm:.0f} times the distance between them, so scales or spaces "
+            "differ; prepare this heart from its label map"
+        )
+    # Inner walls and far points can only be checked by the distance between the surface points.
+    return max(found_mm, radius_mm)
+
+
+def _surface_points(
+    discs: list[Discs], points_mm: np.ndarray, structure: np.ndarray
+) -> SurfacePoints:
+    distances_mm = rough_distances(discs, points_mm)
+    distances_mm[np.arange(len(points_mm)), structure] = 0.0
+    normals = np.empty_like(points_mm)
+    for k, surface in enumerate(discs):
+        normals[structure == k] = surface.normals
+    edge_mm = _no_edge(len(points_mm))
+    return SurfacePoints(points_mm, structure.astype(np.uint8), normals, distances_mm, edge_mm)
+
+
+def _query_points(discs: list[Discs], known: UnionPoints) -> QueryPoints:
+    distances_mm = estimated_distances(discs, known)
+    return QueryPoints(known.points, distances_mm, _no_edge(len(distances_mm)))
+
+
+def _no_edge(count: int) -> np.ndarray:
+    return np.full(count, np.inf, dtype=np.float32)

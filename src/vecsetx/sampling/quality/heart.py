@@ -1,0 +1,54 @@
+"""Whether a prepared heart is fit to learn from, judged by its samples and by its label map.
+
+A *problem* makes a heart unfit. A *remark* is worth a look: it is told and does no more.
+"""
+
+import numpy as np
+
+from vecsetx.anatomy.labelmap import LabelMap
+from vecsetx.anatomy.sign import inside
+from vecsetx.sampling.quality.findings import not_numbers, problems, remarks
+from vecsetx.sampling.quality.measures import HeartQuality, StructureQuality, measure_structures
+from vecsetx.sampling.quality.probes import agreement
+from vecsetx.sampling.samples import Samples
+
+
+def heart_quality(
+    samples: Samples,
+    structures: tuple[str, ...],
+    annotated: tuple[str, ...],
+    label_map: LabelMap | None,
+) -> HeartQuality:
+    """Look at a heart's samples.
+
+    Args:
+        samples: The heart.
+        structures: Names of all structures of its data set.
+        annotated: Those that its source annotates.
+        label_map: The voxels that it was made from, labels 1…K in the order of its own structures,
+            without specks; None if they cannot be had.
+    """
+    info = samples.info
+    if broken := not_numbers(samples):
+        return HeartQuality(info.name, tuple(broken))
+    compared = None if label_map is None else agreement(samples, label_map)
+    found = measure_structures(samples, compared)
+    near, volume = inside(samples.near.distances_mm), inside(samples.volume.distances_mm)
+    shares = {"near": float(near.any(axis=1).mean()), "volume": float(volume.any(axis=1).mean())}
+    trusted = [info.trusted(group) for group in (samples.surface, samples.near, samples.volume)]
+    untrusted = 1 - float(np.concatenate(trusted).mean())
+    absent = [name for name in annotated if name not in info.structures]
+    others: dict[str, StructureQuality] = {
+        name: StructureQuality("absent" if name in annotated else "not annotated")
+        for name in structures
+        if name not in found
+    }
+    return HeartQuality(
+        info.name,
+        tuple(problems(samples, found, shares, compared)),
+        tuple(remarks(samples, absent, untrusted)),
+        structures={name: (found | others)[name] for name in structures},
+        inside_share=shares,
+        agreement=None if compared is None else compared.share,
+        untrusted_share=untrusted,
+    )

@@ -1,0 +1,49 @@
+"""From closed surfaces back to voxels."""
+
+import numpy as np
+from vtkmodules.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray, vtk_to_numpy
+from vtkmodules.vtkCommonCore import vtkPoints
+from vtkmodules.vtkCommonDataModel import vtkCellArray, vtkPolyData
+from vtkmodules.vtkImagingStencil import vtkImageStencilToImage, vtkPolyDataToImageStencil
+
+from vecsetx.anatomy.labelmap import LabelMap
+from vecsetx.sampling.distance import ClosedSurfaces
+
+VOXEL_MM = 0.8
+
+
+def voxelized(closed_surfaces: ClosedSurfaces, voxel_mm: float = VOXEL_MM) -> LabelMap:
+    """The label map (1…K) of closed surfaces, on a grid along the RAS axes that holds them all.
+
+    A voxel belongs to the structure that holds its centre; where two do, to the later one.
+    """
+    vertices = np.concatenate([vertices for vertices, _ in closed_surfaces])
+    low = vertices.min(axis=0) - voxel_mm
+    shape = np.ceil((vertices.max(axis=0) + voxel_mm - low) / voxel_mm).astype(int) + 1
+    labels = np.zeros(shape, dtype=np.uint8)
+    for label, (vertices_mm, faces) in enumerate(closed_surfaces, 1):
+        if len(faces):
+            labels[_inside(vertices_mm, faces, low, voxel_mm, shape)] = label
+    affine = np.diag([voxel_mm, voxel_mm, voxel_mm, 1.0])
+    affine[:3, 3] = low
+    return LabelMap(labels, affine)
+
+
+def _inside(
+    vertices_mm: np.ndarray, faces: np.ndarray, low: np.ndarray, voxel_mm: float, shape: np.ndarray
+) -> np.ndarray:
+    points, cells, surface = vtkPoints(), vtkCellArray(), vtkPolyData()
+    points.SetData(numpy_to_vtk(np.ascontiguousarray(vertices_mm - low), deep=True))
+    cells.SetData(3, numpy_to_vtkIdTypeArray(np.ascontiguousarray(faces.ravel()), deep=True))
+    surface.SetPoints(points)
+    surface.SetPolys(cells)
+    stencil, image = vtkPolyDataToImageStencil(), vtkImageStencilToImage()
+    stencil.SetInputData(surface)
+    stencil.SetOutputSpacing(voxel_mm, voxel_mm, voxel_mm)
+    stencil.SetOutputWholeExtent(0, int(shape[0]) - 1, 0, int(shape[1]) - 1, 0, int(shape[2]) - 1)
+    stencil.SetTolerance(0)
+    image.SetInputConnection(stencil.GetOutputPort())
+    image.SetOutputScalarTypeToUnsignedChar()
+    image.Update()
+    flat = vtk_to_numpy(image.GetOutput().GetPointData().GetScalars())
+    return flat.reshape(tuple(shape), order="F") > 0

@@ -1,0 +1,230 @@
+"""Data sets of several inputs, added to, copied, killed in the middle, and given bad hearts."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hearts import write_small_phantoms
+from typer.testing import CliRunner
+
+from vecsetx.anatomy.labelmap import LabelMap, read_label_map, write_label_map
+from vecsetx.anatomy.structures import LabelSet, label_set
+from vecsetx.cli import app
+from vecsetx.data.dataset import DataSet
+from vecsetx.data.draws import Draws, DrawSpec
+from vecsetx.errors import InputError
+from vecsetx.pipeline.check import check
+from vecsetx.pipeline.prepare import PrepareOptions, prepare
+from vecsetx.sampling.sampler import SamplingSpec
+
+OPTIONS = PrepareOptions(label_set("default"), sampling=SamplingSpec(800, 800, 800), workers=1)
+COMMAND = [sys.executable, "-c", "from vecsetx.cli import main; main()"]
+
+
+@pytest.fixture(scope="module")
+def maps(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    return write_small_phantoms(tmp_path_factory.mktemp("maps"), 5)
+
+
+def test_hearts_added_later_keep_the_places_of_those_before(
+    maps: list[Path], tmp_path: Path
+) -> None:
+    first, _ = prepare(maps[:3], tmp_path / "data", OPTIONS)
+    files = {f: f.stat().st_mtime_ns for f in (tmp_path / "data" / "hearts").iterdir()}
+    both, failed = prepare(maps[3:], tmp_path / "data", OPTIONS)
+    assert not failed
+    assert [heart.name for heart in both.hearts] == [f"phantom{i:02d}" for i in range(5)]
+    assert tuple(heart for heart in both.hearts if heart in first.hearts) == first.hearts
+    assert {f: f.stat().st_mtime_ns for f in files} == files
+    assert DataSet.read(tmp_path / "data") == both
+
+
+def test_a_data_set_is_not_mixed_of_different_options(maps: list[Path], tmp_path: Path) -> None:
+    prepare(maps[:1], tmp_path, OPTIONS)
+    fewer = PrepareOptions(label_set("default"), sampling=SamplingSpec(700, 800, 800), workers=1)
+    with pytest.raises(InputError, match="surface_points 800, not 700"):
+        prepare(maps[1:2], tmp_path, fewer)
+    again, _ = prepare(maps[:1], tmp_path, fewer)  # all of it may be prepared otherwise
+    assert again.open(again.hearts[0]).count("surface") == 700
+
+
+def test_a_copy_is_found_whatever_its_name_place_and_axes(maps: list[Path], tmp_path: Path) -> None:
+    heart = read_label_map(maps[0])
+    affine = heart.affine.copy()
+    affine[:3, 0] *= -1
+    affine[:3, 3] = heart.to_mm(np.array([heart.shape[0] - 1, 0, 0])) + [5, 6, 7]
+    flipped = np.pad(heart.labels[::-1], ((0, 0), (2, 3), (0, 0)))
+    affine[:3, 3] += affine[:3, :3] @ [0, -2, 0]
+    write_label_map(LabelMap(flipped, affine), tmp_path / "copy.nii.gz")
+    data, failed = prepare([*maps[:2], tmp_path / "copy.nii.gz"], tmp_path / "data", OPTIONS)
+    assert [heart.name for heart in data.hearts] == ["copy", "phantom01"]
+    assert "same heart as copy" in failed["phantom00"]
+    assert sorted(f.stem for f in (tmp_path / "data" / "hearts").iterdir()) == ["copy", "phantom01"]
+    _, failed = prepare([maps[0]], tmp_path / "data", OPTIONS)
+    assert "same heart as copy" in failed["phantom00"]
+
+
+def test_another_heart_of_the_same_name_is_refused(maps: list[Path], tmp_path: Path) -> None:
+    prepare(maps[:1], tmp_path / "data", OPTIONS)
+    (tmp_path / "other").mkdir()
+    other = shutil.copy(maps[1], tmp_path / "other" / maps[0].name)
+    data, failed = prepare([other, maps[2]], tmp_path / "data", OPTIONS)
+    assert "another heart called phantom00" in failed["phantom00"]
+    assert [heart.name for heart in data.hearts] == ["phantom00", "phantom02"]
+
+
+def test_data_sets_of_different_label_sets_are_learned_from_together(
+    maps: list[Path], tmp_path: Path
+) -> None:
+    """Each heart has a loss for the structures that its own data set annotates."""
+    theirs = LabelSet("theirs", {5: "SVC", 7: "RA", 9: "LV"})
+    ours = read_label_map(maps[1])
+    lookup = np.zeros(11, np.uint8)
+    lookup[[3, 4, 6]] = 9, 7, 5
+    write_label_map(LabelMap(lookup[ours.labels], ours.affine), tmp_path / "theirs.nii.gz")
+    default = label_set("default").structures
+    prepare([maps[0]], tmp_path / "data", OPTIONS)
+    other = PrepareOptions(theirs, sampling=OPTIONS.sampling, workers=1)
+    data, failed = prepare([tmp_path / "theirs.nii.gz"], tmp_path / "data", other)
+    assert not failed
+    assert data.structures == (*default, "SVC")
+    spec = DrawSpec(hearts=1, points=256, surface=32, near=64, volume=64)
+    for heart in data.hearts:
+        batch = Draws(data, [heart], spec, None, 0, seed=0).batch(0)
+        known = np.array([name in heart.annotated for name in data.structures])
+        np.testing.assert_array_equal((batch.near_known[0] > 0).any(dim=0), known)
+        drawn = {data.structures[k] for k in batch.structure.unique().tolist()}
+        assert drawn == set(heart.annotated)
+        finite = np.isfinite(batch.near_distances[0].numpy()).all(axis=0)
+        np.testing.assert_array_equal(finite, known)
+    assert data.hearts[1].annotated == ("SVC", "RA", "LV")
+    assert set(data.structures) <= set(data.label_set().structures)
+
+
+def test_one_file_per_structure_says_what_is_annotated(maps: list[Path], tmp_path: Path) -> None:
+    """A mask without a voxel is an absent structure; without a file nothing is known of it."""
+    heart = read_label_map(maps[0])
+    for number, names in enumerate((("LV", "RV", "LA"), ("LV", "RV"))):
+        for name in names:
+            label = label_set("default").id_of(name)
+            mask = (heart.labels == label).astype(np.uint8) * (name != "RV" or number == 0)
+            mask[0, 0, 0] = 0
+            mask = np.roll(mask, number, axis=0)
+            if name == "RV" and number:
+                mask[:] = 0
+            folder = tmp_path / "masks" / f"p{number}"
+            write_label_map(LabelMap(mask, heart.affine), folder / f"{name}.nii.gz")
+    data, failed = prepare([tmp_path / "masks"], tmp_path / "data", OPTIONS)
+    assert not failed
+    assert [set(heart.annotated) for heart in data.hearts] == [{"LV", "RV", "LA"}, {"LV", "RV"}]
+    assert set(data.open(data.hearts[1]).info.structures) == {"LV"}
+
+
+def start(folder: Path, *words: object) -> subprocess.Popen[str]:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    with (folder / "log.txt").open("a") as log:
+        return subprocess.Popen(
+            [*COMMAND, *map(str, words)], env=environment, stdout=log, stderr=log, text=True
+        )
+
+
+def wait_for_hearts(data: Path, count: int) -> None:
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline:
+        if len(list((data / "hearts").glob("phantom*.safetensors"))) >= count:
+            return
+        time.sleep(0.05)
+    raise AssertionError("no hearts were made")
+
+
+def workers_of(pid: int) -> list[int]:
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    children = [int(word) for task in tasks for word in task.read_text().split()]
+    return [child for child in children if "spawn_main" in command_of(child)]
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds its workers in /proc")
+@pytest.mark.parametrize("victim", ["a worker", "the parent"])
+def test_a_run_that_is_killed_is_completed_by_a_second(victim: str, tmp_path: Path) -> None:
+    maps, data = tmp_path / "labels", tmp_path / "data"
+    write_small_phantoms(maps, 8)
+    words = ("prepare", maps, "--out", data, "--points", 6000, "--workers", 2)
+    with start(tmp_path, *words) as first:
+        wait_for_hearts(data, 2)
+        if victim == "the parent":
+            os.kill(first.pid, signal.SIGKILL)
+            first.wait()
+            assert not (data / "dataset.json").exists()
+        else:
+            os.kill(workers_of(first.pid)[-1], signal.SIGKILL)
+            assert first.wait(120) == 0, (tmp_path / "log.txt").read_text()
+            assert len(DataSet.read(data).hearts) == 8
+    with start(tmp_path, *words) as second:
+        assert second.wait(120) == 0, (tmp_path / "log.txt").read_text()
+    assert len(DataSet.read(data).hearts) == 8
+    assert list(data.rglob(".unfinished*")) == []
+    found = check(data, data / "check", workers=1)
+    assert found["passed"], [heart["problems"] for heart in found["hearts"]]
+
+
+def command_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+
+
+def test_bad_hearts_are_told_and_the_good_one_is_made(maps: list[Path], tmp_path: Path) -> None:
+    """All of the bad files at once: each is named, none leaves a trace, the good heart is there."""
+    import gzip
+
+    import nibabel as nib
+
+    folder = tmp_path / "labels"
+    folder.mkdir()
+    good = Path(shutil.copy(maps[0], folder))
+    content = good.read_bytes()
+    (folder / "truncated.nii.gz").write_bytes(content[: len(content) // 2])
+    (folder / "text.nii.gz").write_text("this is no image")
+    labels = read_label_map(good).labels
+
+    def save(name: str, values: np.ndarray, affine: np.ndarray | None = None) -> None:
+        affine = np.diag([2.0, 2.0, 2.0, 1.0]) if affine is None else affine
+        nib.save(nib.Nifti1Image(values, affine), folder / f"{name}.nii.gz")
+
+    save("zero", np.zeros_like(labels))
+    one = np.zeros_like(labels)
+    one[20, 20, 20] = 3
+    save("one_voxel", one)
+    save("slice", labels[:, :, 28:29].copy())
+    save("four_d", np.stack([labels, labels], axis=-1))
+    save("fractions", labels.astype(np.float32) + 0.5)
+    save("negative", labels.astype(np.int16) - 1)
+    for name, row in (("nan_affine", [np.nan, 0, 0, 0]), ("singular", [0, 2, 0, 0])):
+        raw = bytearray(gzip.decompress(content))
+        raw[280:296] = np.array(row, "<f4").tobytes()  # srow_x
+        (folder / f"{name}.nii.gz").write_bytes(gzip.compress(raw))
+    bad = sorted(f.name.split(".")[0] for f in folder.iterdir() if f != good)
+    result = CliRunner().invoke(
+        app, ["prepare", str(folder), "--out", str(tmp_path / "data"), "--points", "800"]
+    )
+    assert result.exit_code == 1, result.output
+    data = DataSet.read(tmp_path / "data")
+    assert [heart.name for heart in data.hearts] == [good.name.split(".")[0]]
+    for name in bad:
+        assert f"{name}.nii.gz" in result.output, (name, result.output)
+    assert "Traceback" not in result.output
+    left = {f.name for f in (tmp_path / "data").rglob("*") if f.is_file()}
+    assert left == {"dataset.json", f"{data.hearts[0].name}.safetensors"}
+    assert len(json.loads((tmp_path / "data" / "dataset.json").read_text())["hearts"]) == 1
+
+
+def test_two_runs_do_not_write_at_once(maps: list[Path], tmp_path: Path) -> None:
+    from vecsetx.pipeline.lock import only_writer
+
+    with only_writer(tmp_path / "data"), pytest.raises(InputError, match="another run"):
+        prepare(maps[:1], tmp_path / "data", OPTIONS)
