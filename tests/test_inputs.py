@@ -200,6 +200,19 @@ def test_a_folder_of_hearts_in_folders(tmp_path):
         find_hearts([tmp_path])["p0"].present()
 
 
+def test_masks_beside_their_scan_as_totalsegmentator_publishes_them(tmp_path):
+    for case in ("s0001", "s0002"):
+        names = ("heart_atrium_left.nii.gz", "aorta.nii.gz")
+        touch(tmp_path / case, "ct.nii.gz", *(f"segmentations/{name}" for name in names))
+    found = find_hearts([tmp_path], label_set("heartchambers"))
+    assert [heart.path for heart in found.values()] == [
+        tmp_path / case / "segmentations" for case in ("s0001", "s0002")
+    ]
+    assert {heart.kind for heart in found.values()} == {"masks"}
+    assert list(found) == list(find_hearts([tmp_path / "s0001", tmp_path / "s0002"], DEFAULT))
+    assert list(found) == ["s0001", "s0002"]
+
+
 def test_files_and_folders_of_hearts_at_once(tmp_path):
     touch(tmp_path, "case1.nii.gz", "p1/LV.nii.gz", "p1/RV.nii.gz")
     with pytest.raises(

@@ -313,7 +313,8 @@ def test_misspelt_names_are_answered_with_near_ones(
 
 
 @pytest.mark.parametrize(
-    "command", ["phantom", "prepare", "check", "train", "reconstruct", "evaluate", "demo"]
+    "command",
+    ["phantom", "prepare", "check", "export", "train", "reconstruct", "evaluate", "demo"],
 )
 def test_every_command_has_help_with_an_example(command: str) -> None:
     result = CliRunner().invoke(app, [command, "--help"])

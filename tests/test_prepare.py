@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -174,6 +175,35 @@ def test_a_run_that_is_killed_is_completed_by_a_second(victim: str, tmp_path: Pa
     assert found["passed"], [heart["problems"] for heart in found["hearts"]]
 
 
+def test_a_dask_cluster_goes_on_when_a_worker_is_killed(tmp_path: Path) -> None:
+    import logging
+    from threading import Thread
+
+    from distributed import LocalCluster
+
+    maps, data = tmp_path / "labels", tmp_path / "data"
+    write_small_phantoms(maps, 8)
+    made: list[tuple[DataSet, dict[str, str]]] = []
+    with LocalCluster(
+        n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=logging.CRITICAL
+    ) as cluster:
+        options = PrepareOptions(
+            label_set("default"),
+            sampling=SamplingSpec(6000, 6000, 6000),
+            dask=cluster.scheduler_address,
+        )
+        run = Thread(target=lambda: made.append(prepare([maps], data, options)))
+        run.start()
+        wait_for_hearts(data, 2)
+        os.kill(next(iter(cluster.workers.values())).pid, signal.SIGKILL)
+        run.join(120)
+    ((dataset, failed),) = made
+    assert not failed
+    assert len(dataset.hearts) == 8
+    found = check(data, data / "check", workers=1)
+    assert found["passed"], [heart["problems"] for heart in found["hearts"]]
+
+
 def command_of(pid: int) -> str:
     return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
 
@@ -221,6 +251,65 @@ def test_bad_hearts_are_told_and_the_good_one_is_made(maps: list[Path], tmp_path
     left = {f.name for f in (tmp_path / "data").rglob("*") if f.is_file()}
     assert left == {"dataset.json", f"{data.hearts[0].name}.safetensors"}
     assert len(json.loads((tmp_path / "data" / "dataset.json").read_text())["hearts"]) == 1
+
+
+def test_a_full_disk_fails_hearts_and_leaves_none_half_written(
+    maps: list[Path], tmp_path: Path
+) -> None:
+    """The kernel refuses to let files grow beyond 200 kB; the largest heart needs more."""
+
+    def small_files_only() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+
+    data = tmp_path / "data"
+    words = ["prepare", str(maps[0]), "--out", str(data), "--points", "4000"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    ended = subprocess.run(
+        [*COMMAND, *words],
+        preexec_fn=small_files_only,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 2, ended.stderr
+    assert "phantom00" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert [f for f in data.rglob("*") if f.is_file()] == []
+
+
+def test_meshes_with_holes_or_turned_inside_out_are_refused_and_whole_ones_prepared(
+    tmp_path: Path,
+) -> None:
+    import trimesh
+
+    ball = trimesh.creation.icosphere(subdivisions=4, radius=20.0)
+    shell = trimesh.creation.icosphere(subdivisions=4, radius=8.0)
+    shell.apply_translation([40, 0, 0])
+    for name, spoil in (("whole", None), ("hole", "hole"), ("inverted", "inverted")):
+        folder = tmp_path / "hearts" / name
+        folder.mkdir(parents=True)
+        shell.export(folder / "RV.stl")
+        lv = ball.copy()
+        if spoil == "hole":
+            lv.update_faces(np.arange(len(lv.faces)) > 3)
+        if spoil == "inverted":
+            lv.invert()
+        lv.export(folder / "LV.ply")
+    data, failed = prepare([tmp_path / "hearts"], tmp_path / "data", OPTIONS)
+    assert [heart.name for heart in data.hearts] == ["whole"]
+    assert "open edges" in failed["hole"] or "hole" in failed["hole"].split(": ", 1)[1]
+    assert "inwards" in failed["inverted"]
+    samples = data.open(data.hearts[0]).read()
+    centres = np.array([[0, 0, 0], [-40, 0, 0]])  # LPS in the files, RAS here
+    names = list(samples.info.structures)
+    for name, centre, radius in (("LV", centres[0], 20), ("RV", centres[1], 8)):
+        found = samples.near.distances_mm[:, names.index(name)]
+        true = np.linalg.norm(samples.near.points_mm - centre, axis=1) - radius
+        close = np.abs(true) < 15
+        assert np.abs(found - true)[close].max() < 0.1
+    assert samples.info.trusted(samples.volume).all()
+    assert check(tmp_path / "data", tmp_path / "check", workers=1)["passed"]
 
 
 def test_two_runs_do_not_write_at_once(maps: list[Path], tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from vecsetx.sampling.interfaces import cropped, without_specks
 from vecsetx.sampling.quality.compare import Twins, outliers, robust_z, twins, volume_scores
 from vecsetx.sampling.quality.heart import heart_quality
 from vecsetx.sampling.quality.pose import pose
-from vecsetx.sampling.quality.probes import agreement, astray, labels_at, slopes, steep_shares
+from vecsetx.sampling.quality.probes import agreement, astray, slopes, steep_shares
 from vecsetx.sampling.sampler import SamplingSpec, sample_heart
 from vecsetx.sampling.samples import HeartInfo, QueryPoints, Samples, SurfacePoints
 
@@ -252,8 +252,8 @@ def test_labels_are_those_of_the_voxels(heart):
     _, label_map = heart
     index = np.argwhere(label_map.labels == 5)[::97]
     points = label_map.to_mm(index + np.random.default_rng(1).uniform(-0.49, 0.49, index.shape))
-    assert (labels_at(points, label_map) == 5).all()
-    assert (labels_at(points + 1e4, label_map) == 0).all()
+    assert (label_map.at(points) == 5).all()
+    assert (label_map.at(points + 1e4) == 0).all()
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])

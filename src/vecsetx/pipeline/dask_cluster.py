@@ -78,7 +78,11 @@ class DaskCluster(Workers):
             NoWorkersError: There has been no worker for ten minutes, or the scheduler is gone.
         """
         self._see_connection()
-        workers, now = self._client.nthreads(), time.monotonic()
+        now = time.monotonic()
+        try:
+            workers = self._client.nthreads()
+        except OSError as error:  # lost in this moment
+            raise NoWorkersError(self._lost()) from error
         if workers:
             self._alone_since = None
         elif self._alone_since is None:
@@ -95,10 +99,13 @@ class DaskCluster(Workers):
 
     def _see_connection(self) -> None:
         if self._client.status != "running":
-            raise NoWorkersError(
-                f"the Dask scheduler {self._address} was lost; start it, and run again: what is "
-                "done will be kept"
-            )
+            raise NoWorkersError(self._lost())
+
+    def _lost(self) -> str:
+        return (
+            f"the Dask scheduler {self._address} was lost; start it, and run again: what is done "
+            "will be kept"
+        )
 
     def let_go(self) -> None:
         """Nothing to do: Dask's workers belong to Dask."""

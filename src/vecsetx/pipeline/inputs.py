@@ -15,6 +15,9 @@ from vecsetx.anatomy.structures import label_set as named_label_set
 from vecsetx.data.dataset import DataSet, HeartEntry
 from vecsetx.errors import InputError
 
+_SEGMENTATIONS = "segmentations"
+"""Folder within a heart's own that TotalSegmentator's data sets keep its masks in."""
+
 
 def find_hearts(
     inputs: Sequence[Path], label_set: LabelSet | None = None, space: str = "lps"
@@ -92,13 +95,14 @@ def _sources(given: Path, labels: LabelSet | None, space: str) -> Iterator[Heart
         yield HeartSource(stem(file), file, _kind_of_file(file), known, space)
 
 
-def _in_folder(folder: Path, labels: LabelSet, space: str) -> Iterator[HeartSource]:
+def _in_folder(given: Path, labels: LabelSet, space: str) -> Iterator[HeartSource]:
+    folder = _masks_of(given)
     entries = visible(folder)
     if kind := _kind_of_folder(entries):
-        yield HeartSource(folder.resolve().name, folder, kind, labels, space)
+        yield HeartSource(_name_of_folder(folder), folder, kind, labels, space)
         return
     files = [f for f in entries if f.is_file() and (is_image(f) or f.suffix.lower() == ".npz")]
-    folders = [f for f in entries if f.is_dir()]
+    folders = [_masks_of(f) for f in entries if f.is_dir()]
     kinds = {f: _kind_of_folder(visible(f)) for f in folders}
     usual = Counter(kind for kind in kinds.values() if kind).most_common(1)
     if files and usual:
@@ -114,7 +118,17 @@ def _in_folder(folder: Path, labels: LabelSet, space: str) -> Iterator[HeartSour
         yield HeartSource(stem(file), file, _kind_of_file(file), labels, space)
     # A folder among hearts that looks like none is a heart that fails, not one passed over.
     for sub in folders if usual else ():
-        yield HeartSource(sub.name, sub, kinds[sub] or usual[0][0], labels, space)
+        yield HeartSource(_name_of_folder(sub), sub, kinds[sub] or usual[0][0], labels, space)
+
+
+def _masks_of(folder: Path) -> Path:
+    inner = folder / _SEGMENTATIONS
+    return inner if inner.is_dir() else folder
+
+
+def _name_of_folder(folder: Path) -> str:
+    full = folder.resolve()
+    return full.parent.name if full.name == _SEGMENTATIONS else full.name
 
 
 def _kind_of_file(path: Path) -> Kind:

@@ -51,8 +51,8 @@ def predecessor_samples(
     """Make samples of a file that holds labels and the distance to the nearest structure only.
 
     Distances to every structure, normals, areas and volumes are estimated from the surface
-    points (:mod:`vecsetx.sampling.npz.discs`). Pieces are not counted (their number is 0), and no edge of a
-    scan is known. Axes are taken for RAS+, as they come. The remarks say all this.
+    points (:mod:`vecsetx.sampling.npz.discs`). Pieces are not counted (their number is 0), and no
+    edge of a scan is known. Axes are taken for RAS+, as they come. The remarks say all this.
 
     Args:
         arrays: The file.
