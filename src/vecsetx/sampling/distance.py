@@ -17,6 +17,7 @@ lie a voxel apart: at most 0.06 voxel too long."""
 ClosedSurfaces = Sequence[tuple[np.ndarray, np.ndarray]]
 """Vertices ``[V, 3]`` mm and faces ``[F, 3]`` per structure, normals outwards; empty if absent."""
 
+_FARTHEST_MM = 1e6  # libigl takes no infinity
 _PSEUDONORMAL = igl.SIGNED_DISTANCE_TYPE_PSEUDONORMAL
 
 
@@ -25,11 +26,12 @@ def signed_distances_mm(
     closed_surfaces: ClosedSurfaces,
     label_map: LabelMap,
     reach_mm: float = np.inf,
+    band_mm: float | None = None,
 ) -> Float[np.ndarray, "n k"]:
     """Signed distance of every point to every structure, negative inside.
 
     Near a surface the distance is exact and its sign comes from the angle-weighted pseudonormal
-    (Bærentzen and Aanæs, IEEE TVCG 2005). Beyond :data:`BAND_VOXELS` it is the distance to the
+    (Bærentzen and Aanæs, IEEE TVCG 2005). Beyond ``band_mm`` it is the distance to the
     nearest vertex (at most a fraction of a voxel too long) and the sign is the voxel's label.
 
     Args:
@@ -40,6 +42,8 @@ def signed_distances_mm(
         reach_mm: Distances are at most this; a point that is farther has it with its sign. Most
             pairs of point and structure are far apart, and looking for their exact distance takes
             more time than all the rest.
+        band_mm: Up to where distances are those to the triangles; :data:`BAND_VOXELS` if None,
+            which is right for surfaces whose vertices lie a voxel apart.
 
     Returns:
         ``[N, K]`` float32 mm; ``+inf`` for a structure that is not in the label map.
@@ -47,7 +51,9 @@ def signed_distances_mm(
     order = _along_a_curve(points_mm)
     sorted_mm = np.ascontiguousarray(points_mm[order], dtype=np.float64)
     labels = label_map.at(sorted_mm)
-    band_mm = min(BAND_VOXELS * float(label_map.spacing_mm.max()), reach_mm)
+    if band_mm is None:
+        band_mm = BAND_VOXELS * float(label_map.spacing_mm.max())
+    band_mm = min(band_mm, reach_mm, _FARTHEST_MM)
     sorted_single = sorted_mm.astype(np.float32)
     distances = np.full((len(points_mm), len(closed_surfaces)), np.inf, dtype=np.float32)
     for k, (vertices, faces) in enumerate(closed_surfaces):

@@ -169,7 +169,11 @@ def draw_samples(
     )
     all_points = np.concatenate([on_surface, near, volume]).astype(np.float32)
     all_distances = signed_distances_mm(
-        all_points, geometry.closed, geometry.label_map, spec.reach_mm
+        all_points,
+        geometry.closed,
+        geometry.label_map,
+        spec.reach_mm,
+        band_mm=np.inf if geometry.complete else None,  # vertices of given meshes may lie far apart
     )
     all_edges = (
         np.full(len(all_points), np.inf, dtype=np.float32)
