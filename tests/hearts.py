@@ -1,10 +1,11 @@
 """A small prepared data set of phantoms, made once for all tests that need one."""
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 
-from vecsetx.anatomy.labelmap import write_label_map
+from vecsetx.anatomy.labelmap import LabelMap, write_label_map
 from vecsetx.anatomy.phantom import PhantomHeart
 
 SIZE, SPACING_MM = 56, 2.4
@@ -12,9 +13,13 @@ SIZE, SPACING_MM = 56, 2.4
 
 def write_small_phantoms(folder: Path, count: int) -> list[Path]:
     """Coarse phantoms as ``phantom00.nii.gz`` …: all structures, few voxels."""
-    paths = []
-    for index in range(count):
-        heart = PhantomHeart.random(np.random.default_rng([7, index]))
-        paths.append(folder / f"phantom{index:02d}.nii.gz")
-        write_label_map(heart.voxelize(SIZE, SPACING_MM), paths[-1])
+    paths = [folder / f"phantom{index:02d}.nii.gz" for index in range(count)]
+    for index, path in enumerate(paths):
+        write_label_map(_phantom(index), path)
     return paths
+
+
+@cache
+def _phantom(index: int) -> LabelMap:
+    heart = PhantomHeart.random(np.random.default_rng([7, index]))
+    return heart.voxelize(SIZE, SPACING_MM)

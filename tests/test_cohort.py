@@ -1,5 +1,6 @@
 """Cohorts survive bad hearts, killed workers and killed runs: real processes, real kills."""
 
+import asyncio
 import errno
 import fcntl
 import json
@@ -13,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
 
 import cohort_tasks as tasks
@@ -351,6 +353,25 @@ def test_dask_goes_on_when_workers_are_killed(tmp_path: Path) -> None:
     assert "h03: its worker process was killed twice" in outcome.failed["h03"]
     assert len(tasks.begun(tmp_path)["h05"]) > 1
     assert threads.made == {"h": "1"}
+
+
+@pytest.mark.parametrize("cancelled", [True, False])
+def test_a_dask_future_that_fails_as_its_result_is_fetched_is_not_waited_for(
+    cancelled: bool,
+) -> None:
+    """As when a task is done, lost with its worker, and then fails."""
+
+    class DaskFuture:
+        def result(self) -> None:
+            raise asyncio.CancelledError if cancelled else KeyError("gone")
+
+        def cancelled(self) -> bool:
+            return cancelled
+
+    future: Future[None] = Future()
+    dask_cluster._hand_on(DaskFuture(), future, "lost")
+    error = future.exception(timeout=0)
+    assert isinstance(error, NoWorkersError if cancelled else KeyError)
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ def invoke(*words: object) -> str:
     return result.output
 
 
-@pytest.mark.parametrize("labels", list(SETS))
+@pytest.mark.parametrize("labels", ["default", pytest.param("mmwhs", marks=pytest.mark.slow)])
 def test_from_real_label_maps_to_scores_and_meshes(
     labels: str, real_hearts: Path, tmp_path: Path
 ) -> None:
@@ -34,7 +34,7 @@ def test_from_real_label_maps_to_scores_and_meshes(
     options = ("--labels", labels, "--points", 4000, "--val-share", 0.5)
     invoke("prepare", *maps, "--out", data, *options)
     assert set(DataSet.read(data).structures) == set(SEVEN)
-    invoke("check", data)
+    invoke("check", data, "--pictures", 1)
     small = ("model.width=32", "model.layers=1", "training.steps=30", "draws.points=1024")
     invoke("train", data, "--out", run, *small)
     invoke("evaluate", run, data, "--out", out)
@@ -53,7 +53,7 @@ def test_visible_human_has_coronaries_and_veins(real_hearts: Path, tmp_path: Pat
     heart = real_hearts / "visible_human" / "female.nii.gz"
     output = invoke("prepare", heart, "--out", data, "--points", 8000)
     assert "LAA: in none of the 1 hearts" in " ".join(output.split())
-    invoke("check", data)
+    invoke("check", data, "--pictures", 1)
     found = json.loads((data / "check" / "check.json").read_text())["hearts"][0]
     assert found["components"]["Coronary"] == 4
     assert found["volumes_ml"]["Coronary"] == pytest.approx(2.35, abs=0.1)

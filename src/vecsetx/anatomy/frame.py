@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
 from vecsetx.errors import InputError
 
@@ -83,5 +82,7 @@ class Frame:
         # Promoted, because whole-number points would round the center to whole numbers.
         if isinstance(points, np.ndarray):
             return np.asarray(self.center_mm, dtype=np.result_type(points, np.float32))
+        import torch  # here, because those who sample hearts shall not wait for it
+
         dtype = torch.promote_types(points.dtype, torch.float32)
         return points.new_tensor(self.center_mm, dtype=dtype)

@@ -11,7 +11,6 @@ from threading import Lock
 from typing import Any
 
 import numpy as np
-import trimesh
 from jaxtyping import Float, Int
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
@@ -165,6 +164,8 @@ def _read_plain(path: Path) -> tuple[np.ndarray, np.ndarray, str | None]:
     """Vertices, faces and the space named in the head of an STL, PLY or OBJ file."""
     if not is_mesh(path):
         raise InputError(f"{path}: is no mesh that can be read; give {', '.join(MESH_ENDINGS)}")
+    import trimesh  # here, because it takes a second and label maps do not need it
+
     try:
         with open(path, "rb") as file:
             head = file.read(_HEAD)

@@ -4,10 +4,10 @@ This is the only place that compares a distance with zero. Everyone else asks :f
 The functions take numpy arrays and torch tensors alike.
 """
 
+import sys
 from typing import Any
 
 import numpy as np
-import torch
 
 
 def inside(distance: Any) -> Any:
@@ -17,7 +17,7 @@ def inside(distance: Any) -> Any:
 
 def outward(distance: Any, is_inside: Any) -> Any:
     """Give unsigned distances their sign: negative where ``is_inside``, positive elsewhere."""
-    where = torch.where if isinstance(distance, torch.Tensor) else np.where
+    where = sys.modules["torch"].where if _is_tensor(distance) else np.where
     return where(is_inside, -abs(distance), abs(distance))
 
 
@@ -36,7 +36,13 @@ def label_of(distances: Any) -> Any:
         Integers ``[...]``: ``k + 1`` for the structure the point is deepest inside, 0 for
         background.
     """
-    if isinstance(distances, torch.Tensor):
+    if _is_tensor(distances):
         nearest, structure = distances.min(dim=-1)
-        return torch.where(inside(nearest), structure + 1, torch.zeros_like(structure))
+        return (structure + 1) * inside(nearest)
     return np.where(inside(distances.min(axis=-1)), distances.argmin(axis=-1) + 1, 0)
+
+
+def _is_tensor(values: Any) -> bool:
+    # Whoever has a tensor has imported torch; those who sample hearts shall not wait for it.
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(values, torch.Tensor)

@@ -154,9 +154,6 @@ def _attempt(work: Callable[[Given], Made], name: str, given: Given) -> Made | _
 
 def _result(name: str, future: Future[Made | _Failed], workers: Workers) -> Made | _Failed:
     """What became of a heart; the reasons of a starved one are those of its second trial."""
-    if future.cancelled():
-        workers.look()
-        raise NoWorkersError("the workers were lost; run again, and what is done will be kept")
     error = future.exception()
     if error is None:
         return future.result()

@@ -4,10 +4,11 @@ import pickle
 import socket
 import time
 from collections.abc import Callable
+from concurrent import futures
 from concurrent.futures import Future
 from functools import partial
 from types import TracebackType
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from vecsetx.errors import InputError
 from vecsetx.pipeline.progress import console
@@ -48,9 +49,8 @@ class DaskCluster(Workers):
             raise InputError(
                 f"--dask {address}: no Dask scheduler ({type(error).__name__}: {error})"
             ) from error
-        # Not pure: two calls that look the same are two calls.
-        self._executor = self._client.get_executor(pure=False)
         self._killed_worker = KilledWorker
+        self._pending: set[Future[Any]] = set()
         self._alone_since: float | None = None
 
     def submit(
@@ -61,11 +61,18 @@ class DaskCluster(Workers):
         **kwargs: Arguments.kwargs,
     ) -> Future[Result]:
         """Have a call done by a worker; all of it has to be fit for pickling."""
+        # Not by the client's own executor, which never tells of a task that is done, lost with its
+        # worker before its result was fetched, and then fails.
         self._see_connection()
-        future: Future[Result] = self._executor.submit(
-            do_pickled, pickle.dumps(partial(work, *args, **kwargs))
-        )
-        return future
+        ours: Future[Result] = Future()
+        ours.set_running_or_notify_cancel()
+        self._pending.add(ours)
+        ours.add_done_callback(self._pending.discard)
+        call = pickle.dumps(partial(work, *args, **kwargs))
+        # Not pure: two calls that look the same are two calls.
+        theirs = self._client.submit(do_pickled, call, pure=False)
+        theirs.add_done_callback(partial(_hand_on, ours=ours, lost=self._lost()))
+        return ours
 
     def killed(self, error: BaseException) -> bool:
         """Whether a future's exception says that its workers were killed."""
@@ -111,8 +118,9 @@ class DaskCluster(Workers):
         """Nothing to do: Dask's workers belong to Dask."""
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Take no more tasks, and leave the cluster; cancelled tasks that run are left running."""
-        self._executor.shutdown(wait=wait and not cancel_futures)
+        """Take no more tasks, and leave the cluster; what it is doing then, it does in vain."""
+        if wait and not cancel_futures:
+            futures.wait(list(self._pending))
         self._client.close()
 
     def __exit__(
@@ -122,6 +130,14 @@ class DaskCluster(Workers):
         trace: TracebackType | None,
     ) -> None:
         self.shutdown(cancel_futures=kind is not None)
+
+
+def _hand_on(theirs: Any, ours: Future[Any], lost: str) -> None:
+    """Runs in a thread of Dask's: what became of its future becomes of ours, whatever it is."""
+    try:
+        ours.set_result(theirs.result())
+    except BaseException as error:
+        ours.set_exception(NoWorkersError(lost) if theirs.cancelled() else error)
 
 
 def _see_scheduler(address: str) -> None:
