@@ -73,7 +73,7 @@ def evaluate(
     rows: list[Score] = []
     views: list[HeartView] = []
     failed: dict[str, str] = {}
-    with steps("scoring hearts", len(hearts)) as progress:
+    with steps("scoring hearts", len(hearts), "hearts") as progress:
         for name, heart in hearts.items():
             try:
                 truth, geometry = read_heart(heart.source, trained.structures, options.drop)

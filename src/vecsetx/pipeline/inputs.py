@@ -40,7 +40,8 @@ def find_hearts(
             hearts, or two hearts from different places would have one name.
     """
     hearts: dict[str, HeartSource] = {}
-    for heart in (source for given in inputs for source in _sources(given, label_set, space)):
+    everything = (given.absolute() for given in inputs)  # other machines have other folders
+    for heart in (source for given in everything for source in _sources(given, label_set, space)):
         other = hearts.setdefault(heart.name, heart)
         if other.path.resolve() != heart.path.resolve():
             raise InputError(f"{heart.path}: {other.path} has the same name; rename one of the two")

@@ -6,6 +6,7 @@ from pathlib import Path
 from vecsetx.anatomy.phantom import write_phantom
 from vecsetx.errors import InputError
 from vecsetx.pipeline.cohort import for_each_heart, open_workers
+from vecsetx.pipeline.lock import only_writer
 
 
 def make_phantoms(
@@ -20,7 +21,7 @@ def make_phantoms(
         raise InputError(f"--count {count}: at least 1 heart is needed")
     write = partial(write_phantom, out, seed=seed, size=size, spacing_mm=spacing_mm)
     hearts = {f"phantom{index:03d}": index for index in range(count)}
-    with open_workers(workers) as executor:
+    with only_writer(out), open_workers(workers) as executor:
         outcome = for_each_heart("making phantoms", write, hearts, executor)
     if outcome.failed:
         raise InputError("\n".join(outcome.failed.values()))

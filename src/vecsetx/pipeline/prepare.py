@@ -98,16 +98,23 @@ def prepare(
                 tasks,
                 workers,
             )
-        others = [heart for name, heart in known.items() if name not in outcome.made]
-        made, twice = _unique(outcome.made, others)
+        here = {name: s for name, s in outcome.made.items() if (out / s.file).exists()}
+        elsewhere = {
+            name: f"{out / outcome.made[name].file}: a worker wrote it, but it is not here; --out "
+            "must lie on a file system that all workers share"
+            for name in outcome.made.keys() - here.keys()
+        }
+        others = [heart for name, heart in known.items() if name not in here]
+        made, twice = _unique(here, others)
+        failed = outcome.failed | elsewhere | twice
         if not (made or others):
-            raise InputError("\n".join([*outcome.failed.values(), *twice.values()]))
+            raise InputError("\n".join(failed.values()))
         for name in twice:
-            (out / outcome.made[name].file).unlink()
+            (out / here[name].file).unlink()
         dataset = _data_set(out, options, before, others, made, sources, patients)
         dataset.write()
     _tell_not_annotated(dataset)
-    return dataset, outcome.failed | twice
+    return dataset, dict(sorted(failed.items()))
 
 
 def _check(options: PrepareOptions) -> None:

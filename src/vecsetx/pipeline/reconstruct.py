@@ -72,7 +72,7 @@ def reconstruct(
     hearts = find_hearts(inputs, label_set, options.input_space)
     like = Grid(*read_grid(options.like)) if options.like else None
     failed: dict[str, str] = {}
-    with steps("reconstructing hearts", len(hearts)) as progress:
+    with steps("reconstructing hearts", len(hearts), "hearts") as progress:
         for name, source in hearts.items():
             folder = out / name if len(hearts) > 1 else out
             try:

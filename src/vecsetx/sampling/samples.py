@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Integer
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from vecsetx.anatomy.frame import Frame
 from vecsetx.errors import InputError
@@ -153,7 +153,7 @@ def write_samples(samples: Samples, path: Path) -> None:
     }
     metadata = {"schema": str(SCHEMA), "heart": json.dumps(asdict(samples.info))}
     with written_whole(path) as unfinished:
-        save_file(tensors, unfinished, metadata)
+        unfinished.write_bytes(save(tensors, metadata))  # save_file hides why a disk refuses
 
 
 class SamplesFile:
