@@ -82,7 +82,7 @@ def test_trusted_distances_are_those_of_the_tube_that_goes_on(geometry: Geometry
     groups = draw_samples(geometry, frame, spec, np.random.default_rng(0))
     shares = []
     for group in groups:
-        true = np.clip(tube_and_ball(group.points_mm), -20, 20)
+        true = np.clip(tube_and_ball(group.points_mm), -16, 16)
         known = known_mm(group.edge_mm, geometry.cut)
         trusted = np.abs(group.distances_mm) <= known
         assert np.abs(group.distances_mm - true)[trusted].max() < 0.75

@@ -130,7 +130,7 @@ def prepare(
     ] = 50_000,
     reach: Annotated[
         float, typer.Option(help="Larger distances are stored as this one, mm; inf for none.")
-    ] = 20.0,
+    ] = 16.0,
     mm_per_unit: Annotated[float, typer.Option(help="Scale of the model's space.")] = 80.0,
     space: Space = "lps",
     seed: Seed = 0,

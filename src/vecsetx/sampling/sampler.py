@@ -32,7 +32,7 @@ class SamplingSpec:
         background_share: Share of the volume points that is drawn anywhere: half of them from a box
             around the heart, half from the frame's whole domain.
         margin_mm: How far that box goes beyond the heart.
-        reach_mm: Larger distances are stored as this one. It is two and a half times the distance
+        reach_mm: Larger distances are stored as this one. It is twice the distance
             beyond which models are asked no more than "farther"; infinite for all distances as they
             are, at nearly twice the time.
         mm_per_unit: Scale of the frame.
@@ -46,7 +46,7 @@ class SamplingSpec:
     farther_mm: float = 4.0
     background_share: float = 0.35
     margin_mm: float = 10.0
-    reach_mm: float = 20.0
+    reach_mm: float = 16.0
     mm_per_unit: float = MM_PER_UNIT
 
 
