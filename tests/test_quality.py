@@ -13,7 +13,7 @@ from vecsetx.anatomy.labelmap import write_label_map
 from vecsetx.anatomy.phantom import STRUCTURES, PhantomHeart
 from vecsetx.anatomy.source import HeartSource
 from vecsetx.anatomy.structures import label_set
-from vecsetx.sampling.interfaces import cropped, without_specks
+from vecsetx.sampling.interfaces import without_specks
 from vecsetx.sampling.quality.compare import Twins, outliers, robust_z, twins, volume_scores
 from vecsetx.sampling.quality.heart import heart_quality
 from vecsetx.sampling.quality.pose import pose
@@ -33,7 +33,7 @@ def heart(tmp_path_factory):
     write_label_map(phantom.voxelize(96, VOXEL_MM), path)
     source = HeartSource("phantom", path, "label map", label_set("default"))
     samples = sample_heart(source, STRUCTURES, SamplingSpec(8000, 8000, 8000), 0)
-    return samples, cropped(without_specks(source.label_map(samples.info.structures)))
+    return samples, without_specks(source.label_map(samples.info.structures)).cropped()
 
 
 def with_points(samples, change, groups=GROUPS):

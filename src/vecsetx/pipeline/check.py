@@ -15,7 +15,7 @@ from vecsetx.pipeline.cohort import Outcome, for_each_heart, open_workers
 from vecsetx.pipeline.inputs import source_of
 from vecsetx.report.check_page import HeartPage, write_check_page, write_heart_page
 from vecsetx.report.slices import montage, three_slices
-from vecsetx.sampling.interfaces import cropped, without_specks
+from vecsetx.sampling.interfaces import without_specks
 from vecsetx.sampling.quality.compare import Twins, outliers, thickness_scores, twins, volume_scores
 from vecsetx.sampling.quality.heart import heart_quality
 from vecsetx.sampling.quality.measures import HeartQuality
@@ -139,7 +139,7 @@ def _voxels(alone: DataSet) -> tuple[LabelMap | None, str]:
             return None, f"{source.path} has changed since; prepare again"
         if source.kind == "meshes":
             return voxelized(source.surfaces(structures)), ""
-        return cropped(without_specks(source.label_map(structures))), ""
+        return without_specks(source.label_map(structures)).cropped(), ""
     except (InputError, OSError) as error:
         return None, f"the source cannot be read any more: {error}"
 

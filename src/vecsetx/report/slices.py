@@ -20,7 +20,6 @@ from PIL import Image
 from vecsetx.anatomy.labelmap import LabelMap
 from vecsetx.anatomy.sign import label_of
 from vecsetx.anatomy.structures import structure
-from vecsetx.sampling.interfaces import cropped
 from vecsetx.sampling.quality.probes import astray
 from vecsetx.sampling.samples import Samples
 
@@ -206,7 +205,7 @@ def _along_patient(label_map: LabelMap) -> LabelMap:
 
 
 def _with_margin(label_map: LabelMap) -> LabelMap:
-    tight = cropped(label_map)
+    tight = label_map.cropped()
     voxels = np.ceil(MARGIN_MM / tight.spacing_mm).astype(int)
     affine = tight.affine.copy()
     affine[:3, 3] = tight.to_mm(-voxels.astype(float))

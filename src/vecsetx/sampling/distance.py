@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import igl
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from pykdtree.kdtree import KDTree
 
 from vecsetx.anatomy.labelmap import LabelMap
@@ -27,6 +27,7 @@ def signed_distances_mm(
     label_map: LabelMap,
     reach_mm: float = np.inf,
     band_mm: float | None = None,
+    drawn_from: Int[np.ndarray, " n"] | None = None,
 ) -> Float[np.ndarray, "n k"]:
     """Signed distance of every point to every structure, negative inside.
 
@@ -44,6 +45,8 @@ def signed_distances_mm(
             more time than all the rest.
         band_mm: Up to where distances are those to the triangles; :data:`BAND_VOXELS` if None,
             which is right for surfaces whose vertices lie a voxel apart.
+        drawn_from: Index of the structure on whose surface a point lies, −1 for none: that distance
+            is 0 by construction, not by rounding.
 
     Returns:
         ``[N, K]`` float32 mm; ``+inf`` for a structure that is not in the label map.
@@ -51,29 +54,58 @@ def signed_distances_mm(
     order = _along_a_curve(points_mm)
     sorted_mm = np.ascontiguousarray(points_mm[order], dtype=np.float64)
     labels = label_map.at(sorted_mm)
+    own = np.full(len(order), -1) if drawn_from is None else drawn_from[order]
     if band_mm is None:
         band_mm = BAND_VOXELS * float(label_map.spacing_mm.max())
     band_mm = min(band_mm, reach_mm, _FARTHEST_MM)
-    sorted_single = sorted_mm.astype(np.float32)
     distances = np.full((len(points_mm), len(closed_surfaces)), np.inf, dtype=np.float32)
-    for k, (vertices, faces) in enumerate(closed_surfaces):
-        if len(faces) == 0:
-            continue
-        exact, *_ = igl.signed_distance(
-            sorted_mm, vertices, faces, _PSEUDONORMAL, -band_mm, band_mm
-        )
-        far = np.isnan(exact)
-        if far.any():
-            to_vertex, _ = KDTree(vertices.astype(np.float32)).query(
-                sorted_single[far], distance_upper_bound=reach_mm
+    for k, surface in enumerate(closed_surfaces):
+        if len(surface[1]) > 0:
+            within, elsewhere = labels == k + 1, own != k
+            distances[:, k] = outward(reach_mm, within)
+            distances[~elsewhere, k] = 0
+            asked = np.flatnonzero(elsewhere & _in_box(sorted_mm, surface[0], reach_mm))
+            distances[asked, k] = _to_surface(
+                sorted_mm[asked], surface, within[asked], reach_mm, band_mm
             )
-            exact[far] = outward(np.minimum(to_vertex, reach_mm), labels[far] == k + 1)
-        distances[:, k] = exact
     doubly = inside(distances).sum(axis=1) > 1
     distances[doubly] = _inside_one(distances[doubly], labels[doubly])
     in_given_order = np.empty_like(distances)
     in_given_order[order] = distances
     return in_given_order
+
+
+def _to_surface(
+    points_mm: np.ndarray,
+    surface: tuple[np.ndarray, np.ndarray],
+    within: np.ndarray,
+    reach_mm: float,
+    band_mm: float,
+) -> np.ndarray:
+    """Signed distances to one surface; beyond the band ``within`` gives the sign."""
+    vertices, faces = surface
+    signed = np.full(len(points_mm), np.nan)
+    near = np.flatnonzero(_in_box(points_mm, vertices, band_mm))
+    if len(near) > 0:
+        signed[near], *_ = igl.signed_distance(
+            points_mm[near], vertices, faces, _PSEUDONORMAL, -band_mm, band_mm
+        )
+    far = np.isnan(signed)
+    if far.any():
+        to_vertex, _ = KDTree(vertices.astype(np.float32)).query(
+            points_mm[far].astype(np.float32), distance_upper_bound=reach_mm
+        )
+        signed[far] = outward(np.minimum(to_vertex, reach_mm), within[far])
+    return signed
+
+
+def _in_box(points: np.ndarray, vertices: np.ndarray, margin: float) -> np.ndarray:
+    """Which points lie in the vertices' bounding box, grown by a margin."""
+    low, high = vertices.min(axis=0) - margin, vertices.max(axis=0) + margin
+    there = np.ones(len(points), dtype=bool)
+    for axis in range(3):
+        there &= (points[:, axis] >= low[axis]) & (points[:, axis] <= high[axis])
+    return there
 
 
 def _inside_one(distances: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -4,6 +4,7 @@ import hashlib
 from dataclasses import dataclass, replace
 
 import cc3d
+import igl
 import nibabel as nib
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -11,7 +12,7 @@ from jaxtyping import Bool, Float, Int
 from vecsetx.anatomy.labelmap import LabelMap
 from vecsetx.anatomy.source import HeartSource
 from vecsetx.sampling.distance import ClosedSurfaces
-from vecsetx.sampling.interfaces import cropped, shared_surface, without_specks
+from vecsetx.sampling.interfaces import shared_surface, without_specks
 from vecsetx.sampling.view import cut_structures
 from vecsetx.sampling.voxelize import voxelized
 
@@ -92,22 +93,17 @@ class Geometry:
         return np.concatenate([vertices for vertices, _ in self.closed])
 
     def volumes_ml(self) -> Float[np.ndarray, " k"]:
-        """Volume inside each closed surface, ml (divergence theorem)."""
-        signed = [
-            np.einsum("ni,ni->n", c[:, 0], np.cross(c[:, 1], c[:, 2])).sum() / 6000
-            for c in (vertices[faces] - self._origin_mm() for vertices, faces in self.closed)
-        ]
-        return np.array(signed)
+        """Volume inside each closed surface, ml."""
+        volumes = [igl.centroid(*surface)[1] if len(surface[1]) else 0.0 for surface in self.closed]
+        return np.array(volumes) / 1000
 
     def areas_mm2(self) -> Float[np.ndarray, " k"]:
         """Area of each closed surface, mm²."""
-        corners = (vertices[faces] for vertices, faces in self.closed)
-        crosses = (np.cross(c[:, 1] - c[:, 0], c[:, 2] - c[:, 0]) for c in corners)
-        return np.array([np.linalg.norm(cross, axis=1).sum() / 2 for cross in crosses])
+        return np.array([igl.doublearea(*surface).sum() / 2 for surface in self.closed])
 
     def components(self) -> Int[np.ndarray, " k"]:
         """Pieces (26-connected) of each structure."""
-        labels = cropped(self.label_map).labels
+        labels = self.label_map.cropped().labels
         pieces, count = cc3d.connected_components(labels, connectivity=26, return_N=True)
         label = np.zeros(count + 1, dtype=np.int64)
         label[pieces.ravel()] = labels.ravel()
@@ -122,7 +118,7 @@ class Geometry:
                 digest.update(faces.astype("<i4").tobytes())
             return digest.hexdigest()
         to_ras = nib.orientations.io_orientation(self.label_map.affine)
-        labels = nib.orientations.apply_orientation(cropped(self.label_map).labels, to_ras)
+        labels = nib.orientations.apply_orientation(self.label_map.cropped().labels, to_ras)
         order = np.argsort(to_ras[:, 0])
         digest.update(repr((labels.shape, self.label_map.spacing_mm[order].round(3))).encode())
         digest.update(np.ascontiguousarray(labels).tobytes())

@@ -45,8 +45,11 @@ class SharedSurface:
         """The closed surface of one label: vertices and faces of its own, normals outwards."""
         outward = self.faces[self.sides[:, 0] == label]
         turned = self.faces[self.sides[:, 1] == label][:, ::-1]
-        used, faces = np.unique(np.concatenate([outward, turned]), return_inverse=True)
-        return self.vertices_mm[used], faces.reshape(-1, 3)
+        faces = np.concatenate([outward, turned])
+        used = np.zeros(len(self.vertices_mm), dtype=bool)
+        used[faces] = True
+        number = np.cumsum(used) - 1
+        return self.vertices_mm[used], number[faces]
 
 
 def without_specks(
@@ -58,7 +61,7 @@ def without_specks(
     voxels takes the label (background included) of the nearest voxel that is no speck. The largest
     piece of a structure is never a speck, however small: a structure does not vanish here.
     """
-    box = _box_of_labels(label_map.labels)
+    box = label_map.box()
     before = label_map.labels[box]
     pieces = cc3d.connected_components(before, connectivity=26)
     statistics = cc3d.statistics(pieces)
@@ -79,14 +82,6 @@ def without_specks(
     return LabelMap(labels, label_map.affine, label_map.remarks)
 
 
-def cropped(label_map: LabelMap) -> LabelMap:
-    """The smallest part of the grid that holds every labelled voxel; the same places in mm."""
-    box = _box_of_labels(label_map.labels)
-    affine = label_map.affine.copy()
-    affine[:3, 3] = label_map.to_mm(np.array([side.start for side in box]))
-    return LabelMap(np.ascontiguousarray(label_map.labels[box]), affine, label_map.remarks)
-
-
 def shared_surface(label_map: LabelMap) -> SharedSurface:
     """The shared surface of a label map (any affine: oblique, anisotropic, flipped).
 
@@ -94,7 +89,7 @@ def shared_surface(label_map: LabelMap) -> SharedSurface:
     The smoothing is a weighted mean of neighbouring vertices, which commutes with every affine map,
     so that it may work on voxel indices.
     """
-    tight = cropped(label_map)
+    tight = label_map.cropped()
     smoothed = _smoothed(_surface_nets(np.pad(tight.labels, 1)))
     indices = vtk_to_numpy(smoothed.GetPoints().GetData()).astype(np.float64) - 1
     faces = vtk_to_numpy(smoothed.GetPolys().GetConnectivityArray()).reshape(-1, 3)
@@ -119,11 +114,6 @@ def _specks(
             small.remove(max(small, key=lambda piece: voxels[piece]))
         specks += small
     return specks
-
-
-def _box_of_labels(labels: np.ndarray) -> tuple[slice, slice, slice]:
-    i, j, k = (np.flatnonzero(labels.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1)))
-    return slice(i[0], i[-1] + 1), slice(j[0], j[-1] + 1), slice(k[0], k[-1] + 1)
 
 
 def _surface_nets(labels: np.ndarray) -> vtkPolyData:

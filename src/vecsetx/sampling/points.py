@@ -6,7 +6,6 @@ from jaxtyping import Float, Int
 
 from vecsetx.anatomy.frame import Frame
 from vecsetx.sampling.geometry import Geometry
-from vecsetx.sampling.interfaces import cropped
 from vecsetx.sampling.view import edge_distances_mm
 
 
@@ -38,13 +37,7 @@ def surface_points(
     Returns:
         Points in RAS+ mm, the index 0…K−1 of each point's structure, unit outward normals.
     """
-    corners = [vertices[faces] for vertices, faces in geometry.closed]
-    crosses = [np.cross(c[:, 1] - c[:, 0], c[:, 2] - c[:, 0]) for c in corners]
-    lengths = [np.linalg.norm(cross, axis=1) for cross in crosses]
-    weights = [
-        length * (edge_distances_mm(c.mean(axis=1), geometry.label_map) > 0) if cut else length
-        for length, c, cut in zip(lengths, corners, geometry.cut, strict=True)
-    ]
+    weights = [_drawn_areas(geometry, k) for k in range(len(geometry.closed))]
     totals = np.array([weight.sum() for weight in weights])
     points, structure, normals = [], [], []
     for k, quota in enumerate(quotas(totals, count, equal_share)):
@@ -53,35 +46,47 @@ def surface_points(
         face = generator.choice(len(weights[k]), size=quota, p=weights[k] / totals[k])
         u, v = generator.random((2, quota, 1))
         u, v = np.where(u + v > 1, 1 - u, u), np.where(u + v > 1, 1 - v, v)
-        a, b, c = (corners[k][face, i] for i in range(3))
-        points.append(a + u * (b - a) + v * (c - a))
-        weights_within = np.concatenate([1 - u - v, u, v], axis=1)
-        normals.append(_interpolated(*geometry.closed[k], crosses[k], face, weights_within))
+        vertices, faces = geometry.closed[k]
+        corners = vertices[faces[face]]
+        within = np.stack([1 - u - v, u, v], axis=1)
+        points.append((corners * within).sum(axis=1))
+        normals.append(
+            _interpolated(corners, within, _corner_normals(vertices, faces)[faces[face]])
+        )
         structure.append(np.full(quota, k))
     order = generator.permutation(count)
     shuffled = (np.concatenate(parts)[order] for parts in (points, structure, normals))
     return next(shuffled), next(shuffled), next(shuffled)
 
 
-def _interpolated(
-    vertices: np.ndarray, faces: np.ndarray, own: np.ndarray, face: np.ndarray, weights: np.ndarray
-) -> np.ndarray:
+def _drawn_areas(geometry: Geometry, k: int) -> np.ndarray:
+    """Twice the area of a structure's faces, 0 for those of a wall where the scan cuts it."""
+    vertices, faces = geometry.closed[k]
+    areas = igl.doublearea(vertices, faces)
+    if not geometry.cut[k]:
+        return areas
+    return areas * (edge_distances_mm(vertices[faces].mean(axis=1), geometry.label_map) > 0)
+
+
+def _corner_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """``[V, 3]`` mean unit normals of the faces around each vertex, by area."""
+    areas = igl.doublearea(vertices, faces)
+    sound = faces[areas > 1e-9 * areas.max()]  # a face without an area has no normal
+    return igl.per_vertex_normals(vertices, sound, igl.PER_VERTEX_NORMALS_WEIGHTING_TYPE_AREA)
+
+
+def _interpolated(corners: np.ndarray, within: np.ndarray, at_corners: np.ndarray) -> np.ndarray:
     """Unit normals within faces from those at their corners, as the faces' own are terraced.
 
     Args:
-        vertices: ``[V, 3]``.
-        faces: ``[F, 3]``.
-        own: ``[F, 3]`` the faces' own normals, of a length that is twice their area.
-        face: ``[N]`` in which face each point lies.
-        weights: ``[N, 3]`` its barycentric coordinates.
+        corners: ``[N, 3, 3]`` the corners of each point's face.
+        within: ``[N, 3, 1]`` its barycentric coordinates.
+        at_corners: ``[N, 3, 3]`` the normals there.
     """
-    area = np.linalg.norm(own, axis=1)
-    sound = faces[area > 1e-9 * area.max()]  # a face without an area has no normal
-    by_angle = igl.PER_VERTEX_NORMALS_WEIGHTING_TYPE_ANGLE
-    at_corners = igl.per_vertex_normals(vertices, sound, by_angle)[faces[face]]
-    normals = (at_corners * weights[..., None]).sum(axis=1)
-    folded = ~(np.einsum("ni,ni->n", normals, own[face]) > 0)  # corners that contradict each other
-    normals[folded] = own[face[folded]]
+    own = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    normals = (at_corners * within).sum(axis=1)
+    folded = ~(np.einsum("ni,ni->n", normals, own) > 0)  # corners that contradict each other
+    normals[folded] = own[folded]
     return normals / np.linalg.norm(normals, axis=1, keepdims=True)
 
 
@@ -114,7 +119,7 @@ def volume_points(
         generator.uniform(low, high, size=(background // 2, 3)),
         generator.uniform(*frame.domain_mm(), size=(background - background // 2, 3)),
     ]
-    label_map = cropped(geometry.label_map)
+    label_map = geometry.label_map.cropped()
     occupied = np.flatnonzero(label_map.labels)
     label = label_map.labels.ravel()[occupied]
     voxels = [occupied[label == k] for k in range(1, len(geometry.closed) + 1)]

@@ -168,12 +168,15 @@ def draw_samples(
         generator,
     )
     all_points = np.concatenate([on_surface, near, volume]).astype(np.float32)
+    drawn_from = np.full(len(all_points), -1)
+    drawn_from[: spec.surface_points] = structure
     all_distances = signed_distances_mm(
         all_points,
         geometry.closed,
         geometry.label_map,
         spec.reach_mm,
         band_mm=np.inf if geometry.complete else None,  # vertices of given meshes may lie far apart
+        drawn_from=drawn_from,
     )
     all_edges = (
         np.full(len(all_points), np.inf, dtype=np.float32)
@@ -184,8 +187,6 @@ def draw_samples(
     surface_mm, near_mm, volume_mm = np.split(all_points, ends)
     of_surface, of_near, of_volume = np.split(all_distances, ends)
     edge_surface, edge_near, edge_volume = np.split(all_edges, ends)
-    # The distance to the surface a point was drawn from is 0 by construction, not by rounding.
-    of_surface[np.arange(len(structure)), structure] = 0.0
     return (
         SurfacePoints(
             surface_mm,
