@@ -355,23 +355,33 @@ def test_dask_goes_on_when_workers_are_killed(tmp_path: Path) -> None:
     assert threads.made == {"h": "1"}
 
 
-@pytest.mark.parametrize("cancelled", [True, False])
+@pytest.mark.parametrize(
+    ("raised", "status", "expected"),
+    [
+        (asyncio.CancelledError(), "cancelled", NoWorkersError),
+        (KeyError("gone"), "error", KeyError),
+        (TimeoutError("the task's own"), "error", TimeoutError),
+        (TimeoutError("no answer"), "finished", NoWorkersError),
+    ],
+)
 def test_a_dask_future_that_fails_as_its_result_is_fetched_is_not_waited_for(
-    cancelled: bool,
+    raised: BaseException, status: str, expected: type[BaseException]
 ) -> None:
-    """As when a task is done, lost with its worker, and then fails."""
+    """As when a task is done and lost with its worker, or the client is closed meanwhile."""
 
     class DaskFuture:
-        def result(self) -> None:
-            raise asyncio.CancelledError if cancelled else KeyError("gone")
+        def __init__(self) -> None:
+            self.status = status
+
+        def result(self, timeout: float) -> None:
+            raise raised
 
         def cancelled(self) -> bool:
-            return cancelled
+            return self.status == "cancelled"
 
     future: Future[None] = Future()
-    dask_cluster._hand_on(DaskFuture(), future, "lost")
-    error = future.exception(timeout=0)
-    assert isinstance(error, NoWorkersError if cancelled else KeyError)
+    dask_cluster._hand_on(DaskFuture(), future, lambda: False, "lost")
+    assert type(future.exception(timeout=0)) is expected
 
 
 @pytest.fixture

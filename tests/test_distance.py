@@ -1,3 +1,4 @@
+import igl
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -49,6 +50,25 @@ def test_slope_at_the_surface_is_one() -> None:
     direction /= np.linalg.norm(direction, axis=1, keepdims=True)
     inner, outer = (measured(label_map, CENTRE_MM + r * direction)[:, 1] for r in (14.0, 16.0))
     assert ((outer - inner) / 2).mean() == pytest.approx(1.0, abs=0.02)
+
+
+def test_a_fold_does_not_turn_the_sign() -> None:
+    """A flap that smoothing turned inside out lies before the wall: its pseudonormals mislead."""
+    shape = (60, 60, 60)
+    label_map = voxelized(
+        ball_in_shell_distances, shape, grid_affine(shape, (1, 1, 1), Rotation.identity(), "")
+    )
+    vertices, faces = shared_surface(label_map).of(2)
+    flap = CENTRE_MM + [21.0, 0, 0] + 0.1 * np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]])
+    inside_out = np.array([[0, 1, 2], [0, 3, 1], [0, 2, 3], [1, 3, 2]]) + len(vertices)
+    folded = (np.concatenate([vertices, flap]), np.concatenate([faces, inside_out]))
+    points = CENTRE_MM + np.array([[22.5, 0, 0], [23, 0.5, 0], [22, -1, 0.5]])
+    by_normal = igl.SIGNED_DISTANCE_TYPE_PSEUDONORMAL
+    misled, *_ = igl.signed_distance(points, *folded, by_normal)
+    assert (misled < -1).all()
+    none = (np.empty((0, 3)), np.empty((0, 3), dtype=np.int64))
+    found = signed_distances_mm(points, [none, folded], label_map)[:, 1]
+    np.testing.assert_allclose(found, -misled, rtol=1e-6)
 
 
 def test_far_points_agree_with_near_ones() -> None:

@@ -18,6 +18,7 @@ Result = TypeVar("Result")
 Arguments = ParamSpec("Arguments")
 
 _CONNECT_S = 10.0
+_FETCH_S = 5.0
 _WITHOUT_WORKERS_S = 600.0
 """How long a cluster may be without any worker before it is given up."""
 
@@ -71,7 +72,9 @@ class DaskCluster(Workers):
         call = pickle.dumps(partial(work, *args, **kwargs))
         # Not pure: two calls that look the same are two calls.
         theirs = self._client.submit(do_pickled, call, pure=False)
-        theirs.add_done_callback(partial(_hand_on, ours=ours, lost=self._lost()))
+        theirs.add_done_callback(
+            partial(_hand_on, ours=ours, connected=self._connected, lost=self._lost())
+        )
         return ours
 
     def killed(self, error: BaseException) -> bool:
@@ -105,8 +108,11 @@ class DaskCluster(Workers):
             )
 
     def _see_connection(self) -> None:
-        if self._client.status != "running":
+        if not self._connected():
             raise NoWorkersError(self._lost())
+
+    def _connected(self) -> bool:
+        return bool(self._client.status == "running")
 
     def _lost(self) -> str:
         return (
@@ -132,12 +138,20 @@ class DaskCluster(Workers):
         self.shutdown(cancel_futures=kind is not None)
 
 
-def _hand_on(theirs: Any, ours: Future[Any], lost: str) -> None:
+def _hand_on(theirs: Any, ours: Future[Any], connected: Callable[[], bool], lost: str) -> None:
     """Runs in a thread of Dask's: what became of its future becomes of ours, whatever it is."""
-    try:
-        ours.set_result(theirs.result())
-    except BaseException as error:
-        ours.set_exception(NoWorkersError(lost) if theirs.cancelled() else error)
+    while not ours.done():
+        try:
+            ours.set_result(theirs.result(timeout=_FETCH_S))
+        except TimeoutError as error:
+            # Either the task's own, or no answer: a connection that was lost meanwhile gives none
+            # ever, and waiting for it would keep the program from ending.
+            if theirs.status == "error":
+                ours.set_exception(error)
+            elif not connected():
+                ours.set_exception(NoWorkersError(lost))
+        except BaseException as error:
+            ours.set_exception(NoWorkersError(lost) if theirs.cancelled() else error)
 
 
 def _see_scheduler(address: str) -> None:

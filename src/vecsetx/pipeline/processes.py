@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection, wait
 from types import TracebackType
 from typing import ParamSpec, TypeVar
 
-from vecsetx.pipeline.workers import NoWorkersError, Workers, do_pickled
+from vecsetx.pipeline.workers import ONE_THREAD, NoWorkersError, Workers, do_pickled
 
 Result = TypeVar("Result")
 Arguments = ParamSpec("Arguments")
@@ -139,12 +139,17 @@ class _Process:
     def __init__(self) -> None:
         self._pipe, theirs = _SPAWN.Pipe()
         self._process = _SPAWN.Process(target=_serve, args=(theirs,), daemon=True)
+        before = dict(os.environ)
         try:
+            os.environ.update(ONE_THREAD)  # the first thing it imports is the program it belongs to
             self._process.start()
         except BaseException:
             self._pipe.close()
             raise
         finally:
+            for name in ONE_THREAD:
+                os.environ.pop(name)
+            os.environ.update(before)
             theirs.close()  # the process alone holds it, so that its death ends the pipe
 
     def wait_until_ready(self) -> None:

@@ -8,6 +8,9 @@ from typing import Any
 
 from vecsetx.errors import InputError
 
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "IGL_NUM_THREADS": "1"}
+"""Environment of a worker: there is one per core. Libraries read it when they are imported."""
+
 
 class NoWorkersError(InputError):
     """Nobody is left to do the work, so there is no use in waiting for it."""
@@ -42,6 +45,5 @@ def do_pickled(call: bytes) -> Any:
     Pickled, it is a secret to all that pass it on, as Dask's scheduler, which so need not import
     what the call needs.
     """
-    # Before any library that counts cores is imported, which unpickling the first call does.
-    os.environ.update(OMP_NUM_THREADS="1", IGL_NUM_THREADS="1")
+    os.environ.update(ONE_THREAD)  # before unpickling the first call imports the libraries
     return pickle.loads(call)()

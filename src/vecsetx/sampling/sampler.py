@@ -117,11 +117,13 @@ class Observation:
     Attributes:
         points_mm: ``[N, 3]`` float32, RAS+ mm, in random order.
         structure: ``[N]`` int64, index 0…K−1 of each point's structure.
+        normals: ``[N, 3]`` float32, unit, out of that structure; None where they are not known.
         frame: The frame of what is observed.
     """
 
     points_mm: Float[np.ndarray, "n 3"]
     structure: Int[np.ndarray, " n"]
+    normals: Float[np.ndarray, "n 3"] | None
     frame: Frame
 
 
@@ -134,11 +136,13 @@ def observe(geometry: Geometry, count: int, mm_per_unit: float, seed: int) -> Ob
         mm_per_unit: Scale of the frame.
         seed: Seed of the draw.
     """
-    points, structure, _ = surface_points(
+    points, structure, normals = surface_points(
         geometry, count, SamplingSpec().equal_share, np.random.default_rng(seed)
     )
     frame = Frame.around(geometry.vertices_mm(), mm_per_unit)
-    return Observation(points.astype(np.float32), structure.astype(np.int64), frame)
+    return Observation(
+        points.astype(np.float32), structure.astype(np.int64), normals.astype(np.float32), frame
+    )
 
 
 def draw_samples(
