@@ -111,7 +111,7 @@ def test_queries_are_independent_of_each_other() -> None:
 
 def test_latents_are_normalised() -> None:
     torch.manual_seed(0)
-    latents = NormalizedBottleneck(32, 8).compress(100 * torch.randn(2, 5, 32) + 7)
+    latents = NormalizedBottleneck(32, 8).compress(100 * torch.randn(2, 5, 32) + 7).latents
     assert latents.shape == (2, 5, 8)
     torch.testing.assert_close(latents.mean(-1), torch.zeros(2, 5), atol=1e-5, rtol=0)
     torch.testing.assert_close(latents.var(-1, unbiased=False), torch.ones(2, 5), atol=1e-3, rtol=0)

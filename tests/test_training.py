@@ -220,7 +220,7 @@ def test_distances_that_are_only_bounds_carry_no_loss() -> None:
     assert distance_error(predicted, truth, known, 0.1).item() == pytest.approx(expected, abs=1e-6)
     # The sign is known wherever the scan shows the point.
     beyond = torch.tensor([[[0.02], [0.01], [-0.1], [-0.1]]])
-    found = inside_error(predicted, truth, beyond, 40.0)
+    found = inside_error(-40.0 * predicted, truth, beyond)
     expected = (np.log1p(np.exp(-1.2)) + np.log1p(np.exp(20.0))) / 2
     assert found.item() == pytest.approx(expected, rel=1e-5)
 
@@ -228,7 +228,7 @@ def test_distances_that_are_only_bounds_carry_no_loss() -> None:
 def test_inside_error_by_hand() -> None:
     predicted, truth = torch.tensor([[[-0.1], [0.1]]]), torch.tensor([[[-1.0], [-1.0]]])
     expected = (np.log1p(np.exp(-4)) + np.log1p(np.exp(4))) / 2
-    found = inside_error(predicted, truth, torch.full_like(truth, torch.inf), 40.0)
+    found = inside_error(-40.0 * predicted, truth, torch.full_like(truth, torch.inf))
     assert found.item() == pytest.approx(expected, rel=1e-5)
 
 

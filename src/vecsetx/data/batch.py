@@ -14,16 +14,20 @@ class Batch:
     Attributes:
         points: ``[B, N, 3]`` surface points, the model's input.
         structure: ``[B, N]`` index 0…K−1 of each point's structure.
+        normals: ``[B, N, 3]`` unit, out of that structure.
         anchors: ``[B, M]`` indices into ``points``.
         surface, near, volume: ``[B, Q, 3]`` query points of each kind.
         surface_distances, near_distances, volume_distances: ``[B, Q, K]`` their true distances.
         surface_known, near_known, volume_known: ``[B, Q, K]`` up to what size the true distances
             are known: ``+inf`` for a complete structure, less where the scan cuts it, ``-inf`` for
             one that the heart's data set does not annotate.
+        surface_structure: ``[B, Q]`` index 0…K−1 of the structure whose surface was drawn from.
+        surface_normals: ``[B, Q, 3]`` unit, out of that structure.
     """
 
     points: Float[Tensor, "b n 3"]
     structure: Int[Tensor, "b n"]
+    normals: Float[Tensor, "b n 3"]
     anchors: Int[Tensor, "b m"]
     surface: Float[Tensor, "b qs 3"]
     surface_distances: Float[Tensor, "b qs k"]
@@ -34,6 +38,8 @@ class Batch:
     surface_known: Float[Tensor, "b qs k"]
     near_known: Float[Tensor, "b qn k"]
     volume_known: Float[Tensor, "b qv k"]
+    surface_structure: Int[Tensor, "b qs"]
+    surface_normals: Float[Tensor, "b qs 3"]
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on a device."""
@@ -56,6 +62,7 @@ class Batch:
         return replace(
             self,
             points=move(self.points),
+            normals=self.normals @ rotation.mT,
             surface=move(self.surface),
             surface_distances=stretch(self.surface_distances),
             surface_known=stretch(self.surface_known),
@@ -65,4 +72,5 @@ class Batch:
             volume=move(self.volume),
             volume_distances=stretch(self.volume_distances),
             volume_known=stretch(self.volume_known),
+            surface_normals=self.surface_normals @ rotation.mT,
         )

@@ -142,10 +142,13 @@ def draw_heart(
         start = int(generator.integers(file.count(group)))
         return [file.rows(f"{group}.{name}", start, count) for name in names]
 
-    points_mm, structure = rows("surface", spec.points, "points_mm", "structure")
+    points_mm, structure, normals = rows(
+        "surface", spec.points, "points_mm", "structure", "normals"
+    )
     drawn: dict[str, np.ndarray] = {
         "points": info.frame.to_unit(points_mm),
         "structure": column[structure],
+        "normals": normals,
         "anchors": anchors_by_structure(points_mm, structure, anchors),
     }
     for group, count in (
@@ -153,13 +156,18 @@ def draw_heart(
         ("near", spec.near),
         ("volume", spec.volume),
     ):
-        query_mm, distances_mm, edge_mm = rows(group, count, "points_mm", "distances_mm", "edge_mm")
+        further = ("structure", "normals") if group == "surface" else ()
+        query_mm, distances_mm, edge_mm, *found = rows(
+            group, count, "points_mm", "distances_mm", "edge_mm", *further
+        )
         distances = np.full((count, len(structures)), np.inf, dtype=np.float32)
         known = np.tile(absent_known, (count, 1))
         distances[:, column] = info.frame.length_to_unit(distances_mm)
         known[:, column] = info.frame.length_to_unit(info.known_mm(edge_mm))
         drawn[group] = info.frame.to_unit(query_mm)
         drawn[f"{group}_distances"], drawn[f"{group}_known"] = distances, known
+        if group == "surface":
+            drawn["surface_structure"], drawn["surface_normals"] = column[found[0]], found[1]
     return {name: torch.from_numpy(array) for name, array in drawn.items()}
 
 

@@ -1,4 +1,9 @@
-"""Attention, the only place that chooses a kernel, and the feed-forward layer.
+"""Attention, norms and feed-forward layers: the only place that chooses a kernel.
+
+All of it is computed by PyTorch's fused kernels, unless the caller asks for the *plain* way, which
+spells it out and has derivatives of every kind: fused attention has no second derivatives (PyTorch
+issue 116350), and the forward-mode derivative of the fused norm takes its statistics for constants,
+so that differentiating it again gives wrong gradients without a word.
 
 *Anchored* attention knows where its tokens lie, in three ways, each learned per head.
 
@@ -66,25 +71,27 @@ class Attention(nn.Module):
         context: Float[Tensor, "b m c"],
         positions: Float[Tensor, "b n 3"] | None,
         context_positions: Float[Tensor, "b m 3"] | None,
+        plain: bool = False,
     ) -> Float[Tensor, "b n c"]:
         """Let ``tokens`` look at ``context``; positions are in units."""
         query = self._split(self.to_query(tokens))
         key, value = (self._split(part) for part in self.to_key_value(context).chunk(2, dim=-1))
         if self.log_alpha is None or self.from_offset is None:
-            seen = functional.scaled_dot_product_attention(query, key, value)
+            seen = attend(query, key, value, 1 / math.sqrt(query.shape[-1]), plain)
             return self.to_out(self._merge(seen))
         if positions is None or context_positions is None:
             raise ValueError("anchored attention needs positions")
         with torch.autocast(tokens.device.type, enabled=False):
             # bf16 would round positions to 0.4 %, several millimetres; these products stay in fp32.
             seen, offset = anchored_attention(
-                query.float(),
-                key.float(),
-                value.float(),
-                positions.float(),
-                context_positions.float(),
+                at_least_single(query),
+                at_least_single(key),
+                at_least_single(value),
+                positions,
+                context_positions,
                 self.log_alpha.exp(),
                 self.planes,
+                plain,
             )
         return self.to_out(self._merge(seen)) + self.from_offset(self._merge(offset))
 
@@ -95,6 +102,19 @@ class Attention(nn.Module):
         return features.transpose(1, 2).flatten(-2)
 
 
+def attend(
+    query: Float[Tensor, "b h n d"],
+    key: Float[Tensor, "b h m d"],
+    value: Float[Tensor, "b h m v"],
+    scale: float,
+    plain: bool = False,
+) -> Float[Tensor, "b h n v"]:
+    """``softmax(scale · q kᵀ) v``, by a fused kernel or, if ``plain``, as it is written here."""
+    if plain:
+        return (scale * query @ key.mT).softmax(dim=-1) @ value
+    return functional.scaled_dot_product_attention(query, key, value, scale=scale)
+
+
 def anchored_attention(
     query: Float[Tensor, "b h n d"],
     key: Float[Tensor, "b h m d"],
@@ -103,8 +123,9 @@ def anchored_attention(
     key_positions: Float[Tensor, "b m 3"],
     alpha: Float[Tensor, " h"],
     planes: int,
+    plain: bool = False,
 ) -> tuple[Float[Tensor, "b h n v"], Float[Tensor, "b h n 4"]]:
-    """Attention with logits ``q·k/√d − α|x_q − x_k|²``, in one call of a fused kernel.
+    """Attention with logits ``q·k/√d − α|x_q − x_k|²``, in one call of :func:`attend`.
 
     Args:
         query: Features of N tokens in B sets and H heads.
@@ -114,6 +135,7 @@ def anchored_attention(
         key_positions: Units.
         alpha: Per head.
         planes: P.
+        plain: As for :func:`attend`.
 
     Returns:
         The attended values, ``D − 3P`` channels of which the last P are the blended planes at the
@@ -131,11 +153,12 @@ def anchored_attention(
     numbers, height, slope = value.split([value.shape[-1] - 4 * planes, planes, 3 * planes], dim=-1)
     slope = root * slope
     height = height - _dot(slope, x_k)
-    seen = functional.scaled_dot_product_attention(
+    seen = attend(
         torch.cat([query / math.sqrt(query.shape[-1]), query_channels], dim=-1),
         torch.cat([key, key_channels], dim=-1),
         torch.cat([numbers, height, slope, value_channels], dim=-1),
-        scale=1.0,
+        1.0,
+        plain,
     )
     numbers, height, slope, mean, mean_square = seen.split(
         [numbers.shape[-1], planes, 3 * planes, 3, 1], dim=-1
@@ -146,9 +169,28 @@ def anchored_attention(
     return attended, torch.cat([root * (mean - x_q), alpha * spread], dim=-1)
 
 
+def at_least_single(values: Tensor) -> Tensor:
+    """Half-precision numbers in single precision; others as they are."""
+    return values.float() if values.itemsize < 4 else values
+
+
 def _dot(slopes: Float[Tensor, "b h n s"], positions: Float[Tensor, "b 1 n 3"]) -> Tensor:
     """Product of every slope (three channels each) with the position, ``[B, H, N, S / 3]``."""
     return (slopes.unflatten(-1, (-1, 3)) * positions[..., None, :]).sum(-1)
+
+
+class LayerNorm(nn.LayerNorm):
+    """Mean 0 and variance 1 over the channels, then scale and shift (Ba et al., 1607.06450)."""
+
+    def forward(
+        self, tokens: Float[Tensor, "b n c"], plain: bool = False
+    ) -> Float[Tensor, "b n c"]:
+        """Normalise each token by itself."""
+        if not plain:
+            return super().forward(tokens)
+        centred = tokens - tokens.mean(dim=-1, keepdim=True)
+        variance = centred.square().mean(dim=-1, keepdim=True)
+        return centred * (variance + self.eps).rsqrt() * self.weight + self.bias
 
 
 class FeedForward(nn.Module):
@@ -173,12 +215,11 @@ class Block(nn.Module):
 
     def __init__(self, width: int, heads: int, expansion: int, anchored: bool) -> None:
         super().__init__()
-        self.norm_tokens = nn.LayerNorm(width)
-        self.norm_context = nn.LayerNorm(width)
+        self.norm_tokens = LayerNorm(width)
+        self.norm_context = LayerNorm(width)
         self.attention = Attention(width, heads, anchored)
-        self.feed_forward = (
-            nn.Sequential(nn.LayerNorm(width), FeedForward(width, expansion)) if expansion else None
-        )
+        self.norm_hidden = LayerNorm(width) if expansion else None
+        self.feed_forward = FeedForward(width, expansion) if expansion else None
 
     def forward(
         self,
@@ -186,9 +227,16 @@ class Block(nn.Module):
         context: Float[Tensor, "b m c"],
         positions: Float[Tensor, "b n 3"] | None,
         context_positions: Float[Tensor, "b m 3"] | None,
+        plain: bool = False,
     ) -> Float[Tensor, "b n c"]:
         """Refine ``tokens`` by what they see in ``context``."""
         tokens = tokens + self.attention(
-            self.norm_tokens(tokens), self.norm_context(context), positions, context_positions
+            self.norm_tokens(tokens, plain),
+            self.norm_context(context, plain),
+            positions,
+            context_positions,
+            plain,
         )
-        return tokens if self.feed_forward is None else tokens + self.feed_forward(tokens)
+        if self.norm_hidden is None or self.feed_forward is None:
+            return tokens
+        return tokens + self.feed_forward(self.norm_hidden(tokens, plain))

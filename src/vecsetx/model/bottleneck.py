@@ -1,8 +1,24 @@
 """What is kept of a latent set between encoder and trunk."""
 
+from dataclasses import dataclass
+
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
+
+
+@dataclass(frozen=True, slots=True)
+class Compressed:
+    """What a bottleneck lets through.
+
+    Attributes:
+        latents: ``[B, M, Z]``.
+        penalty: ``[B]`` what it costs to be this far from the prior; 0 where there is none.
+    """
+
+    latents: Float[Tensor, "b m z"]
+    penalty: Float[Tensor, " b"]
 
 
 class NormalizedBottleneck(nn.Module):
@@ -10,6 +26,10 @@ class NormalizedBottleneck(nn.Module):
 
     The latent's scale is fixed, so that no penalty is needed to keep it bounded (LaGeM, Zhang and
     Wonka, arXiv 2410.01295).
+
+    Args:
+        width: Channels of the tokens.
+        channels: Channels of the latents.
     """
 
     def __init__(self, width: int, channels: int) -> None:
@@ -18,10 +38,58 @@ class NormalizedBottleneck(nn.Module):
         self.narrow = nn.Linear(width, channels)
         self.widen = nn.Linear(channels, width)
 
-    def compress(self, tokens: Float[Tensor, "b m c"]) -> Float[Tensor, "b m z"]:
+    def compress(self, tokens: Float[Tensor, "b m c"]) -> Compressed:
         """Tokens to latents."""
-        return functional.layer_norm(self.narrow(tokens), (self.channels,))
+        latents = functional.layer_norm(self.narrow(tokens), (self.channels,))
+        return Compressed(latents, latents.new_zeros(len(latents)))
 
     def expand(self, latents: Float[Tensor, "b m z"]) -> Float[Tensor, "b m c"]:
         """Latents to tokens."""
         return self.widen(latents)
+
+
+class KLBottleneck(nn.Module):
+    """Few channels per latent, each a normal distribution near the standard one.
+
+    In training the latents are drawn, ``μ + σ·ε``; in use they are the means. The penalty is the
+    mean Kullback–Leibler divergence ``½(μ² + σ² − 1 − ln σ²)`` of a channel (3DShape2VecSet, Zhang
+    et al., arXiv 2301.11445, eq. 8; Kingma and Welling, arXiv 1312.6114).
+
+    Args:
+        width: Channels of the tokens.
+        channels: Channels of the latents.
+    """
+
+    def __init__(self, width: int, channels: int) -> None:
+        super().__init__()
+        self.narrow = nn.Linear(width, 2 * channels)
+        self.widen = nn.Linear(channels, width)
+
+    def compress(self, tokens: Float[Tensor, "b m c"]) -> Compressed:
+        """Tokens to latents, with noise from torch's global generator in training."""
+        mean, log_variance = self.narrow(tokens).float().chunk(2, dim=-1)
+        log_variance = log_variance.clamp(*_LOG_VARIANCES)
+        variance = log_variance.exp()
+        penalty = 0.5 * (mean.square() + variance - 1 - log_variance).mean(dim=(1, 2))
+        if self.training:
+            return Compressed(mean + variance.sqrt() * torch.randn_like(mean), penalty)
+        return Compressed(mean, penalty)
+
+    def expand(self, latents: Float[Tensor, "b m z"]) -> Float[Tensor, "b m c"]:
+        """Latents to tokens."""
+        return self.widen(latents)
+
+
+class NoBottleneck(nn.Module):
+    """The tokens themselves are the latents."""
+
+    def compress(self, tokens: Float[Tensor, "b m c"]) -> Compressed:
+        """Tokens to latents: the same."""
+        return Compressed(tokens, tokens.new_zeros(len(tokens)))
+
+    def expand(self, latents: Float[Tensor, "b m c"]) -> Float[Tensor, "b m c"]:
+        """Latents to tokens: the same."""
+        return latents
+
+
+_LOG_VARIANCES = (-30.0, 20.0)  # beyond them exp overflows, or its gradient vanishes

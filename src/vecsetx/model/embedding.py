@@ -33,16 +33,32 @@ class PointEmbedding(nn.Module):
 class LabelledPointEmbedding(nn.Module):
     """Embedding of a surface point: its position plus a vector for its structure.
 
-    The same as a linear layer over the position's features and the structure's one-hot code.
+    The same as a linear layer over the position's features and the structure's one-hot code. With
+    ``normals``, the outward normal is read by that layer too.
+
+    Args:
+        width: Channels of the embedding.
+        frequencies: Octaves of the position's features.
+        structures: K.
+        normals: Whether points come with normals.
     """
 
-    def __init__(self, width: int, frequencies: int, structures: int) -> None:
+    def __init__(self, width: int, frequencies: int, structures: int, normals: bool) -> None:
         super().__init__()
         self.position = PointEmbedding(width, frequencies)
         self.structure = nn.Embedding(structures, width)
+        self.normal = nn.Linear(3, width, bias=False) if normals else None
 
     def forward(
-        self, points: Float[Tensor, "b n 3"], structure: Int[Tensor, "b n"]
+        self,
+        points: Float[Tensor, "b n 3"],
+        structure: Int[Tensor, "b n"],
+        normals: Float[Tensor, "b n 3"] | None,
     ) -> Float[Tensor, "b n c"]:
-        """Embed positions in units with the index 0…K−1 of their structure."""
-        return self.position(points) + self.structure(structure)
+        """Embed positions in units with the index 0…K−1 of their structure and unit normals."""
+        embedded = self.position(points) + self.structure(structure)
+        if self.normal is None:
+            return embedded
+        if normals is None:
+            raise ValueError("this model reads normals, and was given none")
+        return embedded + self.normal(normals)

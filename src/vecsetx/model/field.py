@@ -53,20 +53,22 @@ class HeartField:
         Args:
             model: The model; must be in evaluation mode, on its device.
             structures: Names of its K structures.
-            observation: Labelled surface points.
+            observation: Labelled surface points, with normals if the model reads them.
             truncation: Units up to which the model's distances are reliable.
-            latents: Latents in the set; None for as many as in training. Only anchored models can
-                change it.
+            latents: Latents in the set; None for as many as in training. Models with
+                learned queries cannot change it.
         """
         device = next(model.parameters()).device
         anchors = anchors_by_structure(
             observation.points_mm, observation.structure, latents or model.spec.anchors
         )
         points = observation.frame.to_unit(observation.points_mm)
+        normals = observation.normals if model.spec.normals else None
         latent_set = model.encode(
             torch.from_numpy(points)[None].to(device),
             torch.from_numpy(observation.structure)[None].to(device),
             torch.from_numpy(anchors)[None].to(device),
+            None if normals is None else torch.from_numpy(normals)[None].to(device),
         )
         tokens = model.refine(latent_set)
         return cls(model, structures, observation.frame, latent_set, tokens, truncation)

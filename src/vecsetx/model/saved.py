@@ -16,7 +16,7 @@ from vecsetx.errors import InputError
 from vecsetx.files import write_json, written_whole
 from vecsetx.model.vecset import ModelSpec, VecSetAutoEncoder
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of ``model.json``; a reader refuses any other."""
 
 _WEIGHTS, _DESCRIPTION = "model.safetensors", "model.json"

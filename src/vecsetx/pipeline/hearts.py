@@ -100,7 +100,7 @@ def observe_points(
     chosen = np.random.default_rng(options.seed).permutation(left)[:wanted]
     points_mm = found.points_mm[chosen]
     frame = Frame.around(found.points_mm[left], trained.mm_per_unit)
-    return Observation(points_mm.astype(np.float32), found.structure[chosen], frame)
+    return Observation(points_mm.astype(np.float32), found.structure[chosen], None, frame)
 
 
 def encode_observation(
@@ -115,7 +115,12 @@ def encode_observation(
     if options.latents and spec.queries == "learnable" and options.latents != spec.latents:
         raise InputError(
             f"--latents {options.latents}: this model's {spec.latents} queries are learned; only "
-            "anchored models can change their number"
+            "models whose queries are surface points can change their number"
+        )
+    if spec.normals and observation.normals is None:
+        raise InputError(
+            "this model reads the surface's normals, which labelled points do not tell; give a "
+            "label map or meshes, or train a model with model.normals=false"
         )
     latents = LATENTS_FACTOR * spec.anchors if options.latents is None else options.latents
     if spec.queries == "learnable":

@@ -16,6 +16,8 @@ class Entry:
         split: ``train`` or ``val``.
         loss: The loss, on average since the last entry; None in a validation, which scores.
         terms: Its weighted terms, which add up to it.
+        shares: Each term's share of the loss.
+        gradient_norms: Length of each term's own gradient at this step, where it was asked for.
         lr: Largest learning rate at this step.
         seconds: Training time so far, earlier parts of a resumed run included.
         grid_dice: Mean Dice on the voxel grid, in entries of a validation.
@@ -25,6 +27,8 @@ class Entry:
     split: str
     loss: float | None = None
     terms: dict[str, float] = field(default_factory=dict)
+    shares: dict[str, float] = field(default_factory=dict)
+    gradient_norms: dict[str, float] | None = None
     lr: float | None = None
     seconds: float = 0.0
     grid_dice: float | None = None

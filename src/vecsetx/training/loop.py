@@ -15,7 +15,7 @@ from vecsetx.errors import DivergedError
 from vecsetx.model.vecset import VecSetAutoEncoder
 from vecsetx.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from vecsetx.training.journal import Entry, Journal
-from vecsetx.training.objective import ObjectiveSpec, objective
+from vecsetx.training.objective import ObjectiveSpec, gradient_norms, objective
 from vecsetx.training.optimizer import OptimizerSpec, rate_share
 
 
@@ -39,6 +39,9 @@ class TrainingSpec:
     validate_every: NonNegativeInt = 0
     checkpoint_every: PositiveInt = 250
     precision: Literal["auto", "fp32", "bf16"] = "auto"
+    recompute: bool = False
+    compile: bool = False
+    gradient_norms_every: NonNegativeInt = 0
 
 
 Validator = Callable[[VecSetAutoEncoder], float]
@@ -95,6 +98,9 @@ def train(run: Run, resume: bool, stop_after: int | None = None) -> int:
         InputError: There is nothing to resume from, or it does not fit.
     """
     model = run.model.to(run.device).train()
+    model.recompute = run.training.recompute
+    if run.training.compile:
+        model.compile_blocks()
     optimizers = run.optimizer.build(model)
     start = Progress(0, 0.0, {}, 0)
     if resume:
@@ -106,7 +112,8 @@ def train(run: Run, resume: bool, stop_after: int | None = None) -> int:
     recent = _Recent(start)
     for step in range(start.step, last):
         rates = _set_rates(optimizers, run, step)
-        recent.add(_step(run, step, optimizers))
+        terms, norms = _step(run, step, optimizers)
+        recent.add(terms, norms)
         done, seconds = step + 1, time.monotonic() - began
         if _due(done, run.training.log_every) or done == steps:
             _report(run, journal, recent.entry(done, max(rates), seconds))
@@ -118,11 +125,19 @@ def train(run: Run, resume: bool, stop_after: int | None = None) -> int:
     return max(start.step, last)
 
 
-def _step(run: Run, step: int, optimizers: list[torch.optim.Optimizer]) -> dict[str, Tensor]:
-    """One step: draw, forward, backward, move. Returns the loss terms."""
+def _step(
+    run: Run, step: int, optimizers: list[torch.optim.Optimizer]
+) -> tuple[dict[str, Tensor], dict[str, float] | None]:
+    """One step: draw, forward, backward, move. Returns the loss terms, and their gradients' norms.
+
+    The latter only in steps that are to measure them.
+    """
     batch = run.draws.batch(step).to(run.device)
     with autocast(run.device, run.training.precision):
         loss, terms = objective(run.model, batch, run.objective)
+    norms = None
+    if _due(step + 1, run.training.gradient_norms_every):
+        norms = gradient_norms(terms, run.model.parameters())
     loss.backward()
     norm = torch.nn.utils.clip_grad_norm_(run.model.parameters(), run.optimizer.clip)
     if not (torch.isfinite(loss) and torch.isfinite(norm)):
@@ -134,7 +149,7 @@ def _step(run: Run, step: int, optimizers: list[torch.optim.Optimizer]) -> dict[
     for optimizer in optimizers:
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-    return terms
+    return terms, norms
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
@@ -153,20 +168,24 @@ def has_bf16(device: torch.device) -> bool:
 
 
 class _Recent:
-    """Means of the loss terms since the last entry."""
+    """Means of the loss terms since the last entry, and the last measured gradients."""
 
     def __init__(self, start: Progress) -> None:
         self.sums, self.count = dict(start.sums), start.count
+        self.norms: dict[str, float] | None = None
 
-    def add(self, terms: dict[str, Tensor]) -> None:
+    def add(self, terms: dict[str, Tensor], norms: dict[str, float] | None) -> None:
+        self.norms = norms or self.norms
         for name, term in terms.items():
             self.sums[name] = self.sums.get(name, 0.0) + term.item()
         self.count += 1
 
     def entry(self, step: int, rate: float, seconds: float) -> Entry:
         terms = {name: total / self.count for name, total in self.sums.items()}
-        self.sums, self.count = {}, 0
-        return Entry(step, "train", sum(terms.values()), terms, rate, seconds)
+        loss, norms = sum(terms.values()), self.norms
+        shares = {name: term / loss for name, term in terms.items()}
+        self.sums, self.count, self.norms = {}, 0, None
+        return Entry(step, "train", loss, terms, shares, norms, rate, seconds)
 
 
 def _set_rates(optimizers: list[torch.optim.Optimizer], run: Run, step: int) -> list[float]:

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from pydantic import NonNegativeFloat, PositiveFloat
@@ -17,6 +18,7 @@ class OptimizerSpec:
     """Learning rates and their course.
 
     Attributes:
+        hidden: What moves hidden matrices: ``muon``, or ``adamw`` as everything else.
         muon_lr: Peak learning rate of hidden matrices.
         adamw_lr: Peak learning rate of everything else.
         weight_decay: Decoupled weight decay of matrices.
@@ -25,6 +27,7 @@ class OptimizerSpec:
         clip: Largest norm of the whole gradient.
     """
 
+    hidden: Literal["muon", "adamw"] = "muon"
     muon_lr: PositiveFloat = 0.005
     adamw_lr: PositiveFloat = 0.002
     weight_decay: NonNegativeFloat = 0.01
@@ -35,18 +38,19 @@ class OptimizerSpec:
     def build(self, model: VecSetAutoEncoder) -> list[torch.optim.Optimizer]:
         """The optimizers of a model; together they hold each parameter once."""
         hidden, others, bare = parameter_groups(model)
+        by_adamw = [*others, *hidden] if self.hidden == "adamw" else others
         adamw_groups = [
-            {"params": others, "weight_decay": self.weight_decay},
+            {"params": by_adamw, "weight_decay": self.weight_decay},
             {"params": bare, "weight_decay": 0.0},
         ]
-        return [
-            Muon(hidden, lr=self.muon_lr, weight_decay=self.weight_decay),
-            torch.optim.AdamW(adamw_groups, lr=self.adamw_lr, betas=(0.9, 0.98)),
-        ]
+        adamw = torch.optim.AdamW(adamw_groups, lr=self.adamw_lr, betas=(0.9, 0.98))
+        if self.hidden == "adamw":
+            return [adamw]
+        return [Muon(hidden, lr=self.muon_lr, weight_decay=self.weight_decay), adamw]
 
-    def peak_rates(self) -> tuple[float, float]:
+    def peak_rates(self) -> list[float]:
         """Peak learning rates, in the order of :meth:`build`."""
-        return self.muon_lr, self.adamw_lr
+        return [self.adamw_lr] if self.hidden == "adamw" else [self.muon_lr, self.adamw_lr]
 
 
 def parameter_groups(
