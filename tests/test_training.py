@@ -3,6 +3,7 @@ import shutil
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -22,7 +23,13 @@ from vecsetx.sampling.sampler import SamplingSpec
 from vecsetx.training.journal import read_journal
 from vecsetx.training.loop import TrainingSpec
 from vecsetx.training.muon import Muon, orthogonalized
-from vecsetx.training.objective import ObjectiveSpec, distance_error, inside_error, objective
+from vecsetx.training.objective import (
+    ObjectiveSpec,
+    distance_error,
+    gradient_norms,
+    inside_error,
+    objective,
+)
 from vecsetx.training.optimizer import OptimizerSpec, parameter_groups, rate_share
 
 RECIPE = Recipe(
@@ -178,28 +185,155 @@ def test_draws_depend_on_seed_and_step_alone_and_visit_every_heart(dataset: Data
     assert per_pass == list(range(len(hearts)))
 
 
-def test_unannotated_structures_carry_no_loss(dataset: DataSet) -> None:
+EVERY_TERM = ObjectiveSpec(eikonal=0.1, normal=0.1)
+CHOICES: dict[str, dict[str, dict[str, object]]] = {
+    "anchored": {},
+    "point queries": {"model": {"queries": "point"}},
+    "learnable queries": {"model": {"queries": "learnable"}},
+    "union and logits": {"model": {"field": "union"}},
+    "normals": {"model": {"normals": True}},
+    "no bottleneck": {"model": {"bottleneck": "none"}},
+    "KL bottleneck": {"model": {"bottleneck": "kl"}},
+    "AdamW alone": {"optimizer": {"hidden": "adamw"}},
+    "recomputation": {"training": {"recompute": True}},
+    "bf16": {"training": {"precision": "bf16"}},
+    "everything": {
+        "model": {"queries": "point", "field": "union", "bottleneck": "kl", "normals": True},
+        "training": {"recompute": True, "precision": "bf16", "gradient_norms_every": 1},
+    },
+}
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_every_choice_trains_two_steps_and_goes_on(
+    choice: str, dataset: DataSet, tmp_path: Path
+) -> None:
+    gradients = {"objective": {"eikonal": 0.1, "normal": 0.1, "gradient_points": 24}}
+    steps = {"training": {"steps": 2, "log_every": 1, "checkpoint_every": 1}}
+    recipe = RECIPE.changed(gradients, "").changed(steps, "").changed(CHOICES[choice], choice)
+    train_model(dataset.folder, tmp_path / "whole", recipe)
+    train_model(dataset.folder, tmp_path / "parts", recipe, stop_after=1)
+    train_model(dataset.folder, tmp_path / "parts", recipe, resume=True)
+    whole = losses(tmp_path / "whole")
+    assert len(whole) == 2
+    assert np.isfinite(whole).all()
+    assert losses(tmp_path / "parts") == whole
+    first, second = (weights(tmp_path / name) for name in ("whole", "parts"))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_compiled_blocks_learn_the_same(dataset: DataSet, tmp_path: Path) -> None:
+    steps = RECIPE.changed({"training": {"steps": 3, "log_every": 1}}, "")
+    for name, compiled in (("plain", False), ("compiled", True)):
+        recipe = steps.changed({"training": {"compile": compiled}}, "")
+        train_model(dataset.folder, tmp_path / name, recipe)
+    assert losses(tmp_path / "compiled") == pytest.approx(losses(tmp_path / "plain"), rel=1e-4)
+
+
+@pytest.mark.parametrize("form", ["distances", "union"])
+def test_what_is_not_known_carries_no_loss(
+    form: Literal["distances", "union"], dataset: DataSet
+) -> None:
+    """Neither structures that are not annotated nor distances that are only bounds."""
     draws = Draws(dataset, dataset.of_split("train"), RECIPE.draws, None, 32, seed=0)
     batch = draws.batch(0)
-    for known in (batch.surface_known, batch.near_known, batch.volume_known):
-        known[..., 4] = -torch.inf
+    for group in ("surface", "near", "volume"):
+        getattr(batch, f"{group}_known")[0, :, 4] = -torch.inf
+        getattr(batch, f"{group}_known")[1, ::2] = -0.01
     torch.manual_seed(0)
-    model = RECIPE.model.build(10)
-    before, _ = objective(model, batch, ObjectiveSpec())
-    for name in ("surface_distances", "near_distances", "volume_distances"):
-        getattr(batch, name)[..., 4] = torch.randn_like(getattr(batch, name)[..., 4])
-    after, _ = objective(model, batch, ObjectiveSpec())
+    model = replace(RECIPE.model, field=form).build(10)
+    before, terms = objective(model, batch, EVERY_TERM)
+    assert set(terms) == {"surface", "near", "volume", "inside", "eikonal", "normal"}
+    for group in ("surface", "near", "volume"):
+        distances = getattr(batch, f"{group}_distances")
+        if form == "distances":
+            distances[0, :, 4] = torch.randn_like(distances[0, :, 4])
+        else:  # of a union one of whose parts is not known, no distance is
+            distances[0] += 0.001 * torch.where(distances[0] < 0, -1, 1)
+        distances[1, ::2] = torch.randn_like(distances[1, ::2])
+    after, _ = objective(model, batch, EVERY_TERM)
     assert torch.equal(before, after)
 
 
-def test_terms_add_up_to_the_loss_and_zero_weights_leave_none(dataset: DataSet) -> None:
+def test_gradient_terms_are_those_of_the_true_gradient(dataset: DataSet) -> None:
+    """By hand: all points' gradients by double backward, the asked ones picked one by one."""
+    batch = Draws(dataset, dataset.of_split("train"), RECIPE.draws, None, 32, seed=0).batch(0)
+    torch.manual_seed(0)
+    model = RECIPE.model.build(10)
+    spec = replace(EVERY_TERM, gradient_points=30)
+    _, terms = objective(model, batch, spec)
+    latent_set = model.encode(batch.points, batch.structure, batch.anchors)
+    tokens = model.refine(latent_set)
+    lengths, angles = [], []
+    for group in ("surface", "near", "volume"):
+        points = getattr(batch, group)[:, :10].clone().requires_grad_()
+        distances = model.answer(tokens, latent_set.positions, points, plain=True)
+        true, known = (getattr(batch, f"{group}_{what}") for what in ("distances", "known"))
+        for heart, point, k in np.ndindex(2, 10, 10):
+            d = float(true[heart, point, k])
+            if not (abs(d) <= spec.gradient_within and abs(d) <= known[heart, point, k]):
+                continue
+            (all_of,) = torch.autograd.grad(distances[heart, point, k], points, retain_graph=True)
+            gradient = all_of[heart, point]
+            lengths.append((gradient.norm().item() - 1) ** 2)
+            if group == "surface" and batch.surface_structure[heart, point] == k:
+                normal = batch.surface_normals[heart, point]
+                angles.append(1 - float(gradient @ normal / gradient.norm()))
+    assert len(angles) >= 15
+    assert len(lengths) > len(angles)
+    assert terms["eikonal"].item() == pytest.approx(0.1 * np.mean(lengths), rel=1e-4)
+    assert terms["normal"].item() == pytest.approx(0.1 * np.mean(angles), rel=1e-4)
+
+
+def test_terms_add_up_to_the_loss_and_zero_weights_cost_nothing(
+    dataset: DataSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
     batch = Draws(dataset, dataset.of_split("train"), RECIPE.draws, None, 32, seed=0).batch(0)
     model = RECIPE.model.build(10)
-    loss, terms = objective(model, batch, ObjectiveSpec())
-    assert set(terms) == {"surface", "near", "volume", "inside"}
+    loss, terms = objective(model, batch, EVERY_TERM)
     torch.testing.assert_close(loss, sum(terms.values()))
+    every = {"surface", "near", "volume", "inside", "eikonal", "normal"}
+    assert set(terms) == every
+    kl = replace(RECIPE.model, bottleneck="kl").build(10)
+    assert set(objective(kl, batch, EVERY_TERM)[1]) == every | {"kl"}
+    assert set(objective(kl, batch, replace(EVERY_TERM, kl=0.0))[1]) == every
+
+    def not_wanted(*_: object) -> None:
+        raise AssertionError("gradients of weight 0 were computed")
+
+    monkeypatch.setattr("vecsetx.training.objective.spatial_gradients", not_wanted)
     _, fewer = objective(model, batch, ObjectiveSpec(surface=0.0, inside=0.0))
     assert set(fewer) == {"near", "volume"}
+    with pytest.raises(InputError, match="all 0"):
+        ObjectiveSpec(near=0.0, volume=0.0, surface=0.0, inside=0.0, eikonal=1.0)
+
+
+def test_each_term_is_told_with_its_share_and_its_pull(dataset: DataSet, tmp_path: Path) -> None:
+    changes = {"objective": {"eikonal": 0.1}, "training": {"gradient_norms_every": 4}}
+    train_model(dataset.folder, tmp_path / "run", RECIPE.changed(changes, ""))
+    entries = read_journal(tmp_path / "run" / "metrics.jsonl")
+    for entry in entries:
+        assert sum(entry["shares"].values()) == pytest.approx(1)
+        assert entry["shares"]["near"] == pytest.approx(entry["terms"]["near"] / entry["loss"])
+    measured = {entry["step"] for entry in entries if "gradient_norms" in entry}
+    assert measured == {4, 8}
+    assert set(entries[-1]["gradient_norms"]) == set(entries[-1]["terms"])
+
+
+def test_gradient_norms_are_each_term_s_own(dataset: DataSet) -> None:
+    batch = Draws(dataset, dataset.of_split("train"), RECIPE.draws, None, 32, seed=0).batch(0)
+    torch.manual_seed(0)
+    model = RECIPE.model.build(10)
+    loss, terms = objective(model, batch, EVERY_TERM)
+    found = gradient_norms(terms, model.parameters())
+    loss.backward()  # which the measurement must leave possible
+    for name in terms:
+        model.zero_grad()
+        objective(model, batch, EVERY_TERM)[1][name].backward()
+        own = [p.grad.square().sum() for p in model.parameters() if p.grad is not None]
+        assert found[name] == pytest.approx(float(torch.stack(own).sum().sqrt()), rel=1e-4)
 
 
 def test_distance_error_by_hand() -> None:
@@ -243,6 +377,12 @@ def test_every_parameter_has_one_optimizer(queries: str) -> None:
     assert "trunk.0.attention.to_query.weight" in hidden
     assert not any("embedding" in n or "head." in n or "from_offset" in n for n in hidden)
     assert all(p.ndim < 2 for p in groups[2])
+    for moved_by, count in (("muon", 2), ("adamw", 1)):
+        optimizers = OptimizerSpec(hidden=moved_by).build(model)
+        assert len(optimizers) == len(OptimizerSpec(hidden=moved_by).peak_rates()) == count
+        moved = [group for optimizer in optimizers for group in optimizer.param_groups]
+        assert sorted(id(p) for group in moved for p in group["params"]) == sorted(ids)
+        assert all(g["weight_decay"] == 0 for g in moved if g["params"][0].ndim < 2)
 
 
 def test_learning_rate_warms_up_and_ends_low() -> None:

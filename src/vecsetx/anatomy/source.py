@@ -80,24 +80,6 @@ class HeartSource:
         named = self._by_structure()
         return tuple(name for name in self.label_set.structures if name in named)
 
-    def present(self) -> tuple[str, ...]:
-        """Structures of the label set that occur in the heart, in the label set's order.
-
-        Raises:
-            InputError: The heart cannot be read, or holds what the label set does not know.
-        """
-        structures = self.label_set.structures
-        if self.kind == "meshes":
-            there = [len(faces) > 0 for _, faces in self.surfaces(structures)]
-        elif self.kind == "points":
-            number = self.points(structures).structure
-            there = (np.bincount(number, minlength=len(structures)) > 0).tolist()
-        else:
-            seen = np.zeros(len(structures) + 1, bool)
-            seen[self.label_map(structures).labels] = True
-            there = seen[1:].tolist()
-        return tuple(name for name, is_there in zip(structures, there, strict=True) if is_there)
-
     def label_map(self, structures: tuple[str, ...]) -> LabelMap:
         """The heart's label map, of kinds ``label map`` and ``masks``.
 

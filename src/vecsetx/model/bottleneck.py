@@ -7,6 +7,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from vecsetx.model.attention import at_least_single
+
 
 @dataclass(frozen=True, slots=True)
 class Compressed:
@@ -67,7 +69,7 @@ class KLBottleneck(nn.Module):
 
     def compress(self, tokens: Float[Tensor, "b m c"]) -> Compressed:
         """Tokens to latents, with noise from torch's global generator in training."""
-        mean, log_variance = self.narrow(tokens).float().chunk(2, dim=-1)
+        mean, log_variance = at_least_single(self.narrow(tokens)).chunk(2, dim=-1)
         log_variance = log_variance.clamp(*_LOG_VARIANCES)
         variance = log_variance.exp()
         penalty = 0.5 * (mean.square() + variance - 1 - log_variance).mean(dim=(1, 2))

@@ -136,12 +136,10 @@ class UnionHead(Head):
         union, logits = answer[..., :1], answer[..., 1:]
         if logits.shape[-1] == 1:
             return union
-        (first, second), (winner, _) = logits.topk(2, dim=-1)
-        rival = torch.where(
-            torch.arange(logits.shape[-1], device=logits.device) == winner[..., None],
-            second[..., None],
-            first[..., None],
-        )
+        largest = logits.topk(2, dim=-1)
+        first, second = largest.values.split(1, dim=-1)
+        is_winner = torch.arange(logits.shape[-1], device=logits.device) == largest.indices[..., :1]
+        rival = torch.where(is_winner, second, first)
         return torch.maximum(union, (rival - logits) / (2 * LOGITS_PER_UNIT))
 
     def fields(self, answer: Float[Tensor, "b q a"]) -> Float[Tensor, "b q 1"]:

@@ -1,0 +1,226 @@
+"""Which choices learn fastest: equal steps, several seeds, unseen hearts scored on the voxel grid.
+
+    python benchmarks/learning.py [--steps 400] [--seeds 2] [--choices anchored,union]
+        [--real FOLDER --labels NAME] [--curve] [--json FILE]
+
+Each choice differs from the first, ``anchored``, in one thing. All of them see the same batches:
+phantoms of 128³ voxels at 1 mm and, if they are given, real hearts' label maps. Every run has one
+thread; as many runs as there are cores go side by side, so that seconds are to be compared within
+one table only. With ``--curve`` the preset ``tiny`` is trained as the demo does, and its score on
+unseen phantoms is shown against time. Prints tables and writes JSON. The default takes about an
+hour on two cores.
+"""
+
+import argparse
+import json
+import statistics
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from vecsetx.anatomy.structures import label_set
+from vecsetx.data.dataset import DataSet, HeartEntry
+from vecsetx.evaluation.scores import Score, score_heart, summarize
+from vecsetx.model.saved import TrainedModel
+from vecsetx.pipeline.hearts import EncodeOptions, encode_heart, read_heart
+from vecsetx.pipeline.inputs import source_of
+from vecsetx.pipeline.phantom import make_phantoms
+from vecsetx.pipeline.prepare import PrepareOptions, prepare
+from vecsetx.pipeline.processes import Processes
+from vecsetx.pipeline.train import train_model
+from vecsetx.presets import PRESETS
+from vecsetx.recipe import Recipe
+from vecsetx.reconstruction.rasterize import rasterize
+from vecsetx.sampling.sampler import SamplingSpec
+from vecsetx.training.journal import read_journal
+
+CHOICES: dict[str, dict[str, dict[str, Any]]] = {
+    "anchored": {},
+    "point queries": {"model": {"queries": "point"}},
+    "learnable queries": {"model": {"queries": "learnable"}},
+    "union + logits": {"model": {"field": "union"}},
+    "no bottleneck": {"model": {"bottleneck": "none"}},
+    "KL bottleneck": {"model": {"bottleneck": "kl"}},
+    "normals read": {"model": {"normals": True}},
+    "AdamW alone": {"optimizer": {"hidden": "adamw"}},
+    "no inside term": {"objective": {"inside": 0.0}},
+    "Eikonal 0.1": {"objective": {"eikonal": 0.1}},
+    "normals 0.1": {"objective": {"normal": 0.1}},
+    "Eikonal + normals": {"objective": {"eikonal": 0.1, "normal": 0.1}},
+}
+STRIDE = 2
+"""Every second voxel along each axis is scored."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run: a choice on a data set from a seed."""
+
+    data: Path
+    out: Path
+    choice: str
+    seed: int
+    steps: int
+
+
+def recipe_of(job: Job) -> Recipe:
+    """The preset ``tiny`` with half its points and latents, so that many runs are affordable."""
+    common = {
+        "model": {"latents": 128},
+        "draws": {"points": 1024, "surface": 128, "near": 256, "volume": 128},
+        "training": {"steps": job.steps, "seed": job.seed, "checkpoint_every": job.steps},
+    }
+    recipe = PRESETS["tiny"].changed(common, "benchmark")
+    return recipe.changed(CHOICES[job.choice], job.choice)
+
+
+def run(job: Job) -> dict[str, Any]:
+    """Train, then score every unseen heart with as many points and latents as in training."""
+    torch.set_num_threads(1)
+    recipe = recipe_of(job)
+    trained = train_model(job.data, job.out, recipe)
+    dataset = DataSet.read(job.data)
+    options = EncodeOptions(points=recipe.draws.points, latents=recipe.model.anchors or None)
+    scores = [
+        score
+        for heart in dataset.of_split("val")
+        for score in scores_of(trained, dataset, heart, options)
+    ]
+    summary = summarize(scores)["summary"]
+    journal = read_journal(job.out / "metrics.jsonl")
+    return {
+        "dice": summary["mean"]["dice"],
+        "structures": {
+            name: measures["dice"]["mean"] for name, measures in summary["structures"].items()
+        },
+        "seconds": journal[-1]["seconds"],
+    }
+
+
+def scores_of(
+    trained: TrainedModel, dataset: DataSet, heart: HeartEntry, options: EncodeOptions
+) -> list[Score]:
+    truth, geometry = read_heart(source_of(dataset, heart), dataset.structures)
+    coarse = truth.every(STRIDE)
+    found = rasterize(encode_heart(geometry, trained, options), coarse)
+    scores = score_heart(heart.name, coarse.labels, found.labels, dataset.structures)
+    return [score for score in scores if score.structure in heart.annotated]
+
+
+def phantoms(folder: Path, count: int) -> Path:
+    maps = make_phantoms(folder / "labels", count, 0, 128, 1.0)
+    return prepared(maps, folder / "data", "default", 0.2)
+
+
+def prepared(maps: list[Path], out: Path, labels: str, val_share: float) -> Path:
+    sampling = SamplingSpec(20_000, 20_000, 20_000)
+    options = PrepareOptions(label_set(labels), sampling=sampling, val_share=val_share)
+    _, failed = prepare(maps, out, options)
+    if failed:
+        raise SystemExit(f"not prepared: {failed}")
+    return out
+
+
+def real_hearts(folder: Path, options: argparse.Namespace) -> Path:
+    maps = sorted(options.real.glob("*.nii.gz"))[: options.real_count]
+    return prepared(maps, folder / "data", options.labels, options.real_val_share)
+
+
+def learn(folder: Path, data: Path, options: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
+    """Choice → result per seed."""
+    jobs = {
+        (choice, seed): Job(data, folder / f"{index}-{seed}", choice, seed, options.steps)
+        for index, choice in enumerate(options.choices)
+        for seed in range(options.seeds)
+    }
+    found: dict[str, list[dict[str, Any]]] = {choice: [] for choice in options.choices}
+    with Processes(options.workers) as workers:
+        futures = {key: workers.submit(run, job) for key, job in jobs.items()}
+        for (choice, _), future in futures.items():
+            found[choice].append(future.result())
+    return found
+
+
+def show(title: str, found: dict[str, list[dict[str, Any]]], console: Console) -> None:
+    table = Table(title=title)
+    structures = list(next(iter(found.values()))[0]["structures"])
+    for heading in ("", "mean Dice", "± over seeds", *structures, "s"):
+        table.add_column(heading, justify="right")
+    for choice, results in found.items():
+        dice = [result["dice"] for result in results]
+        each = [
+            statistics.fmean(result["structures"][name] for result in results)
+            for name in structures
+        ]
+        table.add_row(
+            choice,
+            f"{statistics.fmean(dice):.3f}",
+            f"{statistics.stdev(dice):.3f}" if len(dice) > 1 else "–",
+            *(f"{value:.2f}" for value in each),
+            f"{statistics.fmean(result['seconds'] for result in results):.0f}",
+        )
+    console.print(table)
+
+
+def curve(folder: Path, data: Path, console: Console) -> list[dict[str, float]]:
+    """Grid Dice of the preset ``tiny`` on unseen hearts against seconds of training."""
+    recipe = PRESETS["tiny"].changed(
+        {"training": {"steps": 600, "validate_every": 75}}, "benchmark"
+    )
+    train_model(data, folder, recipe)
+    points = [
+        {"step": entry["step"], "seconds": entry["seconds"], "grid_dice": entry["grid_dice"]}
+        for entry in read_journal(folder / "metrics.jsonl")
+        if entry["split"] == "val"
+    ]
+    table = Table(title="preset tiny: mean Dice of unseen phantoms against time")
+    for heading in ("step", "s", "Dice"):
+        table.add_column(heading, justify="right")
+    for point in points:
+        table.add_row(str(point["step"]), f"{point['seconds']:.0f}", f"{point['grid_dice']:.3f}")
+    console.print(table)
+    return points
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--choices", type=lambda text: text.split(","), default=list(CHOICES))
+    parser.add_argument("--phantoms", type=int, default=30, help="0 to leave them out")
+    parser.add_argument("--real", type=Path, help="folder of label maps")
+    parser.add_argument("--labels", default="default", help="label set of the real hearts")
+    parser.add_argument("--real-count", type=int, default=40)
+    parser.add_argument("--real-val-share", type=float, default=0.2)
+    parser.add_argument("--curve", action="store_true", help="score against time, preset tiny")
+    parser.add_argument("--workers", type=int, help="runs side by side; one per core if not given")
+    parser.add_argument("--json", type=Path, default=Path("benchmarks/results/learning.json"))
+    options = parser.parse_args()
+    if unknown := set(options.choices) - set(CHOICES):
+        parser.error(f"no choice {unknown}; there are {', '.join(CHOICES)}")
+    console = Console()
+    results: dict[str, Any] = {"steps": options.steps, "seeds": options.seeds}
+    results["recipe"] = asdict(recipe_of(Job(Path(), Path(), "anchored", 0, options.steps)))
+    with tempfile.TemporaryDirectory() as name:
+        folders = {kind: Path(name) / kind for kind in ("phantoms", "real")}
+        if options.phantoms:
+            data = phantoms(folders["phantoms"], options.phantoms)
+            results["phantoms"] = learn(folders["phantoms"], data, options)
+            show("phantoms", results["phantoms"], console)
+            if options.curve:
+                results["curve"] = curve(folders["phantoms"] / "curve", data, console)
+        if options.real:
+            data = real_hearts(folders["real"], options)
+            results["real"] = learn(folders["real"], data, options)
+            show(f"real hearts of {options.real}", results["real"], console)
+    options.json.parent.mkdir(parents=True, exist_ok=True)
+    options.json.write_text(json.dumps(results, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
