@@ -41,7 +41,24 @@ Fold = Annotated[
     typer.Option(help="Cross-validation: the fold to leave out; the data set's split.", min=0),
 ]
 Workers = Annotated[int | None, typer.Option(help="Processes; one per core if left out.", min=1)]
-Model = Annotated[Path, typer.Argument(help="A run's folder, or a saved model's.")]
+
+
+def _fetched(model: Path) -> Path:
+    """The model as it was named, or its folder once it has come from the Hugging Face Hub."""
+    if model.exists():
+        return model
+    from vecsetx.model.saved import model_folder
+
+    return model_folder(model)
+
+
+Model = Annotated[
+    Path,
+    typer.Argument(
+        help="A run's folder, or a saved model's; or owner/name, a model on the Hugging Face Hub.",
+        callback=_fetched,
+    ),
+]
 Labels = Annotated[
     str | None,
     typer.Option(help=f"{_LABEL_SETS} Left out: the data set's, or else the model's own."),
@@ -223,9 +240,11 @@ def export(
 @app.command()
 def train(
     data: Annotated[Path, typer.Argument(help="A prepared data set.")],
-    out: Annotated[Path, typer.Option(help="Folder for the run.")],
     overrides: Annotated[
         list[str] | None, typer.Argument(help="Changes, as in training.steps=3000.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the run. Needed but with --plan.")
     ] = None,
     preset: Annotated[str, typer.Option(help="tiny (CPU), small, base or large (GPUs).")] = "tiny",
     config: Annotated[
@@ -237,11 +256,21 @@ def train(
         typer.Option(help="Stop with a checkpoint after this step; resume later.", min=1),
     ] = None,
     fold: Fold = None,
+    plan: Annotated[
+        bool,
+        typer.Option("--plan", help="Print the memory that a step would take, and do nothing."),
+    ] = False,
+    gpu_gb: Annotated[
+        float, typer.Option(help="With --plan: memory of a GPU, 10⁹ bytes.", min=0)
+    ] = 40.0,
 ) -> None:
     """Train a model on a data set.
 
     [dim]vecsetx train data/ --out run/ --preset tiny training.steps=3000[/]
+
+    [dim]vecsetx train data/ --preset large --plan --gpu-gb 40[/]
     """
+    from vecsetx.pipeline.plan import plan_training
     from vecsetx.pipeline.train import train_model
     from vecsetx.presets import preset as named
     from vecsetx.recipe import parse_overrides, read_changes
@@ -250,6 +279,11 @@ def train(
     if config:
         recipe = recipe.changed(read_changes(config), str(config))
     recipe = recipe.changed(parse_overrides(overrides or []), "command line")
+    if plan:
+        plan_training(data, recipe, gpu_gb)
+        return
+    if out is None:
+        raise InputError("train needs --out, a folder for the run (or --plan, to train nothing)")
     train_model(data, out, recipe, resume, stop_after, fold)
     typer.echo(f"the model is in {out / 'model'}")
 

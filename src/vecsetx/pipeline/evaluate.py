@@ -68,7 +68,7 @@ def evaluate(
     Raises:
         InputError: The model or the inputs cannot be found, or no heart can be scored.
     """
-    trained = TrainedModel.load(model)
+    trained = TrainedModel.from_pretrained(model)
     hearts = _hearts(inputs, split, fold, trained, options)
     rows: list[Score] = []
     views: list[HeartView] = []

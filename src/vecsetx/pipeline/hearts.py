@@ -112,19 +112,7 @@ def encode_observation(
         InputError: The options do not fit the model.
     """
     spec = trained.network.spec
-    if options.latents and spec.queries == "learnable" and options.latents != spec.latents:
-        raise InputError(
-            f"--latents {options.latents}: this model's {spec.latents} queries are learned; only "
-            "models whose queries are surface points can change their number"
-        )
-    if spec.normals and observation.normals is None:
-        raise InputError(
-            "this model reads the surface's normals, which labelled points do not tell; give a "
-            "label map or meshes, or train a model with model.normals=false"
-        )
-    latents = LATENTS_FACTOR * spec.anchors if options.latents is None else options.latents
-    if spec.queries == "learnable":
-        latents = 0
-    return HeartField.encode(
-        trained.network, trained.structures, observation, trained.truncation, latents
-    )
+    latents = options.latents
+    if latents is None and spec.queries != "learnable":
+        latents = LATENTS_FACTOR * spec.anchors
+    return trained.encode(observation, latents)

@@ -67,7 +67,7 @@ def reconstruct(
         InputError: The model or an input cannot be found, an option does not fit, or no heart at
             all could be reconstructed.
     """
-    trained = TrainedModel.load(model)
+    trained = TrainedModel.from_pretrained(model)
     label_set = options.encode.label_set or trained.label_set
     hearts = find_hearts(inputs, label_set, options.input_space)
     like = Grid(*read_grid(options.like)) if options.like else None

@@ -93,7 +93,7 @@ def train_model(
             "steps": done,
         },
     )
-    trained.save(out / "model")
+    trained.save_pretrained(out / "model")
     return trained
 
 
