@@ -25,6 +25,7 @@ from vecsetx.training.loop import TrainingSpec
 from vecsetx.training.muon import Muon, orthogonalized
 from vecsetx.training.objective import (
     ObjectiveSpec,
+    asked,
     distance_error,
     gradient_norms,
     inside_error,
@@ -339,31 +340,50 @@ def test_gradient_norms_are_each_term_s_own(dataset: DataSet) -> None:
 def test_distance_error_by_hand() -> None:
     predicted = torch.tensor([[[0.03], [0.5], [0.02], [-0.5], [0.05]]])
     truth = torch.tensor([[[0.01], [0.3], [0.3], [-0.2], [-0.2]]])
-    known = torch.full_like(truth, torch.inf)
     # within: 0.02; far enough outside: 0; 0.08 short; far enough inside: 0; 0.15 on the wrong side
-    expected = (0.02 + 0 + 0.08 + 0 + 0.15) / 5
-    assert distance_error(predicted, truth, known, 0.1).item() == pytest.approx(expected, abs=1e-6)
-
-
-def test_distances_that_are_only_bounds_carry_no_loss() -> None:
-    predicted = torch.tensor([[[0.03], [0.5], [0.02], [0.02]]])
-    truth = torch.tensor([[[0.01], [-0.02], [0.3], [0.3]]])
-    known = torch.tensor([[[0.02], [0.01], [0.15], [0.05]]])
-    # known; a bound; known to be beyond the truncation; not even that
-    expected = (0.02 + 0.08) / 2
-    assert distance_error(predicted, truth, known, 0.1).item() == pytest.approx(expected, abs=1e-6)
-    # The sign is known wherever the scan shows the point.
-    beyond = torch.tensor([[[0.02], [0.01], [-0.1], [-0.1]]])
-    found = inside_error(-40.0 * predicted, truth, beyond)
-    expected = (np.log1p(np.exp(-1.2)) + np.log1p(np.exp(20.0))) / 2
-    assert found.item() == pytest.approx(expected, rel=1e-5)
+    found = distance_error(predicted, truth, 0.1).flatten().tolist()
+    assert found == pytest.approx([0.02, 0, 0.08, 0, 0.15], abs=1e-6)
 
 
 def test_inside_error_by_hand() -> None:
-    predicted, truth = torch.tensor([[[-0.1], [0.1]]]), torch.tensor([[[-1.0], [-1.0]]])
-    expected = (np.log1p(np.exp(-4)) + np.log1p(np.exp(4))) / 2
-    found = inside_error(-40.0 * predicted, truth, torch.full_like(truth, torch.inf))
-    assert found.item() == pytest.approx(expected, rel=1e-5)
+    logits, truth = torch.tensor([[[4.0], [-4.0]]]), torch.tensor([[[-1.0], [-1.0]]])
+    found = inside_error(logits, truth).flatten().tolist()
+    assert found == pytest.approx([np.log1p(np.exp(-4)), np.log1p(np.exp(4))], rel=1e-5)
+
+
+def test_what_is_asked_by_hand(dataset: DataSet) -> None:
+    batch = Draws(dataset, dataset.of_split("train"), RECIPE.draws, None, 32, seed=0).batch(0)
+    model = RECIPE.model.build(10)
+    batch.near_distances[0, :4, 0] = torch.tensor([0.01, -0.02, 0.3, 0.3])
+    batch.near_known[0, :4, 0] = torch.tensor([0.02, 0.01, 0.15, 0.05])
+    masks = asked(model.head, batch, EVERY_TERM, has_penalty=False)
+    # known; a bound; known to be beyond the truncation; not even that
+    assert masks["near"][0, :4, 0].tolist() == [True, False, True, False]
+    # The sign is known wherever the scan shows the point.
+    assert masks["inside"][0, :4, 0].tolist() == [True, True, True, True]
+    assert masks["eikonal"][0, 11, 0].item() == bool(
+        batch.surface_distances[0, 11, 0].abs() <= EVERY_TERM.gradient_within
+    )
+    assert masks.keys() == {"surface", "near", "volume", "inside", "eikonal", "normal"}
+    assert "kl" in asked(model.head, batch, EVERY_TERM, has_penalty=True)
+
+
+@pytest.mark.parametrize("form", ["distances", "union"])
+def test_parts_of_a_batch_add_up_to_the_whole(
+    form: Literal["distances", "union"], dataset: DataSet
+) -> None:
+    """Though one part asks for less than the other: each term is divided by what all ask."""
+    batch = Draws(dataset, dataset.of_split("train"), RECIPE.draws, None, 32, seed=0).batch(0)
+    batch.near_known[0, ::3] = -torch.inf
+    batch.surface_known[1, :20] = -torch.inf
+    torch.manual_seed(0)
+    model = replace(RECIPE.model, field=form, bottleneck="kl").build(10).eval()
+    counts = {name: m.sum() for name, m in asked(model.head, batch, EVERY_TERM, True).items()}
+    whole, terms = objective(model, batch, EVERY_TERM)
+    parts = [objective(model, part, EVERY_TERM, counts) for part in batch.split(1)]
+    torch.testing.assert_close(sum(loss for loss, _ in parts), whole)
+    for name in terms:
+        torch.testing.assert_close(sum(found[name] for _, found in parts), terms[name])
 
 
 @pytest.mark.parametrize("queries", ["anchored", "learnable"])

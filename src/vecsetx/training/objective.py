@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional
@@ -13,6 +13,7 @@ from vecsetx.anatomy.sign import inside
 from vecsetx.data.batch import Batch
 from vecsetx.errors import InputError
 from vecsetx.model.gradient import spatial_gradients
+from vecsetx.model.heads import Head
 from vecsetx.model.vecset import VecSetAutoEncoder
 
 QUERY_GROUPS = ("surface", "near", "volume")
@@ -59,48 +60,91 @@ class ObjectiveSpec:
 
 
 def objective(
-    model: VecSetAutoEncoder, batch: Batch, spec: ObjectiveSpec
+    model: VecSetAutoEncoder,
+    batch: Batch,
+    spec: ObjectiveSpec,
+    counts: Mapping[str, Int[Tensor, ""]] | None = None,
 ) -> tuple[Float[Tensor, ""], dict[str, Float[Tensor, ""]]]:
     """The loss of a batch and its weighted terms, which add up to it.
 
     Distances carry a loss where they are known, and signs where they are: not for structures that a
     heart's data set does not annotate, nor beyond the edge of a scan that cuts them.
+
+    Args:
+        model: In training or evaluation mode.
+        batch: Hearts.
+        spec: What is asked.
+        counts: What each term's sum is divided by, as of :func:`asked`. None: what the batch itself
+            asks, so that every term is a mean. A part of a larger batch is given the whole's.
     """
+    masks = asked(model.head, batch, spec, model.spec.bottleneck == "kl")
+    if counts is None:
+        counts = {name: mask.sum() for name, mask in masks.items()}
     normals = batch.normals if model.spec.normals else None
     latent_set = model.encode(batch.points, batch.structure, batch.anchors, normals)
     tokens = model.refine(latent_set)
     queries = [getattr(batch, group) for group in QUERY_GROUPS]
     answers = model.answer(tokens, latent_set.positions, torch.cat(queries, dim=1))
-    surface, near, volume = answers.split([points.shape[1] for points in queries], dim=1)
-    terms: dict[str, Tensor] = {}
-    for group, weight, answer in (
-        ("surface", spec.surface, surface),
-        ("near", spec.near, near),
-        ("volume", spec.volume, volume),
-    ):
-        if weight:
-            truth, known = (model.head.truth(values) for values in _asked(batch, group))
-            fields = model.head.fields(answer)
-            terms[group] = weight * distance_error(fields, truth, known, spec.truncation)
-    if spec.inside:
-        logits = model.head.inside_logits(torch.cat([near, volume], dim=1), spec.sharpness)
-        truth = torch.cat([batch.near_distances, batch.volume_distances], dim=1)
-        known = torch.cat([batch.near_known, batch.volume_known], dim=1)
-        terms["inside"] = spec.inside * inside_error(logits, truth, known)
-    if spec.eikonal or spec.normal:
-        terms |= _gradient_terms(model, tokens, latent_set.positions, batch, spec)
-    if spec.kl and model.spec.bottleneck == "kl":
-        terms["kl"] = spec.kl * latent_set.penalty.mean()
+    answer = dict(zip(QUERY_GROUPS, answers.split([q.shape[1] for q in queries], 1), strict=True))
+    errors: dict[str, Tensor] = {}
+    for group in (name for name in QUERY_GROUPS if name in masks):
+        truth = model.head.truth(getattr(batch, f"{group}_distances"))
+        errors[group] = distance_error(model.head.fields(answer[group]), truth, spec.truncation)
+    if "inside" in masks:
+        logits = torch.cat([answer["near"], answer["volume"]], dim=1)
+        logits = model.head.inside_logits(logits, spec.sharpness)
+        errors["inside"] = inside_error(logits, _joined(batch, "distances", ("near", "volume")))
+    if "kl" in masks:
+        errors["kl"] = latent_set.penalty
+    if masks.keys() & {"eikonal", "normal"}:
+        errors |= _gradient_errors(model, tokens, latent_set.positions, batch, spec)
+    terms = {
+        name: getattr(spec, name) * torch.where(mask, errors[name], 0).sum() / counts[name].clamp(1)
+        for name, mask in masks.items()
+    }
     return torch.stack(list(terms.values())).sum(), terms
 
 
+def asked(
+    head: Head, batch: Batch, spec: ObjectiveSpec, has_penalty: bool
+) -> dict[str, Bool[Tensor, "..."]]:
+    """Which entries of each term's errors carry loss: a boolean tensor for every term there is.
+
+    Args:
+        head: The model's.
+        batch: Hearts.
+        spec: What is asked.
+        has_penalty: Whether the model's bottleneck has one.
+    """
+    masks: dict[str, Bool[Tensor, ...]] = {}
+    for group in QUERY_GROUPS:
+        if getattr(spec, group):
+            truth = head.truth(getattr(batch, f"{group}_distances"))
+            known = head.truth(getattr(batch, f"{group}_known"))
+            masks[group] = truth.abs().clamp(max=spec.truncation) <= known
+    if spec.inside:
+        masks["inside"] = _joined(batch, "known", ("near", "volume")) > 0
+    if spec.eikonal or spec.normal:
+        distances, known = (
+            _joined(batch, what, _gradient_groups(spec), _gradient_share(spec))
+            for what in ("distances", "known")
+        )
+        trusted = head.truth(distances).abs() <= head.truth(known)
+        smooth = head.smooth(distances, spec.gradient_within) & trusted
+        if spec.eikonal:
+            masks["eikonal"] = smooth
+        if spec.normal:
+            own = head.field_of(batch.surface_structure[:, : _gradient_share(spec)])
+            masks["normal"] = smooth[:, : own.shape[1]].gather(2, own[..., None])[..., 0]
+    if spec.kl and has_penalty:
+        masks["kl"] = torch.ones(len(batch.points), dtype=torch.bool, device=batch.points.device)
+    return masks
+
+
 def distance_error(
-    predicted: Float[Tensor, "b q d"],
-    truth: Float[Tensor, "b q d"],
-    known: Float[Tensor, "b q d"],
-    truncation: float,
-) -> Float[Tensor, ""]:
-    """Mean absolute error of distances within the truncation (units), where they are known.
+    predicted: Float[Tensor, "b q d"], truth: Float[Tensor, "b q d"], truncation: float
+) -> Float[Tensor, "b q d"]:
+    """Absolute errors of distances within the truncation (units).
 
     Beyond it the error is how far the prediction falls short of the truncation, on the right side.
     """
@@ -109,31 +153,28 @@ def distance_error(
     beyond_inside = truth < -truncation
     error = torch.where(beyond_outside, error.clamp(max=0), error)
     error = torch.where(beyond_inside, error.clamp(min=0), error)
-    return _mean_where(error.abs(), truth.abs().clamp(max=truncation) <= known)
+    return error.abs()
 
 
 def inside_error(
-    logits: Float[Tensor, "b q k"], truth: Float[Tensor, "b q k"], known: Float[Tensor, "b q k"]
-) -> Float[Tensor, ""]:
-    """Mean binary cross-entropy of being inside, where the sign is known."""
-    error = functional.binary_cross_entropy_with_logits(
+    logits: Float[Tensor, "b q k"], truth: Float[Tensor, "b q k"]
+) -> Float[Tensor, "b q k"]:
+    """Binary cross-entropy of being inside, from logits and true distances."""
+    return functional.binary_cross_entropy_with_logits(
         logits, inside(truth).to(logits.dtype), reduction="none"
     )
-    return _mean_where(error, known > 0)
 
 
-def eikonal_error(
-    gradients: Float[Tensor, "b q d 3"], asked: Bool[Tensor, "b q d"]
-) -> Float[Tensor, ""]:
-    """Mean of ``(|∇f| − 1)²`` where it is asked for (Gropp et al., arXiv 2002.10099, eq. 2)."""
-    return _mean_where((gradients.norm(dim=-1) - 1).square(), asked)
+def eikonal_error(gradients: Float[Tensor, "b q d 3"]) -> Float[Tensor, "b q d"]:
+    """``(|∇f| − 1)²`` (Gropp et al., arXiv 2002.10099, eq. 2)."""
+    return (gradients.norm(dim=-1) - 1).square()
 
 
 def normal_error(
-    gradients: Float[Tensor, "b q 3"], normals: Float[Tensor, "b q 3"], asked: Bool[Tensor, "b q"]
-) -> Float[Tensor, ""]:
-    """Mean of ``1 − cos`` of the angle between gradients and outward normals, where asked for."""
-    return _mean_where(1 - functional.cosine_similarity(gradients, normals, dim=-1), asked)
+    gradients: Float[Tensor, "b q 3"], normals: Float[Tensor, "b q 3"]
+) -> Float[Tensor, "b q"]:
+    """``1 − cos`` of the angle between gradients and outward normals."""
+    return 1 - functional.cosine_similarity(gradients, normals, dim=-1)
 
 
 def gradient_norms(
@@ -152,45 +193,40 @@ def gradient_norms(
     return norms
 
 
-def _gradient_terms(
+def _gradient_errors(
     model: VecSetAutoEncoder,
     tokens: Tensor,
     positions: Tensor | None,
     batch: Batch,
     spec: ObjectiveSpec,
 ) -> dict[str, Tensor]:
-    """What is asked of the gradients: their length and, on surfaces, their direction."""
-    share = -(-spec.gradient_points // len(QUERY_GROUPS))
-    groups = QUERY_GROUPS if spec.eikonal else ("surface",)
-    points = torch.cat([getattr(batch, group)[:, :share] for group in groups], dim=1)
-    distances, known = (
-        torch.cat([values[:, :share] for values in several], dim=1)
-        for several in zip(*(_asked(batch, group) for group in groups), strict=True)
-    )
-    head = model.head
+    """Errors of the gradients: their length and, on surfaces, their direction."""
+    share = _gradient_share(spec)
+    points = torch.cat([getattr(batch, g)[:, :share] for g in _gradient_groups(spec)], dim=1)
     gradients = spatial_gradients(
-        lambda chunk: head.fields(model.answer(tokens, positions, chunk, plain=True)), points
+        lambda chunk: model.head.fields(model.answer(tokens, positions, chunk, plain=True)), points
     )
-    asked = head.smooth(distances, spec.gradient_within)
-    asked &= head.truth(distances).abs() <= head.truth(known)
-    terms = {}
+    errors = {}
     if spec.eikonal:
-        terms["eikonal"] = spec.eikonal * eikonal_error(gradients, asked)
+        errors["eikonal"] = eikonal_error(gradients)
     if spec.normal:
         normals = batch.surface_normals[:, :share]
-        own = head.field_of(batch.surface_structure[:, :share])[..., None]
-        on_surface = slice(normals.shape[1])
-        towards = gradients[:, on_surface].gather(2, own[..., None].expand(-1, -1, -1, 3))[:, :, 0]
-        asked_there = asked[:, on_surface].gather(2, own)[:, :, 0]
-        terms["normal"] = spec.normal * normal_error(towards, normals, asked_there)
-    return terms
+        own = model.head.field_of(batch.surface_structure[:, :share])[..., None, None]
+        on_surface = gradients[:, : normals.shape[1]]  # the groups' first
+        towards = on_surface.gather(2, own.expand(-1, -1, -1, 3))[:, :, 0]
+        errors["normal"] = normal_error(towards, normals)
+    return errors
 
 
-def _asked(batch: Batch, group: str) -> tuple[Tensor, Tensor]:
-    """True distances of a group of query points, and up to what size they are known."""
-    return getattr(batch, f"{group}_distances"), getattr(batch, f"{group}_known")
+def _gradient_groups(spec: ObjectiveSpec) -> tuple[str, ...]:
+    return QUERY_GROUPS if spec.eikonal else ("surface",)
 
 
-def _mean_where(values: Tensor, asked: Tensor) -> Tensor:
-    weight = asked.to(values.dtype)
-    return (values * weight).sum() / weight.sum().clamp(min=1)
+def _gradient_share(spec: ObjectiveSpec) -> int:
+    """Points of each kind whose gradients are looked at."""
+    return -(-spec.gradient_points // len(QUERY_GROUPS))
+
+
+def _joined(batch: Batch, what: str, groups: Iterable[str], first: int | None = None) -> Tensor:
+    """``distances`` or ``known`` of several groups of query points, the first so many of each."""
+    return torch.cat([getattr(batch, f"{group}_{what}")[:, :first] for group in groups], dim=1)
