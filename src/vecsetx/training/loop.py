@@ -31,6 +31,11 @@ class TrainingSpec:
         checkpoint_every: Steps between checkpoints; there is one at the end in any case.
         precision: ``bf16`` runs matrix products in bfloat16; ``auto`` does so where the hardware
             has instructions for it.
+        recompute: Keep only the tokens between the model's blocks for the backward pass, and
+            compute the rest anew: less memory, a third more time.
+        compile: Have PyTorch compile the model's blocks (``torch.compile``), which needs a C++
+            compiler. Worth it on a GPU from thousands of steps on.
+        gradient_norms_every: Steps between measurements of each term's own gradient; 0 for none.
     """
 
     steps: PositiveInt = 1200
