@@ -39,7 +39,7 @@ PRESETS: dict[str, Recipe] = {
         ),
         draws=DrawSpec(hearts=64, points=8192, surface=1024, near=1024, volume=1024),
         optimizer=OptimizerSpec(muon_lr=0.001, adamw_lr=0.00025),
-        training=TrainingSpec(steps=100_000, log_every=50, validate_every=2000),
+        training=TrainingSpec(steps=100_000, log_every=50, validate_every=2000, recompute=True),
     ),
 }
 

@@ -1,0 +1,129 @@
+"""What a training step keeps for its backward pass, beside the way of VecSetX's predecessor.
+
+    python benchmarks/memory.py [--queries 10240] [--preset large] [--json FILE]
+
+Steps are run on tensors without contents (``vecsetx.training.memory``), in bfloat16 where the
+training loop uses it, with the Eikonal term, and every storage alive between forward and backward
+pass is counted. All ways get the same model, surface points and query points:
+
+* ours: fused attention; gradients in chunks that are computed anew, at the few points where the
+  recipe asks for them and, to compare like with like, at all query points;
+* the predecessor's: attention written out; the gradient at all query points by differentiating
+  backwards twice. It is given the union's distance alone, hence one gradient; ours has one for each
+  of ten structures.
+
+Prints a table and writes JSON. Takes a few minutes on one core.
+"""
+
+import argparse
+import json
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+
+from vecsetx.model.gradient import spatial_gradients
+from vecsetx.presets import preset
+from vecsetx.recipe import Recipe
+from vecsetx.training.memory import StepSpec, measure
+
+STRUCTURES = 10
+MB = 10**6
+CHUNK_POINTS = 2048
+"""Where gradients are asked at all points; nothing of a chunk is kept, whatever its size."""
+
+Field = Callable[[Tensor], Tensor]
+
+
+def written_out(query: Tensor, key: Tensor, value: Tensor, scale: float, _: bool = False) -> Tensor:
+    """Attention of which every weight is kept; a GPU's autocast takes softmax in fp32."""
+    return (scale * query @ key.mT).softmax(dim=-1, dtype=torch.float32) @ value
+
+
+def backwards_twice(field: Field, points: Tensor) -> Tensor:
+    """Gradients that can be differentiated again because their own graph is kept."""
+    points = points.detach().requires_grad_()
+    values = field(points)
+    found = [
+        torch.autograd.grad(values[..., k].sum(), points, create_graph=True)[0]
+        for k in range(values.shape[-1])
+    ]
+    return torch.stack(found, dim=-2)
+
+
+def in_large_chunks(field: Field, points: Tensor) -> Tensor:
+    return spatial_gradients(field, points, CHUNK_POINTS)
+
+
+def kept_mb(recipe: Recipe, recompute: bool, **replaced: Any) -> float:
+    """Megabytes kept per heart, with other functions in the place of the package's."""
+    parts = (recipe.model, recipe.draws, recipe.objective, recipe.optimizer)
+    training = replace(recipe.training, recompute=recompute)
+    places = {
+        "attend": "vecsetx.model.attention.attend",
+        "spatial_gradients": "vecsetx.training.objective.spatial_gradients",
+    }
+    with ExitStack() as stack:
+        for name, function in replaced.items():
+            stack.enter_context(patch(places[name], function))
+        return measure(StepSpec(*parts, training, STRUCTURES)).kept_per_heart() / MB
+
+
+def ways(recipe: Recipe, queries: int) -> dict[str, float]:
+    """Megabytes kept per heart, by way."""
+    third = -(-queries // 3)
+    rest = queries - 2 * third
+    draws = replace(recipe.draws, surface=third, near=third, volume=rest)
+    few = replace(recipe, draws=draws, objective=replace(recipe.objective, eikonal=0.1))
+    all_points = replace(few, objective=replace(few.objective, gradient_points=queries))
+    union = replace(all_points, model=replace(all_points.model, field="union"))
+    chunks = {"spatial_gradients": in_large_chunks}
+    return {
+        "ours, recompute": kept_mb(few, True),
+        "ours": kept_mb(few, False),
+        "ours, recompute, gradients at all points": kept_mb(all_points, True, **chunks),
+        "ours, gradients at all points": kept_mb(all_points, False, **chunks),
+        "predecessor's": kept_mb(
+            union, False, attend=written_out, spatial_gradients=backwards_twice
+        ),
+    }
+
+
+def show(results: dict[str, Any], console: Console) -> None:
+    table = Table(title=f"Kept for the backward pass, {results['preset']}, Eikonal on")
+    table.add_column("")
+    for heading in ("MB per heart", "predecessor's / this"):
+        table.add_column(heading, justify="right")
+    for way, kept in results["kept_mb"].items():
+        table.add_row(way, f"{kept:,.0f}", f"{results['ratio'][way]:.1f}")
+    console.print(table)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--preset", default="large")
+    parser.add_argument("--queries", type=int, default=10_240, help="query points per heart")
+    parser.add_argument("--json", type=Path, default=Path("benchmarks/results/memory.json"))
+    options = parser.parse_args()
+    kept = ways(preset(options.preset), options.queries)
+    results = {
+        "preset": options.preset,
+        "queries": options.queries,
+        "torch": torch.__version__,
+        "kept_mb": kept,
+        "ratio": {way: kept["predecessor's"] / found for way, found in kept.items()},
+    }
+    show(results, Console())
+    options.json.parent.mkdir(parents=True, exist_ok=True)
+    options.json.write_text(json.dumps(results, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

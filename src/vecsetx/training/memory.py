@@ -1,0 +1,270 @@
+"""How much memory a training step takes, measured without computing it.
+
+A real step runs (objective, backward pass, clipping, optimizers) on tensors that have shapes and
+storages but no contents (PyTorch's ``FakeTensorMode``), so that a model of any size is measured in
+seconds, anywhere. Every storage is counted once, from the operation that makes it until it dies.
+
+Every operation's memory is linear in the hearts of a batch, with coefficients that two measurements
+give exactly. Their maximum, the peak, is not linear: for few hearts it lies in the optimizers' step
+and for many in the backward pass.
+
+The tensors are a CPU's, but are counted as on a GPU: fused attention keeps the same things on both
+(queries, keys, values, result and log-sum-exp); norms take single precision under autocast on GPUs
+alone, which is seen to here; and AdamW moves all weights together there. What a GPU's
+kernels take for themselves while they run is not seen, nor is what ``training.compile`` saves.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+from weakref import finalize
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from vecsetx.data.batch import Batch
+from vecsetx.data.draws import DrawSpec
+from vecsetx.model.attention import at_least_single
+from vecsetx.model.vecset import ModelSpec
+from vecsetx.training.loop import TrainingSpec
+from vecsetx.training.objective import QUERY_GROUPS, ObjectiveSpec, objective
+from vecsetx.training.optimizer import OptimizerSpec
+from vecsetx.training.precision import autocast
+
+PARTS = ("weights", "optimizer state", "batch", "activations kept", "gradients", "working memory")
+"""What a storage is for. Activations kept are those alive between forward and backward pass."""
+
+_WEIGHTS, _STATE, _BATCH, _KEPT, _GRADIENTS, _WORKING = range(len(PARTS))
+_MEASURED_HEARTS = 2  # and one more; a batch of 1 takes other paths here and there
+
+
+@dataclass(frozen=True, slots=True)
+class StepSpec:
+    """What decides on a step's memory.
+
+    Attributes:
+        model, draws, objective, optimizer, training: As of a recipe. Of the draws, the hearts are
+            left open; precision ``auto`` means bf16 here, as on every GPU of today.
+        structure_count: K.
+    """
+
+    model: ModelSpec
+    draws: DrawSpec
+    objective: ObjectiveSpec
+    optimizer: OptimizerSpec
+    training: TrainingSpec
+    structure_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class StepMemory:
+    """Bytes alive at each moment of a training step: ``fixed + hearts · per_heart``.
+
+    Attributes:
+        parameters: Weights of the model.
+        fixed: For each moment and each of :data:`PARTS`, what does not depend on the batch.
+        per_heart: What each heart of the batch adds.
+    """
+
+    parameters: int
+    fixed: Int[np.ndarray, "moments parts"]
+    per_heart: Int[np.ndarray, "moments parts"]
+
+    def peak(self, hearts: int) -> dict[str, int]:
+        """Bytes of each part at the moment when their sum is largest."""
+        alive = self._alive(hearts)
+        return _by_part(alive[alive.sum(axis=1).argmax()])
+
+    def most(self, hearts: int) -> dict[str, int]:
+        """The most that each part takes at any moment, whenever that is."""
+        return _by_part(self._alive(hearts).max(axis=0))
+
+    def kept_per_heart(self) -> int:
+        """Bytes that each heart keeps for the backward pass."""
+        return int(self.per_heart[:, _KEPT].max())
+
+    def largest_batch(self, limit: float) -> int:
+        """The most hearts whose peak is at most ``limit`` bytes; 0 if not even one fits."""
+        fixed, per_heart = self.fixed.sum(axis=1), self.per_heart.sum(axis=1)
+        grows = per_heart > 0
+        if fixed[~grows].max(initial=0) > limit:
+            return 0
+        return max(0, int(((limit - fixed[grows]) // per_heart[grows]).min()))
+
+    def _alive(self, hearts: int) -> Int[np.ndarray, "moments parts"]:
+        return self.fixed + hearts * self.per_heart
+
+
+def measure(step: StepSpec) -> StepMemory:
+    """Measure a training step of any number of hearts, without computing it."""
+    fewer, more = (trace_faked_step(step, _MEASURED_HEARTS + extra) for extra in (0, 1))
+    if len(fewer) != len(more):
+        raise RuntimeError(
+            f"batches of {_MEASURED_HEARTS} and {_MEASURED_HEARTS + 1} hearts take {len(fewer)} "
+            f"and {len(more)} operations; a step's memory is then not linear in its hearts"
+        )
+    with FakeTensorMode():
+        model = step.model.build(step.structure_count)
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    per_heart = more - fewer
+    return StepMemory(parameters, fewer - _MEASURED_HEARTS * per_heart, per_heart)
+
+
+def trace_step(step: StepSpec, hearts: int) -> Int[np.ndarray, "moments parts"]:
+    """Run one training step on zeros; bytes alive after each of its operations.
+
+    The optimizers have moved before, so that their state is there from the beginning, as it is in
+    all steps but the first. Tensors are real, unless the caller works under ``FakeTensorMode``.
+    """
+    ledger = Ledger()
+    with ledger:
+        model = step.model.build(step.structure_count).train()
+        model.recompute = step.training.recompute
+        _norm_as_gpus_do(model)
+        ledger.filling = _STATE
+        optimizers = _warm_optimizers(step.optimizer.build(model), model.parameters())
+        ledger.filling = _BATCH
+        batch = zero_batch(step.draws, hearts, step.structure_count, step.model.anchors)
+        ledger.filling = _WORKING
+        for parameter in model.parameters():
+            parameter.register_post_accumulate_grad_hook(ledger.file_gradient)
+        ledger.moments.clear()
+        precision = "fp32" if step.training.precision == "fp32" else "bf16"
+        with autocast(torch.device("cpu"), precision):
+            loss, terms = objective(model, batch, step.objective)
+        ledger.file_kept()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), step.optimizer.clip)
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+    del terms  # the loop holds on to them until here
+    return np.array(ledger.moments, np.int64)
+
+
+def trace_faked_step(step: StepSpec, hearts: int) -> Int[np.ndarray, "moments parts"]:
+    """:func:`trace_step` on tensors without contents."""
+    mode = FakeTensorMode()
+    # Its cache takes pieces of a tensor for whole ones, on which forward-mode derivatives fail.
+    mode.cache_enabled = not (step.objective.eikonal or step.objective.normal)
+    with mode:
+        return trace_step(step, hearts)
+
+
+def zero_batch(draws: DrawSpec, hearts: int, structure_count: int, anchors: int) -> Batch:
+    """A batch of zeros with the shapes and types of one that is drawn."""
+    counts = {group: getattr(draws, group) for group in QUERY_GROUPS}
+    queries = {group: torch.zeros(hearts, count, 3) for group, count in counts.items()}
+    values = {
+        f"{group}_{kind}": torch.zeros(hearts, count, structure_count)
+        for group, count in counts.items()
+        for kind in ("distances", "known")
+    }
+    return Batch(
+        points=torch.zeros(hearts, draws.points, 3),
+        structure=torch.zeros(hearts, draws.points, dtype=torch.int64),
+        normals=torch.zeros(hearts, draws.points, 3),
+        anchors=torch.zeros(hearts, anchors, dtype=torch.int64),
+        surface_structure=torch.zeros(hearts, draws.surface, dtype=torch.int64),
+        surface_normals=torch.zeros(hearts, draws.surface, 3),
+        **queries,
+        **values,
+    )
+
+
+class Ledger(TorchDispatchMode):
+    """Counts the bytes of all storages that operations make, until they die.
+
+    Attributes:
+        filling: Index of the part to which new storages belong.
+        alive: Bytes alive of each part.
+        moments: ``alive`` after each operation that made a storage.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.filling = _WEIGHTS
+        self.alive = [0] * len(PARTS)
+        self.moments: list[tuple[int, ...]] = []
+        self._part: dict[int, int] = {}
+
+    def __torch_dispatch__(
+        self,
+        function: Callable[..., Any],
+        types: Iterable[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        result = function(*args, **(kwargs or {}))
+        made = [leaf.untyped_storage() for leaf in tree_leaves(result) if isinstance(leaf, Tensor)]
+        new = {id(storage): storage for storage in made if id(storage) not in self._part}
+        for storage in new.values():
+            self._enter(storage)
+        if new:
+            self.moments.append(tuple(self.alive))
+        return result
+
+    def file_gradient(self, parameter: Tensor) -> None:
+        """File a weight's gradient as such."""
+        assert parameter.grad is not None
+        storage = parameter.grad.untyped_storage()
+        self._file(id(storage), storage.nbytes(), _GRADIENTS)
+
+    def file_kept(self) -> None:
+        """File everything that is alive and has no other use as kept for the backward pass."""
+        self.alive[_KEPT] += self.alive[_WORKING]
+        self.alive[_WORKING] = 0
+        for key, part in self._part.items():
+            if part == _WORKING:
+                self._part[key] = _KEPT
+
+    def _enter(self, storage: torch.UntypedStorage) -> None:
+        key, size = id(storage), storage.nbytes()
+        self._part[key] = self.filling
+        self.alive[self.filling] += size
+        finalize(storage, self._leave, key, size).atexit = False
+
+    def _file(self, key: int, size: int, part: int) -> None:
+        self.alive[self._part[key]] -= size
+        self.alive[part] += size
+        self._part[key] = part
+
+    def _leave(self, key: int, size: int) -> None:
+        self.alive[self._part.pop(key)] -= size
+
+
+def _norm_as_gpus_do(model: nn.Module) -> None:
+    """Have norms compute in single precision under autocast, as on GPUs."""
+
+    def widen(_: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        if not torch.is_autocast_enabled("cpu"):
+            return inputs
+        return at_least_single(inputs[0]), *inputs[1:]
+
+    for module in model.modules():
+        if isinstance(module, nn.LayerNorm):
+            module.register_forward_pre_hook(widen)
+
+
+def _warm_optimizers(
+    optimizers: list[torch.optim.Optimizer], parameters: Iterable[Tensor]
+) -> list[torch.optim.Optimizer]:
+    """Have optimizers make their state, and work as they do on a GPU."""
+    for parameter in parameters:
+        parameter.grad = torch.zeros_like(parameter)
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            if "foreach" in group:
+                group["foreach"] = True
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+    return optimizers
+
+
+def _by_part(alive: Int[np.ndarray, " parts"]) -> dict[str, int]:
+    return dict(zip(PARTS, map(int, alive), strict=True))
