@@ -36,3 +36,11 @@ def real_hearts() -> Path:
     if not REAL_HEARTS.is_dir():
         pytest.skip("the real hearts are not here (../shared/data)")
     return REAL_HEARTS
+
+
+@pytest.fixture(scope="session")
+def dataset(tmp_path_factory: pytest.TempPathFactory):
+    """A prepared data set of four small phantoms; tests do not change it."""
+    from runs import small_dataset
+
+    return small_dataset(tmp_path_factory.mktemp("dataset"))

@@ -12,20 +12,16 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from hearts import write_small_phantoms
+from runs import RECIPE, losses, weights
 
-from vecsetx.anatomy.structures import label_set
 from vecsetx.data.augment import AugmentSpec, augment, rotation_about
 from vecsetx.data.dataset import DataSet
 from vecsetx.data.draws import Draws, DrawSpec
 from vecsetx.errors import DivergedError, InputError
 from vecsetx.model.vecset import ModelSpec
-from vecsetx.pipeline.prepare import PrepareOptions, prepare
 from vecsetx.pipeline.train import train_model
-from vecsetx.recipe import Recipe, parse_overrides
-from vecsetx.sampling.sampler import SamplingSpec
+from vecsetx.recipe import parse_overrides
 from vecsetx.training.journal import read_journal
-from vecsetx.training.loop import TrainingSpec
 from vecsetx.training.muon import Muon, orthogonalized
 from vecsetx.training.objective import (
     ObjectiveSpec,
@@ -36,33 +32,6 @@ from vecsetx.training.objective import (
     objective,
 )
 from vecsetx.training.optimizer import OptimizerSpec, parameter_groups, rate_share
-
-RECIPE = Recipe(
-    model=ModelSpec(latents=32, width=32, heads=4, layers=1),
-    draws=DrawSpec(hearts=2, points=256, surface=32, near=64, volume=32),
-    training=TrainingSpec(steps=8, log_every=2, checkpoint_every=3, precision="fp32"),
-)
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> DataSet:
-    folder = tmp_path_factory.mktemp("small")
-    maps = write_small_phantoms(folder / "labels", 4)
-    options = PrepareOptions(
-        label_set("default"), sampling=SamplingSpec(2000, 2000, 2000), val_share=0.25, workers=1
-    )
-    made, failed = prepare(maps, folder / "data", options)
-    assert not failed
-    return made
-
-
-def losses(run: Path) -> list[float]:
-    return [entry["loss"] for entry in read_journal(run / "metrics.jsonl")]
-
-
-def weights(run: Path) -> dict[str, torch.Tensor]:
-    state = torch.load(run / "checkpoint.pt", weights_only=True)
-    return state["model"]
 
 
 def test_the_same_seed_gives_the_same_losses(dataset: DataSet, tmp_path: Path) -> None:
@@ -84,7 +53,8 @@ def test_stopped_and_resumed_equals_uninterrupted(
     whole, parts = weights(tmp_path / "whole"), weights(tmp_path / "parts")
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
     journals = [read_journal(tmp_path / run / "metrics.jsonl") for run in ("whole", "parts")]
-    assert [{**e, "seconds": 0} for e in journals[0]] == [{**e, "seconds": 0} for e in journals[1]]
+    timing = {"seconds": 0, "waiting": 0}
+    assert [{**e, **timing} for e in journals[0]] == [{**e, **timing} for e in journals[1]]
 
 
 def test_a_run_is_not_overwritten_nor_resumed_with_another_recipe(
@@ -408,7 +378,7 @@ def test_every_parameter_has_one_optimizer(queries: str) -> None:
     assert all(p.ndim < 2 for p in groups[2])
     for moved_by, count in (("muon", 2), ("adamw", 1)):
         optimizers = OptimizerSpec(hidden=moved_by).build(model)
-        assert len(optimizers) == len(OptimizerSpec(hidden=moved_by).peak_rates()) == count
+        assert len(optimizers) == len(OptimizerSpec(hidden=moved_by).peak_rates(4)) == count
         moved = [group for optimizer in optimizers for group in optimizer.param_groups]
         assert sorted(id(p) for group in moved for p in group["params"]) == sorted(ids)
         assert all(g["weight_decay"] == 0 for g in moved if g["params"][0].ndim < 2)

@@ -13,7 +13,7 @@ import typer
 
 from vecsetx import __version__
 from vecsetx.anatomy.structures import label_set_names, structure_names
-from vecsetx.errors import DivergedError, InputError
+from vecsetx.errors import DivergedError, InputError, StoppedError
 
 app = typer.Typer(
     help="Neural implicit models of the whole human heart: label maps in, smooth meshes out.",
@@ -73,6 +73,10 @@ Points = Annotated[
 Seed = Annotated[int, typer.Option(help="The same seed gives the same result.", min=0)]
 
 
+_INTERRUPTED, _TRY_AGAIN = 130, 75
+"""Exit statuses: of a program that Ctrl-C stopped, and of one to be started again (EX_TEMPFAIL)."""
+
+
 def main() -> None:
     """Run the command line; bad input becomes one line and exit status 2."""
     logging.captureWarnings(True)
@@ -84,6 +88,9 @@ def main() -> None:
     except DivergedError as error:
         _complain(str(error))
         sys.exit(1)
+    except StoppedError as error:
+        _complain(str(error))
+        sys.exit(_INTERRUPTED if error.by_hand else _TRY_AGAIN)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         _complain(f"{where}{error.strerror or error}; make room, or choose another folder")

@@ -11,3 +11,15 @@ class InputError(ValueError):
 
 class DivergedError(RuntimeError):
     """Training cannot go on: the loss or its gradient is no longer a number."""
+
+
+class StoppedError(RuntimeError):
+    """Training was asked to stop, saved what it had, and can go on from there.
+
+    Attributes:
+        by_hand: Whether a person stopped it, who does not want it started again.
+    """
+
+    def __init__(self, message: str, by_hand: bool) -> None:
+        super().__init__(message)
+        self.by_hand = by_hand

@@ -1,5 +1,6 @@
 """What a training step sees: hearts side by side, in units."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
 import torch
@@ -44,6 +45,13 @@ class Batch:
     def to(self, device: torch.device) -> "Batch":
         """The same batch on a device."""
         return Batch(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
+
+    @classmethod
+    def joined(cls, parts: Sequence["Batch"]) -> "Batch":
+        """Several batches as one."""
+        return cls(
+            **{f.name: torch.cat([getattr(part, f.name) for part in parts]) for f in fields(cls)}
+        )
 
     def split(self, hearts: int) -> list["Batch"]:
         """The batch in parts of so many hearts; the last may have fewer."""

@@ -1,7 +1,9 @@
 """Drawing training batches from a data set.
 
-Step n's batch depends on the seed and n alone, so that a run that was stopped goes on exactly where
-it was, and nothing of the data's state need be saved.
+The hearts of a run are one endless sequence, of which batch n is the n-th part. What is drawn of a
+heart depends on the seed and its place in the sequence alone. So a run that was stopped goes on
+exactly where it was, and nothing of the data's state need be saved; and it makes no difference
+whether a step's hearts come in one batch, or in several to as many passes or processes.
 """
 
 from collections.abc import Sequence
@@ -10,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from pydantic import PositiveInt
+from torch.utils.data import Dataset
 
 from vecsetx.data.augment import AugmentSpec, augment
 from vecsetx.data.batch import Batch
@@ -24,7 +27,8 @@ class DrawSpec:
     """How much of each heart a step sees.
 
     Attributes:
-        hearts: Hearts per step.
+        hearts: Hearts that go through the model together: in a step of several passes or processes,
+            in each of them.
         points: Surface points given to the model.
         surface, near, volume: Query points of each kind.
     """
@@ -85,25 +89,26 @@ class Draws:
                         f"{count}; draw fewer or prepare more"
                     )
 
-    def batch(self, step: int) -> Batch:
-        """The batch of a step (0, 1, …)."""
-        first = step * self.spec.hearts
-        hearts = [self._draw(position) for position in range(first, first + self.spec.hearts)]
-        batch = Batch(**{name: torch.stack([h[name] for h in hearts]) for name in hearts[0]})
-        if self.augmentation is None:
-            return batch
-        generator = torch.Generator().manual_seed(_seed(self.seed, 2, step))
-        return augment(batch, self.augmentation, generator)
+    def batch(self, number: int) -> Batch:
+        """Batch 0, 1, … of the sequence."""
+        first = number * self.spec.hearts
+        return Batch.joined([self._draw(place) for place in range(first, first + self.spec.hearts)])
 
-    def _heart_at(self, position: int) -> int:
-        epoch, index = divmod(position, len(self.files))
+    def names(self, step: int, passes: int, ranks: int) -> list[str]:
+        """Hearts that a step of several passes and processes sees."""
+        count = passes * ranks * self.spec.hearts
+        places = range(step * count, (step + 1) * count)
+        return [self.files[self._heart_at(place)].info.name for place in places]
+
+    def _heart_at(self, place: int) -> int:
+        epoch, index = divmod(place, len(self.files))
         order = np.random.default_rng([self.seed, 0, epoch]).permutation(len(self.files))
         return int(order[index])
 
-    def _draw(self, position: int) -> dict[str, torch.Tensor]:
-        index = self._heart_at(position)
-        generator = np.random.default_rng([self.seed, 1, position])
-        return draw_heart(
+    def _draw(self, place: int) -> Batch:
+        index = self._heart_at(place)
+        generator = np.random.default_rng([self.seed, 1, place])
+        drawn = draw_heart(
             self.files[index],
             self.structures,
             self.annotated[index],
@@ -111,6 +116,30 @@ class Draws:
             self.anchors,
             generator,
         )
+        heart = Batch(**{name: values[None] for name, values in drawn.items()})
+        if self.augmentation is None:
+            return heart
+        movement = torch.Generator().manual_seed(_seed(self.seed, 2, place))
+        return augment(heart, self.augmentation, movement)
+
+
+class Batches(Dataset[list[Batch]]):
+    """What one process of a run sees: item n is its part of step n, a batch for every pass.
+
+    Args:
+        draws: The sequence of hearts.
+        passes: Passes per step.
+        rank: This process, 0…ranks−1.
+        ranks: Processes.
+    """
+
+    def __init__(self, draws: Draws, passes: int, rank: int, ranks: int) -> None:
+        self.draws, self.passes, self.rank, self.ranks = draws, passes, rank, ranks
+
+    def __getitem__(self, step: int) -> list[Batch]:
+        """The batches of a step."""
+        first = (step * self.ranks + self.rank) * self.passes
+        return [self.draws.batch(number) for number in range(first, first + self.passes)]
 
 
 def draw_heart(

@@ -1,7 +1,10 @@
 """``vecsetx train``: a data set to a trained model."""
 
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -14,11 +17,13 @@ from vecsetx.data.draws import Draws
 from vecsetx.errors import InputError
 from vecsetx.files import write_json, write_text
 from vecsetx.model.saved import TrainedModel, parameter_count
+from vecsetx.pipeline.lock import only_writer
 from vecsetx.pipeline.progress import Steps, console, steps
 from vecsetx.pipeline.validate import grid_validator
 from vecsetx.recipe import Recipe
 from vecsetx.training.journal import Entry
 from vecsetx.training.loop import Run, train
+from vecsetx.training.ranks import Ranks, joined_ranks
 
 
 def train_model(
@@ -31,8 +36,9 @@ def train_model(
 ) -> TrainedModel:
     """Train a model on the training hearts of a data set.
 
-    The run's folder receives ``recipe.yaml``, ``data.json``, ``metrics.jsonl``, ``checkpoint.pt``
-    and, in ``model/``, the trained model.
+    The run's folder receives ``recipe.yaml``, ``data.json``, ``metrics.jsonl``, ``checkpoint.pt``,
+    with validations ``best.pt`` and, in ``model/``, the trained model. Started by ``torchrun``, all
+    its processes train together.
 
     Args:
         data: A prepared data set.
@@ -45,7 +51,21 @@ def train_model(
     Raises:
         InputError: No usable data set, the folder holds another run, or there is nothing to resume.
         DivergedError: The loss is no longer a number.
+        StoppedError: The process was asked to stop; the run can be resumed.
     """
+    with joined_ranks() as ranks:
+        return _train(data, out, recipe, resume, stop_after, fold, ranks)
+
+
+def _train(
+    data: Path,
+    out: Path,
+    recipe: Recipe,
+    resume: bool,
+    stop_after: int | None,
+    fold: int | None,
+    ranks: Ranks,
+) -> TrainedModel:
     dataset = DataSet.read(data)
     torch.manual_seed(recipe.training.seed)
     model = recipe.model.build(len(dataset.structures))
@@ -57,25 +77,27 @@ def train_model(
     validator = None
     if recipe.training.validate_every:
         validator = grid_validator(dataset, fold, recipe.draws.points, recipe.objective.truncation)
-    _open_run(out, recipe, _contents(draws), resume)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    console.print(
-        f"training on {len(hearts)} hearts: {len(dataset.structures)} structures, "
-        f"{parameter_count(model) / 1e6:.2f} M weights, {device}"
-    )
-    with steps("training", recipe.training.steps) as progress:
-        run = Run(
-            folder=out,
-            model=model,
-            draws=draws,
-            objective=recipe.objective,
-            optimizer=recipe.optimizer,
-            training=recipe.training,
-            validator=validator,
-            observer=_Display(progress),
-            device=device,
-        )
-        done = train(run, resume, stop_after)
+    with _written_by_one(out, ranks):
+        _together(ranks, partial(_open_run, out, recipe, _contents(draws), resume))
+        if ranks.first:
+            console.print(
+                f"training on {len(hearts)} hearts: {len(dataset.structures)} structures, "
+                f"{parameter_count(model) / 1e6:.2f} M weights, {ranks.count} × {ranks.device.type}"
+            )
+        with steps("training", recipe.training.steps) if ranks.first else nullcontext() as shown:
+            run = Run(
+                folder=out,
+                model=model,
+                draws=draws,
+                objective=recipe.objective,
+                optimizer=recipe.optimizer,
+                training=recipe.training,
+                validator=validator,
+                observer=_Display(shown) if shown else lambda _: None,
+                warn=lambda text: console.print(f"[yellow]{text}[/]", markup=True),
+                ranks=ranks,
+            )
+            done = train(run, resume, stop_after)
     trained = TrainedModel(
         network=model.cpu().eval(),
         structures=dataset.structures,
@@ -93,8 +115,28 @@ def train_model(
             "steps": done,
         },
     )
-    trained.save_pretrained(out / "model")
+    if ranks.first:
+        trained.save_pretrained(out / "model")
     return trained
+
+
+@contextmanager
+def _written_by_one(out: Path, ranks: Ranks) -> Iterator[None]:
+    """Let no other run write into this folder."""
+    with only_writer(out) if ranks.first else nullcontext():
+        yield
+
+
+def _together(ranks: Ranks, work: Callable[[], None]) -> None:
+    """Have the first rank do something; all fail if it does."""
+    error = None
+    if ranks.first:
+        try:
+            work()
+        except InputError as found:
+            error = str(found)
+    if (first := ranks.gathered(error)[0]) is not None:
+        raise InputError(first)
 
 
 def _check_reach(draws: Draws, truncation: float) -> None:
@@ -118,8 +160,8 @@ class _Display:
     def __call__(self, entry: Entry) -> None:
         if entry.grid_dice is not None:
             self._grid_dice = f"grid Dice {entry.grid_dice:.3f}"
-        else:
-            self._loss = f"loss {entry.loss or 0:.4f}"
+        elif entry.loss is not None:
+            self._loss = f"loss {entry.loss:.4f}"
         self._progress.reach(entry.step, f"{self._loss} {self._grid_dice}".strip())
 
 

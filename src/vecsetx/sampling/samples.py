@@ -177,6 +177,9 @@ class SamplesFile:
             )
         self.info = HeartInfo.from_dict(json.loads(metadata["heart"]))
 
+    def __reduce__(self) -> tuple[type["SamplesFile"], tuple[Path]]:
+        return SamplesFile, (self.path,)  # another process opens it itself
+
     def count(self, group: str) -> int:
         """How many points the group ``surface``, ``near`` or ``volume`` holds."""
         return int(self._file.get_slice(f"{group}.points_mm").get_shape()[0])

@@ -20,7 +20,9 @@ class Entry:
         gradient_norms: Length of each term's own gradient at this step, where it was asked for.
         lr: Largest learning rate at this step.
         seconds: Training time so far, earlier parts of a resumed run included.
+        waiting: Share of the time since the last entry spent waiting for data.
         grid_dice: Mean Dice on the voxel grid, in entries of a validation.
+        error: What went wrong in a validation.
     """
 
     step: int
@@ -31,7 +33,9 @@ class Entry:
     gradient_norms: dict[str, float] | None = None
     lr: float | None = None
     seconds: float = 0.0
+    waiting: float | None = None
     grid_dice: float | None = None
+    error: str | None = None
 
 
 class Journal:

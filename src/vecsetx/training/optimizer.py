@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from pydantic import NonNegativeFloat, PositiveFloat
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import nn
 
 from vecsetx.model.attention import Attention
@@ -21,6 +21,8 @@ class OptimizerSpec:
         hidden: What moves hidden matrices: ``muon``, or ``adamw`` as everything else.
         muon_lr: Peak learning rate of hidden matrices.
         adamw_lr: Peak learning rate of everything else.
+        per_hearts: For how many hearts per step the rates are meant; with more or fewer they grow
+            or shrink in proportion (Goyal et al., arXiv 1706.02677). None: they are as they are.
         weight_decay: Decoupled weight decay of matrices.
         warmup: Share of the steps over which the rates rise linearly.
         final: Share of the peak at which the cosine ends.
@@ -30,6 +32,7 @@ class OptimizerSpec:
     hidden: Literal["muon", "adamw"] = "muon"
     muon_lr: PositiveFloat = 0.005
     adamw_lr: PositiveFloat = 0.002
+    per_hearts: PositiveInt | None = None
     weight_decay: NonNegativeFloat = 0.01
     warmup: NonNegativeFloat = 0.05
     final: NonNegativeFloat = 0.02
@@ -48,9 +51,10 @@ class OptimizerSpec:
             return [adamw]
         return [Muon(hidden, lr=self.muon_lr, weight_decay=self.weight_decay), adamw]
 
-    def peak_rates(self) -> list[float]:
-        """Peak learning rates, in the order of :meth:`build`."""
-        return [self.adamw_lr] if self.hidden == "adamw" else [self.muon_lr, self.adamw_lr]
+    def peak_rates(self, hearts: int) -> list[float]:
+        """Peak learning rates for so many hearts per step, in the order of :meth:`build`."""
+        rates = [self.adamw_lr] if self.hidden == "adamw" else [self.muon_lr, self.adamw_lr]
+        return [rate * hearts / (self.per_hearts or hearts) for rate in rates]
 
 
 def parameter_groups(

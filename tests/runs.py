@@ -1,0 +1,42 @@
+"""Small training runs, for the tests."""
+
+from pathlib import Path
+
+import torch
+from hearts import write_small_phantoms
+
+from vecsetx.anatomy.structures import label_set
+from vecsetx.data.dataset import DataSet
+from vecsetx.data.draws import DrawSpec
+from vecsetx.model.vecset import ModelSpec
+from vecsetx.pipeline.prepare import PrepareOptions, prepare
+from vecsetx.recipe import Recipe
+from vecsetx.sampling.sampler import SamplingSpec
+from vecsetx.training.journal import read_journal
+from vecsetx.training.loop import TrainingSpec
+
+RECIPE = Recipe(
+    model=ModelSpec(latents=32, width=32, heads=4, layers=1),
+    draws=DrawSpec(hearts=2, points=256, surface=32, near=64, volume=32),
+    training=TrainingSpec(steps=8, log_every=2, checkpoint_every=3, precision="fp32"),
+)
+
+
+def small_dataset(folder: Path) -> DataSet:
+    """Four small phantoms, one of them for validation."""
+    maps = write_small_phantoms(folder / "labels", 4)
+    options = PrepareOptions(
+        label_set("default"), sampling=SamplingSpec(2000, 2000, 2000), val_share=0.25, workers=1
+    )
+    made, failed = prepare(maps, folder / "data", options)
+    assert not failed
+    return made
+
+
+def losses(run: Path) -> list[float]:
+    return [e["loss"] for e in read_journal(run / "metrics.jsonl") if e["split"] == "train"]
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    state = torch.load(run / "checkpoint.pt", weights_only=True)
+    return state["parts"]["model"]
