@@ -46,7 +46,7 @@ CHOICES: dict[str, dict[str, dict[str, Any]]] = {
     "union + logits": {"model": {"field": "union"}},
     "no bottleneck": {"model": {"bottleneck": "none"}},
     "KL bottleneck": {"model": {"bottleneck": "kl"}},
-    "normals read": {"model": {"normals": True}},
+    "no normals read": {"model": {"normals": False}},
     "AdamW alone": {"optimizer": {"hidden": "adamw"}},
     "no inside term": {"objective": {"inside": 0.0}},
     "Eikonal 0.1": {"objective": {"eikonal": 0.1}},

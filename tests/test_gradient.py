@@ -18,7 +18,7 @@ FORMS = {
     "no feed-forward": replace(SMALL, queries="learnable", decoder_feed_forward=False),
     "kl": replace(SMALL, bottleneck="kl"),
     "none": replace(SMALL, bottleneck="none"),
-    "normals": replace(SMALL, normals=True),
+    "no normals": replace(SMALL, normals=False),
 }
 
 

@@ -23,7 +23,7 @@ FORMS = {
     "union": replace(SMALL, field="union"),
     "kl": replace(SMALL, bottleneck="kl"),
     "none": replace(SMALL, bottleneck="none"),
-    "normals": replace(SMALL, normals=True),
+    "no normals": replace(SMALL, normals=False),
 }
 every_form = pytest.mark.parametrize("spec", FORMS.values(), ids=FORMS.keys())
 
@@ -114,14 +114,17 @@ def test_every_weight_learns_and_structures_matter(spec: ModelSpec) -> None:
 
 
 def test_normals_matter_to_a_model_that_reads_them() -> None:
-    model = built(FORMS["normals"])
     points, structure, anchors, queries, normals = hearts()
-    with torch.no_grad():
-        one = model(points, structure, anchors, queries, normals)
-        other = model(points, structure, anchors, queries, -normals)
-    assert (one - other).abs().max() > 1e-4
-    with pytest.raises(ValueError, match="reads normals"):
-        model(points, structure, anchors, queries)
+    for reads in (True, False):
+        model = built(replace(SMALL, normals=reads))
+        with torch.no_grad():
+            one = model(points, structure, anchors, queries, normals)
+            other = model(points, structure, anchors, queries, -normals)
+            none = model(points, structure, anchors, queries)
+            unknown = model(points, structure, anchors, queries, torch.zeros_like(normals))
+        assert torch.equal(one, other) != reads
+        assert torch.equal(one, none) != reads
+        assert torch.equal(none, unknown)
 
 
 @every_form

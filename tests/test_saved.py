@@ -101,10 +101,14 @@ def test_what_a_model_cannot_be_shown_is_refused() -> None:
     assert learned.encode(observation(), SMALL.latents).tokens.shape[1] == SMALL.latents
     with pytest.raises(InputError, match="queries are learned"):
         learned.encode(observation(), SMALL.latents + 1)
-    reads_normals = model(replace(SMALL, normals=True))
-    assert reads_normals.encode(observation()).tokens.shape[1] == SMALL.latents
-    with pytest.raises(InputError, match="reads the surface's normals"):
-        reads_normals.encode(replace(observation(), normals=None))
+
+
+def test_points_without_normals_are_encoded_too() -> None:
+    shown = observation()
+    without = replace(shown, normals=None)
+    reads, does_not = (model(replace(SMALL, normals=normals)) for normals in (True, False))
+    assert not torch.equal(reads.encode(shown).tokens, reads.encode(without).tokens)
+    assert torch.equal(does_not.encode(shown).tokens, does_not.encode(without).tokens)
 
 
 def test_damaged_models_are_named(tmp_path: Path) -> None:

@@ -140,6 +140,18 @@ def test_a_batch_holds_true_distances_whatever_the_augmentation(dataset: DataSet
     assert triple[0] == triple[1]
 
 
+def test_some_hearts_are_shown_without_normals(dataset: DataSet) -> None:
+    spec = DrawSpec(hearts=200, points=32, surface=8, near=8, volume=8)
+    hide = AugmentSpec(without_normals=0.3)
+    batch = Draws(dataset, dataset.of_split("train"), spec, hide, 0, seed=0).batch(0)
+    lengths = batch.normals.norm(dim=-1)
+    hidden = (lengths == 0).all(dim=1)
+    assert 0.2 < hidden.float().mean() < 0.4
+    torch.testing.assert_close(lengths[~hidden], torch.ones_like(lengths[~hidden]))
+    towards = batch.surface_normals.norm(dim=-1)  # what is asked stays
+    torch.testing.assert_close(towards, torch.ones_like(towards))
+
+
 def test_rotations_are_rotations() -> None:
     axis = torch.nn.functional.normalize(torch.randn(5, 3, dtype=torch.float64), dim=-1)
     angle = torch.randn(5, dtype=torch.float64)
@@ -166,14 +178,14 @@ CHOICES: dict[str, dict[str, dict[str, object]]] = {
     "point queries": {"model": {"queries": "point"}},
     "learnable queries": {"model": {"queries": "learnable"}},
     "union and logits": {"model": {"field": "union"}},
-    "normals": {"model": {"normals": True}},
+    "no normals": {"model": {"normals": False}},
     "no bottleneck": {"model": {"bottleneck": "none"}},
     "KL bottleneck": {"model": {"bottleneck": "kl"}},
     "AdamW alone": {"optimizer": {"hidden": "adamw"}},
     "recomputation": {"training": {"recompute": True}},
     "bf16": {"training": {"precision": "bf16"}},
     "everything": {
-        "model": {"queries": "point", "field": "union", "bottleneck": "kl", "normals": True},
+        "model": {"queries": "point", "field": "union", "bottleneck": "kl", "normals": False},
         "training": {"recompute": True, "precision": "bf16", "gradient_norms_every": 1},
     },
 }
@@ -244,7 +256,7 @@ def test_gradient_terms_are_those_of_the_true_gradient(dataset: DataSet) -> None
     model = RECIPE.model.build(10)
     spec = replace(EVERY_TERM, gradient_points=30)
     _, terms = objective(model, batch, spec)
-    latent_set = model.encode(batch.points, batch.structure, batch.anchors)
+    latent_set = model.encode(batch.points, batch.structure, batch.anchors, batch.normals)
     tokens = model.refine(latent_set)
     lengths, angles = [], []
     for group in ("surface", "near", "volume"):

@@ -29,6 +29,7 @@ PRESETS: dict[str, Recipe] = {
     "large": Recipe(
         model=ModelSpec(
             queries="learnable",
+            normals=False,
             latents=1024,
             latent_channels=16,
             width=1024,

@@ -1,7 +1,11 @@
-"""Moving hearts a little, so that the model does not lean on the frame. Never mirrored."""
+"""Showing hearts a little otherwise every time.
+
+They are moved, so that the model does not lean on the frame, and never mirrored. Some are shown
+without normals, so that the model can do without where none are known, as for labelled points.
+"""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -18,15 +22,17 @@ class AugmentSpec:
         rotation_deg: Largest angle, about a random axis.
         scale: Largest change of size, relative (0.1: from 1/1.1 to 1.1, evenly in the logarithm).
         shift: Largest shift along each axis, in units.
+        without_normals: Share of the hearts that are shown without normals.
     """
 
     rotation_deg: float = 10.0
     scale: float = 0.1
     shift: float = 0.05
+    without_normals: float = 0.2
 
 
 def augment(batch: Batch, spec: AugmentSpec, generator: torch.Generator) -> Batch:
-    """Move each heart of a batch by its own random rotation, scale and shift."""
+    """Move each heart of a batch by its own random rotation, scale and shift; hide normals."""
     count = len(batch.points)
 
     def uniform(*shape: int) -> Tensor:
@@ -35,7 +41,9 @@ def augment(batch: Batch, spec: AugmentSpec, generator: torch.Generator) -> Batc
     axis = torch.nn.functional.normalize(torch.randn(count, 3, generator=generator), dim=-1)
     rotation = rotation_about(axis, math.radians(spec.rotation_deg) * uniform(count))
     scale = torch.exp(math.log1p(spec.scale) * uniform(count))
-    return batch.moved(rotation, scale, spec.shift * uniform(count, 3))
+    moved = batch.moved(rotation, scale, spec.shift * uniform(count, 3))
+    hidden = torch.rand(count, generator=generator) < spec.without_normals
+    return replace(moved, normals=moved.normals.masked_fill(hidden[:, None, None], 0))
 
 
 def rotation_about(

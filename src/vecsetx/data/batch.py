@@ -15,7 +15,7 @@ class Batch:
     Attributes:
         points: ``[B, N, 3]`` surface points, the model's input.
         structure: ``[B, N]`` index 0…K−1 of each point's structure.
-        normals: ``[B, N, 3]`` unit, out of that structure.
+        normals: ``[B, N, 3]`` unit, out of that structure; 0 where they are not shown.
         anchors: ``[B, M]`` indices into ``points``.
         surface, near, volume: ``[B, Q, 3]`` query points of each kind.
         surface_distances, near_distances, volume_distances: ``[B, Q, K]`` their true distances.

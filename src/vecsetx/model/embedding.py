@@ -34,7 +34,7 @@ class LabelledPointEmbedding(nn.Module):
     """Embedding of a surface point: its position plus a vector for its structure.
 
     The same as a linear layer over the position's features and the structure's one-hot code. With
-    ``normals``, the outward normal is read by that layer too.
+    ``normals``, the outward normal is read by that layer too; a normal of 0 is none.
 
     Args:
         width: Channels of the embedding.
@@ -55,10 +55,8 @@ class LabelledPointEmbedding(nn.Module):
         structure: Int[Tensor, "b n"],
         normals: Float[Tensor, "b n 3"] | None,
     ) -> Float[Tensor, "b n c"]:
-        """Embed positions in units with the index 0…K−1 of their structure and unit normals."""
+        """Embed positions in units, with the index 0…K−1 of their structure and their normals."""
         embedded = self.position(points) + self.structure(structure)
-        if self.normal is None:
+        if self.normal is None or normals is None:
             return embedded
-        if normals is None:
-            raise ValueError("this model reads normals, and was given none")
         return embedded + self.normal(normals)

@@ -53,7 +53,7 @@ class HeartField:
         Args:
             model: The model; must be in evaluation mode, on its device.
             structures: Names of its K structures.
-            observation: Labelled surface points, with normals if the model reads them.
+            observation: Labelled surface points.
             truncation: Units up to which the model's distances are reliable.
             latents: Latents in the set; None for as many as in training. Models with
                 learned queries cannot change it.
@@ -63,7 +63,7 @@ class HeartField:
             observation.points_mm, observation.structure, latents or model.spec.anchors
         )
         points = observation.frame.to_unit(observation.points_mm)
-        normals = observation.normals if model.spec.normals else None
+        normals = observation.normals
         latent_set = model.encode(
             torch.from_numpy(points)[None].to(device),
             torch.from_numpy(observation.structure)[None].to(device),

@@ -62,19 +62,13 @@ class TrainedModel:
             The heart as a field, whose ``distances_mm`` answers any number of points, in chunks.
 
         Raises:
-            InputError: The model reads normals and none are observed, or its learned queries are to
-                change their number.
+            InputError: Learned queries are to change their number.
         """
         spec = self.network.spec
         if latents and spec.queries == "learnable" and latents != spec.latents:
             raise InputError(
                 f"{latents} latents: this model's {spec.latents} queries are learned; only models "
                 "whose queries are surface points can change their number"
-            )
-        if spec.normals and observation.normals is None:
-            raise InputError(
-                "this model reads the surface's normals, which labelled points do not tell; give "
-                "a label map or meshes, or train a model with model.normals=false"
             )
         return HeartField.encode(
             self.network, self.structures, observation, self.truncation, latents

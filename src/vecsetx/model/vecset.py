@@ -40,7 +40,7 @@ class ModelSpec:
         latent_channels: Channels per latent (unused with bottleneck ``none``).
         field: ``distances``: a signed distance per structure. ``union``: a signed distance to the
             union of all and a class logit per structure.
-        normals: Whether the model reads the surface points' normals.
+        normals: Whether the model reads the surface points' normals, where they are known.
         width: Channels of the tokens.
         heads: Attention heads.
         layers: Self-attention blocks in the trunk.
@@ -54,7 +54,7 @@ class ModelSpec:
     bottleneck: Literal["normalized", "kl", "none"] = "normalized"
     latent_channels: PositiveInt = 32
     field: Literal["distances", "union"] = "distances"
-    normals: bool = False
+    normals: bool = True
     width: PositiveInt = 128
     heads: PositiveInt = 4
     layers: NonNegativeInt = 4
@@ -141,7 +141,7 @@ class VecSetAutoEncoder(nn.Module):
             points: Units.
             structure: Index 0…K−1 of each point's structure.
             anchors: Indices into ``points`` of the anchors (unused with learnable queries).
-            normals: Unit outward normals, for models that read them.
+            normals: Unit outward normals, 0 where they are not known; None: nowhere.
         """
         tokens, positions = self._kept(self._look, points, structure, anchors, normals)
         compressed = self.bottleneck.compress(tokens)

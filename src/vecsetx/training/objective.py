@@ -30,8 +30,7 @@ class ObjectiveSpec:
         normal: Weight of how far gradients at surface points are from the normals there.
         kl: Weight of the penalty of a bottleneck that has one.
         truncation: Distances beyond this many units are only asked to be at least as far.
-        sharpness: Logits of being inside per unit of distance. Without this term a thin structure
-            would never be learned: its median answer is "outside".
+        sharpness: Logits of being inside per unit of distance.
         gradient_points: Query points of each heart at which gradients are looked at, a third of
             each kind.
         gradient_within: Gradients are asked for nearer than this many units to a structure's
@@ -80,8 +79,7 @@ def objective(
     masks = asked(model.head, batch, spec, model.spec.bottleneck == "kl")
     if counts is None:
         counts = {name: mask.sum() for name, mask in masks.items()}
-    normals = batch.normals if model.spec.normals else None
-    latent_set = model.encode(batch.points, batch.structure, batch.anchors, normals)
+    latent_set = model.encode(batch.points, batch.structure, batch.anchors, batch.normals)
     tokens = model.refine(latent_set)
     queries = [getattr(batch, group) for group in QUERY_GROUPS]
     answers = model.answer(tokens, latent_set.positions, torch.cat(queries, dim=1))
