@@ -7,7 +7,7 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install -qq --no-compile --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow lint format clean
+.PHONY: help install demo test test-slow test-slurm lint format clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -22,6 +22,13 @@ test: .venv/dev ## run the tests, but for the slow ones
 
 test-slow: .venv/dev ## run the slow tests
 	$(BIN)/python -m pytest -m slow
+
+test-slurm: .venv/dev ## run the jobs of slurm/ in a SLURM cluster of this machine (Debian)
+	@if ! PATH="$$PATH:/usr/sbin" sh -c 'command -v sbatch && command -v slurmd && command -v munged' >/dev/null; then \
+		[ "$$(id -u)" = 0 ] || { echo "SLURM is missing; as root: apt-get install slurm-wlm munge" >&2; exit 1; }; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq slurm-wlm munge; \
+	fi
+	$(BIN)/python -m pytest -m slurm
 
 lint: .venv/dev ## check style, types and the order of imports
 	$(BIN)/ruff check .

@@ -246,12 +246,14 @@ def export(
 
 @app.command()
 def train(
-    data: Annotated[Path, typer.Argument(help="A prepared data set.")],
+    data: Annotated[
+        Path | None, typer.Argument(help="A prepared data set.", show_default=False)
+    ] = None,
     overrides: Annotated[
         list[str] | None, typer.Argument(help="Changes, as in training.steps=3000.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for the run. Needed but with --plan.")
+        Path | None, typer.Option(help="Folder for the run. Needed but with --plan or --diagnose.")
     ] = None,
     preset: Annotated[str, typer.Option(help="tiny (CPU), small, base or large (GPUs).")] = "tiny",
     config: Annotated[
@@ -270,13 +272,33 @@ def train(
     gpu_gb: Annotated[
         float, typer.Option(help="With --plan: memory of a GPU, 10⁹ bytes.", min=0)
     ] = 40.0,
+    diagnose: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="RUN",
+            help="Tell how the run in this folder went, draw its curves (curves.html), and do "
+            "nothing; exit status 1 if there is a fault. Without DATA.",
+        ),
+    ] = None,
 ) -> None:
     """Train a model on a data set.
 
     [dim]vecsetx train data/ --out run/ --preset tiny training.steps=3000[/]
 
     [dim]vecsetx train data/ --preset large --plan --gpu-gb 40[/]
+
+    [dim]vecsetx train --diagnose run/[/]
     """
+    if diagnose is not None:
+        if data or out or plan:
+            raise InputError("--diagnose looks at a run that was made; leave out DATA and --out")
+        from vecsetx.pipeline.diagnose import diagnose_run
+
+        if diagnose_run(diagnose).findings:
+            raise typer.Exit(1)
+        return
+    if data is None:
+        raise InputError("train needs DATA, a prepared data set (or --diagnose RUN)")
     from vecsetx.pipeline.plan import plan_training
     from vecsetx.pipeline.train import train_model
     from vecsetx.presets import preset as named

@@ -17,6 +17,7 @@ from vecsetx.data.draws import Draws
 from vecsetx.errors import InputError
 from vecsetx.files import write_json, write_text
 from vecsetx.model.saved import TrainedModel, parameter_count
+from vecsetx.pipeline.diagnose import diagnose_run
 from vecsetx.pipeline.lock import only_writer
 from vecsetx.pipeline.progress import Steps, console, steps
 from vecsetx.pipeline.validate import grid_validator
@@ -37,8 +38,8 @@ def train_model(
     """Train a model on the training hearts of a data set.
 
     The run's folder receives ``recipe.yaml``, ``data.json``, ``metrics.jsonl``, ``checkpoint.pt``,
-    with validations ``best.pt`` and, in ``model/``, the trained model. Started by ``torchrun``, all
-    its processes train together.
+    with validations ``best.pt``, in ``model/`` the trained model and, in ``curves.html``, how it
+    went, which is printed, too. Started by ``torchrun``, all its processes train together.
 
     Args:
         data: A prepared data set.
@@ -117,6 +118,11 @@ def _train(
     )
     if ranks.first:
         trained.save_pretrained(out / "model")
+        try:
+            diagnose_run(out)
+        except OSError as error:  # the model is there; a page that cannot be written is no failure
+            told = f"{out}: no curves.html ({error.strerror or error})"
+            console.print(told, style="yellow", markup=False, soft_wrap=True)
     return trained
 
 

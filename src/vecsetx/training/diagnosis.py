@@ -1,0 +1,366 @@
+"""What a run's journal says about how training went, in words.
+
+Every criterion is free of scale: it compares a run with itself, so that neither the loss's weights
+nor the number of steps nor how often it was logged matters. Their limits were set on real runs on
+phantoms: rates as they should be and 10, 100 and 1000 times lower or higher, several seeds each.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import isfinite, log
+from statistics import fmean, median
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+FEWEST_ENTRIES, FEWEST_STEPS = 8, 50
+"""Runs with fewer have no course to judge."""
+
+WINDOWS = 40
+"""A course is judged as means over at most so many equal parts of the run."""
+
+_LATE_FALL, _LATE_PACE = 0.4, 0.9
+"""Rate too high: what log loss falls by once the rate is below half its peak, and how much faster
+that is, per unit of summed rate, than before. Measured: at least 0.43 and 1.01 where the rates were
+a hundred times too high; elsewhere the fall was at most 0.37."""
+
+_RISEN = 1.25
+"""Rate too high: the end above the lowest window. Measured: at most 1.02 in sound runs."""
+
+_LITTLE, _STRAIGHT, _NOTHING = 0.4, 0.46, 0.95
+"""Rate too low: what is left of the loss, and the share of the fall of log loss that the first
+third of the summed rates brought; or nearly all is left. Measured: 0.48 to 0.87 and at most 0.44
+where the rates were a hundred times too low and the run short; at most 0.39 is left of sound runs'
+loss."""
+
+_JUMPY, _JUMPY_SHARE = 0.06, 0.1
+"""Rate too high rather than too low: noise of log loss, and its share of the fall. Measured: at
+most 0.016 where the rates were too low."""
+
+_FLAT = 0.03
+"""Plateau: the fall of log loss over the last third, with one standard error. Measured: at least
+0.037 in runs that still learned."""
+
+_DOMINANT = 0.9
+_UNMOVED, _FELL = 0.03, 0.9
+"""A term that never moves: spread of its means over the thirds of a run, while those of the loss
+fell to this."""
+
+_DICE_LOST, _LOSS_GAINED = 0.02, 0.98
+"""Validation behind: the last two below the best, while the loss fell to this."""
+
+_WAITING = 0.3
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that went wrong.
+
+    Attributes:
+        fault: What, in a few words.
+        text: One sentence: the figures that show it, and which option to change.
+    """
+
+    fault: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.fault}: {self.text}"
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What is to be said of a run.
+
+    Attributes:
+        findings: Its faults, gravest first; may be empty.
+        too_short: Why its course could not be judged, or empty.
+        figures: The main figures, in a sentence.
+    """
+
+    findings: tuple[Finding, ...]
+    too_short: str
+    figures: str
+
+    def lines(self) -> list[str]:
+        """All of it, a sentence per line."""
+        if self.findings or self.too_short:
+            said = [str(finding) for finding in self.findings]
+            return [*said, *([self.too_short] if self.too_short else []), self.figures]
+        return [f"no fault found: {self.figures}"]
+
+
+def diagnose(entries: Sequence[Row]) -> Diagnosis:
+    """Judge a run by its journal.
+
+    Args:
+        entries: Of ``metrics.jsonl``, oldest first, as :func:`~vecsetx.training.journal.Entry`
+            describes them.
+    """
+    train = [entry for entry in entries if entry["split"] == "train" and _is_positive(entry)]
+    val = [entry for entry in entries if entry["split"] == "val"]
+    findings = list(_failed_validations(val))
+    too_short = _too_short(train)
+    if not too_short:
+        findings += [*_course_faults(_Course(train)), *_term_faults(train)]
+        findings += [*_validation_behind(train, val), *_waiting(train)]
+    return Diagnosis(tuple(findings), too_short, figures_of(train, val))
+
+
+def figures_of(train: Sequence[Row], val: Sequence[Row]) -> str:
+    """The main figures of a run's entries, in a sentence."""
+    if not train:
+        return "no training steps in the journal"
+    first, last = train[0], train[-1]
+    parts = [f"loss from {first['loss']:.4g} to {last['loss']:.4g} in {last['step']} steps"]
+    if best := best_validation(val):
+        parts.append(f"best grid Dice {best['grid_dice']:.3f} at step {best['step']}")
+    if pace := steps_per_second(train):
+        parts.append(f"{pace:.3g} steps/s")
+    return ", ".join(parts)
+
+
+def waiting_share(train: Sequence[Row]) -> float | None:
+    """Share of the time spent waiting for data, as the median of the entries; None if unknown."""
+    shares = [entry["waiting"] for entry in train if entry.get("waiting") is not None]
+    return float(median(shares)) if shares else None
+
+
+def best_validation(entries: Sequence[Row]) -> Row | None:
+    """The entry with the highest grid Dice; None without any."""
+    return max(_scored(entries), key=lambda entry: float(entry["grid_dice"]), default=None)
+
+
+def steps_per_second(train: Sequence[Row]) -> float:
+    """Pace of a run from first to last; 0 where the journal does not say."""
+    seconds = train[-1].get("seconds") if train else None
+    return float(train[-1]["step"] / seconds) if seconds else 0.0
+
+
+class _Course:
+    """The course of log loss and learning rate, as means over equal parts of the run.
+
+    ``log_loss`` and ``rate`` have a value per part. ``done`` is the share of the rates of all steps
+    up to a part's middle: how far weights could have moved by then. It makes runs with different
+    schedules alike.
+    """
+
+    def __init__(self, train: Sequence[Row]) -> None:
+        self.began, self.ended = float(train[0]["loss"]), float(train[-1]["loss"])
+        losses = np.array([entry["loss"] for entry in train])
+        rates = np.array([entry["lr"] for entry in train])
+        steps = np.array([entry["step"] for entry in train])
+        together = -(-len(train) // WINDOWS)  # entries in a part, so that all are equal but for one
+        parts = np.array_split(np.arange(len(train)), len(train) // together)
+        self.log_loss = np.log([losses[part].mean() for part in parts])
+        self.rate = np.array([rates[part].mean() for part in parts])
+        self.ends = steps[[part[-1] for part in parts]]
+        moved = self.rate * np.diff(self.ends, prepend=0)
+        self.done = (np.cumsum(moved) - moved / 2) / moved.sum()
+
+    @property
+    def few(self) -> int:
+        """Parts that are taken together for a value at one place."""
+        return max(1, len(self.log_loss) // 10)
+
+    @cached_property
+    def smooth(self) -> Float[np.ndarray, " n"]:
+        """``log_loss``, each value the mean of it and its neighbours."""
+        reach = self.few // 2
+        padded = np.pad(self.log_loss, reach, mode="edge")
+        return np.convolve(padded, np.ones(2 * reach + 1) / (2 * reach + 1), "valid")
+
+    @property
+    def end(self) -> float:
+        """Log loss at the end."""
+        return float(self.log_loss[-self.few :].mean())
+
+    @property
+    def left(self) -> float:
+        """What is left of the loss, as a share of what it began with."""
+        return float(np.exp(self.end) / self.began)
+
+    @property
+    def risen(self) -> float:
+        """The end's loss over the lowest."""
+        return float(np.exp(self.end - min(self.smooth.min(), self.end)))
+
+    @property
+    def noise(self) -> float:
+        """Standard deviation of log loss about its course, from second differences."""
+        return float(np.median(np.abs(np.diff(self.log_loss, 2))) / (0.6745 * 6**0.5))
+
+    def late(self) -> tuple[float, float]:
+        """The fall of log loss after the rate fell below half its peak, and its pace.
+
+        The pace is that of the fall by ``done``, over the pace before (from a fifth on, when
+        the first, steep fall is past). Zeros if the rate never fell so far.
+        """
+        peak = int(self.rate.argmax())
+        below = np.nonzero(self.rate[peak:] < self.rate[peak] / 2)[0]
+        if not below.size:
+            return 0.0, 0.0
+        after = peak + int(below[0])
+        middle = np.interp(
+            self.rate[peak] / 2, self.rate[[after, after - 1]], self.done[[after, after - 1]]
+        )
+        early, half = np.interp([0.2, middle], self.done, self.smooth)
+        fall = half - self.end
+        before = max((early - half) / max(middle - 0.2, 1e-9), 1e-9)
+        return float(fall), float(fall / (1 - middle) / before)
+
+    def last_third(self) -> tuple[float, float]:
+        """The fall of log loss over the last third of the run, and its standard error.
+
+        The end, where the rate is below a tenth of its peak and nothing can move, does not count.
+        """
+        peak = int(self.rate.argmax())
+        alive = [i for i, rate in enumerate(self.rate) if i <= peak or 10 * rate >= self.rate[peak]]
+        third = np.array(alive[-max(3, len(alive) // 3) :])
+        x, y = self.done[third], self.log_loss[third]
+        slope, start = np.polyfit(x, y, 1)
+        spread = float(np.std(y - slope * x - start, ddof=2)) if len(third) > 2 else 0.0
+        return float(-slope * np.ptp(x)), spread * float(np.sqrt(12 / len(third)))
+
+
+def _too_short(train: Sequence[Row]) -> str:
+    entries, steps = len(train), train[-1]["step"] if train else 0
+    if entries >= FEWEST_ENTRIES and steps >= FEWEST_STEPS:
+        return ""
+    remedy = (
+        "raise training.steps" if steps < FEWEST_STEPS else "lower training.log_every next time"
+    )
+    return (
+        f"too short to judge: {entries} entries over {steps} steps, where it takes "
+        f"{FEWEST_ENTRIES} over {FEWEST_STEPS}; {remedy}"
+    )
+
+
+def _course_faults(course: _Course) -> Iterator[Finding]:
+    """At most one: of these faults, each may look like the next."""
+    course_text = f"from {course.began:.4g} to {course.ended:.4g}"
+    lower = "lower optimizer.muon_lr and optimizer.adamw_lr tenfold"
+    fall, pace = course.late()
+    total = log(course.began) - course.end
+    if course.risen > _RISEN:
+        yield Finding(
+            "learning rate too high",
+            f"the loss ended at {course.ended:.4g}, {course.risen:.1f} times its lowest; {lower}",
+        )
+    elif fall > _LATE_FALL and pace > _LATE_PACE:
+        yield Finding(
+            "learning rate too high",
+            f"the loss could fall only as the rate did, by {1 - np.exp(-fall):.0%} after it was "
+            f"below half its peak and {pace:.1f} times as fast as before; {lower}",
+        )
+    elif course.left > _LITTLE and course.noise > max(_JUMPY, _JUMPY_SHARE * total):
+        yield Finding(
+            "learning rate too high",
+            f"the loss jumped by {course.noise:.0%} about its course and got only {course_text}; "
+            f"{lower}",
+        )
+    elif course.left > _LITTLE and _slow(course):
+        yield Finding(
+            "learning rate too low",
+            f"the loss fell all the time at one slow pace, {course_text}, so that "
+            f"{course.left:.0%} is left; raise optimizer.muon_lr and optimizer.adamw_lr tenfold, "
+            "or training.steps",
+        )
+    elif _flat(course):
+        yield Finding(
+            "plateau",
+            f"the loss, {course_text}, fell by {max(course.last_third()[0], 0):.1%} over the last "
+            "third of the run before the rate was low; raise model.width or model.layers, or end "
+            "earlier with fewer training.steps",
+        )
+
+
+def _flat(course: _Course) -> bool:
+    fall, error = course.last_third()
+    return abs(fall) + error < _FLAT
+
+
+def _slow(course: _Course) -> bool:
+    """Whether the loss fell as slowly at first as later, or hardly at all."""
+    first = course.done[0]
+    third = float(np.interp(first + (1 - first) / 3, course.done, course.smooth))
+    began = log(course.began)
+    return course.left > _NOTHING or (began - third) < _STRAIGHT * (began - course.end)
+
+
+def _term_faults(train: Sequence[Row]) -> Iterator[Finding]:
+    losses = [entry["loss"] for entry in train]
+    fell = min(_thirds(losses)[1:]) < _FELL * _thirds(losses)[0]
+    names = [name for name in train[0]["terms"] if all(name in e["terms"] for e in train)]
+    for name in names if len(names) > 1 else []:
+        values = [entry["terms"][name] for entry in train]
+        shares = [value / loss for value, loss in zip(values, losses, strict=True)]
+        if min(shares) > _DOMINANT:
+            share = fmean(shares)
+            lower = (1 - share) / share / (len(names) - 1)
+            yield Finding(
+                f"{name} dominates the loss",
+                f"its share stayed above {min(shares):.0%}, so that the other terms hardly count; "
+                f"multiply objective.{name} by {lower:.1g} to make it weigh as they do",
+            )
+        elif fell and np.ptp(_thirds(values)) <= _UNMOVED * max(_thirds(values)):
+            yield Finding(
+                f"{name} never moves",
+                f"it went from {values[0]:.4g} to {values[-1]:.4g} while the loss went from "
+                f"{losses[0]:.4g} to {losses[-1]:.4g}; raise objective.{name}, or set it to 0 and "
+                "save its cost",
+            )
+
+
+def _thirds(values: Sequence[float]) -> list[float]:
+    return [float(part.mean()) for part in np.array_split(np.array(values), 3)]
+
+
+def _validation_behind(train: Sequence[Row], val: Sequence[Row]) -> Iterator[Finding]:
+    scored = _scored(val)
+    best = best_validation(scored)
+    if best is None or best in scored[-2:]:
+        return
+    last = fmean(entry["grid_dice"] for entry in scored[-2:])
+    then = [entry["loss"] for entry in train if entry["step"] <= best["step"]]
+    before, now = (fmean(losses[-3:]) for losses in (then, [entry["loss"] for entry in train]))
+    if last < best["grid_dice"] - _DICE_LOST and now < _LOSS_GAINED * before:
+        yield Finding(
+            "validation falls behind",
+            f"the grid Dice fell from {best['grid_dice']:.3f} at step {best['step']} to {last:.3f} "
+            f"while the loss still fell from {before:.4g} to {now:.4g}; train on more hearts, "
+            "raise augment.rotation_deg or optimizer.weight_decay, or end earlier with fewer "
+            "training.steps",
+        )
+
+
+def _failed_validations(val: Sequence[Row]) -> Iterator[Finding]:
+    if failed := [entry for entry in val if entry.get("error")]:
+        yield Finding(
+            "validations failed",
+            f"{len(failed)} of {len(val)}, the last after step {failed[-1]['step']} with "
+            f"“{failed[-1]['error']}”; mend that, or turn them off with training.validate_every=0",
+        )
+
+
+def _waiting(train: Sequence[Row]) -> Iterator[Finding]:
+    share = waiting_share(train)
+    if share is not None and share > _WAITING:
+        yield Finding(
+            "waiting for data",
+            f"{share:.0%} of the time went by waiting for hearts to be drawn; raise "
+            "training.data_workers",
+        )
+
+
+def _is_positive(entry: Row) -> bool:
+    loss = entry.get("loss")
+    return loss is not None and isfinite(loss) and loss > 0
+
+
+def _scored(val: Sequence[Row]) -> list[Row]:
+    return [entry for entry in val if entry.get("grid_dice") is not None]
