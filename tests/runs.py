@@ -13,7 +13,7 @@ from vecsetx.pipeline.prepare import PrepareOptions, prepare
 from vecsetx.recipe import Recipe
 from vecsetx.sampling.sampler import SamplingSpec
 from vecsetx.training.journal import read_journal
-from vecsetx.training.loop import TrainingSpec
+from vecsetx.training.spec import TrainingSpec
 
 RECIPE = Recipe(
     model=ModelSpec(latents=32, width=32, heads=4, layers=1),

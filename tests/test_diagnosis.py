@@ -1,6 +1,7 @@
 """What is said of a run: of real ones whose fault is known, and of journals made up for it."""
 
 import json
+import re
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from multiprocessing import get_context
@@ -13,10 +14,12 @@ from hypothesis import strategies as st
 from plotly.offline import get_plotlyjs
 from runs import RECIPE
 
+from vecsetx.anatomy.structures import structure
 from vecsetx.cli import main
 from vecsetx.data.dataset import DataSet
 from vecsetx.pipeline.train import train_model
 from vecsetx.report.curves import write_curves
+from vecsetx.report.figures import POINTS_PER_CURVE, curve, training_curves
 from vecsetx.training.diagnosis import FEWEST_ENTRIES, FEWEST_STEPS, diagnose
 from vecsetx.training.journal import read_journal
 from vecsetx.training.optimizer import OptimizerSpec, rate_share
@@ -377,8 +380,67 @@ def test_the_page_shows_findings_first_and_lets_no_text_out(tmp_path: Path) -> N
     assert error not in own
     assert "<b>run" not in own
     assert own.index("Validations failed") < own.index("Dice on the voxel grid")
-    dice = payload(own)["plots"]["curve-4"]["data"][0]
+    dice = payload(own)["plots"]["curve-1"]["data"][0]
     assert dice["y"] == [0.5, 0.6]
+
+
+def test_the_page_shows_what_validations_found(tmp_path: Path) -> None:
+    entries = journal(learned(40))
+    for n, entry in enumerate(validations(0.5, 0.6, 0.7)):
+        entry |= {"loss": 0.9 - n / 10, "terms": {"near": 0.5 - n / 10, "inside": 0.4}}
+        entry["grid"] = {"LV": 0.8 + n / 100} | ({"Coronary": 0.3} if n else {})
+        dice = {"LV": 0.9 + n / 100, "LA": 0.7, "PV": float("nan")}
+        entry["points"] = {name: {"dice": value, "iou": 0.1} for name, value in dice.items()}
+        entries.append(entry)
+    write_curves(tmp_path / "curves.html", "run", entries, diagnose(entries))
+    source = (tmp_path / "curves.html").read_text()
+    titles = re.findall("<figcaption><b>(.*?)</b>", source)
+    plots = payload(source)["plots"]
+    drawn = {
+        title: {trace["name"]: trace for trace in plots[f"curve-{n}"]["data"]}
+        for n, title in enumerate(titles)
+    }
+    steps = [entry["step"] for entry in entries[40:]]
+    loss = drawn["Loss"]
+    assert list(loss) == ["training", "validation"]
+    assert (loss["validation"]["x"], loss["validation"]["y"]) == (steps, [0.9, 0.8, 0.7])
+    assert loss["training"]["y"] == [entry["loss"] for entry in entries[:40]]
+    terms = drawn["Terms of the loss (validation)"]
+    assert terms["near"]["y"] == pytest.approx([0.5, 0.4, 0.3])
+    assert terms["inside"]["y"] == [0.4, 0.4, 0.4]
+    grid = drawn["Dice of each structure"]
+    assert (grid["LV"]["x"], grid["LV"]["y"]) == (steps, pytest.approx([0.8, 0.81, 0.82]))
+    assert (grid["Coronary"]["x"], grid["Coronary"]["y"]) == (steps[1:], [0.3, 0.3])
+    for name, trace in grid.items():
+        assert trace["line"] == {"width": 2, "color": f"rgba{(*structure(name).color, 1)}"}
+    assert drawn["Dice at sample points"]["mean"]["y"] == pytest.approx([0.8, 0.805, 0.81])
+
+
+@given(count=st.integers(1, 2000))
+@settings(max_examples=20)
+def test_thinned_curves_keep_the_mean_and_the_ends(count: int) -> None:
+    rows = [{"step": n, "value": 2.0 * n**2} for n in range(count)]
+    drawn = curve("v", rows, lambda row: row["value"], line_width=5)
+    assert len(drawn.x) == min(count, POINTS_PER_CURVE)
+    weights = [len(run) for run in np.array_split(np.arange(count), len(drawn.x))]
+    mean = np.mean([row["value"] for row in rows])
+    assert np.average(drawn.y, weights=weights) == pytest.approx(mean)
+    assert drawn.x[0] <= count / POINTS_PER_CURVE
+    assert drawn.x[-1] >= count - 1 - count / POINTS_PER_CURVE
+    assert drawn.line.width == 5
+    assert curve("v", rows, lambda row: float("nan")) is None
+
+
+@pytest.mark.parametrize(("lowest", "dtick"), [(0.052, None), (0.01, "D2")])
+def test_logarithmic_curves_have_ticks_however_little_they_span(
+    lowest: float, dtick: str | None
+) -> None:
+    entries = [
+        {"step": step, "split": "val", "loss": loss} for step, loss in enumerate([0.09, lowest])
+    ]
+    yaxis = training_curves(entries)["Loss"]["layout"]["yaxis"]
+    assert yaxis["type"] == "log"
+    assert yaxis.get("dtick") == dtick
 
 
 def test_a_page_of_nothing(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import errno
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,10 +23,16 @@ from vecsetx.errors import DivergedError, InputError, StoppedError
 from vecsetx.model.saved import TrainedModel
 from vecsetx.pipeline import train as pipeline
 from vecsetx.pipeline.lock import only_writer
-from vecsetx.pipeline.train import train_model
+from vecsetx.pipeline.train import LogOptions, see_all_in_order, train_model
 from vecsetx.recipe import Recipe
 from vecsetx.training import checkpoint, loop
 from vecsetx.training.journal import read_journal
+from vecsetx.training.optimizer import OptimizerSpec
+from vecsetx.training.rehearsal import rehearse
+from vecsetx.training.run import Validation
+from vecsetx.training.spec import TrainingSpec
+from vecsetx.training.step import Stepper
+from vecsetx.training.stopping import noticing_signals
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1] / "src")}
 GRADIENTS = RECIPE.changed(
@@ -138,14 +145,14 @@ def validating(dice: list[float | Exception]) -> type:
     """A validator that gives these scores one after the other, or raises."""
 
     class Validator:
-        def score(self, *_: object) -> list[float]:
+        def look(self, *_: object) -> float:
             found = dice.pop(0)
             if isinstance(found, Exception):
                 raise found
-            return [found]
+            return found
 
-        def mean_dice(self, scores: list[float]) -> float:
-            return sum(scores)
+        def summary(self, shares: list[float]) -> Validation:
+            return Validation(1.0, {"near": 1.0}, {}, sum(shares), {"LA": sum(shares)}, ["heart"])
 
     return Validator
 
@@ -155,9 +162,9 @@ def test_the_best_validation_s_weights_are_kept(
 ) -> None:
     recipe = RECIPE.changed({"training": {"validate_every": 2}}, "")
     validator = validating([0.3, 0.6, 0.5, 0.4])()
-    monkeypatch.setattr(pipeline, "grid_validator", lambda *_: validator)
+    monkeypatch.setattr(pipeline, "make_validator", lambda *_: validator)
     kept = train_model(dataset.folder, tmp_path / "run", recipe)
-    monkeypatch.setattr(pipeline, "grid_validator", lambda *_: validating([0.1, 0.2])())
+    monkeypatch.setattr(pipeline, "make_validator", lambda *_: validating([0.1, 0.2])())
     train_model(dataset.folder, tmp_path / "half", recipe, stop_after=4)
     assert_close(kept.network.state_dict(), weights(tmp_path / "half"))
     assert_close(
@@ -170,10 +177,10 @@ def test_a_resumed_run_remembers_its_best(
     dataset: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = RECIPE.changed({"training": {"validate_every": 2}}, "")
-    monkeypatch.setattr(pipeline, "grid_validator", lambda *_: validating([0.3, 0.9])())
+    monkeypatch.setattr(pipeline, "make_validator", lambda *_: validating([0.3, 0.9])())
     train_model(dataset.folder, tmp_path / "run", recipe, stop_after=4)
     best = weights(tmp_path / "run")
-    monkeypatch.setattr(pipeline, "grid_validator", lambda *_: validating([0.5, 0.6])())
+    monkeypatch.setattr(pipeline, "make_validator", lambda *_: validating([0.5, 0.6])())
     kept = train_model(dataset.folder, tmp_path / "run", recipe, resume=True)
     assert_close(kept.network.state_dict(), best)
 
@@ -186,7 +193,7 @@ def test_a_validation_that_fails_is_told_and_training_goes_on(
 ) -> None:
     recipe = RECIPE.changed({"training": {"validate_every": 4}}, "")
     failing = validating([KeyError("LAA"), 0.5])()
-    monkeypatch.setattr(pipeline, "grid_validator", lambda *_: failing)
+    monkeypatch.setattr(pipeline, "make_validator", lambda *_: failing)
     train_model(dataset.folder, tmp_path / "run", recipe)
     told = " ".join(capsys.readouterr().out.split())
     assert "the validation after step 4 failed: KeyError: 'LAA'" in told
@@ -220,8 +227,13 @@ def test_a_full_disk_keeps_the_old_checkpoint_and_the_run(
     assert_close(whole.network.state_dict(), trained.network.state_dict())
 
     monkeypatch.setattr(checkpoint.torch, "save", save)
-    nothing_left = os.statvfs_result((4096, 4096, 10, 0, 0, 0, 0, 0, 0, 255))
-    monkeypatch.setattr(os, "statvfs", lambda _: nothing_left)
+
+    def full(*_: object) -> str:
+        nothing_left = os.statvfs_result((4096, 4096, 10, 0, 0, 0, 0, 0, 0, 255))
+        monkeypatch.setattr(os, "statvfs", lambda _: nothing_left)
+        return ""
+
+    monkeypatch.setattr(pipeline, "_tell", full)  # after the preflight
     with pytest.raises(OSError, match=r"MB needed, 0 free"):
         train_model(dataset.folder, tmp_path / "full", RECIPE, stop_after=2)
     assert not (tmp_path / "full" / "checkpoint.pt").exists()
@@ -231,21 +243,21 @@ def test_a_full_disk_keeps_the_old_checkpoint_and_the_run(
 def test_a_signal_saves_and_asks_to_be_started_again(
     number: signal.Signals, dataset: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    step = loop._Training._step
+    step = loop.Training._step
 
     def signalled(self: Any, at: int, parts: Any) -> Any:
         if at == 4:
             os.kill(os.getpid(), number)
         return step(self, at, parts)
 
-    monkeypatch.setattr(loop._Training, "_step", signalled)
+    monkeypatch.setattr(loop.Training, "_step", signalled)
     with pytest.raises(StoppedError, match=f"stopped by {number.name} after step 5") as raised:
         train_model(dataset.folder, tmp_path / "run", RECIPE)
     assert raised.value.by_hand == (number == signal.SIGINT)
     assert signal.getsignal(number) is (
         signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
     )
-    monkeypatch.setattr(loop._Training, "_step", step)
+    monkeypatch.setattr(loop.Training, "_step", step)
     train_model(dataset.folder, tmp_path / "run", RECIPE, resume=True)
     train_model(dataset.folder, tmp_path / "whole", RECIPE)
     assert losses(tmp_path / "run") == losses(tmp_path / "whole")
@@ -294,18 +306,155 @@ def test_a_run_killed_at_any_moment_goes_on(dataset: DataSet, tmp_path: Path) ->
     assert not list(out.glob(".unfinished-*"))
 
 
+def test_clusters_may_repeat_themselves_a_second_ctrl_c_ends() -> None:
+    with noticing_signals() as request:
+        for _ in range(3):
+            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), signal.SIGUSR1)
+        assert request.signal in (signal.SIGTERM, signal.SIGUSR1)
+        os.kill(os.getpid(), signal.SIGINT)
+        assert request.signal == signal.SIGINT
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_signal_before_the_first_step_is_not_lost(
+    dataset: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build = OptimizerSpec.build
+
+    def signalled(self: OptimizerSpec, model: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGUSR1)
+        return build(self, model)
+
+    monkeypatch.setattr(OptimizerSpec, "build", signalled)
+    with pytest.raises(StoppedError, match="stopped by SIGUSR1 after step 1"):
+        train_model(dataset.folder, tmp_path / "run", RECIPE)
+    assert (tmp_path / "run" / "checkpoint.pt").exists()
+
+
+def test_a_signal_to_all_processes_leaves_data_workers_at_work(
+    dataset: DataSet, tmp_path: Path
+) -> None:
+    """As a terminal's Ctrl-C and a cluster's scancel do it."""
+    endless = RECIPE.changed({"training": {"steps": 100_000, "data_workers": 2}}, "")
+    with subprocess.Popen(
+        command(dataset, tmp_path / "run", endless),
+        env=ENVIRONMENT,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    ) as process:
+        journal = tmp_path / "run" / "metrics.jsonl"
+        assert wait_until(lambda: journal.exists() and journal.read_text())
+        os.killpg(process.pid, signal.SIGTERM)
+        _, told = process.communicate(timeout=60)
+    assert process.returncode == 75, told
+    assert b"stopped by SIGTERM" in told
+    assert (tmp_path / "run" / "checkpoint.pt").exists()
+
+
+def test_what_the_first_rank_does_holds_for_all(tmp_path: Path) -> None:
+    program = tmp_path / "ranks.py"
+    program.write_text(
+        """
+import os
+from vecsetx.training.ranks import joined_ranks
+
+def refuse():
+    raise OSError(28, "No space left on device", "checkpoint.pt")
+
+with joined_ranks() as ranks:
+    assert ranks.led(lambda: ranks.rank + 7) == 7
+    try:
+        ranks.led(refuse)
+    except OSError as error:
+        print(f"{ranks.rank}: {error.filename}: {error.strerror}", flush=True)
+"""
+    )
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    done = subprocess.run(
+        [sys.executable, *launch, program],
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    told = "checkpoint.pt: No space left on device"
+    assert sorted(done.stdout.split("\n"))[-2:] == [f"0: {told}", f"1: {told}"]
+
+
+def test_all_ranks_stop_at_a_loss_that_is_no_number(dataset: DataSet, tmp_path: Path) -> None:
+    wild = GRADIENTS.changed(
+        {"optimizer": {"adamw_lr": 1e30}, "draws": {"hearts": 1}, "training": {"steps": 1000}}, ""
+    )
+    done = subprocess.run(
+        command(dataset, tmp_path / "run", wild, ranks=2),
+        env=ENVIRONMENT,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 1
+    assert len(losses(tmp_path / "run")) < 10
+    assert all(heart in done.stderr for heart in ("it saw phantom", "vecsetx check")), done.stderr
+
+
+FULL_DISK = """
+set -e
+mount -t tmpfs -o size=24m tmpfs "$1"
+"$2" -m vecsetx train "$3" --out "$1/run" --config "$4" > "$5" 2>&1 &
+until [ -e "$1/run/checkpoint.pt" ]; do kill -0 $!; sleep 0.05; done
+cat /dev/zero > "$1/filler" 2> /dev/null || true
+until grep -q "checkpoint.pt: not saved" "$5" && grep -q "metrics.jsonl: not written" "$5"; do
+    kill -0 $!
+    sleep 0.05
+done
+"$2" -c 'import sys, torch; torch.load(sys.argv[1], weights_only=True)' "$1/run/checkpoint.pt"
+rm "$1/filler"
+sleep 1
+kill -INT $!
+status=0
+wait $! || status=$?
+cp "$1/run/metrics.jsonl" "$6"
+exit $status
+"""
+
+
+def test_a_disk_that_really_fills_up(dataset: DataSet, tmp_path: Path) -> None:
+    """A small file system, filled while the run saves after every step, and emptied again."""
+    if subprocess.run(["unshare", "-rm", "true"], capture_output=True, check=False).returncode:
+        pytest.skip("file systems cannot be mounted here (unshare -rm)")
+    often = {"steps": 100_000, "checkpoint_every": 1, "log_every": 1}
+    *_, file = command(dataset, tmp_path / "run", RECIPE.changed({"training": often}, ""))
+    (tmp_path / "small").mkdir()
+    log, journal = tmp_path / "log", tmp_path / "metrics.jsonl"
+    places = [tmp_path / "small", sys.executable, dataset.folder, file, log, journal]
+    done = subprocess.run(
+        ["unshare", "-rm", "bash", "-c", FULL_DISK, "bash", *places],
+        env=ENVIRONMENT,
+        check=False,
+        timeout=120,
+    )
+    told = log.read_text()
+    assert done.returncode == 130, told
+    assert "No space left on device" in told
+    steps = [entry["step"] for entry in read_journal(journal)]
+    assert steps == list(range(1, len(steps) + 1))
+
+
 def test_a_loss_that_is_no_number_names_its_hearts(
     dataset: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    draw = Draws.batch
+    step = loop.Training._step
 
-    def poisoned(self: Draws, number: int) -> Any:
-        batch = draw(self, number)
-        if number == 3:
-            batch.near[1] = torch.nan
-        return batch
+    def poisoned(self: Any, at: int, drawn: Any) -> Any:
+        if at == 3:
+            drawn.batches[0].near[1] = torch.nan
+        return step(self, at, drawn)
 
-    monkeypatch.setattr(Draws, "batch", poisoned)
+    monkeypatch.setattr(loop.Training, "_step", poisoned)
     with pytest.raises(DivergedError) as raised:
         train_model(dataset.folder, tmp_path / "run", RECIPE)
     draws = Draws(dataset, dataset.of_split("train"), RECIPE.draws, None, 32, RECIPE.training.seed)
@@ -318,6 +467,110 @@ def test_a_loss_that_is_no_number_names_its_hearts(
 def test_two_runs_do_not_share_a_folder(dataset: DataSet, tmp_path: Path) -> None:
     with only_writer(tmp_path / "run"), pytest.raises(InputError, match="another run is writing"):
         train_model(dataset.folder, tmp_path / "run", RECIPE)
+
+
+def damaging(
+    monkeypatch: pytest.MonkeyPatch, data: Path, damages: dict[int, tuple[str, Any]]
+) -> None:
+    """Before some steps, have the file of a heart suffer something."""
+    step = loop.Training._step
+
+    def damaged(self: Any, at: int, drawn: Any) -> Any:
+        if at in damages:
+            heart, damage = damages[at]
+            damage(data / "hearts" / f"{heart}.safetensors")
+        return step(self, at, drawn)
+
+    monkeypatch.setattr(loop.Training, "_step", damaged)
+
+
+def truncate(file: Path) -> None:
+    os.truncate(file, 5000)
+
+
+def test_a_heart_lost_under_way_is_replaced_told_and_counted(
+    dataset: DataSet,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    shutil.copytree(dataset.folder, tmp_path / "data")
+    first, second, *_ = (heart.name for heart in dataset.of_split("train"))
+    damaging(monkeypatch, tmp_path / "data", {2: (first, Path.unlink), 5: (second, truncate)})
+    recipe = RECIPE.changed({"training": {"steps": 12, "log_every": 1}}, "")
+    train_model(tmp_path / "data", tmp_path / "run", recipe)
+    told = " ".join(capsys.readouterr().out.split())
+    assert told.count(f"{first} is left out from now on") == 1
+    assert told.count(f"{second} is left out from now on") == 1
+    counted = [len(e.get("lost", [])) for e in read_journal(tmp_path / "run" / "metrics.jsonl")]
+    assert counted[:2] == [0, 0]
+    assert counted == sorted(counted)
+    assert counted[-1] == 2
+
+
+def test_too_many_lost_hearts_end_the_run_which_can_go_on(
+    dataset: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(dataset.folder, data)
+    heart = dataset.of_split("train")[0]
+    damaging(monkeypatch, data, {2: (heart.name, truncate)})
+    recipe = RECIPE.changed({"training": {"max_lost_hearts": 0}}, "")
+    with pytest.raises(InputError, match=f"1 hearts were lost .*{heart.name}.*--resume"):
+        train_model(data, tmp_path / "run", recipe)
+    monkeypatch.undo()
+    shutil.copy(dataset.folder / heart.file, data / heart.file)
+    train_model(data, tmp_path / "run", recipe, resume=True)
+
+
+def test_epochs_become_steps() -> None:
+    spec = TrainingSpec(epochs=10, validate_epochs=2)
+    assert spec.in_steps(hearts=90, per_step=16) == TrainingSpec(steps=57, validate_every=12)
+    assert TrainingSpec(steps=5).in_steps(90, 16) == TrainingSpec(steps=5)
+
+
+def test_a_run_of_epochs(dataset: DataSet, tmp_path: Path) -> None:
+    recipe = RECIPE.changed({"training": {"epochs": 4, "log_every": 1, "validate_epochs": 2}}, "")
+    train_model(dataset.folder, tmp_path / "run", recipe)
+    entries = read_journal(tmp_path / "run" / "metrics.jsonl")
+    assert [e["step"] for e in entries if e["split"] == "train"] == [1, 2, 3, 4, 5, 6]
+    assert [e["step"] for e in entries if e["split"] == "val"] == [3, 6]
+    train_model(dataset.folder, tmp_path / "run", recipe, resume=True)
+
+
+def test_a_rehearsal_leaves_nothing_behind(dataset: DataSet, tmp_path: Path) -> None:
+    out, recipe = tmp_path / "run", RECIPE.changed({"model": {"width": 128}}, "")
+    with pipeline._ready(dataset.folder, out, recipe, False, None, LogOptions()) as training:
+        torch.manual_seed(recipe.training.seed)
+        fresh = recipe.model.build(len(dataset.structures)).state_dict()
+        found = rehearse(training)
+        model = training.run.model
+        assert all(torch.equal(weight, fresh[name]) for name, weight in model.state_dict().items())
+        assert all(parameter.grad is None for parameter in model.parameters())
+    train_model(dataset.folder, out, recipe)
+    kept = [out / "checkpoint.pt", out / "checkpoint.pt", *(3 * [out / "model/model.safetensors"])]
+    really = sum(file.stat().st_size for file in kept)
+    assert 0.9 * really < found.room_bytes < 1.1 * really
+
+
+def test_preflight_finds_what_is_not_in_order(
+    dataset: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = [dataset.folder, tmp_path / "run", RECIPE, False, None, LogOptions()]
+    see_all_in_order(*arguments)
+    assert not (tmp_path / "run" / "metrics.jsonl").exists()
+    full = shutil._ntuple_diskusage(10**9, 10**9, 10)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
+    with pytest.raises(InputError, match="make room, or choose another --out"):
+        see_all_in_order(*arguments)
+    monkeypatch.undo()
+
+    def too_large(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB\nand more")
+
+    monkeypatch.setattr(Stepper, "rehearse", too_large)
+    with pytest.raises(InputError, match=r"draws.hearts 2: a step does not fit .*Tried to allo"):
+        see_all_in_order(*arguments)
 
 
 def test_learning_rates_follow_the_hearts_of_a_step() -> None:

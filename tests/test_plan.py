@@ -17,7 +17,7 @@ from vecsetx.model.vecset import ModelSpec
 from vecsetx.pipeline.plan import Plan
 from vecsetx.pipeline.prepare import PrepareOptions, prepare
 from vecsetx.sampling.sampler import SamplingSpec
-from vecsetx.training.loop import TrainingSpec
+from vecsetx.training.spec import TrainingSpec
 from vecsetx.training.memory import (
     PARTS,
     StepMemory,

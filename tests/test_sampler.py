@@ -10,7 +10,12 @@ from vecsetx.anatomy.labelmap import write_label_map
 from vecsetx.anatomy.source import HeartSource
 from vecsetx.anatomy.structures import LabelSet
 from vecsetx.errors import InputError
-from vecsetx.sampling.farthest import anchors_by_structure, farthest_points
+from vecsetx.sampling import farthest
+from vecsetx.sampling.farthest import (
+    anchors_by_structure,
+    anchors_of_hearts,
+    farthest_points,
+)
 from vecsetx.sampling.geometry import Geometry
 from vecsetx.sampling.points import quotas
 from vecsetx.sampling.sampler import SamplingSpec, observe, sample_heart
@@ -136,14 +141,56 @@ def test_quotas_add_up_and_starve_nobody(sizes, count, share) -> None:
     assert (found[present] >= np.floor(share * count / present.sum()) - 1).all()
 
 
-def test_farthest_points_equal_the_plain_algorithm() -> None:
-    points = np.random.default_rng(0).standard_normal((400, 3)).astype(np.float32)
+def plain_farthest_points(points: np.ndarray, count: int) -> list[int]:
     chosen = [0]
-    nearest = np.full(400, np.inf)
-    for _ in range(39):
+    nearest = np.full(len(points), np.inf, np.float32)
+    while len(chosen) < count:
         nearest = np.minimum(nearest, ((points - points[chosen[-1]]) ** 2).sum(axis=1))
         chosen.append(int(nearest.argmax()))
-    np.testing.assert_array_equal(farthest_points(points, 40), chosen)
+    return chosen
+
+
+@pytest.mark.parametrize("cells", [1, 500, 100_000])
+def test_farthest_points_equal_the_plain_algorithm(
+    cells: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many sets take their steps together, and whatever their sizes."""
+    monkeypatch.setattr(farthest, "_CELLS", cells)
+    generator = np.random.default_rng(0)
+    sizes = [400, 3, 0, 77, 150, 1, 90]
+    counts = [40, 3, 0, 5, 0, 7, 60]
+    sets = [generator.standard_normal((size, 3)).astype(np.float32) for size in sizes]
+    found = farthest_points(sets, counts)
+    for points, count, chosen in zip(sets, counts, found, strict=True):
+        expected = plain_farthest_points(points, min(count, len(points))) if count else []
+        np.testing.assert_array_equal(chosen, expected[:count] if len(points) else [])
+
+
+@given(
+    seed=st.integers(0, 1000),
+    hearts=st.integers(1, 5),
+    structures=st.integers(1, 12),
+    count=st.integers(0, 90),
+)
+def test_anchors_are_each_structure_s_farthest_points(seed, hearts, structures, count) -> None:
+    generator = np.random.default_rng(seed)
+    points = generator.standard_normal((hearts, 90, 3)).astype(np.float32)
+    odds = generator.dirichlet(np.full(structures, 0.5))  # some are rare, some not there
+    structure = generator.choice(structures, (hearts, 90), p=odds)
+    found = anchors_of_hearts(points, structure, count)
+    for heart in range(hearts):
+        expected = []
+        for k in range(structures):
+            own = np.flatnonzero(structure[heart] == k)
+            share = np.count_nonzero(structure[heart][found[heart]] == k)
+            if share:
+                expected += own[plain_farthest_points(points[heart, own], share)].tolist()
+        assert found[heart].tolist() == expected
+        sizes = np.bincount(structure[heart], minlength=structures)
+        shares = np.bincount(structure[heart][found[heart]], minlength=structures)
+        rest = shares[shares < sizes]  # those that could have given more
+        assert len(expected) == count
+        assert len(rest) == 0 or (np.ptp(rest) <= 1 and shares.max() <= rest.min() + 1)
 
 
 def test_anchors_are_shared_equally_among_structures() -> None:

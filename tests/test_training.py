@@ -14,7 +14,6 @@ import torch
 import yaml
 from runs import RECIPE, losses, weights
 
-from vecsetx.data.augment import AugmentSpec, augment, rotation_about
 from vecsetx.data.dataset import DataSet
 from vecsetx.data.draws import Draws, DrawSpec
 from vecsetx.errors import DivergedError, InputError
@@ -115,61 +114,6 @@ def test_training_in_bfloat16_learns_too(dataset: DataSet, tmp_path: Path) -> No
     course = losses(tmp_path / "run")
     assert np.isfinite(course).all()
     assert course[-1] < course[0]
-
-
-def test_a_batch_holds_true_distances_whatever_the_augmentation(dataset: DataSet) -> None:
-    """Moved surface points stay on their own surface, and scaled distances stay distances."""
-    spec = DrawSpec(hearts=3, points=256, surface=64, near=64, volume=64)
-    still = Draws(dataset, dataset.of_split("train"), spec, None, 32, seed=0).batch(5)
-    moved = augment(still, AugmentSpec(30.0, 0.3, 0.2), torch.Generator().manual_seed(1))
-    for heart in range(3):
-        before = torch.cdist(still.near[heart], still.points[heart])
-        after = torch.cdist(moved.near[heart], moved.points[heart])
-        ratio = after / before
-        assert ratio.std() < 1e-4  # one scale per heart, rigid otherwise
-        scale = ratio.mean()
-        finite = torch.isfinite(still.near_distances[heart])
-        torch.testing.assert_close(
-            moved.near_distances[heart][finite],
-            scale * still.near_distances[heart][finite],
-            rtol=1e-3,
-            atol=1e-5,
-        )
-    # A mirror would turn the sign of a triple product.
-    triple = [torch.linalg.det(b.near[0, 1:4] - b.near[0, :1]).sign() for b in (still, moved)]
-    assert triple[0] == triple[1]
-
-
-def test_some_hearts_are_shown_without_normals(dataset: DataSet) -> None:
-    spec = DrawSpec(hearts=200, points=32, surface=8, near=8, volume=8)
-    hide = AugmentSpec(without_normals=0.3)
-    batch = Draws(dataset, dataset.of_split("train"), spec, hide, 0, seed=0).batch(0)
-    lengths = batch.normals.norm(dim=-1)
-    hidden = (lengths == 0).all(dim=1)
-    assert 0.2 < hidden.float().mean() < 0.4
-    torch.testing.assert_close(lengths[~hidden], torch.ones_like(lengths[~hidden]))
-    towards = batch.surface_normals.norm(dim=-1)  # what is asked stays
-    torch.testing.assert_close(towards, torch.ones_like(towards))
-
-
-def test_rotations_are_rotations() -> None:
-    axis = torch.nn.functional.normalize(torch.randn(5, 3, dtype=torch.float64), dim=-1)
-    angle = torch.randn(5, dtype=torch.float64)
-    turn = rotation_about(axis, angle)
-    torch.testing.assert_close(turn @ turn.mT, torch.eye(3, dtype=torch.float64).expand(5, 3, 3))
-    torch.testing.assert_close(torch.linalg.det(turn), torch.ones(5, dtype=torch.float64))
-    torch.testing.assert_close((turn @ axis[..., None])[..., 0], axis)
-
-
-def test_draws_depend_on_seed_and_step_alone_and_visit_every_heart(dataset: DataSet) -> None:
-    hearts = dataset.of_split("train")
-    spec = DrawSpec(hearts=len(hearts), points=256, surface=32, near=32, volume=32)
-    one, two = (Draws(dataset, hearts, spec, AugmentSpec(), 32, seed=3) for _ in range(2))
-    two.batch(0)
-    assert torch.equal(one.batch(7).near, two.batch(7).near)
-    assert not torch.equal(one.batch(7).near, one.batch(8).near)
-    per_pass = sorted(one._heart_at(i) for i in range(len(hearts)))
-    assert per_pass == list(range(len(hearts)))
 
 
 EVERY_TERM = ObjectiveSpec(eikonal=0.1, normal=0.1)

@@ -280,6 +280,21 @@ def train(
             "nothing; exit status 1 if there is a fault. Without DATA.",
         ),
     ] = None,
+    preflight: Annotated[
+        bool,
+        typer.Option(
+            "--preflight",
+            help="See that all is in order, as every run does before its first step (data, folder, "
+            "a step, memory, room, loggers), and do nothing else: before a queue is waited in.",
+        ),
+    ] = False,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write the figures for TensorBoard, too.")
+    ] = False,
+    wandb: Annotated[
+        str | None,
+        typer.Option(metavar="PROJECT", help="Send the figures to Weights & Biases, too."),
+    ] = None,
 ) -> None:
     """Train a model on a data set.
 
@@ -287,10 +302,12 @@ def train(
 
     [dim]vecsetx train data/ --preset large --plan --gpu-gb 40[/]
 
+    [dim]vecsetx train data/ --out run/ --preset small --preflight[/]
+
     [dim]vecsetx train --diagnose run/[/]
     """
     if diagnose is not None:
-        if data or out or plan:
+        if data or out or plan or preflight:
             raise InputError("--diagnose looks at a run that was made; leave out DATA and --out")
         from vecsetx.pipeline.diagnose import diagnose_run
 
@@ -300,7 +317,7 @@ def train(
     if data is None:
         raise InputError("train needs DATA, a prepared data set (or --diagnose RUN)")
     from vecsetx.pipeline.plan import plan_training
-    from vecsetx.pipeline.train import train_model
+    from vecsetx.pipeline.train import LogOptions, see_all_in_order, train_model
     from vecsetx.presets import preset as named
     from vecsetx.recipe import parse_overrides, read_changes
 
@@ -313,7 +330,11 @@ def train(
         return
     if out is None:
         raise InputError("train needs --out, a folder for the run (or --plan, to train nothing)")
-    train_model(data, out, recipe, resume, stop_after, fold)
+    logs = LogOptions(tensorboard, wandb)
+    if preflight:
+        see_all_in_order(data, out, recipe, resume, fold, logs)
+        return
+    train_model(data, out, recipe, resume, stop_after, fold, logs)
     typer.echo(f"the model is in {out / 'model'}")
 
 

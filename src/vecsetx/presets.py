@@ -4,8 +4,8 @@ from vecsetx.data.draws import DrawSpec
 from vecsetx.errors import InputError
 from vecsetx.model.vecset import ModelSpec
 from vecsetx.recipe import Recipe
-from vecsetx.training.loop import TrainingSpec
 from vecsetx.training.optimizer import OptimizerSpec
+from vecsetx.training.spec import TrainingSpec
 
 PRESETS: dict[str, Recipe] = {
     # Minutes on two CPU cores.

@@ -12,9 +12,9 @@ from vecsetx.data.augment import AugmentSpec
 from vecsetx.data.draws import DrawSpec
 from vecsetx.errors import InputError
 from vecsetx.model.vecset import ModelSpec
-from vecsetx.training.loop import TrainingSpec
 from vecsetx.training.objective import ObjectiveSpec
 from vecsetx.training.optimizer import OptimizerSpec
+from vecsetx.training.spec import TrainingSpec
 
 
 @dataclass(frozen=True, slots=True)

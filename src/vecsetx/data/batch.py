@@ -1,7 +1,6 @@
 """What a training step sees: hearts side by side, in units."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 
 import torch
 from jaxtyping import Float, Int
@@ -46,45 +45,8 @@ class Batch:
         """The same batch on a device."""
         return Batch(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
 
-    @classmethod
-    def joined(cls, parts: Sequence["Batch"]) -> "Batch":
-        """Several batches as one."""
-        return cls(
-            **{f.name: torch.cat([getattr(part, f.name) for part in parts]) for f in fields(cls)}
-        )
-
     def split(self, hearts: int) -> list["Batch"]:
         """The batch in parts of so many hearts; the last may have fewer."""
         parts = zip(*(getattr(self, f.name).split(hearts) for f in fields(self)), strict=True)
         names = [f.name for f in fields(self)]
         return [Batch(**dict(zip(names, part, strict=True))) for part in parts]
-
-    def moved(
-        self,
-        rotation: Float[Tensor, "b 3 3"],
-        scale: Float[Tensor, " b"],
-        shift: Float[Tensor, "b 3"],
-    ) -> "Batch":
-        """Every heart turned and scaled about the origin, then shifted; distances follow."""
-
-        def move(points: Tensor) -> Tensor:
-            return scale[:, None, None] * (points @ rotation.mT) + shift[:, None]
-
-        def stretch(distances: Tensor) -> Tensor:
-            return scale[:, None, None] * distances
-
-        return replace(
-            self,
-            points=move(self.points),
-            normals=self.normals @ rotation.mT,
-            surface=move(self.surface),
-            surface_distances=stretch(self.surface_distances),
-            surface_known=stretch(self.surface_known),
-            near=move(self.near),
-            near_distances=stretch(self.near_distances),
-            near_known=stretch(self.near_known),
-            volume=move(self.volume),
-            volume_distances=stretch(self.volume_distances),
-            volume_known=stretch(self.volume_known),
-            surface_normals=self.surface_normals @ rotation.mT,
-        )

@@ -4,10 +4,16 @@ The hearts of a run are one endless sequence, of which batch n is the n-th part.
 heart depends on the seed and its place in the sequence alone. So a run that was stopped goes on
 exactly where it was, and nothing of the data's state need be saved; and it makes no difference
 whether a step's hearts come in one batch, or in several to as many passes or processes.
+
+A heart whose file vanishes or is damaged meanwhile is lost: the next one that can be read takes its
+place. Nothing is remembered of it, so that all processes draw alike and it is back once its file is.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,7 +24,7 @@ from vecsetx.data.augment import AugmentSpec, augment
 from vecsetx.data.batch import Batch
 from vecsetx.data.dataset import DataSet, HeartEntry
 from vecsetx.errors import InputError
-from vecsetx.sampling.farthest import anchors_by_structure
+from vecsetx.sampling.farthest import anchors_of_hearts
 from vecsetx.sampling.samples import SamplesFile
 
 
@@ -38,6 +44,34 @@ class DrawSpec:
     surface: PositiveInt = 256
     near: PositiveInt = 512
     volume: PositiveInt = 256
+
+
+@dataclass(frozen=True, slots=True)
+class LostHeart:
+    """A heart that could not be drawn from.
+
+    Attributes:
+        name: Its name.
+        path: Its samples file.
+        error: What is wrong with it.
+    """
+
+    name: str
+    path: Path
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """What a step gives one process.
+
+    Attributes:
+        batches: A batch for every pass.
+        lost: Hearts in whose place others were drawn, each once.
+    """
+
+    batches: list[Batch]
+    lost: tuple[LostHeart, ...]
 
 
 class Draws:
@@ -90,40 +124,102 @@ class Draws:
                     )
 
     def batch(self, number: int) -> Batch:
-        """Batch 0, 1, … of the sequence."""
-        first = number * self.spec.hearts
-        return Batch.joined([self._draw(place) for place in range(first, first + self.spec.hearts)])
+        """Batch 0, 1, … of the sequence; :class:`InputError` if one of its hearts is lost."""
+        batch, lost = self.substituted(number)
+        if lost:
+            raise InputError(lost[0].error)
+        return batch
+
+    def substituted(self, number: int) -> tuple[Batch, list[LostHeart]]:
+        """Batch 0, 1, … of the sequence, with other hearts in the place of lost ones.
+
+        The next heart of the same pass over all hearts takes the place; what is drawn for other
+        places stays the same.
+
+        Returns:
+            The batch, and the hearts that were met and found lost.
+
+        Raises:
+            InputError: No heart can be read.
+        """
+        lost: list[LostHeart] = []
+        drawn, generators = [], []
+        for place in range(number * self.spec.hearts, (number + 1) * self.spec.hearts):
+            heart, generator = self._draw(place, lost)
+            drawn.append(heart)
+            generators.append(generator)
+        batch = self._batch(drawn)
+        if self.augmentation is not None:
+            batch = augment(batch, self.augmentation, generators)
+        return batch, lost
 
     def names(self, step: int, passes: int, ranks: int) -> list[str]:
-        """Hearts that a step of several passes and processes sees."""
+        """Hearts that a step of several passes and processes sees, if none is lost."""
         count = passes * ranks * self.spec.hearts
         places = range(step * count, (step + 1) * count)
-        return [self.files[self._heart_at(place)].info.name for place in places]
+        return [self.files[self._candidates(place)[0]].info.name for place in places]
 
-    def _heart_at(self, place: int) -> int:
+    def _candidates(self, place: int) -> list[int]:
+        """The heart of a place, and those that take it over from lost ones, one after another."""
         epoch, index = divmod(place, len(self.files))
-        order = np.random.default_rng([self.seed, 0, epoch]).permutation(len(self.files))
-        return int(order[index])
+        order = _order(self.seed, epoch, len(self.files))
+        return order[index:] + order[:index]
 
-    def _draw(self, place: int) -> Batch:
-        index = self._heart_at(place)
-        generator = np.random.default_rng([self.seed, 1, place])
-        drawn = draw_heart(
-            self.files[index],
-            self.structures,
-            self.annotated[index],
-            self.spec,
-            self.anchors,
-            generator,
+    def _draw(
+        self, place: int, lost: list[LostHeart]
+    ) -> tuple[dict[str, np.ndarray], np.random.Generator]:
+        """A heart, and the generator of what else is random at its place."""
+        for index in self._candidates(place):
+            file = self.files[index]
+            generator = np.random.default_rng([self.seed, 1, place])
+            try:
+                heart = draw_heart(
+                    file, self.structures, self.annotated[index], self.spec, generator
+                )
+            except InputError as error:
+                lost.append(LostHeart(file.info.name, file.path, f"{file.info.name}: {error}"))
+            else:
+                return heart, generator
+        raise InputError(f"none of the {len(self.files)} hearts can be read: {lost[-1].error}")
+
+    def _batch(self, hearts: Sequence[dict[str, np.ndarray]]) -> Batch:
+        """Hearts as :func:`draw_heart` gives them, side by side, with anchors."""
+        spec = self.spec
+        joined = {name: np.stack([heart[name] for heart in hearts]) for name in hearts[0]}
+        shown = slice(spec.points)
+        anchors = anchors_of_hearts(
+            joined["points"][:, shown], joined["structure"][:, shown], self.anchors
         )
-        heart = Batch(**{name: values[None] for name, values in drawn.items()})
-        if self.augmentation is None:
-            return heart
-        movement = torch.Generator().manual_seed(_seed(self.seed, 2, place))
-        return augment(heart, self.augmentation, movement)
+
+        def parts(name: str, *counts: int) -> tuple[torch.Tensor, ...]:
+            return torch.from_numpy(joined[name]).split(counts, dim=1)
+
+        queries = (spec.surface, spec.near, spec.volume)
+        points, surface, near, volume = parts("points", spec.points, *queries)
+        structure, surface_structure = parts("structure", spec.points, spec.surface)
+        normals, surface_normals = parts("normals", spec.points, spec.surface)
+        surface_distances, near_distances, volume_distances = parts("distances", *queries)
+        surface_known, near_known, volume_known = parts("known", *queries)
+        return Batch(
+            points=points,
+            structure=structure,
+            normals=normals,
+            anchors=torch.from_numpy(anchors),
+            surface=surface,
+            surface_distances=surface_distances,
+            near=near,
+            near_distances=near_distances,
+            volume=volume,
+            volume_distances=volume_distances,
+            surface_known=surface_known,
+            near_known=near_known,
+            volume_known=volume_known,
+            surface_structure=surface_structure,
+            surface_normals=surface_normals,
+        )
 
 
-class Batches(Dataset[list[Batch]]):
+class Batches(Dataset[Drawn]):
     """What one process of a run sees: item n is its part of step n, a batch for every pass.
 
     Args:
@@ -136,10 +232,18 @@ class Batches(Dataset[list[Batch]]):
     def __init__(self, draws: Draws, passes: int, rank: int, ranks: int) -> None:
         self.draws, self.passes, self.rank, self.ranks = draws, passes, rank, ranks
 
-    def __getitem__(self, step: int) -> list[Batch]:
-        """The batches of a step."""
+    def __getitem__(self, step: int) -> Drawn:
+        """The batches of a step; :class:`InputError` if no heart can be read."""
         first = (step * self.ranks + self.rank) * self.passes
-        return [self.draws.batch(number) for number in range(first, first + self.passes)]
+        drawn = [self.draws.substituted(number) for number in range(first, first + self.passes)]
+        lost = {heart.name: heart for _, of_batch in drawn for heart in of_batch}
+        return Drawn([batch for batch, _ in drawn], tuple(lost.values()))
+
+
+@lru_cache(maxsize=2)
+def _order(seed: int, epoch: int, hearts: int) -> list[int]:
+    """The order in which a pass over all hearts, an epoch, sees them."""
+    return np.random.default_rng([seed, 0, epoch]).permutation(hearts).tolist()
 
 
 def draw_heart(
@@ -147,10 +251,9 @@ def draw_heart(
     structures: tuple[str, ...],
     annotated: tuple[str, ...],
     spec: DrawSpec,
-    anchors: int,
     generator: np.random.Generator,
-) -> dict[str, torch.Tensor]:
-    """One heart's part of a batch, in units: the fields of :class:`Batch` without the first axis.
+) -> dict[str, np.ndarray]:
+    """What a step sees of one heart, in units.
 
     The file is in random order, so that a slice from a random row is a random draw. Structures that
     it has not are infinitely far: known to be so if its data set annotates them.
@@ -160,45 +263,71 @@ def draw_heart(
         structures: Names of the K structures of the batch.
         annotated: Those that the heart's data set annotates.
         spec: How much is drawn.
-        anchors: Anchors; 0 for none.
         generator: Source of the draw.
+
+    Returns:
+        Arrays with the rows of several fields of :class:`Batch` one after another: ``points`` of
+        the model's input and of surface, near and volume queries; ``structure`` and ``normals`` of
+        the input and of surface queries; ``distances`` and ``known`` of all queries.
+
+    Raises:
+        InputError: The file cannot be read any more, or holds values that cannot be.
     """
-    info = file.info
-    column = np.array([structures.index(name) for name in info.structures])
-    absent_known = np.where(np.isin(structures, annotated), np.inf, -np.inf).astype(np.float32)
 
-    def rows(group: str, count: int, *names: str) -> list[np.ndarray]:
+    def rows(group: str, count: int, *names: str) -> list[tuple[str, int, int]]:
         start = int(generator.integers(file.count(group)))
-        return [file.rows(f"{group}.{name}", start, count) for name in names]
+        return [(f"{group}.{name}", start, count) for name in names]
 
-    points_mm, structure, normals = rows(
-        "surface", spec.points, "points_mm", "structure", "normals"
-    )
-    drawn: dict[str, np.ndarray] = {
-        "points": info.frame.to_unit(points_mm),
-        "structure": column[structure],
-        "normals": normals,
-        "anchors": anchors_by_structure(points_mm, structure, anchors),
+    shown, asked = ("points_mm", "structure", "normals"), ("points_mm", "distances_mm", "edge_mm")
+    wanted = [
+        *rows("surface", spec.points, *shown),
+        *rows("surface", spec.surface, *shown, *asked[1:]),
+        *rows("near", spec.near, *asked),
+        *rows("volume", spec.volume, *asked),
+    ]
+    parts: dict[str, list[np.ndarray]] = {name: [] for name in (*shown, *asked)}
+    for (tensor, _, _), found in zip(wanted, file.slices(wanted), strict=True):
+        parts[tensor.partition(".")[2]].append(found)
+    joined = {name: np.concatenate(arrays) for name, arrays in parts.items()}
+    info = file.info
+    if impossible := _impossible(joined, len(info.structures)):
+        raise InputError(f"{file.path}: {impossible}; prepare the data again")
+    column = np.array([structures.index(name) for name in info.structures])
+    known_mm = info.known_mm(joined["edge_mm"])
+    absent = [np.inf if name in annotated else -np.inf for name in structures]
+    drawn = {
+        "points": info.frame.to_unit(joined["points_mm"]),
+        "structure": column[joined["structure"]],
+        "normals": joined["normals"],
+        "distances": info.frame.length_to_unit(joined["distances_mm"]),
+        "known": info.frame.length_to_unit(known_mm),
     }
-    for group, count in (
-        ("surface", spec.surface),
-        ("near", spec.near),
-        ("volume", spec.volume),
-    ):
-        further = ("structure", "normals") if group == "surface" else ()
-        query_mm, distances_mm, edge_mm, *found = rows(
-            group, count, "points_mm", "distances_mm", "edge_mm", *further
-        )
-        distances = np.full((count, len(structures)), np.inf, dtype=np.float32)
-        known = np.tile(absent_known, (count, 1))
-        distances[:, column] = info.frame.length_to_unit(distances_mm)
-        known[:, column] = info.frame.length_to_unit(info.known_mm(edge_mm))
-        drawn[group] = info.frame.to_unit(query_mm)
-        drawn[f"{group}_distances"], drawn[f"{group}_known"] = distances, known
-        if group == "surface":
-            drawn["surface_structure"], drawn["surface_normals"] = column[found[0]], found[1]
-    return {name: torch.from_numpy(array) for name, array in drawn.items()}
+    if info.structures != structures:
+        drawn["distances"] = _among(drawn["distances"], column, [np.inf] * len(structures))
+        drawn["known"] = _among(drawn["known"], column, absent)
+    return drawn
 
 
-def _seed(*numbers: int) -> int:
-    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
+def _impossible(values: dict[str, np.ndarray], structures: int) -> str | None:
+    """What is wrong with a heart's values, as far as a glance tells.
+
+    A sum of squares is finite only if all values are, and that of unit vectors is their number.
+    """
+    for name, what in (("points_mm", "points"), ("distances_mm", "distances")):
+        if not math.isfinite(np.vdot(values[name], values[name])):
+            return f"{what} that are not finite"
+    if np.isnan(values["edge_mm"].min()):
+        return "distances to the scan's edge that are no numbers"
+    if values["structure"].max() >= structures:
+        return f"points of structure {values['structure'].max()}, where it has {structures}"
+    normals = values["normals"]
+    if not abs(np.vdot(normals, normals) / len(normals) - 1) < 1e-3:
+        return "normals that are not of length 1"
+    return None
+
+
+def _among(values: np.ndarray, column: np.ndarray, absent: Sequence[float]) -> np.ndarray:
+    """Columns of some structures among those of all."""
+    spread = np.tile(np.array(absent, dtype=values.dtype), (len(values), 1))
+    spread[:, column] = values
+    return spread

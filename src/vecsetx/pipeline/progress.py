@@ -10,6 +10,7 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     SpinnerColumn,
     TextColumn,
     TimeElapsedColumn,
@@ -24,9 +25,20 @@ _PACE_SECONDS, _PACE_REPORTS = 60.0, 100
 
 
 class Steps:
-    """Counts the steps of one piece of work. Made by :func:`steps`."""
+    """Counts the steps of one piece of work.
+
+    Args:
+        title: What is done, in words.
+        total: How many steps there are.
+        unit: What one counts, in the plural.
+        display: Where the count is shown; None to print lines.
+
+    Attributes:
+        rate: Steps per second of late; 0 while that is not known.
+    """
 
     def __init__(self, title: str, total: int, unit: str, display: Progress | None) -> None:
+        self.rate = 0.0
         self._title, self._total, self._unit, self._display = title, total, unit, display
         self._done, self._began = 0, time.monotonic()
         self._last_line = self._began
@@ -50,20 +62,26 @@ class Steps:
             line = f"{self._title}: {done}/{self._total} {note}".strip()
             console.print(f"{line} ({self._pace(now)})", markup=False)
 
+    @property
+    def time_left(self) -> str:
+        """In words; empty while it is not known, and at the end."""
+        left = self._total - self._done
+        return duration_text(left / self.rate) if self.rate and left > 0 else ""
+
     def _report(self, now: float) -> None:
         self._reports.append((now, self._done))
         while len(self._reports) > _PACE_REPORTS and self._reports[1][0] < now - _PACE_SECONDS:
             self._reports.popleft()
+        since, before = self._reports[0]
+        self.rate = (self._done - before) / (now - since) if now > since else 0.0
 
     def _pace(self, now: float) -> str:
         """How fast it goes, and how long it will or did take; says only what is known."""
-        since, before = self._reports[0]
-        rate = (self._done - before) / (now - since) if now > since else 0.0
-        parts = [rate_text(rate, self._unit)] if rate else []
+        parts = [rate_text(self.rate, self._unit)] if self.rate else []
         if self._done >= self._total:
             parts.append(f"took {duration_text(now - self._began)}")
-        elif rate:
-            parts.append(f"{duration_text((self._total - self._done) / rate)} left")
+        elif self.rate:
+            parts.append(f"{self.time_left} left")
         else:
             parts.append(f"for {duration_text(now - self._began)}")
         return ", ".join(parts)
@@ -85,6 +103,24 @@ def duration_text(seconds: float) -> str:
     return f"{seconds / 86400:.0f} days"
 
 
+def on_terminal() -> bool:
+    """Whether a live display can be shown."""
+    return console.is_terminal and not console.is_dumb_terminal
+
+
+def progress_bar(*more: ProgressColumn) -> Progress:
+    """A bar with title, count and time so far; ``more`` columns follow."""
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("[bold]{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        *more,
+        console=console,
+    )
+
+
 @contextmanager
 def steps(title: str, total: int, unit: str = "steps") -> Iterator[Steps]:
     """Show the progress of ``total`` steps while the block runs, with their pace and time left.
@@ -94,17 +130,10 @@ def steps(title: str, total: int, unit: str = "steps") -> Iterator[Steps]:
         total: How many steps there are.
         unit: What one counts, in the plural.
     """
-    if not console.is_terminal:
+    if not on_terminal():
         yield Steps(title, total, unit, None)
         return
-    columns = (
-        SpinnerColumn(),
-        TextColumn("[bold]{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[pace]}"),
-        TextColumn("{task.fields[note]}", style="dim", markup=False),
-    )
-    with Progress(*columns, console=console) as display:
+    pace = TextColumn("{task.fields[pace]}")
+    note = TextColumn("{task.fields[note]}", style="dim", markup=False)
+    with progress_bar(pace, note) as display:
         yield Steps(title, total, unit, display)

@@ -2,9 +2,8 @@
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
-from dataclasses import asdict
-from functools import partial
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
 
@@ -19,12 +18,32 @@ from vecsetx.files import write_json, write_text
 from vecsetx.model.saved import TrainedModel, parameter_count
 from vecsetx.pipeline.diagnose import diagnose_run
 from vecsetx.pipeline.lock import only_writer
-from vecsetx.pipeline.progress import Steps, console, steps
-from vecsetx.pipeline.validate import grid_validator
+from vecsetx.pipeline.loggers import loggers
+from vecsetx.pipeline.progress import console
+from vecsetx.pipeline.run_log import RunLog
+from vecsetx.pipeline.training_display import training_display
+from vecsetx.pipeline.validate import make_validator
 from vecsetx.recipe import Recipe
 from vecsetx.training.journal import Entry
-from vecsetx.training.loop import Run, train
-from vecsetx.training.ranks import Ranks, joined_ranks
+from vecsetx.training.loop import Training
+from vecsetx.training.meters import GB
+from vecsetx.training.ranks import joined_ranks
+from vecsetx.training.rehearsal import Rehearsal, rehearse
+from vecsetx.training.run import Run
+from vecsetx.training.stopping import noticing_signals
+
+
+@dataclass(frozen=True, slots=True)
+class LogOptions:
+    """Where a run's figures go besides ``metrics.jsonl``.
+
+    Attributes:
+        tensorboard: Into ``tensorboard/`` in the run's folder.
+        wandb: Into this project of Weights & Biases; None for none.
+    """
+
+    tensorboard: bool = False
+    wandb: str | None = None
 
 
 def train_model(
@@ -34,12 +53,14 @@ def train_model(
     resume: bool = False,
     stop_after: int | None = None,
     fold: int | None = None,
+    logs: LogOptions = LogOptions(),
 ) -> TrainedModel:
     """Train a model on the training hearts of a data set.
 
-    The run's folder receives ``recipe.yaml``, ``data.json``, ``metrics.jsonl``, ``checkpoint.pt``,
-    with validations ``best.pt``, in ``model/`` the trained model and, in ``curves.html``, how it
-    went, which is printed, too. Started by ``torchrun``, all its processes train together.
+    The run's folder receives ``recipe.yaml``, ``data.json``, ``metrics.jsonl``, ``train.log``,
+    ``checkpoint.pt``, with validations ``best.pt``, in ``model/`` the trained model and, in
+    ``curves.html``, how it went, which is printed, too. Started by ``torchrun``, all its processes
+    train together.
 
     Args:
         data: A prepared data set.
@@ -48,76 +69,21 @@ def train_model(
         resume: Go on from the folder's checkpoint, with the recipe it was begun with.
         stop_after: Stop with a checkpoint after this step.
         fold: The fold of the data set to leave out; None for its own split.
+        logs: Where figures go besides.
 
     Raises:
-        InputError: No usable data set, the folder holds another run, or there is nothing to resume.
+        InputError: No usable data set, the folder holds another run, there is nothing to resume, or
+            something else is not in order before the first step.
         DivergedError: The loss is no longer a number.
         StoppedError: The process was asked to stop; the run can be resumed.
     """
-    with joined_ranks() as ranks:
-        return _train(data, out, recipe, resume, stop_after, fold, ranks)
-
-
-def _train(
-    data: Path,
-    out: Path,
-    recipe: Recipe,
-    resume: bool,
-    stop_after: int | None,
-    fold: int | None,
-    ranks: Ranks,
-) -> TrainedModel:
-    dataset = DataSet.read(data)
-    torch.manual_seed(recipe.training.seed)
-    model = recipe.model.build(len(dataset.structures))
-    hearts = dataset.of_split("train", fold)
-    draws = Draws(
-        dataset, hearts, recipe.draws, recipe.augment, recipe.model.anchors, recipe.training.seed
-    )
-    _check_reach(draws, recipe.objective.truncation)
-    validator = None
-    if recipe.training.validate_every:
-        validator = grid_validator(dataset, fold, recipe.draws.points, recipe.objective.truncation)
-    with _written_by_one(out, ranks):
-        _together(ranks, partial(_open_run, out, recipe, _contents(draws), resume))
-        if ranks.first:
-            console.print(
-                f"training on {len(hearts)} hearts: {len(dataset.structures)} structures, "
-                f"{parameter_count(model) / 1e6:.2f} M weights, {ranks.count} × {ranks.device.type}"
-            )
-        with steps("training", recipe.training.steps) if ranks.first else nullcontext() as shown:
-            run = Run(
-                folder=out,
-                model=model,
-                draws=draws,
-                objective=recipe.objective,
-                optimizer=recipe.optimizer,
-                training=recipe.training,
-                validator=validator,
-                observer=_Display(shown) if shown else lambda _: None,
-                warn=lambda text: console.print(f"[yellow]{text}[/]", markup=True),
-                ranks=ranks,
-            )
-            done = train(run, resume, stop_after)
-    trained = TrainedModel(
-        network=model.cpu().eval(),
-        structures=dataset.structures,
-        label_set=dataset.label_set(),
-        mm_per_unit=draws.files[0].info.frame.mm_per_unit,
-        truncation=recipe.objective.truncation,
-        points=recipe.draws.points,
-        provenance={
-            "version": __version__,
-            "torch": torch.__version__,
-            "data": str(data.resolve()),
-            "fold": fold,
-            "hearts": [heart.name for heart in hearts],
-            "seed": recipe.training.seed,
-            "steps": done,
-        },
-    )
-    if ranks.first:
-        trained.save_pretrained(out / "model")
+    with _ready(data, out, recipe, resume, fold, logs) as training, _shown(training):
+        done = training.until(stop_after or training.run.training.steps)
+        training.keep()
+        trained = _trained(training.run, recipe, data, fold, done)
+        if training.run.ranks.first:
+            trained.save_pretrained(out / "model")
+    if training.run.ranks.first:
         try:
             diagnose_run(out)
         except OSError as error:  # the model is there; a page that cannot be written is no failure
@@ -126,23 +92,110 @@ def _train(
     return trained
 
 
+def see_all_in_order(
+    data: Path, out: Path, recipe: Recipe, resume: bool, fold: int | None, logs: LogOptions
+) -> None:
+    """Do what a training run does before its first step, which takes seconds, and nothing else.
+
+    Raises:
+        InputError: What is not in order, as :func:`train_model` would find.
+    """
+    with _ready(data, out, recipe, resume, fold, logs):
+        pass
+
+
 @contextmanager
-def _written_by_one(out: Path, ranks: Ranks) -> Iterator[None]:
-    """Let no other run write into this folder."""
-    with only_writer(out) if ranks.first else nullcontext():
+def _ready(
+    data: Path, out: Path, recipe: Recipe, resume: bool, fold: int | None, logs: LogOptions
+) -> Iterator[Training]:
+    """A run that is in order: data, folder, loggers, memory, room; on every rank alike."""
+    with noticing_signals() as request, joined_ranks() as ranks, ExitStack() as entered:
+        dataset = DataSet.read(data)
+        torch.manual_seed(recipe.training.seed)
+        model = recipe.model.build(len(dataset.structures))
+        hearts = dataset.of_split("train", fold)
+        seed, anchors = recipe.training.seed, recipe.model.anchors
+        draws = Draws(dataset, hearts, recipe.draws, recipe.augment, anchors, seed)
+        _check_reach(draws, recipe.objective.truncation)
+        per_step = recipe.draws.hearts * recipe.training.passes * ranks.count
+        spec = recipe.training.in_steps(len(hearts), per_step)
+        observers: list[Callable[[Entry], None]] = []
+        log = RunLog(out / "train.log")
+
+        def begin() -> None:
+            entered.enter_context(only_writer(out))
+            _open_run(out, recipe, _contents(draws), resume)
+            entered.enter_context(log.of_errors())
+            if logs != LogOptions():
+                named = out.resolve().name, recipe.to_dict(), logs.tensorboard, logs.wandb
+                observers.append(entered.enter_context(loggers(out, *named, log.warn)))
+
+        ranks.led(begin)
+        run = Run(
+            folder=out,
+            model=model,
+            draws=draws,
+            objective=recipe.objective,
+            optimizer=recipe.optimizer,
+            training=spec,
+            validator=make_validator(dataset, fold, recipe) if spec.validate_every else None,
+            observers=observers,
+            warn=log.warn,
+            ranks=ranks,
+            request=request,
+        )
+        training = Training(run, resume)
+        rehearsal = rehearse(training)
+        if ranks.first:
+            log.write(_tell(run, rehearsal))
+        yield training
+
+
+@contextmanager
+def _shown(training: Training) -> Iterator[None]:
+    """Show how a run goes while it does."""
+    run = training.run
+    if not run.ranks.first:
+        yield
+        return
+    with training_display(run.training.steps, RunLog(run.folder / "train.log")) as observer:
+        run.observers.append(observer)
         yield
 
 
-def _together(ranks: Ranks, work: Callable[[], None]) -> None:
-    """Have the first rank do something; all fail if it does."""
-    error = None
-    if ranks.first:
-        try:
-            work()
-        except InputError as found:
-            error = str(found)
-    if (first := ranks.gathered(error)[0]) is not None:
-        raise InputError(first)
+def _tell(run: Run, rehearsal: Rehearsal) -> str:
+    """Print what a run is about to do, and what it takes; returns that."""
+    memory_gb = (rehearsal.memory_bytes + rehearsal.state_bytes) / GB
+    ranks = run.ranks
+    text = (
+        f"training on {len(run.draws.files)} hearts: {len(run.draws.structures)} structures, "
+        f"{parameter_count(run.model) / 1e6:.2f} M weights, {ranks.count} × {ranks.device.type}\n"
+        f"in order: a step of {run.hearts_per_step} hearts took {rehearsal.seconds:.2g} s, about "
+        f"{memory_gb:.2g} GB each process; files may come to {rehearsal.room_bytes / GB:.2g} GB"
+    )
+    console.print(text, markup=False, soft_wrap=True)
+    return text
+
+
+def _trained(run: Run, recipe: Recipe, data: Path, fold: int | None, done: int) -> TrainedModel:
+    dataset = DataSet.read(data)
+    return TrainedModel(
+        network=run.model.cpu().eval(),
+        structures=dataset.structures,
+        label_set=dataset.label_set(),
+        mm_per_unit=run.draws.files[0].info.frame.mm_per_unit,
+        truncation=recipe.objective.truncation,
+        points=recipe.draws.points,
+        provenance={
+            "version": __version__,
+            "torch": torch.__version__,
+            "data": str(data.resolve()),
+            "fold": fold,
+            "hearts": [file.info.name for file in run.draws.files],
+            "seed": recipe.training.seed,
+            "steps": done,
+        },
+    )
 
 
 def _check_reach(draws: Draws, truncation: float) -> None:
@@ -154,21 +207,6 @@ def _check_reach(draws: Draws, truncation: float) -> None:
                 f"truncation asks for {asked_mm:g} mm; prepare with a longer --reach, or lower "
                 "objective.truncation"
             )
-
-
-class _Display:
-    """Shows the last loss and the last grid Dice beside the count of steps."""
-
-    def __init__(self, progress: Steps) -> None:
-        self._progress = progress
-        self._loss = self._grid_dice = ""
-
-    def __call__(self, entry: Entry) -> None:
-        if entry.grid_dice is not None:
-            self._grid_dice = f"grid Dice {entry.grid_dice:.3f}"
-        elif entry.loss is not None:
-            self._loss = f"loss {entry.loss:.4f}"
-        self._progress.reach(entry.step, f"{self._loss} {self._grid_dice}".strip())
 
 
 def _contents(draws: Draws) -> dict[str, str]:

@@ -1,57 +1,141 @@
-"""Scoring a model in training on the voxel grid of hearts that it is not trained on."""
+"""Looking at a model in training with hearts that it is not trained on.
 
-from typing import Any
+Every validation looks at the loss and at sample points of all of them, and at the voxel grids of a
+few: some the same every time, by which models are compared, and others in turn.
+"""
 
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from vecsetx.anatomy.labelmap import LabelMap
 from vecsetx.data.dataset import DataSet, HeartEntry
-from vecsetx.evaluation.scores import score_heart, summarize
+from vecsetx.data.draws import Draws
+from vecsetx.evaluation.scores import Score, score_heart, summarize
 from vecsetx.model.field import HeartField
 from vecsetx.model.vecset import VecSetAutoEncoder
 from vecsetx.pipeline.hearts import read_heart
 from vecsetx.pipeline.inputs import source_of
+from vecsetx.recipe import Recipe
 from vecsetx.reconstruction.rasterize import rasterize
-from vecsetx.sampling.sampler import observe
-from vecsetx.training.loop import Validator
-
-HEARTS = 3
-"""Hearts that a validation looks at: the first of the validation split."""
+from vecsetx.sampling.sampler import Observation, observe
+from vecsetx.training.diagnostics import confusion, mean_terms, point_diagnostics
+from vecsetx.training.objective import objective
+from vecsetx.training.run import Validation, Validator
 
 STRIDE = 3
 """A validation scores every third voxel along each axis of the label map's grid."""
 
 
-def grid_validator(
-    dataset: DataSet, fold: int | None, points: int, truncation: float
-) -> Validator | None:
-    """A validator for a data set, or None if it has no validation hearts with a label map."""
-    hearts = [h for h in dataset.of_split("val", fold) if h.kind != "npz"][:HEARTS]
-    return _GridValidator(dataset, hearts, points, truncation) if hearts else None
+def make_validator(dataset: DataSet, fold: int | None, recipe: Recipe) -> Validator | None:
+    """A validator for a data set, or None if it has no validation hearts.
+
+    Raises:
+        InputError: A heart that is looked at every time cannot be read.
+    """
+    hearts = dataset.of_split("val", fold)
+    return HeartsValidator(dataset, hearts, recipe) if hearts else None
 
 
-class _GridValidator:
-    """Structures that a heart's label map does not annotate are not scored."""
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What one rank finds.
 
-    def __init__(
-        self, dataset: DataSet, hearts: list[HeartEntry], points: int, truncation: float
-    ) -> None:
-        self._hearts, self._structures, self._truncation = hearts, dataset.structures, truncation
-        scale = dataset.open(hearts[0]).info.frame.mm_per_unit
-        read = [read_heart(source_of(dataset, heart), self._structures) for heart in hearts]
-        self._observations = [observe(geometry, points, scale, seed=0) for _, geometry in read]
-        self._truths = [truth.every(STRIDE) for truth, _ in read]
+    Attributes:
+        terms: The loss terms of each of its hearts.
+        counts: Summed over them, as of :func:`~vecsetx.training.diagnostics.confusion`.
+        scores: Of the hearts whose grids it looked at.
+    """
 
-    def score(self, model: VecSetAutoEncoder, rank: int, ranks: int) -> list[Any]:
-        """Scores of every ``ranks``-th heart."""
-        scores = []
-        for index in range(rank, len(self._hearts), ranks):
-            heart, truth = self._hearts[index], self._truths[index]
-            field = HeartField.encode(
-                model, self._structures, self._observations[index], self._truncation
-            )
-            predicted = rasterize(field, truth)
-            found = score_heart(heart.name, truth.labels, predicted.labels, self._structures)
-            scores += [score for score in found if score.structure in heart.annotated]
-        return scores
+    terms: list[dict[str, float]]
+    counts: Int[Tensor, "k 4"]
+    scores: list[Score]
 
-    def mean_dice(self, scores: list[Any]) -> float:
-        """Mean over the structures of their mean over hearts."""
-        return float(summarize(scores)["summary"]["mean"]["dice"])
+
+class HeartsValidator:
+    """Structures that a heart's label map does not annotate are not scored.
+
+    Args:
+        dataset: The data set.
+        hearts: Its hearts that the model is not trained on.
+        recipe: How it is trained.
+    """
+
+    def __init__(self, dataset: DataSet, hearts: tuple[HeartEntry, ...], recipe: Recipe) -> None:
+        self._dataset, self._recipe = dataset, recipe
+        one_by_one = replace(recipe.draws, hearts=1)
+        self._draws = Draws(dataset, hearts, one_by_one, None, recipe.model.anchors, seed=0)
+        on_grids = [heart for heart in hearts if heart.kind != "npz"]
+        count = recipe.training.validate_hearts
+        same = len(on_grids) if len(on_grids) <= count else -(-count // 2)
+        self._same, self._others = on_grids[:same], on_grids[same:]
+        self._taking_turns = count - same if self._others else 0
+        self._read: dict[str, tuple[LabelMap, Observation]] = {}
+        for heart in self._same:
+            self._grid(heart)
+
+    def on_grids(self, turn: int) -> list[HeartEntry]:
+        """The hearts whose grids validation 0, 1, … looks at."""
+        first = turn * self._taking_turns
+        places = range(first, first + self._taking_turns)
+        return self._same + [self._others[place % len(self._others)] for place in places]
+
+    @torch.no_grad()
+    def look(self, model: VecSetAutoEncoder, turn: int, rank: int, ranks: int) -> Share:
+        """Every ``ranks``-th heart."""
+        device = next(model.parameters()).device
+        terms, counts = [], torch.zeros(len(self._dataset.structures), 4, dtype=torch.int64)
+        for place in range(rank, len(self._draws.files), ranks):
+            batch = self._draws.batch(place).to(device)
+            found = objective(model, batch, self._recipe.objective)[1]
+            terms.append({name: float(term) for name, term in found.items()})
+            counts += confusion(model, batch)
+        scores = [
+            score
+            for heart in self.on_grids(turn)[rank::ranks]
+            for score in self._score(model, heart)
+        ]
+        return Share(terms, counts, scores)
+
+    def summary(self, shares: list[Share]) -> Validation:
+        """Means over hearts; of structures, over the hearts that have them."""
+        structures = self._dataset.structures
+        terms = mean_terms([term for share in shares for term in share.terms])
+        counts = torch.stack([share.counts for share in shares]).sum(dim=0)
+        scores = [score for share in shares for score in share.scores]
+        every_time = {heart.name for heart in self._same}
+        compared = summarize([score for score in scores if score.heart in every_time])["summary"]
+        of_structures = summarize(scores)["summary"]["structures"]
+        return Validation(
+            loss=sum(terms.values()),
+            terms=terms,
+            points=point_diagnostics(counts, structures),
+            grid_dice=compared["mean"]["dice"],
+            grid={
+                name: of_structures[name]["dice"]["mean"]
+                for name in structures
+                if name in of_structures and of_structures[name]["dice"]["n"]
+            },
+            grid_hearts=sorted({score.heart for score in scores}),
+        )
+
+    def _score(self, model: VecSetAutoEncoder, heart: HeartEntry) -> list[Score]:
+        structures = self._dataset.structures
+        truth, observation = self._grid(heart)
+        truncation = self._recipe.objective.truncation
+        field = HeartField.encode(model, structures, observation, truncation)
+        predicted = rasterize(field, truth)
+        found = score_heart(heart.name, truth.labels, predicted.labels, structures)
+        return [score for score in found if score.structure in heart.annotated]
+
+    def _grid(self, heart: HeartEntry) -> tuple[LabelMap, Observation]:
+        """A heart's truth on every third voxel and what the model is shown; read once."""
+        if heart.name not in self._read:
+            dataset = self._dataset
+            truth, geometry = read_heart(source_of(dataset, heart), dataset.structures)
+            scale = self._draws.files[0].info.frame.mm_per_unit
+            shown = observe(geometry, self._recipe.draws.points, scale, seed=0)
+            self._read[heart.name] = truth.every(STRIDE), shown
+        return self._read[heart.name]

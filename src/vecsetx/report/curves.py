@@ -1,13 +1,21 @@
 """The page of a training run: what was found in its journal, and its curves."""
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from statistics import fmean
 
-import plotly.graph_objects as go
-
-from vecsetx.report.figures import LOG_SCALE, Figure, Row, figure, is_number, training_curves
+from vecsetx.report.figures import (
+    LOG_SCALE,
+    MARKED,
+    Figure,
+    Row,
+    curve,
+    curves_of,
+    figures_over_steps,
+    is_number,
+    rgb,
+    training_curves,
+)
 from vecsetx.report.template import write_page
 from vecsetx.training.diagnosis import (
     Diagnosis,
@@ -17,12 +25,15 @@ from vecsetx.training.diagnosis import (
 )
 
 _NOTES = {
-    "Loss": "Mean since the entry before; logarithmic.",
-    "Terms of the loss (training)": "Weighted: they add up to the loss; logarithmic.",
-    "Shares of the loss": "What each term is of the whole.",
-    "Learning rate": "The largest of all groups of weights.",
+    "Loss": "Training: mean since the entry before; logarithmic.",
     "Dice on the voxel grid": "Of hearts that are not trained on. The best model is the one kept.",
-    "Gradient norms": "Length of the gradient of each term alone: how hard it pulls; logarithmic.",
+    "Terms of the loss (training)": "Weighted: they add up to the loss; logarithmic.",
+    "Dice of each structure": "On the voxel grid, of the hearts scored each time.",
+    "Terms of the loss (validation)": "Weighted likewise; logarithmic.",
+    "Dice at sample points": "Mean over structures: a diagnostic, no score of shapes.",
+    "Shares of the loss": "What each term is of the whole, in training.",
+    "Learning rate": "The largest of all groups of weights.",
+    "Gradient norms": "Length of each term's own gradient: how hard it pulls; logarithmic.",
     "Waiting for data": "Share of the time.",
 }
 """Title of a figure → what it shows, in the order of the page."""
@@ -38,7 +49,8 @@ def write_curves(path: Path, title: str, history: Sequence[Row], found: Diagnosi
         found: What is said of them.
     """
     train = [row for row in history if row["split"] == "train" and is_number(row.get("loss"))]
-    drawn = training_curves(history) | _more_curves(train)
+    val = [row for row in history if row["split"] == "val"]
+    drawn = training_curves(history) | _more_curves(train, val)
     curves = {name: note for name, note in _NOTES.items() if name in drawn}
     write_page(
         path,
@@ -54,57 +66,42 @@ def write_curves(path: Path, title: str, history: Sequence[Row], found: Diagnosi
     )
 
 
-def _more_curves(train: Sequence[Row]) -> dict[str, Figure]:
+def mean_points_dice(points: Mapping[str, Mapping[str, float]]) -> float | None:
+    """Mean over the structures of a validation's Dice at sample points; None if it has none.
+
+    Args:
+        points: ``points`` of an entry of the journal.
+    """
+    found = [of["dice"] for of in points.values() if is_number(of.get("dice"))]
+    return fmean(found) if found else None
+
+
+def _more_curves(train: Sequence[Row], val: Sequence[Row]) -> dict[str, Figure]:
     """Title → figure of what only this page shows; what the journal does not hold is left out."""
-    terms = list(dict.fromkeys(name for row in train for name in row.get("terms") or {}))
-    norms = list(dict.fromkeys(name for row in train for name in row.get("gradient_norms") or {}))
     percent = {"range": [0, 1], "tickformat": ".0%"}
-    drawn = {
-        "Shares of the loss": (
-            [
-                _line(term, train, partial(_of, "shares", term))
-                | {"stackgroup": "shares", "line": {"width": 0.5}, "hovertemplate": "%{y:.1%}"}
-                for term in terms
-            ],
-            percent,
-        ),
-        "Gradient norms": (
-            [_line(term, train, partial(_of, "gradient_norms", term)) for term in norms],
-            LOG_SCALE,
-        ),
-        "Waiting for data": (
-            [
-                _line("waiting", train, lambda row: row.get("waiting"))
-                | {"fill": "tozeroy", "hovertemplate": "%{y:.1%}"}
-            ],
-            percent,
-        ),
-    }
-    return {
-        title: figure(
-            [go.Scatter(line) for line in lines],
-            height=280,
-            xaxis={"title": {"text": "step"}},
-            yaxis=yaxis,
-            hovermode="x unified",
-            showlegend=len(lines) > 1,
-        )
-        for title, (lines, yaxis) in drawn.items()
-        if any(line["x"] for line in lines)
-    }
+    stacked = {"stackgroup": "shares", "line_width": 0.5, "hovertemplate": "%{y:.1%}"}
+    of_validation = curves_of("terms", val, lambda _: MARKED)
+    waiting = {"fill": "tozeroy", "hovertemplate": "%{y:.1%}"}
+    return figures_over_steps(
+        {
+            "Terms of the loss (validation)": (of_validation, LOG_SCALE),
+            "Shares of the loss": (curves_of("shares", train, lambda _: stacked), percent),
+            "Dice of each structure": (
+                curves_of("grid", val, lambda name: MARKED | {"line_color": rgb(name)}),
+                {},
+            ),
+            "Dice at sample points": (
+                [curve("mean", val, _points_dice, **MARKED)],
+                {},
+            ),
+            "Gradient norms": (curves_of("gradient_norms", train), LOG_SCALE),
+            "Waiting for data": (
+                [curve("waiting", train, lambda row: row.get("waiting"), **waiting)],
+                percent,
+            ),
+        }
+    )
 
 
-def _of(group: str, term: str, row: Row) -> Any:
-    return (row.get(group) or {}).get(term)
-
-
-def _line(name: str, rows: Sequence[Row], value_of: Callable[[Row], Any]) -> dict[str, Any]:
-    points = [(row["step"], value) for row in rows if is_number(value := value_of(row))]
-    return {
-        "name": name,
-        "x": [step for step, _ in points],
-        "y": [value for _, value in points],
-        "mode": "lines" if len(points) > 1 else "lines+markers",
-        "line": {"width": 2},
-        "hovertemplate": "%{y:.4g}",
-    }
+def _points_dice(row: Row) -> float | None:
+    return mean_points_dice(row.get("points") or {})

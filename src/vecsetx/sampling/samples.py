@@ -6,8 +6,12 @@ scan shows what is around them, which tells what distances are to be trusted.
 """
 
 import json
-from collections.abc import Mapping
+import math
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -156,8 +160,28 @@ def write_samples(samples: Samples, path: Path) -> None:
         unfinished.write_bytes(save(tensors, metadata))  # save_file hides why a disk refuses
 
 
+@dataclass(frozen=True, slots=True)
+class _Tensor:
+    """Where a tensor lies in a file, and of what kind its values are."""
+
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    offset: int
+
+    @property
+    def row_bytes(self) -> int:
+        return self.dtype.itemsize * math.prod(self.shape[1:])
+
+
 class SamplesFile:
     """A heart's file, opened for slices.
+
+    Slices are read without a memory map, which would end the process if the file were cut short
+    meanwhile, and the file is not kept open, so that there may be any number of them.
+
+    Attributes:
+        path: The file.
+        info: What is known of the heart.
 
     Raises:
         InputError: The file is missing, damaged, or of another schema.
@@ -165,11 +189,9 @@ class SamplesFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        try:
-            self._file = safe_open(path, framework="numpy")
-        except (OSError, SafetensorError) as error:
-            raise InputError(f"{path}: cannot be read as a heart's samples: {error}") from error
-        metadata = self._file.metadata() or {}
+        with self._opened() as file:
+            metadata = file.metadata() or {}
+            self._size, self._tensors = _contents(path)
         if metadata.get("schema") != str(SCHEMA):
             raise InputError(
                 f"{path}: schema {metadata.get('schema')}, this version reads {SCHEMA}; "
@@ -177,34 +199,91 @@ class SamplesFile:
             )
         self.info = HeartInfo.from_dict(json.loads(metadata["heart"]))
 
-    def __reduce__(self) -> tuple[type["SamplesFile"], tuple[Path]]:
-        return SamplesFile, (self.path,)  # another process opens it itself
-
     def count(self, group: str) -> int:
         """How many points the group ``surface``, ``near`` or ``volume`` holds."""
-        return int(self._file.get_slice(f"{group}.points_mm").get_shape()[0])
+        return self._tensors[f"{group}.points_mm"].shape[0]
 
-    def rows(self, tensor: str, start: int, count: int) -> np.ndarray:
-        """``count`` rows of a tensor such as ``near.points_mm``, going round at the end."""
-        view = self._file.get_slice(tensor)
-        size = view.get_shape()[0]
+    def slices(self, wanted: Iterable[tuple[str, int, int]]) -> list[np.ndarray]:
+        """Rows of several tensors.
+
+        Args:
+            wanted: For each slice a tensor such as ``near.points_mm``, its first row and how many;
+                at the tensor's end it goes round.
+
+        Raises:
+            InputError: The file has vanished or is not as long as it was when it was opened, or a
+                tensor does not hold as many rows.
+        """
+        try:
+            with open(self.path, "rb", buffering=0) as file:
+                size = os.fstat(file.fileno()).st_size
+                if size != self._size:
+                    raise InputError(
+                        f"{self.path}: has {size} bytes, it had {self._size} when it was opened; "
+                        "prepare the data again"
+                    )
+                return [self._slice(file, *slice_) for slice_ in wanted]
+        except OSError as error:
+            raise InputError(f"{self.path}: cannot be read any more: {error.strerror}") from error
+
+    def _slice(self, file: FileIO, name: str, start: int, count: int) -> np.ndarray:
+        tensor = self._tensors[name]
+        size = tensor.shape[0]
         if count > size:
             raise InputError(
-                f"{self.path}: {count} rows of {tensor} asked for, it holds {size}; "
+                f"{self.path}: {count} rows of {name} asked for, it holds {size}; "
                 "draw fewer or prepare more points"
             )
-        stop = start + count
-        if stop <= size:
-            return np.asarray(view[start:stop])
-        return np.concatenate([view[start:size], view[0 : stop - size]])
+        rows = np.empty((count, *tensor.shape[1:]), tensor.dtype)
+        to_end = min(count, size - start)
+        for part, first in ((rows[:to_end], start), (rows[to_end:], 0)):
+            if len(part):
+                file.seek(tensor.offset + first * tensor.row_bytes)
+                if file.readinto(part) != part.nbytes:
+                    raise InputError(f"{self.path}: ends within {name}; prepare the data again")
+        return rows
+
+    def rows(self, tensor: str, start: int, count: int) -> np.ndarray:
+        """``count`` rows of a tensor, as :meth:`slices` reads them."""
+        return self.slices([(tensor, start, count)])[0]
 
     def read(self) -> Samples:
         """All of it."""
         groups = {"surface": SurfacePoints, "near": QueryPoints, "volume": QueryPoints}
-        loaded = {
-            group: kind(
-                **{f.name: self._file.get_tensor(f"{group}.{f.name}") for f in fields(kind)}
-            )
-            for group, kind in groups.items()
-        }
+        with self._opened() as file:
+            loaded = {
+                group: kind(**{f.name: file.get_tensor(f"{group}.{f.name}") for f in fields(kind)})
+                for group, kind in groups.items()
+            }
         return Samples(info=self.info, **loaded)
+
+    @contextmanager
+    def _opened(self) -> Iterator[Any]:
+        try:
+            with safe_open(self.path, framework="numpy") as file:
+                yield file
+        except (OSError, SafetensorError) as error:
+            raise InputError(
+                f"{self.path}: cannot be read as a heart's samples: {error}"
+            ) from error
+
+
+def _contents(path: Path) -> tuple[int, dict[str, _Tensor]]:
+    """Size of a safetensors file that has been found sound, and where its tensors lie.
+
+    The file begins with the length of its header, 8 bytes, and the header in JSON.
+    """
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length))
+        size = os.fstat(file.fileno()).st_size
+    header.pop("__metadata__", None)
+    return size, {
+        name: _Tensor(
+            # F32 is <f4, U8 <u1
+            np.dtype(f"<{tensor['dtype'][0].lower()}{int(tensor['dtype'][1:]) // 8}"),
+            tuple(tensor["shape"]),
+            8 + length + tensor["data_offsets"][0],
+        )
+        for name, tensor in header.items()
+    }

@@ -1,6 +1,7 @@
 """A run's journal: ``metrics.jsonl``, one line per entry, the truth about how training went."""
 
 import json
+import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -14,14 +15,23 @@ class Entry:
     Attributes:
         step: Steps done.
         split: ``train`` or ``val``.
-        loss: The loss, on average since the last entry; None in a validation, which scores.
+        loss: The loss, on average since the last entry, or over the hearts of a validation.
         terms: Its weighted terms, which add up to it.
         shares: Each term's share of the loss.
         gradient_norms: Length of each term's own gradient at this step, where it was asked for.
         lr: Largest learning rate at this step.
         seconds: Training time so far, earlier parts of a resumed run included.
         waiting: Share of the time since the last entry spent waiting for data.
-        grid_dice: Mean Dice on the voxel grid, in entries of a validation.
+        hearts_per_second: Pace since the last entry, of all ranks together.
+        memory_gb: 10⁹ bytes: the most allocated on a GPU since the last entry; without one, the
+            most that this process ever held. Rank 0's.
+        lost: Hearts whose files could not be read any more, so far.
+        grid_dice: Mean Dice on the voxel grids of the hearts that every validation scores: what the
+            best is chosen by.
+        grid: Mean Dice on the voxel grid per structure, over ``grid_hearts``.
+        grid_hearts: The hearts scored this time.
+        points: Per structure ``dice``, ``iou`` and ``accuracy`` of being inside at near and volume
+            points of all validation hearts: diagnostics of the training, no scores of shapes.
         error: What went wrong in a validation.
     """
 
@@ -34,7 +44,13 @@ class Entry:
     lr: float | None = None
     seconds: float = 0.0
     waiting: float | None = None
+    hearts_per_second: float | None = None
+    memory_gb: float | None = None
+    lost: list[str] = field(default_factory=list)
     grid_dice: float | None = None
+    grid: dict[str, float] = field(default_factory=dict)
+    grid_hearts: list[str] = field(default_factory=list)
+    points: dict[str, dict[str, float]] = field(default_factory=dict)
     error: str | None = None
 
 
@@ -48,14 +64,26 @@ class Journal:
 
     def __init__(self, path: Path, resume_at: int) -> None:
         self.path = path
+        self._unwritten = ""
         kept = [entry for entry in read_journal(path) if entry["step"] <= resume_at]
         write_text(path, "".join(json.dumps(entry) + "\n" for entry in kept))
 
     def add(self, entry: Entry) -> None:
-        """Append a line, without keys for what is None."""
-        data = {key: value for key, value in asdict(entry).items() if value is not None}
-        with self.path.open("a") as file:
-            file.write(json.dumps(data) + "\n")
+        """Append a line, without keys for what there is nothing to say of.
+
+        Raises:
+            OSError: It cannot be written now; the next call tries again.
+        """
+        data = {key: value for key, value in asdict(entry).items() if value not in (None, {}, [])}
+        self._unwritten += json.dumps(data) + "\n"
+        whole = self.path.stat().st_size
+        try:
+            with self.path.open("a") as file:
+                file.write(self._unwritten)
+        except OSError:
+            os.truncate(self.path, whole)
+            raise
+        self._unwritten = ""
 
 
 def read_journal(path: Path) -> list[dict]:  # type: ignore[type-arg]

@@ -1,155 +1,38 @@
 """The training loop."""
 
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, Protocol, cast, runtime_checkable
+from typing import cast
 
 import numpy as np
 import torch
-from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
-from vecsetx.data.batch import Batch
-from vecsetx.data.draws import Batches, Draws
+from vecsetx.data.draws import Batches, Drawn, LostHeart
 from vecsetx.errors import DivergedError, InputError, StoppedError
 from vecsetx.model.vecset import VecSetAutoEncoder
 from vecsetx.training.checkpoint import Progress, Stateful, load_checkpoint, save_checkpoint
 from vecsetx.training.journal import Entry, Journal
-from vecsetx.training.objective import ObjectiveSpec
-from vecsetx.training.optimizer import OptimizerSpec, rate_share
-from vecsetx.training.ranks import Ranks
+from vecsetx.training.meters import Recent, Waiting
+from vecsetx.training.optimizer import rate_share
+from vecsetx.training.run import Run, Validator
 from vecsetx.training.step import Stepped, Stepper
-from vecsetx.training.stopping import StopRequest, noticing_signals
+from vecsetx.training.stopping import leave_signals_to_parent
 
 
-@dataclass(frozen=True, slots=True)
-class TrainingSpec:
-    """How long and how.
-
-    Attributes:
-        steps: Steps in all.
-        seed: Seed of weights, draws and everything else.
-        log_every: Steps between journal entries.
-        validate_every: Steps between validations; 0 for none.
-        checkpoint_every: Steps between checkpoints; there is one at the end in any case.
-        precision: ``bf16`` and ``fp16`` run matrix products in half precision; ``auto`` takes
-            bfloat16 where the hardware has instructions for it.
-        passes: Passes per step, each with as many hearts as the draws say: a larger batch in the
-            memory of a smaller one.
-        average: Decay per step of a moving average of the weights, which is then what is validated
-            and kept as the model; 0 for none.
-        data_workers: Processes per rank that draw batches ahead; 0 draws in between.
-        deterministic: Refuse operations whose result is not the same every time (on GPUs).
-        recompute: Keep only the tokens between the model's blocks for the backward pass, and
-            compute the rest anew: less memory, a third more time.
-        compile: Have PyTorch compile the model's blocks (``torch.compile``), which needs a C++
-            compiler. Worth it on a GPU from thousands of steps on.
-        gradient_norms_every: Steps between measurements of each term's own gradient; 0 for none.
-    """
-
-    steps: PositiveInt = 1200
-    seed: NonNegativeInt = 0
-    log_every: PositiveInt = 25
-    validate_every: NonNegativeInt = 0
-    checkpoint_every: PositiveInt = 250
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    passes: PositiveInt = 1
-    average: NonNegativeFloat = 0.0
-    data_workers: NonNegativeInt = 0
-    deterministic: bool = False
-    recompute: bool = False
-    compile: bool = False
-    gradient_norms_every: NonNegativeInt = 0
-
-    def __post_init__(self) -> None:
-        if self.average >= 1:
-            raise InputError(f"training.average {self.average}: a decay is below 1, as in 0.999")
-
-
-@runtime_checkable
-class Validator(Protocol):
-    """Scores a model on the voxel grid of hearts that it is not trained on."""
-
-    def score(self, model: VecSetAutoEncoder, rank: int, ranks: int) -> list[Any]:
-        """Scores of this rank's share of the hearts, fit for pickling."""
-        ...
-
-    def mean_dice(self, scores: list[Any]) -> float:
-        """What all ranks' scores come to."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """Everything a training run needs.
-
-    Attributes:
-        folder: Where ``metrics.jsonl``, ``checkpoint.pt`` and ``best.pt`` are kept.
-        model: Fresh weights; trained in place.
-        draws: The hearts to learn from.
-        objective, optimizer, training: How it learns.
-        validator: Scores the model now and then, or None.
-        observer: Is told of every journal entry (to display it, say).
-        warn: Is told what went wrong without ending the run.
-        ranks: The processes that train together.
-    """
-
-    folder: Path
-    model: VecSetAutoEncoder
-    draws: Draws
-    objective: ObjectiveSpec
-    optimizer: OptimizerSpec
-    training: TrainingSpec
-    validator: Validator | None
-    observer: Callable[[Entry], None]
-    warn: Callable[[str], None]
-    ranks: Ranks
-
-    @property
-    def checkpoint(self) -> Path:
-        """The last checkpoint's file."""
-        return self.folder / "checkpoint.pt"
-
-    @property
-    def best(self) -> Path:
-        """The checkpoint with the best validation."""
-        return self.folder / "best.pt"
-
-
-def train(run: Run, resume: bool, stop_after: int | None = None) -> int:
-    """Train to the end of the run; the model then has the weights that are to be kept.
-
-    Those are the moving average if there is one, and those of the best validation if there was one.
+class Training:
+    """A run under way; the same steps on every rank.
 
     Args:
         run: What to train and how.
         resume: Go on from the run's checkpoint.
-        stop_after: Stop with a checkpoint after this step, as if interrupted. On a CPU, a resumed
-            run then ends with the same weights and journal as one that was never stopped.
-
-    Returns:
-        Steps done.
 
     Raises:
-        DivergedError: The loss or its gradient is not finite.
         InputError: There is nothing to resume from, or it does not fit.
-        StoppedError: The process was asked to stop; there is a checkpoint.
-        OSError: The last checkpoint could not be written.
     """
-    if run.training.deterministic:
-        torch.use_deterministic_algorithms(True)
-    with noticing_signals() as request:
-        training = _Training(run, resume)
-        done = training.until(stop_after or run.training.steps, request)
-    training.keep(done == run.training.steps)
-    return done
-
-
-class _Training:
-    """A run under way."""
 
     def __init__(self, run: Run, resume: bool) -> None:
         spec = run.training
@@ -170,39 +53,60 @@ class _Training:
         self.progress = Progress(0, 0.0, {}, 0)
         if resume:
             self.progress = load_checkpoint(run.checkpoint, self._parts())
-        self.journal = (
-            Journal(run.folder / "metrics.jsonl", resume_at=self.progress.step)
-            if run.ranks.first
-            else None
-        )
-        self.recent = _Recent(self.progress)
+        self.journal: Journal | None = None
+        self.recent = Recent(self.progress, run.hearts_per_step, run.ranks.device)
         self.began = time.monotonic() - self.progress.seconds
+        self.lost: dict[str, LostHeart] = {}
 
     def _parts(self) -> dict[str, Stateful]:
         parts: dict[str, Stateful] = {"model": self.run.model, "scaler": self.stepper.scaler}
         parts |= {f"optimizer {i}": optimizer for i, optimizer in enumerate(self.optimizers)}
         return parts | ({"average": self.average} if self.average else {})
 
-    def until(self, last: int, request: StopRequest) -> int:
-        """Train until a step is done, or until asked to stop."""
-        spec, first = self.run.training, self.progress.step
+    def until(self, last: int) -> int:
+        """Train until a step is done, or until asked to stop.
+
+        Args:
+            last: That step. On a CPU, a run that stops here and is resumed ends with the same
+                weights and journal as one that never stopped.
+
+        Returns:
+            Steps done.
+
+        Raises:
+            DivergedError: The loss or its gradient is not finite.
+            InputError: Too many hearts were lost.
+            StoppedError: The process was asked to stop; there is a checkpoint.
+            OSError: The last checkpoint could not be written.
+        """
+        if self.run.training.deterministic:
+            torch.use_deterministic_algorithms(True)
+        if self.run.ranks.first:
+            self.journal = Journal(self.run.folder / "metrics.jsonl", self.progress.step)
+        spec, first, ranks = self.run.training, self.progress.step, self.run.ranks
         last = min(last, spec.steps)
-        batches = _Waiting(_batches(self.run, first, last))
-        for step, parts in zip(range(first, last), batches, strict=True):
+        steps = Waiting(drawn_steps(self.run, first, last, spec.data_workers))
+        for step, drawn in zip(range(first, last), steps, strict=True):
             rate = self._set_rates(step)
-            self.recent.add(self._step(step, parts))
+            self.recent.add(self._step(step, drawn))
             done, seconds = step + 1, time.monotonic() - self.began
+            told = ranks.gathered((self.run.request.signal, drawn.lost))
+            stopped_by = next((signal for signal, _ in told if signal), None)
+            self._count_lost([heart for _, lost in told for heart in lost])
+            too_many = len(self.lost) > spec.max_lost_hearts
             if _due(done, spec.log_every) or done == spec.steps:
-                self._report(self.recent.entry(done, rate, seconds, batches.share()))
-            signalled = self.run.ranks.gathered(request.signal)
-            stopped_by = next((found for found in signalled if found), None)
+                entry = self.recent.entry(done, rate, seconds, steps.share())
+                self._report(replace(entry, lost=sorted(self.lost)))
             self.progress = Progress(
                 done, seconds, self.recent.sums, self.recent.count, self.progress.best
             )
+            ends = done == last or stopped_by is not None or too_many
             if self.run.validator and (_due(done, spec.validate_every) or done == spec.steps):
                 self._validate(self.run.validator)
-            if _due(done, spec.checkpoint_every) or done == last or stopped_by:
-                self._save(self.run.checkpoint, must=done == last or stopped_by is not None)
+            if _due(done, spec.checkpoint_every) or ends:
+                self._save(must=ends)
+            if too_many:
+                raise InputError(self._lost_text(done))
             if stopped_by:
                 raise StoppedError(
                     f"stopped by {stopped_by.name} after step {done}; go on with --resume",
@@ -210,14 +114,18 @@ class _Training:
                 )
         return max(first, last)
 
-    def keep(self, finished: bool) -> None:
-        """Give the model the weights that are to be kept."""
+    def keep(self) -> None:
+        """Give the model the weights that are to be kept.
+
+        The moving average if there is one; at the end of the run those of the best validation.
+        """
         kept = self.average.module if self.average else self.run.model
+        finished = self.progress.step == self.run.training.steps
         if finished and self.progress.best is not None and self.run.best.exists():
             load_checkpoint(self.run.best, {"model": kept})
         self.run.model.load_state_dict(kept.state_dict())
 
-    def _step(self, step: int, parts: list[Batch]) -> Stepped:
+    def _step(self, step: int, drawn: Drawn) -> Stepped:
         # Noise depends on the step alone, so that nothing of its state need be saved.
         torch.manual_seed(
             int(np.random.default_rng([self.run.training.seed, step]).integers(1 << 62))
@@ -225,7 +133,7 @@ class _Training:
         )
         measured = _due(step + 1, self.run.training.gradient_norms_every)
         try:
-            stepped = self.stepper.step(parts, measured)
+            stepped = self.stepper.step(drawn.batches, measured)
         except DivergedError as error:
             hearts = self.run.draws.names(step, self.run.training.passes, self.run.ranks.count)
             raise DivergedError(
@@ -239,105 +147,95 @@ class _Training:
 
     def _set_rates(self, step: int) -> float:
         run = self.run
-        hearts = run.draws.spec.hearts * run.training.passes * run.ranks.count
         share = rate_share(step, run.training.steps, run.optimizer)
-        rates = [share * peak for peak in run.optimizer.peak_rates(hearts)]
+        rates = [share * peak for peak in run.optimizer.peak_rates(run.hearts_per_step)]
         for optimizer, rate in zip(self.optimizers, rates, strict=True):
             for group in optimizer.param_groups:
                 group["lr"] = rate
         return max(rates)
 
+    def _count_lost(self, lost: list[LostHeart]) -> None:
+        for heart in lost:
+            if heart.name not in self.lost:
+                self.lost[heart.name] = heart
+                if self.run.ranks.first:
+                    self.run.warn(f"{heart.error}; {heart.name} is left out from now on")
+
+    def _lost_text(self, done: int) -> str:
+        files = "; ".join(heart.error for heart in self.lost.values())
+        return (
+            f"{len(self.lost)} hearts were lost up to step {done}, training.max_lost_hearts allows "
+            f"{self.run.training.max_lost_hearts}: {files}. Bring the files back (vecsetx prepare "
+            "makes missing ones again), then go on with --resume"
+        )
+
     def _validate(self, validator: Validator) -> None:
-        """Score the model; what goes wrong is told, and training goes on."""
+        """Look at the model with unseen hearts; what goes wrong is told, and training goes on."""
         model = cast(VecSetAutoEncoder, self.average.module if self.average else self.run.model)
+        ranks, step = self.run.ranks, self.progress.step
+        turn = -(-step // (self.run.training.validate_every or step)) - 1
         model.eval()
-        ranks = self.run.ranks
+        share, failed = None, None
         try:
-            found: tuple[list[Any], str | None] = (
-                validator.score(model, ranks.rank, ranks.count),
-                None,
-            )
+            share = validator.look(model, turn, ranks.rank, ranks.count)
         except Exception as error:
-            found = ([], f"{type(error).__name__}: {error}")
+            failed = f"{type(error).__name__}: {error}"
         self.run.model.train()
-        together = ranks.gathered(found)
-        step, seconds = self.progress.step, self.progress.seconds
+        together = ranks.gathered((share, failed))
+        seconds = self.progress.seconds
         if errors := [error for _, error in together if error]:
             if ranks.first:
                 self.run.warn(f"the validation after step {step} failed: {errors[0]}")
             self._report(Entry(step, "val", seconds=seconds, error=errors[0]))
             return
-        dice = validator.mean_dice([score for scores, _ in together for score in scores])
-        self._report(Entry(step, "val", seconds=seconds, grid_dice=dice))
-        if self.progress.best is None or dice > self.progress.best:
-            self.progress = replace(self.progress, best=dice)
-            self._save(self.run.best, must=False, parts={"model": model})
-
-    def _save(self, path: Path, must: bool, parts: dict[str, Stateful] | None = None) -> None:
-        """Write a checkpoint; unless it must be, a failure is told and the old one stays."""
-        if not self.run.ranks.first:
+        found = validator.summary([share for share, _ in together])
+        self._report(
+            Entry(
+                step,
+                "val",
+                found.loss,
+                found.terms,
+                seconds=seconds,
+                grid_dice=found.grid_dice,
+                grid=found.grid,
+                grid_hearts=found.grid_hearts,
+                points=found.points,
+            )
+        )
+        if found.grid_dice is None:
             return
+        if self.progress.best is None or found.grid_dice > self.progress.best:
+            self.progress = replace(self.progress, best=found.grid_dice)
+            if ranks.first:
+                self._try_save(self.run.best, {"model": model})
+
+    def _save(self, must: bool) -> None:
+        """Write a checkpoint; unless it must be, a failure is told and the old one stays."""
+        path = self.run.checkpoint
+        if must:
+            self.run.ranks.led(lambda: save_checkpoint(path, self._parts(), self.progress))
+        elif self.run.ranks.first:
+            self._try_save(path, self._parts())
+
+    def _try_save(self, path: Path, parts: dict[str, Stateful]) -> None:
         try:
-            save_checkpoint(path, parts or self._parts(), self.progress)
+            save_checkpoint(path, parts, self.progress)
         except OSError as error:
-            if must:
-                raise
             self.run.warn(f"{path}: not saved ({error.strerror or error}); the old one stays")
 
     def _report(self, entry: Entry) -> None:
         if self.journal is not None:
-            self.journal.add(entry)
-            self.run.observer(entry)
+            try:
+                self.journal.add(entry)
+            except OSError as error:
+                text = error.strerror or error
+                self.run.warn(f"{self.journal.path}: not written ({text}); tried again later")
+            for observer in self.run.observers:
+                observer(entry)
 
 
-class _Recent:
-    """Means of the loss terms since the last entry, and the last measured gradients."""
-
-    def __init__(self, start: Progress) -> None:
-        self.sums, self.count = dict(start.sums), start.count
-        self.norms: dict[str, float] | None = None
-
-    def add(self, stepped: Stepped) -> None:
-        self.norms = stepped.norms or self.norms
-        for name, term in stepped.terms.items():
-            self.sums[name] = self.sums.get(name, 0.0) + term
-        self.count += 1
-
-    def entry(self, step: int, rate: float, seconds: float, waiting: float) -> Entry:
-        terms = {name: total / self.count for name, total in self.sums.items()}
-        loss, norms = sum(terms.values()), self.norms
-        shares = {name: term / loss for name, term in terms.items()}
-        self.sums, self.count, self.norms = {}, 0, None
-        return Entry(step, "train", loss, terms, shares, norms, rate, seconds, waiting)
-
-
-class _Waiting:
-    """Passes batches on, and measures how long they are waited for."""
-
-    def __init__(self, batches: Iterator[list[Batch]]) -> None:
-        self._batches = batches
-        self._waited, self._since = 0.0, time.monotonic()
-
-    def __iter__(self) -> Iterator[list[Batch]]:
-        while True:
-            began = time.monotonic()
-            batches = next(self._batches, None)
-            self._waited += time.monotonic() - began
-            if batches is None:
-                return
-            yield batches
-
-    def share(self) -> float:
-        """Share of the time since this was last asked."""
-        now = time.monotonic()
-        share = self._waited / max(now - self._since, 1e-9)
-        self._waited, self._since = 0.0, now
-        return share
-
-
-def _batches(run: Run, first: int, last: int) -> Iterator[list[Batch]]:
-    """This rank's batches of the steps, drawn ahead where there are processes to do so."""
-    workers = run.training.data_workers
+def drawn_steps(run: Run, first: int, last: int, workers: int) -> Iterator[Drawn]:
+    """This rank's part of the steps, drawn ahead where there are processes to do so."""
     data = Batches(run.draws, run.training.passes, run.ranks.rank, run.ranks.count)
     return iter(
         DataLoader(
@@ -346,13 +244,14 @@ def _batches(run: Run, first: int, last: int) -> Iterator[list[Batch]]:
             sampler=range(first, last),
             num_workers=workers,
             multiprocessing_context="spawn" if workers else None,
-            collate_fn=_as_it_is,
+            worker_init_fn=leave_signals_to_parent,
+            collate_fn=_as_it_is,  # type: ignore[arg-type] # its types are of batches it makes
         )
     )
 
 
-def _as_it_is(batches: list[Batch]) -> list[Batch]:
-    return batches
+def _as_it_is(drawn: Drawn) -> Drawn:
+    return drawn
 
 
 def _due(done: int, every: int) -> bool:

@@ -31,10 +31,10 @@ from vecsetx.data.batch import Batch
 from vecsetx.data.draws import DrawSpec
 from vecsetx.model.attention import at_least_single
 from vecsetx.model.vecset import ModelSpec
-from vecsetx.training.loop import TrainingSpec
 from vecsetx.training.objective import QUERY_GROUPS, ObjectiveSpec, objective
 from vecsetx.training.optimizer import OptimizerSpec
 from vecsetx.training.precision import autocast
+from vecsetx.training.spec import TrainingSpec
 
 PARTS = ("weights", "optimizer state", "batch", "activations kept", "gradients", "working memory")
 """What a storage is for. Activations kept are those alive between forward and backward pass."""

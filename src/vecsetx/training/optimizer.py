@@ -1,6 +1,7 @@
 """How the weights move: Muon for hidden matrices, AdamW for the rest, warm-up and cosine."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -87,6 +88,16 @@ def parameter_groups(
         else:
             hidden.append(parameter)
     return hidden, others, bare
+
+
+def state_bytes(optimizers: Iterable[torch.optim.Optimizer]) -> int:
+    """Bytes that optimizers keep of their weights once they have moved: a mean, AdamW two."""
+    return sum(
+        (1 if isinstance(optimizer, Muon) else 2) * parameter.numel() * parameter.itemsize
+        for optimizer in optimizers
+        for group in optimizer.param_groups
+        for parameter in group["params"]
+    )
 
 
 def rate_share(step: int, steps: int, spec: OptimizerSpec) -> float:

@@ -1,11 +1,11 @@
 """The processes of one run: one alone, or as many as ``torchrun`` started, each with its device."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, distributed
@@ -50,6 +50,21 @@ class Ranks:
         if self.count > 1:
             distributed.all_gather_object(values, value)
         return values
+
+    def led(self, work: Callable[[], Value]) -> Value:
+        """What the first rank's ``work`` gives, or raises, on all; all have to ask."""
+        found: tuple[Value | None, Exception | None] = None, None
+        if self.first:
+            try:
+                found = work(), None
+            except Exception as error:
+                if self.count == 1:
+                    raise
+                found = None, error
+        value, failed = self.gathered(found)[0]
+        if failed is not None:
+            raise failed
+        return cast(Value, value)
 
 
 @contextmanager

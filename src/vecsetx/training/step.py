@@ -76,6 +76,21 @@ class Stepper:
         Raises:
             DivergedError: The loss or its gradient is not finite, on all ranks alike.
         """
+        sums, norms = self._descend(parts, measure_terms)
+        found = self._ranks.summed(torch.stack(list(sums.values())).float())
+        self._move(found)
+        return Stepped(dict(zip(sums, found.tolist(), strict=True)), norms)
+
+    def rehearse(self, parts: list[Batch]) -> None:
+        """Everything of a step but moving the weights."""
+        self._descend(parts, measure_terms=False)
+        for optimizer in self._optimizers:
+            optimizer.zero_grad(set_to_none=True)
+
+    def _descend(
+        self, parts: list[Batch], measure_terms: bool
+    ) -> tuple[dict[str, Tensor], dict[str, float] | None]:
+        """Forward and backward for every part: sums of the loss terms, lengths of gradients."""
         device = self._ranks.device
         parts = [part.to(device) for part in parts]
         counts = self._counts(parts)
@@ -92,9 +107,7 @@ class Stepper:
                 self.scaler.scale(loss * self._ranks.count).backward()
             for name, term in terms.items():
                 sums[name] = sums.get(name, 0) + term.detach()
-        found = self._ranks.summed(torch.stack(list(sums.values())).float())
-        self._move(found)
-        return Stepped(dict(zip(sums, found.tolist(), strict=True)), norms)
+        return sums, norms
 
     def _counts(self, parts: list[Batch]) -> dict[str, Tensor]:
         """How much every part of every rank asks, per term."""

@@ -23,13 +23,15 @@ class StopRequest:
 def noticing_signals() -> Iterator[StopRequest]:
     """Turn SIGINT, SIGTERM and SIGUSR1 into a request, for as long as the block runs.
 
-    A second one ends the process as it always does. Only the main thread may ask for this.
+    A second Ctrl-C ends the process as it always does. Clusters repeat the other two, and must not
+    thereby cut off the save that they asked for. Only the main thread may ask for this.
     """
     request = StopRequest()
 
     def notice(number: int, _: FrameType | None) -> None:
         request.signal = signal.Signals(number)
-        signal.signal(number, before[request.signal])
+        if request.signal == signal.SIGINT:
+            signal.signal(number, before[request.signal])
 
     before = {number: signal.getsignal(number) for number in _SIGNALS}
     for number in _SIGNALS:
@@ -39,3 +41,12 @@ def noticing_signals() -> Iterator[StopRequest]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def leave_signals_to_parent(_: int) -> None:
+    """Have a data worker ignore what a terminal or cluster sends to all processes of a run.
+
+    Its parent still needs it for the step under way, and ends it afterwards.
+    """
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)

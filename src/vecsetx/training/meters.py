@@ -1,0 +1,98 @@
+"""What a run measures of itself between journal entries."""
+
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from typing import Generic, TypeVar
+
+import torch
+
+from vecsetx.training.checkpoint import Progress
+from vecsetx.training.journal import Entry
+from vecsetx.training.step import Stepped
+
+Item = TypeVar("Item")
+
+GB = 10**9
+
+
+class Recent:
+    """Means of the loss terms since the last entry, and the last measured gradients.
+
+    Args:
+        start: Where the run goes on.
+        hearts_per_step: Hearts that a step sees.
+        device: Whose memory is told.
+    """
+
+    def __init__(self, start: Progress, hearts_per_step: int, device: torch.device) -> None:
+        self.sums, self.count = dict(start.sums), start.count
+        self._norms: dict[str, float] | None = None
+        self._hearts, self._device = hearts_per_step, device
+        self._steps, self._since = 0, time.monotonic()
+
+    def add(self, stepped: Stepped) -> None:
+        """Count a step."""
+        self._norms = stepped.norms or self._norms
+        for name, term in stepped.terms.items():
+            self.sums[name] = self.sums.get(name, 0.0) + term
+        self.count += 1
+        self._steps += 1
+
+    def entry(self, step: int, rate: float, seconds: float, waiting: float) -> Entry:
+        """What was gathered; gathering begins anew."""
+        terms = {name: total / self.count for name, total in self.sums.items()}
+        loss, now = sum(terms.values()), time.monotonic()
+        entry = Entry(
+            step=step,
+            split="train",
+            loss=loss,
+            terms=terms,
+            shares={name: term / loss for name, term in terms.items()},
+            gradient_norms=self._norms,
+            lr=rate,
+            seconds=seconds,
+            waiting=waiting,
+            hearts_per_second=self._hearts * self._steps / max(now - self._since, 1e-9),
+            memory_gb=peak_bytes(self._device) / GB,
+        )
+        self.sums, self.count, self._norms = {}, 0, None
+        self._steps, self._since = 0, now
+        return entry
+
+
+class Waiting(Generic[Item]):
+    """Passes items on, and measures how long they are waited for."""
+
+    def __init__(self, items: Iterator[Item]) -> None:
+        self._items = items
+        self._waited, self._since = 0.0, time.monotonic()
+
+    def __iter__(self) -> Iterator[Item]:
+        while True:
+            began = time.monotonic()
+            try:
+                item = next(self._items)
+            except StopIteration:
+                return
+            finally:
+                self._waited += time.monotonic() - began
+            yield item
+
+    def share(self) -> float:
+        """Share of the time since this was last asked."""
+        now = time.monotonic()
+        share = self._waited / max(now - self._since, 1e-9)
+        self._waited, self._since = 0.0, now
+        return share
+
+
+def peak_bytes(device: torch.device) -> int:
+    """Most memory allocated on a GPU since the last call; on a CPU, ever held by the process."""
+    if device.type == "cuda":
+        peak = torch.cuda.max_memory_allocated(device)
+        torch.cuda.reset_peak_memory_stats(device)
+        return peak
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

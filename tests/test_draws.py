@@ -1,0 +1,387 @@
+"""Drawing batches: exactly what the files hold, whoever draws, and whatever happens to a file."""
+
+import os
+import resource
+import shutil
+from collections.abc import Callable
+from dataclasses import fields, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+from vecsetx.data.augment import AugmentSpec, augment, moved, rotation_about
+from vecsetx.data.batch import Batch
+from vecsetx.data.dataset import DataSet
+from vecsetx.data.draws import Batches, Drawn, Draws, DrawSpec, draw_heart
+from vecsetx.errors import InputError
+from vecsetx.sampling.farthest import anchors_of_hearts
+from vecsetx.sampling.samples import (
+    QueryPoints,
+    Samples,
+    SamplesFile,
+    SurfacePoints,
+    write_samples,
+)
+
+SPEC = DrawSpec(hearts=3, points=256, surface=32, near=48, volume=40)
+TENSORS = ("surface.points_mm", "near.points_mm", "volume.points_mm")
+
+
+def draws_of(dataset: DataSet, spec: DrawSpec = SPEC, moving: bool = True) -> Draws:
+    augmentation = AugmentSpec() if moving else None
+    return Draws(dataset, dataset.of_split("train"), spec, augmentation, 32, seed=3)
+
+
+def assert_equal(one: Batch, other: Batch, heart: int | slice = slice(None)) -> None:
+    for field in fields(Batch):
+        assert torch.equal(getattr(one, field.name)[heart], getattr(other, field.name)[heart])
+
+
+@pytest.fixture
+def copy(dataset: DataSet, tmp_path: Path) -> DataSet:
+    """A data set of its own for a test that damages it."""
+    shutil.copytree(dataset.folder, tmp_path / "data")
+    return replace(dataset, folder=tmp_path / "data")
+
+
+def odd_heart(info, folder: Path) -> SamplesFile:
+    """A heart of two structures in another order, one cut by the scan's edge; random values."""
+    generator = np.random.default_rng(5)
+
+    def values(*shape: int) -> np.ndarray:
+        return generator.normal(0, 10, shape).astype(np.float32)
+
+    def queries(count: int) -> QueryPoints:
+        return QueryPoints(values(count, 3), values(count, 2), values(count))
+
+    normals = values(300, 3)
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    structure = generator.integers(0, 2, 300).astype(np.uint8)
+    surface = SurfacePoints(values(300, 3), structure, normals, values(300, 2), values(300))
+    info = replace(info, structures=("C", "A"), cut=("A",), name="odd")
+    write_samples(Samples(surface, queries(70), queries(60), info), folder / "odd.safetensors")
+    return SamplesFile(folder / "odd.safetensors")
+
+
+def test_a_draw_is_what_the_file_holds(dataset: DataSet, tmp_path: Path) -> None:
+    """By hand: whole tensors rolled to the drawn row, structures placed one by one."""
+    files = [dataset.open(heart) for heart in dataset.hearts[:2]]
+    cases = [(file, dataset.structures, dataset.structures) for file in files]
+    cases.append((odd_heart(files[0].info, tmp_path), ("A", "B", "C", "D"), ("A", "B", "C")))
+    for (file, structures, annotated), seed in ((case, s) for case in cases for s in range(8)):
+        drawn = draw_heart(file, structures, annotated, SPEC, np.random.default_rng(seed))
+        generator, whole, info = np.random.default_rng(seed), file.read(), file.info
+        wanted = [(whole.surface, SPEC.points), (whole.surface, SPEC.surface)]
+        wanted += [(whole.near, SPEC.near), (whole.volume, SPEC.volume)]
+        points, structure, normals, distances, known = [], [], [], [], []
+        for index, (of, count) in enumerate(wanted):
+            rows = generator.integers(len(of.points_mm)) + np.arange(count)
+            rows %= len(of.points_mm)
+            points.append((of.points_mm[rows] - np.float32(info.frame.center_mm)) / 80)
+            if index < 2:
+                names = [info.structures[k] for k in of.structure[rows]]
+                structure += [structures.index(name) for name in names]
+                normals.append(of.normals[rows])
+            if index > 0:
+                true = np.full((count, len(structures)), np.inf, np.float32)
+                sure = np.full((count, len(structures)), np.inf, np.float32)
+                for k, name in enumerate(structures):
+                    if name in info.structures:
+                        true[:, k] = of.distances_mm[rows, info.structures.index(name)] / 80
+                        sure[:, k] = of.edge_mm[rows] / 80 if name in info.cut else np.inf
+                    elif name not in annotated:
+                        sure[:, k] = -np.inf
+                distances.append(true)
+                known.append(sure)
+        np.testing.assert_array_equal(drawn["points"], np.concatenate(points))
+        np.testing.assert_array_equal(drawn["structure"], structure)
+        np.testing.assert_array_equal(drawn["normals"], np.concatenate(normals))
+        np.testing.assert_array_equal(drawn["distances"], np.concatenate(distances))
+        np.testing.assert_array_equal(drawn["known"], np.concatenate(known))
+        assert {array.dtype.str for array in drawn.values()} == {"<f4", "<i8"}
+
+
+def test_a_batch_is_its_hearts_side_by_side(dataset: DataSet) -> None:
+    draws = draws_of(dataset, moving=False)
+    batch = draws.batch(4)
+    names = draws.names(4, 1, 1)
+    by_name = {file.info.name: file for file in draws.files}
+    ends = np.cumsum([SPEC.points, SPEC.surface, SPEC.near])
+    for row, place in enumerate(range(12, 15)):
+        generator = np.random.default_rng([3, 1, place])
+        structures = dataset.structures
+        heart = draw_heart(by_name[names[row]], structures, structures, SPEC, generator)
+        points = np.split(heart["points"], ends)
+        for name, expected in zip(("points", "surface", "near", "volume"), points, strict=True):
+            np.testing.assert_array_equal(getattr(batch, name)[row], expected)
+        for what in ("distances", "known"):
+            parts = np.split(heart[what], ends[1:] - ends[0])
+            for name, expected in zip(("surface", "near", "volume"), parts, strict=True):
+                np.testing.assert_array_equal(getattr(batch, f"{name}_{what}")[row], expected)
+        for what in ("structure", "normals"):
+            shown, asked = np.split(heart[what], ends[:1])
+            np.testing.assert_array_equal(getattr(batch, what)[row], shown)
+            np.testing.assert_array_equal(getattr(batch, f"surface_{what}")[row], asked)
+        anchors = anchors_of_hearts(points[0][None], batch.structure[row][None].numpy(), 32)[0]
+        np.testing.assert_array_equal(batch.anchors[row], anchors)
+
+
+def test_draws_depend_on_seed_and_step_alone_and_visit_every_heart(dataset: DataSet) -> None:
+    one, two = draws_of(dataset), draws_of(dataset)
+    two.batch(0)
+    assert torch.equal(one.batch(7).near, two.batch(7).near)
+    assert not torch.equal(one.batch(7).near, one.batch(8).near)
+    names = sorted(heart.name for heart in dataset.of_split("train"))
+    orders = [one.names(step, 1, 1) for step in range(8)]  # as many hearts as a step sees
+    assert all(sorted(order) == names for order in orders)
+    assert len({tuple(order) for order in orders}) > 1
+
+
+def test_passes_and_ranks_share_the_same_hearts_out(dataset: DataSet) -> None:
+    whole = Batches(draws_of(dataset, replace(SPEC, hearts=8)), 1, 0, 1)[3].batches[0]
+    draws = draws_of(dataset, replace(SPEC, hearts=2))
+    ranks = [Batches(draws, 2, rank, 2)[3].batches for rank in range(2)]
+    for part, expected in zip(sum(ranks, []), whole.split(2), strict=True):
+        assert_equal(part, expected)
+
+
+def as_it_is(drawn: Drawn) -> Drawn:
+    return drawn
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_two_workers_draw_what_one_process_draws(copy: DataSet, lost: bool) -> None:
+    data = Batches(draws_of(copy), 2, 0, 1)
+    if lost:  # after the hearts were opened, before the workers start
+        os.truncate(data.draws.files[1].path, 1000)
+    loader = DataLoader(
+        data,
+        batch_size=None,
+        sampler=range(5),
+        num_workers=2,
+        multiprocessing_context="spawn",
+        collate_fn=as_it_is,
+    )
+    for step, drawn in enumerate(loader):
+        expected = data[step]
+        assert drawn.lost == expected.lost
+        assert bool(drawn.lost) == lost
+        for part, other in zip(drawn.batches, expected.batches, strict=True):
+            assert_equal(part, other)
+
+
+def vanish(path: Path) -> str:
+    path.unlink()
+    return "cannot be read any more: No such file"
+
+
+def truncate(path: Path) -> str:
+    size = path.stat().st_size
+    os.truncate(path, size // 3)
+    return f"has {size // 3} bytes, it had {size}"
+
+
+def lose_the_last_byte(path: Path) -> str:
+    size = path.stat().st_size
+    os.truncate(path, size - 1)
+    return f"has {size - 1} bytes, it had {size}"
+
+
+def filled(tensor: str, value: float, told: str) -> Callable[[Path], str]:
+    """Damage that fills a tensor's place with one value."""
+
+    def damage(path: Path) -> str:
+        whole = SamplesFile(path).read()
+        group, name = tensor.split(".")
+        before = getattr(getattr(whole, group), name)
+        content = path.read_bytes()
+        assert content.count(before.tobytes()) == 1
+        path.write_bytes(content.replace(before.tobytes(), np.full_like(before, value).tobytes()))
+        return told
+
+    return damage
+
+
+DAMAGES = {
+    "vanished": vanish,
+    "truncated": truncate,
+    "a byte short": lose_the_last_byte,
+    "points": filled("surface.points_mm", np.nan, "points that are not finite"),
+    "queries": filled("near.points_mm", np.inf, "points that are not finite"),
+    "distances": filled("volume.distances_mm", np.nan, "distances that are not finite"),
+    "structure": filled("surface.structure", 10, "points of structure 10, where it has 10"),
+    "normals": filled("surface.normals", np.nan, "normals that are not of length 1"),
+    "zeros": filled("surface.normals", 0, "normals that are not of length 1"),
+    "edge": filled("near.edge_mm", np.nan, "distances to the scan's edge that are no numbers"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_lost_heart_is_replaced_by_the_next_and_told(damage: str, copy: DataSet) -> None:
+    draws = draws_of(copy)
+    intact = draws.batch(2)
+    order = draws.names(2, 1, 1)
+    for row, name in enumerate(order):
+        file = next(file for file in draws.files if file.info.name == name)
+        content = file.path.read_bytes()
+        told = DAMAGES[damage](file.path)
+        drawn = Batches(draws, 1, 0, 1)[2]
+        (lost,), (batch,) = drawn.lost, drawn.batches
+        assert (lost.name, lost.path) == (name, file.path)
+        assert lost.error.startswith(f"{name}: {file.path}: ")
+        assert told in lost.error
+        for other in {0, 1, 2} - {row}:
+            assert_equal(batch, intact, other)
+        following = order[(row + 1) % 3]  # drawn as if it had stood there
+        rest = [heart for heart in copy.of_split("train") if heart.name == following]
+        alone = Draws(copy, rest, replace(SPEC, hearts=1), AugmentSpec(), 32, seed=3)
+        assert_equal(Batch(**one_heart(batch, row)), alone.batch(6 + row))
+        with pytest.raises(InputError, match=file.path.name):
+            draws.batch(2)
+        file.path.write_bytes(content)
+        assert Batches(draws, 1, 0, 1)[2].lost == ()  # it is back
+
+
+def one_heart(batch: Batch, row: int) -> dict[str, torch.Tensor]:
+    return {field.name: getattr(batch, field.name)[row : row + 1] for field in fields(Batch)}
+
+
+def test_two_lost_hearts_leave_the_third_and_none_leaves_nothing(copy: DataSet) -> None:
+    draws = draws_of(copy, moving=False)
+    last = draws.files.pop()
+    draws.files.append(last)
+    for file in draws.files[:2]:
+        file.path.unlink()
+    drawn = Batches(draws, 2, 0, 1)[5]
+    assert [heart.path for heart in sorted(drawn.lost, key=lambda heart: heart.name)] == sorted(
+        file.path for file in draws.files[:2]
+    )  # each once, however often it was met
+    held = last.info.frame.to_unit(last.read().near.points_mm)
+    for batch in drawn.batches:
+        for heart in batch.near.numpy():
+            assert (held == heart[:1]).all(axis=1).any()
+    last.path.unlink()
+    with pytest.raises(InputError, match=f"none of the 3 hearts can be read: .*{copy.folder}"):
+        Batches(draws, 2, 0, 1)[5]
+
+
+def test_any_number_of_hearts_may_be_open(dataset: DataSet) -> None:
+    """In few file descriptors, and without memory maps, which a truncated file would break."""
+    path = dataset.folder / dataset.hearts[0].file
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    used = max(int(name) for name in os.listdir("/dev/fd"))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (used + 10, limits[1]))
+    try:
+        files = [SamplesFile(path) for _ in range(50)]
+        read = [file.rows("near.points_mm", 5, 7) for file in files]
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert all(np.array_equal(rows, read[0]) for rows in read)
+
+
+@pytest.mark.parametrize("tensor", TENSORS)
+def test_rows_go_round_at_the_end(dataset: DataSet, tensor: str) -> None:
+    file = dataset.open(dataset.hearts[0])
+    group, name = tensor.split(".")
+    whole = getattr(getattr(file.read(), group), name)
+    size = len(whole)
+    for start, count in ((0, size), (size - 1, size), (size - 3, 3), (size - 3, 4), (17, 0)):
+        expected = np.roll(whole, -start, axis=0)[:count]
+        np.testing.assert_array_equal(file.rows(tensor, start, count), expected)
+    with pytest.raises(InputError, match=f"{size + 1} rows of {tensor} asked for"):
+        file.rows(tensor, 0, size + 1)
+
+
+def test_a_batch_holds_true_distances_whatever_the_augmentation(dataset: DataSet) -> None:
+    """Moved surface points stay on their own surface, and scaled distances stay distances."""
+    still = draws_of(dataset, moving=False).batch(5)
+    generators = [np.random.default_rng(heart) for heart in range(3)]
+    shaken = augment(still, AugmentSpec(30.0, 0.3, 0.2), generators)
+    for heart in range(3):
+        before = torch.cdist(still.near[heart], still.points[heart])
+        after = torch.cdist(shaken.near[heart], shaken.points[heart])
+        ratio = after / before
+        assert ratio.std() < 1e-4  # one scale per heart, rigid otherwise
+        scale = ratio.mean()
+        finite = torch.isfinite(still.near_distances[heart])
+        torch.testing.assert_close(
+            shaken.near_distances[heart][finite],
+            scale * still.near_distances[heart][finite],
+            rtol=1e-3,
+            atol=1e-5,
+        )
+    # A mirror would turn the sign of a triple product.
+    triple = [torch.linalg.det(b.near[0, 1:4] - b.near[0, :1]).sign() for b in (still, shaken)]
+    assert triple[0] == triple[1]
+
+
+def test_hearts_are_moved_as_told(dataset: DataSet) -> None:
+    """Field by field and heart by heart, in double precision."""
+    still = draws_of(dataset, moving=False).batch(1)
+    generator = torch.Generator().manual_seed(0)
+    axis = torch.nn.functional.normalize(torch.randn(3, 3, generator=generator), dim=-1)
+    turn = rotation_about(axis.double().numpy(), np.array([0.3, -1.0, 2.0]))
+    scale, shift = np.array([0.8, 1.0, 1.3]), np.array([[0.1, 0, -0.2], [0, 0, 0], [1, 2, 3]])
+    found = moved(still, turn, scale, shift, np.array([True, False, True]))
+    for field in fields(Batch):
+        for heart in range(3):
+            before = getattr(still, field.name)[heart].double().numpy()
+            if field.name in ("points", "surface", "near", "volume"):
+                expected = scale[heart] * before @ turn[heart].T + shift[heart]
+            elif field.name.endswith("normals"):
+                hidden = field.name == "normals" and heart == 1
+                expected = before @ turn[heart].T * (not hidden)
+            elif field.name.endswith(("distances", "known")):
+                expected = scale[heart] * before
+            else:
+                expected = before
+            after = getattr(found, field.name)[heart].numpy()
+            np.testing.assert_allclose(after, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_movements_fill_their_ranges(dataset: DataSet) -> None:
+    spec = DrawSpec(hearts=400, points=32, surface=8, near=8, volume=8)
+    still, shaken = (
+        Draws(dataset, dataset.of_split("train"), spec, augmentation, 0, seed=0).batch(0)
+        for augmentation in (None, AugmentSpec())
+    )
+    scale = (shaken.near_distances / still.near_distances)[:, 0, 0].double()
+    normals = [batch.surface_normals.double() for batch in (still, shaken)]
+    turn = torch.linalg.lstsq(*normals).solution
+    trace = turn.diagonal(dim1=-2, dim2=-1).sum(dim=-1)
+    angle = torch.rad2deg(torch.acos(((trace - 1) / 2).clamp(-1, 1)))
+    there = scale[:, None] * (still.near[:, 0, None].double() @ turn)[:, 0]
+    shift = shaken.near[:, 0] - there
+    for values, low, high in ((scale.log(), -np.log(1.1), np.log(1.1)), (shift, -0.05, 0.05)):
+        assert low - 1e-4 < values.min() < 0.95 * low
+        assert 0.95 * high < values.max() < high + 1e-4
+        assert abs(values.mean()) < 0.1 * high
+    assert 9.5 < angle.max() < 10.01
+    assert 4.5 < angle.mean() < 5.5
+
+
+def test_some_hearts_are_shown_without_normals(dataset: DataSet) -> None:
+    spec = DrawSpec(hearts=200, points=32, surface=8, near=8, volume=8)
+    hide = AugmentSpec(without_normals=0.3)
+    batch = Draws(dataset, dataset.of_split("train"), spec, hide, 0, seed=0).batch(0)
+    lengths = batch.normals.norm(dim=-1)
+    hidden = (lengths == 0).all(dim=1)
+    assert 0.2 < hidden.float().mean() < 0.4
+    torch.testing.assert_close(lengths[~hidden], torch.ones_like(lengths[~hidden]))
+    towards = batch.surface_normals.norm(dim=-1)  # what is asked stays
+    torch.testing.assert_close(towards, torch.ones_like(towards))
+
+
+def test_rotations_are_matrix_exponentials() -> None:
+    generator = np.random.default_rng(0)
+    axis = generator.standard_normal((5, 3))
+    axis /= np.linalg.norm(axis, axis=1, keepdims=True)
+    angle = 2 * generator.standard_normal(5)
+    x, y, z = torch.from_numpy(axis * angle[:, None]).unbind(-1)
+    zero = torch.zeros_like(x)
+    cross = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=-1).reshape(5, 3, 3)
+    expected = torch.linalg.matrix_exp(cross).numpy()
+    np.testing.assert_allclose(rotation_about(axis, angle), expected, atol=1e-12)

@@ -1,0 +1,89 @@
+"""Fields scored as ``vecsetx evaluate`` does it, against truths that are known."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from analytic_fields import OBLIQUE, AnalyticField, grid_about, heart
+
+from vecsetx.anatomy.labelmap import LabelMap
+from vecsetx.anatomy.source import HeartSource
+from vecsetx.anatomy.structures import label_set
+from vecsetx.evaluation.scores import Score
+from vecsetx.pipeline.evaluate import score_field
+from vecsetx.reconstruction.export import write_surfaces
+from vecsetx.reconstruction.rasterize import rasterize
+from vecsetx.reconstruction.surfaces import field_surfaces
+
+LABELS = label_set("default")
+NAMES = LABELS.structures
+GRID = grid_about((10, 0, 10), OBLIQUE * [1.2, 1.2, 1.6], 80)  # oblique and anisotropic
+
+
+@pytest.fixture(scope="module")
+def truth() -> LabelMap:
+    return rasterize(heart(), GRID)
+
+
+def scored(
+    source: HeartSource, truth: LabelMap, field: AnalyticField, **options
+) -> dict[str, Score]:
+    rows = score_field("a", source, NAMES, truth, field, **options)
+    return {row.structure: row for row in rows}
+
+
+def label_map_source() -> HeartSource:
+    return HeartSource("a", Path("a.nii.gz"), "label map", LABELS)
+
+
+def without(field: AnalyticField, name: str) -> AnalyticField:
+    return AnalyticField(field.shapes | {name: lambda points: np.full(points.shape[:-1], 99.0)})
+
+
+def grown(field: AnalyticField, name: str, by_mm: float) -> AnalyticField:
+    shape = field.shapes[name]
+    return AnalyticField(field.shapes | {name: lambda points: shape(points) - by_mm})
+
+
+def test_the_field_of_the_truth_itself(truth: LabelMap) -> None:
+    """On the grid nothing is wrong; smoothed and exact meshes differ by a tenth of a voxel."""
+    for name, row in scored(label_map_source(), truth, heart()).items():
+        assert (row.values["dice"], row.values["nsd"]) == (1, 1), name
+        assert row.values["hd95_mm"] == row.values["volume_error_ml"] == 0
+        # The coronary is narrower than a voxel is long.
+        assert row.values["mesh_assd_mm"] < (0.5 if name == "Coronary" else 0.16), name
+
+
+def test_meshes_that_are_the_truth_are_scored_as_they_are(truth: LabelMap, tmp_path: Path) -> None:
+    write_surfaces(tmp_path, field_surfaces(heart(), GRID), NAMES, "vtp", "lps")
+    source = HeartSource("a", tmp_path, "meshes", LABELS)
+    for name, row in scored(source, truth, heart()).items():
+        assert row.values["mesh_assd_mm"] < 1e-3, name
+        assert row.values["mesh_hd95_mm"] < 1e-3, name
+        assert row.values["mesh_nsd"] == pytest.approx(1)
+
+
+def test_a_structure_that_is_missed(truth: LabelMap) -> None:
+    row = scored(label_map_source(), truth, without(heart(), "LAA"))["LAA"]
+    assert row.state == "missed"
+    assert (row.values["dice"], row.values["mesh_nsd"]) == (0, 0)
+    assert row.values["assd_mm"] == row.values["mesh_hd95_mm"] > 100
+    assert row.values["mesh_volume_error_ml"] == pytest.approx(
+        row.values["volume_error_ml"], rel=0.1
+    )
+
+
+def test_meshes_tell_how_far_a_wall_is_off(truth: LabelMap) -> None:
+    """The right ventricle is 1 mm too large where it borders on nothing else."""
+    field = grown(heart(), "RA", 1.0)
+    row = scored(label_map_source(), truth, field)["RA"]
+    assert row.values["volume_error_ml"] > 0
+    assert row.values["mesh_volume_error_ml"] == pytest.approx(
+        row.values["volume_error_ml"], rel=0.2
+    )
+    assert row.values["mesh_hd95_mm"] == pytest.approx(1.0, abs=0.25)
+
+
+def test_meshes_can_be_left_out(truth: LabelMap) -> None:
+    rows = scored(label_map_source(), truth, heart(), meshes=False)
+    assert not any("mesh" in measure for row in rows.values() for measure in row.values)
