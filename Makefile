@@ -17,8 +17,8 @@ install: .venv/dev ## set up .venv/ with everything, developer's tools included
 demo: .venv/runtime ## phantoms, training, reconstruction and scores, into demo/
 	$(BIN)/vecsetx demo --out demo
 
-test: .venv/dev ## run the tests, but for the slow ones
-	$(BIN)/python -m pytest
+test: .venv/dev ## run the tests, but for the slow ones, on up to four cores
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
 
 test-slow: .venv/dev ## run the slow tests
 	$(BIN)/python -m pytest -m slow

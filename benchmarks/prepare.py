@@ -261,7 +261,7 @@ def draws(folder: Path, repeats: int = 200) -> dict[str, float]:
         file.rows("surface.structure", start, 1024)
 
     def whole() -> None:
-        draw_heart(file, STRUCTURES, STRUCTURES, spec, 0, generator)
+        draw_heart(file, STRUCTURES, STRUCTURES, spec, generator)
 
     def timed(work: Any) -> float:
         work()

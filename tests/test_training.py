@@ -15,7 +15,7 @@ import yaml
 from runs import RECIPE, losses, weights
 
 from vecsetx.data.dataset import DataSet
-from vecsetx.data.draws import Draws, DrawSpec
+from vecsetx.data.draws import Draws
 from vecsetx.errors import DivergedError, InputError
 from vecsetx.model.vecset import ModelSpec
 from vecsetx.pipeline.train import train_model

@@ -62,7 +62,9 @@ def moved(
 
     Args:
         batch: The hearts.
-        rotation, scale, shift: How each is moved.
+        rotation: How each is turned.
+        scale: By how much each is then made larger.
+        shift: How far each is then shifted, in units.
         shown: Whether its normals are shown.
     """
     turn = rotation.mT.astype(np.float32)

@@ -6,7 +6,7 @@ exactly where it was, and nothing of the data's state need be saved; and it make
 whether a step's hearts come in one batch, or in several to as many passes or processes.
 
 A heart whose file vanishes or is damaged meanwhile is lost: the next one that can be read takes its
-place. Nothing is remembered of it, so that all processes draw alike and it is back once its file is.
+place. Nothing is remembered of it: all processes draw alike, and it is back once its file is.
 """
 
 import math

@@ -5,6 +5,7 @@ few hundred points, so that many sets take their steps together.
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Float, Int, Integer
@@ -47,7 +48,7 @@ def _steps(sets: list[np.ndarray], count: int) -> np.ndarray:
     squares = np.empty_like(xyz)
     x, y, z = squares
     steps = np.zeros((count, rows), dtype=np.int64)
-    for before, step in zip(steps, steps[1:], strict=False):
+    for before, step in pairwise(steps):
         last = flat.take(begins + before, axis=1)
         np.subtract(xyz, last[:, :, None], out=squares)
         np.multiply(squares, squares, out=squares)

@@ -239,7 +239,7 @@ class SamplesFile:
         for part, first in ((rows[:to_end], start), (rows[to_end:], 0)):
             if len(part):
                 file.seek(tensor.offset + first * tensor.row_bytes)
-                if file.readinto(part) != part.nbytes:
+                if file.readinto(part.data) != part.nbytes:
                     raise InputError(f"{self.path}: ends within {name}; prepare the data again")
         return rows
 

@@ -14,7 +14,7 @@ from vecsetx.data.batch import Batch
 from vecsetx.errors import InputError
 from vecsetx.model.gradient import spatial_gradients
 from vecsetx.model.heads import Head
-from vecsetx.model.vecset import VecSetAutoEncoder
+from vecsetx.model.vecset import LatentSet, VecSetAutoEncoder
 
 QUERY_GROUPS = ("surface", "near", "volume")
 
@@ -76,10 +76,21 @@ def objective(
         counts: What each term's sum is divided by, as of :func:`asked`. None: what the batch itself
             asks, so that every term is a mean. A part of a larger batch is given the whole's.
     """
+    latent_set = model.encode(batch.points, batch.structure, batch.anchors, batch.normals)
+    return latent_objective(model, latent_set, batch, spec, counts)
+
+
+def latent_objective(
+    model: VecSetAutoEncoder,
+    latent_set: LatentSet,
+    batch: Batch,
+    spec: ObjectiveSpec,
+    counts: Mapping[str, Int[Tensor, ""]] | None = None,
+) -> tuple[Float[Tensor, ""], dict[str, Float[Tensor, ""]]]:
+    """:func:`objective` of latent sets that are there already; of the batch, the queries count."""
     masks = asked(model.head, batch, spec, model.spec.bottleneck == "kl")
     if counts is None:
         counts = {name: mask.sum() for name, mask in masks.items()}
-    latent_set = model.encode(batch.points, batch.structure, batch.anchors, batch.normals)
     tokens = model.refine(latent_set)
     queries = [getattr(batch, group) for group in QUERY_GROUPS]
     answers = model.answer(tokens, latent_set.positions, torch.cat(queries, dim=1))
