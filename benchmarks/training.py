@@ -53,7 +53,7 @@ def prepared(folder: Path, hearts: int) -> DataSet:
 
 def draws_of(dataset: DataSet, recipe: Recipe) -> Draws:
     hearts = dataset.of_split("train")
-    return Draws(dataset, hearts, recipe.draws, recipe.augment, recipe.model.anchors, 0)
+    return Draws(dataset, hearts, recipe.draws, recipe.augment, 0)
 
 
 def loader(dataset: DataSet, recipe: Recipe) -> dict[str, float]:

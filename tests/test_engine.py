@@ -457,7 +457,7 @@ def test_a_loss_that_is_no_number_names_its_hearts(
     monkeypatch.setattr(loop.Training, "_step", poisoned)
     with pytest.raises(DivergedError) as raised:
         train_model(dataset.folder, tmp_path / "run", RECIPE)
-    draws = Draws(dataset, dataset.of_split("train"), RECIPE.draws, None, 32, RECIPE.training.seed)
+    draws = Draws(dataset, dataset.of_split("train"), RECIPE.draws, None, RECIPE.training.seed)
     hearts = ", ".join(draws.names(3, 1, 1))
     assert f"step 3: the loss is nan, its gradient's norm nan; it saw {hearts}" in str(raised.value)
     saved = torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)

@@ -1,4 +1,4 @@
-"""Dice and IoU by hand, the rules for what is absent, and the files."""
+"""Overlap on the grid, what scores come to, their intervals, and the files."""
 
 import csv
 import json
@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from vecsetx.errors import InputError
+from vecsetx.evaluation.bootstrap import Bootstrap, mean_over_structures
+from vecsetx.evaluation.measures import MEASURES, VESSELS
 from vecsetx.evaluation.overlap import Overlap, overlaps
 from vecsetx.evaluation.scores import Score, score_heart, summarize, write_scores
 
@@ -23,33 +25,36 @@ def test_by_hand() -> None:
     truth = line(1, 1, 1, 0, 2, 2, 0, 0)
     prediction = line(1, 1, 0, 1, 2, 1, 0, 0)
     # 1: 3 and 4 voxels, 2 in both. 2: 2 and 1 voxels, 1 in both.
-    assert overlaps(truth, prediction, 2) == [Overlap(4 / 7, 2 / 5), Overlap(2 / 3, 1 / 2)]
+    one, two = overlaps(truth, prediction, 2)
+    assert (one, two) == (Overlap(3, 4, 2), Overlap(2, 1, 1))
+    assert (one.dice, one.iou, two.dice, two.iou) == (4 / 7, 2 / 5, 2 / 3, 1 / 2)
 
 
 def test_the_background_scores_nothing() -> None:
     truth, prediction = np.zeros((2, 9, 9, 9), dtype=np.uint8)
     truth[0, 0, 0] = prediction[8, 8, 8] = 1
-    assert overlaps(truth, prediction, 1) == [Overlap(0.0, 0.0)]
+    (overlap,) = overlaps(truth, prediction, 1)
+    assert (overlap.dice, overlap.iou, overlap.state) == (0, 0, "found")
 
 
 def test_absent_missed_and_invented() -> None:
     truth, prediction = line(1, 1, 2, 0), line(1, 1, 0, 3)
-    perfect, missed, invented, absent = overlaps(truth, prediction, 4)
-    assert perfect == Overlap(1.0, 1.0)
-    assert missed == Overlap(0.0, 0.0)
-    assert invented == Overlap(0.0, 0.0)
-    assert absent == Overlap(None, None)
+    found = [(o.state, o.dice, o.iou) for o in overlaps(truth, prediction, 4)]
+    assert found == [
+        ("found", 1.0, 1.0),
+        ("missed", 0.0, 0.0),
+        ("invented", 0.0, 0.0),
+        ("absent", None, None),
+    ]
 
 
-@given(
-    labels=arrays(np.uint8, (2, 4, 3, 5), elements=st.integers(0, 3)),
-)
+@given(labels=arrays(np.uint8, (2, 4, 3, 5), elements=st.integers(0, 3)))
 def test_like_the_definition(labels: np.ndarray) -> None:
     truth, prediction = labels
     for label, overlap in enumerate(overlaps(truth, prediction, 3), start=1):
         t, p = truth == label, prediction == label
         if not (t | p).any():
-            assert overlap == Overlap(None, None)
+            assert overlap.dice is overlap.iou is None
             continue
         assert overlap.iou == pytest.approx((t & p).sum() / (t | p).sum())
         assert overlap.dice == pytest.approx(2 * overlap.iou / (1 + overlap.iou))
@@ -71,19 +76,25 @@ def test_other_grids_and_labels_are_refused() -> None:
         overlaps(line(1, 0), np.array([[[1]], [[-1]]]), 1)
 
 
+def score(heart: str, structure: str, dice: float | None, iou: float | None) -> Score:
+    state = "absent" if dice is None else "found" if dice else "missed"
+    return Score(heart, structure, state, {"dice": dice, "iou": iou})
+
+
 ROWS = [
-    Score("a", "LV", 0.9, 0.8),
-    Score("a", "PV", 0.0, 0.0),
-    Score("a", "LAA", None, None),
-    Score("b", "LV", 0.7, 0.6),
-    Score("b", "PV", None, None),
-    Score("b", "LAA", None, None),
+    score("a", "LV", 0.9, 0.8),
+    score("a", "PV", 0.0, 0.0),
+    score("a", "LAA", None, None),
+    score("b", "LV", 0.7, 0.6),
+    score("b", "PV", None, None),
+    score("b", "LAA", None, None),
 ]
 
 
 def test_summary_by_hand() -> None:
     result = summarize(ROWS)
     assert set(result) == {"summary", "hearts"}
+    assert set(result["summary"]) == {"mean", "structures", "states"}
     lv = result["summary"]["structures"]["LV"]["dice"]
     assert lv == pytest.approx({"mean": 0.8, "std": 0.1, "median": 0.8, "n": 2})
     pv = result["summary"]["structures"]["PV"]
@@ -92,25 +103,33 @@ def test_summary_by_hand() -> None:
     assert result["summary"]["structures"]["LAA"] == {"dice": nothing, "iou": nothing}
     # The mean of 0.8 and 0 over the two structures scored, not of the rows (0.533).
     assert result["summary"]["mean"] == pytest.approx({"dice": 0.4, "iou": 0.35})
-    assert result["hearts"] == {
-        "a": {
-            "LV": {"dice": 0.9, "iou": 0.8},
-            "PV": {"dice": 0.0, "iou": 0.0},
-            "LAA": {"dice": None, "iou": None},
-        },
-        "b": {
-            "LV": {"dice": 0.7, "iou": 0.6},
-            "PV": {"dice": None, "iou": None},
-            "LAA": {"dice": None, "iou": None},
-        },
+    none = {"found": 0, "missed": 0, "invented": 0, "absent": 0, "not annotated": 0}
+    assert result["summary"]["states"] == {
+        "LV": none | {"found": 2},
+        "PV": none | {"missed": 1, "absent": 1},
+        "LAA": none | {"absent": 2},
     }
+    assert result["hearts"]["a"] == {
+        "LV": {"state": "found", "dice": 0.9, "iou": 0.8},
+        "PV": {"state": "missed", "dice": 0.0, "iou": 0.0},
+        "LAA": {"state": "absent", "dice": None, "iou": None},
+    }
+
+
+def test_measures_that_a_structure_lacks_are_left_out_of_its_summary_only() -> None:
+    vessel = Score("a", "PV", "found", {"dice": 0.5, "iou": 0.4, "cldice": 0.7})
+    summary = summarize([ROWS[0], vessel])["summary"]
+    assert "cldice" not in summary["structures"]["LV"]
+    assert summary["structures"]["PV"]["cldice"]["mean"] == summary["mean"]["cldice"] == 0.7
 
 
 def test_nothing_scored_has_no_mean() -> None:
-    assert summarize([Score("a", "LV", None, None)])["summary"]["mean"] == {
-        "dice": None,
-        "iou": None,
-    }
+    rows = [score("a", "LV", None, None)]
+    assert summarize(rows)["summary"]["mean"] == {"dice": None, "iou": None}
+    assert summarize([])["summary"]["mean"] == {"dice": None, "iou": None}
+    with_intervals = summarize(rows, Bootstrap())["summary"]
+    assert with_intervals["interval"] == {"dice": None, "iou": None}
+    assert with_intervals["structures"]["LV"]["dice"]["interval"] is None
 
 
 def test_two_hearts_of_one_name_are_refused() -> None:
@@ -121,20 +140,73 @@ def test_two_hearts_of_one_name_are_refused() -> None:
 def test_rows_of_a_heart() -> None:
     rows = score_heart("a", line(1, 1, 0, 0), line(1, 0, 2, 0), ("LV", "PV", "LA"))
     assert rows == [
-        Score("a", "LV", 2 / 3, 1 / 2),
-        Score("a", "PV", 0.0, 0.0),
-        Score("a", "LA", None, None),
+        Score("a", "LV", "found", {"dice": 2 / 3, "iou": 1 / 2}),
+        Score("a", "PV", "invented", {"dice": 0.0, "iou": 0.0}),
+        Score("a", "LA", "absent", {"dice": None, "iou": None}),
     ]
+    assert [row.dice for row in rows] == [2 / 3, 0.0, None]
 
 
 def test_files(tmp_path: Path) -> None:
-    provenance = {"model": "run", "data": "data", "truth": "network", "grid": "the label map's"}
-    write_scores(tmp_path / "out", ROWS, provenance)
-    written = json.loads((tmp_path / "out" / "scores.json").read_text())
-    assert written == {**summarize(ROWS), "provenance": provenance}
+    vessel = Score("b", "Aorta", "found", {"dice": 0.5, "iou": 0.4, "cldice": 0.7})
+    rows = [*ROWS, vessel]
+    scores = {**summarize(rows, Bootstrap()), "scoring": {}, "provenance": {"model": "run"}}
+    write_scores(tmp_path / "out", rows, scores)
+    assert json.loads((tmp_path / "out" / "scores.json").read_text()) == scores
     with open(tmp_path / "out" / "scores.csv", newline="") as file:
         table = list(csv.reader(file))
-    assert table[0] == ["heart", "structure", "dice", "iou"]
-    assert table[1] == ["a", "LV", "0.9", "0.8"]
-    assert table[3] == ["a", "LAA", "", ""]
-    assert len(table) == 1 + len(ROWS)
+    assert table[0] == ["heart", "structure", "state", "dice", "iou", "cldice"]
+    assert table[1] == ["a", "LV", "found", "0.9", "0.8", ""]
+    assert table[3] == ["a", "LAA", "absent", "", "", ""]
+    assert table[7] == ["b", "Aorta", "found", "0.5", "0.4", "0.7"]
+    assert len(table) == 1 + len(rows)
+
+
+def test_the_page_in_the_docs_names_every_measure_and_vessel() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "scores.md").read_text()
+    assert not [name for name in MEASURES if f"`{name}`" not in page]
+    assert not [name for name in VESSELS if name not in page]
+
+
+# Intervals
+
+few_hearts = arrays(
+    np.float64, st.tuples(st.integers(2, 6), st.integers(1, 3)), elements=st.floats(-5, 5, width=16)
+)
+
+
+@given(few_hearts)
+def test_an_interval_lies_within_the_hearts_values(values: np.ndarray) -> None:
+    low, high = Bootstrap(200).interval(values)
+    means = values.mean(axis=1)
+    assert means.min() - 1e-9 <= low <= high <= means.max() + 1e-9
+    assert Bootstrap(200).interval(values) == [low, high]
+
+
+def test_an_interval_is_about_what_the_normal_distribution_says() -> None:
+    values = np.random.default_rng(0).normal(3, 2, 400)[:, None]
+    low, high = Bootstrap(5000).interval(values)
+    half = 1.96 * values.std() / 20
+    assert low == pytest.approx(values.mean() - half, abs=0.03 * half)
+    assert high == pytest.approx(values.mean() + half, abs=0.03 * half)
+    assert Bootstrap(seed=1).interval(values) != Bootstrap(seed=2).interval(values)
+
+
+def test_hearts_are_drawn_whole() -> None:
+    """Structures that make up for each other within every heart leave the mean no doubt."""
+    a = np.random.default_rng(0).normal(size=20)
+    assert Bootstrap().interval(np.stack([a, -a], axis=1)) == pytest.approx([0, 0], abs=1e-12)
+
+
+def test_every_structure_weighs_the_same() -> None:
+    nan = np.nan
+    values = np.array([[1.0, 0.0, nan], [1.0, nan, nan], [1.0, nan, nan]])
+    assert mean_over_structures(values) == 0.5
+    low, high = Bootstrap().interval(values)
+    # The second structure is 0 wherever it is drawn, and where it is not, the first stands alone.
+    assert (low, high) == (0.5, 1.0)
+
+
+def test_one_heart_has_no_interval_and_equal_ones_a_point() -> None:
+    assert Bootstrap().interval(np.array([[0.5], [np.nan]])) is None
+    assert Bootstrap().interval(np.array([[0.5], [0.5], [np.nan]])) == [0.5, 0.5]

@@ -111,7 +111,7 @@ def test_scores_are_those_of_the_label_map_that_reconstruct_writes(
     assert scores["hearts"][heart.name]["LV"]["dice"] == pytest.approx(dice, abs=1e-9)
     scene = trimesh.load(tmp_path / "r" / "heart.glb")
     summary = json.loads((tmp_path / "r" / "summary.json").read_text())
-    present = {name for name, entry in summary["structures"].items() if entry["area_cm2"] > 0}
+    present = {name for name, entry in summary["structures"].items() if entry["area_mm2"] > 0}
     assert set(scene.geometry) == present
     assert all((tmp_path / "r" / f"{name}.vtp").exists() for name in present)
 
@@ -187,7 +187,8 @@ def test_a_data_set_is_scored_by_its_own_label_set(
     )
     for name in ("LV", "RV", "Myocardium"):
         assert theirs[name] == ours_scored[name]
-    assert theirs["LAA"] == {"dice": None, "iou": None}  # not annotated there
+    assert theirs["LAA"]["state"] == "not annotated"
+    assert theirs["LAA"]["dice"] is None
     out = tmp_path / "meshes"
     words = ("reconstruct", model, tmp_path / "maps" / "phantom00.nii.gz", "--labels", "mmwhs")
     assert run(*words, "--out", out, "--resolution", 32, monkeypatch=monkeypatch) == 0

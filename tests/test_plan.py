@@ -17,7 +17,6 @@ from vecsetx.model.vecset import ModelSpec
 from vecsetx.pipeline.plan import Plan
 from vecsetx.pipeline.prepare import PrepareOptions, prepare
 from vecsetx.sampling.sampler import SamplingSpec
-from vecsetx.training.spec import TrainingSpec
 from vecsetx.training.memory import (
     PARTS,
     StepMemory,
@@ -29,6 +28,7 @@ from vecsetx.training.memory import (
 )
 from vecsetx.training.objective import ObjectiveSpec, objective
 from vecsetx.training.optimizer import OptimizerSpec
+from vecsetx.training.spec import TrainingSpec
 
 SMALL = StepSpec(
     model=ModelSpec(latents=16, width=32, heads=2, layers=1),
@@ -107,8 +107,10 @@ def test_what_is_kept_is_what_autograd_saves(eikonal: bool, recompute: bool) -> 
     step = replace(step, training=replace(step.training, precision="fp32"))
     model = step.model.build(step.structure_count).train()
     model.recompute = recompute
-    batch = zero_batch(step.draws, 2, step.structure_count, step.model.anchors)
+    batch = zero_batch(step.draws, 2, step.structure_count)
+    anchors = torch.zeros(2, step.model.anchors, dtype=torch.int64)
     others = [
+        anchors,
         *model.parameters(),
         *model.buffers(),
         *(getattr(batch, f.name) for f in fields(batch)),
@@ -123,7 +125,7 @@ def test_what_is_kept_is_what_autograd_saves(eikonal: bool, recompute: bool) -> 
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        loss, terms = objective(model, batch, step.objective)
+        loss, terms = objective(model, batch, step.objective, anchors=anchors)
     scalars = loss.nbytes + sum(term.nbytes for term in terms.values())  # which the loop holds
     assert most_kept(step) == sum(saved.values()) + scalars
 
@@ -161,8 +163,8 @@ def test_the_largest_batch_fits_and_no_larger_one(memory: StepMemory) -> None:
 
 def test_zeros_have_the_shapes_and_types_of_a_drawn_batch(dataset: DataSet) -> None:
     hearts = dataset.of_split("train")
-    drawn = Draws(dataset, hearts, replace(SMALL.draws, hearts=1), None, 16, seed=0).batch(0)
-    zeros = zero_batch(SMALL.draws, 1, len(dataset.structures), 16)
+    drawn = Draws(dataset, hearts, replace(SMALL.draws, hearts=1), None, seed=0).batch(0)
+    zeros = zero_batch(SMALL.draws, 1, len(dataset.structures))
     for field in fields(Batch):
         one, other = getattr(drawn, field.name), getattr(zeros, field.name)
         assert (one.shape, one.dtype) == (other.shape, other.dtype), field.name

@@ -106,7 +106,7 @@ def test_data_sets_of_different_label_sets_are_learned_from_together(
     assert data.structures == (*default, "SVC")
     spec = DrawSpec(hearts=1, points=256, surface=32, near=64, volume=64)
     for heart in data.hearts:
-        batch = Draws(data, [heart], spec, None, 0, seed=0).batch(0)
+        batch = Draws(data, [heart], spec, None, seed=0).batch(0)
         known = np.array([name in heart.annotated for name in data.structures])
         np.testing.assert_array_equal((batch.near_known[0] > 0).any(dim=0), known)
         drawn = {data.structures[k] for k in batch.structure.unique().tolist()}

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from shapes import ball_in_shell, ball_in_shell_distances
@@ -10,12 +11,7 @@ from vecsetx.anatomy.labelmap import write_label_map
 from vecsetx.anatomy.source import HeartSource
 from vecsetx.anatomy.structures import LabelSet
 from vecsetx.errors import InputError
-from vecsetx.sampling import farthest
-from vecsetx.sampling.farthest import (
-    anchors_by_structure,
-    anchors_of_hearts,
-    farthest_points,
-)
+from vecsetx.sampling.farthest import anchors_by_structure
 from vecsetx.sampling.geometry import Geometry
 from vecsetx.sampling.points import quotas
 from vecsetx.sampling.sampler import SamplingSpec, observe, sample_heart
@@ -150,22 +146,6 @@ def plain_farthest_points(points: np.ndarray, count: int) -> list[int]:
     return chosen
 
 
-@pytest.mark.parametrize("cells", [1, 500, 100_000])
-def test_farthest_points_equal_the_plain_algorithm(
-    cells: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """However many sets take their steps together, and whatever their sizes."""
-    monkeypatch.setattr(farthest, "_CELLS", cells)
-    generator = np.random.default_rng(0)
-    sizes = [400, 3, 0, 77, 150, 1, 90]
-    counts = [40, 3, 0, 5, 0, 7, 60]
-    sets = [generator.standard_normal((size, 3)).astype(np.float32) for size in sizes]
-    found = farthest_points(sets, counts)
-    for points, count, chosen in zip(sets, counts, found, strict=True):
-        expected = plain_farthest_points(points, min(count, len(points))) if count else []
-        np.testing.assert_array_equal(chosen, expected[:count] if len(points) else [])
-
-
 @given(
     seed=st.integers(0, 1000),
     hearts=st.integers(1, 5),
@@ -177,7 +157,9 @@ def test_anchors_are_each_structure_s_farthest_points(seed, hearts, structures, 
     points = generator.standard_normal((hearts, 90, 3)).astype(np.float32)
     odds = generator.dirichlet(np.full(structures, 0.5))  # some are rare, some not there
     structure = generator.choice(structures, (hearts, 90), p=odds)
-    found = anchors_of_hearts(points, structure, count)
+    tensors = torch.from_numpy(points), torch.from_numpy(structure)
+    found = anchors_by_structure(*tensors, count).numpy()
+    assert found.shape == (hearts, count)
     for heart in range(hearts):
         expected = []
         for k in range(structures):
@@ -194,9 +176,14 @@ def test_anchors_are_each_structure_s_farthest_points(seed, hearts, structures, 
 
 
 def test_anchors_are_shared_equally_among_structures() -> None:
-    generator = np.random.default_rng(0)
-    structure = np.repeat([0, 1, 2], [1000, 20, 300])
-    points = generator.standard_normal((1320, 3)).astype(np.float32)
-    anchors = anchors_by_structure(points, structure, 120)
-    assert len(set(anchors)) == 120
-    assert np.bincount(structure[anchors]).tolist() == [50, 20, 50]
+    structure = torch.tensor([0, 1, 2]).repeat_interleave(torch.tensor([1000, 20, 300]))
+    points = torch.randn(1320, 3, generator=torch.Generator().manual_seed(0))
+    anchors = anchors_by_structure(points[None], structure[None], 120)[0]
+    assert len(set(anchors.tolist())) == 120
+    assert structure[anchors].bincount().tolist() == [50, 20, 50]
+
+
+def test_more_anchors_than_points_are_refused() -> None:
+    points, structure = torch.zeros(2, 10, 3), torch.zeros(2, 10, dtype=torch.int64)
+    with pytest.raises(InputError, match="11 latents need as many surface points at least, not 10"):
+        anchors_by_structure(points, structure, 11)

@@ -52,7 +52,7 @@ def test_stopped_and_resumed_equals_uninterrupted(
     whole, parts = weights(tmp_path / "whole"), weights(tmp_path / "parts")
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
     journals = [read_journal(tmp_path / run / "metrics.jsonl") for run in ("whole", "parts")]
-    timing = {"seconds": 0, "waiting": 0}
+    timing = dict.fromkeys(("seconds", "waiting", "hearts_per_second", "memory_gb"), 0)
     assert [{**e, **timing} for e in journals[0]] == [{**e, **timing} for e in journals[1]]
 
 
@@ -173,7 +173,7 @@ def test_what_is_not_known_carries_no_loss(
     form: Literal["distances", "union"], dataset: DataSet
 ) -> None:
     """Neither structures that are not annotated nor distances that are only bounds."""
-    draws = Draws(dataset, dataset.of_split("train"), RECIPE.draws, None, 32, seed=0)
+    draws = Draws(dataset, dataset.of_split("train"), RECIPE.draws, None, seed=0)
     batch = draws.batch(0)
     for group in ("surface", "near", "volume"):
         getattr(batch, f"{group}_known")[0, :, 4] = -torch.inf
@@ -195,12 +195,12 @@ def test_what_is_not_known_carries_no_loss(
 
 def test_gradient_terms_are_those_of_the_true_gradient(dataset: DataSet) -> None:
     """By hand: all points' gradients by double backward, the asked ones picked one by one."""
-    batch = Draws(dataset, dataset.of_split("train"), RECIPE.draws, None, 32, seed=0).batch(0)
+    batch = Draws(dataset, dataset.of_split("train"), RECIPE.draws, None, seed=0).batch(0)
     torch.manual_seed(0)
     model = RECIPE.model.build(10)
     spec = replace(EVERY_TERM, gradient_points=30)
     _, terms = objective(model, batch, spec)
-    latent_set = model.encode(batch.points, batch.structure, batch.anchors, batch.normals)
+    latent_set = model.encode(batch.points, batch.structure, normals=batch.normals)
     tokens = model.refine(latent_set)
     lengths, angles = [], []
     for group in ("surface", "near", "volume"):
@@ -226,7 +226,7 @@ def test_gradient_terms_are_those_of_the_true_gradient(dataset: DataSet) -> None
 def test_terms_add_up_to_the_loss_and_zero_weights_cost_nothing(
     dataset: DataSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    batch = Draws(dataset, dataset.of_split("train"), RECIPE.draws, None, 32, seed=0).batch(0)
+    batch = Draws(dataset, dataset.of_split("train"), RECIPE.draws, None, seed=0).batch(0)
     model = RECIPE.model.build(10)
     loss, terms = objective(model, batch, EVERY_TERM)
     torch.testing.assert_close(loss, sum(terms.values()))
@@ -259,7 +259,7 @@ def test_each_term_is_told_with_its_share_and_its_pull(dataset: DataSet, tmp_pat
 
 
 def test_gradient_norms_are_each_term_s_own(dataset: DataSet) -> None:
-    batch = Draws(dataset, dataset.of_split("train"), RECIPE.draws, None, 32, seed=0).batch(0)
+    batch = Draws(dataset, dataset.of_split("train"), RECIPE.draws, None, seed=0).batch(0)
     torch.manual_seed(0)
     model = RECIPE.model.build(10)
     loss, terms = objective(model, batch, EVERY_TERM)
@@ -287,7 +287,7 @@ def test_inside_error_by_hand() -> None:
 
 
 def test_what_is_asked_by_hand(dataset: DataSet) -> None:
-    batch = Draws(dataset, dataset.of_split("train"), RECIPE.draws, None, 32, seed=0).batch(0)
+    batch = Draws(dataset, dataset.of_split("train"), RECIPE.draws, None, seed=0).batch(0)
     model = RECIPE.model.build(10)
     batch.near_distances[0, :4, 0] = torch.tensor([0.01, -0.02, 0.3, 0.3])
     batch.near_known[0, :4, 0] = torch.tensor([0.02, 0.01, 0.15, 0.05])
@@ -308,7 +308,7 @@ def test_parts_of_a_batch_add_up_to_the_whole(
     form: Literal["distances", "union"], dataset: DataSet
 ) -> None:
     """Though one part asks for less than the other: each term is divided by what all ask."""
-    batch = Draws(dataset, dataset.of_split("train"), RECIPE.draws, None, 32, seed=0).batch(0)
+    batch = Draws(dataset, dataset.of_split("train"), RECIPE.draws, None, seed=0).batch(0)
     batch.near_known[0, ::3] = -torch.inf
     batch.surface_known[1, :20] = -torch.inf
     torch.manual_seed(0)

@@ -94,7 +94,7 @@ def test_point_diagnostics_against_counting_one_by_one(dataset: DataSet) -> None
     batch.volume_known[:, :, 2] = -torch.inf
     batch.near_known[0, 5, 0] = -1.0  # one point whose side is not known
     counts = confusion(model, batch)
-    latent_set = model.encode(batch.points, batch.structure, batch.anchors, batch.normals)
+    latent_set = model.encode(batch.points, batch.structure, normals=batch.normals)
     tokens = model.refine(latent_set)
     expected = torch.zeros_like(counts)
     for group in ("near", "volume"):

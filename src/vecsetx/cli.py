@@ -67,6 +67,10 @@ Drop = Annotated[str, typer.Option(help="Structures to hide from the model, as i
 Latents = Annotated[
     int | None, typer.Option(help="Latents per heart: more are more accurate, and slower.", min=1)
 ]
+Refine = Annotated[
+    int,
+    typer.Option(help="Improve the latent set on what is observed, in so many steps.", min=0),
+]
 Points = Annotated[
     int | None, typer.Option(help="Surface points shown to the model per heart.", min=1)
 ]
@@ -353,6 +357,20 @@ def reconstruct(
     resolution: Annotated[
         int, typer.Option(help="Voxels along the longest side of the meshing grid.", min=8)
     ] = 192,
+    resolution_mm: Annotated[
+        float | None, typer.Option(help="Edge of its voxels instead, mm.", min=0.01)
+    ] = None,
+    surfaces: Annotated[
+        Literal["shared", "closed"],
+        typer.Option(
+            help="shared: no overlap and no gap between structures; closed: each watertight by "
+            "itself, thin vessels whole.",
+            case_sensitive=False,
+        ),
+    ] = "shared",
+    faces: Annotated[
+        int | None, typer.Option(help="Decimate the heart's meshes to so many faces.", min=4)
+    ] = None,
     like: Annotated[
         Path | None, typer.Option(help="Image whose grid labels.nii.gz takes; the input's.")
     ] = None,
@@ -367,6 +385,7 @@ def reconstruct(
     drop: Drop = "",
     latents: Latents = None,
     points: Points = None,
+    refine: Refine = 0,
     seed: Seed = 0,
 ) -> None:
     """Reconstruct hearts: a mesh per structure in mm, a scene, and a label map.
@@ -377,12 +396,15 @@ def reconstruct(
     from vecsetx.pipeline.reconstruct import reconstruct as run
 
     options = ReconstructOptions(
-        _encode_options(model, labels, drop, latents, points, seed),
-        resolution,
-        like,
-        space,
-        extension,
-        input_space,
+        encode=_encode_options(model, labels, drop, latents, points, refine, seed),
+        resolution=resolution,
+        resolution_mm=resolution_mm,
+        surfaces=surfaces,
+        faces=faces,
+        like=like,
+        space=space,
+        extension=extension,
+        input_space=input_space,
     )
     failed = run(model, inputs, out, options)
     typer.echo(f"results are in {out}")
@@ -402,6 +424,13 @@ def evaluate(
     drop: Drop = "",
     latents: Latents = None,
     points: Points = None,
+    refine: Refine = 0,
+    tolerance: Annotated[
+        float, typer.Option(help="Surfaces this near agree (normalised surface distance), mm.")
+    ] = 1.0,
+    meshes: Annotated[
+        bool, typer.Option(help="Measure between meshes, too, which takes as long again.")
+    ] = True,
     seed: Seed = 0,
 ) -> None:
     """Score a model on the label maps' own grids: scores.csv, scores.json, report.html.
@@ -411,11 +440,28 @@ def evaluate(
     from vecsetx.pipeline.evaluate import evaluate as run
     from vecsetx.pipeline.tables import print_scores
 
-    options = _encode_options(model, labels, drop, latents, points, seed)
-    evaluated = run(model, inputs, out, split, options, fold)
+    options = _encode_options(model, labels, drop, latents, points, refine, seed)
+    evaluated = run(model, inputs, out, split, options, fold, tolerance, meshes)
     print_scores(evaluated.scores)
     typer.echo(f"see {out / 'report.html'}")
     _report_failures(evaluated.failed)
+
+
+@app.command()
+def compare(
+    a: Annotated[Path, typer.Argument(help="Folder of one evaluation.")],
+    b: Annotated[Path, typer.Argument(help="Folder of another one, of the same hearts.")],
+    out: Annotated[Path, typer.Option(help="Folder for compare.json.")],
+    seed: Seed = 0,
+) -> None:
+    """Compare the scores of two models, heart by heart.
+
+    [dim]vecsetx compare scores-a/ scores-b/ --out comparison/[/]
+    """
+    from vecsetx.pipeline.compare import compare_scores, print_comparison
+
+    print_comparison(compare_scores(a, b, out, seed))
+    typer.echo(f"see {out / 'compare.json'}")
 
 
 @app.command()
@@ -437,7 +483,13 @@ def demo(
 
 
 def _encode_options(
-    model: Path, labels: str | None, drop: str, latents: int | None, points: int | None, seed: int
+    model: Path,
+    labels: str | None,
+    drop: str,
+    latents: int | None,
+    points: int | None,
+    refine: int,
+    seed: int,
 ) -> Any:
     from vecsetx.anatomy.structures import label_set, parse_names
     from vecsetx.model.saved import read_structures
@@ -448,6 +500,7 @@ def _encode_options(
         drop=parse_names(drop, read_structures(model)) if drop else (),
         points=points,
         latents=latents,
+        refine=refine,
         seed=seed,
     )
 

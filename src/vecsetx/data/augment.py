@@ -6,14 +6,12 @@ without normals, so that the model can do without where none are known, as for l
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
-import torch
-from jaxtyping import Bool, Float
-from torch import Tensor
+from jaxtyping import Float
 
-from vecsetx.data.batch import Batch
+from vecsetx.data.rows import Rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +31,14 @@ class AugmentSpec:
     without_normals: float = 0.2
 
 
-def augment(batch: Batch, spec: AugmentSpec, generators: Sequence[np.random.Generator]) -> Batch:
-    """Move each heart of a batch by its own random rotation, scale and shift; hide normals.
+def augment(
+    rows: Rows, shown: int, spec: AugmentSpec, generators: Sequence[np.random.Generator]
+) -> None:
+    """Move each heart in place by its own random rotation, scale and shift; hide normals.
 
     Args:
-        batch: The hearts.
+        rows: The hearts.
+        shown: How many of their points are the model's input.
         spec: How far they are moved.
         generators: For each heart the source of its numbers.
     """
@@ -47,56 +48,35 @@ def augment(batch: Batch, spec: AugmentSpec, generators: Sequence[np.random.Gene
     angle, size, *shift = (2 * numbers[:, :5] - 1).T
     rotation = rotation_about(axis, math.radians(spec.rotation_deg) * angle)
     scale = np.exp(math.log1p(spec.scale) * size)
-    shown = numbers[:, 5] >= spec.without_normals
-    return moved(batch, rotation, scale, spec.shift * np.stack(shift, axis=-1), shown)
+    move(rows, rotation, scale, spec.shift * np.stack(shift, axis=-1))
+    rows.normals[numbers[:, 5] < spec.without_normals, :shown] = 0
 
 
-def moved(
-    batch: Batch,
+def move(
+    rows: Rows,
     rotation: Float[np.ndarray, "b 3 3"],
     scale: Float[np.ndarray, " b"],
     shift: Float[np.ndarray, "b 3"],
-    shown: Bool[np.ndarray, " b"],
-) -> Batch:
-    """Every heart turned and scaled about the origin, then shifted; distances follow.
+) -> None:
+    """Turn and scale every heart about the origin, then shift it, in place; distances follow.
+
+    In place, because new memory of this size costs more than the arithmetic.
 
     Args:
-        batch: The hearts.
+        rows: The hearts.
         rotation: How each is turned.
         scale: By how much each is then made larger.
         shift: How far each is then shifted, in units.
-        shown: Whether its normals are shown.
     """
     turn = rotation.mT.astype(np.float32)
-    stretch = torch.from_numpy(scale.astype(np.float32))[:, None, None]
-    turn_and_stretch, by = scale.astype(np.float32)[:, None, None] * turn, shift.astype(np.float32)
-
-    # NumPy multiplies long arrays of width 3 several times faster than PyTorch, and adds them
-    # faster column by column.
-    def turned(vectors: Tensor, by_matrix: np.ndarray) -> Tensor:
-        return torch.from_numpy(vectors.numpy() @ by_matrix)
-
-    def placed(points: Tensor) -> Tensor:
-        there = turned(points, turn_and_stretch).numpy()
-        for axis in range(3):
-            there[..., axis] += by[:, axis, None]
-        return torch.from_numpy(there)
-
-    return replace(
-        batch,
-        points=placed(batch.points),
-        normals=turned(batch.normals, turn * shown[:, None, None]),
-        surface=placed(batch.surface),
-        surface_distances=stretch * batch.surface_distances,
-        surface_known=stretch * batch.surface_known,
-        near=placed(batch.near),
-        near_distances=stretch * batch.near_distances,
-        near_known=stretch * batch.near_known,
-        volume=placed(batch.volume),
-        volume_distances=stretch * batch.volume_distances,
-        volume_known=stretch * batch.volume_known,
-        surface_normals=turned(batch.surface_normals, turn),
-    )
+    stretch, by = scale.astype(np.float32)[:, None, None], shift.astype(np.float32)
+    for heart, (points, normals) in enumerate(zip(rows.points, rows.normals, strict=True)):
+        points[:] = points @ (stretch[heart] * turn[heart])
+        normals[:] = normals @ turn[heart]
+    for axis in range(3):  # faster than adding rows of three
+        rows.points[..., axis] += by[:, axis, None]
+    rows.distances[:] *= stretch
+    rows.known[:] *= stretch
 
 
 def rotation_about(

@@ -6,6 +6,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+QUERY_GROUPS = ("surface", "near", "volume")
+"""The kinds of query points."""
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:
@@ -15,7 +18,6 @@ class Batch:
         points: ``[B, N, 3]`` surface points, the model's input.
         structure: ``[B, N]`` index 0…K−1 of each point's structure.
         normals: ``[B, N, 3]`` unit, out of that structure; 0 where they are not shown.
-        anchors: ``[B, M]`` indices into ``points``.
         surface, near, volume: ``[B, Q, 3]`` query points of each kind.
         surface_distances, near_distances, volume_distances: ``[B, Q, K]`` their true distances.
         surface_known, near_known, volume_known: ``[B, Q, K]`` up to what size the true distances
@@ -28,7 +30,6 @@ class Batch:
     points: Float[Tensor, "b n 3"]
     structure: Int[Tensor, "b n"]
     normals: Float[Tensor, "b n 3"]
-    anchors: Int[Tensor, "b m"]
     surface: Float[Tensor, "b qs 3"]
     surface_distances: Float[Tensor, "b qs k"]
     near: Float[Tensor, "b qn 3"]

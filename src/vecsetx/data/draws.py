@@ -16,15 +16,14 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import torch
 from pydantic import PositiveInt
 from torch.utils.data import Dataset
 
 from vecsetx.data.augment import AugmentSpec, augment
-from vecsetx.data.batch import Batch
+from vecsetx.data.batch import QUERY_GROUPS, Batch
 from vecsetx.data.dataset import DataSet, HeartEntry
+from vecsetx.data.rows import Rows
 from vecsetx.errors import InputError
-from vecsetx.sampling.farthest import anchors_of_hearts
 from vecsetx.sampling.samples import SamplesFile
 
 
@@ -82,7 +81,6 @@ class Draws:
         hearts: The hearts to draw from; each comes once per pass, in random order.
         spec: How much of each heart.
         augmentation: How far hearts are moved, or None to leave them in place.
-        anchors: Anchors per heart; 0 for models without.
         seed: Seed of everything random here.
 
     Raises:
@@ -95,12 +93,11 @@ class Draws:
         hearts: Sequence[HeartEntry],
         spec: DrawSpec,
         augmentation: AugmentSpec | None,
-        anchors: int,
         seed: int,
     ) -> None:
         if not hearts:
             raise InputError(f"{dataset.folder}: no hearts to draw from in this split")
-        self.spec, self.augmentation, self.anchors, self.seed = spec, augmentation, anchors, seed
+        self.spec, self.augmentation, self.seed = spec, augmentation, seed
         self.structures = dataset.structures
         self.files = [dataset.open(heart) for heart in hearts]
         self.annotated = [heart.annotated for heart in hearts]
@@ -111,7 +108,7 @@ class Draws:
                 "of them with the same --mm-per-unit"
             )
         wanted = {
-            "surface": max(spec.points, spec.surface),
+            "surface": spec.points + spec.surface,
             "near": spec.near,
             "volume": spec.volume,
         }
@@ -148,10 +145,11 @@ class Draws:
             heart, generator = self._draw(place, lost)
             drawn.append(heart)
             generators.append(generator)
-        batch = self._batch(drawn)
+        rows = Rows(**{name: np.stack([heart[name] for heart in drawn]) for name in drawn[0]})
         if self.augmentation is not None:
-            batch = augment(batch, self.augmentation, generators)
-        return batch, lost
+            augment(rows, self.spec.points, self.augmentation, generators)
+        queries = (self.spec.surface, self.spec.near, self.spec.volume)
+        return rows.batch(self.spec.points, *queries), lost
 
     def names(self, step: int, passes: int, ranks: int) -> list[str]:
         """Hearts that a step of several passes and processes sees, if none is lost."""
@@ -181,42 +179,6 @@ class Draws:
             else:
                 return heart, generator
         raise InputError(f"none of the {len(self.files)} hearts can be read: {lost[-1].error}")
-
-    def _batch(self, hearts: Sequence[dict[str, np.ndarray]]) -> Batch:
-        """Hearts as :func:`draw_heart` gives them, side by side, with anchors."""
-        spec = self.spec
-        joined = {name: np.stack([heart[name] for heart in hearts]) for name in hearts[0]}
-        shown = slice(spec.points)
-        anchors = anchors_of_hearts(
-            joined["points"][:, shown], joined["structure"][:, shown], self.anchors
-        )
-
-        def parts(name: str, *counts: int) -> tuple[torch.Tensor, ...]:
-            return torch.from_numpy(joined[name]).split(counts, dim=1)
-
-        queries = (spec.surface, spec.near, spec.volume)
-        points, surface, near, volume = parts("points", spec.points, *queries)
-        structure, surface_structure = parts("structure", spec.points, spec.surface)
-        normals, surface_normals = parts("normals", spec.points, spec.surface)
-        surface_distances, near_distances, volume_distances = parts("distances", *queries)
-        surface_known, near_known, volume_known = parts("known", *queries)
-        return Batch(
-            points=points,
-            structure=structure,
-            normals=normals,
-            anchors=torch.from_numpy(anchors),
-            surface=surface,
-            surface_distances=surface_distances,
-            near=near,
-            near_distances=near_distances,
-            volume=volume,
-            volume_distances=volume_distances,
-            surface_known=surface_known,
-            near_known=near_known,
-            volume_known=volume_known,
-            surface_structure=surface_structure,
-            surface_normals=surface_normals,
-        )
 
 
 class Batches(Dataset[Drawn]):
@@ -266,24 +228,20 @@ def draw_heart(
         generator: Source of the draw.
 
     Returns:
-        Arrays with the rows of several fields of :class:`Batch` one after another: ``points`` of
-        the model's input and of surface, near and volume queries; ``structure`` and ``normals`` of
-        the input and of surface queries; ``distances`` and ``known`` of all queries.
+        The fields of :class:`~vecsetx.data.rows.Rows`, without the first axis.
 
     Raises:
         InputError: The file cannot be read any more, or holds values that cannot be.
     """
-
-    def rows(group: str, count: int, *names: str) -> list[tuple[str, int, int]]:
-        start = int(generator.integers(file.count(group)))
-        return [(f"{group}.{name}", start, count) for name in names]
-
+    starts = {group: int(generator.integers(file.count(group))) for group in QUERY_GROUPS}
     shown, asked = ("points_mm", "structure", "normals"), ("points_mm", "distances_mm", "edge_mm")
+    both = spec.points + spec.surface  # the rows after those that are shown
+    queries = (starts["surface"] + spec.points) % file.count("surface")
     wanted = [
-        *rows("surface", spec.points, *shown),
-        *rows("surface", spec.surface, *shown, *asked[1:]),
-        *rows("near", spec.near, *asked),
-        *rows("volume", spec.volume, *asked),
+        *((f"surface.{name}", starts["surface"], both) for name in shown),
+        *((f"surface.{name}", queries, spec.surface) for name in asked[1:]),
+        *((f"near.{name}", starts["near"], spec.near) for name in asked),
+        *((f"volume.{name}", starts["volume"], spec.volume) for name in asked),
     ]
     parts: dict[str, list[np.ndarray]] = {name: [] for name in (*shown, *asked)}
     for (tensor, _, _), found in zip(wanted, file.slices(wanted), strict=True):

@@ -1,1 +1,1 @@
-"""How well a reconstruction agrees with the truth, on the voxel grid of the truth."""
+"""How well a reconstruction agrees with the truth: overlap, distances, volumes and topology."""

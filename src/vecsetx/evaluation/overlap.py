@@ -1,37 +1,56 @@
-"""Dice and IoU of structures on a voxel grid.
-
-The rules for what is not there:
-
-- truth and prediction both lack the structure: nothing to score, None;
-- the truth has it and the prediction lacks it: 0, a structure that was missed is never dropped;
-- the prediction has it and the truth lacks it: 0, invented.
-"""
+"""Voxels that truth and prediction share: Dice and IoU on a voxel grid."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Integer
 
 from vecsetx.errors import InputError
 
+State = Literal["found", "missed", "invented", "absent", "not annotated"]
+"""What became of a structure: in truth and prediction, in the truth alone, in the prediction alone,
+in neither, or in a heart whose truth does not say."""
+
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """How far two label maps agree on one structure; 1 is perfect, None where neither has it.
+    """Voxels of one structure in two label maps of one grid.
 
     Attributes:
-        dice: 2·|T ∩ P| / (|T| + |P|) (Dice 1945).
-        iou: |T ∩ P| / (|T| + |P| − |T ∩ P|) (Jaccard 1912).
+        truth: Voxels of the truth.
+        prediction: Voxels of the prediction.
+        common: Voxels of both.
     """
 
-    dice: float | None
-    iou: float | None
+    truth: int
+    prediction: int
+    common: int
+
+    @property
+    def state(self) -> State:
+        """What became of the structure."""
+        if self.truth:
+            return "found" if self.prediction else "missed"
+        return "invented" if self.prediction else "absent"
+
+    @property
+    def dice(self) -> float | None:
+        """2·|T ∩ P| / (|T| + |P|) (Dice 1945); None where neither has the structure."""
+        both = self.truth + self.prediction
+        return 2 * self.common / both if both else None
+
+    @property
+    def iou(self) -> float | None:
+        """|T ∩ P| / (|T| + |P| − |T ∩ P|) (Jaccard 1912); None where neither has the structure."""
+        union = self.truth + self.prediction - self.common
+        return self.common / union if union else None
 
 
 def overlaps(
     truth: Integer[np.ndarray, "..."], prediction: Integer[np.ndarray, "..."], count: int
 ) -> list[Overlap]:
-    """Dice and IoU of every structure.
+    """Voxels of every structure.
 
     Args:
         truth: Labels 1…``count``, 0 for background.
@@ -51,18 +70,7 @@ def overlaps(
     in_truth = _voxels(truth[truth != 0], count, "truth")
     in_prediction = _voxels(prediction[prediction != 0], count, "prediction")
     in_both = _voxels(truth[(truth == prediction) & (truth != 0)], count, "truth")
-    return [
-        _overlap(both, t, p) for both, t, p in zip(in_both, in_truth, in_prediction, strict=True)
-    ]
-
-
-def _overlap(in_both: int, in_truth: int, in_prediction: int) -> Overlap:
-    if in_truth + in_prediction == 0:
-        return Overlap(None, None)
-    return Overlap(
-        dice=2 * in_both / (in_truth + in_prediction),
-        iou=in_both / (in_truth + in_prediction - in_both),
-    )
+    return [Overlap(*voxels) for voxels in zip(in_truth, in_prediction, in_both, strict=True)]
 
 
 def _voxels(labels: np.ndarray, count: int, source: str) -> list[int]:

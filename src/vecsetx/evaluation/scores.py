@@ -2,19 +2,22 @@
 
 import csv
 import statistics
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
-from jaxtyping import Integer
+from jaxtyping import Float, Integer
 
 from vecsetx.errors import InputError
-from vecsetx.evaluation.overlap import overlaps
+from vecsetx.evaluation.bootstrap import Bootstrap
+from vecsetx.evaluation.measures import MEASURES, Value
+from vecsetx.evaluation.overlap import State, overlaps
 from vecsetx.files import write_json, written_whole
 
-MEASURES = ("dice", "iou")
+_OVERLAP = ("dice", "iou")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,15 +27,20 @@ class Score:
     Attributes:
         heart: The heart's name.
         structure: The structure's name.
-        dice: Dice on the voxel grid, 1 is perfect; None where truth and prediction both lack the
-            structure.
-        iou: Intersection over union, likewise.
+        state: What became of the structure.
+        values: Measure (of :data:`~vecsetx.evaluation.measures.MEASURES`) → value; None where there
+            is nothing to score. What was not measured is not there.
     """
 
     heart: str
     structure: str
-    dice: float | None
-    iou: float | None
+    state: State
+    values: Mapping[str, Value]
+
+    @property
+    def dice(self) -> Value:
+        """Dice on the voxel grid, 1 is perfect; None where there is nothing to score."""
+        return self.values["dice"]
 
 
 def score_heart(
@@ -41,92 +49,139 @@ def score_heart(
     prediction: Integer[np.ndarray, "..."],
     structures: Sequence[str],
 ) -> list[Score]:
-    """Score every structure of one heart.
+    """Score the overlap of every structure of one heart: cheap enough to be done in training.
 
     Args:
         heart: Its name.
-        truth: Labels 1…K in the order of ``structures``.
+        truth: Labels 1…K in the order of ``structures``, all of which it annotates.
         prediction: The same, on the same grid.
         structures: Names of the K structures.
 
     Returns:
         A row per structure.
     """
+    found = overlaps(truth, prediction, len(structures))
     return [
-        Score(heart, name, overlap.dice, overlap.iou)
-        for name, overlap in zip(
-            structures, overlaps(truth, prediction, len(structures)), strict=True
-        )
+        Score(heart, name, overlap.state, {"dice": overlap.dice, "iou": overlap.iou})
+        for name, overlap in zip(structures, found, strict=True)
     ]
 
 
-def summarize(rows: Iterable[Score]) -> dict[str, Any]:
+def summarize(rows: Iterable[Score], bootstrap: Bootstrap | None = None) -> dict[str, Any]:
     """What the rows come to, as plain data.
 
     Args:
         rows: Scores of any number of hearts.
+        bootstrap: How intervals of the means are found; None for none.
 
     Returns:
-        ``summary.structures.<name>.<measure>`` holds mean, std (of the population), median and n
-        over the hearts that could be scored; ``summary.mean.<measure>`` is the mean over the
-        structures of their means, so that every structure weighs the same;
-        ``hearts.<heart>.<name>.<measure>`` is the single score. None stands where there was
-        nothing to score.
+        ``summary.structures.<name>.<measure>`` holds mean, std (of the population), median, n and
+        interval over the hearts that could be scored; ``summary.mean.<measure>`` is the mean over
+        the structures of their means, so that every structure weighs the same, and
+        ``summary.interval.<measure>`` its interval; ``summary.states.<name>`` counts hearts by
+        state; ``hearts.<heart>.<name>`` holds the state and the single scores. None stands where
+        there was nothing to score.
 
     Raises:
         InputError: A heart has two rows for one structure (two hearts of one name).
     """
     rows = list(rows)
-    hearts: dict[str, dict[str, dict[str, float | None]]] = {}
+    hearts: dict[str, dict[str, dict[str, Any]]] = {}
     for row in rows:
         of_heart = hearts.setdefault(row.heart, {})
         if row.structure in of_heart:
             raise InputError(
                 f"{row.heart}: {row.structure} is scored twice; every heart needs its own name"
             )
-        of_heart[row.structure] = {measure: getattr(row, measure) for measure in MEASURES}
-    structures = {
-        name: {
-            measure: _statistics(getattr(row, measure) for row in rows if row.structure == name)
-            for measure in MEASURES
-        }
-        for name in dict.fromkeys(row.structure for row in rows)
+        of_heart[row.structure] = {"state": row.state, **row.values}
+    names = list(dict.fromkeys(row.structure for row in rows))
+    structures: dict[str, dict[str, Any]] = {name: {} for name in names}
+    mean: dict[str, float | None] = {}
+    interval: dict[str, list[float] | None] = {}
+    for measure in _measured(rows):
+        values = values_of(hearts, names, measure)
+        for name, column in zip(names, values.T, strict=True):
+            if any(measure in found.get(name, ()) for found in hearts.values()):
+                structures[name][measure] = _statistics(column, bootstrap)
+        means = [found[measure]["mean"] for found in structures.values() if measure in found]
+        mean[measure] = _mean([value for value in means if value is not None])
+        if bootstrap:
+            interval[measure] = bootstrap.interval(values)
+    summary = {
+        "mean": mean,
+        **({"interval": interval} if bootstrap else {}),
+        "structures": structures,
+        "states": {
+            name: _states(row.state for row in rows if row.structure == name) for name in names
+        },
     }
-    mean = {
-        measure: _statistics(entry[measure]["mean"] for entry in structures.values())["mean"]
-        for measure in MEASURES
-    }
-    return {"summary": {"mean": mean, "structures": structures}, "hearts": hearts}
+    return {"summary": summary, "hearts": hearts}
 
 
-def write_scores(out: Path, rows: Iterable[Score], provenance: dict[str, Any]) -> None:
-    """Write ``scores.json`` (summary, hearts, provenance) and ``scores.csv`` (the rows).
+def values_of(
+    hearts: Mapping[str, Mapping[str, Mapping[str, Any]]], structures: Sequence[str], measure: str
+) -> Float[np.ndarray, "hearts structures"]:
+    """One measure of all hearts and structures, NaN where there is none.
+
+    Args:
+        hearts: As in ``scores.json``.
+        structures: Names of the structures.
+        measure: The measure's name.
+    """
+    values = [
+        [found.get(name, {}).get(measure) for name in structures] for found in hearts.values()
+    ]
+    return np.array(values, dtype=np.float64).reshape(len(hearts), len(structures))
+
+
+def write_scores(out: Path, rows: Sequence[Score], scores: Mapping[str, Any]) -> None:
+    """Write ``scores.json`` and ``scores.csv``.
 
     Args:
         out: Folder to write to.
-        rows: Scores of any number of hearts.
-        provenance: Where the figures come from, as plain data: the model, the data, the source of
-            the truth and the grid that was scored.
+        rows: What becomes the rows of the table.
+        scores: What becomes the JSON: as of :func:`summarize`, with ``scoring`` (how it was scored)
+            and ``provenance`` (where the figures come from: the model, the data, the source of the
+            truth and the grid that was scored).
     """
-    rows = list(rows)
-    write_json(out / "scores.json", {**summarize(rows), "provenance": provenance})
-    columns = [field.name for field in fields(Score)]
+    write_json(out / "scores.json", scores)
+    measured = _measured(rows)
     with (
         written_whole(out / "scores.csv") as unfinished,
         open(unfinished, "w", newline="", encoding="utf-8") as file,
     ):
         table = csv.writer(file, lineterminator="\n")
-        table.writerow(columns)
-        table.writerows([getattr(row, column) for column in columns] for row in rows)
+        table.writerow(["heart", "structure", "state", *measured])
+        for row in rows:
+            values = [row.values.get(measure) for measure in measured]
+            table.writerow([row.heart, row.structure, row.state, *values])
 
 
-def _statistics(scores: Iterable[float | None]) -> dict[str, Any]:
-    scored = [score for score in scores if score is not None]
-    if not scored:
-        return {"mean": None, "std": None, "median": None, "n": 0}
-    return {
-        "mean": statistics.fmean(scored),
-        "std": statistics.pstdev(scored),
-        "median": statistics.median(scored),
+def _measured(rows: Sequence[Score]) -> list[str]:
+    """Measures that rows have, in the order of columns; the overlap always."""
+    found = {measure for row in rows for measure in row.values}.union(_OVERLAP)
+    return [measure for measure in MEASURES if measure in found]
+
+
+def _states(states: Iterable[State]) -> dict[str, int]:
+    counts = Counter(states)
+    return {state: counts[state] for state in get_args(State)}
+
+
+def _statistics(
+    column: Float[np.ndarray, " hearts"], bootstrap: Bootstrap | None
+) -> dict[str, Any]:
+    scored: list[float] = column[~np.isnan(column)].tolist()
+    found: dict[str, Any] = {
+        "mean": _mean(scored),
+        "std": statistics.pstdev(scored) if scored else None,
+        "median": statistics.median(scored) if scored else None,
         "n": len(scored),
     }
+    if bootstrap:
+        found["interval"] = bootstrap.interval(column[:, None])
+    return found
+
+
+def _mean(values: list[float]) -> float | None:
+    return statistics.fmean(values) if values else None

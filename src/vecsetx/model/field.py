@@ -19,6 +19,20 @@ _RELIABLE = 0.875  # of the truncation: a network does not turn level at once
 
 
 @dataclass(frozen=True, slots=True)
+class Gain:
+    """What refining a latent set brought.
+
+    Attributes:
+        loss_before, loss_after: The loss at observed points that it was not refined on.
+        steps: Steps until the best.
+    """
+
+    loss_before: float
+    loss_after: float
+    steps: int
+
+
+@dataclass(frozen=True, slots=True)
 class HeartField:
     """A latent set, decoded where asked.
 
@@ -29,6 +43,7 @@ class HeartField:
         latent_set: The heart's latent set, a batch of one.
         tokens: What the trunk makes of it, ``[1, M, C]``.
         truncation: Units up to which the distances are reliable.
+        gain: What refining brought, if it was refined.
     """
 
     model: VecSetAutoEncoder
@@ -37,6 +52,7 @@ class HeartField:
     latent_set: LatentSet
     tokens: Float[Tensor, "1 m c"]
     truncation: float
+    gain: Gain | None = None
 
     @classmethod
     @torch.no_grad()
@@ -59,15 +75,13 @@ class HeartField:
                 learned queries cannot change it.
         """
         device = next(model.parameters()).device
-        anchors = anchors_by_structure(
-            observation.points_mm, observation.structure, latents or model.spec.anchors
-        )
-        points = observation.frame.to_unit(observation.points_mm)
+        points = torch.from_numpy(observation.frame.to_unit(observation.points_mm))[None].to(device)
+        structure = torch.from_numpy(observation.structure)[None].to(device)
         normals = observation.normals
         latent_set = model.encode(
-            torch.from_numpy(points)[None].to(device),
-            torch.from_numpy(observation.structure)[None].to(device),
-            torch.from_numpy(anchors)[None].to(device),
+            points,
+            structure,
+            anchors_by_structure(points, structure, latents or model.spec.anchors),
             None if normals is None else torch.from_numpy(normals)[None].to(device),
         )
         tokens = model.refine(latent_set)

@@ -22,6 +22,7 @@ from vecsetx.model.attention import Block
 from vecsetx.model.bottleneck import KLBottleneck, NoBottleneck, NormalizedBottleneck
 from vecsetx.model.embedding import LabelledPointEmbedding, PointEmbedding
 from vecsetx.model.heads import DistanceHead, Head, UnionHead
+from vecsetx.sampling.farthest import anchors_by_structure
 
 Result = TypeVar("Result")
 
@@ -132,7 +133,7 @@ class VecSetAutoEncoder(nn.Module):
         self,
         points: Float[Tensor, "b n 3"],
         structure: Int[Tensor, "b n"],
-        anchors: Int[Tensor, "b m"],
+        anchors: Int[Tensor, "b m"] | None = None,
         normals: Float[Tensor, "b n 3"] | None = None,
     ) -> LatentSet:
         """Compress labelled surface points into a latent set.
@@ -140,9 +141,12 @@ class VecSetAutoEncoder(nn.Module):
         Args:
             points: Units.
             structure: Index 0…K−1 of each point's structure.
-            anchors: Indices into ``points`` of the anchors (unused with learnable queries).
+            anchors: Indices into ``points`` of the anchors (unused with learnable queries). None:
+                as many as the model has latents, equal shares of every structure's farthest points.
             normals: Unit outward normals, 0 where they are not known; None: nowhere.
         """
+        if anchors is None:
+            anchors = anchors_by_structure(points, structure, self.spec.anchors)
         tokens, positions = self._kept(self._look, points, structure, anchors, normals)
         compressed = self.bottleneck.compress(tokens)
         return LatentSet(compressed.latents, positions, compressed.penalty)
@@ -215,7 +219,7 @@ class VecSetAutoEncoder(nn.Module):
         self,
         points: Float[Tensor, "b n 3"],
         structure: Int[Tensor, "b n"],
-        anchors: Int[Tensor, "b m"],
+        anchors: Int[Tensor, "b m"] | None,
         queries: Float[Tensor, "b q 3"],
         normals: Float[Tensor, "b n 3"] | None = None,
     ) -> Float[Tensor, "b q k"]:

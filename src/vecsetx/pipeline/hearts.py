@@ -9,11 +9,15 @@ from vecsetx.anatomy.frame import Frame
 from vecsetx.anatomy.labelmap import LabelMap
 from vecsetx.anatomy.source import HeartSource
 from vecsetx.anatomy.structures import LabelSet
+from vecsetx.data.batch import Batch
 from vecsetx.errors import InputError
 from vecsetx.model.field import HeartField
 from vecsetx.model.saved import TrainedModel
+from vecsetx.pipeline.observed import of_geometry, of_points
+from vecsetx.reconstruction.refinement import RefinementSpec, refine
 from vecsetx.sampling.geometry import Geometry
 from vecsetx.sampling.sampler import Observation, observe
+from vecsetx.training.objective import ObjectiveSpec
 
 POINTS_FACTOR, LATENTS_FACTOR = 4, 2
 """How many times more points and latents a heart gets in use than in training. More than these did
@@ -31,6 +35,7 @@ class EncodeOptions:
         latents: Latents of the set; None for twice as many as in training, where the model is
             anchored (others cannot change it). More are more accurate up to a point, and slower.
         seed: Seed of the surface points.
+        refine: Steps at most in which the latent set is improved on what is observed; 0 for none.
     """
 
     label_set: LabelSet | None = None
@@ -38,6 +43,7 @@ class EncodeOptions:
     points: int | None = None
     latents: int | None = None
     seed: int = 0
+    refine: int = 0
 
 
 def read_heart(
@@ -80,7 +86,10 @@ def encode_heart(geometry: Geometry, trained: TrainedModel, options: EncodeOptio
     """
     points = POINTS_FACTOR * trained.points if options.points is None else options.points
     observation = observe(geometry, points, trained.mm_per_unit, options.seed)
-    return encode_observation(observation, trained, options)
+    field = _encoded(observation, trained, options)
+    if not options.refine:
+        return field
+    return _refined(field, of_geometry(geometry, field.frame, options.seed), options)
 
 
 def observe_points(
@@ -108,11 +117,25 @@ def encode_observation(
 ) -> HeartField:
     """Show labelled surface points to a model.
 
+    Of such points it is known on whose surface they lie; nothing else is there to refine on.
+
     Raises:
         InputError: The options do not fit the model.
     """
+    field = _encoded(observation, trained, options)
+    if not options.refine:
+        return field
+    return _refined(field, of_points(observation, len(trained.structures)), options)
+
+
+def _encoded(observation: Observation, trained: TrainedModel, options: EncodeOptions) -> HeartField:
     spec = trained.network.spec
     latents = options.latents
     if latents is None and spec.queries != "learnable":
         latents = LATENTS_FACTOR * spec.anchors
     return trained.encode(observation, latents)
+
+
+def _refined(field: HeartField, observed: Batch, options: EncodeOptions) -> HeartField:
+    objective = ObjectiveSpec(truncation=field.truncation)
+    return refine(field, observed, objective, RefinementSpec(options.refine, seed=options.seed))

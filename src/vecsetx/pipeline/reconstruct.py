@@ -3,10 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
+
+import numpy as np
 
 from vecsetx import __version__
 from vecsetx.anatomy.labelmap import LabelMap, read_grid, write_label_map
 from vecsetx.anatomy.source import HeartSource
+from vecsetx.anatomy.structures import LabelSet
 from vecsetx.errors import InputError
 from vecsetx.model.field import HeartField
 from vecsetx.model.saved import TrainedModel
@@ -19,14 +23,32 @@ from vecsetx.pipeline.hearts import (
 )
 from vecsetx.pipeline.inputs import find_hearts
 from vecsetx.pipeline.progress import steps
-from vecsetx.reconstruction.export import write_scene, write_summary, write_surfaces
+from vecsetx.reconstruction.decimation import (
+    DecimationError,
+    decimated_interfaces,
+    decimation_error,
+)
+from vecsetx.reconstruction.export import write_interfaces, write_scene, write_surfaces
 from vecsetx.reconstruction.grid import Grid
-from vecsetx.reconstruction.octree import extent_mm
+from vecsetx.reconstruction.interfaces import shared_interfaces
+from vecsetx.reconstruction.octree import descend, extent_mm
 from vecsetx.reconstruction.rasterize import rasterize
-from vecsetx.reconstruction.surfaces import Surface, field_surfaces
+from vecsetx.reconstruction.summary import write_summary
+from vecsetx.reconstruction.surfaces import (
+    Surface,
+    decimated,
+    field_surfaces,
+    own_surfaces,
+    structure_surfaces,
+)
+from vecsetx.reconstruction.tables import write_color_table, write_label_descriptions
+from vecsetx.sampling.interfaces import SharedSurface
 
 RESOLUTION = 192
 """Default voxels along the longest side of the grid that meshes are made on."""
+
+MAX_VOXELS = 2**30
+"""Voxels of the largest grid: 1024³, of which the labels alone take a gigabyte."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +58,12 @@ class ReconstructOptions:
     Attributes:
         encode: How the label map is shown to the model.
         resolution: Voxels along the longest side of the grid that meshes are made on.
+        resolution_mm: Edge of that grid's voxels instead, mm; None for ``resolution``.
+        surfaces: ``shared``: one mesh of the walls between all structures, without overlap or gap,
+            of which each structure's file is its part. ``closed``: each structure from its own
+            distance alone, watertight; a thin vessel stays whole where it runs through a neighbour,
+            and there the two overlap.
+        faces: Faces to decimate the whole heart's meshes to; None to leave them as they are.
         like: Image whose grid the label map takes; None for the input's own.
         space: ``lps`` or ``ras``, the axes of mesh coordinates.
         extension: Mesh format: vtp, stl, ply or obj.
@@ -44,6 +72,9 @@ class ReconstructOptions:
 
     encode: EncodeOptions = field(default_factory=EncodeOptions)
     resolution: int = RESOLUTION
+    resolution_mm: float | None = None
+    surfaces: Literal["shared", "closed"] = "shared"
+    faces: int | None = None
     like: Path | None = None
     space: str = "lps"
     extension: str = "vtp"
@@ -55,8 +86,10 @@ def reconstruct(
 ) -> dict[str, str]:
     """Reconstruct every input into a folder of its own below ``out`` (into ``out`` if it is one).
 
-    Each folder receives a mesh per structure, ``heart.glb``, ``labels.nii.gz`` on the input's grid
-    (surfaces and points, which have none, get one), and ``summary.json``. The ids are those of the
+    Each folder receives a mesh per structure, ``heart.glb``, ``interfaces.vtp`` (the mesh that all
+    structures share, if they do), ``labels.nii.gz`` on the input's grid (surfaces and points, which
+    have none, get one), ``labels.ctbl`` and ``labels.itksnap.txt`` (what its ids mean, for 3D
+    Slicer and ITK-SNAP), and ``summary.json``. The ids are those of the
     input's label set, or the model's own where that does not know all of the model's structures;
     ``summary.json`` says which.
 
@@ -88,8 +121,84 @@ def reconstruct(
 
 def heart_surfaces(field: HeartField, resolution: int) -> dict[str, Surface]:
     """Meshes of a field on a grid with ``resolution`` voxels along its longest side."""
+    return field_surfaces(field, mesh_grid(field, resolution))
+
+
+def mesh_grid(field: HeartField, resolution: int, resolution_mm: float | None = None) -> Grid:
+    """The grid around a heart that its meshes are made on.
+
+    Args:
+        field: The heart.
+        resolution: Voxels along the longest side.
+        resolution_mm: Edge of a voxel instead, mm.
+
+    Raises:
+        InputError: There is no heart, or its grid would have too many voxels.
+    """
     low_mm, high_mm = extent_mm(field, *field.frame.domain_mm())
-    return field_surfaces(field, Grid.fitted(low_mm, high_mm, resolution))
+    if resolution_mm is None:
+        grid = Grid.fitted(low_mm, high_mm, resolution)
+    else:
+        grid = Grid.around(low_mm, high_mm, resolution_mm)
+    if grid.voxels > MAX_VOXELS:
+        raise InputError(
+            f"a grid of {grid.spacing_mm[0]:.3g} mm around this heart has {grid.voxels:.2g} "
+            f"voxels; at most {MAX_VOXELS:.2g} can be held, so choose a coarser resolution"
+        )
+    return grid
+
+
+@dataclass(frozen=True, slots=True)
+class _Meshes:
+    """What a heart's meshes are.
+
+    Attributes:
+        surfaces: Structure name → surface.
+        interfaces: The mesh that they are parts of, if they share one.
+        decimation: Structure name → how far it moved, if it was decimated.
+    """
+
+    surfaces: dict[str, Surface]
+    interfaces: SharedSurface | None
+    decimation: dict[str, DecimationError]
+
+
+def _meshes(field: HeartField, grid: Grid, options: ReconstructOptions) -> _Meshes:
+    interfaces = None
+    if options.surfaces == "shared":
+        interfaces = shared_interfaces(descend(field, grid))
+        full = structure_surfaces(interfaces, field.structures)
+    else:
+        full = own_surfaces(field, grid)
+    total = sum(len(surface.faces) for surface in full.values())
+    total = len(interfaces.faces) if interfaces else total
+    if options.faces is None or total <= options.faces:
+        return _Meshes(full, interfaces, {})
+    if interfaces:
+        interfaces = decimated_interfaces(interfaces, options.faces)
+        coarse = structure_surfaces(interfaces, field.structures)
+    else:
+        coarse = {
+            name: decimated(surface, max(len(surface.faces) * options.faces // total, 4))
+            for name, surface in full.items()
+        }
+    errors = {name: decimation_error(full[name], coarse[name]) for name in coarse}
+    return _Meshes(coarse, interfaces, errors)
+
+
+def _encoded(
+    trained: TrainedModel, source: HeartSource, options: ReconstructOptions
+) -> tuple[HeartField, LabelMap | None, list[str]]:
+    """The heart as a field, its own label map if it has one, and the structures that were shown."""
+    if source.kind == "points":
+        observation = observe_points(source, trained, options.encode)
+        field = encode_observation(observation, trained, options.encode)
+        shown = np.unique(observation.structure).tolist()
+        return field, None, [trained.structures[index] for index in shown]
+    label_map, geometry = read_heart(source, trained.structures, options.encode.drop)
+    field = encode_heart(geometry, trained, options.encode)
+    shown = np.flatnonzero(geometry.present()).tolist()
+    return field, label_map, [trained.structures[index] for index in shown]
 
 
 def _reconstruct_heart(
@@ -100,34 +209,54 @@ def _reconstruct_heart(
     like: Grid | None,
     options: ReconstructOptions,
 ) -> None:
-    label_set = source.label_set
-    grid: Grid | LabelMap
-    if source.kind == "points":
-        field = encode_observation(
-            observe_points(source, trained, options.encode), trained, options.encode
-        )
-        grid = Grid.fitted(*extent_mm(field, *field.frame.domain_mm()), options.resolution)
-    else:
-        grid, geometry = read_heart(source, trained.structures, options.encode.drop)
-        field = encode_heart(geometry, trained, options.encode)
-    surfaces = heart_surfaces(field, options.resolution)
-    labels = rasterize(field, like or grid)
-    known = set(trained.structures) <= set(label_set.structures)
-    ids = label_set if known else trained.label_set
-    numbered = labels.numbered(ids, trained.structures)
-    for missed in set(trained.structures) - set(surfaces):  # of an earlier reconstruction
-        (folder / f"{missed}.{options.extension}").unlink(missing_ok=True)
-    write_surfaces(folder, surfaces, trained.structures, options.extension, options.space)
-    write_scene(folder / "heart.glb", surfaces, options.space)
-    write_label_map(numbered, folder / "labels.nii.gz")
+    field, label_map, shown = _encoded(trained, source, options)
+    grid = mesh_grid(field, options.resolution, options.resolution_mm)
+    meshes = _meshes(field, grid, options)
+    own = grid if label_map is None else Grid.of(label_map)
+    labels = rasterize(field, like or own)
+    known = set(trained.structures) <= set(source.label_set.structures)
+    ids = source.label_set if known else trained.label_set
+    _write_meshes(folder, meshes, trained.structures, ids, options)
+    write_label_map(labels.numbered(ids, trained.structures), folder / "labels.nii.gz")
+    write_color_table(folder / "labels.ctbl", trained.structures, ids)
+    write_label_descriptions(folder / "labels.itksnap.txt", trained.structures, ids)
     provenance = {
         "input": str(source.path.resolve()),
         "model": str(model.resolve()),
         "version": __version__,
         "space": options.space.upper(),
         "label_set": ids.to_dict(),
-        "mesh_resolution": options.resolution,
+        "surfaces": options.surfaces,
+        "mesh_resolution": max(grid.shape),
+        "mesh_resolution_mm": float(grid.spacing_mm[0]),
         "dropped": list(options.encode.drop),
         "latents": field.latent_set.latents.shape[1],
     }
-    write_summary(folder / "summary.json", labels, surfaces, trained.structures, provenance)
+    write_summary(
+        folder / "summary.json",
+        labels,
+        meshes.surfaces,
+        trained.structures,
+        provenance,
+        shown,
+        meshes.decimation,
+    )
+
+
+def _write_meshes(
+    folder: Path,
+    meshes: _Meshes,
+    structures: tuple[str, ...],
+    ids: LabelSet,
+    options: ReconstructOptions,
+) -> None:
+    for missed in set(structures) - set(meshes.surfaces):  # of an earlier reconstruction
+        (folder / f"{missed}.{options.extension}").unlink(missing_ok=True)
+    write_surfaces(folder, meshes.surfaces, structures, options.extension, options.space, ids)
+    write_scene(folder / "heart.glb", meshes.surfaces, options.space)
+    if meshes.interfaces:
+        write_interfaces(
+            folder / "interfaces.vtp", meshes.interfaces, structures, ids, options.space
+        )
+    else:
+        (folder / "interfaces.vtp").unlink(missing_ok=True)

@@ -7,6 +7,7 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
+from vecsetx.evaluation.measures import MEASURES
 from vecsetx.pipeline.check import doubtful_first
 from vecsetx.pipeline.progress import console
 
@@ -15,20 +16,25 @@ _MOST_ROWS = 20
 
 
 def print_scores(scores: dict[str, Any]) -> None:
-    """A row per structure: Dice (mean ± standard deviation, median, hearts) and IoU."""
+    """A row per structure: Dice with its interval, surface distances, centrelines, misses."""
     table = Table(title="Scores on the voxel grid of the label maps")
-    table.add_column("Structure")
-    for heading in ("Dice", "± s.d.", "median", "IoU", "hearts"):
+    table.add_column("Structure", no_wrap=True)
+    shown = ("dice", "nsd", "assd_mm", "hd95_mm", "cldice")
+    for heading in ("Dice", "interval", *(MEASURES[name].title for name in shown[1:])):
         table.add_column(heading, justify="right")
+    for heading in ("hearts", "missed"):
+        table.add_column(heading, justify="right")
+    states = scores["summary"]["states"]
     for name, measures in scores["summary"]["structures"].items():
-        dice, iou = measures["dice"], measures["iou"]
-        values = (dice["mean"], dice["std"], dice["median"], iou["mean"])
-        table.add_row(name, *map(_three_digits, values), str(dice["n"]))
+        low_high = measures["dice"].get("interval")
+        interval = "–".join(map(_three_digits, low_high)) if low_high else ""
+        dice, *others = (_three_digits(measures[m]["mean"]) if m in measures else "" for m in shown)
+        counts = str(measures["dice"]["n"]), str(states[name].get("missed", 0) or "")
+        table.add_row(name, dice, interval, *others, *counts)
     mean = scores["summary"]["mean"]
+    dice, *others = (_three_digits(mean[m]) if m in mean else "" for m in shown)
     table.add_section()
-    table.add_row(
-        "mean", _three_digits(mean["dice"]), "", "", _three_digits(mean["iou"]), "", style="bold"
-    )
+    table.add_row("mean", dice, "", *others, "", "", style="bold")
     console.print(table)
 
 

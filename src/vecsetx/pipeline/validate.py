@@ -66,7 +66,7 @@ class HeartsValidator:
     def __init__(self, dataset: DataSet, hearts: tuple[HeartEntry, ...], recipe: Recipe) -> None:
         self._dataset, self._recipe = dataset, recipe
         one_by_one = replace(recipe.draws, hearts=1)
-        self._draws = Draws(dataset, hearts, one_by_one, None, recipe.model.anchors, seed=0)
+        self._draws = Draws(dataset, hearts, one_by_one, None, seed=0)
         on_grids = [heart for heart in hearts if heart.kind != "npz"]
         count = recipe.training.validate_hearts
         same = len(on_grids) if len(on_grids) <= count else -(-count // 2)

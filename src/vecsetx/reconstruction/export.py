@@ -11,21 +11,19 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import cc3d
 import numpy as np
 import trimesh
-from scipy import ndimage
 from vtkmodules.util.numpy_support import numpy_to_vtk
 from vtkmodules.vtkCommonCore import vtkIntArray, vtkStringArray
 from vtkmodules.vtkIOGeometry import vtkSTLWriter
 from vtkmodules.vtkIOPLY import vtkPLYWriter
 from vtkmodules.vtkIOXML import vtkXMLPolyDataWriter
 
-from vecsetx.anatomy.labelmap import LabelMap
-from vecsetx.anatomy.structures import structure
+from vecsetx.anatomy.structures import LabelSet, structure
 from vecsetx.errors import InputError
-from vecsetx.files import write_json, written_whole
+from vecsetx.files import write_text, written_whole
 from vecsetx.reconstruction.surfaces import Surface, to_polydata
+from vecsetx.sampling.interfaces import SharedSurface
 
 _FROM_RAS = {"lps": np.array([-1, -1, 1], np.float32), "ras": np.array([1, 1, 1], np.float32)}
 
@@ -34,7 +32,8 @@ def write_surface(path: Path, surface: Surface, name: str, label: int, space: st
     """Write one structure's surface; the extension decides the format.
 
     Args:
-        path: ``.vtp`` (with the structure's name, label and colour), ``.stl``, ``.ply``, ``.obj``.
+        path: ``.vtp`` (with the structure's name, label and colour), ``.stl``, ``.ply`` (with the
+            colour) or ``.obj`` (with the colour in ``<structure>.mtl`` beside it).
         surface: What to write.
         name: The structure's name, one of the known ones.
         label: Its label in the label map that goes with the surface.
@@ -48,6 +47,8 @@ def write_surface(path: Path, surface: Surface, name: str, label: int, space: st
         raise InputError(f"{path}: meshes are written as {', '.join(_WRITERS)}, or all in one .glb")
     with written_whole(path) as unfinished:
         write(unfinished, _moved(surface, space), name, label, space.upper())
+    if path.suffix.lower() == ".obj":
+        _write_material(path.with_name(f"{name}.mtl"), name)
 
 
 def write_surfaces(
@@ -56,15 +57,17 @@ def write_surfaces(
     structures: Sequence[str],
     extension: str = "vtp",
     space: str = "lps",
+    label_set: LabelSet | None = None,
 ) -> list[Path]:
     """Write every surface to ``<structure>.<extension>``.
 
     Args:
         out: Folder to write to.
         surfaces: Structure name → surface.
-        structures: Names of the K structures; they give the labels 1…K.
+        structures: Names of the K structures.
         extension: As in :func:`write_surface`.
         space: Axes of the coordinates written, ``lps`` or ``ras``.
+        label_set: Whose ids the label map beside the surfaces has; None for 1…K.
 
     Returns:
         The files, in the order of ``structures``.
@@ -73,7 +76,8 @@ def write_surfaces(
     for label, name in enumerate(structures, start=1):
         if name in surfaces:
             paths.append(out / f"{name}.{extension.lstrip('.')}")
-            write_surface(paths[-1], surfaces[name], name, label, space)
+            label_id = label_set.id_of(name) if label_set else label
+            write_surface(paths[-1], surfaces[name], name, label_id, space)
     return paths
 
 
@@ -103,37 +107,37 @@ def write_scene(path: Path, surfaces: Mapping[str, Surface], space: str = "lps")
         unfinished.write_bytes(scene.export(file_type="glb", include_normals=True))
 
 
-def write_summary(
+def write_interfaces(
     path: Path,
-    label_map: LabelMap,
-    surfaces: Mapping[str, Surface],
+    interfaces: SharedSurface,
     structures: Sequence[str],
-    provenance: dict[str, Any],
+    label_set: LabelSet,
+    space: str = "lps",
 ) -> None:
-    """Write what was reconstructed as JSON.
+    """Write the one mesh that all structures share as ``.vtp``.
 
-    Per structure: ``volume_ml`` and ``area_cm2`` of its surface, ``voxels`` and (26-connected)
-    ``components`` in the label map. A structure without a surface has zeros.
-
-    Args:
-        path: The file, ``summary.json`` by custom.
-        label_map: Labels 1…K in the order of ``structures``.
-        surfaces: Structure name → surface.
-        structures: Names of the K structures.
-        provenance: Where this comes from, as plain data: the model, the input, the space.
+    Cell data ``Sides`` are the ids on the two sides of each face (0 is background; the normal
+    points from the first to the second), ``Color`` is that of the first. Field data ``Ids`` and
+    ``Structures`` say which id is which structure.
     """
-    boxes = ndimage.find_objects(label_map.labels, max_label=len(structures))
-    table: dict[str, dict[str, float | int]] = {}
-    for label, (name, box) in enumerate(zip(structures, boxes, strict=True), start=1):
-        surface = surfaces.get(name)
-        mask = label_map.labels[box] == label if box is not None else np.zeros((1, 1, 1), bool)
-        table[name] = {
-            "volume_ml": surface.volume_mm3 / 1000 if surface else 0.0,
-            "area_cm2": surface.area_mm2 / 100 if surface else 0.0,
-            "voxels": int(mask.sum()),
-            "components": int(cc3d.connected_components(mask, connectivity=26, return_N=True)[1]),
-        }
-    write_json(path, {"structures": table, "provenance": provenance})
+    surface = _moved(Surface(interfaces.vertices_mm.astype(np.float32), interfaces.faces), space)
+    polydata = to_polydata(surface.vertices_mm, surface.faces)
+    ids = np.array([0, *(label_set.id_of(name) for name in structures)], dtype=np.int32)
+    colors = np.array([structure(name).color for name in structures], dtype=np.uint8)
+    for key, values in (
+        ("Sides", ids[interfaces.sides]),
+        ("Color", colors[interfaces.sides[:, 0] - 1]),
+    ):
+        array = numpy_to_vtk(np.ascontiguousarray(values), deep=True)
+        array.SetName(key)
+        polydata.GetCellData().AddArray(array)
+    _add_words(polydata, "SPACE", [space.upper()])
+    _add_words(polydata, "Structures", structures)
+    numbers = numpy_to_vtk(ids[1:], deep=True)
+    numbers.SetName("Ids")
+    polydata.GetFieldData().AddArray(numbers)
+    with written_whole(path) as unfinished:
+        _run(vtkXMLPolyDataWriter(), polydata, unfinished)
 
 
 def _moved(surface: Surface, space: str) -> Surface:
@@ -152,10 +156,7 @@ def _linear(color: tuple[int, int, int]) -> list[float]:
 def _write_vtp(path: Path, surface: Surface, name: str, label: int, space: str) -> None:
     polydata = to_polydata(surface.vertices_mm, surface.faces)
     for key, text in (("SPACE", space), ("Structure", name), ("Title", structure(name).title)):
-        entry = vtkStringArray()
-        entry.SetName(key)
-        entry.InsertNextValue(text)
-        polydata.GetFieldData().AddArray(entry)
+        _add_words(polydata, key, [text])
     number = vtkIntArray()
     number.SetName("Label")
     number.InsertNextValue(label)
@@ -164,6 +165,14 @@ def _write_vtp(path: Path, surface: Surface, name: str, label: int, space: str) 
     color.SetName("Color")
     polydata.GetFieldData().AddArray(color)
     _run(vtkXMLPolyDataWriter(), polydata, path)
+
+
+def _add_words(polydata: Any, key: str, words: Sequence[str]) -> None:
+    entry = vtkStringArray()
+    entry.SetName(key)
+    for word in words:
+        entry.InsertNextValue(word)
+    polydata.GetFieldData().AddArray(entry)
 
 
 def _write_stl(path: Path, surface: Surface, name: str, label: int, space: str) -> None:
@@ -184,7 +193,16 @@ def _write_ply(path: Path, surface: Surface, name: str, label: int, space: str) 
 def _write_obj(path: Path, surface: Surface, name: str, label: int, space: str) -> None:
     mesh = trimesh.Trimesh(surface.vertices_mm, surface.faces, process=False)
     header = f"SPACE={space} unit=mm {name}"
-    path.write_text(trimesh.exchange.obj.export_obj(mesh, include_color=False, header=header))
+    text: str = trimesh.exchange.obj.export_obj(mesh, include_color=False, header=header)
+    first_vertex = text.index("\nv ")
+    material = f"\nmtllib {name}.mtl\nusemtl {name}"
+    path.write_text(text[:first_vertex] + material + text[first_vertex:], encoding="utf-8")
+
+
+def _write_material(path: Path, name: str) -> None:
+    """The colour of an ``.obj``, in the file that it names."""
+    red, green, blue = (part / 255 for part in structure(name).color)
+    write_text(path, f"newmtl {name}\nKd {red:.4f} {green:.4f} {blue:.4f}\n")
 
 
 def _run(writer: Any, polydata: Any, path: Path) -> None:

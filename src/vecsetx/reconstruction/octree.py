@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int, UInt
 
 from vecsetx.anatomy import sign
 from vecsetx.errors import InputError
@@ -26,6 +26,9 @@ from vecsetx.reconstruction.grid import Grid
 MARGIN = 1.25
 """How much steeper than a true distance the field may be without a block being misjudged."""
 
+_Judge = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+"""The field's distances ``[M, K]`` → sides ``[M]``, and the distances whose zeros are sought."""
+
 
 @dataclass(frozen=True, slots=True)
 class Level:
@@ -34,32 +37,29 @@ class Level:
     Attributes:
         size: Voxels along each edge of a block, ``[3]``.
         blocks: Blocks queried, ``[M, 3]``, counted in blocks of this size.
-        labels: Label at each block's centre, ``[M]`` uint8.
-        distances_mm: Exclusive distances at each block's centre, ``[M, K]`` float32.
+        sides: What each block's centre is inside of, ``[M]``: a label, or a bit per structure.
+        distances_mm: Distances at each block's centre, ``[M, K]`` float32.
     """
 
     size: np.ndarray
     blocks: np.ndarray
-    labels: np.ndarray
+    sides: np.ndarray
     distances_mm: np.ndarray
 
 
 @dataclass(frozen=True, slots=True)
-class Descent:
+class Levels:
     """A field on a grid, exact at the voxels near surfaces.
 
     Attributes:
         grid: Where.
         structures: Names of the K structures.
         levels: The queries, from coarse to fine.
-        labels: Label of every voxel, uint8 in the grid's shape: 1…K in the order of
-            ``structures``, 0 for background.
     """
 
     grid: Grid
     structures: tuple[str, ...]
     levels: tuple[Level, ...]
-    labels: np.ndarray
 
     @property
     def queries(self) -> int:
@@ -69,7 +69,7 @@ class Descent:
     def distances_mm(
         self, index: int, low: Int[np.ndarray, "3"], high: Int[np.ndarray, "3"]
     ) -> Float[np.ndarray, "i j k"]:
-        """Exclusive distances to one structure on part of the grid.
+        """Distances to one structure on part of the grid.
 
         Args:
             index: Which structure, 0…K-1.
@@ -81,6 +81,45 @@ class Descent:
             surface; farther away the block's value, which has the right sign.
         """
         return _assemble(self.levels, lambda level: level.distances_mm[:, index], low, high)
+
+
+@dataclass(frozen=True, slots=True)
+class Descent(Levels):
+    """As :class:`Levels`, each point to the one structure it is deepest inside.
+
+    The distances are the exclusive ones
+    (:func:`~vecsetx.reconstruction.field.exclusive_distances`).
+
+    Attributes:
+        labels: Label of every voxel, uint8 in the grid's shape: 1…K in the order of
+            ``structures``, 0 for background.
+    """
+
+    labels: np.ndarray
+
+    def rows(self, voxels: Int[np.ndarray, "n 3"]) -> Float[np.ndarray, "n k"]:
+        """Exclusive distances to all structures at voxels that lie at a wall, mm."""
+        finest = [level for level in self.levels if (level.size == 1).all()]
+        numbers = np.concatenate([self._numbers(level.blocks) for level in finest])
+        distances = np.concatenate([level.distances_mm for level in finest])
+        order = np.argsort(numbers)
+        return distances[order[np.searchsorted(numbers, self._numbers(voxels), sorter=order)]]
+
+    def _numbers(self, voxels: np.ndarray) -> np.ndarray:
+        return np.ravel_multi_index(tuple(voxels.T), self.grid.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class OwnDescent(Levels):
+    """As :class:`Levels`, each structure by itself, wherever the others are.
+
+    The distances are the field's own.
+
+    Attributes:
+        sides: Of every voxel, bit k for being inside structure k.
+    """
+
+    sides: np.ndarray
 
 
 def descend(field: DistanceField, grid: Grid, *, margin: float = MARGIN) -> Descent:
@@ -96,15 +135,55 @@ def descend(field: DistanceField, grid: Grid, *, margin: float = MARGIN) -> Desc
     """
     if len(field.structures) > np.iinfo(np.uint8).max:
         raise InputError(f"a label map holds at most 255 structures, not {len(field.structures)}")
+
+    def judged(distances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return sign.label_of(distances).astype(np.uint8), exclusive_distances(distances)
+
+    levels, labels = _descended(field, grid, margin, judged)
+    return Descent(grid, field.structures, levels, labels)
+
+
+def descend_own(field: DistanceField, grid: Grid, *, margin: float = MARGIN) -> OwnDescent:
+    """As :func:`descend`, to the surface of every structure by itself.
+
+    Structures may overlap: what a neighbour claims is not taken from them. A query answers for all
+    structures at once, so that they are descended together.
+    """
+    count = len(field.structures)
+    if count > 64:
+        raise InputError(f"at most 64 structures can be followed by themselves, not {count}")
+    kind = np.min_scalar_type(2**count - 1)
+    bits = (1 << np.arange(count, dtype=np.uint64)).astype(kind)
+
+    def judged(distances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return sign.inside(distances) @ bits, distances
+
+    return OwnDescent(grid, field.structures, *_descended(field, grid, margin, judged))
+
+
+def _descended(
+    field: DistanceField, grid: Grid, margin: float, judged: _Judge
+) -> tuple[tuple[Level, ...], np.ndarray]:
+    """The levels of a descent, and the sides of all voxels."""
     if not (margin > 0 and field.reach_mm > 0):
         raise InputError(f"margin and reach must be positive, not {margin} and {field.reach_mm} mm")
     levels: list[Level] = []
     for size in _block_sizes(grid, field.reach_mm / margin):
         blocks = _halved(levels[-1], size, grid, margin) if levels else _all_blocks(grid, size)
-        levels.append(_query(field, grid, blocks, size))
-    labels = _assemble(levels, lambda level: level.labels, np.zeros(3, int), np.array(grid.shape))
-    levels.extend(_followed_walls(field, grid, levels[-1], labels))
-    return Descent(grid, field.structures, tuple(levels), labels)
+        levels.append(_query(field, grid, blocks, size, judged))
+    sides = _assemble(levels, lambda level: level.sides, np.zeros(3, int), np.array(grid.shape))
+    levels.extend(_followed_walls(field, grid, levels[-1], sides, judged))
+    return tuple(levels), sides
+
+
+def dense_descent(field: DistanceField, grid: Grid) -> Descent:
+    """What :func:`descend` would be if it asked for every voxel: the reference it is held to."""
+    distances = evaluate_dense(field, grid)
+    labels = sign.label_of(distances).astype(np.uint8)
+    exclusive = exclusive_distances(distances.reshape(grid.voxels, -1))
+    blocks = _lattice(grid.shape).astype(np.int32)
+    level = Level(np.ones(3, dtype=int), blocks, labels.ravel(), exclusive)
+    return Descent(grid, field.structures, (level,), labels)
 
 
 def evaluate_dense(field: DistanceField, grid: Grid) -> Float[np.ndarray, "i j k s"]:
@@ -199,30 +278,31 @@ def _halved(level: Level, size: np.ndarray, grid: Grid, margin: float) -> np.nda
     return blocks[(blocks * size < grid.shape).all(axis=1)]
 
 
-def _query(field: DistanceField, grid: Grid, blocks: np.ndarray, size: np.ndarray) -> Level:
+def _query(
+    field: DistanceField, grid: Grid, blocks: np.ndarray, size: np.ndarray, judged: _Judge
+) -> Level:
     distances = field.distances_mm(grid.to_mm(blocks * size + (size - 1) / 2))
-    labels = sign.label_of(distances).astype(np.uint8)
-    return Level(size, blocks.astype(np.int32), labels, exclusive_distances(distances))
+    return Level(size, blocks.astype(np.int32), *judged(distances))
 
 
 def _followed_walls(
-    field: DistanceField, grid: Grid, finest: Level, labels: UInt8[np.ndarray, "i j k"]
+    field: DistanceField, grid: Grid, finest: Level, sides: np.ndarray, judged: _Judge
 ) -> Iterator[Level]:
-    """Query the voxels on both sides of every wall that were not queried yet; mends ``labels``."""
+    """Query the voxels on both sides of every wall that were not queried yet; mends ``sides``."""
     queried = np.zeros(grid.shape, dtype=bool)
     queried[tuple(finest.blocks.T)] = True
-    while len(voxels := np.argwhere(_at_walls(labels) & ~queried)):
-        level = _query(field, grid, voxels, finest.size)
-        labels[tuple(voxels.T)] = level.labels
+    while len(voxels := np.argwhere(_at_walls(sides) & ~queried)):
+        level = _query(field, grid, voxels, finest.size, judged)
+        sides[tuple(voxels.T)] = level.sides
         queried[tuple(voxels.T)] = True
         yield level
 
 
-def _at_walls(labels: UInt8[np.ndarray, "i j k"]) -> np.ndarray:
-    """Voxels that have a neighbour (of six) with another label."""
-    at_wall = np.zeros(labels.shape, dtype=bool)
+def _at_walls(sides: UInt[np.ndarray, "i j k"]) -> np.ndarray:
+    """Voxels that have a neighbour (of six) on another side."""
+    at_wall = np.zeros(sides.shape, dtype=bool)
     for axis in range(3):
-        here, there = np.moveaxis(labels, axis, 0), np.moveaxis(at_wall, axis, 0)
+        here, there = np.moveaxis(sides, axis, 0), np.moveaxis(at_wall, axis, 0)
         differs = here[1:] != here[:-1]
         there[1:] |= differs
         there[:-1] |= differs

@@ -1,4 +1,4 @@
-"""Closed, smooth, non-overlapping surfaces of every structure."""
+"""Smooth, closed surfaces of every structure: fitting together, or each by itself."""
 
 from dataclasses import dataclass
 
@@ -16,8 +16,9 @@ from vecsetx.anatomy.labelmap import LabelMap
 from vecsetx.errors import InputError
 from vecsetx.reconstruction.field import DistanceField
 from vecsetx.reconstruction.grid import Grid
-from vecsetx.reconstruction.octree import Descent, descend
-from vecsetx.sampling.interfaces import shared_surface
+from vecsetx.reconstruction.interfaces import shared_interfaces
+from vecsetx.reconstruction.octree import Descent, descend, descend_own
+from vecsetx.sampling.interfaces import SharedSurface, shared_surface
 
 _CLEARANCE_VOXELS = 1e-3
 """No vertex comes nearer to a voxel centre: there the vertices of several edges would fall into
@@ -48,6 +49,14 @@ class Surface:
         a, b, c = self._corners()
         return float(np.einsum("ij,ij->", a, np.cross(b, c)) / 6)
 
+    @property
+    def watertight(self) -> bool:
+        """Whether every edge has two faces, which agree on what is outside."""
+        edges = self.faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2).astype(np.int64)
+        count = len(self.vertices_mm)
+        along, against = edges @ [count, 1], edges @ [1, count]
+        return len(np.unique(along)) == len(along) and bool(np.isin(along, against).all())
+
     def _corners(self) -> np.ndarray:
         """Corners of every face about the mesh's centre, ``[3, F, 3]`` float64."""
         vertices = self.vertices_mm.astype(np.float64)
@@ -58,7 +67,7 @@ class Surface:
 
 
 def field_surfaces(field: DistanceField, grid: Grid) -> dict[str, Surface]:
-    """Surfaces of all structures of a field, meshed on a grid.
+    """Surfaces of all structures of a field, meshed on a grid; neighbours share their walls.
 
     Args:
         field: What to mesh.
@@ -71,22 +80,58 @@ def field_surfaces(field: DistanceField, grid: Grid) -> dict[str, Surface]:
 
 
 def descent_surfaces(descent: Descent) -> dict[str, Surface]:
-    """As :func:`field_surfaces`, for a field already evaluated.
+    """As :func:`field_surfaces`, for a field already evaluated."""
+    return structure_surfaces(shared_interfaces(descent), descent.structures)
 
-    Each surface is the zero level of the structure's exclusive distance
-    (:func:`~vecsetx.reconstruction.field.exclusive_distances`), so neighbours share their walls.
-    Structures that reach the edge of the grid are closed there, half a voxel beyond the last voxel.
+
+def structure_surfaces(
+    interfaces: SharedSurface, structures: tuple[str, ...]
+) -> dict[str, Surface]:
+    """The closed surface of each structure, out of the one mesh that they share.
+
+    Args:
+        interfaces: The walls between labels 1…K, in the order of ``structures``.
+        structures: Names of the K structures.
+
+    Returns:
+        Structure name → surface; absent structures are left out.
     """
-    boxes = ndimage.find_objects(descent.labels, max_label=len(descent.structures))
     surfaces: dict[str, Surface] = {}
-    for index, (name, box) in enumerate(zip(descent.structures, boxes, strict=True)):
-        if box is None:
+    for label, name in enumerate(structures, start=1):
+        vertices_mm, faces = interfaces.of(label)
+        if len(faces):
+            surfaces[name] = Surface(vertices_mm.astype(np.float32), faces)
+    return surfaces
+
+
+def own_surfaces(field: DistanceField, grid: Grid) -> dict[str, Surface]:
+    """The surface of each structure by itself: the zero level of its own distance.
+
+    Each is watertight, with two faces at every edge. They know nothing of each other: where the
+    field's structures overlap, so do the surfaces (a coronary that runs through the myocardium
+    stays whole), and between neighbours there may be a gap thinner than a voxel. Structures that
+    reach the edge of the grid are closed there, half a voxel beyond the last voxel.
+
+    Args:
+        field: What to mesh.
+        grid: Where; its spacing decides how fine the mesh is.
+
+    Returns:
+        Structure name → surface, in the field's order; structures with nothing inside are left out.
+    """
+    descent = descend_own(field, grid)
+    surfaces: dict[str, Surface] = {}
+    for index, name in enumerate(descent.structures):
+        inside = (descent.sides >> index & 1).astype(np.uint8)
+        box = ndimage.find_objects(inside)
+        if not box:
             continue
-        low = np.maximum([side.start - 1 for side in box], 0)
-        high = np.minimum([side.stop + 1 for side in box], descent.grid.shape)
-        inside = descent.labels[tuple(map(slice, low, high))] == index + 1
+        low = np.maximum([side.start - 1 for side in box[0]], 0)
+        high = np.minimum([side.stop + 1 for side in box[0]], grid.shape)
         distances_mm = descent.distances_mm(index, low, high)
-        surfaces[name] = zero_surface(distances_mm, inside, descent.grid, low)
+        surfaces[name] = zero_surface(
+            distances_mm, inside[tuple(map(slice, low, high))].astype(bool), grid, low
+        )
     return surfaces
 
 
@@ -155,13 +200,7 @@ def label_map_surfaces(label_map: LabelMap, structures: tuple[str, ...]) -> dict
     Returns:
         Structure name → surface; absent structures are left out.
     """
-    shared = shared_surface(label_map)
-    surfaces: dict[str, Surface] = {}
-    for label, name in enumerate(structures, start=1):
-        vertices_mm, faces = shared.of(label)
-        if len(faces):
-            surfaces[name] = Surface(vertices_mm.astype(np.float32), faces)
-    return surfaces
+    return structure_surfaces(shared_surface(label_map), structures)
 
 
 def to_polydata(vertices: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"]) -> vtkPolyData:

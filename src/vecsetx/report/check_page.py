@@ -8,7 +8,7 @@ from typing import Any
 
 from vecsetx.report.check_figures import by_structure, distances, shares
 from vecsetx.report.figures import Row, is_number
-from vecsetx.report.scene import points_scene
+from vecsetx.report.point_cloud import points_scene
 from vecsetx.report.template import write_page
 from vecsetx.sampling.quality.findings import THICKNESS_MM
 from vecsetx.sampling.samples import Samples

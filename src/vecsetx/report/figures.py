@@ -1,10 +1,9 @@
 """Flat figures: plain data in, a plotly figure as a plain dict out.
 
 Colours of text, grid and lines are left to the page, which knows whether it is light or dark; only
-structures bring their own. Names are escaped, since plotly reads a little HTML in its texts.
+structures bring their own.
 """
 
-import html
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
@@ -31,72 +30,11 @@ _LEAST_LOG_SPAN = 8.0
 MARKED = {"mode": "lines+markers"}
 """Style of curves of few points, each of which counts."""
 
-_MEAN_MARK = {
-    "symbol": "line-ns-open",
-    "size": 26,
-    "color": "rgb(128, 134, 144)",
-    "line": {"width": 3},
-}
-
 
 def rgb(name: str, opacity: float = 1.0) -> str:
     """The colour of the structure ``name`` as CSS."""
     red, green, blue = structure(name).color
     return f"rgba({red}, {green}, {blue}, {opacity:g})"
-
-
-def dice_by_structure(scores: Mapping[str, Any]) -> Figure:
-    """One row per structure: every heart's Dice as a dot, the mean as an upright mark.
-
-    Args:
-        scores: As in ``scores.json``.
-    """
-    names = list(scores["summary"]["structures"])
-    rows = {
-        name: [
-            (heart, dice)
-            for heart, found in scores["hearts"].items()
-            if is_number(dice := found.get(name, {}).get("dice"))
-        ]
-        for name in names
-    }
-    traces = []
-    for height, name in enumerate(names):
-        hearts, dice = zip(*rows[name], strict=True) if rows[name] else ((), ())
-        traces.append(
-            go.Scatter(
-                name=name,
-                x=list(dice),
-                y=(height + spread(len(dice))).tolist(),
-                text=[html.escape(heart, quote=False) for heart in hearts],
-                mode="markers",
-                marker={
-                    "size": 9,
-                    "color": rgb(name, 0.85),
-                    "line": {"width": 1, "color": "rgba(0, 0, 0, 0.3)"},
-                },
-                hovertemplate=f"<b>{name}</b> %{{x:.3f}}<br>%{{text}}<extra></extra>",
-            )
-        )
-    means = [scores["summary"]["structures"][name]["dice"]["mean"] for name in names]
-    traces.append(
-        go.Scatter(
-            name="mean",
-            x=[mean if is_number(mean) else None for mean in means],
-            y=list(range(len(names))),
-            text=names,
-            mode="markers",
-            marker=_MEAN_MARK,
-            hovertemplate="<b>%{text}</b><br>mean %{x:.3f}<extra></extra>",
-        )
-    )
-    lowest = min((dice for found in rows.values() for _, dice in found), default=0.0)
-    return figure(
-        traces,
-        height=90 + 38 * len(names),
-        xaxis={"title": {"text": "Dice"}, "range": [max(lowest - 0.06, -0.02), 1.01]},
-        yaxis=structure_axis(names),
-    )
 
 
 def training_curves(history: Sequence[Row]) -> dict[str, Figure]:

@@ -1,21 +1,28 @@
-"""The score page: scores, hearts to turn, training curves, provenance."""
+"""The score page: scores, hearts to turn and to cut, training curves, provenance."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
-from vecsetx.report.figures import dice_by_structure, is_number, training_curves
-from vecsetx.report.scene import HeartView, heart_scenes, structures_shown
+from vecsetx.evaluation.measures import MEASURES
+from vecsetx.report.figures import is_number, training_curves
+from vecsetx.report.ranking import mean_dice, ranks
+from vecsetx.report.scene import (
+    DISTANCE_STEP_MM,
+    MAX_FACES,
+    HeartView,
+    pack_heart,
+    structures_shown,
+)
+from vecsetx.report.score_figures import measures_found, scores_by_structure
 from vecsetx.report.template import write_page
 
-_MORE_SCORES = {
-    "assd_mm": "ASSD (mm)",
-    "hd95_mm": "HD95 (mm)",
-    "nsd": "NSD",
-    "volume_error": "Volume error",
-}
+_HEADLINES = ("dice", "nsd", "assd_mm", "hd95_mm", "cldice")
+"""Measures whose means stand at the top of the page, as far as they were measured."""
+
+_PLACES = {"dice": 3, "iou": 3, "nsd": 3, "cldice": 3, "volume_error_relative": 3, "mesh_nsd": 3}
+"""Decimal places of measures; others have 2."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,58 +31,75 @@ class Report:
 
     Attributes:
         title: Heading of the page.
-        scores: As in ``scores.json``: ``summary``, ``hearts`` and ``provenance``.
+        scores: As in ``scores.json``: ``summary`` and ``hearts``.
         history: Lines of the run's ``metrics.jsonl``, oldest first; may be empty.
-        hearts: Hearts to turn in 3-D; may be empty.
+        hearts: Hearts to turn in 3-D; may be empty. They are asked for one by one, so they need not
+            be in memory at the same time; twenty of them make a page that can be mailed.
         provenance: Where model, data and truth come from, as shown in a small table.
     """
 
     title: str
     scores: Mapping[str, Any]
     history: Sequence[Mapping[str, Any]]
-    hearts: Sequence[HeartView]
+    hearts: Iterable[HeartView]
     provenance: Mapping[str, str]
 
 
 def write_report(path: Path, report: Report) -> None:
-    """Write the score page: scores, hearts to turn, training curves, provenance.
+    """Write the score page: scores, hearts to turn and to cut, training curves, provenance.
 
     Raises:
         InputError: The scores name an unknown structure.
     """
-    summary = report.scores["summary"]["structures"]
-    hearts = report.scores["hearts"]
-    scored = {name: found["dice"]["mean"] for name, found in summary.items()}
-    known = {name: mean for name, mean in scored.items() if is_number(mean)}
+    scores = report.scores
+    summary, hearts = scores["summary"], scores["hearts"]
+    measures = measures_found(scores)
+    means = {name: mean_dice(found) for name, found in hearts.items()}
+    ranked = ranks(hearts)
+    shown = [pack_heart(view) for view in report.hearts]
+    plots = {f"scores-{m.name}": scores_by_structure(scores, m) for m in measures}
+    curves = training_curves(report.history)
     write_page(
         path,
         "report.html.jinja",
         title=report.title,
-        mean=report.scores["summary"]["mean"],
-        worst=min(known.items(), key=lambda item: item[1], default=None),
-        structures=summary,
-        more_scores={
-            key: title
-            for key, title in _MORE_SCORES.items()
-            if any(key in found for found in summary.values())
-        },
-        hearts={name: (found, _mean_dice(found)) for name, found in hearts.items()},
+        summary=summary,
+        headlines=[MEASURES[name] for name in _HEADLINES if _has_mean(summary, name)],
+        lowest=_lowest(summary["structures"]),
+        ranks=[(rank, name, means[name]) for name, rank in ranked.items()],
+        measures=measures,
+        places={m.name: _PLACES.get(m.name, 2) for m in measures},
+        means=means,
+        hearts=hearts,
         provenance=report.provenance,
-        shown=[view.name for view in report.hearts],
-        chips=structures_shown(report.hearts),
-        curves=list(curves := training_curves(report.history)),
+        shown=shown,
+        ranked=ranked,
+        chips=structures_shown(shown),
+        max_faces=MAX_FACES,
+        curves=list(curves),
         data={
-            "plots": {"dice": dice_by_structure(report.scores)}
-            | {f"curve-{number}": figure for number, figure in enumerate(curves.values())},
+            "plots": plots | {f"curve-{n}": drawn for n, drawn in enumerate(curves.values())},
             "hearts": [
-                {"name": view.name, "dice": view.dice if is_number(view.dice) else None}
-                | heart_scenes(view)
-                for view in report.hearts
+                {
+                    "name": heart.name,
+                    "layout": heart.layout,
+                    "dice": {
+                        name: found["dice"] if is_number(found["dice"]) else None
+                        for name, found in hearts.get(heart.name, {}).items()
+                    },
+                }
+                for heart in shown
             ],
+            "distanceStep": DISTANCE_STEP_MM,
         },
     )
 
 
-def _mean_dice(found: Mapping[str, Mapping[str, Any]]) -> float | None:
-    dice = [scores["dice"] for scores in found.values() if is_number(scores["dice"])]
-    return fmean(dice) if dice else None
+def _lowest(structures: Mapping[str, Any]) -> tuple[str, float] | None:
+    means = {name: found["dice"]["mean"] for name, found in structures.items()}
+    known = [(mean, name) for name, mean in means.items() if is_number(mean)]
+    return min(known)[::-1] if known else None
+
+
+def _has_mean(summary: Mapping[str, Any], measure: str) -> bool:
+    return measure == "dice" or is_number(summary["mean"].get(measure))

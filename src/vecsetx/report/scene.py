@@ -1,43 +1,33 @@
-"""Hearts to turn in three dimensions: the truth beside the reconstruction, as plotly scenes.
-
-Vertices stay in RAS+ mm and travel as the float32 that they are, in plotly's own base64 form, so
-nothing is rounded on the way to the page.
-"""
+"""Hearts for the score page: meshes, distances and voxels, small enough to be mailed."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import igl
 import numpy as np
-import plotly.graph_objects as go
+from jaxtyping import Float
 
+from vecsetx.anatomy.labelmap import LabelMap
 from vecsetx.anatomy.structures import structure
 from vecsetx.reconstruction.surfaces import Surface, decimated
-from vecsetx.report.figures import Figure, rgb
+from vecsetx.report.figures import rgb
+from vecsetx.report.packing import STEP_MM, face_bytes, in_order_of_use, packed, vertex_bytes
 
-MAX_FACES = 25_000
+MAX_FACES = 24_000
 """Triangles shown per heart and side; finer surfaces are simplified for the page."""
 
-# The eye stands in front of the patient and looks to the back: the patient's left is on the right.
-_FRONT = {
-    "eye": {"x": 0.0, "y": 1.65, "z": 0.0},
-    "up": {"x": 0.0, "y": 0.0, "z": 1.0},
-    "center": {"x": 0.0, "y": 0.0, "z": 0.0},
-}
-# Plotly takes this point in clip space, with the eye as origin and the far plane at 1. Just beyond
-# that plane the projection turns it to a far point behind the viewer's left shoulder, so the light
-# goes with the camera and does not depend on where in the scanner the heart lies.
-_LIGHT = {"x": 0.8, "y": -1.4, "z": 1.00012}
-_LIGHTING = {
-    "ambient": 0.45,
-    "diffuse": 0.75,
-    "specular": 0.1,
-    "roughness": 0.5,
-    "fresnel": 0.1,
-    "vertexnormalsepsilon": 1e-12,
-    "facenormalsepsilon": 1e-12,
-}
+MAX_VOXELS = 112
+"""Voxels of the input along the longest side; finer label maps are shown coarser."""
+
+MARGIN_MM = 6.0
+"""Shown around the heart."""
+
+DISTANCE_STEP_MM = 0.08
+"""Distances are rounded to multiples of it, up to 127 of them."""
+
+_NO_COUNTERPART = -128
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,114 +39,119 @@ class HeartView:
         truth: Structure → true surface.
         reconstruction: Structure → the model's surface.
         dice: Mean Dice over this heart's structures; NaN where none was scored.
+        shown: What the model was shown, labels 1…K in the order of ``structures``; None if that was
+            no label map.
+        structures: Names of the K structures.
     """
 
     name: str
     truth: Mapping[str, Surface]
     reconstruction: Mapping[str, Surface]
     dice: float
+    shown: LabelMap | None = None
+    structures: tuple[str, ...] = ()
 
 
-def heart_scenes(view: HeartView) -> dict[str, Figure]:
-    """The figures of both sides, in one box of the same size.
+@dataclass(frozen=True, slots=True)
+class PackedHeart:
+    """A heart as it travels in a page: a few hundred kB, where a view takes tens of MB.
 
-    Returns:
-        ``truth`` and ``reconstruction``. Each has a trace per structure that the side holds.
+    Attributes:
+        name: The heart's name.
+        dice: As of the view.
+        structures: Names of those that either side has.
+        layout: What lies where in ``blob``, as JSON; ``unpack_heart.js`` reads it.
+        blob: Meshes, distances and voxels: gzip in base64.
     """
-    sides = {"truth": view.truth, "reconstruction": view.reconstruction}
-    layout = _layout([surface for side in sides.values() for surface in side.values()])
-    figures = {}
+
+    name: str
+    dice: float
+    structures: tuple[str, ...]
+    layout: Mapping[str, Any]
+    blob: str
+
+
+def pack_heart(view: HeartView) -> PackedHeart:
+    """Make a heart small: simplified meshes, their distances from each other, coarse voxels."""
+    sides = {
+        "truth": _simplified(view.truth),
+        "reconstruction": _simplified(view.reconstruction),
+    }
+    low_mm, high_mm = _box([*sides["truth"].values(), *sides["reconstruction"].values()])
+    parts: list[bytes] = []
+    layout: dict[str, Any] = {"low": low_mm.tolist(), "high": high_mm.tolist(), "step": STEP_MM}
     for side, surfaces in sides.items():
-        shown = _within_budget(surfaces)
-        traces = [_mesh(name, surface) for name, surface in shown.items()]
-        figures[side] = go.Figure(traces, layout=layout).to_dict()
-    return figures
+        other = view.reconstruction if side == "truth" else view.truth
+        # Beyond the truth is positive on both sides: the truth's own view of it is turned round.
+        turn = -1 if side == "truth" else 1
+        layout[side] = []
+        for name, surface in surfaces.items():
+            mesh = {"name": name, "vertices": len(surface.vertices_mm), "faces": len(surface.faces)}
+            layout[side].append(mesh)
+            parts += [
+                vertex_bytes(surface.vertices_mm, low_mm),
+                face_bytes(surface.faces),
+                _distance_bytes(surface, other.get(name), turn),
+            ]
+    layout["voxels"] = None
+    if view.shown is not None:
+        voxels, layout["voxels"] = _voxels(view.shown, view.structures, low_mm, high_mm)
+        parts.append(voxels.tobytes(order="F"))
+    names = tuple(dict.fromkeys(name for side in sides.values() for name in side))
+    return PackedHeart(view.name, view.dice, names, layout, packed(b"".join(parts)))
 
 
-def points_scene(points_mm: Mapping[str, np.ndarray]) -> Figure:
-    """Points to turn, in the colours of their structures; a click in the legend hides one.
-
-    Args:
-        points_mm: Structure → ``[N, 3]`` RAS+ mm.
-    """
-    no_faces = np.empty((0, 3), dtype=np.int64)
-    layout = _layout([Surface(points, no_faces) for points in points_mm.values()])
-    traces = []
-    for name, points in points_mm.items():
-        x, y, z = np.ascontiguousarray(points.T, dtype=np.float32)
-        traces.append(
-            go.Scatter3d(
-                name=name,
-                x=x,
-                y=y,
-                z=z,
-                mode="markers",
-                marker={"size": 2.2, "color": rgb(name), "line": {"width": 0}},
-                hovertemplate=f"{structure(name).title}<br>R %{{x:.1f}}, A %{{y:.1f}}, "
-                "S %{z:.1f} mm<extra></extra>",
-            )
-        )
-    shown = layout | {"showlegend": True, "legend": {"itemsizing": "constant"}}
-    scene: Figure = go.Figure(traces, layout=shown).to_dict()
-    return scene
-
-
-def structures_shown(views: Iterable[HeartView]) -> list[dict[str, str]]:
+def structures_shown(hearts: Iterable[PackedHeart]) -> list[dict[str, str]]:
     """Name, title and colour of every structure in any of the hearts, in order of appearance."""
-    names = dict.fromkeys(
-        name for view in views for side in (view.truth, view.reconstruction) for name in side
-    )
+    names = dict.fromkeys(name for heart in hearts for name in heart.structures)
     return [{"name": name, "title": structure(name).title, "color": rgb(name)} for name in names]
 
 
-def _within_budget(surfaces: Mapping[str, Surface]) -> dict[str, Surface]:
-    if sum(len(surface.faces) for surface in surfaces.values()) <= MAX_FACES:
-        return dict(surfaces)
+def _simplified(surfaces: Mapping[str, Surface]) -> dict[str, Surface]:
+    """Within :data:`MAX_FACES`, vertices and faces in an order that packs well."""
     # Shares by square root: a coronary tree is small, but bare triangles would tear it.
     weights = {name: math.sqrt(len(surface.faces)) for name, surface in surfaces.items()}
-    per_weight = MAX_FACES / sum(weights.values())
-    return {
-        name: decimated(surface, max(int(weights[name] * per_weight), 4))
-        for name, surface in surfaces.items()
-    }
+    too_many = sum(len(surface.faces) for surface in surfaces.values()) > MAX_FACES
+    per_weight = MAX_FACES / sum(weights.values()) if too_many else math.inf
+    made = {}
+    for name, surface in surfaces.items():
+        share = max(int(weights[name] * per_weight), 4) if too_many else max(len(surface.faces), 4)
+        simple = decimated(surface, share)
+        made[name] = Surface(*in_order_of_use(simple.vertices_mm, simple.faces))
+    return made
 
 
-def _mesh(name: str, surface: Surface) -> go.Mesh3d:
-    index = np.uint16 if len(surface.vertices_mm) < 2**16 else np.uint32
-    x, y, z = np.ascontiguousarray(surface.vertices_mm.T, dtype=np.float32)
-    i, j, k = np.ascontiguousarray(surface.faces.T, dtype=index)
-    return go.Mesh3d(
-        name=name,
-        **dict(zip("xyzijk", (x, y, z, i, j, k), strict=True)),
-        color=rgb(name),
-        flatshading=False,
-        lighting=_LIGHTING,
-        lightposition=_LIGHT,
-        hovertemplate=f"{structure(name).title}<extra></extra>",
+def _distance_bytes(surface: Surface, other: Surface | None, turn: int) -> bytes:
+    """Signed distance of every vertex to the other side, ``turn`` times; one byte each."""
+    if other is None or not len(other.faces):
+        return np.full(len(surface.vertices_mm), _NO_COUNTERPART, dtype=np.int8).tobytes()
+    signed_mm, *_ = igl.signed_distance(
+        surface.vertices_mm.astype(np.float64),
+        other.vertices_mm.astype(np.float64),
+        other.faces,
+        igl.SIGNED_DISTANCE_TYPE_PSEUDONORMAL,
     )
+    steps = np.clip(np.rint(turn * signed_mm / DISTANCE_STEP_MM), -127, 127)
+    return steps.astype(np.int8).tobytes()
 
 
-def _layout(surfaces: Iterable[Surface]) -> dict[str, Any]:
-    boxes = [
-        bound(surface.vertices_mm, axis=0)
-        for surface in surfaces
-        if len(surface.vertices_mm)
-        for bound in (np.min, np.max)
-    ] or [np.zeros(3)]
-    low, high = np.min(boxes, axis=0), np.max(boxes, axis=0)
-    center, half = (low + high) / 2, max(float((high - low).max()) / 2, 1.0)
-    axes = {
-        f"{axis}axis": {"visible": False, "range": [middle - half, middle + half]}
-        for axis, middle in zip("xyz", center.tolist(), strict=True)
-    }
-    return {
-        "template": "none",
-        "margin": {"l": 0, "r": 0, "t": 0, "b": 0},
-        "showlegend": False,
-        "scene": axes
-        | {
-            "aspectmode": "cube",
-            "camera": _FRONT,
-            "dragmode": "turntable",
-        },
-    }
+def _voxels(
+    shown: LabelMap,
+    structures: tuple[str, ...],
+    low_mm: Float[np.ndarray, "3"],
+    high_mm: Float[np.ndarray, "3"],
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """The input on a grid along the patient's axes: labels, and where they lie."""
+    spacing_mm = max(float(shown.spacing_mm.min()), float((high_mm - low_mm).max()) / MAX_VOXELS)
+    shape = np.ceil((high_mm - low_mm) / spacing_mm).astype(int)
+    places = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), axis=-1)
+    labels = shown.at(low_mm + (places.reshape(-1, 3) + 0.5) * spacing_mm)
+    where = {"shape": shape.tolist(), "spacing": spacing_mm, "structures": list(structures)}
+    return labels.astype(np.uint8).reshape(tuple(shape)), where
+
+
+def _box(surfaces: Sequence[Surface]) -> tuple[np.ndarray, np.ndarray]:
+    """The corners of a box, in whole mm, that holds all surfaces and a margin."""
+    there = [surface.vertices_mm for surface in surfaces if len(surface.vertices_mm)]
+    points = np.concatenate(there).astype(np.float64) if there else np.zeros((1, 3))
+    return np.floor(points.min(axis=0) - MARGIN_MM), np.ceil(points.max(axis=0) + MARGIN_MM)

@@ -1,71 +1,22 @@
-"""Farthest-point selection: few points that cover a surface evenly. Deterministic.
+"""Farthest-point selection: few points that cover a surface evenly. Deterministic."""
 
-Farthest point sampling (Eldar et al., IEEE TIP 1997). A step of it is little work for one set of a
-few hundred points, so that many sets take their steps together.
-"""
-
-from collections.abc import Sequence
-from itertools import pairwise
-
-import numpy as np
-from jaxtyping import Float, Int, Integer
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
 
 from vecsetx.errors import InputError
 
-_CELLS = 16_384
-"""Points of sets that take their steps together: as many as stay in a core's cache."""
 
-
-def farthest_points(
-    sets: Sequence[Float[np.ndarray, "_ 3"]], counts: Sequence[int]
-) -> list[Int[np.ndarray, " _"]]:
-    """Indices of some points of every set: its first, then always the one farthest from those.
-
-    Args:
-        sets: Sets of points; distances are compared in single precision.
-        counts: How many of each. If there are no more, all are chosen.
-    """
-    chosen = [np.arange(0)] * len(sets)
-    by_size = sorted(range(len(sets)), key=lambda index: len(sets[index]), reverse=True)
-    while by_size:
-        together = max(1, _CELLS // max(1, len(sets[by_size[0]])))
-        block, by_size = by_size[:together], by_size[together:]
-        steps = _steps([sets[i] for i in block], max(counts[i] for i in block))
-        for row, index in enumerate(block):
-            chosen[index] = steps[: min(counts[index], len(sets[index])), row]
-    return chosen
-
-
-def _steps(sets: list[np.ndarray], count: int) -> np.ndarray:
-    """``[count, sets]`` indices; what follows after all of a set's points says nothing."""
-    rows, width = len(sets), max(1, *(len(points) for points in sets))
-    xyz = np.zeros((3, rows, width), dtype=np.float32)
-    nearest = np.full((rows, width), -1, dtype=np.float32)  # beyond a set's end: never farthest
-    for row, points in enumerate(sets):
-        xyz[:, row, : len(points)] = points.T
-        nearest[row, : len(points)] = np.inf
-    flat, begins = xyz.reshape(3, -1), width * np.arange(rows)
-    squares = np.empty_like(xyz)
-    x, y, z = squares
-    steps = np.zeros((count, rows), dtype=np.int64)
-    for before, step in pairwise(steps):
-        last = flat.take(begins + before, axis=1)
-        np.subtract(xyz, last[:, :, None], out=squares)
-        np.multiply(squares, squares, out=squares)
-        np.add(x, y, out=x)
-        np.add(x, z, out=x)
-        np.minimum(nearest, x, out=nearest)
-        nearest.argmax(axis=1, out=step)
-    return steps
-
-
-def anchors_of_hearts(
-    points: Float[np.ndarray, "b n 3"], structure: Integer[np.ndarray, "b n"], count: int
-) -> Int[np.ndarray, "b m"]:
+@torch.no_grad()
+def anchors_by_structure(
+    points: Float[Tensor, "b n 3"], structure: Int[Tensor, "b n"], count: int
+) -> Int[Tensor, "b m"]:
     """Indices of ``count`` anchors of each heart: equal shares for its structures, if possible.
 
-    Within a structure the anchors are farthest points. A structure with fewer points than its share
-    gives all of them, and the others take over the rest.
+    Within a structure the anchors are farthest points: its first, then always the one farthest from
+    those before it (Eldar et al., IEEE TIP 1997). A structure with fewer points than its share
+    gives all of them, and the others take over the rest. All structures of all hearts take their
+    steps together, on the points' device.
 
     Raises:
         InputError: Fewer than ``count`` points.
@@ -76,33 +27,59 @@ def anchors_of_hearts(
             f"{count} latents need as many surface points at least, not {available}; ask for "
             "more points or fewer latents"
         )
+    if count == 0:
+        return structure[:, :0]
+    device = points.device
     structures = int(structure.max()) + 1
-    label = structure + structures * np.arange(hearts)[:, None]
-    # Numbers of 16 bits at most are sorted in linear time.
-    label = label.astype(np.min_scalar_type(hearts * structures)).ravel()
-    order = np.argsort(label, kind="stable")
-    sizes = np.bincount(label, minlength=hearts * structures)
-    counts = np.concatenate([_shares(of, count) for of in sizes.reshape(hearts, -1)])
-    ends = np.cumsum(sizes)
-    ordered = points.reshape(-1, 3).take(order, axis=0)
-    sets = [ordered[end - size : end] for end, size in zip(ends, sizes, strict=True)]
-    found = farthest_points(sets, counts.tolist())
-    at = np.concatenate([f + (e - s) for f, e, s in zip(found, ends, sizes, strict=True)])
-    return order[at].reshape(hearts, count) - available * np.arange(hearts)[:, None]
+    heart = torch.arange(hearts, device=device)[:, None]
+    sets = (structure + structures * heart).flatten()
+    order = sets.argsort(stable=True)  # the points of one set after another
+    sizes = torch.bincount(sets, minlength=hearts * structures)
+    begins = sizes.cumsum(0) - sizes
+    row = sets[order]
+    column = torch.arange(len(row), device=device) - begins[row]
+    shares = _shares(sizes.view(hearts, structures), count).view(-1, 1)
+    placed = points.new_zeros(3, len(sizes), int(sizes.max()))
+    placed[:, row, column] = points.flatten(0, 1)[order].T
+    nearest = placed.new_full(placed.shape[1:], -1.0)  # beyond a set's end: never farthest
+    nearest[row, column] = torch.inf
+    chosen = _farthest(placed, nearest, int(shares.max()))
+    taken = torch.arange(chosen.shape[1], device=device) < shares
+    anchors = order[(begins[:, None] + chosen)[taken]].view(hearts, count)
+    return anchors - available * heart
 
 
-def _shares(sizes: np.ndarray, count: int) -> np.ndarray:
+def _farthest(
+    points: Float[Tensor, "3 s n"], nearest: Float[Tensor, "s n"], steps: int
+) -> Int[Tensor, "s steps"]:
+    """Places of every set's first point, then of the farthest from those before, and so on.
+
+    Args:
+        points: Sets side by side.
+        nearest: Infinite for points, −1 for places without one; overwritten.
+        steps: How many; what follows after all of a set's points says nothing.
+    """
+    chosen = torch.zeros(points.shape[1], steps, dtype=torch.int64, device=points.device)
+    squares = torch.empty_like(points)
+    x, y, z = squares
+    for step in range(1, steps):
+        last = chosen[:, step - 1].expand(3, -1)[..., None]
+        torch.sub(points, points.gather(2, last), out=squares)
+        squares.square_()
+        torch.minimum(nearest, x.add_(y).add_(z), out=nearest)
+        torch.argmax(nearest, dim=1, out=chosen[:, step])
+    return chosen
+
+
+def _shares(sizes: Int[Tensor, "b k"], count: int) -> Int[Tensor, "b k"]:
     """How many of each structure's points become anchors; those with the fewest decide first."""
-    shares, left = np.zeros_like(sizes), count
-    present = np.flatnonzero(sizes)
-    for others, k in enumerate(present[np.argsort(sizes[present], kind="stable")]):
-        shares[k] = min(int(sizes[k]), left // (len(present) - others))
-        left -= int(shares[k])
+    ascending, by_size = sizes.sort(dim=1, stable=True)
+    left = torch.full_like(sizes[:, 0], count)
+    others = (sizes > 0).sum(dim=1)
+    shares = torch.zeros_like(sizes)
+    for place in range(sizes.shape[1]):
+        available = ascending[:, place]
+        share = torch.minimum(available, left // others.clamp(min=1))
+        shares.scatter_(1, by_size[:, place, None], share[:, None])
+        left, others = left - share, others - (available > 0).int()
     return shares
-
-
-def anchors_by_structure(
-    points: Float[np.ndarray, "n 3"], structure: Integer[np.ndarray, " n"], count: int
-) -> Int[np.ndarray, " m"]:
-    """The anchors of one heart, as :func:`anchors_of_hearts` chooses them."""
-    return anchors_of_hearts(points[None], structure[None], count)[0]

@@ -84,7 +84,7 @@ class Geometry:
         return replace(
             self,
             closed=[empty if h else c for c, h in zip(self.closed, hidden, strict=True)],
-            label_map=self.label_map.without(np.flatnonzero(hidden) + 1),
+            label_map=self.label_map.without((np.flatnonzero(hidden) + 1).tolist()),
             cut=self.cut & ~hidden,
         )
 

@@ -11,7 +11,6 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
-from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -167,10 +166,7 @@ class _Tensor:
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
     offset: int
-
-    @property
-    def row_bytes(self) -> int:
-        return self.dtype.itemsize * math.prod(self.shape[1:])
+    row_bytes: int
 
 
 class SamplesFile:
@@ -215,18 +211,21 @@ class SamplesFile:
                 tensor does not hold as many rows.
         """
         try:
-            with open(self.path, "rb", buffering=0) as file:
-                size = os.fstat(file.fileno()).st_size
+            file = os.open(self.path, os.O_RDONLY)
+            try:
+                size = os.fstat(file).st_size
                 if size != self._size:
                     raise InputError(
                         f"{self.path}: has {size} bytes, it had {self._size} when it was opened; "
                         "prepare the data again"
                     )
                 return [self._slice(file, *slice_) for slice_ in wanted]
+            finally:
+                os.close(file)
         except OSError as error:
             raise InputError(f"{self.path}: cannot be read any more: {error.strerror}") from error
 
-    def _slice(self, file: FileIO, name: str, start: int, count: int) -> np.ndarray:
+    def _slice(self, file: int, name: str, start: int, count: int) -> np.ndarray:
         tensor = self._tensors[name]
         size = tensor.shape[0]
         if count > size:
@@ -237,10 +236,9 @@ class SamplesFile:
         rows = np.empty((count, *tensor.shape[1:]), tensor.dtype)
         to_end = min(count, size - start)
         for part, first in ((rows[:to_end], start), (rows[to_end:], 0)):
-            if len(part):
-                file.seek(tensor.offset + first * tensor.row_bytes)
-                if file.readinto(part.data) != part.nbytes:
-                    raise InputError(f"{self.path}: ends within {name}; prepare the data again")
+            offset = tensor.offset + first * tensor.row_bytes
+            if len(part) and os.preadv(file, [part.data], offset) != part.nbytes:
+                raise InputError(f"{self.path}: ends within {name}; prepare the data again")
         return rows
 
     def rows(self, tensor: str, start: int, count: int) -> np.ndarray:
@@ -278,12 +276,12 @@ def _contents(path: Path) -> tuple[int, dict[str, _Tensor]]:
         header = json.loads(file.read(length))
         size = os.fstat(file.fileno()).st_size
     header.pop("__metadata__", None)
-    return size, {
-        name: _Tensor(
-            # F32 is <f4, U8 <u1
-            np.dtype(f"<{tensor['dtype'][0].lower()}{int(tensor['dtype'][1:]) // 8}"),
-            tuple(tensor["shape"]),
-            8 + length + tensor["data_offsets"][0],
-        )
-        for name, tensor in header.items()
-    }
+    return size, {name: _tensor(told, 8 + length) for name, told in header.items()}
+
+
+def _tensor(told: Mapping[str, Any], data: int) -> _Tensor:
+    """A tensor as a header tells of it, in a file whose data begin at ``data``."""
+    dtype = np.dtype(f"<{told['dtype'][0].lower()}{int(told['dtype'][1:]) // 8}")  # F32: <f4
+    shape = tuple(told["shape"])
+    row_bytes = dtype.itemsize * math.prod(shape[1:])
+    return _Tensor(dtype, shape, data + told["data_offsets"][0], row_bytes)

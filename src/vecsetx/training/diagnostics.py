@@ -16,7 +16,7 @@ def confusion(model: VecSetAutoEncoder, batch: Batch) -> Int[Tensor, "k 4"]:
 
     Points whose side is not known are left out.
     """
-    latent_set = model.encode(batch.points, batch.structure, batch.anchors, batch.normals)
+    latent_set = model.encode(batch.points, batch.structure, normals=batch.normals)
     tokens = model.refine(latent_set)
     queries = torch.cat([batch.near, batch.volume], dim=1)
     predicted = inside(model.query(tokens, latent_set.positions, queries).float())

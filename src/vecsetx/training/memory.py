@@ -27,11 +27,11 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from vecsetx.data.batch import Batch
+from vecsetx.data.batch import QUERY_GROUPS, Batch
 from vecsetx.data.draws import DrawSpec
 from vecsetx.model.attention import at_least_single
 from vecsetx.model.vecset import ModelSpec
-from vecsetx.training.objective import QUERY_GROUPS, ObjectiveSpec, objective
+from vecsetx.training.objective import ObjectiveSpec, objective
 from vecsetx.training.optimizer import OptimizerSpec
 from vecsetx.training.precision import autocast
 from vecsetx.training.spec import TrainingSpec
@@ -129,14 +129,15 @@ def trace_step(step: StepSpec, hearts: int) -> Int[np.ndarray, "moments parts"]:
         ledger.filling = _STATE
         optimizers = _warm_optimizers(step.optimizer.build(model), model.parameters())
         ledger.filling = _BATCH
-        batch = zero_batch(step.draws, hearts, step.structure_count, step.model.anchors)
+        batch = zero_batch(step.draws, hearts, step.structure_count)
+        anchors = torch.zeros(hearts, step.model.anchors, dtype=torch.int64)
         ledger.filling = _WORKING
         for parameter in model.parameters():
             parameter.register_post_accumulate_grad_hook(ledger.file_gradient)
         ledger.moments.clear()
         precision = "fp32" if step.training.precision == "fp32" else "bf16"
         with autocast(torch.device("cpu"), precision):
-            loss, terms = objective(model, batch, step.objective)
+            loss, terms = objective(model, batch, step.objective, anchors=anchors)
         ledger.file_kept()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), step.optimizer.clip)
@@ -156,7 +157,7 @@ def trace_faked_step(step: StepSpec, hearts: int) -> Int[np.ndarray, "moments pa
         return trace_step(step, hearts)
 
 
-def zero_batch(draws: DrawSpec, hearts: int, structure_count: int, anchors: int) -> Batch:
+def zero_batch(draws: DrawSpec, hearts: int, structure_count: int) -> Batch:
     """A batch of zeros with the shapes and types of one that is drawn."""
     counts = {group: getattr(draws, group) for group in QUERY_GROUPS}
     queries = {group: torch.zeros(hearts, count, 3) for group, count in counts.items()}
@@ -169,7 +170,6 @@ def zero_batch(draws: DrawSpec, hearts: int, structure_count: int, anchors: int)
         points=torch.zeros(hearts, draws.points, 3),
         structure=torch.zeros(hearts, draws.points, dtype=torch.int64),
         normals=torch.zeros(hearts, draws.points, 3),
-        anchors=torch.zeros(hearts, anchors, dtype=torch.int64),
         surface_structure=torch.zeros(hearts, draws.surface, dtype=torch.int64),
         surface_normals=torch.zeros(hearts, draws.surface, 3),
         **queries,

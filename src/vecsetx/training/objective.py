@@ -10,13 +10,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vecsetx.anatomy.sign import inside
-from vecsetx.data.batch import Batch
+from vecsetx.data.batch import QUERY_GROUPS, Batch
 from vecsetx.errors import InputError
 from vecsetx.model.gradient import spatial_gradients
 from vecsetx.model.heads import Head
 from vecsetx.model.vecset import LatentSet, VecSetAutoEncoder
-
-QUERY_GROUPS = ("surface", "near", "volume")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +61,7 @@ def objective(
     batch: Batch,
     spec: ObjectiveSpec,
     counts: Mapping[str, Int[Tensor, ""]] | None = None,
+    anchors: Int[Tensor, "b m"] | None = None,
 ) -> tuple[Float[Tensor, ""], dict[str, Float[Tensor, ""]]]:
     """The loss of a batch and its weighted terms, which add up to it.
 
@@ -75,8 +74,9 @@ def objective(
         spec: What is asked.
         counts: What each term's sum is divided by, as of :func:`asked`. None: what the batch itself
             asks, so that every term is a mean. A part of a larger batch is given the whole's.
+        anchors: The encoder's; None: those that the model chooses.
     """
-    latent_set = model.encode(batch.points, batch.structure, batch.anchors, batch.normals)
+    latent_set = model.encode(batch.points, batch.structure, anchors, batch.normals)
     return latent_objective(model, latent_set, batch, spec, counts)
 
 

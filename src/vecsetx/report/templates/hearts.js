@@ -1,107 +1,190 @@
-// Truth beside reconstruction: one heart, one camera, one set of structures on both sides.
-const sides = ["truth", "reconstruction"].map((id) => document.getElementById(id));
+// One heart, one set of structures: chosen here, shown on the stages and on the planes.
+const byId = (id) => document.getElementById(id);
 const chips = [...document.querySelectorAll(".chip")];
-const heartChoice = document.getElementById("heart");
-const opacity = document.getElementById("opacity");
-const distance = 1.65;
-const eyes = {
-  Front: [0, 1, 0], Back: [0, -1, 0], Left: [-1, 0, 0], Right: [1, 0, 0],
-  Above: [0, 0.02, 1], Below: [0, 0.02, -1],
-};
-let camera = data.hearts[0].truth.layout.scene.camera;
+const heartChoice = byId("heart");
+const layers = { input: byId("show-input"), truth: byId("show-truth"), reconstruction: byId("show-reconstruction") };
+const structureColors = new Map(
+  chips.map((chip) => [chip.dataset.structure, chip.dataset.color.match(/[\d.]+/g).slice(0, 3).map(Number)]));
+const stages = [];
+let heart = null;
 
 const isShown = (name) =>
   chips.some((chip) => chip.dataset.structure === name && chip.ariaPressed === "true");
+const packColor = ([red, green, blue]) => (Math.round(red) << 16) | (Math.round(green) << 8) | Math.round(blue);
+const isOverlaid = () => byId("arrangement").value === "overlaid";
+const byDistance = () => byId("colouring").value === "distance";
 
-function drawHeart() {
-  const heart = data.hearts[heartChoice.value];
-  for (const side of sides) {
-    const { data: traces, layout } = heart[side.id];
-    for (const trace of traces)
-      Object.assign(trace, { visible: isShown(trace.name), opacity: Number(opacity.value) });
-    draw(side, { data: traces, layout: { ...layout, scene: { ...layout.scene, camera } } });
-    const missing = chips
-      .map((chip) => chip.dataset.structure)
-      .filter((name) => !traces.some((trace) => trace.name === name));
-    const dice = side.id === "reconstruction" ? `Dice ${heart.dice?.toFixed(3) ?? "–"}` : "";
-    const without = missing.length ? `without ${missing.join(", ")}` : "";
-    document.getElementById(`${side.id}-note`).textContent = [dice, without].filter(Boolean).join(" · ");
+// Blue where the reconstruction falls short of the truth, red where it goes beyond.
+const ramp = [[33, 80, 168], [110, 165, 220], [238, 238, 234], [232, 140, 100], [172, 28, 44]];
+function distanceColor(mm, most) {
+  if (Number.isNaN(mm)) return 0x8a8f98;
+  const at = (Math.max(-1, Math.min(1, mm / most)) + 1) * 2;
+  const low = Math.min(Math.floor(at), 3);
+  return packColor(ramp[low].map((part, n) => part + (at - low) * (ramp[low + 1][n] - part)));
+}
+
+function dressed(mesh, side) {
+  const most = Number(byId("most").value);
+  const colors = byDistance() ? Uint32Array.from(mesh.distances, (mm) => distanceColor(mm, most)) : null;
+  const color = colors ? 0xffffff : packColor(structureColors.get(mesh.name)); // k3d multiplies the two
+  return { key: `${side} ${mesh.name}`, mesh, color, colors };
+}
+
+async function dress() {
+  byId("viewer").dataset.ready = "";
+  byId("scale").hidden = !byDistance();
+  document.querySelector(".pair").classList.toggle("overlaid", isOverlaid());
+  if (stages.length) {
+    const [truth, reconstruction] = ["truth", "reconstruction"].map((side) =>
+      heart[side].map((mesh) => dressed(mesh, side)));
+    const ghosts = heart.truth.map((mesh) => ({ key: `ghost ${mesh.name}`, mesh, color: 0xb8bec8, colors: null }));
+    await Promise.all([
+      stages[0].show(truth), stages[1].show(isOverlaid() ? [...reconstruction, ...ghosts] : reconstruction)]);
+    arrange();
+  }
+  byId("viewer").dataset.ready = heartChoice.value;
+}
+
+// How far each structure steps out of the middle of the heart, mm.
+function steps() {
+  const far = Number(byId("explode").value);
+  return new Map(chips.map(({ dataset: { structure } }) => {
+    const mesh = [...heart.truth, ...heart.reconstruction].find(({ name }) => name === structure);
+    if (!mesh) return [structure, [0, 0, 0]];
+    const sums = [0, 0, 0];
+    mesh.vertices.forEach((part, n) => { sums[n % 3] += part; });
+    return [structure, sums.map((sum) => (far * sum) / (mesh.vertices.length / 3))];
+  }));
+}
+
+// Visibility, opacity, place and cut of every mesh that is on a stage.
+function arrange() {
+  const out = steps();
+  const opacity = Number(byId("opacity").value);
+  for (const stage of stages) {
+    for (const key of stage.shown.keys()) {
+      const [kind, name] = key.split(" ");
+      const [x, y, z] = out.get(name);
+      const matrix = [1, 0, 0, x, 0, 1, 0, y, 0, 0, 1, z, 0, 0, 0, 1];
+      stage.change(key, {
+        visible: isShown(name), opacity: kind === "ghost" ? 0.3 : opacity,
+        model_matrix: { data: Float32Array.from(matrix), shape: [4, 4] },
+      });
+    }
+    stage.clip(clipPlanes());
+    stage.plot.render();
   }
 }
 
-// The patient's directions at the edges of a side: R, L, A, P, S, I, or two of them when oblique.
-function letters(way) {
-  const length = Math.hypot(...way);
-  return way
-    .map((part, axis) => [Math.abs(part) / length, ["LR", "PA", "IS"][axis][Number(part > 0)]])
-    .filter(([share]) => share > 0.4)
-    .sort((first, second) => second[0] - first[0])
-    .map(([, letter]) => letter)
-    .join("");
+function clipPlanes() {
+  const axis = { sagittal: 0, coronal: 1, axial: 2 }[byId("clip").value];
+  byId("clip-place").disabled = byId("clip-side").disabled = axis === undefined;
+  if (axis === undefined) return [];
+  const at = heart.low[axis] + Number(byId("clip-place").value) * (heart.high[axis] - heart.low[axis]);
+  const side = byId("clip-side").checked ? 1 : -1;
+  const normal = [0, 0, 0];
+  normal[axis] = side;
+  return [[...normal, -side * at]];
 }
 
-function nameDirections() {
-  const { eye, up, center } = camera;
-  const cross = (a, b) => [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]];
-  const ahead = [center.x - eye.x, center.y - eye.y, center.z - eye.z];
-  const right = cross(ahead, [up.x, up.y, up.z]);
-  const top = cross(right, ahead);
-  const edges = { right, top, left: right.map((part) => -part), bottom: top.map((part) => -part) };
-  for (const [edge, way] of Object.entries(edges))
-    for (const mark of document.querySelectorAll(`.edge.${edge}`)) mark.textContent = letters(way);
+function noteHeart() {
+  const { dice, name } = data.hearts[heartChoice.value];
+  for (const chip of chips) {
+    const found = dice[chip.dataset.structure];
+    chip.querySelector("small").textContent = found == null ? "–" : found.toFixed(3);
+  }
+  for (const button of document.querySelectorAll("[data-heart]"))
+    button.setAttribute("aria-current", button.dataset.heart === name);
+  for (const side of ["truth", "reconstruction"]) {
+    const there = new Set(heart[side].map((mesh) => mesh.name));
+    const missing = chips.map((chip) => chip.dataset.structure).filter((part) => !there.has(part));
+    byId(`${side}-note`).textContent = missing.length ? `without ${missing.join(", ")}` : "";
+  }
 }
 
-function look(from, except) {
-  camera = from;
-  nameDirections();
-  for (const side of sides) if (side !== except) Plotly.relayout(side, { "scene.camera": from });
-}
-
-function change(side, traces) {
-  if (side.data.length) Plotly.update(side, traces, { "scene.camera": camera });
+async function openHeart() {
+  const wanted = heartChoice.value;
+  const opened = await unpackHeart(wanted);
+  if (wanted !== heartChoice.value) return; // another one was asked for meanwhile
+  heart = opened;
+  noteHeart();
+  layPlanes(heart);
+  drawPlanes(heart);
+  await dress();
 }
 
 function showStructures(shown) {
   for (const chip of chips) chip.ariaPressed = String(shown(chip));
-  for (const side of sides)
-    change(side, { visible: side.data.map((trace) => isShown(trace.name)) });
+  arrange();
+  drawPlanes(heart);
 }
 
-nameDirections();
-drawHeart();
-heartChoice.addEventListener("change", drawHeart);
-opacity.addEventListener("input", () => {
-  for (const side of sides) change(side, { opacity: Number(opacity.value) });
-});
-
-for (const chip of chips) {
-  chip.addEventListener("click", () =>
-    showStructures((other) => (other.ariaPressed === "true") !== (other === chip)));
-  chip.addEventListener("dblclick", () => showStructures((other) => other === chip));
+function stepHeart(by) {
+  const count = heartChoice.options.length;
+  heartChoice.value = (Number(heartChoice.value) + by + count) % count;
+  openHeart();
 }
-document.getElementById("all").addEventListener("click", () => showStructures(() => true));
 
-for (const button of document.querySelectorAll("#views button"))
-  button.addEventListener("click", () => {
-    const [x, y, z] = eyes[button.dataset.view].map((part) => part * distance);
-    look({ eye: { x, y, z }, up: { x: 0, y: 0, z: 1 }, center: { x: 0, y: 0, z: 0 } });
+function listen() {
+  heartChoice.addEventListener("change", openHeart);
+  byId("previous").addEventListener("click", () => stepHeart(-1));
+  byId("next").addEventListener("click", () => stepHeart(1));
+  for (const chip of chips) {
+    chip.addEventListener("click", () =>
+      showStructures((other) => (other.ariaPressed === "true") !== (other === chip)));
+    chip.addEventListener("dblclick", () => showStructures((other) => other === chip));
+  }
+  byId("all").addEventListener("click", () => showStructures(() => true));
+  for (const id of ["opacity", "explode", "clip", "clip-place", "clip-side"])
+    byId(id).addEventListener("input", arrange);
+  for (const id of ["colouring", "arrangement", "most"]) byId(id).addEventListener("change", dress);
+  for (const button of document.querySelectorAll("#views button"))
+    button.addEventListener("click", () =>
+      lookFrom(look.from[button.dataset.view].map((part) => part * look.distance)));
+  for (const button of document.querySelectorAll("button[data-heart]"))
+    button.addEventListener("click", () => {
+      heartChoice.value = data.hearts.findIndex(({ name }) => name === button.dataset.heart);
+      openHeart();
+      byId("viewer").scrollIntoView({ behavior: "smooth" });
+    });
+  for (const layer of Object.values(layers)) layer.addEventListener("change", () => drawPlanes(heart));
+  for (const plane of planes) {
+    plane.slider.addEventListener("input", () => {
+      place[plane.axis] = Number(plane.slider.value);
+      drawPlanes(heart);
+    });
+    const point = (event) => {
+      if (!(event.buttons & 1)) return;
+      const half = Math.max(...heart.high);
+      const box = plane.canvas.getBoundingClientRect();
+      place[plane.across] = half - ((event.clientX - box.left) / box.width) * 2 * half;
+      place[plane.up] = half - ((event.clientY - box.top) / box.height) * 2 * half;
+      drawPlanes(heart);
+    };
+    plane.canvas.addEventListener("pointerdown", point);
+    plane.canvas.addEventListener("pointermove", point);
+  }
+  new ResizeObserver(() => heart && drawPlanes(heart)).observe(planes[0].canvas);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+    for (const stage of stages) stage.recolor();
   });
+}
 
-// The side last touched leads. Plotly's own events leave out touch and tell of the wheel too early,
-// so the leader's camera is asked for at every frame.
-let leader = null;
-document.addEventListener("pointerdown", (event) => {
-  leader = sides.find((side) => side.contains(event.target)) ?? null;
-}, { capture: true });
+function raiseStages() {
+  for (const id of ["truth", "reconstruction"]) {
+    const stage = new Stage(byId(id));
+    stages.push(stage);
+    follow(stage);
+  }
+  nameDirections();
+}
 
-(function follow() {
-  const turned = leader?._fullLayout.scene._scene.getCamera();
-  if (turned && JSON.stringify(turned) !== JSON.stringify(camera)) look(turned, leader);
-  requestAnimationFrame(follow);
-})();
-
-// Scrolling the page must not zoom a heart that the reader only passes.
-for (const side of sides)
-  side.addEventListener("wheel", (event) => {
-    if (side !== leader) event.stopPropagation();
-  }, { capture: true });
+listen();
+try {
+  raiseStages();
+} catch (error) {
+  stages.length = 0;
+  byId("no-stage").hidden = false;
+  byId("no-stage").textContent = `Hearts cannot be turned here: this browser has no WebGL 2 (${error.message}).`;
+}
+await openHeart();

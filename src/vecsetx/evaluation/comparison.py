@@ -1,0 +1,166 @@
+"""Two models on the same hearts: paired differences, their intervals and their significance."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from scipy import stats
+
+from vecsetx.errors import InputError
+from vecsetx.evaluation.bootstrap import Bootstrap, mean_over_structures
+from vecsetx.evaluation.measures import MEASURES, Measure
+from vecsetx.evaluation.scores import values_of
+
+_SHOWN = 3
+"""Hearts or structures named in an error."""
+
+
+def compare(a: Mapping[str, Any], b: Mapping[str, Any], bootstrap: Bootstrap) -> dict[str, Any]:
+    """Compare two models, heart by heart.
+
+    A heart counts for a structure and measure if either model has a value there. Where the truth
+    lacks the structure and one model invented it, the other, which rightly left it out, counts as
+    perfect. Of errors with a sign the sizes are compared.
+
+    Args:
+        a: One model's scores, as in ``scores.json``.
+        b: The other's.
+        bootstrap: How intervals are found.
+
+    Returns:
+        ``structures.<name>.<measure>`` holds ``a`` and ``b`` (means), ``difference`` (mean of b − a
+        over the hearts), its ``interval``, ``p`` (Wilcoxon's signed-rank test, 1945, two-sided),
+        ``p_holm`` (after Holm, 1979, over the structures of the measure) and ``n`` (hearts);
+        ``mean.<measure>`` the same of the means over structures, each of which weighs the same, its
+        ``p`` being of each heart's mean difference. None where no heart counts.
+
+    Raises:
+        InputError: The two were not scored on the same hearts, structures and truths, or in the
+            same way.
+    """
+    refuse_unequal(a, b)
+    hearts = list(a["hearts"])
+    names = list(a["summary"]["structures"])
+    in_both = a["summary"]["mean"].keys() & b["summary"]["mean"].keys()
+    structures: dict[str, dict[str, Any]] = {name: {} for name in names}
+    mean: dict[str, Any] = {}
+    for measure in MEASURES.values():
+        if measure.perfect is None or measure.name not in in_both:
+            continue
+        pairs = _pairs(a["hearts"], {heart: b["hearts"][heart] for heart in hearts}, names, measure)
+        counting = [column for column in range(len(names)) if _counts(pairs[..., [column]]).any()]
+        found = [_difference(pairs[..., [column]], bootstrap) for column in counting]
+        for column, one, p_holm in zip(
+            counting, found, holm([one["p"] for one in found]), strict=True
+        ):
+            structures[names[column]][measure.name] = {**one, "p_holm": p_holm}
+        mean[measure.name] = _difference(pairs[..., counting], bootstrap) if counting else None
+    return {
+        "hearts": hearts,
+        "scoring": a["scoring"],
+        "bootstrap": asdict(bootstrap),
+        "mean": mean,
+        "structures": structures,
+    }
+
+
+def refuse_unequal(a: Mapping[str, Any], b: Mapping[str, Any]) -> None:
+    """Refuse to compare scores that were not scored on the same things in the same way.
+
+    Raises:
+        InputError: Hearts, structures, truths or the way of scoring differ.
+    """
+    remedy = "score both models with the same inputs and options"
+    for kind, of_a, of_b in (
+        ("hearts", a["hearts"], b["hearts"]),
+        ("structures", a["summary"]["structures"], b["summary"]["structures"]),
+    ):
+        if of_a.keys() != of_b.keys():
+            only_a, only_b = (_some(x.keys() - y.keys()) for x, y in ((of_a, of_b), (of_b, of_a)))
+            raise InputError(
+                f"the two scores are not of the same {kind}: only A has {only_a}, only B has "
+                f"{only_b}; {remedy}"
+            )
+    if a["scoring"] != b["scoring"]:
+        raise InputError(
+            f"the two were scored in different ways, A with {a['scoring']}, B with {b['scoring']}; "
+            f"{remedy}"
+        )
+    differing = [
+        f"{name} of {heart} ({_said(true_a)} in A, {_said(true_b)} in B)"
+        for heart, of_heart in a["hearts"].items()
+        for name, found in of_heart.items()
+        if (true_a := _truth(found)) != (true_b := _truth(b["hearts"][heart].get(name)))
+    ]
+    if differing:
+        raise InputError(
+            f"the two were not scored against the same truth: {_some(differing)}; {remedy}"
+        )
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """Correct p-values for being several (Holm, "A simple sequentially rejective …", 1979)."""
+    corrected = np.empty(len(p))
+    largest = 0.0
+    for rank, index in enumerate(np.argsort(p)):
+        largest = max(largest, min(1.0, (len(p) - rank) * p[index]))
+        corrected[index] = largest
+    values: list[float] = corrected.tolist()
+    return values
+
+
+def _pairs(
+    a: Mapping[str, Any], b: Mapping[str, Any], names: Sequence[str], measure: Measure
+) -> Float[np.ndarray, "2 hearts structures"]:
+    """Both models' values; NaN where neither has one."""
+    pairs = np.stack([values_of(side, names, measure.name) for side in (a, b)])
+    pairs = np.abs(pairs) if measure.signed else pairs
+    rightly_absent = np.isnan(pairs) & ~np.isnan(pairs[::-1])
+    pairs[rightly_absent] = measure.perfect
+    return pairs
+
+
+def _counts(pairs: Float[np.ndarray, "2 hearts structures"]) -> np.ndarray:
+    """Which hearts have anything."""
+    return ~np.isnan(pairs[0]).all(axis=1)
+
+
+def _difference(
+    pairs: Float[np.ndarray, "2 hearts structures"], bootstrap: Bootstrap
+) -> dict[str, Any]:
+    """What the pairs of one or more structures come to; at least one heart has something."""
+    pairs = pairs[:, _counts(pairs)]
+    differences = pairs[1] - pairs[0]
+    return {
+        "a": mean_over_structures(pairs[0]),
+        "b": mean_over_structures(pairs[1]),
+        "difference": mean_over_structures(differences),
+        "interval": bootstrap.interval(differences),
+        "p": _signed_rank_p(np.nanmean(differences, axis=1)),
+        "n": len(differences),
+    }
+
+
+def _signed_rank_p(differences: Float[np.ndarray, " hearts"]) -> float:
+    if not differences.any():
+        return 1.0  # the test has nothing to rank
+    return float(stats.wilcoxon(differences).pvalue)
+
+
+def _truth(found: Mapping[str, Any] | None) -> float | None:
+    """A structure's true volume, ml; None where it is not annotated."""
+    if found is None or found["state"] == "not annotated":
+        return None
+    return float(found["truth_ml"] or 0)
+
+
+def _said(true_ml: float | None) -> str:
+    return "not annotated" if true_ml is None else f"{true_ml:.3f} ml"
+
+
+def _some(names: Any) -> str:
+    names = sorted(names)
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more if names else "none"

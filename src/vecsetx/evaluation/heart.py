@@ -1,0 +1,199 @@
+"""Scores of one heart in mm, and the rules for structures that are not there.
+
+``docs/scores.md`` has the rules as a table.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Bool, Float
+from scipy import ndimage
+
+from vecsetx.anatomy.labelmap import LabelMap
+from vecsetx.errors import InputError
+from vecsetx.evaluation.measures import VESSELS, Value
+from vecsetx.evaluation.overlap import overlaps
+from vecsetx.evaluation.scores import Score
+from vecsetx.evaluation.surface_distance import (
+    element_distances,
+    mesh_distances,
+    voxel_distances,
+)
+from vecsetx.evaluation.topology import centreline_dice, component_count
+from vecsetx.reconstruction.surfaces import Surface
+
+TOLERANCE_MM = 1.0
+"""Surfaces that are this near each other agree, for the normalised surface distance."""
+
+_Values = dict[str, Value]
+
+_ON_GRID = (
+    *("dice", "iou", "nsd", "assd_mm", "hd95_mm", "volume_error_ml", "volume_error_relative"),
+    *("component_error", "truth_ml", "prediction_ml", "truth_components", "prediction_components"),
+)
+_OF_MESHES = ("mesh_nsd", "mesh_assd_mm", "mesh_hd95_mm", "mesh_volume_error_ml")
+
+
+def penalty_mm(truth: LabelMap) -> float:
+    """What a missed or an invented structure counts as a distance: the diagonal of the true heart.
+
+    It is that of the smallest part of the grid that holds every structure of the truth. No distance
+    counts as more, so that to leave a structure out is never better than to place it badly.
+
+    Raises:
+        InputError: The truth is empty.
+    """
+    sizes = [side.stop - (side.start or 0) for side in truth.box()]
+    if not all(sizes):
+        raise InputError("the truth holds none of the structures, so there is nothing to score")
+    i, j, k = (truth.affine[:3, :3] * sizes).T
+    return float(max(np.linalg.norm(i + a * j + b * k) for a in (-1, 1) for b in (-1, 1)))
+
+
+def score_label_maps(
+    heart: str,
+    truth: LabelMap,
+    prediction: LabelMap,
+    structures: Sequence[str],
+    annotated: Collection[str],
+    tolerance_mm: float = TOLERANCE_MM,
+) -> list[Score]:
+    """Score every structure of one heart on the voxel grid, in mm.
+
+    Args:
+        heart: Its name.
+        truth: Labels 1…K in the order of ``structures``.
+        prediction: The same, on the same grid.
+        structures: Names of the K structures.
+        annotated: Those that the truth annotates; others are not scored.
+        tolerance_mm: Of the normalised surface distance.
+
+    Returns:
+        A row per structure.
+
+    Raises:
+        InputError: The grids differ, the truth is empty, or a label is none of 0…K.
+    """
+    if not np.allclose(truth.affine, prediction.affine):
+        raise InputError(f"{heart}: truth and prediction must lie on one grid, not on two")
+    counted = overlaps(truth.labels, prediction.labels, len(structures))
+    limit_mm = penalty_mm(truth)
+    boxes = [ndimage.find_objects(side.labels, len(structures)) for side in (truth, prediction)]
+    rows = []
+    for index, (name, overlap) in enumerate(zip(structures, counted, strict=True)):
+        measures = (*_ON_GRID, "cldice") if name in VESSELS else _ON_GRID
+        values: _Values = dict.fromkeys(measures)
+        state = overlap.state if name in annotated else "not annotated"
+        if state not in ("absent", "not annotated"):
+            box = _around([of_side[index] for of_side in boxes])
+            sides = truth.labels[box] == index + 1, prediction.labels[box] == index + 1
+            agreement = (
+                _agreement_on_grid(*sides, truth.affine, tolerance_mm, limit_mm, name in VESSELS)
+                if state == "found"
+                else _disagreement(limit_mm)
+            )
+            found = {"dice": overlap.dice, "iou": overlap.iou, "cldice": 0.0} | agreement
+            found |= _volumes(*sides, truth.voxel_volume_mm3 / 1000) | _components(*sides)
+            values |= {measure: found[measure] for measure in measures}
+        rows.append(Score(heart, name, state, values))
+    return rows
+
+
+def with_mesh_scores(
+    rows: Iterable[Score],
+    truth: Mapping[str, Surface],
+    prediction: Mapping[str, Surface],
+    limit_mm: float,
+    tolerance_mm: float = TOLERANCE_MM,
+) -> list[Score]:
+    """The same rows with the measures of the meshes.
+
+    Args:
+        rows: Of one heart.
+        truth: Structure name → closed surface, RAS+ mm; absent structures are left out.
+        prediction: The same.
+        limit_mm: As of :func:`penalty_mm`.
+        tolerance_mm: Of the normalised surface distance.
+    """
+    scored = []
+    for row in rows:
+        values: _Values = dict.fromkeys(_OF_MESHES)
+        true, predicted = truth.get(row.structure), prediction.get(row.structure)
+        if row.state != "not annotated" and (true or predicted):
+            if true and predicted:
+                found = _agreement_of_meshes(true, predicted, tolerance_mm, limit_mm)
+            else:
+                found = _disagreement(limit_mm)
+            values |= {f"mesh_{name}": value for name, value in found.items()}
+            values["mesh_volume_error_ml"] = _mesh_ml(predicted) - _mesh_ml(true)
+        scored.append(replace(row, values={**row.values, **values}))
+    return scored
+
+
+def _agreement_on_grid(
+    truth: Bool[np.ndarray, "i j k"],
+    prediction: Bool[np.ndarray, "i j k"],
+    affine: Float[np.ndarray, "4 4"],
+    tolerance_mm: float,
+    limit_mm: float,
+    is_vessel: bool,
+) -> _Values:
+    distances = voxel_distances(truth, prediction, affine)
+    values: _Values = {
+        "nsd": element_distances(truth, prediction, affine).nsd(tolerance_mm),
+        "assd_mm": min(distances.assd_mm(), limit_mm),
+        "hd95_mm": min(distances.hd95_mm(), limit_mm),
+    }
+    if is_vessel:
+        values["cldice"] = centreline_dice(truth, prediction)
+    return values
+
+
+def _agreement_of_meshes(
+    truth: Surface, prediction: Surface, tolerance_mm: float, limit_mm: float
+) -> _Values:
+    distances = mesh_distances(truth, prediction)
+    return {
+        "nsd": distances.nsd(tolerance_mm),
+        "assd_mm": min(distances.assd_mm(), limit_mm),
+        "hd95_mm": min(distances.hd95_mm(), limit_mm),
+    }
+
+
+def _disagreement(limit_mm: float) -> _Values:
+    """Of a structure that was missed or invented."""
+    return {"nsd": 0.0, "assd_mm": limit_mm, "hd95_mm": limit_mm}
+
+
+def _volumes(truth: np.ndarray, prediction: np.ndarray, voxel_ml: float) -> _Values:
+    true_ml, predicted_ml = (int(side.sum()) * voxel_ml for side in (truth, prediction))
+    error_ml = predicted_ml - true_ml
+    return {
+        "truth_ml": true_ml,
+        "prediction_ml": predicted_ml,
+        "volume_error_ml": error_ml,
+        "volume_error_relative": error_ml / true_ml if true_ml else None,
+    }
+
+
+def _components(truth: np.ndarray, prediction: np.ndarray) -> _Values:
+    true, predicted = component_count(truth), component_count(prediction)
+    return {
+        "truth_components": true,
+        "prediction_components": predicted,
+        "component_error": predicted - true,
+    }
+
+
+def _mesh_ml(surface: Surface | None) -> float:
+    return surface.volume_mm3 / 1000 if surface else 0.0
+
+
+def _around(boxes: Sequence[tuple[slice, ...] | None]) -> tuple[slice, ...]:
+    """The smallest box that holds all of them."""
+    there = [box for box in boxes if box is not None]
+    return tuple(
+        slice(min(side.start for side in sides), max(side.stop for side in sides))
+        for sides in zip(*there, strict=True)
+    )

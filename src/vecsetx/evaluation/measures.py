@@ -1,0 +1,57 @@
+"""The measures: their names in every file, and what a perfect value is."""
+
+from dataclasses import dataclass
+
+Value = int | float | None
+"""What a measure gives; None where there is nothing to score."""
+
+VESSELS = frozenset({"Aorta", "PA", "Coronary", "PV", "SVC", "IVC", "CS"})
+"""Structures that have a centreline."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """Something that is measured of a structure.
+
+    Attributes:
+        name: Name in ``scores.json`` and ``scores.csv``, with its unit.
+        title: Name on pages and in tables.
+        perfect: The value where truth and prediction are the same; None for what describes a
+            structure without saying how good it is.
+        signed: Whether the value is an error with a sign, of which the size counts.
+    """
+
+    name: str
+    title: str
+    perfect: float | None
+    signed: bool = False
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether it is an agreement (1 is perfect) and not an error (0 is perfect)."""
+        return self.perfect == 1.0
+
+
+MEASURES = {
+    measure.name: measure
+    for measure in (
+        Measure("dice", "Dice", 1.0),
+        Measure("iou", "IoU", 1.0),
+        Measure("nsd", "NSD", 1.0),
+        Measure("assd_mm", "ASSD (mm)", 0.0),
+        Measure("hd95_mm", "HD95 (mm)", 0.0),
+        Measure("cldice", "clDice", 1.0),
+        Measure("volume_error_ml", "Volume error (ml)", 0.0, signed=True),
+        Measure("volume_error_relative", "Relative volume error", 0.0, signed=True),
+        Measure("component_error", "Component error", 0.0, signed=True),
+        Measure("truth_ml", "True volume (ml)", None),
+        Measure("prediction_ml", "Predicted volume (ml)", None),
+        Measure("truth_components", "True components", None),
+        Measure("prediction_components", "Predicted components", None),
+        Measure("mesh_nsd", "NSD of the meshes", 1.0),
+        Measure("mesh_assd_mm", "ASSD of the meshes (mm)", 0.0),
+        Measure("mesh_hd95_mm", "HD95 of the meshes (mm)", 0.0),
+        Measure("mesh_volume_error_ml", "Volume error of the meshes (ml)", 0.0, signed=True),
+    )
+}
+"""Every measure by its name, in the order of columns."""

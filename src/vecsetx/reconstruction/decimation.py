@@ -1,0 +1,90 @@
+"""Coarser meshes, and how far they lie from the full ones."""
+
+from dataclasses import dataclass
+
+import fast_simplification
+import igl
+import numpy as np
+from jaxtyping import Float
+
+from vecsetx.reconstruction.surfaces import Surface
+from vecsetx.sampling.interfaces import SharedSurface
+
+
+@dataclass(frozen=True, slots=True)
+class DecimationError:
+    """How far a decimated surface lies from the full one.
+
+    Both ways: from the vertices of the full surface to the decimated one, and from the vertices
+    and the middles of the faces of the decimated surface to the full one.
+
+    Attributes:
+        faces_before: Faces of the full surface.
+        mean_mm: Mean of the two ways' mean distances.
+        max_mm: Largest distance of either way.
+    """
+
+    faces_before: int
+    mean_mm: float
+    max_mm: float
+
+
+def decimation_error(full: Surface, coarse: Surface) -> DecimationError:
+    """Measure a decimated surface."""
+    middles_mm = coarse.vertices_mm[coarse.faces].mean(axis=1)
+    there_mm = _distances_mm(full.vertices_mm, coarse)
+    back_mm = _distances_mm(np.concatenate([coarse.vertices_mm, middles_mm]), full)
+    mean_mm = float((there_mm.mean() + back_mm.mean()) / 2)
+    return DecimationError(len(full.faces), mean_mm, float(max(there_mm.max(), back_mm.max())))
+
+
+def decimated_interfaces(interfaces: SharedSurface, target_faces: int) -> SharedSurface:
+    """A coarser shared mesh, by quadric edge collapse (Garland, Heckbert, SIGGRAPH 1997).
+
+    The wall between each two sides is decimated by itself with its rim held still, so that walls
+    still meet where they met: no overlap and no gap comes in. The rims keep all their vertices,
+    which bounds how coarse the mesh can become.
+
+    Args:
+        interfaces: The full mesh.
+        target_faces: How many faces to aim at, all walls together. Shares go by the square root of
+            a wall's faces: large walls can spare most, and bare shares would tear thin vessels.
+    """
+    if target_faces >= len(interfaces.faces):
+        return interfaces
+    pairs, wall_of_face, faces_of_wall = np.unique(
+        interfaces.sides, axis=0, return_inverse=True, return_counts=True
+    )
+    shares = np.sqrt(faces_of_wall) / np.sqrt(faces_of_wall).sum()
+    vertices: list[np.ndarray] = []
+    faces: list[np.ndarray] = []
+    sides: list[np.ndarray] = []
+    count = 0
+    for wall, pair in enumerate(pairs):
+        used, numbers = np.unique(
+            interfaces.faces[wall_of_face.ravel() == wall], return_inverse=True
+        )
+        patch = numbers.reshape(-1, 3).astype(np.int32)
+        coarse_vertices, coarse_faces = interfaces.vertices_mm[used], patch
+        if (target := max(round(shares[wall] * target_faces), 4)) < len(patch):
+            coarse_vertices, coarse_faces = fast_simplification.simplify(
+                coarse_vertices, patch, target_count=target, preserve_border=True
+            )
+        vertices.append(coarse_vertices)
+        faces.append(coarse_faces + count)
+        sides.append(np.repeat(pair[None], len(coarse_faces), axis=0))
+        count += len(coarse_vertices)
+    return _sewn(np.concatenate(vertices), np.concatenate(faces), np.concatenate(sides))
+
+
+def _sewn(vertices_mm: np.ndarray, faces: np.ndarray, sides: np.ndarray) -> SharedSurface:
+    """Walls joined at their rims, whose vertices are equal to the last bit."""
+    unique_mm, numbers = np.unique(vertices_mm, axis=0, return_inverse=True)
+    return SharedSurface(unique_mm, numbers.ravel()[faces].astype(np.int64), sides)
+
+
+def _distances_mm(points_mm: Float[np.ndarray, "n 3"], surface: Surface) -> np.ndarray:
+    squared = igl.point_mesh_squared_distance(
+        points_mm.astype(np.float64), surface.vertices_mm.astype(np.float64), surface.faces
+    )[0]
+    return np.sqrt(squared)

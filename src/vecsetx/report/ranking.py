@@ -1,0 +1,56 @@
+"""Which hearts tell most: the best, the median and the worst, and those evenly between them."""
+
+from collections.abc import Mapping
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+
+from vecsetx.report.figures import is_number
+
+
+def mean_dice(found: Mapping[str, Mapping[str, Any]]) -> float | None:
+    """A heart's mean Dice over its structures; None where none was scored.
+
+    Args:
+        found: Structure → measures, as under ``hearts`` in ``scores.json``.
+    """
+    dice = [scores["dice"] for scores in found.values() if is_number(scores["dice"])]
+    return fmean(dice) if dice else None
+
+
+def chosen(hearts: Mapping[str, Mapping[str, Mapping[str, Any]]], most: int) -> list[str]:
+    """Hearts to show, worst first: evenly from the worst to the best, the median among them.
+
+    Args:
+        hearts: As in ``scores.json``. Those without any Dice are left out.
+        most: How many at most, at least 3.
+    """
+    ranked = _ranked(hearts)
+    places = np.linspace(0, len(ranked) - 1, min(most, len(ranked))).round().astype(int)
+    if len(places):
+        places[(len(places) - 1) // 2] = _median(ranked)
+    return [ranked[place] for place in places]
+
+
+def ranks(hearts: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> dict[str, str]:
+    """Heart → ``best``, ``median`` or ``worst`` by mean Dice; nothing for fewer than two hearts.
+
+    Args:
+        hearts: As in ``scores.json``.
+    """
+    ranked = _ranked(hearts)
+    if len(ranked) < 2:
+        return {}
+    named = {ranked[-1]: "best", ranked[_median(ranked)]: "median"}
+    return named | {ranked[0]: "worst"}
+
+
+def _ranked(hearts: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> list[str]:
+    means = {name: mean_dice(found) for name, found in hearts.items()}
+    known = [(mean, name) for name, mean in means.items() if mean is not None]
+    return [name for _, name in sorted(known)]
+
+
+def _median(ranked: list[str]) -> int:
+    return (len(ranked) - 1) // 2

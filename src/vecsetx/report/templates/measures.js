@@ -1,0 +1,9 @@
+// One figure at a time: that of the measure which is chosen.
+const measureChoice = document.getElementById("measure");
+measureChoice.addEventListener("change", () => {
+  for (const { value } of measureChoice.options) {
+    const figure = document.getElementById(value);
+    figure.hidden = value !== measureChoice.value;
+    if (!figure.hidden) Plotly.Plots.resize(figure);
+  }
+});

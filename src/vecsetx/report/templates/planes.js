@@ -1,0 +1,133 @@
+// Input, truth and reconstruction on an axial, a coronal and a sagittal plane, seen as radiologists
+// do: the patient's right is on the left, and from the side the front is.
+const planes = [
+  { name: "axial", axis: 2, across: 0, up: 1, letter: ["S", "I"] },
+  { name: "coronal", axis: 1, across: 0, up: 2, letter: ["A", "P"] },
+  { name: "sagittal", axis: 0, across: 1, up: 2, letter: ["R", "L"] },
+];
+const ground = [16, 19, 24];
+const place = [0, 0, 0]; // where the three planes meet, mm from the middle of the heart
+
+for (const plane of planes) {
+  plane.canvas = document.getElementById(plane.name);
+  plane.slider = document.getElementById(`${plane.name}-place`);
+  plane.output = document.getElementById(`${plane.name}-mm`);
+}
+
+// Line pieces where a mesh meets the plane: [across, up, across, up] each.
+function cut({ vertices, faces }, { axis, across, up }, at) {
+  const pieces = [];
+  for (let n = 0; n < faces.length; n += 3) {
+    const corners = [3 * faces[n], 3 * faces[n + 1], 3 * faces[n + 2]];
+    const above = corners.map((corner) => vertices[corner + axis] > at);
+    if (above[0] === above[1] && above[1] === above[2]) continue;
+    for (let edge = 0; edge < 3; edge++) {
+      const [a, b] = [corners[edge], corners[(edge + 1) % 3]];
+      if (above[edge] === above[(edge + 1) % 3]) continue;
+      const share = (at - vertices[a + axis]) / (vertices[b + axis] - vertices[a + axis]);
+      for (const other of [across, up])
+        pieces.push(vertices[a + other] + share * (vertices[b + other] - vertices[a + other]));
+    }
+  }
+  return pieces;
+}
+
+function drawContours(context, scale, meshes, plane, style) {
+  for (const mesh of meshes) {
+    if (!isShown(mesh.name)) continue;
+    const pieces = cut(mesh, plane, place[plane.axis]);
+    const path = new Path2D();
+    for (let n = 0; n < pieces.length; n += 4) {
+      path.moveTo(scale.x(pieces[n]), scale.y(pieces[n + 1]));
+      path.lineTo(scale.x(pieces[n + 2]), scale.y(pieces[n + 3]));
+    }
+    style(context, path, structureColors.get(mesh.name));
+  }
+}
+
+// The slice of the input's voxels, a pixel each, in muted colours.
+function voxelSlice({ voxels, labels, low }, { axis, across, up }) {
+  const { shape, spacing, structures } = voxels;
+  const [width, height] = [shape[across], shape[up]];
+  const image = new ImageData(width, height);
+  const stride = [1, shape[0], shape[0] * shape[1]];
+  const layer = Math.floor((place[axis] - low[axis]) / spacing);
+  if (layer < 0 || layer >= shape[axis]) return image;
+  for (let v = 0; v < height; v++)
+    for (let u = 0; u < width; u++) {
+      const label = labels[layer * stride[axis] + u * stride[across] + v * stride[up]];
+      const name = structures[label - 1];
+      if (!label || !isShown(name)) continue;
+      const color = structureColors.get(name) ?? [128, 128, 128];
+      const pixel = 4 * ((height - 1 - v) * width + (width - 1 - u));
+      for (let part = 0; part < 3; part++)
+        image.data[pixel + part] = 0.38 * color[part] + 0.62 * ground[part];
+      image.data[pixel + 3] = 255;
+    }
+  return image;
+}
+
+function drawVoxels(context, scale, heart, plane) {
+  const image = voxelSlice(heart, plane);
+  const pixels = document.createElement("canvas");
+  [pixels.width, pixels.height] = [image.width, image.height];
+  pixels.getContext("2d").putImageData(image, 0, 0);
+  const { spacing } = heart.voxels;
+  const right = heart.low[plane.across] + image.width * spacing;
+  const top = heart.low[plane.up] + image.height * spacing;
+  context.imageSmoothingEnabled = false;
+  context.drawImage(pixels, scale.x(right), scale.y(top),
+    image.width * spacing * scale.perMm, image.height * spacing * scale.perMm);
+}
+
+const paint = (color, light) => `rgb(${color.map((part) => part + light * (255 - part)).join(" ")})`;
+
+function truthStyle(context, path, color) {
+  context.lineWidth = 1.1 * devicePixelRatio;
+  context.strokeStyle = paint(color, 0.82);
+  context.stroke(path);
+}
+
+function reconstructionStyle(context, path, color) {
+  context.lineWidth = 3.4 * devicePixelRatio;
+  context.strokeStyle = "rgb(5 7 10 / 70%)";
+  context.stroke(path);
+  context.lineWidth = 2 * devicePixelRatio;
+  context.strokeStyle = paint(color, 0.12);
+  context.stroke(path);
+}
+
+function drawPlane(heart, plane) {
+  const { canvas, across, up } = plane;
+  const size = Math.round(canvas.clientWidth * devicePixelRatio);
+  if (!size) return;
+  [canvas.width, canvas.height] = [size, size];
+  const context = canvas.getContext("2d");
+  const half = Math.max(...heart.high);
+  const perMm = size / (2 * half);
+  const scale = { perMm, x: (mm) => (half - mm) * perMm, y: (mm) => (half - mm) * perMm };
+  context.fillStyle = `rgb(${ground.join(" ")})`;
+  context.fillRect(0, 0, size, size);
+  context.lineJoin = context.lineCap = "round";
+  if (layers.input.checked && heart.labels) drawVoxels(context, scale, heart, plane);
+  if (layers.reconstruction.checked)
+    drawContours(context, scale, heart.reconstruction, plane, reconstructionStyle);
+  if (layers.truth.checked) drawContours(context, scale, heart.truth, plane, truthStyle);
+  context.fillStyle = "rgb(255 255 255 / 22%)";
+  context.fillRect(scale.x(place[across]), 0, devicePixelRatio, size);
+  context.fillRect(0, scale.y(place[up]), size, devicePixelRatio);
+}
+
+function drawPlanes(heart) {
+  for (const plane of planes) {
+    const mm = place[plane.axis] + heart.center[plane.axis];
+    plane.slider.value = place[plane.axis];
+    plane.output.textContent = `${plane.letter[mm < 0 ? 1 : 0]} ${Math.abs(mm).toFixed(1)} mm`;
+    plane.slider.ariaValueText = plane.output.textContent;
+    drawPlane(heart, plane);
+  }
+}
+
+function layPlanes(heart) {
+  for (const { slider, axis } of planes) [slider.min, slider.max] = [heart.low[axis], heart.high[axis]];
+}

@@ -1,0 +1,142 @@
+// Two stages, truth and reconstruction: meshes on k3d, one camera for both.
+const identity = [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1];
+const look = {
+  fov: 28, distance: 330,
+  room: [-150, -150, -150, 150, 150, 150], // where things can be: k3d draws what is near it
+  from: {
+    Front: [0, 1, 0], Back: [0, -1, 0], Left: [-1, 0, 0], Right: [1, 0, 0],
+    Above: [0, 0.001, 1], Below: [0, 0.001, -1],
+  },
+};
+let camera = [0, look.distance, 0, 0, 0, 0, 0, 0, 1];
+
+const cssColor = (name) => {
+  const probe = document.createElement("canvas").getContext("2d");
+  probe.fillStyle = getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  return parseInt(probe.fillStyle.slice(1), 16);
+};
+
+class Stage {
+  constructor(element) {
+    this.element = element;
+    this.shown = new Map();
+    this.plot = new k3d.K3D(k3d.ThreeJsProvider, element, {
+      menuVisibility: false, gridVisible: false, axesHelper: 0, cameraAutoFit: false,
+      gridAutoFit: false, grid: look.room, cameraMode: "orbit", cameraUpAxis: "z", cameraFov: look.fov,
+      clearColor: cssColor("--ground"), lighting: 1.6,
+    });
+  }
+
+  // Replaces all meshes. Each of them: key, mesh, color, colors (or null).
+  async show(meshes) {
+    for (const { id } of this.shown.values()) this.plot.removeObject(id);
+    this.shown.clear();
+    const objects = meshes.map(({ key, mesh, color, colors }, number) => {
+      const object = {
+        type: "Mesh", id: number + 1, name: key, visible: true, opacity: 1,
+        vertices: { data: mesh.vertices, shape: [mesh.vertices.length / 3, 3] },
+        indices: { data: mesh.faces, shape: [mesh.faces.length / 3, 3] },
+        color, colors: { data: colors ?? new Uint32Array(0), shape: [colors?.length ?? 0] },
+        attribute: { data: [], shape: [0] }, color_range: [], color_map: { data: [], shape: [0] },
+        model_matrix: { data: Float32Array.from(identity), shape: [4, 4] },
+        slice_planes: [], side: "double", flat_shading: false, wireframe: false,
+        roughness: 0.55, metalness: 0,
+      };
+      this.shown.set(key, object);
+      return object;
+    });
+    await this.plot.load({ objects });
+    this.look();
+  }
+
+  change(key, changes) {
+    const object = this.shown.get(key);
+    if (!object) return;
+    Object.assign(object, changes);
+    this.plot.reload(object, changes, true);
+  }
+
+  clip(planes) {
+    this.plot.setClippingPlanes(planes);
+  }
+
+  look() {
+    this.plot.setCamera(camera);
+    this.plot.render();
+  }
+
+  recolor() {
+    this.plot.setClearColor(cssColor("--ground"));
+    this.plot.render();
+  }
+}
+
+// The patient's directions at the edges of a stage: R, L, A, P, S, I, or two of them when oblique.
+function letters(way) {
+  const length = Math.hypot(...way);
+  return way
+    .map((part, axis) => [Math.abs(part) / length, ["LR", "PA", "IS"][axis][Number(part > 0)]])
+    .filter(([share]) => share > 0.4)
+    .sort((first, second) => second[0] - first[0])
+    .map(([, letter]) => letter)
+    .join("");
+}
+
+const cross = (a, b) => [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]];
+
+function nameDirections() {
+  const ahead = [0, 1, 2].map((axis) => camera[3 + axis] - camera[axis]);
+  const right = cross(ahead, camera.slice(6));
+  const top = cross(right, ahead);
+  const edges = { right, top, left: right.map((part) => -part), bottom: top.map((part) => -part) };
+  for (const [edge, way] of Object.entries(edges))
+    for (const mark of document.querySelectorAll(`.pair .edge.${edge}`)) mark.textContent = letters(way);
+}
+
+function lookFrom(eye, up = [0, 0, 1]) {
+  camera = [...eye, 0, 0, 0, ...up];
+  nameDirections();
+  for (const stage of stages) stage.look();
+}
+
+// Turns the camera about the heart by degrees, and moves it nearer by a factor.
+function turn(around, over, nearer = 1) {
+  const [x, y, z] = [0, 1, 2].map((axis) => camera[axis] - camera[3 + axis]);
+  const distance = Math.hypot(x, y, z) / nearer;
+  const longitude = Math.atan2(y, x) + (around * Math.PI) / 180;
+  const latitude = Math.asin(z / Math.hypot(x, y, z)) + (over * Math.PI) / 180;
+  const safe = Math.max(-1.55, Math.min(1.55, latitude));
+  lookFrom([
+    distance * Math.cos(safe) * Math.cos(longitude),
+    distance * Math.cos(safe) * Math.sin(longitude),
+    distance * Math.sin(safe),
+  ]);
+}
+
+// The stage last touched leads the other one. Scrolling the page must not zoom a heart that the
+// reader only passes, so the wheel is for the leader only.
+let leader = null;
+
+function follow(stage) {
+  stage.plot.on(stage.plot.events.CAMERA_CHANGE, (turned) => {
+    if (stage !== leader) return;
+    camera = Array.from(turned);
+    nameDirections();
+    for (const other of stages) if (other !== stage) other.look();
+  });
+  const turns = { ArrowLeft: [-10, 0], ArrowRight: [10, 0], ArrowUp: [0, 10], ArrowDown: [0, -10],
+    "+": [0, 0, 1.15], "=": [0, 0, 1.15], "-": [0, 0, 1 / 1.15] };
+  stage.element.addEventListener("keydown", (event) => {
+    if (!(event.key in turns) || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    leader = null;
+    turn(...turns[event.key]);
+  });
+  stage.element.addEventListener("wheel", (event) => {
+    if (stage !== leader) event.stopPropagation();
+  }, { capture: true });
+}
+
+document.addEventListener("pointerdown", (event) => {
+  leader = stages.find((stage) => stage.element.contains(event.target)) ?? null;
+}, { capture: true });
