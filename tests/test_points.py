@@ -158,3 +158,47 @@ def test_vtp_that_cannot_be_used(tmp_path, capfd):
     with pytest.raises(InputError, match=r"a\.xyz: is no file of points"):
         read_points(tmp_path / "a.xyz", STRUCTURES, DEFAULT)
     assert capfd.readouterr() == ("", "")
+
+
+PLY = """ply
+format {form} 1.0
+comment made for a test {space}
+element vertex {count}
+property double x
+property double y
+property double z
+property uchar label
+end_header
+"""
+
+
+@pytest.mark.parametrize("binary", [False, True])
+@pytest.mark.parametrize(("space", "signs"), [("", (-1, -1, 1)), ("SPACE=RAS", (1, 1, 1))])
+def test_ply(tmp_path, binary, space, signs):
+    ids = np.array([[3, 6][number] for number in NUMBERS], np.uint8)
+    form = "binary_little_endian" if binary else "ascii"
+    head = PLY.format(form=form, space=space, count=len(POINTS)).encode()
+    kind = np.dtype([("xyz", "<f8", 3), ("label", "u1")])
+    rows = np.empty(len(POINTS), kind)
+    rows["xyz"], rows["label"] = POINTS, ids
+    if binary:
+        body = rows.tobytes()
+    else:
+        lines = (f"{' '.join(map(repr, xyz.tolist()))} {i}" for xyz, i in rows)
+        body = "\n".join(lines).encode() + b"\n"
+    path = tmp_path / "points.ply"
+    path.write_bytes(head + body)
+    found = read_points(path, STRUCTURES, DEFAULT)
+    np.testing.assert_array_equal(found.points_mm, np.array(POINTS) * signs)
+    np.testing.assert_array_equal(found.structure, NUMBERS)
+
+
+def test_ply_that_cannot_be_used(tmp_path):
+    path = tmp_path / "points.ply"
+    path.write_text("no PLY at all")
+    with pytest.raises(InputError, match="cannot be read as PLY points"):
+        read_points(path, STRUCTURES, DEFAULT)
+    head = PLY.format(form="ascii", space="", count=1).replace("property uchar label\n", "")
+    path.write_text(head + "1 2 3\n")
+    with pytest.raises(InputError, match="no property 'structure' or 'label'"):
+        read_points(path, STRUCTURES, DEFAULT)

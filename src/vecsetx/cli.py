@@ -349,7 +349,7 @@ def reconstruct(
         list[Path],
         typer.Argument(
             help="Label maps, folders of them, folders with a mask or mesh per structure, or "
-            "labelled surface points (CSV, VTP)."
+            "labelled surface points (CSV, VTP, PLY)."
         ),
     ],
     out: Annotated[Path, typer.Option(help="Folder for the results.")],

@@ -1,4 +1,4 @@
-"""Points on the surfaces of structures, each with its structure's name: CSV and VTP files."""
+"""Points on the surfaces of structures, each with its structure: CSV, VTP and PLY files."""
 
 import csv
 import re
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import trimesh
 from jaxtyping import Float, Int
 from vtkmodules.util.numpy_support import vtk_to_numpy
 
@@ -15,7 +16,7 @@ from vecsetx.anatomy.meshes import axes_to_ras, polydata_points, polydata_space,
 from vecsetx.anatomy.structures import LabelSet
 from vecsetx.errors import InputError
 
-POINTS_ENDINGS = (".csv", ".vtp")
+POINTS_ENDINGS = (".csv", ".vtp", ".ply")
 """Endings of the point files that can be read."""
 
 FEWEST_POINTS = 4
@@ -44,10 +45,12 @@ def read_points(
 
     A CSV file has columns ``x``, ``y``, ``z`` (mm) and ``structure``, the name or the label set's
     id; a line ``# SPACE=RAS`` or ``# SPACE=LPS`` above them names the axes. A VTP file has point
-    data ``structure`` (names or ids) or ``label`` (ids), and may have field data ``SPACE``.
+    data ``structure`` (names or ids) or ``label`` (ids), and may have field data ``SPACE``. A PLY
+    file's vertices have a property ``structure`` or ``label`` (ids), and it may have a comment
+    ``SPACE=RAS`` or ``SPACE=LPS``.
 
     Args:
-        path: ``.csv`` or ``.vtp``.
+        path: ``.csv``, ``.vtp`` or ``.ply``.
         structures: Names of the K structures wanted; points of others are left out.
         label_set: What ids mean and which names are known.
         space: Axes of the coordinates, ``lps`` or ``ras``, if the file does not say.
@@ -57,7 +60,10 @@ def read_points(
             finite or an unknown structure (with its row), or fewer than
             :data:`FEWEST_POINTS` points of the structures.
     """
-    table = _read_csv(path) if path.suffix.lower() == ".csv" else _read_vtp(path)
+    readers = {".csv": _read_csv, ".vtp": _read_vtp, ".ply": _read_ply}
+    if (reader := readers.get(path.suffix.lower())) is None:
+        raise InputError(f"{path}: is no file of points; give {' or '.join(POINTS_ENDINGS)}")
+    table = reader(path)
     index: dict[str, int] = {}
     for word, row in zip(table.words, table.rows, strict=True):
         if word not in index:
@@ -135,8 +141,6 @@ def _read_csv(path: Path) -> _Table:
 
 
 def _read_vtp(path: Path) -> _Table:
-    if path.suffix.lower() != ".vtp":
-        raise InputError(f"{path}: is no file of points; give {' or '.join(POINTS_ENDINGS)}")
     polydata = read_polydata(path)
     data = polydata.GetPointData()
     array: Any = data.GetAbstractArray("structure") or data.GetAbstractArray("label")
@@ -148,8 +152,34 @@ def _read_vtp(path: Path) -> _Table:
     count = polydata.GetNumberOfPoints()
     if array.IsA("vtkDataArray"):
         numbers = vtk_to_numpy(array).reshape(count, -1)[:, 0]
-        words = [f"{number:.17g}" for number in numbers]
+        words = _words(numbers)
     else:
         words = [array.GetVariantValue(index).ToString().strip() for index in range(count)]
     rows = [f"point {index}" for index in range(count)]
     return _Table(polydata_points(polydata), words, rows, polydata_space(polydata))
+
+
+def _read_ply(path: Path) -> _Table:
+    try:
+        head = path.read_bytes().partition(b"end_header")[0].decode("ascii")
+        read = trimesh.load(path, process=False)
+        vertices = read.metadata["_ply_raw"]["vertex"]["data"]
+        points = np.column_stack([np.ravel(vertices[axis]) for axis in "xyz"]).astype(np.float64)
+    except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+        raise InputError(f"{path}: cannot be read as PLY points: {error!r}") from error
+    known = getattr(vertices, "dtype", None)
+    names = known.names if known is not None and known.names else list(vertices)
+    found = next((name for name in ("structure", "label") if name in names), None)
+    if found is None:
+        raise InputError(
+            f"{path}: its vertices have no property 'structure' or 'label', which says whose "
+            "points these are; if this is a structure's surface, give the folder of all its "
+            "surfaces"
+        )
+    tag = re.search(r"(?im)^comment\b.*\bSPACE\s*=\s*(\w+)", head)
+    rows = [f"point {index}" for index in range(len(points))]
+    return _Table(points, _words(np.ravel(vertices[found])), rows, tag[1] if tag else None)
+
+
+def _words(numbers: np.ndarray) -> list[str]:
+    return [f"{number:.17g}" for number in numbers]

@@ -78,6 +78,25 @@ def read_heart(
     return truth, Geometry.of_label_map(shown_map, len(structures))
 
 
+def encode_source(
+    source: HeartSource, trained: TrainedModel, options: EncodeOptions
+) -> tuple[HeartField, LabelMap | None, list[str]]:
+    """The heart as a field, its own label map if it has one, and the structures that were shown.
+
+    Raises:
+        InputError: The heart cannot be read, or the options do not fit the model.
+    """
+    if source.kind == "points":
+        observation = observe_points(source, trained, options)
+        field = encode_observation(observation, trained, options)
+        shown = np.unique(observation.structure).tolist()
+        return field, None, [trained.structures[index] for index in shown]
+    label_map, geometry = read_heart(source, trained.structures, options.drop)
+    field = encode_heart(geometry, trained, options)
+    shown = np.flatnonzero(geometry.present()).tolist()
+    return field, label_map, [trained.structures[index] for index in shown]
+
+
 def encode_heart(geometry: Geometry, trained: TrainedModel, options: EncodeOptions) -> HeartField:
     """Show a heart to a model.
 

@@ -9,6 +9,7 @@ from typing import cast
 from vecsetx.anatomy.images import is_image
 from vecsetx.anatomy.meshes import is_mesh
 from vecsetx.anatomy.nnunet import is_nnunet, nnunet_label_maps, nnunet_label_set
+from vecsetx.anatomy.points import POINTS_ENDINGS
 from vecsetx.anatomy.source import HeartSource, Kind, stem, visible
 from vecsetx.anatomy.structures import LabelSet, find_structure
 from vecsetx.anatomy.structures import label_set as named_label_set
@@ -24,7 +25,8 @@ def find_hearts(
 ) -> dict[str, HeartSource]:
     """Heart name → where the heart comes from, sorted by name.
 
-    An input is a label map, an ``.npz`` file of samples, labelled points (``.csv``, ``.vtp``), or
+    An input is a label map, an ``.npz`` file of samples, labelled points (``.csv``,
+    ``.vtp``, ``.ply``), or
     a folder: an nnU-Net data set; one heart, as masks or meshes called as its structures; hearts
     as files; or hearts as folders of masks or meshes. A heart is called as its file or folder is.
     Hidden files are passed over. Nothing is read but names and ``dataset.json``.
@@ -137,13 +139,13 @@ def _kind_of_file(path: Path) -> Kind:
         return "label map"
     if path.suffix.lower() == ".npz":
         return "npz"
-    if path.suffix.lower() in (".csv", ".vtp"):
+    if path.suffix.lower() in POINTS_ENDINGS:
         return "points"
     if is_mesh(path):
         raise InputError(f"{path}: one mesh is no heart; give the folder with all its structures")
     raise InputError(
         f"{path}: is none of the inputs known: label maps (.nii, .nii.gz, .nrrd, .nhdr, .mha, "
-        ".mhd), labelled points (.csv, .vtp), samples (.npz) or a folder"
+        ".mhd), labelled points (.csv, .vtp, .ply), samples (.npz) or a folder"
     )
 
 

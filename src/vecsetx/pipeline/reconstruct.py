@@ -1,26 +1,18 @@
 """``vecsetx reconstruct``: label maps to meshes and label maps, through a model."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
 from vecsetx import __version__
-from vecsetx.anatomy.labelmap import LabelMap, read_grid, write_label_map
+from vecsetx.anatomy.labelmap import read_grid, write_label_map
 from vecsetx.anatomy.source import HeartSource
 from vecsetx.anatomy.structures import LabelSet
 from vecsetx.errors import InputError
 from vecsetx.model.field import HeartField
 from vecsetx.model.saved import TrainedModel
-from vecsetx.pipeline.hearts import (
-    EncodeOptions,
-    encode_heart,
-    encode_observation,
-    observe_points,
-    read_heart,
-)
+from vecsetx.pipeline.hearts import EncodeOptions, encode_source
 from vecsetx.pipeline.inputs import find_hearts
 from vecsetx.pipeline.progress import steps
 from vecsetx.reconstruction.decimation import (
@@ -186,21 +178,6 @@ def _meshes(field: HeartField, grid: Grid, options: ReconstructOptions) -> _Mesh
     return _Meshes(coarse, interfaces, errors)
 
 
-def _encoded(
-    trained: TrainedModel, source: HeartSource, options: ReconstructOptions
-) -> tuple[HeartField, LabelMap | None, list[str]]:
-    """The heart as a field, its own label map if it has one, and the structures that were shown."""
-    if source.kind == "points":
-        observation = observe_points(source, trained, options.encode)
-        field = encode_observation(observation, trained, options.encode)
-        shown = np.unique(observation.structure).tolist()
-        return field, None, [trained.structures[index] for index in shown]
-    label_map, geometry = read_heart(source, trained.structures, options.encode.drop)
-    field = encode_heart(geometry, trained, options.encode)
-    shown = np.flatnonzero(geometry.present()).tolist()
-    return field, label_map, [trained.structures[index] for index in shown]
-
-
 def _reconstruct_heart(
     trained: TrainedModel,
     model: Path,
@@ -209,7 +186,7 @@ def _reconstruct_heart(
     like: Grid | None,
     options: ReconstructOptions,
 ) -> None:
-    field, label_map, shown = _encoded(trained, source, options)
+    field, label_map, shown = encode_source(source, trained, options.encode)
     grid = mesh_grid(field, options.resolution, options.resolution_mm)
     meshes = _meshes(field, grid, options)
     own = grid if label_map is None else Grid.of(label_map)
@@ -231,6 +208,7 @@ def _reconstruct_heart(
         "mesh_resolution_mm": float(grid.spacing_mm[0]),
         "dropped": list(options.encode.drop),
         "latents": field.latent_set.latents.shape[1],
+        "refined": asdict(field.gain) if field.gain else None,
     }
     write_summary(
         folder / "summary.json",

@@ -1,6 +1,7 @@
 """Smooth, closed surfaces of every structure: fitting together, or each by itself."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import fast_simplification
 import numpy as np
@@ -19,6 +20,10 @@ from vecsetx.reconstruction.grid import Grid
 from vecsetx.reconstruction.interfaces import shared_interfaces
 from vecsetx.reconstruction.octree import Descent, descend, descend_own
 from vecsetx.sampling.interfaces import SharedSurface, shared_surface
+
+if TYPE_CHECKING:
+    import pyvista
+    import trimesh
 
 _CLEARANCE_VOXELS = 1e-3
 """No vertex comes nearer to a voxel centre: there the vertices of several edges would fall into
@@ -56,6 +61,18 @@ class Surface:
         count = len(self.vertices_mm)
         along, against = edges @ [count, 1], edges @ [1, count]
         return len(np.unique(along)) == len(along) and bool(np.isin(along, against).all())
+
+    def to_trimesh(self) -> "trimesh.Trimesh":
+        """The same as a mesh of trimesh, vertices as they are."""
+        import trimesh
+
+        return trimesh.Trimesh(self.vertices_mm, self.faces, process=False)
+
+    def to_pyvista(self) -> "pyvista.PolyData":
+        """The same as a mesh of PyVista, which has to be installed."""
+        import pyvista
+
+        return pyvista.PolyData.from_regular_faces(self.vertices_mm, self.faces)
 
     def _corners(self) -> np.ndarray:
         """Corners of every face about the mesh's centre, ``[3, F, 3]`` float64."""
