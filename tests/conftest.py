@@ -1,6 +1,7 @@
 """What all tests share: shapes checked at run time, one thread, and the real hearts."""
 
 import os
+import signal
 from pathlib import Path
 
 # Before torch is imported: the tests' tensors are small, and more threads only slow them down.
@@ -10,6 +11,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import hypothesis
 import jaxtyping
 import pytest
+
+# Started in the background, the tests would inherit that Ctrl-C is ignored, and hand that on.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Before vecsetx is imported: every annotation of the package is held to, array shapes included.
 jaxtyping.install_import_hook("vecsetx", "beartype.beartype")

@@ -1,7 +1,7 @@
 """Figures of the score page: how each measure spreads over hearts and structures."""
 
 import html
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import plotly.graph_objects as go
@@ -72,7 +72,7 @@ def scores_by_structure(scores: Mapping[str, Any], measure: Measure) -> Figure:
     )
 
 
-def _span(values: list[float], measure: Measure) -> dict[str, Any]:
+def _span(values: Sequence[int | float], measure: Measure) -> dict[str, Any]:
     """Axis range: all values, and the perfect one, which is where the axis ends."""
     low, high = min(values, default=0.0), max(values, default=1.0)
     if measure.higher_is_better:
