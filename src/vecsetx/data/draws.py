@@ -250,17 +250,18 @@ def draw_heart(
     info = file.info
     if impossible := _impossible(joined, len(info.structures)):
         raise InputError(f"{file.path}: {impossible}; prepare the data again")
-    column = np.array([structures.index(name) for name in info.structures])
     known_mm = info.known_mm(joined["edge_mm"])
-    absent = [np.inf if name in annotated else -np.inf for name in structures]
     drawn = {
         "points": info.frame.to_unit(joined["points_mm"]),
-        "structure": column[joined["structure"]],
+        "structure": joined["structure"].astype(np.int64),
         "normals": joined["normals"],
         "distances": info.frame.length_to_unit(joined["distances_mm"]),
         "known": info.frame.length_to_unit(known_mm),
     }
     if info.structures != structures:
+        column = np.array([structures.index(name) for name in info.structures])
+        absent = [np.inf if name in annotated else -np.inf for name in structures]
+        drawn["structure"] = column[joined["structure"]]
         drawn["distances"] = _among(drawn["distances"], column, [np.inf] * len(structures))
         drawn["known"] = _among(drawn["known"], column, absent)
     return drawn

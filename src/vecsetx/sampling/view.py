@@ -59,4 +59,7 @@ def known_mm(
         ``[N, K]`` float32 mm: ``+inf`` for a complete structure, the distance to the edge for one
         that is cut.
     """
-    return np.where(cut, edge_mm[:, None], np.inf).astype(np.float32)
+    known = np.full((len(edge_mm), len(cut)), np.inf, dtype=np.float32)
+    if cut.any():
+        known[:, cut] = edge_mm[:, None]
+    return known
