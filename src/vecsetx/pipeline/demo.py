@@ -74,7 +74,9 @@ def demo(out: Path, options: DemoOptions) -> Evaluated:
         recipe = preset("tiny").changed({"training": {"steps": options.steps}}, "demo")
         train_model(out / "data", out / "run", recipe)
     with _stage("5/6 evaluate: hearts that the model has never seen"):
-        evaluated = evaluate(out / "run", [out / "data"], out / "evaluate", "val", EncodeOptions())
+        evaluated = evaluate(
+            out / "run", [out / "data"], out / "evaluate", "val", EncodeOptions(), meshes=False
+        )
     with _stage("6/6 reconstruct: meshes and a label map"):
         unseen = source_of(dataset, dataset.of_split("val")[0]).path
         failed = reconstruct(out / "run", [unseen], out / "reconstruct", ReconstructOptions())
