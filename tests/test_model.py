@@ -24,6 +24,7 @@ FORMS = {
     "kl": replace(SMALL, bottleneck="kl"),
     "none": replace(SMALL, bottleneck="none"),
     "no normals": replace(SMALL, normals=False),
+    "structure latents": replace(SMALL, structure_latents=2),
 }
 every_form = pytest.mark.parametrize("spec", FORMS.values(), ids=FORMS.keys())
 

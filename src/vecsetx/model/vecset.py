@@ -22,6 +22,7 @@ from vecsetx.model.attention import Block
 from vecsetx.model.bottleneck import KLBottleneck, NoBottleneck, NormalizedBottleneck
 from vecsetx.model.embedding import LabelledPointEmbedding, PointEmbedding
 from vecsetx.model.heads import DistanceHead, Head, UnionHead
+from vecsetx.model.structure_latents import StructureLatents
 from vecsetx.sampling.farthest import anchors_by_structure
 
 Result = TypeVar("Result")
@@ -36,6 +37,7 @@ class ModelSpec:
             tokens lie. ``point``: it starts as a surface point, with plain attention.
             ``learnable``: latents start as learned vectors; plain attention.
         latents: Latents in the set. Unless they are learned, it may be changed at run time.
+        structure_latents: Learned latents of each structure beside the anchored ones.
         bottleneck: ``normalized``: few channels of a fixed scale. ``kl``: few channels, near a
             normal distribution. ``none``: the tokens themselves are the latents.
         latent_channels: Channels per latent (unused with bottleneck ``none``).
@@ -52,6 +54,7 @@ class ModelSpec:
 
     queries: Literal["anchored", "point", "learnable"] = "anchored"
     latents: PositiveInt = 256
+    structure_latents: NonNegativeInt = 0
     bottleneck: Literal["normalized", "kl", "none"] = "normalized"
     latent_channels: PositiveInt = 32
     field: Literal["distances", "union"] = "distances"
@@ -66,6 +69,11 @@ class ModelSpec:
     def __post_init__(self) -> None:
         if self.width % self.heads:
             raise InputError(f"width {self.width} is no multiple of heads {self.heads}")
+        if self.structure_latents and self.queries != "anchored":
+            raise InputError(
+                f"structure_latents {self.structure_latents} go beside anchored latents, not with "
+                f"queries {self.queries!r}"
+            )
 
     @property
     def anchors(self) -> int:
@@ -83,7 +91,7 @@ class LatentSet:
 
     Attributes:
         latents: ``[B, M, Z]``.
-        positions: ``[B, M, 3]`` units, where each latent is anchored; None with plain attention.
+        positions: ``[B, M, 3]`` units, where each latent lies; None with plain attention.
         penalty: ``[B]`` the bottleneck's penalty.
     """
 
@@ -118,6 +126,11 @@ class VecSetAutoEncoder(nn.Module):
         self.learned = (
             nn.Parameter(torch.randn(spec.latents, spec.width))
             if spec.queries == "learnable"
+            else None
+        )
+        self.of_structures = (
+            StructureLatents(spec.structure_latents, structure_count, spec.width)
+            if spec.structure_latents
             else None
         )
         block = (spec.width, spec.heads, spec.expansion, anchored)
@@ -165,7 +178,11 @@ class VecSetAutoEncoder(nn.Module):
             tokens = self.learned.expand(len(points), -1, -1)
         if self.spec.queries != "anchored":
             positions = None
-        return self.encoder(tokens, context, positions, points), positions
+        if self.of_structures is None or positions is None:
+            return self.encoder(tokens, context, positions, points), positions
+        tokens, positions = self.of_structures.beside(tokens, positions)
+        tokens = self.encoder(tokens, context, positions, points)
+        return tokens, self.of_structures.moved(tokens, positions)
 
     def refine(self, latent_set: LatentSet) -> Float[Tensor, "b m c"]:
         """The trunk: latents to the tokens that queries look at. Once per heart."""

@@ -70,6 +70,7 @@ def parameter_groups(
         model.point_embedding,
         model.query_embedding,
         model.head,
+        *([model.of_structures] if model.of_structures else []),
         *(
             module.from_offset
             for module in model.modules()
