@@ -1,9 +1,11 @@
 """Which choices learn fastest: equal steps, several seeds, unseen hearts scored on the voxel grid.
 
     python benchmarks/learning.py [--steps 300] [--seeds 2] [--choices anchored,union]
-        [--real FOLDER --labels NAME] [--curve] [--json FILE]
+        [--set model.normals=false] [--real FOLDER --labels NAME] [--curve] [--json FILE]
 
-Each choice differs from the first, ``anchored``, in one thing. All of them see the same batches:
+Each choice differs from the first, ``anchored``, in one thing; ``--set`` changes what they have in
+common, and a choice that is then the same as ``anchored`` is left out unless it is named. All of
+them see the same batches:
 phantoms of 128³ voxels at 1 mm and, if they are given, real hearts' label maps. Every run has one
 thread; as many runs as there are cores go side by side, so that seconds are to be compared within
 one table only. With ``--curve`` the preset ``tiny`` is trained as the demo does, and its score on
@@ -25,6 +27,7 @@ from rich.table import Table
 
 from vecsetx.anatomy.structures import label_set
 from vecsetx.data.dataset import DataSet, HeartEntry
+from vecsetx.errors import InputError
 from vecsetx.evaluation.scores import Score, score_heart, summarize
 from vecsetx.model.saved import TrainedModel
 from vecsetx.pipeline.hearts import EncodeOptions, encode_heart, read_heart
@@ -34,7 +37,7 @@ from vecsetx.pipeline.prepare import PrepareOptions, prepare
 from vecsetx.pipeline.processes import Processes
 from vecsetx.pipeline.train import train_model
 from vecsetx.presets import PRESETS
-from vecsetx.recipe import Recipe
+from vecsetx.recipe import Recipe, parse_overrides
 from vecsetx.reconstruction.rasterize import rasterize
 from vecsetx.sampling.sampler import SamplingSpec
 from vecsetx.training.journal import read_journal
@@ -46,6 +49,7 @@ CHOICES: dict[str, dict[str, dict[str, Any]]] = {
     "union + logits": {"model": {"field": "union"}},
     "no bottleneck": {"model": {"bottleneck": "none"}},
     "KL bottleneck": {"model": {"bottleneck": "kl"}},
+    "normals read": {"model": {"normals": True}},
     "no normals read": {"model": {"normals": False}},
     "AdamW alone": {"optimizer": {"hidden": "adamw"}},
     "no inside term": {"objective": {"inside": 0.0}},
@@ -62,33 +66,39 @@ STRIDE = 2
 
 @dataclass(frozen=True)
 class Job:
-    """One run: a choice on a data set from a seed."""
+    """One run: a recipe on a data set."""
 
     data: Path
     out: Path
-    choice: str
-    seed: int
-    steps: int
+    recipe: Recipe
 
 
-def recipe_of(job: Job) -> Recipe:
+def recipe_of(choice: str, options: argparse.Namespace, seed: int = 0) -> Recipe:
     """The preset ``tiny`` with half its points and latents, so that many runs are affordable."""
     common = {
         "model": {"latents": 128},
         "draws": {"points": 1024, "surface": 128, "near": 256, "volume": 128},
-        "training": {"steps": job.steps, "seed": job.seed, "checkpoint_every": job.steps},
+        "training": {"steps": options.steps, "seed": seed, "checkpoint_every": options.steps},
     }
     recipe = PRESETS["tiny"].changed(common, "benchmark")
-    return recipe.changed(CHOICES[job.choice], job.choice)
+    recipe = recipe.changed(parse_overrides(options.overrides), "--set")
+    return recipe.changed(CHOICES[choice], choice)
+
+
+def distinct(options: argparse.Namespace) -> list[str]:
+    """The first choice, and those whose recipes differ from its."""
+    first, *others = CHOICES
+    return [first, *(c for c in others if recipe_of(c, options) != recipe_of(first, options))]
 
 
 def run(job: Job) -> dict[str, Any]:
     """Train, then score every unseen heart with as many points and latents as in training."""
     torch.set_num_threads(1)
-    recipe = recipe_of(job)
-    trained = train_model(job.data, job.out, recipe)
+    trained = train_model(job.data, job.out, job.recipe)
     dataset = DataSet.read(job.data)
-    options = EncodeOptions(points=recipe.draws.points, latents=recipe.model.anchors or None)
+    options = EncodeOptions(
+        points=job.recipe.draws.points, latents=job.recipe.model.anchors or None
+    )
     scores = [
         score
         for heart in dataset.of_split("val")
@@ -137,7 +147,7 @@ def real_hearts(folder: Path, options: argparse.Namespace) -> Path:
 def learn(folder: Path, data: Path, options: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
     """Choice → result per seed."""
     jobs = {
-        (choice, seed): Job(data, folder / f"{index}-{seed}", choice, seed, options.steps)
+        (choice, seed): Job(data, folder / f"{index}-{seed}", recipe_of(choice, options, seed))
         for index, choice in enumerate(options.choices)
         for seed in range(options.seeds)
     }
@@ -199,7 +209,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--choices", type=lambda text: text.split(","), default=list(CHOICES))
+    parser.add_argument("--choices", type=lambda text: text.split(","))
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        dest="overrides",
+        metavar="PART.FIELD=VALUE",
+        help="change every choice's recipe, as in model.normals=false; may be repeated",
+    )
     parser.add_argument("--phantoms", type=int, default=30, help="0 to leave them out")
     parser.add_argument("--real", type=Path, help="folder of label maps")
     parser.add_argument("--labels", default="default", help="label set of the real hearts")
@@ -209,11 +227,15 @@ def main() -> None:
     parser.add_argument("--workers", type=int, help="runs side by side; one per core if not given")
     parser.add_argument("--json", type=Path, default=Path("benchmarks/results/learning.json"))
     options = parser.parse_args()
-    if unknown := set(options.choices) - set(CHOICES):
+    if unknown := set(options.choices or []) - set(CHOICES):
         parser.error(f"no choice {unknown}; there are {', '.join(CHOICES)}")
+    try:
+        options.choices = options.choices or distinct(options)
+        results: dict[str, Any] = {"steps": options.steps, "seeds": options.seeds}
+        results["recipe"] = asdict(recipe_of("anchored", options))
+    except InputError as error:
+        parser.error(str(error))
     console = Console(width=max(Console().width, WIDTH))
-    results: dict[str, Any] = {"steps": options.steps, "seeds": options.seeds}
-    results["recipe"] = asdict(recipe_of(Job(Path(), Path(), "anchored", 0, options.steps)))
     with tempfile.TemporaryDirectory() as name:
         folders = {kind: Path(name) / kind for kind in ("phantoms", "real")}
         if options.phantoms:

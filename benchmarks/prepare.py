@@ -44,6 +44,9 @@ STRUCTURES = label_set("default").structures
 CORONARY = STRUCTURES.index("Coronary")
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "IGL_NUM_THREADS": "1"}
 NEAR_VOXELS = 3
+REPEATS = 200
+"""Times that a reading is timed."""
+
 PROBES = 400_000
 PROBE_MARGIN_VOXELS = 3
 
@@ -178,7 +181,7 @@ def normals_error(heart: PhantomHeart, surface: Any) -> float:
     return float(np.degrees(np.median(np.arccos(cosine))))
 
 
-def coronary_probes(heart: PhantomHeart, folder: Path) -> np.ndarray:
+def coronary_probes(folder: Path) -> np.ndarray:
     """Points spread evenly over boxes that hold all of the coronary arteries."""
     label_map = read_label_map(folder / "heart.nii.gz")
     voxels = np.argwhere(label_map.labels == CORONARY + 1)
@@ -195,7 +198,7 @@ def coronary_probes(heart: PhantomHeart, folder: Path) -> np.ndarray:
 def one_heart(folder: Path, size: int, spacing_mm: float, seed: int) -> dict[str, Any]:
     heart = heart_of(seed)
     write_label_map(heart.voxelize(size, spacing_mm), folder / "heart.nii.gz")
-    np.save(folder / "probes.npy", coronary_probes(heart, folder))
+    np.save(folder / "probes.npy", coronary_probes(folder))
     probes = np.load(folder / "probes.npy")
     for way in ("ours", "predecessor"):
         command = [sys.executable, __file__, "--way", way, str(folder)]
@@ -245,28 +248,30 @@ def cohort(folder: Path, hearts: int, size: int, spacing_mm: float) -> dict[str,
     return {"hearts": hearts, "one_s": one, "two_s": two, "scaling": one / two}
 
 
-def draws(folder: Path, repeats: int = 200) -> dict[str, float]:
+def draws(folder: Path) -> dict[str, float]:
     """Milliseconds to read one heart's part of a training step, from a file's rows on disk."""
     from vecsetx.data.draws import DrawSpec, draw_heart  # torch, which workers do not import
+    from vecsetx.data.rows import Rows
 
     generator = np.random.default_rng(0)
     file = SamplesFile(folder / "heart.safetensors")
     spec = DrawSpec(points=1024, surface=1024, near=1024, volume=1024)
+    rows = Rows.empty(1, 1024, 1024, 1024, 1024, len(STRUCTURES)).heart(0)
 
     def read() -> None:
-        for group in ("surface", "near", "volume"):
-            start = int(generator.integers(file.count(group)))
-            for name in ("points_mm", "distances_mm", "edge_mm"):
-                file.rows(f"{group}.{name}", start, 1024)
-        file.rows("surface.structure", start, 1024)
+        surface, near, volume = (
+            (int(generator.integers(file.count(group))), 1024)
+            for group in ("surface", "near", "volume")
+        )
+        file.part(surface, near, volume)
 
     def whole() -> None:
-        draw_heart(file, STRUCTURES, STRUCTURES, spec, generator)
+        draw_heart(file, STRUCTURES, STRUCTURES, spec, None, generator, rows)
 
     def timed(work: Any) -> float:
         work()
         times = []
-        for _ in range(repeats):
+        for _ in range(REPEATS):
             began = time.perf_counter()
             work()
             times.append(time.perf_counter() - began)
@@ -294,7 +299,7 @@ def draws(folder: Path, repeats: int = 200) -> dict[str, float]:
         "read_ms": timed(read),
         "draw_ms": timed(whole),
         "open_ms": timed(lambda: SamplesFile(folder / "heart.safetensors")),
-        "npz_compressed_ms": timed(npz) if repeats else 0.0,
+        "npz_compressed_ms": timed(npz),
     }
 
 

@@ -48,3 +48,15 @@ def dataset(tmp_path_factory: pytest.TempPathFactory):
     from runs import small_dataset
 
     return small_dataset(tmp_path_factory.mktemp("dataset"))
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch):
+    """The clock by which progress is told, at a time that the test sets."""
+    from clock import Clock
+
+    from vecsetx.pipeline import progress
+
+    clock = Clock()
+    monkeypatch.setattr(progress, "time", clock)
+    return clock

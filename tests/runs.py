@@ -1,11 +1,13 @@
 """Small training runs, for the tests."""
 
+from dataclasses import fields
 from pathlib import Path
 
 import torch
 from hearts import write_small_phantoms
 
 from vecsetx.anatomy.structures import label_set
+from vecsetx.data.batch import Batch
 from vecsetx.data.dataset import DataSet
 from vecsetx.data.draws import DrawSpec
 from vecsetx.model.vecset import ModelSpec
@@ -31,6 +33,13 @@ def small_dataset(folder: Path) -> DataSet:
     made, failed = prepare(maps, folder / "data", options)
     assert not failed
     return made
+
+
+def parts_of(batch: Batch, hearts: int) -> list[Batch]:
+    """The batch in parts of so many hearts."""
+    names = [field.name for field in fields(batch)]
+    parts = zip(*(getattr(batch, name).split(hearts) for name in names), strict=True)
+    return [Batch(*part) for part in parts]
 
 
 def losses(run: Path) -> list[float]:

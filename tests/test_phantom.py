@@ -18,7 +18,7 @@ from vecsetx.anatomy.phantom.carving import GAP_MM, TOUCHING
 from vecsetx.anatomy.phantom.footpoint import distance_to_level
 from vecsetx.anatomy.phantom.grid import centred_affine
 from vecsetx.anatomy.phantom.shapes import Cut, Ellipsoid, HalfSpace, Shape, Tube, Union
-from vecsetx.anatomy.sign import inside, label_of
+from vecsetx.anatomy.sign import inside, label_of, outward
 from vecsetx.errors import InputError
 
 SEEDS = (0, 1)
@@ -214,7 +214,9 @@ def test_distances_agree_with_a_finely_sampled_surface(
 
 def oblique_affine() -> np.ndarray:
     turn = Rotation.from_euler("xyz", [25.0, -40.0, 70.0], degrees=True).as_matrix()
-    return centred_affine((18, 22, 14), (5.8, 4.5, 8.0), turn * np.array([1.0, -1.0, 1.0]))
+    affine = np.diag([1.0, -1.0, 1.0, 1.0]) @ centred_affine((18, 22, 14), (5.8, 4.5, 8.0))
+    affine[:3] = turn @ affine[:3]
+    return affine
 
 
 @pytest.mark.parametrize(
@@ -366,16 +368,25 @@ def test_neighbours_touch_and_others_keep_their_distance(
         assert cKDTree(aorta).query(pulmonary)[0].min() > 0.95 * GAP_MM * heart.parameters.size
 
 
+def signed_distance_mm(shape: Shape, points_mm: np.ndarray) -> np.ndarray:
+    value, gradient = shape.evaluate(points_mm)
+    distance = distance_to_level(shape, points_mm, 0.0, value, gradient)
+    return outward(distance, inside(value))
+
+
 def test_coronaries_leave_the_aorta_and_lie_on_the_heart(hearts: list[PhantomHeart]) -> None:
-    heart_surface = [STRUCTURES.index(n) for n in ("Myocardium", "RV", "RA", "LA")]
+    """At size 1."""
     for heart in hearts:
-        size = heart.parameters.size
-        lines = heart.coronary_lines_mm
-        for name in ("LAD", "LCx", "RCA"):
-            distance = heart.distances_mm(lines[name])
-            assert abs(distance[0, STRUCTURES.index("Aorta")]) < 1.5 * size, name
+        shapes = heart.shapes
+        arteries = shapes["Coronary"].parts[:3]
+        lines = dict(zip(("LAD", "LCx", "RCA"), (a.points_mm for a in arteries), strict=True))
+        for name, line in lines.items():
+            assert abs(signed_distance_mm(shapes["Aorta"], line[:1])[0]) < 1.5, name
             # Past the first centimetre: neither afloat nor buried. A wall of 2 mm counts as heart.
-            height = distance[:, heart_surface].min(axis=1)[5:] / size
+            height = np.min(
+                [signed_distance_mm(shapes[n], line[5:]) for n in ("Myocardium", "RV", "RA", "LA")],
+                axis=0,
+            )
             assert height.min() > 0.4, name
             assert height.max() < 6.0, name
             assert np.median(height) < 4.5, name

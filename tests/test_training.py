@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from runs import RECIPE, losses, weights
+from runs import RECIPE, losses, parts_of, weights
 
 from vecsetx.data.dataset import DataSet
 from vecsetx.data.draws import Draws
@@ -315,7 +315,7 @@ def test_parts_of_a_batch_add_up_to_the_whole(
     model = replace(RECIPE.model, field=form, bottleneck="kl").build(10).eval()
     counts = {name: m.sum() for name, m in asked(model.head, batch, EVERY_TERM, True).items()}
     whole, terms = objective(model, batch, EVERY_TERM)
-    parts = [objective(model, part, EVERY_TERM, counts) for part in batch.split(1)]
+    parts = [objective(model, part, EVERY_TERM, counts) for part in parts_of(batch, 1)]
     torch.testing.assert_close(sum(loss for loss, _ in parts), whole)
     for name in terms:
         torch.testing.assert_close(sum(found[name] for _, found in parts), terms[name])

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from clock import Clock
 from rich.console import Console
 
 from vecsetx.pipeline import progress, run_log, training_display
@@ -53,23 +54,6 @@ VAL_LINE = (
     "step 100: validation: loss 0.600 (near 0.350, inside 0.250), "
     "grid Dice 0.812 (LV 0.900, LA 0.700 of case1 case2), points Dice 0.850"
 )
-
-
-class Clock:
-    """A clock that a test sets."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr(progress, "time", clock)
-    return clock
 
 
 def prints_to(monkeypatch: pytest.MonkeyPatch, console: Console) -> io.StringIO:

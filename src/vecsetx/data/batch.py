@@ -45,9 +45,3 @@ class Batch:
     def to(self, device: torch.device) -> "Batch":
         """The same batch on a device."""
         return Batch(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
-
-    def split(self, hearts: int) -> list["Batch"]:
-        """The batch in parts of so many hearts; the last may have fewer."""
-        parts = zip(*(getattr(self, f.name).split(hearts) for f in fields(self)), strict=True)
-        names = [f.name for f in fields(self)]
-        return [Batch(**dict(zip(names, part, strict=True))) for part in parts]

@@ -45,11 +45,11 @@ class Steps:
         self._reports: deque[tuple[float, int]] = deque()
         self._task = display.add_task(title, total=total, note="", pace="") if display else None
 
-    def advance(self, count: int = 1, note: str = "") -> None:
-        """Count steps as done; ``note`` is shown beside the count."""
+    def advance(self, note: str = "") -> None:
+        """Count a step as done; ``note`` is shown beside the count."""
         if not self._reports:
             self._reports.append((self._began, 0))
-        self.reach(self._done + count, note)
+        self.reach(self._done + 1, note)
 
     def reach(self, done: int, note: str = "") -> None:
         """Set how many steps are done. Work that is resumed reaches many at once, at first."""

@@ -5,7 +5,7 @@ holds no surface, and one query speaks for all its voxels. Other blocks are halv
 voxels. "Surface" means the zero level of the exclusive distances, so walls between structures that
 touch or overlap count, and so do both walls of a gap between them.
 
-The bound is exact for true distances. A trained field may be steeper, for which the ``margin``
+The bound is exact for true distances. A trained field may be steeper, for which :data:`MARGIN`
 makes allowance, and what still slips through is caught at the end: wherever two neighbouring voxels
 bear different labels, both are queried themselves, and the walls are followed until that holds
 everywhere. So every voxel edge that crosses a surface has the field's own values at both ends.
@@ -122,13 +122,12 @@ class OwnDescent(Levels):
     sides: np.ndarray
 
 
-def descend(field: DistanceField, grid: Grid, *, margin: float = MARGIN) -> Descent:
+def descend(field: DistanceField, grid: Grid) -> Descent:
     """Evaluate a field on a grid from coarse to fine.
 
     Args:
         field: What to evaluate.
         grid: Where.
-        margin: How much steeper than 1 mm per mm the field may be.
 
     Returns:
         Labels of all voxels, and exact distances near the surfaces.
@@ -139,11 +138,11 @@ def descend(field: DistanceField, grid: Grid, *, margin: float = MARGIN) -> Desc
     def judged(distances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return sign.label_of(distances).astype(np.uint8), exclusive_distances(distances)
 
-    levels, labels = _descended(field, grid, margin, judged)
+    levels, labels = _descended(field, grid, judged)
     return Descent(grid, field.structures, levels, labels)
 
 
-def descend_own(field: DistanceField, grid: Grid, *, margin: float = MARGIN) -> OwnDescent:
+def descend_own(field: DistanceField, grid: Grid) -> OwnDescent:
     """As :func:`descend`, to the surface of every structure by itself.
 
     Structures may overlap: what a neighbour claims is not taken from them. A query answers for all
@@ -158,18 +157,18 @@ def descend_own(field: DistanceField, grid: Grid, *, margin: float = MARGIN) -> 
     def judged(distances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return sign.inside(distances) @ bits, distances
 
-    return OwnDescent(grid, field.structures, *_descended(field, grid, margin, judged))
+    return OwnDescent(grid, field.structures, *_descended(field, grid, judged))
 
 
 def _descended(
-    field: DistanceField, grid: Grid, margin: float, judged: _Judge
+    field: DistanceField, grid: Grid, judged: _Judge
 ) -> tuple[tuple[Level, ...], np.ndarray]:
     """The levels of a descent, and the sides of all voxels."""
-    if not (margin > 0 and field.reach_mm > 0):
-        raise InputError(f"margin and reach must be positive, not {margin} and {field.reach_mm} mm")
+    if not field.reach_mm > 0:
+        raise InputError(f"the field's reach must be positive, not {field.reach_mm} mm")
     levels: list[Level] = []
-    for size in _block_sizes(grid, field.reach_mm / margin):
-        blocks = _halved(levels[-1], size, grid, margin) if levels else _all_blocks(grid, size)
+    for size in _block_sizes(grid, field.reach_mm / MARGIN):
+        blocks = _halved(levels[-1], size, grid) if levels else _all_blocks(grid, size)
         levels.append(_query(field, grid, blocks, size, judged))
     sides = _assemble(levels, lambda level: level.sides, np.zeros(3, int), np.array(grid.shape))
     levels.extend(_followed_walls(field, grid, levels[-1], sides, judged))
@@ -201,11 +200,7 @@ def evaluate_dense(field: DistanceField, grid: Grid) -> Float[np.ndarray, "i j k
 
 
 def extent_mm(
-    field: DistanceField,
-    low_mm: np.ndarray,
-    high_mm: np.ndarray,
-    *,
-    margin: float = MARGIN,
+    field: DistanceField, low_mm: np.ndarray, high_mm: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """A box that holds all of the heart within a box to search.
 
@@ -216,7 +211,6 @@ def extent_mm(
         field: What to look for.
         low_mm: Lowest corner of the box to search, ``[3]`` RAS+ mm.
         high_mm: Its highest corner.
-        margin: As in :func:`descend`.
 
     Returns:
         Lowest and highest corner, ``[3]`` RAS+ mm each.
@@ -224,7 +218,7 @@ def extent_mm(
     Raises:
         InputError: The field is outside of everything in the whole box.
     """
-    half_diagonal_mm = field.reach_mm / margin
+    half_diagonal_mm = field.reach_mm / MARGIN
     grid = Grid.around(low_mm, high_mm, 2 * half_diagonal_mm / np.sqrt(3))
     nearest_mm = evaluate_dense(field, grid).min(axis=-1)
     occupied = np.argwhere(sign.inside(nearest_mm - field.reach_mm))
@@ -269,9 +263,9 @@ def _lattice(shape: Sequence[int] | np.ndarray) -> np.ndarray:
     return np.indices(tuple(shape)).reshape(3, -1).T
 
 
-def _halved(level: Level, size: np.ndarray, grid: Grid, margin: float) -> np.ndarray:
+def _halved(level: Level, size: np.ndarray, grid: Grid) -> np.ndarray:
     """The next smaller blocks within those blocks of a level that may hold a surface."""
-    reach_mm = margin * _half_diagonal_mm(grid, level.size)
+    reach_mm = MARGIN * _half_diagonal_mm(grid, level.size)
     parents = level.blocks[(np.abs(level.distances_mm) <= reach_mm).any(axis=1)]
     factors = level.size // size
     blocks: np.ndarray = (parents[:, None] * factors + _lattice(factors)).reshape(-1, 3)

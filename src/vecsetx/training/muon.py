@@ -1,8 +1,8 @@
 """Muon: momentum made orthogonal.
 
 ``torch.optim.Muon`` always orthogonalizes in bfloat16, which processors without instructions for it
-compute many times slower than the whole training step. This one works in the weights' own precision
-unless told otherwise, and takes matrices of one shape together.
+compute many times slower than the whole training step. This one works in float32 and takes matrices
+of one shape together.
 """
 
 from collections.abc import Iterable
@@ -14,6 +14,8 @@ from torch import Tensor
 
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 _ITERATIONS = 5
+_MOMENTUM = 0.95
+"""Share of the momentum that is kept; Nesterov's form is used."""
 
 
 class Muon(torch.optim.Optimizer):
@@ -27,22 +29,16 @@ class Muon(torch.optim.Optimizer):
     Args:
         parameters: Matrices.
         lr: Learning rate.
-        momentum: Share of the momentum that is kept; Nesterov's form is used.
         weight_decay: Decoupled weight decay.
-        precision: What the iteration computes in.
     """
 
     def __init__(
         self,
         parameters: Iterable[Tensor],
         lr: float,
-        momentum: float = 0.95,
         weight_decay: float = 0.0,
-        precision: torch.dtype = torch.float32,
     ) -> None:
-        defaults = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay}
-        super().__init__(parameters, defaults)
-        self._precision = precision
+        super().__init__(parameters, {"lr": lr, "weight_decay": weight_decay})
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter.ndim != 2:
@@ -56,22 +52,20 @@ class Muon(torch.optim.Optimizer):
             moving.sort(key=lambda p: tuple(p.shape))
             for shape, same in groupby(moving, key=lambda p: tuple(p.shape)):
                 parameters = list(same)
-                directions = torch.stack(
-                    [self._direction(p, group["momentum"]) for p in parameters]
-                )
-                updates = orthogonalized(directions.to(self._precision))
+                directions = torch.stack([self._direction(p) for p in parameters])
+                updates = orthogonalized(directions.float())
                 scale = 0.2 * max(shape) ** 0.5
                 for parameter, update in zip(parameters, updates, strict=True):
                     parameter.mul_(1 - group["lr"] * group["weight_decay"])
                     parameter.add_(update.to(parameter.dtype), alpha=-group["lr"] * scale)
 
-    def _direction(self, parameter: Tensor, momentum: float) -> Tensor:
+    def _direction(self, parameter: Tensor) -> Tensor:
         assert parameter.grad is not None
         state = self.state[parameter]
         if "momentum" not in state:
             state["momentum"] = torch.zeros_like(parameter)
-        kept: Tensor = state["momentum"].lerp_(parameter.grad, 1 - momentum)
-        return parameter.grad.lerp(kept, momentum)
+        kept: Tensor = state["momentum"].lerp_(parameter.grad, 1 - _MOMENTUM)
+        return parameter.grad.lerp(kept, _MOMENTUM)
 
 
 def orthogonalized(matrices: Float[Tensor, "n rows columns"]) -> Float[Tensor, "n rows columns"]:

@@ -10,9 +10,7 @@ _STEP_MM = 3.0
 _END_ROUNDING_MM = 1.0
 
 
-def along(
-    landmarks: Float[np.ndarray, "m k"], step_mm: float = _STEP_MM
-) -> Float[np.ndarray, "n k"]:
+def along(landmarks: Float[np.ndarray, "m k"], step_mm: float) -> Float[np.ndarray, "n k"]:
     """A cubic spline through landmarks, drawn in steps of about ``step_mm``.
 
     The first three columns are a place in mm; further columns (a radius, say) follow smoothly.
@@ -24,18 +22,15 @@ def along(
     return np.asarray(spline(np.linspace(0.0, knots[-1], count)))
 
 
-def vessel(
-    landmarks: Float[np.ndarray, "m 4"], *, open_end: bool, step_mm: float = _STEP_MM
-) -> Shape:
+def vessel(landmarks: Float[np.ndarray, "m 4"], *, open_end: bool) -> Shape:
     """A tube through landmarks ``(x, y, z, radius)`` in mm.
 
     Args:
         landmarks: At least two.
         open_end: Whether the far end is cut flat, like a vessel that a scan's reader cut off,
             instead of ending in a ball.
-        step_mm: Length of the straight pieces.
     """
-    line = along(landmarks, step_mm)
+    line = along(landmarks, _STEP_MM)
     tube = Tube(line[:, :3], line[:, 3])
     if not open_end:
         return tube

@@ -17,13 +17,10 @@ _LABEL = np.array(
 
 
 def centred_affine(
-    size: tuple[int, int, int],
-    spacing_mm: float | tuple[float, float, float],
-    rotation: Float[np.ndarray, "3 3"] | None = None,
+    size: tuple[int, int, int], spacing_mm: float | tuple[float, float, float]
 ) -> Float[np.ndarray, "4 4"]:
-    """The affine of a grid whose middle is the origin; ``rotation`` columns are its axes in RAS."""
-    affine = np.eye(4)
-    affine[:3, :3] = (np.eye(3) if rotation is None else rotation) * np.broadcast_to(spacing_mm, 3)
+    """The affine of a grid whose middle is the origin and whose axes are R, A and S."""
+    affine = np.diag([*np.broadcast_to(spacing_mm, 3), 1.0])
     affine[:3, 3] = -affine[:3, :3] @ ((np.array(size) - 1.0) / 2.0)
     return affine
 

@@ -89,21 +89,18 @@ class PhantomHeart:
         self,
         size: int | tuple[int, int, int] = 160,
         spacing_mm: float | tuple[float, float, float] = 0.8,
-        rotation: Float[np.ndarray, "3 3"] | None = None,
     ) -> LabelMap:
-        """The heart's label map on a grid around its middle.
+        """The heart's label map on a grid around its middle whose axes are R, A and S.
 
         Args:
             size: Voxels along each axis.
             spacing_mm: Voxel size along each axis.
-            rotation: Directions of the grid's axes in RAS as orthogonal columns (they may be
-                flipped); by default the grid's axes are R, A and S.
 
         Returns:
             Labels 1…10 in the order of :data:`STRUCTURES`, 0 for background.
         """
         sizes = (size, size, size) if isinstance(size, int) else size
-        return self.voxelize_on(sizes, centred_affine(sizes, spacing_mm, rotation))
+        return self.voxelize_on(sizes, centred_affine(sizes, spacing_mm))
 
     def voxelize_on(
         self, shape: tuple[int, int, int], affine: Float[np.ndarray, "4 4"]
@@ -121,14 +118,6 @@ class PhantomHeart:
         """The overlapping shapes by structure, in the heart's own frame and at size 1."""
         arteries = tuple(artery.shape() for artery in self._arteries.values())
         return {**self._large_shapes, "Coronary": Union(arteries, _SEAM_MM)}
-
-    @property
-    def coronary_lines_mm(self) -> dict[str, np.ndarray]:
-        """Centrelines of the coronary arteries (LAD, LCx, RCA, diagonal), ``[n, 3]`` RAS+ mm."""
-        return {
-            name: (artery.line_mm - _MIDDLE_MM) * self.parameters.size @ self._rotation.T
-            for name, artery in self._arteries.items()
-        }
 
     @cached_property
     def _large_shapes(self) -> dict[str, Shape]:

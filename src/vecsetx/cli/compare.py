@@ -1,0 +1,24 @@
+"""The command ``compare``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vecsetx.cli.options import Seed
+
+
+def compare(
+    a: Annotated[Path, typer.Argument(help="Folder of one evaluation.")],
+    b: Annotated[Path, typer.Argument(help="Folder of another one, of the same hearts.")],
+    out: Annotated[Path, typer.Option(help="Folder for compare.json.")],
+    seed: Seed = 0,
+) -> None:
+    """Compare the scores of two models, heart by heart.
+
+    [dim]vecsetx compare scores-a/ scores-b/ --out comparison/[/]
+    """
+    from vecsetx.pipeline.compare import compare_scores, print_comparison
+
+    print_comparison(compare_scores(a, b, out, seed))
+    typer.echo(f"see {out / 'compare.json'}")

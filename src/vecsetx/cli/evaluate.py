@@ -1,0 +1,54 @@
+"""The command ``evaluate``."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from vecsetx.cli.failures import report_failures
+from vecsetx.cli.options import (
+    Drop,
+    Fold,
+    Labels,
+    Latents,
+    Model,
+    Points,
+    Refine,
+    Seed,
+    encode_options,
+)
+
+
+def evaluate(
+    model: Model,
+    inputs: Annotated[
+        list[Path], typer.Argument(help="A prepared data set, or label maps, or folders of them.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for scores and report.")],
+    split: Annotated[Literal["train", "val"], typer.Option(help="Split of a data set.")] = "val",
+    fold: Fold = None,
+    labels: Labels = None,
+    drop: Drop = "",
+    latents: Latents = None,
+    points: Points = None,
+    refine: Refine = 0,
+    tolerance: Annotated[
+        float, typer.Option(help="Surfaces this near agree (normalised surface distance), mm.")
+    ] = 1.0,
+    meshes: Annotated[
+        bool, typer.Option(help="Measure between meshes, too, which takes as long again.")
+    ] = True,
+    seed: Seed = 0,
+) -> None:
+    """Score a model on the label maps' own grids: scores.csv, scores.json, report.html.
+
+    [dim]vecsetx evaluate run/ data/ --out scores/[/]
+    """
+    from vecsetx.pipeline.evaluate import evaluate as run
+    from vecsetx.pipeline.tables import print_scores
+
+    options = encode_options(model, labels, drop, latents, points, refine, seed)
+    evaluated = run(model, inputs, out, split, options, fold, tolerance, meshes)
+    print_scores(evaluated.scores)
+    typer.echo(f"see {out / 'report.html'}")
+    report_failures(evaluated.failed)

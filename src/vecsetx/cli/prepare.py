@@ -1,0 +1,83 @@
+"""The command ``prepare``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vecsetx.anatomy.structures import structure_names
+from vecsetx.cli.failures import report_failures
+from vecsetx.cli.options import LABEL_SETS, Seed, Space, Workers
+
+
+def prepare(
+    inputs: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Label maps (NIfTI, NRRD, MetaImage), folders of them, an nnU-Net data set, or "
+            "folders with a mask or mesh per structure."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for the data set; hearts are added to it.")],
+    labels: Annotated[
+        str | None,
+        typer.Option(help=f"{LABEL_SETS} Left out: what an nnU-Net data set says, else default."),
+    ] = None,
+    structures: Annotated[
+        str | None,
+        typer.Option(help="Structures to learn, as in LV,RV; those that occur if left out."),
+    ] = None,
+    group_by: Annotated[
+        str | None,
+        typer.Option(help="Regular expression that finds the patient in a heart's name."),
+    ] = None,
+    val_share: Annotated[
+        float, typer.Option(help="Share of patients kept for validation.", min=0, max=1)
+    ] = 0.2,
+    folds: Annotated[int, typer.Option(help="Folds for cross-validation.", min=2)] = 5,
+    points: Annotated[
+        int,
+        typer.Option(help="Surface points per heart, and as many near and volume points.", min=1),
+    ] = 50_000,
+    reach: Annotated[
+        float, typer.Option(help="Larger distances are stored as this one, mm; inf for none.")
+    ] = 16.0,
+    mm_per_unit: Annotated[float, typer.Option(help="Scale of the model's space.")] = 80.0,
+    space: Space = "lps",
+    seed: Seed = 0,
+    workers: Workers = None,
+    dask: Annotated[
+        str | None,
+        typer.Option(help="Address of a Dask scheduler, as in tcp://node:8786; docs/cluster.md."),
+    ] = None,
+) -> None:
+    """Turn label maps into a data set of points with exact distances, split by patient.
+
+    [dim]vecsetx prepare labels/ --out data/ --labels default[/]
+    """
+    from vecsetx.anatomy.structures import label_set, parse_names
+    from vecsetx.pipeline.prepare import PrepareOptions
+    from vecsetx.pipeline.prepare import prepare as run
+    from vecsetx.sampling.sampler import SamplingSpec
+
+    chosen = label_set(labels) if labels else None
+    among = chosen.structures if chosen else structure_names()
+    options = PrepareOptions(
+        label_set=chosen,
+        structures=parse_names(structures, among) if structures else None,
+        sampling=SamplingSpec(points, points, points, reach_mm=reach, mm_per_unit=mm_per_unit),
+        val_share=val_share,
+        folds=folds,
+        group_by=group_by,
+        seed=seed,
+        workers=workers,
+        dask=dask,
+        space=space,
+    )
+    dataset, failed = run(inputs, out, options)
+    train, val = (len(dataset.of_split(split)) for split in ("train", "val"))
+    typer.echo(
+        f"{out}: {len(dataset.hearts)} hearts ({train} train, {val} val), "
+        f"structures {', '.join(dataset.structures)}"
+    )
+    report_failures(failed)
