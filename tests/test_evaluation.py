@@ -10,11 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from vecsetx.anatomy.structures import structure, structure_names
 from vecsetx.errors import InputError
 from vecsetx.evaluation.bootstrap import Bootstrap, mean_over_structures
-from vecsetx.evaluation.measures import MEASURES, VESSELS
+from vecsetx.evaluation.heart import TOLERANCE_MM
+from vecsetx.evaluation.measures import MEASURES
 from vecsetx.evaluation.overlap import Overlap, overlaps
 from vecsetx.evaluation.scores import Score, score_heart, summarize, write_scores
+from vecsetx.report.page import Report, write_report
 
 
 def line(*labels: int) -> np.ndarray:
@@ -165,7 +168,27 @@ def test_files(tmp_path: Path) -> None:
 def test_the_page_in_the_docs_names_every_measure_and_vessel() -> None:
     page = (Path(__file__).parents[1] / "docs" / "scores.md").read_text()
     assert not [name for name in MEASURES if f"`{name}`" not in page]
-    assert not [name for name in VESSELS if name not in page]
+    vessels = [name for name in structure_names() if structure(name).vessel]
+    assert f"Vessels are {', '.join(vessels[:-1])} and {vessels[-1]}." in page
+
+
+def test_the_page_in_the_docs_tells_the_defaults() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "scores.md").read_text()
+    assert f"`--tolerance` is in mm; the default is {TOLERANCE_MM:g} mm." in page
+    bootstrap = Bootstrap()
+    told = f"Intervals are {bootstrap.level:.0%} percentile bootstrap intervals of the mean"
+    assert told.replace("%", " %") in page
+    assert f", {bootstrap.resamples} draws, seeded." in page
+
+
+def test_the_page_of_scores_shows_their_tolerance(tmp_path: Path) -> None:
+    scores = summarize(ROWS)
+    pages = []
+    for told in (scores, scores | {"scoring": {"tolerance_mm": 1.25}}):
+        write_report(tmp_path / "report.html", Report("", told, (), (), {"model": "run"}))
+        pages.append((tmp_path / "report.html").read_text())
+    row = '<tr><th scope="row">tolerance of NSD</th><td>1.25 mm</td></tr>'
+    assert (row in pages[0], row in pages[1]) == (False, True)
 
 
 # Intervals

@@ -233,3 +233,19 @@ def test_files_that_hold_no_scores_are_refused(tmp_path: Path, content, message)
     with pytest.raises(InputError, match=rf"b\.json: .*{message}"):
         compare_scores(a, tmp_path / "b.json", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("hearts", "smallest"), [(5, 2 / 2**5), (6, 2 / 2**6)])
+def test_the_smallest_p_needs_six_hearts_to_be_below_005(hearts: int, smallest: float) -> None:
+    """Of n hearts that all got better, which one outcome of 2ⁿ either way matches."""
+
+    def model(gain: float) -> dict[str, Any]:
+        found = [
+            Score(f"heart {k}", "LV", "found", {"dice": 0.5 + gain * (k + 1), "truth_ml": 1.0})
+            for k in range(hearts)
+        ]
+        return summarize(found) | {"scoring": {}, "provenance": {}}
+
+    found = compare(model(0.0), model(0.01), BOOTSTRAP)["structures"]["LV"]["dice"]
+    assert found["p"] == pytest.approx(smallest)
+    assert (found["p"] < 0.05) == (hearts >= 6)

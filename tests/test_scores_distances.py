@@ -1,7 +1,10 @@
 """Distances between surfaces: closed forms, hand-made cases, and a second implementation."""
 
+import re
 import warnings
+from pathlib import Path
 
+import analytic_fields
 import numpy as np
 import pytest
 import torch
@@ -16,8 +19,9 @@ from monai.metrics import (
 )
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
-from shapes import grid_affine
+from shapes import CENTRE_MM, grid_affine
 
+from vecsetx.anatomy.labelmap import LabelMap
 from vecsetx.evaluation.surface_distance import (
     element_distances,
     mesh_distances,
@@ -26,7 +30,8 @@ from vecsetx.evaluation.surface_distance import (
     surface_voxels,
     voxel_distances,
 )
-from vecsetx.reconstruction.surfaces import Surface
+from vecsetx.reconstruction.grid import Grid
+from vecsetx.reconstruction.surfaces import Surface, field_surfaces, label_map_surfaces
 
 shapes = st.tuples(*[st.integers(1, 6)] * 3)
 masks = shapes.flatmap(lambda shape: arrays(np.bool_, shape)).filter(np.any)
@@ -281,3 +286,42 @@ def test_vertices_without_faces_do_not_count() -> None:
     with_stray = Surface(stray, plain.faces)
     assert mesh_elements(with_stray).points_mm.shape == plain.vertices_mm.shape
     assert mesh_distances(with_stray, sphere(6, subdivisions=1)).hd95_mm() < 2
+
+
+# The table in the documentation
+
+
+def balls_scored(apart_mm: float, moved_mm: float) -> dict[str, list[float]]:
+    """What the scores say of two balls on an oblique grid of 0.6 mm, after what is true.
+
+    The truth's radius is 15 mm. Meshes are made as for a score: the truth's of its label map, the
+    prediction's of its field.
+    """
+    shape, radius = (70, 70, 70), 15.0
+    turn = Rotation.from_euler("xyz", [20, -35, 50], degrees=True)
+    affine = grid_affine(shape, (0.6, 0.6, 0.6), turn, "")
+    sides = ball(radius, affine, shape), ball(radius + apart_mm, affine, shape, moved_mm)
+    field = analytic_fields.AnalyticField(
+        {"LV": analytic_fields.ball(CENTRE_MM + [0, 0, moved_mm], radius + apart_mm)}
+    )
+    meshes = mesh_distances(
+        label_map_surfaces(LabelMap(sides[0].astype(np.uint8), affine), ("LV",))["LV"],
+        field_surfaces(field, Grid(shape, affine))["LV"],
+    )
+    true = _apart(radius, moved_mm) + apart_mm
+    ways = voxel_distances(*sides, affine), element_distances(*sides, affine), meshes
+    return {
+        "ASSD": [true.mean(), *(found.assd_mm() for found in ways)],
+        "HD95": [np.quantile(true, 0.95), *(found.hd95_mm() for found in ways)],
+    }
+
+
+def test_the_table_of_balls_in_the_docs() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "scores.md").read_text()
+    rows = re.findall(r"^\| (ASSD|HD95), (radii|moved by) ([\d.]+) mm.*? \|(.*)\|$", page, re.M)
+    assert len(rows) == 7
+    for measure, how, by, figures in rows:
+        by_mm = float(by)
+        found = balls_scored(by_mm, 0.0) if how == "radii" else balls_scored(0.0, by_mm)
+        told = [float(figure) for figure in figures.split("|")]
+        assert told == pytest.approx(found[measure], abs=0.006), (measure, how, by)

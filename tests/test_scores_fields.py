@@ -10,7 +10,7 @@ from vecsetx.anatomy.labelmap import LabelMap
 from vecsetx.anatomy.source import HeartSource
 from vecsetx.anatomy.structures import label_set
 from vecsetx.evaluation.scores import Score
-from vecsetx.pipeline.evaluate import score_field
+from vecsetx.pipeline.evaluate import Reconstruction, _worth_keeping, score_reconstruction
 from vecsetx.reconstruction.export import write_surfaces
 from vecsetx.reconstruction.rasterize import rasterize
 from vecsetx.reconstruction.surfaces import field_surfaces
@@ -28,7 +28,7 @@ def truth() -> LabelMap:
 def scored(
     source: HeartSource, truth: LabelMap, field: AnalyticField, **options
 ) -> dict[str, Score]:
-    rows = score_field("a", source, NAMES, truth, field, **options)
+    rows = score_reconstruction("a", Reconstruction(source, truth, field), NAMES, **options)
     return {row.structure: row for row in rows}
 
 
@@ -87,3 +87,31 @@ def test_meshes_tell_how_far_a_wall_is_off(truth: LabelMap) -> None:
 def test_meshes_can_be_left_out(truth: LabelMap) -> None:
     rows = scored(label_map_source(), truth, heart(), meshes=False)
     assert not any("mesh" in measure for row in rows.values() for measure in row.values)
+
+
+def test_a_field_is_asked_once_for_scores_and_meshes(truth: LabelMap) -> None:
+    made = Reconstruction(label_map_source(), truth, field := heart())
+    score_reconstruction("a", made, NAMES, meshes=False)
+    asked = field.asked
+    score_reconstruction("a", made, NAMES)
+    assert made.surfaces is made.surfaces
+    assert field.asked == asked > 0
+
+
+def test_few_hearts_are_kept_for_the_page_the_best_and_the_worst_among_them() -> None:
+    small, large = (
+        Reconstruction(
+            label_map_source(), LabelMap(np.zeros((n, 1, 1), np.uint8), GRID.affine), heart()
+        )
+        for n in (160, 161)
+    )
+    kept, dice = {}, {}
+    for k in np.random.default_rng(0).permutation(40):
+        name = f"{k:02}"
+        dice[name] = {"LV": {"dice": k / 40}}
+        kept = _worth_keeping({**kept, name: large if k == 39 else small}, dice)
+        assert len(kept) <= 12
+        assert {min(dice), max(dice)} - {"39"} <= kept.keys()  # of that one the grid is too large
+        if len(dice) <= 12:
+            assert kept.keys() == dice.keys() - {"39"}
+    assert "39" not in kept

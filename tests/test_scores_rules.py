@@ -10,9 +10,10 @@ from maps import OBLIQUE
 from scipy import ndimage
 
 from vecsetx.anatomy.labelmap import LabelMap
+from vecsetx.anatomy.structures import structure, structure_names
 from vecsetx.errors import InputError
 from vecsetx.evaluation.heart import penalty_mm, score_label_maps, with_mesh_scores
-from vecsetx.evaluation.measures import MEASURES, VESSELS
+from vecsetx.evaluation.measures import MEASURES
 from vecsetx.evaluation.scores import Score
 from vecsetx.evaluation.topology import centreline, centreline_dice, component_count
 from vecsetx.reconstruction.surfaces import Surface
@@ -101,6 +102,16 @@ def test_every_measure_is_known() -> None:
     rows = score_label_maps("a", truth, prediction, STRUCTURES, STRUCTURES)
     found = {measure for row in with_mesh_scores(rows, {}, {}, 1.0) for measure in row.values}
     assert found == set(MEASURES)
+
+
+def test_vessels_and_they_alone_have_a_centreline_to_score() -> None:
+    names = structure_names()
+    labels = np.arange(1, len(names) + 1, dtype=np.uint8).reshape(-1, 1, 1)
+    one_voxel_each = LabelMap(labels, np.eye(4))
+    rows = score_label_maps("a", one_voxel_each, one_voxel_each, names, names)
+    assert {row.structure: "cldice" in row.values for row in rows} == {
+        name: structure(name).vessel for name in names
+    }
 
 
 def test_a_perfect_heart_is_perfect_in_every_measure() -> None:
@@ -254,9 +265,3 @@ def test_a_thinner_vessel_has_the_same_course() -> None:
 def test_a_vessel_without_voxels_has_no_centreline() -> None:
     with pytest.raises(InputError, match="clDice"):
         centreline_dice(_tube(3, 2, 58), np.zeros((24, 24, 60), bool))
-
-
-def test_vessels_are_structures() -> None:
-    from vecsetx.anatomy.structures import structure_names
-
-    assert set(structure_names()) >= VESSELS

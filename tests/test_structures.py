@@ -11,12 +11,14 @@ from hypothesis import strategies as st
 
 from vecsetx.anatomy.structures import (
     LabelSet,
+    Structure,
     find_structure,
     label_set,
     label_set_names,
     label_sets_of_ids,
     parse_names,
     structure,
+    structure_names,
 )
 from vecsetx.errors import InputError
 
@@ -90,6 +92,20 @@ def test_every_structure_has_a_title_and_a_colour_of_its_own():
     assert len({entry.title for entry in entries}) == len(entries)
     assert all(0 <= part <= 255 for entry in entries for part in entry.color)
     assert all(len(entry.color) == 3 for entry in entries)
+
+
+def test_these_are_vessels():
+    vessels = {"Aorta", "PA", "Coronary", "PV", "SVC", "IVC", "CS"}
+    assert {name for name in structure_names() if structure(name).vessel} == vessels
+    assert Structure("LV", "Left ventricle", (0, 0, 0)).vessel is False
+
+
+def test_what_is_a_vessel_does_not_depend_on_who_names_it():
+    """Label sets name structures and say nothing of them; neither do those of older models."""
+    older = {"name": "mine", "ids": {"4": "Coronary", "5": "LV"}, "drop": [], "drop_others": False}
+    found = LabelSet.from_dict(older, "model.json")
+    assert [structure(name).vessel for name in found.structures] == [True, False]
+    assert found.to_dict() == older
 
 
 @pytest.mark.parametrize("typed", ["laa", "LAA", " Laa "])

@@ -30,11 +30,13 @@ class Structure:
         name: Short name, as used on the command line and in every file.
         title: The name in full.
         color: Display colour, red, green and blue in 0…255.
+        vessel: Whether it is a vessel, which has a centreline to score.
     """
 
     name: str
     title: str
     color: tuple[int, int, int]
+    vessel: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,7 +307,7 @@ def _tables() -> dict[str, Any]:
 @cache
 def _catalogue() -> dict[str, Structure]:
     return {
-        name: Structure(name, entry["title"], tuple(entry["color"]))
+        name: Structure(name, entry["title"], tuple(entry["color"]), entry.get("vessel", False))
         for name, entry in _tables()["structures"].items()
     }
 

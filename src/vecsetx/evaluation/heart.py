@@ -11,8 +11,9 @@ from jaxtyping import Bool, Float
 from scipy import ndimage
 
 from vecsetx.anatomy.labelmap import LabelMap
+from vecsetx.anatomy.structures import structure
 from vecsetx.errors import InputError
-from vecsetx.evaluation.measures import VESSELS, Value
+from vecsetx.evaluation.measures import Value
 from vecsetx.evaluation.overlap import overlaps
 from vecsetx.evaluation.scores import Score
 from vecsetx.evaluation.surface_distance import (
@@ -73,7 +74,8 @@ def score_label_maps(
         A row per structure.
 
     Raises:
-        InputError: The grids differ, the truth is empty, or a label is none of 0…K.
+        InputError: The grids differ, the truth is empty, a label is none of 0…K, or a structure is
+            unknown.
     """
     if not np.allclose(truth.affine, prediction.affine):
         raise InputError(f"{heart}: truth and prediction must lie on one grid, not on two")
@@ -82,14 +84,15 @@ def score_label_maps(
     boxes = [ndimage.find_objects(side.labels, len(structures)) for side in (truth, prediction)]
     rows = []
     for index, (name, overlap) in enumerate(zip(structures, counted, strict=True)):
-        measures = (*_ON_GRID, "cldice") if name in VESSELS else _ON_GRID
+        is_vessel = structure(name).vessel
+        measures = (*_ON_GRID, "cldice") if is_vessel else _ON_GRID
         values: _Values = dict.fromkeys(measures)
         state = overlap.state if name in annotated else "not annotated"
         if state not in ("absent", "not annotated"):
             box = _around([of_side[index] for of_side in boxes])
             sides = truth.labels[box] == index + 1, prediction.labels[box] == index + 1
             agreement = (
-                _agreement_on_grid(*sides, truth.affine, tolerance_mm, limit_mm, name in VESSELS)
+                _agreement_on_grid(*sides, truth.affine, tolerance_mm, limit_mm, is_vessel)
                 if state == "found"
                 else _disagreement(limit_mm)
             )

@@ -5,9 +5,6 @@ from dataclasses import dataclass
 Value = int | float | None
 """What a measure gives; None where there is nothing to score."""
 
-VESSELS = frozenset({"Aorta", "PA", "Coronary", "PV", "SVC", "IVC", "CS"})
-"""Structures that have a centreline."""
-
 
 @dataclass(frozen=True, slots=True)
 class Measure:

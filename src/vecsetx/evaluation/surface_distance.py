@@ -10,9 +10,9 @@ commonly computed by:
   al., J Med Internet Res 2021;23(7):e26151).
 - *Meshes*: every vertex with its share of its faces' areas, and distances to the other's triangles.
 
-The first two depend on the voxels: of smooth bodies a voxel or less apart, distances between voxels
-are up to a fifth wrong and those between elements up to a half too short (``docs/scores.md``).
-Those between meshes are not.
+The first two depend on the voxels: of balls half a voxel apart, mean distances between voxels are
+up to a fifth wrong, those between elements more than a half too short, and those between meshes a
+tenth (``docs/scores.md``).
 """
 
 from dataclasses import dataclass

@@ -4,6 +4,7 @@ import datetime
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from vecsetx.evaluation.heart import (
     score_label_maps,
     with_mesh_scores,
 )
+from vecsetx.evaluation.measures import Value
 from vecsetx.evaluation.scores import Score, summarize, write_scores
 from vecsetx.model.field import HeartField
 from vecsetx.model.saved import TrainedModel
@@ -31,7 +33,7 @@ from vecsetx.pipeline.progress import console, steps
 from vecsetx.pipeline.reconstruct import heart_surfaces
 from vecsetx.reconstruction.field import DistanceField
 from vecsetx.reconstruction.grid import Grid
-from vecsetx.reconstruction.octree import descend
+from vecsetx.reconstruction.octree import Descent, descend
 from vecsetx.reconstruction.surfaces import Surface, descent_surfaces, label_map_surfaces
 from vecsetx.report.page import Report, write_report
 from vecsetx.report.ranking import chosen, mean_dice
@@ -41,7 +43,9 @@ from vecsetx.training.journal import read_journal
 SHOWN_HEARTS = 6
 """Hearts to turn in 3-D on the page: the best, the median, the worst and some between."""
 
-_PAGE_RESOLUTION = 128
+_PAGE_RESOLUTION, _PAGE_VOXELS = 128, 160
+"""Voxels along the heart on the page; and along the longest side of the truth's grid, up to which
+the page shows the very surfaces of that grid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +95,8 @@ def evaluate(
     hearts = _hearts(inputs, split, fold, trained, options)
     rows: list[Score] = []
     fields: dict[str, HeartField] = {}
+    dice: dict[str, dict[str, dict[str, Value]]] = {}
+    kept: dict[str, Reconstruction] = {}
     penalties_mm: dict[str, float] = {}
     failed: dict[str, str] = {}
     with steps("scoring hearts", len(hearts), "hearts") as progress:
@@ -98,9 +104,8 @@ def evaluate(
             try:
                 truth, geometry = read_heart(heart.source, trained.structures, options.drop)
                 field = encode_heart(geometry, trained, options)
-                scored = score_field(
-                    name, heart.source, heart.annotated(), truth, field, tolerance_mm, meshes
-                )
+                made = Reconstruction(heart.source, truth, field, geometry.label_map)
+                scored = score_reconstruction(name, made, heart.annotated(), tolerance_mm, meshes)
             except InputError as error:
                 failed[name] = str(error)
             else:
@@ -108,6 +113,8 @@ def evaluate(
                 penalties_mm[name] = penalty_mm(truth)
                 if any(row.values["prediction_ml"] for row in scored):
                     fields[name] = field
+                    dice[name] = {row.structure: {"dice": row.dice} for row in scored}
+                    kept = _worth_keeping({**kept, name: made}, dice)
             progress.advance(note=name)
     if not rows:
         raise InputError("\n".join(failed.values()))
@@ -116,30 +123,70 @@ def evaluate(
     provenance = _provenance(model, trained, inputs, options, hearts)
     scoring = {"tolerance_mm": tolerance_mm, "missed_mm": "diagonal of the true heart"}
     how = {"scoring": scoring, "bootstrap": asdict(bootstrap), "penalties_mm": penalties_mm}
-    write_scores(out, rows, {**scores, **how, "provenance": provenance})
-    shown = chosen({name: scores["hearts"][name] for name in fields}, SHOWN_HEARTS)
-    views = (_view(hearts[name].source, fields[name], options.drop, name, scores) for name in shown)
-    _write_page(out / "report.html", model, scores, views, provenance)
+    told = {**scores, **how, "provenance": provenance}
+    write_scores(out, rows, told)
+    views = (
+        _view(
+            name, kept.get(name) or _again(hearts[name].source, field, options), field, dice[name]
+        )
+        for name, field in ((name, fields[name]) for name in chosen(dice, SHOWN_HEARTS))
+    )
+    _write_page(out / "report.html", model, told, views)
     return Evaluated(scores, failed)
 
 
-def score_field(
+@dataclass(frozen=True)
+class Reconstruction:
+    """A heart and what a field makes of it on the grid of its truth; worked out once, when asked.
+
+    Attributes:
+        source: Where the heart comes from; if that is meshes, they are the truth of the meshes.
+        truth: Its label map, labels 1…K in the order of the field's structures.
+        field: The field.
+        shown: What the model was shown, likewise; None if that was no label map.
+    """
+
+    source: HeartSource
+    truth: LabelMap
+    field: DistanceField
+    shown: LabelMap | None = None
+
+    @cached_property
+    def descent(self) -> Descent:
+        """The field on the grid."""
+        return descend(self.field, Grid.of(self.truth))
+
+    @cached_property
+    def surfaces(self) -> dict[str, Surface]:
+        """Structure → surface of the field."""
+        return descent_surfaces(self.descent)
+
+    @cached_property
+    def true_surfaces(self) -> dict[str, Surface]:
+        """Structure → the heart's own mesh, or the smoothed surface of its label map."""
+        if self.source.kind != "meshes":
+            return label_map_surfaces(self.truth, self.field.structures)
+        own = self.source.surfaces(self.field.structures)
+        return {
+            name: Surface(vertices_mm.astype(np.float32), faces)
+            for name, (vertices_mm, faces) in zip(self.field.structures, own, strict=True)
+            if len(faces)
+        }
+
+
+def score_reconstruction(
     heart: str,
-    source: HeartSource,
+    made: Reconstruction,
     annotated: Sequence[str],
-    truth: LabelMap,
-    field: DistanceField,
     tolerance_mm: float = TOLERANCE_MM,
     meshes: bool = True,
 ) -> list[Score]:
-    """Score a field on the grid of the truth: its label map, and its meshes.
+    """Score a reconstruction on the grid of the truth: its label map, and its meshes.
 
     Args:
         heart: The heart's name.
-        source: Where it comes from; if that is meshes, they are the truth of the meshes.
+        made: The reconstruction.
         annotated: Structures that the source annotates.
-        truth: Its label map, labels 1…K in the order of the field's structures.
-        field: The reconstruction.
         tolerance_mm: Of the normalised surface distance.
         meshes: Whether meshes are scored, too.
 
@@ -149,14 +196,13 @@ def score_field(
     Raises:
         InputError: The truth holds none of the structures.
     """
-    descent = descend(field, Grid.of(truth))
-    predicted = LabelMap(descent.labels, truth.affine)
-    rows = score_label_maps(heart, truth, predicted, field.structures, annotated, tolerance_mm)
+    truth, structures = made.truth, made.field.structures
+    predicted = LabelMap(made.descent.labels, truth.affine)
+    rows = score_label_maps(heart, truth, predicted, structures, annotated, tolerance_mm)
     if not meshes:
         return rows
-    true_surfaces = _true_surfaces(source, truth, field.structures)
     return with_mesh_scores(
-        rows, true_surfaces, descent_surfaces(descent), penalty_mm(truth), tolerance_mm
+        rows, made.true_surfaces, made.surfaces, penalty_mm(truth), tolerance_mm
     )
 
 
@@ -202,35 +248,37 @@ def _relabelled(source: HeartSource, options: EncodeOptions) -> HeartSource:
     return replace(source, label_set=options.label_set) if options.label_set else source
 
 
-def _true_surfaces(
-    source: HeartSource, truth: LabelMap, structures: tuple[str, ...]
-) -> dict[str, Surface]:
-    """A heart's own meshes, or the smoothed surfaces of its label map."""
-    if source.kind != "meshes":
-        return label_map_surfaces(truth, structures)
-    closed = zip(structures, source.surfaces(structures), strict=True)
+def _worth_keeping(
+    made: Mapping[str, Reconstruction], dice: Mapping[str, Mapping[str, Mapping[str, Value]]]
+) -> dict[str, Reconstruction]:
+    """Those that the page may well show in the end, as far as they take little memory."""
+    wanted = chosen(dice, 2 * SHOWN_HEARTS)
     return {
-        name: Surface(vertices_mm.astype(np.float32), faces)
-        for name, (vertices_mm, faces) in closed
-        if len(faces)
+        name: one
+        for name, one in made.items()
+        if name in wanted and max(one.truth.shape) <= _PAGE_VOXELS
     }
 
 
+def _again(source: HeartSource, field: HeartField, options: EncodeOptions) -> Reconstruction:
+    truth, geometry = read_heart(source, field.structures, options.drop)
+    return Reconstruction(source, truth, field, geometry.label_map)
+
+
 def _view(
-    source: HeartSource,
-    field: HeartField,
-    drop: tuple[str, ...],
     name: str,
-    scores: dict[str, Any],
+    made: Reconstruction,
+    field: HeartField,
+    found: Mapping[str, Mapping[str, Value]],
 ) -> HeartView:
-    truth, geometry = read_heart(source, field.structures, drop)
-    dice = mean_dice(scores["hearts"][name])
+    as_scored = max(made.truth.shape) <= _PAGE_VOXELS
+    dice = mean_dice(found)
     return HeartView(
         name,
-        truth=_true_surfaces(source, truth, field.structures),
-        reconstruction=heart_surfaces(field, _PAGE_RESOLUTION),
+        truth=made.true_surfaces,
+        reconstruction=made.surfaces if as_scored else heart_surfaces(field, _PAGE_RESOLUTION),
         dice=math.nan if dice is None else dice,
-        shown=geometry.label_map,
+        shown=made.shown,
         structures=field.structures,
     )
 
@@ -240,14 +288,13 @@ def _write_page(
     model: Path,
     scores: dict[str, Any],
     views: Iterable[HeartView],
-    provenance: dict[str, Any],
 ) -> None:
     report = Report(
         title="Reconstructed hearts",
-        scores={**scores, "provenance": provenance},
+        scores=scores,
         history=read_journal(model / "metrics.jsonl"),
         hearts=views,
-        provenance={key: str(value) for key, value in provenance.items()},
+        provenance={key: str(value) for key, value in scores["provenance"].items()},
     )
     write_report(path, report)
 

@@ -31,7 +31,8 @@ class Report:
 
     Attributes:
         title: Heading of the page.
-        scores: As in ``scores.json``: ``summary`` and ``hearts``.
+        scores: As in ``scores.json``: ``summary`` and ``hearts``, and ``scoring``, whose tolerance
+            is shown with the provenance, if it is there.
         history: Lines of the run's ``metrics.jsonl``, oldest first; may be empty.
         hearts: Hearts to turn in 3-D; may be empty. They are asked for one by one, so they need not
             be in memory at the same time; twenty of them make a page that can be mailed.
@@ -71,7 +72,7 @@ def write_report(path: Path, report: Report) -> None:
         places={m.name: _PLACES.get(m.name, 2) for m in measures},
         means=means,
         hearts=hearts,
-        provenance=report.provenance,
+        provenance={**report.provenance, **_tolerance(scores)},
         shown=shown,
         ranked=ranked,
         chips=structures_shown(shown),
@@ -93,6 +94,12 @@ def write_report(path: Path, report: Report) -> None:
             "distanceStep": DISTANCE_STEP_MM,
         },
     )
+
+
+def _tolerance(scores: Mapping[str, Any]) -> dict[str, str]:
+    if "scoring" not in scores:
+        return {}
+    return {"tolerance of NSD": f"{scores['scoring']['tolerance_mm']:g} mm"}
 
 
 def _lowest(structures: Mapping[str, Any]) -> tuple[str, float] | None:
