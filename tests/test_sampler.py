@@ -1,3 +1,4 @@
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -5,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.numpy import load_file, save_file
 from shapes import ball_in_shell, ball_in_shell_distances
 
 from vecsetx.anatomy.labelmap import write_label_map
@@ -93,11 +95,48 @@ def test_file_round_trip_is_exact(samples: Samples, tmp_path: Path) -> None:
     file = SamplesFile(tmp_path / "pair.safetensors")
     back = file.read()
     assert back.info == samples.info
-    np.testing.assert_array_equal(back.near.distances_mm, samples.near.distances_mm)
-    np.testing.assert_array_equal(back.surface.structure, samples.surface.structure)
-    wrapped = file.rows("near.points_mm", 2990, 20)
+    for group in ("surface", "near", "volume"):
+        read, written = getattr(back, group), getattr(samples, group)
+        for field in fields(written):
+            found, expected = getattr(read, field.name), getattr(written, field.name)
+            np.testing.assert_array_equal(found, expected)
+            assert found.dtype == expected.dtype
+            assert found.flags.c_contiguous
+    wrapped = file.part((0, 0), (2990, 20), (0, 0))
     expected = np.roll(samples.near.points_mm, -2990, axis=0)[:20]
-    np.testing.assert_array_equal(wrapped, expected)
+    np.testing.assert_array_equal(wrapped.near.points_mm, expected)
+    assert len(wrapped.surface.points_mm) == len(wrapped.volume.points_mm) == 0
+
+
+def test_a_file_is_one_table_per_group(samples: Samples, tmp_path: Path) -> None:
+    """For whoever reads it without this package: safetensors, columns in the order told."""
+    write_samples(samples, tmp_path / "pair.safetensors")
+    tables = load_file(tmp_path / "pair.safetensors")
+    surface, near = samples.surface, samples.near
+    structure = surface.structure.astype(np.float32)
+    edge, queries_edge = surface.edge_mm[:, None], near.edge_mm[:, None]
+    parts = (surface.points_mm, structure[:, None], surface.normals, surface.distances_mm, edge)
+    np.testing.assert_array_equal(tables["surface"], np.hstack(parts))
+    parts = (near.points_mm, near.distances_mm, queries_edge)
+    np.testing.assert_array_equal(tables["near"], np.hstack(parts))
+    assert {table.dtype.str for table in tables.values()} == {"<f4"}
+
+
+def test_files_of_other_forms_are_refused(samples: Samples, tmp_path: Path) -> None:
+    path = tmp_path / "pair.safetensors"
+    write_samples(samples, path)
+    content = path.read_bytes()
+    for before, after, told in (
+        (b'"schema":"3"', b'"schema":"2"', "schema 2, this version reads 3; prepare the data aga"),
+        (b'"near"', b'"nera"', "holds .*nera.*, where a heart of 2 structures has .*prepare the"),
+    ):
+        assert content.count(before) == 1
+        path.write_bytes(content.replace(before, after))
+        with pytest.raises(InputError, match=rf"pair\.safetensors: {told}"):
+            SamplesFile(path)
+    save_file({"near.edge_mm": np.zeros(5)}, path, {"schema": "2"})  # as they were
+    with pytest.raises(InputError, match=r"schema 2, this version reads 3"):
+        SamplesFile(path)
 
 
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from vecsetx.data.rows import Rows
+from vecsetx.anatomy.frame import Frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,60 +31,68 @@ class AugmentSpec:
     without_normals: float = 0.2
 
 
-def augment(
-    rows: Rows, shown: int, spec: AugmentSpec, generators: Sequence[np.random.Generator]
-) -> None:
-    """Move each heart in place by its own random rotation, scale and shift; hide normals.
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """How a heart is shown otherwise than it lies in its frame.
 
-    Args:
-        rows: The hearts.
-        shown: How many of their points are the model's input.
-        spec: How far they are moved.
-        generators: For each heart the source of its numbers.
+    Attributes:
+        rotation: How it is turned about the frame's origin, ``[3, 3]`` float32.
+        scale: By how much it is then made larger.
+        shift: How far it is then shifted, in units.
+        normals: Whether the model is shown its normals.
     """
-    axis = np.stack([generator.standard_normal(3) for generator in generators])
-    axis /= np.linalg.norm(axis, axis=1, keepdims=True)
-    numbers = np.stack([generator.random(6) for generator in generators])
-    angle, size, *shift = (2 * numbers[:, :5] - 1).T
-    rotation = rotation_about(axis, math.radians(spec.rotation_deg) * angle)
-    scale = np.exp(math.log1p(spec.scale) * size)
-    move(rows, rotation, scale, spec.shift * np.stack(shift, axis=-1))
-    rows.normals[numbers[:, 5] < spec.without_normals, :shown] = 0
+
+    rotation: Float[np.ndarray, "3 3"]
+    scale: float
+    shift: tuple[float, float, float]
+    normals: bool
+
+    def from_mm(
+        self, frame: Frame
+    ) -> tuple[Float[np.ndarray, "3 3"], Float[np.ndarray, "3"], float]:
+        """What takes a heart from RAS+ mm to where it is shown, in units.
+
+        In one go, because each pass over the points that are drawn takes as long as reading them.
+
+        Returns:
+            ``matrix`` and ``offset`` for points ``[N, 3]``, ``points_mm @ matrix + offset``, and
+            the factor of lengths.
+        """
+        factor = frame.length_to_unit(self.scale)
+        matrix = factor * self.rotation.T
+        return matrix, self.shift - frame.center_mm @ matrix, factor
 
 
-def move(
-    rows: Rows,
-    rotation: Float[np.ndarray, "b 3 3"],
-    scale: Float[np.ndarray, " b"],
-    shift: Float[np.ndarray, "b 3"],
-) -> None:
-    """Turn and scale every heart about the origin, then shift it, in place; distances follow.
+STILL = Movement(np.eye(3, dtype=np.float32), 1.0, (0.0, 0.0, 0.0), True)
+"""A heart as it lies."""
 
-    In place, because new memory of this size costs more than the arithmetic.
 
-    Args:
-        rows: The hearts.
-        rotation: How each is turned.
-        scale: By how much each is then made larger.
-        shift: How far each is then shifted, in units.
+def random_movement(spec: AugmentSpec, generator: np.random.Generator) -> Movement:
+    """A random rotation, scale and shift, and whether normals are shown."""
+    axis = generator.standard_normal(3).tolist()
+    angle, size, x, y, z, hide = generator.random(6).tolist()
+    return Movement(
+        rotation_about(axis, math.radians(spec.rotation_deg) * (2 * angle - 1)),
+        (1 + spec.scale) ** (2 * size - 1),
+        (spec.shift * (2 * x - 1), spec.shift * (2 * y - 1), spec.shift * (2 * z - 1)),
+        hide >= spec.without_normals,
+    )
+
+
+def rotation_about(axis: Sequence[float], angle: float) -> Float[np.ndarray, "3 3"]:
+    """Rotation about an axis of any length by an angle in radians (Rodrigues' formula), float32.
+
+    In plain numbers, because arrays of three take longer.
     """
-    turn = rotation.mT.astype(np.float32)
-    stretch, by = scale.astype(np.float32)[:, None, None], shift.astype(np.float32)
-    for heart, (points, normals) in enumerate(zip(rows.points, rows.normals, strict=True)):
-        points[:] = points @ (stretch[heart] * turn[heart])
-        normals[:] = normals @ turn[heart]
-    for axis in range(3):  # faster than adding rows of three
-        rows.points[..., axis] += by[:, axis, None]
-    rows.distances[:] *= stretch
-    rows.known[:] *= stretch
-
-
-def rotation_about(
-    axis: Float[np.ndarray, "b 3"], angle: Float[np.ndarray, " b"]
-) -> Float[np.ndarray, "b 3 3"]:
-    """Rotation matrices about unit axes by angles in radians (Rodrigues' formula)."""
-    x, y, z = axis.T
-    zero = np.zeros_like(x)
-    cross = np.stack([zero, -z, y, z, zero, -x, -y, x, zero], axis=-1).reshape(-1, 3, 3)
-    sine, versine = np.sin(angle)[:, None, None], (1 - np.cos(angle))[:, None, None]
-    return np.eye(3) + sine * cross + versine * (cross @ cross)
+    length = math.hypot(*axis)
+    x, y, z = (along / length for along in axis)
+    sine, cosine = math.sin(angle), math.cos(angle)
+    versine = 1 - cosine
+    return np.array(
+        [
+            [cosine + versine * x * x, versine * x * y - sine * z, versine * x * z + sine * y],
+            [versine * x * y + sine * z, cosine + versine * y * y, versine * y * z - sine * x],
+            [versine * x * z - sine * y, versine * y * z + sine * x, cosine + versine * z * z],
+        ],
+        np.float32,
+    )

@@ -16,10 +16,11 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float, Integer
 from pydantic import PositiveInt
 from torch.utils.data import Dataset
 
-from vecsetx.data.augment import AugmentSpec, augment
+from vecsetx.data.augment import STILL, AugmentSpec, random_movement
 from vecsetx.data.batch import QUERY_GROUPS, Batch
 from vecsetx.data.dataset import DataSet, HeartEntry
 from vecsetx.data.rows import Rows
@@ -140,16 +141,12 @@ class Draws:
             InputError: No heart can be read.
         """
         lost: list[LostHeart] = []
-        drawn, generators = [], []
-        for place in range(number * self.spec.hearts, (number + 1) * self.spec.hearts):
-            heart, generator = self._draw(place, lost)
-            drawn.append(heart)
-            generators.append(generator)
-        rows = Rows(**{name: np.stack([heart[name] for heart in drawn]) for name in drawn[0]})
-        if self.augmentation is not None:
-            augment(rows, self.spec.points, self.augmentation, generators)
-        queries = (self.spec.surface, self.spec.near, self.spec.volume)
-        return rows.batch(self.spec.points, *queries), lost
+        spec = self.spec
+        counts = (spec.points, spec.surface, spec.near, spec.volume)
+        rows = Rows.empty(spec.hearts, *counts, len(self.structures))
+        for row in range(spec.hearts):
+            self._draw(number * spec.hearts + row, rows.heart(row), lost)
+        return rows.batch(*counts), lost
 
     def names(self, step: int, passes: int, ranks: int) -> list[str]:
         """Hearts that a step of several passes and processes sees, if none is lost."""
@@ -163,21 +160,22 @@ class Draws:
         order = _order(self.seed, epoch, len(self.files))
         return order[index:] + order[:index]
 
-    def _draw(
-        self, place: int, lost: list[LostHeart]
-    ) -> tuple[dict[str, np.ndarray], np.random.Generator]:
-        """A heart, and the generator of what else is random at its place."""
+    def _draw(self, place: int, rows: Rows, lost: list[LostHeart]) -> None:
         for index in self._candidates(place):
             file = self.files[index]
             generator = np.random.default_rng([self.seed, 1, place])
             try:
-                heart = draw_heart(
-                    file, self.structures, self.annotated[index], self.spec, generator
+                return draw_heart(
+                    file,
+                    self.structures,
+                    self.annotated[index],
+                    self.spec,
+                    self.augmentation,
+                    generator,
+                    rows,
                 )
             except InputError as error:
                 lost.append(LostHeart(file.info.name, file.path, f"{file.info.name}: {error}"))
-            else:
-                return heart, generator
         raise InputError(f"none of the {len(self.files)} hearts can be read: {lost[-1].error}")
 
 
@@ -213,9 +211,11 @@ def draw_heart(
     structures: tuple[str, ...],
     annotated: tuple[str, ...],
     spec: DrawSpec,
+    augmentation: AugmentSpec | None,
     generator: np.random.Generator,
-) -> dict[str, np.ndarray]:
-    """What a step sees of one heart, in units.
+    rows: Rows,
+) -> None:
+    """Draw what a step sees of one heart.
 
     The file is in random order, so that a slice from a random row is a random draw. Structures that
     it has not are infinitely far: known to be so if its data set annotates them.
@@ -225,68 +225,69 @@ def draw_heart(
         structures: Names of the K structures of the batch.
         annotated: Those that the heart's data set annotates.
         spec: How much is drawn.
+        augmentation: How far the heart is moved, or None to leave it in place.
         generator: Source of the draw.
-
-    Returns:
-        The fields of :class:`~vecsetx.data.rows.Rows`, without the first axis.
+        rows: The heart's place in the batch, which is filled.
 
     Raises:
         InputError: The file cannot be read any more, or holds values that cannot be.
     """
-    starts = {group: int(generator.integers(file.count(group))) for group in QUERY_GROUPS}
-    shown, asked = ("points_mm", "structure", "normals"), ("points_mm", "distances_mm", "edge_mm")
-    both = spec.points + spec.surface  # the rows after those that are shown
-    queries = (starts["surface"] + spec.points) % file.count("surface")
-    wanted = [
-        *((f"surface.{name}", starts["surface"], both) for name in shown),
-        *((f"surface.{name}", queries, spec.surface) for name in asked[1:]),
-        *((f"near.{name}", starts["near"], spec.near) for name in asked),
-        *((f"volume.{name}", starts["volume"], spec.volume) for name in asked),
-    ]
-    parts: dict[str, list[np.ndarray]] = {name: [] for name in (*shown, *asked)}
-    for (tensor, _, _), found in zip(wanted, file.slices(wanted), strict=True):
-        parts[tensor.partition(".")[2]].append(found)
-    joined = {name: np.concatenate(arrays) for name, arrays in parts.items()}
     info = file.info
-    if impossible := _impossible(joined, len(info.structures)):
+    places = zip(QUERY_GROUPS, generator.random(3).tolist(), strict=True)
+    first, first_near, first_volume = (int(place * file.count(group)) for group, place in places)
+    drawn = file.part(
+        surface=(first, spec.points + spec.surface),  # those that are shown, then queries
+        near=(first_near, spec.near),
+        volume=(first_volume, spec.volume),
+    )
+    surface, near, volume = drawn.surface, drawn.near, drawn.volume
+    movement = STILL if augmentation is None else random_movement(augmentation, generator)
+    matrix, offset, factor = movement.from_mm(info.frame)
+    with np.errstate(invalid="ignore"):  # infinities are told below
+        moved = [group.points_mm @ matrix for group in (surface, near, volume)]
+        np.concatenate(moved, out=rows.points)
+        np.matmul(surface.normals, movement.rotation.T, out=rows.normals)
+    for axis, by in enumerate(offset.tolist()):  # faster than adding rows of three
+        rows.points[:, axis] += by
+    asked = slice(spec.points, None)
+    distances = np.concatenate(
+        (surface.distances_mm[asked], near.distances_mm, volume.distances_mm)
+    )
+    edge_mm = np.concatenate((surface.edge_mm[asked], near.edge_mm, volume.edge_mm))
+    if impossible := _impossible(rows, distances, edge_mm, surface.structure, len(info.structures)):
         raise InputError(f"{file.path}: {impossible}; prepare the data again")
-    known_mm = info.known_mm(joined["edge_mm"])
-    drawn = {
-        "points": info.frame.to_unit(joined["points_mm"]),
-        "structure": joined["structure"].astype(np.int64),
-        "normals": joined["normals"],
-        "distances": info.frame.length_to_unit(joined["distances_mm"]),
-        "known": info.frame.length_to_unit(known_mm),
-    }
-    if info.structures != structures:
-        column = np.array([structures.index(name) for name in info.structures])
-        absent = [np.inf if name in annotated else -np.inf for name in structures]
-        drawn["structure"] = column[joined["structure"]]
-        drawn["distances"] = _among(drawn["distances"], column, [np.inf] * len(structures))
-        drawn["known"] = _among(drawn["known"], column, absent)
-    return drawn
+    columns: slice | np.ndarray = slice(None)
+    if info.structures == structures:
+        rows.structure[:] = surface.structure
+    else:
+        columns = np.array([structures.index(name) for name in info.structures])
+        rows.structure[:] = columns[surface.structure]
+        rows.distances[:] = np.inf
+        rows.known[:] = [np.inf if name in annotated else -np.inf for name in structures]
+    rows.distances[:, columns] = factor * distances
+    rows.known[:, columns] = factor * info.known_mm(edge_mm) if info.cut else np.inf
+    if not movement.normals:
+        rows.normals[: spec.points] = 0
 
 
-def _impossible(values: dict[str, np.ndarray], structures: int) -> str | None:
+def _impossible(
+    rows: Rows,
+    distances: Float[np.ndarray, "q k"],
+    edge_mm: Float[np.ndarray, " q"],
+    structure: Integer[np.ndarray, " s"],
+    structures: int,
+) -> str | None:
     """What is wrong with a heart's values, as far as a glance tells.
 
     A sum of squares is finite only if all values are, and that of unit vectors is their number.
     """
-    for name, what in (("points_mm", "points"), ("distances_mm", "distances")):
-        if not math.isfinite(np.vdot(values[name], values[name])):
+    for values, what in ((rows.points, "points"), (distances, "distances")):
+        if not math.isfinite(np.vdot(values, values)):
             return f"{what} that are not finite"
-    if np.isnan(values["edge_mm"].min()):
+    if math.isnan(edge_mm.min()):
         return "distances to the scan's edge that are no numbers"
-    if values["structure"].max() >= structures:
-        return f"points of structure {values['structure'].max()}, where it has {structures}"
-    normals = values["normals"]
-    if not abs(np.vdot(normals, normals) / len(normals) - 1) < 1e-3:
+    if structure.max() >= structures:
+        return f"points of structure {structure.max()}, where it has {structures}"
+    if not abs(np.vdot(rows.normals, rows.normals) / len(rows.normals) - 1) < 1e-3:
         return "normals that are not of length 1"
     return None
-
-
-def _among(values: np.ndarray, column: np.ndarray, absent: Sequence[float]) -> np.ndarray:
-    """Columns of some structures among those of all."""
-    spread = np.tile(np.array(absent, dtype=values.dtype), (len(values), 1))
-    spread[:, column] = values
-    return spread

@@ -5,6 +5,7 @@ calling it: the fewer arrays, the better.
 """
 
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 import torch
@@ -16,7 +17,9 @@ from vecsetx.data.batch import Batch
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """B hearts of K structures, in units; see :class:`~vecsetx.data.batch.Batch`.
+    """B hearts of K structures, or without the first axis one; in units.
+
+    See :class:`~vecsetx.data.batch.Batch`.
 
     Attributes:
         points: ``[B, N + Q, 3]`` the model's input, then surface, near and volume query points.
@@ -25,11 +28,35 @@ class Rows:
         distances, known: ``[B, Q, K]`` of all query points.
     """
 
-    points: Float[np.ndarray, "b n 3"]
-    structure: Int[np.ndarray, "b s"]
-    normals: Float[np.ndarray, "b s 3"]
-    distances: Float[np.ndarray, "b q k"]
-    known: Float[np.ndarray, "b q k"]
+    points: Float[np.ndarray, "*b n 3"]
+    structure: Int[np.ndarray, "*b s"]
+    normals: Float[np.ndarray, "*b s 3"]
+    distances: Float[np.ndarray, "*b q k"]
+    known: Float[np.ndarray, "*b q k"]
+
+    @classmethod
+    def empty(
+        cls, hearts: int, shown: int, surface: int, near: int, volume: int, structures: int
+    ) -> "Rows":
+        """Room for hearts: for so many points shown, query points of each kind and structures."""
+        queries = surface + near + volume
+        return cls(
+            points=np.empty((hearts, shown + queries, 3), np.float32),
+            structure=np.empty((hearts, shown + surface), np.int64),
+            normals=np.empty((hearts, shown + surface, 3), np.float32),
+            distances=np.empty((hearts, queries, structures), np.float32),
+            known=np.empty((hearts, queries, structures), np.float32),
+        )
+
+    def heart(self, index: int) -> "Rows":
+        """The place of one heart, without the first axis."""
+        return Rows(
+            self.points[index],
+            self.structure[index],
+            self.normals[index],
+            self.distances[index],
+            self.known[index],
+        )
 
     def batch(self, shown: int, surface: int, near: int, volume: int) -> Batch:
         """The batch that these are, told how many rows each part has."""
@@ -56,5 +83,6 @@ class Rows:
         )
 
 
-def _parts(values: np.ndarray, *counts: int) -> tuple[Tensor, ...]:
-    return torch.from_numpy(values).split(counts, dim=1)
+def _parts(values: np.ndarray, *counts: int) -> list[Tensor]:
+    ends = accumulate(counts)
+    return [torch.from_numpy(values[:, end - n : end]) for n, end in zip(counts, ends, strict=True)]

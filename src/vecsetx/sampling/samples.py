@@ -1,18 +1,18 @@
 """Samples: what a prepared heart is, and its file.
 
-A heart's file is a safetensors file whose points stand in random order, so that a training draw is
-a plain slice. Everything is in RAS+ mm; the frame travels along. With the points goes how far the
+A heart's file is a safetensors file of three float32 tensors: ``surface``, ``near`` and ``volume``.
+A row is a point with all that is known of it, in the order of the fields of :class:`SurfacePoints`
+or :class:`QueryPoints`. The rows stand in random order, so that a training draw is a plain slice of
+each tensor. Everything is in RAS+ mm; the frame travels along. With the points goes how far the
 scan shows what is around them, which tells what distances are to be trusted.
 """
 
 import json
-import math
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import Bool, Float, Integer
@@ -24,7 +24,7 @@ from vecsetx.errors import InputError
 from vecsetx.files import written_whole
 from vecsetx.sampling.view import known_mm
 
-SCHEMA = 2
+SCHEMA = 3
 """Version of the file's form; a reader refuses any other."""
 
 
@@ -143,30 +143,61 @@ class Samples:
     info: HeartInfo
 
 
+_KINDS: Mapping[str, type[SurfacePoints] | type[QueryPoints]] = {
+    "surface": SurfacePoints,
+    "near": QueryPoints,
+    "volume": QueryPoints,
+}
+_STORED = np.dtype("<f4")
+
+Points = TypeVar("Points", SurfacePoints, QueryPoints)
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """Which columns of a group's rows hold what.
+
+    Attributes:
+        columns: For each field its columns, or its one column.
+        width: Number of all columns.
+    """
+
+    columns: Mapping[str, slice | int]
+    width: int
+
+    @classmethod
+    def of(cls, group: str, structures: int) -> "_Layout":
+        """That of a group of a heart with so many structures: field by field, in their order."""
+        widths = {"points_mm": 3, "normals": 3, "distances_mm": structures}
+        columns: dict[str, slice | int] = {}
+        end = 0
+        for field in fields(_KINDS[group]):
+            width = widths.get(field.name, 1)
+            columns[field.name] = slice(end, end + width) if field.name in widths else end
+            end += width
+        return cls(columns, end)
+
+    def joined(self, points: SurfacePoints | QueryPoints) -> Float[np.ndarray, "n columns"]:
+        """Points as rows."""
+        rows = np.empty((len(points.points_mm), self.width), _STORED)
+        for name, columns in self.columns.items():
+            rows[:, columns] = getattr(points, name)
+        return rows
+
+    def apart(self, rows: Float[np.ndarray, "n columns"]) -> dict[str, np.ndarray]:
+        """The fields of rows; ``structure`` still in floating point."""
+        return {name: rows[:, columns] for name, columns in self.columns.items()}
+
+
 def write_samples(samples: Samples, path: Path) -> None:
     """Write a heart's file, whole or not at all."""
+    structures = len(samples.info.structures)
     tensors = {
-        f"{group}.{field.name}": np.ascontiguousarray(getattr(points, field.name))
-        for group, points in (
-            ("surface", samples.surface),
-            ("near", samples.near),
-            ("volume", samples.volume),
-        )
-        for field in fields(points)
+        group: _Layout.of(group, structures).joined(getattr(samples, group)) for group in _KINDS
     }
     metadata = {"schema": str(SCHEMA), "heart": json.dumps(asdict(samples.info))}
     with written_whole(path) as unfinished:
         unfinished.write_bytes(save(tensors, metadata))  # save_file hides why a disk refuses
-
-
-@dataclass(frozen=True, slots=True)
-class _Tensor:
-    """Where a tensor lies in a file, and of what kind its values are."""
-
-    dtype: np.dtype[Any]
-    shape: tuple[int, ...]
-    offset: int
-    row_bytes: int
 
 
 class SamplesFile:
@@ -185,31 +216,49 @@ class SamplesFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        with self._opened() as file:
-            metadata = file.metadata() or {}
+        try:
+            with safe_open(path, framework="numpy") as file:  # tells whether it is sound
+                metadata = file.metadata() or {}
+            if metadata.get("schema") != str(SCHEMA):
+                raise InputError(
+                    f"{path}: schema {metadata.get('schema')}, this version reads {SCHEMA}; "
+                    "prepare the data again"
+                )
             self._size, self._tensors = _contents(path)
-        if metadata.get("schema") != str(SCHEMA):
-            raise InputError(
-                f"{path}: schema {metadata.get('schema')}, this version reads {SCHEMA}; "
-                "prepare the data again"
-            )
+        except (OSError, SafetensorError) as error:
+            raise InputError(f"{path}: cannot be read as a heart's samples: {error}") from error
         self.info = HeartInfo.from_dict(json.loads(metadata["heart"]))
+        self._layouts = {group: _Layout.of(group, len(self.info.structures)) for group in _KINDS}
+        found = {name: (tensor.dtype, tensor.width) for name, tensor in self._tensors.items()}
+        expected = {group: ("F32", layout.width) for group, layout in self._layouts.items()}
+        if found != expected:
+            raise InputError(
+                f"{path}: holds {found}, where a heart of {len(self.info.structures)} structures "
+                f"has {expected}; prepare the data again"
+            )
 
     def count(self, group: str) -> int:
         """How many points the group ``surface``, ``near`` or ``volume`` holds."""
-        return self._tensors[f"{group}.points_mm"].shape[0]
+        return self._tensors[group].rows
 
-    def slices(self, wanted: Iterable[tuple[str, int, int]]) -> list[np.ndarray]:
-        """Rows of several tensors.
+    def part(
+        self, surface: tuple[int, int], near: tuple[int, int], volume: tuple[int, int]
+    ) -> Samples:
+        """Some points of each group.
 
         Args:
-            wanted: For each slice a tensor such as ``near.points_mm``, its first row and how many;
-                at the tensor's end it goes round.
+            surface: The first point and how many; at the group's end it goes round.
+            near: Likewise.
+            volume: Likewise.
+
+        Returns:
+            The points. Apart from ``structure``, the arrays of a group are columns of one.
 
         Raises:
-            InputError: The file has vanished or is not as long as it was when it was opened, or a
-                tensor does not hold as many rows.
+            InputError: The file has vanished or is not as long as it was when it was opened, a
+                group does not hold as many points, or the index of a structure is none.
         """
+        wanted = zip(_KINDS, (surface, near, volume), strict=True)
         try:
             file = os.open(self.path, os.O_RDONLY)
             try:
@@ -219,55 +268,70 @@ class SamplesFile:
                         f"{self.path}: has {size} bytes, it had {self._size} when it was opened; "
                         "prepare the data again"
                     )
-                return [self._slice(file, *slice_) for slice_ in wanted]
+                rows = {group: self._rows(file, group, *slice_) for group, slice_ in wanted}
             finally:
                 os.close(file)
         except OSError as error:
             raise InputError(f"{self.path}: cannot be read any more: {error.strerror}") from error
-
-    def _slice(self, file: int, name: str, start: int, count: int) -> np.ndarray:
-        tensor = self._tensors[name]
-        size = tensor.shape[0]
-        if count > size:
-            raise InputError(
-                f"{self.path}: {count} rows of {name} asked for, it holds {size}; "
-                "draw fewer or prepare more points"
-            )
-        rows = np.empty((count, *tensor.shape[1:]), tensor.dtype)
-        to_end = min(count, size - start)
-        for part, first in ((rows[:to_end], start), (rows[to_end:], 0)):
-            offset = tensor.offset + first * tensor.row_bytes
-            if len(part) and os.preadv(file, [part.data], offset) != part.nbytes:
-                raise InputError(f"{self.path}: ends within {name}; prepare the data again")
-        return rows
-
-    def rows(self, tensor: str, start: int, count: int) -> np.ndarray:
-        """``count`` rows of a tensor, as :meth:`slices` reads them."""
-        return self.slices([(tensor, start, count)])[0]
+        return Samples(info=self.info, **{g: self._points(g, found) for g, found in rows.items()})
 
     def read(self) -> Samples:
-        """All of it."""
-        groups = {"surface": SurfacePoints, "near": QueryPoints, "volume": QueryPoints}
-        with self._opened() as file:
-            loaded = {
-                group: kind(**{f.name: file.get_tensor(f"{group}.{f.name}") for f in fields(kind)})
-                for group, kind in groups.items()
-            }
-        return Samples(info=self.info, **loaded)
+        """All of it, in arrays of their own."""
+        surface, near, volume = ((0, self.count(group)) for group in _KINDS)
+        whole = self.part(surface, near, volume)
+        return Samples(
+            _contiguous(whole.surface),
+            _contiguous(whole.near),
+            _contiguous(whole.volume),
+            whole.info,
+        )
 
-    @contextmanager
-    def _opened(self) -> Iterator[Any]:
-        try:
-            with safe_open(self.path, framework="numpy") as file:
-                yield file
-        except (OSError, SafetensorError) as error:
+    def _rows(self, file: int, group: str, start: int, count: int) -> np.ndarray:
+        tensor = self._tensors[group]
+        if count > tensor.rows:
             raise InputError(
-                f"{self.path}: cannot be read as a heart's samples: {error}"
-            ) from error
+                f"{self.path}: {count} {group} points asked for, it holds {tensor.rows}; "
+                "draw fewer or prepare more"
+            )
+        rows = np.empty((count, tensor.width), _STORED)
+        to_end = min(count, tensor.rows - start)
+        for part, first in ((rows[:to_end], start), (rows[to_end:], 0)):
+            offset = tensor.offset + first * tensor.width * _STORED.itemsize
+            if len(part) and os.preadv(file, [part.data], offset) != part.nbytes:
+                raise InputError(f"{self.path}: ends within {group}; prepare the data again")
+        return rows
+
+    def _points(self, group: str, rows: np.ndarray) -> Any:
+        found = self._layouts[group].apart(rows)
+        if "structure" in found:
+            with np.errstate(invalid="ignore"):  # what is no number is told below
+                structure = found["structure"].astype(np.uint8)
+            if (structure != found["structure"]).any():
+                raise InputError(
+                    f"{self.path}: indices of structures that are no whole numbers; prepare the "
+                    "data again"
+                )
+            found["structure"] = structure
+        return _KINDS[group](**found)
+
+
+def _contiguous(points: Points) -> Points:
+    arrays = {f.name: np.ascontiguousarray(getattr(points, f.name)) for f in fields(points)}
+    return replace(points, **arrays)
+
+
+@dataclass(frozen=True, slots=True)
+class _Tensor:
+    """What a file's header tells of a tensor: the type of its values, its size, where it lies."""
+
+    dtype: str
+    rows: int
+    width: int
+    offset: int
 
 
 def _contents(path: Path) -> tuple[int, dict[str, _Tensor]]:
-    """Size of a safetensors file that has been found sound, and where its tensors lie.
+    """Size of a safetensors file that has been found sound, and its tensors.
 
     The file begins with the length of its header, 8 bytes, and the header in JSON.
     """
@@ -276,12 +340,8 @@ def _contents(path: Path) -> tuple[int, dict[str, _Tensor]]:
         header = json.loads(file.read(length))
         size = os.fstat(file.fileno()).st_size
     header.pop("__metadata__", None)
-    return size, {name: _tensor(told, 8 + length) for name, told in header.items()}
-
-
-def _tensor(told: Mapping[str, Any], data: int) -> _Tensor:
-    """A tensor as a header tells of it, in a file whose data begin at ``data``."""
-    dtype = np.dtype(f"<{told['dtype'][0].lower()}{int(told['dtype'][1:]) // 8}")  # F32: <f4
-    shape = tuple(told["shape"])
-    row_bytes = dtype.itemsize * math.prod(shape[1:])
-    return _Tensor(dtype, shape, data + told["data_offsets"][0], row_bytes)
+    tensors = {}
+    for name, told in header.items():
+        rows, width = told["shape"]
+        tensors[name] = _Tensor(told["dtype"], rows, width, 8 + length + told["data_offsets"][0])
+    return size, tensors

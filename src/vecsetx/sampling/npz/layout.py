@@ -12,9 +12,10 @@
 All are float32, but for the labels of near and volume points (int8). Lengths are such that the
 surface point farthest from the middle of the box around all of them is 1 away from it.
 
-To these, files written here add what readers of the old layout do not look for: the arrays of a
-samples file (``near.distances_mm`` …) and, in ``vecsetx``, JSON with what is known of the heart.
-With them :func:`read_npz` gives back the samples exactly. Files without are estimated from.
+To these, files written here add what readers of the old layout do not look for: the arrays of
+:class:`~vecsetx.sampling.samples.Samples` (``near.distances_mm`` …) and, in ``vecsetx``, JSON with
+what is known of the heart. With them :func:`read_npz` gives back the samples exactly. Files without
+are estimated from.
 """
 
 import json
@@ -34,16 +35,13 @@ from vecsetx.errors import InputError
 from vecsetx.files import written_whole
 from vecsetx.sampling.npz.arrays import NpzArrays
 from vecsetx.sampling.npz.predecessor import KEYS, predecessor_samples
-from vecsetx.sampling.samples import (
-    SCHEMA,
-    HeartInfo,
-    QueryPoints,
-    Samples,
-    SurfacePoints,
-)
+from vecsetx.sampling.samples import HeartInfo, QueryPoints, Samples, SurfacePoints
 
 Points = TypeVar("Points", bound=SurfacePoints | QueryPoints)
 Value = TypeVar("Value")
+
+SCHEMA = 2
+"""Version of what is added to the old layout; a reader refuses any other."""
 
 _OWN = "vecsetx"
 _LARGEST_ID = 127
