@@ -187,6 +187,7 @@ def test_summary(tmp_path: Path) -> None:
     assert coronary["euler"] == 4  # two balls
     assert coronary["watertight"] is True
     assert coronary["observed"] is None
+    assert coronary["observed_share"] is None
     assert coronary["decimation"] is None
     absent = summary["structures"]["PV"]
     assert [absent[key] for key in ("volume_ml", "area_mm2", "voxels", "components")] == [0] * 4

@@ -5,22 +5,33 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from vecsetx import __version__
-from vecsetx.anatomy.labelmap import read_grid, write_label_map
+from vecsetx.anatomy.labelmap import LabelMap, read_grid, write_label_map
 from vecsetx.anatomy.source import HeartSource
 from vecsetx.anatomy.structures import LabelSet
 from vecsetx.errors import InputError
 from vecsetx.model.field import HeartField
 from vecsetx.model.saved import TrainedModel
-from vecsetx.pipeline.hearts import EncodeOptions, encode_source
+from vecsetx.pipeline.hearts import (
+    EncodeOptions,
+    encode_heart,
+    encode_observation,
+    observe_points,
+    read_heart,
+)
 from vecsetx.pipeline.inputs import find_hearts
 from vecsetx.pipeline.progress import steps
+from vecsetx.reconstruction.completed import CompletedField
 from vecsetx.reconstruction.decimation import (
     DecimationError,
     decimated_interfaces,
     decimation_error,
 )
+from vecsetx.reconstruction.evidence import Evidence
 from vecsetx.reconstruction.export import write_interfaces, write_scene, write_surfaces
+from vecsetx.reconstruction.field import DistanceField
 from vecsetx.reconstruction.grid import Grid
 from vecsetx.reconstruction.interfaces import shared_interfaces
 from vecsetx.reconstruction.octree import descend, extent_mm
@@ -56,6 +67,9 @@ class ReconstructOptions:
             distance alone, watertight; a thin vessel stays whole where it runs through a neighbour,
             and there the two overlap.
         faces: Faces to decimate the whole heart's meshes to; None to leave them as they are.
+        keep_observed: Whether what the input shows stays as it is and the model only adds what is
+            missing (:class:`~vecsetx.reconstruction.completed.CompletedField`); else all is the
+            model's. Not for points, which show no volume.
         like: Image whose grid the label map takes; None for the input's own.
         space: ``lps`` or ``ras``, the axes of mesh coordinates.
         extension: Mesh format: vtp, stl, ply or obj.
@@ -67,6 +81,7 @@ class ReconstructOptions:
     resolution_mm: float | None = None
     surfaces: Literal["shared", "closed"] = "shared"
     faces: int | None = None
+    keep_observed: bool = False
     like: Path | None = None
     space: str = "lps"
     extension: str = "vtp"
@@ -80,10 +95,12 @@ def reconstruct(
 
     Each folder receives a mesh per structure, ``heart.glb``, ``interfaces.vtp`` (the mesh that all
     structures share, if they do), ``labels.nii.gz`` on the input's grid (surfaces and points, which
-    have none, get one), ``labels.ctbl`` and ``labels.itksnap.txt`` (what its ids mean, for 3D
-    Slicer and ITK-SNAP), and ``summary.json``. The ids are those of the
-    input's label set, or the model's own where that does not know all of the model's structures;
-    ``summary.json`` says which.
+    have none, get one), ``inferred.nii.gz`` (the same less every voxel that the input shows),
+    ``labels.ctbl`` and ``labels.itksnap.txt`` (what the ids mean, for 3D Slicer and ITK-SNAP), and
+    ``summary.json``. The ids are those of the input's label set, or the model's own where that does
+    not know all of the model's structures; ``summary.json`` says which. Each vertex of a VTP mesh
+    says whether it is observed; of ``interfaces.vtp``, whether it is so for all structures that
+    meet there.
 
     Returns:
         The failures: heart → reason. The other hearts are complete.
@@ -116,18 +133,27 @@ def heart_surfaces(field: HeartField, resolution: int) -> dict[str, Surface]:
     return field_surfaces(field, mesh_grid(field, resolution))
 
 
-def mesh_grid(field: HeartField, resolution: int, resolution_mm: float | None = None) -> Grid:
+def mesh_grid(
+    field: HeartField,
+    resolution: int,
+    resolution_mm: float | None = None,
+    completed: CompletedField | None = None,
+) -> Grid:
     """The grid around a heart that its meshes are made on.
 
     Args:
         field: The heart.
         resolution: Voxels along the longest side.
         resolution_mm: Edge of a voxel instead, mm.
+        completed: The heart with all that is observed of it, if that is to fit in, too.
 
     Raises:
         InputError: There is no heart, or its grid would have too many voxels.
     """
-    low_mm, high_mm = extent_mm(field, *field.frame.domain_mm())
+    corners_mm = np.stack(extent_mm(field, *field.frame.domain_mm()))
+    if completed is not None:
+        corners_mm = np.concatenate([corners_mm, completed.corners_mm()])
+    low_mm, high_mm = corners_mm.min(axis=0), corners_mm.max(axis=0)
     if resolution_mm is None:
         grid = Grid.fitted(low_mm, high_mm, resolution)
     else:
@@ -155,7 +181,7 @@ class _Meshes:
     decimation: dict[str, DecimationError]
 
 
-def _meshes(field: HeartField, grid: Grid, options: ReconstructOptions) -> _Meshes:
+def _meshes(field: DistanceField, grid: Grid, options: ReconstructOptions) -> _Meshes:
     interfaces = None
     if options.surfaces == "shared":
         interfaces = shared_interfaces(descend(field, grid))
@@ -178,6 +204,47 @@ def _meshes(field: HeartField, grid: Grid, options: ReconstructOptions) -> _Mesh
     return _Meshes(coarse, interfaces, errors)
 
 
+@dataclass(frozen=True, slots=True)
+class _Heart:
+    """A heart that a model was shown.
+
+    Attributes:
+        predicted: The model's field of it.
+        completed: The same with what is observed kept as it is, if that is wanted.
+        evidence: What of it is observed.
+        label_map: Its own label map, if it has one.
+    """
+
+    predicted: HeartField
+    completed: CompletedField | None
+    evidence: Evidence
+    label_map: LabelMap | None
+
+    @property
+    def field(self) -> DistanceField:
+        """What is to be meshed."""
+        return self.completed or self.predicted
+
+
+def _shown(source: HeartSource, trained: TrainedModel, options: ReconstructOptions) -> _Heart:
+    """Read a heart and show it to a model."""
+    if source.kind == "points":
+        if options.keep_observed:
+            raise InputError(
+                f"{source.path}: of points it is not known what lies between them, so nothing can "
+                "be kept; leave --keep-observed out, or give a label map or closed meshes"
+            )
+        observation = observe_points(source, trained, options.encode)
+        evidence = Evidence.of_points(observation.structure, len(trained.structures))
+        return _Heart(
+            encode_observation(observation, trained, options.encode), None, evidence, None
+        )
+    label_map, geometry = read_heart(source, trained.structures, options.encode.drop)
+    predicted = encode_heart(geometry, trained, options.encode)
+    completed = CompletedField.of(predicted, geometry) if options.keep_observed else None
+    return _Heart(predicted, completed, Evidence.of_geometry(geometry), label_map)
+
+
 def _reconstruct_heart(
     trained: TrainedModel,
     model: Path,
@@ -186,17 +253,24 @@ def _reconstruct_heart(
     like: Grid | None,
     options: ReconstructOptions,
 ) -> None:
-    field, label_map, shown = encode_source(source, trained, options.encode)
-    grid = mesh_grid(field, options.resolution, options.resolution_mm)
-    meshes = _meshes(field, grid, options)
-    own = grid if label_map is None else Grid.of(label_map)
-    labels = rasterize(field, like or own)
+    heart = _shown(source, trained, options)
+    grid = mesh_grid(heart.predicted, options.resolution, options.resolution_mm, heart.completed)
+    meshes = _meshes(heart.field, grid, options)
+    own = grid if heart.label_map is None else Grid.of(heart.label_map)
+    labels = rasterize(heart.field, like or own)
     known = set(trained.structures) <= set(source.label_set.structures)
     ids = source.label_set if known else trained.label_set
-    _write_meshes(folder, meshes, trained.structures, ids, options)
-    write_label_map(labels.numbered(ids, trained.structures), folder / "labels.nii.gz")
-    write_color_table(folder / "labels.ctbl", trained.structures, ids)
-    write_label_descriptions(folder / "labels.itksnap.txt", trained.structures, ids)
+    structures = trained.structures
+    observed = {
+        name: heart.evidence.of_surface(surface.vertices_mm, structures.index(name))
+        for name, surface in meshes.surfaces.items()
+    }
+    _write_meshes(folder, meshes, structures, ids, heart.evidence, observed, options)
+    inferred = heart.evidence.inferred(labels)
+    for file, voxels in (("labels.nii.gz", labels), ("inferred.nii.gz", inferred)):
+        write_label_map(voxels.numbered(ids, structures), folder / file)
+    write_color_table(folder / "labels.ctbl", structures, ids)
+    write_label_descriptions(folder / "labels.itksnap.txt", structures, ids)
     provenance = {
         "input": str(source.path.resolve()),
         "model": str(model.resolve()),
@@ -207,17 +281,19 @@ def _reconstruct_heart(
         "mesh_resolution": max(grid.shape),
         "mesh_resolution_mm": float(grid.spacing_mm[0]),
         "dropped": list(options.encode.drop),
-        "latents": field.latent_set.latents.shape[1],
-        "refined": asdict(field.gain) if field.gain else None,
+        "keep_observed": options.keep_observed,
+        "latents": heart.predicted.latent_set.latents.shape[1],
+        "refined": asdict(heart.predicted.gain) if heart.predicted.gain else None,
     }
     write_summary(
         folder / "summary.json",
         labels,
         meshes.surfaces,
-        trained.structures,
+        structures,
         provenance,
-        shown,
+        [structures[index] for index in np.flatnonzero(heart.evidence.present)],
         meshes.decimation,
+        {name: float(vertices.mean()) for name, vertices in observed.items()},
     )
 
 
@@ -226,15 +302,24 @@ def _write_meshes(
     meshes: _Meshes,
     structures: tuple[str, ...],
     ids: LabelSet,
+    evidence: Evidence,
+    observed: dict[str, np.ndarray],
     options: ReconstructOptions,
 ) -> None:
     for missed in set(structures) - set(meshes.surfaces):  # of an earlier reconstruction
         (folder / f"{missed}.{options.extension}").unlink(missing_ok=True)
-    write_surfaces(folder, meshes.surfaces, structures, options.extension, options.space, ids)
+    write_surfaces(
+        folder, meshes.surfaces, structures, options.extension, options.space, ids, observed
+    )
     write_scene(folder / "heart.glb", meshes.surfaces, options.space)
     if meshes.interfaces:
         write_interfaces(
-            folder / "interfaces.vtp", meshes.interfaces, structures, ids, options.space
+            folder / "interfaces.vtp",
+            meshes.interfaces,
+            structures,
+            ids,
+            options.space,
+            evidence.of_interfaces(meshes.interfaces),
         )
     else:
         (folder / "interfaces.vtp").unlink(missing_ok=True)

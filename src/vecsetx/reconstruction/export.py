@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import trimesh
+from jaxtyping import Bool
 from vtkmodules.util.numpy_support import numpy_to_vtk
 from vtkmodules.vtkCommonCore import vtkIntArray, vtkStringArray
 from vtkmodules.vtkIOGeometry import vtkSTLWriter
@@ -28,16 +29,26 @@ from vecsetx.sampling.interfaces import SharedSurface
 _FROM_RAS = {"lps": np.array([-1, -1, 1], np.float32), "ras": np.array([1, 1, 1], np.float32)}
 
 
-def write_surface(path: Path, surface: Surface, name: str, label: int, space: str = "lps") -> None:
+def write_surface(
+    path: Path,
+    surface: Surface,
+    name: str,
+    label: int,
+    space: str = "lps",
+    observed: Bool[np.ndarray, " v"] | None = None,
+) -> None:
     """Write one structure's surface; the extension decides the format.
 
     Args:
-        path: ``.vtp`` (with the structure's name, label and colour), ``.stl``, ``.ply`` (with the
-            colour) or ``.obj`` (with the colour in ``<structure>.mtl`` beside it).
+        path: ``.vtp`` (with the structure's name, label and colour, and what is observed),
+            ``.stl``, ``.ply`` (with the colour) or ``.obj`` (with the colour in
+            ``<structure>.mtl`` beside it).
         surface: What to write.
         name: The structure's name, one of the known ones.
         label: Its label in the label map that goes with the surface.
         space: Axes of the coordinates written, ``lps`` or ``ras``.
+        observed: Whether each vertex is observed; None where nobody knows. A VTP file has it as
+            point array ``observed``, 1 or 0; the other formats have no place for it.
 
     Raises:
         InputError: An extension or space that is none of these.
@@ -46,7 +57,7 @@ def write_surface(path: Path, surface: Surface, name: str, label: int, space: st
     if write is None:
         raise InputError(f"{path}: meshes are written as {', '.join(_WRITERS)}, or all in one .glb")
     with written_whole(path) as unfinished:
-        write(unfinished, _moved(surface, space), name, label, space.upper())
+        write(unfinished, _moved(surface, space), name, label, space.upper(), observed)
     if path.suffix.lower() == ".obj":
         _write_material(path.with_name(f"{name}.mtl"), name)
 
@@ -58,6 +69,7 @@ def write_surfaces(
     extension: str = "vtp",
     space: str = "lps",
     label_set: LabelSet | None = None,
+    observed: Mapping[str, Bool[np.ndarray, " _"]] | None = None,
 ) -> list[Path]:
     """Write every surface to ``<structure>.<extension>``.
 
@@ -68,6 +80,7 @@ def write_surfaces(
         extension: As in :func:`write_surface`.
         space: Axes of the coordinates written, ``lps`` or ``ras``.
         label_set: Whose ids the label map beside the surfaces has; None for 1…K.
+        observed: Structure name → whether each vertex is observed, as in :func:`write_surface`.
 
     Returns:
         The files, in the order of ``structures``.
@@ -77,7 +90,8 @@ def write_surfaces(
         if name in surfaces:
             paths.append(out / f"{name}.{extension.lstrip('.')}")
             label_id = label_set.id_of(name) if label_set else label
-            write_surface(paths[-1], surfaces[name], name, label_id, space)
+            shown = observed[name] if observed else None
+            write_surface(paths[-1], surfaces[name], name, label_id, space, shown)
     return paths
 
 
@@ -113,11 +127,13 @@ def write_interfaces(
     structures: Sequence[str],
     label_set: LabelSet,
     space: str = "lps",
+    observed: Bool[np.ndarray, " v"] | None = None,
 ) -> None:
     """Write the one mesh that all structures share as ``.vtp``.
 
     Cell data ``Sides`` are the ids on the two sides of each face (0 is background; the normal
-    points from the first to the second), ``Color`` is that of the first. Field data ``Ids`` and
+    points from the first to the second), ``Color`` is that of the first. Point data ``observed``, 1
+    or 0, are there if ``observed`` says of each vertex whether it is. Field data ``Ids`` and
     ``Structures`` say which id is which structure.
     """
     surface = _moved(Surface(interfaces.vertices_mm.astype(np.float32), interfaces.faces), space)
@@ -131,6 +147,7 @@ def write_interfaces(
         array = numpy_to_vtk(np.ascontiguousarray(values), deep=True)
         array.SetName(key)
         polydata.GetCellData().AddArray(array)
+    _add_observed(polydata, observed)
     _add_words(polydata, "SPACE", [space.upper()])
     _add_words(polydata, "Structures", structures)
     numbers = numpy_to_vtk(ids[1:], deep=True)
@@ -153,7 +170,14 @@ def _linear(color: tuple[int, int, int]) -> list[float]:
     return [float(intensity) for intensity in linear]
 
 
-def _write_vtp(path: Path, surface: Surface, name: str, label: int, space: str) -> None:
+def _write_vtp(
+    path: Path,
+    surface: Surface,
+    name: str,
+    label: int,
+    space: str,
+    observed: Bool[np.ndarray, " v"] | None,
+) -> None:
     polydata = to_polydata(surface.vertices_mm, surface.faces)
     for key, text in (("SPACE", space), ("Structure", name), ("Title", structure(name).title)):
         _add_words(polydata, key, [text])
@@ -164,7 +188,15 @@ def _write_vtp(path: Path, surface: Surface, name: str, label: int, space: str) 
     color = numpy_to_vtk(np.array([structure(name).color], dtype=np.uint8), deep=True)
     color.SetName("Color")
     polydata.GetFieldData().AddArray(color)
+    _add_observed(polydata, observed)
     _run(vtkXMLPolyDataWriter(), polydata, path)
+
+
+def _add_observed(polydata: Any, observed: Bool[np.ndarray, " v"] | None) -> None:
+    if observed is not None:
+        array = numpy_to_vtk(observed.astype(np.uint8), deep=True)
+        array.SetName("observed")
+        polydata.GetPointData().AddArray(array)
 
 
 def _add_words(polydata: Any, key: str, words: Sequence[str]) -> None:
@@ -175,14 +207,18 @@ def _add_words(polydata: Any, key: str, words: Sequence[str]) -> None:
     polydata.GetFieldData().AddArray(entry)
 
 
-def _write_stl(path: Path, surface: Surface, name: str, label: int, space: str) -> None:
+def _write_stl(
+    path: Path, surface: Surface, name: str, label: int, space: str, observed: object
+) -> None:
     writer = vtkSTLWriter()
     writer.SetFileTypeToBinary()
     writer.SetHeader(f"SPACE={space} unit=mm {name}")
     _run(writer, to_polydata(surface.vertices_mm, surface.faces), path)
 
 
-def _write_ply(path: Path, surface: Surface, name: str, label: int, space: str) -> None:
+def _write_ply(
+    path: Path, surface: Surface, name: str, label: int, space: str, observed: object
+) -> None:
     writer = vtkPLYWriter()
     writer.AddComment(f"SPACE={space} unit=mm {name}")
     writer.SetColorModeToUniformColor()
@@ -190,7 +226,9 @@ def _write_ply(path: Path, surface: Surface, name: str, label: int, space: str) 
     _run(writer, to_polydata(surface.vertices_mm, surface.faces), path)
 
 
-def _write_obj(path: Path, surface: Surface, name: str, label: int, space: str) -> None:
+def _write_obj(
+    path: Path, surface: Surface, name: str, label: int, space: str, observed: object
+) -> None:
     mesh = trimesh.Trimesh(surface.vertices_mm, surface.faces, process=False)
     header = f"SPACE={space} unit=mm {name}"
     text: str = trimesh.exchange.obj.export_obj(mesh, include_color=False, header=header)
@@ -212,7 +250,7 @@ def _run(writer: Any, polydata: Any, path: Path) -> None:
         raise OSError(f"{path}: could not be written (is the disk full?)")
 
 
-_WRITERS: dict[str, Callable[[Path, Surface, str, int, str], None]] = {
+_WRITERS: dict[str, Callable[[Path, Surface, str, int, str, np.ndarray | None], None]] = {
     ".vtp": _write_vtp,
     ".stl": _write_stl,
     ".ply": _write_ply,

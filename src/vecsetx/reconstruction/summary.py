@@ -22,14 +22,16 @@ def write_summary(
     provenance: dict[str, Any],
     observed: Collection[str] | None = None,
     decimation: Mapping[str, DecimationError] | None = None,
+    observed_share: Mapping[str, float] | None = None,
 ) -> None:
     """Write what was reconstructed as JSON.
 
     Per structure: ``volume_ml`` and ``area_mm2`` of its surface, its ``faces``, its ``euler``
     number (2 per closed piece less 2 per handle; null unless watertight), whether it is
     ``watertight`` (two faces at every edge), ``voxels`` and (26-connected) ``components`` in the
-    label map, ``observed`` (the model was shown it) or inferred, and the ``decimation`` error. A
-    structure without a surface has zeros and nulls.
+    label map, ``observed`` (the model was shown it) or inferred, ``observed_share`` (of its
+    surface's vertices), and the ``decimation`` error. A structure without a surface has zeros and
+    nulls.
 
     Args:
         path: The file, ``summary.json`` by custom.
@@ -39,6 +41,7 @@ def write_summary(
         provenance: Where this comes from, as plain data: the model, the input, the space.
         observed: Structures that the model was shown; None where nobody knows.
         decimation: Structure name → how far its surface moved, where it was decimated.
+        observed_share: Structure name → share of its surface's vertices that are observed, 0…1.
     """
     boxes = ndimage.find_objects(label_map.labels, max_label=len(structures))
     table: dict[str, dict[str, Any]] = {}
@@ -49,6 +52,7 @@ def write_summary(
             "voxels": int(mask.sum()),
             "components": int(cc3d.connected_components(mask, connectivity=26, return_N=True)[1]),
             "observed": None if observed is None else name in observed,
+            "observed_share": (observed_share or {}).get(name),
             "decimation": _of_error((decimation or {}).get(name)),
         }
     write_json(path, {"structures": table, "provenance": provenance})
