@@ -1,11 +1,20 @@
-"""Recipes by name, from a laptop's to a cluster's."""
+"""Recipes by name, from a laptop's to a cluster's.
+
+Those called ``…-partial`` learn to complete hearts that are shown in part.
+"""
+
+from dataclasses import replace
 
 from vecsetx.data.draws import DrawSpec
+from vecsetx.data.partial import PartialSpec
 from vecsetx.errors import InputError
 from vecsetx.model.vecset import ModelSpec
 from vecsetx.recipe import Recipe
 from vecsetx.training.optimizer import OptimizerSpec
 from vecsetx.training.spec import TrainingSpec
+
+PARTIAL = PartialSpec(drop=0.8, cut=0.3, sparse=0.2)
+"""What the presets called ``…-partial`` hide."""
 
 PRESETS: dict[str, Recipe] = {
     # Minutes on two CPU cores.
@@ -42,6 +51,14 @@ PRESETS: dict[str, Recipe] = {
         optimizer=OptimizerSpec(muon_lr=0.001, adamw_lr=0.00025),
         training=TrainingSpec(steps=100_000, log_every=50, validate_every=2000, recompute=True),
     ),
+}
+PRESETS |= {
+    f"{name}-partial": replace(
+        PRESETS[name],
+        partial=PARTIAL,
+        training=replace(PRESETS[name].training, steps=steps),
+    )
+    for name, steps in {"tiny": 1800, "small": 30_000, "base": 90_000, "large": 150_000}.items()
 }
 
 

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from vecsetx.data.augment import AugmentSpec
 from vecsetx.data.draws import DrawSpec
+from vecsetx.data.partial import PartialSpec
 from vecsetx.errors import InputError
 from vecsetx.model.vecset import ModelSpec
 from vecsetx.training.objective import ObjectiveSpec
@@ -24,6 +25,7 @@ class Recipe:
     model: ModelSpec = field(default_factory=ModelSpec)
     draws: DrawSpec = field(default_factory=DrawSpec)
     augment: AugmentSpec = field(default_factory=AugmentSpec)
+    partial: PartialSpec = field(default_factory=PartialSpec)
     objective: ObjectiveSpec = field(default_factory=ObjectiveSpec)
     optimizer: OptimizerSpec = field(default_factory=OptimizerSpec)
     training: TrainingSpec = field(default_factory=TrainingSpec)

@@ -20,9 +20,11 @@ from jaxtyping import Float, Integer
 from pydantic import PositiveInt
 from torch.utils.data import Dataset
 
+from vecsetx.anatomy.frame import Frame
 from vecsetx.data.augment import STILL, AugmentSpec, random_movement
 from vecsetx.data.batch import QUERY_GROUPS, Batch
 from vecsetx.data.dataset import DataSet, HeartEntry
+from vecsetx.data.partial import SPARE, Hiding, PartialSpec, Shown
 from vecsetx.data.rows import Rows
 from vecsetx.errors import InputError
 from vecsetx.sampling.samples import SamplesFile
@@ -37,6 +39,7 @@ class DrawSpec:
             in each of them.
         points: Surface points given to the model.
         surface, near, volume: Query points of each kind.
+        balance: Whether hearts of every label set come equally often, however many there are.
     """
 
     hearts: PositiveInt = 4
@@ -44,6 +47,7 @@ class DrawSpec:
     surface: PositiveInt = 256
     near: PositiveInt = 512
     volume: PositiveInt = 256
+    balance: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,7 @@ class Draws:
         spec: How much of each heart.
         augmentation: How far hearts are moved, or None to leave them in place.
         seed: Seed of everything random here.
+        partial: What is hidden of them from the model; None for nothing.
 
     Raises:
         InputError: No hearts, or one whose file cannot be read or holds too few points.
@@ -95,10 +100,13 @@ class Draws:
         spec: DrawSpec,
         augmentation: AugmentSpec | None,
         seed: int,
+        partial: PartialSpec | None = None,
     ) -> None:
         if not hearts:
             raise InputError(f"{dataset.folder}: no hearts to draw from in this split")
         self.spec, self.augmentation, self.seed = spec, augmentation, seed
+        self.partial = partial or PartialSpec()
+        self._sources = _sources(hearts, spec.balance)
         self.structures = dataset.structures
         self.files = [dataset.open(heart) for heart in hearts]
         self.annotated = [heart.annotated for heart in hearts]
@@ -156,9 +164,11 @@ class Draws:
 
     def _candidates(self, place: int) -> list[int]:
         """The heart of a place, and those that take it over from lost ones, one after another."""
-        epoch, index = divmod(place, len(self.files))
-        order = _order(self.seed, epoch, len(self.files))
-        return order[index:] + order[:index]
+        turn, source = divmod(place, len(self._sources))
+        hearts = self._sources[source]
+        epoch, index = divmod(turn, len(hearts))
+        order = _order(self.seed, epoch, source, len(hearts))
+        return [hearts[number] for number in order[index:] + order[:index]]
 
     def _draw(self, place: int, rows: Rows, lost: list[LostHeart]) -> None:
         for index in self._candidates(place):
@@ -173,6 +183,7 @@ class Draws:
                     self.augmentation,
                     generator,
                     rows,
+                    self.partial.at(place),
                 )
             except InputError as error:
                 lost.append(LostHeart(file.info.name, file.path, f"{file.info.name}: {error}"))
@@ -200,10 +211,18 @@ class Batches(Dataset[Drawn]):
         return Drawn([batch for batch, _ in drawn], tuple(lost.values()))
 
 
-@lru_cache(maxsize=2)
-def _order(seed: int, epoch: int, hearts: int) -> list[int]:
-    """The order in which a pass over all hearts, an epoch, sees them."""
-    return np.random.default_rng([seed, 0, epoch]).permutation(hearts).tolist()
+def _sources(hearts: Sequence[HeartEntry], balance: bool) -> list[list[int]]:
+    """Numbers of the hearts that take turns: those of each label set, or all together."""
+    sources: dict[str, list[int]] = {}
+    for number, heart in enumerate(hearts):
+        sources.setdefault(heart.label_set if balance else "", []).append(number)
+    return list(sources.values())
+
+
+@lru_cache(maxsize=8)
+def _order(seed: int, epoch: int, source: int, hearts: int) -> list[int]:
+    """The order in which a pass over all hearts of a source, an epoch, sees them."""
+    return np.random.default_rng([seed, 0, epoch, source]).permutation(hearts).tolist()
 
 
 def draw_heart(
@@ -214,6 +233,7 @@ def draw_heart(
     augmentation: AugmentSpec | None,
     generator: np.random.Generator,
     rows: Rows,
+    hiding: Hiding | None = None,
 ) -> None:
     """Draw what a step sees of one heart.
 
@@ -228,6 +248,8 @@ def draw_heart(
         augmentation: How far the heart is moved, or None to leave it in place.
         generator: Source of the draw.
         rows: The heart's place in the batch, which is filled.
+        hiding: What is hidden of it from the model, or None for nothing. The frame then is that of
+            what is shown, as it will be in use.
 
     Raises:
         InputError: The file cannot be read any more, or holds values that cannot be.
@@ -235,21 +257,29 @@ def draw_heart(
     info = file.info
     places = zip(QUERY_GROUPS, generator.random(3).tolist(), strict=True)
     first, first_near, first_volume = (int(place * file.count(group)) for group, place in places)
+    shown_at_most = min(SPARE * spec.points, file.count("surface") - spec.surface)
+    before = spec.points if hiding is None else shown_at_most
     drawn = file.part(
-        surface=(first, spec.points + spec.surface),  # those that are shown, then queries
+        surface=(first, before + spec.surface),  # those that may be shown, then queries
         near=(first_near, spec.near),
         volume=(first_volume, spec.volume),
     )
     surface, near, volume = drawn.surface, drawn.near, drawn.volume
+    shown = Shown(surface.points_mm[:before], surface.structure[:before], surface.normals[:before])
+    frame = info.frame
+    if hiding is not None:
+        shown = hiding.show(shown, spec.points, generator)
+        frame = _frame_of(shown, info.frame)
+    asked = slice(before, None)
     movement = STILL if augmentation is None else random_movement(augmentation, generator)
-    matrix, offset, factor = movement.from_mm(info.frame)
+    matrix, offset, factor = movement.from_mm(frame)
+    everywhere = (shown.points_mm, surface.points_mm[asked], near.points_mm, volume.points_mm)
     with np.errstate(invalid="ignore"):  # infinities are told below
-        moved = [group.points_mm @ matrix for group in (surface, near, volume)]
-        np.concatenate(moved, out=rows.points)
-        np.matmul(surface.normals, movement.rotation.T, out=rows.normals)
+        np.concatenate([points_mm @ matrix for points_mm in everywhere], out=rows.points)
+        normals = np.concatenate([shown.normals, surface.normals[asked]])
+        np.matmul(normals, movement.rotation.T, out=rows.normals)
     for axis, by in enumerate(offset.tolist()):  # faster than adding rows of three
         rows.points[:, axis] += by
-    asked = slice(spec.points, None)
     distances = np.concatenate(
         (surface.distances_mm[asked], near.distances_mm, volume.distances_mm)
     )
@@ -257,17 +287,25 @@ def draw_heart(
     if impossible := _impossible(rows, distances, edge_mm, surface.structure, len(info.structures)):
         raise InputError(f"{file.path}: {impossible}; prepare the data again")
     columns: slice | np.ndarray = slice(None)
+    structure = np.concatenate([shown.structure, surface.structure[asked]])
     if info.structures == structures:
-        rows.structure[:] = surface.structure
+        rows.structure[:] = structure
     else:
         columns = np.array([structures.index(name) for name in info.structures])
-        rows.structure[:] = columns[surface.structure]
+        rows.structure[:] = columns[structure]
         rows.distances[:] = np.inf
         rows.known[:] = [np.inf if name in annotated else -np.inf for name in structures]
     rows.distances[:, columns] = factor * distances
     rows.known[:, columns] = factor * info.known_mm(edge_mm) if info.cut else np.inf
     if not movement.normals:
         rows.normals[: spec.points] = 0
+
+
+def _frame_of(shown: Shown, frame: Frame) -> Frame:
+    """The frame of what is shown; if that is not finite, which is told later, the heart's own."""
+    if not math.isfinite(np.vdot(shown.points_mm, shown.points_mm)):
+        return frame
+    return Frame.around(shown.points_mm, frame.mm_per_unit)
 
 
 def _impossible(

@@ -114,7 +114,8 @@ def _ready(
         torch.manual_seed(recipe.training.seed)
         model = recipe.model.build(len(dataset.structures))
         hearts = dataset.of_split("train", fold)
-        draws = Draws(dataset, hearts, recipe.draws, recipe.augment, recipe.training.seed)
+        seed = recipe.training.seed
+        draws = Draws(dataset, hearts, recipe.draws, recipe.augment, seed, recipe.partial)
         _check_reach(draws, recipe.objective.truncation)
         per_step = recipe.draws.hearts * recipe.training.passes * ranks.count
         spec = recipe.training.in_steps(len(hearts), per_step)

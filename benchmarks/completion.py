@@ -1,0 +1,391 @@
+"""Hearts completed from a part of them, against the cohort's nearest heart and mean heart.
+
+    python benchmarks/completion.py [--steps 1800] [--real FOLDER --labels NAME] [--quick]
+        [--runs FOLDER] [--json FILE]
+
+Phantoms of 128³ voxels at 1 mm and, if they are given, real hearts' label maps, a fifth of each
+unseen. On the phantoms the preset ``tiny`` is trained, to which hearts are shown whole, and
+``tiny-partial``, which learns to complete; the latter on the real hearts, too, and on both kinds
+together (*mixed*). Then, on unseen hearts:
+
+* *dropped*: three structures at random are hidden (phantoms), or each of LA, RA, RV and aorta in
+  turn (real hearts). Dice and ASSD of what was hidden.
+* *observed*: Dice of what was not hidden, as the model itself has it, against that of the model
+  that only knows whole hearts.
+* *cut*: a random plane takes 10 to 40 % of the heart. Dice of what lies beyond it, and the largest
+  step of a surface at the plane.
+* *mixed*: what training together changes.
+
+Models and baselines alike keep what is observed. Prints tables and writes JSON. Models that are in
+``--runs`` already are taken from there. On two cores the default takes about two hours with real
+hearts, nearly all of it training; ``--quick`` takes minutes and says nothing but that it runs.
+"""
+
+import statistics
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from scipy.spatial.transform import Rotation
+
+from vecsetx.anatomy.labelmap import LabelMap
+from vecsetx.anatomy.structures import label_set
+from vecsetx.data.dataset import DataSet, HeartEntry
+from vecsetx.evaluation.baselines import AlignedCohort, Cohort
+from vecsetx.evaluation.heart import penalty_mm
+from vecsetx.evaluation.overlap import overlaps
+from vecsetx.evaluation.surface_distance import voxel_distances
+from vecsetx.model.field import HeartField
+from vecsetx.model.saved import TrainedModel
+from vecsetx.pipeline.hearts import EncodeOptions, encode_heart
+from vecsetx.pipeline.inputs import source_of
+from vecsetx.pipeline.prepare import PrepareOptions, prepare
+from vecsetx.pipeline.train import train_model
+from vecsetx.presets import PRESETS
+from vecsetx.reconstruction.completed import CompletedField
+from vecsetx.reconstruction.field import DistanceField
+from vecsetx.reconstruction.grid import Grid
+from vecsetx.reconstruction.rasterize import rasterize
+from vecsetx.reconstruction.seam import seams_mm
+from vecsetx.sampling.geometry import Geometry
+from vecsetx.sampling.sampler import SamplingSpec, observe
+
+MAIN = ("Myocardium", "LA", "LV", "RA", "RV", "Aorta", "PA")
+"""Chambers and great vessels."""
+
+IN_TURN = ("LA", "RA", "RV", "Aorta")
+"""Structures that are hidden from real hearts, one at a time."""
+
+SHARE_BEYOND = 0.05
+"""A structure is scored beyond a plane if the plane takes at least this share of it."""
+
+VOXEL_MM = 2.0
+"""Grid that is scored on."""
+
+WIDTH = 140
+"""Columns of the tables, where the output is no terminal."""
+
+
+@dataclass(frozen=True)
+class Hearts:
+    """Unseen hearts of one kind, and the training hearts that baselines are made of."""
+
+    name: str
+    dataset: DataSet
+    unseen: tuple[HeartEntry, ...]
+    cohort: Cohort
+
+    def truth(self, heart: HeartEntry, structures: tuple[str, ...]) -> LabelMap:
+        return source_of(self.dataset, heart).label_map(structures)
+
+
+Rows = dict[tuple[str, str], list[float]]
+"""(contender, structure) → a value per heart."""
+
+
+def prepared(maps: Sequence[Path], data: Path, labels: str) -> DataSet:
+    options = PrepareOptions(label_set(labels), sampling=SamplingSpec(*[20_000] * 3))
+    dataset, failed = prepare(maps, data, options)
+    if failed:
+        raise SystemExit(f"not prepared: {failed}")
+    return dataset
+
+
+def trained_on(data: Path, run: Path, preset: str, steps: int) -> TrainedModel:
+    """The model of a run, which is trained if it is not there."""
+    if not (run / "model").exists():
+        recipe = PRESETS[preset].changed({"training": {"steps": steps}}, "benchmark")
+        train_model(data, run, recipe, resume=(run / "checkpoint.pt").exists())
+    return TrainedModel.from_pretrained(run)
+
+
+def together(folder: Path, one: DataSet, other: DataSet) -> DataSet:
+    """Both data sets as one, as preparing all of their hearts into one folder would make it."""
+    for dataset in (one, other):
+        shutil.copytree(dataset.folder / "hearts", folder / "hearts", dirs_exist_ok=True)
+    both = replace(
+        one,
+        folder=folder,
+        structures=tuple(dict.fromkeys([*one.structures, *other.structures])),
+        label_sets={**one.label_sets, **other.label_sets},
+        hearts=tuple(sorted([*one.hearts, *other.hearts], key=lambda heart: heart.name)),
+    )
+    both.write()
+    return both
+
+
+def hearts_of(name: str, dataset: DataSet, count: int) -> Hearts:
+    structures = dataset.structures
+    training = dataset.of_split("train")
+    maps = ((coarse(source_of(dataset, h).label_map(structures)), h.annotated) for h in training)
+    return Hearts(name, dataset, dataset.of_split("val")[:count], Cohort.of(maps, structures))
+
+
+def contenders(
+    geometry: Geometry, trained: TrainedModel, cohort: Cohort
+) -> tuple[HeartField, dict[str, CompletedField]]:
+    """The model's field, and what it and the baselines make of a part of a heart."""
+    field = encode_heart(geometry, trained, EncodeOptions())
+    aligned: AlignedCohort = cohort.aligned(
+        observe(geometry, 4 * trained.points, trained.mm_per_unit, seed=0)
+    )
+    fields: dict[str, DistanceField] = {
+        "model": field,
+        "nearest heart": aligned.nearest(),
+        "mean heart": aligned.mean(),
+    }
+    return field, {name: CompletedField.of(f, geometry) for name, f in fields.items()}
+
+
+def coarse(label_map: LabelMap) -> LabelMap:
+    return label_map.every(max(round(VOXEL_MM / float(label_map.spacing_mm.max())), 1))
+
+
+def add_scores(
+    rows: Rows,
+    contender: str,
+    truth: LabelMap,
+    found: LabelMap,
+    structures: tuple[str, ...],
+    scored: Sequence[str],
+    distances: Rows | None = None,
+) -> None:
+    """Dice, and ASSD, of some structures; missed ones count as 0 and as the heart's diagonal."""
+    counted = overlaps(truth.labels, found.labels, len(structures))
+    for name in scored:
+        label = structures.index(name) + 1
+        overlap = counted[label - 1]
+        if not overlap.truth:
+            continue
+        rows[contender, name].append(overlap.dice or 0.0)
+        if distances is not None:
+            sides = truth.labels == label, found.labels == label
+            missed = overlap.state == "missed"
+            distances[contender, name].append(
+                penalty_mm(truth) if missed else voxel_distances(*sides, truth.affine).assd_mm()
+            )
+
+
+def dropped(
+    hearts: Hearts,
+    trained: TrainedModel,
+    cases: Iterator[tuple[HeartEntry, tuple[str, ...]]],
+) -> dict[str, Any]:
+    """Hide structures, and score what becomes of them, and of the others."""
+    structures = trained.structures
+    dice: Rows = defaultdict(list)
+    assd: Rows = defaultdict(list)
+    for heart, drop in cases:
+        truth = hearts.truth(heart, structures)
+        grid = coarse(truth)
+        hidden = [structures.index(name) + 1 for name in drop]
+        geometry = Geometry.of_label_map(truth.without(hidden), len(structures))
+        field, completed = contenders(geometry, trained, hearts.cohort)
+        for name, contender in completed.items():
+            add_scores(dice, name, grid, rasterize(contender, grid), structures, drop, assd)
+        others = [name for name in heart.annotated if name not in drop]
+        add_scores(dice, "observed", grid, rasterize(field, grid), structures, others)
+    return {"dice": tabled(dice), "assd_mm": tabled(assd)}
+
+
+def at_random(
+    hearts: Hearts, count: int, times: int
+) -> Iterator[tuple[HeartEntry, tuple[str, ...]]]:
+    generator = np.random.default_rng(0)
+    for heart in hearts.unseen:
+        for _ in range(times):
+            yield heart, tuple(generator.permutation(heart.annotated)[:count].tolist())
+
+
+def in_turn(hearts: Hearts) -> Iterator[tuple[HeartEntry, tuple[str, ...]]]:
+    for heart in hearts.unseen:
+        for name in IN_TURN:
+            yield heart, (name,)
+
+
+def whole(hearts: Hearts, trained: TrainedModel) -> dict[str, float]:
+    """Structure → mean Dice of hearts that are shown whole."""
+    dice: Rows = defaultdict(list)
+    structures = trained.structures
+    for heart in hearts.unseen:
+        truth = hearts.truth(heart, structures)
+        field = encode_heart(
+            Geometry.of_label_map(truth, len(structures)), trained, EncodeOptions()
+        )
+        grid = coarse(truth)
+        add_scores(dice, "model", grid, rasterize(field, grid), structures, heart.annotated)
+    return tabled(dice)["model"]
+
+
+def oblique(label_map: LabelMap, generator: np.random.Generator, spacing_mm: float) -> LabelMap:
+    """The same heart on a grid that is turned at random, so that its faces are random planes."""
+    axes = Rotation.random(random_state=generator).as_matrix()
+    inside_mm = label_map.to_mm(np.argwhere(label_map.labels).astype(float))
+    along = inside_mm @ axes
+    room_mm = 4 * spacing_mm
+    low, high = along.min(axis=0) - room_mm, along.max(axis=0) + room_mm
+    affine = np.eye(4)
+    affine[:3, :3] = axes * spacing_mm
+    affine[:3, 3] = axes @ low
+    shape = np.ceil((high - low) / spacing_mm).astype(int) + 1
+    grid = Grid(tuple(shape.tolist()), affine)
+    points_mm = grid.to_mm(np.moveaxis(np.indices(grid.shape), 0, -1).reshape(-1, 3).astype(float))
+    return LabelMap(label_map.at(points_mm).reshape(grid.shape), affine)
+
+
+def beyond(label_map: LabelMap, first: int) -> LabelMap:
+    """What is left of a label map when its slices before ``first`` are cut off."""
+    affine = label_map.affine.copy()
+    affine[:3, 3] = label_map.to_mm(np.array([[float(first), 0, 0]]))[0]
+    return LabelMap(np.ascontiguousarray(label_map.labels[first:]), affine)
+
+
+def taken(hidden: LabelMap, whole: LabelMap, structures: tuple[str, ...]) -> list[str]:
+    """Structures of which a good share is hidden."""
+    maps = (hidden, whole)
+    lost, all_of_it = (np.bincount(m.labels.ravel(), minlength=len(structures) + 1) for m in maps)
+    shares = lost[1:] / np.maximum(all_of_it[1:], 1)
+    return [name for name, share in zip(structures, shares, strict=True) if share > SHARE_BEYOND]
+
+
+def cut(hearts: Hearts, trained: TrainedModel, times: int) -> dict[str, Any]:
+    """Cut hearts by random planes, and score what lies beyond."""
+    generator = np.random.default_rng(1)
+    structures = trained.structures
+    dice: Rows = defaultdict(list)
+    seams: list[float] = []
+    for heart in hearts.unseen:
+        for _ in range(times):
+            turned = oblique(hearts.truth(heart, structures), generator, 1.0)
+            heights = np.flatnonzero(turned.labels.any(axis=(1, 2)))
+            filled = (turned.labels > 0).sum(axis=(1, 2)).cumsum()
+            first = int(np.searchsorted(filled, generator.uniform(0.1, 0.4) * filled[-1]))
+            first = min(max(first, int(heights[0]) + 1), int(heights[-1]) - 8)
+            left = beyond(turned, first)
+            geometry = Geometry.of_label_map(left, len(structures))
+            _, completed = contenders(geometry, trained, hearts.cohort)
+            hidden = replace(turned, labels=turned.labels.copy())
+            hidden.labels[first:] = 0
+            scored = taken(hidden, turned, structures)
+            grid = coarse(hidden)
+            in_view = -(-first // round(len(hidden.labels) / len(grid.labels)))
+            for name, contender in completed.items():
+                found = rasterize(contender, grid)
+                found.labels[in_view:] = 0
+                add_scores(dice, name, grid, found, structures, scored)
+            seams.append(float(seams_mm(completed["model"], left).max()))
+    return {"dice": tabled(dice), "largest_seam_mm": max(seams), "cuts": len(seams)}
+
+
+def tabled(rows: Rows) -> dict[str, dict[str, float]]:
+    """Contender → structure → mean, and ``mean`` over structures (``main``: over the larger)."""
+    table: dict[str, dict[str, float]] = {}
+    for (contender, name), values in rows.items():
+        table.setdefault(contender, {})[name] = statistics.fmean(values)
+    for means in table.values():
+        main = [value for name, value in means.items() if name in MAIN]
+        means["mean"] = statistics.fmean(means.values())
+        means["main"] = statistics.fmean(main) if main else float("nan")
+    return table
+
+
+def show(title: str, found: Mapping[str, Mapping[str, float]], console: Console) -> None:
+    names = list(dict.fromkeys(name for means in found.values() for name in means))
+    names = [n for n in names if n not in ("main", "mean")] + ["main", "mean"]
+    table = Table(title=title)
+    for heading in ("", *names):
+        table.add_column(heading, justify="right")
+    for contender, means in found.items():
+        cells = (f"{means[name]:.3f}" if name in means else "–" for name in names)
+        table.add_row(contender, *cells)
+    console.print(table)
+
+
+def run(folder: Path, options: argparse.Namespace, console: Console) -> dict[str, Any]:
+    results: dict[str, Any] = {"steps": options.steps}
+    models: dict[str, TrainedModel] = {}
+    phantoms = prepared(phantom_maps(folder / "labels", options), folder / "phantoms", "default")
+    for preset in ("tiny", "tiny-partial"):
+        run_folder = folder / f"phantoms-{preset}"
+        models[preset] = trained_on(phantoms.folder, run_folder, preset, options.steps)
+    unseen = hearts_of("phantoms", phantoms, options.unseen)
+    results["phantoms"] = phantoms_alone(unseen, models, options, console)
+    if options.real:
+        maps = sorted(options.real.glob("*.nii.gz"))[: options.real_count]
+        real = prepared(maps, folder / "real", options.labels)
+        alone = trained_on(real.folder, folder / "real-partial", "tiny-partial", options.steps)
+        real_unseen = hearts_of("real hearts", real, options.unseen)
+        found = dropped(real_unseen, alone, in_turn(real_unseen))
+        found["cut"] = cut(real_unseen, alone, options.times)
+        tell("real hearts, each of them hidden in turn", found, console)
+        results["real"] = found
+        both = together(folder / "mixed", phantoms, real)
+        steps = 2 * options.steps
+        mixed = trained_on(both.folder, folder / "mixed-partial", "tiny-partial", steps)
+        results["mixed"] = {
+            kind.name: {"alone": whole(kind, model), "together": whole(kind, mixed)}
+            for kind, model in ((unseen, models["tiny-partial"]), (real_unseen, alone))
+        }
+        for kind, means in results["mixed"].items():
+            show(f"{kind}, shown whole: trained alone and together, Dice", means, console)
+    return results
+
+
+def phantom_maps(folder: Path, options: argparse.Namespace) -> list[Path]:
+    if folder.exists():
+        return sorted(folder.glob("*.nii.gz"))
+    return make_phantoms(folder, options.phantoms, 0, 128, 1.0)
+
+
+def phantoms_alone(
+    unseen: Hearts,
+    models: Mapping[str, TrainedModel],
+    options: argparse.Namespace,
+    console: Console,
+) -> dict[str, Any]:
+    found = dropped(unseen, models["tiny-partial"], at_random(unseen, 3, options.times))
+    found["whole"] = {preset: whole(unseen, model) for preset, model in models.items()}
+    found["cut"] = cut(unseen, models["tiny-partial"], options.times)
+    tell("phantoms, three structures hidden at random", found, console)
+    show("phantoms, shown whole, Dice", found["whole"], console)
+    return found
+
+
+def tell(title: str, found: Mapping[str, Any], console: Console) -> None:
+    show(f"{title}: Dice", found["dice"], console)
+    show(f"{title}: ASSD, mm", found["assd_mm"], console)
+    cuts = found["cut"]
+    show(f"{cuts['cuts']} cuts by a random plane: Dice beyond", cuts["dice"], console)
+    console.print(f"largest step of a surface at the plane: {cuts['largest_seam_mm']:.3f} mm\n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--steps", type=int, default=1800, help="twice as many for mixed hearts")
+    parser.add_argument("--phantoms", type=int, default=48)
+    parser.add_argument("--unseen", type=int, default=8, help="hearts of each kind that are scored")
+    parser.add_argument("--times", type=int, default=2, help="cases of each such heart")
+    parser.add_argument("--real", type=Path, help="folder of label maps")
+    parser.add_argument("--real-count", type=int, default=60)
+    parser.add_argument("--labels", default="heartchambers", help="label set of the real hearts")
+    parser.add_argument("--quick", action="store_true", help="see that it runs, in minutes")
+    parser.add_argument("--runs", type=Path, help="keep data and models here")
+    parser.add_argument("--json", type=Path, default=Path("benchmarks/results/completion.json"))
+    options = parser.parse_args()
+    if options.quick:
+        options.steps, options.phantoms, options.unseen, options.times = 20, 5, 1, 1
+        options.real_count = 5
+    console = Console(width=max(Console().width, WIDTH))
+    with tempfile.TemporaryDirectory() as temporary:
+        results = run(options.runs or Path(temporary), options, console)
+    options.json.parent.mkdir(parents=True, exist_ok=True)
+    options.json.write_text(json.dumps(results, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,155 @@
+"""Hearts shown in part."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import linprog
+
+from vecsetx.data.partial import Hiding, PartialSpec, Shown
+from vecsetx.errors import InputError
+
+STRUCTURES = 6
+WHOLE = 3000
+
+
+def a_heart(seed: int) -> Shown:
+    """Points of six balls in random order, with normals."""
+    generator = np.random.default_rng(seed)
+    structure = generator.integers(STRUCTURES, size=WHOLE)
+    normals = generator.standard_normal((WHOLE, 3))
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    middles = generator.uniform(-0.5, 0.5, (STRUCTURES, 3))
+    points = middles[structure] + 0.2 * normals
+    return Shown(points.astype(np.float32), structure, normals.astype(np.float32))
+
+
+def rows_of(part: Shown, whole: Shown) -> np.ndarray:
+    """Which rows of the whole heart are shown."""
+    place = {point.tobytes(): row for row, point in enumerate(whole.points_mm)}
+    return np.array([place[point.tobytes()] for point in part.points_mm])
+
+
+def separable(low: np.ndarray, high: np.ndarray) -> bool:
+    """Whether a plane lies between two sets of points."""
+    sides = np.concatenate([low, -high])
+    ones = np.concatenate([np.ones(len(low)), -np.ones(len(high))])
+    constraints = np.concatenate([sides, ones[:, None]], axis=1)
+    return bool(
+        linprog(np.zeros(4), constraints, -np.ones(len(sides)), bounds=[(None, None)] * 4).success
+    )
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(max_examples=40, deadline=None)
+def test_whole_structures_are_left_out(seed: int) -> None:
+    whole = a_heart(seed)
+    spec = PartialSpec(drop=1.0, fewest=2, most=9)
+    part = Hiding(spec, 1.0).show(whole, 800, np.random.default_rng(seed))
+    rows = rows_of(part, whole)
+    missing = STRUCTURES - len(np.unique(part.structure))
+    assert 2 <= missing <= STRUCTURES - 1
+    assert np.array_equal(part.structure, whole.structure[rows])
+    assert np.array_equal(part.normals, whole.normals[rows])
+    assert len(np.unique(rows)) == min(800, np.isin(whole.structure, part.structure).sum())
+
+
+def test_every_number_of_structures_and_every_structure_is_left_out() -> None:
+    whole, counts, left_out = a_heart(0), set(), set()
+    for seed in range(200):
+        generator = np.random.default_rng(seed)
+        part = Hiding(PartialSpec(drop=1.0, fewest=2, most=4), 1.0).show(whole, WHOLE, generator)
+        missing = set(range(STRUCTURES)) - set(part.structure.tolist())
+        counts.add(len(missing))
+        left_out |= missing
+    assert counts == {2, 3, 4}
+    assert left_out == set(range(STRUCTURES))
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(max_examples=40, deadline=None)
+def test_a_cut_takes_one_side_of_a_plane_or_a_ball(seed: int) -> None:
+    whole = a_heart(seed)
+    spec = PartialSpec(cut=1.0, cut_most=0.4)
+    part = Hiding(spec, 1.0).show(whole, WHOLE, np.random.default_rng(seed))
+    hidden = np.ones(WHOLE, dtype=bool)
+    hidden[rows_of(part, whole)] = False
+    assert hidden.mean() <= 0.4 + 1 / WHOLE
+    lost, left = whole.points_mm[hidden].astype(float), whole.points_mm[~hidden].astype(float)
+    around = ((lost[:, None] - lost) ** 2).sum(-1).max(1) if len(lost) else np.zeros(0)
+    to_left = ((lost[:, None] - left) ** 2).sum(-1).min(1) if len(lost) else np.zeros(0)
+    in_a_ball = bool((around < to_left + 1e-6).any())
+    assert len(lost) == 0 or in_a_ball or separable(lost, left)
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(max_examples=15, deadline=None)
+def test_sparse_is_few_points_or_the_contours_of_slices(seed: int) -> None:
+    whole = a_heart(seed)
+    spec = PartialSpec(sparse=1.0, slices_fewest=6, slices_most=9)
+    part = Hiding(spec, 1.0).show(whole, 1000, np.random.default_rng(seed))
+    if part.normals.any():
+        assert 64 <= len(np.unique(part.points_mm, axis=0)) <= WHOLE
+        assert set(rows_of(part, whole)) == set(range(len(np.unique(part.points_mm, axis=0))))
+        return
+    # All points lie on parallel planes, equally far apart but where a plane meets nothing.
+    points = part.points_mm.astype(float)
+    heights = np.unique(np.round(points @ _normal_of_planes(points), 4))
+    steps = np.diff(heights[np.append(True, np.diff(heights) > 0.01)])
+    assert 3 <= len(steps) < 10
+    assert np.abs(steps / steps.min() - np.round(steps / steps.min())).max() < 0.02
+
+
+def _normal_of_planes(points: np.ndarray) -> np.ndarray:
+    """The direction along which differences of near points vanish most often."""
+    best, found = -1.0, np.zeros(3)
+    generator = np.random.default_rng(0)
+    for _ in range(600):
+        a, b, c = points[generator.choice(len(points), 3, replace=False)]
+        normal = np.cross(b - a, c - a)
+        length = np.linalg.norm(normal)
+        if length < 1e-3:
+            continue
+        normal /= length
+        on_plane = np.mean(np.abs((points - a) @ normal) < 1e-5)
+        if on_plane > best:
+            best, found = on_plane, normal
+    return found
+
+
+def test_nothing_is_hidden_at_first_and_more_and_more_later() -> None:
+    whole = a_heart(1)
+    spec = PartialSpec(drop=1.0, cut=1.0, sparse=1.0, ramp=100)
+    hidings = [spec.at(place) for place in (0, 50, 100, 5000)]
+    assert [hiding and hiding.difficulty for hiding in hidings] == [0, 0.5, 1, 1]
+    assert PartialSpec(drop=1.0, ramp=0).at(0) == Hiding(PartialSpec(drop=1.0, ramp=0), 1.0)
+    assert PartialSpec().at(5000) is None
+    for seed in range(20):
+        part = Hiding(spec, 0.0).show(whole, 500, np.random.default_rng(seed))
+        assert np.array_equal(part.points_mm, whole.points_mm[:500])
+    dropping = PartialSpec(drop=0.8)
+    parts = [
+        [Hiding(dropping, d).show(whole, 500, np.random.default_rng(seed)) for seed in range(200)]
+        for d in (0.5, 1.0)
+    ]
+    lacking = [[len(np.unique(p.structure)) < STRUCTURES for p in of_d] for of_d in parts]
+    assert [np.mean(of_d) for of_d in lacking] == pytest.approx([0.4, 0.8], abs=0.1)
+
+
+def test_one_structure_alone_is_never_left_out() -> None:
+    whole = a_heart(2)
+    alone = Shown(whole.points_mm, np.full(WHOLE, 3), whole.normals)
+    part = Hiding(PartialSpec(drop=1.0), 1.0).show(alone, 100, np.random.default_rng(0))
+    assert np.array_equal(part.points_mm, whole.points_mm[:100])
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"fewest": 5, "most": 4}, "fewest 5 is more than"),
+        ({"slices_fewest": 9, "slices_most": 8}, "slices_fewest 9 is more than"),
+    ],
+)
+def test_specs_that_cannot_be(fields: dict[str, int], told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        PartialSpec(**fields)
