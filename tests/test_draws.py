@@ -157,6 +157,22 @@ def test_draws_depend_on_seed_and_step_alone_and_visit_every_heart(dataset: Data
     assert len({tuple(order) for order in orders}) > 1
 
 
+def test_label_sets_take_turns_however_many_hearts_they_have(dataset: DataSet) -> None:
+    one = replace(dataset.hearts[0], label_set="other")
+    hearts = (one, *dataset.hearts[1:])
+    spec = replace(SPEC, hearts=2)
+    balanced = Draws(dataset, hearts, spec, None, seed=3)
+    seen = [balanced.names(step, 1, 1) for step in range(2 * len(hearts))]
+    assert all(names[0] == one.name and names[1] != one.name for names in seen)
+    others = [names[1] for names in seen]
+    for start in range(0, 2 * (len(hearts) - 1), len(hearts) - 1):
+        assert set(others[start : start + len(hearts) - 1]) == {h.name for h in hearts[1:]}
+    alike = Draws(dataset, hearts, replace(spec, balance=False), None, seed=3)
+    assert [alike.names(step, 2, 1) for step in range(9)] == [
+        Draws(dataset, dataset.hearts, spec, None, seed=3).names(step, 2, 1) for step in range(9)
+    ]
+
+
 def test_passes_and_ranks_share_the_same_hearts_out(dataset: DataSet) -> None:
     whole = Batches(draws_of(dataset, replace(SPEC, hearts=8)), 1, 0, 1)[3].batches[0]
     draws = draws_of(dataset, replace(SPEC, hearts=2))

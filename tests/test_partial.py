@@ -1,13 +1,23 @@
 """Hearts shown in part."""
 
+from dataclasses import fields, replace
+from pathlib import Path
+
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from runs import RECIPE, losses
 from scipy.optimize import linprog
 
+from vecsetx.data.batch import Batch
+from vecsetx.data.dataset import DataSet
+from vecsetx.data.draws import Draws, DrawSpec
 from vecsetx.data.partial import Hiding, PartialSpec, Shown
 from vecsetx.errors import InputError
+from vecsetx.pipeline.train import train_model
+from vecsetx.presets import PARTIAL, preset
 
 STRUCTURES = 6
 WHOLE = 3000
@@ -153,3 +163,75 @@ def test_one_structure_alone_is_never_left_out() -> None:
 def test_specs_that_cannot_be(fields: dict[str, int], told: str) -> None:
     with pytest.raises(InputError, match=told):
         PartialSpec(**fields)
+
+
+def drawn(dataset: DataSet, partial: PartialSpec | None) -> Batch:
+    spec = DrawSpec(hearts=3, points=256, surface=32, near=48, volume=40)
+    return Draws(dataset, dataset.of_split("train"), spec, None, 3, partial).batch(0)
+
+
+def test_what_is_asked_stays_whole_and_the_frame_is_that_of_what_is_shown(
+    dataset: DataSet,
+) -> None:
+    whole = drawn(dataset, None)
+    part = drawn(dataset, PartialSpec(drop=1.0, fewest=4, most=8, cut=0.5, ramp=0))
+    shifts = part.near - whole.near
+    torch.testing.assert_close(shifts, shifts[:, :1].expand_as(shifts), atol=1e-5, rtol=0)
+    torch.testing.assert_close(part.volume - whole.volume, shifts[:, :40], atol=1e-5, rtol=0)
+    assert shifts.norm(dim=-1).min() > 0.01
+    for group in ("near", "volume"):
+        for fact in ("distances", "known"):
+            name = f"{group}_{fact}"
+            assert torch.equal(getattr(part, name), getattr(whole, name))
+    middle = (part.points.amin(dim=1) + part.points.amax(dim=1)) / 2
+    assert middle.abs().max() < 1e-6
+    for heart, structure in enumerate(part.structure):
+        assert 1 <= len(structure.unique()) <= len(dataset.structures) - 4
+        whole_there = whole.points[heart] + shifts[heart, 0]
+        own = whole.structure[heart] == structure[0]
+        # Points of a structure that is shown lie where it lies.
+        gaps = torch.cdist(part.points[heart][structure == structure[0]], whole_there[own])
+        assert gaps.amin(dim=1).max() < 0.3
+
+
+def test_nothing_changes_where_nothing_is_hidden(dataset: DataSet) -> None:
+    at_first = drawn(dataset, PartialSpec(drop=1.0, cut=1.0, sparse=1.0, ramp=10**9))
+    whole = drawn(dataset, None)
+    torch.testing.assert_close(at_first.structure, whole.structure)
+    assert torch.equal(at_first.normals, whole.normals)
+
+
+def test_hearts_that_are_sparse_are_drawn_like_others(dataset: DataSet) -> None:
+    """Points on slices have no normals, which in a file would be damage."""
+    spec = DrawSpec(hearts=3, points=256, surface=32, near=48, volume=40)
+    sparse = PartialSpec(sparse=1.0, ramp=0)
+    draws = Draws(dataset, dataset.of_split("train"), spec, None, 3, sparse)
+    batches = [draws.substituted(number) for number in range(8)]
+    assert not any(lost for _, lost in batches)
+    lengths = torch.cat([batch.normals.norm(dim=-1).mean(dim=1) for batch, _ in batches])
+    assert {round(float(length)) for length in lengths} == {0, 1}
+
+
+def test_the_same_seed_hides_the_same(dataset: DataSet) -> None:
+    spec = PartialSpec(drop=0.8, cut=0.5, sparse=0.5, ramp=0)
+    one, other = drawn(dataset, spec), drawn(dataset, spec)
+    for field in fields(Batch):
+        assert torch.equal(getattr(one, field.name), getattr(other, field.name))
+
+
+def test_a_model_learns_from_parts(dataset: DataSet, tmp_path: Path) -> None:
+    partial = PartialSpec(drop=0.8, cut=0.5, sparse=0.5, ramp=4)
+    recipe = replace(RECIPE, partial=partial, training=replace(RECIPE.training, steps=4))
+    train_model(dataset.folder, tmp_path / "run", recipe, stop_after=2)
+    train_model(dataset.folder, tmp_path / "run", recipe, resume=True)
+    train_model(dataset.folder, tmp_path / "whole", recipe)
+    assert losses(tmp_path / "run") == losses(tmp_path / "whole")
+
+
+def test_partial_presets_differ_in_what_they_hide_and_how_long_they_learn() -> None:
+    for name in ("tiny", "small", "base", "large"):
+        whole, part = preset(name), preset(f"{name}-partial")
+        assert whole.partial.at(10**9) is None
+        assert part.partial.at(10**9) == Hiding(PARTIAL, 1.0)
+        assert part.training.steps > whole.training.steps
+        assert replace(part, partial=whole.partial, training=whole.training) == whole

@@ -16,7 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Integer
+from jaxtyping import Float
 from pydantic import PositiveInt
 from torch.utils.data import Dataset
 
@@ -27,7 +27,7 @@ from vecsetx.data.dataset import DataSet, HeartEntry
 from vecsetx.data.partial import SPARE, Hiding, PartialSpec, Shown
 from vecsetx.data.rows import Rows
 from vecsetx.errors import InputError
-from vecsetx.sampling.samples import SamplesFile
+from vecsetx.sampling.samples import SamplesFile, SurfacePoints
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,7 +284,7 @@ def draw_heart(
         (surface.distances_mm[asked], near.distances_mm, volume.distances_mm)
     )
     edge_mm = np.concatenate((surface.edge_mm[asked], near.edge_mm, volume.edge_mm))
-    if impossible := _impossible(rows, distances, edge_mm, surface.structure, len(info.structures)):
+    if impossible := _impossible(rows.points, distances, edge_mm, surface, len(info.structures)):
         raise InputError(f"{file.path}: {impossible}; prepare the data again")
     columns: slice | np.ndarray = slice(None)
     structure = np.concatenate([shown.structure, surface.structure[asked]])
@@ -309,23 +309,23 @@ def _frame_of(shown: Shown, frame: Frame) -> Frame:
 
 
 def _impossible(
-    rows: Rows,
+    points: Float[np.ndarray, "n 3"],
     distances: Float[np.ndarray, "q k"],
     edge_mm: Float[np.ndarray, " q"],
-    structure: Integer[np.ndarray, " s"],
+    surface: SurfacePoints,
     structures: int,
 ) -> str | None:
     """What is wrong with a heart's values, as far as a glance tells.
 
     A sum of squares is finite only if all values are, and that of unit vectors is their number.
     """
-    for values, what in ((rows.points, "points"), (distances, "distances")):
+    for values, what in ((points, "points"), (distances, "distances")):
         if not math.isfinite(np.vdot(values, values)):
             return f"{what} that are not finite"
     if math.isnan(edge_mm.min()):
         return "distances to the scan's edge that are no numbers"
-    if structure.max() >= structures:
-        return f"points of structure {structure.max()}, where it has {structures}"
-    if not abs(np.vdot(rows.normals, rows.normals) / len(rows.normals) - 1) < 1e-3:
+    if surface.structure.max() >= structures:
+        return f"points of structure {surface.structure.max()}, where it has {structures}"
+    if not abs(np.vdot(surface.normals, surface.normals) / len(surface.normals) - 1) < 1e-3:
         return "normals that are not of length 1"
     return None
