@@ -28,6 +28,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
 import numpy as np
 from rich.console import Console
 from rich.table import Table
@@ -316,8 +317,7 @@ def run(folder: Path, options: argparse.Namespace, console: Console) -> dict[str
     unseen = hearts_of("phantoms", phantoms, options.unseen)
     results["phantoms"] = phantoms_alone(unseen, models, options, console)
     if options.real:
-        maps = sorted(options.real.glob("*.nii.gz"))[: options.real_count]
-        real = prepared(maps, folder / "real", options.labels)
+        real = prepared(real_maps(folder / "real-maps", options), folder / "real", options.labels)
         alone = trained_on(real.folder, folder / "real-partial", "tiny-partial", options.steps)
         real_unseen = hearts_of("real hearts", real, options.unseen)
         found = dropped(real_unseen, alone, in_turn(real_unseen))
@@ -340,6 +340,20 @@ def phantom_maps(folder: Path, options: argparse.Namespace) -> list[Path]:
     if folder.exists():
         return sorted(folder.glob("*.nii.gz"))
     return make_phantoms(folder, options.phantoms, 0, 128, 1.0)
+
+
+def real_maps(folder: Path, options: argparse.Namespace) -> list[Path]:
+    """The real hearts, with affines that say RAS and mean it."""
+    given = sorted(options.real.glob("*.nii.gz"))[: options.real_count]
+    if options.axes == "ras":
+        return given
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in given:
+        if not (folder / path.name).exists():
+            image = nib.load(path)
+            affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ image.affine
+            nib.save(nib.Nifti1Image(np.asanyarray(image.dataobj), affine), folder / path.name)
+    return sorted(folder.glob("*.nii.gz"))
 
 
 def phantoms_alone(
@@ -372,6 +386,12 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=2, help="cases of each such heart")
     parser.add_argument("--real", type=Path, help="folder of label maps")
     parser.add_argument("--real-count", type=int, default=60)
+    parser.add_argument(
+        "--axes",
+        choices=("ras", "lps"),
+        default="ras",
+        help="axes of the real maps' affines: lps if their headers are wrong in this way",
+    )
     parser.add_argument("--labels", default="heartchambers", help="label set of the real hearts")
     parser.add_argument("--quick", action="store_true", help="see that it runs, in minutes")
     parser.add_argument("--runs", type=Path, help="keep data and models here")
