@@ -10,7 +10,8 @@ from vecsetx.anatomy.labelmap import LabelMap
 from vecsetx.anatomy.source import HeartSource
 from vecsetx.anatomy.structures import label_set
 from vecsetx.evaluation.scores import Score
-from vecsetx.pipeline.evaluate import Reconstruction, _worth_keeping, score_reconstruction
+from vecsetx.pipeline.evaluate import _worth_keeping
+from vecsetx.pipeline.scoring import Reconstruction, score_reconstruction
 from vecsetx.reconstruction.export import write_surfaces
 from vecsetx.reconstruction.rasterize import rasterize
 from vecsetx.reconstruction.surfaces import field_surfaces

@@ -11,6 +11,7 @@ import typer
 
 from vecsetx import __version__
 from vecsetx.cli import (
+    calibrate,
     check,
     compare,
     demo,
@@ -57,6 +58,7 @@ for _command in (
     train.train,
     reconstruct.reconstruct,
     evaluate.evaluate,
+    calibrate.calibrate,
     compare.compare,
     demo.demo,
 ):

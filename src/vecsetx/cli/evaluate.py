@@ -29,6 +29,12 @@ def evaluate(
     fold: Fold = None,
     labels: Labels = None,
     drop: Drop = "",
+    drop_each: Annotated[
+        bool,
+        typer.Option(
+            "--drop-each", help="Hide every structure in turn, and score what is made of it."
+        ),
+    ] = False,
     latents: Latents = None,
     points: Points = None,
     refine: Refine = 0,
@@ -48,7 +54,12 @@ def evaluate(
     from vecsetx.pipeline.tables import print_scores
 
     options = encode_options(model, labels, drop, latents, points, refine, seed)
-    evaluated = run(model, inputs, out, split, options, fold, tolerance, meshes)
-    print_scores(evaluated.scores)
+    evaluated = run(model, inputs, out, split, options, fold, tolerance, meshes, drop_each)
+    if "inferred" in evaluated.scores:
+        for part, told in (("observed", "shown to the model"), ("inferred", "hidden from it")):
+            typer.echo(f"\n{part.capitalize()}: structures {told}")
+            print_scores({"summary": evaluated.scores[part]})
+    else:
+        print_scores(evaluated.scores)
     typer.echo(f"see {out / 'report.html'}")
     report_failures(evaluated.failed)

@@ -54,6 +54,13 @@ def reconstruct(
             help="Leave what the input shows as it is; the model adds only what is missing.",
         ),
     ] = False,
+    draws: Annotated[
+        int,
+        typer.Option(
+            help="Latent draws per heart, such as 8: VTP meshes get a standard deviation in mm.",
+            min=0,
+        ),
+    ] = 0,
     like: Annotated[
         Path | None, typer.Option(help="Image whose grid labels.nii.gz takes; the input's.")
     ] = None,
@@ -85,6 +92,7 @@ def reconstruct(
         surfaces=surfaces,
         faces=faces,
         keep_observed=keep_observed,
+        draws=draws,
         like=like,
         space=space,
         extension=extension,

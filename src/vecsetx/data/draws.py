@@ -276,15 +276,18 @@ def draw_heart(
     everywhere = (shown.points_mm, surface.points_mm[asked], near.points_mm, volume.points_mm)
     with np.errstate(invalid="ignore"):  # infinities are told below
         np.concatenate([points_mm @ matrix for points_mm in everywhere], out=rows.points)
-        normals = np.concatenate([shown.normals, surface.normals[asked]])
-        np.matmul(normals, movement.rotation.T, out=rows.normals)
+        normals = surface.normals @ movement.rotation.T
+        shown_normals = normals[:before] if hiding is None else shown.normals @ movement.rotation.T
+        np.concatenate([shown_normals, normals[asked]], out=rows.normals)
     for axis, by in enumerate(offset.tolist()):  # faster than adding rows of three
         rows.points[:, axis] += by
     distances = np.concatenate(
         (surface.distances_mm[asked], near.distances_mm, volume.distances_mm)
     )
     edge_mm = np.concatenate((surface.edge_mm[asked], near.edge_mm, volume.edge_mm))
-    if impossible := _impossible(rows.points, distances, edge_mm, surface, len(info.structures)):
+    if impossible := _impossible(
+        rows.points, normals, distances, edge_mm, surface, len(info.structures)
+    ):
         raise InputError(f"{file.path}: {impossible}; prepare the data again")
     columns: slice | np.ndarray = slice(None)
     structure = np.concatenate([shown.structure, surface.structure[asked]])
@@ -310,6 +313,7 @@ def _frame_of(shown: Shown, frame: Frame) -> Frame:
 
 def _impossible(
     points: Float[np.ndarray, "n 3"],
+    normals: Float[np.ndarray, "s 3"],
     distances: Float[np.ndarray, "q k"],
     edge_mm: Float[np.ndarray, " q"],
     surface: SurfacePoints,
@@ -326,6 +330,6 @@ def _impossible(
         return "distances to the scan's edge that are no numbers"
     if surface.structure.max() >= structures:
         return f"points of structure {surface.structure.max()}, where it has {structures}"
-    if not abs(np.vdot(surface.normals, surface.normals) / len(surface.normals) - 1) < 1e-3:
+    if not abs(np.vdot(normals, normals) / len(normals) - 1) < 1e-3:
         return "normals that are not of length 1"
     return None

@@ -11,7 +11,7 @@ from scipy import stats
 from vecsetx.errors import InputError
 from vecsetx.evaluation.bootstrap import Bootstrap, mean_over_structures
 from vecsetx.evaluation.measures import MEASURES, Measure
-from vecsetx.evaluation.scores import values_of
+from vecsetx.evaluation.scores import PARTS, values_of
 
 _SHOWN = 3
 """Hearts or structures named in an error."""
@@ -34,16 +34,32 @@ def compare(a: Mapping[str, Any], b: Mapping[str, Any], bootstrap: Bootstrap) ->
         over the hearts), its ``interval``, ``p`` (Wilcoxon's signed-rank test, 1945, two-sided),
         ``p_holm`` (after Holm, 1979, over the structures of the measure) and ``n`` (hearts);
         ``mean.<measure>`` the same of the means over structures, each of which weighs the same, its
-        ``p`` being of each heart's mean difference. None where no heart counts.
+        ``p`` being of each heart's mean difference. None where no heart counts. If structures were
+        hidden from both models, ``observed`` and ``inferred`` hold ``structures`` and ``mean`` of
+        these scores alone.
 
     Raises:
         InputError: The two were not scored on the same hearts, structures and truths, or in the
-            same way.
+            same way, or other structures were hidden from the one than from the other.
     """
     refuse_unequal(a, b)
+    sides = [{**side["summary"], "hearts": side["hearts"]} for side in (a, b)]
+    return {
+        "hearts": list(a["hearts"]),
+        "scoring": a["scoring"],
+        "bootstrap": asdict(bootstrap),
+        **_compared(*sides, bootstrap),
+        **{part: _compared(a[part], b[part], bootstrap) for part in PARTS if part in a.keys() & b},
+    }
+
+
+def _compared(
+    a: Mapping[str, Any], b: Mapping[str, Any], bootstrap: Bootstrap
+) -> dict[str, dict[str, Any]]:
+    """Mean and structures of two summaries, each with its hearts."""
     hearts = list(a["hearts"])
-    names = list(a["summary"]["structures"])
-    in_both = a["summary"]["mean"].keys() & b["summary"]["mean"].keys()
+    names = list(a["structures"])
+    in_both = a["mean"].keys() & b["mean"].keys()
     structures: dict[str, dict[str, Any]] = {name: {} for name in names}
     mean: dict[str, Any] = {}
     for measure in MEASURES.values():
@@ -57,20 +73,15 @@ def compare(a: Mapping[str, Any], b: Mapping[str, Any], bootstrap: Bootstrap) ->
         ):
             structures[names[column]][measure.name] = {**one, "p_holm": p_holm}
         mean[measure.name] = _difference(pairs[..., counting], bootstrap) if counting else None
-    return {
-        "hearts": hearts,
-        "scoring": a["scoring"],
-        "bootstrap": asdict(bootstrap),
-        "mean": mean,
-        "structures": structures,
-    }
+    return {"mean": mean, "structures": structures}
 
 
 def refuse_unequal(a: Mapping[str, Any], b: Mapping[str, Any]) -> None:
     """Refuse to compare scores that were not scored on the same things in the same way.
 
     Raises:
-        InputError: Hearts, structures, truths or the way of scoring differ.
+        InputError: Hearts, structures, truths, the way of scoring or, if structures were hidden
+            from both models, these differ.
     """
     remedy = "score both models with the same inputs and options"
     for kind, of_a, of_b in (
@@ -98,6 +109,13 @@ def refuse_unequal(a: Mapping[str, Any], b: Mapping[str, Any]) -> None:
         raise InputError(
             f"the two were not scored against the same truth: {_some(differing)}; {remedy}"
         )
+    if "inferred" in a and "inferred" in b:
+        of_a, of_b = _hidden(a), _hidden(b)
+        if of_a != of_b:
+            raise InputError(
+                f"other structures were hidden from the one model than from the other: only A had "
+                f"to infer {_some(of_a - of_b)}, only B {_some(of_b - of_a)}; {remedy}"
+            )
 
 
 def holm(p: Sequence[float]) -> list[float]:
@@ -147,6 +165,12 @@ def _signed_rank_p(differences: Float[np.ndarray, " hearts"]) -> float:
     if not differences.any():
         return 1.0  # the test has nothing to rank
     return float(stats.wilcoxon(differences).pvalue)
+
+
+def _hidden(scores: Mapping[str, Any]) -> set[str]:
+    """Every structure of every heart that was inferred, in words."""
+    hearts = scores["inferred"]["hearts"].items()
+    return {f"{name} of {heart}" for heart, of_heart in hearts for name in of_heart}
 
 
 def _truth(found: Mapping[str, Any] | None) -> float | None:

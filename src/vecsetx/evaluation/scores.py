@@ -1,4 +1,9 @@
-"""Scores of many hearts: a row per heart and structure, and what they come to."""
+"""Scores of many hearts: a row per heart and structure, and what they come to.
+
+A structure that was shown to the model is observed, one that was hidden from it is inferred. Of a
+heart that was shown whole and again with a structure left out, that structure has a row of each
+kind.
+"""
 
 import csv
 import statistics
@@ -17,6 +22,9 @@ from vecsetx.evaluation.measures import MEASURES, Value
 from vecsetx.evaluation.overlap import State, overlaps
 from vecsetx.files import write_json, written_whole
 
+PARTS = ("observed", "inferred")
+"""What scores are split into if anything was hidden from the model."""
+
 _OVERLAP = ("dice", "iou")
 
 
@@ -30,12 +38,14 @@ class Score:
         state: What became of the structure.
         values: Measure (of :data:`~vecsetx.evaluation.measures.MEASURES`) → value; None where there
             is nothing to score. What was not measured is not there.
+        observed: False if the structure was hidden from the model, which had to infer it.
     """
 
     heart: str
     structure: str
     state: State
     values: Mapping[str, Value]
+    observed: bool = True
 
     @property
     def dice(self) -> Value:
@@ -79,13 +89,32 @@ def summarize(rows: Iterable[Score], bootstrap: Bootstrap | None = None) -> dict
         interval over the hearts that could be scored; ``summary.mean.<measure>`` is the mean over
         the structures of their means, so that every structure weighs the same, and
         ``summary.interval.<measure>`` its interval; ``summary.states.<name>`` counts hearts by
-        state; ``hearts.<heart>.<name>`` holds the state and the single scores. None stands where
-        there was nothing to score.
+        state; ``hearts.<heart>.<name>`` holds the state, whether it was observed, and the single
+        scores. None stands where there was nothing to score. Where a structure of a heart was
+        scored both observed and inferred, these are of the observed one.
+
+        If anything was hidden, ``observed`` and ``inferred`` hold the same of these rows alone, each
+        in the form of ``summary``, with ``hearts`` beside it.
 
     Raises:
-        InputError: A heart has two rows for one structure (two hearts of one name).
+        InputError: A heart has two rows of one kind for one structure (two hearts of one name).
     """
     rows = list(rows)
+    kinds = {part: [row for row in rows if row.observed == (part == "observed")] for part in PARTS}
+    found = {part: _by_heart(of_part) for part, of_part in kinds.items()}
+    once = [
+        row
+        for row in rows
+        if row.observed or row.structure not in found["observed"].get(row.heart, ())
+    ]
+    result: dict[str, Any] = {"summary": _summary(once, bootstrap), "hearts": _by_heart(once)}
+    if kinds["inferred"]:
+        for part in PARTS:
+            result[part] = {**_summary(kinds[part], bootstrap), "hearts": found[part]}
+    return result
+
+
+def _by_heart(rows: Iterable[Score]) -> dict[str, dict[str, dict[str, Any]]]:
     hearts: dict[str, dict[str, dict[str, Any]]] = {}
     for row in rows:
         of_heart = hearts.setdefault(row.heart, {})
@@ -93,7 +122,13 @@ def summarize(rows: Iterable[Score], bootstrap: Bootstrap | None = None) -> dict
             raise InputError(
                 f"{row.heart}: {row.structure} is scored twice; every heart needs its own name"
             )
-        of_heart[row.structure] = {"state": row.state, **row.values}
+        of_heart[row.structure] = {"state": row.state, "observed": row.observed, **row.values}
+    return hearts
+
+
+def _summary(rows: Sequence[Score], bootstrap: Bootstrap | None) -> dict[str, Any]:
+    """Of rows of which every heart and structure has one at most."""
+    hearts = _by_heart(rows)
     names = list(dict.fromkeys(row.structure for row in rows))
     structures: dict[str, dict[str, Any]] = {name: {} for name in names}
     mean: dict[str, float | None] = {}
@@ -107,7 +142,7 @@ def summarize(rows: Iterable[Score], bootstrap: Bootstrap | None = None) -> dict
         mean[measure] = _mean([value for value in means if value is not None])
         if bootstrap:
             interval[measure] = bootstrap.interval(values)
-    summary = {
+    return {
         "mean": mean,
         **({"interval": interval} if bootstrap else {}),
         "structures": structures,
@@ -115,7 +150,6 @@ def summarize(rows: Iterable[Score], bootstrap: Bootstrap | None = None) -> dict
             name: _states(row.state for row in rows if row.structure == name) for name in names
         },
     }
-    return {"summary": summary, "hearts": hearts}
 
 
 def values_of(
@@ -151,10 +185,11 @@ def write_scores(out: Path, rows: Sequence[Score], scores: Mapping[str, Any]) ->
         open(unfinished, "w", newline="", encoding="utf-8") as file,
     ):
         table = csv.writer(file, lineterminator="\n")
-        table.writerow(["heart", "structure", "state", *measured])
+        table.writerow(["heart", "structure", "state", "observed", *measured])
         for row in rows:
             values = [row.values.get(measure) for measure in measured]
-            table.writerow([row.heart, row.structure, row.state, *values])
+            observed = str(row.observed).lower()
+            table.writerow([row.heart, row.structure, row.state, observed, *values])
 
 
 def _measured(rows: Sequence[Score]) -> list[str]:

@@ -2,27 +2,20 @@
 
 import datetime
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from vecsetx import __version__
-from vecsetx.anatomy.labelmap import LabelMap
 from vecsetx.anatomy.source import HeartSource
 from vecsetx.data.dataset import DataSet
 from vecsetx.data.split import Split
 from vecsetx.errors import InputError
 from vecsetx.evaluation.bootstrap import Bootstrap
-from vecsetx.evaluation.heart import (
-    TOLERANCE_MM,
-    penalty_mm,
-    score_label_maps,
-    with_mesh_scores,
-)
+from vecsetx.evaluation.heart import TOLERANCE_MM, penalty_mm
 from vecsetx.evaluation.measures import Value
 from vecsetx.evaluation.scores import Score, summarize, write_scores
 from vecsetx.model.field import HeartField
@@ -31,10 +24,7 @@ from vecsetx.pipeline.hearts import EncodeOptions, encode_heart, read_heart
 from vecsetx.pipeline.inputs import find_hearts, source_of
 from vecsetx.pipeline.progress import console, steps
 from vecsetx.pipeline.reconstruct import heart_surfaces
-from vecsetx.reconstruction.field import DistanceField
-from vecsetx.reconstruction.grid import Grid
-from vecsetx.reconstruction.octree import Descent, descend
-from vecsetx.reconstruction.surfaces import Surface, descent_surfaces, label_map_surfaces
+from vecsetx.pipeline.scoring import Reconstruction, score_left_out, score_reconstruction
 from vecsetx.report.page import Report, write_report
 from vecsetx.report.ranking import chosen, mean_dice
 from vecsetx.report.scene import HeartView
@@ -70,6 +60,7 @@ def evaluate(
     fold: int | None = None,
     tolerance_mm: float = TOLERANCE_MM,
     meshes: bool = True,
+    drop_each: bool = False,
 ) -> Evaluated:
     """Score a model; writes ``scores.csv``, ``scores.json`` and ``report.html`` into ``out``.
 
@@ -84,126 +75,75 @@ def evaluate(
         tolerance_mm: Of the normalised surface distance.
         meshes: Whether meshes are scored, too: the true surfaces, and the model's on the grid of
             the truth.
+        drop_each: Whether every heart is shown again without each of its structures in turn, which
+            alone is scored then, as inferred.
 
     Raises:
-        InputError: The tolerance is none, the model or the inputs cannot be found, or no heart can
-            be scored.
+        InputError: The tolerance is none, structures are to be dropped both at once and in turn,
+            the model or the inputs cannot be found, or no heart can be scored.
     """
     if not 0 < tolerance_mm < math.inf:
         raise InputError(f"the tolerance is a length in mm, above 0, and not {tolerance_mm:g}")
+    if drop_each and options.drop:
+        raise InputError(
+            f"--drop {','.join(options.drop)} and --drop-each exclude each other: the one hides "
+            "structures together, the other hides all of them, one at a time"
+        )
     trained = TrainedModel.from_pretrained(model)
     hearts = _hearts(inputs, split, fold, trained, options)
+    turns = trained.structures if drop_each else ()
+    scoring = _Scoring(trained, options, tolerance_mm, meshes)
     rows: list[Score] = []
     fields: dict[str, HeartField] = {}
     dice: dict[str, dict[str, dict[str, Value]]] = {}
     kept: dict[str, Reconstruction] = {}
     penalties_mm: dict[str, float] = {}
     failed: dict[str, str] = {}
-    with steps("scoring hearts", len(hearts), "hearts") as progress:
-        for name, heart in hearts.items():
+    per_heart, unit = 1 + len(turns), "reconstructions" if turns else "hearts"
+    with steps("scoring hearts", per_heart * len(hearts), unit) as progress:
+        for number, (name, heart) in enumerate(hearts.items(), start=1):
             try:
-                truth, geometry = read_heart(heart.source, trained.structures, options.drop)
-                field = encode_heart(geometry, trained, options)
-                made = Reconstruction(heart.source, truth, field, geometry.label_map)
-                scored = score_reconstruction(name, made, heart.annotated(), tolerance_mm, meshes)
+                made, field, observed = scoring.of_heart(name, heart)
+                progress.advance(note=name)
+                inferred: list[Score] = []
+                for left_out in turns:
+                    inferred += scoring.of_turn(name, heart, made, left_out)
+                    progress.advance(note=f"{name} without {left_out}")
             except InputError as error:
                 failed[name] = str(error)
+                progress.reach(number * per_heart, note=name)
             else:
-                rows += scored
-                penalties_mm[name] = penalty_mm(truth)
-                if any(row.values["prediction_ml"] for row in scored):
+                rows += [*observed, *inferred]
+                penalties_mm[name] = penalty_mm(made.truth)
+                if any(row.values["prediction_ml"] for row in observed):
                     fields[name] = field
-                    dice[name] = {row.structure: {"dice": row.dice} for row in scored}
+                    dice[name] = {row.structure: {"dice": row.dice} for row in observed}
                     kept = _worth_keeping({**kept, name: made}, dice)
-            progress.advance(note=name)
     if not rows:
         raise InputError("\n".join(failed.values()))
     bootstrap = Bootstrap()
     scores = summarize(rows, bootstrap)
-    provenance = _provenance(model, trained, inputs, options, hearts)
-    scoring = {"tolerance_mm": tolerance_mm, "missed_mm": "diagonal of the true heart"}
-    how = {"scoring": scoring, "bootstrap": asdict(bootstrap), "penalties_mm": penalties_mm}
-    told = {**scores, **how, "provenance": provenance}
+    hidden = "each structure in turn" if drop_each else ", ".join(options.drop) or "nothing"
+    told = {
+        **scores,
+        "scoring": {"tolerance_mm": tolerance_mm, "missed_mm": "diagonal of the true heart"},
+        "bootstrap": asdict(bootstrap),
+        "penalties_mm": penalties_mm,
+        "provenance": _provenance(model, trained, inputs, hidden, hearts),
+    }
     write_scores(out, rows, told)
     views = (
         _view(
-            name, kept.get(name) or _again(hearts[name].source, field, options), field, dice[name]
+            name,
+            kept.get(name) or _again(hearts[name].source, fields[name], options),
+            fields[name],
+            dice[name],
+            set(hearts[name].annotated()).difference(options.drop),
         )
-        for name, field in ((name, fields[name]) for name in chosen(dice, SHOWN_HEARTS))
+        for name in chosen(dice, SHOWN_HEARTS)
     )
     _write_page(out / "report.html", model, told, views)
     return Evaluated(scores, failed)
-
-
-@dataclass(frozen=True)
-class Reconstruction:
-    """A heart and what a field makes of it on the grid of its truth; worked out once, when asked.
-
-    Attributes:
-        source: Where the heart comes from; if that is meshes, they are the truth of the meshes.
-        truth: Its label map, labels 1…K in the order of the field's structures.
-        field: The field.
-        shown: What the model was shown, likewise; None if that was no label map.
-    """
-
-    source: HeartSource
-    truth: LabelMap
-    field: DistanceField
-    shown: LabelMap | None = None
-
-    @cached_property
-    def descent(self) -> Descent:
-        """The field on the grid."""
-        return descend(self.field, Grid.of(self.truth))
-
-    @cached_property
-    def surfaces(self) -> dict[str, Surface]:
-        """Structure → surface of the field."""
-        return descent_surfaces(self.descent)
-
-    @cached_property
-    def true_surfaces(self) -> dict[str, Surface]:
-        """Structure → the heart's own mesh, or the smoothed surface of its label map."""
-        if self.source.kind != "meshes":
-            return label_map_surfaces(self.truth, self.field.structures)
-        own = self.source.surfaces(self.field.structures)
-        return {
-            name: Surface(vertices_mm.astype(np.float32), faces)
-            for name, (vertices_mm, faces) in zip(self.field.structures, own, strict=True)
-            if len(faces)
-        }
-
-
-def score_reconstruction(
-    heart: str,
-    made: Reconstruction,
-    annotated: Sequence[str],
-    tolerance_mm: float = TOLERANCE_MM,
-    meshes: bool = True,
-) -> list[Score]:
-    """Score a reconstruction on the grid of the truth: its label map, and its meshes.
-
-    Args:
-        heart: The heart's name.
-        made: The reconstruction.
-        annotated: Structures that the source annotates.
-        tolerance_mm: Of the normalised surface distance.
-        meshes: Whether meshes are scored, too.
-
-    Returns:
-        A row per structure.
-
-    Raises:
-        InputError: The truth holds none of the structures.
-    """
-    truth, structures = made.truth, made.field.structures
-    predicted = LabelMap(made.descent.labels, truth.affine)
-    rows = score_label_maps(heart, truth, predicted, structures, annotated, tolerance_mm)
-    if not meshes:
-        return rows
-    return with_mesh_scores(
-        rows, made.true_surfaces, made.surfaces, penalty_mm(truth), tolerance_mm
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +162,47 @@ class _Heart:
         """Structures that it annotates: all of its label set's, if nothing says otherwise."""
         named = self.source.annotated() if self.named is None else self.named
         return self.source.label_set.structures if named is None else named
+
+
+@dataclass(frozen=True, slots=True)
+class _Scoring:
+    """How hearts are shown to a model and scored.
+
+    Attributes:
+        trained: The model.
+        options: How hearts are shown to it.
+        tolerance_mm: Of the normalised surface distance.
+        meshes: Whether meshes are scored, too.
+    """
+
+    trained: TrainedModel
+    options: EncodeOptions
+    tolerance_mm: float
+    meshes: bool
+
+    def of_heart(self, name: str, heart: _Heart) -> tuple[Reconstruction, HeartField, list[Score]]:
+        """A heart's reconstruction, and a row for each of the model's structures."""
+        truth, geometry = read_heart(heart.source, self.trained.structures, self.options.drop)
+        field = encode_heart(geometry, self.trained, self.options)
+        made = Reconstruction(heart.source, truth, field, geometry.label_map)
+        how = self.tolerance_mm, self.meshes, self.options.drop
+        return made, field, score_reconstruction(name, made, heart.annotated(), *how)
+
+    def of_turn(
+        self, name: str, heart: _Heart, whole: Reconstruction, left_out: str
+    ) -> list[Score]:
+        """The row of one structure that the model is not shown this time.
+
+        There is none where the heart does not have or annotate it, or has nothing else to show.
+        """
+        structures = self.trained.structures
+        there = {structures[label - 1] for label in np.unique(whole.truth.labels).tolist() if label}
+        if len(there) == 1 or left_out not in there.intersection(heart.annotated()):
+            return []
+        _, geometry = read_heart(heart.source, structures, [left_out])
+        field = encode_heart(geometry, self.trained, self.options)
+        how = self.tolerance_mm, self.meshes
+        return [score_left_out(name, whole, field, left_out, *how)]
 
 
 def _hearts(
@@ -270,6 +251,7 @@ def _view(
     made: Reconstruction,
     field: HeartField,
     found: Mapping[str, Mapping[str, Value]],
+    observed: Collection[str],
 ) -> HeartView:
     as_scored = max(made.truth.shape) <= _PAGE_VOXELS
     dice = mean_dice(found)
@@ -280,6 +262,7 @@ def _view(
         dice=math.nan if dice is None else dice,
         shown=made.shown,
         structures=field.structures,
+        inferred=tuple(name for name in field.structures if name not in observed),
     )
 
 
@@ -303,7 +286,7 @@ def _provenance(
     model: Path,
     trained: TrainedModel,
     inputs: Sequence[Path],
-    options: EncodeOptions,
+    hidden: str,
     hearts: Mapping[str, _Heart],
 ) -> dict[str, Any]:
     label_sets = sorted({heart.source.label_set.name for heart in hearts.values()})
@@ -321,7 +304,7 @@ def _provenance(
         "truth": f"the hearts as given, label set {', '.join(label_sets)}",
         "trained on among them": ", ".join(seen) or "none, by name",
         "grid": "every voxel of each label map's own grid",
-        "hidden from the model": ", ".join(options.drop) or "nothing",
+        "hidden from the model": hidden,
         "VecSetX": __version__,
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
     }

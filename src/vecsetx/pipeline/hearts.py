@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from vecsetx.errors import InputError
 from vecsetx.model.field import HeartField
 from vecsetx.model.saved import TrainedModel
 from vecsetx.pipeline.observed import of_geometry, of_points
+from vecsetx.reconstruction.evidence import Evidence
 from vecsetx.reconstruction.refinement import RefinementSpec, refine
 from vecsetx.sampling.geometry import Geometry
 from vecsetx.sampling.sampler import Observation, observe
@@ -78,10 +80,26 @@ def read_heart(
     return truth, Geometry.of_label_map(shown_map, len(structures))
 
 
+class EncodedHeart(NamedTuple):
+    """A heart that a model was shown.
+
+    Attributes:
+        field: What the model makes of it.
+        label_map: Its own label map, whole, if it has one.
+        evidence: What of it is observed.
+        shown: What the model was shown: structures in space, or labelled surface points.
+    """
+
+    field: HeartField
+    label_map: LabelMap | None
+    evidence: Evidence
+    shown: Geometry | Observation
+
+
 def encode_source(
     source: HeartSource, trained: TrainedModel, options: EncodeOptions
-) -> tuple[HeartField, LabelMap | None, list[str]]:
-    """The heart as a field, its own label map if it has one, and the structures that were shown.
+) -> EncodedHeart:
+    """Read a heart of any kind and show it to a model.
 
     Raises:
         InputError: The heart cannot be read, or the options do not fit the model.
@@ -89,12 +107,11 @@ def encode_source(
     if source.kind == "points":
         observation = observe_points(source, trained, options)
         field = encode_observation(observation, trained, options)
-        shown = np.unique(observation.structure).tolist()
-        return field, None, [trained.structures[index] for index in shown]
+        evidence = Evidence.of_points(observation.structure, len(trained.structures))
+        return EncodedHeart(field, None, evidence, observation)
     label_map, geometry = read_heart(source, trained.structures, options.drop)
     field = encode_heart(geometry, trained, options)
-    shown = np.flatnonzero(geometry.present()).tolist()
-    return field, label_map, [trained.structures[index] for index in shown]
+    return EncodedHeart(field, label_map, Evidence.of_geometry(geometry), geometry)
 
 
 def encode_heart(geometry: Geometry, trained: TrainedModel, options: EncodeOptions) -> HeartField:

@@ -1,51 +1,42 @@
 """``vecsetx reconstruct``: label maps to meshes and label maps, through a model."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import numpy as np
 
 from vecsetx import __version__
-from vecsetx.anatomy.labelmap import LabelMap, read_grid, write_label_map
+from vecsetx.anatomy.labelmap import read_grid, write_label_map
 from vecsetx.anatomy.source import HeartSource
 from vecsetx.anatomy.structures import LabelSet
 from vecsetx.errors import InputError
 from vecsetx.model.field import HeartField
 from vecsetx.model.saved import TrainedModel
-from vecsetx.pipeline.hearts import (
-    EncodeOptions,
-    encode_heart,
-    encode_observation,
-    observe_points,
-    read_heart,
-)
+from vecsetx.pipeline.hearts import EncodeOptions, encode_source
 from vecsetx.pipeline.inputs import find_hearts
-from vecsetx.pipeline.progress import steps
+from vecsetx.pipeline.latent_draws import draw_ensemble
+from vecsetx.pipeline.meshing import (
+    HeartMeshes,
+    KnownOfVertices,
+    SurfaceKind,
+    heart_meshes,
+    known_of_vertices,
+)
+from vecsetx.pipeline.progress import console, steps
+from vecsetx.pipeline.sd_factor import SdFactor
 from vecsetx.reconstruction.completed import CompletedField
-from vecsetx.reconstruction.decimation import (
-    DecimationError,
-    decimated_interfaces,
-    decimation_error,
-)
-from vecsetx.reconstruction.evidence import Evidence
 from vecsetx.reconstruction.export import write_interfaces, write_scene, write_surfaces
-from vecsetx.reconstruction.field import DistanceField
 from vecsetx.reconstruction.grid import Grid
-from vecsetx.reconstruction.interfaces import shared_interfaces
-from vecsetx.reconstruction.octree import descend, extent_mm
+from vecsetx.reconstruction.octree import extent_mm
 from vecsetx.reconstruction.rasterize import rasterize
-from vecsetx.reconstruction.summary import write_summary
-from vecsetx.reconstruction.surfaces import (
-    Surface,
-    decimated,
-    field_surfaces,
-    own_surfaces,
-    structure_surfaces,
-)
+from vecsetx.reconstruction.summary import of_sd, write_summary
+from vecsetx.reconstruction.surfaces import Surface, field_surfaces
 from vecsetx.reconstruction.tables import write_color_table, write_label_descriptions
-from vecsetx.sampling.interfaces import SharedSurface
+from vecsetx.reconstruction.uncertainty import Ensemble
+from vecsetx.sampling.geometry import Geometry
+from vecsetx.sampling.sampler import Observation
 
 RESOLUTION = 192
 """Default voxels along the longest side of the grid that meshes are made on."""
@@ -62,14 +53,14 @@ class ReconstructOptions:
         encode: How the label map is shown to the model.
         resolution: Voxels along the longest side of the grid that meshes are made on.
         resolution_mm: Edge of that grid's voxels instead, mm; None for ``resolution``.
-        surfaces: ``shared``: one mesh of the walls between all structures, without overlap or gap,
-            of which each structure's file is its part. ``closed``: each structure from its own
-            distance alone, watertight; a thin vessel stays whole where it runs through a neighbour,
-            and there the two overlap.
+        surfaces: Whether structures share their walls
+            (:data:`~vecsetx.pipeline.meshing.SurfaceKind`).
         faces: Faces to decimate the whole heart's meshes to; None to leave them as they are.
         keep_observed: Whether what the input shows stays as it is and the model only adds what is
             missing (:class:`~vecsetx.reconstruction.completed.CompletedField`); else all is the
             model's. Not for points, which show no volume.
+        draws: Draws of each heart's latent set, from which standard deviations of the surfaces are
+            found (:func:`~vecsetx.pipeline.latent_draws.draw_ensemble`); 0 for none.
         like: Image whose grid the label map takes; None for the input's own.
         space: ``lps`` or ``ras``, the axes of mesh coordinates.
         extension: Mesh format: vtp, stl, ply or obj.
@@ -79,9 +70,10 @@ class ReconstructOptions:
     encode: EncodeOptions = field(default_factory=EncodeOptions)
     resolution: int = RESOLUTION
     resolution_mm: float | None = None
-    surfaces: Literal["shared", "closed"] = "shared"
+    surfaces: SurfaceKind = "shared"
     faces: int | None = None
     keep_observed: bool = False
+    draws: int = 0
     like: Path | None = None
     space: str = "lps"
     extension: str = "vtp"
@@ -100,7 +92,8 @@ def reconstruct(
     ``summary.json``. The ids are those of the input's label set, or the model's own where that does
     not know all of the model's structures; ``summary.json`` says which. Each vertex of a VTP mesh
     says whether it is observed; of ``interfaces.vtp``, whether it is so for all structures that
-    meet there.
+    meet there. With ``draws`` it also has the standard deviation ``sd_mm`` of the surface's place,
+    of ``interfaces.vtp`` the largest of the structures that meet there.
 
     Returns:
         The failures: heart → reason. The other hearts are complete.
@@ -113,12 +106,18 @@ def reconstruct(
     label_set = options.encode.label_set or trained.label_set
     hearts = find_hearts(inputs, label_set, options.input_space)
     like = Grid(*read_grid(options.like)) if options.like else None
+    sd_factor = SdFactor.read(model, trained) if options.draws else None
+    if options.draws and sd_factor is None:
+        console.print(
+            f"[yellow]standard deviations are uncalibrated: nobody measured on hearts what those "
+            f"of {model} are worth; vecsetx calibrate does[/]"
+        )
     failed: dict[str, str] = {}
     with steps("reconstructing hearts", len(hearts), "hearts") as progress:
         for name, source in hearts.items():
             folder = out / name if len(hearts) > 1 else out
             try:
-                _reconstruct_heart(trained, model, source, folder, like, options)
+                _reconstruct_heart(trained, model, source, folder, like, sd_factor, options)
             except InputError as error:
                 path = str(source.path)
                 failed[name] = str(error) if path in str(error) else f"{path}: {error}"
@@ -166,106 +165,35 @@ def mesh_grid(
     return grid
 
 
-@dataclass(frozen=True, slots=True)
-class _Meshes:
-    """What a heart's meshes are.
-
-    Attributes:
-        surfaces: Structure name → surface.
-        interfaces: The mesh that they are parts of, if they share one.
-        decimation: Structure name → how far it moved, if it was decimated.
-    """
-
-    surfaces: dict[str, Surface]
-    interfaces: SharedSurface | None
-    decimation: dict[str, DecimationError]
-
-
-def _meshes(field: DistanceField, grid: Grid, options: ReconstructOptions) -> _Meshes:
-    interfaces = None
-    if options.surfaces == "shared":
-        interfaces = shared_interfaces(descend(field, grid))
-        full = structure_surfaces(interfaces, field.structures)
-    else:
-        full = own_surfaces(field, grid)
-    total = sum(len(surface.faces) for surface in full.values())
-    total = len(interfaces.faces) if interfaces else total
-    if options.faces is None or total <= options.faces:
-        return _Meshes(full, interfaces, {})
-    if interfaces:
-        interfaces = decimated_interfaces(interfaces, options.faces)
-        coarse = structure_surfaces(interfaces, field.structures)
-    else:
-        coarse = {
-            name: decimated(surface, max(len(surface.faces) * options.faces // total, 4))
-            for name, surface in full.items()
-        }
-    errors = {name: decimation_error(full[name], coarse[name]) for name in coarse}
-    return _Meshes(coarse, interfaces, errors)
-
-
-@dataclass(frozen=True, slots=True)
-class _Heart:
-    """A heart that a model was shown.
-
-    Attributes:
-        predicted: The model's field of it.
-        completed: The same with what is observed kept as it is, if that is wanted.
-        evidence: What of it is observed.
-        label_map: Its own label map, if it has one.
-    """
-
-    predicted: HeartField
-    completed: CompletedField | None
-    evidence: Evidence
-    label_map: LabelMap | None
-
-    @property
-    def field(self) -> DistanceField:
-        """What is to be meshed."""
-        return self.completed or self.predicted
-
-
-def _shown(source: HeartSource, trained: TrainedModel, options: ReconstructOptions) -> _Heart:
-    """Read a heart and show it to a model."""
-    if source.kind == "points":
-        if options.keep_observed:
-            raise InputError(
-                f"{source.path}: of points it is not known what lies between them, so nothing can "
-                "be kept; leave --keep-observed out, or give a label map or closed meshes"
-            )
-        observation = observe_points(source, trained, options.encode)
-        evidence = Evidence.of_points(observation.structure, len(trained.structures))
-        return _Heart(
-            encode_observation(observation, trained, options.encode), None, evidence, None
-        )
-    label_map, geometry = read_heart(source, trained.structures, options.encode.drop)
-    predicted = encode_heart(geometry, trained, options.encode)
-    completed = CompletedField.of(predicted, geometry) if options.keep_observed else None
-    return _Heart(predicted, completed, Evidence.of_geometry(geometry), label_map)
-
-
 def _reconstruct_heart(
     trained: TrainedModel,
     model: Path,
     source: HeartSource,
     folder: Path,
     like: Grid | None,
+    sd_factor: SdFactor | None,
     options: ReconstructOptions,
 ) -> None:
-    heart = _shown(source, trained, options)
-    grid = mesh_grid(heart.predicted, options.resolution, options.resolution_mm, heart.completed)
-    meshes = _meshes(heart.field, grid, options)
-    own = grid if heart.label_map is None else Grid.of(heart.label_map)
-    labels = rasterize(heart.field, like or own)
-    known = set(trained.structures) <= set(source.label_set.structures)
-    ids = source.label_set if known else trained.label_set
+    if options.keep_observed and source.kind == "points":
+        raise InputError(
+            f"{source.path}: of points it is not known what lies between them, so nothing can be "
+            "kept; leave --keep-observed out, or give a label map or closed meshes"
+        )
+    heart = encode_source(source, trained, options.encode)
+    completed = None
+    if options.keep_observed and isinstance(heart.shown, Geometry):
+        completed = CompletedField.of(heart.field, heart.shown)
+    made = completed or heart.field
+    grid = mesh_grid(heart.field, options.resolution, options.resolution_mm, completed)
+    meshes = heart_meshes(made, grid, options.surfaces, options.faces)
+    ensemble = _ensemble(heart.shown, completed, trained, sd_factor, options)
     structures = trained.structures
-    observed = {
-        name: heart.evidence.of_surface(surface.vertices_mm, structures.index(name))
-        for name, surface in meshes.surfaces.items()
-    }
-    _write_meshes(folder, meshes, structures, ids, heart.evidence, observed, options)
+    known = known_of_vertices(meshes, structures, heart.evidence, ensemble, options.keep_observed)
+    own = grid if heart.label_map is None else Grid.of(heart.label_map)
+    labels = rasterize(made, like or own)
+    all_named = set(structures) <= set(source.label_set.structures)
+    ids = source.label_set if all_named else trained.label_set
+    _write_meshes(folder, meshes, structures, ids, known, options)
     inferred = heart.evidence.inferred(labels)
     for file, voxels in (("labels.nii.gz", labels), ("inferred.nii.gz", inferred)):
         write_label_map(voxels.numbered(ids, structures), folder / file)
@@ -282,8 +210,9 @@ def _reconstruct_heart(
         "mesh_resolution_mm": float(grid.spacing_mm[0]),
         "dropped": list(options.encode.drop),
         "keep_observed": options.keep_observed,
-        "latents": heart.predicted.latent_set.latents.shape[1],
-        "refined": asdict(heart.predicted.gain) if heart.predicted.gain else None,
+        "latents": heart.field.latent_set.latents.shape[1],
+        "refined": asdict(heart.field.gain) if heart.field.gain else None,
+        "draws": _told_of_draws(ensemble, sd_factor),
     }
     write_summary(
         folder / "summary.json",
@@ -293,23 +222,61 @@ def _reconstruct_heart(
         provenance,
         [structures[index] for index in np.flatnonzero(heart.evidence.present)],
         meshes.decimation,
-        {name: float(vertices.mean()) for name, vertices in observed.items()},
+        {name: float(vertices.mean()) for name, vertices in known.observed.items()},
+        {
+            name: of_sd(sd_mm, known.observed[name], known.beyond_reach[name])
+            for name, sd_mm in known.sd_mm.items()
+        },
     )
+
+
+def _ensemble(
+    shown: Geometry | Observation,
+    completed: CompletedField | None,
+    trained: TrainedModel,
+    sd_factor: SdFactor | None,
+    options: ReconstructOptions,
+) -> Ensemble | None:
+    if not options.draws:
+        return None
+    factor = sd_factor.factor if sd_factor else 1.0
+    drawn = draw_ensemble(shown, trained, options.draws, options.encode.seed, factor)
+    if completed is None:
+        return drawn
+    return drawn.mapped(lambda draw: replace(completed, model=draw))
+
+
+def _told_of_draws(ensemble: Ensemble | None, sd_factor: SdFactor | None) -> dict[str, Any] | None:
+    """What the standard deviations of a summary rest on."""
+    if ensemble is None:
+        return None
+    return {
+        "count": len(ensemble.draws),
+        "factor": ensemble.factor,
+        "calibration": sd_factor.to_dict() if sd_factor else "uncalibrated",
+        "reach_mm": ensemble.reach_mm,
+    }
 
 
 def _write_meshes(
     folder: Path,
-    meshes: _Meshes,
+    meshes: HeartMeshes,
     structures: tuple[str, ...],
     ids: LabelSet,
-    evidence: Evidence,
-    observed: dict[str, np.ndarray],
+    known: KnownOfVertices,
     options: ReconstructOptions,
 ) -> None:
     for missed in set(structures) - set(meshes.surfaces):  # of an earlier reconstruction
         (folder / f"{missed}.{options.extension}").unlink(missing_ok=True)
     write_surfaces(
-        folder, meshes.surfaces, structures, options.extension, options.space, ids, observed
+        folder,
+        meshes.surfaces,
+        structures,
+        options.extension,
+        options.space,
+        ids,
+        known.observed,
+        known.sd_mm,
     )
     write_scene(folder / "heart.glb", meshes.surfaces, options.space)
     if meshes.interfaces:
@@ -319,7 +286,8 @@ def _write_meshes(
             structures,
             ids,
             options.space,
-            evidence.of_interfaces(meshes.interfaces),
+            known.interfaces_observed,
+            known.interfaces_sd_mm,
         )
     else:
         (folder / "interfaces.vtp").unlink(missing_ok=True)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import trimesh
-from jaxtyping import Bool
+from jaxtyping import Bool, Float32
 from vtkmodules.util.numpy_support import numpy_to_vtk
 from vtkmodules.vtkCommonCore import vtkIntArray, vtkStringArray
 from vtkmodules.vtkIOGeometry import vtkSTLWriter
@@ -26,6 +26,8 @@ from vecsetx.files import write_text, written_whole
 from vecsetx.reconstruction.surfaces import Surface, to_polydata
 from vecsetx.sampling.interfaces import SharedSurface
 
+_Arrays = dict[str, np.ndarray]
+
 _FROM_RAS = {"lps": np.array([-1, -1, 1], np.float32), "ras": np.array([1, 1, 1], np.float32)}
 
 
@@ -36,12 +38,13 @@ def write_surface(
     label: int,
     space: str = "lps",
     observed: Bool[np.ndarray, " v"] | None = None,
+    sd_mm: Float32[np.ndarray, " v"] | None = None,
 ) -> None:
     """Write one structure's surface; the extension decides the format.
 
     Args:
-        path: ``.vtp`` (with the structure's name, label and colour, and what is observed),
-            ``.stl``, ``.ply`` (with the colour) or ``.obj`` (with the colour in
+        path: ``.vtp`` (with the structure's name, label and colour, and what is known of each
+            vertex), ``.stl``, ``.ply`` (with the colour) or ``.obj`` (with the colour in
             ``<structure>.mtl`` beside it).
         surface: What to write.
         name: The structure's name, one of the known ones.
@@ -49,6 +52,7 @@ def write_surface(
         space: Axes of the coordinates written, ``lps`` or ``ras``.
         observed: Whether each vertex is observed; None where nobody knows. A VTP file has it as
             point array ``observed``, 1 or 0; the other formats have no place for it.
+        sd_mm: Standard deviation of the surface's place at each vertex, likewise as ``sd_mm``.
 
     Raises:
         InputError: An extension or space that is none of these.
@@ -56,8 +60,9 @@ def write_surface(
     write = _WRITERS.get(path.suffix.lower())
     if write is None:
         raise InputError(f"{path}: meshes are written as {', '.join(_WRITERS)}, or all in one .glb")
+    of_points = _of_points(observed, sd_mm)
     with written_whole(path) as unfinished:
-        write(unfinished, _moved(surface, space), name, label, space.upper(), observed)
+        write(unfinished, _moved(surface, space), name, label, space.upper(), of_points)
     if path.suffix.lower() == ".obj":
         _write_material(path.with_name(f"{name}.mtl"), name)
 
@@ -70,6 +75,7 @@ def write_surfaces(
     space: str = "lps",
     label_set: LabelSet | None = None,
     observed: Mapping[str, Bool[np.ndarray, " _"]] | None = None,
+    sd_mm: Mapping[str, Float32[np.ndarray, " _"]] | None = None,
 ) -> list[Path]:
     """Write every surface to ``<structure>.<extension>``.
 
@@ -81,6 +87,7 @@ def write_surfaces(
         space: Axes of the coordinates written, ``lps`` or ``ras``.
         label_set: Whose ids the label map beside the surfaces has; None for 1…K.
         observed: Structure name → whether each vertex is observed, as in :func:`write_surface`.
+        sd_mm: Structure name → standard deviation at each vertex, likewise.
 
     Returns:
         The files, in the order of ``structures``.
@@ -91,7 +98,8 @@ def write_surfaces(
             paths.append(out / f"{name}.{extension.lstrip('.')}")
             label_id = label_set.id_of(name) if label_set else label
             shown = observed[name] if observed else None
-            write_surface(paths[-1], surfaces[name], name, label_id, space, shown)
+            spread = sd_mm[name] if sd_mm else None
+            write_surface(paths[-1], surfaces[name], name, label_id, space, shown, spread)
     return paths
 
 
@@ -128,12 +136,13 @@ def write_interfaces(
     label_set: LabelSet,
     space: str = "lps",
     observed: Bool[np.ndarray, " v"] | None = None,
+    sd_mm: Float32[np.ndarray, " v"] | None = None,
 ) -> None:
     """Write the one mesh that all structures share as ``.vtp``.
 
     Cell data ``Sides`` are the ids on the two sides of each face (0 is background; the normal
     points from the first to the second), ``Color`` is that of the first. Point data ``observed``, 1
-    or 0, are there if ``observed`` says of each vertex whether it is. Field data ``Ids`` and
+    or 0, and ``sd_mm`` are there if they are given for each vertex. Field data ``Ids`` and
     ``Structures`` say which id is which structure.
     """
     surface = _moved(Surface(interfaces.vertices_mm.astype(np.float32), interfaces.faces), space)
@@ -147,7 +156,7 @@ def write_interfaces(
         array = numpy_to_vtk(np.ascontiguousarray(values), deep=True)
         array.SetName(key)
         polydata.GetCellData().AddArray(array)
-    _add_observed(polydata, observed)
+    _add_arrays(polydata, _of_points(observed, sd_mm))
     _add_words(polydata, "SPACE", [space.upper()])
     _add_words(polydata, "Structures", structures)
     numbers = numpy_to_vtk(ids[1:], deep=True)
@@ -176,7 +185,7 @@ def _write_vtp(
     name: str,
     label: int,
     space: str,
-    observed: Bool[np.ndarray, " v"] | None,
+    of_points: _Arrays,
 ) -> None:
     polydata = to_polydata(surface.vertices_mm, surface.faces)
     for key, text in (("SPACE", space), ("Structure", name), ("Title", structure(name).title)):
@@ -188,14 +197,26 @@ def _write_vtp(
     color = numpy_to_vtk(np.array([structure(name).color], dtype=np.uint8), deep=True)
     color.SetName("Color")
     polydata.GetFieldData().AddArray(color)
-    _add_observed(polydata, observed)
+    _add_arrays(polydata, of_points)
     _run(vtkXMLPolyDataWriter(), polydata, path)
 
 
-def _add_observed(polydata: Any, observed: Bool[np.ndarray, " v"] | None) -> None:
+def _of_points(
+    observed: Bool[np.ndarray, " v"] | None, sd_mm: Float32[np.ndarray, " v"] | None
+) -> _Arrays:
+    """What is known of the vertices, by the name of its array."""
+    arrays: _Arrays = {}
     if observed is not None:
-        array = numpy_to_vtk(observed.astype(np.uint8), deep=True)
-        array.SetName("observed")
+        arrays["observed"] = observed.astype(np.uint8)
+    if sd_mm is not None:
+        arrays["sd_mm"] = sd_mm
+    return arrays
+
+
+def _add_arrays(polydata: Any, of_points: _Arrays) -> None:
+    for name, values in of_points.items():
+        array = numpy_to_vtk(values, deep=True)
+        array.SetName(name)
         polydata.GetPointData().AddArray(array)
 
 
@@ -208,7 +229,7 @@ def _add_words(polydata: Any, key: str, words: Sequence[str]) -> None:
 
 
 def _write_stl(
-    path: Path, surface: Surface, name: str, label: int, space: str, observed: object
+    path: Path, surface: Surface, name: str, label: int, space: str, of_points: object
 ) -> None:
     writer = vtkSTLWriter()
     writer.SetFileTypeToBinary()
@@ -217,7 +238,7 @@ def _write_stl(
 
 
 def _write_ply(
-    path: Path, surface: Surface, name: str, label: int, space: str, observed: object
+    path: Path, surface: Surface, name: str, label: int, space: str, of_points: object
 ) -> None:
     writer = vtkPLYWriter()
     writer.AddComment(f"SPACE={space} unit=mm {name}")
@@ -227,7 +248,7 @@ def _write_ply(
 
 
 def _write_obj(
-    path: Path, surface: Surface, name: str, label: int, space: str, observed: object
+    path: Path, surface: Surface, name: str, label: int, space: str, of_points: object
 ) -> None:
     mesh = trimesh.Trimesh(surface.vertices_mm, surface.faces, process=False)
     header = f"SPACE={space} unit=mm {name}"
@@ -250,7 +271,7 @@ def _run(writer: Any, polydata: Any, path: Path) -> None:
         raise OSError(f"{path}: could not be written (is the disk full?)")
 
 
-_WRITERS: dict[str, Callable[[Path, Surface, str, int, str, np.ndarray | None], None]] = {
+_WRITERS: dict[str, Callable[[Path, Surface, str, int, str, _Arrays], None]] = {
     ".vtp": _write_vtp,
     ".stl": _write_stl,
     ".ply": _write_ply,

@@ -6,6 +6,7 @@ from typing import Any
 
 import cc3d
 import numpy as np
+from jaxtyping import Bool, Float32
 from scipy import ndimage
 
 from vecsetx.anatomy.labelmap import LabelMap
@@ -23,6 +24,7 @@ def write_summary(
     observed: Collection[str] | None = None,
     decimation: Mapping[str, DecimationError] | None = None,
     observed_share: Mapping[str, float] | None = None,
+    sd_mm: Mapping[str, dict[str, Any]] | None = None,
 ) -> None:
     """Write what was reconstructed as JSON.
 
@@ -30,8 +32,8 @@ def write_summary(
     number (2 per closed piece less 2 per handle; null unless watertight), whether it is
     ``watertight`` (two faces at every edge), ``voxels`` and (26-connected) ``components`` in the
     label map, ``observed`` (the model was shown it) or inferred, ``observed_share`` (of its
-    surface's vertices), and the ``decimation`` error. A structure without a surface has zeros and
-    nulls.
+    surface's vertices), the ``decimation`` error, and ``sd_mm``: how sure its place is. A
+    structure without a surface has zeros and nulls.
 
     Args:
         path: The file, ``summary.json`` by custom.
@@ -42,6 +44,7 @@ def write_summary(
         observed: Structures that the model was shown; None where nobody knows.
         decimation: Structure name → how far its surface moved, where it was decimated.
         observed_share: Structure name → share of its surface's vertices that are observed, 0…1.
+        sd_mm: Structure name → what :func:`of_sd` found, where anything was drawn.
     """
     boxes = ndimage.find_objects(label_map.labels, max_label=len(structures))
     table: dict[str, dict[str, Any]] = {}
@@ -54,8 +57,40 @@ def write_summary(
             "observed": None if observed is None else name in observed,
             "observed_share": (observed_share or {}).get(name),
             "decimation": _of_error((decimation or {}).get(name)),
+            "sd_mm": (sd_mm or {}).get(name),
         }
     write_json(path, {"structures": table, "provenance": provenance})
+
+
+def of_sd(
+    sd_mm: Float32[np.ndarray, " v"],
+    observed: Bool[np.ndarray, " v"],
+    beyond_reach: Bool[np.ndarray, " v"],
+) -> dict[str, Any]:
+    """How sure the place of one surface is, as plain data.
+
+    Args:
+        sd_mm: Standard deviation at each vertex.
+        observed: Whether each is observed.
+        beyond_reach: Whether its standard deviation is too small, since the draws lie farther apart
+            than the model's distances reach.
+
+    Returns:
+        ``inferred`` and ``all``: ``mean`` and ``p95``, mm, over these vertices, None where there
+        are none; ``beyond_reach_share``, 0…1, of the inferred vertices, likewise.
+    """
+    inferred = ~observed
+    return {
+        "inferred": _mean_and_p95(sd_mm[inferred]),
+        "all": _mean_and_p95(sd_mm),
+        "beyond_reach_share": float(beyond_reach[inferred].mean()) if inferred.any() else None,
+    }
+
+
+def _mean_and_p95(sd_mm: Float32[np.ndarray, " v"]) -> dict[str, float] | None:
+    if len(sd_mm) == 0:
+        return None
+    return {"mean": float(sd_mm.mean()), "p95": float(np.percentile(sd_mm, 95))}
 
 
 def _of_surface(surface: Surface | None) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from vecsetx.evaluation.measures import MEASURES
+from vecsetx.evaluation.scores import PARTS
 from vecsetx.report.figures import is_number, training_curves
 from vecsetx.report.ranking import mean_dice, ranks
 from vecsetx.report.scene import (
@@ -15,11 +16,20 @@ from vecsetx.report.scene import (
     pack_heart,
     structures_shown,
 )
-from vecsetx.report.score_figures import measures_found, scores_by_structure
+from vecsetx.report.score_figures import (
+    hidden_structures,
+    measures_found,
+    observed_beside_inferred,
+    scores_by_structure,
+    structures_in_turn,
+)
 from vecsetx.report.template import write_page
 
 _HEADLINES = ("dice", "nsd", "assd_mm", "hd95_mm", "cldice")
 """Measures whose means stand at the top of the page, as far as they were measured."""
+
+_BESIDE = ("dice", "assd_mm")
+"""Measures of which observed and inferred structures are set side by side."""
 
 _PLACES = {"dice": 3, "iou": 3, "nsd": 3, "cldice": 3, "volume_error_relative": 3, "mesh_nsd": 3}
 """Decimal places of measures; others have 2."""
@@ -31,8 +41,9 @@ class Report:
 
     Attributes:
         title: Heading of the page.
-        scores: As in ``scores.json``: ``summary`` and ``hearts``, and ``scoring``, whose tolerance
-            is shown with the provenance, if it is there.
+        scores: As in ``scores.json``: ``summary`` and ``hearts``; ``observed`` and ``inferred``,
+            if anything was hidden; and ``scoring``, whose tolerance is shown with the provenance,
+            if it is there.
         history: Lines of the run's ``metrics.jsonl``, oldest first; may be empty.
         hearts: Hearts to turn in 3-D; may be empty. They are asked for one by one, so they need not
             be in memory at the same time; twenty of them make a page that can be mailed.
@@ -59,6 +70,10 @@ def write_report(path: Path, report: Report) -> None:
     ranked = ranks(hearts)
     shown = [pack_heart(view) for view in report.hearts]
     plots = {f"scores-{m.name}": scores_by_structure(scores, m) for m in measures}
+    beside = [measure for measure in measures if measure.name in _BESIDE]
+    in_turn = structures_in_turn(scores)
+    if in_turn:
+        plots |= {f"beside-{m.name}": observed_beside_inferred(scores, m) for m in beside}
     curves = training_curves(report.history)
     write_page(
         path,
@@ -72,6 +87,10 @@ def write_report(path: Path, report: Report) -> None:
         places={m.name: _PLACES.get(m.name, 2) for m in measures},
         means=means,
         hearts=hearts,
+        parts={part: scores[part] for part in PARTS if part in scores},
+        hidden=hidden_structures(scores),
+        in_turn=in_turn,
+        beside=beside,
         provenance={**report.provenance, **_tolerance(scores)},
         shown=shown,
         ranked=ranked,

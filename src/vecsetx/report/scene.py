@@ -42,6 +42,7 @@ class HeartView:
         shown: What the model was shown, labels 1…K in the order of ``structures``; None if that was
             no label map.
         structures: Names of the K structures.
+        inferred: Those that the model was not shown: hidden from it, or not annotated.
     """
 
     name: str
@@ -50,6 +51,7 @@ class HeartView:
     dice: float
     shown: LabelMap | None = None
     structures: tuple[str, ...] = ()
+    inferred: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,7 @@ def pack_heart(view: HeartView) -> PackedHeart:
                 face_bytes(surface.faces),
                 _distance_bytes(surface, other.get(name), turn),
             ]
+    layout["inferred"] = [name for name in view.reconstruction if name in view.inferred]
     layout["voxels"] = None
     if view.shown is not None:
         voxels, layout["voxels"] = _voxels(view.shown, view.structures, low_mm, high_mm)

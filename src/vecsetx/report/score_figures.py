@@ -28,47 +28,100 @@ def measures_found(scores: Mapping[str, Any]) -> list[Measure]:
     ]
 
 
+def hidden_structures(scores: Mapping[str, Any]) -> list[str]:
+    """Structures that were hidden from the model in every heart, so that all theirs is inferred."""
+    return [
+        name
+        for name in scores.get("inferred", {}).get("structures", ())
+        if name not in scores["observed"]["structures"]
+    ]
+
+
+def structures_in_turn(scores: Mapping[str, Any]) -> list[str]:
+    """Structures that are scored twice: shown to the model, and hidden from it."""
+    inferred = scores.get("inferred", {}).get("structures", ())
+    return [name for name in inferred if name in scores["observed"]["structures"]]
+
+
 def scores_by_structure(scores: Mapping[str, Any], measure: Measure) -> Figure:
     """One row per structure: a dot for every heart, a box for their middle half, the mean marked.
 
     Args:
-        scores: As in ``scores.json``.
+        scores: As in ``scores.json``. What was inferred is drawn hollow.
         measure: Of which to draw the values.
     """
-    names = list(scores["summary"]["structures"])
+    names, hidden = list(scores["summary"]["structures"]), hidden_structures(scores)
+    traces = [
+        _box(name, row, 0.62, scores["hearts"], measure, name in hidden)
+        for row, name in enumerate(names)
+    ]
+    texts = [f"{name} (inferred)" if name in hidden else name for name in names]
+    return _in_rows(traces, texts, 38, measure)
+
+
+def observed_beside_inferred(scores: Mapping[str, Any], measure: Measure) -> Figure:
+    """Two rows per structure: observed, and below it, hollow, inferred.
+
+    Args:
+        scores: As in ``scores.json``, of structures that were hidden in turn.
+        measure: Of which to draw the values.
+    """
+    names = structures_in_turn(scores)
+    traces = [
+        _box(name, row + shift, 0.34, scores[part]["hearts"], measure, part == "inferred")
+        for row, name in enumerate(names)
+        for part, shift in (("observed", -0.2), ("inferred", 0.2))
+    ]
+    return _in_rows(traces, names, 52, measure)
+
+
+def _box(
+    name: str,
+    row: int | float,
+    width: float,
+    hearts: Mapping[str, Any],
+    measure: Measure,
+    inferred: bool,
+) -> go.Box:
+    found = [
+        (heart, value)
+        for heart, of_heart in hearts.items()
+        if is_number(value := of_heart.get(name, {}).get(measure.name))
+    ]
     shape = _FORMATS.get(measure.name, ".3f" if measure.higher_is_better else ".2f")
-    traces: list[Any] = []
-    for row, name in enumerate(names):
-        found = [
-            (heart, value)
-            for heart, of_heart in scores["hearts"].items()
-            if is_number(value := of_heart.get(name, {}).get(measure.name))
-        ]
-        traces.append(
-            go.Box(
-                name=name,
-                x=[round(value, 4) for _, value in found],
-                y=[row] * len(found),
-                text=[html.escape(heart, quote=False) for heart, _ in found],
-                orientation="h",
-                boxpoints="all",
-                boxmean=True,
-                jitter=0.55,
-                pointpos=0,
-                width=0.62,
-                line={"color": rgb(name), "width": 1.5},
-                fillcolor=rgb(name, 0.15),
-                marker={"size": 6, "color": rgb(name, 0.8)},
-                hoveron="points",
-                hovertemplate=f"<b>{name}</b> %{{x:{shape}}}<br>%{{text}}<extra></extra>",
-            )
-        )
+    told = f"<b>{name}</b>{' inferred' if inferred else ''}"
+    return go.Box(
+        name=name,
+        x=[round(value, 4) for _, value in found],
+        y=[row] * len(found),
+        text=[html.escape(heart, quote=False) for heart, _ in found],
+        orientation="h",
+        boxpoints="all",
+        boxmean=True,
+        jitter=0.55,
+        pointpos=0,
+        width=width,
+        line={"color": rgb(name), "width": 1.5},
+        fillcolor=rgb(name, 0.0 if inferred else 0.15),
+        marker={
+            "size": 6,
+            "color": rgb(name, 0.8),
+            "symbol": "circle-open" if inferred else "circle",
+        },
+        hoveron="points",
+        hovertemplate=f"{told} %{{x:{shape}}}<br>%{{text}}<extra></extra>",
+    )
+
+
+def _in_rows(
+    traces: Sequence[go.Box], texts: Sequence[str], height_per_row: int, measure: Measure
+) -> Figure:
     values = [value for trace in traces for value in trace.x]
     return figure(
         traces,
-        height=90 + 38 * len(names),
+        height=90 + height_per_row * len(texts),
         xaxis={"title": {"text": measure.title}} | _span(values, measure),
-        yaxis=structure_axis(names),
+        yaxis=structure_axis(texts),
     )
 
 

@@ -23,11 +23,20 @@ function distanceColor(mm, most) {
   return packColor(ramp[low].map((part, n) => part + (at - low) * (ramp[low + 1][n] - part)));
 }
 
+// Of what is inferred, beside what is observed; and of the truth where both are overlaid.
+const translucent = { reconstruction: 0.25, ghost: 0.3 };
+
+function opacityOf(kind, name) {
+  if (kind === "ghost") return translucent.ghost;
+  const isInferred = kind === "reconstruction" && heart.inferred.has(name);
+  return Number(byId("opacity").value) * (isInferred ? translucent.reconstruction : 1);
+}
+
 function dressed(mesh, side) {
   const most = Number(byId("most").value);
   const colors = byDistance() ? Uint32Array.from(mesh.distances, (mm) => distanceColor(mm, most)) : null;
   const color = colors ? 0xffffff : packColor(structureColors.get(mesh.name)); // k3d multiplies the two
-  return { key: `${side} ${mesh.name}`, mesh, color, colors };
+  return { key: `${side} ${mesh.name}`, mesh, color, colors, opacity: opacityOf(side, mesh.name) };
 }
 
 async function dress() {
@@ -37,7 +46,9 @@ async function dress() {
   if (stages.length) {
     const [truth, reconstruction] = ["truth", "reconstruction"].map((side) =>
       heart[side].map((mesh) => dressed(mesh, side)));
-    const ghosts = heart.truth.map((mesh) => ({ key: `ghost ${mesh.name}`, mesh, color: 0xb8bec8, colors: null }));
+    const ghosts = heart.truth.map((mesh) => ({
+      key: `ghost ${mesh.name}`, mesh, color: 0xb8bec8, colors: null, opacity: translucent.ghost,
+    }));
     await Promise.all([
       stages[0].show(truth), stages[1].show(isOverlaid() ? [...reconstruction, ...ghosts] : reconstruction)]);
     arrange();
@@ -60,14 +71,13 @@ function steps() {
 // Visibility, opacity, place and cut of every mesh that is on a stage.
 function arrange() {
   const out = steps();
-  const opacity = Number(byId("opacity").value);
   for (const stage of stages) {
     for (const key of stage.shown.keys()) {
       const [kind, name] = key.split(" ");
       const [x, y, z] = out.get(name);
       const matrix = [1, 0, 0, x, 0, 1, 0, y, 0, 0, 1, z, 0, 0, 0, 1];
       stage.change(key, {
-        visible: isShown(name), opacity: kind === "ghost" ? 0.3 : opacity,
+        visible: isShown(name), opacity: opacityOf(kind, name),
         model_matrix: { data: Float32Array.from(matrix), shape: [4, 4] },
       });
     }
@@ -92,7 +102,12 @@ function noteHeart() {
   for (const chip of chips) {
     const found = dice[chip.dataset.structure];
     chip.querySelector("small").textContent = found == null ? "–" : found.toFixed(3);
+    const isInferred = heart.inferred.has(chip.dataset.structure);
+    chip.classList.toggle("inferred", isInferred);
+    chip.querySelector("em").hidden = !isInferred;
   }
+  byId("inferred-note").hidden = !heart.inferred.size;
+  byId("inferred-note").querySelector("span").textContent = [...heart.inferred].join(", ");
   for (const button of document.querySelectorAll("[data-heart]"))
     button.setAttribute("aria-current", button.dataset.heart === name);
   for (const side of ["truth", "reconstruction"]) {

@@ -14,34 +14,53 @@ for (const plane of planes) {
   plane.output = document.getElementById(`${plane.name}-mm`);
 }
 
-// Line pieces where a mesh meets the plane: [across, up, across, up] each.
-function cut({ vertices, faces }, { axis, across, up }, at) {
-  const pieces = [];
+// Where a mesh meets the plane: lines of [across, up] places, one on every edge of the mesh there.
+function contours({ vertices, faces }, { axis, across, up }, at) {
+  const beside = new Map(); // an edge that the plane crosses → its neighbours, until they are drawn
+  const link = (edge, other) => {
+    if (!beside.has(edge)) beside.set(edge, []);
+    beside.get(edge).push(other);
+  };
+  const count = vertices.length / 3;
   for (let n = 0; n < faces.length; n += 3) {
-    const corners = [3 * faces[n], 3 * faces[n + 1], 3 * faces[n + 2]];
-    const above = corners.map((corner) => vertices[corner + axis] > at);
+    const corners = [faces[n], faces[n + 1], faces[n + 2]];
+    const above = corners.map((corner) => vertices[3 * corner + axis] > at);
     if (above[0] === above[1] && above[1] === above[2]) continue;
-    for (let edge = 0; edge < 3; edge++) {
-      const [a, b] = [corners[edge], corners[(edge + 1) % 3]];
-      if (above[edge] === above[(edge + 1) % 3]) continue;
-      const share = (at - vertices[a + axis]) / (vertices[b + axis] - vertices[a + axis]);
-      for (const other of [across, up])
-        pieces.push(vertices[a + other] + share * (vertices[b + other] - vertices[a + other]));
+    const crossed = [];
+    for (let side = 0; side < 3; side++) {
+      const [a, b] = [side, (side + 1) % 3];
+      if (above[a] !== above[b])
+        crossed.push(Math.min(corners[a], corners[b]) * count + Math.max(corners[a], corners[b]));
     }
+    link(crossed[0], crossed[1]);
+    link(crossed[1], crossed[0]);
   }
-  return pieces;
+  const placeOn = (edge) => {
+    const [a, b] = [3 * Math.floor(edge / count), 3 * (edge % count)];
+    const share = (at - vertices[a + axis]) / (vertices[b + axis] - vertices[a + axis]);
+    return [across, up].map((other) => vertices[a + other] + share * (vertices[b + other] - vertices[a + other]));
+  };
+  const lines = [];
+  for (const [start, neighbours] of beside)
+    while (neighbours.length) {
+      const line = [placeOn(start)];
+      for (let edge = start, next; (next = beside.get(edge).pop()) !== undefined; edge = next) {
+        const back = beside.get(next);
+        back.splice(back.indexOf(edge), 1);
+        line.push(placeOn(next));
+      }
+      lines.push(line);
+    }
+  return lines;
 }
 
 function drawContours(context, scale, meshes, plane, style) {
   for (const mesh of meshes) {
     if (!isShown(mesh.name)) continue;
-    const pieces = cut(mesh, plane, place[plane.axis]);
     const path = new Path2D();
-    for (let n = 0; n < pieces.length; n += 4) {
-      path.moveTo(scale.x(pieces[n]), scale.y(pieces[n + 1]));
-      path.lineTo(scale.x(pieces[n + 2]), scale.y(pieces[n + 3]));
-    }
-    style(context, path, structureColors.get(mesh.name));
+    for (const line of contours(mesh, plane, place[plane.axis]))
+      line.forEach(([x, y], n) => path[n ? "lineTo" : "moveTo"](scale.x(x), scale.y(y)));
+    style(context, path, structureColors.get(mesh.name), mesh.name);
   }
 }
 
@@ -88,13 +107,15 @@ function truthStyle(context, path, color) {
   context.stroke(path);
 }
 
-function reconstructionStyle(context, path, color) {
+function reconstructionStyle(context, path, color, name) {
+  if (heart.inferred.has(name)) context.setLineDash([7, 5].map((part) => part * devicePixelRatio));
   context.lineWidth = 3.4 * devicePixelRatio;
   context.strokeStyle = "rgb(5 7 10 / 70%)";
   context.stroke(path);
   context.lineWidth = 2 * devicePixelRatio;
   context.strokeStyle = paint(color, 0.12);
   context.stroke(path);
+  context.setLineDash([]);
 }
 
 function drawPlane(heart, plane) {

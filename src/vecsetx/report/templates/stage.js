@@ -27,13 +27,13 @@ class Stage {
     });
   }
 
-  // Replaces all meshes. Each of them: key, mesh, color, colors (or null).
+  // Replaces all meshes. Each of them: key, mesh, color, colors (or null), opacity.
   async show(meshes) {
     for (const { id } of this.shown.values()) this.plot.removeObject(id);
     this.shown.clear();
-    const objects = meshes.map(({ key, mesh, color, colors }, number) => {
+    const objects = meshes.map(({ key, mesh, color, colors, opacity }, number) => {
       const object = {
-        type: "Mesh", id: number + 1, name: key, visible: true, opacity: 1,
+        type: "Mesh", id: number + 1, name: key, visible: true, opacity,
         vertices: { data: mesh.vertices, shape: [mesh.vertices.length / 3, 3] },
         indices: { data: mesh.faces, shape: [mesh.faces.length / 3, 3] },
         color, colors: { data: colors ?? new Uint32Array(0), shape: [colors?.length ?? 0] },

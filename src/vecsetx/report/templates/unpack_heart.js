@@ -45,7 +45,8 @@ class Parts {
   }
 }
 
-// A heart about the middle of its box: meshes of both sides, and the labels of the input.
+// A heart about the middle of its box: meshes of both sides, the names of those in the
+// reconstruction that the model was not shown, and the labels of the input.
 async function unpackHeart(number) {
   const { layout } = data.hearts[number];
   const center = layout.low.map((low, axis) => (low + layout.high[axis]) / 2);
@@ -58,7 +59,8 @@ async function unpackHeart(number) {
     distances: parts.distances(vertices, data.distanceStep),
   }));
   const [truth, reconstruction] = [meshes("truth"), meshes("reconstruction")];
-  const { voxels } = layout;
+  const { voxels, inferred } = layout;
   const labels = voxels && parts.take(voxels.shape.reduce((product, size) => product * size, 1));
-  return { truth, reconstruction, center, low: shift, high: shift.map((low) => -low), voxels, labels };
+  return { truth, reconstruction, center, low: shift, high: shift.map((low) => -low),
+    inferred: new Set(inferred), voxels, labels };
 }
