@@ -58,9 +58,10 @@ def draws_of(dataset: DataSet, recipe: Recipe) -> Draws:
 
 
 def loader(dataset: DataSet, recipe: Recipe) -> dict[str, float]:
-    """Milliseconds per heart, by the wall and of CPU, and hearts per second of wall time.
+    """Milliseconds per heart, and hearts per second of one core's time and of the wall's.
 
-    The latter in the fastest block: what slows the others is what else the machine does.
+    Where a machine does other things as well, the wall's tell of these: the least disturbed is the
+    fastest block.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -75,7 +76,10 @@ def loader(dataset: DataSet, recipe: Recipe) -> dict[str, float]:
     per_heart = 1000 / recipe.draws.hearts
     blocks = np.array(walls).reshape(-1, BLOCK_BATCHES).sum(axis=1)
     return {
-        "hearts_per_second": recipe.draws.hearts * BLOCK_BATCHES / float(blocks.min()),
+        "hearts_per_cpu_second": recipe.draws.hearts * len(cpus) / sum(cpus),
+        "hearts_per_second_of_fastest_block": (
+            recipe.draws.hearts * BLOCK_BATCHES / float(blocks.min())
+        ),
         "hearts_per_second_overall": recipe.draws.hearts * len(walls) / sum(walls),
         "median_ms": per_heart * float(np.median(walls)),
         "median_cpu_ms": per_heart * float(np.median(cpus)),
@@ -160,7 +164,9 @@ def show(results: dict[str, Any], console: Console) -> None:
         table.add_column(heading, justify="right")
     draws, shares, run = results["draws"], results["waiting"], results["loop"]
     for name, found, wanted in (
-        ("hearts per second, one thread", f"{draws['hearts_per_second']:.0f}", "≥ 2000"),
+        ("hearts per second of one core", f"{draws['hearts_per_cpu_second']:.0f}", "≥ 2000"),
+        ("… by the wall, fastest block", f"{draws['hearts_per_second_of_fastest_block']:.0f}", ""),
+        ("… by the wall, over all", f"{draws['hearts_per_second_overall']:.0f}", ""),
         ("ms per heart, median", f"{draws['median_ms']:.2f}", "≤ 0.5"),
         ("ms of CPU per heart, median", f"{draws['median_cpu_ms']:.2f}", ""),
         ("ms of CPU per heart, least", f"{draws['least_cpu_ms']:.2f}", ""),
