@@ -113,9 +113,9 @@ def test_summary_by_hand() -> None:
         "LAA": none | {"absent": 2},
     }
     assert result["hearts"]["a"] == {
-        "LV": {"state": "found", "dice": 0.9, "iou": 0.8},
-        "PV": {"state": "missed", "dice": 0.0, "iou": 0.0},
-        "LAA": {"state": "absent", "dice": None, "iou": None},
+        "LV": {"state": "found", "observed": True, "dice": 0.9, "iou": 0.8},
+        "PV": {"state": "missed", "observed": True, "dice": 0.0, "iou": 0.0},
+        "LAA": {"state": "absent", "observed": True, "dice": None, "iou": None},
     }
 
 
@@ -158,10 +158,10 @@ def test_files(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "out" / "scores.json").read_text()) == scores
     with open(tmp_path / "out" / "scores.csv", newline="") as file:
         table = list(csv.reader(file))
-    assert table[0] == ["heart", "structure", "state", "dice", "iou", "cldice"]
-    assert table[1] == ["a", "LV", "found", "0.9", "0.8", ""]
-    assert table[3] == ["a", "LAA", "absent", "", "", ""]
-    assert table[7] == ["b", "Aorta", "found", "0.5", "0.4", "0.7"]
+    assert table[0] == ["heart", "structure", "state", "observed", "dice", "iou", "cldice"]
+    assert table[1] == ["a", "LV", "found", "true", "0.9", "0.8", ""]
+    assert table[3] == ["a", "LAA", "absent", "true", "", "", ""]
+    assert table[7] == ["b", "Aorta", "found", "true", "0.5", "0.4", "0.7"]
     assert len(table) == 1 + len(rows)
 
 

@@ -24,7 +24,7 @@ def ball(radius, center):
     return Surface((mesh.vertices + center).astype(np.float32), np.asarray(mesh.faces))
 
 
-def view(name, growth):
+def view(name, growth, inferred=()):
     affine = np.diag([2.0, 2, 2, 1])
     affine[:3, 3] = [-60, -30, 70]
     label_map = LabelMap(np.zeros((60, 30, 30), np.uint8), affine)
@@ -33,7 +33,7 @@ def view(name, growth):
         label_map.labels[np.linalg.norm(places - center, axis=-1) < 20] = label
     truth = {part: ball(20, center) for part, center in CENTERS.items()}
     made = {part: ball(20 + growth, center) for part, center in CENTERS.items()}
-    return HeartView(name, truth, made, 0.9, label_map, NAMES)
+    return HeartView(name, truth, made, 0.9, label_map, NAMES, inferred)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,10 @@ def page(tmp_path_factory):
         for heart, value in dice.items()
         for part in NAMES
     ]
-    views = [view(name, growth) for name, growth in zip(dice, (0.5, 1.5, 3), strict=True)]
+    views = [
+        view(name, growth, inferred)
+        for name, growth, inferred in zip(dice, (0.5, 1.5, 3), ((), ("RV",), ()), strict=True)
+    ]
     write_report(folder / "report.html", Report("Hearts", summarize(rows), (), views, {"a": "b"}))
     with Browser(folder / "profile", 800, 700) as browser:
         browser.open(folder / "report.html")
@@ -197,6 +200,41 @@ def test_the_menu_the_arrows_and_the_ranks_open_hearts(page):
     assert page.run("document.querySelector('button.rank.worst').ariaCurrent") == "true"
     page.click("#next")
     page.wait("document.getElementById('viewer').dataset.ready === '0'")
+
+
+def test_what_is_inferred_is_a_ghost_with_a_dashed_contour(page):
+    def contour(condition):
+        for layer in ("input", "truth"):
+            page.click(f"#show-{layer}")
+        found = share(page, "#axial", condition)
+        for layer in ("input", "truth"):
+            page.click(f"#show-{layer}")
+        return found
+
+    chip = "document.querySelector('[data-structure={}]').innerText"
+    strong = {"RV": "b > r + 90", "LV": "r > b + 90"}
+    solid = {name: share(page, "#reconstruction canvas", strong[name]) for name in NAMES}
+    lines = {"RV": contour(BLUE), "LV": contour(RED)}
+    assert not page.run("document.getElementById('inferred-note').checkVisibility()")
+    choose(page, "heart", 1)
+    page.wait("document.getElementById('viewer').dataset.ready === '1'")
+    assert "inferred" in page.run(chip.format("RV"))
+    assert "inferred" not in page.run(chip.format("LV"))
+    note = page.run("document.getElementById('inferred-note').innerText")
+    assert "The model was not shown RV of this heart" in note
+    # Both are 1 mm thicker now, and one of them is faint.
+    assert share(page, "#truth canvas", strong["RV"]) > 0.8 * solid["RV"]
+    assert share(page, "#reconstruction canvas", strong["RV"]) < 0.1 * solid["RV"]
+    assert share(page, "#reconstruction canvas", "b > r + 15") > 0.9 * solid["RV"]
+    assert share(page, "#reconstruction canvas", strong["LV"]) > 0.9 * solid["LV"]
+    assert contour(RED) == pytest.approx(lines["LV"] * 21.5 / 20.5, rel=0.1)
+    assert contour(BLUE) < 0.85 * lines["RV"]
+    page.click("[data-structure=RV]")
+    assert share(page, "#reconstruction canvas", "b > r + 15") < 0.01
+    page.click("#all")
+    choose(page, "heart", 0)
+    page.wait("document.getElementById('viewer').dataset.ready === '0'")
+    assert "inferred" not in page.run(chip.format("RV"))
 
 
 def test_sliders_move_the_planes_and_say_where(page):

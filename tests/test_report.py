@@ -330,6 +330,12 @@ def test_distances_are_positive_where_the_reconstruction_goes_beyond_the_truth()
     assert sides["truth"]["LAA"][2] == pytest.approx(-128 * scene.DISTANCE_STEP_MM)
 
 
+def test_what_is_inferred_travels_with_the_heart_if_the_model_made_it():
+    ball = {"LV": sphere(20, 2)}
+    heart = HeartView("h", ball | {"PV": sphere(5, 2)}, ball, 1.0, inferred=("LV", "PV"))
+    assert pack_heart(heart).layout["inferred"] == ["LV"]
+
+
 def test_the_input_lies_where_the_surfaces_lie():
     _, label_map = ball_samples()
     ball = {"LV": sphere(15, 4, (20, 0, 0))}

@@ -43,12 +43,12 @@ def compare(a: Mapping[str, Any], b: Mapping[str, Any], bootstrap: Bootstrap) ->
             same way, or other structures were hidden from the one than from the other.
     """
     refuse_unequal(a, b)
-    sides = [{**side["summary"], "hearts": side["hearts"]} for side in (a, b)]
+    whole_a, whole_b = ({**side["summary"], "hearts": side["hearts"]} for side in (a, b))
     return {
         "hearts": list(a["hearts"]),
         "scoring": a["scoring"],
         "bootstrap": asdict(bootstrap),
-        **_compared(*sides, bootstrap),
+        **_compared(whole_a, whole_b, bootstrap),
         **{part: _compared(a[part], b[part], bootstrap) for part in PARTS if part in a.keys() & b},
     }
 

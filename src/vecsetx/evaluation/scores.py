@@ -93,8 +93,8 @@ def summarize(rows: Iterable[Score], bootstrap: Bootstrap | None = None) -> dict
         scores. None stands where there was nothing to score. Where a structure of a heart was
         scored both observed and inferred, these are of the observed one.
 
-        If anything was hidden, ``observed`` and ``inferred`` hold the same of these rows alone, each
-        in the form of ``summary``, with ``hearts`` beside it.
+        If anything was hidden, ``observed`` and ``inferred`` hold the same of these rows alone,
+        each in the form of ``summary``, with its ``hearts``.
 
     Raises:
         InputError: A heart has two rows of one kind for one structure (two hearts of one name).

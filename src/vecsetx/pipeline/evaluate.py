@@ -91,59 +91,30 @@ def evaluate(
         )
     trained = TrainedModel.from_pretrained(model)
     hearts = _hearts(inputs, split, fold, trained, options)
-    turns = trained.structures if drop_each else ()
-    scoring = _Scoring(trained, options, tolerance_mm, meshes)
-    rows: list[Score] = []
-    fields: dict[str, HeartField] = {}
-    dice: dict[str, dict[str, dict[str, Value]]] = {}
-    kept: dict[str, Reconstruction] = {}
-    penalties_mm: dict[str, float] = {}
-    failed: dict[str, str] = {}
-    per_heart, unit = 1 + len(turns), "reconstructions" if turns else "hearts"
-    with steps("scoring hearts", per_heart * len(hearts), unit) as progress:
-        for number, (name, heart) in enumerate(hearts.items(), start=1):
-            try:
-                made, field, observed = scoring.of_heart(name, heart)
-                progress.advance(note=name)
-                inferred: list[Score] = []
-                for left_out in turns:
-                    inferred += scoring.of_turn(name, heart, made, left_out)
-                    progress.advance(note=f"{name} without {left_out}")
-            except InputError as error:
-                failed[name] = str(error)
-                progress.reach(number * per_heart, note=name)
-            else:
-                rows += [*observed, *inferred]
-                penalties_mm[name] = penalty_mm(made.truth)
-                if any(row.values["prediction_ml"] for row in observed):
-                    fields[name] = field
-                    dice[name] = {row.structure: {"dice": row.dice} for row in observed}
-                    kept = _worth_keeping({**kept, name: made}, dice)
-    if not rows:
-        raise InputError("\n".join(failed.values()))
+    found = _scored(hearts, _Scoring(trained, options, tolerance_mm, meshes), drop_each)
     bootstrap = Bootstrap()
-    scores = summarize(rows, bootstrap)
+    scores = summarize(found.rows, bootstrap)
     hidden = "each structure in turn" if drop_each else ", ".join(options.drop) or "nothing"
     told = {
         **scores,
         "scoring": {"tolerance_mm": tolerance_mm, "missed_mm": "diagonal of the true heart"},
         "bootstrap": asdict(bootstrap),
-        "penalties_mm": penalties_mm,
+        "penalties_mm": found.penalties_mm,
         "provenance": _provenance(model, trained, inputs, hidden, hearts),
     }
-    write_scores(out, rows, told)
+    write_scores(out, found.rows, told)
     views = (
         _view(
             name,
-            kept.get(name) or _again(hearts[name].source, fields[name], options),
-            fields[name],
-            dice[name],
+            found.kept.get(name) or _again(hearts[name].source, found.fields[name], options),
+            found.fields[name],
+            found.dice[name],
             set(hearts[name].annotated()).difference(options.drop),
         )
-        for name in chosen(dice, SHOWN_HEARTS)
+        for name in chosen(found.dice, SHOWN_HEARTS)
     )
     _write_page(out / "report.html", model, told, views)
-    return Evaluated(scores, failed)
+    return Evaluated(scores, found.failed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +176,61 @@ class _Scoring:
         return [score_left_out(name, whole, field, left_out, *how)]
 
 
+@dataclass(frozen=True, slots=True)
+class _Scored:
+    """All hearts, scored.
+
+    Attributes:
+        rows: Their scores.
+        failed: Heart → reason, for hearts that could not be scored.
+        penalties_mm: Heart → what a missed structure counts as a distance.
+        fields: Heart → its field, if the model finds anything there.
+        dice: Heart → structure → Dice of these fields, as in ``scores.json``.
+        kept: Those reconstructions that the page may well show.
+    """
+
+    rows: list[Score]
+    failed: dict[str, str]
+    penalties_mm: dict[str, float]
+    fields: dict[str, HeartField]
+    dice: dict[str, dict[str, dict[str, Value]]]
+    kept: dict[str, Reconstruction]
+
+
+def _scored(hearts: Mapping[str, _Heart], scoring: _Scoring, drop_each: bool) -> _Scored:
+    """Score hearts, and where ``drop_each`` says so, without each structure in turn.
+
+    Raises:
+        InputError: None of them can be scored.
+    """
+    found = _Scored([], {}, {}, {}, {}, {})
+    turns = scoring.trained.structures if drop_each else ()
+    each, unit = 1 + len(turns), "reconstructions" if turns else "hearts"
+    with steps("scoring hearts", each * len(hearts), unit) as progress:
+        for number, (name, heart) in enumerate(hearts.items(), start=1):
+            try:
+                made, field, rows = scoring.of_heart(name, heart)
+                progress.advance(note=name)
+                of_turns: list[Score] = []
+                for left_out in turns:
+                    of_turns += scoring.of_turn(name, heart, made, left_out)
+                    progress.advance(note=f"{name} without {left_out}")
+            except InputError as error:
+                found.failed[name] = str(error)
+                progress.reach(number * each, note=name)
+                continue
+            found.rows.extend([*rows, *of_turns])
+            found.penalties_mm[name] = penalty_mm(made.truth)
+            if any(row.values["prediction_ml"] for row in rows):
+                found.fields[name] = field
+                found.dice[name] = {row.structure: {"dice": row.dice} for row in rows}
+                found.kept[name] = made
+                _forget(found.kept, found.dice)
+    if not found.rows:
+        raise InputError("\n".join(found.failed.values()))
+    return found
+
+
 def _hearts(
     inputs: Sequence[Path],
     split: Split,
@@ -229,16 +255,14 @@ def _relabelled(source: HeartSource, options: EncodeOptions) -> HeartSource:
     return replace(source, label_set=options.label_set) if options.label_set else source
 
 
-def _worth_keeping(
-    made: Mapping[str, Reconstruction], dice: Mapping[str, Mapping[str, Mapping[str, Value]]]
-) -> dict[str, Reconstruction]:
-    """Those that the page may well show in the end, as far as they take little memory."""
+def _forget(
+    made: dict[str, Reconstruction], dice: Mapping[str, Mapping[str, Mapping[str, Value]]]
+) -> None:
+    """Keep those that the page may well show in the end, as far as they take little memory."""
     wanted = chosen(dice, 2 * SHOWN_HEARTS)
-    return {
-        name: one
-        for name, one in made.items()
-        if name in wanted and max(one.truth.shape) <= _PAGE_VOXELS
-    }
+    for name in list(made):
+        if name not in wanted or max(made[name].truth.shape) > _PAGE_VOXELS:
+            del made[name]
 
 
 def _again(source: HeartSource, field: HeartField, options: EncodeOptions) -> Reconstruction:
