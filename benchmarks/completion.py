@@ -21,7 +21,11 @@ Models and baselines alike keep what is observed. Prints tables and writes JSON.
 hearts, nearly all of it training; ``--quick`` takes minutes and says nothing but that it runs.
 """
 
+import argparse
+import json
+import shutil
 import statistics
+import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -45,6 +49,7 @@ from vecsetx.model.field import HeartField
 from vecsetx.model.saved import TrainedModel
 from vecsetx.pipeline.hearts import EncodeOptions, encode_heart
 from vecsetx.pipeline.inputs import source_of
+from vecsetx.pipeline.phantom import make_phantoms
 from vecsetx.pipeline.prepare import PrepareOptions, prepare
 from vecsetx.pipeline.train import train_model
 from vecsetx.presets import PRESETS

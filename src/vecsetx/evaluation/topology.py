@@ -10,7 +10,8 @@ from vecsetx.errors import InputError
 
 def component_count(inside: Bool[np.ndarray, "i j k"]) -> int:
     """Pieces of a structure; voxels that share a corner hang together (26-connected)."""
-    _, count = cc3d.connected_components(inside, connectivity=26, return_N=True)
+    roomy = np.pad(inside, 1)  # cc3d fails on some arrays of very few voxels
+    _, count = cc3d.connected_components(roomy, connectivity=26, return_N=True)
     return int(count)
 
 
