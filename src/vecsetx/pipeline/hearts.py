@@ -36,7 +36,7 @@ class EncodeOptions:
         points: Surface points; None for four times as many as in training.
         latents: Latents of the set; None for twice as many as in training, where the model is
             anchored (others cannot change it). More are more accurate up to a point, and slower.
-        seed: Seed of the surface points.
+        seed: Seed of the surface points, and of draws of the latent set.
         refine: Steps at most in which the latent set is improved on what is observed; 0 for none.
     """
 

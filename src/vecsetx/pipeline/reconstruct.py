@@ -109,8 +109,8 @@ def reconstruct(
     sd_factor = SdFactor.read(model, trained) if options.draws else None
     if options.draws and sd_factor is None:
         console.print(
-            f"[yellow]standard deviations are uncalibrated: nobody measured on hearts what those "
-            f"of {model} are worth; vecsetx calibrate does[/]"
+            "[yellow]standard deviations are uncalibrated: nobody measured what those of this "
+            "model are worth; vecsetx calibrate does[/]"
         )
     failed: dict[str, str] = {}
     with steps("reconstructing hearts", len(hearts), "hearts") as progress:

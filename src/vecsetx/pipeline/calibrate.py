@@ -1,0 +1,207 @@
+"""``vecsetx calibrate``: what a model's standard deviations are worth, on hearts it never saw."""
+
+import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vecsetx import __version__
+from vecsetx.data.dataset import DataSet, HeartEntry
+from vecsetx.data.split import Split
+from vecsetx.errors import InputError
+from vecsetx.evaluation.calibration import Calibration, VertexErrors, vertex_errors
+from vecsetx.model.saved import TrainedModel
+from vecsetx.pipeline.hearts import EncodeOptions, encode_heart
+from vecsetx.pipeline.inputs import source_of
+from vecsetx.pipeline.latent_draws import DRAWS, draw_ensemble
+from vecsetx.pipeline.progress import console, steps
+from vecsetx.pipeline.scoring import OneStructure
+from vecsetx.pipeline.sd_factor import SdFactor
+from vecsetx.reconstruction.evidence import Evidence
+from vecsetx.reconstruction.grid import Grid
+from vecsetx.reconstruction.octree import descend
+from vecsetx.reconstruction.surfaces import Surface, descent_surfaces
+from vecsetx.report.calibration_page import write_calibration_page
+from vecsetx.sampling.geometry import Geometry
+
+SPACING_MM = 1.5
+"""Edge of the voxels on which the hidden structures are meshed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calibrated:
+    """What became of a calibration.
+
+    Attributes:
+        found: As in ``calibration.json``.
+        page: The page with the figures.
+        failed: Heart → reason, for hearts that could not be looked at.
+    """
+
+    found: dict[str, Any]
+    page: Path
+    failed: dict[str, str]
+
+
+def calibrate(
+    model: Path,
+    data: Path,
+    split: Split = "val",
+    fold: int | None = None,
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> Calibrated:
+    """Measure the factor that makes standard deviations right, on structures hidden in turn.
+
+    Of every heart each structure is hidden in turn, and its reconstructed surface is compared with
+    the true one. Half of the patients, chosen by the hash of their names, decide the factor; on the
+    others it is seen what that factor is worth. Writes ``calibration.json`` and
+    ``calibration.html`` into the model's folder.
+
+    Args:
+        model: A run's folder or a saved model's.
+        data: A prepared data set, whose hearts' sources are still there.
+        split: Its split, as a rule one that the model was not trained on.
+        fold: A fold of the data set, whose hearts are ``val``; None for its own split.
+        draws: Draws per heart and hidden structure.
+        seed: Seed of the halves, the draws and the choice of vertices.
+
+    Raises:
+        InputError: The model or the data set cannot be read, there are fewer than two patients, or
+            in one of the halves there is nothing to compare.
+    """
+    trained = TrainedModel.from_pretrained(model)
+    dataset = DataSet.read(data)
+    hearts = [heart for heart in dataset.of_split(split, fold) if heart.kind != "npz"]
+    first, second = _halves(hearts, seed, f"{data}: split {split!r}")
+    _warn_of_training_hearts(trained, hearts)
+    errors: dict[str, dict[str, VertexErrors]] = {}
+    failed: dict[str, str] = {}
+    with steps("hiding structures in turn", len(hearts), "hearts") as progress:
+        for heart in hearts:
+            try:
+                errors[heart.name] = _errors_of(heart, dataset, trained, draws, seed)
+            except InputError as error:
+                failed[heart.name] = f"{heart.source}: {error}"
+            progress.advance(note=heart.name)
+    if set(failed) >= set(first) or set(failed) >= set(second):
+        raise InputError("\n".join(failed.values()))
+    halves = [[errors[name] for name in half if name in errors] for half in (first, second)]
+    found = _compare(*halves)
+    factor = SdFactor(
+        found["fitted"]["factor"],
+        draws,
+        len(halves[0]),
+        datetime.datetime.now(datetime.UTC).date().isoformat(),
+    )
+    found |= {
+        "hearts_fitted": [name for name in first if name in errors],
+        "hearts_tested": [name for name in second if name in errors],
+        "provenance": {
+            "data": str(data.resolve()),
+            "split": split,
+            "fold": fold,
+            "seed": seed,
+            "mesh_resolution_mm": SPACING_MM,
+            "version": __version__,
+        },
+    }
+    path = factor.write(model, trained, found)
+    page = path.with_suffix(".html")
+    found = factor.to_dict() | found
+    write_calibration_page(page, found)
+    return Calibrated(found, page, failed)
+
+
+def _halves(hearts: Sequence[HeartEntry], seed: int, where: str) -> tuple[list[str], list[str]]:
+    """Names of the hearts of two halves of the patients, at random by their names and the seed."""
+    patients = sorted(
+        {heart.patient for heart in hearts},
+        key=lambda patient: sha256(f"calibrate/{seed}/{patient}".encode()).digest(),
+    )
+    if len(patients) < 2:
+        raise InputError(
+            f"{where} has {len(patients)} patients with label maps or meshes; a factor takes two "
+            "at least: one to measure it on, one to try it on"
+        )
+    first = set(patients[: (len(patients) + 1) // 2])
+    return (
+        [heart.name for heart in hearts if heart.patient in first],
+        [heart.name for heart in hearts if heart.patient not in first],
+    )
+
+
+def _warn_of_training_hearts(trained: TrainedModel, hearts: Sequence[HeartEntry]) -> None:
+    seen = {heart.name for heart in hearts} & set(trained.provenance.get("hearts", ()))
+    if seen:
+        console.print(
+            f"[yellow]{len(seen)} of {len(hearts)} hearts bear names of training hearts, on which "
+            "the model errs less than on others: the factor may be too small[/]"
+        )
+
+
+def _errors_of(
+    heart: HeartEntry, dataset: DataSet, trained: TrainedModel, draws: int, seed: int
+) -> dict[str, VertexErrors]:
+    """Structure → its errors when it is hidden; no vertices if it was missed altogether."""
+    structures = trained.structures
+    whole = Geometry.of_source(source_of(dataset, heart), structures)
+    evidence = Evidence.of_geometry(whole)
+    annotated = whole.present() & np.isin(structures, heart.annotated)
+    found: dict[str, VertexErrors] = {}
+    for k in np.flatnonzero(annotated).tolist():
+        hidden = np.arange(len(structures)) == k
+        shown = whole.without(hidden)
+        if not shown.present().any():
+            continue
+        field = encode_heart(shown, trained, EncodeOptions(seed=seed))
+        grid = Grid.around(*field.frame.domain_mm(), SPACING_MM)
+        alone = descend(OneStructure(field, structures[k]), grid)
+        made = descent_surfaces(alone).get(structures[k])
+        if made is None:
+            found[structures[k]] = VertexErrors.joined([])
+            continue
+        vertices_mm, faces = whole.closed[k]
+        truth = Surface(vertices_mm.astype(np.float32), faces)
+        ensemble = draw_ensemble(shown, trained, draws, seed)
+        generator = np.random.default_rng([seed, k, *heart.name.encode()])
+        found[structures[k]] = vertex_errors(made, truth, k, ensemble, generator, evidence)
+    return found
+
+
+Half = Sequence[Mapping[str, VertexErrors]]
+"""Structure → errors, of every heart of a half."""
+
+
+def _compare(first: Half, second: Half) -> dict[str, Any]:
+    """The factor of the first half, and what it is worth on the second, as plain data."""
+    fitted = Calibration.of(_joined(first))
+    raw = _joined(second)
+    names = list(dict.fromkeys(name for of_heart in [*first, *second] for name in of_heart))
+    of_structures: dict[str, dict[str, Any]] = {}
+    for name in names:
+        found = [of_heart[name] for of_heart in second if name in of_heart]
+        joined = VertexErrors.joined(found)
+        made = Calibration.of(joined.scaled(fitted.factor)) if len(joined.sd_mm) else None
+        of_structures[name] = {
+            "hearts": len(found),
+            "missed": sum(len(errors.sd_mm) == 0 for errors in found),
+            "within_before": Calibration.of(joined).within if made else None,
+            "within_after": made.within if made else None,
+            "mean_sd_mm": made.mean_sd_mm if made else None,
+            "rms_error_mm": made.rms_error_mm if made else None,
+        }
+    return {
+        "fitted": fitted.to_dict(),
+        "before": Calibration.of(raw).to_dict(),
+        "after": Calibration.of(raw.scaled(fitted.factor)).to_dict(),
+        "structures": of_structures,
+    }
+
+
+def _joined(half: Half) -> VertexErrors:
+    return VertexErrors.joined(errors for of_heart in half for errors in of_heart.values())

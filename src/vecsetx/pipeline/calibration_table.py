@@ -1,0 +1,56 @@
+"""What a calibration found, on the terminal."""
+
+from typing import Any
+
+from rich.table import Table
+
+from vecsetx.evaluation.calibration import EXPECTED, MULTIPLES
+from vecsetx.pipeline.progress import console
+
+
+def print_calibration(found: dict[str, Any]) -> None:
+    """A row per structure, and what the factor brings over all of them.
+
+    Args:
+        found: As in ``calibration.json``.
+    """
+    table = Table(title="Inferred surfaces of the hearts that the factor is tried on")
+    table.add_column("Structure", no_wrap=True)
+    headings = ("within 2 s.d.", "as drawn", "mean s.d. mm", "RMS error mm", "hearts", "missed")
+    for heading in headings:
+        table.add_column(heading, justify="right")
+    for name, one in found["structures"].items():
+        table.add_row(
+            name,
+            *(_percent(one[key] and one[key][1]) for key in ("within_after", "within_before")),
+            *(_number(one[key]) for key in ("mean_sd_mm", "rms_error_mm")),
+            str(one["hearts"]),
+            str(one["missed"] or ""),
+        )
+    after, before = found["after"], found["before"]
+    table.add_section()
+    table.add_row(
+        "all",
+        *(_percent(one["within"][1]) for one in (after, before)),
+        *(_number(after[key]) for key in ("mean_sd_mm", "rms_error_mm")),
+        *("", ""),
+        style="bold",
+    )
+    console.print(table)
+    shares = "; ".join(
+        f"{multiple} s.d. {_percent(before['within'][row])} → {_percent(after['within'][row])}, "
+        f"should be {_percent(EXPECTED[row])}"
+        for row, multiple in enumerate(MULTIPLES)
+    )
+    console.print(
+        f"factor {found['factor']:.3f}, from {len(found['hearts_fitted'])} hearts; on "
+        f"{len(found['hearts_tested'])} others: {shares}"
+    )
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{share:.1%}"
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"
