@@ -1,0 +1,112 @@
+"""The benchmark of completion, small: who is compared, on what, and by which rules."""
+
+import importlib.util
+import sys
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+from runs import RECIPE
+from shapes import ball_in_shell
+
+from vecsetx.anatomy.labelmap import LabelMap
+from vecsetx.data.dataset import DataSet
+from vecsetx.data.partial import PartialSpec
+from vecsetx.evaluation.overlap import overlaps
+from vecsetx.model.saved import TrainedModel
+from vecsetx.pipeline.hearts import EncodeOptions, encode_heart
+from vecsetx.pipeline.train import train_model
+from vecsetx.reconstruction.completed import CompletedField
+from vecsetx.reconstruction.rasterize import rasterize
+from vecsetx.sampling.geometry import Geometry
+
+
+@pytest.fixture(scope="module")
+def completion() -> ModuleType:
+    path = Path(__file__).resolve().parents[1] / "benchmarks" / "completion.py"
+    spec = importlib.util.spec_from_file_location("completion", path)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["completion"] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def trained(dataset: DataSet, tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
+    partial = PartialSpec(drop=0.8, cut=0.3, sparse=0.2, ramp=8)
+    training = replace(RECIPE.training, steps=60, log_every=20, checkpoint_every=60)
+    recipe = replace(RECIPE, partial=partial, training=training)
+    return train_model(dataset.folder, tmp_path_factory.mktemp("partial") / "run", recipe)
+
+
+@pytest.fixture(scope="module")
+def hearts(completion: ModuleType, dataset: DataSet):
+    """The training hearts as the unseen ones: what a cohort that holds the heart must recognise."""
+    known = completion.hearts_of("phantoms", dataset, 1)
+    return replace(known, unseen=dataset.of_split("train")[:1])
+
+
+def test_a_cohort_that_holds_the_heart_knows_what_is_hidden(
+    completion: ModuleType, trained: TrainedModel, hearts, dataset: DataSet
+) -> None:
+    cases = [(hearts.unseen[0], drop) for drop in (("LV", "RA"), ("Aorta",))]
+    found = completion.dropped(hearts, trained, iter(cases))
+    shown = "model, of what it is shown"
+    assert set(found["dice"]) == {"model", "nearest heart", "mean heart", shown}
+    for contender in ("model", "nearest heart", "mean heart"):
+        assert found["dice"][contender].keys() - {"mean", "main"} == {"LV", "RA", "Aorta"}
+    nearest, mean = found["dice"]["nearest heart"], found["dice"]["mean heart"]
+    assert min(nearest.values()) > 0.9  # itself, on a grid of 2 mm
+    assert found["assd_mm"]["nearest heart"]["mean"] < 0.5
+    assert nearest["mean"] > mean["mean"] > 0.4
+    assert "Myocardium" in found["dice"][shown]
+
+    structures = dataset.structures
+    truth = hearts.truth(hearts.unseen[0], structures)
+    part = Geometry.of_label_map(truth.without([structures.index("Aorta") + 1]), len(structures))
+    field = CompletedField.of(encode_heart(part, trained, EncodeOptions()), part)
+    score = overlaps(truth.labels, rasterize(field, truth).labels, len(structures))
+    assert found["dice_keeping_observed"]["model"]["Aorta"] == score[structures.index("Aorta")].dice
+
+
+def test_a_cut_leaves_no_seam_and_is_scored_beyond_it(
+    completion: ModuleType, trained: TrainedModel, hearts
+) -> None:
+    found = completion.cut(hearts, trained, times=1)
+    assert found["cuts"] == 1
+    assert found["largest_seam_mm"] < 0.2
+    assert found["dice"]["nearest heart"]["mean"] > 0.6  # voxels of 2.4 mm, turned
+    assert set(found["dice"]) == {"model", "nearest heart", "mean heart"}
+
+
+def test_a_turned_heart_is_the_same_heart(completion: ModuleType) -> None:
+    label_map = ball_in_shell()
+    turned = completion.oblique(label_map, np.random.default_rng(0), 0.5)
+    for label in (1, 2):
+        voxels = np.argwhere(label_map.labels == label).astype(float)
+        there = np.argwhere(turned.labels == label).astype(float)
+        assert np.allclose(
+            label_map.to_mm(voxels).mean(axis=0), turned.to_mm(there).mean(axis=0), atol=0.3
+        )
+        sizes = [len(v) * m.voxel_volume_mm3 for v, m in ((voxels, label_map), (there, turned))]
+        assert sizes[1] == pytest.approx(sizes[0], rel=0.03)
+
+
+def test_what_is_beyond_a_plane_is_gone_and_the_rest_stays_in_place(
+    completion: ModuleType,
+) -> None:
+    label_map = ball_in_shell()
+    left = completion.beyond(label_map, 7)
+    assert np.array_equal(left.labels, label_map.labels[7:])
+    assert np.allclose(left.to_mm(np.zeros((1, 3))), label_map.to_mm(np.array([[7.0, 0, 0]])))
+    hidden = LabelMap(label_map.labels.copy(), label_map.affine)
+    hidden.labels[7:] = 0
+    structures = ("LV", "RV")
+    shares = [(hidden.labels == k).sum() / (label_map.labels == k).sum() for k in (1, 2)]
+    taken = completion.taken(hidden, label_map, structures)
+    wanted = [n for n, s in zip(structures, shares, strict=True) if s > completion.SHARE_BEYOND]
+    assert taken == wanted
