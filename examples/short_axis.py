@@ -91,6 +91,7 @@ def draw(
         plotter.set_background("white")
     plotter.link_views()
     plotter.view_vector((0.4, 1.0, 0.2), viewup=(0, 0, 1))
+    plotter.camera.zoom(1.5)
     plotter.screenshot(path)
 
 
