@@ -26,6 +26,7 @@ from vecsetx.evaluation.calibration import (
 from vecsetx.model.saved import TrainedModel
 from vecsetx.pipeline import calibrate as calibrating
 from vecsetx.pipeline.calibrate import calibrate
+from vecsetx.pipeline.sd_factor import SdFactor
 from vecsetx.pipeline.train import train_model
 from vecsetx.reconstruction.evidence import Evidence
 from vecsetx.reconstruction.surfaces import Surface
@@ -171,7 +172,7 @@ def invoke(*words: object) -> str:
     return result.output
 
 
-def test_a_model_is_calibrated_and_its_factor_used(
+def test_a_model_is_calibrated_and_its_factors_used(
     run: Path, dataset: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = ("calibrate", run, dataset.folder, "--split", "train", "--draws", 2)
@@ -179,14 +180,18 @@ def test_a_model_is_calibrated_and_its_factor_used(
     said = " ".join(invoke(*words).split())
     file = run / "model" / "calibration.json"
     found = json.loads(file.read_text())
-    assert f"factor {found['factor']:.3f}, from 2 hearts; on 1 others" in said
+    assert "factors from 2 hearts" in said
+    assert f"over all structures, {found['factor']:.3f}, of those seen too seldom" in said
+    assert "On 1 other hearts: 1 s.d." in said
     assert "3 of 3 hearts bear names of training hearts" in said
     names = {heart.name for heart in dataset.of_split("train")}
     fitted, tested = set(found["hearts_fitted"]), set(found["hearts_tested"])
     assert fitted | tested == names
     assert not fitted & tested
     assert (len(fitted), found["hearts"], found["draws"]) == (2, 2, 2)
-    assert found["factor"] == found["fitted"]["factor"] > 0
+    assert found["factor"] > 0
+    assert found["factors"] == {}  # of two hearts no structure gets its own
+    assert not any(one["own_factor"] for one in found["structures"].values())
     assert found["after"]["mean_sd_mm"] == pytest.approx(
         found["factor"] * found["before"]["mean_sd_mm"]
     )
@@ -202,7 +207,7 @@ def test_a_model_is_calibrated_and_its_factor_used(
     )
     assert "uncalibrated" not in output
     draws = json.loads((out / "summary.json").read_text())["provenance"]["draws"]
-    assert draws["factor"] == found["factor"]
+    assert draws["calibration"]["factor"] == found["factor"]
     assert draws["calibration"]["hearts"] == 2
 
 
@@ -222,7 +227,41 @@ def test_the_factor_of_one_half_is_tried_on_the_other(
     assert found["before"]["factor"] == pytest.approx(2, rel=0.02)
     np.testing.assert_allclose(found["before"]["within"], [0.383, 0.683, 0.866], atol=0.01)
     np.testing.assert_allclose(found["after"]["within"], [0.954, 1, 1], atol=0.01)
-    assert found["structures"]["LA"]["within_after"] == tuple(found["after"]["within"])
+    assert found["structures"]["LA"]["within"] == tuple(found["after"]["within"])
+
+
+def test_each_structure_has_its_own_factor_if_enough_hearts_show_it(
+    run: Path, dataset: DataSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The LA's draws tell a half, the LV's a quarter, of what they should; the RV is rare."""
+    hearts = dataset.of_split("train")
+    first, _ = calibrating._halves(hearts, 0, "data")
+    told = {"LA": gaussian(20_000, 0.5), "LV": gaussian(20_000, 0.25, 1)}
+    none = VertexErrors.joined([])
+
+    def errors_of(heart, *_) -> dict[str, VertexErrors]:
+        rare = gaussian(20_000) if heart.name != first[0] else none  # missed in one of two
+        return told | {"RV": rare}
+
+    monkeypatch.setattr(calibrating, "_errors_of", errors_of)
+    monkeypatch.setattr(calibrating, "LEAST_HEARTS", 2)
+    found = calibrate(run, dataset.folder, "train").found
+    assert set(found["factors"]) == {"LA", "LV"}
+    assert found["factors"]["LA"] == pytest.approx(2, rel=0.02)
+    assert found["factors"]["LV"] == pytest.approx(4, rel=0.02)
+    assert 2 < found["factor"] < 4
+    of_structures = found["structures"]
+    assert [of_structures[name]["own_factor"] for name in ("LA", "LV", "RV")] == [True, True, False]
+    assert of_structures["RV"]["factor"] == found["factor"]
+    for name in ("LA", "LV"):
+        np.testing.assert_allclose(of_structures[name]["within"], EXPECTED, atol=0.01)
+    assert of_structures["RV"]["within"][1] > 0.999
+    monkeypatch.setattr(calibrating, "LEAST_HEARTS", 3)
+    assert calibrate(run, dataset.folder, "train").found["factors"] == {}
+    file = run / "model" / "calibration.json"
+    read = SdFactor.read(run, TrainedModel.from_pretrained(run))
+    assert read is not None
+    assert read.each(["RV", "LA"]).tolist() == [json.loads(file.read_text())["factor"]] * 2
 
 
 def test_patients_stay_in_one_half_and_seeds_choose_others(dataset: DataSet) -> None:
@@ -253,7 +292,7 @@ def test_what_is_missed_is_counted(
     )
     found = calibrate(run, dataset.folder, "train").found["structures"]
     assert (found["LA"]["missed"], found["Coronary"]["missed"]) == (0, 1)
-    assert found["Coronary"]["within_after"] is None
+    assert found["Coronary"]["within"] is None
     monkeypatch.setattr(calibrating, "_errors_of", lambda *_: {"Coronary": none})
     with pytest.raises(InputError, match="no inferred surface"):
         calibrate(run, dataset.folder, "train")

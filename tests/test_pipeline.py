@@ -1,6 +1,7 @@
 """The commands end to end, on small phantoms and with bad input."""
 
 import json
+import shutil
 from pathlib import Path
 
 import nibabel as nib
@@ -61,8 +62,6 @@ def test_check_writes_its_pages(workplace: Path) -> None:
 def test_a_broken_samples_file_fails_the_check(
     workplace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import shutil
-
     data = shutil.copytree(workplace / "data", tmp_path / "data")
     (data / "hearts" / "phantom01.safetensors").write_bytes(b"broken")
     assert run("check", data, monkeypatch=monkeypatch) == 1
@@ -157,6 +156,47 @@ def test_hidden_structures_are_neither_seen_nor_excused(
     scores = json.loads((tmp_path / "scores.json").read_text())
     assert scores["provenance"]["hidden from the model"] == "LAA, PV"
     assert scores["summary"]["structures"]["LAA"]["dice"]["n"] == len(scores["hearts"])
+
+
+def test_what_a_model_is_sure_of_is_measured_used_and_checked(
+    workplace: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """calibrate, reconstruct --draws and evaluate --draws, one after the other."""
+    monkeypatch.setattr("vecsetx.pipeline.calibrate.SPACING_MM", 3.0)
+    model = shutil.copytree(workplace / "run", tmp_path / "run")
+    heart = DataSet.read(workplace / "data").of_split("val")[0]
+    hidden = ("--drop", "LA,PV", "--draws", 2)
+
+    def evaluated(out: str) -> dict:
+        words = ("evaluate", model, workplace / "data", "--out", tmp_path / out, "--no-meshes")
+        assert run(*words, *hidden, monkeypatch=monkeypatch) == 0
+        return json.loads((tmp_path / out / "scores.json").read_text())
+
+    before = evaluated("before")["calibration"]
+    assert before["factors"] == "uncalibrated"
+    words = ("calibrate", model, workplace / "data", "--split", "train", "--draws", 2)
+    assert run(*words, monkeypatch=monkeypatch) == 0
+    factors = json.loads((model / "model" / "calibration.json").read_text())
+    words = ("reconstruct", model, heart.source, "--out", tmp_path / "r", "--resolution", 32)
+    assert run(*words, *hidden, monkeypatch=monkeypatch) == 0
+    summary = json.loads((tmp_path / "r" / "summary.json").read_text())
+    told = summary["provenance"]["draws"]["calibration"]
+    assert told == {key: factors[key] for key in ("factor", "factors", "draws", "hearts", "date")}
+    scores = evaluated("after")
+    after = scores["calibration"]
+    assert after["factors"] == told
+    assert set(after["structures"]) == {"LA", "PV"}
+    la_before, la_after = (of["structures"]["LA"] for of in (before, after))
+    assert la_after["hearts"] == len(scores["hearts"])
+    assert la_after["rms_error_mm"] == la_before["rms_error_mm"] > 0
+    factor = factors["factors"].get("LA", factors["factor"])
+    assert la_after["mean_sd_mm"] == pytest.approx(factor * la_before["mean_sd_mm"])
+    # The same surface on another grid.
+    summary_mm = summary["structures"]["LA"]["sd_mm"]["inferred"]["mean"]
+    assert la_after["mean_sd_mm"] == pytest.approx(summary_mm, rel=0.1)
+    assert "<h2>How sure</h2>" in (tmp_path / "after" / "report.html").read_text()
 
 
 def test_a_data_set_is_scored_by_its_own_label_set(
@@ -315,7 +355,10 @@ def test_misspelt_names_are_answered_with_near_ones(
 
 @pytest.mark.parametrize(
     "command",
-    ["phantom", "prepare", "check", "export", "train", "reconstruct", "evaluate", "demo"],
+    [
+        *("phantom", "prepare", "check", "export", "train", "reconstruct", "evaluate"),
+        *("calibrate", "demo"),
+    ],
 )
 def test_every_command_has_help_with_an_example(command: str) -> None:
     result = CliRunner().invoke(app, [command, "--help"])

@@ -212,6 +212,17 @@ def test_other_words_never_reach_the_hub(
         TrainedModel.from_pretrained(name)
 
 
+def test_a_calibration_goes_where_its_model_goes(tmp_path: Path) -> None:
+    """Whatever it says: only those who need it judge it."""
+    model().save_pretrained(tmp_path / "a")
+    assert TrainedModel.from_pretrained(tmp_path / "a").calibration is None
+    for text in ('{"factor": 1.5}\n', "{ damaged"):
+        (tmp_path / "a" / "calibration.json").write_text(text)
+        TrainedModel.from_pretrained(tmp_path / "a").save_pretrained(tmp_path / "b")
+        assert (tmp_path / "b" / "calibration.json").read_text() == text
+        assert TrainedModel.from_pretrained(tmp_path / "b").calibration == text
+
+
 @pytest.mark.usefixtures("no_network")
 def test_a_folder_goes_before_a_repository_of_its_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -221,7 +232,7 @@ def test_a_folder_goes_before_a_repository_of_its_name(
     assert TrainedModel.from_pretrained("owner/name").structures == NAMES
 
 
-def test_the_hub_is_asked_for_the_model_s_two_files(
+def test_the_hub_is_asked_for_the_model_s_files(
     downloads: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = {}
@@ -238,7 +249,7 @@ def test_the_hub_is_asked_for_the_model_s_two_files(
         "token": "secret",
         "cache_dir": None,
         "local_files_only": False,
-        "allow_patterns": ["model.safetensors", "model.json"],
+        "allow_patterns": ["model.safetensors", "model.json", "calibration.json"],
     }
 
 
@@ -257,7 +268,7 @@ def test_a_model_is_pushed_as_it_is_saved(tmp_path: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(huggingface_hub.HfApi, "create_repo", create_repo)
     monkeypatch.setattr(huggingface_hub.HfApi, "upload_folder", upload_folder)
-    trained = model()
+    trained = replace(model(), calibration='{"factor": 1}\n')
     assert trained.push_to_hub("owner/name", branch="draft", token="secret") == "address"
     target = {"repo_id": "owner/name", "token": "secret"}
     assert calls == [
@@ -265,6 +276,7 @@ def test_a_model_is_pushed_as_it_is_saved(tmp_path: Path, monkeypatch: pytest.Mo
         ("upload", {**target, "revision": "draft", "commit_message": "Upload the model"}),
     ]
     trained.save_pretrained(tmp_path)
+    assert set(uploaded) == {"model.safetensors", "model.json", "calibration.json"}
     assert uploaded == {file.name: file.read_bytes() for file in tmp_path.iterdir()}
 
 

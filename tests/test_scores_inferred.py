@@ -190,12 +190,13 @@ def test_a_structure_left_out_is_scored_as_all_are(truth: LabelMap) -> None:
     assert [row.structure for row in of_all if not row.observed] == ["RA"]
     for name in ("RA", "Aorta", "Coronary"):
         (expected,) = (row for row in of_all if row.structure == name)
-        found = score_left_out("a", whole, field, name)
+        alone = Reconstruction(source, truth, OneStructure(field, name))
+        found = score_left_out("a", whole, alone)
         assert (found.state, found.observed) == ("found", False)
         assert found.values.keys() == expected.values.keys()
         on_grid = {m: v for m, v in expected.values.items() if not m.startswith("mesh")}
         assert on_grid.items() <= found.values.items()
-        assert on_grid == score_left_out("a", whole, field, name, meshes=False).values
+        assert on_grid == score_left_out("a", whole, alone, meshes=False).values
         # Where three structures meet, the one mesh of all is smoothed otherwise.
         gap_mm = found.values["mesh_assd_mm"] - expected.values["mesh_assd_mm"]
         assert abs(gap_mm) < 0.06, name

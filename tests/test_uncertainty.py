@@ -64,6 +64,8 @@ def test_the_spread_is_about_the_place_that_is_drawn_and_grows_with_the_factor()
     assert not spread.beyond_reach[:, 0].any()
     larger = ensemble_of(20, 21, factor=1.7).spread(points_mm).sd_mm
     np.testing.assert_allclose(larger, 1.7 * spread.sd_mm, rtol=1e-6)
+    of_each = ensemble_of(20, 21, factor=np.array([1.7, 0.3])).spread(points_mm).sd_mm
+    np.testing.assert_allclose(of_each, spread.sd_mm * [1.7, 0.3], rtol=1e-6)
 
 
 def test_where_distances_do_not_reach_is_told() -> None:
@@ -269,7 +271,7 @@ def test_every_vertex_tells_its_standard_deviation(
             assert told["inferred"]["mean"] == pytest.approx(inferred.mean(), rel=1e-5)
             assert told["beyond_reach_share"] == 0
     draws = summary["provenance"]["draws"]
-    assert (draws["count"], draws["factor"], draws["calibration"]) == (4, 1.0, "uncalibrated")
+    assert (draws["count"], draws["calibration"]) == (4, "uncalibrated")
     assert ("interfaces" in made) == (kind == "shared")
 
 
@@ -376,28 +378,39 @@ def test_points_are_drawn_from_as_well(
 @pytest.fixture
 def calibrated(model: Path):
     trained = TrainedModel.from_pretrained(model)
-    path = SdFactor(1.5, 8, 12, "2026-01-31").write(model, trained, {"more": [1, 2]})
+    path = SdFactor(1.5, {"LA": 2.5, "LV": 0.5}, 8, 12, "2026-01-31").write(
+        model, trained, {"more": [1, 2]}
+    )
     yield path
     path.unlink()
 
 
 @pytest.mark.usefixtures("shifted")
-def test_the_model_s_factor_is_used_and_told(
+def test_the_model_s_factors_are_used_and_told(
     model: Path, scan: Path, tmp_path: Path, calibrated: Path
 ) -> None:
-    factored = made_with(model, scan, tmp_path / "f", draws=2)["LA"]["sd_mm"]
+    factored = made_with(model, scan, tmp_path / "f", draws=2)
     calibrated.rename(tmp_path / "away.json")
     with console.capture() as said:
-        plain = made_with(model, scan, tmp_path / "p", draws=2)["LA"]["sd_mm"]
+        plain = made_with(model, scan, tmp_path / "p", draws=2)
     assert "uncalibrated" in said.get()
     (tmp_path / "away.json").rename(calibrated)
     with console.capture() as said:
         made_with(model, scan, tmp_path / "f", draws=2)
     assert "uncalibrated" not in said.get()
-    np.testing.assert_allclose(factored, 1.5 * plain, rtol=1e-5)
-    told = summary_of(tmp_path / "f")["provenance"]["draws"]
-    assert told["factor"] == 1.5
-    assert told["calibration"] == {"factor": 1.5, "draws": 8, "hearts": 12, "date": "2026-01-31"}
+    for name, factor in (("LA", 2.5), ("LV", 0.5), ("RV", 1.5)):
+        assert plain[name]["sd_mm"].min() > 0
+        np.testing.assert_allclose(
+            factored[name]["sd_mm"], factor * plain[name]["sd_mm"], rtol=1e-5
+        )
+    assert summary_of(tmp_path / "p")["provenance"]["draws"]["calibration"] == "uncalibrated"
+    assert summary_of(tmp_path / "f")["provenance"]["draws"]["calibration"] == {
+        "factor": 1.5,
+        "factors": {"LA": 2.5, "LV": 0.5},
+        "draws": 8,
+        "hearts": 12,
+        "date": "2026-01-31",
+    }
 
 
 @pytest.mark.parametrize(
@@ -405,6 +418,7 @@ def test_the_model_s_factor_is_used_and_told(
     [
         ({"weights": "0" * 64}, "other weights; run vecsetx calibrate again"),
         ({"factor": -1}, "damaged: .*greater than 0"),
+        ({"factors": {"LA": 0}}, "damaged: .*greater than 0"),
         ({"draws": "many"}, "damaged: "),
     ],
 )

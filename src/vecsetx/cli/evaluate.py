@@ -35,6 +35,13 @@ def evaluate(
             "--drop-each", help="Hide every structure in turn, and score what is made of it."
         ),
     ] = False,
+    draws: Annotated[
+        int,
+        typer.Option(
+            help="Latent draws per heart, such as 8: how sure the model is of what was hidden.",
+            min=0,
+        ),
+    ] = 0,
     latents: Latents = None,
     points: Points = None,
     refine: Refine = 0,
@@ -50,16 +57,20 @@ def evaluate(
 
     [dim]vecsetx evaluate run/ data/ --out scores/[/]
     """
+    from vecsetx.pipeline.calibration_table import print_sureness
     from vecsetx.pipeline.evaluate import evaluate as run
     from vecsetx.pipeline.tables import print_scores
 
     options = encode_options(model, labels, drop, latents, points, refine, seed)
-    evaluated = run(model, inputs, out, split, options, fold, tolerance, meshes, drop_each)
+    how = fold, tolerance, meshes, drop_each, draws
+    evaluated = run(model, inputs, out, split, options, *how)
     if "inferred" in evaluated.scores:
         for part, told in (("observed", "shown to the model"), ("inferred", "hidden from it")):
             typer.echo(f"\n{part.capitalize()}: structures {told}")
             print_scores({"summary": evaluated.scores[part]})
     else:
         print_scores(evaluated.scores)
+    if "calibration" in evaluated.scores:
+        print_sureness(evaluated.scores["calibration"])
     typer.echo(f"see {out / 'report.html'}")
     report_failures(evaluated.failed)

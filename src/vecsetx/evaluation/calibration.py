@@ -6,7 +6,7 @@ Surfaces are said to lie about their place as a normal distribution has it, so t
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -132,6 +132,35 @@ class Calibration:
     def to_dict(self) -> dict[str, Any]:
         """Plain data, for JSON."""
         return asdict(self)
+
+
+def told_of_structures(
+    hearts: Sequence[Mapping[str, VertexErrors]], structures: Iterable[str]
+) -> dict[str, dict[str, Any]]:
+    """What standard deviations are worth of each structure, as plain data.
+
+    Args:
+        hearts: Of each heart, structure → its vertices; none where the structure was missed.
+        structures: Which structures.
+
+    Returns:
+        Structure → ``hearts`` in which it was inferred, ``missed`` (those in which nothing of it
+        was reconstructed), ``within``, ``mean_sd_mm`` and ``rms_error_mm`` (as in
+        :class:`Calibration`; None where there are no vertices).
+    """
+    told: dict[str, dict[str, Any]] = {}
+    for name in structures:
+        found = [of_heart[name] for of_heart in hearts if name in of_heart]
+        joined = VertexErrors.joined(found)
+        of_all = Calibration.of(joined) if len(joined.sd_mm) else None
+        told[name] = {
+            "hearts": len(found),
+            "missed": sum(len(errors.sd_mm) == 0 for errors in found),
+            "within": of_all and of_all.within,
+            "mean_sd_mm": of_all and of_all.mean_sd_mm,
+            "rms_error_mm": of_all and of_all.rms_error_mm,
+        }
+    return told
 
 
 def vertex_errors(

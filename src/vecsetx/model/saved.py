@@ -20,13 +20,16 @@ from safetensors.torch import load_file, save_file
 
 from vecsetx.anatomy.structures import LabelSet
 from vecsetx.errors import InputError
-from vecsetx.files import write_json, written_whole
+from vecsetx.files import write_json, write_text, written_whole
 from vecsetx.model.field import HeartField
 from vecsetx.model.vecset import ModelSpec, VecSetAutoEncoder
 from vecsetx.sampling.sampler import Observation
 
 SCHEMA = 2
 """Version of ``model.json``; a reader refuses any other."""
+
+CALIBRATION = "calibration.json"
+"""What ``vecsetx calibrate`` writes beside a model. It goes where the model goes."""
 
 _WEIGHTS, _DESCRIPTION = "model.safetensors", "model.json"
 
@@ -45,6 +48,7 @@ class TrainedModel:
         truncation: Units up to which its distances are reliable.
         points: Surface points that it was shown of each heart.
         provenance: What it was trained from, as plain data.
+        calibration: Content of its :data:`CALIBRATION` as it was read; None if it has none.
     """
 
     network: VecSetAutoEncoder
@@ -54,6 +58,7 @@ class TrainedModel:
     truncation: float
     points: int
     provenance: Mapping[str, Any]
+    calibration: str | None = None
 
     def encode(self, observation: Observation, latents: int | None = None) -> HeartField:
         """Encode what is observed of a heart; see :meth:`HeartField.encode`.
@@ -75,7 +80,7 @@ class TrainedModel:
         )
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write weights and description into a folder, each file whole or not at all."""
+        """Write weights, description and calibration into a folder, each file whole or not."""
         folder = Path(folder)
         weights = {name: t.contiguous() for name, t in self.network.state_dict().items()}
         with written_whole(folder / _WEIGHTS) as unfinished:
@@ -91,6 +96,8 @@ class TrainedModel:
             provenance=dict(self.provenance),
         )
         write_json(folder / _DESCRIPTION, asdict(description))
+        if self.calibration is not None:
+            write_text(folder / CALIBRATION, self.calibration)
 
     @classmethod
     def from_pretrained(
@@ -137,6 +144,7 @@ class TrainedModel:
             description.truncation,
             description.points,
             description.provenance,
+            _text_of(folder / CALIBRATION),
         )
 
     def push_to_hub(
@@ -150,8 +158,8 @@ class TrainedModel:
     ) -> str:
         """Upload the model to the Hugging Face Hub.
 
-        Its provenance goes with it, the names of its training hearts included: see that these
-        identify no patient.
+        Its provenance and its calibration go with it, the names of the hearts that it was trained
+        and measured on included: see that these identify no patient.
 
         Args:
             repository: ``owner/name``; created if it does not exist.
@@ -223,7 +231,7 @@ def model_folder(
                     token=token,
                     cache_dir=cache_dir,
                     local_files_only=local_files_only,
-                    allow_patterns=[_WEIGHTS, _DESCRIPTION],
+                    allow_patterns=[_WEIGHTS, _DESCRIPTION, CALIBRATION],
                 )
             )
         except (OSError, HFValidationError) as error:
@@ -255,6 +263,11 @@ def _describe(path: Path) -> _Description:
         first = error.errors()[0]
         where = ".".join(str(key) for key in first["loc"])
         raise InputError(f"{path}: damaged model: {where}: {first['msg']}") from error
+
+
+def _text_of(path: Path) -> str | None:
+    """A file's content, however damaged; None if there is none. It is for others to judge."""
+    return path.read_text(encoding="utf-8", errors="replace") if path.exists() else None
 
 
 def parameter_count(network: torch.nn.Module) -> int:

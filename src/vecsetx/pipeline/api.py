@@ -49,7 +49,7 @@ def encode(
     found = find_hearts([Path(heart)], options.label_set or model.label_set, space)
     if len(found) != 1:
         raise InputError(f"{heart}: holds {len(found)} hearts ({', '.join(found)}); name one")
-    return encode_source(next(iter(found.values())), model, options)[0]
+    return encode_source(next(iter(found.values())), model, options).field
 
 
 def surfaces(field: HeartField, resolution: int = RESOLUTION) -> dict[str, Surface]:

@@ -13,7 +13,12 @@ from vecsetx import __version__
 from vecsetx.data.dataset import DataSet, HeartEntry
 from vecsetx.data.split import Split
 from vecsetx.errors import InputError
-from vecsetx.evaluation.calibration import Calibration, VertexErrors, vertex_errors
+from vecsetx.evaluation.calibration import (
+    Calibration,
+    VertexErrors,
+    told_of_structures,
+    vertex_errors,
+)
 from vecsetx.model.saved import TrainedModel
 from vecsetx.pipeline.hearts import EncodeOptions, encode_heart
 from vecsetx.pipeline.inputs import source_of
@@ -30,6 +35,9 @@ from vecsetx.sampling.geometry import Geometry
 
 SPACING_MM = 1.5
 """Edge of the voxels on which the hidden structures are meshed."""
+
+LEAST_HEARTS = 3
+"""Hearts in which a structure has to be seen for a factor of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +63,12 @@ def calibrate(
     draws: int = DRAWS,
     seed: int = 0,
 ) -> Calibrated:
-    """Measure the factor that makes standard deviations right, on structures hidden in turn.
+    """Measure the factors that make standard deviations right, on structures hidden in turn.
 
     Of every heart each structure is hidden in turn, and its reconstructed surface is compared with
-    the true one. Half of the patients, chosen by the hash of their names, decide the factor; on the
-    others it is seen what that factor is worth. Writes ``calibration.json`` and
+    the true one. Half of the patients, chosen by the hash of their names, decide the factors; on
+    the others it is seen what those are worth. A structure that was seen in fewer than
+    :data:`LEAST_HEARTS` of the former takes the factor over all. Writes ``calibration.json`` and
     ``calibration.html`` into the model's folder.
 
     Args:
@@ -91,14 +100,9 @@ def calibrate(
     if set(failed) >= set(first) or set(failed) >= set(second):
         raise InputError("\n".join(failed.values()))
     halves = [[errors[name] for name in half if name in errors] for half in (first, second)]
-    found = _compare(*halves)
-    factor = SdFactor(
-        found["fitted"]["factor"],
-        draws,
-        len(halves[0]),
-        datetime.datetime.now(datetime.UTC).date().isoformat(),
-    )
-    found |= {
+    date = datetime.datetime.now(datetime.UTC).date().isoformat()
+    factor = SdFactor(*_factors(halves[0]), draws, len(halves[0]), date)
+    found = _worth(factor, *halves) | {
         "hearts_fitted": [name for name in first if name in errors],
         "hearts_tested": [name for name in second if name in errors],
         "provenance": {
@@ -177,30 +181,43 @@ Half = Sequence[Mapping[str, VertexErrors]]
 """Structure → errors, of every heart of a half."""
 
 
-def _compare(first: Half, second: Half) -> dict[str, Any]:
-    """The factor of the first half, and what it is worth on the second, as plain data."""
-    fitted = Calibration.of(_joined(first))
-    raw = _joined(second)
-    names = list(dict.fromkeys(name for of_heart in [*first, *second] for name in of_heart))
-    of_structures: dict[str, dict[str, Any]] = {}
-    for name in names:
-        found = [of_heart[name] for of_heart in second if name in of_heart]
-        joined = VertexErrors.joined(found)
-        made = Calibration.of(joined.scaled(fitted.factor)) if len(joined.sd_mm) else None
-        of_structures[name] = {
-            "hearts": len(found),
-            "missed": sum(len(errors.sd_mm) == 0 for errors in found),
-            "within_before": Calibration.of(joined).within if made else None,
-            "within_after": made.within if made else None,
-            "mean_sd_mm": made.mean_sd_mm if made else None,
-            "rms_error_mm": made.rms_error_mm if made else None,
-        }
+def _factors(first: Half) -> tuple[float, dict[str, float]]:
+    """The factor over all structures, and those of the structures that have their own."""
+    own: dict[str, float] = {}
+    for name in _names(first):
+        found = [of_heart[name] for of_heart in first if name in of_heart]
+        seen = [errors for errors in found if len(errors.sd_mm)]
+        if len(seen) >= LEAST_HEARTS:
+            own[name] = Calibration.of(VertexErrors.joined(seen)).factor
+    return Calibration.of(_joined(first)).factor, own
+
+
+def _worth(factor: SdFactor, first: Half, second: Half) -> dict[str, Any]:
+    """What the factors of the first half are worth on the second, as plain data."""
+    scaled = [
+        {name: errors.scaled(factor.of(name)) for name, errors in of_heart.items()}
+        for of_heart in second
+    ]
+    names = _names([*first, *second])
+    before, after = told_of_structures(second, names), told_of_structures(scaled, names)
     return {
-        "fitted": fitted.to_dict(),
-        "before": Calibration.of(raw).to_dict(),
-        "after": Calibration.of(raw.scaled(fitted.factor)).to_dict(),
-        "structures": of_structures,
+        "before": Calibration.of(_joined(second)).to_dict(),
+        "after": Calibration.of(_joined(scaled)).to_dict(),
+        "structures": {
+            name: {
+                "factor": factor.of(name),
+                "own_factor": name in factor.factors,
+                **after[name],
+                "within_before": before[name]["within"],
+            }
+            for name in names
+        },
     }
+
+
+def _names(half: Half) -> list[str]:
+    """Structures that were hidden in any of the hearts."""
+    return list(dict.fromkeys(name for of_heart in half for name in of_heart))
 
 
 def _joined(half: Half) -> VertexErrors:

@@ -9,20 +9,21 @@ from vecsetx.pipeline.progress import console
 
 
 def print_calibration(found: dict[str, Any]) -> None:
-    """A row per structure, and what the factor brings over all of them.
+    """A row per structure, and what the factors bring over all of them.
 
     Args:
         found: As in ``calibration.json``.
     """
-    table = Table(title="Inferred surfaces of the hearts that the factor is tried on")
+    table = Table(title="Inferred surfaces of the hearts that the factors are tried on")
     table.add_column("Structure", no_wrap=True)
-    headings = ("within 2 s.d.", "as drawn", "mean s.d. mm", "RMS error mm", "hearts", "missed")
-    for heading in headings:
+    headings = ("factor", "within 2 s.d.", "as drawn", "mean s.d. mm", "RMS error mm")
+    for heading in (*headings, "hearts", "missed"):
         table.add_column(heading, justify="right")
     for name, one in found["structures"].items():
         table.add_row(
             name,
-            *(_percent(one[key] and one[key][1]) for key in ("within_after", "within_before")),
+            f"{one['factor']:.2f}" if one["own_factor"] else f"({one['factor']:.2f})",
+            *(_percent(one[key] and one[key][1]) for key in ("within", "within_before")),
             *(_number(one[key]) for key in ("mean_sd_mm", "rms_error_mm")),
             str(one["hearts"]),
             str(one["missed"] or ""),
@@ -31,6 +32,7 @@ def print_calibration(found: dict[str, Any]) -> None:
     table.add_section()
     table.add_row(
         "all",
+        "",
         *(_percent(one["within"][1]) for one in (after, before)),
         *(_number(after[key]) for key in ("mean_sd_mm", "rms_error_mm")),
         *("", ""),
@@ -43,9 +45,29 @@ def print_calibration(found: dict[str, Any]) -> None:
         for row, multiple in enumerate(MULTIPLES)
     )
     console.print(
-        f"factor {found['factor']:.3f}, from {len(found['hearts_fitted'])} hearts; on "
-        f"{len(found['hearts_tested'])} others: {shares}"
+        f"factors from {len(found['hearts_fitted'])} hearts; in brackets that over all structures, "
+        f"{found['factor']:.3f}, of those seen too seldom. On {len(found['hearts_tested'])} other "
+        f"hearts: {shares}"
     )
+
+
+def print_sureness(told: dict[str, Any]) -> None:
+    """One line: how often surfaces lie within their standard deviations.
+
+    Args:
+        told: ``calibration`` as in ``scores.json``.
+    """
+    kind = "uncalibrated" if told["factors"] == "uncalibrated" else "calibrated"
+    if told["all"] is None:
+        console.print("how sure: nothing of what was hidden was reconstructed")
+        return
+    shares = "; ".join(
+        f"{multiple} s.d. {_percent(share)}, should be {_percent(expected)}"
+        for multiple, share, expected in zip(
+            MULTIPLES, told["all"]["within"], EXPECTED, strict=True
+        )
+    )
+    console.print(f"how sure ({kind}): inferred surfaces within {shares}")
 
 
 def _percent(share: float | None) -> str:

@@ -24,7 +24,14 @@ from vecsetx.pipeline.hearts import EncodeOptions, encode_heart, read_heart
 from vecsetx.pipeline.inputs import find_hearts, source_of
 from vecsetx.pipeline.progress import console, steps
 from vecsetx.pipeline.reconstruct import heart_surfaces
-from vecsetx.pipeline.scoring import Reconstruction, score_left_out, score_reconstruction
+from vecsetx.pipeline.scoring import (
+    OneStructure,
+    Reconstruction,
+    score_left_out,
+    score_reconstruction,
+)
+from vecsetx.pipeline.sd_factor import sd_factor_of
+from vecsetx.pipeline.sureness import Drawing, Errors
 from vecsetx.report.page import Report, write_report
 from vecsetx.report.ranking import chosen, mean_dice
 from vecsetx.report.scene import HeartView
@@ -43,7 +50,7 @@ class Evaluated:
     """What became of an evaluation.
 
     Attributes:
-        scores: As in ``scores.json``, without the provenance.
+        scores: As in ``scores.json``.
         failed: Heart → reason, for hearts that could not be scored.
     """
 
@@ -61,6 +68,7 @@ def evaluate(
     tolerance_mm: float = TOLERANCE_MM,
     meshes: bool = True,
     drop_each: bool = False,
+    draws: int = 0,
 ) -> Evaluated:
     """Score a model; writes ``scores.csv``, ``scores.json`` and ``report.html`` into ``out``.
 
@@ -77,26 +85,28 @@ def evaluate(
             the truth.
         drop_each: Whether every heart is shown again without each of its structures in turn, which
             alone is scored then, as inferred.
+        draws: Draws of the latent set, by which the model says how sure it is of the structures
+            that are hidden from it; 0 for none.
 
     Raises:
         InputError: The tolerance is none, structures are to be dropped both at once and in turn,
-            the model or the inputs cannot be found, or no heart can be scored.
+            or none although hearts are drawn, the model or the inputs cannot be found, or no heart
+            can be scored.
     """
-    if not 0 < tolerance_mm < math.inf:
-        raise InputError(f"the tolerance is a length in mm, above 0, and not {tolerance_mm:g}")
-    if drop_each and options.drop:
-        raise InputError(
-            f"--drop {','.join(options.drop)} and --drop-each exclude each other: the one hides "
-            "structures together, the other hides all of them, one at a time"
-        )
+    _refuse_contradictions(tolerance_mm, options.drop, drop_each, draws)
     trained = TrainedModel.from_pretrained(model)
     hearts = _hearts(inputs, split, fold, trained, options)
-    found = _scored(hearts, _Scoring(trained, options, tolerance_mm, meshes), drop_each)
+    drawing = None
+    if draws:
+        drawing = Drawing(trained, draws, options.seed, sd_factor_of(model, trained))
+    scoring = _Scoring(trained, options, tolerance_mm, meshes, drawing)
+    found = _scored(hearts, scoring, drop_each)
     bootstrap = Bootstrap()
     scores = summarize(found.rows, bootstrap)
     hidden = "each structure in turn" if drop_each else ", ".join(options.drop) or "nothing"
     told = {
         **scores,
+        **({"calibration": drawing.told(found.errors)} if drawing else {}),
         "scoring": {"tolerance_mm": tolerance_mm, "missed_mm": "diagonal of the true heart"},
         "bootstrap": asdict(bootstrap),
         "penalties_mm": found.penalties_mm,
@@ -114,7 +124,24 @@ def evaluate(
         for name in chosen(found.dice, SHOWN_HEARTS)
     )
     _write_page(out / "report.html", model, told, views)
-    return Evaluated(scores, found.failed)
+    return Evaluated(told, found.failed)
+
+
+def _refuse_contradictions(
+    tolerance_mm: float, drop: Sequence[str], drop_each: bool, draws: int
+) -> None:
+    if not 0 < tolerance_mm < math.inf:
+        raise InputError(f"the tolerance is a length in mm, above 0, and not {tolerance_mm:g}")
+    if drop_each and drop:
+        raise InputError(
+            f"--drop {','.join(drop)} and --drop-each exclude each other: the one hides "
+            "structures together, the other hides all of them, one at a time"
+        )
+    if draws and not (drop or drop_each):
+        raise InputError(
+            f"--draws {draws}: says how sure the model is of structures that are hidden from it, "
+            "and none are; add --drop-each, or --drop with their names"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,36 +171,49 @@ class _Scoring:
         options: How hearts are shown to it.
         tolerance_mm: Of the normalised surface distance.
         meshes: Whether meshes are scored, too.
+        drawing: How they are drawn; None if they are not.
     """
 
     trained: TrainedModel
     options: EncodeOptions
     tolerance_mm: float
     meshes: bool
+    drawing: Drawing | None = None
 
-    def of_heart(self, name: str, heart: _Heart) -> tuple[Reconstruction, HeartField, list[Score]]:
-        """A heart's reconstruction, and a row for each of the model's structures."""
+    def of_heart(
+        self, name: str, heart: _Heart
+    ) -> tuple[Reconstruction, HeartField, list[Score], Errors]:
+        """A heart's reconstruction, a row for each of the model's structures, and the errors."""
         truth, geometry = read_heart(heart.source, self.trained.structures, self.options.drop)
         field = encode_heart(geometry, self.trained, self.options)
         made = Reconstruction(heart.source, truth, field, geometry.label_map)
         how = self.tolerance_mm, self.meshes, self.options.drop
-        return made, field, score_reconstruction(name, made, heart.annotated(), *how)
+        rows = score_reconstruction(name, made, heart.annotated(), *how)
+        errors: Errors = {}
+        hidden = set(self.options.drop).intersection(heart.annotated())
+        if self.drawing and hidden:
+            errors = self.drawing.errors(name, made, geometry, made.surfaces, hidden)
+        return made, field, rows, errors
 
     def of_turn(
         self, name: str, heart: _Heart, whole: Reconstruction, left_out: str
-    ) -> list[Score]:
-        """The row of one structure that the model is not shown this time.
+    ) -> tuple[list[Score], Errors]:
+        """The row and the errors of one structure that the model is not shown this time.
 
-        There is none where the heart does not have or annotate it, or has nothing else to show.
+        There are none where the heart does not have or annotate it, or has nothing else to show.
         """
         structures = self.trained.structures
         there = {structures[label - 1] for label in np.unique(whole.truth.labels).tolist() if label}
         if len(there) == 1 or left_out not in there.intersection(heart.annotated()):
-            return []
+            return [], {}
         _, geometry = read_heart(heart.source, structures, [left_out])
         field = encode_heart(geometry, self.trained, self.options)
-        how = self.tolerance_mm, self.meshes
-        return [score_left_out(name, whole, field, left_out, *how)]
+        alone = Reconstruction(heart.source, whole.truth, OneStructure(field, left_out))
+        row = score_left_out(name, whole, alone, self.tolerance_mm, self.meshes)
+        errors: Errors = {}
+        if self.drawing:
+            errors = self.drawing.errors(name, whole, geometry, alone.surfaces, [left_out])
+        return [row], errors
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +227,7 @@ class _Scored:
         fields: Heart → its field, if the model finds anything there.
         dice: Heart → structure → Dice of these fields, as in ``scores.json``.
         kept: Those reconstructions that the page may well show.
+        errors: Of each heart, those of what was hidden from it, if hearts are drawn.
     """
 
     rows: list[Score]
@@ -195,6 +236,7 @@ class _Scored:
     fields: dict[str, HeartField]
     dice: dict[str, dict[str, dict[str, Value]]]
     kept: dict[str, Reconstruction]
+    errors: list[Errors]
 
 
 def _scored(hearts: Mapping[str, _Heart], scoring: _Scoring, drop_each: bool) -> _Scored:
@@ -203,23 +245,26 @@ def _scored(hearts: Mapping[str, _Heart], scoring: _Scoring, drop_each: bool) ->
     Raises:
         InputError: None of them can be scored.
     """
-    found = _Scored([], {}, {}, {}, {}, {})
+    found = _Scored([], {}, {}, {}, {}, {}, [])
     turns = scoring.trained.structures if drop_each else ()
     each, unit = 1 + len(turns), "reconstructions" if turns else "hearts"
     with steps("scoring hearts", each * len(hearts), unit) as progress:
         for number, (name, heart) in enumerate(hearts.items(), start=1):
             try:
-                made, field, rows = scoring.of_heart(name, heart)
+                made, field, rows, errors = scoring.of_heart(name, heart)
                 progress.advance(note=name)
                 of_turns: list[Score] = []
                 for left_out in turns:
-                    of_turns += scoring.of_turn(name, heart, made, left_out)
+                    row, of_turn = scoring.of_turn(name, heart, made, left_out)
+                    of_turns += row
+                    errors = {**errors, **of_turn}
                     progress.advance(note=f"{name} without {left_out}")
             except InputError as error:
                 found.failed[name] = str(error)
                 progress.reach(number * each, note=name)
                 continue
             found.rows.extend([*rows, *of_turns])
+            found.errors.append(errors)
             found.penalties_mm[name] = penalty_mm(made.truth)
             if any(row.values["prediction_ml"] for row in rows):
                 found.fields[name] = field

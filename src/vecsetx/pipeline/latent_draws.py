@@ -6,7 +6,7 @@ of what is observed hidden as well, the draws lie apart where the model is wrong
 """
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 
 from vecsetx.anatomy.frame import Frame
 from vecsetx.model.field import HeartField
@@ -24,12 +24,16 @@ observed structures, if there are so many."""
 
 
 def draw_ensemble(
-    shown: Geometry | Observation, trained: TrainedModel, count: int, seed: int, factor: float = 1.0
+    shown: Geometry | Observation,
+    trained: TrainedModel,
+    count: int,
+    seed: int,
+    factor: float | Float[np.ndarray, " k"] = 1.0,
 ) -> Ensemble:
     """Show parts of a heart to a model.
 
     Each draw is shown a quarter of the points and has half of the latents of the training, whatever
-    the heart itself is shown, so that one factor holds for all; and it lacks a random third of the
+    the heart itself is shown, so that a factor holds for all; and it lacks a random third of the
     observed structures, if there are three or more. Its frame is that of what it is shown. Draws
     are not refined.
 

@@ -24,8 +24,8 @@ from vecsetx.pipeline.meshing import (
     heart_meshes,
     known_of_vertices,
 )
-from vecsetx.pipeline.progress import console, steps
-from vecsetx.pipeline.sd_factor import SdFactor
+from vecsetx.pipeline.progress import steps
+from vecsetx.pipeline.sd_factor import SdFactor, sd_factor_of
 from vecsetx.reconstruction.completed import CompletedField
 from vecsetx.reconstruction.export import write_interfaces, write_scene, write_surfaces
 from vecsetx.reconstruction.grid import Grid
@@ -106,12 +106,7 @@ def reconstruct(
     label_set = options.encode.label_set or trained.label_set
     hearts = find_hearts(inputs, label_set, options.input_space)
     like = Grid(*read_grid(options.like)) if options.like else None
-    sd_factor = SdFactor.read(model, trained) if options.draws else None
-    if options.draws and sd_factor is None:
-        console.print(
-            "[yellow]standard deviations are uncalibrated: nobody measured what those of this "
-            "model are worth; vecsetx calibrate does[/]"
-        )
+    sd_factor = sd_factor_of(model, trained) if options.draws else None
     failed: dict[str, str] = {}
     with steps("reconstructing hearts", len(hearts), "hearts") as progress:
         for name, source in hearts.items():
@@ -239,7 +234,7 @@ def _ensemble(
 ) -> Ensemble | None:
     if not options.draws:
         return None
-    factor = sd_factor.factor if sd_factor else 1.0
+    factor = sd_factor.each(trained.structures) if sd_factor else 1.0
     drawn = draw_ensemble(shown, trained, options.draws, options.encode.seed, factor)
     if completed is None:
         return drawn
@@ -252,7 +247,6 @@ def _told_of_draws(ensemble: Ensemble | None, sd_factor: SdFactor | None) -> dic
         return None
     return {
         "count": len(ensemble.draws),
-        "factor": ensemble.factor,
         "calibration": sd_factor.to_dict() if sd_factor else "uncalibrated",
         "reach_mm": ensemble.reach_mm,
     }

@@ -17,10 +17,12 @@ from vecsetx.evaluation.heart import (
     with_mesh_scores,
 )
 from vecsetx.evaluation.scores import Score
+from vecsetx.reconstruction.evidence import Evidence
 from vecsetx.reconstruction.field import DistanceField, exclusive_distances
 from vecsetx.reconstruction.grid import Grid
 from vecsetx.reconstruction.octree import Descent, descend
 from vecsetx.reconstruction.surfaces import Surface, descent_surfaces, label_map_surfaces
+from vecsetx.sampling.view import cut_structures
 
 _LEAST_MM = 1e-6
 """No exclusive distance is smaller, so that where two structures are equally deep, which only one
@@ -52,6 +54,14 @@ class Reconstruction:
     def surfaces(self) -> dict[str, Surface]:
         """Structure → surface of the field."""
         return descent_surfaces(self.descent)
+
+    @cached_property
+    def evidence(self) -> Evidence | None:
+        """What of its structures the truth shows; None if that is everything."""
+        if self.source.kind == "meshes":
+            return None
+        count = len(self.field.structures)
+        return Evidence(np.ones(count, dtype=bool), cut_structures(self.truth, count), self.truth)
 
     @cached_property
     def true_surfaces(self) -> dict[str, Surface]:
@@ -139,28 +149,26 @@ class OneStructure:
 def score_left_out(
     heart: str,
     whole: Reconstruction,
-    field: DistanceField,
-    name: str,
+    alone: Reconstruction,
     tolerance_mm: float = TOLERANCE_MM,
     meshes: bool = True,
 ) -> Score:
-    """Score one structure of a field whose model was not shown it.
+    """Score one structure that the model was not shown.
 
     Args:
         heart: The heart's name.
         whole: The heart with all that it has, of which the truth counts here.
-        field: What the model makes of the heart without the structure.
-        name: The structure, which the truth holds.
+        alone: Its reconstruction as :class:`OneStructure`, which the truth holds.
         tolerance_mm: Of the normalised surface distance.
         meshes: Whether its mesh is scored, too.
     """
-    truth, structures = whole.truth, field.structures
-    index = structures.index(name)
-    descent = descend(OneStructure(field, name), Grid.of(truth))
-    predicted = LabelMap(descent.labels * np.uint8(index + 1), truth.affine)
+    truth, structures = whole.truth, whole.field.structures
+    (name,) = alone.field.structures
+    label = np.uint8(structures.index(name) + 1)
+    predicted = LabelMap(alone.descent.labels * label, truth.affine)
     rows = score_label_maps(heart, truth, predicted, structures, [name], tolerance_mm)
     (row,) = (replace(row, observed=False) for row in rows if row.structure == name)
     if not meshes:
         return row
-    true, made = whole.true_surfaces, descent_surfaces(descent)
+    true, made = whole.true_surfaces, alone.surfaces
     return with_mesh_scores([row], true, made, penalty_mm(truth), tolerance_mm)[0]

@@ -1,18 +1,20 @@
-"""The factor that makes a model's standard deviations right: ``calibration.json`` beside it."""
+"""Factors that make a model's standard deviations right: ``calibration.json`` beside it."""
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from jaxtyping import Float
 from pydantic import PositiveFloat, PositiveInt, TypeAdapter, ValidationError
 
 from vecsetx.errors import InputError
 from vecsetx.files import write_json
-from vecsetx.model.saved import TrainedModel, model_folder
-
-_FILE = "calibration.json"
+from vecsetx.model.saved import CALIBRATION, TrainedModel, model_folder
+from vecsetx.pipeline.progress import console
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,16 +22,27 @@ class SdFactor:
     """What ``vecsetx calibrate`` found.
 
     Attributes:
-        factor: By which the spread of the draws is multiplied.
-        draws: Draws that it was measured with.
-        hearts: Hearts that it was measured on; it was tried on others.
+        factor: By which the spread of the draws is multiplied, found over all structures.
+        factors: Structure → its own, of those that were seen in enough hearts; others take
+            ``factor``.
+        draws: Draws that they were measured with.
+        hearts: Hearts that they were measured on; they were tried on others.
         date: When.
     """
 
     factor: PositiveFloat
+    factors: Mapping[str, PositiveFloat]
     draws: PositiveInt
     hearts: PositiveInt
     date: str
+
+    def of(self, structure: str) -> float:
+        """The factor that a structure takes."""
+        return self.factors.get(structure, self.factor)
+
+    def each(self, structures: Sequence[str]) -> Float[np.ndarray, " k"]:
+        """The factors that these take, in their order."""
+        return np.array([self.of(name) for name in structures])
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, for a summary."""
@@ -46,26 +59,30 @@ class SdFactor:
         Returns:
             The file.
         """
-        path = model_folder(model) / _FILE
+        path = model_folder(model) / CALIBRATION
         write_json(path, {**asdict(self), "weights": weights_sha256(trained), **found})
         return path
 
     @classmethod
     def read(cls, model: Path, trained: TrainedModel) -> "SdFactor | None":
-        """The factor of a model; None if nobody measured it.
+        """The factors of a model; None if nobody measured them.
+
+        Args:
+            model: Where the model is, for messages.
+            trained: The model.
 
         Raises:
-            InputError: The file is damaged, or was measured with other weights.
+            InputError: Its calibration is damaged, or was measured with other weights.
         """
-        path = model_folder(model) / _FILE
-        if not path.exists():
+        if trained.calibration is None:
             return None
+        path = model_folder(model) / CALIBRATION
         remedy = "run vecsetx calibrate again, or remove the file"
         try:
-            data = json.loads(path.read_text(encoding="utf-8"))
+            data = json.loads(trained.calibration)
             weights = data["weights"]
             found = _ADAPTER.validate_python(data)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError) as error:
             what = error.errors()[0]["msg"] if isinstance(error, ValidationError) else repr(error)
             raise InputError(f"{path}: damaged: {what}; {remedy}") from error
         if weights != weights_sha256(trained):
@@ -74,6 +91,17 @@ class SdFactor:
 
 
 _ADAPTER = TypeAdapter(SdFactor)
+
+
+def sd_factor_of(model: Path, trained: TrainedModel) -> SdFactor | None:
+    """As :meth:`SdFactor.read`; says so on the terminal if there is none."""
+    found = SdFactor.read(model, trained)
+    if found is None:
+        console.print(
+            "[yellow]standard deviations are uncalibrated: nobody measured what those of this "
+            "model are worth; vecsetx calibrate does[/]"
+        )
+    return found
 
 
 def weights_sha256(trained: TrainedModel) -> str:

@@ -38,15 +38,15 @@ class Ensemble:
         draws: The fields, each of K structures in one order.
         shown: Whether each draw was shown each structure. A structure that some draws were shown is
             judged by these alone: the heart's own field was shown it as well.
-        factor: What the draws' spread is multiplied by, measured on hearts whose truth is known
-            (``vecsetx calibrate``); 1 where nobody measured it.
+        factor: What the draws' spread is multiplied by, for all structures or for each of them,
+            measured on hearts whose truth is known (``vecsetx calibrate``); 1 where nobody did.
         exclusive: Whether the surfaces are those of structures that share their walls, and not of
             each structure by itself.
     """
 
     draws: tuple[DistanceField, ...]
     shown: Bool[np.ndarray, "d k"]
-    factor: float = 1.0
+    factor: float | Float[np.ndarray, " k"] = 1.0
     exclusive: bool = True
 
     @property

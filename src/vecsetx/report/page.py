@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vecsetx.evaluation.calibration import EXPECTED, MULTIPLES
 from vecsetx.evaluation.measures import MEASURES
 from vecsetx.evaluation.scores import PARTS
-from vecsetx.report.figures import is_number, training_curves
+from vecsetx.report.calibration_figure import coverage_figure, reliability_figure
+from vecsetx.report.figures import Figure, is_number, training_curves
 from vecsetx.report.ranking import mean_dice, ranks
 from vecsetx.report.scene import (
     DISTANCE_STEP_MM,
@@ -42,8 +44,8 @@ class Report:
     Attributes:
         title: Heading of the page.
         scores: As in ``scores.json``: ``summary`` and ``hearts``; ``observed`` and ``inferred``,
-            if anything was hidden; and ``scoring``, whose tolerance is shown with the provenance,
-            if it is there.
+            if anything was hidden; ``calibration``, if hearts were drawn; and ``scoring``, whose
+            tolerance is shown with the provenance, if it is there.
         history: Lines of the run's ``metrics.jsonl``, oldest first; may be empty.
         hearts: Hearts to turn in 3-D; may be empty. They are asked for one by one, so they need not
             be in memory at the same time; twenty of them make a page that can be mailed.
@@ -74,6 +76,8 @@ def write_report(path: Path, report: Report) -> None:
     in_turn = structures_in_turn(scores)
     if in_turn:
         plots |= {f"beside-{m.name}": observed_beside_inferred(scores, m) for m in beside}
+    sure, of_sure = _sureness(scores.get("calibration"))
+    plots |= of_sure
     curves = training_curves(report.history)
     write_page(
         path,
@@ -91,6 +95,7 @@ def write_report(path: Path, report: Report) -> None:
         hidden=hidden_structures(scores),
         in_turn=in_turn,
         beside=beside,
+        sure=sure,
         provenance={**report.provenance, **_tolerance(scores)},
         shown=shown,
         ranked=ranked,
@@ -112,6 +117,21 @@ def write_report(path: Path, report: Report) -> None:
             ],
             "distanceStep": DISTANCE_STEP_MM,
         },
+    )
+
+
+def _sureness(
+    told: Mapping[str, Any] | None,
+) -> tuple[dict[str, Any] | None, dict[str, Figure]]:
+    """What the page says of how sure the model is, and the figures of it."""
+    if told is None:
+        return None, {}
+    kind = "as drawn" if told["factors"] == "uncalibrated" else "calibrated"
+    drawn = {} if told["all"] is None else {kind: told["all"]}
+    plots = {"sure-coverage": coverage_figure, "sure-bins": reliability_figure} if drawn else {}
+    return (
+        {"told": told, "drawn": drawn, "multiples": list(zip(MULTIPLES, EXPECTED, strict=True))},
+        {name: of(drawn) for name, of in plots.items()},
     )
 
 

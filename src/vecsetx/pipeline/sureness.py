@@ -1,0 +1,93 @@
+"""How sure a model is of what is hidden from it, held against the truth: ``evaluate --draws``."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from vecsetx.evaluation.calibration import (
+    Calibration,
+    VertexErrors,
+    told_of_structures,
+    vertex_errors,
+)
+from vecsetx.model.saved import TrainedModel
+from vecsetx.pipeline.latent_draws import draw_ensemble
+from vecsetx.pipeline.scoring import Reconstruction
+from vecsetx.pipeline.sd_factor import SdFactor
+from vecsetx.reconstruction.surfaces import Surface
+from vecsetx.sampling.geometry import Geometry
+
+Errors = Mapping[str, VertexErrors]
+"""Structure → its vertices, of one heart; no vertices if it was missed altogether."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """How hearts are drawn.
+
+    Attributes:
+        trained: The model.
+        count: Draws per heart and set of hidden structures.
+        seed: Seed of the draws and of the choice of vertices.
+        sd_factor: The model's factors; None if nobody measured them.
+    """
+
+    trained: TrainedModel
+    count: int
+    seed: int
+    sd_factor: SdFactor | None
+
+    def errors(
+        self,
+        heart: str,
+        whole: Reconstruction,
+        shown: Geometry,
+        made: Mapping[str, Surface],
+        hidden: Collection[str],
+    ) -> dict[str, VertexErrors]:
+        """Errors and standard deviations of structures of one heart that were hidden together.
+
+        Args:
+            heart: Its name.
+            whole: The heart with all that it has, of which the truth counts here.
+            shown: What the model was shown.
+            made: Structure → reconstructed surface, of those that were found.
+            hidden: The structures, as far as the heart annotates them; what the truth does not hold
+                is left out.
+        """
+        structures = self.trained.structures
+        factor = self.sd_factor.each(structures) if self.sd_factor else 1.0
+        ensemble = draw_ensemble(shown, self.trained, self.count, self.seed, factor)
+        found: dict[str, VertexErrors] = {}
+        for k, name in enumerate(structures):
+            if name not in hidden or name not in whole.true_surfaces:
+                continue
+            if name not in made:
+                found[name] = VertexErrors.joined([])
+                continue
+            generator = np.random.default_rng([self.seed, k, *heart.encode()])
+            truth = whole.true_surfaces[name]
+            found[name] = vertex_errors(made[name], truth, k, ensemble, generator, whole.evidence)
+        return found
+
+    def told(self, hearts: Sequence[Errors]) -> dict[str, Any]:
+        """What the standard deviations are worth over all hearts, as plain data.
+
+        Returns:
+            ``draws``; ``factors`` (as in ``calibration.json``, without what else that has), or
+            ``uncalibrated``; ``all``, a
+            :class:`~vecsetx.evaluation.calibration.Calibration`, None if nothing was found; and
+            ``structures``, as of :func:`~vecsetx.evaluation.calibration.told_of_structures`.
+        """
+        joined = VertexErrors.joined(errors for of_heart in hearts for errors in of_heart.values())
+        seen = {name for of_heart in hearts for name in of_heart}
+        return {
+            "draws": self.count,
+            "factors": self.sd_factor.to_dict() if self.sd_factor else "uncalibrated",
+            "all": Calibration.of(joined).to_dict() if len(joined.sd_mm) else None,
+            "structures": told_of_structures(
+                hearts, [name for name in self.trained.structures if name in seen]
+            ),
+        }
