@@ -16,9 +16,12 @@ from vecsetx.anatomy.points import LabelledPoints, read_points
 from vecsetx.anatomy.structures import LabelSet, find_structure, label_set_hint
 from vecsetx.errors import InputError
 
-Kind = Literal["label map", "masks", "meshes", "npz", "points"]
+Kind = Literal["label map", "masks", "meshes", "npz", "samples", "points"]
 
-ENDINGS = (*IMAGE_ENDINGS, *MESH_ENDINGS, ".npz", ".csv")
+SAMPLES_ENDING = ".safetensors"
+"""Ending of a prepared heart's file."""
+
+ENDINGS = (*IMAGE_ENDINGS, *MESH_ENDINGS, ".npz", SAMPLES_ENDING, ".csv")
 """Endings of everything that hearts are made of, the longer before those that they end in."""
 
 OWN_LABEL_MAP = "labels"
@@ -191,6 +194,7 @@ _KINDS = {
     "masks": "masks",
     "meshes": "surface meshes",
     "npz": "samples",
+    "samples": "samples",
     "points": "labelled points",
 }
 

@@ -14,11 +14,13 @@ from vecsetx.data.batch import Batch
 from vecsetx.errors import InputError
 from vecsetx.model.field import HeartField
 from vecsetx.model.saved import TrainedModel
-from vecsetx.pipeline.observed import of_geometry, of_points
+from vecsetx.pipeline.observed import of_geometry, of_points, of_samples
 from vecsetx.reconstruction.evidence import Evidence
 from vecsetx.reconstruction.refinement import RefinementSpec, refine
 from vecsetx.sampling.geometry import Geometry
+from vecsetx.sampling.npz.layout import read_npz
 from vecsetx.sampling.sampler import Observation, observe
+from vecsetx.sampling.samples import Samples, SamplesFile
 from vecsetx.training.objective import ObjectiveSpec
 
 POINTS_FACTOR, LATENTS_FACTOR = 4, 2
@@ -109,6 +111,15 @@ def encode_source(
         field = encode_observation(observation, trained, options)
         evidence = Evidence.of_points(observation.structure, len(trained.structures))
         return EncodedHeart(field, None, evidence, observation)
+    if source.kind in ("npz", "samples"):
+        samples = read_samples(source, trained, options.seed)
+        observation = observe_samples(samples, trained, options)
+        field = _encoded(observation, trained, options)
+        if options.refine:
+            observed = of_samples(samples, trained.structures, options.drop, field.frame)
+            field = _refined(field, observed, options)
+        evidence = Evidence.of_points(observation.structure, len(trained.structures))
+        return EncodedHeart(field, None, evidence, observation)
     label_map, geometry = read_heart(source, trained.structures, options.drop)
     field = encode_heart(geometry, trained, options)
     return EncodedHeart(field, label_map, Evidence.of_geometry(geometry), geometry)
@@ -146,6 +157,45 @@ def observe_points(
     points_mm = found.points_mm[chosen]
     frame = Frame.around(found.points_mm[left], trained.mm_per_unit)
     return Observation(points_mm.astype(np.float32), found.structure[chosen], None, frame)
+
+
+def read_samples(source: HeartSource, trained: TrainedModel, seed: int) -> Samples:
+    """A heart's samples, of a prepared data set or another program's.
+
+    Raises:
+        InputError: The file cannot be read, or holds none of the model's structures.
+    """
+    if source.kind == "npz":
+        return read_npz(source, trained.structures, seed, trained.mm_per_unit)
+    return SamplesFile(source.path).read()
+
+
+def observe_samples(samples: Samples, trained: TrainedModel, options: EncodeOptions) -> Observation:
+    """A heart's surface points as a model is shown them; they stand in random order already.
+
+    Raises:
+        InputError: Nothing is left that the model knows.
+    """
+    surface, names = samples.surface, np.array(samples.info.structures)
+    known = np.isin(names, trained.structures) & ~np.isin(names, options.drop)
+    left = np.flatnonzero(known[surface.structure])
+    if len(left) == 0:
+        raise InputError(
+            f"{samples.info.name}: nothing is left to show of {', '.join(names)}; the model knows "
+            f"{', '.join(trained.structures)}"
+            + (f", without {', '.join(options.drop)}" if options.drop else "")
+        )
+    wanted = POINTS_FACTOR * trained.points if options.points is None else options.points
+    chosen = left[:wanted]
+    number = np.array(
+        [trained.structures.index(n) if k else -1 for n, k in zip(names, known, strict=True)]
+    )
+    return Observation(
+        surface.points_mm[chosen],
+        number[surface.structure[chosen]],
+        surface.normals[chosen],
+        Frame.around(surface.points_mm[left], trained.mm_per_unit),
+    )
 
 
 def encode_observation(

@@ -10,7 +10,7 @@ from vecsetx.anatomy.images import is_image
 from vecsetx.anatomy.meshes import is_mesh
 from vecsetx.anatomy.nnunet import is_nnunet, nnunet_label_maps, nnunet_label_set
 from vecsetx.anatomy.points import POINTS_ENDINGS
-from vecsetx.anatomy.source import HeartSource, Kind, stem, visible
+from vecsetx.anatomy.source import SAMPLES_ENDING, HeartSource, Kind, stem, visible
 from vecsetx.anatomy.structures import LabelSet, find_structure
 from vecsetx.anatomy.structures import label_set as named_label_set
 from vecsetx.data.dataset import DataSet, HeartEntry
@@ -19,17 +19,19 @@ from vecsetx.errors import InputError
 _SEGMENTATIONS = "segmentations"
 """Folder within a heart's own that TotalSegmentator's data sets keep its masks in."""
 
+_SAMPLES: dict[str, Kind] = {".npz": "npz", SAMPLES_ENDING: "samples"}
+
 
 def find_hearts(
     inputs: Sequence[Path], label_set: LabelSet | None = None, space: str = "lps"
 ) -> dict[str, HeartSource]:
     """Heart name → where the heart comes from, sorted by name.
 
-    An input is a label map, an ``.npz`` file of samples, labelled points (``.csv``,
-    ``.vtp``, ``.ply``), or
-    a folder: an nnU-Net data set; one heart, as masks or meshes called as its structures; hearts
-    as files; or hearts as folders of masks or meshes. A heart is called as its file or folder is.
-    Hidden files are passed over. Nothing is read but names and ``dataset.json``.
+    An input is a label map, samples (a prepared heart's ``.safetensors``, or ``.npz``), labelled
+    points (``.csv``, ``.vtp``, ``.ply``), or a folder: an nnU-Net data set; one heart, as masks or
+    meshes called as its structures; hearts as files; or hearts as folders of masks or meshes. A
+    heart is called as its file or folder is. Hidden files are passed over. Nothing is read but
+    names and ``dataset.json``.
 
     Args:
         inputs: Files and folders.
@@ -104,7 +106,7 @@ def _in_folder(given: Path, labels: LabelSet, space: str) -> Iterator[HeartSourc
     if kind := _kind_of_folder(entries):
         yield HeartSource(_name_of_folder(folder), folder, kind, labels, space)
         return
-    files = [f for f in entries if f.is_file() and (is_image(f) or f.suffix.lower() == ".npz")]
+    files = [f for f in entries if f.is_file() and (is_image(f) or f.suffix.lower() in _SAMPLES)]
     folders = [_masks_of(f) for f in entries if f.is_dir()]
     kinds = {f: _kind_of_folder(visible(f)) for f in folders}
     usual = Counter(kind for kind in kinds.values() if kind).most_common(1)
@@ -137,15 +139,16 @@ def _name_of_folder(folder: Path) -> str:
 def _kind_of_file(path: Path) -> Kind:
     if is_image(path):
         return "label map"
-    if path.suffix.lower() == ".npz":
-        return "npz"
+    if kind := _SAMPLES.get(path.suffix.lower()):
+        return kind
     if path.suffix.lower() in POINTS_ENDINGS:
         return "points"
     if is_mesh(path):
         raise InputError(f"{path}: one mesh is no heart; give the folder with all its structures")
     raise InputError(
         f"{path}: is none of the inputs known: label maps (.nii, .nii.gz, .nrrd, .nhdr, .mha, "
-        ".mhd), labelled points (.csv, .vtp, .ply), samples (.npz) or a folder"
+        ".mhd), labelled points (.csv, .vtp, .ply), samples (.safetensors, .npz) or a "
+        "folder"
     )
 
 

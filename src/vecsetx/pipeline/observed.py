@@ -1,13 +1,16 @@
 """What is observed of a heart, as a batch of query points: what a latent set is refined on."""
 
+from collections.abc import Collection
+
 import numpy as np
 import torch
+from jaxtyping import Int
 
 from vecsetx.anatomy.frame import Frame
 from vecsetx.data.batch import Batch
 from vecsetx.sampling.geometry import Geometry
 from vecsetx.sampling.sampler import Observation, SamplingSpec, draw_samples
-from vecsetx.sampling.samples import QueryPoints, SurfacePoints
+from vecsetx.sampling.samples import QueryPoints, Samples, SurfacePoints
 from vecsetx.sampling.view import known_mm
 
 _SAMPLING = SamplingSpec(surface_points=16_000, near_points=24_000, volume_points=12_000)
@@ -53,6 +56,40 @@ def of_points(observation: Observation, structure_count: int) -> Batch:
         found[group] = np.empty((0, 3), dtype=np.float32)
         found[f"{group}_distances"] = found[f"{group}_known"] = nowhere
     return _batch(found)
+
+
+def of_samples(
+    samples: Samples, structures: tuple[str, ...], drop: Collection[str], frame: Frame
+) -> Batch:
+    """A heart's samples as they are.
+
+    Args:
+        samples: The heart.
+        structures: Those of the model; others are left out.
+        drop: Structures that are hidden: nothing is known of them.
+        frame: Of what the model was shown.
+    """
+    shown = np.isin(samples.info.structures, [n for n in structures if n not in drop])
+    number = numbers_among(structures, samples.info.structures)
+    rows = np.flatnonzero(shown[samples.surface.structure])
+    found: dict[str, np.ndarray] = {}
+    for group, chosen in (("surface", rows), ("near", slice(None)), ("volume", slice(None))):
+        points: SurfacePoints | QueryPoints = getattr(samples, group)
+        distances_mm = np.full((len(points.points_mm), len(structures)), np.inf, dtype=np.float32)
+        known_mm = np.full_like(distances_mm, -np.inf)
+        distances_mm[:, number[shown]] = points.distances_mm[:, shown]
+        known_mm[:, number[shown]] = samples.info.known_mm(points.edge_mm)[:, shown]
+        found[group] = frame.to_unit(points.points_mm[chosen])
+        found[f"{group}_distances"] = frame.length_to_unit(distances_mm[chosen])
+        found[f"{group}_known"] = frame.length_to_unit(known_mm[chosen])
+    found["surface_structure"] = number[samples.surface.structure[rows]]
+    found["surface_normals"] = samples.surface.normals[rows]
+    return _batch(found)
+
+
+def numbers_among(structures: tuple[str, ...], names: tuple[str, ...]) -> Int[np.ndarray, " n"]:
+    """The index of each name among ``structures``; -1 for one that is not there."""
+    return np.array([structures.index(name) if name in structures else -1 for name in names])
 
 
 def _group(

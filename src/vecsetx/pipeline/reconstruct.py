@@ -169,7 +169,7 @@ def _reconstruct_heart(
     sd_factor: SdFactor | None,
     options: ReconstructOptions,
 ) -> None:
-    if options.keep_observed and source.kind == "points":
+    if options.keep_observed and source.kind in ("points", "npz", "samples"):
         raise InputError(
             f"{source.path}: of points it is not known what lies between them, so nothing can be "
             "kept; leave --keep-observed out, or give a label map or closed meshes"
