@@ -24,8 +24,8 @@ def reconstruct(
     inputs: Annotated[
         list[Path],
         typer.Argument(
-            help="Label maps, folders of them, folders with a mask or mesh per structure, or "
-            "labelled surface points (CSV, VTP, PLY)."
+            help="Label maps, folders of them, folders with a mask or mesh per structure, "
+            "prepared samples, or labelled surface points (CSV, VTP, PLY)."
         ),
     ],
     out: Annotated[Path, typer.Option(help="Folder for the results.")],
