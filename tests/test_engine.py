@@ -16,6 +16,7 @@ import pytest
 import torch
 import yaml
 from runs import RECIPE, losses, weights
+from small_files import files_of_at_most
 
 from vecsetx.data.dataset import DataSet
 from vecsetx.data.draws import Draws
@@ -212,12 +213,12 @@ def test_a_full_disk_keeps_the_old_checkpoint_and_the_run(
     saves: list[int] = []
     save = torch.save
 
-    def failing(state: Any, path: Path) -> None:
+    def failing(state: Any, file: Any) -> None:
         saves.append(state["progress"]["step"])
         if len(saves) == 2:
-            path.write_bytes(b"half")
+            file.write(b"half")
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        save(state, path)
+        save(state, file)
 
     monkeypatch.setattr(checkpoint.torch, "save", failing)
     trained = train_model(dataset.folder, tmp_path / "run", RECIPE)
@@ -415,6 +416,21 @@ wait $! || status=$?
 cp "$1/run/metrics.jsonl" "$6"
 exit $status
 """
+
+
+@pytest.mark.parametrize("room", [10, 5_000, 100_000, 1_000_000])
+def test_whatever_a_save_had_written_it_says_why_it_failed(room: int, tmp_path: Path) -> None:
+    """A file that may not grow: every write beyond fails, as on a disk that is full."""
+    path = tmp_path / "checkpoint.pt"
+    parts = {"model": torch.nn.Linear(600, 600)}
+    progress = checkpoint.Progress(3, 1.0, {}, 0)
+    checkpoint.save_checkpoint(path, parts, progress)
+    before = path.read_bytes()
+    with files_of_at_most(room), pytest.raises(OSError, match="File too large") as failed:
+        checkpoint.save_checkpoint(path, parts, replace(progress, step=4))
+    assert failed.value.filename == str(path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_disk_that_really_fills_up(dataset: DataSet, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from pydantic import ConfigDict, PositiveFloat, PositiveInt, TypeAdapter, ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from vecsetx.anatomy.structures import LabelSet
 from vecsetx.errors import InputError
@@ -84,7 +84,7 @@ class TrainedModel:
         folder = Path(folder)
         weights = {name: t.contiguous() for name, t in self.network.state_dict().items()}
         with written_whole(folder / _WEIGHTS) as unfinished:
-            save_file(weights, unfinished)
+            unfinished.write_bytes(save(weights))  # save_file hides why a disk refuses
         description = _Description(
             schema=SCHEMA,
             model=self.network.spec,

@@ -61,8 +61,14 @@ def save_checkpoint(path: Path, parts: Mapping[str, Stateful], progress: Progres
     """
     state: dict[str, Any] = {name: part.state_dict() for name, part in parts.items()}
     _see_room(path, state)
-    with written_whole(path) as unfinished:
-        torch.save({"parts": state, "progress": asdict(progress)}, unfinished)
+    with written_whole(path) as unfinished, open(unfinished, "wb") as file:
+        try:
+            torch.save({"parts": state, "progress": asdict(progress)}, file)
+        except RuntimeError as error:
+            # After a failed write the archive is ended nevertheless, and that fails in turn.
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
+            raise
 
 
 def load_checkpoint(path: Path, parts: Mapping[str, Stateful]) -> Progress:
