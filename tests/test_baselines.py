@@ -17,8 +17,6 @@ from vecsetx.evaluation.baselines import (
     Cohort,
     CohortSpec,
     DistanceGrid,
-    mean_heart,
-    nearest_heart,
 )
 from vecsetx.reconstruction.field import DistanceField
 from vecsetx.reconstruction.rasterize import rasterize
@@ -113,7 +111,7 @@ def test_a_heart_of_the_cohort_comes_back_wherever_it_lies(cohort, maps, index, 
 
 def test_distances_are_true_millimetres_of_the_moved_heart(cohort, maps):
     move = MOVES[0]
-    field = nearest_heart(cohort, moved(observed(maps[0]), move))
+    field = cohort.aligned(moved(observed(maps[0]), move)).nearest()
 
     assert isinstance(field, DistanceField)
     assert field.structures == STRUCTURES
@@ -189,7 +187,7 @@ def test_the_mean_of_balls_of_10_and_14_mm_is_one_of_12():
     names = STRUCTURES
     cohort = Cohort.of([(heart, names) for heart in hearts], names, SPEC)
     around = only(everything := observed(hearts[0]), everything.structure != BALL)
-    field = mean_heart(cohort, around)
+    field = cohort.aligned(around).mean()
 
     way = np.random.default_rng(0).normal(size=(2000, 3))
     way /= np.linalg.norm(way, axis=1, keepdims=True)
@@ -212,9 +210,9 @@ def test_the_mean_of_balls_of_10_and_14_mm_is_one_of_12():
         cohort, hearts=(*cohort.hearts, *Cohort.of([(without, names)], names, SPEC).hearts)
     )
     on_ball_mm = np.array(BALL_AT) + 12 * way
-    found = mean_heart(silent, around).distances_mm(on_ball_mm)[:, BALL]
+    found = silent.aligned(around).mean().distances_mm(on_ball_mm)[:, BALL]
     np.testing.assert_allclose(found, 0, atol=0.4)
-    found = mean_heart(absent, around).distances_mm(on_ball_mm)[:, BALL]
+    found = absent.aligned(around).mean().distances_mm(on_ball_mm)[:, BALL]
     np.testing.assert_allclose(found, SPEC.reach_mm / 3, atol=0.5)
 
 
@@ -255,7 +253,7 @@ def test_a_phantom_comes_back_as_a_label_map():
     cohort = Cohort.of([(heart, names) for heart in phantoms], names, CohortSpec(spacing_mm=3.0))
     seen = observe(Geometry.of_label_map(phantoms[1], len(names)), 4000, 80.0, seed=0)
     seen = only(seen, np.isin(seen.structure, [names.index("LV"), names.index("RV")]))
-    labels = rasterize(nearest_heart(cohort, seen), phantoms[1]).labels
+    labels = rasterize(cohort.aligned(seen).nearest(), phantoms[1]).labels
     for k, name in enumerate(names, start=1):
         if name in ("Myocardium", "LA", "LV", "RA", "RV"):
             both = (labels == k) & (phantoms[1].labels == k)
@@ -279,13 +277,13 @@ def test_what_cannot_be_aligned_is_said(maps):
     cohort = Cohort.of([(ball_only, STRUCTURES)], STRUCTURES, SPEC)
     whole = observed(maps[0])
     with pytest.raises(InputError, match=r"has any of what is observed \(LA, Aorta\)"):
-        nearest_heart(cohort, only(whole, np.isin(whole.structure, [SMALL, VESSEL])))
+        cohort.aligned(only(whole, np.isin(whole.structure, [SMALL, VESSEL])))
     nothing = only(whole, np.zeros(len(whole.structure), bool))
     with pytest.raises(InputError, match="nothing"):
-        mean_heart(cohort, nothing)
+        cohort.aligned(nothing)
     one = only(whole, np.flatnonzero(whole.structure == BALL)[:1])
     with pytest.raises(InputError, match="show more of its surface"):
-        nearest_heart(cohort, one)
+        cohort.aligned(one)
 
 
 def test_a_cohort_needs_hearts_that_are_what_is_said_of_them(maps):

@@ -291,34 +291,6 @@ class Cohort:
         return AlignedHeart(heart, transform, grids, misfit_mm)
 
 
-def nearest_heart(cohort: Cohort, observation: Observation) -> GridField:
-    """The training heart that fits best, laid over what is observed.
-
-    To have the mean heart too, align once: :meth:`Cohort.aligned`.
-
-    Args:
-        cohort: Training hearts.
-        observation: Labelled surface points, their structures numbered as the cohort's.
-
-    Raises:
-        InputError: No heart can be aligned to these points.
-    """
-    return cohort.aligned(observation).nearest()
-
-
-def mean_heart(cohort: Cohort, observation: Observation) -> GridField:
-    """The mean of the training hearts, each laid over what is observed.
-
-    Args:
-        cohort: Training hearts.
-        observation: Labelled surface points, their structures numbered as the cohort's.
-
-    Raises:
-        InputError: No heart can be aligned to these points.
-    """
-    return cohort.aligned(observation).mean()
-
-
 def _distance_grid(structure: Geometry, spec: CohortSpec) -> DistanceGrid:
     """Distances to the one structure of a geometry."""
     vertices_mm = structure.vertices_mm()
