@@ -1,13 +1,11 @@
 """The benchmark of completion, small: who is compared, on what, and by which rules."""
 
-import importlib.util
-import sys
 from dataclasses import replace
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
+from benchmark import benchmark
 from runs import RECIPE
 from shapes import ball_in_shell
 
@@ -25,14 +23,7 @@ from vecsetx.sampling.geometry import Geometry
 
 @pytest.fixture(scope="module")
 def completion() -> ModuleType:
-    path = Path(__file__).resolve().parents[1] / "benchmarks" / "completion.py"
-    spec = importlib.util.spec_from_file_location("completion", path)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["completion"] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
+    return benchmark("completion")
 
 
 @pytest.fixture(scope="module")

@@ -1,11 +1,13 @@
 """The synthetic heart: exact distances, disjoint and connected structures, right anatomy."""
 
+from itertools import islice
 from pathlib import Path
 
 import cc3d
 import nibabel as nib
 import numpy as np
 import pytest
+from benchmark import benchmark
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import binary_dilation
@@ -17,7 +19,17 @@ from vecsetx.anatomy.phantom import STRUCTURES, PhantomHeart, write_phantom
 from vecsetx.anatomy.phantom.carving import GAP_MM, TOUCHING
 from vecsetx.anatomy.phantom.footpoint import distance_to_level
 from vecsetx.anatomy.phantom.grid import centred_affine
-from vecsetx.anatomy.phantom.shapes import Cut, Ellipsoid, HalfSpace, Shape, Tube, Union
+from vecsetx.anatomy.phantom.shapes import (
+    Cut,
+    Ellipsoid,
+    Grown,
+    HalfSpace,
+    Outside,
+    Shape,
+    Tube,
+    Union,
+)
+from vecsetx.anatomy.phantom.stretch import Stretch
 from vecsetx.anatomy.sign import inside, label_of, outward
 from vecsetx.errors import InputError
 
@@ -393,3 +405,46 @@ def test_coronaries_leave_the_aorta_and_lie_on_the_heart(hearts: list[PhantomHea
         left_descending, circumflex = lines["LAD"][-1], lines["LCx"][-1]
         assert lines["RCA"][len(lines["RCA"]) // 3, 0] > left_descending[0] + 30
         assert left_descending[1] > circumflex[1] + 20, "the LAD runs in front, the LCx behind"
+
+
+@settings(max_examples=20, deadline=None)
+@given(strain=st.tuples(*[st.floats(-0.2, 0.2)] * 6))
+def test_a_stretched_shape_is_where_its_places_go(strain: tuple[float, ...]) -> None:
+    """Ellipsoids and planes exactly; so does what is put together from them."""
+    r, a, s, shear_as, shear_rs, shear_ra = strain
+    matrix = np.eye(3) + [[r, shear_ra, shear_rs], [shear_ra, a, shear_as], [shear_rs, shear_as, s]]
+    stretch = Stretch(matrix, np.array([3.0, -2.0, 5.0]))
+    axes = Rotation.from_euler("xyz", [20.0, 50.0, -30.0], degrees=True).as_matrix()
+    body = Ellipsoid(np.array([4.0, 1.0, -2.0]), np.array([20.0, 14.0, 9.0]), axes)
+    plane = HalfSpace(np.array([2.0, 0.0, 3.0]), axes[:, 1])
+    points = np.random.default_rng(0).uniform(-25.0, 25.0, (2000, 3))
+    for shape in (body, plane, Cut(body, Outside(plane), 1e-9), Union((body, plane), 1e-9)):
+        before, after = (
+            at.evaluate(places)[0]
+            for at, places in ((shape, points), (shape.stretched(stretch), stretch.places(points)))
+        )
+        clear = np.minimum(np.abs(before), np.abs(after)) > 1e-6
+        assert (inside(before) == inside(after))[clear].all()
+    np.testing.assert_allclose(stretch.places(stretch.middle_mm), stretch.middle_mm)
+
+
+def test_a_stretched_tube_follows_its_line_and_stays_round() -> None:
+    line = np.array([[0.0, 0.0, 0.0], [10.0, 5.0, 0.0], [20.0, 5.0, 8.0]])
+    stretch = Stretch(np.diag([1.2, 0.9, 1.1]), np.zeros(3))
+    tube = Grown(Tube(line, np.array([3.0, 2.5, 2.0])), 0.5).stretched(stretch)
+    np.testing.assert_allclose(
+        tube.evaluate(line * [1.2, 0.9, 1.1])[0], [-3.5, -3.0, -2.5], atol=0.1
+    )
+
+
+def test_hearts_differ_about_as_much_as_real_ones(real_hearts: Path) -> None:
+    """In where structures are and how long they are; but no more than those."""
+    spread = benchmark("spread")
+    label_maps = spread.real_hearts(real_hearts / "kcl" / "train", "heartchambers")
+    real = spread.spread_of(islice(label_maps, 20), spread.COMPARED)
+    made = spread.spread_of(spread.phantoms(20), STRUCTURES)
+    places = [np.sqrt(np.mean(np.square([*s.places_mm.values()]))) for s in (made, real)]
+    lengths = [np.mean([*s.lengths.values()]) for s in (made, real)]
+    assert 0.6 < places[0] / places[1] < 1.1
+    assert 0.7 < lengths[0] / lengths[1] < 1.1
+    assert 0.6 < made.size / real.size < 1.5

@@ -18,6 +18,7 @@ from vecsetx.anatomy.phantom.axes import (
 from vecsetx.anatomy.phantom.curves import along
 from vecsetx.anatomy.phantom.parameters import Parameters
 from vecsetx.anatomy.phantom.shapes import Grown, Shape, Tube, Union
+from vecsetx.anatomy.phantom.stretch import Stretch
 
 _STEP_MM = 2.5
 _CLEARANCE_MM = 0.3
@@ -40,7 +41,7 @@ class Artery:
 
 
 def coronary_arteries(
-    heart: Parameters, shapes: Mapping[str, Shape], course_mm: np.ndarray
+    heart: Parameters, shapes: Mapping[str, Shape], course_mm: np.ndarray, stretch: Stretch
 ) -> dict[str, Artery]:
     """LAD, LCx and RCA (which ends as the posterior descending artery) and a diagonal branch.
 
@@ -48,6 +49,7 @@ def coronary_arteries(
         heart: The parameters.
         shapes: The chambers' and great arteries' shapes by structure name.
         course_mm: Displacements of the landmarks.
+        stretch: What the shapes have gone through, and the landmarks go through here.
     """
     walls = {name: Grown(shapes[name], wall) for name, wall in _WALL_MM.items()}
     # Where chambers and vessels are cut at a valve, the seam is closed, or an artery may slip in.
@@ -55,33 +57,37 @@ def coronary_arteries(
         PULMONARY + np.array([[-7.0], [7.0]]) * TO_PA, np.full(2, heart.pa_radius_mm + 1.0)
     )
     tricuspid_seam = Tube(TRICUSPID + np.array([[-6.0], [6.0]]) * TO_RA, np.full(2, 14.0))
-    surface = Union((*walls.values(), pulmonary_seam, tricuspid_seam), 4.0)
+    seams = (pulmonary_seam.stretched(stretch), tricuspid_seam.stretched(stretch))
+    surface = Union((*walls.values(), *seams), 4.0)
     frame = VentricleFrame(heart.ventricle_tilt_deg)
     radius = heart.coronary_radius_mm
 
+    def placed(landmarks: list[tuple[float, float, float]]) -> np.ndarray:
+        return stretch.places(np.stack([frame.place(*landmark) for landmark in landmarks]))
+
     def route(
         start: list[np.ndarray],
-        groove: list[np.ndarray],
+        groove: list[tuple[float, float, float]],
         beside: tuple[str, str],
         end_radius: float,
     ) -> Artery:
-        guess = np.stack(groove) + 0.5 * course_mm[: len(groove)]
+        guess = placed(groove) + 0.5 * course_mm[: len(groove)]
         in_groove = _in_groove(walls[beside[0]], walls[beside[1]], guess, 0.8 * radius)
         return _artery(surface, np.vstack([*start, in_groove]), radius, end_radius)
 
-    sinus = AORTIC + 10.0 * TO_AORTA
+    sinus = stretch.places(AORTIC + 10.0 * TO_AORTA)
     left = _opening(shapes["Aorta"], sinus, np.array([-0.93, -0.10, 0.12]))
     right = _opening(shapes["Aorta"], sinus, np.array([0.15, 0.95, -0.15]))
     main = [left, left + np.array([-5.0, 0.5, 0.5])]
-    anterior = route(main, [frame.place(*p) for p in _ANTERIOR], ("Myocardium", "RV"), 0.5)
-    circumflex = route(main, [frame.place(*p) for p in _CIRCUMFLEX], ("Myocardium", "LA"), 0.55)
+    anterior = route(main, _ANTERIOR, ("Myocardium", "RV"), 0.5)
+    circumflex = route(main, _CIRCUMFLEX, ("Myocardium", "LA"), 0.55)
     ring = [_on_tricuspid_ring(angle) for angle in (25.0, 55.0, 85.0, 115.0, 145.0, 175.0, 205.0)]
-    crux = [frame.place(*p) for p in _INFERIOR]
-    right_part = _in_groove(walls["RA"], walls["RV"], np.stack(ring), 0.8 * radius)
-    inferior = _in_groove(walls["Myocardium"], walls["RV"], np.stack(crux), 0.8 * radius)
+    around_valve = stretch.places(np.stack(ring))
+    right_part = _in_groove(walls["RA"], walls["RV"], around_valve, 0.8 * radius)
+    inferior = _in_groove(walls["Myocardium"], walls["RV"], placed(_INFERIOR), 0.8 * radius)
     right_way = np.vstack([right, right + np.array([1.5, 4.0, -2.0]), right_part, inferior])
     fork = anterior.line_mm[len(anterior.line_mm) // 3]
-    diagonal = np.vstack([fork, *(frame.place(*p) for p in _DIAGONAL)])
+    diagonal = np.vstack([fork, placed(_DIAGONAL)])
     return {
         "LAD": anterior,
         "LCx": circumflex,

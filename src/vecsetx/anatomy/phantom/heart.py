@@ -15,6 +15,7 @@ from vecsetx.anatomy.phantom.footpoint import distance_to_level
 from vecsetx.anatomy.phantom.grid import centred_affine, labels_on
 from vecsetx.anatomy.phantom.parameters import Parameters
 from vecsetx.anatomy.phantom.shapes import Shape, Union, evaluate_in_chunks
+from vecsetx.anatomy.phantom.stretch import Stretch
 from vecsetx.anatomy.sign import inside, outward
 from vecsetx.anatomy.structures import label_set
 
@@ -124,7 +125,7 @@ class PhantomHeart:
         heart, course = self.parameters, self._course_mm
         veins, mouths = vessels.pulmonary_veins(heart, course[10:18])
         muscle = chambers.left_ventricle(heart, heart.wall_mm)
-        return {
+        usual: dict[str, Shape] = {
             "LV": chambers.left_ventricle(heart, 0.0),
             "Myocardium": muscle,
             "Aorta": vessels.aorta(heart, course[0:8]),
@@ -135,10 +136,21 @@ class PhantomHeart:
             "LAA": chambers.left_atrial_appendage(heart, muscle, course[18:22]),
             "PV": Union(veins, _SEAM_MM),
         }
+        return {name: shape.stretched(self._stretch) for name, shape in usual.items()}
 
     @cached_property
     def _arteries(self) -> dict[str, Artery]:
-        return coronary_arteries(self.parameters, self._large_shapes, self._course_mm[12:24])
+        return coronary_arteries(
+            self.parameters, self._large_shapes, self._course_mm[12:24], self._stretch
+        )
+
+    @cached_property
+    def _stretch(self) -> Stretch:
+        r, a, s, shear_as, shear_rs, shear_ra = self.parameters.strain
+        strain = np.array(
+            [[r, shear_ra, shear_rs], [shear_ra, a, shear_as], [shear_rs, shear_as, s]]
+        )
+        return Stretch(np.eye(3) + strain, _MIDDLE_MM)
 
     @property
     def _course_mm(self) -> np.ndarray:

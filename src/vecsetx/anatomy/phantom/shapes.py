@@ -13,6 +13,8 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float
 
+from vecsetx.anatomy.phantom.stretch import Stretch
+
 _POINTS_AT_ONCE = 4096  # keeps the working arrays in the processor's cache
 _NEWTON_STEPS = 7
 
@@ -25,6 +27,10 @@ class Shape(Protocol):
         self, points_mm: Float[np.ndarray, "n 3"]
     ) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, "n 3"]]:
         """Values in mm, negative inside, and gradients of length 1 at most."""
+        ...
+
+    def stretched(self, stretch: Stretch) -> "Shape":
+        """The shape with its places moved. Tubes stay round, and offsets and blends as wide."""
         ...
 
 
@@ -46,6 +52,10 @@ class HalfSpace:
         """See :class:`Shape`."""
         gradient = np.broadcast_to(self.normal, points_mm.shape)
         return (points_mm - self.point_mm) @ self.normal, gradient
+
+    def stretched(self, stretch: Stretch) -> "HalfSpace":
+        """See :class:`Shape`."""
+        return HalfSpace(stretch.places(self.point_mm), stretch.normal(self.normal))
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +96,11 @@ class Ellipsoid:
         length = np.sqrt((normal * normal).sum(axis=0))
         return root * length, (normal / length).T @ self.axes.T
 
+    def stretched(self, stretch: Stretch) -> "Ellipsoid":
+        """See :class:`Shape`."""
+        axes, radii_mm, _ = np.linalg.svd(stretch.matrix @ (self.axes * self.radii_mm))
+        return Ellipsoid(stretch.places(self.center_mm), radii_mm, axes)
+
 
 @dataclass(frozen=True, eq=False)
 class Tube:
@@ -124,6 +139,10 @@ class Tube:
         toward = points_mm - start[best[:, 0]] - nearest * direction[best[:, 0]]
         return value, toward / np.maximum(np.linalg.norm(toward, axis=1, keepdims=True), 1e-12)
 
+    def stretched(self, stretch: Stretch) -> "Tube":
+        """See :class:`Shape`."""
+        return Tube(stretch.places(self.points_mm), self.radii_mm)
+
     def _pieces_near(self, points_mm: np.ndarray) -> np.ndarray:
         """Indices of the pieces that can be the nearest one to any of the points."""
         middle = points_mm.mean(axis=0)
@@ -150,6 +169,10 @@ class Grown:
         value, gradient = self.shape.evaluate(points_mm)
         return value - self.by_mm, gradient
 
+    def stretched(self, stretch: Stretch) -> "Grown":
+        """See :class:`Shape`."""
+        return Grown(self.shape.stretched(stretch), self.by_mm)
+
 
 @dataclass(frozen=True, eq=False)
 class Outside:
@@ -163,6 +186,10 @@ class Outside:
         """See :class:`Shape`."""
         value, gradient = self.shape.evaluate(points_mm)
         return -value, -gradient
+
+    def stretched(self, stretch: Stretch) -> "Outside":
+        """See :class:`Shape`."""
+        return Outside(self.shape.stretched(stretch))
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,6 +212,10 @@ class Union:
             value, gradient = _blended(value, gradient, *part.evaluate(points_mm), self.blend_mm)
         return value, gradient
 
+    def stretched(self, stretch: Stretch) -> "Union":
+        """See :class:`Shape`."""
+        return Union(tuple(part.stretched(stretch) for part in self.parts), self.blend_mm)
+
 
 @dataclass(frozen=True, eq=False)
 class Cut:
@@ -204,6 +235,10 @@ class Cut:
             -first, -first_gradient, -second, -second_gradient, self.blend_mm
         )
         return -value, -gradient
+
+    def stretched(self, stretch: Stretch) -> "Cut":
+        """See :class:`Shape`."""
+        return Cut(self.shape.stretched(stretch), self.keep.stretched(stretch), self.blend_mm)
 
 
 def evaluate_in_chunks(
