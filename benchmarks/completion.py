@@ -14,7 +14,8 @@ together (*mixed*). Then, on unseen hearts:
 * *whole*: Dice of whole hearts, against that of the model that only knows those.
 * *cut*: a random plane takes 10 to 40 % of the heart. Dice of what lies beyond it, and the largest
   step of a surface at the plane. All keep what is observed.
-* *mixed*: what training together changes.
+* *mixed*: what training together changes; and structures that no real heart annotates: how many of
+  the hearts they are predicted in, how large, and how far from the structure that they grow on.
 
 Prints tables and writes JSON. Models that are in
 ``--runs`` already are taken from there. On two cores the default takes about two hours with real
@@ -36,6 +37,7 @@ import nibabel as nib
 import numpy as np
 from rich.console import Console
 from rich.table import Table
+from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from vecsetx.anatomy.labelmap import LabelMap
@@ -65,6 +67,9 @@ MAIN = ("Myocardium", "LA", "LV", "RA", "RV", "Aorta", "PA")
 
 IN_TURN = ("LA", "RA", "RV", "Aorta")
 """Structures that are hidden from real hearts, one at a time."""
+
+GROWS_ON = {"LAA": "LA", "PV": "LA", "Coronary": "Aorta"}
+"""What a structure that real hearts may lack is attached to."""
 
 SHARE_BEYOND = 0.05
 """A structure is scored beyond a plane if the plane takes at least this share of it."""
@@ -236,6 +241,37 @@ def whole(hearts: Hearts, trained: TrainedModel) -> dict[str, float]:
     return tabled(dice)["model"]
 
 
+def unannotated(hearts: Hearts, trained: TrainedModel) -> dict[str, dict[str, float]]:
+    """Structure that hearts do not annotate → what is predicted of it, keeping what is observed.
+
+    Its volume, its distance to what it grows on and the share of hearts that have it.
+    """
+    structures = trained.structures
+    rows: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    for heart in hearts.unseen:
+        truth = hearts.truth(heart, structures)
+        geometry = Geometry.of_label_map(truth, len(structures))
+        field = encode_heart(geometry, trained, EncodeOptions())
+        grid = truth.every(max(round(FINEST_MM / float(truth.spacing_mm.max())), 1))
+        found = rasterize(CompletedField.of(field, geometry), grid)
+        for name, parent in GROWS_ON.items():
+            if name not in heart.annotated:
+                own, on = (found.labels == structures.index(n) + 1 for n in (name, parent))
+                volume_ml = own.sum() * found.voxel_volume_mm3 / 1000
+                away_mm = ndimage.distance_transform_edt(~on, sampling=found.spacing_mm)
+                rows[name].append((volume_ml, float(away_mm[own].min()) if own.any() else np.inf))
+    return {
+        name: {
+            "share_of_hearts": statistics.fmean(volume > 0 for volume, _ in values),
+            "smallest_ml": min(volume for volume, _ in values),
+            "mean_ml": statistics.fmean(volume for volume, _ in values),
+            "largest_ml": max(volume for volume, _ in values),
+            "farthest_from_parent_mm": max(away for _, away in values),
+        }
+        for name, values in rows.items()
+    }
+
+
 def oblique(label_map: LabelMap, generator: np.random.Generator, spacing_mm: float) -> LabelMap:
     """The same heart on a grid that is turned at random, so that its faces are random planes."""
     axes = Rotation.random(random_state=generator).as_matrix()
@@ -350,6 +386,8 @@ def run(folder: Path, options: argparse.Namespace, console: Console) -> dict[str
         }
         for kind, means in results["mixed"].items():
             show(f"{kind}, shown whole: trained alone and together, Dice", means, console)
+        results["unannotated"] = unannotated(real_unseen, mixed)
+        tell_unannotated(results["unannotated"], console)
     return results
 
 
@@ -395,6 +433,21 @@ def tell(title: str, found: Mapping[str, Any], console: Console) -> None:
     cuts = found["cut"]
     show(f"{cuts['cuts']} cuts by a random plane: Dice beyond", cuts["dice"], console)
     console.print(f"largest step of a surface at the plane: {cuts['largest_seam_mm']:.3f} mm\n")
+
+
+def tell_unannotated(found: Mapping[str, Mapping[str, float]], console: Console) -> None:
+    table = Table(title="real hearts, trained together: what they do not annotate")
+    for heading in ("", "in % of hearts", "ml", "mean", "farthest from what it grows on, mm"):
+        table.add_column(heading, justify="right")
+    for name, what in found.items():
+        table.add_row(
+            f"{name} (on {GROWS_ON[name]})",
+            f"{100 * what['share_of_hearts']:.0f}",
+            f"{what['smallest_ml']:.1f}–{what['largest_ml']:.1f}",
+            f"{what['mean_ml']:.1f}",
+            f"{what['farthest_from_parent_mm']:.1f}",
+        )
+    console.print(table)
 
 
 def main() -> None:

@@ -10,8 +10,10 @@ from vecsetx.anatomy.structures import label_set
 from vecsetx.data.batch import Batch
 from vecsetx.data.dataset import DataSet
 from vecsetx.data.draws import DrawSpec
+from vecsetx.model.saved import TrainedModel
 from vecsetx.model.vecset import ModelSpec
 from vecsetx.pipeline.prepare import PrepareOptions, prepare
+from vecsetx.pipeline.train import train_model
 from vecsetx.recipe import Recipe
 from vecsetx.sampling.sampler import SamplingSpec
 from vecsetx.training.journal import read_journal
@@ -33,6 +35,22 @@ def small_dataset(folder: Path) -> DataSet:
     made, failed = prepare(maps, folder / "data", options)
     assert not failed
     return made
+
+
+def trained_a_little(dataset: DataSet, out: Path) -> Path:
+    """A run long enough for the model to find structures."""
+    recipe = RECIPE.changed(
+        {"training": {"steps": 60}, "optimizer": {"muon_lr": 0.02, "adamw_lr": 0.01}}, ""
+    )
+    train_model(dataset.folder, out, recipe)
+    return out
+
+
+def untrained(structures: tuple[str, ...], points: int = 64) -> TrainedModel:
+    """A network without training; tests put a field in its place."""
+    torch.manual_seed(0)
+    network = ModelSpec(latents=16, width=32, heads=4, layers=1).build(len(structures)).eval()
+    return TrainedModel(network, structures, label_set("default"), 80.0, 0.1, points, {})
 
 
 def parts_of(batch: Batch, hearts: int) -> list[Batch]:

@@ -7,23 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from runs import RECIPE
+from runs import trained_a_little
 
 import vecsetx
 from vecsetx import encode, load, surfaces
 from vecsetx.data.dataset import DataSet
 from vecsetx.errors import InputError
-from vecsetx.pipeline.train import train_model
 
 
 @pytest.fixture(scope="module")
 def run(dataset: DataSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("run")
-    recipe = RECIPE.changed(
-        {"training": {"steps": 60}, "optimizer": {"muon_lr": 0.02, "adamw_lr": 0.01}}, ""
-    )
-    train_model(dataset.folder, out, recipe)
-    return out
+    return trained_a_little(dataset, tmp_path_factory.mktemp("run"))
 
 
 def test_from_a_file_to_meshes(run: Path, dataset: DataSet) -> None:

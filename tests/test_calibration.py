@@ -9,7 +9,7 @@ import igl
 import numpy as np
 import pytest
 from analytic_fields import AnalyticField, ball
-from runs import RECIPE
+from runs import trained_a_little
 from typer.testing import CliRunner
 
 from vecsetx.anatomy.labelmap import LabelMap
@@ -27,7 +27,6 @@ from vecsetx.model.saved import TrainedModel
 from vecsetx.pipeline import calibrate as calibrating
 from vecsetx.pipeline.calibrate import calibrate
 from vecsetx.pipeline.sd_factor import SdFactor
-from vecsetx.pipeline.train import train_model
 from vecsetx.reconstruction.evidence import Evidence
 from vecsetx.reconstruction.surfaces import Surface
 from vecsetx.reconstruction.uncertainty import Ensemble
@@ -153,12 +152,7 @@ def test_figures_show_what_was_found() -> None:
 
 @pytest.fixture(scope="module")
 def trained_run(dataset: DataSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("run")
-    recipe = RECIPE.changed(
-        {"training": {"steps": 60}, "optimizer": {"muon_lr": 0.02, "adamw_lr": 0.01}}, ""
-    )
-    train_model(dataset.folder, out, recipe)
-    return out
+    return trained_a_little(dataset, tmp_path_factory.mktemp("run"))
 
 
 @pytest.fixture

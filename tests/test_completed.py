@@ -6,8 +6,8 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-import torch
 from analytic_fields import ASYMMETRIC, OBLIQUE, AnalyticField, ball, grid_about, tube
+from runs import untrained
 from vtkmodules.util.numpy_support import vtk_to_numpy
 from vtkmodules.vtkIOXML import vtkXMLPolyDataReader
 
@@ -16,8 +16,6 @@ from vecsetx.anatomy.labelmap import LabelMap, write_label_map
 from vecsetx.anatomy.structures import label_set
 from vecsetx.errors import InputError
 from vecsetx.model.field import HeartField
-from vecsetx.model.saved import TrainedModel
-from vecsetx.model.vecset import ModelSpec
 from vecsetx.pipeline.hearts import EncodeOptions
 from vecsetx.pipeline.reconstruct import ReconstructOptions, reconstruct
 from vecsetx.reconstruction.completed import CompletedField
@@ -351,11 +349,8 @@ def test_a_scan_too_thin_for_its_edges_shows_nothing_of_what_it_cuts() -> None:
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A network without training; the tests put a field in its place."""
-    torch.manual_seed(0)
-    network = ModelSpec(latents=16, width=32, heads=4, layers=1).build(3).eval()
     folder = tmp_path_factory.mktemp("model")
-    TrainedModel(network, NAMES, label_set("default"), 80.0, 0.1, 64, {}).save_pretrained(folder)
+    untrained(NAMES).save_pretrained(folder)
     return folder
 
 

@@ -448,3 +448,11 @@ def test_hearts_differ_about_as_much_as_real_ones(real_hearts: Path) -> None:
     assert 0.6 < places[0] / places[1] < 1.1
     assert 0.7 < lengths[0] / lengths[1] < 1.1
     assert 0.6 < made.size / real.size < 1.5
+
+
+@pytest.mark.parametrize("seed", [(7, 20), (7, 28), (6, 7), (5, 22), (1, 22)])
+def test_radii_change_by_less_than_the_way(seed: tuple[int, int]) -> None:
+    """Hearts in which points of a coronary were driven together; else the tube has no surface."""
+    for tube in PhantomHeart.random(np.random.default_rng(seed)).shapes["Coronary"].parts:
+        way = np.linalg.norm(np.diff(tube.points_mm, axis=0), axis=1)
+        assert (np.abs(np.diff(tube.radii_mm)) < way).all()

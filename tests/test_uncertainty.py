@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from analytic_fields import AnalyticField, ball, grid_about, half_space, heart
+from runs import untrained
 from vtkmodules.util.numpy_support import vtk_to_numpy
 from vtkmodules.vtkIOXML import vtkXMLPolyDataReader
 
@@ -99,11 +100,8 @@ def test_of_shared_walls_it_is_the_walls_that_vary() -> None:
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A network without training; the tests put fields in its place."""
-    torch.manual_seed(0)
-    network = ModelSpec(latents=16, width=32, heads=4, layers=1).build(3).eval()
     folder = tmp_path_factory.mktemp("model")
-    TrainedModel(network, NAMES, label_set("default"), 80.0, 0.1, 64, {}).save_pretrained(folder)
+    untrained(NAMES).save_pretrained(folder)
     return folder
 
 
@@ -112,9 +110,7 @@ def whole_heart() -> tuple[Geometry, TrainedModel]:
     """Ten structures, and a network for them."""
     field = heart()
     grid = grid_about((0, 0, 10), np.eye(3) * 2.5, 85)
-    torch.manual_seed(0)
-    network = ModelSpec(latents=16, width=32, heads=4, layers=1).build(10).eval()
-    trained = TrainedModel(network, field.structures, label_set("default"), 80.0, 0.1, 256, {})
+    trained = untrained(field.structures, points=256)
     return Geometry.of_label_map(rasterize(field, grid), 10), trained
 
 

@@ -165,4 +165,7 @@ def _artery(
         # Deep in a blend the gradient is short; a full step would throw the point across.
         square = np.maximum((way * way).sum(axis=1), 0.3)
         line[1:] -= np.clip((value - height[1:]) / square, -1.5, 1.5)[:, None] * way
-    return Artery(line, radii)
+    # Points that were driven together would make the radius jump, which a tube's must not.
+    apart = np.linalg.norm(np.diff(line, axis=0), axis=1) > 1.1 * np.abs(np.diff(radii))
+    kept = np.concatenate([[True], apart])
+    return Artery(line[kept], radii[kept])
