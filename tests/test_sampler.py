@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 from shapes import ball_in_shell, ball_in_shell_distances
 
-from vecsetx.anatomy.labelmap import write_label_map
+from vecsetx.anatomy.labelmap import LabelMap, write_label_map
 from vecsetx.anatomy.source import HeartSource
 from vecsetx.anatomy.structures import LabelSet
 from vecsetx.errors import InputError
@@ -226,3 +226,9 @@ def test_more_anchors_than_points_are_refused() -> None:
     points, structure = torch.zeros(2, 10, 3), torch.zeros(2, 10, dtype=torch.int64)
     with pytest.raises(InputError, match="11 latents need as many surface points at least, not 10"):
         anchors_by_structure(points, structure, 11)
+
+
+def test_nothing_has_no_surface() -> None:
+    empty = LabelMap(np.zeros((8, 8, 8), np.uint8), np.eye(4))
+    with pytest.raises(InputError, match="without any structure"):
+        Geometry.of_label_map(empty, 2)

@@ -20,6 +20,7 @@ from vecsetx.errors import InputError
 from vecsetx.evaluation.bootstrap import Bootstrap
 from vecsetx.evaluation.comparison import compare
 from vecsetx.evaluation.scores import Score, summarize, write_scores
+from vecsetx.pipeline.compare import print_comparison
 from vecsetx.pipeline.evaluate import evaluate
 from vecsetx.pipeline.hearts import EncodeOptions
 from vecsetx.pipeline.progress import console
@@ -138,6 +139,19 @@ def test_what_two_models_inferred_is_compared_by_itself() -> None:
     assert inferred["mean"]["dice"]["a"] == pytest.approx((0.5 + 0.2) / 2)
     assert inferred["structures"]["LV"]["dice"]["n"] == 2
     assert inferred["structures"]["PV"]["dice"]["b"] == pytest.approx(0.3)
+    with console.capture() as printed:
+        print_comparison({**found, "models": {side: {"model": "run"} for side in "ab"}})
+    lines = printed.get().splitlines()
+    of_all, of_inferred = (
+        next(
+            row
+            for row in lines[next(i for i, line in enumerate(lines) if title in line) :]
+            if "mean" in row
+        )
+        for title in ("Dice, higher", "Dice of what was inferred, higher")
+    )
+    assert "+0.000" in of_all
+    assert "+0.100" in of_inferred
 
 
 def test_what_hiding_costs_can_be_compared() -> None:

@@ -43,12 +43,16 @@ def compare_scores(a: Path, b: Path, out: Path, seed: int = 0) -> dict[str, Any]
 
 
 def print_comparison(comparison: Mapping[str, Any]) -> None:
-    """A table per measure: means, difference with its interval, p, in bold where p < 0.05."""
+    """A table per measure: means, difference with its interval, p, in bold where p < 0.05.
+
+    If structures were hidden from both models, further tables tell of these alone.
+    """
     for side, provenance in comparison["models"].items():
         console.print(f"{side.upper()}: {escape(str(provenance['model']))}")
-    for measure in SHOWN:
-        if comparison["mean"].get(measure):
-            console.print(_table(comparison, measure))
+    for part, of in ((comparison, ""), (comparison.get("inferred"), " of what was inferred")):
+        for measure in SHOWN:
+            if part and part["mean"].get(measure):
+                console.print(_table(part, measure, of))
     level = comparison["bootstrap"]["level"]
     console.print(
         f"B − A: mean over {len(comparison['hearts'])} hearts with its {level:.0%} bootstrap "
@@ -56,9 +60,9 @@ def print_comparison(comparison: Mapping[str, Any]) -> None:
     )
 
 
-def _table(comparison: Mapping[str, Any], measure: str) -> Table:
+def _table(comparison: Mapping[str, Any], measure: str, of: str) -> Table:
     better = "higher" if MEASURES[measure].higher_is_better else "lower"
-    table = Table(title=f"{MEASURES[measure].title}, {better} is better")
+    table = Table(title=f"{MEASURES[measure].title}{of}, {better} is better")
     table.add_column("Structure")
     for heading in ("A", "B", "B − A", "interval", "p", "hearts"):
         table.add_column(heading, justify="right")

@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float, Int
 
 from vecsetx.anatomy.labelmap import LabelMap
 from vecsetx.anatomy.source import HeartSource
+from vecsetx.errors import InputError
 from vecsetx.sampling.distance import ClosedSurfaces
 from vecsetx.sampling.interfaces import shared_surface, without_specks
 from vecsetx.sampling.view import cut_structures
@@ -48,7 +49,13 @@ class Geometry:
 
     @classmethod
     def of_label_map(cls, label_map: LabelMap, structure_count: int) -> "Geometry":
-        """The smooth shared surface of a label map with labels 1…K."""
+        """The smooth shared surface of a label map with labels 1…K.
+
+        Raises:
+            InputError: The map holds none of them.
+        """
+        if not label_map.labels.any():
+            raise InputError("a label map without any structure has no surface")
         cleaned = without_specks(label_map)
         surface = shared_surface(cleaned)
         return cls(

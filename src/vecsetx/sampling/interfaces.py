@@ -52,12 +52,10 @@ class SharedSurface:
         return self.vertices_mm[used], number[faces]
 
 
-def without_specks(
-    label_map: LabelMap, smallest_piece_voxels: int = SMALLEST_PIECE_VOXELS
-) -> LabelMap:
+def without_specks(label_map: LabelMap) -> LabelMap:
     """The label map with specks given to what surrounds them.
 
-    A speck is a 26-connected piece of fewer than ``smallest_piece_voxels`` voxels. Each of its
+    A speck is a 26-connected piece of fewer than :data:`SMALLEST_PIECE_VOXELS` voxels. Each of its
     voxels takes the label (background included) of the nearest voxel that is no speck. The largest
     piece of a structure is never a speck, however small: a structure does not vanish here.
     """
@@ -65,13 +63,13 @@ def without_specks(
     before = label_map.labels[box]
     pieces = cc3d.connected_components(before, connectivity=26)
     statistics = cc3d.statistics(pieces)
-    specks = _specks(before, pieces, statistics, smallest_piece_voxels)
+    specks = _specks(before, pieces, statistics)
     if not specks:
         return label_map
     labels = label_map.labels.copy()
     for piece in specks:
         around = tuple(
-            slice(max(side.start - smallest_piece_voxels, 0), side.stop + smallest_piece_voxels)
+            slice(max(side.start - SMALLEST_PIECE_VOXELS, 0), side.stop + SMALLEST_PIECE_VOXELS)
             for side in statistics["bounding_boxes"][piece]
         )
         nearest = ndimage.distance_transform_edt(
@@ -100,12 +98,10 @@ def shared_surface(label_map: LabelMap) -> SharedSurface:
     return SharedSurface(tight.to_mm(indices), np.ascontiguousarray(faces), sides)
 
 
-def _specks(
-    labels: np.ndarray, pieces: np.ndarray, statistics: Any, smallest_piece_voxels: int
-) -> list[int]:
+def _specks(labels: np.ndarray, pieces: np.ndarray, statistics: Any) -> list[int]:
     voxels, boxes = statistics["voxel_counts"], statistics["bounding_boxes"]
     small_by_label: dict[int, list[int]] = {}
-    for piece in np.flatnonzero(voxels[1:] < smallest_piece_voxels) + 1:
+    for piece in np.flatnonzero(voxels[1:] < SMALLEST_PIECE_VOXELS) + 1:
         label = int(labels[boxes[piece]][pieces[boxes[piece]] == piece][0])
         small_by_label.setdefault(label, []).append(int(piece))
     specks: list[int] = []

@@ -12,25 +12,26 @@ from vecsetx.sampling.distance import ClosedSurfaces
 VOXEL_MM = 0.8
 
 
-def voxelized(closed_surfaces: ClosedSurfaces, voxel_mm: float = VOXEL_MM) -> LabelMap:
+def voxelized(closed_surfaces: ClosedSurfaces) -> LabelMap:
     """The label map (1…K) of closed surfaces, on a grid along the RAS axes that holds them all.
 
-    A voxel belongs to the structure that holds its centre; where two do, to the later one.
+    Its voxels are :data:`VOXEL_MM` large. A voxel belongs to the structure that holds its centre;
+    where two do, to the later one.
     """
     vertices = np.concatenate([vertices for vertices, _ in closed_surfaces])
-    low = vertices.min(axis=0) - voxel_mm
-    shape = np.ceil((vertices.max(axis=0) + voxel_mm - low) / voxel_mm).astype(int) + 1
+    low = vertices.min(axis=0) - VOXEL_MM
+    shape = np.ceil((vertices.max(axis=0) + VOXEL_MM - low) / VOXEL_MM).astype(int) + 1
     labels = np.zeros(shape, dtype=np.uint8)
     for label, (vertices_mm, faces) in enumerate(closed_surfaces, 1):
         if len(faces):
-            labels[_inside(vertices_mm, faces, low, voxel_mm, shape)] = label
-    affine = np.diag([voxel_mm, voxel_mm, voxel_mm, 1.0])
+            labels[_inside(vertices_mm, faces, low, shape)] = label
+    affine = np.diag([VOXEL_MM, VOXEL_MM, VOXEL_MM, 1.0])
     affine[:3, 3] = low
     return LabelMap(labels, affine)
 
 
 def _inside(
-    vertices_mm: np.ndarray, faces: np.ndarray, low: np.ndarray, voxel_mm: float, shape: np.ndarray
+    vertices_mm: np.ndarray, faces: np.ndarray, low: np.ndarray, shape: np.ndarray
 ) -> np.ndarray:
     points, cells, surface = vtkPoints(), vtkCellArray(), vtkPolyData()
     points.SetData(numpy_to_vtk(np.ascontiguousarray(vertices_mm - low), deep=True))
@@ -39,7 +40,7 @@ def _inside(
     surface.SetPolys(cells)
     stencil, image = vtkPolyDataToImageStencil(), vtkImageStencilToImage()
     stencil.SetInputData(surface)
-    stencil.SetOutputSpacing(voxel_mm, voxel_mm, voxel_mm)
+    stencil.SetOutputSpacing(VOXEL_MM, VOXEL_MM, VOXEL_MM)
     stencil.SetOutputWholeExtent(0, int(shape[0]) - 1, 0, int(shape[1]) - 1, 0, int(shape[2]) - 1)
     stencil.SetTolerance(0)
     image.SetInputConnection(stencil.GetOutputPort())
