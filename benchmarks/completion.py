@@ -1,6 +1,6 @@
 """Hearts completed from a part of them, against the cohort's nearest heart and mean heart.
 
-    python benchmarks/completion.py [--steps 1800] [--real FOLDER --labels NAME] [--quick]
+    python benchmarks/completion.py [--steps 2400] [--real FOLDER --labels NAME] [--quick]
         [--runs FOLDER] [--json FILE]
 
 Phantoms of 128³ voxels at 1 mm and, if they are given, real hearts' label maps, a fifth of each
@@ -17,9 +17,9 @@ together (*mixed*). Then, on unseen hearts:
 * *mixed*: what training together changes; and structures that no real heart annotates: how many of
   the hearts they are predicted in, how large, and how far from the structure that they grow on.
 
-Prints tables and writes JSON. Models that are in
-``--runs`` already are taken from there. On two cores the default takes about two hours with real
-hearts, nearly all of it training; ``--quick`` takes minutes and says nothing but that it runs.
+Prints tables and writes JSON. Models that are in ``--runs`` already are taken from there. On two
+cores the default takes about two hours with real hearts, more than half of it training; ``--quick``
+takes minutes and says nothing but that it runs.
 """
 
 import argparse
@@ -378,7 +378,7 @@ def run(folder: Path, options: argparse.Namespace, console: Console) -> dict[str
         tell("real hearts, each of them hidden in turn", found, console)
         results["real"] = found
         both = together(folder / "mixed", phantoms, real)
-        steps = 2 * options.steps
+        steps = 3 * options.steps // 2
         mixed = trained_on(both.folder, folder / "mixed-partial", "tiny-partial", steps)
         results["mixed"] = {
             kind.name: {"alone": whole(kind, model), "together": whole(kind, mixed)}
@@ -452,7 +452,7 @@ def tell_unannotated(found: Mapping[str, Mapping[str, float]], console: Console)
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=1800, help="twice as many for mixed hearts")
+    parser.add_argument("--steps", type=int, default=2400, help="half as many again for mixed hearts")
     parser.add_argument("--phantoms", type=int, default=48)
     parser.add_argument("--unseen", type=int, default=8, help="hearts of each kind that are scored")
     parser.add_argument("--times", type=int, default=2, help="cases of each such heart")

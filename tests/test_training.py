@@ -193,6 +193,36 @@ def test_what_is_not_known_carries_no_loss(
     assert torch.equal(before, after)
 
 
+@pytest.mark.parametrize("form", ["distances", "union"])
+def test_what_is_hidden_counts_as_much_as_it_is_told_to(
+    form: Literal["distances", "union"], dataset: DataSet
+) -> None:
+    """Errors of the one structure of which the one heart shows nothing, and no others."""
+    batch = Draws(dataset, dataset.of_split("train"), RECIPE.draws, None, seed=0).batch(0)
+    hidden = batch.structure[0] == 4
+    shown = int((~hidden).nonzero()[0])
+    for group in (batch.points, batch.structure, batch.normals):
+        group[0, hidden] = group[0, shown].clone()
+    torch.manual_seed(0)
+    model = replace(RECIPE.model, field=form).build(10)
+    asked = {
+        weight: objective(model, batch, replace(EVERY_TERM, inferred=weight))[1]
+        for weight in (1.0, 0.3, 0.0)
+    }
+    distances = ("surface", "near", "volume", "eikonal")
+    weighted = ("inside", *distances) if form == "distances" else ("inside",)
+    for name in asked[1.0]:
+        whole, less, without = (asked[weight][name].item() for weight in (1.0, 0.3, 0.0))
+        assert less == pytest.approx(without + 0.3 * (whole - without), rel=1e-5)
+        assert (without < whole) == (name in weighted), name
+    before = asked[0.0]["inside"]
+    for group in ("near", "volume"):
+        getattr(batch, f"{group}_distances")[0, :, 4] *= -1
+    assert objective(model, batch, replace(EVERY_TERM, inferred=0.0))[1]["inside"] == before
+    batch.near_distances[1, :, 4] *= -1
+    assert objective(model, batch, replace(EVERY_TERM, inferred=0.0))[1]["inside"] != before
+
+
 def test_gradient_terms_are_those_of_the_true_gradient(dataset: DataSet) -> None:
     """By hand: all points' gradients by double backward, the asked ones picked one by one."""
     batch = Draws(dataset, dataset.of_split("train"), RECIPE.draws, None, seed=0).batch(0)

@@ -27,6 +27,9 @@ class ObjectiveSpec:
         eikonal: Weight of the square of how far the length of a distance's gradient is from 1.
         normal: Weight of how far gradients at surface points are from the normals there.
         kl: Weight of the penalty of a bottleneck that has one.
+        inferred: What errors count of structures of which a heart shows no point, relative to those
+            that it shows. They cannot be told as exactly, so that much of theirs is noise. The
+            union's distance counts in full.
         truncation: Distances beyond this many units are only asked to be at least as far.
         sharpness: Logits of being inside per unit of distance.
         gradient_points: Query points of each heart at which gradients are looked at, a third of
@@ -43,6 +46,7 @@ class ObjectiveSpec:
     eikonal: NonNegativeFloat = 0.0
     normal: NonNegativeFloat = 0.0
     kl: NonNegativeFloat = 0.001
+    inferred: NonNegativeFloat = 1.0
     truncation: PositiveFloat = 0.1
     sharpness: PositiveFloat = 40.0
     gradient_points: PositiveInt = 192
@@ -107,6 +111,8 @@ def latent_objective(
         errors["kl"] = latent_set.penalty
     if masks.keys() & {"eikonal", "normal"}:
         errors |= _gradient_errors(model, tokens, latent_set.positions, batch, spec)
+    if spec.inferred != 1:
+        errors = _less_of_what_is_hidden(errors, batch, spec.inferred)
     terms = {
         name: getattr(spec, name) * torch.where(mask, errors[name], 0).sum() / counts[name].clamp(1)
         for name, mask in masks.items()
@@ -225,6 +231,22 @@ def _gradient_errors(
         towards = on_surface.gather(2, own.expand(-1, -1, -1, 3))[:, :, 0]
         errors["normal"] = normal_error(towards, normals)
     return errors
+
+
+def _less_of_what_is_hidden(
+    errors: Mapping[str, Tensor], batch: Batch, weight: float
+) -> dict[str, Tensor]:
+    """Errors, those of structures of which the model is shown no point weighted."""
+    structures = torch.arange(batch.near_distances.shape[-1], device=batch.structure.device)
+    shown = (batch.structure[..., None] == structures).any(dim=1)
+    weights = torch.where(shown, 1.0, weight)[:, None]
+    by_structure = (*QUERY_GROUPS, "inside", "eikonal")
+    return {
+        name: error * weights
+        if name in by_structure and error.shape[-1] == len(structures)
+        else error
+        for name, error in errors.items()
+    }
 
 
 def _gradient_groups(spec: ObjectiveSpec) -> tuple[str, ...]:
