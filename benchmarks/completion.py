@@ -452,7 +452,9 @@ def tell_unannotated(found: Mapping[str, Mapping[str, float]], console: Console)
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=2400, help="half as many again for mixed hearts")
+    parser.add_argument(
+        "--steps", type=int, default=2400, help="half as many again for mixed hearts"
+    )
     parser.add_argument("--phantoms", type=int, default=48)
     parser.add_argument("--unseen", type=int, default=8, help="hearts of each kind that are scored")
     parser.add_argument("--times", type=int, default=2, help="cases of each such heart")
