@@ -23,13 +23,13 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="what vecsetx reconstruct wrote")
     parser.add_argument("picture", type=Path)
     options = parser.parse_args()
-    meshes = {path.stem: pv.read(path) for path in sorted(options.folder.glob("**/*.vtp"))}
+    found = sorted(options.folder.glob("*.vtp"))
+    meshes = {path.stem: pv.read(path) for path in found if path.stem != "interfaces"}
     if not meshes:
         parser.error(f"{options.folder} holds no VTP meshes")
     plotter = pv.Plotter(shape=(1, 2), off_screen=True, window_size=(1300, 640), border=False)
     for column, (title, direction) in enumerate(SIDES.items()):
         plotter.subplot(0, column)
-        plotter.enable_depth_peeling(8)
         for name, mesh in meshes.items():
             color = [channel / 255 for channel in structure(name).color]
             for flag, opacity in ((1, 1.0), (0, 0.5)):
