@@ -167,7 +167,7 @@ def test_what_a_model_is_sure_of_is_measured_used_and_checked(
     monkeypatch.setattr("vecsetx.pipeline.calibrate.SPACING_MM", 3.0)
     model = shutil.copytree(workplace / "run", tmp_path / "run")
     heart = DataSet.read(workplace / "data").of_split("val")[0]
-    hidden = ("--drop", "LA,PV", "--draws", 2)
+    hidden = ("--drop", "RV,PV", "--draws", 2)
 
     def evaluated(out: str) -> dict:
         words = ("evaluate", model, workplace / "data", "--out", tmp_path / out, "--no-meshes")
@@ -179,7 +179,7 @@ def test_what_a_model_is_sure_of_is_measured_used_and_checked(
     words = ("calibrate", model, workplace / "data", "--split", "train", "--draws", 2)
     assert run(*words, monkeypatch=monkeypatch) == 0
     factors = json.loads((model / "model" / "calibration.json").read_text())
-    words = ("reconstruct", model, heart.source, "--out", tmp_path / "r", "--resolution", 32)
+    words = ("reconstruct", model, heart.source, "--out", tmp_path / "r", "--resolution", 48)
     assert run(*words, *hidden, monkeypatch=monkeypatch) == 0
     summary = json.loads((tmp_path / "r" / "summary.json").read_text())
     told = summary["provenance"]["draws"]["calibration"]
@@ -187,15 +187,15 @@ def test_what_a_model_is_sure_of_is_measured_used_and_checked(
     scores = evaluated("after")
     after = scores["calibration"]
     assert after["factors"] == told
-    assert set(after["structures"]) == {"LA", "PV"}
-    la_before, la_after = (of["structures"]["LA"] for of in (before, after))
-    assert la_after["hearts"] == len(scores["hearts"])
-    assert la_after["rms_error_mm"] == la_before["rms_error_mm"] > 0
-    factor = factors["factors"].get("LA", factors["factor"])
-    assert la_after["mean_sd_mm"] == pytest.approx(factor * la_before["mean_sd_mm"])
+    assert set(after["structures"]) == {"RV", "PV"}
+    rv_before, rv_after = (of["structures"]["RV"] for of in (before, after))
+    assert rv_after["hearts"] == len(scores["hearts"])
+    assert rv_after["rms_error_mm"] == rv_before["rms_error_mm"] > 0
+    factor = factors["factors"].get("RV", factors["factor"])
+    assert rv_after["mean_sd_mm"] == pytest.approx(factor * rv_before["mean_sd_mm"])
     # The same surface on another grid.
-    summary_mm = summary["structures"]["LA"]["sd_mm"]["inferred"]["mean"]
-    assert la_after["mean_sd_mm"] == pytest.approx(summary_mm, rel=0.1)
+    summary_mm = summary["structures"]["RV"]["sd_mm"]["inferred"]["mean"]
+    assert rv_after["mean_sd_mm"] == pytest.approx(summary_mm, rel=0.1)
     assert "<h2>How sure</h2>" in (tmp_path / "after" / "report.html").read_text()
 
 
