@@ -6,7 +6,7 @@
 Phantoms of 128³ voxels at 1 mm and, if they are given, real hearts' label maps, a fifth of each
 unseen. On the phantoms the preset ``tiny`` is trained, to which hearts are shown whole, and
 ``tiny-partial``, which learns to complete; the latter on the real hearts, too, and on both kinds
-together (*mixed*). Then, on unseen hearts:
+together (*mixed*), with the model of the phantoms as its teacher. Then, on unseen hearts:
 
 * *dropped*: three structures at random are hidden (phantoms), or each of LA, RA, RV and aorta in
   turn (real hearts). Dice and ASSD of what was hidden, of each contender as it is; and Dice where
@@ -15,7 +15,7 @@ together (*mixed*). Then, on unseen hearts:
 * *cut*: a random plane takes 10 to 40 % of the heart. Dice of what lies beyond it, and the largest
   step of a surface at the plane. All keep what is observed.
 * *mixed*: what training together changes; and structures that no real heart annotates: how many of
-  the hearts they are predicted in, how large, and how far from the structure that they grow on.
+  the hearts they are predicted in, how large, and whether they touch what they grow on.
 
 Prints tables and writes JSON. Models that are in ``--runs`` already are taken from there. On two
 cores the default takes about two hours with real hearts, more than half of it training; ``--quick``
@@ -35,6 +35,7 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
+from jaxtyping import Bool, Float
 from rich.console import Console
 from rich.table import Table
 from scipy import ndimage
@@ -80,6 +81,9 @@ VOXEL_MM = 2.0
 FINEST_MM = 1.0
 """Voxels of hearts that are cut are no finer than this."""
 
+TOUCHING_MM = 2.0
+"""Pieces of two structures whose voxels are this near touch."""
+
 WIDTH = 140
 """Columns of the tables, where the output is no terminal."""
 
@@ -109,10 +113,13 @@ def prepared(maps: Sequence[Path], data: Path, labels: str) -> DataSet:
     return dataset
 
 
-def trained_on(data: Path, run: Path, preset: str, steps: int) -> TrainedModel:
+def trained_on(
+    data: Path, run: Path, preset: str, steps: int, teacher: Path | None = None
+) -> TrainedModel:
     """The model of a run, which is trained if it is not there."""
     if not (run / "model").exists():
-        recipe = PRESETS[preset].changed({"training": {"steps": steps}}, "benchmark")
+        training = {"steps": steps, "teacher": str(teacher) if teacher else None}
+        recipe = PRESETS[preset].changed({"training": training}, "benchmark")
         train_model(data, run, recipe, resume=(run / "checkpoint.pt").exists())
     return TrainedModel.from_pretrained(run)
 
@@ -241,13 +248,16 @@ def whole(hearts: Hearts, trained: TrainedModel) -> dict[str, float]:
     return tabled(dice)["model"]
 
 
-def unannotated(hearts: Hearts, trained: TrainedModel) -> dict[str, dict[str, float]]:
+def unannotated(
+    hearts: Hearts, trained: TrainedModel, annotated: Hearts
+) -> dict[str, dict[str, float]]:
     """Structure that hearts do not annotate → what is predicted of it, keeping what is observed.
 
-    Its volume, its distance to what it grows on and the share of hearts that have it.
+    How many hearts have it, its volume, and that in hearts that annotate it; its distance to what
+    it grows on, and what share of it is in pieces that touch that.
     """
     structures = trained.structures
-    rows: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    rows: dict[str, list[tuple[float, float, float]]] = defaultdict(list)
     for heart in hearts.unseen:
         truth = hearts.truth(heart, structures)
         geometry = Geometry.of_label_map(truth, len(structures))
@@ -257,19 +267,40 @@ def unannotated(hearts: Hearts, trained: TrainedModel) -> dict[str, dict[str, fl
         for name, parent in GROWS_ON.items():
             if name not in heart.annotated:
                 own, on = (found.labels == structures.index(n) + 1 for n in (name, parent))
-                volume_ml = own.sum() * found.voxel_volume_mm3 / 1000
                 away_mm = ndimage.distance_transform_edt(~on, sampling=found.spacing_mm)
-                rows[name].append((volume_ml, float(away_mm[own].min()) if own.any() else np.inf))
+                rows[name].append((volume_ml(found, own), *attachment(own, away_mm)))
+    true = [annotated.truth(heart, structures) for heart in annotated.unseen]
     return {
         name: {
-            "share_of_hearts": statistics.fmean(volume > 0 for volume, _ in values),
-            "smallest_ml": min(volume for volume, _ in values),
-            "mean_ml": statistics.fmean(volume for volume, _ in values),
-            "largest_ml": max(volume for volume, _ in values),
-            "farthest_from_parent_mm": max(away for _, away in values),
+            "share_of_hearts": statistics.fmean(volume > 0 for volume, _, _ in values),
+            "smallest_ml": min(volume for volume, _, _ in values),
+            "mean_ml": statistics.fmean(volume for volume, _, _ in values),
+            "largest_ml": max(volume for volume, _, _ in values),
+            "where_annotated_ml": statistics.fmean(
+                volume_ml(each, each.labels == structures.index(name) + 1) for each in true
+            ),
+            "farthest_from_parent_mm": max(away for _, away, _ in values),
+            "share_attached": statistics.fmean(share for _, _, share in values),
         }
         for name, values in rows.items()
     }
+
+
+def volume_ml(label_map: LabelMap, mask: Bool[np.ndarray, "x y z"]) -> float:
+    return float(mask.sum()) * label_map.voxel_volume_mm3 / 1000
+
+
+def attachment(
+    own: Bool[np.ndarray, "x y z"], away_mm: Float[np.ndarray, "x y z"]
+) -> tuple[float, float]:
+    """A structure's distance to another, and the share of it in pieces that touch the other."""
+    pieces, count = ndimage.label(own)
+    if not count:
+        return np.inf, 0.0
+    nearest_mm = ndimage.minimum(away_mm, pieces, np.arange(1, count + 1))
+    sizes = np.bincount(pieces.ravel())[1:]
+    touching = nearest_mm <= TOUCHING_MM
+    return float(nearest_mm.min()), float(sizes[touching].sum() / sizes.sum())
 
 
 def oblique(label_map: LabelMap, generator: np.random.Generator, spacing_mm: float) -> LabelMap:
@@ -379,14 +410,16 @@ def run(folder: Path, options: argparse.Namespace, console: Console) -> dict[str
         results["real"] = found
         both = together(folder / "mixed", phantoms, real)
         steps = 3 * options.steps // 2
-        mixed = trained_on(both.folder, folder / "mixed-partial", "tiny-partial", steps)
+        teacher = folder / "phantoms-tiny-partial"
+        run_folder = folder / "mixed-partial"
+        mixed = trained_on(both.folder, run_folder, "tiny-partial", steps, teacher)
         results["mixed"] = {
             kind.name: {"alone": whole(kind, model), "together": whole(kind, mixed)}
             for kind, model in ((unseen, models["tiny-partial"]), (real_unseen, alone))
         }
         for kind, means in results["mixed"].items():
             show(f"{kind}, shown whole: trained alone and together, Dice", means, console)
-        results["unannotated"] = unannotated(real_unseen, mixed)
+        results["unannotated"] = unannotated(real_unseen, mixed, unseen)
         tell_unannotated(results["unannotated"], console)
     return results
 
@@ -437,7 +470,15 @@ def tell(title: str, found: Mapping[str, Any], console: Console) -> None:
 
 def tell_unannotated(found: Mapping[str, Mapping[str, float]], console: Console) -> None:
     table = Table(title="real hearts, trained together: what they do not annotate")
-    for heading in ("", "in % of hearts", "ml", "mean", "farthest from what it grows on, mm"):
+    for heading in (
+        "",
+        "in % of hearts",
+        "ml",
+        "mean",
+        "mean where annotated",
+        "farthest from what it grows on, mm",
+        "% in pieces that touch it",
+    ):
         table.add_column(heading, justify="right")
     for name, what in found.items():
         table.add_row(
@@ -445,7 +486,9 @@ def tell_unannotated(found: Mapping[str, Mapping[str, float]], console: Console)
             f"{100 * what['share_of_hearts']:.0f}",
             f"{what['smallest_ml']:.1f}–{what['largest_ml']:.1f}",
             f"{what['mean_ml']:.1f}",
+            f"{what['where_annotated_ml']:.1f}",
             f"{what['farthest_from_parent_mm']:.1f}",
+            f"{100 * what['share_attached']:.0f}",
         )
     console.print(table)
 

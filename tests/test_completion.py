@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from benchmark import benchmark
 from runs import RECIPE
+from scipy import ndimage
 from shapes import ball_in_shell
 
 from vecsetx.anatomy.labelmap import LabelMap
@@ -101,3 +102,14 @@ def test_what_is_beyond_a_plane_is_gone_and_the_rest_stays_in_place(
     taken = completion.taken(hidden, label_map, structures)
     wanted = [n for n, s in zip(structures, shares, strict=True) if s > completion.SHARE_BEYOND]
     assert taken == wanted
+
+
+def test_what_is_attached_by_hand(completion: ModuleType) -> None:
+    """A piece of 8 voxels beside a wall, and one of 24 that is 7 mm away from it."""
+    own, wall = np.zeros((2, 12, 8, 8), dtype=bool)
+    wall[0] = True
+    own[1:3, :2, :2] = True
+    own[7:10, 4:6, 4:8] = True
+    away_mm = ndimage.distance_transform_edt(~wall)
+    assert completion.attachment(own, away_mm) == (1.0, 8 / 32)
+    assert completion.attachment(np.zeros_like(own), away_mm) == (np.inf, 0.0)

@@ -31,6 +31,7 @@ from vecsetx.training.ranks import joined_ranks
 from vecsetx.training.rehearsal import Rehearsal, rehearse
 from vecsetx.training.run import Run
 from vecsetx.training.stopping import noticing_signals
+from vecsetx.training.teacher import Teacher
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +144,7 @@ def _ready(
             warn=log.warn,
             ranks=ranks,
             request=request,
+            teacher=_teacher(draws, recipe, ranks.device),
         )
         training = Training(run, resume)
         rehearsal = rehearse(training)
@@ -194,8 +196,33 @@ def _trained(run: Run, recipe: Recipe, data: Path, fold: int | None, done: int) 
             "hearts": [file.info.name for file in run.draws.files],
             "seed": recipe.training.seed,
             "steps": done,
+            "teacher": recipe.training.teacher,
         },
     )
+
+
+def _teacher(draws: Draws, recipe: Recipe, device: torch.device) -> Teacher | None:
+    name = recipe.training.teacher
+    if name is None:
+        return None
+    if all(set(draws.structures) == set(annotated) for annotated in draws.annotated):
+        raise InputError(
+            f"training.teacher {name}: all hearts are annotated with all structures, there is "
+            "nothing to teach; leave it out"
+        )
+    try:
+        trained = TrainedModel.from_pretrained(name)
+        teacher = Teacher(trained.network, trained.structures, draws.structures, device)
+    except InputError as error:
+        raise InputError(f"training.teacher {name}: {error}") from error
+    mm_per_unit, truncation = draws.files[0].info.frame.mm_per_unit, recipe.objective.truncation
+    if trained.mm_per_unit != mm_per_unit or trained.truncation < truncation:
+        raise InputError(
+            f"training.teacher {name}: has {trained.mm_per_unit:g} mm per unit and distances up to "
+            f"{trained.truncation:g} units; the data have {mm_per_unit:g}, and the objective's "
+            f"truncation asks for {truncation:g}"
+        )
+    return teacher
 
 
 def _check_reach(draws: Draws, truncation: float) -> None:

@@ -43,7 +43,13 @@ class Training:
             model.compile_blocks()
         self.optimizers = run.optimizer.build(model)
         self.stepper = Stepper(
-            model, run.objective, self.optimizers, run.optimizer.clip, spec.precision, run.ranks
+            model,
+            run.objective,
+            self.optimizers,
+            run.optimizer.clip,
+            spec.precision,
+            run.ranks,
+            run.teacher,
         )
         self.average = (
             AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(spec.average))

@@ -13,6 +13,7 @@ from vecsetx.training.optimizer import OptimizerSpec
 from vecsetx.training.ranks import Ranks
 from vecsetx.training.spec import TrainingSpec
 from vecsetx.training.stopping import StopRequest
+from vecsetx.training.teacher import Teacher
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ class Run:
         warn: Is told what went wrong without ending the run.
         ranks: The processes that train together.
         request: Says when to stop.
+        teacher: Says what hearts are not annotated with; None for nobody.
     """
 
     folder: Path
@@ -68,6 +70,7 @@ class Run:
     warn: Callable[[str], None]
     ranks: Ranks
     request: StopRequest
+    teacher: Teacher | None = None
 
     @property
     def checkpoint(self) -> Path:

@@ -36,6 +36,9 @@ class TrainingSpec:
             compute the rest anew: less memory, a third more time.
         compile: Have PyTorch compile the model's blocks (``torch.compile``), which needs a C++
             compiler. Worth it on a GPU from thousands of steps on.
+        teacher: Run or saved model that says where structures are with which hearts are not
+            annotated (:class:`vecsetx.training.teacher.Teacher`); None for nobody. Its answers
+            count as ``objective.inferred`` says. ``--plan`` does not count its memory.
         gradient_norms_every: Steps between measurements of each term's own gradient; 0 for none.
     """
 
@@ -55,6 +58,7 @@ class TrainingSpec:
     deterministic: bool = False
     recompute: bool = False
     compile: bool = False
+    teacher: str | None = None
     gradient_norms_every: NonNegativeInt = 0
 
     def __post_init__(self) -> None:

@@ -13,6 +13,7 @@ from vecsetx.model.vecset import VecSetAutoEncoder
 from vecsetx.training.objective import ObjectiveSpec, asked, gradient_norms, objective
 from vecsetx.training.precision import autocast, scaler
 from vecsetx.training.ranks import Ranks
+from vecsetx.training.teacher import Teacher
 
 
 class Learner(nn.Module):
@@ -53,6 +54,7 @@ class Stepper:
         clip: Largest norm of the whole gradient.
         precision: As of a training's spec.
         ranks: The run's processes.
+        teacher: Says what hearts are not annotated with; None for nobody.
     """
 
     def __init__(
@@ -63,9 +65,10 @@ class Stepper:
         clip: float,
         precision: str,
         ranks: Ranks,
+        teacher: Teacher | None = None,
     ) -> None:
         self._model, self._spec, self._optimizers, self._clip = model, spec, optimizers, clip
-        self._precision, self._ranks = precision, ranks
+        self._precision, self._ranks, self._teacher = precision, ranks, teacher
         self.scaler = scaler(ranks.device, precision)
         learner = Learner(model, spec)
         self._learner = DistributedDataParallel(learner) if ranks.count > 1 else learner
@@ -92,7 +95,7 @@ class Stepper:
     ) -> tuple[dict[str, Tensor], dict[str, float] | None]:
         """Forward and backward for every part: sums of the loss terms, lengths of gradients."""
         device = self._ranks.device
-        parts = [part.to(device) for part in parts]
+        parts = [self._taught(part.to(device)) for part in parts]
         counts = self._counts(parts)
         sums: dict[str, Tensor] = {}
         norms = None
@@ -108,6 +111,12 @@ class Stepper:
             for name, term in terms.items():
                 sums[name] = sums.get(name, 0) + term.detach()
         return sums, norms
+
+    def _taught(self, part: Batch) -> Batch:
+        if self._teacher is None:
+            return part
+        with autocast(self._ranks.device, self._precision):
+            return self._teacher.completed(part)
 
     def _counts(self, parts: list[Batch]) -> dict[str, Tensor]:
         """How much every part of every rank asks, per term."""

@@ -1,0 +1,166 @@
+"""A model that says what hearts are not annotated with."""
+
+from dataclasses import fields, replace
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from hearts import write_small_phantoms
+from runs import RECIPE, losses
+
+from vecsetx.anatomy.structures import label_set
+from vecsetx.data.batch import QUERY_GROUPS, Batch
+from vecsetx.data.dataset import DataSet
+from vecsetx.data.draws import Draws
+from vecsetx.errors import InputError
+from vecsetx.model.saved import TrainedModel
+from vecsetx.model.vecset import VecSetAutoEncoder
+from vecsetx.pipeline.prepare import PrepareOptions, prepare
+from vecsetx.pipeline.train import train_model
+from vecsetx.recipe import Recipe
+from vecsetx.sampling.sampler import SamplingSpec
+from vecsetx.training.objective import distance_error
+from vecsetx.training.teacher import Teacher
+
+ANNOTATED = label_set("heartchambers").structures
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory: pytest.TempPathFactory) -> DataSet:
+    """Two phantoms with ten structures, and two whose label maps have only seven of them."""
+    folder = tmp_path_factory.mktemp("mixed")
+    maps = write_small_phantoms(folder / "labels", 4)
+    for path in maps[2:]:
+        image = nib.load(path)
+        labels = np.asarray(image.dataobj)
+        nib.save(nib.Nifti1Image(np.where(labels > 7, 0, labels), image.affine), path)
+    for part, name in ((maps[:2], "default"), (maps[2:], "heartchambers")):
+        options = PrepareOptions(
+            label_set(name), sampling=SamplingSpec(2000, 2000, 2000), val_share=0.0, workers=1
+        )
+        dataset, failed = prepare(part, folder / "data", options)
+        assert not failed
+    assert {len(heart.annotated) for heart in dataset.hearts} == {7, 10}
+    return dataset
+
+
+@pytest.fixture
+def batch(mixed: DataSet) -> Batch:
+    draws = replace(RECIPE.draws, hearts=4)
+    return Draws(mixed, mixed.of_split("train"), draws, None, seed=0).batch(0)
+
+
+def network(structures: int, seed: int = 0) -> VecSetAutoEncoder:
+    torch.manual_seed(seed)
+    return RECIPE.model.build(structures)
+
+
+def test_it_answers_where_hearts_are_not_annotated_and_nowhere_else(
+    mixed: DataSet, batch: Batch
+) -> None:
+    """By hand, heart by heart; the teacher has its structures in another order, and one more."""
+    order = ("PA", *reversed([name for name in mixed.structures if name != "PA"]), "Other")
+    model = network(len(order))
+    found = Teacher(model, order, mixed.structures, CPU).completed(batch)
+    for field in fields(Batch):
+        if not field.name.endswith(("distances", "known")):
+            assert getattr(found, field.name) is getattr(batch, field.name)
+    places = [order.index(name) for name in mixed.structures]
+    fewer = [k for k, name in enumerate(mixed.structures) if name not in ANNOTATED]
+    without = []
+    for heart in range(4):
+        unannotated = bool(torch.isneginf(batch.near_known[heart]).any())
+        without.append(unannotated)
+        structure = torch.tensor(places)[batch.structure[heart : heart + 1]]
+        for group in QUERY_GROUPS:
+            before, after = (getattr(b, f"{group}_distances")[heart] for b in (batch, found))
+            known = getattr(found, f"{group}_known")[heart]
+            if not unannotated:
+                assert torch.equal(before, after)
+                assert torch.equal(known, getattr(batch, f"{group}_known")[heart])
+                continue
+            shown = slice(heart, heart + 1)
+            with torch.no_grad():
+                answer = model(
+                    batch.points[shown],
+                    structure,
+                    None,
+                    getattr(batch, group)[shown],
+                    batch.normals[shown],
+                )[0, :, places]
+            annotated = [k for k in range(10) if k not in fewer]
+            assert torch.equal(before[:, annotated], after[:, annotated])
+            deepest = before[:, annotated].min(dim=1).values
+            expected = torch.stack([torch.maximum(answer[:, k], -deepest) for k in fewer], dim=1)
+            torch.testing.assert_close(after[:, fewer], expected, atol=2e-6, rtol=1e-5)
+            assert torch.isposinf(known[:, fewer]).all()
+            inside = deepest < 0
+            assert inside.any()
+            assert (after[inside][:, fewer] > 0).all()  # no point is inside two structures
+    assert sorted(without) == [False, False, True, True]
+
+
+def test_a_batch_in_which_nothing_is_missing_stays_as_it_is(dataset: DataSet) -> None:
+    batch = Draws(dataset, dataset.hearts, RECIPE.draws, None, seed=0).batch(0)
+    teacher = Teacher(network(10), dataset.structures, dataset.structures, CPU)
+    assert teacher.completed(batch) is batch
+
+
+@pytest.fixture(scope="module")
+def taught(mixed: DataSet, tmp_path_factory: pytest.TempPathFactory) -> Recipe:
+    """A recipe with a teacher."""
+    teacher = tmp_path_factory.mktemp("teacher") / "run"
+    train_model(mixed.folder, teacher, RECIPE)
+    return RECIPE.changed({"training": {"teacher": str(teacher)}}, "test")
+
+
+def test_what_it_says_is_learned_and_it_stays_what_it_was(
+    mixed: DataSet, batch: Batch, taught: Recipe, tmp_path: Path
+) -> None:
+    folder = Path(str(taught.training.teacher))
+    weights = folder / "model" / "model.safetensors"
+    before = weights.read_bytes()
+    longer = {"training": {"steps": 60}, "optimizer": {"muon_lr": 0.02, "adamw_lr": 0.01}}
+    teacher = Teacher(
+        TrainedModel.from_pretrained(folder).network, mixed.structures, mixed.structures, CPU
+    )
+    missing = torch.isneginf(batch.near_known)
+    says = teacher.completed(batch).near_distances
+    errors = {}
+    for name, recipe in (("alone", RECIPE), ("taught", taught)):
+        student = train_model(mixed.folder, tmp_path / name, recipe.changed(longer, "test"))
+        assert student.provenance["teacher"] == recipe.training.teacher
+        with torch.no_grad():
+            answer = student.network(batch.points, batch.structure, None, batch.near, batch.normals)
+        errors[name] = float(distance_error(answer, says, 0.1)[missing].mean())
+    assert errors["taught"] < 0.5 * errors["alone"]
+    assert weights.read_bytes() == before
+
+
+def test_a_stopped_run_with_a_teacher_goes_on_as_if_it_had_not_been(
+    mixed: DataSet, taught: Recipe, tmp_path: Path
+) -> None:
+    train_model(mixed.folder, tmp_path / "run", taught, stop_after=4)
+    train_model(mixed.folder, tmp_path / "run", taught, resume=True)
+    train_model(mixed.folder, tmp_path / "whole", taught)
+    assert losses(tmp_path / "run") == losses(tmp_path / "whole")
+
+
+def test_teachers_that_cannot_be(
+    mixed: DataSet, dataset: DataSet, taught: Recipe, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=r"training\.teacher .*all hearts are annotated"):
+        train_model(dataset.folder, tmp_path / "run", taught)
+    nowhere = RECIPE.changed({"training": {"teacher": str(tmp_path / "none")}}, "test")
+    with pytest.raises(InputError, match=r"training\.teacher .*none"):
+        train_model(mixed.folder, tmp_path / "run", nowhere)
+    farther = taught.changed({"objective": {"truncation": 0.15}}, "test")
+    with pytest.raises(InputError, match=r"distances up to 0\.1 units"):
+        train_model(mixed.folder, tmp_path / "run", farther)
+    known = tuple(name for name in mixed.structures if name not in ("LAA", "PV"))
+    with pytest.raises(InputError, match="does not know LAA, PV"):
+        Teacher(network(8), known, mixed.structures, CPU)
+    assert not (tmp_path / "run" / "checkpoint.pt").exists()
