@@ -16,7 +16,7 @@ from vecsetx.data.dataset import DataSet
 from vecsetx.data.draws import Draws
 from vecsetx.errors import InputError
 from vecsetx.model.saved import TrainedModel
-from vecsetx.model.vecset import VecSetAutoEncoder
+from vecsetx.model.vecset import LatentSet, VecSetAutoEncoder
 from vecsetx.pipeline.prepare import PrepareOptions, prepare
 from vecsetx.pipeline.train import train_model
 from vecsetx.recipe import Recipe
@@ -66,41 +66,85 @@ def test_it_answers_where_hearts_are_not_annotated_and_nowhere_else(
     model = network(len(order))
     found = Teacher(model, order, mixed.structures, CPU).completed(batch)
     for field in fields(Batch):
-        if not field.name.endswith(("distances", "known")):
+        if not field.name.endswith(("distances", "known")) and field.name != "volume":
             assert getattr(found, field.name) is getattr(batch, field.name)
     places = [order.index(name) for name in mixed.structures]
     fewer = [k for k, name in enumerate(mixed.structures) if name not in ANNOTATED]
+    annotated = [k for k, name in enumerate(mixed.structures) if name in ANNOTATED]
+    new = batch.volume.shape[1] // 2
     without = []
     for heart in range(4):
         unannotated = bool(torch.isneginf(batch.near_known[heart]).any())
         without.append(unannotated)
-        structure = torch.tensor(places)[batch.structure[heart : heart + 1]]
+        shown = slice(heart, heart + 1)
+        structure = torch.tensor(places)[batch.structure[shown]]
         for group in QUERY_GROUPS:
-            before, after = (getattr(b, f"{group}_distances")[heart] for b in (batch, found))
-            known = getattr(found, f"{group}_known")[heart]
+            names = group, f"{group}_distances", f"{group}_known"
+            (points, before, known_before), (asked, after, known) = (
+                [getattr(of, name)[heart] for name in names] for of in (batch, found)
+            )
             if not unannotated:
+                assert torch.equal(asked, points)
                 assert torch.equal(before, after)
-                assert torch.equal(known, getattr(batch, f"{group}_known")[heart])
+                assert torch.equal(known, known_before)
                 continue
-            shown = slice(heart, heart + 1)
             with torch.no_grad():
                 answer = model(
-                    batch.points[shown],
-                    structure,
-                    None,
-                    getattr(batch, group)[shown],
-                    batch.normals[shown],
+                    batch.points[shown], structure, None, asked[None], batch.normals[shown]
                 )[0, :, places]
-            annotated = [k for k in range(10) if k not in fewer]
-            assert torch.equal(before[:, annotated], after[:, annotated])
-            deepest = before[:, annotated].min(dim=1).values
-            expected = torch.stack([torch.maximum(answer[:, k], -deepest) for k in fewer], dim=1)
+            old = slice(new if group == "volume" else 0, None)
+            assert torch.equal(asked[old], points[old])
+            assert torch.equal(after[old, annotated], before[old, annotated])
+            assert torch.equal(known[old, annotated], known_before[old, annotated])
+            if group == "volume":
+                assert not torch.isin(asked[:new], points).any()
+                assert torch.isneginf(known[:new, annotated]).all()
+            others = torch.cat([answer[: old.start], before[old]])[:, annotated]
+            deepest = others.min(dim=1, keepdim=True).values
+            expected = torch.maximum(answer[:, fewer], -deepest)
             torch.testing.assert_close(after[:, fewer], expected, atol=2e-6, rtol=1e-5)
             assert torch.isposinf(known[:, fewer]).all()
-            inside = deepest < 0
+            inside = deepest[:, 0] < 0
             assert inside.any()
             assert (after[inside][:, fewer] > 0).all()  # no point is inside two structures
     assert sorted(without) == [False, False, True, True]
+
+
+def test_points_lie_near_the_surfaces_that_the_teacher_sees(mixed: DataSet) -> None:
+    """A teacher that sees three balls; a third of the points is near the surface of each."""
+    spec = replace(RECIPE.draws, hearts=4, points=1024, volume=256)
+    batch = Draws(mixed, mixed.of_split("train"), spec, None, seed=0).batch(0)
+
+    class Balls(VecSetAutoEncoder):
+        def encode(self, points, structure, anchors=None, normals=None):
+            return LatentSet(points, None, torch.zeros(len(points)))
+
+        def refine(self, latent_set):
+            return latent_set.latents
+
+        def query(self, tokens, positions, points):
+            middles = torch.tensor([[0.0, 0.0, 0.0], [0.3, 0.0, 0.0], [0.0, -0.3, 0.0]])
+            distances = torch.full((*points.shape[:2], 10), 0.2)
+            distances[..., 7:] = torch.cdist(points, middles.expand(len(points), 3, 3)) - 0.2
+            return distances
+
+    teacher = Teacher(Balls(RECIPE.model, 10), mixed.structures, mixed.structures, CPU)
+    found = teacher.completed(batch)
+    hearts = torch.isneginf(batch.near_known).any(dim=(1, 2))
+    new = batch.volume.shape[1] // 2
+    there, usual = (
+        of.volume_distances[hearts][:, part, 7:].abs()
+        for of, part in ((found, slice(0, new)), (found, slice(new, None)))
+    )
+    for ball in range(3):
+        taken, others = there[:, ball::3, ball], usual[..., ball]  # each structure's, in turn
+        assert taken.max() < others.quantile(0.3)
+        assert taken.median() < others.quantile(0.1)
+    torch.manual_seed(1)
+    one = teacher.completed(batch)
+    torch.manual_seed(1)
+    assert torch.equal(one.volume, teacher.completed(batch).volume)
+    assert not torch.equal(one.volume, found.volume)
 
 
 def test_a_batch_in_which_nothing_is_missing_stays_as_it_is(dataset: DataSet) -> None:

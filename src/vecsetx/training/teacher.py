@@ -7,6 +7,7 @@ beside what is annotated, as in distillation from teachers of single organs (Fen
 MICCAI 2021, arXiv:2108.02559).
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -15,6 +16,12 @@ from torch import Tensor
 from vecsetx.data.batch import QUERY_GROUPS, Batch
 from vecsetx.errors import InputError
 from vecsetx.model.vecset import VecSetAutoEncoder
+
+CANDIDATES = 8
+"""Points that are looked at for each that is taken near a structure that is missing."""
+
+ABOUT = 0.05
+"""Standard deviation, in units, with which they lie about points that are shown."""
 
 
 class Teacher:
@@ -51,26 +58,63 @@ class Teacher:
         """The batch with its own distances wherever its hearts are not annotated.
 
         It is shown what the batch shows. No point is inside two structures, so that what is
-        annotated bounds its answer; that is then as good as known.
+        annotated bounds its answer; that is then as good as known. Half of these hearts' volume
+        points give way to others near the surfaces that it sees, of which there would be few.
+
+        The points are drawn from PyTorch's own generator.
         """
-        own = {group: torch.isneginf(getattr(batch, f"{group}_known")) for group in QUERY_GROUPS}
-        hearts = own["near"].any(dim=(1, 2)).nonzero()[:, 0]
+        missing = torch.isneginf(batch.near_known[:, 0])
+        hearts = missing.any(dim=1).nonzero()[:, 0]
         if not len(hearts):
             return batch
-        queries = [getattr(batch, group)[hearts] for group in QUERY_GROUPS]
+        missing = missing[hearts, None]
         shown = self._columns[batch.structure[hearts]]
-        answer = self._network(
-            batch.points[hearts], shown, None, torch.cat(queries, dim=1), batch.normals[hearts]
-        )[..., self._columns].float()
-        answers = answer.split([of.shape[1] for of in queries], dim=1)
+        latent_set = self._network.encode(
+            batch.points[hearts], shown, normals=batch.normals[hearts]
+        )
+        tokens = self._network.refine(latent_set)
+
+        def answer(points: Tensor) -> Tensor:
+            found = self._network.query(tokens, latent_set.positions, points)
+            return found[..., self._columns].float()
+
+        batch = self._with_points(batch, hearts, missing, answer)
         changes: dict[str, Tensor] = {}
-        for group, found in zip(QUERY_GROUPS, answers, strict=True):
-            distances, known = (
-                getattr(batch, f"{group}_{w}").clone() for w in ("distances", "known")
-            )
-            asked = own[group][hearts]
-            annotated = distances[hearts].masked_fill(asked, torch.inf).amin(dim=2, keepdim=True)
-            distances[hearts] = torch.where(asked, found.maximum(-annotated), distances[hearts])
-            known[hearts] = torch.where(asked, torch.inf, known[hearts])
+        found = answer(torch.cat([getattr(batch, group)[hearts] for group in QUERY_GROUPS], dim=1))
+        counts = [getattr(batch, group).shape[1] for group in QUERY_GROUPS]
+        for group, said in zip(QUERY_GROUPS, found.split(counts, dim=1), strict=True):
+            distances = getattr(batch, f"{group}_distances").clone()
+            known = getattr(batch, f"{group}_known").clone()
+            others = distances[hearts].masked_fill(missing, torch.inf).amin(dim=2, keepdim=True)
+            distances[hearts] = torch.where(missing, said.maximum(-others), distances[hearts])
+            known[hearts] = torch.where(missing, torch.inf, known[hearts])
             changes |= {f"{group}_distances": distances, f"{group}_known": known}
         return replace(batch, **changes)
+
+    def _with_points(
+        self,
+        batch: Batch,
+        hearts: Tensor,
+        missing: Tensor,
+        answer: Callable[[Tensor], Tensor],
+    ) -> Batch:
+        """The batch with points near what is missing, at which nothing else is known.
+
+        They are those of many about what is shown that lie nearest to the surface of each missing
+        structure. Distances there are what the teacher says of the other structures.
+        """
+        count = batch.volume.shape[1] // 2
+        about = batch.points[hearts, : CANDIDATES * count]
+        about = about + ABOUT * torch.randn_like(about)
+        said = answer(about)
+        order = said.abs().argsort(dim=1)  # for each structure
+        volume, distances, known = (
+            getattr(batch, name).clone() for name in ("volume", "volume_distances", "volume_known")
+        )
+        for row, heart in enumerate(hearts.tolist()):
+            columns = missing[row, 0].nonzero()[:, 0]
+            nearest = order[row][:, columns].flatten()[:count]  # each structure's, in turn
+            volume[heart, :count] = about[row, nearest]
+            distances[heart, :count] = said[row, nearest]
+            known[heart, :count] = -torch.inf
+        return replace(batch, volume=volume, volume_distances=distances, volume_known=known)
