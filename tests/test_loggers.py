@@ -7,6 +7,7 @@ to a small server here that answers as W&B's does.
 import json
 import os
 import pty
+import signal
 import subprocess
 import sys
 import threading
@@ -446,6 +447,35 @@ def test_wandb_that_cannot_be_reached_is_told_within_15_s(folder: Path) -> None:
     assert time.monotonic() - began < 20  # the imports are in it
     assert done.stdout.startswith("InputError: W&B cannot be used (")
     assert "WANDB_MODE=offline" in done.stdout
+
+
+def test_a_wandb_process_that_hangs_does_not_hold_up_the_programs_end(
+    server: Server, folder: Path
+) -> None:
+    body = """
+        import subprocess
+        loggers._FINISH_S = 1.0
+        with begun() as log:
+            log(Entry(step=1, split="train", loss=0.5))
+            core = int(subprocess.check_output(["pgrep", "-P", str(os.getpid()), "wandb-core"]))
+            print(core, flush=True)
+            os.kill(core, signal.SIGSTOP)
+        print(warned, flush=True)
+        """
+    with subprocess.Popen(
+        command(body, folder),
+        env=environment(folder.parent, WANDB_API_KEY=KEY, WANDB_BASE_URL=server.url),
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        core = int(process.stdout.readline())
+        try:
+            assert process.wait(timeout=30) == 0
+            assert process.stdout.readline().startswith("['W&B failed and is off (")
+        finally:
+            process.kill()
+            os.kill(core, signal.SIGKILL)
 
 
 def test_a_network_that_goes_away_does_not_hold_up_the_training_nor_its_end(

@@ -1,9 +1,11 @@
 """A run's journal, shown in TensorBoard or Weights & Biases too; ``metrics.jsonl`` is the truth."""
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from concurrent.futures import Future
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from vecsetx.errors import InputError
@@ -140,6 +142,7 @@ class _WandB:
         except InputError:
             raise
         except Exception as error:  # whatever theirs may be
+            _let_go()
             anew = f"remove {id_file} for a new W&B run, " if goes_on else ""
             raise InputError(
                 f"W&B cannot be used ({_one_line(error)}); see to its key and the network, {anew}"
@@ -152,7 +155,10 @@ class _WandB:
         self._run.log({"step": step, **values})
 
     def close(self, failed: bool) -> None:
-        self._run.finish(exit_code=int(failed))
+        try:
+            _within(2 * _FINISH_S, lambda: self._run.finish(exit_code=int(failed)))
+        finally:
+            _let_go()
 
 
 def _begun(folder: Path, old_id: str | None, **described: Any) -> "wandb.Run":
@@ -182,6 +188,36 @@ def _begun(folder: Path, old_id: str | None, **described: Any) -> "wandb.Run":
     )
     run.define_metric("*", step_metric="step")
     return run
+
+
+def _let_go() -> None:
+    """End W&B's own process, unless a run of someone else's is open.
+
+    W&B does so when the program ends, but waits without a limit for a process that hangs.
+    """
+    import wandb
+
+    if wandb.run is None:
+        with suppress(Exception, SystemExit):  # whatever theirs may be; nothing is lost with it
+            _within(_FINISH_S, wandb.teardown)
+
+
+def _within(seconds: float, action: Callable[[], None]) -> None:
+    """Do it, but raise TimeoutError rather than wait longer, or keep the program from ending."""
+    done: Future[None] = Future()
+
+    def act() -> None:
+        try:
+            action()
+            done.set_result(None)
+        except BaseException as error:
+            done.set_exception(error)
+
+    Thread(target=act, daemon=True).start()
+    try:
+        done.result(seconds)
+    except TimeoutError as error:
+        raise TimeoutError(f"no answer from it within {seconds:g} s") from error
 
 
 @contextmanager
