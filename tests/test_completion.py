@@ -1,11 +1,13 @@
 """The benchmark of completion, small: who is compared, on what, and by which rules."""
 
 from dataclasses import replace
-from types import ModuleType
+from io import StringIO
 
 import numpy as np
+import partial_hearts
 import pytest
 from benchmark import benchmark
+from rich.console import Console
 from runs import RECIPE
 from scipy import ndimage
 from shapes import ball_in_shell
@@ -23,11 +25,6 @@ from vecsetx.sampling.geometry import Geometry
 
 
 @pytest.fixture(scope="module")
-def completion() -> ModuleType:
-    return benchmark("completion")
-
-
-@pytest.fixture(scope="module")
 def trained(dataset: DataSet, tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
     partial = PartialSpec(drop=0.8, cut=0.3, sparse=0.2, ramp=8)
     training = replace(RECIPE.training, steps=60, log_every=20, checkpoint_every=60)
@@ -36,17 +33,17 @@ def trained(dataset: DataSet, tmp_path_factory: pytest.TempPathFactory) -> Train
 
 
 @pytest.fixture(scope="module")
-def hearts(completion: ModuleType, dataset: DataSet):
+def hearts(dataset: DataSet):
     """The training hearts as the unseen ones: what a cohort that holds the heart must recognise."""
-    known = completion.hearts_of("phantoms", dataset, 1)
+    known = partial_hearts.hearts_of("phantoms", dataset, 1)
     return replace(known, unseen=dataset.of_split("train")[:1])
 
 
 def test_a_cohort_that_holds_the_heart_knows_what_is_hidden(
-    completion: ModuleType, trained: TrainedModel, hearts, dataset: DataSet
+    trained: TrainedModel, hearts, dataset: DataSet
 ) -> None:
     cases = [(hearts.unseen[0], drop) for drop in (("LV", "RA"), ("Aorta",))]
-    found = completion.dropped(hearts, trained, iter(cases))
+    found = partial_hearts.dropped(hearts, trained, iter(cases))
     shown = "model, of what it is shown"
     assert set(found["dice"]) == {"model", "nearest heart", "mean heart", shown}
     for contender in ("model", "nearest heart", "mean heart"):
@@ -65,19 +62,37 @@ def test_a_cohort_that_holds_the_heart_knows_what_is_hidden(
     assert found["dice_keeping_observed"]["model"]["Aorta"] == score[structures.index("Aorta")].dice
 
 
-def test_a_cut_leaves_no_seam_and_is_scored_beyond_it(
-    completion: ModuleType, trained: TrainedModel, hearts
-) -> None:
-    found = completion.cut(hearts, trained, times=1)
+def test_a_cut_leaves_no_seam_and_is_scored_beyond_it(trained: TrainedModel, hearts) -> None:
+    found = partial_hearts.cut(hearts, trained, times=1)
     assert found["cuts"] == 1
     assert found["largest_seam_mm"] < 0.2
     assert found["dice"]["nearest heart"]["mean"] > 0.6  # voxels of 2.4 mm, turned
     assert set(found["dice"]) == {"model", "nearest heart", "mean heart"}
 
 
-def test_a_turned_heart_is_the_same_heart(completion: ModuleType) -> None:
+def test_what_a_heart_does_not_annotate_is_told_as_it_is(
+    trained: TrainedModel, hearts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The LAA is said to be unannotated, but is shown, and so kept."""
+    monkeypatch.setattr(partial_hearts, "TOUCHING_MM", 2.5)  # voxels of 2.4 mm
+    (heart,) = hearts.unseen
+    rest = tuple(name for name in heart.annotated if name != "LAA")
+    without = replace(hearts, unseen=(replace(heart, annotated=rest),))
+    found = partial_hearts.unannotated(without, trained, hearts)
+    assert set(found) == {"LAA"}
+    assert found["LAA"]["share_of_hearts"] == 1
+    assert found["LAA"]["mean_ml"] == pytest.approx(found["LAA"]["where_annotated_ml"], rel=0.1)
+    assert found["LAA"]["farthest_from_parent_mm"] <= partial_hearts.TOUCHING_MM
+    assert found["LAA"]["share_attached"] > 0.99
+
+    out = StringIO()
+    benchmark("completion").tell_unannotated(found, Console(file=out, width=200))
+    assert "LAA (on LA)" in out.getvalue()
+
+
+def test_a_turned_heart_is_the_same_heart() -> None:
     label_map = ball_in_shell()
-    turned = completion.oblique(label_map, np.random.default_rng(0), 0.5)
+    turned = partial_hearts.oblique(label_map, np.random.default_rng(0), 0.5)
     for label in (1, 2):
         voxels = np.argwhere(label_map.labels == label).astype(float)
         there = np.argwhere(turned.labels == label).astype(float)
@@ -88,28 +103,26 @@ def test_a_turned_heart_is_the_same_heart(completion: ModuleType) -> None:
         assert sizes[1] == pytest.approx(sizes[0], rel=0.03)
 
 
-def test_what_is_beyond_a_plane_is_gone_and_the_rest_stays_in_place(
-    completion: ModuleType,
-) -> None:
+def test_what_is_beyond_a_plane_is_gone_and_the_rest_stays_in_place() -> None:
     label_map = ball_in_shell()
-    left = completion.beyond(label_map, 7)
+    left = partial_hearts.beyond(label_map, 7)
     assert np.array_equal(left.labels, label_map.labels[7:])
     assert np.allclose(left.to_mm(np.zeros((1, 3))), label_map.to_mm(np.array([[7.0, 0, 0]])))
     hidden = LabelMap(label_map.labels.copy(), label_map.affine)
     hidden.labels[7:] = 0
     structures = ("LV", "RV")
     shares = [(hidden.labels == k).sum() / (label_map.labels == k).sum() for k in (1, 2)]
-    taken = completion.taken(hidden, label_map, structures)
-    wanted = [n for n, s in zip(structures, shares, strict=True) if s > completion.SHARE_BEYOND]
+    taken = partial_hearts.taken(hidden, label_map, structures)
+    wanted = [n for n, s in zip(structures, shares, strict=True) if s > partial_hearts.SHARE_BEYOND]
     assert taken == wanted
 
 
-def test_what_is_attached_by_hand(completion: ModuleType) -> None:
+def test_what_is_attached_by_hand() -> None:
     """A piece of 8 voxels beside a wall, and one of 24 that is 7 mm away from it."""
     own, wall = np.zeros((2, 12, 8, 8), dtype=bool)
     wall[0] = True
     own[1:3, :2, :2] = True
     own[7:10, 4:6, 4:8] = True
     away_mm = ndimage.distance_transform_edt(~wall)
-    assert completion.attachment(own, away_mm) == (1.0, 8 / 32)
-    assert completion.attachment(np.zeros_like(own), away_mm) == (np.inf, 0.0)
+    assert partial_hearts.attachment(own, away_mm) == (1.0, 8 / 32)
+    assert partial_hearts.attachment(np.zeros_like(own), away_mm) == (np.inf, 0.0)

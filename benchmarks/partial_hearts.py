@@ -1,0 +1,307 @@
+"""Hearts shown in part, and how well what is hidden of them is told."""
+
+import statistics
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float
+from scipy import ndimage
+from scipy.spatial.transform import Rotation
+
+from vecsetx.anatomy.labelmap import LabelMap
+from vecsetx.data.dataset import DataSet, HeartEntry
+from vecsetx.evaluation.baselines import AlignedCohort, Cohort
+from vecsetx.evaluation.heart import penalty_mm
+from vecsetx.evaluation.overlap import overlaps
+from vecsetx.evaluation.surface_distance import voxel_distances
+from vecsetx.model.saved import TrainedModel
+from vecsetx.pipeline.hearts import EncodeOptions, encode_heart
+from vecsetx.pipeline.inputs import source_of
+from vecsetx.reconstruction.completed import CompletedField
+from vecsetx.reconstruction.field import DistanceField
+from vecsetx.reconstruction.grid import Grid
+from vecsetx.reconstruction.rasterize import rasterize
+from vecsetx.reconstruction.seam import seams_mm
+from vecsetx.sampling.geometry import Geometry
+from vecsetx.sampling.sampler import observe
+
+MAIN = ("Myocardium", "LA", "LV", "RA", "RV", "Aorta", "PA")
+"""Chambers and great vessels."""
+
+IN_TURN = ("LA", "RA", "RV", "Aorta")
+"""Structures that are hidden from real hearts, one at a time."""
+
+GROWS_ON = {"LAA": "LA", "PV": "LA", "Coronary": "Aorta"}
+"""What a structure that real hearts may lack is attached to."""
+
+SHARE_BEYOND = 0.05
+"""A structure is scored beyond a plane if the plane takes at least this share of it."""
+
+VOXEL_MM = 2.0
+"""Grid that is scored on."""
+
+FINEST_MM = 1.0
+"""Voxels of hearts that are cut are no finer than this."""
+
+TOUCHING_MM = 2.0
+"""Pieces of two structures whose voxels are this near touch."""
+
+
+@dataclass(frozen=True)
+class Hearts:
+    """Unseen hearts of one kind, and the training hearts that baselines are made of."""
+
+    name: str
+    dataset: DataSet
+    unseen: tuple[HeartEntry, ...]
+    cohort: Cohort
+
+    def truth(self, heart: HeartEntry, structures: tuple[str, ...]) -> LabelMap:
+        return source_of(self.dataset, heart).label_map(structures)
+
+
+Rows = dict[tuple[str, str], list[float]]
+"""(contender, structure) → a value per heart."""
+
+
+def hearts_of(name: str, dataset: DataSet, count: int) -> Hearts:
+    structures = dataset.structures
+    training = dataset.of_split("train")
+    maps = ((coarse(source_of(dataset, h).label_map(structures)), h.annotated) for h in training)
+    return Hearts(name, dataset, dataset.of_split("val")[:count], Cohort.of(maps, structures))
+
+
+def contenders(
+    geometry: Geometry, trained: TrainedModel, cohort: Cohort
+) -> dict[str, DistanceField]:
+    """What the model and the baselines make of a part of a heart."""
+    aligned: AlignedCohort = cohort.aligned(
+        observe(geometry, 4 * trained.points, trained.mm_per_unit, seed=0)
+    )
+    return {
+        "model": encode_heart(geometry, trained, EncodeOptions()),
+        "nearest heart": aligned.nearest(),
+        "mean heart": aligned.mean(),
+    }
+
+
+def coarse(label_map: LabelMap) -> LabelMap:
+    return label_map.every(max(round(VOXEL_MM / float(label_map.spacing_mm.max())), 1))
+
+
+def add_scores(
+    rows: Rows,
+    contender: str,
+    truth: LabelMap,
+    found: LabelMap,
+    structures: tuple[str, ...],
+    scored: Sequence[str],
+    distances: Rows | None = None,
+) -> None:
+    """Dice, and ASSD, of some structures; missed ones count as 0 and as the heart's diagonal."""
+    counted = overlaps(truth.labels, found.labels, len(structures))
+    for name in scored:
+        label = structures.index(name) + 1
+        overlap = counted[label - 1]
+        if not overlap.truth:
+            continue
+        rows[contender, name].append(overlap.dice or 0.0)
+        if distances is not None:
+            sides = truth.labels == label, found.labels == label
+            missed = overlap.state == "missed"
+            distances[contender, name].append(
+                penalty_mm(truth) if missed else voxel_distances(*sides, truth.affine).assd_mm()
+            )
+
+
+def dropped(
+    hearts: Hearts,
+    trained: TrainedModel,
+    cases: Iterator[tuple[HeartEntry, tuple[str, ...]]],
+) -> dict[str, Any]:
+    """Hide structures, and score what becomes of them, and of the others."""
+    structures = trained.structures
+    dice: Rows = defaultdict(list)
+    assd: Rows = defaultdict(list)
+    kept: Rows = defaultdict(list)
+    for heart, drop in cases:
+        truth = hearts.truth(heart, structures)
+        grid = coarse(truth)
+        hidden = [structures.index(name) + 1 for name in drop]
+        geometry = Geometry.of_label_map(truth.without(hidden), len(structures))
+        others = [name for name in heart.annotated if name not in drop]
+        for name, field in contenders(geometry, trained, hearts.cohort).items():
+            found = rasterize(field, grid)
+            add_scores(dice, name, grid, found, structures, drop, assd)
+            completed = rasterize(CompletedField.of(field, geometry), grid)
+            add_scores(kept, name, grid, completed, structures, drop)
+            if name == "model":
+                add_scores(dice, "model, of what it is shown", grid, found, structures, others)
+    return {
+        "dice": tabled(dice),
+        "assd_mm": tabled(assd),
+        "dice_keeping_observed": tabled(kept),
+    }
+
+
+def at_random(
+    hearts: Hearts, count: int, times: int
+) -> Iterator[tuple[HeartEntry, tuple[str, ...]]]:
+    generator = np.random.default_rng(0)
+    for heart in hearts.unseen:
+        for _ in range(times):
+            yield heart, tuple(generator.permutation(heart.annotated)[:count].tolist())
+
+
+def in_turn(hearts: Hearts) -> Iterator[tuple[HeartEntry, tuple[str, ...]]]:
+    for heart in hearts.unseen:
+        for name in IN_TURN:
+            yield heart, (name,)
+
+
+def whole(hearts: Hearts, trained: TrainedModel) -> dict[str, float]:
+    """Structure → mean Dice of hearts that are shown whole."""
+    dice: Rows = defaultdict(list)
+    structures = trained.structures
+    for heart in hearts.unseen:
+        truth = hearts.truth(heart, structures)
+        field = encode_heart(
+            Geometry.of_label_map(truth, len(structures)), trained, EncodeOptions()
+        )
+        grid = coarse(truth)
+        add_scores(dice, "model", grid, rasterize(field, grid), structures, heart.annotated)
+    return tabled(dice)["model"]
+
+
+def unannotated(
+    hearts: Hearts, trained: TrainedModel, annotated: Hearts
+) -> dict[str, dict[str, float]]:
+    """Structure that hearts do not annotate → what is predicted of it, keeping what is observed.
+
+    How many hearts have it, its volume, and that in hearts that annotate it; its distance to what
+    it grows on, and what share of it is in pieces that touch that.
+    """
+    structures = trained.structures
+    rows: dict[str, list[tuple[float, float, float]]] = defaultdict(list)
+    for heart in hearts.unseen:
+        truth = hearts.truth(heart, structures)
+        geometry = Geometry.of_label_map(truth, len(structures))
+        field = encode_heart(geometry, trained, EncodeOptions())
+        grid = truth.every(max(round(FINEST_MM / float(truth.spacing_mm.max())), 1))
+        found = rasterize(CompletedField.of(field, geometry), grid)
+        for name, parent in GROWS_ON.items():
+            if name not in heart.annotated:
+                own, on = (found.labels == structures.index(n) + 1 for n in (name, parent))
+                away_mm = ndimage.distance_transform_edt(~on, sampling=found.spacing_mm)
+                rows[name].append((volume_ml(found, own), *attachment(own, away_mm)))
+    true = [annotated.truth(heart, structures) for heart in annotated.unseen]
+    return {
+        name: {
+            "share_of_hearts": statistics.fmean(volume > 0 for volume, _, _ in values),
+            "smallest_ml": min(volume for volume, _, _ in values),
+            "mean_ml": statistics.fmean(volume for volume, _, _ in values),
+            "largest_ml": max(volume for volume, _, _ in values),
+            "where_annotated_ml": statistics.fmean(
+                volume_ml(each, each.labels == structures.index(name) + 1) for each in true
+            ),
+            "farthest_from_parent_mm": max(away for _, away, _ in values),
+            "share_attached": statistics.fmean(share for _, _, share in values),
+        }
+        for name, values in rows.items()
+    }
+
+
+def volume_ml(label_map: LabelMap, mask: Bool[np.ndarray, "x y z"]) -> float:
+    return float(mask.sum()) * label_map.voxel_volume_mm3 / 1000
+
+
+def attachment(
+    own: Bool[np.ndarray, "x y z"], away_mm: Float[np.ndarray, "x y z"]
+) -> tuple[float, float]:
+    """A structure's distance to another, and the share of it in pieces that touch the other."""
+    pieces, count = ndimage.label(own)
+    if not count:
+        return np.inf, 0.0
+    nearest_mm = ndimage.minimum(away_mm, pieces, np.arange(1, count + 1))
+    sizes = np.bincount(pieces.ravel())[1:]
+    touching = nearest_mm <= TOUCHING_MM
+    return float(nearest_mm.min()), float(sizes[touching].sum() / sizes.sum())
+
+
+def oblique(label_map: LabelMap, generator: np.random.Generator, spacing_mm: float) -> LabelMap:
+    """The same heart on a grid that is turned at random, so that its faces are random planes."""
+    axes = Rotation.random(random_state=generator).as_matrix()
+    inside_mm = label_map.to_mm(np.argwhere(label_map.labels).astype(float))
+    along = inside_mm @ axes
+    room_mm = 4 * spacing_mm
+    low, high = along.min(axis=0) - room_mm, along.max(axis=0) + room_mm
+    affine = np.eye(4)
+    affine[:3, :3] = axes * spacing_mm
+    affine[:3, 3] = axes @ low
+    shape = np.ceil((high - low) / spacing_mm).astype(int) + 1
+    grid = Grid(tuple(shape.tolist()), affine)
+    points_mm = grid.to_mm(np.moveaxis(np.indices(grid.shape), 0, -1).reshape(-1, 3).astype(float))
+    return LabelMap(label_map.at(points_mm).reshape(grid.shape), affine)
+
+
+def beyond(label_map: LabelMap, first: int) -> LabelMap:
+    """What is left of a label map when its slices before ``first`` are cut off."""
+    affine = label_map.affine.copy()
+    affine[:3, 3] = label_map.to_mm(np.array([[float(first), 0, 0]]))[0]
+    return LabelMap(np.ascontiguousarray(label_map.labels[first:]), affine)
+
+
+def taken(hidden: LabelMap, whole: LabelMap, structures: tuple[str, ...]) -> list[str]:
+    """Structures of which a good share is hidden."""
+    maps = (hidden, whole)
+    lost, all_of_it = (np.bincount(m.labels.ravel(), minlength=len(structures) + 1) for m in maps)
+    shares = lost[1:] / np.maximum(all_of_it[1:], 1)
+    return [name for name, share in zip(structures, shares, strict=True) if share > SHARE_BEYOND]
+
+
+def cut(hearts: Hearts, trained: TrainedModel, times: int) -> dict[str, Any]:
+    """Cut hearts by random planes, and score what lies beyond."""
+    generator = np.random.default_rng(1)
+    structures = trained.structures
+    dice: Rows = defaultdict(list)
+    seams: list[float] = []
+    for heart in hearts.unseen:
+        for _ in range(times):
+            given = hearts.truth(heart, structures)
+            turned = oblique(given, generator, max(FINEST_MM, float(given.spacing_mm.max())))
+            heights = np.flatnonzero(turned.labels.any(axis=(1, 2)))
+            filled = (turned.labels > 0).sum(axis=(1, 2)).cumsum()
+            first = int(np.searchsorted(filled, generator.uniform(0.1, 0.4) * filled[-1]))
+            first = min(max(first, int(heights[0]) + 1), int(heights[-1]) - 8)
+            left = beyond(turned, first)
+            geometry = Geometry.of_label_map(left, len(structures))
+            completed = {
+                name: CompletedField.of(field, geometry)
+                for name, field in contenders(geometry, trained, hearts.cohort).items()
+            }
+            hidden = replace(turned, labels=turned.labels.copy())
+            hidden.labels[first:] = 0
+            scored = taken(hidden, turned, structures)
+            grid = coarse(hidden)
+            in_view = -(-first // round(len(hidden.labels) / len(grid.labels)))
+            for name, contender in completed.items():
+                found = rasterize(contender, grid)
+                found.labels[in_view:] = 0
+                add_scores(dice, name, grid, found, structures, scored)
+            seams.append(float(seams_mm(completed["model"], left).max()))
+    return {"dice": tabled(dice), "largest_seam_mm": max(seams), "cuts": len(seams)}
+
+
+def tabled(rows: Rows) -> dict[str, dict[str, float]]:
+    """Contender → structure → mean, and ``mean`` over structures (``main``: over the larger)."""
+    table: dict[str, dict[str, float]] = {}
+    for (contender, name), values in rows.items():
+        table.setdefault(contender, {})[name] = statistics.fmean(values)
+    for means in table.values():
+        main = [value for name, value in means.items() if name in MAIN]
+        means["mean"] = statistics.fmean(means.values())
+        means["main"] = statistics.fmean(main) if main else float("nan")
+    return table
