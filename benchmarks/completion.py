@@ -3,8 +3,8 @@
     python benchmarks/completion.py [--steps 2400] [--real FOLDER --labels NAME] [--quick]
         [--runs FOLDER] [--json FILE]
 
-Phantoms of 128³ voxels at 1 mm and, if they are given, real hearts' label maps, a fifth of each
-unseen. On the phantoms the preset ``tiny`` is trained, to which hearts are shown whole, and
+Phantoms of 128³ voxels at 1.25 mm, and real hearts' label maps if they are given; a fifth of each
+is unseen. On the phantoms the preset ``tiny`` is trained, to which hearts are shown whole, and
 ``tiny-partial``, which learns to complete; the latter on the real hearts, too, and on both kinds
 together (*mixed*), with the model of the phantoms as its teacher. Then, on unseen hearts:
 
@@ -55,6 +55,9 @@ from vecsetx.pipeline.prepare import PrepareOptions, prepare
 from vecsetx.pipeline.train import train_model
 from vecsetx.presets import PRESETS
 from vecsetx.sampling.sampler import SamplingSpec
+
+SCALE = 1.25
+"""Size of the phantoms, at which their chambers are as large as real ones; and of their voxels."""
 
 WIDTH = 140
 """Columns of the tables, where the output is no terminal."""
@@ -142,7 +145,7 @@ def run(folder: Path, options: argparse.Namespace, console: Console) -> dict[str
 def phantom_maps(folder: Path, options: argparse.Namespace) -> list[Path]:
     if folder.exists():
         return sorted(folder.glob("*.nii.gz"))
-    return make_phantoms(folder, options.phantoms, 0, 128, 1.0)
+    return make_phantoms(folder, options.phantoms, 0, 128, SCALE, scale=SCALE)
 
 
 def real_maps(folder: Path, options: argparse.Namespace) -> list[Path]:

@@ -290,6 +290,20 @@ def test_a_written_phantom_depends_on_seed_and_index_only(tmp_path: Path) -> Non
     np.testing.assert_allclose(images[0].affine[:3, :3], 4.0 * np.eye(3))
     with pytest.raises(InputError, match="size 0"):
         write_phantom(tmp_path, 0, seed=3, size=0, spacing_mm=1.0)
+    with pytest.raises(InputError, match="scale 0"):
+        write_phantom(tmp_path, 0, seed=3, size=32, spacing_mm=1.0, scale=0.0)
+
+
+def test_a_larger_heart_is_the_same_heart_enlarged(tmp_path: Path) -> None:
+    usual = PhantomHeart.random(np.random.default_rng([3, 0]))
+    larger = PhantomHeart.random(np.random.default_rng([3, 0]), scale=1.25)
+    points = np.random.default_rng(0).uniform(-60.0, 60.0, (200, 3))
+    np.testing.assert_allclose(
+        larger.distances_mm(1.25 * points), 1.25 * usual.distances_mm(points), atol=1e-6
+    )
+    written = write_phantom(tmp_path, 0, seed=3, size=32, spacing_mm=5.0, scale=1.25)
+    labels = np.asarray(nib.load(written).dataobj)
+    np.testing.assert_array_equal(labels, usual.voxelize(32, 4.0).labels)
 
 
 # Anatomy -----------------------------------------------------------------------------------------

@@ -197,7 +197,10 @@ def test_what_is_not_known_carries_no_loss(
 def test_what_is_hidden_counts_as_much_as_it_is_told_to(
     form: Literal["distances", "union"], dataset: DataSet
 ) -> None:
-    """Errors of the one structure of which the one heart shows nothing, and no others."""
+    """Errors of the one structure of which the one heart shows nothing, and no others.
+
+    What a teacher says of it counts in full.
+    """
     batch = Draws(dataset, dataset.of_split("train"), RECIPE.draws, None, seed=0).batch(0)
     hidden = batch.structure[0] == 4
     shown = int((~hidden).nonzero()[0])
@@ -215,6 +218,10 @@ def test_what_is_hidden_counts_as_much_as_it_is_told_to(
         whole, less, without = (asked[weight][name].item() for weight in (1.0, 0.3, 0.0))
         assert less == pytest.approx(without + 0.3 * (whole - without), rel=1e-5)
         assert (without < whole) == (name in weighted), name
+    taught = torch.zeros(len(batch.points), 10, dtype=torch.bool)
+    taught[0, 4] = True
+    told = objective(model, replace(batch, taught=taught), replace(EVERY_TERM, inferred=0.3))[1]
+    assert told == asked[1.0]
     before = asked[0.0]["inside"]
     for group in ("near", "volume"):
         getattr(batch, f"{group}_distances")[0, :, 4] *= -1

@@ -14,6 +14,10 @@ def phantom(
     seed: Seed = 0,
     size: Annotated[int, typer.Option(help="Voxels along each edge.", min=8)] = 160,
     spacing: Annotated[float, typer.Option(help="Edge of a voxel, mm.")] = 0.8,
+    scale: Annotated[
+        float,
+        typer.Option(help="How many times larger than usual the hearts are: 1.25 for adults'."),
+    ] = 1.0,
     workers: Workers = None,
 ) -> None:
     """Write synthetic 10-structure hearts as NIfTI label maps.
@@ -22,4 +26,4 @@ def phantom(
     """
     from vecsetx.pipeline.phantom import make_phantoms
 
-    make_phantoms(out, count, seed, size, spacing, workers)
+    make_phantoms(out, count, seed, size, spacing, workers, scale)

@@ -1,9 +1,9 @@
 """What a training step sees: hearts side by side, in units."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 QUERY_GROUPS = ("surface", "near", "volume")
@@ -25,6 +25,7 @@ class Batch:
             one that the heart's data set does not annotate.
         surface_structure: ``[B, Q]`` index 0…K−1 of the structure whose surface was drawn from.
         surface_normals: ``[B, Q, 3]`` unit, out of that structure.
+        taught: ``[B, K]`` structures whose distances are what a teacher says; None for none.
     """
 
     points: Float[Tensor, "b n 3"]
@@ -41,7 +42,10 @@ class Batch:
     volume_known: Float[Tensor, "b qv k"]
     surface_structure: Int[Tensor, "b qs"]
     surface_normals: Float[Tensor, "b qs 3"]
+    taught: Bool[Tensor, "b k"] | None = None
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on a device."""
-        return Batch(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
+        given = {f.name: getattr(self, f.name) for f in fields(self)}
+        moved = {name: value.to(device) for name, value in given.items() if value is not None}
+        return replace(self, **moved)

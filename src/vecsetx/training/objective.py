@@ -28,8 +28,9 @@ class ObjectiveSpec:
         normal: Weight of how far gradients at surface points are from the normals there.
         kl: Weight of the penalty of a bottleneck that has one.
         inferred: What errors count of structures of which a heart shows no point, relative to those
-            that it shows. They cannot be told as exactly, so that much of theirs is noise. The
-            union's distance counts in full.
+            that it shows. They cannot be told as exactly, so that much of theirs is noise. What a
+            teacher says counts in full, for it comes from what is shown; so does the union's
+            distance.
         truncation: Distances beyond this many units are only asked to be at least as far.
         sharpness: Logits of being inside per unit of distance.
         gradient_points: Query points of each heart at which gradients are looked at, a third of
@@ -236,9 +237,11 @@ def _gradient_errors(
 def _less_of_what_is_hidden(
     errors: Mapping[str, Tensor], batch: Batch, weight: float
 ) -> dict[str, Tensor]:
-    """Errors, those of structures of which the model is shown no point weighted."""
+    """Errors, weighted for structures of which the model is shown no point nor taught."""
     structures = torch.arange(batch.near_distances.shape[-1], device=batch.structure.device)
     shown = (batch.structure[..., None] == structures).any(dim=1)
+    if batch.taught is not None:
+        shown |= batch.taught
     weights = torch.where(shown, 1.0, weight)[:, None]
     by_structure = (*QUERY_GROUPS, "inside", "eikonal")
     return {

@@ -67,6 +67,7 @@ class Teacher:
         hearts = missing.any(dim=1).nonzero()[:, 0]
         if not len(hearts):
             return batch
+        taught = missing
         missing = missing[hearts, None]
         shown = self._columns[batch.structure[hearts]]
         latent_set = self._network.encode(
@@ -89,7 +90,7 @@ class Teacher:
             distances[hearts] = torch.where(missing, said.maximum(-others), distances[hearts])
             known[hearts] = torch.where(missing, torch.inf, known[hearts])
             changes |= {f"{group}_distances": distances, f"{group}_known": known}
-        return replace(batch, **changes)
+        return replace(batch, taught=taught, **changes)
 
     def _with_points(
         self,

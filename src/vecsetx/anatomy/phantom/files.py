@@ -9,11 +9,13 @@ from vecsetx.anatomy.phantom.heart import PhantomHeart
 from vecsetx.errors import InputError
 
 
-def write_phantom(out: Path, index: int, seed: int, size: int, spacing_mm: float) -> Path:
+def write_phantom(
+    out: Path, index: int, seed: int, size: int, spacing_mm: float, scale: float = 1.0
+) -> Path:
     """Write the ``index``-th random heart as ``phantom<index>.nii.gz``.
 
-    The heart depends on ``seed`` and ``index`` alone, so a larger cohort begins with the same
-    hearts.
+    The heart's shape depends on ``seed`` and ``index`` alone, so a larger cohort begins with the
+    same hearts.
 
     Args:
         out: The folder; it is made if needed.
@@ -21,6 +23,7 @@ def write_phantom(out: Path, index: int, seed: int, size: int, spacing_mm: float
         seed: Any whole number from 0 up.
         size: Voxels along each axis.
         spacing_mm: Voxel size.
+        scale: How much larger the heart is than usual.
 
     Returns:
         The file.
@@ -28,12 +31,13 @@ def write_phantom(out: Path, index: int, seed: int, size: int, spacing_mm: float
     Raises:
         InputError: A number makes no sense.
     """
-    if index < 0 or seed < 0 or size < 8 or not spacing_mm > 0:
+    if index < 0 or seed < 0 or size < 8 or not (spacing_mm > 0 and scale > 0):
         raise InputError(
-            f"a phantom needs index and seed from 0, size from 8 and spacing above 0 mm, not "
-            f"index {index}, seed {seed}, size {size}, spacing {spacing_mm}"
+            f"a phantom needs index and seed from 0, size from 8, spacing above 0 mm and scale "
+            f"above 0, not "
+            f"index {index}, seed {seed}, size {size}, spacing {spacing_mm}, scale {scale}"
         )
-    heart = PhantomHeart.random(np.random.default_rng([seed, index]))
+    heart = PhantomHeart.random(np.random.default_rng([seed, index]), scale)
     path = out / f"phantom{index:03d}.nii.gz"
     write_label_map(heart.voxelize(size, spacing_mm), path)
     return path

@@ -1,6 +1,6 @@
 """A synthetic heart of ten structures whose surfaces are known exactly."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -53,9 +53,10 @@ class PhantomHeart:
     parameters: Parameters
 
     @classmethod
-    def random(cls, generator: np.random.Generator) -> "PhantomHeart":
-        """Draw a heart. The same generator state gives the same heart."""
-        return cls(Parameters.random(generator))
+    def random(cls, generator: np.random.Generator, scale: float = 1.0) -> "PhantomHeart":
+        """Draw a heart, so many times as large. The same generator state gives the same heart."""
+        parameters = Parameters.random(generator)
+        return cls(replace(parameters, size=scale * parameters.size))
 
     def distances_mm(self, points_mm: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 10"]:
         """Signed distances to the structures, in the order of :data:`STRUCTURES`.
