@@ -46,9 +46,6 @@ VOXEL_MM = 2.0
 FINEST_MM = 1.0
 """Voxels of hearts that are cut are no finer than this."""
 
-TOUCHING_MM = 2.0
-"""Pieces of two structures whose voxels are this near touch."""
-
 
 @dataclass(frozen=True)
 class Hearts:
@@ -176,42 +173,48 @@ def whole(hearts: Hearts, trained: TrainedModel) -> dict[str, float]:
     return tabled(dice)["model"]
 
 
-def unannotated(
-    hearts: Hearts, trained: TrainedModel, annotated: Hearts
-) -> dict[str, dict[str, float]]:
-    """Structure that hearts do not annotate → what is predicted of it, keeping what is observed.
+def branches(hearts: Hearts, trained: TrainedModel, recycle: int) -> dict[str, dict[str, float]]:
+    """Structure that grows on another → what is predicted of it where none such is shown.
 
-    How many hearts have it, its volume, and that in hearts that annotate it; its distance to what
-    it grows on, and what share of it is in pieces that touch that.
+    What is observed is kept. How many hearts have it; its volume, and that of the true one; its
+    distance to what it grows on, and what share of it is in pieces that touch that; and its Dice.
+    There is no true one, and no Dice, where hearts do not annotate it.
     """
     structures = trained.structures
-    rows: dict[str, list[tuple[float, float, float]]] = defaultdict(list)
+    rows: dict[str, list[tuple[float, ...]]] = defaultdict(list)
     for heart in hearts.unseen:
         truth = hearts.truth(heart, structures)
-        geometry = Geometry.of_label_map(truth, len(structures))
-        field = encode_heart(geometry, trained, EncodeOptions())
+        hidden = [structures.index(name) + 1 for name in GROWS_ON]
+        geometry = Geometry.of_label_map(truth.without(hidden), len(structures))
+        field = encode_heart(geometry, trained, EncodeOptions(recycle=recycle))
         grid = truth.every(max(round(FINEST_MM / float(truth.spacing_mm.max())), 1))
         found = rasterize(CompletedField.of(field, geometry), grid)
+        counted = overlaps(grid.labels, found.labels, len(structures))
         for name, parent in GROWS_ON.items():
-            if name not in heart.annotated:
-                own, on = (found.labels == structures.index(n) + 1 for n in (name, parent))
-                away_mm = ndimage.distance_transform_edt(~on, sampling=found.spacing_mm)
-                rows[name].append((volume_ml(found, own), *attachment(own, away_mm)))
-    true = [annotated.truth(heart, structures) for heart in annotated.unseen]
-    return {
-        name: {
-            "share_of_hearts": statistics.fmean(volume > 0 for volume, _, _ in values),
-            "smallest_ml": min(volume for volume, _, _ in values),
-            "mean_ml": statistics.fmean(volume for volume, _, _ in values),
-            "largest_ml": max(volume for volume, _, _ in values),
-            "where_annotated_ml": statistics.fmean(
-                volume_ml(each, each.labels == structures.index(name) + 1) for each in true
-            ),
-            "farthest_from_parent_mm": max(away for _, away, _ in values),
-            "share_attached": statistics.fmean(share for _, _, share in values),
-        }
-        for name, values in rows.items()
+            own, on = (found.labels == structures.index(n) + 1 for n in (name, parent))
+            away_mm = ndimage.distance_transform_edt(~on, sampling=found.spacing_mm)
+            overlap = counted[structures.index(name)]
+            true_ml = overlap.truth * grid.voxel_volume_mm3 / 1000
+            dice = (overlap.dice or 0.0) if overlap.truth else np.nan
+            corner_mm = 1.001 * float(np.linalg.norm(found.spacing_mm))
+            attached = attachment(own, away_mm, corner_mm)
+            rows[name].append((volume_ml(found, own), true_ml, dice, *attached))
+    return {name: _of_branch(np.array(values).T) for name, values in rows.items()}
+
+
+def _of_branch(values: Float[np.ndarray, "5 hearts"]) -> dict[str, float]:
+    volume_ml, true_ml, dice, away_mm, attached = values
+    found = {
+        "share_of_hearts": float((volume_ml > 0).mean()),
+        "smallest_ml": float(volume_ml.min()),
+        "mean_ml": float(volume_ml.mean()),
+        "largest_ml": float(volume_ml.max()),
+        "farthest_from_parent_mm": float(away_mm.max()),
+        "share_attached": float(attached.mean()),
     }
+    if true_ml.any():
+        found |= {"true_ml": float(true_ml.mean()), "dice": float(np.nanmean(dice))}
+    return found
 
 
 def volume_ml(label_map: LabelMap, mask: Bool[np.ndarray, "x y z"]) -> float:
@@ -219,15 +222,19 @@ def volume_ml(label_map: LabelMap, mask: Bool[np.ndarray, "x y z"]) -> float:
 
 
 def attachment(
-    own: Bool[np.ndarray, "x y z"], away_mm: Float[np.ndarray, "x y z"]
+    own: Bool[np.ndarray, "x y z"], away_mm: Float[np.ndarray, "x y z"], touching_mm: float
 ) -> tuple[float, float]:
-    """A structure's distance to another, and the share of it in pieces that touch the other."""
-    pieces, count = ndimage.label(own)
+    """A structure's distance to another, and the share of it in pieces that touch the other.
+
+    Voxels of a piece share a corner at least: vessels may be thinner than two voxels. A piece with
+    a voxel that is ``touching_mm`` away from the other touches it.
+    """
+    pieces, count = ndimage.label(own, np.ones((3, 3, 3)))
     if not count:
         return np.inf, 0.0
     nearest_mm = ndimage.minimum(away_mm, pieces, np.arange(1, count + 1))
     sizes = np.bincount(pieces.ravel())[1:]
-    touching = nearest_mm <= TOUCHING_MM
+    touching = nearest_mm <= touching_mm
     return float(nearest_mm.min()), float(sizes[touching].sum() / sizes.sum())
 
 

@@ -70,23 +70,39 @@ def test_a_cut_leaves_no_seam_and_is_scored_beyond_it(trained: TrainedModel, hea
     assert set(found["dice"]) == {"model", "nearest heart", "mean heart"}
 
 
-def test_what_a_heart_does_not_annotate_is_told_as_it_is(
+def test_branches_of_a_model_that_knows_the_truth(
     trained: TrainedModel, hearts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The LAA is said to be unannotated, but is shown, and so kept."""
-    monkeypatch.setattr(partial_hearts, "TOUCHING_MM", 2.5)  # voxels of 2.4 mm
+    """It is shown none of them, and asked to recycle; one heart does not annotate the LAA."""
+    structures = trained.structures
     (heart,) = hearts.unseen
-    rest = tuple(name for name in heart.annotated if name != "LAA")
-    without = replace(hearts, unseen=(replace(heart, annotated=rest),))
-    found = partial_hearts.unannotated(without, trained, hearts)
-    assert set(found) == {"LAA"}
-    assert found["LAA"]["share_of_hearts"] == 1
-    assert found["LAA"]["mean_ml"] == pytest.approx(found["LAA"]["where_annotated_ml"], rel=0.1)
-    assert found["LAA"]["farthest_from_parent_mm"] <= partial_hearts.TOUCHING_MM
-    assert found["LAA"]["share_attached"] > 0.99
+    truth = hearts.truth(heart, structures)
+    whole = Geometry.of_label_map(truth, len(structures))
 
+    def knows(geometry: Geometry, model: TrainedModel, options: EncodeOptions) -> CompletedField:
+        hidden = [structures.index(name) for name in partial_hearts.GROWS_ON]
+        assert not geometry.present()[hidden].any()
+        assert geometry.present().sum() == len(structures) - len(hidden)
+        assert options.recycle == 2
+        return CompletedField.of(encode_heart(whole, trained, EncodeOptions()), whole)
+
+    monkeypatch.setattr(partial_hearts, "encode_heart", knows)
+    found = partial_hearts.branches(hearts, trained, 2)
+    assert set(found) == set(partial_hearts.GROWS_ON)
+    assert 0 < found["Coronary"]["dice"] < 1  # thinner than its voxels of 2.4 mm
+    for what in (found["LAA"], found["PV"]):
+        assert what["share_of_hearts"] == what["share_attached"] == 1
+        assert what["mean_ml"] == pytest.approx(what["true_ml"], rel=0.1)
+        assert what["dice"] > 0.9
+        assert what["farthest_from_parent_mm"] == pytest.approx(2.4)
+
+    less = truth.without([structures.index("LAA") + 1])
+    monkeypatch.setattr(partial_hearts.Hearts, "truth", lambda *_: less)
+    without = partial_hearts.branches(hearts, trained, 2)
+    assert without["LAA"].keys() == found["LAA"].keys() - {"true_ml", "dice"}
     out = StringIO()
-    benchmark("completion").tell_unannotated(found, Console(file=out, width=200))
+    told = {0: found, 2: without}
+    benchmark("completion").tell_branches("phantoms", told, Console(file=out, width=200))
     assert "LAA (on LA)" in out.getvalue()
 
 
@@ -124,5 +140,6 @@ def test_what_is_attached_by_hand() -> None:
     own[1:3, :2, :2] = True
     own[7:10, 4:6, 4:8] = True
     away_mm = ndimage.distance_transform_edt(~wall)
-    assert partial_hearts.attachment(own, away_mm) == (1.0, 8 / 32)
-    assert partial_hearts.attachment(np.zeros_like(own), away_mm) == (np.inf, 0.0)
+    assert partial_hearts.attachment(own, away_mm, 1.0) == (1.0, 8 / 32)
+    assert partial_hearts.attachment(own, away_mm, 7.0) == (1.0, 1.0)
+    assert partial_hearts.attachment(np.zeros_like(own), away_mm, 1.0) == (np.inf, 0.0)

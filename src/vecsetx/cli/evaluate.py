@@ -13,6 +13,7 @@ from vecsetx.cli.options import (
     Latents,
     Model,
     Points,
+    Recycle,
     Refine,
     Seed,
     encode_options,
@@ -45,6 +46,7 @@ def evaluate(
     latents: Latents = None,
     points: Points = None,
     refine: Refine = 0,
+    recycle: Recycle = 0,
     tolerance: Annotated[
         float, typer.Option(help="Surfaces this near agree (normalised surface distance), mm.")
     ] = 1.0,
@@ -61,7 +63,7 @@ def evaluate(
     from vecsetx.pipeline.evaluate import evaluate as run
     from vecsetx.pipeline.tables import print_scores
 
-    options = encode_options(model, labels, drop, latents, points, refine, seed)
+    options = encode_options(model, labels, drop, latents, points, refine, recycle, seed)
     how = fold, tolerance, meshes, drop_each, draws
     evaluated = run(model, inputs, out, split, options, *how)
     if "inferred" in evaluated.scores:

@@ -49,6 +49,10 @@ Refine = Annotated[
     int,
     typer.Option(help="Improve the latent set on what is observed, in so many steps.", min=0),
 ]
+Recycle = Annotated[
+    int,
+    typer.Option(help="Show the model again what it made, so often: closes gaps.", min=0),
+]
 Points = Annotated[
     int | None, typer.Option(help="Surface points shown to the model per heart.", min=1)
 ]
@@ -62,6 +66,7 @@ def encode_options(
     latents: int | None,
     points: int | None,
     refine: int,
+    recycle: int,
     seed: int,
 ) -> Any:
     """The :class:`~vecsetx.pipeline.hearts.EncodeOptions` that the options of these names give."""
@@ -75,5 +80,6 @@ def encode_options(
         points=points,
         latents=latents,
         refine=refine,
+        recycle=recycle,
         seed=seed,
     )

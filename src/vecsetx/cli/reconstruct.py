@@ -12,6 +12,7 @@ from vecsetx.cli.options import (
     Latents,
     Model,
     Points,
+    Recycle,
     Refine,
     Seed,
     Space,
@@ -76,6 +77,7 @@ def reconstruct(
     latents: Latents = None,
     points: Points = None,
     refine: Refine = 0,
+    recycle: Recycle = 0,
     seed: Seed = 0,
 ) -> None:
     """Reconstruct hearts: a mesh per structure in mm, a scene, and a label map.
@@ -86,7 +88,7 @@ def reconstruct(
     from vecsetx.pipeline.reconstruct import reconstruct as run
 
     options = ReconstructOptions(
-        encode=encode_options(model, labels, drop, latents, points, refine, seed),
+        encode=encode_options(model, labels, drop, latents, points, refine, recycle, seed),
         resolution=resolution,
         resolution_mm=resolution_mm,
         surfaces=surfaces,

@@ -30,6 +30,7 @@ def encode(
     labels: str | None = None,
     space: str = "lps",
     refine: int = 0,
+    recycle: int = 0,
     seed: int = 0,
 ) -> HeartField:
     """Show a heart to a model: a signed distance per structure, anywhere in the scanner's space.
@@ -40,12 +41,14 @@ def encode(
         labels: Name of its label set, or a YAML file; None for the model's own.
         space: Axes of meshes and points that do not say theirs, ``lps`` or ``ras``.
         refine: Steps at most in which the latent set is improved on what is observed.
+        recycle: How often the model is shown again what it made of the heart.
         seed: Seed of the surface points.
 
     Raises:
         InputError: The heart cannot be read, or there is not exactly one.
     """
-    options = EncodeOptions(label_set(labels) if labels else None, refine=refine, seed=seed)
+    named = label_set(labels) if labels else None
+    options = EncodeOptions(named, refine=refine, recycle=recycle, seed=seed)
     found = find_hearts([Path(heart)], options.label_set or model.label_set, space)
     if len(found) != 1:
         raise InputError(f"{heart}: holds {len(found)} hearts ({', '.join(found)}); name one")

@@ -22,6 +22,7 @@ from vecsetx.model.field import HeartField
 from vecsetx.model.saved import TrainedModel
 from vecsetx.pipeline.hearts import EncodeOptions, encode_heart, read_heart
 from vecsetx.pipeline.inputs import find_hearts, source_of
+from vecsetx.pipeline.latent_draws import refuse_draws_of_recycled
 from vecsetx.pipeline.progress import console, steps
 from vecsetx.pipeline.reconstruct import heart_surfaces
 from vecsetx.pipeline.scoring import (
@@ -94,6 +95,7 @@ def evaluate(
             can be scored.
     """
     _refuse_contradictions(tolerance_mm, options.drop, drop_each, draws)
+    refuse_draws_of_recycled(draws, options)
     trained = TrainedModel.from_pretrained(model)
     hearts = _hearts(inputs, split, fold, trained, options)
     drawing = None

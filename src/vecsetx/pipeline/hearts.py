@@ -15,6 +15,7 @@ from vecsetx.errors import InputError
 from vecsetx.model.field import HeartField
 from vecsetx.model.saved import TrainedModel
 from vecsetx.pipeline.observed import of_geometry, of_points, of_samples
+from vecsetx.pipeline.recycling import with_what_was_made
 from vecsetx.reconstruction.evidence import Evidence
 from vecsetx.reconstruction.refinement import RefinementSpec, refine
 from vecsetx.sampling.geometry import Geometry
@@ -40,6 +41,8 @@ class EncodeOptions:
             anchored (others cannot change it). More are more accurate up to a point, and slower.
         seed: Seed of the surface points, and of draws of the latent set.
         refine: Steps at most in which the latent set is improved on what is observed; 0 for none.
+        recycle: How often the model is shown again what it made of the heart
+            (:func:`~vecsetx.pipeline.recycling.with_what_was_made`), before it is refined.
     """
 
     label_set: LabelSet | None = None
@@ -48,6 +51,7 @@ class EncodeOptions:
     latents: int | None = None
     seed: int = 0
     refine: int = 0
+    recycle: int = 0
 
 
 def read_heart(
@@ -114,7 +118,7 @@ def encode_source(
     if source.kind in ("npz", "samples"):
         samples = read_samples(source, trained, options.seed)
         observation = observe_samples(samples, trained, options)
-        field = _encoded(observation, trained, options)
+        field = _encoded(observation, observation, trained, options)
         if options.refine:
             observed = of_samples(samples, trained.structures, options.drop, field.frame)
             field = _refined(field, observed, options)
@@ -133,7 +137,7 @@ def encode_heart(geometry: Geometry, trained: TrainedModel, options: EncodeOptio
     """
     points = POINTS_FACTOR * trained.points if options.points is None else options.points
     observation = observe(geometry, points, trained.mm_per_unit, options.seed)
-    field = _encoded(observation, trained, options)
+    field = _encoded(observation, geometry, trained, options)
     if not options.refine:
         return field
     return _refined(field, of_geometry(geometry, field.frame, options.seed), options)
@@ -208,18 +212,27 @@ def encode_observation(
     Raises:
         InputError: The options do not fit the model.
     """
-    field = _encoded(observation, trained, options)
+    field = _encoded(observation, observation, trained, options)
     if not options.refine:
         return field
     return _refined(field, of_points(observation, len(trained.structures)), options)
 
 
-def _encoded(observation: Observation, trained: TrainedModel, options: EncodeOptions) -> HeartField:
+def _encoded(
+    observation: Observation,
+    shown: Geometry | Observation,
+    trained: TrainedModel,
+    options: EncodeOptions,
+) -> HeartField:
     spec = trained.network.spec
     latents = options.latents
     if latents is None and spec.queries != "learnable":
         latents = LATENTS_FACTOR * spec.anchors
-    return trained.encode(observation, latents)
+    field = trained.encode(observation, latents)
+    for _ in range(options.recycle):
+        again = with_what_was_made(observation, shown, field, trained, options.seed)
+        field = trained.encode(again, latents)
+    return field
 
 
 def _refined(field: HeartField, observed: Batch, options: EncodeOptions) -> HeartField:

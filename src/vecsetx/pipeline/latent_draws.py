@@ -9,8 +9,10 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from vecsetx.anatomy.frame import Frame
+from vecsetx.errors import InputError
 from vecsetx.model.field import HeartField
 from vecsetx.model.saved import TrainedModel
+from vecsetx.pipeline.hearts import EncodeOptions
 from vecsetx.reconstruction.uncertainty import Ensemble
 from vecsetx.sampling.geometry import Geometry
 from vecsetx.sampling.sampler import Observation, observe
@@ -47,6 +49,18 @@ def draw_ensemble(
     drawn = [_draw(shown, trained, np.random.default_rng([seed, n])) for n in range(count)]
     fields = tuple(field for field, _ in drawn)
     return Ensemble(fields, np.stack([present for _, present in drawn]), factor)
+
+
+def refuse_draws_of_recycled(draws: int, options: EncodeOptions) -> None:
+    """Raise :class:`InputError` if draws are asked for of hearts that are recycled.
+
+    Their spread is calibrated for what a model makes at first.
+    """
+    if draws and options.recycle:
+        raise InputError(
+            f"--draws {draws} and --recycle {options.recycle} exclude each other: the standard "
+            "deviations hold for what the model makes at first; ask for one of them"
+        )
 
 
 def _draw(

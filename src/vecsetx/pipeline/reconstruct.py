@@ -16,7 +16,7 @@ from vecsetx.model.field import HeartField
 from vecsetx.model.saved import TrainedModel
 from vecsetx.pipeline.hearts import EncodeOptions, encode_source
 from vecsetx.pipeline.inputs import find_hearts
-from vecsetx.pipeline.latent_draws import draw_ensemble
+from vecsetx.pipeline.latent_draws import draw_ensemble, refuse_draws_of_recycled
 from vecsetx.pipeline.meshing import (
     HeartMeshes,
     KnownOfVertices,
@@ -99,9 +99,10 @@ def reconstruct(
         The failures: heart → reason. The other hearts are complete.
 
     Raises:
-        InputError: The model or an input cannot be found, an option does not fit, or no heart at
-            all could be reconstructed.
+        InputError: The model or an input cannot be found, options do not fit, or no heart at all
+            could be reconstructed.
     """
+    refuse_draws_of_recycled(options.draws, options.encode)
     trained = TrainedModel.from_pretrained(model)
     label_set = options.encode.label_set or trained.label_set
     hearts = find_hearts(inputs, label_set, options.input_space)
@@ -206,6 +207,7 @@ def _reconstruct_heart(
         "dropped": list(options.encode.drop),
         "keep_observed": options.keep_observed,
         "latents": heart.field.latent_set.latents.shape[1],
+        "recycled": options.encode.recycle,
         "refined": asdict(heart.field.gain) if heart.field.gain else None,
         "draws": _told_of_draws(ensemble, sd_factor),
     }
