@@ -1,6 +1,6 @@
 """What a training step sees: hearts side by side, in units."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -25,7 +25,7 @@ class Batch:
             one that the heart's data set does not annotate.
         surface_structure: ``[B, Q]`` index 0…K−1 of the structure whose surface was drawn from.
         surface_normals: ``[B, Q, 3]`` unit, out of that structure.
-        taught: ``[B, K]`` structures whose distances are what a teacher says; None for none.
+        taught: ``[B, K]`` whether a structure's distances are what a teacher says.
     """
 
     points: Float[Tensor, "b n 3"]
@@ -42,10 +42,8 @@ class Batch:
     volume_known: Float[Tensor, "b qv k"]
     surface_structure: Int[Tensor, "b qs"]
     surface_normals: Float[Tensor, "b qs 3"]
-    taught: Bool[Tensor, "b k"] | None = None
+    taught: Bool[Tensor, "b k"]
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on a device."""
-        given = {f.name: getattr(self, f.name) for f in fields(self)}
-        moved = {name: value.to(device) for name, value in given.items() if value is not None}
-        return replace(self, **moved)
+        return Batch(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})

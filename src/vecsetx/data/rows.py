@@ -80,6 +80,7 @@ class Rows:
             volume_known=known[2],
             surface_structure=structure[1],
             surface_normals=normals[1],
+            taught=torch.zeros(len(points[0]), distances[0].shape[2], dtype=torch.bool),
         )
 
 

@@ -108,6 +108,7 @@ def _batch(queries: dict[str, np.ndarray]) -> Batch:
         "points": np.empty((0, 3), dtype=np.float32),
         "structure": np.empty(0, dtype=np.int64),
         "normals": np.empty((0, 3), dtype=np.float32),
+        "taught": np.zeros(queries["near_known"].shape[1], dtype=bool),
     }
     return Batch(
         **{name: torch.from_numpy(values)[None] for name, values in (nothing | queries).items()}

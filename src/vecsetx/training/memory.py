@@ -172,6 +172,7 @@ def zero_batch(draws: DrawSpec, hearts: int, structure_count: int) -> Batch:
         normals=torch.zeros(hearts, draws.points, 3),
         surface_structure=torch.zeros(hearts, draws.surface, dtype=torch.int64),
         surface_normals=torch.zeros(hearts, draws.surface, 3),
+        taught=torch.zeros(hearts, structure_count, dtype=torch.bool),
         **queries,
         **values,
     )

@@ -240,9 +240,7 @@ def _less_of_what_is_hidden(
     """Errors, weighted for structures of which the model is shown no point nor taught."""
     structures = torch.arange(batch.near_distances.shape[-1], device=batch.structure.device)
     shown = (batch.structure[..., None] == structures).any(dim=1)
-    if batch.taught is not None:
-        shown |= batch.taught
-    weights = torch.where(shown, 1.0, weight)[:, None]
+    weights = torch.where(shown | batch.taught, 1.0, weight)[:, None]
     by_structure = (*QUERY_GROUPS, "inside", "eikonal")
     return {
         name: error * weights
