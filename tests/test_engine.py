@@ -292,14 +292,16 @@ def test_a_run_killed_at_any_moment_goes_on(dataset: DataSet, tmp_path: Path) ->
             command(dataset, out, recipe, *options), env=ENVIRONMENT, stdout=subprocess.DEVNULL
         ) as process:
             before = (out / "checkpoint.pt").stat().st_mtime_ns if options else 0
-            assert wait_until(
-                lambda before=before: (
-                    (out / "checkpoint.pt").exists()
-                    and (out / "checkpoint.pt").stat().st_mtime_ns > before
-                )
-            ), attempt
-            time.sleep(dice.uniform(0, 0.2))
-            process.kill()
+            try:
+                assert wait_until(
+                    lambda before=before: (
+                        (out / "checkpoint.pt").exists()
+                        and (out / "checkpoint.pt").stat().st_mtime_ns > before
+                    )
+                ), attempt
+                time.sleep(dice.uniform(0, 0.2))
+            finally:
+                process.kill()
         state = torch.load(out / "checkpoint.pt", weights_only=True)
         assert state["progress"]["step"] > reached
         reached = state["progress"]["step"]
