@@ -20,8 +20,8 @@ together (*mixed*), with the model of the phantoms as its teacher. Then, on unse
   first, and once it is shown again what it made.
 
 Prints tables and writes JSON. Models that are in ``--runs`` already are taken from there. On two
-cores the default takes about two hours with real hearts, more than half of it training; ``--quick``
-takes minutes and says nothing but that it runs.
+cores the default takes hours with real hearts, more than half of it training; ``--quick`` takes
+minutes and says nothing but that it runs.
 """
 
 import argparse

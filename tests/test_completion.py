@@ -3,10 +3,10 @@
 from dataclasses import replace
 from io import StringIO
 
+import completion
 import numpy as np
 import partial_hearts
 import pytest
-from benchmark import benchmark
 from rich.console import Console
 from runs import RECIPE
 from scipy import ndimage
@@ -102,7 +102,7 @@ def test_branches_of_a_model_that_knows_the_truth(
     assert without["LAA"].keys() == found["LAA"].keys() - {"true_ml", "dice"}
     out = StringIO()
     told = {0: found, 2: without}
-    benchmark("completion").tell_branches("phantoms", told, Console(file=out, width=200))
+    completion.tell_branches("phantoms", told, Console(file=out, width=200))
     assert "LAA (on LA)" in out.getvalue()
 
 
@@ -141,5 +141,8 @@ def test_what_is_attached_by_hand() -> None:
     own[7:10, 4:6, 4:8] = True
     away_mm = ndimage.distance_transform_edt(~wall)
     assert partial_hearts.attachment(own, away_mm, 1.0) == (1.0, 8 / 32)
+    chain = np.zeros_like(own)
+    chain[range(1, 7), range(1, 7), range(1, 7)] = True  # corner to corner
+    assert partial_hearts.attachment(chain, away_mm, 1.0) == (1.0, 1.0)
     assert partial_hearts.attachment(own, away_mm, 7.0) == (1.0, 1.0)
     assert partial_hearts.attachment(np.zeros_like(own), away_mm, 1.0) == (np.inf, 0.0)

@@ -7,7 +7,7 @@ import cc3d
 import nibabel as nib
 import numpy as np
 import pytest
-from benchmark import benchmark
+import spread
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import binary_dilation
@@ -453,7 +453,6 @@ def test_a_stretched_tube_follows_its_line_and_stays_round() -> None:
 
 def test_hearts_differ_about_as_much_as_real_ones(real_hearts: Path) -> None:
     """In where structures are and how long they are; but no more than those."""
-    spread = benchmark("spread")
     label_maps = spread.real_hearts(real_hearts / "kcl" / "train", "heartchambers")
     real = spread.spread_of(islice(label_maps, 20), spread.COMPARED)
     made = spread.spread_of(spread.phantoms(20), STRUCTURES)

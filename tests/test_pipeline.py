@@ -152,9 +152,11 @@ def test_hidden_structures_are_neither_seen_nor_excused(
     workplace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = ("evaluate", workplace / "run", workplace / "data", "--out", tmp_path)
-    assert run(*words, "--drop", "laa,PV", monkeypatch=monkeypatch) == 0
+    hide = ("--drop", "laa,PV", "--recycle", 1)
+    assert run(*words, *hide, monkeypatch=monkeypatch) == 0
     scores = json.loads((tmp_path / "scores.json").read_text())
     assert scores["provenance"]["hidden from the model"] == "LAA, PV"
+    assert scores["provenance"]["recycled"] == "1 times"
     assert scores["summary"]["structures"]["LAA"]["dice"]["n"] == len(scores["hearts"])
 
 

@@ -112,7 +112,7 @@ def evaluate(
         "scoring": {"tolerance_mm": tolerance_mm, "missed_mm": "diagonal of the true heart"},
         "bootstrap": asdict(bootstrap),
         "penalties_mm": found.penalties_mm,
-        "provenance": _provenance(model, trained, inputs, hidden, hearts),
+        "provenance": _provenance(model, trained, inputs, hidden, hearts, options),
     }
     write_scores(out, found.rows, told)
     views = (
@@ -359,6 +359,7 @@ def _provenance(
     inputs: Sequence[Path],
     hidden: str,
     hearts: Mapping[str, _Heart],
+    options: EncodeOptions,
 ) -> dict[str, Any]:
     label_sets = sorted({heart.source.label_set.name for heart in hearts.values()})
     seen = sorted(hearts.keys() & set(trained.provenance["hearts"]))
@@ -376,6 +377,8 @@ def _provenance(
         "trained on among them": ", ".join(seen) or "none, by name",
         "grid": "every voxel of each label map's own grid",
         "hidden from the model": hidden,
+        "recycled": f"{options.recycle} times",
+        "refined": f"in {options.refine} steps at most",
         "VecSetX": __version__,
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
     }

@@ -63,12 +63,11 @@ class Teacher:
 
         The points are drawn from PyTorch's own generator.
         """
-        missing = torch.isneginf(batch.near_known[:, 0])
-        hearts = missing.any(dim=1).nonzero()[:, 0]
+        taught = torch.isneginf(batch.near_known[:, 0])
+        hearts = taught.any(dim=1).nonzero()[:, 0]
         if not len(hearts):
             return batch
-        taught = missing
-        missing = missing[hearts, None]
+        missing = taught[hearts, None]
         shown = self._columns[batch.structure[hearts]]
         latent_set = self._network.encode(
             batch.points[hearts], shown, normals=batch.normals[hearts]
