@@ -342,6 +342,7 @@ def test_a_scan_too_thin_for_its_edges_shows_nothing_of_what_it_cuts() -> None:
     model = completed.model.distances_mm(points_mm).clip(-7, 7)
     np.testing.assert_array_equal(completed.distances_mm(points_mm), model)
     assert not completed.evidence.of_surface(points_mm, 0).any()
+    assert not completed.evidence.present.any()
 
 
 # The command

@@ -6,7 +6,7 @@ correction fades, so that no step is left at the edge. A structure that is not o
 model's distances, but gives way to those that are.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import igl
 import numpy as np
@@ -81,10 +81,7 @@ class CompletedField:
             _without_edge(surface, geometry) if cut else _NOTHING
             for surface, cut in zip(geometry.closed, geometry.cut, strict=True)
         ]
-        evidence = Evidence.of_geometry(geometry)
-        beyond = geometry.cut & [len(faces) == 0 for _, faces in surfaces]
-        left = replace(evidence, present=evidence.present & ~beyond, cut=evidence.cut & ~beyond)
-        return cls(model, geometry, left, surfaces, blend_mm)
+        return cls(model, geometry, Evidence.of_geometry(geometry), surfaces, blend_mm)
 
     @property
     def structures(self) -> tuple[str, ...]:

@@ -32,10 +32,17 @@ class Evidence:
 
     @classmethod
     def of_geometry(cls, geometry: Geometry) -> "Evidence":
-        """Of structures in space; those that are not there may be hidden or never annotated."""
-        return cls(
-            geometry.present(), geometry.cut, None if geometry.complete else geometry.label_map
-        )
+        """Of structures in space; those that are not there may be hidden or never annotated.
+
+        A structure of which the scan has nothing but the wall at its edge is not observed.
+        """
+        present = geometry.present()
+        for k in np.flatnonzero(present & geometry.cut).tolist():
+            vertices_mm, faces = geometry.closed[k]
+            edge_mm = edge_distances_mm(vertices_mm[np.unique(faces)], geometry.label_map)
+            present[k] = bool((edge_mm > 0).any())
+        scan = None if geometry.complete else geometry.label_map
+        return cls(present, geometry.cut & present, scan)
 
     @classmethod
     def of_points(cls, structure: Int[np.ndarray, " n"], structure_count: int) -> "Evidence":

@@ -5,8 +5,9 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from vecsetx.anatomy.frame import Frame
+from vecsetx.errors import InputError
 from vecsetx.sampling.geometry import Geometry
-from vecsetx.sampling.view import edge_distances_mm
+from vecsetx.sampling.view import EDGE_VOXELS, edge_distances_mm
 
 
 def quotas(sizes: Float[np.ndarray, " k"], count: int, equal_share: float) -> Int[np.ndarray, " k"]:
@@ -36,9 +37,18 @@ def surface_points(
 
     Returns:
         Points in RAS+ mm, the index 0…K−1 of each point's structure, unit outward normals.
+
+    Raises:
+        InputError: There is no surface but at the edge of the scan.
     """
     weights = [_drawn_areas(geometry, k) for k in range(len(geometry.closed))]
     totals = np.array([weight.sum() for weight in weights])
+    if not totals.any():
+        shape = " × ".join(map(str, geometry.label_map.shape))
+        raise InputError(
+            f"a scan of {shape} voxels shows no surface: within {EDGE_VOXELS} voxels of its edge "
+            "it is not known where a structure ends; give one with more slices, or surface points"
+        )
     points, structure, normals = [], [], []
     for k, quota in enumerate(quotas(totals, count, equal_share)):
         if quota == 0:
