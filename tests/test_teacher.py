@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from hearts import write_small_phantoms
-from runs import RECIPE, losses
+from runs import RECIPE, losses, untrained
 
 from vecsetx.anatomy.structures import label_set
 from vecsetx.data.batch import QUERY_GROUPS, Batch
@@ -192,6 +192,28 @@ def test_a_stopped_run_with_a_teacher_goes_on_as_if_it_had_not_been(
     train_model(mixed.folder, tmp_path / "run", taught, resume=True)
     train_model(mixed.folder, tmp_path / "whole", taught)
     assert losses(tmp_path / "run") == losses(tmp_path / "whole")
+
+
+def test_a_run_is_not_resumed_with_a_teacher_that_has_learned_since(
+    mixed: DataSet, tmp_path: Path
+) -> None:
+    for seed, resume in ((0, False), (1, True)):
+        teacher = replace(untrained(mixed.structures), network=network(10, seed))
+        teacher.save_pretrained(tmp_path / "teacher")
+        recipe = RECIPE.changed({"training": {"teacher": str(tmp_path / "teacher")}}, "test")
+        if not resume:
+            train_model(mixed.folder, tmp_path / "run", recipe, stop_after=4)
+    with pytest.raises(InputError, match=r"data\.json: .*a teacher of other weights"):
+        train_model(mixed.folder, tmp_path / "run", recipe, resume=True)
+
+
+def test_few_shown_points_are_enough(mixed: DataSet) -> None:
+    """Fewer than the points that would be taken near what is missing."""
+    spec = replace(RECIPE.draws, hearts=4, points=64, volume=512)
+    batch = Draws(mixed, mixed.of_split("train"), spec, None, seed=0).batch(0)
+    found = Teacher(network(10), mixed.structures, mixed.structures, CPU).completed(batch)
+    moved = (found.volume != batch.volume).any(dim=-1).sum(dim=1)
+    assert sorted(moved.tolist()) == [0, 0, 64, 64]
 
 
 def test_teachers_that_cannot_be(

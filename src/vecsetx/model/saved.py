@@ -5,6 +5,7 @@ is not used: it assigns to instances, which frozen dataclasses forbid, writes a 
 a model card into every saved folder, and finds no model offline where that ``config.json`` is not.
 """
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -273,3 +274,12 @@ def _text_of(path: Path) -> str | None:
 def parameter_count(network: torch.nn.Module) -> int:
     """Number of trained weights."""
     return sum(parameter.numel() for parameter in network.parameters())
+
+
+def weights_sha256(network: torch.nn.Module) -> str:
+    """Hash of a network's weights: one that was trained on is another."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(network.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

@@ -15,7 +15,7 @@ from vecsetx.data.dataset import DataSet
 from vecsetx.data.draws import Draws
 from vecsetx.errors import InputError
 from vecsetx.files import write_json, write_text
-from vecsetx.model.saved import TrainedModel, parameter_count
+from vecsetx.model.saved import TrainedModel, parameter_count, weights_sha256
 from vecsetx.pipeline.diagnose import diagnose_run
 from vecsetx.pipeline.lock import only_writer
 from vecsetx.pipeline.loggers import loggers
@@ -118,6 +118,7 @@ def _ready(
         seed = recipe.training.seed
         draws = Draws(dataset, hearts, recipe.draws, recipe.augment, seed, recipe.partial)
         _check_reach(draws, recipe.objective.truncation)
+        teacher = _teacher(draws, recipe, ranks.device)
         per_step = recipe.draws.hearts * recipe.training.passes * ranks.count
         spec = recipe.training.in_steps(len(hearts), per_step)
         observers: list[Callable[[Entry], None]] = []
@@ -125,7 +126,7 @@ def _ready(
 
         def begin() -> None:
             entered.enter_context(only_writer(out))
-            _open_run(out, recipe, _contents(draws), resume)
+            _open_run(out, recipe, _contents(draws, teacher), resume)
             entered.enter_context(log.of_errors())
             if logs != LogOptions():
                 named = out.resolve().name, recipe.to_dict(), logs.tensorboard, logs.wandb
@@ -144,7 +145,7 @@ def _ready(
             warn=log.warn,
             ranks=ranks,
             request=request,
-            teacher=_teacher(draws, recipe, ranks.device),
+            teacher=teacher,
         )
         training = Training(run, resume)
         rehearsal = rehearse(training)
@@ -196,9 +197,14 @@ def _trained(run: Run, recipe: Recipe, data: Path, fold: int | None, done: int) 
             "hearts": [file.info.name for file in run.draws.files],
             "seed": recipe.training.seed,
             "steps": done,
-            "teacher": recipe.training.teacher,
+            "teacher": _named(recipe.training.teacher),
         },
     )
+
+
+def _named(model: str | None) -> str | None:
+    """A model's folder wherever it is read from; other names are of the Hugging Face Hub."""
+    return str(Path(model).resolve()) if model and Path(model).exists() else model
 
 
 def _teacher(draws: Draws, recipe: Recipe, device: torch.device) -> Teacher | None:
@@ -236,13 +242,17 @@ def _check_reach(draws: Draws, truncation: float) -> None:
             )
 
 
-def _contents(draws: Draws) -> dict[str, str]:
-    """What a run learns from: each heart's name and the hash of its samples' description."""
+def _contents(draws: Draws, teacher: Teacher | None) -> dict[str, str]:
+    """What a run learns from.
+
+    Each heart's name with the hash of its samples' description, and that of a teacher's weights.
+    """
     described = {
         file.info.name: json.dumps([asdict(file.info), annotated])
         for file, annotated in zip(draws.files, draws.annotated, strict=True)
     }
-    return {name: sha256(text.encode()).hexdigest() for name, text in described.items()}
+    found = {name: sha256(text.encode()).hexdigest() for name, text in described.items()}
+    return found | ({"training.teacher": weights_sha256(teacher.network)} if teacher else {})
 
 
 def _open_run(out: Path, recipe: Recipe, contents: dict[str, str], resume: bool) -> None:
@@ -264,6 +274,6 @@ def _open_run(out: Path, recipe: Recipe, contents: dict[str, str], resume: bool)
         )
     if json.loads(data_file.read_text()) != contents:
         raise InputError(
-            f"{data_file}: the run was begun on other hearts, or on hearts prepared otherwise; "
-            "resume with the same data, or choose another --out"
+            f"{data_file}: the run was begun on other hearts, on hearts prepared otherwise, or "
+            "with a teacher of other weights; resume with the same, or choose another --out"
         )

@@ -29,8 +29,8 @@ class ObjectiveSpec:
         kl: Weight of the penalty of a bottleneck that has one.
         inferred: What errors count of structures of which a heart shows no point, relative to those
             that it shows. They cannot be told as exactly, so that much of theirs is noise. What a
-            teacher says counts in full, for it comes from what is shown; so does the union's
-            distance.
+            teacher says counts in full, for it comes from what is shown; so do the union's
+            distance, and normals.
         truncation: Distances beyond this many units are only asked to be at least as far.
         sharpness: Logits of being inside per unit of distance.
         gradient_points: Query points of each heart at which gradients are looked at, a third of

@@ -14,7 +14,8 @@ class TrainingSpec:
 
     Attributes:
         steps: Steps in all.
-        epochs: Instead of ``steps``: how often every heart is seen.
+        epochs: Instead of ``steps``: how often every heart is seen; on average, where label sets
+            take turns (``draws.balance``), since hearts of the smaller ones then are seen more.
         seed: Seed of weights, draws and everything else.
         log_every: Steps between journal entries.
         validate_every: Steps between validations; 0 for none.
@@ -38,7 +39,8 @@ class TrainingSpec:
             compiler. Worth it on a GPU from thousands of steps on.
         teacher: Run or saved model that says where structures are with which hearts are not
             annotated (:class:`vecsetx.training.teacher.Teacher`); None for nobody. Its answers
-            count as ``objective.inferred`` says. ``--plan`` does not count its memory.
+            count in full, whatever ``objective.inferred`` says. ``--plan`` does not count its
+            memory.
         gradient_norms_every: Steps between measurements of each term's own gradient; 0 for none.
     """
 

@@ -50,7 +50,7 @@ class Teacher:
                 f"it does not know {', '.join(sorted(lacking))}; a teacher must know all "
                 "structures of the data set"
             )
-        self._network = network.to(device).eval().requires_grad_(False)
+        self.network = network.to(device).eval().requires_grad_(False)
         self._columns = torch.tensor([known.index(name) for name in structures], device=device)
 
     @torch.no_grad()
@@ -69,13 +69,11 @@ class Teacher:
             return batch
         missing = taught[hearts, None]
         shown = self._columns[batch.structure[hearts]]
-        latent_set = self._network.encode(
-            batch.points[hearts], shown, normals=batch.normals[hearts]
-        )
-        tokens = self._network.refine(latent_set)
+        latent_set = self.network.encode(batch.points[hearts], shown, normals=batch.normals[hearts])
+        tokens = self.network.refine(latent_set)
 
         def answer(points: Tensor) -> Tensor:
-            found = self._network.query(tokens, latent_set.positions, points)
+            found = self.network.query(tokens, latent_set.positions, points)
             return found[..., self._columns].float()
 
         batch = self._with_points(batch, hearts, missing, answer)
@@ -105,6 +103,7 @@ class Teacher:
         """
         count = batch.volume.shape[1] // 2
         about = batch.points[hearts, : CANDIDATES * count]
+        count = min(count, about.shape[1])
         about = about + ABOUT * torch.randn_like(about)
         said = answer(about)
         order = said.abs().argsort(dim=1)  # for each structure
