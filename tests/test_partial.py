@@ -85,11 +85,31 @@ def test_a_cut_takes_one_side_of_a_plane_or_a_ball(seed: int) -> None:
     hidden = np.ones(WHOLE, dtype=bool)
     hidden[rows_of(part, whole)] = False
     assert hidden.mean() <= 0.4 + 1 / WHOLE
-    lost, left = whole.points_mm[hidden].astype(float), whole.points_mm[~hidden].astype(float)
-    around = ((lost[:, None] - lost) ** 2).sum(-1).max(1) if len(lost) else np.zeros(0)
-    to_left = ((lost[:, None] - left) ** 2).sum(-1).min(1) if len(lost) else np.zeros(0)
-    in_a_ball = bool((around < to_left + 1e-6).any())
-    assert len(lost) == 0 or in_a_ball or separable(lost, left)
+    if hidden.any():
+        assert in_a_ball(*apart(hidden, whole)) or separable(*apart(hidden, whole))
+
+
+def apart(hidden: np.ndarray, whole: Shown) -> tuple[np.ndarray, np.ndarray]:
+    return whole.points_mm[hidden].astype(float), whole.points_mm[~hidden].astype(float)
+
+
+def in_a_ball(lost: np.ndarray, left: np.ndarray) -> bool:
+    """Whether a ball about one of the lost points holds all of them and nothing else."""
+    around, to_left = (((lost[:, None] - others) ** 2).sum(-1) for others in (lost, left))
+    return bool((around.max(1) < to_left.min(1) + 1e-6).any())
+
+
+def test_cuts_are_by_planes_and_by_balls_and_take_any_share_up_to_the_most() -> None:
+    whole, shares, kinds = a_heart(3), [], []
+    for seed in range(60):
+        generator = np.random.default_rng(seed)
+        part = Hiding(PartialSpec(cut=1.0, cut_most=0.4), 1.0).show(whole, WHOLE, generator)
+        hidden = np.ones(WHOLE, dtype=bool)
+        hidden[rows_of(part, whole)] = False
+        shares.append(hidden.mean())
+        kinds.append(in_a_ball(*apart(hidden, whole)))
+    np.testing.assert_allclose(np.quantile(shares, [0.1, 0.5, 0.9]), [0.04, 0.2, 0.36], atol=0.06)
+    assert np.mean(kinds) == pytest.approx(0.5, abs=0.2)
 
 
 @given(st.integers(0, 2**32 - 1))
@@ -108,6 +128,21 @@ def test_sparse_is_few_points_or_the_contours_of_slices(seed: int) -> None:
     steps = np.diff(heights[np.append(True, np.diff(heights) > 0.01)])
     assert 3 <= len(steps) < 10
     assert np.abs(steps / steps.min() - np.round(steps / steps.min())).max() < 0.02
+
+
+def test_few_points_are_any_number_from_64_on() -> None:
+    """Evenly in the logarithm, for half of the sparse hearts; the others have no normals."""
+    whole, counts = a_heart(4), []
+    for seed in range(200):
+        generator = np.random.default_rng(seed)
+        part = Hiding(PartialSpec(sparse=1.0), 1.0).show(whole, WHOLE, generator)
+        if part.normals.any():
+            counts.append(len(np.unique(part.points_mm, axis=0)))
+    few = np.array([count for count in counts if count < WHOLE])
+    share = np.log(few / 64) / np.log(WHOLE / 64)
+    assert few.min() >= 64
+    np.testing.assert_allclose(np.quantile(share, [0.25, 0.5, 0.75]), [0.25, 0.5, 0.75], atol=0.12)
+    assert len(few) / 200 == pytest.approx(0.5, abs=0.1)  # of those left, half are on slices
 
 
 def _normal_of_planes(points: np.ndarray) -> np.ndarray:
@@ -192,6 +227,7 @@ def test_what_is_asked_stays_whole_and_the_frame_is_that_of_what_is_shown(
         # Points of a structure that is shown lie where it lies.
         gaps = torch.cdist(part.points[heart][structure == structure[0]], whole_there[own])
         assert gaps.amin(dim=1).max() < 0.3
+        assert (gaps.amin(dim=1) < 1e-5).float().mean() > 0.1  # drawn by both
 
 
 def test_nothing_changes_where_nothing_is_hidden(dataset: DataSet) -> None:
@@ -243,5 +279,7 @@ def test_partial_presets_differ_in_what_they_hide_and_how_long_they_learn() -> N
             )
             assert 0 < part.objective.inferred < 1
         else:
-            assert part.partial.at(10**9) == Hiding(PARTIAL, 1.0)
+            assert replace(part.partial, ramp=PARTIAL.ramp) == PARTIAL
             assert part.objective.inferred == 1
+        hearts = part.training.steps * part.draws.hearts
+        assert part.partial.ramp / hearts == pytest.approx(0.2, abs=0.01)

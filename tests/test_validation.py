@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from runs import RECIPE
 
 from vecsetx.data.dataset import DataSet
+from vecsetx.data.partial import PartialSpec
 from vecsetx.data.split import Place
 from vecsetx.evaluation.scores import score_heart
 from vecsetx.model.field import HeartField
@@ -63,6 +65,34 @@ def test_the_best_is_chosen_by_the_hearts_of_every_time(dataset: DataSet) -> Non
     for name in dataset.structures:
         expected = (first[name] + second[name] + third[name]) / 3
         assert found.grid[name] == pytest.approx(expected)
+
+
+def test_a_model_that_learns_to_complete_is_looked_at_with_parts(dataset: DataSet) -> None:
+    """By hand: grids of each heart as it is whole and in part, all structures scored twice."""
+    partial = PartialSpec(drop=1.0, fewest=4, most=6, ramp=10**9)
+    recipe = replace(RECIPE.changed({"training": {"validate_hearts": 4}}, ""), partial=partial)
+    looks = HeartsValidator(dataset, dataset.hearts, recipe)
+    model, structures = model_of(dataset), dataset.structures
+    found = looks.summary([looks.look(model, 0, 0, 1)])
+    again = HeartsValidator(dataset, dataset.hearts, recipe)
+    assert found == again.summary([again.look(model, 0, 0, 1)])
+    dice = []
+    for heart in dataset.hearts:
+        truth, shown = looks._grid(heart)
+        assert list(shown) == [heart.name, f"{heart.name}, in part"]
+        whole, part = shown.values()
+        assert len(np.unique(whole.structure)) == len(structures)
+        assert 4 <= len(structures) - len(np.unique(part.structure)) <= 6
+        assert len(part.points_mm) == RECIPE.draws.points
+        middle = (part.points_mm.min(axis=0) + part.points_mm.max(axis=0)) / 2
+        np.testing.assert_allclose(part.frame.center_mm, middle, atol=1e-3)
+        for observation in (whole, part):
+            field = HeartField.encode(model, structures, observation, RECIPE.objective.truncation)
+            predicted = rasterize(field, truth)
+            dice += [s.dice for s in score_heart("", truth.labels, predicted.labels, structures)]
+    assert found.grid_dice == pytest.approx(np.mean(dice))
+    lacking = [len(structures) - len(looks._draws.batch(n).structure.unique()) for n in range(4)]
+    assert min(lacking) >= 4  # points, too
 
 
 def test_ranks_share_a_validation(dataset: DataSet) -> None:

@@ -1,18 +1,23 @@
 """Looking at a model in training with hearts that it is not trained on.
 
 Every validation looks at the loss and at sample points of all of them, and at the voxel grids of a
-few: some the same every time, by which models are compared, and others in turn.
+few: some the same every time, by which models are compared, and others in turn. A model that learns
+from hearts shown in part is looked at with such hearts: points of each as it is shown in part, and
+grids as it is shown whole and in part, always the same part.
 """
 
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from vecsetx.anatomy.frame import Frame
 from vecsetx.anatomy.labelmap import LabelMap
 from vecsetx.data.dataset import DataSet, HeartEntry
 from vecsetx.data.draws import Draws
+from vecsetx.data.partial import SPARE, Hiding, Shown
 from vecsetx.evaluation.scores import Score, score_heart, summarize
 from vecsetx.model.field import HeartField
 from vecsetx.model.vecset import VecSetAutoEncoder
@@ -20,6 +25,7 @@ from vecsetx.pipeline.hearts import read_heart
 from vecsetx.pipeline.inputs import source_of
 from vecsetx.recipe import Recipe
 from vecsetx.reconstruction.rasterize import rasterize
+from vecsetx.reconstruction.whole import about_the_whole
 from vecsetx.sampling.sampler import Observation, observe
 from vecsetx.training.diagnostics import confusion, mean_terms, point_diagnostics
 from vecsetx.training.objective import objective
@@ -27,6 +33,9 @@ from vecsetx.training.run import Validation, Validator
 
 STRIDE = 3
 """A validation scores every third voxel along each axis of the label map's grid."""
+
+IN_PART = ", in part"
+"""What a heart is called by, after its name, that is not shown whole."""
 
 
 def make_validator(dataset: DataSet, fold: int | None, recipe: Recipe) -> Validator | None:
@@ -66,13 +75,14 @@ class HeartsValidator:
     def __init__(self, dataset: DataSet, hearts: tuple[HeartEntry, ...], recipe: Recipe) -> None:
         self._dataset, self._recipe = dataset, recipe
         one_by_one = replace(recipe.draws, hearts=1)
-        self._draws = Draws(dataset, hearts, one_by_one, None, seed=0)
+        self._partial = replace(recipe.partial, ramp=0)
+        self._draws = Draws(dataset, hearts, one_by_one, None, 0, self._partial)
         on_grids = [heart for heart in hearts if heart.kind != "npz"]
         count = recipe.training.validate_hearts
         same = len(on_grids) if len(on_grids) <= count else -(-count // 2)
         self._same, self._others = on_grids[:same], on_grids[same:]
         self._taking_turns = count - same if self._others else 0
-        self._read: dict[str, tuple[LabelMap, Observation]] = {}
+        self._read: dict[str, tuple[LabelMap, dict[str, Observation]]] = {}
         for heart in self._same:
             self._grid(heart)
 
@@ -105,7 +115,7 @@ class HeartsValidator:
         terms = mean_terms([term for share in shares for term in share.terms])
         counts = torch.stack([share.counts for share in shares]).sum(dim=0)
         scores = [score for share in shares for score in share.scores]
-        every_time = {heart.name for heart in self._same}
+        every_time = {name for heart in self._same for name in self._grid(heart)[1]}
         compared = summarize([score for score in scores if score.heart in every_time])["summary"]
         of_structures = summarize(scores)["summary"]["structures"]
         return Validation(
@@ -123,19 +133,36 @@ class HeartsValidator:
 
     def _score(self, model: VecSetAutoEncoder, heart: HeartEntry) -> list[Score]:
         structures = self._dataset.structures
-        truth, observation = self._grid(heart)
+        truth, observations = self._grid(heart)
         truncation = self._recipe.objective.truncation
-        field = HeartField.encode(model, structures, observation, truncation)
-        predicted = rasterize(field, truth)
-        found = score_heart(heart.name, truth.labels, predicted.labels, structures)
+        found: list[Score] = []
+        for name, observation in observations.items():
+            field = HeartField.encode(model, structures, observation, truncation)
+            field = about_the_whole(field, observation.points_mm)
+            predicted = rasterize(field, truth)
+            found += score_heart(name, truth.labels, predicted.labels, structures)
         return [score for score in found if score.structure in heart.annotated]
 
-    def _grid(self, heart: HeartEntry) -> tuple[LabelMap, Observation]:
-        """A heart's truth on every third voxel and what the model is shown; read once."""
+    def _grid(self, heart: HeartEntry) -> tuple[LabelMap, dict[str, Observation]]:
+        """A heart's truth on every third voxel and what the model is shown by name; read once."""
         if heart.name not in self._read:
-            dataset = self._dataset
+            dataset, points = self._dataset, self._recipe.draws.points
             truth, geometry = read_heart(source_of(dataset, heart), dataset.structures)
             scale = self._draws.files[0].info.frame.mm_per_unit
-            shown = observe(geometry, self._recipe.draws.points, scale, seed=0)
+            shown = {heart.name: observe(geometry, points, scale, seed=0)}
+            if hiding := self._partial.at(0):
+                more = observe(geometry, SPARE * points, scale, seed=0)
+                generator = np.random.default_rng([0, *heart.name.encode()])
+                shown[f"{heart.name}{IN_PART}"] = _in_part(more, hiding, points, generator)
             self._read[heart.name] = truth.every(STRIDE), shown
         return self._read[heart.name]
+
+
+def _in_part(
+    whole: Observation, hiding: Hiding, points: int, generator: np.random.Generator
+) -> Observation:
+    """So many points of a part of what is observed; without normals, those are 0."""
+    normals = np.zeros_like(whole.points_mm) if whole.normals is None else whole.normals
+    part = hiding.show(Shown(whole.points_mm, whole.structure, normals), points, generator)
+    frame = Frame.around(part.points_mm, whole.frame.mm_per_unit)
+    return Observation(part.points_mm, part.structure, part.normals, frame)
