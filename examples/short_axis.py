@@ -23,6 +23,7 @@ from skimage.measure import find_contours
 from vecsetx import encode, load, surfaces
 from vecsetx.anatomy.labelmap import LabelMap, read_label_map
 from vecsetx.anatomy.structures import structure
+from vecsetx.reconstruction.export import write_surfaces
 from vecsetx.reconstruction.surfaces import Surface, label_map_surfaces
 
 SHOWN = ("Myocardium", "LV", "RV")
@@ -109,8 +110,7 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     write_contours(options.out / "contours.csv", outlines)
     found = surfaces(encode(model, options.out / "contours.csv"), resolution=160)
-    for name, surface in found.items():
-        surface.to_pyvista().save(options.out / f"{name}.vtp")
+    write_surfaces(options.out, found, model.structures)  # LPS, and says so
     truth = label_map_surfaces(label_map, model.structures)
     draw(options.out / "short_axis.png", outlines, found, truth)
 

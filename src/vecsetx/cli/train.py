@@ -19,7 +19,13 @@ def train(
     out: Annotated[
         Path | None, typer.Option(help="Folder for the run. Needed but with --plan or --diagnose.")
     ] = None,
-    preset: Annotated[str, typer.Option(help="tiny (CPU), small, base or large (GPUs).")] = "tiny",
+    preset: Annotated[
+        str,
+        typer.Option(
+            help="tiny (CPU), small, base or large (GPUs); tiny-partial to large-partial learn to "
+            "complete hearts."
+        ),
+    ] = "tiny",
     config: Annotated[
         Path | None, typer.Option(help="YAML file with changes to the preset.")
     ] = None,
