@@ -61,7 +61,7 @@ def run_way(way: str, model: Path, heart: Path, size: int, threads: int, out: Pa
     loaded = time.perf_counter()
     field = encode_heart(geometry, trained, EncodeOptions())
     encoded = time.perf_counter()
-    low, high = extent_mm(field, *field.frame.domain_mm())
+    low, high = extent_mm(field, *field.domain.domain_mm())
     half_mm = (high - low).max() / 2
     center = (low + high) / 2
     grid = Grid.fitted(center - half_mm, center + half_mm, size)

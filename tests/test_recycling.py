@@ -127,6 +127,21 @@ def test_where_nothing_is_inferred_nothing_changes(trained: TrainedModel) -> Non
     assert with_what_was_made(observation, whole, field, trained, seed=0) is observation
 
 
+def test_where_nothing_is_found_nothing_changes(
+    trained: TrainedModel, shown: Geometry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    far = np.full(len(NAMES), 8, np.float32)
+    monkeypatch.setattr(
+        HeartField, "distances_mm", lambda _, points: np.tile(far, (len(points), 1))
+    )
+    found = encode_heart(shown, trained, EncodeOptions(points=COUNT, latents=16, recycle=1))
+    observation = observe(shown, COUNT, trained.mm_per_unit, seed=0)
+    assert found.frame == found.domain == observation.frame
+    only_points = replace(observation, normals=None)
+    field = trained.encode(only_points)
+    assert with_what_was_made(only_points, only_points, field, trained, seed=0) is only_points
+
+
 def test_a_heart_is_recycled_as_often_as_asked(
     trained: TrainedModel, shown: Geometry, monkeypatch: pytest.MonkeyPatch
 ) -> None:

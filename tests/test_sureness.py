@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from analytic_fields import AnalyticField, grid_about, heart
 
+from vecsetx.anatomy.frame import Frame
 from vecsetx.anatomy.labelmap import LabelMap
 from vecsetx.anatomy.source import HeartSource
 from vecsetx.anatomy.structures import label_set
@@ -32,7 +33,8 @@ from vecsetx.sampling.geometry import Geometry
 LABELS = label_set("default")
 NAMES = LABELS.structures
 GRID = grid_about((0, 0, 10), np.eye(3) * 2.0, 100)
-FACTORS = SdFactor(2.0, {"RA": 3.0}, 8, 12, "2026-01-31")
+MIDDLE = Frame((0.0, 0.0, 10.0))
+FACTORS = SdFactor(2.0, {"RA": 3.0}, 8, ("c", "d"), "2026-01-31")
 
 
 def grown(by_mm: float) -> AnalyticField:
@@ -66,7 +68,10 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
     """Draws that are too large by 1 and by 2 mm; how they were asked for."""
     calls: list[tuple[int, int]] = []
 
-    def draw(shown: Any, trained: Any, count: int, seed: int, factor: Any) -> Ensemble:
+    def draw(
+        shown: Any, trained: Any, count: int, seed: int, factor: Any, domain: Frame
+    ) -> Ensemble:
+        assert domain == MIDDLE
         calls.append((count, seed))
         nothing = np.zeros((2, len(NAMES)), dtype=bool)
         return Ensemble((grown(1), grown(2)), nothing, factor, exclusive=False)
@@ -83,7 +88,7 @@ def test_errors_are_those_of_what_was_hidden_and_there(
     made = {name: surface for name, surface in whole.surfaces.items() if name != "Aorta"}
     hidden = ["RA", "LV", "Aorta"]
     plain, factored = (
-        Drawing(trained, 2, 5, factors).errors("a", whole, shown, made, hidden)
+        Drawing(trained, 2, 5, factors).errors("a", whole, shown, made, hidden, MIDDLE)
         for factors in (None, FACTORS)
     )
     assert asked == [(2, 5)] * 2
@@ -107,7 +112,7 @@ def test_what_the_truth_lacks_or_a_scan_cuts_off_is_not_held_against_it(
     cut = Reconstruction(source, upper, heart())
     shown = Geometry.of_label_map(upper, len(NAMES))
     full = Reconstruction(source, truth, heart()).surfaces
-    found = Drawing(trained, 2, 0, None).errors("a", cut, shown, full, ["LAA", "LV"])
+    found = Drawing(trained, 2, 0, None).errors("a", cut, shown, full, ["LAA", "LV"], MIDDLE)
     assert list(found) == ["LV"]
     assert 0 < found["LV"].error_mm.max() < 2  # the full LV goes on for far more beyond the scan
     beyond = full["LV"].vertices_mm[:, 2] < upper.to_mm(np.zeros((1, 3)))[0, 2]
@@ -166,7 +171,7 @@ def test_the_page_says_how_sure(tmp_path: Path, trained: TrainedModel) -> None:
     told = Drawing(trained, 8, 0, FACTORS).told(HEARTS)
     page, plots = written(tmp_path, told)
     section = page.split('id="sure">')[1].split("</section>")[0]
-    assert "measured on 12 hearts, 2026-01-31" in section
+    assert "measured on 2 hearts, 2026-01-31" in section
     assert '<td class="number" data-value="0.75">75.0 %</td>' in section
     assert "uncalibrated" not in section
     assert "Nothing of it was reconstructed." in section  # PV
@@ -197,6 +202,26 @@ def test_the_terminal_says_it_in_a_line(trained: TrainedModel) -> None:
     with console.capture() as said:
         print_sureness(Drawing(trained, 8, 0, None).told([]))
     assert "nothing of what was hidden was reconstructed" in " ".join(said.get().split())
+
+
+def test_hearts_that_the_factors_were_measured_on_tell_nothing(
+    trained: TrainedModel, whole: Reconstruction, truth: LabelMap
+) -> None:
+    drawing = Drawing(trained, 2, 0, FACTORS)
+    shown = Geometry.of_label_map(truth.without([NAMES.index("RA") + 1]), 10)
+    assert drawing.errors("c", whole, shown, whole.surfaces, ["RA"], MIDDLE) == {}
+    assert drawing.errors("a", whole, shown, whole.surfaces, ["RA"], MIDDLE).keys() == {"RA"}
+    with console.capture() as said:
+        drawing.tell_of_fitted(["a", "b", "c"])
+    assert "told of 2 of 3 hearts; on the others the factors were measured (c)" in " ".join(
+        said.get().split()
+    )
+    with console.capture() as said:
+        drawing.tell_of_fitted(["a", "b"])
+        Drawing(trained, 2, 0, None).tell_of_fitted(["c", "d"])
+    assert said.get() == ""
+    with pytest.raises(InputError, match=r"measured on all of these hearts \(c, d\)"):
+        drawing.tell_of_fitted(["c", "d"])
 
 
 def test_draws_of_nothing_hidden_are_refused(tmp_path: Path) -> None:

@@ -43,6 +43,8 @@ class HeartField:
         latent_set: The heart's latent set, a batch of one.
         tokens: What the trunk makes of it, ``[1, M, C]``.
         truncation: Units up to which the distances are reliable.
+        domain: The frame about whose centre the model is asked, up to the edges of its domain;
+            beyond, every structure is outside. As encoded, that of what is shown.
         gain: What refining brought, if it was refined.
     """
 
@@ -52,6 +54,7 @@ class HeartField:
     latent_set: LatentSet
     tokens: Float[Tensor, "1 m c"]
     truncation: float
+    domain: Frame
     gain: Gain | None = None
 
     @classmethod
@@ -85,7 +88,8 @@ class HeartField:
             None if normals is None else torch.from_numpy(normals)[None].to(device),
         )
         tokens = model.refine(latent_set)
-        return cls(model, structures, observation.frame, latent_set, tokens, truncation)
+        frame = observation.frame
+        return cls(model, structures, frame, latent_set, tokens, truncation, domain=frame)
 
     @property
     def reach_mm(self) -> float:
@@ -97,16 +101,17 @@ class HeartField:
         """Signed distances, negative inside, at RAS+ mm points; float32 mm.
 
         Reliable up to the truncation of the training; farther away they only tell the side. Beyond
-        the frame's domain, where the model was never trained, every structure is outside.
+        the domain, where the model was never trained, every structure is outside.
         """
         distances = np.empty((len(points_mm), len(self.structures)), dtype=np.float32)
         for start in range(0, len(points_mm), CHUNK_POINTS):
             chunk = slice(start, start + CHUNK_POINTS)
             points = torch.from_numpy(self.frame.to_unit(points_mm[chunk]).astype(np.float32))
+            within = torch.from_numpy(self.domain.to_unit(points_mm[chunk]).astype(np.float32))
             units = self.model.query(
                 self.tokens, self.latent_set.positions, points[None].to(self.tokens.device)
             )
-            beyond = (points.abs() - DOMAIN).amax(dim=-1, keepdim=True)
+            beyond = (within.abs() - DOMAIN).amax(dim=-1, keepdim=True)
             units = torch.where(beyond > 0, self.truncation + beyond, units[0].cpu())
             distances[chunk] = self.frame.length_to_mm(units).numpy()
         return distances

@@ -101,9 +101,10 @@ def calibrate(
         raise InputError("\n".join(failed.values()))
     halves = [[errors[name] for name in half if name in errors] for half in (first, second)]
     date = datetime.datetime.now(datetime.UTC).date().isoformat()
-    factor = SdFactor(*_factors(halves[0]), draws, len(halves[0]), date)
+    fitted = tuple(name for name in first if name in errors)
+    factor = SdFactor(*_factors(halves[0]), draws, fitted, date)
     found = _worth(factor, *halves) | {
-        "hearts_fitted": [name for name in first if name in errors],
+        "hearts_fitted": list(fitted),
         "hearts_tested": [name for name in second if name in errors],
         "provenance": {
             "data": str(data.resolve()),
@@ -163,7 +164,7 @@ def _errors_of(
         if not shown.present().any():
             continue
         field = encode_heart(shown, trained, EncodeOptions(seed=seed))
-        grid = Grid.around(*field.frame.domain_mm(), SPACING_MM)
+        grid = Grid.around(*field.domain.domain_mm(), SPACING_MM)
         alone = descend(OneStructure(field, structures[k]), grid)
         made = descent_surfaces(alone).get(structures[k])
         if made is None:
@@ -171,7 +172,7 @@ def _errors_of(
             continue
         vertices_mm, faces = whole.closed[k]
         truth = Surface(vertices_mm.astype(np.float32), faces)
-        ensemble = draw_ensemble(shown, trained, draws, seed)
+        ensemble = draw_ensemble(shown, trained, draws, seed, domain=field.domain)
         generator = np.random.default_rng([seed, k, *heart.name.encode()])
         found[structures[k]] = vertex_errors(made, truth, k, ensemble, generator, evidence)
     return found

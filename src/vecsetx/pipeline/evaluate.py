@@ -91,8 +91,8 @@ def evaluate(
 
     Raises:
         InputError: The tolerance is none, structures are to be dropped both at once and in turn,
-            or none although hearts are drawn, the model or the inputs cannot be found, or no heart
-            can be scored.
+            or none although hearts are drawn, the model or the inputs cannot be found, no heart
+            can be scored, or hearts are drawn and the model was calibrated on all of them.
     """
     _refuse_contradictions(tolerance_mm, options.drop, drop_each, draws)
     refuse_draws_of_recycled(draws, options)
@@ -101,6 +101,7 @@ def evaluate(
     drawing = None
     if draws:
         drawing = Drawing(trained, draws, options.seed, sd_factor_of(model, trained))
+        drawing.tell_of_fitted(hearts)
     scoring = _Scoring(trained, options, tolerance_mm, meshes, drawing)
     found = _scored(hearts, scoring, drop_each)
     bootstrap = Bootstrap()
@@ -194,7 +195,7 @@ class _Scoring:
         errors: Errors = {}
         hidden = set(self.options.drop).intersection(heart.annotated())
         if self.drawing and hidden:
-            errors = self.drawing.errors(name, made, geometry, made.surfaces, hidden)
+            errors = self.drawing.errors(name, made, geometry, made.surfaces, hidden, field.domain)
         return made, field, rows, errors
 
     def of_turn(
@@ -214,7 +215,9 @@ class _Scoring:
         row = score_left_out(name, whole, alone, self.tolerance_mm, self.meshes)
         errors: Errors = {}
         if self.drawing:
-            errors = self.drawing.errors(name, whole, geometry, alone.surfaces, [left_out])
+            errors = self.drawing.errors(
+                name, whole, geometry, alone.surfaces, [left_out], field.domain
+            )
         return [row], errors
 
 

@@ -18,6 +18,7 @@ from vecsetx.pipeline.observed import of_geometry, of_points, of_samples
 from vecsetx.pipeline.recycling import with_what_was_made
 from vecsetx.reconstruction.evidence import Evidence
 from vecsetx.reconstruction.refinement import RefinementSpec, refine
+from vecsetx.reconstruction.whole import about_the_whole
 from vecsetx.sampling.geometry import Geometry
 from vecsetx.sampling.npz.layout import read_npz
 from vecsetx.sampling.sampler import Observation, observe
@@ -227,12 +228,21 @@ def _encoded(
     spec = trained.network.spec
     latents = options.latents
     if latents is None and spec.queries != "learnable":
-        latents = LATENTS_FACTOR * spec.anchors
-    field = trained.encode(observation, latents)
+        latents = min(LATENTS_FACTOR * spec.anchors, len(observation.points_mm))
+    field = _completed(trained.encode(observation, latents), shown)
     for _ in range(options.recycle):
         again = with_what_was_made(observation, shown, field, trained, options.seed)
-        field = trained.encode(again, latents)
+        field = _completed(trained.encode(again, latents), shown)
     return field
+
+
+def _completed(field: HeartField, shown: Geometry | Observation) -> HeartField:
+    """The field with its domain about the whole heart, if not all of that is shown."""
+    if isinstance(shown, Observation):
+        return about_the_whole(field, shown.points_mm)
+    if shown.present().all() and not shown.cut.any():
+        return field
+    return about_the_whole(field, shown.vertices_mm())
 
 
 def _refined(field: HeartField, observed: Batch, options: EncodeOptions) -> HeartField:

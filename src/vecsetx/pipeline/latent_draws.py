@@ -5,6 +5,8 @@ What the draws vary was measured on phantoms with three of ten structures hidden
 of what is observed hidden as well, the draws lie apart where the model is wrong.
 """
 
+from dataclasses import replace
+
 import numpy as np
 from jaxtyping import Bool, Float
 
@@ -13,6 +15,7 @@ from vecsetx.errors import InputError
 from vecsetx.model.field import HeartField
 from vecsetx.model.saved import TrainedModel
 from vecsetx.pipeline.hearts import EncodeOptions
+from vecsetx.reconstruction.evidence import Evidence
 from vecsetx.reconstruction.uncertainty import Ensemble
 from vecsetx.sampling.geometry import Geometry
 from vecsetx.sampling.sampler import Observation, observe
@@ -31,6 +34,7 @@ def draw_ensemble(
     count: int,
     seed: int,
     factor: float | Float[np.ndarray, " k"] = 1.0,
+    domain: Frame | None = None,
 ) -> Ensemble:
     """Show parts of a heart to a model.
 
@@ -45,9 +49,11 @@ def draw_ensemble(
         count: Draws, 1 or more.
         seed: Seed of all draws. The first of them are the same, however many there are.
         factor: As in :class:`~vecsetx.reconstruction.uncertainty.Ensemble`.
+        domain: That of the heart's own field, about which the draws are asked; None: each about
+            what it was shown.
     """
     drawn = [_draw(shown, trained, np.random.default_rng([seed, n])) for n in range(count)]
-    fields = tuple(field for field, _ in drawn)
+    fields = tuple(replace(field, domain=domain or field.domain) for field, _ in drawn)
     return Ensemble(fields, np.stack([present for _, present in drawn]), factor)
 
 
@@ -86,8 +92,8 @@ def _draw(
 
 def _present(shown: Geometry | Observation, structure_count: int) -> Bool[np.ndarray, " k"]:
     if isinstance(shown, Geometry):
-        return shown.present()
-    return np.bincount(shown.structure, minlength=structure_count) > 0
+        return Evidence.of_geometry(shown).present
+    return Evidence.of_points(shown.structure, structure_count).present
 
 
 def _some(

@@ -14,7 +14,7 @@ from vecsetx.anatomy.structures import LabelSet
 from vecsetx.errors import InputError
 from vecsetx.model.field import HeartField
 from vecsetx.model.saved import TrainedModel
-from vecsetx.pipeline.hearts import EncodeOptions, encode_source
+from vecsetx.pipeline.hearts import EncodedHeart, EncodeOptions, encode_source
 from vecsetx.pipeline.inputs import find_hearts
 from vecsetx.pipeline.latent_draws import draw_ensemble, refuse_draws_of_recycled
 from vecsetx.pipeline.meshing import (
@@ -36,7 +36,6 @@ from vecsetx.reconstruction.surfaces import Surface, field_surfaces
 from vecsetx.reconstruction.tables import write_color_table, write_label_descriptions
 from vecsetx.reconstruction.uncertainty import Ensemble
 from vecsetx.sampling.geometry import Geometry
-from vecsetx.sampling.sampler import Observation
 
 RESOLUTION = 192
 """Default voxels along the longest side of the grid that meshes are made on."""
@@ -145,7 +144,7 @@ def mesh_grid(
     Raises:
         InputError: There is no heart, or its grid would have too many voxels.
     """
-    corners_mm = np.stack(extent_mm(field, *field.frame.domain_mm()))
+    corners_mm = np.stack(extent_mm(field, *field.domain.domain_mm()))
     if completed is not None:
         corners_mm = np.concatenate([corners_mm, completed.corners_mm()])
     low_mm, high_mm = corners_mm.min(axis=0), corners_mm.max(axis=0)
@@ -182,7 +181,7 @@ def _reconstruct_heart(
     made = completed or heart.field
     grid = mesh_grid(heart.field, options.resolution, options.resolution_mm, completed)
     meshes = heart_meshes(made, grid, options.surfaces, options.faces)
-    ensemble = _ensemble(heart.shown, completed, trained, sd_factor, options)
+    ensemble = _ensemble(heart, completed, trained, sd_factor, options)
     structures = trained.structures
     known = known_of_vertices(meshes, structures, heart.evidence, ensemble, options.keep_observed)
     own = grid if heart.label_map is None else Grid.of(heart.label_map)
@@ -228,7 +227,7 @@ def _reconstruct_heart(
 
 
 def _ensemble(
-    shown: Geometry | Observation,
+    heart: EncodedHeart,
     completed: CompletedField | None,
     trained: TrainedModel,
     sd_factor: SdFactor | None,
@@ -237,7 +236,8 @@ def _ensemble(
     if not options.draws:
         return None
     factor = sd_factor.each(trained.structures) if sd_factor else 1.0
-    drawn = draw_ensemble(shown, trained, options.draws, options.encode.seed, factor)
+    domain = heart.field.domain
+    drawn = draw_ensemble(heart.shown, trained, options.draws, options.encode.seed, factor, domain)
     if completed is None:
         return drawn
     return drawn.mapped(lambda draw: replace(completed, model=draw))

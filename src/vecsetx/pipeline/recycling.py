@@ -13,7 +13,7 @@ from vecsetx.reconstruction.completed import CompletedField
 from vecsetx.reconstruction.evidence import Evidence
 from vecsetx.reconstruction.field import DistanceField
 from vecsetx.reconstruction.grid import Grid
-from vecsetx.reconstruction.octree import extent_mm
+from vecsetx.reconstruction.octree import find_mm
 from vecsetx.reconstruction.rasterize import rasterize
 from vecsetx.sampling.geometry import Geometry
 from vecsetx.sampling.sampler import Observation, observe
@@ -46,10 +46,13 @@ def with_what_was_made(
         seed: Seed of the draw.
 
     Returns:
-        The observation itself if nothing was inferred.
+        The observation itself if nothing was inferred, or nothing was made at all.
     """
     made: DistanceField = field
-    corners_mm = [*extent_mm(field, *field.frame.domain_mm())]
+    found_mm = find_mm(field, *field.domain.domain_mm())
+    if found_mm is None:
+        return observation
+    corners_mm = [*found_mm]
     if isinstance(shown, Geometry):
         made = CompletedField.of(field, shown)
         evidence = made.evidence
@@ -59,6 +62,8 @@ def with_what_was_made(
     room_mm = _ROOM_VOXELS * VOXEL_MM
     low_mm, high_mm = np.min(corners_mm, axis=0) - room_mm, np.max(corners_mm, axis=0) + room_mm
     label_map = rasterize(made, Grid.around(low_mm, high_mm, VOXEL_MM))
+    if not label_map.labels.any():
+        return observation
     whole = Geometry.of_label_map(label_map, len(trained.structures))
     drawn = observe(whole, len(observation.points_mm), trained.mm_per_unit, seed)
     inferred = ~evidence.shown(drawn.points_mm, drawn.structure)

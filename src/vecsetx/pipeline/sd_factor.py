@@ -1,6 +1,5 @@
 """Factors that make a model's standard deviations right: ``calibration.json`` beside it."""
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -13,7 +12,7 @@ from pydantic import PositiveFloat, PositiveInt, TypeAdapter, ValidationError
 
 from vecsetx.errors import InputError
 from vecsetx.files import write_json
-from vecsetx.model.saved import CALIBRATION, TrainedModel, model_folder
+from vecsetx.model.saved import CALIBRATION, TrainedModel, model_folder, weights_sha256
 from vecsetx.pipeline.progress import console
 
 
@@ -26,14 +25,14 @@ class SdFactor:
         factors: Structure → its own, of those that were seen in enough hearts; others take
             ``factor``.
         draws: Draws that they were measured with.
-        hearts: Hearts that they were measured on; they were tried on others.
+        hearts_fitted: Names of the hearts that they were measured on; they were tried on others.
         date: When.
     """
 
     factor: PositiveFloat
     factors: Mapping[str, PositiveFloat]
     draws: PositiveInt
-    hearts: PositiveInt
+    hearts_fitted: tuple[str, ...]
     date: str
 
     def of(self, structure: str) -> float:
@@ -45,8 +44,9 @@ class SdFactor:
         return np.array([self.of(name) for name in structures])
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data, for a summary."""
-        return asdict(self)
+        """Plain data, for a summary: of the hearts, their number."""
+        told = asdict(self)
+        return {"hearts": len(told.pop("hearts_fitted")), **told}
 
     def write(self, model: Path, trained: TrainedModel, found: dict[str, Any]) -> Path:
         """Write it into the model's folder.
@@ -60,7 +60,7 @@ class SdFactor:
             The file.
         """
         path = model_folder(model) / CALIBRATION
-        write_json(path, {**asdict(self), "weights": weights_sha256(trained), **found})
+        write_json(path, {**asdict(self), "weights": weights_sha256(trained.network), **found})
         return path
 
     @classmethod
@@ -85,7 +85,7 @@ class SdFactor:
         except (ValueError, KeyError, TypeError) as error:
             what = error.errors()[0]["msg"] if isinstance(error, ValidationError) else repr(error)
             raise InputError(f"{path}: damaged: {what}; {remedy}") from error
-        if weights != weights_sha256(trained):
+        if weights != weights_sha256(trained.network):
             raise InputError(f"{path}: was measured with other weights; {remedy}")
         return found
 
@@ -102,12 +102,3 @@ def sd_factor_of(model: Path, trained: TrainedModel) -> SdFactor | None:
             "model are worth; vecsetx calibrate does[/]"
         )
     return found
-
-
-def weights_sha256(trained: TrainedModel) -> str:
-    """Hash of a model's weights: a model trained on is another."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(trained.network.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()

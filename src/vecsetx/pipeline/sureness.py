@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from vecsetx.anatomy.frame import Frame
+from vecsetx.errors import InputError
 from vecsetx.evaluation.calibration import (
     Calibration,
     VertexErrors,
@@ -14,6 +16,7 @@ from vecsetx.evaluation.calibration import (
 )
 from vecsetx.model.saved import TrainedModel
 from vecsetx.pipeline.latent_draws import draw_ensemble
+from vecsetx.pipeline.progress import console
 from vecsetx.pipeline.scoring import Reconstruction
 from vecsetx.pipeline.sd_factor import SdFactor
 from vecsetx.reconstruction.surfaces import Surface
@@ -39,6 +42,30 @@ class Drawing:
     seed: int
     sd_factor: SdFactor | None
 
+    @property
+    def fitted(self) -> tuple[str, ...]:
+        """Hearts that the factors were measured on."""
+        return self.sd_factor.hearts_fitted if self.sd_factor else ()
+
+    def tell_of_fitted(self, hearts: Collection[str]) -> None:
+        """Say on the terminal which hearts tell nothing of how sure the model is.
+
+        Raises:
+            InputError: None of them does.
+        """
+        fitted = [heart for heart in hearts if heart in self.fitted]
+        if fitted and len(fitted) == len(hearts):
+            raise InputError(
+                f"the factors of this model's standard deviations were measured on all of these "
+                f"hearts ({', '.join(fitted)}), which cannot tell what they are worth: score "
+                "others, or leave --draws out"
+            )
+        if fitted:
+            console.print(
+                f"how sure: told of {len(hearts) - len(fitted)} of {len(hearts)} hearts; on the "
+                f"others the factors were measured ({', '.join(fitted)})"
+            )
+
     def errors(
         self,
         heart: str,
@@ -46,8 +73,11 @@ class Drawing:
         shown: Geometry,
         made: Mapping[str, Surface],
         hidden: Collection[str],
+        domain: Frame,
     ) -> dict[str, VertexErrors]:
         """Errors and standard deviations of structures of one heart that were hidden together.
+
+        There are none of a heart that the factors were measured on, which would flatter them.
 
         Args:
             heart: Its name.
@@ -56,10 +86,13 @@ class Drawing:
             made: Structure → reconstructed surface, of those that were found.
             hidden: The structures, as far as the heart annotates them; what the truth does not hold
                 is left out.
+            domain: Where the model was asked, as in :func:`draw_ensemble`.
         """
+        if heart in self.fitted:
+            return {}
         structures = self.trained.structures
         factor = self.sd_factor.each(structures) if self.sd_factor else 1.0
-        ensemble = draw_ensemble(shown, self.trained, self.count, self.seed, factor)
+        ensemble = draw_ensemble(shown, self.trained, self.count, self.seed, factor, domain)
         found: dict[str, VertexErrors] = {}
         for k, name in enumerate(structures):
             if name not in hidden or name not in whole.true_surfaces:

@@ -202,6 +202,23 @@ def evaluate_dense(field: DistanceField, grid: Grid) -> Float[np.ndarray, "i j k
 def extent_mm(
     field: DistanceField, low_mm: np.ndarray, high_mm: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
+    """As :func:`find_mm`, of a heart that must be there.
+
+    Raises:
+        InputError: The field is outside of everything in the whole box.
+    """
+    found = find_mm(field, low_mm, high_mm)
+    if found is None:
+        raise InputError(
+            f"the model finds no structure between {np.round(low_mm)} and {np.round(high_mm)} mm; "
+            "is the input of the kind it was trained on?"
+        )
+    return found
+
+
+def find_mm(
+    field: DistanceField, low_mm: np.ndarray, high_mm: np.ndarray
+) -> tuple[np.ndarray, np.ndarray] | None:
     """A box that holds all of the heart within a box to search.
 
     No structure, however thin, leaves the box; it may be up to a coarse block (the field's
@@ -213,20 +230,15 @@ def extent_mm(
         high_mm: Its highest corner.
 
     Returns:
-        Lowest and highest corner, ``[3]`` RAS+ mm each.
-
-    Raises:
-        InputError: The field is outside of everything in the whole box.
+        Lowest and highest corner, ``[3]`` RAS+ mm each; None if the field is outside of everything
+        in the whole box.
     """
     half_diagonal_mm = field.reach_mm / MARGIN
     grid = Grid.around(low_mm, high_mm, 2 * half_diagonal_mm / np.sqrt(3))
     nearest_mm = evaluate_dense(field, grid).min(axis=-1)
     occupied = np.argwhere(sign.inside(nearest_mm - field.reach_mm))
     if len(occupied) == 0:
-        raise InputError(
-            f"the model finds no structure between {np.round(low_mm)} and {np.round(high_mm)} mm; "
-            "is the input of the kind it was trained on?"
-        )
+        return None
     half_voxel = grid.spacing_mm / 2
     centers_mm = grid.to_mm(occupied)
     return centers_mm.min(axis=0) - half_voxel, centers_mm.max(axis=0) + half_voxel
