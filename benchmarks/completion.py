@@ -14,6 +14,9 @@ together (*mixed*), with the model of the phantoms as its teacher. Then, on unse
 * *whole*: Dice of whole hearts, against that of the model that only knows those.
 * *cut*: a random plane takes 10 to 40 % of the heart. Dice of what lies beyond it, and the largest
   step of a surface at the plane. All keep what is observed.
+* *how sure*: the models are calibrated on half of the unseen hearts, with each structure hidden in
+  turn; on the other half, how often the true surface lies within the standard deviations that are
+  stated, of structures hidden in turn and of what lies beyond a plane.
 * *mixed*: what training together changes; and what becomes of LAA, coronaries and pulmonary veins,
   which no real heart annotates, and which are hidden from phantoms: how many of the hearts they are
   predicted in, how large, and whether they touch what they grow on; as the model makes them at
@@ -28,19 +31,19 @@ import argparse
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import nibabel as nib
 import numpy as np
+from cut_hearts import cut
 from partial_hearts import (
     GROWS_ON,
     Hearts,
     at_random,
     branches,
-    cut,
     dropped,
     hearts_of,
     in_turn,
@@ -50,8 +53,10 @@ from rich.console import Console
 from rich.table import Table
 
 from vecsetx.anatomy.structures import label_set
-from vecsetx.data.dataset import DataSet
+from vecsetx.data.dataset import DataSet, HeartEntry
+from vecsetx.evaluation.calibration import EXPECTED, MULTIPLES
 from vecsetx.model.saved import TrainedModel
+from vecsetx.pipeline.calibrate import calibrate
 from vecsetx.pipeline.phantom import make_phantoms
 from vecsetx.pipeline.prepare import PrepareOptions, prepare
 from vecsetx.pipeline.train import train_model
@@ -115,40 +120,66 @@ def show(title: str, found: Mapping[str, Mapping[str, float]], console: Console)
 
 
 def run(folder: Path, options: argparse.Namespace, console: Console) -> dict[str, Any]:
-    results: dict[str, Any] = {"steps": options.steps}
-    models: dict[str, TrainedModel] = {}
     phantoms = prepared(phantom_maps(folder / "labels", options), folder / "phantoms", "default")
-    for preset in ("tiny", "tiny-partial"):
-        run_folder = folder / f"phantoms-{preset}"
-        models[preset] = trained_on(phantoms.folder, run_folder, preset, options.steps)
+    runs = {preset: folder / f"phantoms-{preset}" for preset in ("tiny", "tiny-partial")}
+    models = {
+        preset: trained_on(phantoms.folder, runs[preset], preset, options.steps) for preset in runs
+    }
     unseen = hearts_of("phantoms", phantoms, options.unseen)
-    results["phantoms"] = phantoms_alone(unseen, models, options, console)
-    if options.real:
-        real = prepared(real_maps(folder / "real-maps", options), folder / "real", options.labels)
-        alone = trained_on(real.folder, folder / "real-partial", "tiny-partial", options.steps)
-        real_unseen = hearts_of("real hearts", real, options.unseen)
-        found = dropped(real_unseen, alone, in_turn(real_unseen))
-        found["cut"] = cut(real_unseen, alone, options.times)
-        tell("real hearts, each of them hidden in turn", found, console)
-        results["real"] = found
-        both = together(folder / "mixed", phantoms, real)
-        steps = 3 * options.steps // 2
-        teacher = folder / "phantoms-tiny-partial"
-        run_folder = folder / "mixed-partial"
-        mixed = trained_on(both.folder, run_folder, "tiny-partial", steps, teacher)
-        results["mixed"] = {
-            kind.name: {"alone": whole(kind, model), "together": whole(kind, mixed)}
-            for kind, model in ((unseen, models["tiny-partial"]), (real_unseen, alone))
-        }
-        for kind, means in results["mixed"].items():
-            show(f"{kind}, shown whole: trained alone and together, Dice", means, console)
-        results["branches"] = {
-            kind.name: {times: branches(kind, mixed, times) for times in RECYCLED}
-            for kind in (unseen, real_unseen)
-        }
-        for kind, by_times in results["branches"].items():
-            tell_branches(kind, by_times, console)
+    model, teacher = models["tiny-partial"], runs["tiny-partial"]
+    cases = at_random(unseen, 3, options.times)
+    found = completed(unseen, model, teacher, cases, options.times)
+    found["whole"] = {preset: whole(unseen, model) for preset, model in models.items()}
+    tell("phantoms, three structures hidden at random", found, console)
+    show("phantoms, shown whole, Dice", found["whole"], console)
+    results = {"steps": options.steps, "phantoms": found}
+    if not options.real:
+        return results
+    real = prepared(real_maps(folder / "real-maps", options), folder / "real", options.labels)
+    alone = trained_on(real.folder, folder / "real-partial", "tiny-partial", options.steps)
+    real_unseen = hearts_of("real hearts", real, options.unseen)
+    cases = in_turn(real_unseen)
+    found = completed(real_unseen, alone, folder / "real-partial", cases, options.times)
+    tell("real hearts, each of them hidden in turn", found, console)
+    both = together(folder / "mixed", phantoms, real).folder
+    steps = 3 * options.steps // 2
+    mixed = trained_on(both, folder / "mixed-partial", "tiny-partial", steps, teacher)
+    results |= {"real": found, **learned_together(((unseen, model), (real_unseen, alone)), mixed)}
+    for kind, means in results["mixed"].items():
+        show(f"{kind}, shown whole: trained alone and together, Dice", means, console)
+    for kind, by_times in results["branches"].items():
+        tell_branches(kind, by_times, console)
     return results
+
+
+def completed(
+    hearts: Hearts,
+    trained: TrainedModel,
+    run: Path,
+    cases: Iterator[tuple[HeartEntry, tuple[str, ...]]],
+    times: int,
+) -> dict[str, Any]:
+    """What a model that learned one kind of hearts makes of parts of them."""
+    found = dropped(hearts, trained, cases)
+    found["calibration"] = calibrate(run, hearts.dataset.folder).found
+    found["cut"] = cut(hearts, trained, found["calibration"], times)
+    return found
+
+
+def learned_together(
+    alone: Sequence[tuple[Hearts, TrainedModel]], mixed: TrainedModel
+) -> dict[str, Any]:
+    """A model of two kinds of hearts, beside those that know only one of them."""
+    return {
+        "mixed": {
+            kind.name: {"alone": whole(kind, model), "together": whole(kind, mixed)}
+            for kind, model in alone
+        },
+        "branches": {
+            kind.name: {times: branches(kind, mixed, times) for times in RECYCLED}
+            for kind, _ in alone
+        },
+    }
 
 
 def phantom_maps(folder: Path, options: argparse.Namespace) -> list[Path]:
@@ -171,20 +202,6 @@ def real_maps(folder: Path, options: argparse.Namespace) -> list[Path]:
     return sorted(folder.glob("*.nii.gz"))
 
 
-def phantoms_alone(
-    unseen: Hearts,
-    models: Mapping[str, TrainedModel],
-    options: argparse.Namespace,
-    console: Console,
-) -> dict[str, Any]:
-    found = dropped(unseen, models["tiny-partial"], at_random(unseen, 3, options.times))
-    found["whole"] = {preset: whole(unseen, model) for preset, model in models.items()}
-    found["cut"] = cut(unseen, models["tiny-partial"], options.times)
-    tell("phantoms, three structures hidden at random", found, console)
-    show("phantoms, shown whole, Dice", found["whole"], console)
-    return found
-
-
 def tell(title: str, found: Mapping[str, Any], console: Console) -> None:
     show(f"{title}: Dice", found["dice"], console)
     show(f"{title}: ASSD, mm", found["assd_mm"], console)
@@ -193,6 +210,26 @@ def tell(title: str, found: Mapping[str, Any], console: Console) -> None:
     cuts = found["cut"]
     show(f"{cuts['cuts']} cuts by a random plane: Dice beyond", cuts["dice"], console)
     console.print(f"largest step of a surface at the plane: {cuts['largest_seam_mm']:.3f} mm\n")
+    tell_sureness(found, console)
+
+
+def tell_sureness(found: Mapping[str, Any], console: Console) -> None:
+    """How often the true surface lies within the standard deviations, before and after factors."""
+    calibration = found["calibration"]
+    tested = len(calibration["hearts_tested"])
+    table = Table(title=f"how sure, on {tested} hearts that the factors were not measured on, in %")
+    table.add_column("")
+    for multiple, expected in zip(MULTIPLES, EXPECTED, strict=True):
+        table.add_column(f"within {multiple} s.d. ({100 * expected:.1f})", justify="right")
+    rows = {
+        "hidden in turn, as drawn": calibration["before"],
+        "hidden in turn": calibration["after"],
+        "beyond a plane": found["cut"]["sure"],
+    }
+    for name, what in rows.items():
+        if what:
+            table.add_row(name, *(f"{100 * share:.1f}" for share in what["within"]))
+    console.print(table)
 
 
 def tell_branches(

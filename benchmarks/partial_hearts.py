@@ -1,15 +1,14 @@
-"""Hearts shown in part, and how well what is hidden of them is told."""
+"""Hearts of which structures are hidden, and how well these are told."""
 
 import statistics
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
 from scipy import ndimage
-from scipy.spatial.transform import Rotation
 
 from vecsetx.anatomy.labelmap import LabelMap
 from vecsetx.data.dataset import DataSet, HeartEntry
@@ -22,9 +21,7 @@ from vecsetx.pipeline.hearts import EncodeOptions, encode_heart
 from vecsetx.pipeline.inputs import source_of
 from vecsetx.reconstruction.completed import CompletedField
 from vecsetx.reconstruction.field import DistanceField
-from vecsetx.reconstruction.grid import Grid
 from vecsetx.reconstruction.rasterize import rasterize
-from vecsetx.reconstruction.seam import seams_mm
 from vecsetx.sampling.geometry import Geometry
 from vecsetx.sampling.sampler import observe
 
@@ -36,9 +33,6 @@ IN_TURN = ("LA", "RA", "RV", "Aorta")
 
 GROWS_ON = {"LAA": "LA", "PV": "LA", "Coronary": "Aorta"}
 """What a structure that real hearts may lack is attached to."""
-
-SHARE_BEYOND = 0.05
-"""A structure is scored beyond a plane if the plane takes at least this share of it."""
 
 VOXEL_MM = 2.0
 """Grid that is scored on."""
@@ -236,70 +230,6 @@ def attachment(
     sizes = np.bincount(pieces.ravel())[1:]
     touching = nearest_mm <= touching_mm
     return float(nearest_mm.min()), float(sizes[touching].sum() / sizes.sum())
-
-
-def oblique(label_map: LabelMap, generator: np.random.Generator, spacing_mm: float) -> LabelMap:
-    """The same heart on a grid that is turned at random, so that its faces are random planes."""
-    axes = Rotation.random(random_state=generator).as_matrix()
-    inside_mm = label_map.to_mm(np.argwhere(label_map.labels).astype(float))
-    along = inside_mm @ axes
-    room_mm = 4 * spacing_mm
-    low, high = along.min(axis=0) - room_mm, along.max(axis=0) + room_mm
-    affine = np.eye(4)
-    affine[:3, :3] = axes * spacing_mm
-    affine[:3, 3] = axes @ low
-    shape = np.ceil((high - low) / spacing_mm).astype(int) + 1
-    grid = Grid(tuple(shape.tolist()), affine)
-    points_mm = grid.to_mm(np.moveaxis(np.indices(grid.shape), 0, -1).reshape(-1, 3).astype(float))
-    return LabelMap(label_map.at(points_mm).reshape(grid.shape), affine)
-
-
-def beyond(label_map: LabelMap, first: int) -> LabelMap:
-    """What is left of a label map when its slices before ``first`` are cut off."""
-    affine = label_map.affine.copy()
-    affine[:3, 3] = label_map.to_mm(np.array([[float(first), 0, 0]]))[0]
-    return LabelMap(np.ascontiguousarray(label_map.labels[first:]), affine)
-
-
-def taken(hidden: LabelMap, whole: LabelMap, structures: tuple[str, ...]) -> list[str]:
-    """Structures of which a good share is hidden."""
-    maps = (hidden, whole)
-    lost, all_of_it = (np.bincount(m.labels.ravel(), minlength=len(structures) + 1) for m in maps)
-    shares = lost[1:] / np.maximum(all_of_it[1:], 1)
-    return [name for name, share in zip(structures, shares, strict=True) if share > SHARE_BEYOND]
-
-
-def cut(hearts: Hearts, trained: TrainedModel, times: int) -> dict[str, Any]:
-    """Cut hearts by random planes, and score what lies beyond."""
-    generator = np.random.default_rng(1)
-    structures = trained.structures
-    dice: Rows = defaultdict(list)
-    seams: list[float] = []
-    for heart in hearts.unseen:
-        for _ in range(times):
-            given = hearts.truth(heart, structures)
-            turned = oblique(given, generator, max(FINEST_MM, float(given.spacing_mm.max())))
-            heights = np.flatnonzero(turned.labels.any(axis=(1, 2)))
-            filled = (turned.labels > 0).sum(axis=(1, 2)).cumsum()
-            first = int(np.searchsorted(filled, generator.uniform(0.1, 0.4) * filled[-1]))
-            first = min(max(first, int(heights[0]) + 1), int(heights[-1]) - 8)
-            left = beyond(turned, first)
-            geometry = Geometry.of_label_map(left, len(structures))
-            completed = {
-                name: CompletedField.of(field, geometry)
-                for name, field in contenders(geometry, trained, hearts.cohort).items()
-            }
-            hidden = replace(turned, labels=turned.labels.copy())
-            hidden.labels[first:] = 0
-            scored = taken(hidden, turned, structures)
-            grid = coarse(hidden)
-            in_view = -(-first // round(len(hidden.labels) / len(grid.labels)))
-            for name, contender in completed.items():
-                found = rasterize(contender, grid)
-                found.labels[in_view:] = 0
-                add_scores(dice, name, grid, found, structures, scored)
-            seams.append(float(seams_mm(completed["model"], left).max()))
-    return {"dice": tabled(dice), "largest_seam_mm": max(seams), "cuts": len(seams)}
 
 
 def tabled(rows: Rows) -> dict[str, dict[str, float]]:

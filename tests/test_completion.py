@@ -1,9 +1,10 @@
 """The benchmark of completion, small: who is compared, on what, and by which rules."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from io import StringIO
 
 import completion
+import cut_hearts
 import numpy as np
 import partial_hearts
 import pytest
@@ -12,7 +13,6 @@ from runs import RECIPE
 from scipy import ndimage
 from shapes import ball_in_shell
 
-from vecsetx.anatomy.labelmap import LabelMap
 from vecsetx.data.dataset import DataSet
 from vecsetx.data.partial import PartialSpec
 from vecsetx.evaluation.overlap import overlaps
@@ -21,6 +21,7 @@ from vecsetx.pipeline.hearts import EncodeOptions, encode_heart
 from vecsetx.pipeline.train import train_model
 from vecsetx.reconstruction.completed import CompletedField
 from vecsetx.reconstruction.rasterize import rasterize
+from vecsetx.reconstruction.uncertainty import Ensemble
 from vecsetx.sampling.geometry import Geometry
 
 
@@ -63,11 +64,69 @@ def test_a_cohort_that_holds_the_heart_knows_what_is_hidden(
 
 
 def test_a_cut_leaves_no_seam_and_is_scored_beyond_it(trained: TrainedModel, hearts) -> None:
-    found = partial_hearts.cut(hearts, trained, times=1)
+    calibration = {"factor": 1.0, "factors": {"LV": 2.0}, "hearts_tested": [hearts.unseen[0].name]}
+    found = cut_hearts.cut(hearts, trained, calibration, times=1)
     assert found["cuts"] == 1
+    assert found["sure"]["vertices"] > 500
+    assert 0 < found["sure"]["mean_sd_mm"] < 10
     assert found["largest_seam_mm"] < 0.2
     assert found["dice"]["nearest heart"]["mean"] > 0.6  # voxels of 2.4 mm, turned
     assert set(found["dice"]) == {"model", "nearest heart", "mean heart"}
+
+
+def test_how_sure_a_model_is_beyond_a_plane_by_hand(dataset: DataSet, hearts) -> None:
+    """A model that knows the truth, and draws that are too large, or too small, by 2 mm."""
+    structures = dataset.structures
+    truth = hearts.truth(hearts.unseen[0], structures)
+    case = cut_hearts.Cut.of(truth, np.random.default_rng(1))
+    shown = Geometry.of_label_map(case.left, len(structures))
+    whole = Geometry.of_label_map(case.whole, len(structures))
+
+    def off(by_mm: float) -> CompletedField:
+        model = CompletedField.of(Elsewhere(structures), whole)
+        return CompletedField.of(Off(model, by_mm), shown)
+
+    none = np.zeros((2, len(structures)), dtype=bool)
+    ensemble = Ensemble((off(2), off(-2)), none, exclusive=False)
+    scored = cut_hearts.taken(case.hidden, case.whole, structures)
+    generator = np.random.default_rng(0)
+    found = cut_hearts.errors_beyond(case, off(0), ensemble, scored, generator)
+    assert len(found.sd_mm) > 500
+    assert np.median(found.error_mm) < 0.5  # meshed on a grid of 2.4 mm
+    far = found.sd_mm[found.sd_mm > 1.9]  # beside the plane the draws are corrected
+    assert len(far) > 100
+    assert np.median(far) == pytest.approx(2, abs=0.2)
+    assert found.sd_mm.max() < 5
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """A model that finds nothing, so that all is as observed."""
+
+    structures: tuple[str, ...]
+    reach_mm: float = 7.0
+
+    def distances_mm(self, points_mm: np.ndarray) -> np.ndarray:
+        return np.full((len(points_mm), len(self.structures)), self.reach_mm, np.float32)
+
+
+@dataclass(frozen=True)
+class Off:
+    """A field whose structures are all larger by some mm."""
+
+    field: CompletedField
+    by_mm: float
+
+    @property
+    def structures(self) -> tuple[str, ...]:
+        return self.field.structures
+
+    @property
+    def reach_mm(self) -> float:
+        return self.field.reach_mm
+
+    def distances_mm(self, points_mm: np.ndarray) -> np.ndarray:
+        return self.field.distances_mm(points_mm) - np.float32(self.by_mm)
 
 
 def test_branches_of_a_model_that_knows_the_truth(
@@ -108,7 +167,7 @@ def test_branches_of_a_model_that_knows_the_truth(
 
 def test_a_turned_heart_is_the_same_heart() -> None:
     label_map = ball_in_shell()
-    turned = partial_hearts.oblique(label_map, np.random.default_rng(0), 0.5)
+    turned = cut_hearts.oblique(label_map, np.random.default_rng(0), 0.5)
     for label in (1, 2):
         voxels = np.argwhere(label_map.labels == label).astype(float)
         there = np.argwhere(turned.labels == label).astype(float)
@@ -121,15 +180,16 @@ def test_a_turned_heart_is_the_same_heart() -> None:
 
 def test_what_is_beyond_a_plane_is_gone_and_the_rest_stays_in_place() -> None:
     label_map = ball_in_shell()
-    left = partial_hearts.beyond(label_map, 7)
+    case = cut_hearts.Cut(label_map, 7)
+    left, hidden = case.left, case.hidden
     assert np.array_equal(left.labels, label_map.labels[7:])
     assert np.allclose(left.to_mm(np.zeros((1, 3))), label_map.to_mm(np.array([[7.0, 0, 0]])))
-    hidden = LabelMap(label_map.labels.copy(), label_map.affine)
-    hidden.labels[7:] = 0
+    assert np.array_equal(hidden.labels[:7], label_map.labels[:7])
+    assert not hidden.labels[7:].any()
     structures = ("LV", "RV")
     shares = [(hidden.labels == k).sum() / (label_map.labels == k).sum() for k in (1, 2)]
-    taken = partial_hearts.taken(hidden, label_map, structures)
-    wanted = [n for n, s in zip(structures, shares, strict=True) if s > partial_hearts.SHARE_BEYOND]
+    taken = cut_hearts.taken(hidden, label_map, structures)
+    wanted = [n for n, s in zip(structures, shares, strict=True) if s > cut_hearts.SHARE_BEYOND]
     assert taken == wanted
 
 
