@@ -119,7 +119,10 @@ def encode_source(
     if source.kind in ("npz", "samples"):
         samples = read_samples(source, trained, options.seed)
         observation = observe_samples(samples, trained, options)
-        field = _encoded(observation, observation, trained, options)
+        whole = not samples.info.cut and len(np.unique(observation.structure)) == len(
+            trained.structures
+        )
+        field = _encoded(observation, observation, trained, options, whole)
         if options.refine:
             observed = of_samples(samples, trained.structures, options.drop, field.frame)
             field = _refined(field, observed, options)
@@ -138,7 +141,8 @@ def encode_heart(geometry: Geometry, trained: TrainedModel, options: EncodeOptio
     """
     points = POINTS_FACTOR * trained.points if options.points is None else options.points
     observation = observe(geometry, points, trained.mm_per_unit, options.seed)
-    field = _encoded(observation, geometry, trained, options)
+    whole = bool(geometry.present().all() and not geometry.cut.any())
+    field = _encoded(observation, geometry, trained, options, whole)
     if not options.refine:
         return field
     return _refined(field, of_geometry(geometry, field.frame, options.seed), options)
@@ -213,7 +217,7 @@ def encode_observation(
     Raises:
         InputError: The options do not fit the model.
     """
-    field = _encoded(observation, observation, trained, options)
+    field = _encoded(observation, observation, trained, options, whole=False)
     if not options.refine:
         return field
     return _refined(field, of_points(observation, len(trained.structures)), options)
@@ -224,25 +228,22 @@ def _encoded(
     shown: Geometry | Observation,
     trained: TrainedModel,
     options: EncodeOptions,
+    whole: bool,
 ) -> HeartField:
+    """The field, its domain about the whole heart, if not all of that is known to be shown."""
     spec = trained.network.spec
     latents = options.latents
     if latents is None and spec.queries != "learnable":
         latents = min(LATENTS_FACTOR * spec.anchors, len(observation.points_mm))
-    field = _completed(trained.encode(observation, latents), shown)
+    field = trained.encode(observation, latents)
+    if whole:
+        return field
+    shown_mm = shown.points_mm if isinstance(shown, Observation) else shown.vertices_mm()
+    field = about_the_whole(field, shown_mm)
     for _ in range(options.recycle):
         again = with_what_was_made(observation, shown, field, trained, options.seed)
-        field = _completed(trained.encode(again, latents), shown)
+        field = about_the_whole(trained.encode(again, latents), shown_mm)
     return field
-
-
-def _completed(field: HeartField, shown: Geometry | Observation) -> HeartField:
-    """The field with its domain about the whole heart, if not all of that is shown."""
-    if isinstance(shown, Observation):
-        return about_the_whole(field, shown.points_mm)
-    if shown.present().all() and not shown.cut.any():
-        return field
-    return about_the_whole(field, shown.vertices_mm())
 
 
 def _refined(field: HeartField, observed: Batch, options: EncodeOptions) -> HeartField:

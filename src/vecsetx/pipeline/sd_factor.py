@@ -60,7 +60,15 @@ class SdFactor:
             The file.
         """
         path = model_folder(model) / CALIBRATION
-        write_json(path, {**asdict(self), "weights": weights_sha256(trained.network), **found})
+        write_json(
+            path,
+            {
+                **self.to_dict(),
+                "hearts_fitted": self.hearts_fitted,
+                "weights": weights_sha256(trained.network),
+                **found,
+            },
+        )
         return path
 
     @classmethod
