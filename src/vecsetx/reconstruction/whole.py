@@ -10,15 +10,18 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float
 
+from vecsetx.anatomy import sign
 from vecsetx.anatomy.frame import Frame
 from vecsetx.model.field import HeartField
-from vecsetx.reconstruction.octree import find_mm
+from vecsetx.reconstruction.grid import Grid
+from vecsetx.reconstruction.octree import evaluate_dense
 
 _MOVES = 10
 """At most so many times the domain is moved; each time, half of what is missing comes to light."""
 
-_SETTLED_MM = 2.0
-"""It stays where it is if it would move less than this."""
+_SPACING_MM = 6.0
+"""Of the points at which the heart is looked for. Some of a thin vessel will do: a domain has room to
+spare."""
 
 
 def about_the_whole(field: HeartField, shown_mm: Float[np.ndarray, "n 3"]) -> HeartField:
@@ -31,20 +34,15 @@ def about_the_whole(field: HeartField, shown_mm: Float[np.ndarray, "n 3"]) -> He
         field: A heart as encoded.
         shown_mm: Points that hold all that is shown of it, RAS+ mm.
     """
+    corners_mm = np.stack([shown_mm.min(axis=0), shown_mm.max(axis=0)])
     for _ in range(_MOVES):
-        low_mm, high_mm = field.domain.domain_mm()
-        found = find_mm(field, low_mm, high_mm)
-        if found is None:
+        grid = Grid.around(*field.domain.domain_mm(), _SPACING_MM)
+        found = np.argwhere(sign.inside(evaluate_dense(field, grid).min(axis=-1)))
+        if not ((found <= 1) | (found >= np.array(grid.shape) - 2)).any():
             break
-        room_mm = 2 * field.reach_mm  # a box that was found may be a block too wide
-        if (found[0] > low_mm + room_mm).all() and (found[1] < high_mm - room_mm).all():
-            break
-        corners_mm = np.stack(
-            [np.minimum(found[0], shown_mm.min(axis=0)), np.maximum(found[1], shown_mm.max(axis=0))]
-        )
-        domain = Frame.around(corners_mm, field.frame.mm_per_unit)
-        moved_mm = np.abs(np.subtract(domain.center_mm, field.domain.center_mm)).max()
-        if moved_mm < _SETTLED_MM:
+        made_mm = grid.to_mm(found.astype(float))
+        domain = Frame.around(np.concatenate([corners_mm, made_mm]), field.frame.mm_per_unit)
+        if np.allclose(domain.center_mm, field.domain.center_mm, atol=_SPACING_MM / 2):
             break
         field = replace(field, domain=domain)
     return field
