@@ -20,7 +20,7 @@ _MOVES = 10
 """At most so many times the domain is moved; each time, half of what is missing comes to light."""
 
 _SPACING_MM = 6.0
-"""Of the points at which the heart is looked for. Some of a thin vessel will do: a domain has room to
+"""Of the points at which the heart is looked for. Some of a vessel will do: a domain has room to
 spare."""
 
 
