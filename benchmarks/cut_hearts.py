@@ -13,6 +13,7 @@ from scipy.spatial.transform import Rotation
 from vecsetx.anatomy.labelmap import LabelMap
 from vecsetx.evaluation.calibration import VERTICES, Calibration, VertexErrors
 from vecsetx.model.saved import TrainedModel
+from vecsetx.pipeline.hearts import EncodeOptions, encode_heart
 from vecsetx.pipeline.latent_draws import DRAWS, draw_ensemble
 from vecsetx.reconstruction.completed import CompletedField
 from vecsetx.reconstruction.grid import Grid
@@ -21,6 +22,9 @@ from vecsetx.reconstruction.seam import seams_mm
 from vecsetx.reconstruction.surfaces import field_surfaces, label_map_surfaces
 from vecsetx.reconstruction.uncertainty import Ensemble
 from vecsetx.sampling.geometry import Geometry
+
+AGAIN = EncodeOptions(recycle=1, refine=50)
+"""How a model is asked to do its best."""
 
 SHARE_BEYOND = 0.05
 """A structure is scored beyond a plane if the plane takes at least this share of it."""
@@ -87,10 +91,9 @@ def cut(
         for _ in range(times):
             case = Cut.of(hearts.truth(heart, trained.structures), generator)
             geometry = Geometry.of_label_map(case.left, len(trained.structures))
-            completed = {
-                name: CompletedField.of(field, geometry)
-                for name, field in contenders(geometry, trained, hearts.cohort).items()
-            }
+            fields = contenders(geometry, trained, hearts.cohort)
+            fields["model, recycled and refined"] = encode_heart(geometry, trained, AGAIN)
+            completed = {name: CompletedField.of(f, geometry) for name, f in fields.items()}
             scored = taken(case.hidden, case.whole, trained.structures)
             add_scores_beyond(dice, case, completed, scored)
             model = completed["model"]
