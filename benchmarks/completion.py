@@ -15,8 +15,8 @@ together (*mixed*), with the model of the phantoms as its teacher. Then, on unse
 * *cut*: a random plane takes 10 to 40 % of the heart. Dice of what lies beyond it, and the largest
   step of a surface at the plane. All keep what is observed.
 * *how sure*: the models are calibrated on half of the unseen hearts, with each structure hidden in
-  turn; on the other half, how often the true surface lies within the standard deviations that are
-  stated, of structures hidden in turn and of what lies beyond a plane.
+  turn, and cut by a plane; on the other half, how often the true surface lies within the standard
+  deviations that are stated, of structures hidden in turn and of what lies beyond a plane.
 * *mixed*: what training together changes; and what becomes of LAA, coronaries and pulmonary veins,
   which no real heart annotates, and which are hidden from phantoms: how many of the hearts they are
   predicted in, how large, and whether they touch what they grow on; as the model makes them at
@@ -59,6 +59,7 @@ from vecsetx.model.saved import TrainedModel
 from vecsetx.pipeline.calibrate import calibrate
 from vecsetx.pipeline.phantom import make_phantoms
 from vecsetx.pipeline.prepare import PrepareOptions, prepare
+from vecsetx.pipeline.sd_factor import SdFactor
 from vecsetx.pipeline.train import train_model
 from vecsetx.presets import PRESETS
 from vecsetx.sampling.sampler import SamplingSpec
@@ -162,7 +163,8 @@ def completed(
     """What a model that learned one kind of hearts makes of parts of them."""
     found = dropped(hearts, trained, cases)
     found["calibration"] = calibrate(run, hearts.dataset.folder).found
-    found["cut"] = cut(hearts, trained, found["calibration"], times)
+    sd_factor = SdFactor.read(run, TrainedModel.from_pretrained(run))
+    found["cut"] = cut(hearts, trained, sd_factor, times)
     return found
 
 

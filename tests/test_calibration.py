@@ -189,10 +189,16 @@ def test_a_model_is_calibrated_and_its_factors_used(
     assert found["after"]["mean_sd_mm"] == pytest.approx(
         found["factor"] * found["before"]["mean_sd_mm"]
     )
+    assert found["beyond"]["before"]["vertices"] > 100
+    assert found["beyond"]["after"]["mean_sd_mm"] == pytest.approx(
+        found["cut_factor"] * found["beyond"]["before"]["mean_sd_mm"]
+    )
+    assert "beyond a cut" in said
     assert set(found["structures"]) <= set(dataset.structures)
     assert all(one["hearts"] == 1 for one in found["structures"].values())
     page = (run / "model" / "calibration.html").read_text("utf-8")
-    assert all(name in page for name in [*names, "Promised and kept"])
+    headings = ("Promised and kept", "Beyond the edge of a scan")
+    assert all(words in page for words in [*names, *headings])
 
     heart = dataset.hearts[0].source
     out = tmp_path / "out"
@@ -216,7 +222,15 @@ def test_the_factor_of_one_half_is_tried_on_the_other(
     monkeypatch.setattr(
         calibrating, "_errors_of", lambda heart, *_: {"LA": gaussian(50_000, told[heart.name])}
     )
+    monkeypatch.setattr(
+        calibrating, "_errors_beyond", lambda heart, *_: gaussian(50_000, told[heart.name] / 2)
+    )
     found = calibrate(run, dataset.folder, "train").found
+    assert found["cut_factor"] == pytest.approx(8, rel=0.02)
+    np.testing.assert_allclose(
+        found["beyond"]["before"]["within"], [0.197, 0.383, 0.547], atol=0.01
+    )
+    np.testing.assert_allclose(found["beyond"]["after"]["within"], [0.954, 1, 1], atol=0.01)
     assert found["factor"] == pytest.approx(4, rel=0.02)
     assert found["before"]["factor"] == pytest.approx(2, rel=0.02)
     np.testing.assert_allclose(found["before"]["within"], [0.383, 0.683, 0.866], atol=0.01)
@@ -224,6 +238,13 @@ def test_the_factor_of_one_half_is_tried_on_the_other(
     assert found["structures"]["LA"]["within"] == tuple(found["after"]["within"])
 
 
+@pytest.fixture
+def nothing_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if no plane cut a structure."""
+    monkeypatch.setattr(calibrating, "_errors_beyond", lambda *_: VertexErrors.joined([]))
+
+
+@pytest.mark.usefixtures("nothing_cut")
 def test_each_structure_has_its_own_factor_if_enough_hearts_show_it(
     run: Path, dataset: DataSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -256,6 +277,11 @@ def test_each_structure_has_its_own_factor_if_enough_hearts_show_it(
     read = SdFactor.read(run, TrainedModel.from_pretrained(run))
     assert read is not None
     assert read.each(["RV", "LA"]).tolist() == [json.loads(file.read_text())["factor"]] * 2
+    cut = np.array([False, True])
+    assert (read.cut_factor, found["beyond"]) == (None, None)
+    assert read.each(["RV", "LA"], cut).tolist() == read.each(["RV", "LA"]).tolist()
+    known = replace(read, cut_factor=5.0)
+    assert known.each(["RV", "LA"], cut).tolist() == [read.factor, 5.0]
 
 
 def test_patients_stay_in_one_half_and_seeds_choose_others(dataset: DataSet) -> None:
@@ -277,6 +303,7 @@ def test_one_patient_is_too_few(run: Path, dataset: DataSet) -> None:
     assert not (run / "model" / "calibration.json").exists()
 
 
+@pytest.mark.usefixtures("nothing_cut")
 def test_what_is_missed_is_counted(
     run: Path, dataset: DataSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,9 +15,11 @@ from shapes import ball_in_shell
 
 from vecsetx.data.dataset import DataSet
 from vecsetx.data.partial import PartialSpec
+from vecsetx.evaluation.cut import Cut, errors_beyond, oblique
 from vecsetx.evaluation.overlap import overlaps
 from vecsetx.model.saved import TrainedModel
 from vecsetx.pipeline.hearts import EncodeOptions, encode_heart
+from vecsetx.pipeline.sd_factor import SdFactor
 from vecsetx.pipeline.train import train_model
 from vecsetx.reconstruction.completed import CompletedField
 from vecsetx.reconstruction.rasterize import rasterize
@@ -64,8 +66,8 @@ def test_a_cohort_that_holds_the_heart_knows_what_is_hidden(
 
 
 def test_a_cut_leaves_no_seam_and_is_scored_beyond_it(trained: TrainedModel, hearts) -> None:
-    calibration = {"factor": 1.0, "factors": {"LV": 2.0}, "hearts_tested": [hearts.unseen[0].name]}
-    found = cut_hearts.cut(hearts, trained, calibration, times=1)
+    factor = SdFactor(1.0, {}, 2.0, 4, ("another",), "2026-01-31")
+    found = cut_hearts.cut(hearts, trained, factor, times=1)
     assert found["cuts"] == 1
     assert found["sure"]["vertices"] > 500
     assert 0 < found["sure"]["mean_sd_mm"] < 10
@@ -83,7 +85,7 @@ def test_how_sure_a_model_is_beyond_a_plane_by_hand(dataset: DataSet, hearts) ->
     """A model that knows the truth, and draws that are too large, or too small, by 2 mm."""
     structures = dataset.structures
     truth = hearts.truth(hearts.unseen[0], structures)
-    case = cut_hearts.Cut.of(truth, np.random.default_rng(1))
+    case = Cut.at_random(truth, np.random.default_rng(1))
     shown = Geometry.of_label_map(case.left, len(structures))
     whole = Geometry.of_label_map(case.whole, len(structures))
 
@@ -95,7 +97,7 @@ def test_how_sure_a_model_is_beyond_a_plane_by_hand(dataset: DataSet, hearts) ->
     ensemble = Ensemble((off(2), off(-2)), none, exclusive=False)
     scored = cut_hearts.taken(case.hidden, case.whole, structures)
     generator = np.random.default_rng(0)
-    found = cut_hearts.errors_beyond(case, off(0), ensemble, scored, generator)
+    found = errors_beyond(case, off(0), ensemble, scored, generator, 2.4)
     assert len(found.sd_mm) > 500
     assert np.median(found.error_mm) < 0.5  # meshed on a grid of 2.4 mm
     far = found.sd_mm[found.sd_mm > 1.9]  # beside the plane the draws are corrected
@@ -172,7 +174,7 @@ def test_branches_of_a_model_that_knows_the_truth(
 
 def test_a_turned_heart_is_the_same_heart() -> None:
     label_map = ball_in_shell()
-    turned = cut_hearts.oblique(label_map, np.random.default_rng(0), 0.5)
+    turned = oblique(label_map, np.random.default_rng(0), 0.5)
     for label in (1, 2):
         voxels = np.argwhere(label_map.labels == label).astype(float)
         there = np.argwhere(turned.labels == label).astype(float)
@@ -185,7 +187,7 @@ def test_a_turned_heart_is_the_same_heart() -> None:
 
 def test_what_is_beyond_a_plane_is_gone_and_the_rest_stays_in_place() -> None:
     label_map = ball_in_shell()
-    case = cut_hearts.Cut(label_map, 7)
+    case = Cut(label_map, 7)
     left, hidden = case.left, case.hidden
     assert np.array_equal(left.labels, label_map.labels[7:])
     assert np.allclose(left.to_mm(np.zeros((1, 3))), label_map.to_mm(np.array([[7.0, 0, 0]])))

@@ -34,7 +34,7 @@ LABELS = label_set("default")
 NAMES = LABELS.structures
 GRID = grid_about((0, 0, 10), np.eye(3) * 2.0, 100)
 MIDDLE = Frame((0.0, 0.0, 10.0))
-FACTORS = SdFactor(2.0, {"RA": 3.0}, 8, ("c", "d"), "2026-01-31")
+FACTORS = SdFactor(2.0, {"RA": 3.0}, 4.0, 8, ("c", "d"), "2026-01-31")
 
 
 def grown(by_mm: float) -> AnalyticField:

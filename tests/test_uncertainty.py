@@ -374,7 +374,7 @@ def test_points_are_drawn_from_as_well(
 @pytest.fixture
 def calibrated(model: Path):
     trained = TrainedModel.from_pretrained(model)
-    path = SdFactor(1.5, {"LA": 2.5, "LV": 0.5}, 8, ("one", "other"), "2026-01-31").write(
+    path = SdFactor(1.5, {"LA": 2.5, "LV": 0.5}, 4.0, 8, ("one", "other"), "2026-01-31").write(
         model, trained, {"more": [1, 2]}
     )
     yield path
@@ -403,6 +403,7 @@ def test_the_model_s_factors_are_used_and_told(
     assert summary_of(tmp_path / "f")["provenance"]["draws"]["calibration"] == {
         "factor": 1.5,
         "factors": {"LA": 2.5, "LV": 0.5},
+        "cut_factor": 4.0,
         "draws": 8,
         "hearts": 2,
         "date": "2026-01-31",

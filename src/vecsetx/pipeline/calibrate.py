@@ -20,6 +20,7 @@ from vecsetx.evaluation.calibration import (
     vertex_errors,
 )
 from vecsetx.model.saved import TrainedModel
+from vecsetx.pipeline.cut_errors import cut_errors
 from vecsetx.pipeline.hearts import EncodeOptions, encode_heart
 from vecsetx.pipeline.inputs import source_of
 from vecsetx.pipeline.latent_draws import DRAWS, draw_ensemble
@@ -66,7 +67,8 @@ def calibrate(
     """Measure the factors that make standard deviations right, on structures hidden in turn.
 
     Of every heart each structure is hidden in turn, and its reconstructed surface is compared with
-    the true one. Half of the patients, chosen by the hash of their names, decide the factors; on
+    the true one; and a random plane cuts it, and what is completed beyond is compared. Half of the
+    patients, chosen by the hash of their names, decide the factors; on
     the others it is seen what those are worth. A structure that was seen in fewer than
     :data:`LEAST_HEARTS` of the former takes the factor over all. Writes ``calibration.json`` and
     ``calibration.html`` into the model's folder.
@@ -89,11 +91,14 @@ def calibrate(
     first, second = _halves(hearts, seed, f"{data}: split {split!r}")
     _warn_of_training_hearts(trained, hearts)
     errors: dict[str, dict[str, VertexErrors]] = {}
+    beyond: dict[str, VertexErrors] = {}
     failed: dict[str, str] = {}
     with steps("hiding structures in turn", len(hearts), "hearts") as progress:
         for heart in hearts:
             try:
-                errors[heart.name] = _errors_of(heart, dataset, trained, draws, seed)
+                found_of_heart = _errors_of(heart, dataset, trained, draws, seed)
+                beyond[heart.name] = _errors_beyond(heart, dataset, trained, draws, seed)
+                errors[heart.name] = found_of_heart
             except InputError as error:
                 failed[heart.name] = f"{heart.source}: {error}"
             progress.advance(note=heart.name)
@@ -102,8 +107,10 @@ def calibrate(
     halves = [[errors[name] for name in half if name in errors] for half in (first, second)]
     date = datetime.datetime.now(datetime.UTC).date().isoformat()
     fitted = tuple(name for name in first if name in errors)
-    factor = SdFactor(*_factors(halves[0]), draws, fitted, date)
+    cut_halves = [VertexErrors.joined(beyond[n] for n in h if n in errors) for h in (first, second)]
+    factor = SdFactor(*_factors(halves[0]), _factor_of(cut_halves[0]), draws, fitted, date)
     found = _worth(factor, *halves) | {
+        "beyond": _worth_beyond(factor, cut_halves[1]),
         "hearts_fitted": list(fitted),
         "hearts_tested": [name for name in second if name in errors],
         "provenance": {
@@ -178,6 +185,15 @@ def _errors_of(
     return found
 
 
+def _errors_beyond(
+    heart: HeartEntry, dataset: DataSet, trained: TrainedModel, draws: int, seed: int
+) -> VertexErrors:
+    """Errors of what is completed beyond a plane that cuts the heart."""
+    whole = Geometry.of_source(source_of(dataset, heart), trained.structures)
+    unannotated = ~np.isin(trained.structures, heart.annotated)
+    return cut_errors(heart.name, whole.without(unannotated), trained, draws, seed)
+
+
 Half = Sequence[Mapping[str, VertexErrors]]
 """Structure → errors, of every heart of a half."""
 
@@ -213,6 +229,21 @@ def _worth(factor: SdFactor, first: Half, second: Half) -> dict[str, Any]:
             }
             for name in names
         },
+    }
+
+
+def _factor_of(errors: VertexErrors) -> float | None:
+    return Calibration.of(errors).factor if len(errors.sd_mm) else None
+
+
+def _worth_beyond(factor: SdFactor, second: VertexErrors) -> dict[str, Any] | None:
+    """What the factor of cut structures is worth on the second half; None if nothing was cut."""
+    if factor.cut_factor is None or len(second.sd_mm) == 0:
+        return None
+    scaled = second.scaled(factor.cut_factor)
+    return {
+        "before": Calibration.of(second).to_dict(),
+        "after": Calibration.of(scaled).to_dict(),
     }
 
 

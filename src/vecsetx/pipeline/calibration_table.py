@@ -38,6 +38,14 @@ def print_calibration(found: dict[str, Any]) -> None:
         *("", ""),
         style="bold",
     )
+    if beyond := found["beyond"]:
+        table.add_row(
+            "beyond a cut",
+            f"{found['cut_factor']:.2f}",
+            *(_percent(beyond[when]["within"][1]) for when in ("after", "before")),
+            *(_number(beyond["after"][key]) for key in ("mean_sd_mm", "rms_error_mm")),
+            *("", ""),
+        )
     console.print(table)
     shares = "; ".join(
         f"{multiple} s.d. {_percent(before['within'][row])} → {_percent(after['within'][row])}, "

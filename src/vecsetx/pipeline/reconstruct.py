@@ -1,7 +1,7 @@
 """``vecsetx reconstruct``: label maps to meshes and label maps, through a model."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,11 @@ from vecsetx.model.field import HeartField
 from vecsetx.model.saved import TrainedModel
 from vecsetx.pipeline.hearts import EncodedHeart, EncodeOptions, encode_source
 from vecsetx.pipeline.inputs import find_hearts
-from vecsetx.pipeline.latent_draws import draw_ensemble, refuse_draws_of_recycled
+from vecsetx.pipeline.latent_draws import (
+    draw_completed,
+    draw_ensemble,
+    refuse_draws_of_recycled,
+)
 from vecsetx.pipeline.meshing import (
     HeartMeshes,
     KnownOfVertices,
@@ -235,12 +239,12 @@ def _ensemble(
 ) -> Ensemble | None:
     if not options.draws:
         return None
-    factor = sd_factor.each(trained.structures) if sd_factor else 1.0
-    domain = heart.field.domain
-    drawn = draw_ensemble(heart.shown, trained, options.draws, options.encode.seed, factor, domain)
+    cut = heart.evidence.cut
+    factor = sd_factor.each(trained.structures, cut) if sd_factor else 1.0
+    how = trained, options.draws, options.encode.seed, factor, heart.field.domain
     if completed is None:
-        return drawn
-    return drawn.mapped(lambda draw: replace(completed, model=draw))
+        return draw_ensemble(heart.shown, *how)
+    return draw_completed(completed, *how)
 
 
 def _told_of_draws(ensemble: Ensemble | None, sd_factor: SdFactor | None) -> dict[str, Any] | None:

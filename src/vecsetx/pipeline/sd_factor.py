@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from pydantic import PositiveFloat, PositiveInt, TypeAdapter, ValidationError
 
 from vecsetx.errors import InputError
@@ -24,6 +24,8 @@ class SdFactor:
         factor: By which the spread of the draws is multiplied, found over all structures.
         factors: Structure → its own, of those that were seen in enough hearts; others take
             ``factor``.
+        cut_factor: That of structures that a scan cuts, which are inferred beyond its edge; None if
+            there were none to measure it on, and it is that of the structure.
         draws: Draws that they were measured with.
         hearts_fitted: Names of the hearts that they were measured on; they were tried on others.
         date: When.
@@ -31,6 +33,7 @@ class SdFactor:
 
     factor: PositiveFloat
     factors: Mapping[str, PositiveFloat]
+    cut_factor: PositiveFloat | None
     draws: PositiveInt
     hearts_fitted: tuple[str, ...]
     date: str
@@ -39,9 +42,19 @@ class SdFactor:
         """The factor that a structure takes."""
         return self.factors.get(structure, self.factor)
 
-    def each(self, structures: Sequence[str]) -> Float[np.ndarray, " k"]:
-        """The factors that these take, in their order."""
-        return np.array([self.of(name) for name in structures])
+    def each(
+        self, structures: Sequence[str], cut: Bool[np.ndarray, " k"] | None = None
+    ) -> Float[np.ndarray, " k"]:
+        """The factors that these take, in their order.
+
+        Args:
+            structures: K names.
+            cut: Which of them a scan shows in part; None: none of them.
+        """
+        own = np.array([self.of(name) for name in structures])
+        if cut is None or self.cut_factor is None:
+            return own
+        return np.where(cut, self.cut_factor, own)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, for a summary: of the hearts, their number."""
