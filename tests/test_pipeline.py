@@ -185,7 +185,8 @@ def test_what_a_model_is_sure_of_is_measured_used_and_checked(
     assert run(*words, *hidden, monkeypatch=monkeypatch) == 0
     summary = json.loads((tmp_path / "r" / "summary.json").read_text())
     told = summary["provenance"]["draws"]["calibration"]
-    assert told == {key: factors[key] for key in ("factor", "factors", "draws", "hearts", "date")}
+    kept = ("factor", "factors", "cut_factor", "draws", "hearts", "date")
+    assert told == {key: factors[key] for key in kept}
     scores = evaluated("after")
     after = scores["calibration"]
     assert after["factors"] == told
@@ -256,7 +257,7 @@ def test_numbers_that_make_no_sense_end_with_status_2(
         ("prepare", heart, *out, "--workers", -1),
         ("prepare", heart, *out, "--val-share", 2),
         ("prepare", heart, "--out", "file"),
-        ("reconstruct", model, heart, *out, "--points", 10),
+        ("reconstruct", model, heart, *out, "--points", 10, "--latents", 64),
         ("reconstruct", model, heart, *out, "--points", 0),
         ("train", workplace / "data", *out, "--stop-after", 0),
         ("train", workplace / "data", *out, "draws.near=99999"),

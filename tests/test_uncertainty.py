@@ -410,6 +410,23 @@ def test_the_model_s_factors_are_used_and_told(
     }
 
 
+@pytest.mark.usefixtures("shifted")
+def test_beyond_the_scan_cut_structures_have_the_factor_of_those(
+    model: Path, scan: Path, tmp_path: Path, calibrated: Path
+) -> None:
+    """The scan cuts the LV, shows the RV whole, and not the LA."""
+    factored = made_with(model, scan, tmp_path / "f", draws=2, keep_observed=True)
+    calibrated.rename(tmp_path / "away.json")
+    plain = made_with(model, scan, tmp_path / "p", draws=2, keep_observed=True)
+    (tmp_path / "away.json").rename(calibrated)
+    inferred = plain["LV"]["observed"] == 0
+    assert plain["LV"]["sd_mm"][inferred].max() > 0
+    for name, factor in (("LV", 4.0), ("LA", 2.5)):
+        np.testing.assert_allclose(
+            factored[name]["sd_mm"], factor * plain[name]["sd_mm"], rtol=1e-5
+        )
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -239,7 +239,8 @@ def _ensemble(
 ) -> Ensemble | None:
     if not options.draws:
         return None
-    cut = heart.evidence.cut
+    # The factor of cut structures was measured beyond the edge, where what is observed is kept.
+    cut = None if completed is None else heart.evidence.cut
     factor = sd_factor.each(trained.structures, cut) if sd_factor else 1.0
     how = trained, options.draws, options.encode.seed, factor, heart.field.domain
     if completed is None:
