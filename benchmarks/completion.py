@@ -289,8 +289,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path, default=Path("benchmarks/results/completion.json"))
     options = parser.parse_args()
     if options.quick:
-        options.steps, options.phantoms, options.unseen, options.times = 20, 5, 1, 1
-        options.real_count = 5
+        options.steps, options.phantoms, options.unseen, options.times = 100, 10, 1, 1
+        options.real_count = 10
     console = Console(width=max(Console().width, WIDTH))
     with tempfile.TemporaryDirectory() as temporary:
         results = run(options.runs or Path(temporary), options, console)
