@@ -38,7 +38,7 @@ VOXEL_MM = 2.0
 """Grid that is scored on."""
 
 FINEST_MM = 1.0
-"""Voxels of hearts that are cut are no finer than this."""
+"""Voxels on which what grows on other structures is looked at are no finer than this."""
 
 
 @dataclass(frozen=True)
