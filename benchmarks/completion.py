@@ -41,6 +41,7 @@ import numpy as np
 from cut_hearts import cut
 from partial_hearts import (
     GROWS_ON,
+    MAIN,
     Hearts,
     at_random,
     branches,
@@ -109,8 +110,10 @@ def together(folder: Path, one: DataSet, other: DataSet) -> DataSet:
 
 
 def show(title: str, found: Mapping[str, Mapping[str, float]], console: Console) -> None:
-    names = list(dict.fromkeys(name for means in found.values() for name in means))
-    names = [n for n in names if n not in ("main", "mean")] + ["main", "mean"]
+    known = [*MAIN, *GROWS_ON]
+    others = {name for means in found.values() for name in means} - {*known, "main", "mean"}
+    columns = [*known, *sorted(others), "main", "mean"]
+    names = [name for name in columns if any(name in means for means in found.values())]
     table = Table(title=title)
     for heading in ("", *names):
         table.add_column(heading, justify="right")
