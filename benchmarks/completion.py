@@ -220,16 +220,16 @@ def tell(title: str, found: Mapping[str, Any], console: Console) -> None:
 
 def tell_sureness(found: Mapping[str, Any], console: Console) -> None:
     """How often the true surface lies within the standard deviations, before and after factors."""
-    calibration = found["calibration"]
-    tested = len(calibration["hearts_tested"])
-    table = Table(title=f"how sure, on {tested} hearts that the factors were not measured on, in %")
+    calibration, cuts = found["calibration"], found["cut"]
+    table = Table(title="how sure, on hearts that the factors were not measured on, in %")
     table.add_column("")
     for multiple, expected in zip(MULTIPLES, EXPECTED, strict=True):
         table.add_column(f"within {multiple} s.d. ({100 * expected:.1f})", justify="right")
+    turned, cut_too = (len(names) for names in (calibration["hearts_tested"], cuts["hearts_sure"]))
     rows = {
-        "hidden in turn, as drawn": calibration["before"],
-        "hidden in turn": calibration["after"],
-        "beyond a plane": found["cut"]["sure"],
+        f"hidden in turn ({turned} hearts), as drawn": calibration["before"],
+        f"hidden in turn ({turned} hearts)": calibration["after"],
+        f"beyond a plane ({cut_too} hearts)": cuts["sure"],
     }
     for name, what in rows.items():
         if what:

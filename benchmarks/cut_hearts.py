@@ -12,7 +12,7 @@ from vecsetx.evaluation.calibration import Calibration, VertexErrors
 from vecsetx.evaluation.cut import Cut, errors_beyond
 from vecsetx.model.saved import TrainedModel
 from vecsetx.pipeline.hearts import EncodeOptions, encode_heart
-from vecsetx.pipeline.latent_draws import draw_completed
+from vecsetx.pipeline.latent_draws import draw_ensemble
 from vecsetx.pipeline.sd_factor import SdFactor
 from vecsetx.reconstruction.completed import CompletedField
 from vecsetx.reconstruction.rasterize import rasterize
@@ -56,12 +56,13 @@ def cut(hearts: Hearts, trained: TrainedModel, sd_factor: SdFactor, times: int) 
             if heart.name not in sd_factor.hearts_fitted:
                 factors = sd_factor.each(structures, model.evidence.cut)
                 how = trained, sd_factor.draws, 0, factors, fields["model"].domain
-                ensemble = draw_completed(model, *how)
+                ensemble = draw_ensemble(geometry, *how).mapped(model.with_model)
                 errors.append(errors_beyond(case, model, ensemble, scored, chooser, VOXEL_MM))
     return {
         "dice": tabled(dice),
         "largest_seam_mm": max(seams),
         "cuts": len(seams),
+        "hearts_sure": [h.name for h in hearts.unseen if h.name not in sd_factor.hearts_fitted],
         "sure": Calibration.of(VertexErrors.joined(errors)).to_dict() if errors else None,
     }
 

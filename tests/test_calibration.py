@@ -26,11 +26,13 @@ from vecsetx.evaluation.calibration import (
 from vecsetx.model.saved import TrainedModel
 from vecsetx.pipeline import calibrate as calibrating
 from vecsetx.pipeline.calibrate import calibrate
+from vecsetx.pipeline.inputs import source_of
 from vecsetx.pipeline.sd_factor import SdFactor
 from vecsetx.reconstruction.evidence import Evidence
 from vecsetx.reconstruction.surfaces import Surface
 from vecsetx.reconstruction.uncertainty import Ensemble
 from vecsetx.report.calibration_figure import coverage_figure, reliability_figure
+from vecsetx.sampling.geometry import Geometry
 
 
 def gaussian(count: int, told: float = 1.0, seed: int = 0) -> VertexErrors:
@@ -325,10 +327,11 @@ def test_each_annotated_structure_is_hidden_in_turn(
     monkeypatch.setattr(calibrating, "SPACING_MM", 3.0)
     trained = TrainedModel.from_pretrained(run)
     heart = dataset.hearts[0]
-    found = calibrating._errors_of(heart, dataset, trained, 2, 0)
+    whole = Geometry.of_source(source_of(dataset, heart), trained.structures)
+    found = calibrating._errors_of(heart, whole, trained, 2, 0)
     assert set(found) == set(dataset.structures)
     some = replace(heart, annotated=("LA", "LV"))
-    fewer = calibrating._errors_of(some, dataset, trained, 2, 0)
+    fewer = calibrating._errors_of(some, whole, trained, 2, 0)
     assert set(fewer) == {"LA", "LV"}
     np.testing.assert_array_equal(fewer["LV"].error_mm, found["LV"].error_mm)
     np.testing.assert_array_equal(fewer["LV"].sd_mm, found["LV"].sd_mm)

@@ -1,5 +1,6 @@
 """The benchmark of completion, small: who is compared, on what, and by which rules."""
 
+import re
 from dataclasses import dataclass, replace
 from io import StringIO
 
@@ -170,6 +171,18 @@ def test_branches_of_a_model_that_knows_the_truth(
     told = {0: found, 2: without}
     completion.tell_branches("phantoms", told, Console(file=out, width=200))
     assert "LAA (on LA)" in out.getvalue()
+
+
+def test_columns_of_tables_have_one_order() -> None:
+    out = StringIO()
+    rows = {"one": {"PV": 0.25, "Septum": 0.5, "mean": 0.4}, "other": {"RA": 0.75, "LA": 0.125}}
+    completion.show("Dice", rows, Console(file=out, width=200))
+    heading, first, second = (
+        line for line in out.getvalue().splitlines() if "0." in line or "LA" in line
+    )
+    assert re.findall(r"\w+", heading) == ["LA", "RA", "PV", "Septum", "mean"]
+    assert re.findall(r"[\d.]+|–", first) == ["–", "–", "0.250", "0.500", "0.400"]
+    assert re.findall(r"[\d.]+|–", second) == ["0.125", "0.750", "–", "–", "–"]
 
 
 def test_a_turned_heart_is_the_same_heart() -> None:

@@ -68,10 +68,10 @@ def calibrate(
 
     Of every heart each structure is hidden in turn, and its reconstructed surface is compared with
     the true one; and a random plane cuts it, and what is completed beyond is compared. Half of the
-    patients, chosen by the hash of their names, decide the factors; on
-    the others it is seen what those are worth. A structure that was seen in fewer than
-    :data:`LEAST_HEARTS` of the former takes the factor over all. Writes ``calibration.json`` and
-    ``calibration.html`` into the model's folder.
+    patients, chosen by the hash of their names, decide the factors; on the others it is seen what
+    those are worth. A structure that was seen in fewer than :data:`LEAST_HEARTS` of the former
+    takes the factor over all. Writes ``calibration.json`` and ``calibration.html`` into the
+    model's folder.
 
     Args:
         model: A run's folder or a saved model's.
@@ -96,8 +96,9 @@ def calibrate(
     with steps("hiding structures in turn", len(hearts), "hearts") as progress:
         for heart in hearts:
             try:
-                found_of_heart = _errors_of(heart, dataset, trained, draws, seed)
-                beyond[heart.name] = _errors_beyond(heart, dataset, trained, draws, seed)
+                whole = Geometry.of_source(source_of(dataset, heart), trained.structures)
+                found_of_heart = _errors_of(heart, whole, trained, draws, seed)
+                beyond[heart.name] = _errors_beyond(heart, whole, trained, draws, seed)
                 errors[heart.name] = found_of_heart
             except InputError as error:
                 failed[heart.name] = f"{heart.source}: {error}"
@@ -157,11 +158,10 @@ def _warn_of_training_hearts(trained: TrainedModel, hearts: Sequence[HeartEntry]
 
 
 def _errors_of(
-    heart: HeartEntry, dataset: DataSet, trained: TrainedModel, draws: int, seed: int
+    heart: HeartEntry, whole: Geometry, trained: TrainedModel, draws: int, seed: int
 ) -> dict[str, VertexErrors]:
     """Structure → its errors when it is hidden; no vertices if it was missed altogether."""
     structures = trained.structures
-    whole = Geometry.of_source(source_of(dataset, heart), structures)
     evidence = Evidence.of_geometry(whole)
     annotated = whole.present() & np.isin(structures, heart.annotated)
     found: dict[str, VertexErrors] = {}
@@ -186,10 +186,9 @@ def _errors_of(
 
 
 def _errors_beyond(
-    heart: HeartEntry, dataset: DataSet, trained: TrainedModel, draws: int, seed: int
+    heart: HeartEntry, whole: Geometry, trained: TrainedModel, draws: int, seed: int
 ) -> VertexErrors:
     """Errors of what is completed beyond a plane that cuts the heart."""
-    whole = Geometry.of_source(source_of(dataset, heart), trained.structures)
     unannotated = ~np.isin(trained.structures, heart.annotated)
     return cut_errors(heart.name, whole.without(unannotated), trained, draws, seed)
 

@@ -6,7 +6,7 @@ from vecsetx.evaluation.calibration import VertexErrors
 from vecsetx.evaluation.cut import Cut, errors_beyond
 from vecsetx.model.saved import TrainedModel
 from vecsetx.pipeline.hearts import EncodeOptions, encode_heart
-from vecsetx.pipeline.latent_draws import draw_completed
+from vecsetx.pipeline.latent_draws import draw_ensemble
 from vecsetx.reconstruction.completed import CompletedField
 from vecsetx.reconstruction.evidence import Evidence
 from vecsetx.sampling.geometry import Geometry
@@ -38,10 +38,11 @@ def cut_errors(
     field = encode_heart(shown, trained, EncodeOptions(seed=seed))
     completed = CompletedField.of(field, shown)
     cut = np.flatnonzero(completed.evidence.cut).tolist()
+    ensemble = draw_ensemble(shown, trained, draws, seed, domain=field.domain)
     return errors_beyond(
         case,
         completed,
-        draw_completed(completed, trained, draws, seed, domain=field.domain),
+        ensemble.mapped(completed.with_model),
         [trained.structures[k] for k in cut],
         generator,
         SPACING_MM,

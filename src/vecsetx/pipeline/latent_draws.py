@@ -15,7 +15,6 @@ from vecsetx.errors import InputError
 from vecsetx.model.field import HeartField
 from vecsetx.model.saved import TrainedModel
 from vecsetx.pipeline.hearts import EncodeOptions
-from vecsetx.reconstruction.completed import CompletedField
 from vecsetx.reconstruction.evidence import Evidence
 from vecsetx.reconstruction.uncertainty import Ensemble
 from vecsetx.sampling.geometry import Geometry
@@ -56,28 +55,6 @@ def draw_ensemble(
     drawn = [_draw(shown, trained, np.random.default_rng([seed, n])) for n in range(count)]
     fields = tuple(replace(field, domain=domain or field.domain) for field, _ in drawn)
     return Ensemble(fields, np.stack([present for _, present in drawn]), factor)
-
-
-def draw_completed(
-    completed: CompletedField,
-    trained: TrainedModel,
-    count: int,
-    seed: int,
-    factor: float | Float[np.ndarray, " k"] = 1.0,
-    domain: Frame | None = None,
-) -> Ensemble:
-    """:func:`draw_ensemble` of a heart that keeps what is observed: every draw is completed alike.
-
-    Args:
-        completed: The heart, with what is observed of it.
-        trained: The model.
-        count: As there.
-        seed: As there.
-        factor: As there.
-        domain: As there.
-    """
-    drawn = draw_ensemble(completed.geometry, trained, count, seed, factor, domain)
-    return drawn.mapped(lambda draw: replace(completed, model=draw))
 
 
 def refuse_draws_of_recycled(draws: int, options: EncodeOptions) -> None:

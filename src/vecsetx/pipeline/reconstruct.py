@@ -16,11 +16,7 @@ from vecsetx.model.field import HeartField
 from vecsetx.model.saved import TrainedModel
 from vecsetx.pipeline.hearts import EncodedHeart, EncodeOptions, encode_source
 from vecsetx.pipeline.inputs import find_hearts
-from vecsetx.pipeline.latent_draws import (
-    draw_completed,
-    draw_ensemble,
-    refuse_draws_of_recycled,
-)
+from vecsetx.pipeline.latent_draws import draw_ensemble, refuse_draws_of_recycled
 from vecsetx.pipeline.meshing import (
     HeartMeshes,
     KnownOfVertices,
@@ -242,10 +238,9 @@ def _ensemble(
     # The factor of cut structures was measured beyond the edge, where what is observed is kept.
     cut = None if completed is None else heart.evidence.cut
     factor = sd_factor.each(trained.structures, cut) if sd_factor else 1.0
-    how = trained, options.draws, options.encode.seed, factor, heart.field.domain
-    if completed is None:
-        return draw_ensemble(heart.shown, *how)
-    return draw_completed(completed, *how)
+    domain = heart.field.domain
+    drawn = draw_ensemble(heart.shown, trained, options.draws, options.encode.seed, factor, domain)
+    return drawn if completed is None else drawn.mapped(completed.with_model)
 
 
 def _told_of_draws(ensemble: Ensemble | None, sd_factor: SdFactor | None) -> dict[str, Any] | None:

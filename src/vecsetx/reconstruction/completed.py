@@ -6,7 +6,7 @@ correction fades, so that no step is left at the edge. A structure that is not o
 model's distances, but gives way to those that are.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import igl
 import numpy as np
@@ -82,6 +82,10 @@ class CompletedField:
             for surface, cut in zip(geometry.closed, geometry.cut, strict=True)
         ]
         return cls(model, geometry, Evidence.of_geometry(geometry), surfaces, blend_mm)
+
+    def with_model(self, model: DistanceField) -> "CompletedField":
+        """The same observation, completed by another field of the heart, as by a draw."""
+        return replace(self, model=model)
 
     @property
     def structures(self) -> tuple[str, ...]:
