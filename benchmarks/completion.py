@@ -54,14 +54,14 @@ from rich.console import Console
 from rich.table import Table
 
 from vecsetx.anatomy.structures import label_set
+from vecsetx.commands.calibrate import calibrate
+from vecsetx.commands.phantom import make_phantoms
+from vecsetx.commands.prepare import PrepareOptions, prepare
+from vecsetx.commands.train import train_model
 from vecsetx.data.dataset import DataSet, HeartEntry
 from vecsetx.evaluation.calibration import EXPECTED, MULTIPLES
+from vecsetx.inference.sd_factor import SdFactor
 from vecsetx.model.saved import TrainedModel
-from vecsetx.pipeline.calibrate import calibrate
-from vecsetx.pipeline.phantom import make_phantoms
-from vecsetx.pipeline.prepare import PrepareOptions, prepare
-from vecsetx.pipeline.sd_factor import SdFactor
-from vecsetx.pipeline.train import train_model
 from vecsetx.presets import PRESETS
 from vecsetx.sampling.sampler import SamplingSpec
 

@@ -6,17 +6,17 @@ from typing import Any
 
 import numpy as np
 from partial_hearts import VOXEL_MM, Hearts, Rows, add_scores, coarse, contenders, tabled
+from seam import seams_mm
 
-from vecsetx.anatomy.labelmap import LabelMap
+from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.evaluation.calibration import Calibration, VertexErrors
 from vecsetx.evaluation.cut import Cut, errors_beyond
+from vecsetx.inference.completion import CompletedField
+from vecsetx.inference.encode import EncodeOptions, encode_heart
+from vecsetx.inference.ensemble import encode_ensemble
+from vecsetx.inference.sd_factor import SdFactor
 from vecsetx.model.saved import TrainedModel
-from vecsetx.pipeline.hearts import EncodeOptions, encode_heart
-from vecsetx.pipeline.latent_draws import draw_ensemble
-from vecsetx.pipeline.sd_factor import SdFactor
-from vecsetx.reconstruction.completed import CompletedField
 from vecsetx.reconstruction.rasterize import rasterize
-from vecsetx.reconstruction.seam import seams_mm
 from vecsetx.sampling.geometry import Geometry
 
 AGAIN = EncodeOptions(recycle=1, refine=50)
@@ -54,9 +54,9 @@ def cut(hearts: Hearts, trained: TrainedModel, sd_factor: SdFactor, times: int) 
             model = completed["model"]
             seams.append(float(seams_mm(model, case.left).max()))
             if heart.name not in sd_factor.hearts_fitted:
-                factors = sd_factor.each(structures, model.evidence.cut)
-                how = trained, sd_factor.draws, 0, factors, fields["model"].domain
-                ensemble = draw_ensemble(geometry, *how).mapped(model.with_model)
+                factors = sd_factor.each(structures, model.visibility.cut)
+                how = trained, sd_factor.members, 0, factors, fields["model"].domain
+                ensemble = encode_ensemble(geometry, *how).mapped(model.with_model)
                 errors.append(errors_beyond(case, model, ensemble, scored, chooser, VOXEL_MM))
     return {
         "dice": tabled(dice),

@@ -26,21 +26,21 @@ from rich.console import Console
 from rich.table import Table
 
 from vecsetx.anatomy.structures import label_set
+from vecsetx.commands.phantom import make_phantoms
+from vecsetx.commands.prepare import PrepareOptions, prepare
+from vecsetx.commands.train import train_model
 from vecsetx.data.dataset import DataSet, HeartEntry
+from vecsetx.data.inputs import source_of
 from vecsetx.errors import InputError
 from vecsetx.evaluation.scores import Score, score_heart, summarize
+from vecsetx.inference.encode import EncodeOptions, encode_heart, read_heart
 from vecsetx.model.saved import TrainedModel
-from vecsetx.pipeline.hearts import EncodeOptions, encode_heart, read_heart
-from vecsetx.pipeline.inputs import source_of
-from vecsetx.pipeline.phantom import make_phantoms
-from vecsetx.pipeline.prepare import PrepareOptions, prepare
-from vecsetx.pipeline.processes import Processes
-from vecsetx.pipeline.train import train_model
 from vecsetx.presets import PRESETS
 from vecsetx.recipe import Recipe, parse_overrides
 from vecsetx.reconstruction.rasterize import rasterize
 from vecsetx.sampling.sampler import SamplingSpec
 from vecsetx.training.journal import read_journal
+from vecsetx.workers.processes import Processes
 
 CHOICES: dict[str, dict[str, dict[str, Any]]] = {
     "anchored": {},
@@ -77,7 +77,7 @@ def recipe_of(choice: str, options: argparse.Namespace, seed: int = 0) -> Recipe
     """The preset ``tiny`` with half its points and latents, so that many runs are affordable."""
     common = {
         "model": {"latents": 128},
-        "draws": {"points": 1024, "surface": 128, "near": 256, "volume": 128},
+        "batch": {"points": 1024, "surface": 128, "near": 256, "volume": 128},
         "training": {"steps": options.steps, "seed": seed, "checkpoint_every": options.steps},
     }
     recipe = PRESETS["tiny"].changed(common, "benchmark")
@@ -97,7 +97,7 @@ def run(job: Job) -> dict[str, Any]:
     trained = train_model(job.data, job.out, job.recipe)
     dataset = DataSet.read(job.data)
     options = EncodeOptions(
-        points=job.recipe.draws.points, latents=job.recipe.model.anchors or None
+        points=job.recipe.batch.points, latents=job.recipe.model.anchors or None
     )
     scores = [
         score

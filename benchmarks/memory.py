@@ -64,7 +64,7 @@ def in_large_chunks(field: Field, points: Tensor) -> Tensor:
 
 def kept_mb(recipe: Recipe, recompute: bool, **replaced: Any) -> float:
     """Megabytes kept per heart, with other functions in the place of the package's."""
-    parts = (recipe.model, recipe.draws, recipe.objective, recipe.optimizer)
+    parts = (recipe.model, recipe.batch, recipe.objective, recipe.optimizer)
     training = replace(recipe.training, recompute=recompute)
     places = {
         "attend": "vecsetx.model.attention.attend",
@@ -80,8 +80,8 @@ def ways(recipe: Recipe, queries: int) -> dict[str, float]:
     """Megabytes kept per heart, by way."""
     third = -(-queries // 3)
     rest = queries - 2 * third
-    draws = replace(recipe.draws, surface=third, near=third, volume=rest)
-    few = replace(recipe, draws=draws, objective=replace(recipe.objective, eikonal=0.1))
+    batch = replace(recipe.batch, surface=third, near=third, volume=rest)
+    few = replace(recipe, batch=batch, objective=replace(recipe.objective, eikonal=0.1))
     all_points = replace(few, objective=replace(few.objective, gradient_points=queries))
     union = replace(all_points, model=replace(all_points.model, field="union"))
     chunks = {"spatial_gradients": in_large_chunks}

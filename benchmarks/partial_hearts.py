@@ -7,19 +7,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from baselines import AlignedCohort, Cohort
 from jaxtyping import Bool, Float
 from scipy import ndimage
 
-from vecsetx.anatomy.labelmap import LabelMap
+from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.data.dataset import DataSet, HeartEntry
-from vecsetx.evaluation.baselines import AlignedCohort, Cohort
+from vecsetx.data.inputs import source_of
 from vecsetx.evaluation.heart import penalty_mm
 from vecsetx.evaluation.overlap import overlaps
 from vecsetx.evaluation.surface_distance import voxel_distances
+from vecsetx.inference.completion import CompletedField
+from vecsetx.inference.encode import EncodeOptions, encode_heart
 from vecsetx.model.saved import TrainedModel
-from vecsetx.pipeline.hearts import EncodeOptions, encode_heart
-from vecsetx.pipeline.inputs import source_of
-from vecsetx.reconstruction.completed import CompletedField
 from vecsetx.reconstruction.field import DistanceField
 from vecsetx.reconstruction.rasterize import rasterize
 from vecsetx.sampling.geometry import Geometry

@@ -30,11 +30,11 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from vecsetx.anatomy.labelmap import read_label_map, write_label_map
 from vecsetx.anatomy.phantom import PhantomHeart
 from vecsetx.anatomy.sign import inside, label_of
-from vecsetx.anatomy.source import HeartSource
 from vecsetx.anatomy.structures import label_set
+from vecsetx.formats.label_maps import read_label_map, write_label_map
+from vecsetx.formats.source import HeartSource
 from vecsetx.sampling.distance import signed_distances_mm
 from vecsetx.sampling.geometry import Geometry
 from vecsetx.sampling.sampler import SamplingSpec, sample_heart
@@ -234,8 +234,8 @@ def one_heart(folder: Path, size: int, spacing_mm: float, seed: int) -> dict[str
 
 def cohort(folder: Path, hearts: int, size: int, spacing_mm: float) -> dict[str, float]:
     """Wall seconds for the same cohort by one process and by two, in turn, twice each."""
-    from vecsetx.pipeline.phantom import make_phantoms
-    from vecsetx.pipeline.prepare import PrepareOptions, prepare
+    from vecsetx.commands.phantom import make_phantoms
+    from vecsetx.commands.prepare import PrepareOptions, prepare
 
     maps = make_phantoms(folder / "cohort", hearts, 0, size, spacing_mm, None)
     seconds: dict[int, list[float]] = {1: [], 2: []}
@@ -250,12 +250,12 @@ def cohort(folder: Path, hearts: int, size: int, spacing_mm: float) -> dict[str,
 
 def draws(folder: Path) -> dict[str, float]:
     """Milliseconds to read one heart's part of a training step, from a file's rows on disk."""
-    from vecsetx.data.draws import DrawSpec, draw_heart  # torch, which workers do not import
+    from vecsetx.data.batches import BatchSpec, draw_heart  # torch, which workers do not import
     from vecsetx.data.rows import Rows
 
     generator = np.random.default_rng(0)
     file = SamplesFile(folder / "heart.safetensors")
-    spec = DrawSpec(points=1024, surface=1024, near=1024, volume=1024)
+    spec = BatchSpec(points=1024, surface=1024, near=1024, volume=1024)
     rows = Rows.empty(1, 1024, 1024, 1024, 1024, len(STRUCTURES)).heart(0)
 
     def read() -> None:

@@ -43,14 +43,15 @@ def trained_on_phantoms(folder: Path, hearts: int, steps: int) -> tuple[Path, Pa
 def run_way(way: str, model: Path, heart: Path, size: int, threads: int, out: Path) -> None:
     """Reconstruct in one way; figures, labels and vertices go to ``out``."""
     import torch
+    from dense import dense_descent
 
-    from vecsetx.anatomy.source import HeartSource
     from vecsetx.anatomy.structures import label_set
+    from vecsetx.formats.source import HeartSource
+    from vecsetx.inference.encode import EncodeOptions, encode_heart, read_heart
     from vecsetx.model.saved import TrainedModel
-    from vecsetx.pipeline.hearts import EncodeOptions, encode_heart, read_heart
     from vecsetx.reconstruction.grid import Grid
     from vecsetx.reconstruction.interfaces import shared_interfaces
-    from vecsetx.reconstruction.octree import dense_descent, descend, extent_mm
+    from vecsetx.reconstruction.octree import descend, extent_mm
     from vecsetx.reconstruction.surfaces import structure_surfaces
 
     torch.set_num_threads(threads)

@@ -19,9 +19,10 @@ from rich.console import Console
 from rich.table import Table
 from skimage.transform import SimilarityTransform
 
-from vecsetx.anatomy.labelmap import LabelMap, read_label_map
+from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.phantom import STRUCTURES, PhantomHeart
 from vecsetx.anatomy.structures import label_set
+from vecsetx.formats.label_maps import read_label_map
 
 COMPARED = ("Myocardium", "LA", "LV", "RA", "RV", "Aorta", "PA")
 """Chambers and great vessels, which both kinds of hearts have."""

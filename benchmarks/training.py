@@ -27,11 +27,11 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from vecsetx.commands.phantom import make_phantoms
+from vecsetx.commands.prepare import PrepareOptions, prepare
+from vecsetx.commands.train import train_model
+from vecsetx.data.batches import StepDataset, TrainingBatches
 from vecsetx.data.dataset import DataSet
-from vecsetx.data.draws import Batches, Draws
-from vecsetx.pipeline.phantom import make_phantoms
-from vecsetx.pipeline.prepare import PrepareOptions, prepare
-from vecsetx.pipeline.train import train_model
 from vecsetx.presets import preset
 from vecsetx.recipe import Recipe
 from vecsetx.training.journal import Entry, Journal, read_journal
@@ -52,9 +52,9 @@ def prepared(folder: Path, hearts: int) -> DataSet:
     return made
 
 
-def draws_of(dataset: DataSet, recipe: Recipe) -> Draws:
+def draws_of(dataset: DataSet, recipe: Recipe) -> TrainingBatches:
     hearts = dataset.of_split("train")
-    return Draws(dataset, hearts, recipe.draws, recipe.augment, 0)
+    return TrainingBatches(dataset, hearts, recipe.batch, recipe.augment, 0)
 
 
 def loader(dataset: DataSet, recipe: Recipe) -> dict[str, float]:
@@ -65,7 +65,7 @@ def loader(dataset: DataSet, recipe: Recipe) -> dict[str, float]:
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    data = Batches(draws_of(dataset, recipe), 1, 0, 1)
+    data = StepDataset(draws_of(dataset, recipe), 1, 0, 1)
     walls, cpus = [], []
     for step in range(LOADER_BATCHES):
         wall, cpu = time.perf_counter(), time.thread_time()
@@ -73,14 +73,14 @@ def loader(dataset: DataSet, recipe: Recipe) -> dict[str, float]:
         walls.append(time.perf_counter() - wall)
         cpus.append(time.thread_time() - cpu)
     torch.set_num_threads(threads)
-    per_heart = 1000 / recipe.draws.hearts
+    per_heart = 1000 / recipe.batch.hearts
     blocks = np.array(walls).reshape(-1, BLOCK_BATCHES).sum(axis=1)
     return {
-        "hearts_per_cpu_second": recipe.draws.hearts * len(cpus) / sum(cpus),
+        "hearts_per_cpu_second": recipe.batch.hearts * len(cpus) / sum(cpus),
         "hearts_per_second_of_fastest_block": (
-            recipe.draws.hearts * BLOCK_BATCHES / float(blocks.min())
+            recipe.batch.hearts * BLOCK_BATCHES / float(blocks.min())
         ),
-        "hearts_per_second_overall": recipe.draws.hearts * len(walls) / sum(walls),
+        "hearts_per_second_overall": recipe.batch.hearts * len(walls) / sum(walls),
         "median_ms": per_heart * float(np.median(walls)),
         "median_cpu_ms": per_heart * float(np.median(cpus)),
         "least_cpu_ms": per_heart * min(cpus),
@@ -102,7 +102,7 @@ class BareSteps:
 
     def __init__(self, dataset: DataSet, recipe: Recipe) -> None:
         ranks = Ranks(0, 1, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
-        data = Batches(draws_of(dataset, recipe), recipe.training.passes, 0, 1)
+        data = StepDataset(draws_of(dataset, recipe), recipe.training.passes, 0, 1)
         self._batches = [data[step].batches for step in range(recipe.training.log_every)]
         model = recipe.model.build(len(dataset.structures)).to(ranks.device).train()
         optimizers = recipe.optimizer.build(model)

@@ -4,7 +4,7 @@
     python examples/inferred.py FOLDER PICTURE.png
 
 Reads the meshes (VTP), whose vertices say whether they were observed, and draws the heart from two
-sides. Drawing needs PyVista.
+sides. EnsembleScoring needs PyVista.
 """
 
 import argparse

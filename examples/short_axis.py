@@ -7,7 +7,7 @@ of each plane nothing but the outlines of what a short-axis stack shows: myocard
 go into ``contours.csv``, which ``vecsetx reconstruct`` takes as well. Everything else of the heart
 is the model's work. Writes the meshes and ``short_axis.png``: contours, reconstruction (what it had
 to infer is translucent), truth. The model should have learned to complete (a preset called
-``…-partial``). Drawing needs PyVista.
+``…-partial``). EnsembleScoring needs PyVista.
 """
 
 import argparse
@@ -21,8 +21,9 @@ from scipy import ndimage
 from skimage.measure import find_contours
 
 from vecsetx import encode, load, surfaces
-from vecsetx.anatomy.labelmap import LabelMap, read_label_map
+from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.structures import structure
+from vecsetx.formats.label_maps import read_label_map
 from vecsetx.reconstruction.export import write_surfaces
 from vecsetx.reconstruction.surfaces import Surface, label_map_surfaces
 

@@ -45,7 +45,7 @@ def real_hearts() -> Path:
 @pytest.fixture(scope="session")
 def dataset(tmp_path_factory: pytest.TempPathFactory):
     """A prepared data set of four small phantoms; tests do not change it."""
-    from runs import small_dataset
+    from support.runs import small_dataset
 
     return small_dataset(tmp_path_factory.mktemp("dataset"))
 
@@ -53,9 +53,9 @@ def dataset(tmp_path_factory: pytest.TempPathFactory):
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch):
     """The clock by which progress is told, at a time that the test sets."""
-    from clock import Clock
+    from support.clock import Clock
 
-    from vecsetx.pipeline import progress
+    from vecsetx.commands import progress
 
     clock = Clock()
     monkeypatch.setattr(progress, "time", clock)

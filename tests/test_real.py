@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from vecsetx.anatomy.labelmap import read_label_map
 from vecsetx.anatomy.structures import label_set
 from vecsetx.cli import app
 from vecsetx.data.dataset import DataSet
+from vecsetx.formats.label_maps import read_label_map
 
 SETS = {
     "default": ("kcl/train/case01.nii.gz", "kcl/train/case02.nii.gz"),
@@ -35,7 +35,7 @@ def test_from_real_label_maps_to_scores_and_meshes(
     invoke("prepare", *maps, "--out", data, *options)
     assert set(DataSet.read(data).structures) == set(SEVEN)
     invoke("check", data, "--pictures", 1)
-    small = ("model.width=32", "model.layers=1", "training.steps=30", "draws.points=1024")
+    small = ("model.width=32", "model.layers=1", "training.steps=30", "batch.points=1024")
     invoke("train", data, "--out", run, *small)
     invoke("evaluate", run, data, "--out", out)
     scores = json.loads((out / "scores.json").read_text())

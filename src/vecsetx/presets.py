@@ -5,7 +5,7 @@ Those called ``…-partial`` learn to complete hearts that are shown in part.
 
 from dataclasses import replace
 
-from vecsetx.data.draws import DrawSpec
+from vecsetx.data.batches import BatchSpec
 from vecsetx.data.partial import PartialSpec
 from vecsetx.errors import InputError
 from vecsetx.model.vecset import ModelSpec
@@ -24,14 +24,14 @@ PRESETS: dict[str, Recipe] = {
     # An hour on one GPU.
     "small": Recipe(
         model=ModelSpec(latents=512, width=256, heads=8, layers=8, expansion=4),
-        draws=DrawSpec(hearts=16, points=4096, surface=512, near=1024, volume=512),
+        batch=BatchSpec(hearts=16, points=4096, surface=512, near=1024, volume=512),
         optimizer=OptimizerSpec(muon_lr=0.003, adamw_lr=0.001),
         training=TrainingSpec(steps=20_000, log_every=50, validate_every=1000),
     ),
     # A day on one GPU.
     "base": Recipe(
         model=ModelSpec(latents=1024, width=512, heads=8, layers=12, expansion=4),
-        draws=DrawSpec(hearts=32, points=8192, surface=512, near=1024, volume=512),
+        batch=BatchSpec(hearts=32, points=8192, surface=512, near=1024, volume=512),
         optimizer=OptimizerSpec(muon_lr=0.002, adamw_lr=0.0005),
         training=TrainingSpec(steps=60_000, log_every=50, validate_every=2000),
     ),
@@ -49,7 +49,7 @@ PRESETS: dict[str, Recipe] = {
             expansion=4,
             decoder_feed_forward=False,
         ),
-        draws=DrawSpec(hearts=64, points=8192, surface=1024, near=1024, volume=1024),
+        batch=BatchSpec(hearts=64, points=8192, surface=1024, near=1024, volume=1024),
         optimizer=OptimizerSpec(muon_lr=0.001, adamw_lr=0.00025),
         training=TrainingSpec(steps=100_000, log_every=50, validate_every=2000, recompute=True),
     ),
@@ -57,7 +57,7 @@ PRESETS: dict[str, Recipe] = {
 PRESETS |= {
     f"{name}-partial": replace(
         PRESETS[name],
-        partial=replace(PARTIAL, ramp=steps * PRESETS[name].draws.hearts // 5),
+        partial=replace(PARTIAL, ramp=steps * PRESETS[name].batch.hearts // 5),
         training=replace(PRESETS[name].training, steps=steps),
     )
     for name, steps in {"tiny": 2400, "small": 30_000, "base": 90_000, "large": 150_000}.items()

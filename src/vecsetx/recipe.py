@@ -9,7 +9,7 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from vecsetx.data.augment import AugmentSpec
-from vecsetx.data.draws import DrawSpec
+from vecsetx.data.batches import BatchSpec
 from vecsetx.data.partial import PartialSpec
 from vecsetx.errors import InputError
 from vecsetx.model.vecset import ModelSpec
@@ -23,7 +23,7 @@ class Recipe:
     """Every choice of a training run. Each part is documented where it is defined."""
 
     model: ModelSpec = field(default_factory=ModelSpec)
-    draws: DrawSpec = field(default_factory=DrawSpec)
+    batch: BatchSpec = field(default_factory=BatchSpec)
     augment: AugmentSpec = field(default_factory=AugmentSpec)
     partial: PartialSpec = field(default_factory=PartialSpec)
     objective: ObjectiveSpec = field(default_factory=ObjectiveSpec)
@@ -31,10 +31,10 @@ class Recipe:
     training: TrainingSpec = field(default_factory=TrainingSpec)
 
     def __post_init__(self) -> None:
-        if self.model.anchors > self.draws.points:
+        if self.model.anchors > self.batch.points:
             raise InputError(
                 f"model.latents {self.model.latents} are anchored at surface points, of which "
-                f"draws.points gives only {self.draws.points}"
+                f"batch.points gives only {self.batch.points}"
             )
 
     def changed(self, changes: Mapping[str, Any], source: str) -> "Recipe":

@@ -1,7 +1,7 @@
-"""The command line. Each command parses its options and hands over to :mod:`vecsetx.pipeline`.
+"""The command line. Each command parses its options and hands over to :mod:`vecsetx.commands`.
 
-The pipeline is imported inside the commands: it brings torch and VTK, for which ``--help`` should
-not wait.
+Those are imported inside the functions: they bring torch and VTK, for which ``--help`` should not
+wait.
 """
 
 import logging

@@ -16,20 +16,20 @@ def calibrate(
         Literal["train", "val"], typer.Option(help="Its split, not one that was trained on.")
     ] = "val",
     fold: Fold = None,
-    draws: Annotated[int, typer.Option(help="Latent draws per heart.", min=2)] = 8,
+    ensemble: Annotated[int, typer.Option(help="Latent ensemble per heart.", min=2)] = 8,
     seed: Seed = 0,
 ) -> None:
-    """Measure what the standard deviations of reconstruct --draws are worth: calibration.json.
+    """Measure what the standard deviations of reconstruct --ensemble are worth: calibration.json.
 
     Hides every structure in turn. The file goes into the model's folder, where reconstruct finds
     it; calibration.html lies beside it.
 
     [dim]vecsetx calibrate run/ data/[/]
     """
-    from vecsetx.pipeline.calibrate import calibrate as run
-    from vecsetx.pipeline.calibration_table import print_calibration
+    from vecsetx.commands.calibrate import calibrate as run
+    from vecsetx.commands.tables import print_calibration
 
-    calibrated = run(model, data, split, fold, draws, seed)
+    calibrated = run(model, data, split, fold, ensemble, seed)
     print_calibration(calibrated.found)
     typer.echo(f"see {calibrated.page}")
     report_failures(calibrated.failed)

@@ -25,8 +25,8 @@ def check(
 
     [dim]vecsetx check data/[/]
     """
-    from vecsetx.pipeline.check import check as run
-    from vecsetx.pipeline.tables import print_check, print_heart_check
+    from vecsetx.commands.check import check as run
+    from vecsetx.commands.tables import print_check, print_heart_check
 
     folder = out or data / "check"
     result = run(data, folder, heart=heart, workers=workers, pictures=pictures)

@@ -18,7 +18,7 @@ def compare(
 
     [dim]vecsetx compare scores-a/ scores-b/ --out comparison/[/]
     """
-    from vecsetx.pipeline.compare import compare_scores, print_comparison
+    from vecsetx.commands.compare import compare_scores, print_comparison
 
     print_comparison(compare_scores(a, b, out, seed))
     typer.echo(f"see {out / 'compare.json'}")

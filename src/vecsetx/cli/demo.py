@@ -16,9 +16,9 @@ def demo(
 
     [dim]vecsetx demo --out demo/[/]
     """
-    from vecsetx.pipeline.demo import DemoOptions
-    from vecsetx.pipeline.demo import demo as run
-    from vecsetx.pipeline.tables import print_scores
+    from vecsetx.commands.demo import DemoOptions
+    from vecsetx.commands.demo import demo as run
+    from vecsetx.commands.tables import print_scores
 
     evaluated = run(out, DemoOptions(seed=seed))
     print_scores(evaluated.scores)

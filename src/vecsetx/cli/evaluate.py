@@ -36,10 +36,10 @@ def evaluate(
             "--drop-each", help="Hide every structure in turn, and score what is made of it."
         ),
     ] = False,
-    draws: Annotated[
+    ensemble: Annotated[
         int,
         typer.Option(
-            help="Latent draws per heart, such as 8: how sure the model is of what was hidden.",
+            help="Latent ensemble per heart, such as 8: how sure the model is of what was hidden.",
             min=0,
         ),
     ] = 0,
@@ -59,12 +59,11 @@ def evaluate(
 
     [dim]vecsetx evaluate run/ data/ --out scores/[/]
     """
-    from vecsetx.pipeline.calibration_table import print_sureness
-    from vecsetx.pipeline.evaluate import evaluate as run
-    from vecsetx.pipeline.tables import print_scores
+    from vecsetx.commands.evaluate import evaluate as run
+    from vecsetx.commands.tables import print_scores, print_uncertainty
 
     options = encode_options(model, labels, drop, latents, points, refine, recycle, seed)
-    how = fold, tolerance, meshes, drop_each, draws
+    how = fold, tolerance, meshes, drop_each, ensemble
     evaluated = run(model, inputs, out, split, options, *how)
     if "inferred" in evaluated.scores:
         for part, told in (("observed", "shown to the model"), ("inferred", "hidden from it")):
@@ -73,6 +72,6 @@ def evaluate(
     else:
         print_scores(evaluated.scores)
     if "calibration" in evaluated.scores:
-        print_sureness(evaluated.scores["calibration"])
+        print_uncertainty(evaluated.scores["calibration"])
     typer.echo(f"see {out / 'report.html'}")
     report_failures(evaluated.failed)

@@ -18,7 +18,7 @@ def export(
 
     [dim]vecsetx export data/ --out npz/[/]
     """
-    from vecsetx.pipeline.export import export as run
+    from vecsetx.commands.export import export as run
 
     failed = run(data, out, workers)
     typer.echo(f"the hearts are in {out}")

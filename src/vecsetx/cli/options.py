@@ -69,10 +69,10 @@ def encode_options(
     recycle: int,
     seed: int,
 ) -> Any:
-    """The :class:`~vecsetx.pipeline.hearts.EncodeOptions` that the options of these names give."""
+    """The :class:`~vecsetx.inference.encode.EncodeOptions` that the options of these names give."""
     from vecsetx.anatomy.structures import label_set, parse_names
+    from vecsetx.inference.encode import EncodeOptions
     from vecsetx.model.saved import read_structures
-    from vecsetx.pipeline.hearts import EncodeOptions
 
     return EncodeOptions(
         label_set=label_set(labels) if labels else None,

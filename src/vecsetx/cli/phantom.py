@@ -24,6 +24,6 @@ def phantom(
 
     [dim]vecsetx phantom labels/ --count 40 --seed 0[/]
     """
-    from vecsetx.pipeline.phantom import make_phantoms
+    from vecsetx.commands.phantom import make_phantoms
 
     make_phantoms(out, count, seed, size, spacing, workers, scale)

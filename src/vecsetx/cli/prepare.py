@@ -56,8 +56,8 @@ def prepare(
     [dim]vecsetx prepare labels/ --out data/ --labels default[/]
     """
     from vecsetx.anatomy.structures import label_set, parse_names
-    from vecsetx.pipeline.prepare import PrepareOptions
-    from vecsetx.pipeline.prepare import prepare as run
+    from vecsetx.commands.prepare import PrepareOptions
+    from vecsetx.commands.prepare import prepare as run
     from vecsetx.sampling.sampler import SamplingSpec
 
     chosen = label_set(labels) if labels else None

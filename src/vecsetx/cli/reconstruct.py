@@ -55,10 +55,10 @@ def reconstruct(
             help="Leave what the input shows as it is; the model adds only what is missing.",
         ),
     ] = False,
-    draws: Annotated[
+    ensemble: Annotated[
         int,
         typer.Option(
-            help="Latent draws per heart, such as 8: VTP meshes get a standard deviation in mm.",
+            help="Latent ensemble per heart, such as 8: VTP meshes get a standard deviation in mm.",
             min=0,
         ),
     ] = 0,
@@ -84,8 +84,8 @@ def reconstruct(
 
     [dim]vecsetx reconstruct run/ patient.nii.gz --out patient/[/]
     """
-    from vecsetx.pipeline.reconstruct import ReconstructOptions
-    from vecsetx.pipeline.reconstruct import reconstruct as run
+    from vecsetx.commands.reconstruct import ReconstructOptions
+    from vecsetx.commands.reconstruct import reconstruct as run
 
     options = ReconstructOptions(
         encode=encode_options(model, labels, drop, latents, points, refine, recycle, seed),
@@ -94,7 +94,7 @@ def reconstruct(
         surfaces=surfaces,
         faces=faces,
         keep_observed=keep_observed,
-        draws=draws,
+        ensemble=ensemble,
         like=like,
         space=space,
         extension=extension,

@@ -79,15 +79,15 @@ def train(
     if diagnose is not None:
         if data or out or plan or preflight:
             raise InputError("--diagnose looks at a run that was made; leave out DATA and --out")
-        from vecsetx.pipeline.diagnose import diagnose_run
+        from vecsetx.commands.diagnose import diagnose_run
 
         if diagnose_run(diagnose).findings:
             raise typer.Exit(1)
         return
     if data is None:
         raise InputError("train needs DATA, a prepared data set (or --diagnose RUN)")
-    from vecsetx.pipeline.plan import plan_training
-    from vecsetx.pipeline.train import LogOptions, see_all_in_order, train_model
+    from vecsetx.commands.plan import plan_training
+    from vecsetx.commands.train import LogOptions, see_all_in_order, train_model
     from vecsetx.presets import preset as named
     from vecsetx.recipe import parse_overrides, read_changes
 

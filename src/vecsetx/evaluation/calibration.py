@@ -16,9 +16,9 @@ from jaxtyping import Float
 from scipy import special, stats
 
 from vecsetx.errors import InputError
-from vecsetx.reconstruction.evidence import Evidence
+from vecsetx.inference.ensemble import Ensemble
+from vecsetx.inference.visibility import Visibility
 from vecsetx.reconstruction.surfaces import Surface
-from vecsetx.reconstruction.uncertainty import Ensemble
 
 MULTIPLES = (1, 2, 3)
 """Standard deviations within which the share of the vertices is told."""
@@ -169,7 +169,7 @@ def vertex_errors(
     structure: int,
     ensemble: Ensemble,
     generator: np.random.Generator,
-    evidence: Evidence | None = None,
+    visibility: Visibility | None = None,
 ) -> VertexErrors:
     """Errors and standard deviations at random vertices of one structure that was inferred.
 
@@ -177,14 +177,14 @@ def vertex_errors(
         made: Its reconstructed surface.
         truth: Its true surface.
         structure: Its index 0…K−1.
-        ensemble: Draws that were shown what the reconstruction was made from.
+        ensemble: TrainingBatches that were shown what the reconstruction was made from.
         generator: Source of the choice of :data:`VERTICES` at most.
-        evidence: What the true heart shows: vertices where a scan ends are left out, since what
+        visibility: What the true heart shows: vertices where a scan ends are left out, since what
             lies beyond is not known. None if it shows everything.
     """
     vertices_mm = made.vertices_mm
-    if evidence is not None:
-        vertices_mm = vertices_mm[evidence.of_surface(vertices_mm, structure)]
+    if visibility is not None:
+        vertices_mm = vertices_mm[visibility.of_surface(vertices_mm, structure)]
     chosen = generator.permutation(len(vertices_mm))[:VERTICES]
     vertices_mm = vertices_mm[chosen].astype(np.float64)
     if len(vertices_mm) == 0:

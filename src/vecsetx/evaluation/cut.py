@@ -7,13 +7,13 @@ import igl
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from vecsetx.anatomy.labelmap import LabelMap
+from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.evaluation.calibration import VERTICES, VertexErrors
-from vecsetx.reconstruction.completed import CompletedField
-from vecsetx.reconstruction.evidence import Evidence
+from vecsetx.inference.completion import CompletedField
+from vecsetx.inference.ensemble import Ensemble
+from vecsetx.inference.visibility import Visibility
 from vecsetx.reconstruction.grid import Grid
 from vecsetx.reconstruction.surfaces import field_surfaces, label_map_surfaces
-from vecsetx.reconstruction.uncertainty import Ensemble
 
 FINEST_MM = 1.0
 """Voxels of hearts that are cut are no finer than this."""
@@ -93,19 +93,19 @@ def errors_beyond(
     scored: Collection[str],
     generator: np.random.Generator,
     spacing_mm: float,
-    evidence: Evidence | None = None,
+    visibility: Visibility | None = None,
 ) -> VertexErrors:
     """Errors and standard deviations at vertices that were inferred.
 
     Args:
         case: The heart.
         completed: It, completed from what is left.
-        ensemble: Draws that were shown the same, completed likewise.
+        ensemble: TrainingBatches that were shown the same, completed likewise.
         scored: Structures that are looked at, of each :data:`VERTICES` vertices at most.
         generator: Source of their choice.
         spacing_mm: Of the grid on which the completed heart is meshed.
-        evidence: What the whole heart's own scan shows: vertices where that ends are left out. None
-            if it shows everything.
+        visibility: What the whole heart's own scan shows: vertices where that ends are left out.
+            None if it shows everything.
     """
     true = label_map_surfaces(case.whole, completed.structures)
     corners_mm = case.whole.to_mm(np.argwhere(case.whole.labels).astype(float))
@@ -118,9 +118,9 @@ def errors_beyond(
         if name not in scored or name not in true:
             continue
         k = completed.structures.index(name)
-        inferred = surface.vertices_mm[~completed.evidence.of_surface(surface.vertices_mm, k)]
-        if evidence is not None:
-            inferred = inferred[evidence.of_surface(inferred, k)]
+        inferred = surface.vertices_mm[~completed.visibility.of_surface(surface.vertices_mm, k)]
+        if visibility is not None:
+            inferred = inferred[visibility.of_surface(inferred, k)]
         chosen = generator.permutation(inferred)[:VERTICES].astype(float)
         if len(chosen) == 0:
             continue

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy import ndimage
 
-from vecsetx.anatomy.labelmap import LabelMap
+from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.structures import structure
 from vecsetx.errors import InputError
 from vecsetx.evaluation.measures import Value

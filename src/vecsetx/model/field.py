@@ -87,7 +87,7 @@ class HeartField:
             anchors_by_structure(points, structure, latents or model.spec.anchors),
             None if normals is None else torch.from_numpy(normals)[None].to(device),
         )
-        tokens = model.refine(latent_set)
+        tokens = model.process(latent_set)
         frame = observation.frame
         return cls(model, structures, frame, latent_set, tokens, truncation, domain=frame)
 

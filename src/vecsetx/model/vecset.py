@@ -184,7 +184,7 @@ class VecSetAutoEncoder(nn.Module):
         tokens = self.encoder(tokens, context, positions, points)
         return tokens, self.of_structures.moved(tokens, positions)
 
-    def refine(self, latent_set: LatentSet) -> Float[Tensor, "b m c"]:
+    def process(self, latent_set: LatentSet) -> Float[Tensor, "b m c"]:
         """The trunk: latents to the tokens that queries look at. Once per heart."""
         tokens = self.bottleneck.expand(latent_set.latents)
         for block in self.trunk:
@@ -201,7 +201,7 @@ class VecSetAutoEncoder(nn.Module):
         """What the head answers at query points (units).
 
         Args:
-            tokens: From :meth:`refine`.
+            tokens: From :meth:`process`.
             positions: The latent set's.
             points: Query points.
             plain: Whether to compute in the way that has derivatives of every kind.
@@ -230,7 +230,7 @@ class VecSetAutoEncoder(nn.Module):
         self, latent_set: LatentSet, points: Float[Tensor, "b q 3"]
     ) -> Float[Tensor, "b q k"]:
         """Signed distances (units, negative inside) of a latent set at query points (units)."""
-        return self.query(self.refine(latent_set), latent_set.positions, points)
+        return self.query(self.process(latent_set), latent_set.positions, points)
 
     def forward(
         self,

@@ -175,16 +175,6 @@ def _descended(
     return tuple(levels), sides
 
 
-def dense_descent(field: DistanceField, grid: Grid) -> Descent:
-    """What :func:`descend` would be if it asked for every voxel: the reference it is held to."""
-    distances = evaluate_dense(field, grid)
-    labels = sign.label_of(distances).astype(np.uint8)
-    exclusive = exclusive_distances(distances.reshape(grid.voxels, -1))
-    blocks = _lattice(grid.shape).astype(np.int32)
-    level = Level(np.ones(3, dtype=int), blocks, labels.ravel(), exclusive)
-    return Descent(grid, field.structures, (level,), labels)
-
-
 def evaluate_dense(field: DistanceField, grid: Grid) -> Float[np.ndarray, "i j k s"]:
     """The field's own distances at every voxel: the plain way, which :func:`descend` is held to.
 

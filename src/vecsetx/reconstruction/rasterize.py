@@ -1,6 +1,6 @@
 """From a field to a label map on any grid."""
 
-from vecsetx.anatomy.labelmap import LabelMap
+from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.reconstruction.field import DistanceField
 from vecsetx.reconstruction.grid import Grid
 from vecsetx.reconstruction.octree import descend

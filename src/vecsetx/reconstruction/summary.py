@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float32
 from scipy import ndimage
 
-from vecsetx.anatomy.labelmap import LabelMap
+from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.files import write_json
 from vecsetx.reconstruction.decimation import DecimationError
 from vecsetx.reconstruction.surfaces import Surface

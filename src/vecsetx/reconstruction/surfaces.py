@@ -13,7 +13,7 @@ from vtkmodules.vtkCommonDataModel import vtkCellArray, vtkImageData, vtkPolyDat
 from vtkmodules.vtkFiltersCore import vtkFlyingEdges3D
 
 from vecsetx.anatomy import sign
-from vecsetx.anatomy.labelmap import LabelMap
+from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.errors import InputError
 from vecsetx.reconstruction.field import DistanceField
 from vecsetx.reconstruction.grid import Grid

@@ -8,7 +8,7 @@ from typing import Any
 from vecsetx.evaluation.calibration import EXPECTED, MULTIPLES
 from vecsetx.evaluation.measures import MEASURES
 from vecsetx.evaluation.scores import PARTS
-from vecsetx.report.calibration_figure import coverage_figure, reliability_figure
+from vecsetx.report.calibration import coverage_figure, reliability_figure
 from vecsetx.report.figures import Figure, is_number, training_curves
 from vecsetx.report.ranking import mean_dice, ranks
 from vecsetx.report.scene import (

@@ -9,7 +9,7 @@ import igl
 import numpy as np
 from jaxtyping import Float
 
-from vecsetx.anatomy.labelmap import LabelMap
+from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.structures import structure
 from vecsetx.reconstruction.surfaces import Surface, decimated
 from vecsetx.report.figures import rgb

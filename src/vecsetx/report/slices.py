@@ -17,7 +17,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from vecsetx.anatomy.labelmap import LabelMap
+from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.sign import label_of
 from vecsetx.anatomy.structures import structure
 from vecsetx.sampling.quality.probes import astray

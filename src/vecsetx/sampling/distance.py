@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from pykdtree.kdtree import KDTree
 
-from vecsetx.anatomy.labelmap import LabelMap
+from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.sign import inside, outward
 
 BAND_VOXELS = 4

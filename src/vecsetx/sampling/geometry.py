@@ -9,9 +9,9 @@ import nibabel as nib
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from vecsetx.anatomy.labelmap import LabelMap
-from vecsetx.anatomy.source import HeartSource
+from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.errors import InputError
+from vecsetx.formats.source import HeartSource
 from vecsetx.sampling.distance import ClosedSurfaces
 from vecsetx.sampling.interfaces import shared_surface, without_specks
 from vecsetx.sampling.view import cut_structures

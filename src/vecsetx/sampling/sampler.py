@@ -8,8 +8,8 @@ from jaxtyping import Float, Int
 
 from vecsetx import __version__
 from vecsetx.anatomy.frame import MM_PER_UNIT, Frame
-from vecsetx.anatomy.source import HeartSource
 from vecsetx.errors import InputError
+from vecsetx.formats.source import HeartSource
 from vecsetx.sampling.distance import signed_distances_mm
 from vecsetx.sampling.geometry import Geometry
 from vecsetx.sampling.npz.layout import read_npz

@@ -8,7 +8,7 @@ known to be at least as large as that to the edge.
 import numpy as np
 from jaxtyping import Bool, Float
 
-from vecsetx.anatomy.labelmap import LabelMap
+from vecsetx.anatomy.label_map import LabelMap
 
 EDGE_VOXELS = 2.0
 """The surface is rounded this close to the edge, so that nothing is known there."""

@@ -11,7 +11,7 @@ import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
-from vecsetx.data.draws import Batches, Drawn, LostHeart
+from vecsetx.data.batches import LostHeart, StepBatches, StepDataset
 from vecsetx.errors import DivergedError, InputError, StoppedError
 from vecsetx.model.vecset import VecSetAutoEncoder
 from vecsetx.training.checkpoint import Progress, Stateful, load_checkpoint, save_checkpoint
@@ -91,7 +91,7 @@ class Training:
             self.journal = Journal(self.run.folder / "metrics.jsonl", self.progress.step)
         spec, first, ranks = self.run.training, self.progress.step, self.run.ranks
         last = min(last, spec.steps)
-        steps = Waiting(drawn_steps(self.run, first, last, spec.data_workers))
+        steps = Waiting(batches_of_steps(self.run, first, last, spec.data_workers))
         for step, drawn in zip(range(first, last), steps, strict=True):
             rate = self._set_rates(step)
             self.recent.add(self._step(step, drawn))
@@ -131,7 +131,7 @@ class Training:
             load_checkpoint(self.run.best, {"model": kept})
         self.run.model.load_state_dict(kept.state_dict())
 
-    def _step(self, step: int, drawn: Drawn) -> Stepped:
+    def _step(self, step: int, drawn: StepBatches) -> Stepped:
         # Noise depends on the step alone, so that nothing of its state need be saved.
         torch.manual_seed(
             int(np.random.default_rng([self.run.training.seed, step]).integers(1 << 62))
@@ -141,7 +141,7 @@ class Training:
         try:
             stepped = self.stepper.step(drawn.batches, measured)
         except DivergedError as error:
-            hearts = self.run.draws.names(step, self.run.training.passes, self.run.ranks.count)
+            hearts = self.run.batches.names(step, self.run.training.passes, self.run.ranks.count)
             raise DivergedError(
                 f"step {step}: {error}; it saw {', '.join(hearts)}. Start again in another --out "
                 "with lower optimizer.muon_lr and optimizer.adamw_lr, or look at these hearts with "
@@ -219,7 +219,9 @@ class Training:
         """Write a checkpoint; unless it must be, a failure is told and the old one stays."""
         path = self.run.checkpoint
         if must:
-            self.run.ranks.led(lambda: save_checkpoint(path, self._parts(), self.progress))
+            self.run.ranks.on_first_rank(
+                lambda: save_checkpoint(path, self._parts(), self.progress)
+            )
         elif self.run.ranks.first:
             self._try_save(path, self._parts())
 
@@ -240,9 +242,9 @@ class Training:
                 observer(entry)
 
 
-def drawn_steps(run: Run, first: int, last: int, workers: int) -> Iterator[Drawn]:
+def batches_of_steps(run: Run, first: int, last: int, workers: int) -> Iterator[StepBatches]:
     """This rank's part of the steps, drawn ahead where there are processes to do so."""
-    data = Batches(run.draws, run.training.passes, run.ranks.rank, run.ranks.count)
+    data = StepDataset(run.batches, run.training.passes, run.ranks.rank, run.ranks.count)
     return iter(
         DataLoader(
             data,
@@ -256,7 +258,7 @@ def drawn_steps(run: Run, first: int, last: int, workers: int) -> Iterator[Drawn
     )
 
 
-def _as_it_is(drawn: Drawn) -> Drawn:
+def _as_it_is(drawn: StepBatches) -> StepBatches:
     return drawn
 
 

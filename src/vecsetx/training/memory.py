@@ -28,12 +28,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from vecsetx.data.batch import QUERY_GROUPS, Batch
-from vecsetx.data.draws import DrawSpec
+from vecsetx.data.batches import BatchSpec
 from vecsetx.model.attention import at_least_single
 from vecsetx.model.vecset import ModelSpec
 from vecsetx.training.objective import ObjectiveSpec, objective
 from vecsetx.training.optimizer import OptimizerSpec
-from vecsetx.training.precision import autocast
+from vecsetx.training.ranks import autocast
 from vecsetx.training.spec import TrainingSpec
 
 PARTS = ("weights", "optimizer state", "batch", "activations kept", "gradients", "working memory")
@@ -48,13 +48,13 @@ class StepSpec:
     """What decides on a step's memory.
 
     Attributes:
-        model, draws, objective, optimizer, training: As of a recipe. Of the draws, the hearts are
+        model, batch, objective, optimizer, training: As of a recipe. Of the batch, the hearts are
             left open; precision ``auto`` means bf16 here, as on every GPU of today.
         structure_count: K.
     """
 
     model: ModelSpec
-    draws: DrawSpec
+    batch: BatchSpec
     objective: ObjectiveSpec
     optimizer: OptimizerSpec
     training: TrainingSpec
@@ -129,7 +129,7 @@ def trace_step(step: StepSpec, hearts: int) -> Int[np.ndarray, "moments parts"]:
         ledger.filling = _STATE
         optimizers = _warm_optimizers(step.optimizer.build(model), model.parameters())
         ledger.filling = _BATCH
-        batch = zero_batch(step.draws, hearts, step.structure_count)
+        batch = zero_batch(step.batch, hearts, step.structure_count)
         anchors = torch.zeros(hearts, step.model.anchors, dtype=torch.int64)
         ledger.filling = _WORKING
         for parameter in model.parameters():
@@ -157,9 +157,9 @@ def trace_faked_step(step: StepSpec, hearts: int) -> Int[np.ndarray, "moments pa
         return trace_step(step, hearts)
 
 
-def zero_batch(draws: DrawSpec, hearts: int, structure_count: int) -> Batch:
+def zero_batch(spec: BatchSpec, hearts: int, structure_count: int) -> Batch:
     """A batch of zeros with the shapes and types of one that is drawn."""
-    counts = {group: getattr(draws, group) for group in QUERY_GROUPS}
+    counts = {group: getattr(spec, group) for group in QUERY_GROUPS}
     queries = {group: torch.zeros(hearts, count, 3) for group, count in counts.items()}
     values = {
         f"{group}_{kind}": torch.zeros(hearts, count, structure_count)
@@ -167,11 +167,11 @@ def zero_batch(draws: DrawSpec, hearts: int, structure_count: int) -> Batch:
         for kind in ("distances", "known")
     }
     return Batch(
-        points=torch.zeros(hearts, draws.points, 3),
-        structure=torch.zeros(hearts, draws.points, dtype=torch.int64),
-        normals=torch.zeros(hearts, draws.points, 3),
-        surface_structure=torch.zeros(hearts, draws.surface, dtype=torch.int64),
-        surface_normals=torch.zeros(hearts, draws.surface, 3),
+        points=torch.zeros(hearts, spec.points, 3),
+        structure=torch.zeros(hearts, spec.points, dtype=torch.int64),
+        normals=torch.zeros(hearts, spec.points, 3),
+        surface_structure=torch.zeros(hearts, spec.surface, dtype=torch.int64),
+        surface_normals=torch.zeros(hearts, spec.surface, 3),
         taught=torch.zeros(hearts, structure_count, dtype=torch.bool),
         **queries,
         **values,

@@ -93,10 +93,10 @@ def latent_objective(
     counts: Mapping[str, Int[Tensor, ""]] | None = None,
 ) -> tuple[Float[Tensor, ""], dict[str, Float[Tensor, ""]]]:
     """:func:`objective` of latent sets that are there already; of the batch, the queries count."""
-    masks = asked(model.head, batch, spec, model.spec.bottleneck == "kl")
+    masks = loss_masks(model.head, batch, spec, model.spec.bottleneck == "kl")
     if counts is None:
         counts = {name: mask.sum() for name, mask in masks.items()}
-    tokens = model.refine(latent_set)
+    tokens = model.process(latent_set)
     queries = [getattr(batch, group) for group in QUERY_GROUPS]
     answers = model.answer(tokens, latent_set.positions, torch.cat(queries, dim=1))
     answer = dict(zip(QUERY_GROUPS, answers.split([q.shape[1] for q in queries], 1), strict=True))
@@ -121,7 +121,7 @@ def latent_objective(
     return torch.stack(list(terms.values())).sum(), terms
 
 
-def asked(
+def loss_masks(
     head: Head, batch: Batch, spec: ObjectiveSpec, has_penalty: bool
 ) -> dict[str, Bool[Tensor, "..."]]:
     """Which entries of each term's errors carry loss: a boolean tensor for every term there is.

@@ -51,7 +51,7 @@ class Ranks:
             distributed.all_gather_object(values, value)
         return values
 
-    def led(self, work: Callable[[], Value]) -> Value:
+    def on_first_rank(self, work: Callable[[], Value]) -> Value:
         """What the first rank's ``work`` gives, or raises, on all; all have to ask."""
         found: tuple[Value | None, Exception | None] = None, None
         if self.first:
@@ -94,3 +94,24 @@ def joined_ranks() -> Iterator[Ranks]:
         yield Ranks(distributed.get_rank(), distributed.get_world_size(), device)
     finally:
         distributed.destroy_process_group()
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """The autocast context of a precision (``auto``, ``fp32``, ``bf16``, ``fp16``) on a device."""
+    half = torch.float16 if precision == "fp16" else torch.bfloat16
+    enabled = precision in ("bf16", "fp16") or (precision == "auto" and has_bf16(device))
+    return torch.autocast(device.type, half, enabled=enabled)
+
+
+def scaler(device: torch.device, precision: str) -> torch.amp.GradScaler:
+    """Scales losses, so that gradients do not vanish in float16; does nothing otherwise."""
+    return torch.amp.GradScaler(device.type, enabled=precision == "fp16")
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Whether the device multiplies bfloat16 matrices in hardware."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "cpu":
+        return bool(torch.cpu.get_capabilities().get("amx_bf16", False))
+    return False

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from vecsetx.data.draws import Draws
+from vecsetx.data.batches import TrainingBatches
 from vecsetx.model.vecset import VecSetAutoEncoder
 from vecsetx.training.journal import Entry
 from vecsetx.training.objective import ObjectiveSpec
@@ -48,7 +48,7 @@ class Run:
     Attributes:
         folder: Where ``metrics.jsonl``, ``checkpoint.pt`` and ``best.pt`` are kept.
         model: Fresh weights; trained in place.
-        draws: The hearts to learn from.
+        batches: The hearts to learn from.
         objective, optimizer: How it learns.
         training: How long and how, in steps (:meth:`TrainingSpec.in_steps`).
         validator: Looks at the model now and then, or None.
@@ -61,7 +61,7 @@ class Run:
 
     folder: Path
     model: VecSetAutoEncoder
-    draws: Draws
+    batches: TrainingBatches
     objective: ObjectiveSpec
     optimizer: OptimizerSpec
     training: TrainingSpec
@@ -85,4 +85,4 @@ class Run:
     @property
     def hearts_per_step(self) -> int:
         """Hearts that a step sees, in all passes of all ranks."""
-        return self.draws.spec.hearts * self.training.passes * self.ranks.count
+        return self.batches.spec.hearts * self.training.passes * self.ranks.count

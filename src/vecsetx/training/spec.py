@@ -15,7 +15,7 @@ class TrainingSpec:
     Attributes:
         steps: Steps in all.
         epochs: Instead of ``steps``: how often every heart is seen; on average, where label sets
-            take turns (``draws.balance``), since hearts of the smaller ones then are seen more.
+            take turns (``batch.balance``), since hearts of the smaller ones then are seen more.
         seed: Seed of weights, draws and everything else.
         log_every: Steps between journal entries.
         validate_every: Steps between validations; 0 for none.
@@ -27,7 +27,7 @@ class TrainingSpec:
             replaced by the next one, before the run ends.
         precision: ``bf16`` and ``fp16`` run matrix products in half precision; ``auto`` takes
             bfloat16 where the hardware has instructions for it.
-        passes: Passes per step, each with as many hearts as the draws say: a larger batch in the
+        passes: Passes per step, each with ``batch.hearts`` hearts: a larger batch in the
             memory of a smaller one.
         average: Decay per step of a moving average of the weights, which is then what is validated
             and kept as the model; 0 for none.

@@ -10,9 +10,8 @@ from torch.nn.parallel import DistributedDataParallel
 from vecsetx.data.batch import Batch
 from vecsetx.errors import DivergedError
 from vecsetx.model.vecset import VecSetAutoEncoder
-from vecsetx.training.objective import ObjectiveSpec, asked, gradient_norms, objective
-from vecsetx.training.precision import autocast, scaler
-from vecsetx.training.ranks import Ranks
+from vecsetx.training.objective import ObjectiveSpec, gradient_norms, loss_masks, objective
+from vecsetx.training.ranks import Ranks, autocast, scaler
 from vecsetx.training.teacher import Teacher
 
 
@@ -34,7 +33,7 @@ class Stepped:
 
     Attributes:
         terms: The whole batch's weighted loss terms.
-        norms: Length of each term's own gradient, where it was asked for: this rank's last part's.
+        norms: Length of each term's own gradient, where it was measured: this rank's last part's.
     """
 
     terms: dict[str, float]
@@ -84,7 +83,7 @@ class Stepper:
         self._move(found)
         return Stepped(dict(zip(sums, found.tolist(), strict=True)), norms)
 
-    def rehearse(self, parts: list[Batch]) -> None:
+    def try_step(self, parts: list[Batch]) -> None:
         """Everything of a step but moving the weights."""
         self._descend(parts, measure_terms=False)
         for optimizer in self._optimizers:
@@ -121,7 +120,7 @@ class Stepper:
     def _counts(self, parts: list[Batch]) -> dict[str, Tensor]:
         """How much every part of every rank asks, per term."""
         head, has_penalty = self._model.head, self._model.spec.bottleneck == "kl"
-        masks = [asked(head, part, self._spec, has_penalty) for part in parts]
+        masks = [loss_masks(head, part, self._spec, has_penalty) for part in parts]
         own = torch.stack([torch.stack([m[name].sum() for m in masks]).sum() for name in masks[0]])
         return dict(zip(masks[0], self._ranks.summed(own).unbind(), strict=True))
 

@@ -70,7 +70,7 @@ class Teacher:
         missing = taught[hearts, None]
         shown = self._columns[batch.structure[hearts]]
         latent_set = self.network.encode(batch.points[hearts], shown, normals=batch.normals[hearts])
-        tokens = self.network.refine(latent_set)
+        tokens = self.network.process(latent_set)
 
         def answer(points: Tensor) -> Tensor:
             found = self.network.query(tokens, latent_set.positions, points)

@@ -1,7 +1,6 @@
 """A synthetic heart: ten structures, parametric, random, with exactly known surfaces."""
 
-from vecsetx.anatomy.phantom.files import write_phantom
 from vecsetx.anatomy.phantom.heart import STRUCTURES, PhantomHeart
 from vecsetx.anatomy.phantom.parameters import Parameters
 
-__all__ = ["STRUCTURES", "Parameters", "PhantomHeart", "write_phantom"]
+__all__ = ["STRUCTURES", "Parameters", "PhantomHeart"]

@@ -13,7 +13,6 @@ from vecsetx.anatomy.phantom.axes import (
     TRICUSPID,
     VentricleFrame,
 )
-from vecsetx.anatomy.phantom.curves import vessel
 from vecsetx.anatomy.phantom.parameters import Parameters
 from vecsetx.anatomy.phantom.shapes import (
     Cut,
@@ -24,6 +23,7 @@ from vecsetx.anatomy.phantom.shapes import (
     Shape,
     Tube,
     Union,
+    vessel,
 )
 
 _BASE = 27.5  # the base plane's place along the long axis

@@ -15,10 +15,8 @@ from vecsetx.anatomy.phantom.axes import (
     TRICUSPID,
     VentricleFrame,
 )
-from vecsetx.anatomy.phantom.curves import along
 from vecsetx.anatomy.phantom.parameters import Parameters
-from vecsetx.anatomy.phantom.shapes import Grown, Shape, Tube, Union
-from vecsetx.anatomy.phantom.stretch import Stretch
+from vecsetx.anatomy.phantom.shapes import Grown, Shape, Stretch, Tube, Union, along
 
 _STEP_MM = 2.5
 _CLEARANCE_MM = 0.3

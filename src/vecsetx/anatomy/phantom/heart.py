@@ -7,15 +7,13 @@ import numpy as np
 from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
-from vecsetx.anatomy.labelmap import LabelMap
+from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.phantom import chambers, vessels
-from vecsetx.anatomy.phantom.carving import GAP_MM, PRECEDENCE, carved
+from vecsetx.anatomy.phantom.carving import GAP_MM, PRECEDENCE, carved, centred_affine, labels_on
 from vecsetx.anatomy.phantom.coronaries import Artery, coronary_arteries
 from vecsetx.anatomy.phantom.footpoint import distance_to_level
-from vecsetx.anatomy.phantom.grid import centred_affine, labels_on
 from vecsetx.anatomy.phantom.parameters import Parameters
-from vecsetx.anatomy.phantom.shapes import Shape, Union, evaluate_in_chunks
-from vecsetx.anatomy.phantom.stretch import Stretch
+from vecsetx.anatomy.phantom.shapes import Shape, Stretch, Union, evaluate_in_chunks
 from vecsetx.anatomy.sign import inside, outward
 from vecsetx.anatomy.structures import label_set
 

@@ -3,9 +3,8 @@
 import numpy as np
 
 from vecsetx.anatomy.phantom.axes import AORTIC, PULMONARY, TO_AORTA, TO_PA
-from vecsetx.anatomy.phantom.curves import vessel
 from vecsetx.anatomy.phantom.parameters import Parameters
-from vecsetx.anatomy.phantom.shapes import Cut, HalfSpace, Shape, Union
+from vecsetx.anatomy.phantom.shapes import Cut, HalfSpace, Shape, Union, vessel
 
 _VEIN_ROOTS = np.array(
     [[10.0, -33.0, 39.0], [11.0, -34.0, 25.0], [46.0, -33.0, 40.0], [46.0, -36.0, 26.0]]

@@ -29,10 +29,10 @@ import numpy as np
 from vecsetx import __version__
 from vecsetx.anatomy.frame import MM_PER_UNIT, Frame
 from vecsetx.anatomy.sign import label_of
-from vecsetx.anatomy.source import HeartSource
 from vecsetx.anatomy.structures import LabelSet
 from vecsetx.errors import InputError
 from vecsetx.files import written_whole
+from vecsetx.formats.source import HeartSource
 from vecsetx.sampling.npz.arrays import NpzArrays
 from vecsetx.sampling.npz.predecessor import KEYS, predecessor_samples
 from vecsetx.sampling.samples import HeartInfo, QueryPoints, Samples, SurfacePoints

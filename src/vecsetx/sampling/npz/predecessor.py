@@ -7,9 +7,9 @@ import numpy as np
 from vecsetx import __version__
 from vecsetx.anatomy.frame import Frame
 from vecsetx.anatomy.sign import inside
-from vecsetx.anatomy.source import HeartSource
 from vecsetx.anatomy.structures import LabelSet, label_sets_of_ids
 from vecsetx.errors import InputError
+from vecsetx.formats.source import HeartSource
 from vecsetx.sampling.npz.arrays import NpzArrays
 from vecsetx.sampling.npz.discs import NEIGHBOURS, Discs, fit_discs
 from vecsetx.sampling.npz.estimate import (

@@ -5,7 +5,7 @@ A *problem* makes a heart unfit. A *remark* is worth a look: it is told and does
 
 import numpy as np
 
-from vecsetx.anatomy.labelmap import LabelMap
+from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.sign import inside
 from vecsetx.sampling.quality.findings import not_numbers, problems, remarks
 from vecsetx.sampling.quality.measures import HeartQuality, StructureQuality, measure_structures

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from pykdtree.kdtree import KDTree
 
-from vecsetx.anatomy.labelmap import LabelMap
+from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.sign import label_of
 from vecsetx.sampling.samples import HeartInfo, QueryPoints, Samples, SurfacePoints
 

@@ -1,0 +1,1 @@
+"""The commands as functions: what each reads, does, writes and prints."""

@@ -1,0 +1,255 @@
+"""``vecsetx calibrate``: what a model's standard deviations are worth, on hearts it never saw."""
+
+import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vecsetx import __version__
+from vecsetx.commands.progress import console, steps
+from vecsetx.data.dataset import DataSet, HeartEntry
+from vecsetx.data.inputs import source_of
+from vecsetx.data.split import Split
+from vecsetx.errors import InputError
+from vecsetx.evaluation.calibration import (
+    Calibration,
+    VertexErrors,
+    told_of_structures,
+    vertex_errors,
+)
+from vecsetx.evaluation.cut_errors import cut_errors
+from vecsetx.evaluation.reconstruction_scores import OneStructure
+from vecsetx.inference.encode import EncodeOptions, encode_heart
+from vecsetx.inference.ensemble import MEMBERS, encode_ensemble
+from vecsetx.inference.sd_factor import SdFactor
+from vecsetx.inference.visibility import Visibility
+from vecsetx.model.saved import TrainedModel
+from vecsetx.reconstruction.grid import Grid
+from vecsetx.reconstruction.octree import descend
+from vecsetx.reconstruction.surfaces import Surface, descent_surfaces
+from vecsetx.report.calibration import write_calibration_page
+from vecsetx.sampling.geometry import Geometry
+
+SPACING_MM = 1.5
+"""Edge of the voxels on which the hidden structures are meshed."""
+
+LEAST_HEARTS = 3
+"""Hearts in which a structure has to be seen for a factor of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calibrated:
+    """What became of a calibration.
+
+    Attributes:
+        found: As in ``calibration.json``.
+        page: The page with the figures.
+        failed: Heart → reason, for hearts that could not be looked at.
+    """
+
+    found: dict[str, Any]
+    page: Path
+    failed: dict[str, str]
+
+
+def calibrate(
+    model: Path,
+    data: Path,
+    split: Split = "val",
+    fold: int | None = None,
+    members: int = MEMBERS,
+    seed: int = 0,
+) -> Calibrated:
+    """Measure the factors that make standard deviations right, on structures hidden in turn.
+
+    Of every heart each structure is hidden in turn, and its reconstructed surface is compared with
+    the true one; and a random plane cuts it, and what is completed beyond is compared. Half of the
+    patients, chosen by the hash of their names, decide the factors; on the others it is seen what
+    those are worth. A structure that was seen in fewer than :data:`LEAST_HEARTS` of the former
+    takes the factor over all. Writes ``calibration.json`` and ``calibration.html`` into the
+    model's folder.
+
+    Args:
+        model: A run's folder or a saved model's.
+        data: A prepared data set, whose hearts' sources are still there.
+        split: Its split, as a rule one that the model was not trained on.
+        fold: A fold of the data set, whose hearts are ``val``; None for its own split.
+        members: Members per heart and hidden structure.
+        seed: Seed of the halves, the members and the choice of vertices.
+
+    Raises:
+        InputError: The model or the data set cannot be read, there are fewer than two patients, or
+            in one of the halves there is nothing to compare.
+    """
+    trained = TrainedModel.from_pretrained(model)
+    dataset = DataSet.read(data)
+    hearts = [heart for heart in dataset.of_split(split, fold) if heart.kind != "npz"]
+    first, second = _halves(hearts, seed, f"{data}: split {split!r}")
+    _warn_of_training_hearts(trained, hearts)
+    errors: dict[str, dict[str, VertexErrors]] = {}
+    beyond: dict[str, VertexErrors] = {}
+    failed: dict[str, str] = {}
+    with steps("hiding structures in turn", len(hearts), "hearts") as progress:
+        for heart in hearts:
+            try:
+                whole = Geometry.of_source(source_of(dataset, heart), trained.structures)
+                found_of_heart = _errors_of(heart, whole, trained, members, seed)
+                beyond[heart.name] = _errors_beyond(heart, whole, trained, members, seed)
+                errors[heart.name] = found_of_heart
+            except InputError as error:
+                failed[heart.name] = f"{heart.source}: {error}"
+            progress.advance(note=heart.name)
+    if set(failed) >= set(first) or set(failed) >= set(second):
+        raise InputError("\n".join(failed.values()))
+    halves = [[errors[name] for name in half if name in errors] for half in (first, second)]
+    date = datetime.datetime.now(datetime.UTC).date().isoformat()
+    fitted = tuple(name for name in first if name in errors)
+    cut_halves = [VertexErrors.joined(beyond[n] for n in h if n in errors) for h in (first, second)]
+    factor = SdFactor(*_factors(halves[0]), _factor_of(cut_halves[0]), members, fitted, date)
+    found = _worth(factor, *halves) | {
+        "beyond": _worth_beyond(factor, cut_halves[1]),
+        "hearts_fitted": list(fitted),
+        "hearts_tested": [name for name in second if name in errors],
+        "provenance": {
+            "data": str(data.resolve()),
+            "split": split,
+            "fold": fold,
+            "seed": seed,
+            "mesh_resolution_mm": SPACING_MM,
+            "version": __version__,
+        },
+    }
+    path = factor.write(model, trained, found)
+    page = path.with_suffix(".html")
+    found = factor.to_dict() | found
+    write_calibration_page(page, found)
+    return Calibrated(found, page, failed)
+
+
+def _halves(hearts: Sequence[HeartEntry], seed: int, where: str) -> tuple[list[str], list[str]]:
+    """Names of the hearts of two halves of the patients, at random by their names and the seed."""
+    patients = sorted(
+        {heart.patient for heart in hearts},
+        key=lambda patient: sha256(f"calibrate/{seed}/{patient}".encode()).digest(),
+    )
+    if len(patients) < 2:
+        raise InputError(
+            f"{where} has {len(patients)} patients with label maps or meshes; a factor takes two "
+            "at least: one to measure it on, one to try it on"
+        )
+    first = set(patients[: (len(patients) + 1) // 2])
+    return (
+        [heart.name for heart in hearts if heart.patient in first],
+        [heart.name for heart in hearts if heart.patient not in first],
+    )
+
+
+def _warn_of_training_hearts(trained: TrainedModel, hearts: Sequence[HeartEntry]) -> None:
+    seen = {heart.name for heart in hearts} & set(trained.provenance.get("hearts", ()))
+    if seen:
+        console.print(
+            f"[yellow]{len(seen)} of {len(hearts)} hearts bear names of training hearts, on which "
+            "the model errs less than on others: the factor may be too small[/]"
+        )
+
+
+def _errors_of(
+    heart: HeartEntry, whole: Geometry, trained: TrainedModel, members: int, seed: int
+) -> dict[str, VertexErrors]:
+    """Structure → its errors when it is hidden; no vertices if it was missed altogether."""
+    structures = trained.structures
+    visibility = Visibility.of_geometry(whole)
+    annotated = whole.present() & np.isin(structures, heart.annotated)
+    found: dict[str, VertexErrors] = {}
+    for k in np.flatnonzero(annotated).tolist():
+        hidden = np.arange(len(structures)) == k
+        shown = whole.without(hidden)
+        if not shown.present().any():
+            continue
+        field = encode_heart(shown, trained, EncodeOptions(seed=seed))
+        grid = Grid.around(*field.domain.domain_mm(), SPACING_MM)
+        alone = descend(OneStructure(field, structures[k]), grid)
+        made = descent_surfaces(alone).get(structures[k])
+        if made is None:
+            found[structures[k]] = VertexErrors.joined([])
+            continue
+        vertices_mm, faces = whole.closed[k]
+        truth = Surface(vertices_mm.astype(np.float32), faces)
+        ensemble = encode_ensemble(shown, trained, members, seed, domain=field.domain)
+        generator = np.random.default_rng([seed, k, *heart.name.encode()])
+        found[structures[k]] = vertex_errors(made, truth, k, ensemble, generator, visibility)
+    return found
+
+
+def _errors_beyond(
+    heart: HeartEntry, whole: Geometry, trained: TrainedModel, members: int, seed: int
+) -> VertexErrors:
+    """Errors of what is completed beyond a plane that cuts the heart."""
+    unannotated = ~np.isin(trained.structures, heart.annotated)
+    return cut_errors(heart.name, whole.without(unannotated), trained, members, seed)
+
+
+Half = Sequence[Mapping[str, VertexErrors]]
+"""Structure → errors, of every heart of a half."""
+
+
+def _factors(first: Half) -> tuple[float, dict[str, float]]:
+    """The factor over all structures, and those of the structures that have their own."""
+    own: dict[str, float] = {}
+    for name in _names(first):
+        found = [of_heart[name] for of_heart in first if name in of_heart]
+        seen = [errors for errors in found if len(errors.sd_mm)]
+        if len(seen) >= LEAST_HEARTS:
+            own[name] = Calibration.of(VertexErrors.joined(seen)).factor
+    return Calibration.of(_joined(first)).factor, own
+
+
+def _worth(factor: SdFactor, first: Half, second: Half) -> dict[str, Any]:
+    """What the factors of the first half are worth on the second, as plain data."""
+    scaled = [
+        {name: errors.scaled(factor.of(name)) for name, errors in of_heart.items()}
+        for of_heart in second
+    ]
+    names = _names([*first, *second])
+    before, after = told_of_structures(second, names), told_of_structures(scaled, names)
+    return {
+        "before": Calibration.of(_joined(second)).to_dict(),
+        "after": Calibration.of(_joined(scaled)).to_dict(),
+        "structures": {
+            name: {
+                "factor": factor.of(name),
+                "own_factor": name in factor.factors,
+                **after[name],
+                "within_before": before[name]["within"],
+            }
+            for name in names
+        },
+    }
+
+
+def _factor_of(errors: VertexErrors) -> float | None:
+    return Calibration.of(errors).factor if len(errors.sd_mm) else None
+
+
+def _worth_beyond(factor: SdFactor, second: VertexErrors) -> dict[str, Any] | None:
+    """What the factor of cut structures is worth on the second half; None if nothing was cut."""
+    if factor.cut_factor is None or len(second.sd_mm) == 0:
+        return None
+    scaled = second.scaled(factor.cut_factor)
+    return {
+        "before": Calibration.of(second).to_dict(),
+        "after": Calibration.of(scaled).to_dict(),
+    }
+
+
+def _names(half: Half) -> list[str]:
+    """Structures that were hidden in any of the hearts."""
+    return list(dict.fromkeys(name for of_heart in half for name in of_heart))
+
+
+def _joined(half: Half) -> VertexErrors:
+    return VertexErrors.joined(errors for of_heart in half for errors in of_heart.values())

@@ -1,0 +1,102 @@
+"""``vecsetx compare``: two models' scores of the same hearts, side by side."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.markup import escape
+from rich.table import Table
+
+from vecsetx.commands.progress import console
+from vecsetx.errors import InputError
+from vecsetx.evaluation.bootstrap import Bootstrap
+from vecsetx.evaluation.comparison import compare
+from vecsetx.evaluation.measures import MEASURES
+from vecsetx.files import write_json
+
+SHOWN = ("dice", "nsd", "assd_mm", "hd95_mm", "cldice")
+"""Measures on the terminal; ``compare.json`` has them all."""
+
+
+def compare_scores(a: Path, b: Path, out: Path, seed: int = 0) -> dict[str, Any]:
+    """Compare two evaluations, heart by heart; writes ``compare.json`` into ``out``.
+
+    Args:
+        a: Folder of one evaluation, or its ``scores.json``.
+        b: The other's.
+        out: Where to write.
+        seed: Of the bootstrap.
+
+    Returns:
+        What :func:`~vecsetx.evaluation.comparison.compare` finds, with ``models``: the provenance
+        of both.
+
+    Raises:
+        InputError: One of them cannot be read, or the two are not of the same hearts and truths.
+    """
+    of_a, of_b = _read(a), _read(b)
+    models = {"a": of_a["provenance"], "b": of_b["provenance"]}
+    comparison = {"models": models, **compare(of_a, of_b, Bootstrap(seed=seed))}
+    write_json(out / "compare.json", comparison)
+    return comparison
+
+
+def print_comparison(comparison: Mapping[str, Any]) -> None:
+    """A table per measure: means, difference with its interval, p, in bold where p < 0.05.
+
+    If structures were hidden from both models, further tables tell of these alone.
+    """
+    for side, provenance in comparison["models"].items():
+        console.print(f"{side.upper()}: {escape(str(provenance['model']))}")
+    for part, of in ((comparison, ""), (comparison.get("inferred"), " of what was inferred")):
+        for measure in SHOWN:
+            if part and part["mean"].get(measure):
+                console.print(_table(part, measure, of))
+    level = comparison["bootstrap"]["level"]
+    console.print(
+        f"B − A: mean over {len(comparison['hearts'])} hearts with its {level:.0%} bootstrap "
+        "interval; p: Wilcoxon signed-rank, for single structures after Holm; bold: p < 0.05"
+    )
+
+
+def _table(comparison: Mapping[str, Any], measure: str, of: str) -> Table:
+    better = "higher" if MEASURES[measure].higher_is_better else "lower"
+    table = Table(title=f"{MEASURES[measure].title}{of}, {better} is better")
+    table.add_column("Structure")
+    for heading in ("A", "B", "B − A", "interval", "p", "hearts"):
+        table.add_column(heading, justify="right")
+    for name, found in comparison["structures"].items():
+        if measure in found:
+            table.add_row(*_row(name, found[measure], found[measure]["p_holm"]))
+    table.add_section()
+    mean = comparison["mean"][measure]
+    table.add_row(*_row("mean", mean, mean["p"]))
+    return table
+
+
+def _row(name: str, found: Mapping[str, Any], p: float) -> list[str]:
+    low, high = found["interval"] or (None, None)
+    interval = "–" if low is None else f"{low:+.3f} … {high:+.3f}"
+    cells = [f"{found['a']:.3f}", f"{found['b']:.3f}", f"{found['difference']:+.3f}", interval]
+    cells += ["< 0.001" if p < 0.001 else f"{p:.3f}", str(found["n"])]
+    return [f"[bold]{cell}[/]" if p < 0.05 else cell for cell in (name, *cells)]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    file = path / "scores.json" if path.is_dir() else path
+    try:
+        scores = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise InputError(
+            f"{file}: cannot be read as scores ({error}); give the folder that vecsetx evaluate "
+            "wrote, or its scores.json"
+        ) from error
+    if not isinstance(scores, dict) or not {"summary", "hearts", "provenance"} <= scores.keys():
+        raise InputError(f"{file}: holds no scores; give a scores.json that vecsetx evaluate wrote")
+    if "scoring" not in scores:
+        raise InputError(
+            f"{file}: was written by an older VecSetX, which scored overlap only; run vecsetx "
+            "evaluate again"
+        )
+    return scores

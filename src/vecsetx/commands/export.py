@@ -1,0 +1,43 @@
+"""``vecsetx export``: a prepared data set as NPZ files."""
+
+from functools import partial
+from pathlib import Path
+
+from vecsetx.anatomy.structures import LabelSet
+from vecsetx.data.dataset import DataSet, HeartEntry
+from vecsetx.sampling.npz.layout import write_npz
+from vecsetx.sampling.samples import SamplesFile
+from vecsetx.workers.for_each import for_each_heart, open_workers
+
+
+def export(data: Path, out: Path, workers: int | None = None) -> dict[str, str]:
+    """Write every heart of a data set as ``OUT/NAME.npz``.
+
+    The labels are the same in all of them: those of :meth:`DataSet.label_set`.
+
+    Args:
+        data: Folder of the data set.
+        out: Folder for the files.
+        workers: Processes; None for one per core.
+
+    Returns:
+        The failures: heart → reason.
+
+    Raises:
+        InputError: There is no data set.
+    """
+    dataset = DataSet.read(data)
+    hearts = {heart.name: heart for heart in dataset.hearts}
+    with open_workers(workers) as executor:
+        outcome = for_each_heart(
+            "exporting hearts",
+            partial(_export, data=data, out=out, label_set=dataset.label_set()),
+            hearts,
+            executor,
+        )
+    return outcome.failed
+
+
+def _export(heart: HeartEntry, data: Path, out: Path, label_set: LabelSet) -> None:
+    """Runs in a worker."""
+    write_npz(SamplesFile(data / heart.file).read(), out / f"{heart.name}.npz", label_set)

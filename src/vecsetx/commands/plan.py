@@ -1,0 +1,157 @@
+"""``vecsetx train --plan``: what a training run would take of a GPU's memory."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from vecsetx.commands.progress import console, steps
+from vecsetx.data.dataset import DataSet
+from vecsetx.recipe import Recipe
+from vecsetx.training.memory import PARTS, StepMemory, StepSpec, measure
+
+GB, MB = 10**9, 10**6
+
+CONTEXT_BYTES = GB
+"""Assumed: what CUDA itself, its libraries and the scratch memory of their kernels take."""
+
+FRAGMENTED_SHARE = 0.05
+"""Assumed: what PyTorch's allocator holds beyond what is asked of it, as a share of that."""
+
+_WAYS = (False, True)  # to recompute or not
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The memory of a recipe's training step on one GPU.
+
+    Attributes:
+        hearts: Hearts per step.
+        recompute: Whether the recipe itself recomputes.
+        kept: A step that keeps all activations.
+        recomputed: A step that computes them anew in the backward pass.
+    """
+
+    hearts: int
+    recompute: bool
+    kept: StepMemory
+    recomputed: StepMemory
+
+    def memory(self, recompute: bool) -> StepMemory:
+        """The step of one of the two ways."""
+        return self.recomputed if recompute else self.kept
+
+    def total(self, recompute: bool) -> float:
+        """Bytes expected of a GPU, with what is assumed."""
+        peak = sum(self.memory(recompute).peak(self.hearts).values())
+        return (1 + FRAGMENTED_SHARE) * peak + CONTEXT_BYTES
+
+    def largest_batch(self, recompute: bool, gpu_bytes: float) -> int:
+        """The most hearts per step that fit a GPU, with what is assumed."""
+        left = (gpu_bytes - CONTEXT_BYTES) / (1 + FRAGMENTED_SHARE)
+        return self.memory(recompute).largest_batch(left)
+
+    def verdict(self, gpu_bytes: float) -> str:
+        """Whether the recipe fits a GPU, in words."""
+        if self.total(self.recompute) <= gpu_bytes:
+            found = self._of(self.recompute, gpu_bytes)
+            return f"fits as it is (training.{_name(self.recompute)}): {found}"
+        if not self.recompute and self.total(True) <= gpu_bytes:
+            return f"fits with training.recompute=true: {self._of(True, gpu_bytes)}"
+        most = self.largest_batch(True, gpu_bytes)
+        if most:
+            advice = f"fits with training.recompute=true and batch.hearts={most}"
+        else:
+            advice = "not even one heart would; lower batch.points, or take a smaller preset"
+        return f"does not fit: {self._of(True, gpu_bytes)} with training.recompute=true; {advice}"
+
+    def _of(self, recompute: bool, gpu_bytes: float) -> str:
+        return f"{self.total(recompute) / GB:.1f} GB of {gpu_bytes / GB:g}"
+
+
+def make_plan(recipe: Recipe, structure_count: int) -> Plan:
+    """Measure a recipe's training step for K structures, with recomputation and without."""
+    spec = StepSpec(
+        recipe.model,
+        recipe.batch,
+        recipe.objective,
+        recipe.optimizer,
+        recipe.training,
+        structure_count,
+    )
+    with steps("measuring a step", 2) as progress:
+        measured = []
+        for recompute in _WAYS:
+            training = replace(recipe.training, recompute=recompute)
+            measured.append(measure(replace(spec, training=training)))
+            progress.advance()
+    return Plan(recipe.batch.hearts, recipe.training.recompute, *measured)
+
+
+def plan_training(data: Path, recipe: Recipe, gpu_gb: float) -> Plan:
+    """Print what training on a data set would take of one GPU's memory. Nothing is written.
+
+    Args:
+        data: A prepared data set; only its structures matter.
+        recipe: Every choice.
+        gpu_gb: Memory of the GPU, 10⁹ bytes.
+
+    Raises:
+        InputError: No usable data set.
+    """
+    plan = make_plan(recipe, len(DataSet.read(data).structures))
+    gpu_bytes = gpu_gb * GB
+    console.print(f"{plan.kept.parameters:,} weights")
+    console.print(_parts(plan))
+    console.print(_ways(plan, gpu_bytes))
+    console.print(f"{plan.hearts} hearts per step: {plan.verdict(gpu_bytes)}")
+    return plan
+
+
+def _parts(plan: Plan) -> Table:
+    """What is alive at the moment when most is, and the most that each part ever takes."""
+    table = Table(
+        title=f"A step of {plan.hearts} hearts on one GPU, GB (10⁹ bytes)", box=SIMPLE_HEAD
+    )
+    table.add_column("Part", no_wrap=True)
+    for recompute in _WAYS:
+        table.add_column(f"{_name(recompute)}\nat the peak", justify="right", no_wrap=True)
+        table.add_column("at\nmost", justify="right", style="dim")
+    peaks = {way: plan.memory(way).peak(plan.hearts) for way in _WAYS}
+    mosts = {way: plan.memory(way).most(plan.hearts) for way in _WAYS}
+    for part in PARTS:
+        row = [f"{found[way][part] / GB:.2f}" for way in _WAYS for found in (peaks, mosts)]
+        table.add_row(part, *row)
+    table.add_section()
+    measured = {way: sum(peaks[way].values()) for way in _WAYS}
+    fragmented = {way: FRAGMENTED_SHARE * measured[way] for way in _WAYS}
+    for title, sizes, style in (
+        ("measured", measured, None),
+        (f"fragmentation, {FRAGMENTED_SHARE:.0%} (assumed)", fragmented, None),
+        ("CUDA and kernels (assumed)", dict.fromkeys(_WAYS, CONTEXT_BYTES), None),
+        ("total", {way: plan.total(way) for way in _WAYS}, "bold"),
+    ):
+        cells = [cell for way in _WAYS for cell in (f"{sizes[way] / GB:.2f}", "")]
+        table.add_row(title, *cells, style=style)
+    return table
+
+
+def _ways(plan: Plan, gpu_bytes: float) -> Table:
+    table = Table(box=SIMPLE_HEAD)
+    table.add_column("training.", no_wrap=True)
+    headings = ("kept per heart, MB", "total, GB", f"largest batch in {gpu_bytes / GB:g} GB")
+    for heading in headings:
+        table.add_column(heading, justify="right")
+    for way in _WAYS:
+        table.add_row(
+            _name(way),
+            f"{plan.memory(way).kept_per_heart() / MB:.1f}",
+            f"{plan.total(way) / GB:.1f}",
+            str(plan.largest_batch(way, gpu_bytes)),
+        )
+    return table
+
+
+def _name(recompute: bool) -> str:
+    return f"recompute={str(recompute).lower()}"

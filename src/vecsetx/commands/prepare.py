@@ -1,0 +1,313 @@
+"""``vecsetx prepare``: hearts of any kind to a data set."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+
+from vecsetx import __version__
+from vecsetx.anatomy.structures import LabelSet
+from vecsetx.commands.progress import console
+from vecsetx.data.dataset import DataSet, HeartEntry
+from vecsetx.data.inputs import find_hearts, patients_of
+from vecsetx.data.split import Place, split_by_patient
+from vecsetx.errors import InputError
+from vecsetx.formats.source import HeartSource
+from vecsetx.sampling.sampler import SamplingSpec, options_of, sample_heart
+from vecsetx.sampling.samples import HeartInfo, SamplesFile, write_samples
+from vecsetx.workers.for_each import for_each_heart, open_workers
+from vecsetx.workers.lock import only_writer
+
+
+@dataclass(frozen=True, slots=True)
+class PrepareOptions:
+    """Choices of a preparation.
+
+    Attributes:
+        label_set: What ids and file names mean; None for what an nnU-Net data set says of itself,
+            and ``default`` elsewhere.
+        structures: Structures to learn; None for those of the label set that occur in the inputs.
+        sampling: How each heart is sampled.
+        val_share: Share of the patients kept for validation.
+        folds: Folds for cross-validation.
+        group_by: Regular expression that finds the patient in a heart's name; None: one heart each.
+        seed: Seed of split and samples.
+        workers: Processes; None for one per core.
+        dask: Address of a Dask scheduler, whose workers are used instead.
+        space: Axes of meshes that do not say theirs, ``lps`` or ``ras``.
+    """
+
+    label_set: LabelSet | None = None
+    structures: tuple[str, ...] | None = None
+    sampling: SamplingSpec = field(default_factory=SamplingSpec)
+    val_share: float = 0.2
+    folds: int = 5
+    group_by: str | None = None
+    seed: int = 0
+    workers: int | None = None
+    dask: str | None = None
+    space: str = "lps"
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """One heart to sample, and what the data set has of that name already."""
+
+    source: HeartSource
+    known: HeartEntry | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Sampled:
+    """A heart's file within the data set, what it says, and what its source says to annotate."""
+
+    file: str
+    info: HeartInfo
+    annotated: tuple[str, ...] | None
+
+
+def prepare(
+    inputs: Sequence[Path], out: Path, options: PrepareOptions
+) -> tuple[DataSet, dict[str, str]]:
+    """Prepare hearts for training.
+
+    Hearts whose samples are already there, made from the same files in the same way, are kept as
+    they are. If ``out`` holds a data set, the hearts are added to it: those there keep their split
+    and fold. Hearts that fail, or are the same as another, are left out and reported.
+
+    Returns:
+        The data set, as written to ``out``, and the failures: heart → reason.
+
+    Raises:
+        InputError: The inputs cannot be found or named, the data set in ``out`` was prepared
+            otherwise, somebody else writes into it, or no heart at all can be used.
+    """
+    _check(options)
+    sources = find_hearts(inputs, options.label_set, options.space)
+    patients = patients_of(list(sources), options.group_by)
+    with only_writer(out, "hearts"):
+        before = DataSet.read(out) if (out / "dataset.json").exists() else None
+        if before:
+            _check_same(before, sources, options)
+        known = {heart.name: heart for heart in before.hearts} if before else {}
+        tasks = {name: _Task(source, known.get(name)) for name, source in sources.items()}
+        with open_workers(options.workers, options.dask) as workers:
+            outcome = for_each_heart(
+                "sampling hearts",
+                partial(_sample, out=out.resolve(), options=options),
+                tasks,
+                workers,
+            )
+        here = {name: s for name, s in outcome.made.items() if (out / s.file).exists()}
+        elsewhere = {
+            name: f"{out / outcome.made[name].file}: a worker wrote it, but it is not here; --out "
+            "must lie on a file system that all workers share"
+            for name in outcome.made.keys() - here.keys()
+        }
+        others = [heart for name, heart in known.items() if name not in here]
+        made, twice = _unique(here, others)
+        failed = outcome.failed | elsewhere | twice
+        if not (made or others):
+            raise InputError("\n".join(failed.values()))
+        for name in twice:
+            (out / here[name].file).unlink()
+        dataset = _data_set(out, options, before, others, made, sources, patients)
+        dataset.write()
+    _tell_not_annotated(dataset)
+    return dataset, dict(sorted(failed.items()))
+
+
+def _check(options: PrepareOptions) -> None:
+    if not 0 <= options.val_share <= 1:
+        raise InputError(f"--val-share {options.val_share}: a share lies between 0 and 1")
+    if options.folds < 2:
+        raise InputError(f"--folds {options.folds}: cross-validation needs 2 at least")
+
+
+def _check_same(
+    before: DataSet, sources: Mapping[str, HeartSource], options: PrepareOptions
+) -> None:
+    """A data set may only be prepared otherwise if all of it is."""
+    rest = [heart.name for heart in before.hearts if heart.name not in sources]
+    then = {**before.options, "seed": before.seed, "folds": before.folds}
+    now = {**asdict(options.sampling), "seed": options.seed, "folds": options.folds}
+    if rest and (changed := [key for key in now if now[key] != then[key]]):
+        raise InputError(
+            f"{before.folder}: its hearts ({rest[0]} and others) were prepared with "
+            + ", ".join(f"{key} {then[key]}" for key in changed)
+            + ", not "
+            + ", ".join(str(now[key]) for key in changed)
+            + "; use the same options, or choose another --out"
+        )
+    for source in sources.values():
+        label_set = source.label_set
+        stored = before.label_sets.get(label_set.name)
+        if rest and stored and LabelSet.from_dict(stored, label_set.name) != label_set:
+            raise InputError(
+                f"{before.folder}: has another label set called {label_set.name}; rename this one"
+            )
+
+
+def _sample(task: _Task, out: Path, options: PrepareOptions) -> _Sampled:
+    """Runs in a worker: sample one heart, unless its file is there and current."""
+    source, known = task.source, task.known
+    if source.kind == "points":
+        raise InputError(
+            f"{source.path}: labelled points can be reconstructed from, not learned from; give a "
+            "label map, masks or closed meshes"
+        )
+    file = f"hearts/{source.name}.safetensors"
+    wanted = options.structures or source.label_set.structures
+    sha256 = source.sha256()
+    if known and sha256 != known.sha256 and str(source.path.resolve()) != known.source:
+        raise InputError(
+            f"{source.path}: the data set has another heart called {source.name}, made from "
+            f"{known.source}; rename one of the two"
+        )
+    info = _current(out / file, source, wanted, sha256, options)
+    if info is None:
+        samples = sample_heart(source, wanted, options.sampling, options.seed)
+        write_samples(samples, out / file)
+        info = samples.info
+    return _Sampled(file, info, source.annotated())
+
+
+def _current(
+    path: Path,
+    source: HeartSource,
+    wanted: tuple[str, ...],
+    sha256: str,
+    options: PrepareOptions,
+) -> HeartInfo | None:
+    """What the heart's file says, if it was made from the same source with the same choices."""
+    if not path.exists():
+        return None
+    try:
+        info = SamplesFile(path).info
+    except InputError:
+        return None  # damaged, or of an older schema: made again
+    is_current = (info.version, info.seed, info.sha256) == (__version__, options.seed, sha256)
+    is_current = is_current and info.options == options_of(options.sampling, wanted)
+    same_ids = LabelSet.from_dict(info.label_set, str(path)) == source.label_set
+    return info if is_current and same_ids else None
+
+
+def _unique(
+    made: Mapping[str, _Sampled], others: Iterable[HeartEntry]
+) -> tuple[dict[str, _Sampled], dict[str, str]]:
+    """Hearts that are no copies of another, and for the copies what they are copies of."""
+    seen = {heart.content: heart.name for heart in others}
+    unique, twice = {}, {}
+    for name, sampled in made.items():
+        first = seen.setdefault(sampled.info.content, name)
+        if first == name:
+            unique[name] = sampled
+        else:
+            twice[name] = (
+                f"{sampled.info.source}: is the same heart as {first}, voxel by voxel; a copy must "
+                "not be learned from and scored on, so it is left out: remove one of the two files"
+            )
+    return unique, twice
+
+
+def _data_set(
+    out: Path,
+    options: PrepareOptions,
+    before: DataSet | None,
+    others: Sequence[HeartEntry],
+    made: Mapping[str, _Sampled],
+    sources: Mapping[str, HeartSource],
+    patients: Mapping[str, str],
+) -> DataSet:
+    of_others = {name: before.label_sets[name] for name in {h.label_set for h in others} if before}
+    label_sets = of_others | {
+        sources[name].label_set.name: sources[name].label_set.to_dict() for name in made
+    }
+    by_label_set = _annotated(others, made, sources, options)
+    entries = [
+        HeartEntry(
+            name=name,
+            patient=patients[name],
+            split="train",
+            fold=0,
+            file=sampled.file,
+            kind=sampled.info.kind,
+            source=sampled.info.source,
+            space=sources[name].space,
+            sha256=sampled.info.sha256,
+            content=sampled.info.content,
+            label_set=sources[name].label_set.name,
+            annotated=sampled.annotated or by_label_set[sources[name].label_set.name],
+            version=sampled.info.version,
+        )
+        for name, sampled in made.items()
+    ]
+    order = dict.fromkeys(
+        [
+            *(before.structures if before else ()),
+            *(name for data in label_sets.values() for name in data["ids"].values()),
+        ]
+    )
+    hearts = sorted([*others, *entries], key=lambda heart: heart.name)
+    annotated = {name for heart in hearts for name in heart.annotated}
+    dataset = DataSet(
+        folder=out,
+        structures=tuple(name for name in order if name in annotated),
+        label_sets=dict(sorted(label_sets.items())),
+        seed=options.seed,
+        val_share=options.val_share,
+        folds=options.folds,
+        options=asdict(options.sampling),
+        hearts=tuple(hearts),
+    )
+    places = split_by_patient(
+        [heart.patient for heart in hearts],
+        options.val_share,
+        options.folds,
+        options.seed,
+        _places(before, options),
+    )
+    return dataset.placed(places)
+
+
+def _places(before: DataSet | None, options: PrepareOptions) -> dict[str, Place]:
+    """Where the patients of a data set stand; nowhere, if other splits are asked for."""
+    then = before and (before.seed, before.val_share, before.folds)
+    if before is None or then != (options.seed, options.val_share, options.folds):
+        return {}
+    return {heart.patient: Place(heart.split, heart.fold) for heart in before.hearts}
+
+
+def _annotated(
+    others: Sequence[HeartEntry],
+    made: Mapping[str, _Sampled],
+    sources: Mapping[str, HeartSource],
+    options: PrepareOptions,
+) -> dict[str, tuple[str, ...]]:
+    """Label set → the structures that its label maps annotate: those asked for, or that occur."""
+    found: dict[str, set[str]] = {}
+    for heart in others:
+        found.setdefault(heart.label_set, set()).update(heart.annotated)
+    order: dict[str, tuple[str, ...]] = {heart.label_set: heart.annotated for heart in others}
+    for name, sampled in made.items():
+        label_set = sources[name].label_set
+        order[label_set.name] = label_set.structures
+        asked = set(options.structures or ()) & set(label_set.structures)
+        found.setdefault(label_set.name, set()).update(asked or sampled.info.structures)
+    return {
+        key: tuple(name for name in structures if name in found[key])
+        for key, structures in order.items()
+    }
+
+
+def _tell_not_annotated(dataset: DataSet) -> None:
+    for name, data in dataset.label_sets.items():
+        hearts = [heart for heart in dataset.hearts if heart.label_set == name]
+        annotated = {structure for heart in hearts for structure in heart.annotated}
+        missing = [structure for structure in data["ids"].values() if structure not in annotated]
+        if missing:
+            console.print(
+                f"[yellow]{', '.join(dict.fromkeys(missing))}: in none of the {len(hearts)} hearts "
+                f"of label set {name}, taken as not annotated; name the structures with "
+                "--structures to have it otherwise[/]"
+            )

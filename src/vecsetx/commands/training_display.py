@@ -1,0 +1,170 @@
+"""What a person sees of a training run: a live display or plain lines, and a log of it all."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.columns import Columns
+from rich.console import Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from vecsetx.commands.progress import Steps, console, on_terminal, progress_bar, rate_text
+from vecsetx.commands.run_log import RunLog
+from vecsetx.report.curves import mean_points_dice
+from vecsetx.training.diagnosis import Row, best_validation
+from vecsetx.training.journal import Entry, read_journal
+
+
+@contextmanager
+def training_display(total_steps: int, log: RunLog) -> Iterator[Callable[[Entry], None]]:
+    """Show how training goes while the block runs, and write it down.
+
+    Args:
+        total_steps: Steps of the whole run.
+        log: Receives a line for every entry. The best of a resumed run's earlier validations is
+            looked up in the ``metrics.jsonl`` beside it.
+
+    Yields:
+        What is to be told of every entry of the journal.
+    """
+    progress = progress_bar() if on_terminal() else None
+    steps = Steps("training", total_steps, "steps", progress)
+    course = _Course(log.path.with_name("metrics.jsonl"))
+
+    def tell(entry: Entry) -> None:
+        log.write(_line(entry, course.train.lost))
+        course.add(entry)
+        steps.reach(entry.step, course.note())
+
+    if progress is None:
+        yield tell
+        return
+    with Live(
+        get_renderable=lambda: Group(progress, _tables(steps, course)),
+        console=console,
+        refresh_per_second=10,
+    ):
+        yield tell
+
+
+class _Course:
+    """The last entry of each kind, and the best Dice on the grid.
+
+    Args:
+        journal: The run's; it knows the validations before the run was resumed.
+    """
+
+    def __init__(self, journal: Path) -> None:
+        self._journal = journal
+        self._grid_dice: float | None = None
+        self._best: Row | None = None
+        self.train, self.val = Entry(0, "train"), Entry(0, "val")
+
+    def add(self, entry: Entry) -> None:
+        """Take in the next entry. A failed validation leaves the one before."""
+        if entry.split == "train":
+            self.train = entry
+        elif entry.error is None:
+            self.val = entry
+        if entry.grid_dice is not None:
+            self._grid_dice = entry.grid_dice
+            known = [self._best] if self._best else read_journal(self._journal)
+            self._best = best_validation([*known, asdict(entry)])
+
+    def grid_dice(self) -> str:
+        """The last and the best, in words."""
+        best = f", best {self._best['grid_dice']:.3f}" if self._best else ""
+        return _dice(self._grid_dice) + best
+
+    def note(self) -> str:
+        """What a line has room for."""
+        return _joined({"loss": _number(self.train.loss), "grid Dice": self.grid_dice()})
+
+
+def _tables(steps: Steps, course: _Course) -> Columns:
+    """The terms of the loss and how training goes: side by side where there is room."""
+    train = course.train
+    facts = {
+        "pace": rate_text(steps.rate, "steps") if steps.rate else "",
+        "time left": steps.time_left,
+        **_facts(train),
+        "grid Dice": course.grid_dice(),
+        "lost hearts": str(len(train.lost) or ""),
+    }
+    beside = Table.grid(padding=(0, 1))
+    for label, text in facts.items():
+        if text:
+            beside.add_row(Text(label, "dim"), text)
+    tables = [_terms_table(train, course.val), beside]
+    return Columns([table for table in tables if table.row_count], padding=(0, 3))
+
+
+def _terms_table(train: Entry, val: Entry) -> Table:
+    """The loss and its terms in training and validation, and each one's share of the loss."""
+    table = Table(box=None, header_style="dim", pad_edge=False)
+    if train.loss is None:
+        return table
+    table.add_column()
+    table.add_column("train", justify="right", min_width=8)
+    table.add_column("share")
+    table.add_column(justify="right", min_width=4)
+    table.add_column("val" if val.loss is not None else "", justify="right")
+    table.add_row("loss", _number(train.loss), "", "", _number(val.loss), style="bold")
+    for name, term in train.terms.items():
+        share = train.shares.get(name, 0.0)
+        bar = ProgressBar(1.0, share, width=10)
+        table.add_row(name, _number(term), bar, f"{share:.0%}", _number(val.terms.get(name)))
+    return table
+
+
+def _line(entry: Entry, lost_before: list[str]) -> str:
+    """An entry in words."""
+    if entry.error is not None:
+        return f"step {entry.step}: validation failed: {' '.join(entry.error.split())}"
+    terms = {
+        name: _number(term) + (f" {entry.shares[name]:.0%}" if name in entry.shares else "")
+        for name, term in entry.terms.items()
+    }
+    loss = {"loss": _with(_number(entry.loss), _joined(terms))}
+    if entry.split == "train":
+        lost = entry.lost if entry.lost != lost_before else []
+        told = loss | _facts(entry) | {"lost hearts": " ".join(lost)}
+        return f"step {entry.step}: {_joined(told)}"
+    grid = _joined({name: _dice(dice) for name, dice in entry.grid.items()})
+    hearts = _joined({"of": " ".join(entry.grid_hearts)})
+    told = loss | {
+        "grid Dice": _with(_dice(entry.grid_dice), f"{grid} {hearts}".strip()),
+        "points Dice": _dice(mean_points_dice(entry.points)),
+    }
+    return f"step {entry.step}: validation: {_joined(told)}"
+
+
+def _facts(train: Entry) -> dict[str, str]:
+    """Label → what an entry says of the steps before it; empty where it says nothing."""
+    pace, memory, waiting = train.hearts_per_second, train.memory_gb, train.waiting
+    return {
+        "learning rate": _number(train.lr),
+        "throughput": "" if pace is None else rate_text(pace, "hearts"),
+        "memory": "" if memory is None else f"{memory:.1f} GB",
+        "waiting": "" if waiting is None else f"{waiting:.0%} for data",
+    }
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:#.3g}"
+
+
+def _dice(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
+
+
+def _with(text: str, details: str) -> str:
+    return f"{text} ({details})".strip() if details else text
+
+
+def _joined(told: Mapping[str, str]) -> str:
+    return ", ".join(f"{label} {text}" for label, text in told.items() if text)

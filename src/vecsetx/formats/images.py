@@ -1,0 +1,195 @@
+"""Image files: their voxel values, and the affine that places them in RAS+ mm.
+
+NIfTI is read by nibabel, NRRD and MetaImage by ITK (:mod:`vecsetx.formats.itk`). What a header
+leaves open, or says twice and differently, is told in remarks.
+"""
+
+import gzip
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+from zlib import error as ZlibError
+
+import nibabel as nib
+import numpy as np
+from nibabel.filebasedimages import ImageFileError
+from nibabel.imageglobals import LoggingOutputSuppressor
+from nibabel.spatialimages import HeaderDataError
+from nibabel.wrapstruct import WrapStructError
+
+from vecsetx.errors import InputError
+
+NIFTI_ENDINGS = (".nii.gz", ".nii")
+ITK_ENDINGS = (".seg.nrrd", ".nrrd", ".nhdr", ".mha", ".mhd")
+IMAGE_ENDINGS = NIFTI_ENDINGS + ITK_ENDINGS
+"""Endings of the image files that can be read, the longer before those that they end in."""
+
+_FORMATS = "NIfTI (.nii, .nii.gz), NRRD (.nrrd, .nhdr) or MetaImage (.mha, .mhd)"
+
+# By the codes of the NIfTI-1 header: not stated, metre, millimetre, micrometre.
+_MM_PER_SPACE_UNIT = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}
+
+_SAME_PLACE_VOXELS = 0.1
+"""sform and qform agree where they place no corner of the grid farther apart than this."""
+
+_UNREADABLE = (
+    ImageFileError, HeaderDataError, WrapStructError, OSError, EOFError, ValueError, ZlibError,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image as its file has it.
+
+    Attributes:
+        values: Voxel values ``[I, J, K, …]`` of any type, in the order of the file's axes.
+        affine: ``[4, 4]`` float64, from voxel indices (centres at whole numbers) to RAS+ mm.
+        remarks: Sentences on what the header leaves open or contradicts.
+    """
+
+    values: np.ndarray
+    affine: np.ndarray
+    remarks: tuple[str, ...] = ()
+
+
+def is_image(path: Path) -> bool:
+    """Whether the file's name ends as those of readable images do."""
+    return path.name.lower().endswith(IMAGE_ENDINGS)
+
+
+def read_image(path: Path) -> Image:
+    """Read an image file.
+
+    Lengths in other units than mm (the header says so) are converted.
+
+    Raises:
+        InputError: The file is missing or unreadable, damaged or cut short, or its affine is
+            singular or not finite.
+    """
+    _check_there(path)
+    if not path.name.lower().endswith(NIFTI_ENDINGS):
+        from vecsetx.formats import itk  # a third of a second that NIfTI files do not need
+
+        values, affine, remarks = itk.read_values(path)
+        return Image(values, _regular(affine, path), remarks)
+    try:
+        # Decompressed whole, because only so gzip's checksum is looked at.
+        content = path.read_bytes()
+        content = gzip.decompress(content) if path.suffix.lower() == ".gz" else content
+        # An int32 at the start, in either byte order: 540 in NIfTI-2, 348 in NIfTI-1.
+        second = content[:4] in (b"\x1c\x02\0\0", b"\0\0\x02\x1c")
+        with LoggingOutputSuppressor():
+            image = (nib.Nifti2Image if second else nib.Nifti1Image).from_bytes(content)
+            values = np.asarray(image.dataobj)
+            affine, remarks = _nifti_affine(image, path)
+    except InputError:
+        raise
+    except _UNREADABLE as error:
+        raise _unreadable(path, error) from error
+    return Image(values, _regular(affine, path), remarks)
+
+
+def read_grid(path: Path) -> tuple[tuple[int, int, int], np.ndarray]:
+    """The grid of any image: voxels along each axis, and ``[4, 4]`` from indices to RAS+ mm.
+
+    Raises:
+        InputError: The file is missing or unreadable, or its affine is singular.
+    """
+    _check_there(path)
+    shape: tuple[int, ...]
+    if path.name.lower().endswith(NIFTI_ENDINGS):
+        try:
+            with LoggingOutputSuppressor():
+                image: Any = nib.load(path)
+                shape, (affine, _) = image.shape, _nifti_affine(image, path)
+        except InputError:
+            raise
+        except _UNREADABLE as error:
+            raise _unreadable(path, error) from error
+    else:
+        from vecsetx.formats import itk
+
+        shape, affine, _ = itk.read_grid(path)
+    if len(shape) < 3:
+        raise InputError(f"{path}: has no grid of 3 dimensions, its shape is {shape}")
+    i, j, k = shape[:3]
+    return (i, j, k), _regular(affine, path)
+
+
+def grid_corners(shape: tuple[int, ...]) -> np.ndarray:
+    """Voxel indices ``[8, 3]`` of the outermost voxels' centres."""
+    return np.array(list(product(*((0.0, n - 1.0) for n in shape[:3]))))
+
+
+def _check_there(path: Path) -> None:
+    if not path.exists():
+        raise InputError(f"{path}: no such file; give an image as {_FORMATS}")
+    if not is_image(path):
+        raise InputError(f"{path}: is no image that can be read; give {_FORMATS}")
+    try:
+        with open(path, "rb"):
+            pass
+    except PermissionError:
+        raise InputError(f"{path}: you may not read this file; ask its owner for leave") from None
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> InputError:
+    return InputError(
+        f"{path}: cannot be read as a NIfTI image, so copy or export it anew: {error}"
+    )
+
+
+def _nifti_affine(image: nib.Nifti1Image, path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
+    """The affine in mm, and remarks on it."""
+    code = int(image.header["xyzt_units"]) % 8
+    if code not in _MM_PER_SPACE_UNIT:
+        raise InputError(
+            f"{path}: the header gives lengths in unit {code}, which NIfTI does not define; "
+            "repair xyzt_units (2 is mm)"
+        )
+    affine = np.array(image.affine, dtype=np.float64)
+    affine[:3] *= _MM_PER_SPACE_UNIT[code]
+    remarks = []
+    if _MM_PER_SPACE_UNIT[code] != 1:
+        unit = image.header.get_xyzt_units()[0]
+        remarks.append(f"the header gives lengths in {unit}; they were converted to mm")
+    if not (image.header["sform_code"] > 0 or image.header["qform_code"] > 0):
+        remarks.append(
+            "the header gives no orientation (neither sform nor qform); left and right are a guess"
+        )
+    elif moved_mm := _disagreement_mm(image, affine, _MM_PER_SPACE_UNIT[code]):
+        remarks.append(f"sform and qform disagree by up to {moved_mm:.3g} mm; the sform is used")
+    return affine, tuple(remarks)
+
+
+def _disagreement_mm(image: nib.Nifti1Image, sform_mm: np.ndarray, mm_per_unit: float) -> float:
+    """How far apart sform and qform place a corner of the grid; 0 where they agree."""
+    try:
+        qform = image.header.get_qform(coded=True)[0]
+    except (HeaderDataError, ValueError):
+        return float("inf")
+    if qform is None or not image.header["sform_code"] > 0:
+        return 0.0
+    corners = grid_corners(image.shape)
+    steps_mm = corners @ (qform[:3, :3] * mm_per_unit - sform_mm[:3, :3]).T
+    steps_mm = steps_mm + qform[:3, 3] * mm_per_unit - sform_mm[:3, 3]
+    if not np.isfinite(steps_mm).all():
+        return float("inf")
+    apart_mm = float(np.linalg.norm(steps_mm, axis=1).max())
+    voxel_mm = np.linalg.norm(sform_mm[:3, :3], axis=0).min()
+    return apart_mm if apart_mm > _SAME_PLACE_VOXELS * voxel_mm else 0.0
+
+
+def _regular(affine: np.ndarray, path: Path) -> np.ndarray:
+    edges = affine[:3, :3]
+    with np.errstate(all="ignore"):  # they may be NaN or beyond bounds, which is what is asked
+        flat = abs(np.linalg.det(edges)) <= 1e-6 * np.linalg.norm(edges, axis=0).prod()
+    if not np.isfinite(affine).all() or flat:
+        raise InputError(
+            f"{path}: the affine is singular or not finite, so voxels have no place in mm; "
+            "repair the header"
+        )
+    return affine

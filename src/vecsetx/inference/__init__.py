@@ -1,0 +1,1 @@
+"""A heart through a trained model: encode, complete, recycle, refine, mesh."""

@@ -1,1 +1,0 @@
-"""The commands, as functions: each ties the stages together for one purpose."""

@@ -1,0 +1,226 @@
+"""Worker processes on this machine."""
+
+import multiprocessing
+import os
+import pickle
+import signal
+import threading
+from collections.abc import Callable
+from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor
+from functools import partial
+from multiprocessing.connection import Connection, wait
+from types import TracebackType
+from typing import ParamSpec, TypeVar
+
+from vecsetx.workers.base import ONE_THREAD, NoWorkersError, Workers, do_pickled
+
+Result = TypeVar("Result")
+Arguments = ParamSpec("Arguments")
+
+_SPAWN = multiprocessing.get_context("spawn")
+_STARTS = 3
+"""How often a process may die before it is ready: by chance it can be killed that early, too."""
+_LAST_WORDS_S = 2.0
+
+
+class Processes(Workers):
+    """Threads that each hand their tasks to a process of one thread.
+
+    When a process is killed, the future of its task, and no other, raises ``BrokenExecutor``, which
+    says how it ended, and another process takes its place. (A ``ProcessPoolExecutor`` would break
+    as a whole, and would not tell whose task it was.) The processes end with this one, however it
+    ends.
+
+    Args:
+        count: Processes at most; they are started as they are needed. None: one per core that this
+            program may use.
+    """
+
+    def __init__(self, count: int | None = None) -> None:
+        self._threads = ThreadPoolExecutor(count or _cores())
+        self._idle: list[_Process] = []
+        self._started: set[_Process] = set()
+        self._lock = threading.Lock()
+        self._stopped = False
+
+    def submit(
+        self,
+        work: Callable[Arguments, Result],
+        /,
+        *args: Arguments.args,
+        **kwargs: Arguments.kwargs,
+    ) -> Future[Result]:
+        """Have a call done in a process; all of it has to be fit for pickling."""
+        return self._threads.submit(self._do, partial(work, *args, **kwargs))
+
+    def killed(self, error: BaseException) -> bool:
+        """Whether a future's exception says that its process was killed."""
+        return isinstance(error, BrokenExecutor)
+
+    def look(self) -> None:
+        """Nothing to see: processes are started whenever they are needed."""
+
+    def let_go(self) -> None:
+        """End the processes that are idle."""
+        while self._idle:
+            self._end(self._idle.pop())
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Take no more tasks; end the processes once they have done those that they have."""
+        self._threads.shutdown(wait, cancel_futures=cancel_futures)
+        if wait:
+            self.let_go()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is not None:
+            with self._lock:
+                self._stopped = True
+                for process in self._started:
+                    process.kill()
+        self.shutdown(cancel_futures=kind is not None)
+
+    def _do(self, call: Callable[[], Result]) -> Result:
+        """Runs in a thread: do a call in an idle process, or in a new one."""
+        try:
+            process = self._idle.pop()
+        except IndexError:
+            process = self._start()
+        try:
+            answer = process.do(call)
+        except _DiedError:
+            raise BrokenExecutor(self._end(process, _LAST_WORDS_S)) from None
+        except BaseException:
+            self._idle.append(process)
+            raise
+        self._idle.append(process)
+        return answer
+
+    def _start(self) -> "_Process":
+        how = ""
+        for _ in range(_STARTS):
+            with self._lock:
+                if self._stopped:
+                    raise BrokenExecutor("no longer wanted")
+                try:
+                    process = _Process()
+                except (OSError, RuntimeError) as error:
+                    raise NoWorkersError(f"no worker process can be started: {error}") from error
+                self._started.add(process)
+            try:
+                process.wait_until_ready()
+            except _DiedError:
+                how = self._end(process, _LAST_WORDS_S)
+            else:
+                return process
+        raise NoWorkersError(
+            f"worker processes end as they start ({how}): either memory has run out, or a script "
+            'that uses VecSetX does its work outside of if __name__ == "__main__":'
+        )
+
+    def _end(self, process: "_Process", grace_s: float = 0.0) -> str:
+        # Under the lock, as starting is: to start a process, Python asks after all the others.
+        with self._lock:
+            self._started.discard(process)
+            return process.end(grace_s)
+
+
+class _DiedError(Exception):
+    """The process at the other end of a pipe is dead."""
+
+
+class _Process:
+    """A worker process, and the pipe that leads to it."""
+
+    def __init__(self) -> None:
+        self._pipe, theirs = _SPAWN.Pipe()
+        self._process = _SPAWN.Process(target=_serve, args=(theirs,), daemon=True)
+        before = dict(os.environ)
+        try:
+            os.environ.update(ONE_THREAD)  # the first thing it imports is the program it belongs to
+            self._process.start()
+        except BaseException:
+            self._pipe.close()
+            raise
+        finally:
+            for name in ONE_THREAD:
+                os.environ.pop(name)
+            os.environ.update(before)
+            theirs.close()  # the process alone holds it, so that its death ends the pipe
+
+    def wait_until_ready(self) -> None:
+        """Wait until the process listens."""
+        self._answer()
+
+    def do(self, call: Callable[[], Result]) -> Result:
+        """Have a call done; what it raises is raised."""
+        task = pickle.dumps(call)
+        try:
+            self._pipe.send_bytes(task)
+        except OSError as error:
+            raise _DiedError from error
+        result, raised = pickle.loads(self._answer())
+        if raised is not None:
+            raise raised
+        return result
+
+    def kill(self) -> None:
+        """End the process, whatever it is doing."""
+        self._process.kill()
+
+    def end(self, grace_s: float) -> str:
+        """Free all that belongs to a process that is idle or dead; tells how it ended.
+
+        Args:
+            grace_s: Time it is given to end by itself, and say how. Its end of the pipe may be
+                closed a little earlier.
+        """
+        self._process.join(grace_s)
+        self._process.kill()
+        self._process.join()
+        code = self._process.exitcode or 0
+        self._process.close()
+        self._pipe.close()
+        return f"signal {-code}, {signal.strsignal(-code)}" if code < 0 else f"exit status {code}"
+
+    def _answer(self) -> bytes:
+        try:
+            return self._pipe.recv_bytes()
+        except (EOFError, OSError) as error:
+            raise _DiedError from error
+
+
+def _cores() -> int:
+    """Cores that this program may use; a SLURM job is often given only some of its machine's."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _serve(pipe: Connection) -> None:
+    """Runs in a worker process: does what comes through the pipe, until the pipe ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent decides
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    pipe.send_bytes(b"ready")
+    while True:
+        try:
+            task = pipe.recv_bytes()
+        except EOFError:
+            return
+        try:
+            answer = pickle.dumps((do_pickled(task), None))
+        except Exception as error:
+            answer = pickle.dumps((None, error))
+        pipe.send_bytes(answer)
+
+
+def _end_with_parent() -> None:
+    """End this process as soon as its parent is gone, even one that was killed."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    os._exit(1)

@@ -1,0 +1,195 @@
+"""Files of surfaces, read back with other libraries."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import trimesh
+from scipy.spatial import KDTree
+from support.analytic_fields import (
+    ASYMMETRIC,
+    OBLIQUE,
+    AnalyticField,
+    any_of,
+    ball,
+    grid_about,
+    heart,
+)
+from vtkmodules.util.numpy_support import vtk_to_numpy
+from vtkmodules.vtkIOGeometry import vtkOBJReader, vtkSTLReader
+from vtkmodules.vtkIOPLY import vtkPLYReader
+from vtkmodules.vtkIOXML import vtkXMLPolyDataReader
+
+from vecsetx.anatomy.structures import structure
+from vecsetx.errors import InputError
+from vecsetx.reconstruction.export import (
+    write_scene,
+    write_surface,
+    write_surfaces,
+)
+from vecsetx.reconstruction.grid import Grid
+from vecsetx.reconstruction.rasterize import rasterize
+from vecsetx.reconstruction.summary import write_summary
+from vecsetx.reconstruction.surfaces import (
+    Surface,
+    field_surfaces,
+)
+
+
+def read_vtp(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    return _read_vtk(vtkXMLPolyDataReader(), path)
+
+
+def read_stl_vtk(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    return _read_vtk(vtkSTLReader(), path)
+
+
+def read_ply_vtk(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    return _read_vtk(vtkPLYReader(), path)
+
+
+def read_obj_vtk(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    return _read_vtk(vtkOBJReader(), path)
+
+
+def read_trimesh(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    mesh = trimesh.load_mesh(path)
+    return np.asarray(mesh.vertices), np.asarray(mesh.faces)
+
+
+def _read_vtk(reader: object, path: Path) -> tuple[np.ndarray, np.ndarray]:
+    reader.SetFileName(str(path))
+    reader.Update()
+    output = reader.GetOutput()
+    faces = vtk_to_numpy(output.GetPolys().GetConnectivityArray()).reshape(-1, 3)
+    return vtk_to_numpy(output.GetPoints().GetData()), faces
+
+
+READERS = [
+    ("vtp", read_vtp),
+    ("stl", read_stl_vtk),
+    ("stl", read_trimesh),
+    ("ply", read_ply_vtk),
+    ("ply", read_trimesh),
+    ("obj", read_obj_vtk),
+    ("obj", read_trimesh),
+    ("glb", read_trimesh),
+]
+TO_RAS = {"lps": np.array([-1, -1, 1]), "ras": np.array([1, 1, 1])}
+
+
+@pytest.fixture(scope="module")
+def asymmetric() -> Surface:
+    grid = grid_about((12, 4, 2), OBLIQUE @ np.diag([0.4, -0.4, 0.5]), 32)
+    return field_surfaces(AnalyticField({"PA": ASYMMETRIC}), grid)["PA"]
+
+
+@pytest.mark.parametrize("space", ["lps", "ras"])
+@pytest.mark.parametrize(("extension", "read"), READERS, ids=lambda v: getattr(v, "__name__", v))
+def test_every_format_comes_back(
+    extension: str,
+    read: Callable[[Path], tuple[np.ndarray, np.ndarray]],
+    space: str,
+    asymmetric: Surface,
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / f"PA.{extension}"
+    if extension == "glb":
+        write_scene(path, {"PA": asymmetric}, space)
+    else:
+        write_surface(path, asymmetric, "PA", 7, space)
+    vertices, faces = read(path)
+    back = Surface((vertices * TO_RAS[space]).astype(np.float32), faces.astype(np.int64))
+    # Left stays left: the long arm reaches 36 mm to the right, nothing more than 6 to the left.
+    np.testing.assert_allclose(back.vertices_mm.max(axis=0), [36, 24, 6], atol=0.1)
+    np.testing.assert_allclose(back.vertices_mm.min(axis=0), [-6, -6, -16], atol=0.1)
+    assert KDTree(asymmetric.vertices_mm).query(back.vertices_mm)[0].max() < 1e-3
+    assert KDTree(back.vertices_mm).query(asymmetric.vertices_mm)[0].max() < 1e-3
+    # In the creases between the arms a grid of half a millimetre rounds a little off.
+    assert np.abs(ASYMMETRIC(back.vertices_mm)).max() <= 0.12
+    assert back.volume_mm3 == pytest.approx(asymmetric.volume_mm3, rel=1e-4)
+
+
+@pytest.mark.parametrize("extension", ["vtp", "stl", "ply", "obj"])
+@pytest.mark.parametrize("space", ["lps", "ras"])
+def test_every_file_says_its_space(
+    extension: str, space: str, asymmetric: Surface, tmp_path: Path
+) -> None:
+    """Where 3D Slicer looks for it: field data (VTP), the header (STL), a comment (PLY, OBJ)."""
+    path = tmp_path / f"PA.{extension}"
+    write_surface(path, asymmetric, "PA", 7, space)
+    if extension == "vtp":
+        reader = vtkXMLPolyDataReader()
+        reader.SetFileName(str(path))
+        reader.Update()
+        fields = reader.GetOutput().GetFieldData()
+        said = f"SPACE={fields.GetAbstractArray('SPACE').GetValue(0)}"
+        assert fields.GetAbstractArray("Structure").GetValue(0) == "PA"
+        assert fields.GetArray("Label").GetValue(0) == 7
+        assert fields.GetArray("Color").GetTuple3(0) == structure("PA").color
+    elif extension == "stl":
+        reader = vtkSTLReader()
+        reader.SetFileName(str(path))
+        reader.Update()
+        said = reader.GetHeader()
+    else:
+        head = path.read_bytes()[:400].decode("latin-1").splitlines()
+        said = " ".join(line for line in head if line.startswith(("comment", "#")))
+    assert f"SPACE={space.upper()}" in said
+
+
+def test_a_scene_has_a_named_coloured_node_per_structure(tmp_path: Path) -> None:
+    surfaces = field_surfaces(heart(), Grid.fitted(np.full(3, -90.0), np.full(3, 90.0), 60))
+    write_scene(tmp_path / "heart.glb", surfaces)
+    scene = trimesh.load_scene(tmp_path / "heart.glb")
+    assert set(scene.graph.nodes_geometry) == set(surfaces)
+    assert scene.metadata["space"] == "LPS"
+    for name in surfaces:
+        transform, geometry = scene.graph[name]
+        np.testing.assert_array_equal(transform, np.eye(4))
+        # glTF keeps linear intensities; a viewer raises them to about 1/2.2 for the display.
+        linear = scene.geometry[geometry].visual.material.baseColorFactor[:3] / 255
+        np.testing.assert_allclose(255 * linear ** (1 / 2.2), structure(name).color, atol=6)
+
+
+def test_files_are_named_after_structures(tmp_path: Path, asymmetric: Surface) -> None:
+    paths = write_surfaces(tmp_path, {"PA": asymmetric, "LV": asymmetric}, ("LV", "RV", "PA"))
+    assert paths == [tmp_path / "LV.vtp", tmp_path / "PA.vtp"]
+    assert sorted(tmp_path.iterdir()) == paths
+    reader = vtkXMLPolyDataReader()
+    reader.SetFileName(str(paths[1]))
+    reader.Update()
+    assert reader.GetOutput().GetFieldData().GetArray("Label").GetValue(0) == 3
+
+
+def test_unknown_formats_and_spaces_are_refused(tmp_path: Path, asymmetric: Surface) -> None:
+    with pytest.raises(InputError, match=r"\.vtp, \.stl, \.ply, \.obj"):
+        write_surface(tmp_path / "PA.fbx", asymmetric, "PA", 7)
+    with pytest.raises(InputError, match="'mni'"):
+        write_surface(tmp_path / "PA.stl", asymmetric, "PA", 7, "mni")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_summary(tmp_path: Path) -> None:
+    two_balls = any_of(ball((-12, 0, 0), 8), ball((12, 0, 0), 8))
+    field = AnalyticField({"Coronary": two_balls, "PV": ball((500, 0, 0), 9)})
+    grid = grid_about((0, 0, 0), np.eye(3), 24)
+    label_map, surfaces = rasterize(field, grid), field_surfaces(field, grid)
+    write_summary(tmp_path / "summary.json", label_map, surfaces, field.structures, {"model": "m"})
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    coronary = summary["structures"]["Coronary"]
+    assert coronary["volume_ml"] == pytest.approx(2 * 4 / 3 * np.pi * 0.512, rel=0.02)
+    assert coronary["area_mm2"] == pytest.approx(2 * 4 * np.pi * 64, rel=0.02)
+    assert coronary["voxels"] == np.count_nonzero(label_map.labels == 1)
+    assert coronary["components"] == 2
+    assert coronary["euler"] == 4  # two balls
+    assert coronary["watertight"] is True
+    assert coronary["observed"] is None
+    assert coronary["observed_share"] is None
+    assert coronary["decimation"] is None
+    absent = summary["structures"]["PV"]
+    assert [absent[key] for key in ("volume_ml", "area_mm2", "voxels", "components")] == [0] * 4
+    assert absent["watertight"] is None
+    assert summary["provenance"] == {"model": "m"}

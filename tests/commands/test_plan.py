@@ -1,0 +1,227 @@
+"""The memory that is expected of a training step, and what is said of it."""
+
+from dataclasses import fields, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from support.hearts import write_small_phantoms
+
+from vecsetx.anatomy.structures import label_set
+from vecsetx.cli import main
+from vecsetx.commands.plan import Plan
+from vecsetx.commands.prepare import PrepareOptions, prepare
+from vecsetx.data.batch import Batch
+from vecsetx.data.batches import BatchSpec, TrainingBatches
+from vecsetx.data.dataset import DataSet
+from vecsetx.model.vecset import ModelSpec
+from vecsetx.sampling.sampler import SamplingSpec
+from vecsetx.training.memory import (
+    PARTS,
+    StepMemory,
+    StepSpec,
+    measure,
+    trace_faked_step,
+    trace_step,
+    zero_batch,
+)
+from vecsetx.training.objective import ObjectiveSpec, objective
+from vecsetx.training.optimizer import OptimizerSpec
+from vecsetx.training.spec import TrainingSpec
+
+SMALL = StepSpec(
+    model=ModelSpec(latents=16, width=32, heads=2, layers=1),
+    batch=BatchSpec(points=64, surface=16, near=32, volume=16),
+    objective=ObjectiveSpec(gradient_points=24),
+    optimizer=OptimizerSpec(),
+    training=TrainingSpec(precision="bf16"),
+    structure_count=3,
+)
+GB = 1e9
+
+
+def step_of(eikonal: bool, recompute: bool) -> StepSpec:
+    return replace(
+        SMALL,
+        objective=replace(SMALL.objective, eikonal=0.1 * eikonal),
+        training=replace(SMALL.training, recompute=recompute),
+    )
+
+
+def most_kept(step: StepSpec) -> int:
+    return trace_step(step, 2)[:, PARTS.index("activations kept")].max()
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> DataSet:
+    folder = tmp_path_factory.mktemp("small")
+    options = PrepareOptions(
+        label_set("default"), sampling=SamplingSpec(500, 500, 500), val_share=0.5, workers=1
+    )
+    made, failed = prepare(write_small_phantoms(folder / "labels", 2), folder / "data", options)
+    assert not failed
+    return made
+
+
+@pytest.fixture(scope="module")
+def memory() -> StepMemory:
+    return measure(step_of(eikonal=True, recompute=False))
+
+
+@pytest.mark.parametrize(("eikonal", "recompute"), [(False, False), (True, True)])
+def test_tensors_without_contents_take_what_real_ones_take(eikonal: bool, recompute: bool) -> None:
+    step = step_of(eikonal, recompute)
+    faked, real = trace_faked_step(step, 2), trace_step(step, 2)
+    np.testing.assert_array_equal(faked.max(axis=0), real.max(axis=0))
+    assert faked.sum(axis=1).max() == real.sum(axis=1).max()
+
+
+@pytest.mark.parametrize("hidden", ["muon", "adamw"])
+def test_weights_gradients_and_state_by_their_own_sizes(hidden: str) -> None:
+    step = replace(SMALL, optimizer=OptimizerSpec(hidden=hidden))
+    most = dict(zip(PARTS, trace_step(step, 2).max(axis=0), strict=True))
+    model = step.model.build(step.structure_count)
+    optimizers = step.optimizer.build(model)
+    weights = sum(parameter.nbytes for parameter in model.parameters())
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    for optimizer in optimizers:
+        optimizer.step()
+    state = sum(
+        value.nbytes
+        for optimizer in optimizers
+        for values in optimizer.state.values()
+        for value in values.values()
+    )
+    assert most["weights"] == weights + sum(buffer.nbytes for buffer in model.buffers())
+    assert most["gradients"] == weights
+    assert most["optimizer state"] == state
+
+
+@pytest.mark.parametrize("recompute", [False, True])
+@pytest.mark.parametrize("eikonal", [False, True])
+def test_what_is_kept_is_what_autograd_saves(eikonal: bool, recompute: bool) -> None:
+    """In single precision, where no copies of weights are made and norms are as on GPUs."""
+    step = step_of(eikonal, recompute)
+    step = replace(step, training=replace(step.training, precision="fp32"))
+    model = step.model.build(step.structure_count).train()
+    model.recompute = recompute
+    batch = zero_batch(step.batch, 2, step.structure_count)
+    anchors = torch.zeros(2, step.model.anchors, dtype=torch.int64)
+    others = [
+        anchors,
+        *model.parameters(),
+        *model.buffers(),
+        *(getattr(batch, f.name) for f in fields(batch)),
+    ]
+    known = {tensor.untyped_storage().data_ptr() for tensor in others}
+    saved: dict[int, int] = {}
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in known:
+            saved[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        loss, terms = objective(model, batch, step.objective, anchors=anchors)
+    scalars = loss.nbytes + sum(term.nbytes for term in terms.values())  # which the loop holds
+    assert most_kept(step) == sum(saved.values()) + scalars
+
+
+def test_memory_is_linear_in_the_hearts_at_every_moment(memory: StepMemory) -> None:
+    """Measured without contents with two and three hearts, beside real tensors of seven."""
+    real = trace_step(step_of(eikonal=True, recompute=False), 7)
+    assert sum(memory.peak(7).values()) == real.sum(axis=1).max()
+    assert list(memory.most(7).values()) == real.max(axis=0).tolist()
+    assert memory.kept_per_heart() > 0
+
+
+def test_recomputation_keeps_less_and_gradients_nothing() -> None:
+    kept, recomputed, without = (
+        most_kept(step_of(eikonal, recompute))
+        for eikonal, recompute in ((True, False), (True, True), (False, False))
+    )
+    assert 4 * recomputed < kept
+    assert kept < 1.05 * without
+
+
+def test_norms_keep_single_precision_as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    as_on_gpus = most_kept(SMALL)
+    monkeypatch.setattr("vecsetx.training.memory._norm_as_gpus_do", lambda model: None)
+    surface_points = 2 * SMALL.batch.points * SMALL.model.width  # in half precision from the start
+    assert as_on_gpus >= most_kept(SMALL) + 4 * surface_points
+
+
+def test_the_largest_batch_fits_and_no_larger_one(memory: StepMemory) -> None:
+    for limit in (sum(memory.peak(hearts).values()) + 1.0 for hearts in (1, 2, 50)):
+        most = memory.largest_batch(limit)
+        assert sum(memory.peak(most).values()) <= limit < sum(memory.peak(most + 1).values())
+    assert memory.largest_batch(sum(memory.peak(1).values()) - 1.0) == 0
+
+
+def test_zeros_have_the_shapes_and_types_of_a_drawn_batch(dataset: DataSet) -> None:
+    hearts = dataset.of_split("train")
+    drawn = TrainingBatches(dataset, hearts, replace(SMALL.batch, hearts=1), None, seed=0).batch(0)
+    zeros = zero_batch(SMALL.batch, 1, len(dataset.structures))
+    for field in fields(Batch):
+        one, other = getattr(drawn, field.name), getattr(zeros, field.name)
+        assert (one.shape, one.dtype) == (other.shape, other.dtype), field.name
+
+
+def plan_of(kept_gb: float, recomputed_gb: float, recompute: bool = False) -> Plan:
+    """A plan of 10 hearts that take so many GB each, and nothing else."""
+
+    def memory(gb: float) -> StepMemory:
+        per_heart = np.zeros((1, len(PARTS)), np.int64)
+        per_heart[0, PARTS.index("activations kept")] = round(gb * GB)
+        return StepMemory(1, np.zeros_like(per_heart), per_heart)
+
+    return Plan(10, recompute, memory(kept_gb), memory(recomputed_gb))
+
+
+def test_totals_and_verdicts_by_hand() -> None:
+    plan = plan_of(2.0, 1.0)
+    assert plan.total(False) == pytest.approx(1.05 * 20 * GB + 1 * GB)
+    assert plan.largest_batch(False, 40 * GB) == 18  # 1.05 · 2 · 18 + 1 = 38.8
+    assert plan.verdict(40 * GB) == "fits as it is (training.recompute=false): 22.0 GB of 40"
+    assert plan.verdict(12 * GB) == "fits with training.recompute=true: 11.5 GB of 12"
+    assert "batch.hearts=8" in plan.verdict(10 * GB)
+    assert "not even one heart" in plan.verdict(2 * GB)
+    asked = plan_of(2.0, 1.0, recompute=True)
+    assert asked.verdict(12 * GB) == "fits as it is (training.recompute=true): 11.5 GB of 12"
+
+
+def run(*words: object, monkeypatch: pytest.MonkeyPatch) -> int:
+    monkeypatch.setattr("sys.argv", ["vecsetx", *map(str, words)])
+    try:
+        main()
+    except SystemExit as ended:
+        return int(ended.code or 0)
+    return 0
+
+
+def test_plan_prints_and_writes_nothing(
+    dataset: DataSet,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = {path: path.stat().st_mtime_ns for path in dataset.folder.rglob("*")}
+    words = ("model.width=32", "model.layers=1", "--plan", "--gpu-gb", 8)
+    assert run("train", dataset.folder, *words, monkeypatch=monkeypatch) == 0
+    printed = capsys.readouterr().out
+    assert "4 hearts per step: fits as it is" in printed
+    for part in (*PARTS, "fragmentation", "kept per heart", "largest batch in 8 GB"):
+        assert part in printed
+    assert {path: path.stat().st_mtime_ns for path in dataset.folder.rglob("*")} == before
+    assert not list(tmp_path.iterdir())
+
+
+def test_training_needs_a_folder(
+    dataset: DataSet, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("train", dataset.folder, monkeypatch=monkeypatch) == 2
+    assert "--out" in capsys.readouterr().err

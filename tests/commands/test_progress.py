@@ -1,0 +1,116 @@
+"""What is told of work on its way: count, pace and time left."""
+
+import io
+
+import pytest
+from rich.console import Console
+from support.clock import Clock
+
+from vecsetx.commands import progress
+from vecsetx.commands.progress import duration_text, rate_text, steps
+
+
+@pytest.fixture
+def lines(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    """What is printed where there is no terminal."""
+    text = io.StringIO()
+    monkeypatch.setattr(progress, "console", Console(file=text, width=200))
+    return text
+
+
+def test_plain_lines_tell_count_note_pace_and_time_left(clock: Clock, lines: io.StringIO) -> None:
+    with steps("sampling hearts", 998, "hearts") as shown:
+        for i in range(998):
+            clock.now += 1.25
+            shown.advance(note=f"case{i + 1:03d}")
+    told = lines.getvalue().splitlines()
+    assert told[0] == "sampling hearts: 12/998 case012 (0.8 hearts/s, 21 min left)"
+    assert told[9] == "sampling hearts: 120/998 case120 (0.8 hearts/s, 18 min left)"
+    assert told[-1] == "sampling hearts: 998/998 case998 (0.8 hearts/s, took 21 min)"
+    assert len(told) == 998 // 12 + 1  # every 15 s, and the last
+
+
+def test_hearts_that_were_there_already_do_not_spoil_the_time_left(
+    clock: Clock, lines: io.StringIO
+) -> None:
+    with steps("t", 1000, "hearts") as shown:
+        for _ in range(500):
+            clock.now += 0.01
+            shown.advance()
+        for _ in range(150):
+            clock.now += 2.0
+            shown.advance()
+    assert lines.getvalue().splitlines()[-1].endswith("(0.5 hearts/s, 12 min left)")
+
+
+def test_work_that_is_resumed_has_the_pace_of_what_is_done_now(
+    clock: Clock, lines: io.StringIO
+) -> None:
+    with steps("training", 9000) as shown:
+        for done in range(5000, 5500, 100):
+            clock.now += 10.0
+            shown.reach(done, "loss 0.1")
+    assert lines.getvalue().splitlines() == [
+        "training: 5100/9000 loss 0.1 (10 steps/s, 6 min left)",
+        "training: 5300/9000 loss 0.1 (10 steps/s, 6 min left)",
+    ]
+
+
+def test_before_anything_can_be_known_of_the_pace_nothing_is_told_of_it(
+    clock: Clock, lines: io.StringIO
+) -> None:
+    with steps("training", 9000) as shown:
+        clock.now += 30
+        shown.reach(5000)
+    assert lines.getvalue() == "training: 5000/9000 (for 30 s)\n"
+
+
+def test_names_are_no_markup(clock: Clock, lines: io.StringIO) -> None:
+    with steps("t", 1) as shown:
+        shown.advance(note="[bold]case[/]")
+    assert "[bold]case[/]" in lines.getvalue()
+
+
+def test_a_terminal_shows_the_same(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = io.StringIO()
+    screen = Console(file=text, width=200, force_terminal=True, color_system=None)
+    monkeypatch.setattr(progress, "console", screen)
+    with steps("sampling hearts", 10, "hearts") as shown:
+        clock.now += 30
+        for _ in range(3):
+            shown.advance(note="[bold]case[/]")
+    last = text.getvalue().rpartition("sampling hearts")[2]
+    assert "3/10" in last
+    assert "6.0 hearts/min, 70 s left" in last
+    assert "[bold]case[/]" in last
+
+
+@pytest.mark.parametrize(
+    ("per_second", "text"),
+    [
+        (1234.5, "1234 h/s"),
+        (9.94, "9.9 h/s"),
+        (0.5, "0.5 h/s"),
+        (0.4, "24 h/min"),
+        (1 / 60, "1.0 h/min"),
+        (1 / 3600, "1.0 h/h"),
+        (1e-5, "0.0 h/h"),
+    ],
+)
+def test_rates(per_second: float, text: str) -> None:
+    assert rate_text(per_second, "h") == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.0, "0 s"),
+        (119.4, "119 s"),
+        (120.0, "2 min"),
+        (7000.0, "117 min"),
+        (7200.0, "2 h"),
+        (2e5, "2 days"),
+    ],
+)
+def test_durations(seconds: float, text: str) -> None:
+    assert duration_text(seconds) == text

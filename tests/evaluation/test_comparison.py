@@ -1,0 +1,251 @@
+"""Two models on the same hearts, and ``vecsetx compare``."""
+
+import itertools
+import json
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vecsetx.anatomy.label_map import LabelMap
+from vecsetx.commands.compare import compare_scores, print_comparison
+from vecsetx.commands.progress import console
+from vecsetx.errors import InputError
+from vecsetx.evaluation.bootstrap import Bootstrap
+from vecsetx.evaluation.comparison import compare, holm
+from vecsetx.evaluation.heart import score_label_maps
+from vecsetx.evaluation.measures import MEASURES
+from vecsetx.evaluation.scores import Score, summarize, write_scores
+
+HEARTS = 8
+STRUCTURES = ("LV", "Aorta", "LA")
+
+
+def rows(seed: int) -> list[Score]:
+    """Hearts of noisy boxes: the truth the same for every seed, LA in the truth of none."""
+    found = []
+    for heart in range(HEARTS):
+        size = 6 + heart % 3
+        truth = np.zeros((20, 12, 12), np.uint8)
+        truth[2 : 2 + size, 2:8, 2:8] = 1
+        truth[12:18, 2:8, 3:6] = 2
+        prediction = truth.copy()
+        prediction[np.random.default_rng([seed, heart]).random(truth.shape) < 0.1 * seed] = 0
+        if heart == 0 and seed == 2:
+            prediction[0, 0, 0] = 3  # invented
+        sides = LabelMap(truth, np.eye(4)), LabelMap(prediction, np.eye(4))
+        found += score_label_maps(f"heart {heart}", *sides, STRUCTURES, STRUCTURES)
+    return found
+
+
+def scores(seed: int) -> dict[str, Any]:
+    return {
+        **summarize(rows(seed)),
+        "scoring": {"tolerance_mm": 1.0},
+        "provenance": {"model": f"run {seed}"},
+    }
+
+
+BOOTSTRAP = Bootstrap(500)
+
+
+def test_a_model_equals_itself() -> None:
+    found = compare(scores(1), scores(1), BOOTSTRAP)
+    entries = [*found["mean"].values()]
+    entries += [entry for of_one in found["structures"].values() for entry in of_one.values()]
+    for entry in entries:
+        if entry is not None:
+            assert entry["difference"] == 0
+            assert entry["interval"] == [0, 0]
+            assert entry["p"] == 1
+            assert entry["a"] == entry["b"]
+
+
+def test_by_hand() -> None:
+    a, b = scores(1), scores(2)
+    found = compare(a, b, BOOTSTRAP)
+    dice = [
+        np.array([of["hearts"][f"heart {k}"]["LV"]["dice"] for k in range(HEARTS)]) for of in (a, b)
+    ]
+    lv = found["structures"]["LV"]["dice"]
+    assert lv["a"] == pytest.approx(dice[0].mean())
+    assert lv["b"] == pytest.approx(dice[1].mean())
+    assert lv["difference"] == pytest.approx((dice[1] - dice[0]).mean())
+    low, high = lv["interval"]
+    assert low < lv["difference"] < high < 0  # twice the noise is worse
+    assert lv["p"] == pytest.approx(signed_rank_p(dice[1] - dice[0]))
+    assert lv["n"] == HEARTS
+
+
+def signed_rank_p(differences: np.ndarray) -> float:
+    """Every way to give the differences' sizes signs, counted."""
+    ranks = np.argsort(np.argsort(np.abs(differences))) + 1
+    middle = ranks.sum() / 2
+    observed = abs(ranks[differences > 0].sum() - middle)
+    signs = itertools.product((0, 1), repeat=len(differences))
+    sums = np.array([np.dot(ranks, sign) for sign in signs])
+    return float((np.abs(sums - middle) >= observed - 1e-9).mean())
+
+
+def test_swapping_the_models_turns_the_difference() -> None:
+    here, back = (
+        compare(*pair, BOOTSTRAP) for pair in itertools.permutations([scores(1), scores(2)])
+    )
+    for measure, entry in here["mean"].items():
+        if entry is not None:
+            assert entry["difference"] == pytest.approx(-back["mean"][measure]["difference"])
+            assert entry["p"] == back["mean"][measure]["p"]
+
+
+def test_the_mean_lets_every_structure_weigh_the_same() -> None:
+    a, b = scores(1), deepcopy(scores(1))
+    for k in range(HEARTS):
+        b["hearts"][f"heart {k}"]["LV"]["dice"] -= 0.1
+    mean = compare(a, b, BOOTSTRAP)["mean"]["dice"]
+    assert mean["difference"] == pytest.approx(-0.05)  # LV lost 0.1, Aorta nothing; LA is nowhere
+    assert mean["interval"] == pytest.approx([-0.05, -0.05])
+
+
+def test_a_structure_rightly_left_out_counts_as_perfect_where_the_other_invented_it() -> None:
+    found = compare(scores(1), scores(2), BOOTSTRAP)["structures"]["LA"]
+    assert found["dice"] | {"interval": None} == {
+        **{"a": 1, "b": 0, "difference": -1, "interval": None},
+        **{"p": 1, "p_holm": 1, "n": 1},
+    }
+    assert (found["assd_mm"]["a"], found["component_error"]["a"]) == (0, 0)
+    assert found["assd_mm"]["b"] > 10
+    assert "volume_error_relative" not in found
+
+
+def test_errors_with_a_sign_are_compared_by_size() -> None:
+    a, b = scores(1), deepcopy(scores(1))
+    for k in range(HEARTS):
+        entry = b["hearts"][f"heart {k}"]["LV"]
+        entry["volume_error_ml"] = -entry["volume_error_ml"]
+    assert compare(a, b, BOOTSTRAP)["structures"]["LV"]["volume_error_ml"]["difference"] == 0
+
+
+def test_what_only_describes_is_not_compared() -> None:
+    found = compare(scores(1), scores(2), BOOTSTRAP)["structures"]["LV"]
+    assert set(found) == {"dice", "iou", "nsd", "assd_mm", "hd95_mm"} | {
+        name for name, measure in MEASURES.items() if measure.signed and "mesh" not in name
+    }
+
+
+def test_it_is_plain_data_and_seeded() -> None:
+    first, again, other = (
+        compare(scores(1), scores(2), Bootstrap(500, seed=seed)) for seed in (0, 0, 1)
+    )
+    assert json.loads(json.dumps(first, allow_nan=False)) == again
+    assert first["mean"]["dice"]["interval"] != other["mean"]["dice"]["interval"]
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=6))
+def test_holm_is_the_closed_test_of_bonferroni(p: list[float]) -> None:
+    """A hypothesis falls if every set that holds it falls by Bonferroni (Marcus et al. 1976)."""
+    every = range(len(p))
+    sets = [s for n in every for s in itertools.combinations(every, n + 1)]
+    closed = [
+        max(min(1.0, len(s) * min(p[k] for k in s)) for s in sets if index in s) for index in every
+    ]
+    assert holm(p) == pytest.approx(closed)
+
+
+def without(of: dict[str, Any], heart: str) -> dict[str, Any]:
+    changed = deepcopy(of)
+    del changed["hearts"][heart]
+    return changed
+
+
+def test_other_hearts_are_refused() -> None:
+    with pytest.raises(
+        InputError, match="not of the same hearts: only A has heart 3, only B has none"
+    ):
+        compare(scores(1), without(scores(1), "heart 3"), BOOTSTRAP)
+
+
+def test_other_structures_are_refused() -> None:
+    fewer = deepcopy(scores(1))
+    del fewer["summary"]["structures"]["LA"]
+    with pytest.raises(InputError, match="structures: only A has none, only B has LA; score both"):
+        compare(fewer, scores(1), BOOTSTRAP)
+
+
+def test_another_truth_is_refused() -> None:
+    other = deepcopy(scores(1))
+    other["hearts"]["heart 2"]["LV"]["truth_ml"] += 0.001
+    with pytest.raises(
+        InputError, match=r"same truth: LV of heart 2 \(0.288 ml in A, 0.289 ml in B"
+    ):
+        compare(scores(1), other, BOOTSTRAP)
+    other["hearts"]["heart 2"]["LV"]["state"] = "not annotated"
+    with pytest.raises(InputError, match=r"LV of heart 2 \(not annotated in A, 0.288 ml in B"):
+        compare(other, scores(1), BOOTSTRAP)
+
+
+def test_another_tolerance_is_refused() -> None:
+    other = deepcopy(scores(1)) | {"scoring": {"tolerance_mm": 2.0}}
+    with pytest.raises(InputError, match="different ways"):
+        compare(scores(1), other, BOOTSTRAP)
+
+
+# The command
+
+
+def written(folder: Path, seed: int) -> Path:
+    write_scores(folder, rows(seed), scores(seed))
+    return folder
+
+
+def test_the_command_reads_folders_and_files_and_prints_tables(tmp_path: Path) -> None:
+    a, b = written(tmp_path / "a", 1), written(tmp_path / "b", 2)
+    found = compare_scores(a, b / "scores.json", tmp_path / "out")
+    assert json.loads((tmp_path / "out" / "compare.json").read_text()) == found
+    assert found["models"]["b"] == {"model": "run 2"}
+    with console.capture() as printed:
+        print_comparison(found)
+    text = printed.get()
+    assert "A: run 1" in text
+    assert "Dice, higher is better" in text
+    assert "HD95 (mm), lower is better" in text
+    lv = found["structures"]["LV"]["dice"]
+    assert f"{lv['difference']:+.3f}" in text
+    assert f"{lv['interval'][0]:+.3f} … {lv['interval'][1]:+.3f}" in text
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "cannot be read as scores"),
+        ("{", "cannot be read as scores"),
+        ("[]", "holds no scores"),
+        ('{"summary": {}, "hearts": {}, "provenance": {}}', "run vecsetx evaluate again"),
+    ],
+)
+def test_files_that_hold_no_scores_are_refused(tmp_path: Path, content, message) -> None:
+    a = written(tmp_path / "a", 1)
+    if content is not None:
+        (tmp_path / "b.json").write_text(content)
+    with pytest.raises(InputError, match=rf"b\.json: .*{message}"):
+        compare_scores(a, tmp_path / "b.json", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("hearts", "smallest"), [(5, 2 / 2**5), (6, 2 / 2**6)])
+def test_the_smallest_p_needs_six_hearts_to_be_below_005(hearts: int, smallest: float) -> None:
+    """Of n hearts that all got better, which one outcome of 2ⁿ either way matches."""
+
+    def model(gain: float) -> dict[str, Any]:
+        found = [
+            Score(f"heart {k}", "LV", "found", {"dice": 0.5 + gain * (k + 1), "truth_ml": 1.0})
+            for k in range(hearts)
+        ]
+        return summarize(found) | {"scoring": {}, "provenance": {}}
+
+    found = compare(model(0.0), model(0.01), BOOTSTRAP)["structures"]["LV"]["dice"]
+    assert found["p"] == pytest.approx(smallest)
+    assert (found["p"] < 0.05) == (hearts >= 6)

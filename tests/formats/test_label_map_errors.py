@@ -1,0 +1,148 @@
+"""Files that are no usable label maps: each is one error that names file and remedy."""
+
+import gzip
+
+import nibabel as nib
+import numpy as np
+import pytest
+from support.maps import LABELS, OBLIQUE, save
+
+from vecsetx.errors import InputError
+from vecsetx.formats.label_maps import read_label_map
+
+
+def gone(path):
+    return "no such file; give an image as NIfTI"
+
+
+def text(path):
+    path.write_text("these are no voxels")
+    return "cannot be read as a NIfTI image"
+
+
+def nothing(path):
+    path.write_bytes(b"")
+    return "cannot be read as a NIfTI image"
+
+
+def folder(path):
+    path.mkdir()
+    return "cannot be read as a NIfTI image"
+
+
+def cut_short(path):
+    save(path, np.random.default_rng(0).integers(0, 9, (20, 20, 20), np.uint8))
+    path.write_bytes(path.read_bytes()[:-1000])
+    return "cannot be read as a NIfTI image"
+
+
+def cut_short_inside(path):
+    whole = gzip.decompress(save(path, LABELS).read_bytes())
+    path.write_bytes(gzip.compress(whole[:-5]))
+    return "cannot be read as a NIfTI image"
+
+
+def damaged(path):
+    save(path, np.random.default_rng(0).integers(0, 9, (20, 20, 20), np.uint8))
+    content = bytearray(path.read_bytes())
+    content[1000:1100] = b"\xff" * 100
+    path.write_bytes(bytes(content))
+    return "cannot be read as a NIfTI image"
+
+
+def strange_type(path):
+    whole = bytearray(gzip.decompress(save(path, LABELS).read_bytes()))
+    whole[70:72] = (999).to_bytes(2, "little")
+    path.write_bytes(gzip.compress(bytes(whole)))
+    return "cannot be read as a NIfTI image"
+
+
+def two_dimensions(path):
+    save(path, LABELS[0])
+    return r"3 dimensions, this image has shape \(3, 4\)"
+
+
+def four_dimensions(path):
+    save(path, np.stack([LABELS, LABELS], axis=-1))
+    return r"3 dimensions, this image has shape \(2, 3, 4, 2\)"
+
+
+def fractions(path):
+    save(path, LABELS + np.float32(0.25))
+    return "no whole numbers; this is an image or a probability map"
+
+
+def not_a_number(path):
+    save(path, np.where(LABELS > 0, np.nan, 1.0))
+    return "no whole numbers"
+
+
+def infinite(path):
+    save(path, np.where(LABELS > 0, np.inf, 1.0))
+    return "no whole numbers"
+
+
+def complex_numbers(path):
+    save(path, LABELS.astype(np.complex64))
+    return "no whole numbers"
+
+
+def colours(path):
+    save(path, np.zeros(LABELS.shape, [("R", "u1"), ("G", "u1"), ("B", "u1")]))
+    return "no whole numbers"
+
+
+def negative(path):
+    save(path, LABELS.astype(np.int16) - 1024)
+    return "from -1024 to -1015; labels run from 0 to 65535"
+
+
+def too_high(path):
+    save(path, LABELS.astype(np.int32) * 10_000)
+    return "from 0 to 90000; labels run from 0 to 65535"
+
+
+def much_too_high(path):
+    save(path, LABELS.astype(np.float64) * 1e12)
+    return "from 0 to 9000000000000; labels run"
+
+
+def empty(path):
+    save(path, np.zeros_like(LABELS))
+    return "the label map is empty"
+
+
+def singular(path):
+    image = nib.Nifti1Image(LABELS, None)
+    image.header["sform_code"] = 1
+    image.header["srow_x"], image.header["srow_y"] = [1, 0, 0, 0], [0, 1, 0, 0]
+    image.header["srow_z"] = [1, 1, 0, 0]
+    nib.save(image, path)
+    return "the affine is singular"
+
+
+def affine_not_finite(path):
+    affine = OBLIQUE.copy()
+    affine[0, 3] = np.nan
+    save(path, LABELS, affine)
+    return "the affine is singular"
+
+
+def undefined_unit(path):
+    save(path, LABELS, xyzt_units=5)
+    return "unit 5, which NIfTI does not define"
+
+
+BAD = [
+    gone, text, nothing, folder, cut_short, cut_short_inside, damaged, strange_type,
+    two_dimensions, four_dimensions, fractions, not_a_number, infinite, complex_numbers, colours,
+    negative, too_high, much_too_high, empty, singular, affine_not_finite, undefined_unit,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("make", BAD, ids=lambda make: make.__name__)
+def test_what_cannot_be_used_is_an_input_error_that_names_the_file(tmp_path, make):
+    path = tmp_path / "heart.nii.gz"
+    reason = make(path)
+    with pytest.raises(InputError, match=rf"(?s)heart\.nii\.gz: .*{reason}"):
+        read_label_map(path)

@@ -1,0 +1,104 @@
+"""One file per structure: TotalSegmentator's folders become the label map they stand for."""
+
+import numpy as np
+import pytest
+from support.maps import OBLIQUE, save
+
+from vecsetx.errors import InputError
+from vecsetx.formats.masks import read_mask, read_masks
+
+
+def write_masks(folder, affine=OBLIQUE, **masks):
+    return {n: save(folder / f"{n}.nii.gz", m.astype(np.uint8), affine) for n, m in masks.items()}
+
+
+def box(low, high):
+    mask = np.zeros((8, 9, 10), bool)
+    mask[tuple(slice(a, b) for a, b in zip(low, high, strict=True))] = True
+    return mask
+
+
+LEFT, RIGHT = box((0, 0, 0), (3, 9, 10)), box((5, 2, 1), (8, 9, 9))
+NOTHING = np.zeros_like(LEFT)
+
+
+def test_masks_become_one_label_map(tmp_path):
+    files = write_masks(tmp_path, LV=LEFT, RV=RIGHT * 255, LA=NOTHING, PV=LEFT)
+    found = read_masks(files, ("RV", "LA", "LV"))
+    assert found.labels.tolist() == (RIGHT + 3 * LEFT).tolist()
+    assert found.labels.dtype == np.uint8
+    np.testing.assert_allclose(found.affine, OBLIQUE, rtol=1e-6)
+    assert found.remarks == ()
+
+
+def test_the_whole_heart_gives_way(tmp_path):
+    files = write_masks(tmp_path, Heart=LEFT | RIGHT, LV=LEFT)
+    for structures in (("Heart", "LV"), ("LV", "Heart")):
+        found = read_masks(files, structures)
+        expected = np.where(LEFT, structures.index("LV") + 1, 0)
+        expected[RIGHT] = structures.index("Heart") + 1
+        assert found.labels.tolist() == expected.tolist()
+        assert found.remarks == ()
+    alone = read_masks(files, ("Heart",))
+    assert alone.labels.sum() == (LEFT | RIGHT).sum()
+
+
+def test_even_a_whole_heart_smaller_than_its_part(tmp_path):
+    found = read_masks(
+        write_masks(tmp_path, Heart=box((0, 0, 0), (1, 9, 10)), LV=LEFT), ("Heart", "LV")
+    )
+    assert found.labels.tolist() == (2 * LEFT).tolist()
+
+
+def test_a_small_overlap_goes_to_the_smaller_structure(tmp_path):
+    right = RIGHT.copy()
+    right[2, 3, 4] = True  # 1 of 169
+    files = write_masks(tmp_path, LV=LEFT, RV=right)
+    for structures in (("LV", "RV"), ("RV", "LV")):
+        found = read_masks(files, structures)
+        assert structures[found.labels[2, 3, 4] - 1] == "RV"
+        assert found.remarks == ("RV and LV share 1 voxels; they were given to RV",)
+
+
+def test_a_large_overlap(tmp_path):
+    right = RIGHT.copy()
+    right[2, 3, 4:6] = True  # 2 of 170, more than 1 %
+    with pytest.raises(
+        InputError, match=r"RV\.nii\.gz: 2 of its 170 voxels are in LV\.nii\.gz too"
+    ):
+        read_masks(write_masks(tmp_path, LV=LEFT, RV=right), ("LV", "RV"))
+
+
+def test_grids_that_differ(tmp_path):
+    files = write_masks(tmp_path, LV=LEFT) | write_masks(tmp_path, RV=RIGHT[:, :, :9])
+    with pytest.raises(
+        InputError, match=r"RV\.nii\.gz: lies on another grid than LV\.nii\.gz .*9\) v"
+    ):
+        read_masks(files, ("LV", "RV"))
+    shifted = OBLIQUE.copy()
+    shifted[0, 3] += 0.02
+    files |= write_masks(tmp_path, shifted, RV=RIGHT)
+    with pytest.raises(
+        InputError, match=r"RV\.nii\.gz: lies on another grid .*differ by up to 0\.0"
+    ):
+        read_masks(files, ("LV", "RV"))
+    shifted[0, 3] -= 0.02 - 1e-4  # what rounding to float32 does
+    read_masks(files | write_masks(tmp_path, shifted, RV=RIGHT), ("LV", "RV"))
+
+
+def test_a_mask_holds_one_value(tmp_path):
+    path = save(tmp_path / "LV.nii.gz", LEFT.astype(np.uint8) + RIGHT * np.uint8(2))
+    with pytest.raises(
+        InputError, match=r"LV\.nii\.gz: a mask holds 0 and one other value, this one 1 a"
+    ):
+        read_mask(path)
+    with pytest.raises(InputError, match="no whole numbers"):
+        read_mask(save(tmp_path / "RV.nii.gz", LEFT * np.float32(0.5)))
+
+
+def test_nothing_at_all(tmp_path):
+    files = write_masks(tmp_path, LV=NOTHING, RV=NOTHING)
+    with pytest.raises(InputError, match="every mask is empty"):
+        read_masks(files, ("LV", "RV"))
+    with pytest.raises(InputError, match="none of LA has a mask"):
+        read_masks(files, ("LA",))

@@ -1,0 +1,133 @@
+"""Improving a heart's latent set on what is observed of it."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from support.runs import RECIPE
+
+from vecsetx.data.batch import Batch
+from vecsetx.data.dataset import DataSet
+from vecsetx.data.inputs import source_of
+from vecsetx.inference.encode import read_heart
+from vecsetx.inference.observed import of_geometry, of_points
+from vecsetx.inference.refinement import RefinementSpec, refine
+from vecsetx.model.field import HeartField
+from vecsetx.sampling.geometry import Geometry
+from vecsetx.sampling.sampler import Observation, observe
+from vecsetx.training.objective import ObjectiveSpec, latent_objective
+
+SPEC = RefinementSpec(steps=40, points=256)
+OBJECTIVE = ObjectiveSpec()
+
+
+@pytest.fixture(scope="module")
+def geometry(dataset: DataSet) -> Geometry:
+    return read_heart(source_of(dataset, dataset.hearts[0]), dataset.structures)[1]
+
+
+@pytest.fixture(scope="module")
+def observation(geometry: Geometry) -> Observation:
+    return observe(geometry, 512, 85.0, seed=0)
+
+
+@pytest.fixture(scope="module")
+def field(dataset: DataSet, observation: Observation) -> HeartField:
+    torch.manual_seed(0)
+    model = RECIPE.model.build(len(dataset.structures)).eval()
+    return HeartField.encode(model, dataset.structures, observation, OBJECTIVE.truncation)
+
+
+@pytest.fixture(scope="module")
+def observed(geometry: Geometry, field: HeartField) -> Batch:
+    return of_geometry(geometry, field.frame, seed=0)
+
+
+def loss(field: HeartField, batch: Batch) -> float:
+    with torch.no_grad():
+        return float(latent_objective(field.model, field.latent_set, batch, OBJECTIVE)[0])
+
+
+def test_the_heart_is_nearer_to_points_that_were_never_shown(
+    field: HeartField, observed: Batch, geometry: Geometry
+) -> None:
+    weights = {name: value.clone() for name, value in field.model.state_dict().items()}
+    refined = refine(field, observed, OBJECTIVE, SPEC)
+    others = of_geometry(geometry, field.frame, seed=7)
+    assert refined.gain is not None
+    assert refined.gain.loss_before == pytest.approx(loss(field, others), rel=0.05)
+    assert refined.gain.loss_after == pytest.approx(loss(refined, others), rel=0.05)
+    assert loss(refined, others) < 0.9 * loss(field, others)
+    for name, value in field.model.state_dict().items():
+        assert torch.equal(value, weights[name])
+    points = observation_like(geometry)
+    expected = field.model.decode(refined.latent_set, field_units(refined, points))
+    found = refined.distances_mm(points)
+    np.testing.assert_allclose(
+        found, refined.frame.length_to_mm(expected[0].detach().numpy()), atol=1e-4
+    )
+
+
+def observation_like(geometry: Geometry) -> np.ndarray:
+    return geometry.vertices_mm()[:50]
+
+
+def field_units(field: HeartField, points_mm: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(field.frame.to_unit(points_mm).astype(np.float32))[None]
+
+
+def test_the_same_seed_gives_the_same(field: HeartField, observed: Batch) -> None:
+    one, other = (refine(field, observed, OBJECTIVE, replace(SPEC, steps=10)) for _ in range(2))
+    assert torch.equal(one.latent_set.latents, other.latent_set.latents)
+    assert one.gain == other.gain
+
+
+def test_what_gets_worse_is_left_as_it_was(field: HeartField, observed: Batch) -> None:
+    wild = replace(SPEC, rate=1e30, every=5)
+    refined = refine(field, observed, OBJECTIVE, wild)
+    assert torch.equal(refined.latent_set.latents, field.latent_set.latents)
+    assert refined.gain is not None
+    assert refined.gain.loss_after == refined.gain.loss_before
+    assert refined.gain.steps == 0
+
+
+def test_it_ends_when_nothing_is_gained(
+    field: HeartField, observed: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = []
+    step = torch.optim.Adam.step
+    monkeypatch.setattr(torch.optim.Adam, "step", lambda self: steps.append(1) or step(self))
+    refine(field, observed, OBJECTIVE, replace(SPEC, least_gain=1.0, every=4, patience=2))
+    assert len(steps) == 8
+
+
+def test_what_is_not_known_pulls_at_nothing(
+    field: HeartField, observed: Batch, geometry: Geometry
+) -> None:
+    hidden = np.zeros(len(field.structures), dtype=bool)
+    hidden[3] = True
+    without = of_geometry(geometry.without(hidden), field.frame, seed=0)
+    changed = replace(without, near_distances=without.near_distances.clone())
+    changed.near_distances[:, :, 3] = -0.05
+    assert torch.all(without.near_known[:, :, 3] == -torch.inf)
+    one, other = (
+        refine(field, batch, OBJECTIVE, replace(SPEC, steps=5)) for batch in (without, changed)
+    )
+    assert torch.equal(one.latent_set.latents, other.latent_set.latents)
+    changed.near_distances[:, :, 2] = -0.05
+    different = refine(field, changed, OBJECTIVE, replace(SPEC, steps=5))
+    assert not torch.equal(different.latent_set.latents, one.latent_set.latents)
+
+
+def test_labelled_points_alone_draw_surfaces_to_them(
+    field: HeartField, observation: Observation, geometry: Geometry
+) -> None:
+    refined = refine(field, of_points(observation, len(field.structures)), OBJECTIVE, SPEC)
+    others = observe(geometry, 500, 85.0, seed=9)
+    rows = np.arange(500)
+    before, after = (
+        np.abs(f.distances_mm(others.points_mm)[rows, others.structure]).mean()
+        for f in (field, refined)
+    )
+    assert after < 0.85 * before

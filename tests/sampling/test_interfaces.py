@@ -1,0 +1,98 @@
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+from support.shapes import (
+    BALL_RADIUS_MM,
+    CENTRE_MM,
+    SHELL_RADIUS_MM,
+    ball_in_shell,
+    ball_in_shell_distances,
+    grid_affine,
+    voxelized,
+)
+
+from vecsetx.anatomy.label_map import LabelMap
+from vecsetx.sampling.interfaces import shared_surface, without_specks
+
+
+def volume_mm3(vertices: np.ndarray, faces: np.ndarray) -> float:
+    a, b, c = (vertices[faces[:, i]] - vertices.mean(axis=0) for i in range(3))
+    return float(np.einsum("ij,ij->", a, np.cross(b, c)) / 6)
+
+
+@pytest.mark.parametrize("flips", ["", "i", "jk", "ijk"])
+def test_surface_lies_on_the_truth_under_any_affine(flips: str) -> None:
+    shape = (70, 60, 50)
+    turn = Rotation.from_euler("xyz", [20, -35, 50], degrees=True)
+    label_map = voxelized(
+        ball_in_shell_distances, shape, grid_affine(shape, (0.8, 1.0, 1.2), turn, flips)
+    )
+    surface = shared_surface(label_map)
+    for label, expected in (
+        (2, 4 / 3 * np.pi * BALL_RADIUS_MM**3),
+        (1, 4 / 3 * np.pi * (SHELL_RADIUS_MM**3 - BALL_RADIUS_MM**3)),
+    ):
+        vertices, faces = surface.of(label)
+        assert volume_mm3(vertices, faces) == pytest.approx(expected, rel=0.01)
+        error = np.abs(ball_in_shell_distances(vertices)[:, label - 1])
+        assert error.mean() < 0.12  # a tenth of a voxel or so
+        assert error.max() < 0.75
+
+
+def test_neighbours_share_their_wall_exactly() -> None:
+    surface = shared_surface(ball_in_shell())
+    ball, _ = surface.of(2)
+    shell, _ = surface.of(1)
+    inner = shell[
+        np.linalg.norm(shell - CENTRE_MM, axis=1) < (BALL_RADIUS_MM + SHELL_RADIUS_MM) / 2
+    ]
+    assert {tuple(v) for v in ball} == {tuple(v) for v in inner}
+
+
+def test_normals_point_from_the_first_side_to_the_second() -> None:
+    surface = shared_surface(ball_in_shell())
+    a, b, c = (surface.vertices_mm[surface.faces[:, i]] for i in range(3))
+    middle, normal = (a + b + c) / 3, np.cross(b - a, c - a)
+    normal /= np.linalg.norm(normal, axis=1, keepdims=True)
+    for side, sign in ((0, -1), (1, 1)):
+        there = voxelized_label(middle + sign * 0.8 * normal)
+        agree = there == surface.sides[:, side]
+        assert agree.mean() > 0.99
+
+
+def voxelized_label(points_mm: np.ndarray) -> np.ndarray:
+    true = ball_in_shell_distances(points_mm)
+    return np.where((true < 0).any(-1), true.argmin(-1) + 1, 0)
+
+
+def test_specks_take_the_label_of_what_surrounds_them() -> None:
+    clean = ball_in_shell()
+    labels = clean.labels.copy()
+    labels[2, 2, 2:5] = 1  # in the background
+    labels[28, 28, 27:30] = 1  # inside the ball
+    cleaned = without_specks(LabelMap(labels, clean.affine))
+    np.testing.assert_array_equal(cleaned.labels, clean.labels)
+
+
+def test_a_structure_of_specks_alone_keeps_its_largest() -> None:
+    labels = np.zeros((20, 20, 20), np.uint8)
+    labels[5:8, 5:8, 5:8] = 1
+    labels[15:17, 15:17, 15:17] = 1
+    cleaned = without_specks(LabelMap(labels, np.eye(4)))
+    assert cleaned.labels[6, 6, 6] == 1
+    assert cleaned.labels.sum() == 27
+
+
+def test_a_thin_tube_keeps_its_volume() -> None:
+    """A coronary of radius 1.5 voxels would be erased by smoothing that shrinks."""
+    line = np.array([0.3, 0.2, 1.0]) / np.linalg.norm([0.3, 0.2, 1.0])
+
+    def tube(points: np.ndarray) -> np.ndarray:
+        offset = points - np.array([20.0, 20.0, 30.0])
+        along = np.clip(offset @ line, -20, 20)
+        return (np.linalg.norm(offset - along[..., None] * line, axis=-1) - 1.5)[..., None]
+
+    label_map = voxelized(tube, (40, 40, 60), np.eye(4))
+    volume = volume_mm3(*shared_surface(label_map).of(1))
+    assert volume == pytest.approx(label_map.labels.sum(), rel=0.05)
+    assert volume == pytest.approx(np.pi * 1.5**2 * 40 + 4 / 3 * np.pi * 1.5**3, rel=0.05)

@@ -1,0 +1,356 @@
+"""A sound heart passes; every flaw that was put into one is found and called by its name."""
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vecsetx.anatomy.frame import Frame
+from vecsetx.anatomy.phantom import STRUCTURES, PhantomHeart
+from vecsetx.anatomy.structures import label_set
+from vecsetx.formats.label_maps import write_label_map
+from vecsetx.formats.source import HeartSource
+from vecsetx.sampling.interfaces import without_specks
+from vecsetx.sampling.quality.compare import Twins, outliers, robust_z, twins, volume_scores
+from vecsetx.sampling.quality.heart import heart_quality
+from vecsetx.sampling.quality.pose import pose
+from vecsetx.sampling.quality.probes import agreement, astray, slopes, steep_shares
+from vecsetx.sampling.sampler import SamplingSpec, sample_heart
+from vecsetx.sampling.samples import HeartInfo, QueryPoints, Samples, SurfacePoints
+
+GROUPS = ("surface", "near", "volume")
+VOXEL_MM = 1.6
+
+
+@pytest.fixture(scope="module")
+def heart(tmp_path_factory):
+    """Samples of a phantom and its label map."""
+    path = tmp_path_factory.mktemp("heart") / "phantom.nii.gz"
+    phantom = PhantomHeart.random(np.random.default_rng([0, 3]))
+    write_label_map(phantom.voxelize(96, VOXEL_MM), path)
+    source = HeartSource("phantom", path, "label map", label_set("default"))
+    samples = sample_heart(source, STRUCTURES, SamplingSpec(8000, 8000, 8000), 0)
+    return samples, without_specks(source.label_map(samples.info.structures)).cropped()
+
+
+def with_points(samples, change, groups=GROUPS):
+    parts = {g: getattr(samples, g) for g in groups}
+    return replace(
+        samples,
+        **{
+            g: replace(part, points_mm=change(part.points_mm).astype(np.float32))
+            for g, part in parts.items()
+        },
+    )
+
+
+def with_distances(samples, change):
+    parts = {g: getattr(samples, g) for g in GROUPS}
+    return replace(
+        samples,
+        **{
+            g: replace(part, distances_mm=change(part.distances_mm).astype(np.float32))
+            for g, part in parts.items()
+        },
+    )
+
+
+def with_info(samples, **changes):
+    return replace(samples, info=replace(samples.info, **changes))
+
+
+def quality(samples, label_map):
+    return heart_quality(samples, STRUCTURES, STRUCTURES, label_map)
+
+
+def test_a_sound_heart_passes_without_remarks(heart):
+    found = quality(*heart)
+    assert found.problems == ()
+    assert found.remarks == ()
+    assert found.passed
+    assert tuple(found.structures) == STRUCTURES
+    assert 0.9 < found.agreement < 1
+    assert found.untrusted_share == 0
+    for structure in found.structures.values():
+        assert structure.state == "present"
+        assert structure.slope == pytest.approx(1, abs=0.05)
+        assert structure.steep_share < 2e-3
+        assert structure.volume_mm3 == 1000 * structure.volume_ml
+        assert 0.1 < structure.inside_share_near < 0.7
+    assert found.structures["Myocardium"].thickness_mm == pytest.approx(8, abs=3)
+
+
+FLAWS = {
+    "twice as far": (lambda s: with_distances(s, lambda d: 2 * d), "grow by .* mm per mm"),
+    "half as far": (lambda s: with_distances(s, lambda d: d / 2), "grow by 0.[45]"),
+    "in voxels": (lambda s: with_distances(s, lambda d: d / VOXEL_MM), "grow by 0.6"),
+    "without the half voxel": (
+        lambda s: with_distances(s, lambda d: d + np.sign(d) * VOXEL_MM / 2),
+        "differ more than the points are apart",
+    ),
+    "signs swapped": (lambda s: with_distances(s, np.negative), "grow by -"),
+    "structures permuted": (
+        lambda s: with_distances(s, lambda d: np.roll(d, 1, axis=1)),
+        "contradict the label map",
+    ),
+    "all points moved": (
+        lambda s: with_points(s, lambda p: p + [3, 0, 0]),
+        "points lie off the label map",
+    ),
+    "query points moved": (
+        lambda s: with_points(s, lambda p: p + [0, 3, 0], ("near", "volume")),
+        "differ more than the points are apart",
+    ),
+    "half a voxel off": (
+        lambda s: with_points(s, lambda p: p + VOXEL_MM / 2),
+        "points lie off the label map",
+    ),
+    "LPS for RAS": (lambda s: with_points(s, lambda p: p * [-1, -1, 1]), "contradict"),
+    "not a number": (
+        lambda s: with_distances(s, lambda d: np.where(np.arange(len(d))[:, None] == 7, np.nan, d)),
+        "distances of near points are not all finite",
+    ),
+    "inside two": (
+        lambda s: with_distances(s, lambda d: d - 0.5),
+        "inside two structures at once",
+    ),
+    "no normals": (
+        lambda s: replace(s, surface=replace(s.surface, normals=s.surface.normals / 2)),
+        "normals are not of length 1",
+    ),
+    "far away": (
+        lambda s: with_info(s, frame=Frame((500.0, 0.0, 0.0), s.info.frame.mm_per_unit)),
+        "mm from its centre",
+    ),
+}
+
+
+@pytest.mark.parametrize("flaw", list(FLAWS))
+def test_every_flaw_is_found(flaw, heart):
+    samples, label_map = heart
+    spoil, message = FLAWS[flaw]
+    found = quality(spoil(samples), label_map)
+    assert not found.passed
+    assert any(re.search(message, problem) for problem in found.problems), found.problems
+
+
+@pytest.mark.parametrize(
+    "flaw", ["twice as far", "half as far", "without the half voxel", "query points moved"]
+)
+def test_distances_are_judged_without_the_label_map_too(flaw, heart):
+    samples, _ = heart
+    found = quality(FLAWS[flaw][0](samples), None)
+    assert not found.passed
+    assert found.agreement is None
+
+
+def test_a_starved_structure_is_found(heart):
+    samples, label_map = heart
+    k = samples.info.structures.index("Coronary")
+    kept = samples.near.distances_mm[:, k] > 0
+    near = samples.near
+    fewer = QueryPoints(near.points_mm[kept], near.distances_mm[kept], near.edge_mm[kept])
+    found = quality(replace(samples, near=fewer), label_map)
+    assert any(problem.startswith("only 0 near points of Coronary") for problem in found.problems)
+    assert any("near points around Coronary lie inside" in problem for problem in found.problems)
+
+
+def test_absent_and_not_annotated_structures_are_told_apart(heart):
+    samples, label_map = heart
+    found = heart_quality(samples, (*STRUCTURES, "SVC", "IVC"), (*STRUCTURES, "SVC"), label_map)
+    assert found.structures["SVC"].state == "absent"
+    assert found.structures["IVC"].state == "not annotated"
+    assert found.remarks == ("absent, though annotated: SVC",)
+    assert found.passed
+
+
+def test_remarks_on_pieces_walls_and_cuts(heart):
+    samples, label_map = heart
+    info = samples.info
+    pieces = {**info.components, "LV": 2, "Coronary": 4, "PV": 5}
+    areas = {**info.areas_mm2, "Myocardium": 2000 * info.volumes_ml["Myocardium"] / 2.5}
+    changed = with_info(samples, components=pieces, areas_mm2=areas, cut=("Aorta",))
+    remarks = " · ".join(quality(changed, label_map).remarks)
+    assert "LV has 2 pieces (normally at most 1)" in remarks
+    assert "PV has 5 pieces" in remarks
+    assert "Coronary" not in remarks
+    assert "Myocardium is 2.5 mm thick" in remarks
+    assert "Myocardium is 1.6 voxels thick" in remarks
+    assert "cut by the scan's edge: Aorta" in remarks
+
+
+def test_untrusted_distances_are_not_judged(heart):
+    samples, label_map = heart
+    k = samples.info.structures.index("Aorta")
+
+    def spoil(distances):
+        distances = distances.copy()
+        distances[:, k] *= 2
+        return distances
+
+    spoilt = with_distances(samples, spoil)
+    assert any("grow by" in problem for problem in quality(spoilt, label_map).problems)
+    nothing_known = {
+        g: replace(getattr(spoilt, g), edge_mm=np.zeros(8000, np.float32)) for g in GROUPS
+    }
+    cut = with_info(replace(spoilt, **nothing_known), cut=("Aorta",))
+    found = quality(cut, label_map)
+    assert not any("grow by" in problem for problem in found.problems)
+    assert not any("differ" in problem for problem in found.problems)
+    assert found.untrusted_share == pytest.approx(0.1, abs=0.02)  # one structure of ten
+
+
+def sphere(radius, count=4000):
+    """Samples of an analytic ball at the origin."""
+    generator = np.random.default_rng(0)
+
+    def directions():
+        drawn = generator.standard_normal((count, 3))
+        return drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
+
+    normals = directions()
+    near = normals * radius + 3 * generator.standard_normal((count, 3))
+    volume = directions() * radius * 1.3 * generator.random((count, 1)) ** (1 / 3)
+    edge = np.full(count, np.inf, np.float32)
+
+    def query(points):
+        distances = np.linalg.norm(points, axis=1, keepdims=True) - radius
+        return QueryPoints(points.astype(np.float32), distances.astype(np.float32), edge)
+
+    surface = SurfacePoints(
+        (normals * radius).astype(np.float32),
+        np.zeros(count, np.uint8),
+        normals.astype(np.float32),
+        np.zeros((count, 1), np.float32),
+        edge,
+    )
+    info = HeartInfo(
+        *("ball", "label map", "", "", "", {}, ("LV",), (), Frame((0.0, 0.0, 0.0), 100.0), 50.0),
+        *((1.0, 1.0, 1.0), {"LV": 1.0}, {"LV": 1.0}, {"LV": 1}, 0, (), {}, 0, ""),
+    )
+    return Samples(surface, query(near), query(volume), info)
+
+
+@given(radius=st.floats(10, 40), factor=st.sampled_from([-1.0, 0.5, 0.8, 1.0, 1.3, 2.0]))
+def test_the_slope_of_a_sphere_is_right_to_3_percent(radius, factor):
+    ball = with_distances(sphere(radius), lambda d: factor * d)
+    np.testing.assert_allclose(slopes(ball) / factor, 1, atol=0.03)
+    if factor in (1.0, -1.0):
+        assert steep_shares(ball)[0] == 0
+    if factor > 1.2:
+        assert steep_shares(ball)[0] > 0.02
+
+
+def test_too_few_points_have_no_slope():
+    assert np.isnan(slopes(sphere(20, count=40))[0])
+
+
+def test_labels_are_those_of_the_voxels(heart):
+    _, label_map = heart
+    index = np.argwhere(label_map.labels == 5)[::97]
+    points = label_map.to_mm(index + np.random.default_rng(1).uniform(-0.49, 0.49, index.shape))
+    assert (label_map.at(points) == 5).all()
+    assert (label_map.at(points + 1e4) == 0).all()
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("shift", [-0.5, 0.0, 0.3])
+def test_a_shift_is_measured_to_a_fifth_of_a_voxel(axis, shift, heart):
+    samples, label_map = heart
+    step = shift * label_map.affine[:3, axis]
+    found = agreement(with_points(samples, lambda p: p + step), label_map).shift_voxels
+    expected = np.zeros(3)
+    expected[axis] = shift
+    np.testing.assert_allclose(found, expected, atol=0.2)
+    assert np.sign(found[axis]) == np.sign(shift) or shift == 0
+
+
+def test_smoothed_walls_are_no_contradiction(heart):
+    samples, label_map = heart
+    assert astray(samples.near, label_map).mean() < 1e-3
+    moved = with_points(samples, lambda p: p + [20, 0, 0])
+    assert astray(moved.near, label_map).mean() > 0.1
+
+
+@pytest.mark.parametrize(
+    ("turn", "degrees", "mirrored"),
+    [((1, 1, 1), 0, False), ((-1, -1, 1), 180, False), ((1, -1, -1), 180, False)],
+)
+def test_a_turned_heart_is_seen(turn, degrees, mirrored, heart):
+    found = pose(with_points(heart[0], lambda p: p * turn))
+    assert found.turned_deg == pytest.approx(degrees, abs=25)
+    assert found.mirrored == mirrored
+
+
+@pytest.mark.parametrize("turn", [(-1, 1, 1), (1, -1, 1), (1, 1, -1), (-1, -1, -1)])
+def test_a_mirrored_heart_is_seen(turn, heart):
+    samples, _ = heart
+    assert pose(with_points(samples, lambda p: p * turn)).mirrored
+    remarks = quality(with_points(samples, lambda p: p * turn), None).remarks
+    assert any("mirrored" in remark for remark in remarks)
+
+
+def test_few_structures_have_no_pose():
+    assert pose(sphere(20)) is None
+
+
+def cohort(heart, count):
+    """Infos of hearts whose volumes spread by some 10 %."""
+    generator = np.random.default_rng(0)
+    info = heart[0].info
+    hearts = {}
+    for number in range(count):
+        factors = np.exp(0.1 * generator.standard_normal(len(info.structures)))
+        volumes = {
+            name: float(factor * info.volumes_ml[name])
+            for name, factor in zip(info.structures, factors, strict=True)
+        }
+        name = f"heart{number}"
+        hearts[name] = replace(info, name=name, content=name, volumes_ml=volumes)
+    return hearts
+
+
+def test_robust_z_is_the_z_score_and_outliers_do_not_count():
+    values = np.exp(np.random.default_rng(0).normal(3, 0.2, 10_000))
+    z = robust_z(values)
+    np.testing.assert_allclose(z, (np.log(values) - 3) / 0.2, atol=0.15)
+    spoilt = robust_z(np.concatenate([values, np.full(500, 1e9)]))
+    np.testing.assert_allclose(spoilt[:-500], z, atol=0.35)
+    assert (spoilt[-500:] > 20).all()
+    assert (robust_z(np.ones(9)) == 0).all()
+
+
+def test_outliers_are_remarked_upon_but_not_if_cut_or_if_hearts_are_few(heart):
+    hearts = cohort(heart, 12)
+    odd = hearts["heart5"]
+    hearts["heart5"] = replace(odd, volumes_ml={**odd.volumes_ml, "LA": 10 * odd.volumes_ml["LA"]})
+    scores = volume_scores(hearts)
+    (remark,) = outliers(hearts["heart5"], scores["heart5"], {})
+    assert remark.startswith("LA is unusually large: ")
+    assert f"{10_000 * odd.volumes_ml['LA']:,.0f} mm³" in remark
+    assert outliers(hearts["heart5"], {}, {"Myocardium": -5.0})[0].startswith(
+        "Myocardium is unusually thin"
+    )
+    assert outliers(hearts["heart5"], {}, {"Aorta": -5.0}) == []
+    hearts["heart5"] = replace(hearts["heart5"], cut=("LA",))
+    assert "LA" not in volume_scores(hearts)["heart5"]
+    assert volume_scores(cohort(heart, 7)) == {f"heart{n}": {} for n in range(7)}
+
+
+def test_twins_are_found_by_content_and_by_volumes(heart):
+    hearts = cohort(heart, 30)
+    assert twins(hearts) == []
+    hearts["copy"] = replace(hearts["heart4"], name="copy")
+    moved = {name: 1.001 * ml for name, ml in hearts["heart9"].volumes_ml.items()}
+    hearts["moved"] = replace(hearts["heart9"], name="moved", content="m", volumes_ml=moved)
+    other = {name: 1.003 * ml for name, ml in hearts["heart8"].volumes_ml.items()}
+    hearts["other"] = replace(hearts["heart8"], name="other", content="o", volumes_ml=other)
+    pieces = {**hearts["heart7"].components, "PV": 1 + hearts["heart7"].components["PV"]}
+    hearts["pieces"] = replace(hearts["heart7"], name="pieces", content="p", components=pieces)
+    assert twins(hearts) == [
+        Twins("heart4", "copy", alike=False),
+        Twins("heart9", "moved", alike=True),
+    ]

@@ -1,0 +1,170 @@
+"""What workers do in the tests of cohorts. It imports nothing heavy, as each worker imports it."""
+
+import os
+import resource
+import signal
+import sys
+import time
+from pathlib import Path
+
+from vecsetx.errors import InputError
+from vecsetx.files import write_text, written_whole
+from vecsetx.workers.for_each import for_each_heart, open_workers
+from vecsetx.workers.lock import only_writer
+
+
+def note(folder: Path, name: str) -> int:
+    """Note down that this process begins with a heart; how often that happened to the heart."""
+    count = len(list(folder.glob(f"{name}.*")))
+    (folder / f"{name}.{count}").write_text(str(os.getpid()))
+    return count + 1
+
+
+def begun(folder: Path) -> dict[str, list[int]]:
+    """The processes that began with each heart, in the order of time."""
+    found: dict[str, list[int]] = {}
+    for file in sorted(folder.iterdir()):
+        if pid := file.read_text():
+            found.setdefault(file.stem, []).append(int(pid))
+    return found
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that is dead and only waits for its parent to notice does not."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    status = Path(f"/proc/{pid}/stat")
+    return not (status.exists() and status.read_text().rpartition(")")[2].split()[0] == "Z")
+
+
+def wait_until(true: object, seconds: float) -> bool:
+    """Wait until a function says so; whether it did."""
+    assert callable(true)
+    end = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def double(given: tuple[Path, str]) -> str:
+    """Done in no time."""
+    folder, name = given
+    note(folder, name)
+    return 2 * name
+
+
+def slow_double(given: tuple[Path, str]) -> str:
+    """Takes 0.2 s."""
+    time.sleep(0.2)
+    return double(given)
+
+
+def always_killed(given: tuple[Path, str]) -> str:
+    """Heart h03 kills its worker."""
+    folder, name = given
+    if name == "h03":
+        note(folder, name)
+        os.kill(os.getpid(), signal.SIGKILL)
+    return slow_double(given)
+
+
+def killed_once(given: tuple[Path, str]) -> str:
+    """Heart h03 kills its worker, the first time."""
+    folder, name = given
+    if name == "h03" and note(folder, name) == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return slow_double(given)
+
+
+def some_killed(given: tuple[Path, str]) -> str:
+    """Heart h03 kills its worker always, h05 the first time."""
+    folder, name = given
+    if name == "h05" and note(folder, name) == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return always_killed(given)
+
+
+def alone_the_second_time(given: tuple[Path, str]) -> list[int]:
+    """Heart h00 runs out of memory; the second time it finds who else is there."""
+    folder, name = given
+    if note(folder, name) == 1:
+        if name == "h00":
+            raise MemoryError("no more")
+        time.sleep(0.2)
+        return []
+    others = {pid for pids in begun(folder).values() for pid in pids} - {os.getpid()}
+    return [pid for pid in others if alive(pid)]
+
+
+class OddError(Exception):
+    """Cannot be made again from its message, so it does not survive pickling."""
+
+    def __init__(self, one: int, two: int) -> None:
+        super().__init__(f"{one} and {two}")
+
+
+def fails(name: str) -> object:
+    """Fails in the way that the name says."""
+    match name:
+        case "bad input":
+            raise InputError("bad.nii.gz: is empty; give another")
+        case "bug":
+            raise OddError(1, 2)
+        case "exit":
+            sys.exit(3)
+        case "crash":
+            os._exit(4)
+        case "interrupt":
+            os.kill(os.getpid(), signal.SIGINT)  # meant for the parent
+        case "unpicklable":
+            return lambda: 0
+    return name
+
+
+def writes(given: tuple[Path, str]) -> int:
+    """Writes a file of 1 MB; what hinders it is the heart's name."""
+    folder, name = given
+    if name == "too big":
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        with written_whole(folder / name / "heart.bin") as unfinished:
+            target = Path("/dev/full") if name == "full disk" else unfinished
+            return target.write_bytes(bytes(1_000_000))
+    finally:
+        if name == "too big":
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def environment(name: str) -> str | None:
+    """A variable of the worker's environment."""
+    return os.environ.get(name)
+
+
+def half_written(given: tuple[Path, str, float]) -> str:
+    """Writes a file unless it is there, and takes its time over it."""
+    folder, name, seconds = given
+    if not (folder / "hearts" / name).exists():
+        note(folder / "begun", name)
+        with written_whole(folder / "hearts" / name) as unfinished:
+            unfinished.write_text("half")
+            time.sleep(seconds)
+            unfinished.write_text("whole")
+    return name
+
+
+def run_half_written(folder: Path, seconds: float) -> None:
+    """A whole run, as a command would make it."""
+    hearts = {f"h{i:02d}": (folder, f"h{i:02d}", seconds) for i in range(4)}
+    (folder / "begun").mkdir(exist_ok=True)
+    with only_writer(folder, "hearts"), open_workers(2) as workers:
+        outcome = for_each_heart("writing", half_written, hearts, workers)
+        write_text(folder / "result.txt", " ".join(outcome.made))
+
+
+if __name__ == "__main__":
+    run_half_written(Path(sys.argv[1]), float(sys.argv[2]))

@@ -1,0 +1,69 @@
+"""Small training runs, for the tests."""
+
+from dataclasses import fields
+from pathlib import Path
+
+import torch
+
+from support.hearts import write_small_phantoms
+from vecsetx.anatomy.structures import label_set
+from vecsetx.commands.prepare import PrepareOptions, prepare
+from vecsetx.commands.train import train_model
+from vecsetx.data.batch import Batch
+from vecsetx.data.batches import BatchSpec
+from vecsetx.data.dataset import DataSet
+from vecsetx.model.saved import TrainedModel
+from vecsetx.model.vecset import ModelSpec
+from vecsetx.recipe import Recipe
+from vecsetx.sampling.sampler import SamplingSpec
+from vecsetx.training.journal import read_journal
+from vecsetx.training.spec import TrainingSpec
+
+RECIPE = Recipe(
+    model=ModelSpec(latents=32, width=32, heads=4, layers=1),
+    batch=BatchSpec(hearts=2, points=256, surface=32, near=64, volume=32),
+    training=TrainingSpec(steps=8, log_every=2, checkpoint_every=3, precision="fp32"),
+)
+
+
+def small_dataset(folder: Path) -> DataSet:
+    """Four small phantoms, one of them for validation."""
+    maps = write_small_phantoms(folder / "labels", 4)
+    options = PrepareOptions(
+        label_set("default"), sampling=SamplingSpec(2000, 2000, 2000), val_share=0.25, workers=1
+    )
+    made, failed = prepare(maps, folder / "data", options)
+    assert not failed
+    return made
+
+
+def trained_a_little(dataset: DataSet, out: Path) -> Path:
+    """A run long enough for the model to find structures."""
+    recipe = RECIPE.changed(
+        {"training": {"steps": 60}, "optimizer": {"muon_lr": 0.02, "adamw_lr": 0.01}}, ""
+    )
+    train_model(dataset.folder, out, recipe)
+    return out
+
+
+def untrained(structures: tuple[str, ...], points: int = 64) -> TrainedModel:
+    """A network without training; tests put a field in its place."""
+    torch.manual_seed(0)
+    network = ModelSpec(latents=16, width=32, heads=4, layers=1).build(len(structures)).eval()
+    return TrainedModel(network, structures, label_set("default"), 80.0, 0.1, points, {})
+
+
+def parts_of(batch: Batch, hearts: int) -> list[Batch]:
+    """The batch in parts of so many hearts."""
+    names = [field.name for field in fields(batch)]
+    parts = zip(*(getattr(batch, name).split(hearts) for name in names), strict=True)
+    return [Batch(*part) for part in parts]
+
+
+def losses(run: Path) -> list[float]:
+    return [e["loss"] for e in read_journal(run / "metrics.jsonl") if e["split"] == "train"]
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    state = torch.load(run / "checkpoint.pt", weights_only=True)
+    return state["parts"]["model"]
