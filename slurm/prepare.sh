@@ -1,5 +1,5 @@
 #!/bin/bash
-# Prepare a data set with as many processes as cores:
+# Prepare a data set, one process per core:
 #   sbatch --cpus-per-task=64 slurm/prepare.sh labels/ data/ --labels default
 #SBATCH --job-name=vecsetx-prepare
 #SBATCH --nodes=1
@@ -14,11 +14,11 @@
 set -euo pipefail
 
 if [ $# -lt 2 ]; then
-    echo "usage: sbatch [OPTIONS OF SLURM] prepare.sh INPUT OUT [OPTIONS OF vecsetx prepare]" >&2
+    echo "usage: sbatch [SBATCH OPTIONS] prepare.sh INPUT OUT [OPTIONS OF vecsetx prepare]" >&2
     exit 2
 fi
 input=$1 out=$2
 shift 2
 
-# Started again, it keeps the hearts that are done.
+# When requeued, it keeps finished hearts and prepares the rest.
 exec python -m vecsetx prepare "$input" --out "$out" --workers "${SLURM_CPUS_PER_TASK:-1}" "$@"

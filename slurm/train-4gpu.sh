@@ -1,5 +1,5 @@
 #!/bin/bash
-# Train on the four GPUs of a node, a process for each:
+# Train on the four GPUs of a node, one process per GPU:
 #   sbatch --time=24:00:00 slurm/train-4gpu.sh data/ run/ --preset base
 #SBATCH --job-name=vecsetx-train
 #SBATCH --nodes=1

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Train on several nodes with four GPUs each, a process for each:
+# Train on several nodes with four GPUs each, one process per GPU:
 #   sbatch --nodes=4 slurm/train-multinode.sh data/ run/ --preset large
 #SBATCH --job-name=vecsetx-train
 #SBATCH --nodes=2
