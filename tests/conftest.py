@@ -9,14 +9,14 @@ from pathlib import Path
 # The environment hands the limit on to commands that tests start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import hypothesis
+import jaxtyping
+import pytest
+
 # Every worker and every command that a test starts imports the same modules; compiling those
 # afresh takes longer than most tests.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
-
-import hypothesis
-import jaxtyping
-import pytest
 
 # Started in the background, the tests would inherit that Ctrl-C is ignored, and hand that on.
 signal.signal(signal.SIGINT, signal.default_int_handler)
