@@ -12,12 +12,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.hearts import write_small_phantoms
+from support.here import work_here
 from support.waiting import LONGEST_SECONDS, wait_until
 from typer.testing import CliRunner
 
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.structures import LabelSet, label_set
 from vecsetx.cli import app
+from vecsetx.commands import check as checking
+from vecsetx.commands import prepare as preparing
 from vecsetx.commands.check import check
 from vecsetx.commands.prepare import PrepareOptions, prepare
 from vecsetx.data.batches import BatchSpec, TrainingBatches
@@ -28,6 +31,11 @@ from vecsetx.sampling.sampler import SamplingSpec
 
 OPTIONS = PrepareOptions(label_set("default"), sampling=SamplingSpec(800, 800, 800), workers=1)
 COMMAND = [sys.executable, "-c", "from vecsetx.cli import main; main()"]
+
+
+@pytest.fixture(autouse=True)
+def _here(monkeypatch: pytest.MonkeyPatch) -> None:
+    work_here(monkeypatch, checking, preparing)
 
 
 @pytest.fixture(scope="module")
