@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 import trimesh
 from scipy.spatial.transform import Rotation
-from support.maps import LABELS, save
+from support.maps import LABELS, save, save_itk
+from support.masks import LEFT, NOTHING, RIGHT, write_masks
+from support.meshes import bent_ball, write_vtp
+from support.points import cloud
 from support.shapes import ball_in_shell
-from test_images import save_itk
-from test_masks import LEFT, NOTHING, RIGHT, write_masks
-from test_meshes import bent_ball, write_vtp
-from test_points import cloud
 
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.structures import LabelSet, label_set
