@@ -25,7 +25,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from vecsetx.anatomy.structures import label_set
+from vecsetx.anatomy.label_sets import label_set
 from vecsetx.commands.phantom import make_phantoms
 from vecsetx.commands.prepare import PrepareOptions, prepare
 from vecsetx.commands.train import train_model

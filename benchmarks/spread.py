@@ -20,8 +20,8 @@ from rich.table import Table
 from skimage.transform import SimilarityTransform
 
 from vecsetx.anatomy.label_map import LabelMap
+from vecsetx.anatomy.label_sets import label_set
 from vecsetx.anatomy.phantom import STRUCTURES, PhantomHeart
-from vecsetx.anatomy.structures import label_set
 from vecsetx.formats.label_maps import read_label_map
 
 COMPARED = ("Myocardium", "LA", "LV", "RA", "RV", "Aorta", "PA")

@@ -17,7 +17,7 @@ from test_meshes import bent_ball, write_vtp
 from test_points import cloud
 
 from vecsetx.anatomy.label_map import LabelMap
-from vecsetx.anatomy.structures import LabelSet, label_set
+from vecsetx.anatomy.label_sets import LabelSet, label_set
 from vecsetx.data.inputs import find_hearts
 from vecsetx.errors import InputError
 from vecsetx.formats.label_maps import read_label_map, write_label_map

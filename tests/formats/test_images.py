@@ -14,7 +14,7 @@ from support.maps import LABELS, OBLIQUE, save
 from test_label_maps import affines
 
 from vecsetx.anatomy.label_map import LabelMap
-from vecsetx.anatomy.structures import label_set
+from vecsetx.anatomy.label_sets import label_set
 from vecsetx.errors import InputError
 from vecsetx.formats.images import read_grid, read_image
 from vecsetx.formats.label_maps import read_label_map, write_label_map

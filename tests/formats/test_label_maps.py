@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 from support.maps import LABELS, OBLIQUE, save
 
 from vecsetx.anatomy.label_map import LabelMap
-from vecsetx.anatomy.structures import LabelSet, label_set
+from vecsetx.anatomy.label_sets import LabelSet, label_set
 from vecsetx.errors import InputError
 from vecsetx.formats.images import read_grid
 from vecsetx.formats.label_maps import read_label_map, write_label_map

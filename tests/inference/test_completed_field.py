@@ -15,7 +15,7 @@ from vtkmodules.vtkIOXML import vtkXMLPolyDataReader
 
 from vecsetx.anatomy import sign
 from vecsetx.anatomy.label_map import LabelMap
-from vecsetx.anatomy.structures import label_set
+from vecsetx.anatomy.label_sets import label_set
 from vecsetx.commands.reconstruct import ReconstructOptions, reconstruct
 from vecsetx.errors import InputError
 from vecsetx.formats.label_maps import write_label_map

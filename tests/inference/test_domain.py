@@ -11,7 +11,7 @@ from support.runs import untrained
 
 from vecsetx.anatomy.frame import DOMAIN
 from vecsetx.anatomy.label_map import LabelMap
-from vecsetx.anatomy.structures import label_set
+from vecsetx.anatomy.label_sets import label_set
 from vecsetx.commands.reconstruct import ReconstructOptions, reconstruct
 from vecsetx.formats.label_maps import write_label_map
 from vecsetx.inference.encode import EncodeOptions, encode_heart

@@ -11,7 +11,7 @@ from support.runs import untrained
 from vtkmodules.util.numpy_support import vtk_to_numpy
 from vtkmodules.vtkIOXML import vtkXMLPolyDataReader
 
-from vecsetx.anatomy.structures import label_set
+from vecsetx.anatomy.label_sets import label_set
 from vecsetx.commands.progress import console
 from vecsetx.commands.reconstruct import ReconstructOptions, reconstruct
 from vecsetx.data.inputs import find_hearts

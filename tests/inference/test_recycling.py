@@ -10,7 +10,7 @@ from support.analytic_fields import AnalyticField, ball, grid_about
 from support.runs import untrained
 
 from vecsetx.anatomy.label_map import LabelMap
-from vecsetx.anatomy.structures import label_set
+from vecsetx.anatomy.label_sets import label_set
 from vecsetx.commands.evaluate import evaluate
 from vecsetx.commands.reconstruct import ReconstructOptions, reconstruct
 from vecsetx.errors import InputError

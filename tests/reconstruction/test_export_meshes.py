@@ -15,7 +15,8 @@ from vtkmodules.vtkIOPLY import vtkPLYReader
 from vtkmodules.vtkIOXML import vtkXMLPolyDataReader
 
 from vecsetx.anatomy import sign
-from vecsetx.anatomy.structures import LabelSet, structure
+from vecsetx.anatomy.label_sets import LabelSet
+from vecsetx.anatomy.structures import structure
 from vecsetx.formats.label_maps import write_label_map
 from vecsetx.reconstruction.export import write_interfaces, write_scene, write_surfaces
 from vecsetx.reconstruction.grid import Grid

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vecsetx.anatomy.frame import Frame
+from vecsetx.anatomy.label_sets import label_set
 from vecsetx.anatomy.phantom import STRUCTURES, PhantomHeart
-from vecsetx.anatomy.structures import label_set
 from vecsetx.formats.label_maps import write_label_map
 from vecsetx.formats.source import HeartSource
 from vecsetx.sampling.interfaces import without_specks

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from vecsetx.anatomy.structures import LabelSet, label_sets_of_ids
+from vecsetx.anatomy.label_sets import LabelSet, label_sets_of_ids
 from vecsetx.errors import InputError
 
 
