@@ -119,7 +119,7 @@ def scores_of(
     trained: TrainedModel, dataset: DataSet, heart: HeartEntry, options: EncodeOptions
 ) -> list[Score]:
     truth, geometry = read_heart(source_of(dataset, heart), dataset.structures)
-    coarse = truth.every(STRIDE)
+    coarse = truth.downsampled(STRIDE)
     found = rasterize(encode_heart(geometry, trained, options), coarse)
     scores = score_heart(heart.name, coarse.labels, found.labels, dataset.structures)
     return [score for score in scores if score.structure in heart.annotated]

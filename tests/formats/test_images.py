@@ -151,10 +151,10 @@ def test_other_units_are_told_and_remarks_stay(tmp_path):
     assert found.remarks == ("the header gives lengths in micron; they were converted to mm",)
     known = label_set("default")
     for derived in (
-        found.named(known, known.structures, "a"),
-        found.numbered(known, known.structures),
+        found.to_structures(known, known.structures, "a"),
+        found.to_label_set(known, known.structures),
         found.without([2]),
-        found.every(2),
+        found.downsampled(2),
     ):
         assert derived.remarks == found.remarks
 

@@ -121,7 +121,10 @@ BAD = {
         csv_text(names=["LV", "LV", "Aorte", "LV", "LV"]),
         "line 4: .*did you mean Ao",
     ),
-    "after comments": ("# a\n\n# b\n" + csv_text(names=["LV"] * 4 + ["x"]), "line 9: unknown structure"),
+    "after comments": (
+        "# a\n\n# b\n" + csv_text(names=["LV"] * 4 + ["x"]),
+        "line 9: unknown structure",
+    ),
     "not in label set": (csv_text(names=["SVC"] * 5), "line 2: SVC is not in .*--labels default16"),
     "unknown id": (csv_text(names=["77"] * 5), "line 2: id 77 is not in label set default"),
     "background": (csv_text(names=["0"] * 5), "line 2: id 0 is not"),

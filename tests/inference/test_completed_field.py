@@ -382,7 +382,7 @@ def test_every_vertex_and_voxel_says_whether_it_is_observed(
     three = TRUE | {"LA": ball((-18, -4, -20), 8)}
     observed = scan(AFFINES["oblique, mirrored, anisotropic"], three)
     default = label_set("default")
-    write_label_map(observed.numbered(default, NAMES), tmp_path / "scan.nii.gz")
+    write_label_map(observed.to_label_set(default, NAMES), tmp_path / "scan.nii.gz")
     options = ReconstructOptions(
         EncodeOptions(drop=("LA",)), resolution=80, space="ras", keep_observed=keep
     )
@@ -414,7 +414,7 @@ def test_every_vertex_and_voxel_says_whether_it_is_observed(
     ids = {name: default.id_of(name) for name in NAMES}
     left = (labels == ids["LA"]) | ((labels == ids["LV"]) & ~view)
     np.testing.assert_array_equal(inferred, np.where(left, labels, 0))
-    given = observed.numbered(default, NAMES).labels
+    given = observed.to_label_set(default, NAMES).labels
     seen = view & np.isin(given, [ids["LV"], ids["RV"]])
     changed = (labels[seen] != given[seen]).mean()
     assert changed <= 1e-3 if keep else changed > 0.02

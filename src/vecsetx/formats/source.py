@@ -96,7 +96,9 @@ class HeartSource:
                 does not know, is a single slice, or the heart is of another kind.
         """
         if self.kind == "label map":
-            label_map = read_label_map(self.path).named(self.label_set, structures, str(self.path))
+            label_map = read_label_map(self.path).to_structures(
+                self.label_set, structures, str(self.path)
+            )
         elif self.kind == "masks":
             label_map = read_masks(self._of_structures(structures), structures)
             if left_out := self._left_out():
