@@ -25,7 +25,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from vecsetx.anatomy.structures import label_set
+from vecsetx.anatomy.label_sets import label_set
 from vecsetx.commands.phantom import make_phantoms
 from vecsetx.commands.prepare import PrepareOptions, prepare
 from vecsetx.commands.train import train_model
@@ -119,7 +119,7 @@ def scores_of(
     trained: TrainedModel, dataset: DataSet, heart: HeartEntry, options: EncodeOptions
 ) -> list[Score]:
     truth, geometry = read_heart(source_of(dataset, heart), dataset.structures)
-    coarse = truth.every(STRIDE)
+    coarse = truth.downsampled(STRIDE)
     found = rasterize(encode_heart(geometry, trained, options), coarse)
     scores = score_heart(heart.name, coarse.labels, found.labels, dataset.structures)
     return [score for score in scores if score.structure in heart.annotated]

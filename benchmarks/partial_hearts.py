@@ -80,7 +80,7 @@ def contenders(
 
 
 def coarse(label_map: LabelMap) -> LabelMap:
-    return label_map.every(max(round(VOXEL_MM / float(label_map.spacing_mm.max())), 1))
+    return label_map.downsampled(max(round(VOXEL_MM / float(label_map.spacing_mm.max())), 1))
 
 
 def add_scores(
@@ -181,7 +181,7 @@ def branches(hearts: Hearts, trained: TrainedModel, recycle: int) -> dict[str, d
         hidden = [structures.index(name) + 1 for name in GROWS_ON]
         geometry = Geometry.of_label_map(truth.without(hidden), len(structures))
         field = encode_heart(geometry, trained, EncodeOptions(recycle=recycle))
-        grid = truth.every(max(round(FINEST_MM / float(truth.spacing_mm.max())), 1))
+        grid = truth.downsampled(max(round(FINEST_MM / float(truth.spacing_mm.max())), 1))
         found = rasterize(CompletedField.of(field, geometry), grid)
         counted = overlaps(grid.labels, found.labels, len(structures))
         for name, parent in GROWS_ON.items():

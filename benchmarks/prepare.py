@@ -30,9 +30,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from vecsetx.anatomy.label_sets import label_set
 from vecsetx.anatomy.phantom import PhantomHeart
 from vecsetx.anatomy.sign import inside, label_of
-from vecsetx.anatomy.structures import label_set
 from vecsetx.formats.label_maps import read_label_map, write_label_map
 from vecsetx.formats.source import HeartSource
 from vecsetx.sampling.distance import signed_distances_mm

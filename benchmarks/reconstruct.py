@@ -45,7 +45,7 @@ def run_way(way: str, model: Path, heart: Path, size: int, threads: int, out: Pa
     import torch
     from dense import dense_descent
 
-    from vecsetx.anatomy.structures import label_set
+    from vecsetx.anatomy.label_sets import label_set
     from vecsetx.formats.source import HeartSource
     from vecsetx.inference.encode import EncodeOptions, encode_heart, read_heart
     from vecsetx.model.saved import TrainedModel

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from support.hearts import write_small_phantoms
 
+from vecsetx.anatomy.label_sets import label_set
 from vecsetx.anatomy.phantom import STRUCTURES
-from vecsetx.anatomy.structures import label_set
 from vecsetx.commands.check import check, doubtful_first
 from vecsetx.commands.tables import print_check, print_heart_check
 from vecsetx.data.dataset import DataSet, HeartEntry

@@ -16,7 +16,7 @@ from support.waiting import wait_until
 from typer.testing import CliRunner
 
 from vecsetx.anatomy.label_map import LabelMap
-from vecsetx.anatomy.structures import LabelSet, label_set
+from vecsetx.anatomy.label_sets import LabelSet, label_set
 from vecsetx.cli import app
 from vecsetx.commands.check import check
 from vecsetx.commands.prepare import PrepareOptions, prepare

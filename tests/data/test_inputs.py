@@ -16,7 +16,7 @@ from support.points import cloud
 from support.shapes import ball_in_shell
 
 from vecsetx.anatomy.label_map import LabelMap
-from vecsetx.anatomy.structures import LabelSet, label_set
+from vecsetx.anatomy.label_sets import LabelSet, label_set
 from vecsetx.data.inputs import find_hearts
 from vecsetx.errors import InputError
 from vecsetx.formats.label_maps import read_label_map, write_label_map
@@ -104,7 +104,7 @@ def test_a_heart_lies_where_it_lay_in_every_format(tmp_path, flips, angles):
     turn = Rotation.from_euler("xyz", angles, degrees=True)
     affine = affine_of(turn, (1.5, 0.9, 2.2), (-31.5, 17.25, 60.0), flips)
     structures = ("Aorta", "LV", "RV")
-    truth = LabelMap(HEART, affine).named(THREE, structures, "truth")
+    truth = LabelMap(HEART, affine).to_structures(THREE, structures, "truth")
     true_mm = np.array(centers_mm(truth))
 
     save(tmp_path / "nifti.nii.gz", HEART, affine)

@@ -12,7 +12,7 @@ from support.analytic_fields import OBLIQUE, AnalyticField, grid_about, heart
 from support.runs import RECIPE
 
 from vecsetx.anatomy.label_map import LabelMap
-from vecsetx.anatomy.structures import label_set
+from vecsetx.anatomy.label_sets import label_set
 from vecsetx.cli import main
 from vecsetx.commands.compare import print_comparison
 from vecsetx.commands.evaluate import evaluate

@@ -7,7 +7,7 @@ import pytest
 from support.analytic_fields import OBLIQUE, AnalyticField, grid_about, heart
 
 from vecsetx.anatomy.label_map import LabelMap
-from vecsetx.anatomy.structures import label_set
+from vecsetx.anatomy.label_sets import label_set
 from vecsetx.commands.evaluate import _forget
 from vecsetx.evaluation.reconstruction_scores import Reconstruction, score_reconstruction
 from vecsetx.evaluation.scores import Score

@@ -10,7 +10,7 @@ from support.analytic_fields import AnalyticField, grid_about, heart
 
 from vecsetx.anatomy.frame import Frame
 from vecsetx.anatomy.label_map import LabelMap
-from vecsetx.anatomy.structures import label_set
+from vecsetx.anatomy.label_sets import label_set
 from vecsetx.commands.evaluate import evaluate
 from vecsetx.commands.progress import console
 from vecsetx.commands.tables import print_uncertainty

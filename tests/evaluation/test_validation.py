@@ -48,7 +48,7 @@ def test_the_best_is_chosen_by_the_hearts_of_every_time(dataset: DataSet) -> Non
     dice = {}
     for heart in looks.on_grids(1):
         truth, geometry = read_heart(source_of(dataset, heart), dataset.structures)
-        coarse = truth.every(STRIDE)
+        coarse = truth.downsampled(STRIDE)
         scale = dataset.open(heart).info.frame.mm_per_unit
         shown = observe(geometry, RECIPE.batch.points, scale, seed=0)
         field = HeartField.encode(model, dataset.structures, shown, RECIPE.objective.truncation)

@@ -13,7 +13,7 @@ from support.affines import affines
 from support.maps import LABELS, OBLIQUE, save, save_itk
 
 from vecsetx.anatomy.label_map import LabelMap
-from vecsetx.anatomy.structures import label_set
+from vecsetx.anatomy.label_sets import label_set
 from vecsetx.errors import InputError
 from vecsetx.formats.images import read_grid, read_image
 from vecsetx.formats.label_maps import read_label_map, write_label_map
@@ -137,10 +137,10 @@ def test_other_units_are_told_and_remarks_stay(tmp_path):
     assert found.remarks == ("the header gives lengths in micron; they were converted to mm",)
     known = label_set("default")
     for derived in (
-        found.named(known, known.structures, "a"),
-        found.numbered(known, known.structures),
+        found.to_structures(known, known.structures, "a"),
+        found.to_label_set(known, known.structures),
         found.without([2]),
-        found.every(2),
+        found.downsampled(2),
     ):
         assert derived.remarks == found.remarks
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from support.meshes import write_vtp
 from support.points import POINTS, cloud
 
-from vecsetx.anatomy.structures import LabelSet, label_set
+from vecsetx.anatomy.label_sets import LabelSet, label_set
 from vecsetx.errors import InputError
 from vecsetx.formats.points import read_points
 
@@ -95,12 +95,15 @@ BAD = {
     "infinite": (csv_text([*POINTS[:4], [1, 2, float("-inf")]]), "line 6: .* is no place"),
     "a word": (csv_text().replace("4,5,6", "4,five,6"), "line 3: could not convert.*'five'"),
     "an empty field": (csv_text().replace("4,5,6", "4,,6"), "line 3: could not convert"),
-    "a short line": (csv_text() + "1,2,3\n", "line 7: no structure is called ''"),
+    "a short line": (csv_text() + "1,2,3\n", "line 7: unknown structure ''"),
     "unknown name": (
         csv_text(names=["LV", "LV", "Aorte", "LV", "LV"]),
         "line 4: .*did you mean Ao",
     ),
-    "after comments": ("# a\n\n# b\n" + csv_text(names=["LV"] * 4 + ["x"]), "line 9: no structure"),
+    "after comments": (
+        "# a\n\n# b\n" + csv_text(names=["LV"] * 4 + ["x"]),
+        "line 9: unknown structure",
+    ),
     "not in label set": (csv_text(names=["SVC"] * 5), "line 2: SVC is not in .*--labels default16"),
     "unknown id": (csv_text(names=["77"] * 5), "line 2: id 77 is not in label set default"),
     "background": (csv_text(names=["0"] * 5), "line 2: id 0 is not"),
@@ -127,7 +130,7 @@ def test_vtp_that_cannot_be_used(tmp_path, capfd):
     with pytest.raises(InputError, match=r"a\.vtp, point 4: .* is no place"):
         read_points(path, STRUCTURES, DEFAULT)
     write_vtp(path, cloud(label=[3, 3, 3.5, 3, 3]))
-    with pytest.raises(InputError, match=r"a\.vtp, point 2: no structure is called '3\.5'"):
+    with pytest.raises(InputError, match=r"a\.vtp, point 2: unknown structure '3\.5'"):
         read_points(path, STRUCTURES, DEFAULT)
     path.write_text("no XML")
     with pytest.raises(InputError, match=r"a\.vtp: cannot be read as VTP"):

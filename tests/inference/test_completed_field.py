@@ -15,7 +15,7 @@ from vtkmodules.vtkIOXML import vtkXMLPolyDataReader
 
 from vecsetx.anatomy import sign
 from vecsetx.anatomy.label_map import LabelMap
-from vecsetx.anatomy.structures import label_set
+from vecsetx.anatomy.label_sets import label_set
 from vecsetx.commands.reconstruct import ReconstructOptions, reconstruct
 from vecsetx.errors import InputError
 from vecsetx.formats.label_maps import write_label_map
@@ -382,7 +382,7 @@ def test_every_vertex_and_voxel_says_whether_it_is_observed(
     three = TRUE | {"LA": ball((-18, -4, -20), 8)}
     observed = scan(AFFINES["oblique, mirrored, anisotropic"], three)
     default = label_set("default")
-    write_label_map(observed.numbered(default, NAMES), tmp_path / "scan.nii.gz")
+    write_label_map(observed.to_label_set(default, NAMES), tmp_path / "scan.nii.gz")
     options = ReconstructOptions(
         EncodeOptions(drop=("LA",)), resolution=80, space="ras", keep_observed=keep
     )
@@ -414,7 +414,7 @@ def test_every_vertex_and_voxel_says_whether_it_is_observed(
     ids = {name: default.id_of(name) for name in NAMES}
     left = (labels == ids["LA"]) | ((labels == ids["LV"]) & ~view)
     np.testing.assert_array_equal(inferred, np.where(left, labels, 0))
-    given = observed.numbered(default, NAMES).labels
+    given = observed.to_label_set(default, NAMES).labels
     seen = view & np.isin(given, [ids["LV"], ids["RV"]])
     changed = (labels[seen] != given[seen]).mean()
     assert changed <= 1e-3 if keep else changed > 0.02

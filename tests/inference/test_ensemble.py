@@ -11,7 +11,7 @@ from support.runs import untrained
 from vtkmodules.util.numpy_support import vtk_to_numpy
 from vtkmodules.vtkIOXML import vtkXMLPolyDataReader
 
-from vecsetx.anatomy.structures import label_set
+from vecsetx.anatomy.label_sets import label_set
 from vecsetx.commands.progress import console
 from vecsetx.commands.reconstruct import ReconstructOptions, reconstruct
 from vecsetx.data.inputs import find_hearts
@@ -204,7 +204,7 @@ def scan(tmp_path: Path) -> Path:
     whole = grid_about((0, 0, 0), np.eye(3) * 1.2, 48)
     grid = Grid((*whole.shape[:2], 46), whole.affine)
     made = rasterize(AnalyticField(SHAPES), grid)
-    write_label_map(made.numbered(label_set("default"), NAMES), tmp_path / "scan.nii.gz")
+    write_label_map(made.to_label_set(label_set("default"), NAMES), tmp_path / "scan.nii.gz")
     return tmp_path / "scan.nii.gz"
 
 
@@ -299,7 +299,7 @@ def test_where_structures_meet_it_is_the_largest(
     """LV is observed and RV is not; they share a wall."""
     halves = {"LV": ball((0, 0, 0), 20), "RV": ball((0, 24, 0), 14), "LA": APART}
     whole = rasterize(AnalyticField(halves), grid_about((0, 10, 0), np.eye(3) * 1.5, 45))
-    write_label_map(whole.numbered(label_set("default"), NAMES), tmp_path / "scan.nii.gz")
+    write_label_map(whole.to_label_set(label_set("default"), NAMES), tmp_path / "scan.nii.gz")
     fields = AnalyticField(halves, truncation_mm=30)
     growth = np.array([0.1, 0.3, 0.1])  # little enough that no gap opens between them
 

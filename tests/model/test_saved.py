@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from vecsetx import cli
 from vecsetx.anatomy.frame import Frame
-from vecsetx.anatomy.structures import label_set
+from vecsetx.anatomy.label_sets import label_set
 from vecsetx.errors import InputError
 from vecsetx.model import field
 from vecsetx.model.saved import TrainedModel, read_structures

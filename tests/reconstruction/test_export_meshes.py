@@ -15,7 +15,8 @@ from vtkmodules.vtkIOPLY import vtkPLYReader
 from vtkmodules.vtkIOXML import vtkXMLPolyDataReader
 
 from vecsetx.anatomy import sign
-from vecsetx.anatomy.structures import LabelSet, structure
+from vecsetx.anatomy.label_sets import LabelSet
+from vecsetx.anatomy.structures import structure
 from vecsetx.formats.label_maps import write_label_map
 from vecsetx.reconstruction.export import write_interfaces, write_scene, write_surfaces
 from vecsetx.reconstruction.grid import Grid
@@ -49,7 +50,7 @@ def grid(request: pytest.FixtureRequest) -> Grid:
 
 def test_simpleitk_and_nibabel_see_every_voxel_where_it_is(grid: Grid, tmp_path: Path) -> None:
     field = three()
-    write_label_map(rasterize(field, grid).numbered(IDS, NAMES), tmp_path / "labels.nii.gz")
+    write_label_map(rasterize(field, grid).to_label_set(IDS, NAMES), tmp_path / "labels.nii.gz")
     itk = sitk.ReadImage(str(tmp_path / "labels.nii.gz"))
     labels = sitk.GetArrayFromImage(itk).transpose(2, 1, 0)
     np.testing.assert_array_equal(labels, np.asarray(nib.load(tmp_path / "labels.nii.gz").dataobj))

@@ -141,7 +141,10 @@ def test_shared_walls_leave_no_gap_and_no_overlap() -> None:
     assert ((second == 0) | (first < second)).all()
     outer = Surface(interfaces.vertices_mm, interfaces.faces[second == 0])
     surfaces = structure_surfaces(interfaces, field.structures)
-    parts_mm3 = [Surface(*interfaces.of(label)).volume_mm3 for label in range(1, len(surfaces) + 1)]
+    parts_mm3 = [
+        Surface(*interfaces.closed_surface(label)).volume_mm3
+        for label in range(1, len(surfaces) + 1)
+    ]
     assert min(parts_mm3) > 0
     assert_closed(outer)
     assert sum(parts_mm3) == pytest.approx(outer.volume_mm3, rel=1e-9)
@@ -198,11 +201,11 @@ def test_decimated_walls_still_fit() -> None:
     coarse = decimated_interfaces(full, len(full.faces) // 2)
     assert len(coarse.faces) < 0.55 * len(full.faces)
     outer = Surface(coarse.vertices_mm, coarse.faces[coarse.sides[:, 1] == 0])
-    parts = [Surface(*coarse.of(label)) for label in range(1, 10)]
+    parts = [Surface(*coarse.closed_surface(label)) for label in range(1, 10)]
     assert sum(part.volume_mm3 for part in parts) == pytest.approx(outer.volume_mm3, rel=1e-9)
     for label, part in enumerate(parts, start=1):
         assert_closed(part)
-        before = Surface(*full.of(label))
+        before = Surface(*full.closed_surface(label))
         assert part.volume_mm3 == pytest.approx(before.volume_mm3, rel=0.05)
 
 

@@ -11,8 +11,8 @@ import pytest
 from support.shapes import BALL_RADIUS_MM, SHELL_RADIUS_MM
 
 from vecsetx.anatomy.frame import MM_PER_UNIT, Frame
+from vecsetx.anatomy.label_sets import LabelSet, label_set
 from vecsetx.anatomy.phantom import PhantomHeart
-from vecsetx.anatomy.structures import LabelSet, label_set
 from vecsetx.commands.export import export
 from vecsetx.data.dataset import DataSet, HeartEntry
 from vecsetx.errors import InputError

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vecsetx.anatomy.frame import Frame
+from vecsetx.anatomy.label_sets import label_set
 from vecsetx.anatomy.phantom import STRUCTURES, PhantomHeart
-from vecsetx.anatomy.structures import label_set
 from vecsetx.formats.label_maps import write_label_map
 from vecsetx.formats.source import HeartSource
-from vecsetx.sampling.interfaces import without_specks
+from vecsetx.sampling.interfaces import remove_specks
 from vecsetx.sampling.quality.compare import Twins, outliers, robust_z, twins, volume_scores
 from vecsetx.sampling.quality.heart import heart_quality
 from vecsetx.sampling.quality.pose import pose
@@ -33,7 +33,7 @@ def heart(tmp_path_factory):
     write_label_map(phantom.voxelize(96, VOXEL_MM), path)
     source = HeartSource("phantom", path, "label map", label_set("default"))
     samples = sample_heart(source, STRUCTURES, SamplingSpec(8000, 8000, 8000), 0)
-    return samples, without_specks(source.label_map(samples.info.structures)).cropped()
+    return samples, remove_specks(source.label_map(samples.info.structures)).cropped()
 
 
 def with_points(samples, change, groups=GROUPS):

@@ -10,7 +10,7 @@ from safetensors.numpy import load_file, save_file
 from support.shapes import ball_in_shell, ball_in_shell_distances
 
 from vecsetx.anatomy.label_map import LabelMap
-from vecsetx.anatomy.structures import LabelSet
+from vecsetx.anatomy.label_sets import LabelSet
 from vecsetx.errors import InputError
 from vecsetx.formats.label_maps import write_label_map
 from vecsetx.formats.source import HeartSource

@@ -9,7 +9,7 @@ import torch
 import yaml
 
 from support.hearts import write_small_phantoms
-from vecsetx.anatomy.structures import label_set
+from vecsetx.anatomy.label_sets import label_set
 from vecsetx.commands.prepare import PrepareOptions, prepare
 from vecsetx.commands.train import train_model
 from vecsetx.data.batch import Batch

@@ -14,12 +14,12 @@ from vecsetx.errors import InputError
 from vecsetx.files import write_json
 from vecsetx.report.check_page import HeartPage, write_check_page, write_heart_page
 from vecsetx.report.slices import montage, three_slices
-from vecsetx.sampling.interfaces import without_specks
+from vecsetx.sampling.interfaces import remove_specks
 from vecsetx.sampling.quality.compare import Twins, outliers, thickness_scores, twins, volume_scores
 from vecsetx.sampling.quality.heart import heart_quality
 from vecsetx.sampling.quality.measures import HeartQuality
 from vecsetx.sampling.samples import HeartInfo
-from vecsetx.sampling.voxelize import voxelized
+from vecsetx.sampling.voxelize import voxelize_surfaces
 from vecsetx.workers.for_each import Outcome, for_each_heart, open_workers
 
 PICTURES = 40
@@ -138,8 +138,8 @@ def _voxels(alone: DataSet) -> tuple[LabelMap | None, str]:
         if source.sha256() != entry.sha256:
             return None, f"{source.path} has changed since; prepare again"
         if source.kind == "meshes":
-            return voxelized(source.surfaces(structures)), ""
-        return without_specks(source.label_map(structures)).cropped(), ""
+            return voxelize_surfaces(source.surfaces(structures)), ""
+        return remove_specks(source.label_map(structures)).cropped(), ""
     except (InputError, OSError) as error:
         return None, f"the source cannot be read any more: {error}"
 

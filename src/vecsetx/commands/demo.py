@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from vecsetx.anatomy.structures import label_set
+from vecsetx.anatomy.label_sets import label_set
 from vecsetx.commands.check import check
 from vecsetx.commands.evaluate import Evaluated, evaluate
 from vecsetx.commands.phantom import make_phantoms

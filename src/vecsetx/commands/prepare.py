@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from vecsetx import __version__
-from vecsetx.anatomy.structures import LabelSet
+from vecsetx.anatomy.label_sets import LabelSet
 from vecsetx.commands.progress import console
 from vecsetx.data.dataset import DataSet, HeartEntry
 from vecsetx.data.inputs import find_hearts, patients_of

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from vecsetx import __version__
-from vecsetx.anatomy.structures import LabelSet
+from vecsetx.anatomy.label_sets import LabelSet
 from vecsetx.commands.progress import steps
 from vecsetx.data.inputs import find_hearts
 from vecsetx.errors import InputError
@@ -146,7 +146,7 @@ def _reconstruct_heart(
     _write_meshes(folder, meshes, structures, ids, known, options)
     inferred = heart.visibility.inferred(labels)
     for file, voxels in (("labels.nii.gz", labels), ("inferred.nii.gz", inferred)):
-        write_label_map(voxels.numbered(ids, structures), folder / file)
+        write_label_map(voxels.to_label_set(ids, structures), folder / file)
     write_color_table(folder / "labels.ctbl", structures, ids)
     write_label_descriptions(folder / "labels.itksnap.txt", structures, ids)
     provenance = {

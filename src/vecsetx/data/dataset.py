@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from vecsetx.anatomy.structures import LabelSet
+from vecsetx.anatomy.label_sets import LabelSet
 from vecsetx.data.split import Place, Split
 from vecsetx.errors import InputError
 from vecsetx.files import write_json

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import cast
 
-from vecsetx.anatomy.structures import LabelSet, find_structure
-from vecsetx.anatomy.structures import label_set as named_label_set
+from vecsetx.anatomy.label_sets import LabelSet
+from vecsetx.anatomy.label_sets import label_set as named_label_set
+from vecsetx.anatomy.structures import find_structure
 from vecsetx.data.dataset import DataSet, HeartEntry
 from vecsetx.errors import InputError
 from vecsetx.formats.images import is_image

@@ -142,7 +142,7 @@ class OneStructure:
         distances = self.field.distances_mm(points_mm)
         size = np.abs(exclusive_distances(distances)[:, [index]])
         is_inside = sign.label_of(distances)[:, None] == index + 1
-        found: np.ndarray = sign.outward(np.maximum(size, _LEAST_MM), is_inside)
+        found: np.ndarray = sign.with_sign(np.maximum(size, _LEAST_MM), is_inside)
         return found
 
 

@@ -154,7 +154,7 @@ class HeartsValidator:
                 more = observe(geometry, SPARE * points, scale, seed=0)
                 generator = np.random.default_rng([0, *heart.name.encode()])
                 shown[f"{heart.name}{IN_PART}"] = _in_part(more, hiding, points, generator)
-            self._read[heart.name] = truth.every(STRIDE), shown
+            self._read[heart.name] = truth.downsampled(STRIDE), shown
         return self._read[heart.name]
 
 

@@ -9,7 +9,8 @@ from typing import Literal
 import numpy as np
 
 from vecsetx.anatomy.label_map import LabelMap
-from vecsetx.anatomy.structures import LabelSet, find_structure, label_set_hint
+from vecsetx.anatomy.label_sets import LabelSet, label_set_hint
+from vecsetx.anatomy.structures import find_structure
 from vecsetx.errors import InputError
 from vecsetx.formats.images import IMAGE_ENDINGS, NIFTI_ENDINGS, is_image
 from vecsetx.formats.label_maps import read_label_map
@@ -95,7 +96,9 @@ class HeartSource:
                 does not know, is a single slice, or the heart is of another kind.
         """
         if self.kind == "label map":
-            label_map = read_label_map(self.path).named(self.label_set, structures, str(self.path))
+            label_map = read_label_map(self.path).to_structures(
+                self.label_set, structures, str(self.path)
+            )
         elif self.kind == "masks":
             label_map = read_masks(self._of_structures(structures), structures)
             if left_out := self._left_out():
@@ -181,7 +184,7 @@ class HeartSource:
         hint = label_set_hint([*named, *outside], others=len(outside) < len(words))
         if len(words) == 1:
             try:
-                self.label_set.structure_called(words[0])
+                self.label_set.structure_named(words[0])
             except InputError as error:
                 why = str(error)
         else:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from vecsetx.anatomy.structures import label_set
+from vecsetx.anatomy.label_sets import label_set
 from vecsetx.data.inputs import find_hearts
 from vecsetx.errors import InputError
 from vecsetx.inference.encode import EncodeOptions, encode_source

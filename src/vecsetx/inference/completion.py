@@ -12,7 +12,7 @@ import igl
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from vecsetx.anatomy.sign import inside, outward
+from vecsetx.anatomy.sign import inside, with_sign
 from vecsetx.errors import InputError
 from vecsetx.inference.visibility import Visibility
 from vecsetx.reconstruction.field import DistanceField
@@ -181,7 +181,7 @@ class CompletedField:
                 # Any nearer to the surface than to the edge, a point is nearer to it than to the
                 # wall there.
                 doubted = np.flatnonzero(np.abs(distances[:, k]) > edge_mm)
-                distances[doubted, k] = outward(
+                distances[doubted, k] = with_sign(
                     _to_open(points_mm[doubted], self.open_surfaces[k], self.reach_mm),
                     inside(distances[doubted, k]),
                 )

@@ -8,7 +8,7 @@ import numpy as np
 
 from vecsetx.anatomy.frame import Frame
 from vecsetx.anatomy.label_map import LabelMap
-from vecsetx.anatomy.structures import LabelSet
+from vecsetx.anatomy.label_sets import LabelSet
 from vecsetx.data.batch import Batch
 from vecsetx.errors import InputError
 from vecsetx.formats.source import HeartSource

@@ -19,7 +19,7 @@ from pydantic import ConfigDict, PositiveFloat, PositiveInt, TypeAdapter, Valida
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
-from vecsetx.anatomy.structures import LabelSet
+from vecsetx.anatomy.label_sets import LabelSet
 from vecsetx.errors import InputError
 from vecsetx.files import write_json, write_text, written_whole
 from vecsetx.model.field import HeartField

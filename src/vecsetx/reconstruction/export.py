@@ -20,7 +20,8 @@ from vtkmodules.vtkIOGeometry import vtkSTLWriter
 from vtkmodules.vtkIOPLY import vtkPLYWriter
 from vtkmodules.vtkIOXML import vtkXMLPolyDataWriter
 
-from vecsetx.anatomy.structures import LabelSet, structure
+from vecsetx.anatomy.label_sets import LabelSet
+from vecsetx.anatomy.structures import structure
 from vecsetx.errors import InputError
 from vecsetx.files import write_text, written_whole
 from vecsetx.reconstruction.surfaces import Surface, to_polydata

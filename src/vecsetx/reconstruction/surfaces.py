@@ -115,7 +115,7 @@ def structure_surfaces(
     """
     surfaces: dict[str, Surface] = {}
     for label, name in enumerate(structures, start=1):
-        vertices_mm, faces = interfaces.of(label)
+        vertices_mm, faces = interfaces.closed_surface(label)
         if len(faces):
             surfaces[name] = Surface(vertices_mm.astype(np.float32), faces)
     return surfaces
@@ -173,7 +173,7 @@ def zero_surface(
     clear_mm = np.float32(_CLEARANCE_VOXELS * grid.spacing_mm.min())
     magnitude = np.maximum(np.abs(distances_mm), clear_mm)
     # One more layer of voxels, all outside, closes the surface half-way to it.
-    signed = sign.outward(np.pad(magnitude, 1, mode="edge"), np.pad(inside, 1))
+    signed = sign.with_sign(np.pad(magnitude, 1, mode="edge"), np.pad(inside, 1))
     image = vtkImageData()
     image.SetDimensions(*signed.shape)
     image.GetPointData().SetScalars(numpy_to_vtk(signed.ravel(order="F")))

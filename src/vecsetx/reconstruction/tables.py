@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from vecsetx.anatomy.structures import LabelSet, structure
+from vecsetx.anatomy.label_sets import LabelSet
+from vecsetx.anatomy.structures import structure
 from vecsetx.files import write_text
 
 _SNAP_HEAD = """\

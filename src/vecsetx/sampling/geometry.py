@@ -13,9 +13,9 @@ from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.errors import InputError
 from vecsetx.formats.source import HeartSource
 from vecsetx.sampling.distance import ClosedSurfaces
-from vecsetx.sampling.interfaces import shared_surface, without_specks
+from vecsetx.sampling.interfaces import remove_specks, shared_surface
 from vecsetx.sampling.view import cut_structures
-from vecsetx.sampling.voxelize import voxelized
+from vecsetx.sampling.voxelize import voxelize_surfaces
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +56,10 @@ class Geometry:
         """
         if not label_map.labels.any():
             raise InputError("a label map without any structure has no surface")
-        cleaned = without_specks(label_map)
+        cleaned = remove_specks(label_map)
         surface = shared_surface(cleaned)
         return cls(
-            closed=[surface.of(k) for k in range(1, structure_count + 1)],
+            closed=[surface.closed_surface(k) for k in range(1, structure_count + 1)],
             label_map=cleaned,
             cut=cut_structures(cleaned, structure_count),
             speck_voxels=int(np.count_nonzero(label_map.labels != cleaned.labels)),
@@ -68,7 +68,9 @@ class Geometry:
     @classmethod
     def of_surfaces(cls, closed: ClosedSurfaces) -> "Geometry":
         """Closed surfaces as they are. Their voxels tell inside from outside far from a wall."""
-        return cls(closed, voxelized(closed), np.zeros(len(closed), dtype=bool), complete=True)
+        return cls(
+            closed, voxelize_surfaces(closed), np.zeros(len(closed), dtype=bool), complete=True
+        )
 
     def present(self) -> Bool[np.ndarray, " k"]:
         """Which structures are there."""

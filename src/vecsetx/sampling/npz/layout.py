@@ -28,8 +28,8 @@ import numpy as np
 
 from vecsetx import __version__
 from vecsetx.anatomy.frame import MM_PER_UNIT, Frame
+from vecsetx.anatomy.label_sets import LabelSet
 from vecsetx.anatomy.sign import label_of
-from vecsetx.anatomy.structures import LabelSet
 from vecsetx.errors import InputError
 from vecsetx.files import written_whole
 from vecsetx.formats.source import HeartSource

@@ -6,8 +6,8 @@ import numpy as np
 
 from vecsetx import __version__
 from vecsetx.anatomy.frame import Frame
+from vecsetx.anatomy.label_sets import LabelSet, label_sets_of_ids
 from vecsetx.anatomy.sign import inside
-from vecsetx.anatomy.structures import LabelSet, label_sets_of_ids
 from vecsetx.errors import InputError
 from vecsetx.formats.source import HeartSource
 from vecsetx.sampling.npz.arrays import NpzArrays
