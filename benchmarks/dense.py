@@ -3,7 +3,7 @@
 import numpy as np
 
 from vecsetx.anatomy import sign
-from vecsetx.reconstruction.field import DistanceField, exclusive_distances
+from vecsetx.reconstruction.distance_field import DistanceField, exclusive_distances
 from vecsetx.reconstruction.grid import Grid
 from vecsetx.reconstruction.octree import Descent, Level, evaluate_dense
 

@@ -50,8 +50,8 @@ def run_way(way: str, model: Path, heart: Path, size: int, threads: int, out: Pa
     from vecsetx.inference.encode import EncodeOptions, encode_heart, read_heart
     from vecsetx.model.saved import TrainedModel
     from vecsetx.reconstruction.grid import Grid
-    from vecsetx.reconstruction.interfaces import shared_interfaces
     from vecsetx.reconstruction.octree import descend, extent_mm
+    from vecsetx.reconstruction.surface_net import shared_interfaces
     from vecsetx.reconstruction.surfaces import structure_surfaces
 
     torch.set_num_threads(threads)

@@ -14,7 +14,7 @@ from vecsetx.data.split import Place
 from vecsetx.evaluation.scores import score_heart
 from vecsetx.evaluation.validation import STRIDE, HeartsValidator, make_validator
 from vecsetx.inference.encode import read_heart
-from vecsetx.model.field import HeartField
+from vecsetx.model.heart_field import HeartField
 from vecsetx.reconstruction.rasterize import rasterize
 from vecsetx.sampling.sampler import observe
 from vecsetx.training.objective import objective

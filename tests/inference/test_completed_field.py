@@ -22,11 +22,11 @@ from vecsetx.formats.label_maps import write_label_map
 from vecsetx.inference.completion import CompletedField
 from vecsetx.inference.encode import EncodeOptions
 from vecsetx.inference.visibility import Visibility
-from vecsetx.model.field import HeartField
+from vecsetx.model.heart_field import HeartField
 from vecsetx.reconstruction.grid import Grid
-from vecsetx.reconstruction.interfaces import shared_interfaces
 from vecsetx.reconstruction.octree import descend
 from vecsetx.reconstruction.rasterize import rasterize
+from vecsetx.reconstruction.surface_net import shared_interfaces
 from vecsetx.reconstruction.surfaces import field_surfaces
 from vecsetx.sampling.distance import signed_distances_mm
 from vecsetx.sampling.geometry import Geometry

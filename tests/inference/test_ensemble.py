@@ -20,7 +20,7 @@ from vecsetx.formats.label_maps import write_label_map
 from vecsetx.inference.encode import EncodeOptions, encode_source
 from vecsetx.inference.ensemble import Ensemble, encode_ensemble
 from vecsetx.inference.sd_factor import SdFactor
-from vecsetx.model.field import HeartField
+from vecsetx.model.heart_field import HeartField
 from vecsetx.model.saved import TrainedModel
 from vecsetx.model.vecset import ModelSpec
 from vecsetx.reconstruction.grid import Grid

@@ -13,7 +13,7 @@ from vecsetx.data.inputs import source_of
 from vecsetx.inference.encode import read_heart
 from vecsetx.inference.observed import of_geometry, of_points
 from vecsetx.inference.refinement import RefinementSpec, refine
-from vecsetx.model.field import HeartField
+from vecsetx.model.heart_field import HeartField
 from vecsetx.sampling.geometry import Geometry
 from vecsetx.sampling.sampler import Observation, observe
 from vecsetx.training.objective import ObjectiveSpec, latent_objective

@@ -17,7 +17,7 @@ from vecsetx import cli
 from vecsetx.anatomy.frame import Frame
 from vecsetx.anatomy.structures import label_set
 from vecsetx.errors import InputError
-from vecsetx.model import field
+from vecsetx.model import heart_field
 from vecsetx.model.saved import TrainedModel, read_structures
 from vecsetx.model.vecset import ModelSpec
 from vecsetx.sampling.sampler import Observation
@@ -92,7 +92,7 @@ def test_a_field_is_queried_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         trained.network, "query", lambda *a: asked.append(a[2].shape[1]) or query(*a)
     )
-    monkeypatch.setattr(field, "CHUNK_POINTS", 16)
+    monkeypatch.setattr(heart_field, "CHUNK_POINTS", 16)
     np.testing.assert_allclose(heart.distances_mm(points_mm), together, atol=1e-4)
     assert asked == [16, 16, 16, 2]
 

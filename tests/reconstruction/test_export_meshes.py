@@ -17,13 +17,13 @@ from vtkmodules.vtkIOXML import vtkXMLPolyDataReader
 from vecsetx.anatomy import sign
 from vecsetx.anatomy.structures import LabelSet, structure
 from vecsetx.formats.label_maps import write_label_map
-from vecsetx.reconstruction.export import write_interfaces, write_scene, write_surfaces
 from vecsetx.reconstruction.grid import Grid
-from vecsetx.reconstruction.interfaces import shared_interfaces
+from vecsetx.reconstruction.label_tables import write_color_table, write_label_descriptions
+from vecsetx.reconstruction.mesh_export import write_interfaces, write_scene, write_surfaces
 from vecsetx.reconstruction.octree import descend, evaluate_dense
 from vecsetx.reconstruction.rasterize import rasterize
+from vecsetx.reconstruction.surface_net import shared_interfaces
 from vecsetx.reconstruction.surfaces import own_surfaces, structure_surfaces
-from vecsetx.reconstruction.tables import write_color_table, write_label_descriptions
 
 IDS = LabelSet("odd", {500: "LV", 7: "PA", 42: "LA"})
 NAMES = ("PA", "LA", "LV")

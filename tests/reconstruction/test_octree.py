@@ -11,7 +11,7 @@ from support.analytic_fields import ASYMMETRIC, AnalyticField, all_of, ball, hal
 from vecsetx.anatomy import sign
 from vecsetx.errors import InputError
 from vecsetx.reconstruction import octree
-from vecsetx.reconstruction.field import exclusive_distances
+from vecsetx.reconstruction.distance_field import exclusive_distances
 from vecsetx.reconstruction.grid import Grid
 from vecsetx.reconstruction.octree import descend, evaluate_dense, extent_mm
 

@@ -30,9 +30,9 @@ from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.formats.label_maps import write_label_map
 from vecsetx.reconstruction.decimation import decimated_interfaces, decimation_error
 from vecsetx.reconstruction.grid import Grid
-from vecsetx.reconstruction.interfaces import shared_interfaces
 from vecsetx.reconstruction.octree import descend, evaluate_dense
 from vecsetx.reconstruction.rasterize import rasterize
+from vecsetx.reconstruction.surface_net import shared_interfaces
 from vecsetx.reconstruction.surfaces import (
     Surface,
     decimated,

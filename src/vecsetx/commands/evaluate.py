@@ -16,22 +16,22 @@ from vecsetx.data.inputs import find_hearts, source_of
 from vecsetx.data.split import Split
 from vecsetx.errors import InputError
 from vecsetx.evaluation.bootstrap import Bootstrap
-from vecsetx.evaluation.heart import TOLERANCE_MM, penalty_mm
-from vecsetx.evaluation.measures import Value
+from vecsetx.evaluation.heart_scores import TOLERANCE_MM, penalty_mm
 from vecsetx.evaluation.reconstruction_scores import (
     OneStructure,
     Reconstruction,
     score_left_out,
     score_reconstruction,
 )
+from vecsetx.evaluation.score_measures import Value
 from vecsetx.evaluation.scores import Score, summarize, write_scores
 from vecsetx.evaluation.uncertainty import EnsembleScoring, Errors
 from vecsetx.formats.source import HeartSource
 from vecsetx.inference.encode import EncodeOptions, encode_heart, read_heart
 from vecsetx.inference.ensemble import refuse_ensemble_of_recycled
-from vecsetx.inference.meshes import heart_surfaces
+from vecsetx.inference.heart_meshes import heart_surfaces
 from vecsetx.inference.sd_factor import sd_factor_of
-from vecsetx.model.field import HeartField
+from vecsetx.model.heart_field import HeartField
 from vecsetx.model.saved import TrainedModel
 from vecsetx.report.page import Report, write_report
 from vecsetx.report.ranking import chosen, mean_dice

@@ -18,7 +18,7 @@ from vecsetx.formats.source import HeartSource
 from vecsetx.inference.completion import CompletedField
 from vecsetx.inference.encode import EncodedHeart, EncodeOptions, encode_source
 from vecsetx.inference.ensemble import Ensemble, encode_ensemble, refuse_ensemble_of_recycled
-from vecsetx.inference.meshes import (
+from vecsetx.inference.heart_meshes import (
     RESOLUTION,
     HeartMeshes,
     KnownOfVertices,
@@ -29,11 +29,11 @@ from vecsetx.inference.meshes import (
 )
 from vecsetx.inference.sd_factor import SdFactor, sd_factor_of
 from vecsetx.model.saved import TrainedModel
-from vecsetx.reconstruction.export import write_interfaces, write_scene, write_surfaces
 from vecsetx.reconstruction.grid import Grid
+from vecsetx.reconstruction.label_tables import write_color_table, write_label_descriptions
+from vecsetx.reconstruction.mesh_export import write_interfaces, write_scene, write_surfaces
 from vecsetx.reconstruction.rasterize import rasterize
 from vecsetx.reconstruction.summary import of_sd, write_summary
-from vecsetx.reconstruction.tables import write_color_table, write_label_descriptions
 from vecsetx.sampling.geometry import Geometry
 
 
@@ -46,7 +46,7 @@ class ReconstructOptions:
         resolution: Voxels along the longest side of the grid that meshes are made on.
         resolution_mm: Edge of that grid's voxels instead, mm; None for ``resolution``.
         surfaces: Whether structures share their walls
-            (:data:`~vecsetx.inference.meshes.SurfaceKind`).
+            (:data:`~vecsetx.inference.heart_meshes.SurfaceKind`).
         faces: Faces to decimate the whole heart's meshes to; None to leave them as they are.
         keep_observed: Whether what the input shows stays as it is and the model only adds what is
             missing (:class:`~vecsetx.inference.completion.CompletedField`); else all is the

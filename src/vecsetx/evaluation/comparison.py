@@ -10,7 +10,7 @@ from scipy import stats
 
 from vecsetx.errors import InputError
 from vecsetx.evaluation.bootstrap import Bootstrap, mean_over_structures
-from vecsetx.evaluation.measures import MEASURES, Measure
+from vecsetx.evaluation.score_measures import MEASURES, Measure
 from vecsetx.evaluation.scores import PARTS, values_of
 
 _SHOWN = 3

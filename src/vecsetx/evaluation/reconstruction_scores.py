@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from vecsetx.anatomy import sign
 from vecsetx.anatomy.label_map import LabelMap
-from vecsetx.evaluation.heart import (
+from vecsetx.evaluation.heart_scores import (
     TOLERANCE_MM,
     penalty_mm,
     score_label_maps,
@@ -18,7 +18,7 @@ from vecsetx.evaluation.heart import (
 from vecsetx.evaluation.scores import Score
 from vecsetx.formats.source import HeartSource
 from vecsetx.inference.visibility import Visibility
-from vecsetx.reconstruction.field import DistanceField, exclusive_distances
+from vecsetx.reconstruction.distance_field import DistanceField, exclusive_distances
 from vecsetx.reconstruction.grid import Grid
 from vecsetx.reconstruction.octree import Descent, descend
 from vecsetx.reconstruction.surfaces import Surface, descent_surfaces, label_map_surfaces

@@ -22,7 +22,7 @@ from vecsetx.data.partial import SPARE, Hiding, Shown
 from vecsetx.evaluation.scores import Score, score_heart, summarize
 from vecsetx.inference.domain import recenter_domain
 from vecsetx.inference.encode import read_heart
-from vecsetx.model.field import HeartField
+from vecsetx.model.heart_field import HeartField
 from vecsetx.model.vecset import VecSetAutoEncoder
 from vecsetx.recipe import Recipe
 from vecsetx.reconstruction.rasterize import rasterize

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Int
 from vecsetx.anatomy.sign import inside, outward
 from vecsetx.errors import InputError
 from vecsetx.inference.visibility import Visibility
-from vecsetx.reconstruction.field import DistanceField
+from vecsetx.reconstruction.distance_field import DistanceField
 from vecsetx.sampling.distance import ClosedSurfaces, signed_distances_mm
 from vecsetx.sampling.geometry import Geometry
 from vecsetx.sampling.view import edge_distances_mm

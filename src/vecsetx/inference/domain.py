@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 from vecsetx.anatomy import sign
 from vecsetx.anatomy.frame import Frame
-from vecsetx.model.field import HeartField
+from vecsetx.model.heart_field import HeartField
 from vecsetx.reconstruction.grid import Grid
 from vecsetx.reconstruction.octree import evaluate_dense
 

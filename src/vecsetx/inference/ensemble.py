@@ -22,9 +22,9 @@ from vecsetx.anatomy.frame import Frame
 from vecsetx.errors import InputError
 from vecsetx.inference.encode import EncodeOptions
 from vecsetx.inference.visibility import Visibility
-from vecsetx.model.field import HeartField
+from vecsetx.model.heart_field import HeartField
 from vecsetx.model.saved import TrainedModel
-from vecsetx.reconstruction.field import DistanceField, exclusive_distances
+from vecsetx.reconstruction.distance_field import DistanceField, exclusive_distances
 from vecsetx.sampling.geometry import Geometry
 from vecsetx.sampling.sampler import Observation, observe
 

@@ -9,9 +9,9 @@ import numpy as np
 
 from vecsetx.inference.completion import CompletedField
 from vecsetx.inference.visibility import Visibility
-from vecsetx.model.field import HeartField
+from vecsetx.model.heart_field import HeartField
 from vecsetx.model.saved import TrainedModel
-from vecsetx.reconstruction.field import DistanceField
+from vecsetx.reconstruction.distance_field import DistanceField
 from vecsetx.reconstruction.grid import Grid
 from vecsetx.reconstruction.octree import find_mm
 from vecsetx.reconstruction.rasterize import rasterize

@@ -22,7 +22,7 @@ from safetensors.torch import load_file, save
 from vecsetx.anatomy.structures import LabelSet
 from vecsetx.errors import InputError
 from vecsetx.files import write_json, write_text, written_whole
-from vecsetx.model.field import HeartField
+from vecsetx.model.heart_field import HeartField
 from vecsetx.model.vecset import ModelSpec, VecSetAutoEncoder
 from vecsetx.sampling.sampler import Observation
 

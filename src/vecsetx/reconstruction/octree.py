@@ -20,7 +20,7 @@ from jaxtyping import Float, Int, UInt
 
 from vecsetx.anatomy import sign
 from vecsetx.errors import InputError
-from vecsetx.reconstruction.field import DistanceField, exclusive_distances
+from vecsetx.reconstruction.distance_field import DistanceField, exclusive_distances
 from vecsetx.reconstruction.grid import Grid
 
 MARGIN = 1.25
@@ -88,7 +88,7 @@ class Descent(Levels):
     """As :class:`Levels`, each point to the one structure it is deepest inside.
 
     The distances are the exclusive ones
-    (:func:`~vecsetx.reconstruction.field.exclusive_distances`).
+    (:func:`~vecsetx.reconstruction.distance_field.exclusive_distances`).
 
     Attributes:
         labels: Label of every voxel, uint8 in the grid's shape: 1…K in the order of

@@ -1,7 +1,7 @@
 """From a field to a label map on any grid."""
 
 from vecsetx.anatomy.label_map import LabelMap
-from vecsetx.reconstruction.field import DistanceField
+from vecsetx.reconstruction.distance_field import DistanceField
 from vecsetx.reconstruction.grid import Grid
 from vecsetx.reconstruction.octree import descend
 

@@ -15,10 +15,10 @@ from vtkmodules.vtkFiltersCore import vtkFlyingEdges3D
 from vecsetx.anatomy import sign
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.errors import InputError
-from vecsetx.reconstruction.field import DistanceField
+from vecsetx.reconstruction.distance_field import DistanceField
 from vecsetx.reconstruction.grid import Grid
-from vecsetx.reconstruction.interfaces import shared_interfaces
 from vecsetx.reconstruction.octree import Descent, descend, descend_own
+from vecsetx.reconstruction.surface_net import shared_interfaces
 from vecsetx.sampling.interfaces import SharedSurface, shared_surface
 
 if TYPE_CHECKING:

@@ -10,16 +10,16 @@ from vecsetx.errors import InputError
 from vecsetx.inference.completion import CompletedField
 from vecsetx.inference.ensemble import Ensemble
 from vecsetx.inference.visibility import Visibility
-from vecsetx.model.field import HeartField
+from vecsetx.model.heart_field import HeartField
 from vecsetx.reconstruction.decimation import (
     DecimationError,
     decimated_interfaces,
     decimation_error,
 )
-from vecsetx.reconstruction.field import DistanceField
+from vecsetx.reconstruction.distance_field import DistanceField
 from vecsetx.reconstruction.grid import Grid
-from vecsetx.reconstruction.interfaces import shared_interfaces
 from vecsetx.reconstruction.octree import descend, extent_mm
+from vecsetx.reconstruction.surface_net import shared_interfaces
 from vecsetx.reconstruction.surfaces import (
     Surface,
     decimated,
