@@ -138,7 +138,7 @@ def test_damaged_models_are_named(tmp_path: Path) -> None:
         ({"schema": None}, "schema None, this version reads 2"),
         ({"colour": "red"}, "damaged model: colour"),
         ({"model": {"widht": 32}}, "damaged model: model.widht"),
-        ({"model": {"width": 30}}, "damaged model: model: .*no multiple of heads"),
+        ({"model": {"width": 30}}, "damaged model: model: .*not a multiple of heads"),
         ({"points": "many"}, "damaged model: points"),
         ({"structures": "LV"}, "damaged model: structures"),
         ({"label_set": {"ids": {"1": "Spleen"}}}, "model.json: .*Spleen"),

@@ -131,7 +131,7 @@ def encode_ensemble(
     return Ensemble(fields, np.stack([present for _, present in drawn]), factor)
 
 
-def refuse_ensemble_of_recycled(members: int, options: EncodeOptions) -> None:
+def refuse_recycled_ensemble(members: int, options: EncodeOptions) -> None:
     """Raise :class:`InputError` if an ensemble is asked for of hearts that are recycled.
 
     Their spread is calibrated for what a model makes at first.

@@ -1,4 +1,4 @@
-"""What a reconstruction needs of a model: distances to every structure, anywhere in the patient."""
+"""The interface between models and reconstruction: signed distances at any point in space."""
 
 from typing import Protocol, runtime_checkable
 
@@ -8,10 +8,10 @@ from jaxtyping import Float
 
 @runtime_checkable
 class DistanceField(Protocol):
-    """Signed distances to K structures at any point; the trained model is one.
+    """Signed distances to K structures at any point, such as an encoded heart.
 
-    The distances may be truncated: beyond some millimetres only their sign and a magnitude near the
-    truncation are asked for.
+    Distances may be truncated: beyond :attr:`reach_mm` only their sign needs to be right, and their
+    magnitude to be at least about the reach.
     """
 
     @property
@@ -21,14 +21,14 @@ class DistanceField(Protocol):
 
     @property
     def reach_mm(self) -> float:
-        """Up to here the magnitude of the distances can be relied on."""
+        """Distances are reliable up to this magnitude."""
         ...
 
     def distances_mm(self, points_mm: np.ndarray) -> np.ndarray:
-        """Signed distances, negative inside.
+        """Compute signed distances, negative inside.
 
         Args:
-            points_mm: ``[N, 3]`` RAS+ mm. N may be millions; the field works in chunks itself.
+            points_mm: ``[N, 3]`` RAS+ mm. N may be millions; the field splits them into chunks.
 
         Returns:
             ``[N, K]`` float32, mm.
@@ -37,19 +37,19 @@ class DistanceField(Protocol):
 
 
 def exclusive_distances(distances: Float[np.ndarray, "*n k"]) -> Float[np.ndarray, "*n k"]:
-    """Distances to the parts of space that belong to one structure alone.
+    """Turn distances to structures that may overlap into distances to disjoint regions.
 
-    ``h_k = max(f_k, (f_k - min_{j≠k} f_j) / 2)`` is negative exactly where k is the structure that
-    the point is deepest inside, that is where ``sign.label_of`` says k. So the h of a field never
-    overlap, wherever the field's own distances do: neighbours i and j share the wall ``f_i = f_j``,
-    with ``h_i = -h_j`` around it. A gap between two structures stays a gap. If every f has slope
-    at most 1, so has every h.
+    ``h_k = max(f_k, (f_k - min_{j≠k} f_j) / 2)`` is negative exactly where the point is deepest
+    inside structure k, that is, where ``sign.label_of`` returns k. Hence the regions ``h_k < 0``
+    are disjoint even where the structures ``f_k < 0`` overlap. Neighbours i and j share the wall
+    ``f_i = f_j``, with ``h_i = -h_j`` around it. A gap between two structures stays a gap. If every
+    f has slope at most 1, so has every h.
 
     Args:
         distances: Signed distances f to K structures.
 
     Returns:
-        h, in the same shape and unit.
+        h, with the same shape and unit.
     """
     if distances.shape[-1] == 1:
         return distances

@@ -48,7 +48,7 @@ class Level:
 
 
 @dataclass(frozen=True, slots=True)
-class Levels:
+class Octree:
     """A field on a grid, exact at the voxels near surfaces.
 
     Attributes:
@@ -84,8 +84,8 @@ class Levels:
 
 
 @dataclass(frozen=True, slots=True)
-class Descent(Levels):
-    """As :class:`Levels`, each point to the one structure it is deepest inside.
+class ExclusiveOctree(Octree):
+    """As :class:`Octree`, each point to the one structure it is deepest inside.
 
     The distances are the exclusive ones
     (:func:`~vecsetx.reconstruction.distance_field.exclusive_distances`).
@@ -110,8 +110,8 @@ class Descent(Levels):
 
 
 @dataclass(frozen=True, slots=True)
-class OwnDescent(Levels):
-    """As :class:`Levels`, each structure by itself, wherever the others are.
+class OverlappingOctree(Octree):
+    """As :class:`Octree`, each structure by itself, wherever the others are.
 
     The distances are the field's own.
 
@@ -122,7 +122,7 @@ class OwnDescent(Levels):
     sides: np.ndarray
 
 
-def descend(field: DistanceField, grid: Grid) -> Descent:
+def evaluate_exclusive(field: DistanceField, grid: Grid) -> ExclusiveOctree:
     """Evaluate a field on a grid from coarse to fine.
 
     Args:
@@ -139,11 +139,11 @@ def descend(field: DistanceField, grid: Grid) -> Descent:
         return sign.label_of(distances).astype(np.uint8), exclusive_distances(distances)
 
     levels, labels = _descended(field, grid, judged)
-    return Descent(grid, field.structures, levels, labels)
+    return ExclusiveOctree(grid, field.structures, levels, labels)
 
 
-def descend_own(field: DistanceField, grid: Grid) -> OwnDescent:
-    """As :func:`descend`, to the surface of every structure by itself.
+def evaluate_overlapping(field: DistanceField, grid: Grid) -> OverlappingOctree:
+    """As :func:`evaluate_exclusive`, to the surface of every structure by itself.
 
     Structures may overlap: what a neighbour claims is not taken from them. A query answers for all
     structures at once, so that they are descended together.
@@ -157,7 +157,7 @@ def descend_own(field: DistanceField, grid: Grid) -> OwnDescent:
     def judged(distances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return sign.inside(distances) @ bits, distances
 
-    return OwnDescent(grid, field.structures, *_descended(field, grid, judged))
+    return OverlappingOctree(grid, field.structures, *_descended(field, grid, judged))
 
 
 def _descended(
@@ -176,7 +176,7 @@ def _descended(
 
 
 def evaluate_dense(field: DistanceField, grid: Grid) -> Float[np.ndarray, "i j k s"]:
-    """The field's own distances at every voxel: the plain way, which :func:`descend` is held to.
+    """The field's own distances at every voxel: the plain way, which :func:`evaluate_exclusive` is held to.
 
     Returns:
         ``[*grid.shape, K]`` float32, mm.
@@ -192,12 +192,12 @@ def evaluate_dense(field: DistanceField, grid: Grid) -> Float[np.ndarray, "i j k
 def extent_mm(
     field: DistanceField, low_mm: np.ndarray, high_mm: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """As :func:`find_mm`, of a heart that must be there.
+    """As :func:`find_extent_mm`, of a heart that must be there.
 
     Raises:
         InputError: The field is outside of everything in the whole box.
     """
-    found = find_mm(field, low_mm, high_mm)
+    found = find_extent_mm(field, low_mm, high_mm)
     if found is None:
         raise InputError(
             f"the model finds no structure between {np.round(low_mm)} and {np.round(high_mm)} mm; "
@@ -206,7 +206,7 @@ def extent_mm(
     return found
 
 
-def find_mm(
+def find_extent_mm(
     field: DistanceField, low_mm: np.ndarray, high_mm: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """A box that holds all of the heart within a box to search.

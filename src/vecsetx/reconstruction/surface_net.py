@@ -15,7 +15,7 @@ error of a ball. Moving them again makes the volume no better and the worst vert
 import numpy as np
 from jaxtyping import Float, Int
 
-from vecsetx.reconstruction.octree import Descent
+from vecsetx.reconstruction.octree import ExclusiveOctree
 from vecsetx.sampling.interfaces import SharedSurface
 
 _RIM_ROUNDS = 10
@@ -23,8 +23,8 @@ _SHRINK, _GROW = 0.5, -0.53
 """The pair of steps that smooths a curve without shortening it (Taubin, SIGGRAPH 1995)."""
 
 
-def shared_interfaces(descent: Descent) -> SharedSurface:
-    """The walls between all labels of a descent, and to the background.
+def shared_interfaces(octree: ExclusiveOctree) -> SharedSurface:
+    """The walls between all labels of a octree, and to the background.
 
     Structures that reach the edge of the grid are closed there, half a voxel beyond the last voxel.
     A structure that touches itself only along a voxel's edge (thin vessels and sharp creases do)
@@ -32,27 +32,27 @@ def shared_interfaces(descent: Descent) -> SharedSurface:
     every edge is passed as often in one direction as in the other.
 
     Args:
-        descent: A field on a grid.
+        octree: A field on a grid.
 
     Returns:
         The walls in RAS+ mm. The first side of a face is never background, and the smaller label
         of two.
     """
-    labels = np.pad(descent.labels, 1)
+    labels = np.pad(octree.labels, 1)
     cells, crossings, sides = [], [], []
     for axis in range(3):
         ends = _wall_edges(labels, axis)
         cells.append(_cells_around(ends, axis, labels.shape))
         pair = np.stack([labels[tuple(ends.T)], labels[tuple((ends + _step(axis)).T)]], axis=1)
         sides.append(pair.astype(np.int64))
-        share = _share(descent, ends - 1, axis, sides[-1])
+        share = _share(octree, ends - 1, axis, sides[-1])
         crossings.append(ends - 1 + share[:, None] * _step(axis))
-    crossings_mm = descent.grid.to_mm(np.concatenate(crossings))
+    crossings_mm = octree.grid.to_mm(np.concatenate(crossings))
     used, numbers = np.unique(np.concatenate(cells), return_inverse=True)
     quads = numbers.reshape(-1, 4)
     vertices_mm = _placed(quads, crossings_mm, len(used))
     _smooth_rims(vertices_mm, quads, np.concatenate(sides))
-    if np.linalg.det(descent.grid.affine[:3, :3]) < 0:
+    if np.linalg.det(octree.grid.affine[:3, :3]) < 0:
         quads = quads[:, ::-1]  # a mirroring affine turns every face inside out
     return _oriented(vertices_mm, quads, np.concatenate(sides))
 
@@ -78,7 +78,7 @@ def _cells_around(
 
 
 def _share(
-    descent: Descent,
+    octree: ExclusiveOctree,
     ends: Int[np.ndarray, "m 3"],
     axis: int,
     sides: Int[np.ndarray, "m 2"],
@@ -87,10 +87,10 @@ def _share(
 
     Where a gap too narrow for a voxel parts two structures, the wall lies in its middle.
     """
-    within = ((ends >= 0) & (ends + _step(axis) < descent.grid.shape)).all(axis=1)
+    within = ((ends >= 0) & (ends + _step(axis) < octree.grid.shape)).all(axis=1)
     total, owners = np.zeros(within.sum()), np.zeros(within.sum())
-    here = np.abs(descent.rows(ends[within]))
-    there = np.abs(descent.rows(ends[within] + _step(axis)))
+    here = np.abs(octree.rows(ends[within]))
+    there = np.abs(octree.rows(ends[within] + _step(axis)))
     for side in sides[within].T:
         row, owned = np.arange(len(side)), side > 0
         first, second = here[row, side - 1], there[row, side - 1]

@@ -17,7 +17,7 @@ from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.errors import InputError
 from vecsetx.reconstruction.distance_field import DistanceField
 from vecsetx.reconstruction.grid import Grid
-from vecsetx.reconstruction.octree import Descent, descend, descend_own
+from vecsetx.reconstruction.octree import ExclusiveOctree, evaluate_exclusive, evaluate_overlapping
 from vecsetx.reconstruction.surface_net import shared_interfaces
 from vecsetx.sampling.interfaces import SharedSurface, shared_surface
 
@@ -93,12 +93,12 @@ def field_surfaces(field: DistanceField, grid: Grid) -> dict[str, Surface]:
     Returns:
         Structure name → surface, in the field's order; structures with nothing inside are left out.
     """
-    return descent_surfaces(descend(field, grid))
+    return octree_surfaces(evaluate_exclusive(field, grid))
 
 
-def descent_surfaces(descent: Descent) -> dict[str, Surface]:
+def octree_surfaces(octree: ExclusiveOctree) -> dict[str, Surface]:
     """As :func:`field_surfaces`, for a field already evaluated."""
-    return structure_surfaces(shared_interfaces(descent), descent.structures)
+    return structure_surfaces(shared_interfaces(octree), octree.structures)
 
 
 def structure_surfaces(
@@ -121,7 +121,7 @@ def structure_surfaces(
     return surfaces
 
 
-def own_surfaces(field: DistanceField, grid: Grid) -> dict[str, Surface]:
+def closed_surfaces(field: DistanceField, grid: Grid) -> dict[str, Surface]:
     """The surface of each structure by itself: the zero level of its own distance.
 
     Each is watertight, with two faces at every edge. They know nothing of each other: where the
@@ -136,16 +136,16 @@ def own_surfaces(field: DistanceField, grid: Grid) -> dict[str, Surface]:
     Returns:
         Structure name → surface, in the field's order; structures with nothing inside are left out.
     """
-    descent = descend_own(field, grid)
+    octree = evaluate_overlapping(field, grid)
     surfaces: dict[str, Surface] = {}
-    for index, name in enumerate(descent.structures):
-        inside = (descent.sides >> index & 1).astype(np.uint8)
+    for index, name in enumerate(octree.structures):
+        inside = (octree.sides >> index & 1).astype(np.uint8)
         box = ndimage.find_objects(inside)
         if not box:
             continue
         low = np.maximum([side.start - 1 for side in box[0]], 0)
         high = np.minimum([side.stop + 1 for side in box[0]], grid.shape)
-        distances_mm = descent.distances_mm(index, low, high)
+        distances_mm = octree.distances_mm(index, low, high)
         surfaces[name] = zero_surface(
             distances_mm, inside[tuple(map(slice, low, high))].astype(bool), grid, low
         )
@@ -191,7 +191,7 @@ def zero_surface(
     return Surface(vertices_mm, faces if mirrored else np.ascontiguousarray(faces[:, ::-1]))
 
 
-def decimated(surface: Surface, target_faces: int) -> Surface:
+def decimate(surface: Surface, target_faces: int) -> Surface:
     """A coarser surface for display, by quadric edge collapse (Garland, Heckbert, SIGGRAPH 1997).
 
     Neighbouring structures are decimated apart from each other, so their walls no longer match
