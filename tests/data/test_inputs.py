@@ -21,7 +21,7 @@ from vecsetx.data.inputs import find_hearts
 from vecsetx.errors import InputError
 from vecsetx.formats.label_maps import read_label_map, write_label_map
 from vecsetx.formats.source import HeartSource, stem
-from vecsetx.reconstruction.export import write_scene, write_surface, write_surfaces
+from vecsetx.reconstruction.mesh_export import write_scene, write_surface, write_surfaces
 from vecsetx.reconstruction.surfaces import Surface
 
 DEFAULT = label_set("default")

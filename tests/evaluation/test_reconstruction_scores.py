@@ -12,7 +12,7 @@ from vecsetx.commands.evaluate import _forget
 from vecsetx.evaluation.reconstruction_scores import Reconstruction, score_reconstruction
 from vecsetx.evaluation.scores import Score
 from vecsetx.formats.source import HeartSource
-from vecsetx.reconstruction.export import write_surfaces
+from vecsetx.reconstruction.mesh_export import write_surfaces
 from vecsetx.reconstruction.rasterize import rasterize
 from vecsetx.reconstruction.surfaces import field_surfaces
 

@@ -9,7 +9,7 @@ from vtkmodules.vtkFiltersSources import vtkCubeSource
 
 from vecsetx.errors import InputError
 from vecsetx.formats.meshes import read_mesh
-from vecsetx.reconstruction.export import write_surface
+from vecsetx.reconstruction.mesh_export import write_surface
 from vecsetx.reconstruction.surfaces import Surface
 
 FORMATS = ["vtp", "stl", "ply", "obj"]

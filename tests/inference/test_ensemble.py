@@ -20,7 +20,7 @@ from vecsetx.formats.label_maps import write_label_map
 from vecsetx.inference.encode import EncodeOptions, encode_source
 from vecsetx.inference.ensemble import Ensemble, encode_ensemble
 from vecsetx.inference.sd_factor import SdFactor
-from vecsetx.model.field import HeartField
+from vecsetx.model.heart_field import HeartField
 from vecsetx.model.saved import TrainedModel
 from vecsetx.model.vecset import ModelSpec
 from vecsetx.reconstruction.grid import Grid
@@ -133,10 +133,10 @@ def test_a_draw_sees_a_quarter_of_the_points_and_two_thirds_of_the_structures(
     geometry, trained = whole_heart
     ensemble = encode_ensemble(geometry, trained, 5, seed=3)
     assert [(len(seen.points_mm), latents) for seen, latents in encoded] == [(64, 8)] * 5
-    assert ensemble.shown.sum(axis=1).tolist() == [7] * 5
-    for (seen, _), shown in zip(encoded, ensemble.shown, strict=True):
+    assert ensemble.observed.sum(axis=1).tolist() == [7] * 5
+    for (seen, _), shown in zip(encoded, ensemble.observed, strict=True):
         assert set(seen.structure.tolist()) <= set(np.flatnonzero(shown).tolist())
-    assert len({tuple(shown) for shown in ensemble.shown.tolist()}) > 1
+    assert len({tuple(shown) for shown in ensemble.observed.tolist()}) > 1
     assert len({seen.frame.center_mm for seen, _ in encoded}) > 1
 
 
@@ -160,9 +160,9 @@ def test_of_two_structures_none_is_hidden(
 ) -> None:
     geometry, trained = whole_heart
     two = geometry.without(np.arange(10) >= 2)
-    assert encode_ensemble(two, trained, 4, 0).shown[:, :2].all()
+    assert encode_ensemble(two, trained, 4, 0).observed[:, :2].all()
     three = geometry.without(np.arange(10) >= 3)
-    assert encode_ensemble(three, trained, 4, 0).shown.sum(axis=1).tolist() == [2] * 4
+    assert encode_ensemble(three, trained, 4, 0).observed.sum(axis=1).tolist() == [2] * 4
 
 
 def test_a_model_with_learned_queries_keeps_their_number(

@@ -84,8 +84,8 @@ def test_hidden_structures_are_neither_shown_nor_refined_on(
     source = source_at(dataset.folder / dataset.hearts[0].file, trained)
     found = encode_source(source, trained, EncodeOptions(drop=drop, refine=3))
     assert set(found.shown.structure.tolist()) == set(range(len(structures))) - set(hidden)
-    assert found.field.gain is not None
-    assert found.field.gain.loss_after <= found.field.gain.loss_before
+    assert found.field.refinement is not None
+    assert found.field.refinement.loss_after <= found.field.refinement.loss_before
     samples = read_samples(source, trained, 0)
     batch = of_samples(samples, structures, drop, found.field.frame)
     others = [k for k in range(len(structures)) if k not in hidden]

@@ -22,15 +22,15 @@ from vecsetx.evaluation.calibration import (
     vertex_errors,
 )
 from vecsetx.evaluation.cut_errors import cut_errors
-from vecsetx.evaluation.reconstruction_scores import OneStructure
+from vecsetx.evaluation.reconstruction_scores import SingleStructureField
 from vecsetx.inference.encode import EncodeOptions, encode_heart
 from vecsetx.inference.ensemble import MEMBERS, encode_ensemble
 from vecsetx.inference.sd_factor import SdFactor
 from vecsetx.inference.visibility import Visibility
 from vecsetx.model.saved import TrainedModel
 from vecsetx.reconstruction.grid import Grid
-from vecsetx.reconstruction.octree import descend
-from vecsetx.reconstruction.surfaces import Surface, descent_surfaces
+from vecsetx.reconstruction.octree import evaluate_exclusive
+from vecsetx.reconstruction.surfaces import Surface, octree_surfaces
 from vecsetx.report.calibration import write_calibration_page
 from vecsetx.sampling.geometry import Geometry
 
@@ -172,8 +172,8 @@ def _errors_of(
             continue
         field = encode_heart(shown, trained, EncodeOptions(seed=seed))
         grid = Grid.around(*field.domain.domain_mm(), SPACING_MM)
-        alone = descend(OneStructure(field, structures[k]), grid)
-        made = descent_surfaces(alone).get(structures[k])
+        alone = evaluate_exclusive(SingleStructureField(field, structures[k]), grid)
+        made = octree_surfaces(alone).get(structures[k])
         if made is None:
             found[structures[k]] = VertexErrors.joined([])
             continue

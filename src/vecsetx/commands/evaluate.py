@@ -16,22 +16,22 @@ from vecsetx.data.inputs import find_hearts, source_of
 from vecsetx.data.split import Split
 from vecsetx.errors import InputError
 from vecsetx.evaluation.bootstrap import Bootstrap
-from vecsetx.evaluation.heart import TOLERANCE_MM, penalty_mm
-from vecsetx.evaluation.measures import Value
+from vecsetx.evaluation.heart_scores import TOLERANCE_MM, penalty_mm
 from vecsetx.evaluation.reconstruction_scores import (
-    OneStructure,
+    SingleStructureField,
     Reconstruction,
-    score_left_out,
+    score_hidden_structure,
     score_reconstruction,
 )
+from vecsetx.evaluation.score_measures import Value
 from vecsetx.evaluation.scores import Score, summarize, write_scores
 from vecsetx.evaluation.uncertainty import EnsembleScoring, Errors
 from vecsetx.formats.source import HeartSource
 from vecsetx.inference.encode import EncodeOptions, encode_heart, read_heart
-from vecsetx.inference.ensemble import refuse_ensemble_of_recycled
-from vecsetx.inference.meshes import heart_surfaces
+from vecsetx.inference.ensemble import refuse_recycled_ensemble
+from vecsetx.inference.heart_meshes import heart_surfaces
 from vecsetx.inference.sd_factor import sd_factor_of
-from vecsetx.model.field import HeartField
+from vecsetx.model.heart_field import HeartField
 from vecsetx.model.saved import TrainedModel
 from vecsetx.report.page import Report, write_report
 from vecsetx.report.ranking import chosen, mean_dice
@@ -95,7 +95,7 @@ def evaluate(
             can be scored, or hearts are drawn and the model was calibrated on all of them.
     """
     _refuse_contradictions(tolerance_mm, options.drop, drop_each, ensemble)
-    refuse_ensemble_of_recycled(ensemble, options)
+    refuse_recycled_ensemble(ensemble, options)
     trained = TrainedModel.from_pretrained(model)
     hearts = _hearts(inputs, split, fold, trained, options)
     drawing = None
@@ -211,8 +211,8 @@ class _Scoring:
             return [], {}
         _, geometry = read_heart(heart.source, structures, [left_out])
         field = encode_heart(geometry, self.trained, self.options)
-        alone = Reconstruction(heart.source, whole.truth, OneStructure(field, left_out))
-        row = score_left_out(name, whole, alone, self.tolerance_mm, self.meshes)
+        alone = Reconstruction(heart.source, whole.truth, SingleStructureField(field, left_out))
+        row = score_hidden_structure(name, whole, alone, self.tolerance_mm, self.meshes)
         errors: Errors = {}
         if self.drawing:
             errors = self.drawing.errors(

@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from vecsetx.anatomy import sign
 from vecsetx.anatomy.label_map import LabelMap
-from vecsetx.evaluation.heart import (
+from vecsetx.evaluation.heart_scores import (
     TOLERANCE_MM,
     penalty_mm,
     score_label_maps,
@@ -18,10 +18,10 @@ from vecsetx.evaluation.heart import (
 from vecsetx.evaluation.scores import Score
 from vecsetx.formats.source import HeartSource
 from vecsetx.inference.visibility import Visibility
-from vecsetx.reconstruction.field import DistanceField, exclusive_distances
+from vecsetx.reconstruction.distance_field import DistanceField, exclusive_distances
 from vecsetx.reconstruction.grid import Grid
-from vecsetx.reconstruction.octree import Descent, descend
-from vecsetx.reconstruction.surfaces import Surface, descent_surfaces, label_map_surfaces
+from vecsetx.reconstruction.octree import ExclusiveOctree, evaluate_exclusive
+from vecsetx.reconstruction.surfaces import Surface, octree_surfaces, label_map_surfaces
 from vecsetx.sampling.view import cut_structures
 
 _LEAST_MM = 1e-6
@@ -46,14 +46,14 @@ class Reconstruction:
     shown: LabelMap | None = None
 
     @cached_property
-    def descent(self) -> Descent:
+    def octree(self) -> ExclusiveOctree:
         """The field on the grid."""
-        return descend(self.field, Grid.of(self.truth))
+        return evaluate_exclusive(self.field, Grid.of(self.truth))
 
     @cached_property
     def surfaces(self) -> dict[str, Surface]:
         """Structure → surface of the field."""
-        return descent_surfaces(self.descent)
+        return octree_surfaces(self.octree)
 
     @cached_property
     def visibility(self) -> Visibility | None:
@@ -101,7 +101,7 @@ def score_reconstruction(
         InputError: The truth holds none of the structures.
     """
     truth, structures = made.truth, made.field.structures
-    predicted = LabelMap(made.descent.labels, truth.affine)
+    predicted = LabelMap(made.octree.labels, truth.affine)
     rows = score_label_maps(heart, truth, predicted, structures, annotated, tolerance_mm)
     rows = [replace(row, observed=row.structure not in hidden) for row in rows]
     if not meshes:
@@ -112,11 +112,11 @@ def score_reconstruction(
 
 
 @dataclass(frozen=True, slots=True)
-class OneStructure:
+class SingleStructureField:
     """What one structure has to itself of a field of several; a field of its own.
 
     It is inside where the field's label is that structure, so that on a grid it is what the whole
-    field gives; but a descent follows its surface alone.
+    field gives; but a octree follows its surface alone.
 
     Attributes:
         field: The field of all structures.
@@ -146,7 +146,7 @@ class OneStructure:
         return found
 
 
-def score_left_out(
+def score_hidden_structure(
     heart: str,
     whole: Reconstruction,
     alone: Reconstruction,
@@ -158,14 +158,14 @@ def score_left_out(
     Args:
         heart: The heart's name.
         whole: The heart with all that it has, of which the truth counts here.
-        alone: Its reconstruction as :class:`OneStructure`, which the truth holds.
+        alone: Its reconstruction as :class:`SingleStructureField`, which the truth holds.
         tolerance_mm: Of the normalised surface distance.
         meshes: Whether its mesh is scored, too.
     """
     truth, structures = whole.truth, whole.field.structures
     (name,) = alone.field.structures
     label = np.uint8(structures.index(name) + 1)
-    predicted = LabelMap(alone.descent.labels * label, truth.affine)
+    predicted = LabelMap(alone.octree.labels * label, truth.affine)
     rows = score_label_maps(heart, truth, predicted, structures, [name], tolerance_mm)
     (row,) = (replace(row, observed=False) for row in rows if row.structure == name)
     if not meshes:

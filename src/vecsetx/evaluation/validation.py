@@ -22,7 +22,7 @@ from vecsetx.data.partial import SPARE, Hiding, Shown
 from vecsetx.evaluation.scores import Score, score_heart, summarize
 from vecsetx.inference.domain import recenter_domain
 from vecsetx.inference.encode import read_heart
-from vecsetx.model.field import HeartField
+from vecsetx.model.heart_field import HeartField
 from vecsetx.model.vecset import VecSetAutoEncoder
 from vecsetx.recipe import Recipe
 from vecsetx.reconstruction.rasterize import rasterize
@@ -49,7 +49,7 @@ def make_validator(dataset: DataSet, fold: int | None, recipe: Recipe) -> Valida
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class RankScores:
     """What one rank finds.
 
     Attributes:
@@ -93,7 +93,7 @@ class HeartsValidator:
         return self._same + [self._others[place % len(self._others)] for place in places]
 
     @torch.no_grad()
-    def look(self, model: VecSetAutoEncoder, turn: int, rank: int, ranks: int) -> Share:
+    def validate(self, model: VecSetAutoEncoder, turn: int, rank: int, ranks: int) -> RankScores:
         """Every ``ranks``-th heart."""
         device = next(model.parameters()).device
         terms, counts = [], torch.zeros(len(self._dataset.structures), 4, dtype=torch.int64)
@@ -107,9 +107,9 @@ class HeartsValidator:
             for heart in self.on_grids(turn)[rank::ranks]
             for score in self._score(model, heart)
         ]
-        return Share(terms, counts, scores)
+        return RankScores(terms, counts, scores)
 
-    def summary(self, shares: list[Share]) -> Validation:
+    def summary(self, shares: list[RankScores]) -> Validation:
         """Means over hearts; of structures, over the hearts that have them."""
         structures = self._dataset.structures
         terms = mean_terms([term for share in shares for term in share.terms])

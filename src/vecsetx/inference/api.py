@@ -6,8 +6,8 @@ from vecsetx.anatomy.label_sets import label_set
 from vecsetx.data.inputs import find_hearts
 from vecsetx.errors import InputError
 from vecsetx.inference.encode import EncodeOptions, encode_source
-from vecsetx.inference.meshes import RESOLUTION, heart_surfaces
-from vecsetx.model.field import HeartField
+from vecsetx.inference.heart_meshes import RESOLUTION, heart_surfaces
+from vecsetx.model.heart_field import HeartField
 from vecsetx.model.saved import TrainedModel
 from vecsetx.reconstruction.surfaces import Surface
 

@@ -17,7 +17,7 @@ from vecsetx.inference.observed import of_geometry, of_points, of_samples
 from vecsetx.inference.recycling import recycle
 from vecsetx.inference.refinement import RefinementSpec, refine
 from vecsetx.inference.visibility import Visibility
-from vecsetx.model.field import HeartField
+from vecsetx.model.heart_field import HeartField
 from vecsetx.model.saved import TrainedModel
 from vecsetx.sampling.geometry import Geometry
 from vecsetx.sampling.npz.layout import read_npz

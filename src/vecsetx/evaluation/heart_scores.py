@@ -13,8 +13,8 @@ from scipy import ndimage
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.structures import structure
 from vecsetx.errors import InputError
-from vecsetx.evaluation.measures import Value
 from vecsetx.evaluation.overlap import overlaps
+from vecsetx.evaluation.score_measures import Value
 from vecsetx.evaluation.scores import Score
 from vecsetx.evaluation.surface_distance import (
     element_distances,
