@@ -12,7 +12,6 @@ from vtkmodules.util.numpy_support import vtk_to_numpy
 from vtkmodules.vtkIOXML import vtkXMLPolyDataReader
 
 from vecsetx.anatomy.label_sets import label_set
-from vecsetx.commands.progress import console
 from vecsetx.commands.reconstruct import ReconstructOptions, reconstruct
 from vecsetx.data.inputs import find_hearts
 from vecsetx.errors import InputError
@@ -390,17 +389,16 @@ def calibrated(model: Path):
 
 @pytest.mark.usefixtures("shifted")
 def test_the_model_s_factors_are_used_and_told(
-    model: Path, scan: Path, tmp_path: Path, calibrated: Path
+    model: Path, scan: Path, tmp_path: Path, calibrated: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     factored = made_with(model, scan, tmp_path / "f", ensemble=2)
     calibrated.rename(tmp_path / "away.json")
-    with console.capture() as said:
-        plain = made_with(model, scan, tmp_path / "p", ensemble=2)
-    assert "uncalibrated" in said.get()
+    plain = made_with(model, scan, tmp_path / "p", ensemble=2)
+    assert "uncalibrated" in caplog.text
     (tmp_path / "away.json").rename(calibrated)
-    with console.capture() as said:
-        made_with(model, scan, tmp_path / "f", ensemble=2)
-    assert "uncalibrated" not in said.get()
+    caplog.clear()
+    made_with(model, scan, tmp_path / "f", ensemble=2)
+    assert "uncalibrated" not in caplog.text
     for name, factor in (("LA", 2.5), ("LV", 0.5), ("RV", 1.5)):
         assert plain[name]["sd_mm"].min() > 0
         np.testing.assert_allclose(

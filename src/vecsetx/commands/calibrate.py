@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from vecsetx import __version__
-from vecsetx.commands.progress import console, steps
+from vecsetx._version import __version__
+from vecsetx.commands.progress import steps, warn
 from vecsetx.data.dataset import DataSet, HeartEntry
 from vecsetx.data.inputs import source_of
 from vecsetx.data.split import Split
@@ -18,7 +18,7 @@ from vecsetx.errors import InputError
 from vecsetx.evaluation.calibration import (
     Calibration,
     VertexErrors,
-    told_of_structures,
+    summarize_structures,
     vertex_errors,
 )
 from vecsetx.evaluation.cut_errors import cut_errors
@@ -151,9 +151,9 @@ def _halves(hearts: Sequence[HeartEntry], seed: int, where: str) -> tuple[list[s
 def _warn_of_training_hearts(trained: TrainedModel, hearts: Sequence[HeartEntry]) -> None:
     seen = {heart.name for heart in hearts} & set(trained.provenance.get("hearts", ()))
     if seen:
-        console.print(
-            f"[yellow]{len(seen)} of {len(hearts)} hearts bear names of training hearts, on which "
-            "the model errs less than on others: the factor may be too small[/]"
+        warn(
+            f"{len(seen)} of {len(hearts)} hearts have names of training hearts, on which the "
+            "model errs less than on others: the factor may be too small"
         )
 
 
@@ -215,7 +215,7 @@ def _worth(factor: SdFactor, first: Half, second: Half) -> dict[str, Any]:
         for of_heart in second
     ]
     names = _names([*first, *second])
-    before, after = told_of_structures(second, names), told_of_structures(scaled, names)
+    before, after = summarize_structures(second, names), summarize_structures(scaled, names)
     return {
         "before": Calibration.of(_joined(second)).to_dict(),
         "after": Calibration.of(_joined(scaled)).to_dict(),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vecsetx.anatomy.label_map import LabelMap
+from vecsetx.commands.progress import steps
 from vecsetx.data.dataset import DataSet, HeartEntry
 from vecsetx.data.inputs import source_of
 from vecsetx.errors import InputError
@@ -20,6 +21,7 @@ from vecsetx.sampling.quality.heart import heart_quality
 from vecsetx.sampling.quality.measures import HeartQuality
 from vecsetx.sampling.samples import HeartInfo
 from vecsetx.sampling.voxelize import voxelize_surfaces
+from vecsetx.workers.base import Workers
 from vecsetx.workers.for_each import Outcome, for_each_heart, open_workers
 
 PICTURES = 40
@@ -66,11 +68,12 @@ def check(
         return _check_one(dataset, _entry(dataset, heart), out)
     alone = {entry.name: replace(dataset, hearts=(entry,)) for entry in dataset.hearts}
     with open_workers(workers) as executor:
-        looked = for_each_heart("checking hearts", _look, alone, executor)
+        with steps("checking hearts", len(alone), "hearts") as progress:
+            looked = for_each_heart(_look, alone, executor, progress)
         result = _result(dataset, looked)
         ranked = doubtful_first(result["hearts"])
         shown = {row["name"]: alone[row["name"]] for row in ranked[:pictures] if row["structures"]}
-        drawn = for_each_heart("drawing hearts", _draw, shown, executor).made if shown else {}
+        drawn = _pictures(shown, executor)
     write_json(out / "check.json", result)
     in_order = {row["name"]: drawn[row["name"]] for row in ranked if row["name"] in drawn}
     write_check_page(out / "check.html", {**result, "hearts": ranked}, in_order)
@@ -91,11 +94,19 @@ def doubtful_first(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(rows, key=doubt)
 
 
+def _pictures(hearts: Mapping[str, DataSet], workers: Workers) -> dict[str, str]:
+    """Heart → its picture, of the hearts that can be drawn."""
+    if not hearts:
+        return {}
+    with steps("drawing hearts", len(hearts), "hearts") as progress:
+        return for_each_heart(_draw, hearts, workers, progress).made
+
+
 def _check_one(dataset: DataSet, entry: HeartEntry, out: Path) -> dict[str, Any]:
     """One heart in depth. Of the others only their files' heads are read."""
     alone = replace(dataset, hearts=(entry,))
-    with open_workers(1) as executor:
-        looked = for_each_heart("checking a heart", _look, {entry.name: alone}, executor)
+    with open_workers(1) as executor, steps("checking a heart", 1, "hearts") as progress:
+        looked = for_each_heart(_look, {entry.name: alone}, executor, progress)
     infos = {name: found.info for name, found in looked.made.items()}
     for other in dataset.hearts:
         # What is wrong with another heart's file is told by that heart's own check.

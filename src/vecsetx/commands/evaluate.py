@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from vecsetx import __version__
-from vecsetx.commands.progress import console, steps
+from vecsetx._version import __version__
+from vecsetx.commands.progress import steps, warn
 from vecsetx.data.dataset import DataSet
 from vecsetx.data.inputs import find_hearts, source_of
 from vecsetx.data.split import Split
@@ -25,7 +25,7 @@ from vecsetx.evaluation.reconstruction_scores import (
 )
 from vecsetx.evaluation.score_measures import Value
 from vecsetx.evaluation.scores import Score, summarize, write_scores
-from vecsetx.evaluation.uncertainty import EnsembleScoring, Errors
+from vecsetx.evaluation.uncertainty import EnsembleScoring, HeartErrors
 from vecsetx.formats.source import HeartSource
 from vecsetx.inference.encode import EncodeOptions, encode_heart, read_heart
 from vecsetx.inference.ensemble import refuse_recycled_ensemble
@@ -101,7 +101,7 @@ def evaluate(
     drawing = None
     if ensemble:
         drawing = EnsembleScoring(trained, ensemble, options.seed, sd_factor_of(model, trained))
-        drawing.tell_of_fitted(hearts)
+        drawing.check_hearts(hearts)
     scoring = _Scoring(trained, options, tolerance_mm, meshes, drawing)
     found = _scored(hearts, scoring, drop_each)
     bootstrap = Bootstrap()
@@ -109,7 +109,7 @@ def evaluate(
     hidden = "each structure in turn" if drop_each else ", ".join(options.drop) or "nothing"
     told = {
         **scores,
-        **({"calibration": drawing.told(found.errors)} if drawing else {}),
+        **({"calibration": drawing.summary(found.errors)} if drawing else {}),
         "scoring": {"tolerance_mm": tolerance_mm, "missed_mm": "diagonal of the true heart"},
         "bootstrap": asdict(bootstrap),
         "penalties_mm": found.penalties_mm,
@@ -185,14 +185,14 @@ class _Scoring:
 
     def of_heart(
         self, name: str, heart: _Heart
-    ) -> tuple[Reconstruction, HeartField, list[Score], Errors]:
+    ) -> tuple[Reconstruction, HeartField, list[Score], HeartErrors]:
         """A heart's reconstruction, a row for each of the model's structures, and the errors."""
         truth, geometry = read_heart(heart.source, self.trained.structures, self.options.drop)
         field = encode_heart(geometry, self.trained, self.options)
         made = Reconstruction(heart.source, truth, field, geometry.label_map)
         how = self.tolerance_mm, self.meshes, self.options.drop
         rows = score_reconstruction(name, made, heart.annotated(), *how)
-        errors: Errors = {}
+        errors: HeartErrors = {}
         hidden = set(self.options.drop).intersection(heart.annotated())
         if self.drawing and hidden:
             errors = self.drawing.errors(name, made, geometry, made.surfaces, hidden, field.domain)
@@ -200,7 +200,7 @@ class _Scoring:
 
     def of_turn(
         self, name: str, heart: _Heart, whole: Reconstruction, left_out: str
-    ) -> tuple[list[Score], Errors]:
+    ) -> tuple[list[Score], HeartErrors]:
         """The row and the errors of one structure that the model is not shown this time.
 
         There are none where the heart does not have or annotate it, or has nothing else to show.
@@ -213,7 +213,7 @@ class _Scoring:
         field = encode_heart(geometry, self.trained, self.options)
         alone = Reconstruction(heart.source, whole.truth, SingleStructureField(field, left_out))
         row = score_hidden_structure(name, whole, alone, self.tolerance_mm, self.meshes)
-        errors: Errors = {}
+        errors: HeartErrors = {}
         if self.drawing:
             errors = self.drawing.errors(
                 name, whole, geometry, alone.surfaces, [left_out], field.domain
@@ -241,7 +241,7 @@ class _Scored:
     fields: dict[str, HeartField]
     dice: dict[str, dict[str, dict[str, Value]]]
     kept: dict[str, Reconstruction]
-    errors: list[Errors]
+    errors: list[HeartErrors]
 
 
 def _scored(hearts: Mapping[str, _Heart], scoring: _Scoring, drop_each: bool) -> _Scored:
@@ -367,9 +367,9 @@ def _provenance(
     label_sets = sorted({heart.source.label_set.name for heart in hearts.values()})
     seen = sorted(hearts.keys() & set(trained.provenance["hearts"]))
     if seen:
-        console.print(
-            f"[yellow]{len(seen)} of {len(hearts)} hearts bear names of training hearts, so these "
-            "may not be scores of unseen hearts[/]"
+        warn(
+            f"{len(seen)} of {len(hearts)} hearts have names of training hearts, so these may not "
+            "be scores of unseen hearts"
         )
     return {
         "model": str(model.resolve()),

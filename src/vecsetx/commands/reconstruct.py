@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from vecsetx import __version__
+from vecsetx._version import __version__
 from vecsetx.anatomy.label_sets import LabelSet
 from vecsetx.commands.progress import steps
 from vecsetx.data.inputs import find_hearts

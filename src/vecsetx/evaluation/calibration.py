@@ -134,7 +134,7 @@ class Calibration:
         return asdict(self)
 
 
-def told_of_structures(
+def summarize_structures(
     hearts: Sequence[Mapping[str, VertexErrors]], structures: Iterable[str]
 ) -> dict[str, dict[str, Any]]:
     """What standard deviations are worth of each structure, as plain data.
