@@ -16,7 +16,13 @@ from vecsetx.files import write_json
 from vecsetx.report.check_page import HeartPage, write_check_page, write_heart_page
 from vecsetx.report.slices import montage, three_slices
 from vecsetx.sampling.interfaces import remove_specks
-from vecsetx.sampling.quality.compare import Twins, outliers, thickness_scores, twins, volume_scores
+from vecsetx.sampling.quality.compare import (
+    Duplicates,
+    duplicates,
+    outliers,
+    thickness_scores,
+    volume_scores,
+)
 from vecsetx.sampling.quality.heart import heart_quality
 from vecsetx.sampling.quality.measures import HeartQuality
 from vecsetx.sampling.samples import HeartInfo
@@ -175,7 +181,7 @@ def _rows(
 ) -> list[dict[str, Any]]:
     """A row per heart of ``dataset``, compared with all hearts in ``infos``."""
     volumes, thicknesses = volume_scores(infos), thickness_scores(infos)
-    pairs = twins(infos)
+    pairs = duplicates(infos)
     rows = []
     for entry in dataset.hearts:
         if entry.name not in looked.made:
@@ -198,7 +204,7 @@ def _rows(
 
 
 def _same_as(
-    entry: HeartEntry, pairs: list[Twins], entries: Mapping[str, HeartEntry]
+    entry: HeartEntry, pairs: list[Duplicates], entries: Mapping[str, HeartEntry]
 ) -> tuple[list[str], list[str]]:
     """Problems and remarks about hearts that are the same as this one."""
     problems, remarks = [], []
@@ -206,7 +212,7 @@ def _same_as(
         if entry.name not in (pair.first, pair.second):
             continue
         other = entries[pair.second if entry.name == pair.first else pair.first]
-        how = "all volumes are those of" if pair.alike else "the same shape as"
+        how = "all volumes are those of" if pair.by_volume else "the same shape as"
         if other.patient == entry.patient:
             remarks.append(f"{how} {other.name}, of the same patient")
         elif other.split != entry.split:
