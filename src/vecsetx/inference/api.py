@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from vecsetx.anatomy.structures import label_set
-from vecsetx.data.inputs import find_hearts
+from vecsetx.data.find_hearts import find_hearts
 from vecsetx.errors import InputError
 from vecsetx.inference.encode import EncodeOptions, encode_source
 from vecsetx.inference.meshes import RESOLUTION, heart_surfaces
