@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.data.dataset import DataSet, HeartEntry
-from vecsetx.data.inputs import source_of
+from vecsetx.data.sources import source_of
 from vecsetx.evaluation.heart_scores import penalty_mm
 from vecsetx.evaluation.overlap import overlaps
 from vecsetx.evaluation.surface_distance import voxel_distances
@@ -51,7 +51,7 @@ class Hearts:
     cohort: Cohort
 
     def truth(self, heart: HeartEntry, structures: tuple[str, ...]) -> LabelMap:
-        return source_of(self.dataset, heart).label_map(structures)
+        return source_of(self.dataset, heart).segmentation(structures).label_map
 
 
 Rows = dict[tuple[str, str], list[float]]
@@ -61,7 +61,10 @@ Rows = dict[tuple[str, str], list[float]]
 def hearts_of(name: str, dataset: DataSet, count: int) -> Hearts:
     structures = dataset.structures
     training = dataset.of_split("train")
-    maps = ((coarse(source_of(dataset, h).label_map(structures)), h.annotated) for h in training)
+    maps = (
+        (coarse(source_of(dataset, h).segmentation(structures).label_map), h.annotated)
+        for h in training
+    )
     return Hearts(name, dataset, dataset.of_split("val")[:count], Cohort.of(maps, structures))
 
 

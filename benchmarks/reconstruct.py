@@ -46,8 +46,8 @@ def run_way(way: str, model: Path, heart: Path, size: int, threads: int, out: Pa
     from dense import dense_octree
 
     from vecsetx.anatomy.label_sets import label_set
-    from vecsetx.formats.source import HeartSource
-    from vecsetx.inference.encode import EncodeOptions, encode_heart, read_heart
+    from vecsetx.data.sources import LabelMapSource
+    from vecsetx.inference.encode import EncodeOptions, encode_heart
     from vecsetx.model.saved import TrainedModel
     from vecsetx.reconstruction.grid import Grid
     from vecsetx.reconstruction.octree import evaluate_exclusive, extent_mm
@@ -57,8 +57,8 @@ def run_way(way: str, model: Path, heart: Path, size: int, threads: int, out: Pa
     torch.set_num_threads(threads)
     began = time.perf_counter()
     trained = TrainedModel.from_pretrained(model)
-    source = HeartSource("heart", heart, "label map", label_set("default"))
-    _, geometry = read_heart(source, trained.structures)
+    source = LabelMapSource("heart", heart, label_set("default"))
+    geometry = source.segmentation(trained.structures).geometry()
     loaded = time.perf_counter()
     field = encode_heart(geometry, trained, EncodeOptions())
     encoded = time.perf_counter()

@@ -23,18 +23,18 @@ from vecsetx.errors import InputError
 from vecsetx.evaluation.bootstrap import Bootstrap
 from vecsetx.evaluation.comparison import compare
 from vecsetx.evaluation.reconstruction_scores import (
-    SingleStructureField,
     Reconstruction,
+    SingleStructureField,
     score_hidden_structure,
     score_reconstruction,
 )
 from vecsetx.evaluation.scores import Score, summarize, write_scores
 from vecsetx.formats.label_maps import read_label_map, write_label_map
-from vecsetx.formats.source import HeartSource
 from vecsetx.inference.encode import EncodeOptions
 from vecsetx.reconstruction.octree import evaluate_exclusive
 from vecsetx.reconstruction.rasterize import rasterize
 from vecsetx.report.page import Report, write_report
+from vecsetx.sampling.geometry import Segmentation
 
 LABELS = label_set("default")
 NAMES = LABELS.structures
@@ -199,13 +199,13 @@ def test_one_structure_is_what_the_whole_field_gives_it_at_less_cost() -> None:
 
 
 def test_a_structure_left_out_is_scored_as_all_are(truth: LabelMap) -> None:
-    source = HeartSource("a", Path("a.nii.gz"), "label map", LABELS)
-    whole, field = Reconstruction(source, truth, heart()), wrong(heart())
-    of_all = score_reconstruction("a", Reconstruction(source, truth, field), NAMES, hidden=["RA"])
+    given = Segmentation(Path("a.nii.gz"), NAMES, truth)
+    whole, field = Reconstruction(given, heart()), wrong(heart())
+    of_all = score_reconstruction("a", Reconstruction(given, field), NAMES, hidden=["RA"])
     assert [row.structure for row in of_all if not row.observed] == ["RA"]
     for name in ("RA", "Aorta", "Coronary"):
         (expected,) = (row for row in of_all if row.structure == name)
-        alone = Reconstruction(source, truth, SingleStructureField(field, name))
+        alone = Reconstruction(given, SingleStructureField(field, name))
         found = score_hidden_structure("a", whole, alone)
         assert (found.state, found.observed) == ("found", False)
         assert found.values.keys() == expected.values.keys()

@@ -8,12 +8,11 @@ import torch
 from support.runs import RECIPE
 
 from vecsetx.data.dataset import DataSet
-from vecsetx.data.inputs import source_of
 from vecsetx.data.partial import PartialSpec
+from vecsetx.data.sources import source_of
 from vecsetx.data.split import Place
 from vecsetx.evaluation.scores import score_heart
 from vecsetx.evaluation.validation import STRIDE, HeartsValidator, make_validator
-from vecsetx.inference.encode import read_heart
 from vecsetx.model.heart_field import HeartField
 from vecsetx.reconstruction.rasterize import rasterize
 from vecsetx.sampling.sampler import observe
@@ -47,7 +46,8 @@ def test_the_best_is_chosen_by_the_hearts_of_every_time(dataset: DataSet) -> Non
     found = looks.summary([looks.validate(model, 1, 0, 1)])
     dice = {}
     for heart in looks.on_grids(1):
-        truth, geometry = read_heart(source_of(dataset, heart), dataset.structures)
+        whole = source_of(dataset, heart).segmentation(dataset.structures)
+        truth, geometry = whole.label_map, whole.geometry()
         coarse = truth.downsampled(STRIDE)
         scale = dataset.open(heart).info.frame.mm_per_unit
         shown = observe(geometry, RECIPE.batch.points, scale, seed=0)

@@ -13,7 +13,7 @@ from vtkmodules.vtkIOXML import vtkXMLPolyDataReader
 
 from vecsetx.anatomy.label_sets import label_set
 from vecsetx.commands.reconstruct import ReconstructOptions, reconstruct
-from vecsetx.data.inputs import find_hearts
+from vecsetx.data.find_hearts import find_hearts
 from vecsetx.errors import InputError
 from vecsetx.formats.label_maps import write_label_map
 from vecsetx.inference.encode import EncodeOptions, encode_source

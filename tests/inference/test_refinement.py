@@ -9,8 +9,7 @@ from support.runs import RECIPE
 
 from vecsetx.data.batch import Batch
 from vecsetx.data.dataset import DataSet
-from vecsetx.data.inputs import source_of
-from vecsetx.inference.encode import read_heart
+from vecsetx.data.sources import source_of
 from vecsetx.inference.observed import of_geometry, of_points
 from vecsetx.inference.refinement import RefinementSpec, refine
 from vecsetx.model.heart_field import HeartField
@@ -24,7 +23,7 @@ OBJECTIVE = ObjectiveSpec()
 
 @pytest.fixture(scope="module")
 def geometry(dataset: DataSet) -> Geometry:
-    return read_heart(source_of(dataset, dataset.hearts[0]), dataset.structures)[1]
+    return source_of(dataset, dataset.hearts[0]).segmentation(dataset.structures).geometry()
 
 
 @pytest.fixture(scope="module")

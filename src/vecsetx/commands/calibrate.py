@@ -12,7 +12,7 @@ import numpy as np
 from vecsetx._version import __version__
 from vecsetx.commands.progress import steps, warn
 from vecsetx.data.dataset import DataSet, HeartEntry
-from vecsetx.data.inputs import source_of
+from vecsetx.data.sources import source_of
 from vecsetx.data.split import Split
 from vecsetx.errors import InputError
 from vecsetx.evaluation.calibration import (
@@ -87,7 +87,8 @@ def calibrate(
     """
     trained = TrainedModel.from_pretrained(model)
     dataset = DataSet.read(data)
-    hearts = [heart for heart in dataset.of_split(split, fold) if heart.kind != "npz"]
+    hearts = dataset.of_split(split, fold)
+    hearts = tuple(heart for heart in hearts if source_of(dataset, heart).has_volume)
     first, second = _halves(hearts, seed, f"{data}: split {split!r}")
     _warn_of_training_hearts(trained, hearts)
     errors: dict[str, dict[str, VertexErrors]] = {}
@@ -96,7 +97,8 @@ def calibrate(
     with steps("hiding structures in turn", len(hearts), "hearts") as progress:
         for heart in hearts:
             try:
-                whole = Geometry.of_source(source_of(dataset, heart), trained.structures)
+                source = source_of(dataset, heart)
+                whole = source.segmentation(trained.structures).geometry()
                 found_of_heart = _errors_of(heart, whole, trained, members, seed)
                 beyond[heart.name] = _errors_beyond(heart, whole, trained, members, seed)
                 errors[heart.name] = found_of_heart

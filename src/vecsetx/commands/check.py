@@ -10,12 +10,11 @@ from typing import Any
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.commands.progress import steps
 from vecsetx.data.dataset import DataSet, HeartEntry
-from vecsetx.data.inputs import source_of
+from vecsetx.data.sources import source_of
 from vecsetx.errors import InputError
 from vecsetx.files import write_json
 from vecsetx.report.check_page import HeartPage, write_check_page, write_heart_page
 from vecsetx.report.slices import montage, three_slices
-from vecsetx.sampling.interfaces import remove_specks
 from vecsetx.sampling.quality.compare import (
     Duplicates,
     duplicates,
@@ -26,7 +25,6 @@ from vecsetx.sampling.quality.compare import (
 from vecsetx.sampling.quality.heart import heart_quality
 from vecsetx.sampling.quality.measures import HeartQuality
 from vecsetx.sampling.samples import HeartInfo
-from vecsetx.sampling.voxelize import voxelize_surfaces
 from vecsetx.workers.base import Workers
 from vecsetx.workers.for_each import Outcome, for_each_heart, open_workers
 
@@ -147,16 +145,14 @@ def _voxels(alone: DataSet) -> tuple[LabelMap | None, str]:
     """The voxels that a heart was made from, or None and why they cannot be had."""
     (entry,) = alone.hearts
     source, structures = source_of(alone, entry), alone.open(entry).info.structures
-    if source.kind not in ("label map", "masks", "meshes"):
+    if not source.has_volume:
         return None, f"made from {source.kind}, which has no label map"
     if not source.path.exists():
         return None, f"{source.path} is no longer there"
     try:
         if source.sha256() != entry.sha256:
             return None, f"{source.path} has changed since; prepare again"
-        if source.kind == "meshes":
-            return voxelize_surfaces(source.surfaces(structures)), ""
-        return remove_specks(source.label_map(structures)).cropped(), ""
+        return source.segmentation(structures).sampled_voxels(), ""
     except (InputError, OSError) as error:
         return None, f"the source cannot be read any more: {error}"
 

@@ -14,7 +14,7 @@ from vecsetx.commands.prepare import PrepareOptions, prepare
 from vecsetx.commands.progress import console
 from vecsetx.commands.reconstruct import ReconstructOptions, reconstruct
 from vecsetx.commands.train import train_model
-from vecsetx.data.inputs import source_of
+from vecsetx.data.sources import source_of
 from vecsetx.errors import InputError
 from vecsetx.inference.encode import EncodeOptions
 from vecsetx.presets import preset

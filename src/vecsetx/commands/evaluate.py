@@ -12,22 +12,22 @@ import numpy as np
 from vecsetx._version import __version__
 from vecsetx.commands.progress import steps, warn
 from vecsetx.data.dataset import DataSet
-from vecsetx.data.inputs import find_hearts, source_of
+from vecsetx.data.find_hearts import find_hearts
+from vecsetx.data.sources import HeartSource, source_of
 from vecsetx.data.split import Split
 from vecsetx.errors import InputError
 from vecsetx.evaluation.bootstrap import Bootstrap
 from vecsetx.evaluation.heart_scores import TOLERANCE_MM, penalty_mm
 from vecsetx.evaluation.reconstruction_scores import (
-    SingleStructureField,
     Reconstruction,
+    SingleStructureField,
     score_hidden_structure,
     score_reconstruction,
 )
 from vecsetx.evaluation.score_measures import Value
 from vecsetx.evaluation.scores import Score, summarize, write_scores
 from vecsetx.evaluation.uncertainty import EnsembleScoring, HeartErrors
-from vecsetx.formats.source import HeartSource
-from vecsetx.inference.encode import EncodeOptions, encode_heart, read_heart
+from vecsetx.inference.encode import EncodeOptions, encode_heart
 from vecsetx.inference.ensemble import refuse_recycled_ensemble
 from vecsetx.inference.heart_meshes import heart_surfaces
 from vecsetx.inference.sd_factor import sd_factor_of
@@ -187,9 +187,10 @@ class _Scoring:
         self, name: str, heart: _Heart
     ) -> tuple[Reconstruction, HeartField, list[Score], HeartErrors]:
         """A heart's reconstruction, a row for each of the model's structures, and the errors."""
-        truth, geometry = read_heart(heart.source, self.trained.structures, self.options.drop)
+        whole = heart.source.segmentation(self.trained.structures)
+        geometry = whole.geometry(self.options.drop)
         field = encode_heart(geometry, self.trained, self.options)
-        made = Reconstruction(heart.source, truth, field, geometry.label_map)
+        made = Reconstruction(whole, field, geometry.label_map)
         how = self.tolerance_mm, self.meshes, self.options.drop
         rows = score_reconstruction(name, made, heart.annotated(), *how)
         errors: HeartErrors = {}
@@ -209,9 +210,9 @@ class _Scoring:
         there = {structures[label - 1] for label in np.unique(whole.truth.labels).tolist() if label}
         if len(there) == 1 or left_out not in there.intersection(heart.annotated()):
             return [], {}
-        _, geometry = read_heart(heart.source, structures, [left_out])
+        geometry = whole.segmentation.geometry([left_out])
         field = encode_heart(geometry, self.trained, self.options)
-        alone = Reconstruction(heart.source, whole.truth, SingleStructureField(field, left_out))
+        alone = Reconstruction(whole.segmentation, SingleStructureField(field, left_out))
         row = score_hidden_structure(name, whole, alone, self.tolerance_mm, self.meshes)
         errors: HeartErrors = {}
         if self.drawing:
@@ -316,8 +317,8 @@ def _forget(
 
 
 def _again(source: HeartSource, field: HeartField, options: EncodeOptions) -> Reconstruction:
-    truth, geometry = read_heart(source, field.structures, options.drop)
-    return Reconstruction(source, truth, field, geometry.label_map)
+    whole = source.segmentation(field.structures)
+    return Reconstruction(whole, field, whole.geometry(options.drop).label_map)
 
 
 def _view(

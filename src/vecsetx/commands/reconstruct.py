@@ -10,22 +10,22 @@ import numpy as np
 from vecsetx._version import __version__
 from vecsetx.anatomy.label_sets import LabelSet
 from vecsetx.commands.progress import steps
-from vecsetx.data.inputs import find_hearts
+from vecsetx.data.find_hearts import find_hearts
+from vecsetx.data.sources import HeartSource
 from vecsetx.errors import InputError
 from vecsetx.formats.images import read_grid
 from vecsetx.formats.label_maps import write_label_map
-from vecsetx.formats.source import HeartSource
 from vecsetx.inference.completion import CompletedField
 from vecsetx.inference.encode import EncodedHeart, EncodeOptions, encode_source
 from vecsetx.inference.ensemble import Ensemble, encode_ensemble, refuse_recycled_ensemble
 from vecsetx.inference.heart_meshes import (
     RESOLUTION,
     HeartMeshes,
-    VertexAttributes,
     SurfaceKind,
+    VertexAttributes,
     heart_meshes,
-    vertex_attributes,
     mesh_grid,
+    vertex_attributes,
 )
 from vecsetx.inference.sd_factor import SdFactor, sd_factor_of
 from vecsetx.model.saved import TrainedModel
@@ -124,10 +124,10 @@ def _reconstruct_heart(
     sd_factor: SdFactor | None,
     options: ReconstructOptions,
 ) -> None:
-    if options.keep_observed and source.kind in ("points", "npz", "samples"):
+    if options.keep_observed and not source.has_volume:
         raise InputError(
-            f"{source.path}: of points it is not known what lies between them, so nothing can be "
-            "kept; leave --keep-observed out, or give a label map or closed meshes"
+            f"{source.path}: --keep-observed needs a label map, masks or closed meshes, as points "
+            "do not define a volume; leave --keep-observed out, or give another input"
         )
     heart = encode_source(source, trained, options.encode)
     completed = None

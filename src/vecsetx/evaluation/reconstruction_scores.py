@@ -16,12 +16,12 @@ from vecsetx.evaluation.heart_scores import (
     with_mesh_scores,
 )
 from vecsetx.evaluation.scores import Score
-from vecsetx.formats.source import HeartSource
 from vecsetx.inference.visibility import Visibility
 from vecsetx.reconstruction.distance_field import DistanceField, exclusive_distances
 from vecsetx.reconstruction.grid import Grid
 from vecsetx.reconstruction.octree import ExclusiveOctree, evaluate_exclusive
-from vecsetx.reconstruction.surfaces import Surface, octree_surfaces, label_map_surfaces
+from vecsetx.reconstruction.surfaces import Surface, label_map_surfaces, octree_surfaces
+from vecsetx.sampling.geometry import Segmentation
 from vecsetx.sampling.view import cut_structures
 
 _LEAST_MM = 1e-6
@@ -34,16 +34,19 @@ class Reconstruction:
     """A heart and what a field makes of it on the grid of its truth; worked out once, when asked.
 
     Attributes:
-        source: Where the heart comes from; if that is meshes, they are the truth of the meshes.
-        truth: Its label map, labels 1…K in the order of the field's structures.
+        segmentation: The heart with all its structures, which are those of the field; the truth.
         field: The field.
         shown: What the model was shown, likewise; None if that was no label map.
     """
 
-    source: HeartSource
-    truth: LabelMap
+    segmentation: Segmentation
     field: DistanceField
     shown: LabelMap | None = None
+
+    @property
+    def truth(self) -> LabelMap:
+        """The heart's label map, labels 1…K in the order of the field's structures."""
+        return self.segmentation.label_map
 
     @cached_property
     def octree(self) -> ExclusiveOctree:
@@ -58,7 +61,7 @@ class Reconstruction:
     @cached_property
     def visibility(self) -> Visibility | None:
         """What of its structures the truth shows; None if that is everything."""
-        if self.source.kind == "meshes":
+        if self.segmentation.closed is not None:
             return None
         count = len(self.field.structures)
         return Visibility(np.ones(count, dtype=bool), cut_structures(self.truth, count), self.truth)
@@ -66,12 +69,12 @@ class Reconstruction:
     @cached_property
     def true_surfaces(self) -> dict[str, Surface]:
         """Structure → the heart's own mesh, or the smoothed surface of its label map."""
-        if self.source.kind != "meshes":
-            return label_map_surfaces(self.truth, self.field.structures)
-        own = self.source.surfaces(self.field.structures)
+        closed, structures = self.segmentation.closed, self.segmentation.structures
+        if closed is None:
+            return label_map_surfaces(self.truth, structures)
         return {
             name: Surface(vertices_mm.astype(np.float32), faces)
-            for name, (vertices_mm, faces) in zip(self.field.structures, own, strict=True)
+            for name, (vertices_mm, faces) in zip(structures, closed, strict=True)
             if len(faces)
         }
 

@@ -36,8 +36,8 @@ class Score:
         heart: The heart's name.
         structure: The structure's name.
         state: What became of the structure.
-        values: Measure (of :data:`~vecsetx.evaluation.score_measures.MEASURES`) → value; None where there
-            is nothing to score. What was not measured is not there.
+        values: Measure (of :data:`~vecsetx.evaluation.score_measures.MEASURES`) → value; None where
+            there is nothing to score. What was not measured is not there.
         observed: False if the structure was hidden from the model, which had to infer it.
     """
 

@@ -17,11 +17,10 @@ from vecsetx.anatomy.frame import Frame
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.data.batches import TrainingBatches
 from vecsetx.data.dataset import DataSet, HeartEntry
-from vecsetx.data.inputs import source_of
 from vecsetx.data.partial import SPARE, Hiding, Shown
+from vecsetx.data.sources import source_of
 from vecsetx.evaluation.scores import Score, score_heart, summarize
 from vecsetx.inference.domain import recenter_domain
-from vecsetx.inference.encode import read_heart
 from vecsetx.model.heart_field import HeartField
 from vecsetx.model.vecset import VecSetAutoEncoder
 from vecsetx.recipe import Recipe
@@ -77,7 +76,7 @@ class HeartsValidator:
         one_by_one = replace(recipe.batch, hearts=1)
         self._partial = replace(recipe.partial, ramp=0)
         self._batches = TrainingBatches(dataset, hearts, one_by_one, None, 0, self._partial)
-        on_grids = [heart for heart in hearts if heart.kind != "npz"]
+        on_grids = [heart for heart in hearts if source_of(dataset, heart).has_volume]
         count = recipe.training.validate_hearts
         same = len(on_grids) if len(on_grids) <= count else -(-count // 2)
         self._same, self._others = on_grids[:same], on_grids[same:]
@@ -147,7 +146,8 @@ class HeartsValidator:
         """A heart's truth on every third voxel and what the model is shown by name; read once."""
         if heart.name not in self._read:
             dataset, points = self._dataset, self._recipe.batch.points
-            truth, geometry = read_heart(source_of(dataset, heart), dataset.structures)
+            whole = source_of(dataset, heart).segmentation(dataset.structures)
+            truth, geometry = whole.label_map, whole.geometry()
             scale = self._batches.files[0].info.frame.mm_per_unit
             shown = {heart.name: observe(geometry, points, scale, seed=0)}
             if hiding := self._partial.at(0):

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from vecsetx.anatomy.label_sets import label_set
-from vecsetx.data.inputs import find_hearts
+from vecsetx.data.find_hearts import find_hearts
 from vecsetx.errors import InputError
 from vecsetx.inference.encode import EncodeOptions, encode_source
 from vecsetx.inference.heart_meshes import RESOLUTION, heart_surfaces

@@ -22,9 +22,9 @@ from vecsetx.reconstruction.octree import evaluate_exclusive, extent_mm
 from vecsetx.reconstruction.surface_net import shared_interfaces
 from vecsetx.reconstruction.surfaces import (
     Surface,
+    closed_surfaces,
     decimate,
     field_surfaces,
-    closed_surfaces,
     structure_surfaces,
 )
 from vecsetx.sampling.interfaces import SharedSurface
