@@ -1,4 +1,4 @@
-"""The slow, obvious twin of the octree: a descent that evaluates every voxel."""
+"""The octree's slow, simple counterpart, which evaluates every voxel."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from vecsetx.reconstruction.octree import ExclusiveOctree, Level, evaluate_dense
 
 
 def dense_octree(field: DistanceField, grid: Grid) -> ExclusiveOctree:
-    """What :func:`evaluate_exclusive` would be if it asked for every voxel: the reference it is held to."""
+    """Evaluate every voxel: the reference for :func:`evaluate_exclusive`."""
     distances = evaluate_dense(field, grid)
     labels = sign.label_of(distances).astype(np.uint8)
     exclusive = exclusive_distances(distances.reshape(grid.voxels, -1))

@@ -23,8 +23,8 @@ from vecsetx.errors import InputError
 from vecsetx.evaluation.bootstrap import Bootstrap
 from vecsetx.evaluation.comparison import compare
 from vecsetx.evaluation.reconstruction_scores import (
-    SingleStructureField,
     Reconstruction,
+    SingleStructureField,
     score_hidden_structure,
     score_reconstruction,
 )

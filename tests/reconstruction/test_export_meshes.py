@@ -20,7 +20,7 @@ from vecsetx.formats.label_maps import write_label_map
 from vecsetx.reconstruction.grid import Grid
 from vecsetx.reconstruction.label_tables import write_color_table, write_label_descriptions
 from vecsetx.reconstruction.mesh_export import write_interfaces, write_scene, write_surfaces
-from vecsetx.reconstruction.octree import evaluate_exclusive, evaluate_dense
+from vecsetx.reconstruction.octree import evaluate_dense, evaluate_exclusive
 from vecsetx.reconstruction.rasterize import rasterize
 from vecsetx.reconstruction.surface_net import shared_interfaces
 from vecsetx.reconstruction.surfaces import closed_surfaces, structure_surfaces

@@ -13,7 +13,7 @@ from vecsetx.errors import InputError
 from vecsetx.reconstruction import octree
 from vecsetx.reconstruction.distance_field import exclusive_distances
 from vecsetx.reconstruction.grid import Grid
-from vecsetx.reconstruction.octree import evaluate_exclusive, evaluate_dense, extent_mm
+from vecsetx.reconstruction.octree import evaluate_dense, evaluate_exclusive, extent_mm
 
 
 def cube(half_width_mm: float, voxels: int) -> Grid:

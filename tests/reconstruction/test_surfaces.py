@@ -30,15 +30,15 @@ from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.formats.label_maps import write_label_map
 from vecsetx.reconstruction.decimation import decimate_interfaces, decimation_error
 from vecsetx.reconstruction.grid import Grid
-from vecsetx.reconstruction.octree import evaluate_exclusive, evaluate_dense
+from vecsetx.reconstruction.octree import evaluate_dense, evaluate_exclusive
 from vecsetx.reconstruction.rasterize import rasterize
 from vecsetx.reconstruction.surface_net import shared_interfaces
 from vecsetx.reconstruction.surfaces import (
     Surface,
+    closed_surfaces,
     decimate,
     field_surfaces,
     label_map_surfaces,
-    closed_surfaces,
     structure_surfaces,
 )
 

@@ -18,8 +18,8 @@ from vecsetx.errors import InputError
 from vecsetx.evaluation.bootstrap import Bootstrap
 from vecsetx.evaluation.heart_scores import TOLERANCE_MM, penalty_mm
 from vecsetx.evaluation.reconstruction_scores import (
-    SingleStructureField,
     Reconstruction,
+    SingleStructureField,
     score_hidden_structure,
     score_reconstruction,
 )

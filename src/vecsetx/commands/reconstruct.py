@@ -21,11 +21,11 @@ from vecsetx.inference.ensemble import Ensemble, encode_ensemble, refuse_recycle
 from vecsetx.inference.heart_meshes import (
     RESOLUTION,
     HeartMeshes,
-    VertexAttributes,
     SurfaceKind,
+    VertexAttributes,
     heart_meshes,
-    vertex_attributes,
     mesh_grid,
+    vertex_attributes,
 )
 from vecsetx.inference.sd_factor import SdFactor, sd_factor_of
 from vecsetx.model.saved import TrainedModel

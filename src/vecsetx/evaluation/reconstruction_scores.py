@@ -21,7 +21,7 @@ from vecsetx.inference.visibility import Visibility
 from vecsetx.reconstruction.distance_field import DistanceField, exclusive_distances
 from vecsetx.reconstruction.grid import Grid
 from vecsetx.reconstruction.octree import ExclusiveOctree, evaluate_exclusive
-from vecsetx.reconstruction.surfaces import Surface, octree_surfaces, label_map_surfaces
+from vecsetx.reconstruction.surfaces import Surface, label_map_surfaces, octree_surfaces
 from vecsetx.sampling.view import cut_structures
 
 _LEAST_MM = 1e-6

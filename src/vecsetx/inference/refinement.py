@@ -11,7 +11,7 @@ from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor
 
 from vecsetx.data.batch import QUERY_GROUPS, Batch
-from vecsetx.model.heart_field import RefinementResult, HeartField
+from vecsetx.model.heart_field import HeartField, RefinementResult
 from vecsetx.training.objective import ObjectiveSpec, latent_objective
 
 
