@@ -12,7 +12,9 @@ from skimage.transform import SimilarityTransform
 
 from vecsetx.errors import InputError
 
-MATCHED_SHARE = 0.8
+__all__ = ["LabelledSurface", "align"]
+
+_MATCHED_SHARE = 0.8
 """Share of the observed points that determine each step: those that match best. The others may lie
 on parts that the heart lacks, such as vessels cut short by its scan."""
 
@@ -94,7 +96,7 @@ def align(
     transform = _start(heart, observed_mm, structure)
     # First all points, then the best matches only: trimming from the start would converge to
     # whatever happens to match already.
-    for share in (1.0, MATCHED_SHARE):
+    for share in (1.0, _MATCHED_SHARE):
         kept = max(int(share * len(observed_mm)), 1)
         for _ in range(_STEPS):
             distances_mm, matches_mm = heart.nearest(transform.inverse(observed_mm), structure)

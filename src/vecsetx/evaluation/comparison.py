@@ -13,6 +13,8 @@ from vecsetx.evaluation.bootstrap import Bootstrap, mean_over_structures
 from vecsetx.evaluation.score_measures import MEASURES, Measure
 from vecsetx.evaluation.scores import PARTS, values_of
 
+__all__ = ["compare", "holm"]
+
 _MAX_NAMED = 3
 """Maximum number of hearts or structures that an error names."""
 

@@ -8,6 +8,8 @@ from jaxtyping import Integer
 
 from vecsetx.errors import InputError
 
+__all__ = ["Overlap", "State", "overlaps"]
+
 State = Literal["found", "missed", "invented", "absent", "not annotated"]
 """Where a structure exists: in truth and prediction, in the truth only, in the prediction only, in
 neither; or the truth does not annotate it."""

@@ -29,6 +29,18 @@ from vtkmodules.vtkFiltersCore import vtkFlyingEdges3D
 
 from vecsetx.reconstruction.surfaces import Surface
 
+__all__ = [
+    "SurfaceDistances",
+    "SurfaceElements",
+    "VoxelDistances",
+    "element_distances",
+    "mesh_distances",
+    "mesh_elements",
+    "surface_elements",
+    "surface_voxels",
+    "voxel_distances",
+]
+
 _PERCENTILE = 0.95
 _ROUNDING, _ROUNDING_MM = 1e-9, 1e-6
 """Tolerated rounding errors of summed areas (as a share) and of distances (mm): distances between

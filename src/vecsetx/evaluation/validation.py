@@ -32,6 +32,8 @@ from vecsetx.training.objective import objective
 from vecsetx.training.point_scores import confusion, mean_terms, point_scores
 from vecsetx.training.run import Validation, Validator
 
+__all__ = ["IN_PART", "STRIDE", "HeartsValidator", "RankScores", "make_validator"]
+
 STRIDE = 3
 """Validation scores every third voxel along each axis of the label map's grid."""
 

@@ -21,6 +21,8 @@ from vecsetx.sampling.distance import ClosedSurfaces, signed_distances_mm
 from vecsetx.sampling.geometry import Geometry
 from vecsetx.sampling.view import edge_distances_mm
 
+__all__ = ["BLEND_MM", "CompletedField"]
+
 BLEND_MM = 10.0
 """Default distance from the field of view beyond which the model is not corrected."""
 

@@ -19,7 +19,7 @@ from vecsetx.reconstruction.rasterize import rasterize
 from vecsetx.sampling.geometry import Geometry
 from vecsetx.sampling.sampler import Observation, observe
 
-VOXEL_MM = 1.25
+_VOXEL_MM = 1.25
 """Voxel size of the grid on which the reconstruction is meshed."""
 
 _MARGIN_VOXELS = 4
@@ -61,9 +61,9 @@ def recycle(
         corners_mm += [*reconstruction.corners_mm()]
     else:
         visibility = Visibility.of_points(observation.structure, len(trained.structures))
-    margin_mm = _MARGIN_VOXELS * VOXEL_MM
+    margin_mm = _MARGIN_VOXELS * _VOXEL_MM
     low_mm, high_mm = np.min(corners_mm, axis=0) - margin_mm, np.max(corners_mm, axis=0) + margin_mm
-    label_map = rasterize(reconstruction, Grid.around(low_mm, high_mm, VOXEL_MM))
+    label_map = rasterize(reconstruction, Grid.around(low_mm, high_mm, _VOXEL_MM))
     if not label_map.labels.any():
         return observation
     # Sample the whole reconstruction as if it were observed, and take the points that are not.
