@@ -335,7 +335,7 @@ def _view(
         truth=made.true_surfaces,
         reconstruction=made.surfaces if as_scored else heart_surfaces(field, _PAGE_RESOLUTION),
         dice=math.nan if dice is None else dice,
-        shown=made.observed,
+        input_map=made.observed,
         structures=field.structures,
         inferred=tuple(name for name in field.structures if name not in observed),
     )
