@@ -19,7 +19,7 @@ from support.runs import RECIPE, losses, weights
 from support.small_files import files_of_at_most
 
 from vecsetx.commands import train as train_command
-from vecsetx.commands.train import LogOptions, see_all_in_order, train_model
+from vecsetx.commands.train import LogOptions, check_training, train_model
 from vecsetx.data.batches import TrainingBatches
 from vecsetx.data.dataset import DataSet
 from vecsetx.errors import DivergedError, InputError, StoppedError
@@ -572,12 +572,12 @@ def test_preflight_finds_what_is_not_in_order(
     dataset: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arguments = [dataset.folder, tmp_path / "run", RECIPE, False, None, LogOptions()]
-    see_all_in_order(*arguments)
+    check_training(*arguments)
     assert not (tmp_path / "run" / "metrics.jsonl").exists()
     full = shutil._ntuple_diskusage(10**9, 10**9, 10)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
     with pytest.raises(InputError, match="make room, or choose another --out"):
-        see_all_in_order(*arguments)
+        check_training(*arguments)
     monkeypatch.undo()
 
     def too_large(*_: object) -> None:
@@ -585,7 +585,7 @@ def test_preflight_finds_what_is_not_in_order(
 
     monkeypatch.setattr(Stepper, "try_step", too_large)
     with pytest.raises(InputError, match=r"batch.hearts 2: a step does not fit .*Tried to allo"):
-        see_all_in_order(*arguments)
+        check_training(*arguments)
 
 
 def test_learning_rates_follow_the_hearts_of_a_step() -> None:
