@@ -338,7 +338,7 @@ def test_what_cannot_be_diagnosed_is_said_with_a_remedy(
     for words, told in (
         (("diagnose", tmp_path / "nothing"), "metrics.jsonl: no such file"),
         (("diagnose", tmp_path / "damaged"), "not JSON"),
-        (("diagnose", tmp_path / "other"), "not a run's journal"),
+        (("diagnose", tmp_path / "other"), "not the journal of a run"),
         (("diagnose", "data", tmp_path / "run"), "unexpected extra argument"),
         (("diagnose",), "Missing argument 'RUN'"),
         (("train", "--out", tmp_path / "new"), "Missing argument 'DATA'"),
