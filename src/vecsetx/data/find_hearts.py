@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from vecsetx.anatomy.label_sets import LabelSet
-from vecsetx.anatomy.structures import find_structure
 from vecsetx.anatomy.label_sets import label_set as named_label_set
+from vecsetx.anatomy.structures import find_structure
 from vecsetx.data.sources import (
     HeartSource,
     LabelMapSource,
