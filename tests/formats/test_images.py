@@ -8,10 +8,9 @@ import sys
 import nibabel as nib
 import numpy as np
 import pytest
-import SimpleITK as sitk
 from hypothesis import HealthCheck, given, settings
-from support.maps import LABELS, OBLIQUE, save
-from test_label_maps import affines
+from support.affines import affines
+from support.maps import LABELS, OBLIQUE, save, save_itk
 
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.label_sets import label_set
@@ -20,20 +19,7 @@ from vecsetx.formats.images import read_grid, read_image
 from vecsetx.formats.label_maps import read_label_map, write_label_map
 
 ITK_ENDINGS = ["nrrd", "nhdr", "mha", "mhd"]
-LPS = np.diag([-1.0, -1, 1, 1])
 NOISE = np.random.default_rng(0).integers(0, 9, (20, 21, 22), np.uint8)
-
-
-def save_itk(path, labels, affine=OBLIQUE, compressed=False):
-    """Write with ITK, whose axes are LPS."""
-    image = sitk.GetImageFromArray(labels.transpose())
-    moved = LPS @ affine
-    spacing = np.linalg.norm(moved[:3, :3], axis=0)
-    image.SetSpacing(spacing.tolist())
-    image.SetDirection((moved[:3, :3] / spacing).ravel().tolist())
-    image.SetOrigin(moved[:3, 3].tolist())
-    sitk.WriteImage(image, str(path), compressed)
-    return path
 
 
 # --- formats ----------------------------------------------------------------------------------

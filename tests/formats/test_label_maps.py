@@ -1,14 +1,12 @@
 """Label maps: in and out of NIfTI, placed in mm, their ids named."""
 
-from itertools import permutations, product
-
 import hypothesis.extra.numpy as arrays
 import nibabel as nib
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from scipy.spatial.transform import Rotation
+from support.affines import AXES, FLIPS, affines
 from support.maps import LABELS, OBLIQUE, save
 
 from vecsetx.anatomy.label_map import LabelMap
@@ -16,22 +14,6 @@ from vecsetx.anatomy.label_sets import LabelSet, label_set
 from vecsetx.errors import InputError
 from vecsetx.formats.images import read_grid
 from vecsetx.formats.label_maps import read_label_map, write_label_map
-
-SPACINGS_MM = st.tuples(*[st.floats(0.1, 10)] * 3)
-OFFSETS_MM = st.tuples(*[st.floats(-1500, 1500)] * 3)
-QUATERNIONS = st.tuples(*[st.floats(-1, 1)] * 4).filter(lambda q: np.linalg.norm(q) > 0.1)
-FLIPS = st.sampled_from(list(product([1, -1], repeat=3)))
-AXES = st.sampled_from(list(permutations(range(3))))
-
-
-@st.composite
-def affines(draw):
-    """Anisotropic, oblique, flipped and with swapped axes."""
-    turn = Rotation.from_quat(draw(QUATERNIONS)).as_matrix()[:, list(draw(AXES))]
-    affine = np.eye(4)
-    affine[:3, :3] = turn * draw(SPACINGS_MM) * draw(FLIPS)
-    affine[:3, 3] = draw(OFFSETS_MM)
-    return affine
 
 
 def label_grids(dtype, highest):

@@ -4,10 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_meshes import write_vtp
-from vtkmodules.util.numpy_support import numpy_to_vtk
-from vtkmodules.vtkCommonCore import vtkPoints, vtkStringArray
-from vtkmodules.vtkCommonDataModel import vtkPolyData
+from support.meshes import write_vtp
+from support.points import POINTS, cloud
 
 from vecsetx.anatomy.label_sets import LabelSet, label_set
 from vecsetx.errors import InputError
@@ -15,7 +13,6 @@ from vecsetx.formats.points import read_points
 
 STRUCTURES = ("LV", "Aorta")
 DEFAULT = label_set("default")
-POINTS = [[1.5, 2, 3], [4, 5, 6], [-7, 8, -9], [10, 11, 12.25], [13, 14, 15]]
 NAMES = ["LV", "aorta", "heart_ventricle_left", "3", "6"]
 NUMBERS = [0, 1, 0, 0, 1]
 
@@ -28,24 +25,6 @@ def csv_text(points=POINTS, names=NAMES, head="x,y,z,structure"):
 def write_csv(path, text):
     path.write_text(text)
     return path
-
-
-def cloud(points=POINTS, **arrays):
-    polydata, places = vtkPolyData(), vtkPoints()
-    places.SetDataTypeToDouble()
-    for point in points:
-        places.InsertNextPoint(point)
-    polydata.SetPoints(places)
-    for name, values in arrays.items():
-        if isinstance(values[0], str):
-            array = vtkStringArray()
-            for value in values:
-                array.InsertNextValue(value)
-        else:
-            array = numpy_to_vtk(np.array(values), deep=True)
-        array.SetName(name)
-        polydata.GetPointData().AddArray(array)
-    return polydata
 
 
 def test_a_table_by_names_aliases_and_ids(tmp_path):

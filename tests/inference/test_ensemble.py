@@ -12,15 +12,14 @@ from vtkmodules.util.numpy_support import vtk_to_numpy
 from vtkmodules.vtkIOXML import vtkXMLPolyDataReader
 
 from vecsetx.anatomy.label_sets import label_set
-from vecsetx.commands.progress import console
 from vecsetx.commands.reconstruct import ReconstructOptions, reconstruct
-from vecsetx.data.inputs import find_hearts
+from vecsetx.data.find_hearts import find_hearts
 from vecsetx.errors import InputError
 from vecsetx.formats.label_maps import write_label_map
 from vecsetx.inference.encode import EncodeOptions, encode_source
 from vecsetx.inference.ensemble import Ensemble, encode_ensemble
 from vecsetx.inference.sd_factor import SdFactor
-from vecsetx.model.field import HeartField
+from vecsetx.model.heart_field import HeartField
 from vecsetx.model.saved import TrainedModel
 from vecsetx.model.vecset import ModelSpec
 from vecsetx.reconstruction.grid import Grid
@@ -133,10 +132,10 @@ def test_a_draw_sees_a_quarter_of_the_points_and_two_thirds_of_the_structures(
     geometry, trained = whole_heart
     ensemble = encode_ensemble(geometry, trained, 5, seed=3)
     assert [(len(seen.points_mm), latents) for seen, latents in encoded] == [(64, 8)] * 5
-    assert ensemble.shown.sum(axis=1).tolist() == [7] * 5
-    for (seen, _), shown in zip(encoded, ensemble.shown, strict=True):
+    assert ensemble.observed.sum(axis=1).tolist() == [7] * 5
+    for (seen, _), shown in zip(encoded, ensemble.observed, strict=True):
         assert set(seen.structure.tolist()) <= set(np.flatnonzero(shown).tolist())
-    assert len({tuple(shown) for shown in ensemble.shown.tolist()}) > 1
+    assert len({tuple(shown) for shown in ensemble.observed.tolist()}) > 1
     assert len({seen.frame.center_mm for seen, _ in encoded}) > 1
 
 
@@ -160,9 +159,9 @@ def test_of_two_structures_none_is_hidden(
 ) -> None:
     geometry, trained = whole_heart
     two = geometry.without(np.arange(10) >= 2)
-    assert encode_ensemble(two, trained, 4, 0).shown[:, :2].all()
+    assert encode_ensemble(two, trained, 4, 0).observed[:, :2].all()
     three = geometry.without(np.arange(10) >= 3)
-    assert encode_ensemble(three, trained, 4, 0).shown.sum(axis=1).tolist() == [2] * 4
+    assert encode_ensemble(three, trained, 4, 0).observed.sum(axis=1).tolist() == [2] * 4
 
 
 def test_a_model_with_learned_queries_keeps_their_number(
@@ -390,17 +389,16 @@ def calibrated(model: Path):
 
 @pytest.mark.usefixtures("shifted")
 def test_the_model_s_factors_are_used_and_told(
-    model: Path, scan: Path, tmp_path: Path, calibrated: Path
+    model: Path, scan: Path, tmp_path: Path, calibrated: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     factored = made_with(model, scan, tmp_path / "f", ensemble=2)
     calibrated.rename(tmp_path / "away.json")
-    with console.capture() as said:
-        plain = made_with(model, scan, tmp_path / "p", ensemble=2)
-    assert "uncalibrated" in said.get()
+    plain = made_with(model, scan, tmp_path / "p", ensemble=2)
+    assert "uncalibrated" in caplog.text
     (tmp_path / "away.json").rename(calibrated)
-    with console.capture() as said:
-        made_with(model, scan, tmp_path / "f", ensemble=2)
-    assert "uncalibrated" not in said.get()
+    caplog.clear()
+    made_with(model, scan, tmp_path / "f", ensemble=2)
+    assert "uncalibrated" not in caplog.text
     for name, factor in (("LA", 2.5), ("LV", 0.5), ("RV", 1.5)):
         assert plain[name]["sd_mm"].min() > 0
         np.testing.assert_allclose(
