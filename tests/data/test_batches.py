@@ -240,7 +240,7 @@ def filled(group: str, columns: int | slice, value: float, told: str) -> Callabl
 
 
 POINT, NORMAL, DISTANCES = slice(0, 3), slice(4, 7), slice(3, 13)
-NO_NUMBER = "indices of structures that are no whole numbers"
+NO_NUMBER = "structure indices that are not whole numbers"
 DAMAGES = {
     "vanished": vanish,
     "truncated": truncate,
@@ -337,7 +337,7 @@ def test_parts_go_round_at_the_end(dataset: DataSet, group: str) -> None:
         for field in fields(found):
             expected = np.roll(getattr(whole, field.name), -start, axis=0)[:count]
             np.testing.assert_array_equal(getattr(found, field.name), expected)
-    with pytest.raises(InputError, match=f"{size + 1} {group} points asked for"):
+    with pytest.raises(InputError, match=f"{size + 1} {group} points requested"):
         part(0, size + 1)
 
 
