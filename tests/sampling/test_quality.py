@@ -9,11 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vecsetx.anatomy.frame import Frame
+from vecsetx.anatomy.label_sets import label_set
 from vecsetx.anatomy.phantom import STRUCTURES, PhantomHeart
-from vecsetx.anatomy.structures import label_set
+from vecsetx.data.sources import LabelMapSource
 from vecsetx.formats.label_maps import write_label_map
-from vecsetx.formats.source import HeartSource
-from vecsetx.sampling.interfaces import without_specks
 from vecsetx.sampling.quality.compare import (
     Duplicates,
     duplicates,
@@ -24,7 +23,7 @@ from vecsetx.sampling.quality.compare import (
 from vecsetx.sampling.quality.heart import heart_quality
 from vecsetx.sampling.quality.pose import pose
 from vecsetx.sampling.quality.probes import agreement, contradicting, slopes, steep_shares
-from vecsetx.sampling.sampler import SamplingSpec, sample_heart
+from vecsetx.sampling.sampler import SamplingSpec
 from vecsetx.sampling.samples import HeartInfo, QueryPoints, Samples, SurfacePoints
 
 GROUPS = ("surface", "near", "volume")
@@ -37,9 +36,9 @@ def heart(tmp_path_factory):
     path = tmp_path_factory.mktemp("heart") / "phantom.nii.gz"
     phantom = PhantomHeart.random(np.random.default_rng([0, 3]))
     write_label_map(phantom.voxelize(96, VOXEL_MM), path)
-    source = HeartSource("phantom", path, "label map", label_set("default"))
-    samples = sample_heart(source, STRUCTURES, SamplingSpec(8000, 8000, 8000), 0)
-    return samples, without_specks(source.label_map(samples.info.structures)).cropped()
+    source = LabelMapSource("phantom", path, label_set("default"))
+    samples = source.samples(STRUCTURES, SamplingSpec(8000, 8000, 8000), 0)
+    return samples, source.segmentation(samples.info.structures).sampled_voxels()
 
 
 def with_points(samples, change, groups=GROUPS):

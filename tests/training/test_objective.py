@@ -62,7 +62,7 @@ def test_a_run_is_not_overwritten_nor_resumed_with_another_recipe(
     with pytest.raises(InputError, match="no run to resume"):
         train_model(dataset.folder, tmp_path / "run", RECIPE, resume=True)
     train_model(dataset.folder, tmp_path / "run", RECIPE, stop_after=2)
-    with pytest.raises(InputError, match="holds a run already"):
+    with pytest.raises(InputError, match="already contains a run"):
         train_model(dataset.folder, tmp_path / "run", RECIPE)
     smaller = replace(dataset, folder=tmp_path / "other", hearts=dataset.hearts[1:])
     shutil.copytree(dataset.folder, smaller.folder)
@@ -400,7 +400,7 @@ def test_recipes_take_changes_and_refuse_nonsense() -> None:
         (["model.width=wide"], "model.width = 'wide'"),
         (["modle.width=64"], "no part 'modle'"),
         (["model.queries=other"], "model.queries"),
-        (["model.width=100", "model.heads=8"], "no multiple of heads"),
+        (["model.width=100", "model.heads=8"], "not a multiple of heads"),
         (["training.steps=-4"], "training.steps"),
         (["training.log_every=0"], "training.log_every"),
         (["batch.points=10"], "batch.points gives only 10"),

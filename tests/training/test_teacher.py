@@ -10,7 +10,7 @@ import torch
 from support.hearts import write_small_phantoms
 from support.runs import RECIPE, losses, untrained
 
-from vecsetx.anatomy.structures import label_set
+from vecsetx.anatomy.label_sets import label_set
 from vecsetx.commands.prepare import PrepareOptions, prepare
 from vecsetx.commands.train import train_model
 from vecsetx.data.batch import QUERY_GROUPS, Batch
@@ -203,7 +203,7 @@ def test_a_run_is_not_resumed_with_a_teacher_that_has_learned_since(
         recipe = RECIPE.changed({"training": {"teacher": str(tmp_path / "teacher")}}, "test")
         if not resume:
             train_model(mixed.folder, tmp_path / "run", recipe, stop_after=4)
-    with pytest.raises(InputError, match=r"data\.json: .*a teacher of other weights"):
+    with pytest.raises(InputError, match=r"data\.json: .*another teacher"):
         train_model(mixed.folder, tmp_path / "run", recipe, resume=True)
 
 

@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.structures import structure
-from vecsetx.reconstruction.surfaces import Surface, decimated
+from vecsetx.reconstruction.surfaces import Surface, decimate
 from vecsetx.report.figures import rgb
 from vecsetx.report.packing import STEP_MM, face_bytes, gzip_base64, in_order_of_use, vertex_bytes
 
@@ -122,7 +122,7 @@ def _simplified(surfaces: Mapping[str, Surface]) -> dict[str, Surface]:
     simplified = {}
     for name, surface in surfaces.items():
         budget = int(weights[name] * per_weight) if too_many else len(surface.faces)
-        simple = decimated(surface, max(budget, 4))
+        simple = decimate(surface, max(budget, 4))
         simplified[name] = Surface(*in_order_of_use(simple.vertices_mm, simple.faces))
     return simplified
 

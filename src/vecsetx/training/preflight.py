@@ -47,7 +47,7 @@ def preflight(training: Training) -> Preflight:
         raise InputError(
             f"batch.hearts {run.batches.spec.hearts}: a step does not fit the memory of "
             f"{run.ranks.device} ({str(error).splitlines()[0]}); fewer hearts with more "
-            "training.passes, or training.recompute=true; see vecsetx train --plan"
+            "training.passes, or training.recompute=true; see vecsetx plan"
         ) from error
     seconds = time.monotonic() - began
     return Preflight(

@@ -39,7 +39,7 @@ class TrainingSpec:
             compiler. Worth it on a GPU from thousands of steps on.
         teacher: Run or saved model that says where structures are with which hearts are not
             annotated (:class:`vecsetx.training.teacher.Teacher`); None for nobody. Its answers
-            count in full, whatever ``objective.inferred`` says. ``--plan`` does not count its
+            count in full, whatever ``objective.inferred`` says. ``vecsetx plan`` does not count its
             memory.
         gradient_norms_every: Steps between measurements of each term's own gradient; 0 for none.
     """
