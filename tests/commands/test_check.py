@@ -124,7 +124,7 @@ def test_what_is_written_is_what_is_returned(data: Path, result: dict) -> None:
 def test_the_page_shows_all_hearts_that_can_be_read(data: Path, result: dict) -> None:
     page = (data / "check" / "check.html").read_text()
     assert page.count("data:image/webp;base64,") == 6
-    assert "6 of 7 hearts, the doubtful ones first" in page
+    assert "6 of 7 hearts, most doubtful first" in page
 
 
 def test_the_doubtful_stand_first(result: dict) -> None:

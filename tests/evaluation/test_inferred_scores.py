@@ -318,14 +318,14 @@ def test_structures_hidden_at_once_are_marked_on_the_page(tmp_path: Path) -> Non
     assert plots["scores-dice"]["layout"]["yaxis"]["ticktext"] == ["LV", "PV (inferred)"]
     symbols = [trace["marker"]["symbol"] for trace in plots["scores-dice"]["data"]]
     assert symbols == ["circle", "circle-open"]
-    assert "beside-dice" not in plots
+    assert "compared-dice" not in plots
     for part, mean in (("observed", "0.800"), ("inferred", "0.250")):
         assert f"<strong>{mean}</strong><span>mean Dice, {part}</span>" in page
 
 
 def test_structures_hidden_in_turn_are_drawn_beside_the_observed_ones(tmp_path: Path) -> None:
     page, plots = written(tmp_path, HIDDEN_IN_TURN)
-    boxes = plots["beside-dice"]["data"]
+    boxes = plots["compared-dice"]["data"]
     assert [(box["name"], box["x"], box["marker"]["symbol"]) for box in boxes] == [
         ("LV", [0.9, 0.7], "circle"),
         ("LV", [0.6, 0.4], "circle-open"),

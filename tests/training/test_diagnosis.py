@@ -406,10 +406,10 @@ def test_the_page_shows_what_validations_found(tmp_path: Path) -> None:
     assert list(loss) == ["training", "validation"]
     assert (loss["validation"]["x"], loss["validation"]["y"]) == (steps, [0.9, 0.8, 0.7])
     assert loss["training"]["y"] == [entry["loss"] for entry in entries[:40]]
-    terms = drawn["Terms of the loss (validation)"]
+    terms = drawn["Loss terms (validation)"]
     assert terms["near"]["y"] == pytest.approx([0.5, 0.4, 0.3])
     assert terms["inside"]["y"] == [0.4, 0.4, 0.4]
-    grid = drawn["Dice of each structure"]
+    grid = drawn["Dice per structure"]
     assert (grid["LV"]["x"], grid["LV"]["y"]) == (steps, pytest.approx([0.8, 0.81, 0.82]))
     assert (grid["Coronary"]["x"], grid["Coronary"]["y"]) == (steps[1:], [0.3, 0.3])
     for name, trace in grid.items():

@@ -8,6 +8,8 @@ from scipy.spatial.transform import Rotation
 from vecsetx.anatomy.sign import inside
 from vecsetx.sampling.samples import Samples
 
+__all__ = ["Pose", "pose"]
+
 _USUAL_MM = {
     "LA": (8, -20, 5),
     "LV": (-18, 7, -23),
