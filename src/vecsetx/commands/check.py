@@ -34,7 +34,7 @@ _COMPARISON = "labels by distance against the label map"
 
 
 @dataclass(frozen=True, slots=True)
-class _Looked:
+class _Checked:
     """A worker's findings about one heart.
 
     Attributes:
@@ -77,13 +77,13 @@ def check(
     alone = {entry.name: replace(dataset, hearts=(entry,)) for entry in dataset.hearts}
     with open_workers(workers) as executor:
         with steps("checking hearts", len(alone), "hearts") as progress:
-            looked = for_each_heart(_look, alone, executor, progress)
-        result = _result(dataset, looked)
+            checked = for_each_heart(_check_heart, alone, executor, progress)
+        result = _result(dataset, checked)
         ranked = doubtful_first(result["hearts"])
         shown = {row["name"]: alone[row["name"]] for row in ranked[:pictures] if row["structures"]}
-        drawn = _pictures(shown, executor)
+        drawings = _pictures(shown, executor)
     write_json(out / "check.json", result)
-    in_order = {row["name"]: drawn[row["name"]] for row in ranked if row["name"] in drawn}
+    in_order = {row["name"]: drawings[row["name"]] for row in ranked if row["name"] in drawings}
     write_check_page(out / "check.html", {**result, "hearts": ranked}, in_order)
     return result
 
@@ -111,22 +111,22 @@ def _pictures(hearts: Mapping[str, DataSet], workers: Workers) -> dict[str, str]
     if not hearts:
         return {}
     with steps("drawing hearts", len(hearts), "hearts") as progress:
-        return for_each_heart(_draw, hearts, workers, progress).made
+        return for_each_heart(_draw, hearts, workers, progress).results
 
 
 def _check_one(dataset: DataSet, entry: HeartEntry, out: Path) -> dict[str, Any]:
     """Check one heart in detail. Of the other hearts, only the descriptions are read."""
     alone = replace(dataset, hearts=(entry,))
     with open_workers(1) as executor, steps("checking a heart", 1, "hearts") as progress:
-        looked = for_each_heart(_look, {entry.name: alone}, executor, progress)
-    infos = {name: found.info for name, found in looked.made.items()}
+        checked = for_each_heart(_check_heart, {entry.name: alone}, executor, progress)
+    infos = {name: found.info for name, found in checked.results.items()}
     for other in dataset.hearts:
         # A damaged file of another heart is reported by the check of that heart.
         with suppress(InputError):
             infos.setdefault(other.name, dataset.open(other).info)
-    rows = _rows(alone, looked, infos, _by_name(dataset))
+    rows = _rows(alone, checked, infos, _by_name(dataset))
     result = _summarized(dataset, rows)
-    if looked.made:
+    if checked.results:
         samples = dataset.open(entry).read()
         label_map, _ = _voxels(alone)
         page = HeartPage(rows[0], samples, montage(samples, label_map))
@@ -134,7 +134,7 @@ def _check_one(dataset: DataSet, entry: HeartEntry, out: Path) -> dict[str, Any]
     return result
 
 
-def _look(alone: DataSet) -> _Looked:
+def _check_heart(alone: DataSet) -> _Checked:
     """Check the only heart of ``alone``. Runs in a worker."""
     (entry,) = alone.hearts
     samples = alone.open(entry).read()
@@ -146,7 +146,7 @@ def _look(alone: DataSet) -> _Looked:
         quality = quality.with_more(problems=[problem])
     if why_not:
         quality = quality.with_more(remarks=[why_not], not_done=[f"{_COMPARISON}: {why_not}"])
-    return _Looked(quality, info)
+    return _Checked(quality, info)
 
 
 def _voxels(alone: DataSet) -> tuple[LabelMap | None, str]:
@@ -174,14 +174,14 @@ def _draw(alone: DataSet) -> str:
     return three_slices(alone.open(entry).read(), label_map)
 
 
-def _result(dataset: DataSet, looked: Outcome[_Looked]) -> dict[str, Any]:
-    infos = {name: found.info for name, found in looked.made.items()}
-    return _summarized(dataset, _rows(dataset, looked, infos, _by_name(dataset)))
+def _result(dataset: DataSet, checked: Outcome[_Checked]) -> dict[str, Any]:
+    infos = {name: found.info for name, found in checked.results.items()}
+    return _summarized(dataset, _rows(dataset, checked, infos, _by_name(dataset)))
 
 
 def _rows(
     dataset: DataSet,
-    looked: Outcome[_Looked],
+    checked: Outcome[_Checked],
     infos: Mapping[str, HeartInfo],
     entries: Mapping[str, HeartEntry],
 ) -> list[dict[str, Any]]:
@@ -190,11 +190,11 @@ def _rows(
     pairs = twins(infos)
     rows = []
     for entry in dataset.hearts:
-        if entry.name not in looked.made:
-            reason = looked.failed[entry.name]
+        if entry.name not in checked.results:
+            reason = checked.failed[entry.name]
             rows.append(_row(entry, HeartQuality(entry.name, problems=(reason,))))
             continue
-        found = looked.made[entry.name]
+        found = checked.results[entry.name]
         problems, remarks = _same_as(entry, pairs, entries)
         of_volume, of_thickness = volumes[entry.name], thicknesses[entry.name]
         odd = outliers(found.info, of_volume, of_thickness)

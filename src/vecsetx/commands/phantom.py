@@ -53,7 +53,7 @@ def make_phantoms(
         outcome = for_each_heart(write, hearts, executor, progress)
     if outcome.failed:
         raise InputError("\n".join(outcome.failed.values()))
-    return list(outcome.made.values())
+    return list(outcome.results.values())
 
 
 def write_phantom(

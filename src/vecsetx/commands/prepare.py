@@ -109,20 +109,20 @@ def prepare(
             sample = partial(_sample, out=out.resolve(), options=options)
             with steps("sampling hearts", len(tasks), "hearts") as progress:
                 outcome = for_each_heart(sample, tasks, workers, progress)
-        here = {name: s for name, s in outcome.made.items() if (out / s.file).exists()}
+        here = {name: s for name, s in outcome.results.items() if (out / s.file).exists()}
         elsewhere = {
-            name: f"{out / outcome.made[name].file}: a worker wrote it, but it is not here; choose "
-            "an --out on a file system that all workers share"
-            for name in outcome.made.keys() - here.keys()
+            name: f"{out / outcome.results[name].file}: a worker wrote it, but it is not here; "
+            "choose an --out on a file system that all workers share"
+            for name in outcome.results.keys() - here.keys()
         }
         others = [heart for name, heart in known.items() if name not in here]
-        made, twice = _unique(here, others)
-        failed = outcome.failed | elsewhere | twice
-        if not (made or others):
+        samples, copies = _unique(here, others)
+        failed = outcome.failed | elsewhere | copies
+        if not (samples or others):
             raise InputError("\n".join(failed.values()))
-        for name in twice:
+        for name in copies:
             (out / here[name].file).unlink()
-        dataset = _data_set(out, options, before, others, made, sources, patients)
+        dataset = _data_set(out, options, before, others, samples, sources, patients)
         dataset.write()
     _warn_of_unannotated(dataset)
     return dataset, dict(sorted(failed.items()))
@@ -204,21 +204,21 @@ def _current(
 
 
 def _unique(
-    made: Mapping[str, _Sampled], others: Iterable[HeartEntry]
+    samples: Mapping[str, _Sampled], others: Iterable[HeartEntry]
 ) -> tuple[dict[str, _Sampled], dict[str, str]]:
     """Return hearts that are not copies of another one; and copy → reason for leaving it out."""
     seen = {heart.content: heart.name for heart in others}
-    unique, twice = {}, {}
-    for name, sampled in made.items():
+    unique, copies = {}, {}
+    for name, sampled in samples.items():
         first = seen.setdefault(sampled.info.content, name)
         if first == name:
             unique[name] = sampled
         else:
-            twice[name] = (
+            copies[name] = (
                 f"{sampled.info.source}: is the same heart as {first}, voxel by voxel, and left "
                 "out, so that no heart is both trained on and scored; remove one of the two files"
             )
-    return unique, twice
+    return unique, copies
 
 
 def _data_set(
@@ -226,15 +226,15 @@ def _data_set(
     options: PrepareOptions,
     before: DataSet | None,
     others: Sequence[HeartEntry],
-    made: Mapping[str, _Sampled],
+    samples: Mapping[str, _Sampled],
     sources: Mapping[str, HeartSource],
     patients: Mapping[str, str],
 ) -> DataSet:
     of_others = {name: before.label_sets[name] for name in {h.label_set for h in others} if before}
     label_sets = of_others | {
-        sources[name].label_set.name: sources[name].label_set.to_dict() for name in made
+        sources[name].label_set.name: sources[name].label_set.to_dict() for name in samples
     }
-    by_label_set = _annotated(others, made, sources, options)
+    by_label_set = _annotated(others, samples, sources, options)
     entries = [
         HeartEntry(
             name=name,
@@ -251,7 +251,7 @@ def _data_set(
             annotated=sampled.annotated or by_label_set[sources[name].label_set.name],
             version=sampled.info.version,
         )
-        for name, sampled in made.items()
+        for name, sampled in samples.items()
     ]
     order = dict.fromkeys(
         [
@@ -291,7 +291,7 @@ def _places(before: DataSet | None, options: PrepareOptions) -> dict[str, Place]
 
 def _annotated(
     others: Sequence[HeartEntry],
-    made: Mapping[str, _Sampled],
+    samples: Mapping[str, _Sampled],
     sources: Mapping[str, HeartSource],
     options: PrepareOptions,
 ) -> dict[str, tuple[str, ...]]:
@@ -300,7 +300,7 @@ def _annotated(
     for heart in others:
         found.setdefault(heart.label_set, set()).update(heart.annotated)
     order: dict[str, tuple[str, ...]] = {heart.label_set: heart.annotated for heart in others}
-    for name, sampled in made.items():
+    for name, sampled in samples.items():
         label_set = sources[name].label_set
         order[label_set.name] = label_set.structures
         requested = set(options.structures or ()) & set(label_set.structures)
