@@ -290,7 +290,7 @@ def _empty(path: Path) -> None:
     [
         (None, "no such file"),
         (_text_file, "cannot be read"),
-        (_image, "no whole numbers"),
+        (_image, "not whole numbers"),
         (_unknown_ids, "77"),
         (_empty, "empty"),
     ],

@@ -8,7 +8,7 @@ import pytest
 import torch
 from support.hearts import write_small_phantoms
 
-from vecsetx.anatomy.structures import label_set
+from vecsetx.anatomy.label_sets import label_set
 from vecsetx.cli import main
 from vecsetx.commands.plan import Plan
 from vecsetx.commands.prepare import PrepareOptions, prepare

@@ -17,7 +17,7 @@ from vecsetx.cli import app
 from vecsetx.commands import calibrate as calibrating
 from vecsetx.commands.calibrate import calibrate
 from vecsetx.data.dataset import DataSet
-from vecsetx.data.inputs import source_of
+from vecsetx.data.sources import source_of
 from vecsetx.errors import InputError
 from vecsetx.evaluation.calibration import (
     EXPECTED,
@@ -31,7 +31,6 @@ from vecsetx.inference.visibility import Visibility
 from vecsetx.model.saved import TrainedModel
 from vecsetx.reconstruction.surfaces import Surface
 from vecsetx.report.calibration import coverage_figure, reliability_figure
-from vecsetx.sampling.geometry import Geometry
 
 
 def gaussian(count: int, told: float = 1.0, seed: int = 0) -> VertexErrors:
@@ -327,7 +326,7 @@ def test_each_annotated_structure_is_hidden_in_turn(
     monkeypatch.setattr(calibrating, "SPACING_MM", 3.0)
     trained = TrainedModel.from_pretrained(run)
     heart = dataset.hearts[0]
-    whole = Geometry.of_source(source_of(dataset, heart), trained.structures)
+    whole = source_of(dataset, heart).segmentation(trained.structures).geometry()
     found = calibrating._errors_of(heart, whole, trained, 2, 0)
     assert set(found) == set(dataset.structures)
     some = replace(heart, annotated=("LA", "LV"))

@@ -10,7 +10,7 @@ from support.analytic_fields import AnalyticField, grid_about, heart
 
 from vecsetx.anatomy.frame import Frame
 from vecsetx.anatomy.label_map import LabelMap
-from vecsetx.anatomy.structures import label_set
+from vecsetx.anatomy.label_sets import label_set
 from vecsetx.commands.evaluate import EvaluateOptions, evaluate
 from vecsetx.commands.progress import console
 from vecsetx.commands.tables import print_uncertainty
@@ -20,14 +20,13 @@ from vecsetx.evaluation.calibration import Calibration, VertexErrors, summarize_
 from vecsetx.evaluation.reconstruction_scores import Reconstruction
 from vecsetx.evaluation.scores import Score, summarize
 from vecsetx.evaluation.uncertainty import EnsembleScoring
-from vecsetx.formats.source import HeartSource
 from vecsetx.inference.ensemble import Ensemble
 from vecsetx.inference.sd_factor import SdFactor
 from vecsetx.model.saved import TrainedModel
 from vecsetx.model.vecset import ModelSpec
 from vecsetx.reconstruction.rasterize import rasterize
 from vecsetx.report.page import Report, write_report
-from vecsetx.sampling.geometry import Geometry
+from vecsetx.sampling.geometry import Geometry, Segmentation
 
 LABELS = label_set("default")
 NAMES = LABELS.structures
@@ -53,7 +52,7 @@ def truth() -> LabelMap:
 
 @pytest.fixture(scope="module")
 def whole(truth: LabelMap) -> Reconstruction:
-    return Reconstruction(HeartSource("a", Path("a.nii.gz"), "label map", LABELS), truth, heart())
+    return Reconstruction(Segmentation(Path("a.nii.gz"), NAMES, truth), heart())
 
 
 @pytest.fixture(scope="module")
@@ -107,10 +106,9 @@ def test_what_the_truth_lacks_or_a_scan_cuts_off_is_not_held_against_it(
 ) -> None:
     labels = truth.without([NAMES.index("LAA") + 1]).labels.copy()
     upper = LabelMap(labels[:, :, 50:], truth.affine @ _moved(50))  # through the LV
-    source = HeartSource("a", Path("a.nii.gz"), "label map", LABELS)
-    cut = Reconstruction(source, upper, heart())
+    cut = Reconstruction(Segmentation(Path("a.nii.gz"), NAMES, upper), heart())
     shown = Geometry.of_label_map(upper, len(NAMES))
-    full = Reconstruction(source, truth, heart()).surfaces
+    full = Reconstruction(Segmentation(Path("a.nii.gz"), NAMES, truth), heart()).surfaces
     found = EnsembleScoring(trained, 2, 0, None).errors(
         "a", cut, shown, full, ["LAA", "LV"], MIDDLE
     )

@@ -3,26 +3,16 @@
 import numpy as np
 import pytest
 import trimesh
-from vtkmodules.vtkCommonCore import vtkStringArray
+from support.meshes import bent_ball, write_vtp
 from vtkmodules.vtkCommonDataModel import vtkPolyData
 from vtkmodules.vtkFiltersSources import vtkCubeSource
-from vtkmodules.vtkIOXML import vtkXMLPolyDataWriter
 
 from vecsetx.errors import InputError
 from vecsetx.formats.meshes import read_mesh
-from vecsetx.reconstruction.export import write_surface
+from vecsetx.reconstruction.mesh_export import write_surface
 from vecsetx.reconstruction.surfaces import Surface
 
 FORMATS = ["vtp", "stl", "ply", "obj"]
-
-
-def bent_ball(subdivisions=2):
-    """A ball of 20 mm, bent so that no symmetry is left, away from the origin."""
-    ball = trimesh.creation.icosphere(subdivisions=subdivisions, radius=20.0)
-    x, y, z = ball.vertices.T
-    bent = np.column_stack([x + 0.02 * y**2 + 0.1 * z, y + 0.015 * z * z, z + 0.01 * x * y])
-    vertices = (bent + [30, -70, 110]).astype(np.float32)
-    return vertices.astype(np.float64), np.asarray(ball.faces, np.int64)
 
 
 def triangles(vertices, faces):
@@ -83,19 +73,6 @@ def test_ascii_stl_and_slicers_words(tmp_path):
     assert volume(found, found_faces) == pytest.approx(volume(vertices, faces), rel=1e-3)
 
 
-def write_vtp(path, polydata, space=None):
-    if space:
-        entry = vtkStringArray()
-        entry.SetName("SPACE")
-        entry.InsertNextValue(space)
-        polydata.GetFieldData().AddArray(entry)
-    writer = vtkXMLPolyDataWriter()
-    writer.SetFileName(str(path))
-    writer.SetInputData(polydata)
-    writer.Write()
-    return path
-
-
 def test_polygons_with_a_corner_for_every_face(tmp_path):
     """VTK's cube: quadrilaterals, 24 points for 8 places."""
     cube = vtkCubeSource()
@@ -113,7 +90,7 @@ def test_polygons_with_a_corner_for_every_face(tmp_path):
 def test_an_unknown_space(tmp_path):
     vertices, faces = bent_ball(0)
     trimesh.Trimesh(vertices, faces, process=False).export(tmp_path / "LV.ply")
-    with pytest.raises(InputError, match=r"LV\.ply: no space is called 'lsp'"):
+    with pytest.raises(InputError, match=r"LV\.ply: unknown space 'lsp'"):
         read_mesh(tmp_path / "LV.ply", "lsp")
 
 
@@ -173,18 +150,18 @@ FLIPPED = BALL[1].copy()
 FLIPPED[5] = FLIPPED[5, ::-1]
 BAD = {
     "a hole": ((BALL[0], BALL[1][1:]), "open, 3 of 480 edges"),
-    "one face turned": ((BALL[0], FLIPPED), "oriented against each other along 3 edges"),
-    "inside out": (moved(BALL, inward=True), "all faces look inwards.*mirrored"),
-    "mirrored": ((BALL[0] * [-1, 1, 1], BALL[1]), "all faces look inwards.*mirrored"),
+    "one face turned": ((BALL[0], FLIPPED), "opposite orientations along 3 edges"),
+    "inside out": (moved(BALL, inward=True), "all faces point inwards.*mirrored"),
+    "mirrored": ((BALL[0] * [-1, 1, 1], BALL[1]), "all faces point inwards.*mirrored"),
     "one piece inside out": (
-        joined(BALL, moved(BALL, (100, 0, 0), 0.5, inward=True)), "looks inwards and lies in no"
+        joined(BALL, moved(BALL, (100, 0, 0), 0.5, inward=True)), "points inwards and lies in no"
     ),
     "a wall of two outward surfaces": (
-        joined(BALL, moved(BALL, scale=0.5)), "inside another and looks outwards too"
+        joined(BALL, moved(BALL, scale=0.5)), "inside another and also points outwards"
     ),
     "nan": (with_value(np.nan), r"vertex \d+ is not finite"),
     "infinite": (with_value(np.inf), r"vertex \d+ is not finite"),
-    "no faces": ((BALL[0], np.empty((0, 3), int)), "holds no faces"),
+    "no faces": ((BALL[0], np.empty((0, 3), int)), "contains no faces"),
 }  # fmt: skip
 
 
@@ -223,5 +200,5 @@ def test_meshes_cut_short(tmp_path, extension, capfd):
 
 
 def test_a_vtp_without_faces(tmp_path):
-    with pytest.raises(InputError, match="holds no faces"):
+    with pytest.raises(InputError, match="contains no faces"):
         read_mesh(write_vtp(tmp_path / "LV.vtp", vtkPolyData()))

@@ -39,17 +39,6 @@ def alive(pid: int) -> bool:
     return not (status.exists() and status.read_text().rpartition(")")[2].split()[0] == "Z")
 
 
-def wait_until(true: object, seconds: float) -> bool:
-    """Wait until a function says so; whether it did."""
-    assert callable(true)
-    end = time.monotonic() + seconds
-    while not true():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.02)
-    return True
-
-
 def double(given: tuple[Path, str]) -> str:
     """Done in no time."""
     folder, name = given

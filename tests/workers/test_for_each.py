@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 from support import cohort_tasks as tasks
+from support.waiting import wait_until
 
 from vecsetx.errors import InputError
 from vecsetx.files import write_text
@@ -85,7 +86,7 @@ def test_workers_killed_while_they_are_idle_are_replaced(tmp_path: Path) -> None
         idle = {pid for pids in tasks.begun(tmp_path).values() for pid in pids}
         for pid in idle:
             os.kill(pid, signal.SIGKILL)
-        assert tasks.wait_until(lambda: not any(map(tasks.alive, idle)), 5)
+        assert wait_until(lambda: not any(map(tasks.alive, idle)), 5)
         outcome = for_each_heart(tasks.double, hearts(tmp_path), workers)
     assert len(idle) == 2
     assert outcome == cohort.Outcome(doubled(), {})
@@ -159,7 +160,7 @@ def test_an_exception_in_the_block_ends_the_work_at_once(tmp_path: Path) -> None
         with open_workers(2) as workers:
             for i in range(4):
                 workers.submit(tasks.half_written, (tmp_path, f"h{i}", 60.0))
-            assert tasks.wait_until(lambda: len(tasks.begun(tmp_path / "begun")) == 2, 20)
+            assert wait_until(lambda: len(tasks.begun(tmp_path / "begun")) == 2, 20)
             raise KeyError("stop")
 
     started = time.monotonic()
@@ -202,7 +203,7 @@ def run(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     )
     with process:
         hearts_folder = tmp_path / "hearts"
-        assert tasks.wait_until(
+        assert wait_until(
             lambda: [file.read_text() for file in hearts_folder.glob("*")] == ["half"] * 2, 30
         ), process.stderr
         yield process
@@ -222,7 +223,7 @@ def test_workers_end_with_a_killed_run_and_a_second_run_completes_the_cohort(
     with pytest.raises(InputError, match="another run is writing"), only_writer(tmp_path):
         pass
     run.send_signal(how)
-    assert tasks.wait_until(lambda: not any(map(tasks.alive, pids)), 5)
+    assert wait_until(lambda: not any(map(tasks.alive, pids)), 5)
     assert run.wait(5) == -how
     tasks.run_half_written(tmp_path, 0.0)
     assert (tmp_path / "result.txt").read_text() == "h00 h01 h02 h03"
@@ -397,7 +398,7 @@ def scheduler(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     with subprocess.Popen(
         [*command, *options], stderr=subprocess.DEVNULL, env=environment
     ) as process:
-        assert tasks.wait_until(lambda: file.exists() and file.read_text(), 30)
+        assert wait_until(lambda: file.exists() and file.read_text(), 30)
         yield process, json.loads(file.read_text())["address"]
         process.kill()
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from vecsetx.anatomy.structures import label_set_names
+from vecsetx.anatomy.label_sets import label_set_names
 
 __all__ = [
     "FLAG",
@@ -145,7 +145,8 @@ def encode_options(
     seed: int,
 ) -> Any:
     """Return :class:`~vecsetx.inference.encode.EncodeOptions` from the options of these names."""
-    from vecsetx.anatomy.structures import label_set, parse_names
+    from vecsetx.anatomy.label_sets import label_set
+    from vecsetx.anatomy.structures import parse_names
     from vecsetx.inference.encode import EncodeOptions
     from vecsetx.model.saved import read_structures
 

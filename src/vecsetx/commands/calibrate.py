@@ -12,7 +12,7 @@ import numpy as np
 from vecsetx._version import __version__
 from vecsetx.commands.progress import steps, warn
 from vecsetx.data.dataset import DataSet, HeartEntry
-from vecsetx.data.inputs import source_of
+from vecsetx.data.sources import source_of
 from vecsetx.data.split import Split
 from vecsetx.errors import InputError
 from vecsetx.evaluation.calibration import (
@@ -22,15 +22,15 @@ from vecsetx.evaluation.calibration import (
     vertex_errors,
 )
 from vecsetx.evaluation.cut import cut_errors
-from vecsetx.evaluation.reconstruction_scores import OneStructure
+from vecsetx.evaluation.reconstruction_scores import SingleStructureField
 from vecsetx.inference.encode import EncodeOptions, encode_heart
 from vecsetx.inference.ensemble import MEMBERS, encode_ensemble
 from vecsetx.inference.sd_factor import SdFactor
 from vecsetx.inference.visibility import Visibility
 from vecsetx.model.saved import TrainedModel
 from vecsetx.reconstruction.grid import Grid
-from vecsetx.reconstruction.octree import descend
-from vecsetx.reconstruction.surfaces import Surface, descent_surfaces
+from vecsetx.reconstruction.octree import evaluate_exclusive
+from vecsetx.reconstruction.surfaces import Surface, octree_surfaces
 from vecsetx.report.calibration import write_calibration_page
 from vecsetx.sampling.geometry import Geometry
 
@@ -89,7 +89,8 @@ def calibrate(
     """
     trained = TrainedModel.from_pretrained(model)
     dataset = DataSet.read(data)
-    hearts = [heart for heart in dataset.of_split(split, fold) if heart.kind != "npz"]
+    hearts = dataset.of_split(split, fold)
+    hearts = tuple(heart for heart in hearts if source_of(dataset, heart).has_volume)
     first, second = _halves(hearts, seed, f"{data}: split {split!r}")
     _warn_of_training_hearts(trained, hearts)
     measured = _measure(dataset, hearts, trained, members, seed)
@@ -185,7 +186,8 @@ def _measure(
     with steps("hiding structures in turn", len(hearts), "hearts") as progress:
         for heart in hearts:
             try:
-                whole = Geometry.of_source(source_of(dataset, heart), trained.structures)
+                source = source_of(dataset, heart)
+                whole = source.segmentation(trained.structures).geometry()
                 errors = _errors_of(heart, whole, trained, members, seed)
                 found.beyond[heart.name] = _errors_beyond(heart, whole, trained, members, seed)
                 found.errors[heart.name] = errors
@@ -210,8 +212,8 @@ def _errors_of(
             continue
         field = encode_heart(shown, trained, EncodeOptions(seed=seed))
         grid = Grid.around(*field.domain.domain_mm(), SPACING_MM)
-        alone = descend(OneStructure(field, structures[k]), grid)
-        surface = descent_surfaces(alone).get(structures[k])
+        alone = evaluate_exclusive(SingleStructureField(field, structures[k]), grid)
+        surface = octree_surfaces(alone).get(structures[k])
         if surface is None:
             found[structures[k]] = VertexErrors.joined([])
             continue

@@ -10,17 +10,21 @@ from typing import Any
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.commands.progress import steps
 from vecsetx.data.dataset import DataSet, HeartEntry
-from vecsetx.data.inputs import source_of
+from vecsetx.data.sources import source_of
 from vecsetx.errors import InputError
 from vecsetx.files import write_json
 from vecsetx.report.check_page import HeartPage, write_check_page, write_heart_page
 from vecsetx.report.slices import montage, three_slices
-from vecsetx.sampling.interfaces import without_specks
-from vecsetx.sampling.quality.compare import Twins, outliers, thickness_scores, twins, volume_scores
+from vecsetx.sampling.quality.compare import (
+    Duplicates,
+    duplicates,
+    outliers,
+    thickness_scores,
+    volume_scores,
+)
 from vecsetx.sampling.quality.heart import heart_quality
 from vecsetx.sampling.quality.measures import HeartQuality
 from vecsetx.sampling.samples import HeartInfo
-from vecsetx.sampling.voxelize import voxelized
 from vecsetx.workers.base import Workers
 from vecsetx.workers.for_each import Outcome, for_each_heart, open_workers
 
@@ -153,16 +157,14 @@ def _voxels(alone: DataSet) -> tuple[LabelMap | None, str]:
     """Return the voxels of the source of the only heart; or None and the reason."""
     (entry,) = alone.hearts
     source, structures = source_of(alone, entry), alone.open(entry).info.structures
-    if source.kind not in ("label map", "masks", "meshes"):
+    if not source.has_volume:
         return None, f"made from {source.kind}, which has no label map"
     if not source.path.exists():
         return None, f"{source.path} is no longer there"
     try:
         if source.sha256() != entry.sha256:
             return None, f"{source.path} has changed since; prepare again"
-        if source.kind == "meshes":
-            return voxelized(source.surfaces(structures)), ""
-        return without_specks(source.label_map(structures)).cropped(), ""
+        return source.segmentation(structures).sampled_voxels(), ""
     except (InputError, OSError) as error:
         return None, f"the source cannot be read any more: {error}"
 
@@ -187,7 +189,7 @@ def _rows(
 ) -> list[dict[str, Any]]:
     """Return a row per heart of ``dataset``, compared with all hearts in ``infos``."""
     volumes, thicknesses = volume_scores(infos), thickness_scores(infos)
-    pairs = twins(infos)
+    pairs = duplicates(infos)
     rows = []
     for entry in dataset.hearts:
         if entry.name not in checked.results:
@@ -210,7 +212,7 @@ def _rows(
 
 
 def _same_as(
-    entry: HeartEntry, pairs: list[Twins], entries: Mapping[str, HeartEntry]
+    entry: HeartEntry, pairs: list[Duplicates], entries: Mapping[str, HeartEntry]
 ) -> tuple[list[str], list[str]]:
     """Return problems and remarks about hearts that are the same as this one."""
     problems, remarks = [], []
@@ -218,7 +220,7 @@ def _same_as(
         if entry.name not in (pair.first, pair.second):
             continue
         other = entries[pair.second if entry.name == pair.first else pair.first]
-        how = "the same volumes as" if pair.alike else "the same shape as"
+        how = "the same volumes as" if pair.by_volume else "the same shape as"
         if other.patient == entry.patient:
             remarks.append(f"{how} {other.name}, of the same patient")
         elif other.split != entry.split:

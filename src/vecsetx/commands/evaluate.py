@@ -12,26 +12,26 @@ import numpy as np
 from vecsetx._version import __version__
 from vecsetx.commands.progress import steps, warn
 from vecsetx.data.dataset import DataSet
-from vecsetx.data.inputs import find_hearts, source_of
+from vecsetx.data.find_hearts import find_hearts
+from vecsetx.data.sources import HeartSource, source_of
 from vecsetx.data.split import Split
 from vecsetx.errors import InputError
 from vecsetx.evaluation.bootstrap import Bootstrap
-from vecsetx.evaluation.heart import TOLERANCE_MM, penalty_mm
-from vecsetx.evaluation.measures import Value
+from vecsetx.evaluation.heart_scores import TOLERANCE_MM, penalty_mm
 from vecsetx.evaluation.reconstruction_scores import (
-    OneStructure,
     Reconstruction,
-    score_left_out,
+    SingleStructureField,
+    score_hidden_structure,
     score_reconstruction,
 )
+from vecsetx.evaluation.score_measures import Value
 from vecsetx.evaluation.scores import Score, summarize, write_scores
 from vecsetx.evaluation.uncertainty import EnsembleScoring, HeartErrors
-from vecsetx.formats.source import HeartSource
-from vecsetx.inference.encode import EncodeOptions, encode_heart, read_heart
-from vecsetx.inference.ensemble import refuse_ensemble_of_recycled
-from vecsetx.inference.meshes import heart_surfaces
+from vecsetx.inference.encode import EncodeOptions, encode_heart
+from vecsetx.inference.ensemble import refuse_recycled_ensemble
+from vecsetx.inference.heart_meshes import heart_surfaces
 from vecsetx.inference.sd_factor import sd_factor_of
-from vecsetx.model.field import HeartField
+from vecsetx.model.heart_field import HeartField
 from vecsetx.model.saved import TrainedModel
 from vecsetx.report.page import Report, write_report
 from vecsetx.report.ranking import chosen, mean_dice
@@ -141,7 +141,7 @@ def _check(options: EvaluateOptions) -> None:
             f"--ensemble {options.ensemble}: measures the uncertainty of hidden structures, and "
             "none are; add --drop-each, or --drop with their names"
         )
-    refuse_ensemble_of_recycled(options.ensemble, options.encode)
+    refuse_recycled_ensemble(options.ensemble, options.encode)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,9 +204,10 @@ class _Scorer:
     ) -> tuple[Reconstruction, HeartField, list[Score], HeartErrors]:
         """Score a heart: a row for each of the model's structures, and errors of hidden ones."""
         options, drop = self.options, self.options.encode.drop
-        truth, geometry = read_heart(heart.source, self.trained.structures, drop)
+        whole = heart.source.segmentation(self.trained.structures)
+        geometry = whole.geometry(drop)
         field = encode_heart(geometry, self.trained, options.encode)
-        reconstruction = Reconstruction(heart.source, truth, field, geometry.label_map)
+        reconstruction = Reconstruction(whole, field, geometry.label_map)
         rows = score_reconstruction(
             name, reconstruction, heart.annotated(), options.tolerance_mm, options.meshes, drop
         )
@@ -229,10 +230,11 @@ class _Scorer:
         there = {structures[label - 1] for label in np.unique(whole.truth.labels).tolist() if label}
         if len(there) == 1 or hidden not in there.intersection(heart.annotated()):
             return [], {}
-        _, geometry = read_heart(heart.source, structures, [hidden])
+        geometry = whole.segmentation.geometry([hidden])
         field = encode_heart(geometry, self.trained, self.options.encode)
-        alone = Reconstruction(heart.source, whole.truth, OneStructure(field, hidden))
-        row = score_left_out(name, whole, alone, self.options.tolerance_mm, self.options.meshes)
+        alone = Reconstruction(whole.segmentation, SingleStructureField(field, hidden))
+        options = self.options
+        row = score_hidden_structure(name, whole, alone, options.tolerance_mm, options.meshes)
         errors: HeartErrors = {}
         if self.uncertainty:
             how = alone.surfaces, [hidden], field.domain
@@ -322,8 +324,8 @@ def _views(
 
 
 def _again(source: HeartSource, field: HeartField, options: EncodeOptions) -> Reconstruction:
-    truth, geometry = read_heart(source, field.structures, options.drop)
-    return Reconstruction(source, truth, field, geometry.label_map)
+    whole = source.segmentation(field.structures)
+    return Reconstruction(whole, field, whole.geometry(options.drop).label_map)
 
 
 def _view(
@@ -344,7 +346,7 @@ def _view(
         truth=reconstruction.true_surfaces,
         reconstruction=surfaces,
         dice=math.nan if dice is None else dice,
-        shown=reconstruction.shown,
+        input_map=reconstruction.observed,
         structures=field.structures,
         inferred=tuple(name for name in field.structures if name not in observed),
     )

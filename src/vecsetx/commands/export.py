@@ -3,7 +3,7 @@
 from functools import partial
 from pathlib import Path
 
-from vecsetx.anatomy.structures import LabelSet
+from vecsetx.anatomy.label_sets import LabelSet
 from vecsetx.commands.progress import steps
 from vecsetx.data.dataset import DataSet, HeartEntry
 from vecsetx.sampling.npz.layout import write_npz

@@ -6,14 +6,14 @@ from functools import partial
 from pathlib import Path
 
 from vecsetx._version import __version__
-from vecsetx.anatomy.structures import LabelSet
+from vecsetx.anatomy.label_sets import LabelSet
 from vecsetx.commands.progress import steps, warn
 from vecsetx.data.dataset import DataSet, HeartEntry
-from vecsetx.data.inputs import find_hearts, patients_of
-from vecsetx.data.split import Place, split_by_patient
+from vecsetx.data.find_hearts import find_hearts
+from vecsetx.data.sources import HeartSource
+from vecsetx.data.split import Place, patients_of, split_by_patient
 from vecsetx.errors import InputError
-from vecsetx.formats.source import HeartSource
-from vecsetx.sampling.sampler import SamplingSpec, options_of, sample_heart
+from vecsetx.sampling.sampler import SamplingSpec, options_of
 from vecsetx.sampling.samples import HeartInfo, SamplesFile, write_samples
 from vecsetx.workers.for_each import for_each_heart, open_workers
 from vecsetx.workers.lock import only_writer
@@ -162,11 +162,6 @@ def _check_same(
 def _sample(task: _Task, out: Path, options: PrepareOptions) -> _Sampled:
     """Sample one heart, unless its file is current. Runs in a worker."""
     source, known = task.source, task.known
-    if source.kind == "points":
-        raise InputError(
-            f"{source.path}: labelled points cannot be used for training, only for "
-            "reconstruction; give a label map, masks or closed meshes"
-        )
     file = f"hearts/{source.name}.safetensors"
     wanted = options.structures or source.label_set.structures
     sha256 = source.sha256()
@@ -177,7 +172,7 @@ def _sample(task: _Task, out: Path, options: PrepareOptions) -> _Sampled:
         )
     info = _current(out / file, source, wanted, sha256, options)
     if info is None:
-        samples = sample_heart(source, wanted, options.sampling, options.seed)
+        samples = source.samples(wanted, options.sampling, options.seed)
         write_samples(samples, out / file)
         info = samples.info
     return _Sampled(file, info, source.annotated())

@@ -8,32 +8,32 @@ from typing import Any
 import numpy as np
 
 from vecsetx._version import __version__
-from vecsetx.anatomy.structures import LabelSet
+from vecsetx.anatomy.label_sets import LabelSet
 from vecsetx.commands.progress import steps
-from vecsetx.data.inputs import find_hearts
+from vecsetx.data.find_hearts import find_hearts
+from vecsetx.data.sources import HeartSource
 from vecsetx.errors import InputError
 from vecsetx.formats.images import read_grid
 from vecsetx.formats.label_maps import write_label_map
-from vecsetx.formats.source import HeartSource
 from vecsetx.inference.completion import CompletedField
 from vecsetx.inference.encode import EncodedHeart, EncodeOptions, encode_source
-from vecsetx.inference.ensemble import Ensemble, encode_ensemble, refuse_ensemble_of_recycled
-from vecsetx.inference.meshes import (
+from vecsetx.inference.ensemble import Ensemble, encode_ensemble, refuse_recycled_ensemble
+from vecsetx.inference.heart_meshes import (
     RESOLUTION,
     HeartMeshes,
-    KnownOfVertices,
     SurfaceKind,
+    VertexAttributes,
     heart_meshes,
-    known_of_vertices,
     mesh_grid,
+    vertex_attributes,
 )
 from vecsetx.inference.sd_factor import SdFactor, sd_factor_of
 from vecsetx.model.saved import TrainedModel
-from vecsetx.reconstruction.export import write_interfaces, write_scene, write_surfaces
 from vecsetx.reconstruction.grid import Grid
+from vecsetx.reconstruction.label_tables import write_color_table, write_label_descriptions
+from vecsetx.reconstruction.mesh_export import write_interfaces, write_scene, write_surfaces
 from vecsetx.reconstruction.rasterize import rasterize
-from vecsetx.reconstruction.summary import of_sd, write_summary
-from vecsetx.reconstruction.tables import write_color_table, write_label_descriptions
+from vecsetx.reconstruction.summary import sd_summary, write_summary
 from vecsetx.sampling.geometry import Geometry
 
 __all__ = ["ReconstructOptions", "reconstruct"]
@@ -48,7 +48,7 @@ class ReconstructOptions:
         resolution: Voxels along the longest side of the meshing grid.
         resolution_mm: Edge of its voxels instead, mm; None for ``resolution``.
         surfaces: Whether structures share their walls
-            (:data:`~vecsetx.inference.meshes.SurfaceKind`).
+            (:data:`~vecsetx.inference.heart_meshes.SurfaceKind`).
         faces: Number of faces to decimate the heart's meshes to; None for no decimation.
         keep_observed: Whether observed surfaces stay as they are and the model only adds what is
             missing (:class:`~vecsetx.inference.completion.CompletedField`). Not for points, which
@@ -107,7 +107,7 @@ def reconstruct(
         InputError: The model or an input cannot be found, options do not fit together, or no heart
             could be reconstructed.
     """
-    refuse_ensemble_of_recycled(options.ensemble, options.encode)
+    refuse_recycled_ensemble(options.ensemble, options.encode)
     trained = TrainedModel.from_pretrained(model)
     label_set = options.encode.label_set or trained.label_set
     hearts = find_hearts(inputs, label_set, options.input_space)
@@ -150,10 +150,10 @@ class _Setup:
 
 def _reconstruct_heart(source: HeartSource, folder: Path, setup: _Setup) -> None:
     options, structures = setup.options, setup.trained.structures
-    if options.keep_observed and source.kind in ("points", "npz", "samples"):
+    if options.keep_observed and not source.has_volume:
         raise InputError(
-            f"{source.path}: --keep-observed needs a label map or closed meshes, because points do "
-            "not define a volume; give one of these, or leave --keep-observed out"
+            f"{source.path}: --keep-observed needs a label map, masks or closed meshes, as points "
+            "do not define a volume; leave --keep-observed out, or give another input"
         )
 
     # 1. Encode: the heart's field, and optionally its union with the observed structures.
@@ -169,7 +169,7 @@ def _reconstruct_heart(source: HeartSource, folder: Path, setup: _Setup) -> None
 
     # 3. For each vertex: whether it is observed, and its standard deviation.
     ensemble = _ensemble(heart, completed, setup)
-    known = known_of_vertices(meshes, structures, heart.visibility, ensemble, options.keep_observed)
+    known = vertex_attributes(meshes, structures, heart.visibility, ensemble, options.keep_observed)
 
     # 4. Label the voxels of the input's grid, or of the meshing grid if the input has none.
     own = grid if heart.label_map is None else Grid.of(heart.label_map)
@@ -179,9 +179,9 @@ def _reconstruct_heart(source: HeartSource, folder: Path, setup: _Setup) -> None
     all_named = set(structures) <= set(source.label_set.structures)
     ids = source.label_set if all_named else setup.trained.label_set
     _write_meshes(folder, meshes, structures, ids, known, options)
-    inferred = heart.visibility.inferred(labels)
+    inferred = heart.visibility.inferred_part(labels)
     for file, voxels in (("labels.nii.gz", labels), ("inferred.nii.gz", inferred)):
-        write_label_map(voxels.numbered(ids, structures), folder / file)
+        write_label_map(voxels.to_label_set(ids, structures), folder / file)
     write_color_table(folder / "labels.ctbl", structures, ids)
     write_label_descriptions(folder / "labels.itksnap.txt", structures, ids)
     write_summary(
@@ -194,7 +194,7 @@ def _reconstruct_heart(source: HeartSource, folder: Path, setup: _Setup) -> None
         meshes.decimation,
         {name: float(vertices.mean()) for name, vertices in known.observed.items()},
         {
-            name: of_sd(sd_mm, known.observed[name], known.beyond_reach[name])
+            name: sd_summary(sd_mm, known.observed[name], known.beyond_reach[name])
             for name, sd_mm in known.sd_mm.items()
         },
     )
@@ -238,7 +238,7 @@ def _provenance(
         "keep_observed": options.keep_observed,
         "latents": heart.field.latent_set.latents.shape[1],
         "recycled": options.encode.recycle,
-        "refined": asdict(heart.field.gain) if heart.field.gain else None,
+        "refined": asdict(heart.field.refinement) if heart.field.refinement else None,
         "ensemble": _ensemble_summary(ensemble, setup.sd_factor),
     }
 
@@ -260,7 +260,7 @@ def _write_meshes(
     meshes: HeartMeshes,
     structures: tuple[str, ...],
     ids: LabelSet,
-    known: KnownOfVertices,
+    known: VertexAttributes,
     options: ReconstructOptions,
 ) -> None:
     for missed in set(structures) - set(meshes.surfaces):  # left by an earlier reconstruction

@@ -200,9 +200,9 @@ def vertex_errors(
     for k, (reconstructed, true) in surfaces.items():
         inferred_mm = reconstructed.vertices_mm
         if observed is not None:
-            inferred_mm = inferred_mm[~observed.of_surface(inferred_mm, k)]
+            inferred_mm = inferred_mm[~observed.observed_vertices(inferred_mm, k)]
         if known is not None:
-            inferred_mm = inferred_mm[known.of_surface(inferred_mm, k)]
+            inferred_mm = inferred_mm[known.observed_vertices(inferred_mm, k)]
         chosen_mm = generator.permutation(inferred_mm)[:_VERTICES].astype(np.float64)
         if len(chosen_mm) == 0:
             continue

@@ -11,7 +11,7 @@ from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor
 
 from vecsetx.data.batch import QUERY_GROUPS, Batch
-from vecsetx.model.field import Gain, HeartField
+from vecsetx.model.heart_field import HeartField, RefinementResult
 from vecsetx.training.objective import ObjectiveSpec, latent_objective
 
 
@@ -53,7 +53,7 @@ def refine(
 
     Returns:
         The heart with the best latent set that was seen, as judged at points that were kept aside;
-        ``gain`` tells by how much it is better.
+        ``refinement`` tells by how much it is better.
     """
     model, start = field.model, field.latent_set
     generator = torch.Generator().manual_seed(spec.seed)
@@ -85,8 +85,8 @@ def refine(
     latent_set = replace(start, latents=kept)
     with torch.no_grad():
         tokens = model.process(latent_set)
-    gain = Gain(before, best, kept_step)
-    return replace(field, latent_set=latent_set, tokens=tokens, gain=gain)
+    refinement = RefinementResult(before, best, kept_step)
+    return replace(field, latent_set=latent_set, tokens=tokens, refinement=refinement)
 
 
 def _apart(batch: Batch, share: float, generator: torch.Generator) -> tuple[Batch, Batch]:
