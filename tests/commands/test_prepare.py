@@ -86,7 +86,7 @@ def test_another_heart_of_the_same_name_is_refused(maps: list[Path], tmp_path: P
     (tmp_path / "other").mkdir()
     other = shutil.copy(maps[1], tmp_path / "other" / maps[0].name)
     data, failed = prepare([other, maps[2]], tmp_path / "data", OPTIONS)
-    assert "another heart called phantom00" in failed["phantom00"]
+    assert "another heart named phantom00" in failed["phantom00"]
     assert [heart.name for heart in data.hearts] == ["phantom00", "phantom02"]
 
 

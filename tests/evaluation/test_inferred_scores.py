@@ -149,7 +149,7 @@ def test_what_two_models_inferred_is_compared_by_itself() -> None:
             for row in lines[next(i for i, line in enumerate(lines) if title in line) :]
             if "mean" in row
         )
-        for title in ("Dice, higher", "Dice of what was inferred, higher")
+        for title in ("Dice, higher", "Dice of inferred structures, higher")
     )
     assert "+0.000" in of_all
     assert "+0.100" in of_inferred

@@ -47,7 +47,7 @@ def doubled(count: int = 8, without: str = "") -> dict[str, str]:
 def test_a_heart_that_kills_its_worker_is_the_only_one_that_fails(tmp_path: Path) -> None:
     with open_workers(2) as workers:
         outcome = for_each_heart(tasks.always_killed, hearts(tmp_path), workers)
-    assert outcome.made == doubled(without="h03")
+    assert outcome.results == doubled(without="h03")
     assert list(outcome.failed) == ["h03"]
     assert "h03: its worker process was killed twice" in outcome.failed["h03"]
     assert "signal 9" in outcome.failed["h03"]
@@ -96,7 +96,7 @@ def test_what_ran_out_of_memory_is_done_last_with_no_other_worker_beside_it(tmp_
     with open_workers(3) as workers:
         outcome = for_each_heart(tasks.alone_the_second_time, hearts(tmp_path, 6), workers)
     assert outcome.failed == {}
-    assert outcome.made == {name: [] for name in hearts(tmp_path, 6)}
+    assert outcome.results == {name: [] for name in hearts(tmp_path, 6)}
     pids = tasks.begun(tmp_path)
     assert len(pids["h00"]) == 2
     assert len({pid for begun in pids.values() for pid in begun}) >= 3
@@ -107,7 +107,7 @@ def test_every_failure_is_told_in_words_and_the_others_go_on() -> None:
     names = ("bad input", "bug", "exit", "crash", "unpicklable", "interrupt")
     with open_workers(2) as workers:
         outcome = for_each_heart(tasks.fails, {name: name for name in names}, workers)
-    assert outcome.made == {"interrupt": "interrupt"}
+    assert outcome.results == {"interrupt": "interrupt"}
     assert outcome.failed["bad input"] == "bad.nii.gz: is empty; give another"
     assert outcome.failed["bug"].startswith("bug: OddError: 1 and 2 (cohort_tasks.py, line ")
     assert "killed twice" in outcome.failed["exit"]
@@ -125,7 +125,7 @@ def test_a_file_that_cannot_be_written_is_its_hearts_failure(tmp_path: Path) -> 
         given = {name: (tmp_path, name) for name in names}
         outcome = for_each_heart(tasks.writes, given, workers)
     allowed = {"not allowed": 10**6} if os.getuid() == 0 else {}  # root may write anywhere
-    assert outcome.made == {"good": 10**6} | allowed
+    assert outcome.results == {"good": 10**6} | allowed
     for name, words in {
         "too big": ("File too large", "ulimit -f"),
         "full disk": ("No space left on device", "make room there"),
@@ -142,7 +142,7 @@ def test_workers_compute_with_one_thread() -> None:
     names = {name: name for name in ("OMP_NUM_THREADS", "IGL_NUM_THREADS")}
     with open_workers(1) as workers:
         outcome = for_each_heart(tasks.environment, names, workers)
-    assert outcome.made == dict.fromkeys(names, "1")
+    assert outcome.results == dict.fromkeys(names, "1")
 
 
 def test_no_more_processes_than_hearts_are_started_and_none_is_left(tmp_path: Path) -> None:
@@ -353,10 +353,10 @@ def test_dask_goes_on_when_workers_are_killed(tmp_path: Path) -> None:
     ):
         outcome = for_each_heart(tasks.some_killed, hearts(tmp_path), workers)
         threads = for_each_heart(tasks.environment, {"h": "OMP_NUM_THREADS"}, workers)
-    assert outcome.made == doubled(without="h03")
+    assert outcome.results == doubled(without="h03")
     assert "h03: its worker process was killed twice" in outcome.failed["h03"]
     assert len(tasks.begun(tmp_path)["h05"]) > 1
-    assert threads.made == {"h": "1"}
+    assert threads.results == {"h": "1"}
 
 
 @pytest.mark.parametrize(
