@@ -175,15 +175,15 @@ def test_what_is_not_known_carries_no_loss(
     """Neither structures that are not annotated nor distances that are only bounds."""
     draws = TrainingBatches(dataset, dataset.of_split("train"), RECIPE.batch, None, seed=0)
     batch = draws.batch(0)
-    for group in ("surface", "near", "volume"):
-        getattr(batch, f"{group}_known")[0, :, 4] = -torch.inf
-        getattr(batch, f"{group}_known")[1, ::2] = -0.01
+    for group in batch.queries.values():
+        group.known[0, :, 4] = -torch.inf
+        group.known[1, ::2] = -0.01
     torch.manual_seed(0)
     model = replace(RECIPE.model, field=form).build(10)
     before, terms = objective(model, batch, EVERY_TERM)
     assert set(terms) == {"surface", "near", "volume", "inside", "eikonal", "normal"}
-    for group in ("surface", "near", "volume"):
-        distances = getattr(batch, f"{group}_distances")
+    for group in batch.queries.values():
+        distances = group.distances
         if form == "distances":
             distances[0, :, 4] = torch.randn_like(distances[0, :, 4])
         else:  # of a union one of whose parts is not known, no distance is
@@ -223,10 +223,10 @@ def test_what_is_hidden_counts_as_much_as_it_is_told_to(
     told = objective(model, replace(batch, taught=taught), replace(EVERY_TERM, inferred=0.3))[1]
     assert told == loss_masks[1.0]
     before = loss_masks[0.0]["inside"]
-    for group in ("near", "volume"):
-        getattr(batch, f"{group}_distances")[0, :, 4] *= -1
+    for group in (batch.near, batch.volume):
+        group.distances[0, :, 4] *= -1
     assert objective(model, batch, replace(EVERY_TERM, inferred=0.0))[1]["inside"] == before
-    batch.near_distances[1, :, 4] *= -1
+    batch.near.distances[1, :, 4] *= -1
     assert objective(model, batch, replace(EVERY_TERM, inferred=0.0))[1]["inside"] != before
 
 
@@ -240,10 +240,10 @@ def test_gradient_terms_are_those_of_the_true_gradient(dataset: DataSet) -> None
     latent_set = model.encode(batch.points, batch.structure, normals=batch.normals)
     tokens = model.process(latent_set)
     lengths, angles = [], []
-    for group in ("surface", "near", "volume"):
-        points = getattr(batch, group)[:, :10].clone().requires_grad_()
+    for name, group in batch.queries.items():
+        points = group.points[:, :10].clone().requires_grad_()
         distances = model.answer(tokens, latent_set.positions, points, plain=True)
-        true, known = (getattr(batch, f"{group}_{what}") for what in ("distances", "known"))
+        true, known = group.distances, group.known
         for heart, point, k in np.ndindex(2, 10, 10):
             d = float(true[heart, point, k])
             if not (abs(d) <= spec.gradient_within and abs(d) <= known[heart, point, k]):
@@ -251,8 +251,8 @@ def test_gradient_terms_are_those_of_the_true_gradient(dataset: DataSet) -> None
             (all_of,) = torch.autograd.grad(distances[heart, point, k], points, retain_graph=True)
             gradient = all_of[heart, point]
             lengths.append((gradient.norm().item() - 1) ** 2)
-            if group == "surface" and batch.surface_structure[heart, point] == k:
-                normal = batch.surface_normals[heart, point]
+            if name == "surface" and batch.surface.structure[heart, point] == k:
+                normal = batch.surface.normals[heart, point]
                 angles.append(1 - float(gradient @ normal / gradient.norm()))
     assert len(angles) >= 15
     assert len(lengths) > len(angles)
@@ -326,15 +326,15 @@ def test_inside_error_by_hand() -> None:
 def test_what_is_asked_by_hand(dataset: DataSet) -> None:
     batch = TrainingBatches(dataset, dataset.of_split("train"), RECIPE.batch, None, seed=0).batch(0)
     model = RECIPE.model.build(10)
-    batch.near_distances[0, :4, 0] = torch.tensor([0.01, -0.02, 0.3, 0.3])
-    batch.near_known[0, :4, 0] = torch.tensor([0.02, 0.01, 0.15, 0.05])
+    batch.near.distances[0, :4, 0] = torch.tensor([0.01, -0.02, 0.3, 0.3])
+    batch.near.known[0, :4, 0] = torch.tensor([0.02, 0.01, 0.15, 0.05])
     masks = loss_masks(model.head, batch, EVERY_TERM, has_penalty=False)
     # known; a bound; known to be beyond the truncation; not even that
     assert masks["near"][0, :4, 0].tolist() == [True, False, True, False]
     # The sign is known wherever the scan shows the point.
     assert masks["inside"][0, :4, 0].tolist() == [True, True, True, True]
     assert masks["eikonal"][0, 11, 0].item() == bool(
-        batch.surface_distances[0, 11, 0].abs() <= EVERY_TERM.gradient_within
+        batch.surface.distances[0, 11, 0].abs() <= EVERY_TERM.gradient_within
     )
     assert masks.keys() == {"surface", "near", "volume", "inside", "eikonal", "normal"}
     assert "kl" in loss_masks(model.head, batch, EVERY_TERM, has_penalty=True)
@@ -346,8 +346,8 @@ def test_parts_of_a_batch_add_up_to_the_whole(
 ) -> None:
     """Though one part asks for less than the other: each term is divided by what all ask."""
     batch = TrainingBatches(dataset, dataset.of_split("train"), RECIPE.batch, None, seed=0).batch(0)
-    batch.near_known[0, ::3] = -torch.inf
-    batch.surface_known[1, :20] = -torch.inf
+    batch.near.known[0, ::3] = -torch.inf
+    batch.surface.known[1, :20] = -torch.inf
     torch.manual_seed(0)
     model = replace(RECIPE.model, field=form, bottleneck="kl").build(10).eval()
     counts = {name: m.sum() for name, m in loss_masks(model.head, batch, EVERY_TERM, True).items()}

@@ -18,7 +18,7 @@ from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.data.batches import TrainingBatches
 from vecsetx.data.dataset import DataSet, HeartEntry
 from vecsetx.data.inputs import source_of
-from vecsetx.data.partial import SPARE, Hiding, Shown
+from vecsetx.data.partial import OVERSAMPLING, ObservedPoints, PartialView
 from vecsetx.evaluation.scores import Score, score_heart, summarize
 from vecsetx.inference.domain import recenter_domain
 from vecsetx.inference.encode import read_heart
@@ -150,19 +150,20 @@ class HeartsValidator:
             truth, geometry = read_heart(source_of(dataset, heart), dataset.structures)
             scale = self._batches.files[0].info.frame.mm_per_unit
             shown = {heart.name: observe(geometry, points, scale, seed=0)}
-            if hiding := self._partial.at(0):
-                more = observe(geometry, SPARE * points, scale, seed=0)
+            if view := self._partial.at(0):
+                more = observe(geometry, OVERSAMPLING * points, scale, seed=0)
                 generator = np.random.default_rng([0, *heart.name.encode()])
-                shown[f"{heart.name}{IN_PART}"] = _in_part(more, hiding, points, generator)
+                shown[f"{heart.name}{IN_PART}"] = _in_part(more, view, points, generator)
             self._read[heart.name] = truth.every(STRIDE), shown
         return self._read[heart.name]
 
 
 def _in_part(
-    whole: Observation, hiding: Hiding, points: int, generator: np.random.Generator
+    whole: Observation, view: PartialView, points: int, generator: np.random.Generator
 ) -> Observation:
     """So many points of a part of what is observed; without normals, those are 0."""
     normals = np.zeros_like(whole.points_mm) if whole.normals is None else whole.normals
-    part = hiding.show(Shown(whole.points_mm, whole.structure, normals), points, generator)
+    candidates = ObservedPoints(whole.points_mm, whole.structure, normals)
+    part = view.observe(candidates, points, generator)
     frame = Frame.around(part.points_mm, whole.frame.mm_per_unit)
     return Observation(part.points_mm, part.structure, part.normals, frame)

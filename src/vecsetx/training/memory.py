@@ -27,7 +27,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from vecsetx.data.batch import QUERY_GROUPS, Batch
+from vecsetx.data.batch import Batch, Queries, SurfaceQueries
 from vecsetx.data.batches import BatchSpec
 from vecsetx.model.attention import at_least_single
 from vecsetx.model.vecset import ModelSpec
@@ -158,23 +158,24 @@ def trace_faked_step(step: StepSpec, hearts: int) -> Int[np.ndarray, "moments pa
 
 
 def zero_batch(spec: BatchSpec, hearts: int, structure_count: int) -> Batch:
-    """A batch of zeros with the shapes and types of one that is drawn."""
-    counts = {group: getattr(spec, group) for group in QUERY_GROUPS}
-    queries = {group: torch.zeros(hearts, count, 3) for group, count in counts.items()}
-    values = {
-        f"{group}_{kind}": torch.zeros(hearts, count, structure_count)
-        for group, count in counts.items()
-        for kind in ("distances", "known")
-    }
+    """A batch of zeros with the shapes and types of a drawn one."""
+
+    def queries(count: int) -> tuple[Tensor, Tensor, Tensor]:
+        distances, known = (torch.zeros(hearts, count, structure_count) for _ in range(2))
+        return torch.zeros(hearts, count, 3), distances, known
+
     return Batch(
         points=torch.zeros(hearts, spec.points, 3),
         structure=torch.zeros(hearts, spec.points, dtype=torch.int64),
         normals=torch.zeros(hearts, spec.points, 3),
-        surface_structure=torch.zeros(hearts, spec.surface, dtype=torch.int64),
-        surface_normals=torch.zeros(hearts, spec.surface, 3),
+        surface=SurfaceQueries(
+            *queries(spec.surface),
+            structure=torch.zeros(hearts, spec.surface, dtype=torch.int64),
+            normals=torch.zeros(hearts, spec.surface, 3),
+        ),
+        near=Queries(*queries(spec.near)),
+        volume=Queries(*queries(spec.volume)),
         taught=torch.zeros(hearts, structure_count, dtype=torch.bool),
-        **queries,
-        **values,
     )
 
 

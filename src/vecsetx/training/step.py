@@ -115,7 +115,7 @@ class Stepper:
         if self._teacher is None:
             return part
         with autocast(self._ranks.device, self._precision):
-            return self._teacher.completed(part)
+            return self._teacher.fill_in(part)
 
     def _counts(self, parts: list[Batch]) -> dict[str, Tensor]:
         """How much every part of every rank asks, per term."""
