@@ -154,7 +154,7 @@ class AlignedHeart:
 
 @dataclass(frozen=True, slots=True)
 class GridField:
-    """A field of distance grids; a :class:`~vecsetx.reconstruction.field.DistanceField`.
+    """A field of distance grids; a :class:`~vecsetx.reconstruction.distance_field.DistanceField`.
 
     Attributes:
         structures: Names of the K structures.

@@ -53,7 +53,7 @@ from partial_hearts import (
 from rich.console import Console
 from rich.table import Table
 
-from vecsetx.anatomy.structures import label_set
+from vecsetx.anatomy.label_sets import label_set
 from vecsetx.commands.calibrate import calibrate
 from vecsetx.commands.phantom import make_phantoms
 from vecsetx.commands.prepare import PrepareOptions, prepare

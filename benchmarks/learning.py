@@ -25,15 +25,15 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from vecsetx.anatomy.structures import label_set
+from vecsetx.anatomy.label_sets import label_set
 from vecsetx.commands.phantom import make_phantoms
 from vecsetx.commands.prepare import PrepareOptions, prepare
 from vecsetx.commands.train import train_model
 from vecsetx.data.dataset import DataSet, HeartEntry
-from vecsetx.data.inputs import source_of
+from vecsetx.data.sources import source_of
 from vecsetx.errors import InputError
 from vecsetx.evaluation.scores import Score, score_heart, summarize
-from vecsetx.inference.encode import EncodeOptions, encode_heart, read_heart
+from vecsetx.inference.encode import EncodeOptions, encode_heart
 from vecsetx.model.saved import TrainedModel
 from vecsetx.presets import PRESETS
 from vecsetx.recipe import Recipe, parse_overrides
@@ -118,9 +118,9 @@ def run(job: Job) -> dict[str, Any]:
 def scores_of(
     trained: TrainedModel, dataset: DataSet, heart: HeartEntry, options: EncodeOptions
 ) -> list[Score]:
-    truth, geometry = read_heart(source_of(dataset, heart), dataset.structures)
-    coarse = truth.every(STRIDE)
-    found = rasterize(encode_heart(geometry, trained, options), coarse)
+    whole = source_of(dataset, heart).segmentation(dataset.structures)
+    coarse = whole.label_map.downsampled(STRIDE)
+    found = rasterize(encode_heart(whole.geometry(), trained, options), coarse)
     scores = score_heart(heart.name, coarse.labels, found.labels, dataset.structures)
     return [score for score in scores if score.structure in heart.annotated]
 

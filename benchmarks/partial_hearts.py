@@ -13,14 +13,14 @@ from scipy import ndimage
 
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.data.dataset import DataSet, HeartEntry
-from vecsetx.data.inputs import source_of
-from vecsetx.evaluation.heart import penalty_mm
+from vecsetx.data.sources import source_of
+from vecsetx.evaluation.heart_scores import penalty_mm
 from vecsetx.evaluation.overlap import overlaps
 from vecsetx.evaluation.surface_distance import voxel_distances
 from vecsetx.inference.completion import CompletedField
 from vecsetx.inference.encode import EncodeOptions, encode_heart
 from vecsetx.model.saved import TrainedModel
-from vecsetx.reconstruction.field import DistanceField
+from vecsetx.reconstruction.distance_field import DistanceField
 from vecsetx.reconstruction.rasterize import rasterize
 from vecsetx.sampling.geometry import Geometry
 from vecsetx.sampling.sampler import observe
@@ -51,7 +51,7 @@ class Hearts:
     cohort: Cohort
 
     def truth(self, heart: HeartEntry, structures: tuple[str, ...]) -> LabelMap:
-        return source_of(self.dataset, heart).label_map(structures)
+        return source_of(self.dataset, heart).segmentation(structures).label_map
 
 
 Rows = dict[tuple[str, str], list[float]]
@@ -61,7 +61,10 @@ Rows = dict[tuple[str, str], list[float]]
 def hearts_of(name: str, dataset: DataSet, count: int) -> Hearts:
     structures = dataset.structures
     training = dataset.of_split("train")
-    maps = ((coarse(source_of(dataset, h).label_map(structures)), h.annotated) for h in training)
+    maps = (
+        (coarse(source_of(dataset, h).segmentation(structures).label_map), h.annotated)
+        for h in training
+    )
     return Hearts(name, dataset, dataset.of_split("val")[:count], Cohort.of(maps, structures))
 
 
@@ -80,7 +83,7 @@ def contenders(
 
 
 def coarse(label_map: LabelMap) -> LabelMap:
-    return label_map.every(max(round(VOXEL_MM / float(label_map.spacing_mm.max())), 1))
+    return label_map.downsampled(max(round(VOXEL_MM / float(label_map.spacing_mm.max())), 1))
 
 
 def add_scores(
@@ -181,7 +184,7 @@ def branches(hearts: Hearts, trained: TrainedModel, recycle: int) -> dict[str, d
         hidden = [structures.index(name) + 1 for name in GROWS_ON]
         geometry = Geometry.of_label_map(truth.without(hidden), len(structures))
         field = encode_heart(geometry, trained, EncodeOptions(recycle=recycle))
-        grid = truth.every(max(round(FINEST_MM / float(truth.spacing_mm.max())), 1))
+        grid = truth.downsampled(max(round(FINEST_MM / float(truth.spacing_mm.max())), 1))
         found = rasterize(CompletedField.of(field, geometry), grid)
         counted = overlaps(grid.labels, found.labels, len(structures))
         for name, parent in GROWS_ON.items():

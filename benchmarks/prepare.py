@@ -30,14 +30,13 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from vecsetx.anatomy.label_sets import label_set
 from vecsetx.anatomy.phantom import PhantomHeart
 from vecsetx.anatomy.sign import inside, label_of
-from vecsetx.anatomy.structures import label_set
+from vecsetx.data.sources import LabelMapSource
 from vecsetx.formats.label_maps import read_label_map, write_label_map
-from vecsetx.formats.source import HeartSource
 from vecsetx.sampling.distance import signed_distances_mm
-from vecsetx.sampling.geometry import Geometry
-from vecsetx.sampling.sampler import SamplingSpec, sample_heart
+from vecsetx.sampling.sampler import SamplingSpec
 from vecsetx.sampling.samples import SamplesFile, write_samples
 
 STRUCTURES = label_set("default").structures
@@ -68,14 +67,14 @@ def measured(work: Any) -> dict[str, float]:
 
 def run_ours(folder: Path) -> None:
     """From the label map's file to the samples' file; then distances at the probes."""
-    source = HeartSource("heart", folder / "heart.nii.gz", "label map", label_set("default"))
+    source = LabelMapSource("heart", folder / "heart.nii.gz", label_set("default"))
 
     def prepare() -> None:
-        samples = sample_heart(source, STRUCTURES, SamplingSpec(), seed=0)
+        samples = source.samples(STRUCTURES, SamplingSpec(), seed=0)
         write_samples(samples, folder / "heart.safetensors")
 
     figures = measured(prepare)
-    geometry = Geometry.of_source(source, STRUCTURES)
+    geometry = source.segmentation(STRUCTURES).geometry()
     probes = np.load(folder / "probes.npy")
     found = signed_distances_mm(probes, geometry.closed, geometry.label_map)
     np.save(folder / "ours_probes.npy", found)

@@ -43,22 +43,22 @@ def trained_on_phantoms(folder: Path, hearts: int, steps: int) -> tuple[Path, Pa
 def run_way(way: str, model: Path, heart: Path, size: int, threads: int, out: Path) -> None:
     """Reconstruct in one way; figures, labels and vertices go to ``out``."""
     import torch
-    from dense import dense_descent
+    from dense import dense_octree
 
-    from vecsetx.anatomy.structures import label_set
-    from vecsetx.formats.source import HeartSource
-    from vecsetx.inference.encode import EncodeOptions, encode_heart, read_heart
+    from vecsetx.anatomy.label_sets import label_set
+    from vecsetx.data.sources import LabelMapSource
+    from vecsetx.inference.encode import EncodeOptions, encode_heart
     from vecsetx.model.saved import TrainedModel
     from vecsetx.reconstruction.grid import Grid
-    from vecsetx.reconstruction.interfaces import shared_interfaces
-    from vecsetx.reconstruction.octree import descend, extent_mm
+    from vecsetx.reconstruction.octree import evaluate_exclusive, extent_mm
+    from vecsetx.reconstruction.surface_net import shared_interfaces
     from vecsetx.reconstruction.surfaces import structure_surfaces
 
     torch.set_num_threads(threads)
     began = time.perf_counter()
     trained = TrainedModel.from_pretrained(model)
-    source = HeartSource("heart", heart, "label map", label_set("default"))
-    _, geometry = read_heart(source, trained.structures)
+    source = LabelMapSource("heart", heart, label_set("default"))
+    geometry = source.segmentation(trained.structures).geometry()
     loaded = time.perf_counter()
     field = encode_heart(geometry, trained, EncodeOptions())
     encoded = time.perf_counter()
@@ -67,13 +67,13 @@ def run_way(way: str, model: Path, heart: Path, size: int, threads: int, out: Pa
     center = (low + high) / 2
     grid = Grid.fitted(center - half_mm, center + half_mm, size)
     found = time.perf_counter()
-    descent = {"octree": descend, "dense": dense_descent}[way](field, grid)
+    octree = {"octree": evaluate_exclusive, "dense": dense_octree}[way](field, grid)
     evaluated = time.perf_counter()
-    interfaces = shared_interfaces(descent)
-    surfaces = structure_surfaces(interfaces, descent.structures)
+    interfaces = shared_interfaces(octree)
+    surfaces = structure_surfaces(interfaces, octree.structures)
     meshed = time.perf_counter()
     figures = {
-        "queries": descent.queries,
+        "queries": octree.queries,
         "read_s": loaded - began,
         "encode_s": encoded - loaded,
         "extent_s": found - encoded,
@@ -86,7 +86,7 @@ def run_way(way: str, model: Path, heart: Path, size: int, threads: int, out: Pa
         "faces": len(interfaces.faces),
         "spacing_mm": float(grid.spacing_mm[0]),
     }
-    np.savez(out / f"{way}.npz", labels=descent.labels, vertices=interfaces.vertices_mm)
+    np.savez(out / f"{way}.npz", labels=octree.labels, vertices=interfaces.vertices_mm)
     (out / f"{way}.json").write_text(json.dumps(figures))
 
 

@@ -5,7 +5,7 @@ from jaxtyping import Float
 
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.sign import inside
-from vecsetx.reconstruction.field import DistanceField, exclusive_distances
+from vecsetx.reconstruction.distance_field import DistanceField, exclusive_distances
 from vecsetx.sampling.view import EDGE_VOXELS
 
 _ASIDE_MM = 0.005

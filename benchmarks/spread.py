@@ -20,8 +20,8 @@ from rich.table import Table
 from skimage.transform import SimilarityTransform
 
 from vecsetx.anatomy.label_map import LabelMap
+from vecsetx.anatomy.label_sets import label_set
 from vecsetx.anatomy.phantom import STRUCTURES, PhantomHeart
-from vecsetx.anatomy.structures import label_set
 from vecsetx.formats.label_maps import read_label_map
 
 COMPARED = ("Myocardium", "LA", "LV", "RA", "RV", "Aorta", "PA")
@@ -83,8 +83,8 @@ def phantoms(count: int) -> Iterator[LabelMap]:
 
 def real_hearts(folder: Path, labels: str) -> Iterator[LabelMap]:
     for path in sorted(folder.glob("*.nii.gz")):
-        label_map = read_label_map(path).named(label_set(labels), COMPARED, str(path))
-        yield label_map.every(max(round(2.0 / float(label_map.spacing_mm.max())), 1))
+        label_map = read_label_map(path).to_structures(label_set(labels), COMPARED, str(path))
+        yield label_map.downsampled(max(round(2.0 / float(label_map.spacing_mm.max())), 1))
 
 
 def main() -> None:

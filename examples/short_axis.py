@@ -24,7 +24,7 @@ from vecsetx import encode, load, surfaces
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.structures import structure
 from vecsetx.formats.label_maps import read_label_map
-from vecsetx.reconstruction.export import write_surfaces
+from vecsetx.reconstruction.mesh_export import write_surfaces
 from vecsetx.reconstruction.surfaces import Surface, label_map_surfaces
 
 SHOWN = ("Myocardium", "LV", "RV")

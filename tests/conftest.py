@@ -2,11 +2,17 @@
 
 import os
 import signal
+import sys
 from pathlib import Path
 
 # Before torch is imported: the tests' tensors are small, and more threads only slow them down.
 # The environment hands the limit on to commands that tests start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Every worker and every command that a test starts imports the same modules; compiling those
+# afresh takes longer than most tests.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 import hypothesis
 import jaxtyping

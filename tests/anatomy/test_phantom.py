@@ -29,7 +29,7 @@ from vecsetx.anatomy.phantom.shapes import (
     Tube,
     Union,
 )
-from vecsetx.anatomy.sign import inside, label_of, outward
+from vecsetx.anatomy.sign import inside, label_of, with_sign
 from vecsetx.commands.phantom import write_phantom
 from vecsetx.errors import InputError
 
@@ -397,7 +397,7 @@ def test_neighbours_touch_and_others_keep_their_distance(
 def signed_distance_mm(shape: Shape, points_mm: np.ndarray) -> np.ndarray:
     value, gradient = shape.evaluate(points_mm)
     distance = distance_to_level(shape, points_mm, 0.0, value, gradient)
-    return outward(distance, inside(value))
+    return with_sign(distance, inside(value))
 
 
 def test_coronaries_leave_the_aorta_and_lie_on_the_heart(hearts: list[PhantomHeart]) -> None:

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from support.hearts import write_small_phantoms
 
+from vecsetx.anatomy.label_sets import label_set
 from vecsetx.anatomy.phantom import STRUCTURES
-from vecsetx.anatomy.structures import label_set
 from vecsetx.commands.check import check, doubtful_first
 from vecsetx.commands.tables import print_check, print_heart_check
 from vecsetx.data.dataset import DataSet, HeartEntry
+from vecsetx.data.sources import LabelMapSource
 from vecsetx.errors import InputError
-from vecsetx.formats.source import HeartSource
-from vecsetx.sampling.sampler import SamplingSpec, sample_heart
+from vecsetx.sampling.sampler import SamplingSpec
 from vecsetx.sampling.samples import SamplesFile, write_samples
 
 SPEC = SamplingSpec(2000, 2000, 2000)
@@ -32,8 +32,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     paths["copy"] = Path(shutil.copy(paths["first"], folder / "labels" / "copy.nii.gz"))
     entries = []
     for name, path in paths.items():
-        source = HeartSource(name, path, "label map", labels)
-        samples = sample_heart(source, STRUCTURES, SPEC, 0)
+        source = LabelMapSource(name, path, labels)
+        samples = source.samples(STRUCTURES, SPEC, 0)
         if name == "moved":
             points = samples.volume.points_mm + np.float32(9)
             samples = replace(samples, volume=replace(samples.volume, points_mm=points))

@@ -9,7 +9,7 @@ import torch
 from support.hearts import write_small_phantoms
 from support.runs import tensors_of
 
-from vecsetx.anatomy.structures import label_set
+from vecsetx.anatomy.label_sets import label_set
 from vecsetx.cli import main
 from vecsetx.commands.plan import Plan
 from vecsetx.commands.prepare import PrepareOptions, prepare

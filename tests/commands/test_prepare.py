@@ -7,16 +7,16 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from support.hearts import write_small_phantoms
+from support.waiting import wait_until
 from typer.testing import CliRunner
 
 from vecsetx.anatomy.label_map import LabelMap
-from vecsetx.anatomy.structures import LabelSet, label_set
+from vecsetx.anatomy.label_sets import LabelSet, label_set
 from vecsetx.cli import app
 from vecsetx.commands.check import check
 from vecsetx.commands.prepare import PrepareOptions, prepare
@@ -146,12 +146,8 @@ def start(folder: Path, *words: object) -> subprocess.Popen[str]:
 
 
 def wait_for_hearts(data: Path, count: int) -> None:
-    deadline = time.monotonic() + 90
-    while time.monotonic() < deadline:
-        if len(list((data / "hearts").glob("phantom*.safetensors"))) >= count:
-            return
-        time.sleep(0.05)
-    raise AssertionError("no hearts were made")
+    hearts = data / "hearts"
+    assert wait_until(lambda: len(list(hearts.glob("phantom*.safetensors"))) >= count, 300)
 
 
 def workers_of(pid: int) -> list[int]:

@@ -9,8 +9,7 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from getpass import getuser
 from pathlib import Path
@@ -20,6 +19,7 @@ import pytest
 import yaml
 from support.hearts import write_small_phantoms
 from support.runs import RECIPE
+from support.waiting import wait_until
 
 from vecsetx.data.dataset import DataSet
 from vecsetx.model.saved import TrainedModel
@@ -175,15 +175,6 @@ def running(
                 process.wait(20)
             except subprocess.TimeoutExpired:
                 process.kill()
-
-
-def wait_until(happened: Callable[[], bool], seconds: float = 60) -> bool:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if happened():
-            return True
-        time.sleep(0.1)
-    return False
 
 
 def recipe_file(out: Path, steps: int) -> Path:

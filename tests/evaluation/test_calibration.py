@@ -17,7 +17,7 @@ from vecsetx.cli import app
 from vecsetx.commands import calibrate as calibrating
 from vecsetx.commands.calibrate import calibrate
 from vecsetx.data.dataset import DataSet
-from vecsetx.data.inputs import source_of
+from vecsetx.data.sources import source_of
 from vecsetx.errors import InputError
 from vecsetx.evaluation.calibration import (
     EXPECTED,
@@ -32,7 +32,6 @@ from vecsetx.inference.visibility import Visibility
 from vecsetx.model.saved import TrainedModel
 from vecsetx.reconstruction.surfaces import Surface
 from vecsetx.report.calibration import coverage_figure, reliability_figure
-from vecsetx.sampling.geometry import Geometry
 
 
 def gaussian(count: int, told: float = 1.0, seed: int = 0) -> VertexErrors:
@@ -179,7 +178,7 @@ def test_a_model_is_calibrated_and_its_factors_used(
     assert "factors from 2 hearts" in said
     assert f"over all structures, {found['factor']:.3f}, of those seen too seldom" in said
     assert "On 1 other hearts: 1 s.d." in said
-    assert "3 of 3 hearts bear names of training hearts" in said
+    assert "3 of 3 hearts have names of training hearts" in said
     names = {heart.name for heart in dataset.of_split("train")}
     fitted, tested = set(found["hearts_fitted"]), set(found["hearts_tested"])
     assert fitted | tested == names
@@ -327,7 +326,7 @@ def test_each_annotated_structure_is_hidden_in_turn(
     monkeypatch.setattr(calibrating, "SPACING_MM", 3.0)
     trained = TrainedModel.from_pretrained(run)
     heart = dataset.hearts[0]
-    whole = Geometry.of_source(source_of(dataset, heart), trained.structures)
+    whole = source_of(dataset, heart).segmentation(trained.structures).geometry()
     found = calibrating._errors_of(heart, whole, trained, 2, 0)
     assert set(found) == set(dataset.structures)
     some = replace(heart, annotated=("LA", "LV"))

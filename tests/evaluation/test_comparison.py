@@ -17,8 +17,8 @@ from vecsetx.commands.progress import console
 from vecsetx.errors import InputError
 from vecsetx.evaluation.bootstrap import Bootstrap
 from vecsetx.evaluation.comparison import compare, holm
-from vecsetx.evaluation.heart import score_label_maps
-from vecsetx.evaluation.measures import MEASURES
+from vecsetx.evaluation.heart_scores import score_label_maps
+from vecsetx.evaluation.score_measures import MEASURES
 from vecsetx.evaluation.scores import Score, summarize, write_scores
 
 HEARTS = 8

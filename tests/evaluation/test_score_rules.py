@@ -12,8 +12,8 @@ from support.maps import OBLIQUE
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.structures import structure, structure_names
 from vecsetx.errors import InputError
-from vecsetx.evaluation.heart import penalty_mm, score_label_maps, with_mesh_scores
-from vecsetx.evaluation.measures import MEASURES
+from vecsetx.evaluation.heart_scores import penalty_mm, score_label_maps, with_mesh_scores
+from vecsetx.evaluation.score_measures import MEASURES
 from vecsetx.evaluation.scores import Score
 from vecsetx.evaluation.topology import centreline, centreline_dice, component_count
 from vecsetx.reconstruction.surfaces import Surface

@@ -10,17 +10,16 @@ from support.analytic_fields import AnalyticField, grid_about, heart
 
 from vecsetx.anatomy.frame import Frame
 from vecsetx.anatomy.label_map import LabelMap
-from vecsetx.anatomy.structures import label_set
+from vecsetx.anatomy.label_sets import label_set
 from vecsetx.commands.evaluate import evaluate
 from vecsetx.commands.progress import console
 from vecsetx.commands.tables import print_uncertainty
 from vecsetx.errors import InputError
-from vecsetx.evaluation import uncertainty as sureness
-from vecsetx.evaluation.calibration import Calibration, VertexErrors, told_of_structures
+from vecsetx.evaluation import uncertainty
+from vecsetx.evaluation.calibration import Calibration, VertexErrors, summarize_structures
 from vecsetx.evaluation.reconstruction_scores import Reconstruction
 from vecsetx.evaluation.scores import Score, summarize
 from vecsetx.evaluation.uncertainty import EnsembleScoring
-from vecsetx.formats.source import HeartSource
 from vecsetx.inference.encode import EncodeOptions
 from vecsetx.inference.ensemble import Ensemble
 from vecsetx.inference.sd_factor import SdFactor
@@ -28,7 +27,7 @@ from vecsetx.model.saved import TrainedModel
 from vecsetx.model.vecset import ModelSpec
 from vecsetx.reconstruction.rasterize import rasterize
 from vecsetx.report.page import Report, write_report
-from vecsetx.sampling.geometry import Geometry
+from vecsetx.sampling.geometry import Geometry, Segmentation
 
 LABELS = label_set("default")
 NAMES = LABELS.structures
@@ -54,7 +53,7 @@ def truth() -> LabelMap:
 
 @pytest.fixture(scope="module")
 def whole(truth: LabelMap) -> Reconstruction:
-    return Reconstruction(HeartSource("a", Path("a.nii.gz"), "label map", LABELS), truth, heart())
+    return Reconstruction(Segmentation(Path("a.nii.gz"), NAMES, truth), heart())
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +75,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
         nothing = np.zeros((2, len(NAMES)), dtype=bool)
         return Ensemble((grown(1), grown(2)), nothing, factor, exclusive=False)
 
-    monkeypatch.setattr(sureness, "encode_ensemble", draw)
+    monkeypatch.setattr(uncertainty, "encode_ensemble", draw)
     return calls
 
 
@@ -108,10 +107,9 @@ def test_what_the_truth_lacks_or_a_scan_cuts_off_is_not_held_against_it(
 ) -> None:
     labels = truth.without([NAMES.index("LAA") + 1]).labels.copy()
     upper = LabelMap(labels[:, :, 50:], truth.affine @ _moved(50))  # through the LV
-    source = HeartSource("a", Path("a.nii.gz"), "label map", LABELS)
-    cut = Reconstruction(source, upper, heart())
+    cut = Reconstruction(Segmentation(Path("a.nii.gz"), NAMES, upper), heart())
     shown = Geometry.of_label_map(upper, len(NAMES))
-    full = Reconstruction(source, truth, heart()).surfaces
+    full = Reconstruction(Segmentation(Path("a.nii.gz"), NAMES, truth), heart()).surfaces
     found = EnsembleScoring(trained, 2, 0, None).errors(
         "a", cut, shown, full, ["LAA", "LV"], MIDDLE
     )
@@ -134,7 +132,7 @@ HEARTS = [
 
 
 def test_what_is_told_is_of_all_hearts(trained: TrainedModel) -> None:
-    told = EnsembleScoring(trained, 8, 0, FACTORS).told(HEARTS)
+    told = EnsembleScoring(trained, 8, 0, FACTORS).summary(HEARTS)
     assert (told["members"], told["factors"]) == (8, FACTORS.to_dict())
     assert (
         told["all"]
@@ -142,7 +140,7 @@ def test_what_is_told_is_of_all_hearts(trained: TrainedModel) -> None:
     )
     assert told["all"]["within"] == (0.5, 0.75, 1.0)
     assert list(told["structures"]) == ["RA", "PV"]
-    assert told["structures"] == told_of_structures(HEARTS, ["RA", "PV"])
+    assert told["structures"] == summarize_structures(HEARTS, ["RA", "PV"])
     assert told["structures"]["RA"] == {
         "hearts": 2,
         "missed": 0,
@@ -153,7 +151,9 @@ def test_what_is_told_is_of_all_hearts(trained: TrainedModel) -> None:
     assert told["structures"]["PV"]["missed"] == told["structures"]["PV"]["hearts"] == 1
     assert told["structures"]["PV"]["within"] is None
     json.dumps(told, allow_nan=False)
-    none = EnsembleScoring(trained, 8, 0, None).told([HEARTS[0] | {"RA": VertexErrors.joined([])}])
+    none = EnsembleScoring(trained, 8, 0, None).summary(
+        [HEARTS[0] | {"RA": VertexErrors.joined([])}]
+    )
     assert (none["factors"], none["all"]) == ("uncalibrated", None)
 
 
@@ -170,7 +170,7 @@ def written(tmp_path: Path, told: dict[str, Any]) -> tuple[str, dict[str, Any]]:
 
 
 def test_the_page_says_how_sure(tmp_path: Path, trained: TrainedModel) -> None:
-    told = EnsembleScoring(trained, 8, 0, FACTORS).told(HEARTS)
+    told = EnsembleScoring(trained, 8, 0, FACTORS).summary(HEARTS)
     page, plots = written(tmp_path, told)
     section = page.split('id="sure">')[1].split("</section>")[0]
     assert "measured on 2 hearts, 2026-01-31" in section
@@ -186,11 +186,11 @@ def test_the_page_says_how_sure(tmp_path: Path, trained: TrainedModel) -> None:
 def test_the_page_says_what_is_uncalibrated_and_what_was_missed(
     tmp_path: Path, trained: TrainedModel
 ) -> None:
-    page, plots = written(tmp_path, EnsembleScoring(trained, 8, 0, None).told(HEARTS))
+    page, plots = written(tmp_path, EnsembleScoring(trained, 8, 0, None).summary(HEARTS))
     assert "uncalibrated; vecsetx calibrate does" in page
     assert plots["sure-coverage"]["data"][1]["name"] == "as drawn"
     page, plots = written(
-        tmp_path, EnsembleScoring(trained, 8, 0, None).told([{"PV": HEARTS[0]["PV"]}])
+        tmp_path, EnsembleScoring(trained, 8, 0, None).summary([{"PV": HEARTS[0]["PV"]}])
     )
     assert not any(name.startswith("sure") for name in plots)
     assert "<h2>How sure</h2>" in page
@@ -199,33 +199,35 @@ def test_the_page_says_what_is_uncalibrated_and_what_was_missed(
 def test_the_terminal_says_it_in_a_line(trained: TrainedModel) -> None:
     for factors, expected in ((FACTORS, "(calibrated)"), (None, "(uncalibrated)")):
         with console.capture() as said:
-            print_uncertainty(EnsembleScoring(trained, 8, 0, factors).told(HEARTS))
+            print_uncertainty(EnsembleScoring(trained, 8, 0, factors).summary(HEARTS))
         words = " ".join(said.get().split())
         assert expected in words
         assert "1 s.d. 50.0%, should be 68.3%; 2 s.d. 75.0%, should be 95.4%" in words
     with console.capture() as said:
-        print_uncertainty(EnsembleScoring(trained, 8, 0, None).told([]))
+        print_uncertainty(EnsembleScoring(trained, 8, 0, None).summary([]))
     assert "nothing of what was hidden was reconstructed" in " ".join(said.get().split())
 
 
 def test_hearts_that_the_factors_were_measured_on_tell_nothing(
-    trained: TrainedModel, whole: Reconstruction, truth: LabelMap
+    trained: TrainedModel,
+    whole: Reconstruction,
+    truth: LabelMap,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    drawing = EnsembleScoring(trained, 2, 0, FACTORS)
+    scoring = EnsembleScoring(trained, 2, 0, FACTORS)
     shown = Geometry.of_label_map(truth.without([NAMES.index("RA") + 1]), 10)
-    assert drawing.errors("c", whole, shown, whole.surfaces, ["RA"], MIDDLE) == {}
-    assert drawing.errors("a", whole, shown, whole.surfaces, ["RA"], MIDDLE).keys() == {"RA"}
-    with console.capture() as said:
-        drawing.tell_of_fitted(["a", "b", "c"])
-    assert "told of 2 of 3 hearts; on the others the factors were measured (c)" in " ".join(
-        said.get().split()
-    )
-    with console.capture() as said:
-        drawing.tell_of_fitted(["a", "b"])
-        EnsembleScoring(trained, 2, 0, None).tell_of_fitted(["c", "d"])
-    assert said.get() == ""
-    with pytest.raises(InputError, match=r"measured on all of these hearts \(c, d\)"):
-        drawing.tell_of_fitted(["c", "d"])
+    assert scoring.errors("c", whole, shown, whole.surfaces, ["RA"], MIDDLE) == {}
+    assert scoring.errors("a", whole, shown, whole.surfaces, ["RA"], MIDDLE).keys() == {"RA"}
+    scoring.check_hearts(["a", "b", "c"])
+    assert caplog.messages == [
+        "uncertainty is scored on 2 of 3 hearts; the others were used for calibration (c)"
+    ]
+    caplog.clear()
+    scoring.check_hearts(["a", "b"])
+    EnsembleScoring(trained, 2, 0, None).check_hearts(["c", "d"])
+    assert caplog.messages == []
+    with pytest.raises(InputError, match=r"all these hearts \(c, d\) were used for calibration"):
+        scoring.check_hearts(["c", "d"])
 
 
 def test_draws_of_nothing_hidden_are_refused(tmp_path: Path) -> None:

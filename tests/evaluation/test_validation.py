@@ -8,13 +8,12 @@ import torch
 from support.runs import RECIPE
 
 from vecsetx.data.dataset import DataSet
-from vecsetx.data.inputs import source_of
 from vecsetx.data.partial import PartialSpec
+from vecsetx.data.sources import source_of
 from vecsetx.data.split import Place
 from vecsetx.evaluation.scores import score_heart
 from vecsetx.evaluation.validation import STRIDE, HeartsValidator, make_validator
-from vecsetx.inference.encode import read_heart
-from vecsetx.model.field import HeartField
+from vecsetx.model.heart_field import HeartField
 from vecsetx.reconstruction.rasterize import rasterize
 from vecsetx.sampling.sampler import observe
 from vecsetx.training.objective import objective
@@ -44,11 +43,12 @@ def test_some_hearts_are_scored_every_time_and_the_others_in_turn(dataset: DataS
 def test_the_best_is_chosen_by_the_hearts_of_every_time(dataset: DataSet) -> None:
     """By hand: each heart through the model, on every third voxel."""
     model, looks = model_of(dataset), validator(dataset, 3)
-    found = looks.summary([looks.look(model, 1, 0, 1)])
+    found = looks.summary([looks.validate(model, 1, 0, 1)])
     dice = {}
     for heart in looks.on_grids(1):
-        truth, geometry = read_heart(source_of(dataset, heart), dataset.structures)
-        coarse = truth.every(STRIDE)
+        whole = source_of(dataset, heart).segmentation(dataset.structures)
+        truth, geometry = whole.label_map, whole.geometry()
+        coarse = truth.downsampled(STRIDE)
         scale = dataset.open(heart).info.frame.mm_per_unit
         shown = observe(geometry, RECIPE.batch.points, scale, seed=0)
         field = HeartField.encode(model, dataset.structures, shown, RECIPE.objective.truncation)
@@ -73,9 +73,9 @@ def test_a_model_that_learns_to_complete_is_looked_at_with_parts(dataset: DataSe
     recipe = replace(RECIPE.changed({"training": {"validate_hearts": 4}}, ""), partial=partial)
     looks = HeartsValidator(dataset, dataset.hearts, recipe)
     model, structures = model_of(dataset), dataset.structures
-    found = looks.summary([looks.look(model, 0, 0, 1)])
+    found = looks.summary([looks.validate(model, 0, 0, 1)])
     again = HeartsValidator(dataset, dataset.hearts, recipe)
-    assert found == again.summary([again.look(model, 0, 0, 1)])
+    assert found == again.summary([again.validate(model, 0, 0, 1)])
     dice = []
     for heart in dataset.hearts:
         truth, shown = looks._grid(heart)
@@ -97,8 +97,8 @@ def test_a_model_that_learns_to_complete_is_looked_at_with_parts(dataset: DataSe
 
 def test_ranks_share_a_validation(dataset: DataSet) -> None:
     model, looks = model_of(dataset), validator(dataset, 3)
-    alone = looks.summary([looks.look(model, 0, 0, 1)])
-    shared = looks.summary([looks.look(model, 0, rank, 3) for rank in range(3)])
+    alone = looks.summary([looks.validate(model, 0, 0, 1)])
+    shared = looks.summary([looks.validate(model, 0, rank, 3) for rank in range(3)])
     assert shared.loss == pytest.approx(alone.loss, rel=1e-6)
     assert replace(shared, loss=0.0, terms={}) == replace(alone, loss=0.0, terms={})
 
@@ -107,7 +107,7 @@ def test_the_loss_is_the_mean_over_all_hearts(dataset: DataSet) -> None:
     recipe = RECIPE.changed({"objective": {"eikonal": 0.1, "normal": 0.1}}, "")
     model = model_of(dataset)
     looks = HeartsValidator(dataset, dataset.hearts, recipe)
-    found = looks.summary([looks.look(model, 0, 0, 1)])
+    found = looks.summary([looks.validate(model, 0, 0, 1)])
     losses = [
         objective(model, looks._draws.batch(place), recipe.objective)[0].item()
         for place in range(4)

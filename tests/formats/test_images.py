@@ -8,32 +8,18 @@ import sys
 import nibabel as nib
 import numpy as np
 import pytest
-import SimpleITK as sitk
 from hypothesis import HealthCheck, given, settings
-from support.maps import LABELS, OBLIQUE, save
-from test_label_maps import affines
+from support.affines import affines
+from support.maps import LABELS, OBLIQUE, save, save_itk
 
 from vecsetx.anatomy.label_map import LabelMap
-from vecsetx.anatomy.structures import label_set
+from vecsetx.anatomy.label_sets import label_set
 from vecsetx.errors import InputError
 from vecsetx.formats.images import read_grid, read_image
 from vecsetx.formats.label_maps import read_label_map, write_label_map
 
 ITK_ENDINGS = ["nrrd", "nhdr", "mha", "mhd"]
-LPS = np.diag([-1.0, -1, 1, 1])
 NOISE = np.random.default_rng(0).integers(0, 9, (20, 21, 22), np.uint8)
-
-
-def save_itk(path, labels, affine=OBLIQUE, compressed=False):
-    """Write with ITK, whose axes are LPS."""
-    image = sitk.GetImageFromArray(labels.transpose())
-    moved = LPS @ affine
-    spacing = np.linalg.norm(moved[:3, :3], axis=0)
-    image.SetSpacing(spacing.tolist())
-    image.SetDirection((moved[:3, :3] / spacing).ravel().tolist())
-    image.SetOrigin(moved[:3, 3].tolist())
-    sitk.WriteImage(image, str(path), compressed)
-    return path
 
 
 # --- formats ----------------------------------------------------------------------------------
@@ -151,10 +137,10 @@ def test_other_units_are_told_and_remarks_stay(tmp_path):
     assert found.remarks == ("the header gives lengths in micron; they were converted to mm",)
     known = label_set("default")
     for derived in (
-        found.named(known, known.structures, "a"),
-        found.numbered(known, known.structures),
+        found.to_structures(known, known.structures, "a"),
+        found.to_label_set(known, known.structures),
         found.without([2]),
-        found.every(2),
+        found.downsampled(2),
     ):
         assert derived.remarks == found.remarks
 

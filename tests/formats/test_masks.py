@@ -3,23 +3,10 @@
 import numpy as np
 import pytest
 from support.maps import OBLIQUE, save
+from support.masks import LEFT, NOTHING, RIGHT, box, write_masks
 
 from vecsetx.errors import InputError
 from vecsetx.formats.masks import read_mask, read_masks
-
-
-def write_masks(folder, affine=OBLIQUE, **masks):
-    return {n: save(folder / f"{n}.nii.gz", m.astype(np.uint8), affine) for n, m in masks.items()}
-
-
-def box(low, high):
-    mask = np.zeros((8, 9, 10), bool)
-    mask[tuple(slice(a, b) for a, b in zip(low, high, strict=True))] = True
-    return mask
-
-
-LEFT, RIGHT = box((0, 0, 0), (3, 9, 10)), box((5, 2, 1), (8, 9, 9))
-NOTHING = np.zeros_like(LEFT)
 
 
 def test_masks_become_one_label_map(tmp_path):

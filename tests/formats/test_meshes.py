@@ -3,26 +3,16 @@
 import numpy as np
 import pytest
 import trimesh
-from vtkmodules.vtkCommonCore import vtkStringArray
+from support.meshes import bent_ball, write_vtp
 from vtkmodules.vtkCommonDataModel import vtkPolyData
 from vtkmodules.vtkFiltersSources import vtkCubeSource
-from vtkmodules.vtkIOXML import vtkXMLPolyDataWriter
 
 from vecsetx.errors import InputError
 from vecsetx.formats.meshes import read_mesh
-from vecsetx.reconstruction.export import write_surface
+from vecsetx.reconstruction.mesh_export import write_surface
 from vecsetx.reconstruction.surfaces import Surface
 
 FORMATS = ["vtp", "stl", "ply", "obj"]
-
-
-def bent_ball(subdivisions=2):
-    """A ball of 20 mm, bent so that no symmetry is left, away from the origin."""
-    ball = trimesh.creation.icosphere(subdivisions=subdivisions, radius=20.0)
-    x, y, z = ball.vertices.T
-    bent = np.column_stack([x + 0.02 * y**2 + 0.1 * z, y + 0.015 * z * z, z + 0.01 * x * y])
-    vertices = (bent + [30, -70, 110]).astype(np.float32)
-    return vertices.astype(np.float64), np.asarray(ball.faces, np.int64)
 
 
 def triangles(vertices, faces):
@@ -81,19 +71,6 @@ def test_ascii_stl_and_slicers_words(tmp_path):
     found, found_faces = read_mesh(tmp_path / "LV.stl", "lps")
     assert found[:, 0].mean() == pytest.approx(vertices[:, 0].mean(), abs=0.5)
     assert volume(found, found_faces) == pytest.approx(volume(vertices, faces), rel=1e-3)
-
-
-def write_vtp(path, polydata, space=None):
-    if space:
-        entry = vtkStringArray()
-        entry.SetName("SPACE")
-        entry.InsertNextValue(space)
-        polydata.GetFieldData().AddArray(entry)
-    writer = vtkXMLPolyDataWriter()
-    writer.SetFileName(str(path))
-    writer.SetInputData(polydata)
-    writer.Write()
-    return path
 
 
 def test_polygons_with_a_corner_for_every_face(tmp_path):

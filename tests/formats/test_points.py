@@ -4,18 +4,15 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_meshes import write_vtp
-from vtkmodules.util.numpy_support import numpy_to_vtk
-from vtkmodules.vtkCommonCore import vtkPoints, vtkStringArray
-from vtkmodules.vtkCommonDataModel import vtkPolyData
+from support.meshes import write_vtp
+from support.points import POINTS, cloud
 
-from vecsetx.anatomy.structures import LabelSet, label_set
+from vecsetx.anatomy.label_sets import LabelSet, label_set
 from vecsetx.errors import InputError
 from vecsetx.formats.points import read_points
 
 STRUCTURES = ("LV", "Aorta")
 DEFAULT = label_set("default")
-POINTS = [[1.5, 2, 3], [4, 5, 6], [-7, 8, -9], [10, 11, 12.25], [13, 14, 15]]
 NAMES = ["LV", "aorta", "heart_ventricle_left", "3", "6"]
 NUMBERS = [0, 1, 0, 0, 1]
 
@@ -28,24 +25,6 @@ def csv_text(points=POINTS, names=NAMES, head="x,y,z,structure"):
 def write_csv(path, text):
     path.write_text(text)
     return path
-
-
-def cloud(points=POINTS, **arrays):
-    polydata, places = vtkPolyData(), vtkPoints()
-    places.SetDataTypeToDouble()
-    for point in points:
-        places.InsertNextPoint(point)
-    polydata.SetPoints(places)
-    for name, values in arrays.items():
-        if isinstance(values[0], str):
-            array = vtkStringArray()
-            for value in values:
-                array.InsertNextValue(value)
-        else:
-            array = numpy_to_vtk(np.array(values), deep=True)
-        array.SetName(name)
-        polydata.GetPointData().AddArray(array)
-    return polydata
 
 
 def test_a_table_by_names_aliases_and_ids(tmp_path):
@@ -116,12 +95,15 @@ BAD = {
     "infinite": (csv_text([*POINTS[:4], [1, 2, float("-inf")]]), "line 6: .* is no place"),
     "a word": (csv_text().replace("4,5,6", "4,five,6"), "line 3: could not convert.*'five'"),
     "an empty field": (csv_text().replace("4,5,6", "4,,6"), "line 3: could not convert"),
-    "a short line": (csv_text() + "1,2,3\n", "line 7: no structure is called ''"),
+    "a short line": (csv_text() + "1,2,3\n", "line 7: unknown structure ''"),
     "unknown name": (
         csv_text(names=["LV", "LV", "Aorte", "LV", "LV"]),
         "line 4: .*did you mean Ao",
     ),
-    "after comments": ("# a\n\n# b\n" + csv_text(names=["LV"] * 4 + ["x"]), "line 9: no structure"),
+    "after comments": (
+        "# a\n\n# b\n" + csv_text(names=["LV"] * 4 + ["x"]),
+        "line 9: unknown structure",
+    ),
     "not in label set": (csv_text(names=["SVC"] * 5), "line 2: SVC is not in .*--labels default16"),
     "unknown id": (csv_text(names=["77"] * 5), "line 2: id 77 is not in label set default"),
     "background": (csv_text(names=["0"] * 5), "line 2: id 0 is not"),
@@ -148,7 +130,7 @@ def test_vtp_that_cannot_be_used(tmp_path, capfd):
     with pytest.raises(InputError, match=r"a\.vtp, point 4: .* is no place"):
         read_points(path, STRUCTURES, DEFAULT)
     write_vtp(path, cloud(label=[3, 3, 3.5, 3, 3]))
-    with pytest.raises(InputError, match=r"a\.vtp, point 2: no structure is called '3\.5'"):
+    with pytest.raises(InputError, match=r"a\.vtp, point 2: unknown structure '3\.5'"):
         read_points(path, STRUCTURES, DEFAULT)
     path.write_text("no XML")
     with pytest.raises(InputError, match=r"a\.vtp: cannot be read as VTP"):

@@ -13,9 +13,9 @@ from vecsetx.commands.export import export
 from vecsetx.commands.reconstruct import ReconstructOptions, reconstruct
 from vecsetx.commands.train import train_model
 from vecsetx.data.dataset import DataSet
-from vecsetx.data.inputs import find_hearts
+from vecsetx.data.find_hearts import find_hearts
 from vecsetx.errors import InputError
-from vecsetx.inference.encode import EncodeOptions, encode_source, read_samples
+from vecsetx.inference.encode import EncodeOptions, encode_source
 from vecsetx.inference.observed import of_samples
 from vecsetx.model.saved import TrainedModel
 from vecsetx.sampling.sampler import Observation
@@ -84,9 +84,9 @@ def test_hidden_structures_are_neither_shown_nor_refined_on(
     source = source_at(dataset.folder / dataset.hearts[0].file, trained)
     found = encode_source(source, trained, EncodeOptions(drop=drop, refine=3))
     assert set(found.shown.structure.tolist()) == set(range(len(structures))) - set(hidden)
-    assert found.field.gain is not None
-    assert found.field.gain.loss_after <= found.field.gain.loss_before
-    samples = read_samples(source, trained, 0)
+    assert found.field.refinement is not None
+    assert found.field.refinement.loss_after <= found.field.refinement.loss_before
+    samples = source.read(trained.structures)
     batch = of_samples(samples, structures, drop, found.field.frame)
     others = [k for k in range(len(structures)) if k not in hidden]
     scale = trained.mm_per_unit
@@ -108,7 +108,7 @@ def test_a_model_of_fewer_structures_is_shown_what_it_knows(
     dataset: DataSet, trained: TrainedModel
 ) -> None:
     source = source_at(dataset.folder / dataset.hearts[0].file, trained)
-    samples = read_samples(source, trained, 0)
+    samples = source.read(trained.structures)
     known = ("RV", "LA")
     batch = of_samples(samples, known, (), samples.info.frame)
     own = [dataset.structures.index(name) for name in known]

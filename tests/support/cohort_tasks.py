@@ -39,17 +39,6 @@ def alive(pid: int) -> bool:
     return not (status.exists() and status.read_text().rpartition(")")[2].split()[0] == "Z")
 
 
-def wait_until(true: object, seconds: float) -> bool:
-    """Wait until a function says so; whether it did."""
-    assert callable(true)
-    end = time.monotonic() + seconds
-    while not true():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.02)
-    return True
-
-
 def double(given: tuple[Path, str]) -> str:
     """Done in no time."""
     folder, name = given
@@ -162,7 +151,7 @@ def run_half_written(folder: Path, seconds: float) -> None:
     hearts = {f"h{i:02d}": (folder, f"h{i:02d}", seconds) for i in range(4)}
     (folder / "begun").mkdir(exist_ok=True)
     with only_writer(folder, "hearts"), open_workers(2) as workers:
-        outcome = for_each_heart("writing", half_written, hearts, workers)
+        outcome = for_each_heart(half_written, hearts, workers)
         write_text(folder / "result.txt", " ".join(outcome.made))
 
 

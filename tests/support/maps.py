@@ -2,7 +2,10 @@
 
 import nibabel as nib
 import numpy as np
+import SimpleITK as sitk
 from scipy.spatial.transform import Rotation
+
+LPS = np.diag([-1.0, -1, 1, 1])
 
 # Written by hand, with one voxel that no turn, flip or swap of axes leaves where it is.
 LABELS = np.zeros((2, 3, 4), np.uint8)
@@ -22,4 +25,16 @@ def save(path, values, affine=OBLIQUE, **header):
     for key, value in header.items():
         image.header[key] = value
     nib.save(image, path)
+    return path
+
+
+def save_itk(path, labels, affine=OBLIQUE, compressed=False):
+    """Write with ITK, whose axes are LPS."""
+    image = sitk.GetImageFromArray(labels.transpose())
+    moved = LPS @ affine
+    spacing = np.linalg.norm(moved[:3, :3], axis=0)
+    image.SetSpacing(spacing.tolist())
+    image.SetDirection((moved[:3, :3] / spacing).ravel().tolist())
+    image.SetOrigin(moved[:3, 3].tolist())
+    sitk.WriteImage(image, str(path), compressed)
     return path

@@ -1,12 +1,15 @@
 """Small training runs, for the tests."""
 
+import os
+import sys
 from dataclasses import fields
 from pathlib import Path
 
 import torch
+import yaml
 
 from support.hearts import write_small_phantoms
-from vecsetx.anatomy.structures import label_set
+from vecsetx.anatomy.label_sets import label_set
 from vecsetx.commands.prepare import PrepareOptions, prepare
 from vecsetx.commands.train import train_model
 from vecsetx.data.batch import Batch
@@ -24,6 +27,16 @@ RECIPE = Recipe(
     batch=BatchSpec(hearts=2, points=256, surface=32, near=64, volume=32),
     training=TrainingSpec(steps=8, log_every=2, checkpoint_every=3, precision="fp32"),
 )
+GRADIENTS = RECIPE.changed(
+    {
+        "objective": {"eikonal": 0.1, "normal": 0.1, "gradient_points": 24},
+        "optimizer": {"hidden": "adamw", "adamw_lr": 0.0005},
+        "training": {"steps": 4, "log_every": 1},
+    },
+    "",
+)
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2] / "src")}
+"""Of the commands that tests start."""
 
 
 def small_dataset(folder: Path) -> DataSet:
@@ -78,3 +91,19 @@ def losses(run: Path) -> list[float]:
 def weights(run: Path) -> dict[str, torch.Tensor]:
     state = torch.load(run / "checkpoint.pt", weights_only=True)
     return state["parts"]["model"]
+
+
+def assert_close(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
+    for name, weight in one.items():
+        torch.testing.assert_close(weight, other[name], rtol=1e-5, atol=1e-5)
+
+
+def command(
+    data: DataSet, out: Path, recipe: Recipe, *options: str, ranks: int = 1
+) -> list[str | Path]:
+    """The command line of a run, on several ranks if asked for."""
+    file = out.with_suffix(".yaml")
+    file.write_text(yaml.safe_dump(recipe.to_dict()))
+    launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"]
+    program = [sys.executable, *(launch if ranks > 1 else []), "-m", "vecsetx", "train"]
+    return [*program, data.folder, "--out", out, "--config", file, *options]

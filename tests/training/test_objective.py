@@ -400,7 +400,7 @@ def test_recipes_take_changes_and_refuse_nonsense() -> None:
         (["model.width=wide"], "model.width = 'wide'"),
         (["modle.width=64"], "no part 'modle'"),
         (["model.queries=other"], "model.queries"),
-        (["model.width=100", "model.heads=8"], "no multiple of heads"),
+        (["model.width=100", "model.heads=8"], "not a multiple of heads"),
         (["training.steps=-4"], "training.steps"),
         (["training.log_every=0"], "training.log_every"),
         (["batch.points=10"], "batch.points gives only 10"),

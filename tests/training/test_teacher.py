@@ -10,7 +10,7 @@ import torch
 from support.hearts import write_small_phantoms
 from support.runs import RECIPE, losses, tensors_of, untrained
 
-from vecsetx.anatomy.structures import label_set
+from vecsetx.anatomy.label_sets import label_set
 from vecsetx.commands.prepare import PrepareOptions, prepare
 from vecsetx.commands.train import train_model
 from vecsetx.data.batch import Batch

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from vecsetx.anatomy.structures import LabelSet, label_sets_of_ids
+from vecsetx.anatomy.label_sets import LabelSet, label_sets_of_ids
 from vecsetx.errors import InputError
 
 
@@ -57,7 +57,9 @@ class LabelMap:
         labels[within] = self.labels[tuple(indices[within].T)]
         return labels
 
-    def named(self, label_set: LabelSet, structures: tuple[str, ...], source: str) -> LabelMap:
+    def to_structures(
+        self, label_set: LabelSet, structures: tuple[str, ...], source: str
+    ) -> LabelMap:
         """The same grid with labels 1…K that follow ``structures``; others become background.
 
         Args:
@@ -68,7 +70,7 @@ class LabelMap:
         Raises:
             InputError: The map holds ids that the label set does not know, or none that it names.
         """
-        box = self.box()  # most of a scan is background
+        box = self.bounding_box()  # most of a scan is background
         foreground = self.labels[box]
         seen = np.zeros(int(foreground.max(initial=0)) + 1, dtype=bool)
         seen[0] = self.labels.size > foreground.size
@@ -92,8 +94,8 @@ class LabelMap:
         labels[box] = lookup[foreground]
         return replace(self, labels=labels)
 
-    def numbered(self, label_set: LabelSet, structures: tuple[str, ...]) -> LabelMap:
-        """The reverse of :meth:`named`: labels 1…K back to the label set's own ids."""
+    def to_label_set(self, label_set: LabelSet, structures: tuple[str, ...]) -> LabelMap:
+        """The reverse of :meth:`to_structures`: labels 1…K back to the label set's own ids."""
         lookup = np.array([0, *(label_set.id_of(name) for name in structures)])
         smallest = np.uint8 if lookup.max() < 256 else np.uint16
         return replace(self, labels=lookup.astype(smallest)[self.labels])
@@ -102,7 +104,7 @@ class LabelMap:
         """The same map with some labels made background."""
         return replace(self, labels=np.where(np.isin(self.labels, list(dropped)), 0, self.labels))
 
-    def box(self) -> tuple[slice, slice, slice]:
+    def bounding_box(self) -> tuple[slice, slice, slice]:
         """The smallest part of the grid that holds every label but background; empty without."""
         i, j, k = (np.flatnonzero(self.labels.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1)))
         if len(i) == 0:
@@ -111,12 +113,12 @@ class LabelMap:
 
     def cropped(self) -> LabelMap:
         """That part as a label map of its own: the same places in mm."""
-        box = self.box()
+        box = self.bounding_box()
         affine = self.affine.copy()
         affine[:3, 3] = self.to_mm(np.array([side.start or 0 for side in box]))
         return LabelMap(np.ascontiguousarray(self.labels[box]), affine, self.remarks)
 
-    def every(self, stride: int) -> LabelMap:
+    def downsampled(self, stride: int) -> LabelMap:
         """Every ``stride``-th voxel along each axis: the same places in mm, fewer of them."""
         affine = self.affine.copy()
         affine[:3, :3] *= stride

@@ -15,7 +15,7 @@ def inside(distance: Any) -> Any:
     return distance < 0
 
 
-def outward(distance: Any, is_inside: Any) -> Any:
+def with_sign(distance: Any, is_inside: Any) -> Any:
     """Give unsigned distances their sign: negative where ``is_inside``, positive elsewhere."""
     where = sys.modules["torch"].where if _is_tensor(distance) else np.where
     return where(is_inside, -abs(distance), abs(distance))

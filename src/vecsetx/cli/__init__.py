@@ -4,12 +4,11 @@ Those are imported inside the functions: they bring torch and VTK, for which ``-
 wait.
 """
 
-import logging
 from typing import Annotated
 
 import typer
 
-from vecsetx import __version__
+from vecsetx._version import __version__
 from vecsetx.cli import (
     calibrate,
     check,
@@ -23,6 +22,7 @@ from vecsetx.cli import (
     train,
 )
 from vecsetx.cli.failures import told_in_one_line
+from vecsetx.cli.logs import warnings_on_terminal
 
 app = typer.Typer(
     help="Neural implicit models of the whole human heart: label maps in, smooth meshes out.",
@@ -35,8 +35,7 @@ app = typer.Typer(
 
 def main() -> None:
     """Run the command line; bad input becomes one line and exit status 2."""
-    logging.captureWarnings(True)
-    with told_in_one_line():
+    with warnings_on_terminal(), told_in_one_line():
         app()
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from vecsetx.anatomy.structures import label_set_names
+from vecsetx.anatomy.label_sets import label_set_names
 
 LABEL_SETS = f"Label set of the inputs: {', '.join(label_set_names())}, or a YAML file."
 """How help begins where a label set is named."""
@@ -70,7 +70,8 @@ def encode_options(
     seed: int,
 ) -> Any:
     """The :class:`~vecsetx.inference.encode.EncodeOptions` that the options of these names give."""
-    from vecsetx.anatomy.structures import label_set, parse_names
+    from vecsetx.anatomy.label_sets import label_set
+    from vecsetx.anatomy.structures import parse_names
     from vecsetx.inference.encode import EncodeOptions
     from vecsetx.model.saved import read_structures
 

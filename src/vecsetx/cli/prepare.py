@@ -55,7 +55,8 @@ def prepare(
 
     [dim]vecsetx prepare labels/ --out data/ --labels default[/]
     """
-    from vecsetx.anatomy.structures import label_set, parse_names
+    from vecsetx.anatomy.label_sets import label_set
+    from vecsetx.anatomy.structures import parse_names
     from vecsetx.commands.prepare import PrepareOptions
     from vecsetx.commands.prepare import prepare as run
     from vecsetx.sampling.sampler import SamplingSpec

@@ -9,28 +9,28 @@ from typing import Any
 
 import numpy as np
 
-from vecsetx import __version__
-from vecsetx.commands.progress import console, steps
+from vecsetx._version import __version__
+from vecsetx.commands.progress import steps, warn
 from vecsetx.data.dataset import DataSet, HeartEntry
-from vecsetx.data.inputs import source_of
+from vecsetx.data.sources import source_of
 from vecsetx.data.split import Split
 from vecsetx.errors import InputError
 from vecsetx.evaluation.calibration import (
     Calibration,
     VertexErrors,
-    told_of_structures,
+    summarize_structures,
     vertex_errors,
 )
 from vecsetx.evaluation.cut_errors import cut_errors
-from vecsetx.evaluation.reconstruction_scores import OneStructure
+from vecsetx.evaluation.reconstruction_scores import SingleStructureField
 from vecsetx.inference.encode import EncodeOptions, encode_heart
 from vecsetx.inference.ensemble import MEMBERS, encode_ensemble
 from vecsetx.inference.sd_factor import SdFactor
 from vecsetx.inference.visibility import Visibility
 from vecsetx.model.saved import TrainedModel
 from vecsetx.reconstruction.grid import Grid
-from vecsetx.reconstruction.octree import descend
-from vecsetx.reconstruction.surfaces import Surface, descent_surfaces
+from vecsetx.reconstruction.octree import evaluate_exclusive
+from vecsetx.reconstruction.surfaces import Surface, octree_surfaces
 from vecsetx.report.calibration import write_calibration_page
 from vecsetx.sampling.geometry import Geometry
 
@@ -87,7 +87,8 @@ def calibrate(
     """
     trained = TrainedModel.from_pretrained(model)
     dataset = DataSet.read(data)
-    hearts = [heart for heart in dataset.of_split(split, fold) if heart.kind != "npz"]
+    hearts = dataset.of_split(split, fold)
+    hearts = tuple(heart for heart in hearts if source_of(dataset, heart).has_volume)
     first, second = _halves(hearts, seed, f"{data}: split {split!r}")
     _warn_of_training_hearts(trained, hearts)
     errors: dict[str, dict[str, VertexErrors]] = {}
@@ -96,7 +97,8 @@ def calibrate(
     with steps("hiding structures in turn", len(hearts), "hearts") as progress:
         for heart in hearts:
             try:
-                whole = Geometry.of_source(source_of(dataset, heart), trained.structures)
+                source = source_of(dataset, heart)
+                whole = source.segmentation(trained.structures).geometry()
                 found_of_heart = _errors_of(heart, whole, trained, members, seed)
                 beyond[heart.name] = _errors_beyond(heart, whole, trained, members, seed)
                 errors[heart.name] = found_of_heart
@@ -151,9 +153,9 @@ def _halves(hearts: Sequence[HeartEntry], seed: int, where: str) -> tuple[list[s
 def _warn_of_training_hearts(trained: TrainedModel, hearts: Sequence[HeartEntry]) -> None:
     seen = {heart.name for heart in hearts} & set(trained.provenance.get("hearts", ()))
     if seen:
-        console.print(
-            f"[yellow]{len(seen)} of {len(hearts)} hearts bear names of training hearts, on which "
-            "the model errs less than on others: the factor may be too small[/]"
+        warn(
+            f"{len(seen)} of {len(hearts)} hearts have names of training hearts, on which the "
+            "model errs less than on others: the factor may be too small"
         )
 
 
@@ -172,8 +174,8 @@ def _errors_of(
             continue
         field = encode_heart(shown, trained, EncodeOptions(seed=seed))
         grid = Grid.around(*field.domain.domain_mm(), SPACING_MM)
-        alone = descend(OneStructure(field, structures[k]), grid)
-        made = descent_surfaces(alone).get(structures[k])
+        alone = evaluate_exclusive(SingleStructureField(field, structures[k]), grid)
+        made = octree_surfaces(alone).get(structures[k])
         if made is None:
             found[structures[k]] = VertexErrors.joined([])
             continue
@@ -215,7 +217,7 @@ def _worth(factor: SdFactor, first: Half, second: Half) -> dict[str, Any]:
         for of_heart in second
     ]
     names = _names([*first, *second])
-    before, after = told_of_structures(second, names), told_of_structures(scaled, names)
+    before, after = summarize_structures(second, names), summarize_structures(scaled, names)
     return {
         "before": Calibration.of(_joined(second)).to_dict(),
         "after": Calibration.of(_joined(scaled)).to_dict(),

@@ -8,18 +8,24 @@ from pathlib import Path
 from typing import Any
 
 from vecsetx.anatomy.label_map import LabelMap
+from vecsetx.commands.progress import steps
 from vecsetx.data.dataset import DataSet, HeartEntry
-from vecsetx.data.inputs import source_of
+from vecsetx.data.sources import source_of
 from vecsetx.errors import InputError
 from vecsetx.files import write_json
 from vecsetx.report.check_page import HeartPage, write_check_page, write_heart_page
 from vecsetx.report.slices import montage, three_slices
-from vecsetx.sampling.interfaces import without_specks
-from vecsetx.sampling.quality.compare import Twins, outliers, thickness_scores, twins, volume_scores
+from vecsetx.sampling.quality.compare import (
+    Duplicates,
+    duplicates,
+    outliers,
+    thickness_scores,
+    volume_scores,
+)
 from vecsetx.sampling.quality.heart import heart_quality
 from vecsetx.sampling.quality.measures import HeartQuality
 from vecsetx.sampling.samples import HeartInfo
-from vecsetx.sampling.voxelize import voxelized
+from vecsetx.workers.base import Workers
 from vecsetx.workers.for_each import Outcome, for_each_heart, open_workers
 
 PICTURES = 40
@@ -66,11 +72,12 @@ def check(
         return _check_one(dataset, _entry(dataset, heart), out)
     alone = {entry.name: replace(dataset, hearts=(entry,)) for entry in dataset.hearts}
     with open_workers(workers) as executor:
-        looked = for_each_heart("checking hearts", _look, alone, executor)
+        with steps("checking hearts", len(alone), "hearts") as progress:
+            looked = for_each_heart(_look, alone, executor, progress)
         result = _result(dataset, looked)
         ranked = doubtful_first(result["hearts"])
         shown = {row["name"]: alone[row["name"]] for row in ranked[:pictures] if row["structures"]}
-        drawn = for_each_heart("drawing hearts", _draw, shown, executor).made if shown else {}
+        drawn = _pictures(shown, executor)
     write_json(out / "check.json", result)
     in_order = {row["name"]: drawn[row["name"]] for row in ranked if row["name"] in drawn}
     write_check_page(out / "check.html", {**result, "hearts": ranked}, in_order)
@@ -91,11 +98,19 @@ def doubtful_first(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(rows, key=doubt)
 
 
+def _pictures(hearts: Mapping[str, DataSet], workers: Workers) -> dict[str, str]:
+    """Heart → its picture, of the hearts that can be drawn."""
+    if not hearts:
+        return {}
+    with steps("drawing hearts", len(hearts), "hearts") as progress:
+        return for_each_heart(_draw, hearts, workers, progress).made
+
+
 def _check_one(dataset: DataSet, entry: HeartEntry, out: Path) -> dict[str, Any]:
     """One heart in depth. Of the others only their files' heads are read."""
     alone = replace(dataset, hearts=(entry,))
-    with open_workers(1) as executor:
-        looked = for_each_heart("checking a heart", _look, {entry.name: alone}, executor)
+    with open_workers(1) as executor, steps("checking a heart", 1, "hearts") as progress:
+        looked = for_each_heart(_look, {entry.name: alone}, executor, progress)
     infos = {name: found.info for name, found in looked.made.items()}
     for other in dataset.hearts:
         # What is wrong with another heart's file is told by that heart's own check.
@@ -130,16 +145,14 @@ def _voxels(alone: DataSet) -> tuple[LabelMap | None, str]:
     """The voxels that a heart was made from, or None and why they cannot be had."""
     (entry,) = alone.hearts
     source, structures = source_of(alone, entry), alone.open(entry).info.structures
-    if source.kind not in ("label map", "masks", "meshes"):
+    if not source.has_volume:
         return None, f"made from {source.kind}, which has no label map"
     if not source.path.exists():
         return None, f"{source.path} is no longer there"
     try:
         if source.sha256() != entry.sha256:
             return None, f"{source.path} has changed since; prepare again"
-        if source.kind == "meshes":
-            return voxelized(source.surfaces(structures)), ""
-        return without_specks(source.label_map(structures)).cropped(), ""
+        return source.segmentation(structures).sampled_voxels(), ""
     except (InputError, OSError) as error:
         return None, f"the source cannot be read any more: {error}"
 
@@ -164,7 +177,7 @@ def _rows(
 ) -> list[dict[str, Any]]:
     """A row per heart of ``dataset``, compared with all hearts in ``infos``."""
     volumes, thicknesses = volume_scores(infos), thickness_scores(infos)
-    pairs = twins(infos)
+    pairs = duplicates(infos)
     rows = []
     for entry in dataset.hearts:
         if entry.name not in looked.made:
@@ -187,7 +200,7 @@ def _rows(
 
 
 def _same_as(
-    entry: HeartEntry, pairs: list[Twins], entries: Mapping[str, HeartEntry]
+    entry: HeartEntry, pairs: list[Duplicates], entries: Mapping[str, HeartEntry]
 ) -> tuple[list[str], list[str]]:
     """Problems and remarks about hearts that are the same as this one."""
     problems, remarks = [], []
@@ -195,7 +208,7 @@ def _same_as(
         if entry.name not in (pair.first, pair.second):
             continue
         other = entries[pair.second if entry.name == pair.first else pair.first]
-        how = "all volumes are those of" if pair.alike else "the same shape as"
+        how = "all volumes are those of" if pair.by_volume else "the same shape as"
         if other.patient == entry.patient:
             remarks.append(f"{how} {other.name}, of the same patient")
         elif other.split != entry.split:

@@ -12,7 +12,7 @@ from vecsetx.commands.progress import console
 from vecsetx.errors import InputError
 from vecsetx.evaluation.bootstrap import Bootstrap
 from vecsetx.evaluation.comparison import compare
-from vecsetx.evaluation.measures import MEASURES
+from vecsetx.evaluation.score_measures import MEASURES
 from vecsetx.files import write_json
 
 SHOWN = ("dice", "nsd", "assd_mm", "hd95_mm", "cldice")

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from vecsetx.anatomy.structures import label_set
+from vecsetx.anatomy.label_sets import label_set
 from vecsetx.commands.check import check
 from vecsetx.commands.evaluate import Evaluated, evaluate
 from vecsetx.commands.phantom import make_phantoms
@@ -14,7 +14,7 @@ from vecsetx.commands.prepare import PrepareOptions, prepare
 from vecsetx.commands.progress import console
 from vecsetx.commands.reconstruct import ReconstructOptions, reconstruct
 from vecsetx.commands.train import train_model
-from vecsetx.data.inputs import source_of
+from vecsetx.data.sources import source_of
 from vecsetx.errors import InputError
 from vecsetx.inference.encode import EncodeOptions
 from vecsetx.presets import preset

@@ -9,29 +9,29 @@ from typing import Any
 
 import numpy as np
 
-from vecsetx import __version__
-from vecsetx.commands.progress import console, steps
+from vecsetx._version import __version__
+from vecsetx.commands.progress import steps, warn
 from vecsetx.data.dataset import DataSet
-from vecsetx.data.inputs import find_hearts, source_of
+from vecsetx.data.find_hearts import find_hearts
+from vecsetx.data.sources import HeartSource, source_of
 from vecsetx.data.split import Split
 from vecsetx.errors import InputError
 from vecsetx.evaluation.bootstrap import Bootstrap
-from vecsetx.evaluation.heart import TOLERANCE_MM, penalty_mm
-from vecsetx.evaluation.measures import Value
+from vecsetx.evaluation.heart_scores import TOLERANCE_MM, penalty_mm
 from vecsetx.evaluation.reconstruction_scores import (
-    OneStructure,
     Reconstruction,
-    score_left_out,
+    SingleStructureField,
+    score_hidden_structure,
     score_reconstruction,
 )
+from vecsetx.evaluation.score_measures import Value
 from vecsetx.evaluation.scores import Score, summarize, write_scores
-from vecsetx.evaluation.uncertainty import EnsembleScoring, Errors
-from vecsetx.formats.source import HeartSource
-from vecsetx.inference.encode import EncodeOptions, encode_heart, read_heart
-from vecsetx.inference.ensemble import refuse_ensemble_of_recycled
-from vecsetx.inference.meshes import heart_surfaces
+from vecsetx.evaluation.uncertainty import EnsembleScoring, HeartErrors
+from vecsetx.inference.encode import EncodeOptions, encode_heart
+from vecsetx.inference.ensemble import refuse_recycled_ensemble
+from vecsetx.inference.heart_meshes import heart_surfaces
 from vecsetx.inference.sd_factor import sd_factor_of
-from vecsetx.model.field import HeartField
+from vecsetx.model.heart_field import HeartField
 from vecsetx.model.saved import TrainedModel
 from vecsetx.report.page import Report, write_report
 from vecsetx.report.ranking import chosen, mean_dice
@@ -95,13 +95,13 @@ def evaluate(
             can be scored, or hearts are drawn and the model was calibrated on all of them.
     """
     _refuse_contradictions(tolerance_mm, options.drop, drop_each, ensemble)
-    refuse_ensemble_of_recycled(ensemble, options)
+    refuse_recycled_ensemble(ensemble, options)
     trained = TrainedModel.from_pretrained(model)
     hearts = _hearts(inputs, split, fold, trained, options)
     drawing = None
     if ensemble:
         drawing = EnsembleScoring(trained, ensemble, options.seed, sd_factor_of(model, trained))
-        drawing.tell_of_fitted(hearts)
+        drawing.check_hearts(hearts)
     scoring = _Scoring(trained, options, tolerance_mm, meshes, drawing)
     found = _scored(hearts, scoring, drop_each)
     bootstrap = Bootstrap()
@@ -109,7 +109,7 @@ def evaluate(
     hidden = "each structure in turn" if drop_each else ", ".join(options.drop) or "nothing"
     told = {
         **scores,
-        **({"calibration": drawing.told(found.errors)} if drawing else {}),
+        **({"calibration": drawing.summary(found.errors)} if drawing else {}),
         "scoring": {"tolerance_mm": tolerance_mm, "missed_mm": "diagonal of the true heart"},
         "bootstrap": asdict(bootstrap),
         "penalties_mm": found.penalties_mm,
@@ -185,14 +185,15 @@ class _Scoring:
 
     def of_heart(
         self, name: str, heart: _Heart
-    ) -> tuple[Reconstruction, HeartField, list[Score], Errors]:
+    ) -> tuple[Reconstruction, HeartField, list[Score], HeartErrors]:
         """A heart's reconstruction, a row for each of the model's structures, and the errors."""
-        truth, geometry = read_heart(heart.source, self.trained.structures, self.options.drop)
+        whole = heart.source.segmentation(self.trained.structures)
+        geometry = whole.geometry(self.options.drop)
         field = encode_heart(geometry, self.trained, self.options)
-        made = Reconstruction(heart.source, truth, field, geometry.label_map)
+        made = Reconstruction(whole, field, geometry.label_map)
         how = self.tolerance_mm, self.meshes, self.options.drop
         rows = score_reconstruction(name, made, heart.annotated(), *how)
-        errors: Errors = {}
+        errors: HeartErrors = {}
         hidden = set(self.options.drop).intersection(heart.annotated())
         if self.drawing and hidden:
             errors = self.drawing.errors(name, made, geometry, made.surfaces, hidden, field.domain)
@@ -200,7 +201,7 @@ class _Scoring:
 
     def of_turn(
         self, name: str, heart: _Heart, whole: Reconstruction, left_out: str
-    ) -> tuple[list[Score], Errors]:
+    ) -> tuple[list[Score], HeartErrors]:
         """The row and the errors of one structure that the model is not shown this time.
 
         There are none where the heart does not have or annotate it, or has nothing else to show.
@@ -209,11 +210,11 @@ class _Scoring:
         there = {structures[label - 1] for label in np.unique(whole.truth.labels).tolist() if label}
         if len(there) == 1 or left_out not in there.intersection(heart.annotated()):
             return [], {}
-        _, geometry = read_heart(heart.source, structures, [left_out])
+        geometry = whole.segmentation.geometry([left_out])
         field = encode_heart(geometry, self.trained, self.options)
-        alone = Reconstruction(heart.source, whole.truth, OneStructure(field, left_out))
-        row = score_left_out(name, whole, alone, self.tolerance_mm, self.meshes)
-        errors: Errors = {}
+        alone = Reconstruction(whole.segmentation, SingleStructureField(field, left_out))
+        row = score_hidden_structure(name, whole, alone, self.tolerance_mm, self.meshes)
+        errors: HeartErrors = {}
         if self.drawing:
             errors = self.drawing.errors(
                 name, whole, geometry, alone.surfaces, [left_out], field.domain
@@ -241,7 +242,7 @@ class _Scored:
     fields: dict[str, HeartField]
     dice: dict[str, dict[str, dict[str, Value]]]
     kept: dict[str, Reconstruction]
-    errors: list[Errors]
+    errors: list[HeartErrors]
 
 
 def _scored(hearts: Mapping[str, _Heart], scoring: _Scoring, drop_each: bool) -> _Scored:
@@ -316,8 +317,8 @@ def _forget(
 
 
 def _again(source: HeartSource, field: HeartField, options: EncodeOptions) -> Reconstruction:
-    truth, geometry = read_heart(source, field.structures, options.drop)
-    return Reconstruction(source, truth, field, geometry.label_map)
+    whole = source.segmentation(field.structures)
+    return Reconstruction(whole, field, whole.geometry(options.drop).label_map)
 
 
 def _view(
@@ -367,9 +368,9 @@ def _provenance(
     label_sets = sorted({heart.source.label_set.name for heart in hearts.values()})
     seen = sorted(hearts.keys() & set(trained.provenance["hearts"]))
     if seen:
-        console.print(
-            f"[yellow]{len(seen)} of {len(hearts)} hearts bear names of training hearts, so these "
-            "may not be scores of unseen hearts[/]"
+        warn(
+            f"{len(seen)} of {len(hearts)} hearts have names of training hearts, so these may not "
+            "be scores of unseen hearts"
         )
     return {
         "model": str(model.resolve()),

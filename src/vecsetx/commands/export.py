@@ -3,7 +3,8 @@
 from functools import partial
 from pathlib import Path
 
-from vecsetx.anatomy.structures import LabelSet
+from vecsetx.anatomy.label_sets import LabelSet
+from vecsetx.commands.progress import steps
 from vecsetx.data.dataset import DataSet, HeartEntry
 from vecsetx.sampling.npz.layout import write_npz
 from vecsetx.sampling.samples import SamplesFile
@@ -29,12 +30,9 @@ def export(data: Path, out: Path, workers: int | None = None) -> dict[str, str]:
     dataset = DataSet.read(data)
     hearts = {heart.name: heart for heart in dataset.hearts}
     with open_workers(workers) as executor:
-        outcome = for_each_heart(
-            "exporting hearts",
-            partial(_export, data=data, out=out, label_set=dataset.label_set()),
-            hearts,
-            executor,
-        )
+        write = partial(_export, data=data, out=out, label_set=dataset.label_set())
+        with steps("exporting hearts", len(hearts), "hearts") as progress:
+            outcome = for_each_heart(write, hearts, executor, progress)
     return outcome.failed
 
 

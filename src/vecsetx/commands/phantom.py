@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from vecsetx.anatomy.phantom.heart import PhantomHeart
+from vecsetx.commands.progress import steps
 from vecsetx.errors import InputError
 from vecsetx.formats.label_maps import write_label_map
 from vecsetx.workers.for_each import for_each_heart, open_workers
@@ -32,8 +33,12 @@ def make_phantoms(
         raise InputError(f"--count {count}: at least 1 heart is needed")
     write = partial(write_phantom, out, seed=seed, size=size, spacing_mm=spacing_mm, scale=scale)
     hearts = {f"phantom{index:03d}": index for index in range(count)}
-    with only_writer(out), open_workers(workers) as executor:
-        outcome = for_each_heart("making phantoms", write, hearts, executor)
+    with (
+        only_writer(out),
+        open_workers(workers) as executor,
+        steps("making phantoms", count, "hearts") as progress,
+    ):
+        outcome = for_each_heart(write, hearts, executor, progress)
     if outcome.failed:
         raise InputError("\n".join(outcome.failed.values()))
     return list(outcome.made.values())

@@ -5,15 +5,15 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 
-from vecsetx import __version__
-from vecsetx.anatomy.structures import LabelSet
-from vecsetx.commands.progress import console
+from vecsetx._version import __version__
+from vecsetx.anatomy.label_sets import LabelSet
+from vecsetx.commands.progress import steps, warn
 from vecsetx.data.dataset import DataSet, HeartEntry
-from vecsetx.data.inputs import find_hearts, patients_of
-from vecsetx.data.split import Place, split_by_patient
+from vecsetx.data.find_hearts import find_hearts
+from vecsetx.data.sources import HeartSource
+from vecsetx.data.split import Place, patients_of, split_by_patient
 from vecsetx.errors import InputError
-from vecsetx.formats.source import HeartSource
-from vecsetx.sampling.sampler import SamplingSpec, options_of, sample_heart
+from vecsetx.sampling.sampler import SamplingSpec, options_of
 from vecsetx.sampling.samples import HeartInfo, SamplesFile, write_samples
 from vecsetx.workers.for_each import for_each_heart, open_workers
 from vecsetx.workers.lock import only_writer
@@ -92,12 +92,9 @@ def prepare(
         known = {heart.name: heart for heart in before.hearts} if before else {}
         tasks = {name: _Task(source, known.get(name)) for name, source in sources.items()}
         with open_workers(options.workers, options.dask) as workers:
-            outcome = for_each_heart(
-                "sampling hearts",
-                partial(_sample, out=out.resolve(), options=options),
-                tasks,
-                workers,
-            )
+            sample = partial(_sample, out=out.resolve(), options=options)
+            with steps("sampling hearts", len(tasks), "hearts") as progress:
+                outcome = for_each_heart(sample, tasks, workers, progress)
         here = {name: s for name, s in outcome.made.items() if (out / s.file).exists()}
         elsewhere = {
             name: f"{out / outcome.made[name].file}: a worker wrote it, but it is not here; --out "
@@ -113,7 +110,7 @@ def prepare(
             (out / here[name].file).unlink()
         dataset = _data_set(out, options, before, others, made, sources, patients)
         dataset.write()
-    _tell_not_annotated(dataset)
+    _warn_of_unannotated(dataset)
     return dataset, dict(sorted(failed.items()))
 
 
@@ -151,11 +148,6 @@ def _check_same(
 def _sample(task: _Task, out: Path, options: PrepareOptions) -> _Sampled:
     """Runs in a worker: sample one heart, unless its file is there and current."""
     source, known = task.source, task.known
-    if source.kind == "points":
-        raise InputError(
-            f"{source.path}: labelled points can be reconstructed from, not learned from; give a "
-            "label map, masks or closed meshes"
-        )
     file = f"hearts/{source.name}.safetensors"
     wanted = options.structures or source.label_set.structures
     sha256 = source.sha256()
@@ -166,7 +158,7 @@ def _sample(task: _Task, out: Path, options: PrepareOptions) -> _Sampled:
         )
     info = _current(out / file, source, wanted, sha256, options)
     if info is None:
-        samples = sample_heart(source, wanted, options.sampling, options.seed)
+        samples = source.samples(wanted, options.sampling, options.seed)
         write_samples(samples, out / file)
         info = samples.info
     return _Sampled(file, info, source.annotated())
@@ -300,14 +292,14 @@ def _annotated(
     }
 
 
-def _tell_not_annotated(dataset: DataSet) -> None:
+def _warn_of_unannotated(dataset: DataSet) -> None:
     for name, data in dataset.label_sets.items():
         hearts = [heart for heart in dataset.hearts if heart.label_set == name]
         annotated = {structure for heart in hearts for structure in heart.annotated}
         missing = [structure for structure in data["ids"].values() if structure not in annotated]
         if missing:
-            console.print(
-                f"[yellow]{', '.join(dict.fromkeys(missing))}: in none of the {len(hearts)} hearts "
-                f"of label set {name}, taken as not annotated; name the structures with "
-                "--structures to have it otherwise[/]"
+            warn(
+                f"{', '.join(dict.fromkeys(missing))}: in none of the {len(hearts)} hearts of "
+                f"label set {name}, so taken as not annotated; if they are annotated but absent, "
+                "name all structures with --structures"
             )

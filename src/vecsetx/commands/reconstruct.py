@@ -7,33 +7,33 @@ from typing import Any
 
 import numpy as np
 
-from vecsetx import __version__
-from vecsetx.anatomy.structures import LabelSet
+from vecsetx._version import __version__
+from vecsetx.anatomy.label_sets import LabelSet
 from vecsetx.commands.progress import steps
-from vecsetx.data.inputs import find_hearts
+from vecsetx.data.find_hearts import find_hearts
+from vecsetx.data.sources import HeartSource
 from vecsetx.errors import InputError
 from vecsetx.formats.images import read_grid
 from vecsetx.formats.label_maps import write_label_map
-from vecsetx.formats.source import HeartSource
 from vecsetx.inference.completion import CompletedField
 from vecsetx.inference.encode import EncodedHeart, EncodeOptions, encode_source
-from vecsetx.inference.ensemble import Ensemble, encode_ensemble, refuse_ensemble_of_recycled
-from vecsetx.inference.meshes import (
+from vecsetx.inference.ensemble import Ensemble, encode_ensemble, refuse_recycled_ensemble
+from vecsetx.inference.heart_meshes import (
     RESOLUTION,
     HeartMeshes,
-    KnownOfVertices,
     SurfaceKind,
+    VertexAttributes,
     heart_meshes,
-    known_of_vertices,
     mesh_grid,
+    vertex_attributes,
 )
 from vecsetx.inference.sd_factor import SdFactor, sd_factor_of
 from vecsetx.model.saved import TrainedModel
-from vecsetx.reconstruction.export import write_interfaces, write_scene, write_surfaces
 from vecsetx.reconstruction.grid import Grid
+from vecsetx.reconstruction.label_tables import write_color_table, write_label_descriptions
+from vecsetx.reconstruction.mesh_export import write_interfaces, write_scene, write_surfaces
 from vecsetx.reconstruction.rasterize import rasterize
-from vecsetx.reconstruction.summary import of_sd, write_summary
-from vecsetx.reconstruction.tables import write_color_table, write_label_descriptions
+from vecsetx.reconstruction.summary import sd_summary, write_summary
 from vecsetx.sampling.geometry import Geometry
 
 
@@ -46,7 +46,7 @@ class ReconstructOptions:
         resolution: Voxels along the longest side of the grid that meshes are made on.
         resolution_mm: Edge of that grid's voxels instead, mm; None for ``resolution``.
         surfaces: Whether structures share their walls
-            (:data:`~vecsetx.inference.meshes.SurfaceKind`).
+            (:data:`~vecsetx.inference.heart_meshes.SurfaceKind`).
         faces: Faces to decimate the whole heart's meshes to; None to leave them as they are.
         keep_observed: Whether what the input shows stays as it is and the model only adds what is
             missing (:class:`~vecsetx.inference.completion.CompletedField`); else all is the
@@ -94,7 +94,7 @@ def reconstruct(
         InputError: The model or an input cannot be found, options do not fit, or no heart at all
             could be reconstructed.
     """
-    refuse_ensemble_of_recycled(options.ensemble, options.encode)
+    refuse_recycled_ensemble(options.ensemble, options.encode)
     trained = TrainedModel.from_pretrained(model)
     label_set = options.encode.label_set or trained.label_set
     hearts = find_hearts(inputs, label_set, options.input_space)
@@ -124,10 +124,10 @@ def _reconstruct_heart(
     sd_factor: SdFactor | None,
     options: ReconstructOptions,
 ) -> None:
-    if options.keep_observed and source.kind in ("points", "npz", "samples"):
+    if options.keep_observed and not source.has_volume:
         raise InputError(
-            f"{source.path}: of points it is not known what lies between them, so nothing can be "
-            "kept; leave --keep-observed out, or give a label map or closed meshes"
+            f"{source.path}: --keep-observed needs a label map, masks or closed meshes, as points "
+            "do not define a volume; leave --keep-observed out, or give another input"
         )
     heart = encode_source(source, trained, options.encode)
     completed = None
@@ -138,15 +138,15 @@ def _reconstruct_heart(
     meshes = heart_meshes(made, grid, options.surfaces, options.faces)
     ensemble = _ensemble(heart, completed, trained, sd_factor, options)
     structures = trained.structures
-    known = known_of_vertices(meshes, structures, heart.visibility, ensemble, options.keep_observed)
+    known = vertex_attributes(meshes, structures, heart.visibility, ensemble, options.keep_observed)
     own = grid if heart.label_map is None else Grid.of(heart.label_map)
     labels = rasterize(made, like or own)
     all_named = set(structures) <= set(source.label_set.structures)
     ids = source.label_set if all_named else trained.label_set
     _write_meshes(folder, meshes, structures, ids, known, options)
-    inferred = heart.visibility.inferred(labels)
+    inferred = heart.visibility.inferred_part(labels)
     for file, voxels in (("labels.nii.gz", labels), ("inferred.nii.gz", inferred)):
-        write_label_map(voxels.numbered(ids, structures), folder / file)
+        write_label_map(voxels.to_label_set(ids, structures), folder / file)
     write_color_table(folder / "labels.ctbl", structures, ids)
     write_label_descriptions(folder / "labels.itksnap.txt", structures, ids)
     provenance = {
@@ -162,7 +162,7 @@ def _reconstruct_heart(
         "keep_observed": options.keep_observed,
         "latents": heart.field.latent_set.latents.shape[1],
         "recycled": options.encode.recycle,
-        "refined": asdict(heart.field.gain) if heart.field.gain else None,
+        "refined": asdict(heart.field.refinement) if heart.field.refinement else None,
         "ensemble": _ensemble_summary(ensemble, sd_factor),
     }
     write_summary(
@@ -175,7 +175,7 @@ def _reconstruct_heart(
         meshes.decimation,
         {name: float(vertices.mean()) for name, vertices in known.observed.items()},
         {
-            name: of_sd(sd_mm, known.observed[name], known.beyond_reach[name])
+            name: sd_summary(sd_mm, known.observed[name], known.beyond_reach[name])
             for name, sd_mm in known.sd_mm.items()
         },
     )
@@ -218,7 +218,7 @@ def _write_meshes(
     meshes: HeartMeshes,
     structures: tuple[str, ...],
     ids: LabelSet,
-    known: KnownOfVertices,
+    known: VertexAttributes,
     options: ReconstructOptions,
 ) -> None:
     for missed in set(structures) - set(meshes.surfaces):  # of an earlier reconstruction

@@ -10,7 +10,7 @@ from rich.table import Table
 from vecsetx.commands.check import doubtful_first
 from vecsetx.commands.progress import console
 from vecsetx.evaluation.calibration import EXPECTED, MULTIPLES
-from vecsetx.evaluation.measures import MEASURES
+from vecsetx.evaluation.score_measures import MEASURES
 
 _MOST_ROWS = 20
 """Hearts in a table; the pages have them all."""

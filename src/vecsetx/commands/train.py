@@ -10,9 +10,9 @@ from pathlib import Path
 import torch
 import yaml
 
-from vecsetx import __version__
+from vecsetx._version import __version__
 from vecsetx.commands.diagnose import diagnose_run
-from vecsetx.commands.progress import console
+from vecsetx.commands.progress import console, warn
 from vecsetx.commands.run_log import RunLog
 from vecsetx.commands.training_display import training_display
 from vecsetx.data.batches import TrainingBatches
@@ -88,8 +88,7 @@ def train_model(
         try:
             diagnose_run(out)
         except OSError as error:  # the model is there; a page that cannot be written is no failure
-            told = f"{out}: no curves.html ({error.strerror or error})"
-            console.print(told, style="yellow", markup=False, soft_wrap=True)
+            warn(f"{out}: no curves.html ({error.strerror or error})")
     return trained
 
 

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from vecsetx.anatomy.structures import LabelSet
+from vecsetx.anatomy.label_sets import LabelSet
 from vecsetx.data.split import Place, Split
 from vecsetx.errors import InputError
 from vecsetx.files import write_json
@@ -26,7 +26,7 @@ class HeartEntry:
         split: ``train`` or ``val``.
         fold: 0…F−1, for cross-validation.
         file: Samples file, relative to the data set's folder.
-        kind, source, space: What it was made from: see :class:`vecsetx.formats.source.HeartSource`.
+        kind, source, space: Its source: see :class:`vecsetx.data.sources.HeartSource`.
         sha256: Hash of the source's files.
         content: Hash of the heart's shape.
         label_set: Name of its label set.

@@ -1,9 +1,12 @@
 """Which patients a model learns from and which it is scored on."""
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Literal
+
+from vecsetx.errors import InputError
 
 Split = Literal["train", "val"]
 
@@ -14,6 +17,33 @@ class Place:
 
     split: Split
     fold: int
+
+
+def patients_of(names: Sequence[str], group_by: str | None) -> dict[str, str]:
+    """Heart name → patient.
+
+    Args:
+        names: The hearts' names.
+        group_by: A regular expression; the part of a name that its first group (or, without groups,
+            the whole expression) matches is the patient. None: one patient per heart.
+
+    Raises:
+        InputError: The expression is invalid or does not match a name.
+    """
+    if group_by is None:
+        return {name: name for name in names}
+    try:
+        pattern = re.compile(group_by)
+    except re.error as error:
+        raise InputError(f"--group-by {group_by!r}: not a regular expression: {error}") from error
+    patients = {}
+    for name in names:
+        match = pattern.search(name)
+        patient = match and match[1 if pattern.groups else 0]
+        if not patient:
+            raise InputError(f"--group-by {group_by!r}: finds no patient in heart {name!r}")
+        patients[name] = patient
+    return patients
 
 
 def split_by_patient(

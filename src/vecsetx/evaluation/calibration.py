@@ -134,7 +134,7 @@ class Calibration:
         return asdict(self)
 
 
-def told_of_structures(
+def summarize_structures(
     hearts: Sequence[Mapping[str, VertexErrors]], structures: Iterable[str]
 ) -> dict[str, dict[str, Any]]:
     """What standard deviations are worth of each structure, as plain data.
@@ -184,7 +184,7 @@ def vertex_errors(
     """
     vertices_mm = made.vertices_mm
     if visibility is not None:
-        vertices_mm = vertices_mm[visibility.of_surface(vertices_mm, structure)]
+        vertices_mm = vertices_mm[visibility.observed_vertices(vertices_mm, structure)]
     chosen = generator.permutation(len(vertices_mm))[:VERTICES]
     vertices_mm = vertices_mm[chosen].astype(np.float64)
     if len(vertices_mm) == 0:

@@ -10,7 +10,7 @@ from scipy import stats
 
 from vecsetx.errors import InputError
 from vecsetx.evaluation.bootstrap import Bootstrap, mean_over_structures
-from vecsetx.evaluation.measures import MEASURES, Measure
+from vecsetx.evaluation.score_measures import MEASURES, Measure
 from vecsetx.evaluation.scores import PARTS, values_of
 
 _SHOWN = 3
@@ -42,7 +42,7 @@ def compare(a: Mapping[str, Any], b: Mapping[str, Any], bootstrap: Bootstrap) ->
         InputError: The two were not scored on the same hearts, structures and truths, or in the
             same way, or other structures were hidden from the one than from the other.
     """
-    refuse_unequal(a, b)
+    _check_comparable(a, b)
     whole_a, whole_b = ({**side["summary"], "hearts": side["hearts"]} for side in (a, b))
     return {
         "hearts": list(a["hearts"]),
@@ -76,7 +76,7 @@ def _compared(
     return {"mean": mean, "structures": structures}
 
 
-def refuse_unequal(a: Mapping[str, Any], b: Mapping[str, Any]) -> None:
+def _check_comparable(a: Mapping[str, Any], b: Mapping[str, Any]) -> None:
     """Refuse to compare scores that were not scored on the same things in the same way.
 
     Raises:

@@ -118,9 +118,11 @@ def errors_beyond(
         if name not in scored or name not in true:
             continue
         k = completed.structures.index(name)
-        inferred = surface.vertices_mm[~completed.visibility.of_surface(surface.vertices_mm, k)]
+        inferred = surface.vertices_mm[
+            ~completed.visibility.observed_vertices(surface.vertices_mm, k)
+        ]
         if visibility is not None:
-            inferred = inferred[visibility.of_surface(inferred, k)]
+            inferred = inferred[visibility.observed_vertices(inferred, k)]
         chosen = generator.permutation(inferred)[:VERTICES].astype(float)
         if len(chosen) == 0:
             continue

@@ -9,19 +9,19 @@ from jaxtyping import Float
 
 from vecsetx.anatomy import sign
 from vecsetx.anatomy.label_map import LabelMap
-from vecsetx.evaluation.heart import (
+from vecsetx.evaluation.heart_scores import (
     TOLERANCE_MM,
     penalty_mm,
     score_label_maps,
     with_mesh_scores,
 )
 from vecsetx.evaluation.scores import Score
-from vecsetx.formats.source import HeartSource
 from vecsetx.inference.visibility import Visibility
-from vecsetx.reconstruction.field import DistanceField, exclusive_distances
+from vecsetx.reconstruction.distance_field import DistanceField, exclusive_distances
 from vecsetx.reconstruction.grid import Grid
-from vecsetx.reconstruction.octree import Descent, descend
-from vecsetx.reconstruction.surfaces import Surface, descent_surfaces, label_map_surfaces
+from vecsetx.reconstruction.octree import ExclusiveOctree, evaluate_exclusive
+from vecsetx.reconstruction.surfaces import Surface, label_map_surfaces, octree_surfaces
+from vecsetx.sampling.geometry import Segmentation
 from vecsetx.sampling.view import cut_structures
 
 _LEAST_MM = 1e-6
@@ -34,31 +34,34 @@ class Reconstruction:
     """A heart and what a field makes of it on the grid of its truth; worked out once, when asked.
 
     Attributes:
-        source: Where the heart comes from; if that is meshes, they are the truth of the meshes.
-        truth: Its label map, labels 1…K in the order of the field's structures.
+        segmentation: The heart with all its structures, which are those of the field; the truth.
         field: The field.
         shown: What the model was shown, likewise; None if that was no label map.
     """
 
-    source: HeartSource
-    truth: LabelMap
+    segmentation: Segmentation
     field: DistanceField
     shown: LabelMap | None = None
 
+    @property
+    def truth(self) -> LabelMap:
+        """The heart's label map, labels 1…K in the order of the field's structures."""
+        return self.segmentation.label_map
+
     @cached_property
-    def descent(self) -> Descent:
+    def octree(self) -> ExclusiveOctree:
         """The field on the grid."""
-        return descend(self.field, Grid.of(self.truth))
+        return evaluate_exclusive(self.field, Grid.of(self.truth))
 
     @cached_property
     def surfaces(self) -> dict[str, Surface]:
         """Structure → surface of the field."""
-        return descent_surfaces(self.descent)
+        return octree_surfaces(self.octree)
 
     @cached_property
     def visibility(self) -> Visibility | None:
         """What of its structures the truth shows; None if that is everything."""
-        if self.source.kind == "meshes":
+        if self.segmentation.closed is not None:
             return None
         count = len(self.field.structures)
         return Visibility(np.ones(count, dtype=bool), cut_structures(self.truth, count), self.truth)
@@ -66,12 +69,12 @@ class Reconstruction:
     @cached_property
     def true_surfaces(self) -> dict[str, Surface]:
         """Structure → the heart's own mesh, or the smoothed surface of its label map."""
-        if self.source.kind != "meshes":
-            return label_map_surfaces(self.truth, self.field.structures)
-        own = self.source.surfaces(self.field.structures)
+        closed, structures = self.segmentation.closed, self.segmentation.structures
+        if closed is None:
+            return label_map_surfaces(self.truth, structures)
         return {
             name: Surface(vertices_mm.astype(np.float32), faces)
-            for name, (vertices_mm, faces) in zip(self.field.structures, own, strict=True)
+            for name, (vertices_mm, faces) in zip(structures, closed, strict=True)
             if len(faces)
         }
 
@@ -101,7 +104,7 @@ def score_reconstruction(
         InputError: The truth holds none of the structures.
     """
     truth, structures = made.truth, made.field.structures
-    predicted = LabelMap(made.descent.labels, truth.affine)
+    predicted = LabelMap(made.octree.labels, truth.affine)
     rows = score_label_maps(heart, truth, predicted, structures, annotated, tolerance_mm)
     rows = [replace(row, observed=row.structure not in hidden) for row in rows]
     if not meshes:
@@ -112,11 +115,11 @@ def score_reconstruction(
 
 
 @dataclass(frozen=True, slots=True)
-class OneStructure:
+class SingleStructureField:
     """What one structure has to itself of a field of several; a field of its own.
 
     It is inside where the field's label is that structure, so that on a grid it is what the whole
-    field gives; but a descent follows its surface alone.
+    field gives; but a octree follows its surface alone.
 
     Attributes:
         field: The field of all structures.
@@ -142,11 +145,11 @@ class OneStructure:
         distances = self.field.distances_mm(points_mm)
         size = np.abs(exclusive_distances(distances)[:, [index]])
         is_inside = sign.label_of(distances)[:, None] == index + 1
-        found: np.ndarray = sign.outward(np.maximum(size, _LEAST_MM), is_inside)
+        found: np.ndarray = sign.with_sign(np.maximum(size, _LEAST_MM), is_inside)
         return found
 
 
-def score_left_out(
+def score_hidden_structure(
     heart: str,
     whole: Reconstruction,
     alone: Reconstruction,
@@ -158,14 +161,14 @@ def score_left_out(
     Args:
         heart: The heart's name.
         whole: The heart with all that it has, of which the truth counts here.
-        alone: Its reconstruction as :class:`OneStructure`, which the truth holds.
+        alone: Its reconstruction as :class:`SingleStructureField`, which the truth holds.
         tolerance_mm: Of the normalised surface distance.
         meshes: Whether its mesh is scored, too.
     """
     truth, structures = whole.truth, whole.field.structures
     (name,) = alone.field.structures
     label = np.uint8(structures.index(name) + 1)
-    predicted = LabelMap(alone.descent.labels * label, truth.affine)
+    predicted = LabelMap(alone.octree.labels * label, truth.affine)
     rows = score_label_maps(heart, truth, predicted, structures, [name], tolerance_mm)
     (row,) = (replace(row, observed=False) for row in rows if row.structure == name)
     if not meshes:

@@ -18,8 +18,8 @@ from jaxtyping import Float, Integer
 
 from vecsetx.errors import InputError
 from vecsetx.evaluation.bootstrap import Bootstrap
-from vecsetx.evaluation.measures import MEASURES, Value
 from vecsetx.evaluation.overlap import State, overlaps
+from vecsetx.evaluation.score_measures import MEASURES, Value
 from vecsetx.files import write_json, written_whole
 
 PARTS = ("observed", "inferred")
@@ -36,8 +36,8 @@ class Score:
         heart: The heart's name.
         structure: The structure's name.
         state: What became of the structure.
-        values: Measure (of :data:`~vecsetx.evaluation.measures.MEASURES`) → value; None where there
-            is nothing to score. What was not measured is not there.
+        values: Measure (of :data:`~vecsetx.evaluation.score_measures.MEASURES`) → value; None where
+            there is nothing to score. What was not measured is not there.
         observed: False if the structure was hidden from the model, which had to infer it.
     """
 

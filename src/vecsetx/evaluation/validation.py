@@ -17,12 +17,11 @@ from vecsetx.anatomy.frame import Frame
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.data.batches import TrainingBatches
 from vecsetx.data.dataset import DataSet, HeartEntry
-from vecsetx.data.inputs import source_of
 from vecsetx.data.partial import OVERSAMPLING, ObservedPoints, PartialView
+from vecsetx.data.sources import source_of
 from vecsetx.evaluation.scores import Score, score_heart, summarize
 from vecsetx.inference.domain import recenter_domain
-from vecsetx.inference.encode import read_heart
-from vecsetx.model.field import HeartField
+from vecsetx.model.heart_field import HeartField
 from vecsetx.model.vecset import VecSetAutoEncoder
 from vecsetx.recipe import Recipe
 from vecsetx.reconstruction.rasterize import rasterize
@@ -49,7 +48,7 @@ def make_validator(dataset: DataSet, fold: int | None, recipe: Recipe) -> Valida
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class RankScores:
     """What one rank finds.
 
     Attributes:
@@ -77,7 +76,7 @@ class HeartsValidator:
         one_by_one = replace(recipe.batch, hearts=1)
         self._partial = replace(recipe.partial, ramp=0)
         self._batches = TrainingBatches(dataset, hearts, one_by_one, None, 0, self._partial)
-        on_grids = [heart for heart in hearts if heart.kind != "npz"]
+        on_grids = [heart for heart in hearts if source_of(dataset, heart).has_volume]
         count = recipe.training.validate_hearts
         same = len(on_grids) if len(on_grids) <= count else -(-count // 2)
         self._same, self._others = on_grids[:same], on_grids[same:]
@@ -93,7 +92,7 @@ class HeartsValidator:
         return self._same + [self._others[place % len(self._others)] for place in places]
 
     @torch.no_grad()
-    def look(self, model: VecSetAutoEncoder, turn: int, rank: int, ranks: int) -> Share:
+    def validate(self, model: VecSetAutoEncoder, turn: int, rank: int, ranks: int) -> RankScores:
         """Every ``ranks``-th heart."""
         device = next(model.parameters()).device
         terms, counts = [], torch.zeros(len(self._dataset.structures), 4, dtype=torch.int64)
@@ -107,9 +106,9 @@ class HeartsValidator:
             for heart in self.on_grids(turn)[rank::ranks]
             for score in self._score(model, heart)
         ]
-        return Share(terms, counts, scores)
+        return RankScores(terms, counts, scores)
 
-    def summary(self, shares: list[Share]) -> Validation:
+    def summary(self, shares: list[RankScores]) -> Validation:
         """Means over hearts; of structures, over the hearts that have them."""
         structures = self._dataset.structures
         terms = mean_terms([term for share in shares for term in share.terms])
@@ -147,14 +146,15 @@ class HeartsValidator:
         """A heart's truth on every third voxel and what the model is shown by name; read once."""
         if heart.name not in self._read:
             dataset, points = self._dataset, self._recipe.batch.points
-            truth, geometry = read_heart(source_of(dataset, heart), dataset.structures)
+            whole = source_of(dataset, heart).segmentation(dataset.structures)
+            truth, geometry = whole.label_map, whole.geometry()
             scale = self._batches.files[0].info.frame.mm_per_unit
             shown = {heart.name: observe(geometry, points, scale, seed=0)}
             if view := self._partial.at(0):
                 more = observe(geometry, OVERSAMPLING * points, scale, seed=0)
                 generator = np.random.default_rng([0, *heart.name.encode()])
                 shown[f"{heart.name}{IN_PART}"] = _in_part(more, view, points, generator)
-            self._read[heart.name] = truth.every(STRIDE), shown
+            self._read[heart.name] = truth.downsampled(STRIDE), shown
         return self._read[heart.name]
 
 

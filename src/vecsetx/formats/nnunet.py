@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vecsetx.anatomy.structures import LabelSet, find_structure, structure
+from vecsetx.anatomy.label_sets import LabelSet
+from vecsetx.anatomy.structures import find_structure, structure
 from vecsetx.errors import InputError
 
 _BACKGROUND, _IGNORE = "background", "ignore"

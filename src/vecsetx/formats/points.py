@@ -12,7 +12,7 @@ import trimesh
 from jaxtyping import Float, Int
 from vtkmodules.util.numpy_support import vtk_to_numpy
 
-from vecsetx.anatomy.structures import LabelSet
+from vecsetx.anatomy.label_sets import LabelSet
 from vecsetx.errors import InputError
 from vecsetx.formats.meshes import axes_to_ras, polydata_points, polydata_space, read_polydata
 
@@ -99,7 +99,7 @@ class _Table(NamedTuple):
 def _structure(word: str, label_set: LabelSet) -> str | None:
     """The structure that a name or an id means; None for what the label set leaves out."""
     if not word.isdecimal():
-        return label_set.structure_called(word)
+        return label_set.structure_named(word)
     if label_set.unknown([int(word)]) or int(word) == 0:
         raise InputError(
             f"id {word} is not in label set {label_set.name} (it knows {sorted(label_set.ids)}); "

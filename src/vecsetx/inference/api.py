@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from vecsetx.anatomy.structures import label_set
-from vecsetx.data.inputs import find_hearts
+from vecsetx.anatomy.label_sets import label_set
+from vecsetx.data.find_hearts import find_hearts
 from vecsetx.errors import InputError
 from vecsetx.inference.encode import EncodeOptions, encode_source
-from vecsetx.inference.meshes import RESOLUTION, heart_surfaces
-from vecsetx.model.field import HeartField
+from vecsetx.inference.heart_meshes import RESOLUTION, heart_surfaces
+from vecsetx.model.heart_field import HeartField
 from vecsetx.model.saved import TrainedModel
 from vecsetx.reconstruction.surfaces import Surface
 

@@ -12,10 +12,10 @@ import igl
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from vecsetx.anatomy.sign import inside, outward
+from vecsetx.anatomy.sign import inside, with_sign
 from vecsetx.errors import InputError
 from vecsetx.inference.visibility import Visibility
-from vecsetx.reconstruction.field import DistanceField
+from vecsetx.reconstruction.distance_field import DistanceField
 from vecsetx.sampling.distance import ClosedSurfaces, signed_distances_mm
 from vecsetx.sampling.geometry import Geometry
 from vecsetx.sampling.view import edge_distances_mm
@@ -115,7 +115,7 @@ class CompletedField:
         cut, present = self.visibility.cut, self.visibility.present
         distances = np.full((len(points_mm), len(present)), self.reach_mm, dtype=np.float32)
         if cut.any():
-            nearest_mm, beyond_mm = self.visibility.nearest_shown(points_mm)
+            nearest_mm, beyond_mm = self.visibility.nearest_in_view(points_mm)
         else:
             nearest_mm, beyond_mm = points_mm, np.zeros(len(points_mm))
         # Where all that is asked for is observed, the model, which is slow, is not asked.
@@ -181,7 +181,7 @@ class CompletedField:
                 # Any nearer to the surface than to the edge, a point is nearer to it than to the
                 # wall there.
                 doubted = np.flatnonzero(np.abs(distances[:, k]) > edge_mm)
-                distances[doubted, k] = outward(
+                distances[doubted, k] = with_sign(
                     _to_open(points_mm[doubted], self.open_surfaces[k], self.reach_mm),
                     inside(distances[doubted, k]),
                 )

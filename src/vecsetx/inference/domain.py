@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 from vecsetx.anatomy import sign
 from vecsetx.anatomy.frame import Frame
-from vecsetx.model.field import HeartField
+from vecsetx.model.heart_field import HeartField
 from vecsetx.reconstruction.grid import Grid
 from vecsetx.reconstruction.octree import evaluate_dense
 
@@ -24,7 +24,7 @@ _SPACING_MM = 6.0
 spare."""
 
 
-def recenter_domain(field: HeartField, shown_mm: Float[np.ndarray, "n 3"]) -> HeartField:
+def recenter_domain(field: HeartField, observed_mm: Float[np.ndarray, "n 3"]) -> HeartField:
     """The same field with its domain about all that the model makes of the heart.
 
     If the heart ends within the domain, that stays as it is. Else it moves to the middle of what
@@ -32,9 +32,9 @@ def recenter_domain(field: HeartField, shown_mm: Float[np.ndarray, "n 3"]) -> He
 
     Args:
         field: A heart as encoded.
-        shown_mm: Points that hold all that is shown of it, RAS+ mm.
+        observed_mm: Points that hold all that is shown of it, RAS+ mm.
     """
-    corners_mm = np.stack([shown_mm.min(axis=0), shown_mm.max(axis=0)])
+    corners_mm = np.stack([observed_mm.min(axis=0), observed_mm.max(axis=0)])
     for _ in range(_MOVES):
         grid = Grid.around(*field.domain.domain_mm(), _SPACING_MM)
         found = np.argwhere(sign.inside(evaluate_dense(field, grid).min(axis=-1)))

@@ -22,9 +22,9 @@ from vecsetx.anatomy.frame import Frame
 from vecsetx.errors import InputError
 from vecsetx.inference.encode import EncodeOptions
 from vecsetx.inference.visibility import Visibility
-from vecsetx.model.field import HeartField
+from vecsetx.model.heart_field import HeartField
 from vecsetx.model.saved import TrainedModel
-from vecsetx.reconstruction.field import DistanceField, exclusive_distances
+from vecsetx.reconstruction.distance_field import DistanceField, exclusive_distances
 from vecsetx.sampling.geometry import Geometry
 from vecsetx.sampling.sampler import Observation, observe
 
@@ -131,7 +131,7 @@ def encode_ensemble(
     return Ensemble(fields, np.stack([present for _, present in drawn]), factor)
 
 
-def refuse_ensemble_of_recycled(members: int, options: EncodeOptions) -> None:
+def refuse_recycled_ensemble(members: int, options: EncodeOptions) -> None:
     """Raise :class:`InputError` if an ensemble is asked for of hearts that are recycled.
 
     Their spread is calibrated for what a model makes at first.

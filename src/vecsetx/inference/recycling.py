@@ -9,11 +9,11 @@ import numpy as np
 
 from vecsetx.inference.completion import CompletedField
 from vecsetx.inference.visibility import Visibility
-from vecsetx.model.field import HeartField
+from vecsetx.model.heart_field import HeartField
 from vecsetx.model.saved import TrainedModel
-from vecsetx.reconstruction.field import DistanceField
+from vecsetx.reconstruction.distance_field import DistanceField
 from vecsetx.reconstruction.grid import Grid
-from vecsetx.reconstruction.octree import find_mm
+from vecsetx.reconstruction.octree import find_extent_mm
 from vecsetx.reconstruction.rasterize import rasterize
 from vecsetx.sampling.geometry import Geometry
 from vecsetx.sampling.sampler import Observation, observe
@@ -49,7 +49,7 @@ def recycle(
         The observation itself if nothing was inferred, or nothing was made at all.
     """
     made: DistanceField = field
-    found_mm = find_mm(field, *field.domain.domain_mm())
+    found_mm = find_extent_mm(field, *field.domain.domain_mm())
     if found_mm is None:
         return observation
     corners_mm = [*found_mm]
@@ -66,7 +66,7 @@ def recycle(
         return observation
     whole = Geometry.of_label_map(label_map, len(trained.structures))
     drawn = observe(whole, len(observation.points_mm), trained.mm_per_unit, seed)
-    inferred = ~visibility.shown(drawn.points_mm, drawn.structure)
+    inferred = ~visibility.observed_points(drawn.points_mm, drawn.structure)
     if not inferred.any():
         return observation
     kept = slice(None if isinstance(shown, Observation) else int((~inferred).sum()))

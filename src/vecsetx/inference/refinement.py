@@ -11,7 +11,7 @@ from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor
 
 from vecsetx.data.batch import Batch, QueriesT
-from vecsetx.model.field import Gain, HeartField
+from vecsetx.model.heart_field import HeartField, RefinementResult
 from vecsetx.training.objective import ObjectiveSpec, latent_objective
 
 __all__ = ["RefinementSpec", "refine"]
@@ -55,8 +55,8 @@ def refine(
         spec: How to refine it.
 
     Returns:
-        The heart with the latent set of the lowest loss at the held-out points; its ``gain`` holds
-        the loss before and after.
+        The heart with the latent set of the lowest loss at the held-out points; its
+        ``refinement`` holds the loss before and after.
     """
     model, start = field.model, field.latent_set
     generator = torch.Generator().manual_seed(spec.seed)
@@ -88,8 +88,8 @@ def refine(
     latent_set = replace(start, latents=kept)
     with torch.no_grad():
         tokens = model.process(latent_set)
-    gain = Gain(before, best, kept_step)
-    return replace(field, latent_set=latent_set, tokens=tokens, gain=gain)
+    refinement = RefinementResult(before, best, kept_step)
+    return replace(field, latent_set=latent_set, tokens=tokens, refinement=refinement)
 
 
 def _held_out(batch: Batch, share: float, generator: torch.Generator) -> tuple[Batch, Batch]:

@@ -55,7 +55,7 @@ class Visibility:
         present = np.bincount(structure, minlength=structure_count) > 0
         return cls(present, np.zeros(structure_count, dtype=bool))
 
-    def shown(
+    def observed_points(
         self, points_mm: Float[np.ndarray, "n 3"], structure: Int[np.ndarray, " n"]
     ) -> Bool[np.ndarray, " n"]:
         """Whether each point, as a place on its structure, is observed.
@@ -71,23 +71,23 @@ class Visibility:
             shown[asked] = known_mm(edge_mm, np.array([True]))[:, 0] > 0
         return shown
 
-    def of_surface(
+    def observed_vertices(
         self, vertices_mm: Float[np.ndarray, "v 3"], structure: int
     ) -> Bool[np.ndarray, " v"]:
         """Whether each vertex of one structure's surface is observed."""
-        return self.shown(vertices_mm, np.full(len(vertices_mm), structure))
+        return self.observed_points(vertices_mm, np.full(len(vertices_mm), structure))
 
-    def of_interfaces(self, interfaces: SharedSurface) -> Bool[np.ndarray, " v"]:
+    def observed_interface_vertices(self, interfaces: SharedSurface) -> Bool[np.ndarray, " v"]:
         """Whether each vertex of a shared surface is observed, as part of all that meet there."""
         corners = np.repeat(interfaces.faces.ravel(), 2)
         labels = np.repeat(interfaces.sides, 3, axis=0).ravel()
         meetings = np.unique(np.stack([corners, labels], axis=1)[labels > 0], axis=0)
-        shown = self.shown(interfaces.vertices_mm[meetings[:, 0]], meetings[:, 1] - 1)
+        shown = self.observed_points(interfaces.vertices_mm[meetings[:, 0]], meetings[:, 1] - 1)
         observed = np.ones(len(interfaces.vertices_mm), dtype=bool)
         observed[meetings[~shown, 0]] = False
         return observed
 
-    def inferred(self, label_map: LabelMap) -> LabelMap:
+    def inferred_part(self, label_map: LabelMap) -> LabelMap:
         """The same map with every voxel that is observed as part of its structure made background.
 
         Args:
@@ -96,11 +96,11 @@ class Visibility:
         labels = label_map.labels.copy()
         voxels = np.argwhere(labels)
         structure = labels[tuple(voxels.T)].astype(np.int64) - 1
-        shown = self.shown(label_map.to_mm(voxels.astype(float)), structure)
+        shown = self.observed_points(label_map.to_mm(voxels.astype(float)), structure)
         labels[tuple(voxels[shown].T)] = 0
         return replace(label_map, labels=labels)
 
-    def nearest_shown(
+    def nearest_in_view(
         self, points_mm: Float[np.ndarray, "n 3"]
     ) -> tuple[Float[np.ndarray, "n 3"], Float[np.ndarray, " n"]]:
         """The place in the field of view that is nearest to each point.

@@ -17,7 +17,7 @@ from vecsetx.report.figures import (
     spread,
     structure_axis,
 )
-from vecsetx.sampling.quality.compare import LARGEST_Z
+from vecsetx.sampling.quality.compare import MAX_Z
 from vecsetx.sampling.samples import Samples
 
 _FAILED = "#d6414a"
@@ -50,7 +50,7 @@ def by_structure(
             if is_number(value) and value > 0:
                 label = html.escape(heart["name"], quote=False)
                 found.append((label, value))
-                if is_number(z) and abs(z) > LARGEST_Z:
+                if is_number(z) and abs(z) > MAX_Z:
                     odd.append((abs(z), value, row, label))
         traces.append(
             go.Box(

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from vecsetx.evaluation.calibration import EXPECTED, MULTIPLES
-from vecsetx.evaluation.measures import MEASURES
+from vecsetx.evaluation.score_measures import MEASURES
 from vecsetx.evaluation.scores import PARTS
 from vecsetx.report.calibration import coverage_figure, reliability_figure
 from vecsetx.report.figures import Figure, is_number, training_curves

@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.structures import structure
-from vecsetx.reconstruction.surfaces import Surface, decimated
+from vecsetx.reconstruction.surfaces import Surface, decimate
 from vecsetx.report.figures import rgb
 from vecsetx.report.packing import STEP_MM, face_bytes, in_order_of_use, packed, vertex_bytes
 
@@ -119,7 +119,7 @@ def _simplified(surfaces: Mapping[str, Surface]) -> dict[str, Surface]:
     made = {}
     for name, surface in surfaces.items():
         share = max(int(weights[name] * per_weight), 4) if too_many else max(len(surface.faces), 4)
-        simple = decimated(surface, share)
+        simple = decimate(surface, share)
         made[name] = Surface(*in_order_of_use(simple.vertices_mm, simple.faces))
     return made
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from vecsetx.evaluation.measures import MEASURES, Measure
+from vecsetx.evaluation.score_measures import MEASURES, Measure
 from vecsetx.report.figures import Figure, figure, is_number, rgb, structure_axis
 
 SHOWN_MEASURES = (

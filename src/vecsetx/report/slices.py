@@ -20,7 +20,7 @@ from PIL import Image
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.sign import label_of
 from vecsetx.anatomy.structures import structure
-from vecsetx.sampling.quality.probes import astray
+from vecsetx.sampling.quality.probes import contradicting
 from vecsetx.sampling.samples import Samples
 
 THINNEST_SLAB_MM = 1.5
@@ -51,7 +51,7 @@ class _Marks:
     surface_label: np.ndarray
     space: Float[np.ndarray, "m 3"]
     space_label: np.ndarray
-    astray: np.ndarray
+    contradicting: np.ndarray
 
 
 def three_slices(samples: Samples, label_map: LabelMap | None) -> str:
@@ -125,7 +125,7 @@ def _draw(
         return indices[:, across] * spacing[across], indices[:, up] * spacing[up]
 
     shown = near(marks.space)
-    outside, wrong = shown & (marks.space_label == 0), shown & marks.astray
+    outside, wrong = shown & (marks.space_label == 0), shown & marks.contradicting
     within = shown & (marks.space_label > 0)
     panel.scatter(*at(marks.space[outside]), s=2.2 * point_size, c="#aab3c0", lw=0, alpha=0.75)
     bright = 0.65 * colors + 0.35
@@ -166,7 +166,7 @@ def _marks(samples: Samples, grid: LabelMap, compared: bool) -> _Marks:
     groups = (samples.near, samples.volume)
     space = np.concatenate([group.points_mm for group in groups])
     wrong = [
-        astray(group, grid) if compared else np.zeros(len(group.points_mm), bool)
+        contradicting(group, grid) if compared else np.zeros(len(group.points_mm), bool)
         for group in groups
     ]
     return _Marks(
@@ -174,7 +174,7 @@ def _marks(samples: Samples, grid: LabelMap, compared: bool) -> _Marks:
         surface_label=samples.surface.structure.astype(int) + 1,
         space=grid.to_indices(space.astype(np.float64)),
         space_label=np.concatenate([label_of(group.distances_mm) for group in groups]),
-        astray=np.concatenate(wrong),
+        contradicting=np.concatenate(wrong),
     )
 
 

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from pykdtree.kdtree import KDTree
 
 from vecsetx.anatomy.label_map import LabelMap
-from vecsetx.anatomy.sign import inside, outward
+from vecsetx.anatomy.sign import inside, with_sign
 
 BAND_VOXELS = 4
 """Distances up to this many voxels are those to the triangles; farther ones, to the vertices, which
@@ -65,7 +65,7 @@ def signed_distances_mm(
     for k, surface in enumerate(closed_surfaces):
         if len(surface[1]) > 0:
             within, elsewhere = labels == k + 1, own != k
-            distances[:, k] = outward(reach_mm, within)
+            distances[:, k] = with_sign(reach_mm, within)
             distances[~elsewhere, k] = 0
             asked = np.flatnonzero(elsewhere & _in_box(sorted_mm, surface[0], reach_mm))
             distances[asked, k] = _to_surface(
@@ -97,13 +97,13 @@ def _to_surface(
     disputed = np.flatnonzero((inside(signed) != within) & (np.abs(signed) > voxel_mm))
     if len(disputed) > 0:
         turns = igl.winding_number(vertices, faces, points_mm[disputed])
-        signed[disputed] = outward(signed[disputed], turns > 0.5)
+        signed[disputed] = with_sign(signed[disputed], turns > 0.5)
     far = np.isnan(signed)
     if far.any():
         to_vertex, _ = KDTree(vertices.astype(np.float32)).query(
             points_mm[far].astype(np.float32), distance_upper_bound=reach_mm
         )
-        signed[far] = outward(np.minimum(to_vertex, reach_mm), within[far])
+        signed[far] = with_sign(np.minimum(to_vertex, reach_mm), within[far])
     return signed
 
 
@@ -123,7 +123,7 @@ def _inside_one(distances: np.ndarray, labels: np.ndarray) -> np.ndarray:
     claimed = (labels > 0) & inside(distances[points, by_voxel])
     owner = np.where(claimed, by_voxel, distances.argmin(axis=1))
     owns = np.arange(distances.shape[1]) == owner[:, None]
-    return outward(distances, owns)
+    return with_sign(distances, owns)
 
 
 def _along_a_curve(points: np.ndarray) -> np.ndarray:

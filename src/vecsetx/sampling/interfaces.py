@@ -41,7 +41,9 @@ class SharedSurface:
     faces: Int[np.ndarray, "f 3"]
     sides: Int[np.ndarray, "f 2"]
 
-    def of(self, label: int) -> tuple[Float[np.ndarray, "v2 3"], Int[np.ndarray, "f2 3"]]:
+    def closed_surface(
+        self, label: int
+    ) -> tuple[Float[np.ndarray, "v2 3"], Int[np.ndarray, "f2 3"]]:
         """The closed surface of one label: vertices and faces of its own, normals outwards."""
         outward = self.faces[self.sides[:, 0] == label]
         turned = self.faces[self.sides[:, 1] == label][:, ::-1]
@@ -52,14 +54,14 @@ class SharedSurface:
         return self.vertices_mm[used], number[faces]
 
 
-def without_specks(label_map: LabelMap) -> LabelMap:
+def remove_specks(label_map: LabelMap) -> LabelMap:
     """The label map with specks given to what surrounds them.
 
     A speck is a 26-connected piece of fewer than :data:`SMALLEST_PIECE_VOXELS` voxels. Each of its
     voxels takes the label (background included) of the nearest voxel that is no speck. The largest
     piece of a structure is never a speck, however small: a structure does not vanish here.
     """
-    box = label_map.box()
+    box = label_map.bounding_box()
     before = label_map.labels[box]
     pieces = cc3d.connected_components(before, connectivity=26)
     statistics = cc3d.statistics(pieces)

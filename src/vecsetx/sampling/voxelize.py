@@ -12,7 +12,7 @@ from vecsetx.sampling.distance import ClosedSurfaces
 VOXEL_MM = 0.8
 
 
-def voxelized(closed_surfaces: ClosedSurfaces) -> LabelMap:
+def voxelize_surfaces(closed_surfaces: ClosedSurfaces) -> LabelMap:
     """The label map (1…K) of closed surfaces, on a grid along the RAS axes that holds them all.
 
     Its voxels are :data:`VOXEL_MM` large. A voxel belongs to the structure that holds its centre;

@@ -183,7 +183,7 @@ class Training:
         model.eval()
         share, failed = None, None
         try:
-            share = validator.look(model, turn, ranks.rank, ranks.count)
+            share = validator.validate(model, turn, ranks.rank, ranks.count)
         except Exception as error:
             failed = f"{type(error).__name__}: {error}"
         self.run.model.train()

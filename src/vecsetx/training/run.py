@@ -32,7 +32,7 @@ class Validation:
 class Validator(Protocol):
     """Looks at a model with hearts that it is not trained on."""
 
-    def look(self, model: VecSetAutoEncoder, turn: int, rank: int, ranks: int) -> Any:
+    def validate(self, model: VecSetAutoEncoder, turn: int, rank: int, ranks: int) -> Any:
         """This rank's share of validation 0, 1, …, fit for pickling. Ranks do not talk here."""
         ...
 

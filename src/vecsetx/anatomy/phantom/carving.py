@@ -9,8 +9,8 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from vecsetx.anatomy.label_sets import label_set
 from vecsetx.anatomy.sign import label_of
-from vecsetx.anatomy.structures import label_set
 
 PRECEDENCE = ("LV", "Aorta", "LA", "Myocardium", "RV", "PA", "RA", "Coronary", "LAA", "PV")
 """The structures in the order in which they claim space."""

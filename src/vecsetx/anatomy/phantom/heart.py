@@ -8,14 +8,14 @@ from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
 from vecsetx.anatomy.label_map import LabelMap
+from vecsetx.anatomy.label_sets import label_set
 from vecsetx.anatomy.phantom import chambers, vessels
 from vecsetx.anatomy.phantom.carving import GAP_MM, PRECEDENCE, carved, centred_affine, labels_on
 from vecsetx.anatomy.phantom.coronaries import Artery, coronary_arteries
 from vecsetx.anatomy.phantom.footpoint import distance_to_level
 from vecsetx.anatomy.phantom.parameters import Parameters
 from vecsetx.anatomy.phantom.shapes import Shape, Stretch, Union, evaluate_in_chunks
-from vecsetx.anatomy.sign import inside, outward
-from vecsetx.anatomy.structures import label_set
+from vecsetx.anatomy.sign import inside, with_sign
 
 STRUCTURES = label_set("default").structures
 """The phantom's structures; the k-th has label ``k + 1``."""
@@ -80,7 +80,7 @@ class PhantomHeart:
                     distance = distance_to_level(
                         shape, points[near], level, value[near], gradient[near]
                     )
-                    column[near, k] = outward(distance, inside(value[near] - level))
+                    column[near, k] = with_sign(distance, inside(value[near] - level))
         distances = np.empty_like(from_zero)
         distances[order] = carved(from_zero, from_gap)[:, _COLUMN] * self.parameters.size
         return distances

@@ -10,21 +10,21 @@ from vecsetx.errors import InputError
 from vecsetx.inference.completion import CompletedField
 from vecsetx.inference.ensemble import Ensemble
 from vecsetx.inference.visibility import Visibility
-from vecsetx.model.field import HeartField
+from vecsetx.model.heart_field import HeartField
 from vecsetx.reconstruction.decimation import (
     DecimationError,
-    decimated_interfaces,
+    decimate_interfaces,
     decimation_error,
 )
-from vecsetx.reconstruction.field import DistanceField
+from vecsetx.reconstruction.distance_field import DistanceField
 from vecsetx.reconstruction.grid import Grid
-from vecsetx.reconstruction.interfaces import shared_interfaces
-from vecsetx.reconstruction.octree import descend, extent_mm
+from vecsetx.reconstruction.octree import evaluate_exclusive, extent_mm
+from vecsetx.reconstruction.surface_net import shared_interfaces
 from vecsetx.reconstruction.surfaces import (
     Surface,
-    decimated,
+    closed_surfaces,
+    decimate,
     field_surfaces,
-    own_surfaces,
     structure_surfaces,
 )
 from vecsetx.sampling.interfaces import SharedSurface
@@ -108,20 +108,20 @@ def heart_meshes(
     """
     interfaces = None
     if kind == "shared":
-        interfaces = shared_interfaces(descend(field, grid))
+        interfaces = shared_interfaces(evaluate_exclusive(field, grid))
         full = structure_surfaces(interfaces, field.structures)
     else:
-        full = own_surfaces(field, grid)
+        full = closed_surfaces(field, grid)
     total = sum(len(surface.faces) for surface in full.values())
     total = len(interfaces.faces) if interfaces else total
     if faces is None or total <= faces:
         return HeartMeshes(full, interfaces, {})
     if interfaces:
-        interfaces = decimated_interfaces(interfaces, faces)
+        interfaces = decimate_interfaces(interfaces, faces)
         coarse = structure_surfaces(interfaces, field.structures)
     else:
         coarse = {
-            name: decimated(surface, max(len(surface.faces) * faces // total, 4))
+            name: decimate(surface, max(len(surface.faces) * faces // total, 4))
             for name, surface in full.items()
         }
     errors = {name: decimation_error(full[name], coarse[name]) for name in coarse}
@@ -129,7 +129,7 @@ def heart_meshes(
 
 
 @dataclass(frozen=True, slots=True)
-class KnownOfVertices:
+class VertexAttributes:
     """What is known of the vertices of a heart's meshes.
 
     Attributes:
@@ -150,13 +150,13 @@ class KnownOfVertices:
     interfaces_sd_mm: Float32[np.ndarray, " v"] | None = None
 
 
-def known_of_vertices(
+def vertex_attributes(
     meshes: HeartMeshes,
     structures: tuple[str, ...],
     visibility: Visibility,
     ensemble: Ensemble | None = None,
     kept: bool = False,
-) -> KnownOfVertices:
+) -> VertexAttributes:
     """What is known of every vertex.
 
     Args:
@@ -167,15 +167,15 @@ def known_of_vertices(
         kept: Whether what is observed was kept as it is: measured, and not drawn, so that its
             standard deviation is 0.
     """
-    known = KnownOfVertices(
+    known = VertexAttributes(
         {
-            name: visibility.of_surface(surface.vertices_mm, structures.index(name))
+            name: visibility.observed_vertices(surface.vertices_mm, structures.index(name))
             for name, surface in meshes.surfaces.items()
         }
     )
     shared = meshes.interfaces
     if shared is not None:
-        known = replace(known, interfaces_observed=visibility.of_interfaces(shared))
+        known = replace(known, interfaces_observed=visibility.observed_interface_vertices(shared))
     if ensemble is None:
         return known
     if shared is None:
@@ -184,12 +184,12 @@ def known_of_vertices(
 
 
 def _of_closed(
-    known: KnownOfVertices,
+    known: VertexAttributes,
     surfaces: dict[str, Surface],
     structures: tuple[str, ...],
     ensemble: Ensemble,
     kept: bool,
-) -> KnownOfVertices:
+) -> VertexAttributes:
     own = replace(ensemble, exclusive=False)
     sd_mm: dict[str, np.ndarray] = {}
     beyond: dict[str, np.ndarray] = {}
@@ -204,12 +204,12 @@ def _of_closed(
 
 
 def _of_shared(
-    known: KnownOfVertices,
+    known: VertexAttributes,
     interfaces: SharedSurface,
     structures: tuple[str, ...],
     ensemble: Ensemble,
     kept: bool,
-) -> KnownOfVertices:
+) -> VertexAttributes:
     """Every vertex of the shared mesh is asked once, for all that meet there."""
     shape = len(interfaces.vertices_mm), len(structures)
     meets = np.zeros((shape[0], shape[1] + 1), dtype=bool)

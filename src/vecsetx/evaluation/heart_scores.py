@@ -13,8 +13,8 @@ from scipy import ndimage
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.structures import structure
 from vecsetx.errors import InputError
-from vecsetx.evaluation.measures import Value
 from vecsetx.evaluation.overlap import overlaps
+from vecsetx.evaluation.score_measures import Value
 from vecsetx.evaluation.scores import Score
 from vecsetx.evaluation.surface_distance import (
     element_distances,
@@ -45,7 +45,7 @@ def penalty_mm(truth: LabelMap) -> float:
     Raises:
         InputError: The truth is empty.
     """
-    sizes = [side.stop - (side.start or 0) for side in truth.box()]
+    sizes = [side.stop - (side.start or 0) for side in truth.bounding_box()]
     if not all(sizes):
         raise InputError("the truth holds none of the structures, so there is nothing to score")
     i, j, k = (truth.affine[:3, :3] * sizes).T

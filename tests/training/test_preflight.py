@@ -1,0 +1,50 @@
+"""Checks before a run's first step."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from support.runs import RECIPE
+
+from vecsetx.commands import train as train_command
+from vecsetx.commands.train import LogOptions, see_all_in_order, train_model
+from vecsetx.data.dataset import DataSet
+from vecsetx.errors import InputError
+from vecsetx.training.preflight import preflight
+from vecsetx.training.step import Stepper
+
+
+def test_a_preflight_leaves_nothing_behind(dataset: DataSet, tmp_path: Path) -> None:
+    out, recipe = tmp_path / "run", RECIPE.changed({"model": {"width": 128}}, "")
+    with train_command._ready(dataset.folder, out, recipe, False, None, LogOptions()) as training:
+        torch.manual_seed(recipe.training.seed)
+        fresh = recipe.model.build(len(dataset.structures)).state_dict()
+        found = preflight(training)
+        model = training.run.model
+        assert all(torch.equal(weight, fresh[name]) for name, weight in model.state_dict().items())
+        assert all(parameter.grad is None for parameter in model.parameters())
+    train_model(dataset.folder, out, recipe)
+    kept = [out / "checkpoint.pt", out / "checkpoint.pt", *(3 * [out / "model/model.safetensors"])]
+    really = sum(file.stat().st_size for file in kept)
+    assert 0.9 * really < found.room_bytes < 1.1 * really
+
+
+def test_preflight_finds_what_is_not_in_order(
+    dataset: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = [dataset.folder, tmp_path / "run", RECIPE, False, None, LogOptions()]
+    see_all_in_order(*arguments)
+    assert not (tmp_path / "run" / "metrics.jsonl").exists()
+    full = shutil._ntuple_diskusage(10**9, 10**9, 10)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
+    with pytest.raises(InputError, match="make room, or choose another --out"):
+        see_all_in_order(*arguments)
+    monkeypatch.undo()
+
+    def too_large(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB\nand more")
+
+    monkeypatch.setattr(Stepper, "try_step", too_large)
+    with pytest.raises(InputError, match=r"batch.hearts 2: a step does not fit .*Tried to allo"):
+        see_all_in_order(*arguments)
