@@ -149,7 +149,7 @@ def test_recomputation_keeps_less_and_gradients_nothing() -> None:
 
 def test_norms_keep_single_precision_as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     as_on_gpus = most_kept(SMALL)
-    monkeypatch.setattr("vecsetx.training.memory._norm_as_gpus_do", lambda model: None)
+    monkeypatch.setattr("vecsetx.training.memory._imitate_gpu_norms", lambda model: None)
     surface_points = 2 * SMALL.batch.points * SMALL.model.width  # in half precision from the start
     assert as_on_gpus >= most_kept(SMALL) + 4 * surface_points
 

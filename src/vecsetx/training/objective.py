@@ -125,8 +125,11 @@ def latent_objective(
     tokens = model.process(latent_set)
     queries = batch.queries
     # One pass of the decoder answers all groups.
-    points = torch.cat([group.points for group in queries.values()], dim=1)
-    answers = model.answer(tokens, latent_set.positions, points)
+    answers = model.answer(
+        tokens,
+        latent_set.positions,
+        torch.cat([group.points for group in queries.values()], dim=1),
+    )
     answer = dict(
         zip(queries, answers.split([group.count for group in queries.values()], 1), strict=True)
     )
@@ -138,8 +141,9 @@ def latent_objective(
     if "inside" in masks:
         logits = torch.cat([answer["near"], answer["volume"]], dim=1)
         logits = model.head.inside_logits(logits, spec.sharpness)
-        truth = torch.cat([batch.near.distances, batch.volume.distances], dim=1)
-        errors["inside"] = inside_error(logits, truth)
+        errors["inside"] = inside_error(
+            logits, torch.cat([batch.near.distances, batch.volume.distances], dim=1)
+        )
     if "kl" in masks:
         errors["kl"] = latent_set.penalty
     if masks.keys() & {"eikonal", "normal"}:
