@@ -1,4 +1,4 @@
-"""The slow, obvious twin of the octree: evaluate every voxel."""
+"""The octree's slow, simple counterpart, which evaluates every voxel."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from vecsetx.reconstruction.octree import ExclusiveOctree, Level, evaluate_dense
 
 
 def dense_octree(field: DistanceField, grid: Grid) -> ExclusiveOctree:
-    """Evaluate every voxel: the reference that :func:`evaluate_exclusive` must equal."""
+    """Evaluate every voxel: the reference for ``evaluate_exclusive``."""
     distances = evaluate_dense(field, grid)
     labels = sign.label_of(distances).astype(np.uint8)
     exclusive = exclusive_distances(distances.reshape(grid.voxels, -1))

@@ -1,4 +1,4 @@
-"""Hearts of which structures are hidden, and how well these are told."""
+"""Hide structures of hearts, and score their completion."""
 
 import statistics
 from collections import defaultdict
@@ -29,21 +29,21 @@ MAIN = ("Myocardium", "LA", "LV", "RA", "RV", "Aorta", "PA")
 """Chambers and great vessels."""
 
 IN_TURN = ("LA", "RA", "RV", "Aorta")
-"""Structures that are hidden from real hearts, one at a time."""
+"""Structures hidden from real hearts, one at a time."""
 
 GROWS_ON = {"LAA": "LA", "PV": "LA", "Coronary": "Aorta"}
-"""What a structure that real hearts may lack is attached to."""
+"""Structure that real hearts may not annotate → structure that it is attached to."""
 
 VOXEL_MM = 2.0
-"""Grid that is scored on."""
+"""Voxel size of the grid for scores."""
 
 FINEST_MM = 1.0
-"""Voxels on which what grows on other structures is looked at are no finer than this."""
+"""Minimum voxel size of the grid for :func:`branches`."""
 
 
 @dataclass(frozen=True)
 class Hearts:
-    """Unseen hearts of one kind, and the training hearts that baselines are made of."""
+    """Unseen hearts of one kind, and the training hearts for the baselines."""
 
     name: str
     dataset: DataSet
@@ -71,7 +71,7 @@ def hearts_of(name: str, dataset: DataSet, count: int) -> Hearts:
 def contenders(
     geometry: Geometry, trained: TrainedModel, cohort: Cohort
 ) -> dict[str, DistanceField]:
-    """What the model and the baselines make of a part of a heart."""
+    """Complete a partial heart with the model and the baselines."""
     aligned: AlignedCohort = cohort.aligned(
         observe(geometry, 4 * trained.points, trained.mm_per_unit, seed=0)
     )
@@ -95,7 +95,7 @@ def add_scores(
     scored: Sequence[str],
     distances: Rows | None = None,
 ) -> None:
-    """Dice, and ASSD, of some structures; missed ones count as 0 and as the heart's diagonal."""
+    """Add Dice and ASSD of some structures; a missed one gets 0 and the heart's diagonal."""
     counted = overlaps(truth.labels, found.labels, len(structures))
     for name in scored:
         label = structures.index(name) + 1
@@ -116,7 +116,7 @@ def dropped(
     trained: TrainedModel,
     cases: Iterator[tuple[HeartEntry, tuple[str, ...]]],
 ) -> dict[str, Any]:
-    """Hide structures, and score what becomes of them, and of the others."""
+    """Hide structures, and score their completion and the observed structures."""
     structures = trained.structures
     dice: Rows = defaultdict(list)
     assd: Rows = defaultdict(list)
@@ -133,7 +133,7 @@ def dropped(
             completed = rasterize(CompletedField.of(field, geometry), grid)
             add_scores(kept, name, grid, completed, structures, drop)
             if name == "model":
-                add_scores(dice, "model, of what it is shown", grid, found, structures, others)
+                add_scores(dice, "model, observed structures", grid, found, structures, others)
     return {
         "dice": tabled(dice),
         "assd_mm": tabled(assd),
@@ -157,7 +157,7 @@ def in_turn(hearts: Hearts) -> Iterator[tuple[HeartEntry, tuple[str, ...]]]:
 
 
 def whole(hearts: Hearts, trained: TrainedModel) -> dict[str, float]:
-    """Structure → mean Dice of hearts that are shown whole."""
+    """Return the mean Dice per structure of hearts that are observed whole."""
     dice: Rows = defaultdict(list)
     structures = trained.structures
     for heart in hearts.unseen:
@@ -171,11 +171,11 @@ def whole(hearts: Hearts, trained: TrainedModel) -> dict[str, float]:
 
 
 def branches(hearts: Hearts, trained: TrainedModel, recycle: int) -> dict[str, dict[str, float]]:
-    """Structure that grows on another → what is predicted of it where none such is shown.
+    """Score structures that grow on others (:data:`GROWS_ON`) if all of these are hidden.
 
-    What is observed is kept. How many hearts have it; its volume, and that of the true one; its
-    distance to what it grows on, and what share of it is in pieces that touch that; and its Dice.
-    There is no true one, and no Dice, where hearts do not annotate it.
+    Observed surfaces are kept. Per structure: the share of hearts with a prediction; predicted and
+    true volumes; the distance to the structure that it grows on, and its share in components that
+    touch that structure; and Dice. Unannotated structures have no true volume and no Dice.
     """
     structures = trained.structures
     rows: dict[str, list[tuple[float, ...]]] = defaultdict(list)
@@ -221,10 +221,10 @@ def volume_ml(label_map: LabelMap, mask: Bool[np.ndarray, "x y z"]) -> float:
 def attachment(
     own: Bool[np.ndarray, "x y z"], away_mm: Float[np.ndarray, "x y z"], touching_mm: float
 ) -> tuple[float, float]:
-    """A structure's distance to another, and the share of it in pieces that touch the other.
+    """Return a structure's distance to another, and its share in components that touch the other.
 
-    Voxels of a piece share a corner at least: vessels may be thinner than two voxels. A piece with
-    a voxel that is ``touching_mm`` away from the other touches it.
+    Components are 26-connected, as vessels may be thinner than two voxels. A component touches the
+    other structure if it has a voxel at most ``touching_mm`` away from it.
     """
     pieces, count = ndimage.label(own, np.ones((3, 3, 3)))
     if not count:
@@ -236,7 +236,7 @@ def attachment(
 
 
 def tabled(rows: Rows) -> dict[str, dict[str, float]]:
-    """Contender → structure → mean, and ``mean`` over structures (``main``: over the larger)."""
+    """Average over hearts: contender → structure → mean; ``main`` is the mean over :data:`MAIN`."""
     table: dict[str, dict[str, float]] = {}
     for (contender, name), values in rows.items():
         table.setdefault(contender, {})[name] = statistics.fmean(values)

@@ -158,6 +158,6 @@ def test_the_terminal_tells_problems_and_remarks(
 ) -> None:
     print_check(result)
     shown = " ".join(capsys.readouterr().out.split())
-    assert "4 of 7 hearts are not fit to learn from" in shown
+    assert "4 of 7 hearts are unfit for training" in shown
     assert "2 hearts could not be checked in full" in shown
-    assert "2 hearts are worth a look" in shown
+    assert "2 hearts have remarks" in shown

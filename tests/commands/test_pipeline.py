@@ -290,7 +290,7 @@ def _empty(path: Path) -> None:
     [
         (None, "no such file"),
         (_text_file, "cannot be read"),
-        (_image, "no whole numbers"),
+        (_image, "not whole numbers"),
         (_unknown_ids, "77"),
         (_empty, "empty"),
     ],
@@ -360,8 +360,8 @@ def test_misspelt_names_are_answered_with_near_ones(
 @pytest.mark.parametrize(
     "command",
     [
-        *("phantom", "prepare", "check", "export", "train", "reconstruct", "evaluate"),
-        *("calibrate", "demo"),
+        *("phantom", "prepare", "check", "export", "plan", "train", "diagnose"),
+        *("reconstruct", "evaluate", "calibrate", "compare", "demo"),
     ],
 )
 def test_every_command_has_help_with_an_example(command: str) -> None:

@@ -210,8 +210,8 @@ def test_plan_prints_and_writes_nothing(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     before = {path: path.stat().st_mtime_ns for path in dataset.folder.rglob("*")}
-    words = ("model.width=32", "model.layers=1", "--plan", "--gpu-gb", 8)
-    assert run("train", dataset.folder, *words, monkeypatch=monkeypatch) == 0
+    words = ("model.width=32", "model.layers=1", "--gpu-gb", 8)
+    assert run("plan", dataset.folder, *words, monkeypatch=monkeypatch) == 0
     printed = capsys.readouterr().out
     assert "4 hearts per step: fits as it is" in printed
     for part in (*PARTS, "fragmentation", "kept per heart", "largest batch in 8 GB"):

@@ -21,7 +21,6 @@ from vecsetx.data.sources import source_of
 from vecsetx.errors import InputError
 from vecsetx.evaluation.calibration import (
     EXPECTED,
-    VERTICES,
     Calibration,
     VertexErrors,
     vertex_errors,
@@ -96,13 +95,13 @@ def sphere(radius_mm: float) -> Surface:
 
 def test_errors_are_distances_to_the_truth_and_spreads_those_of_the_draws() -> None:
     made, truth = sphere(21.5), sphere(20)
-    assert len(made.vertices_mm) > 2 * VERTICES
+    assert len(made.vertices_mm) > 2 * 500
     draws = tuple(
         AnalyticField({"LA": ball((90, 0, 0), 5), "LV": ball((0, 0, 0), r)}) for r in (20.5, 23.5)
     )
     ensemble = Ensemble(draws, np.zeros((2, 2), dtype=bool), factor=2.0)
-    errors = vertex_errors(made, truth, 1, ensemble, np.random.default_rng(0))
-    assert len(errors.error_mm) == VERTICES
+    errors = vertex_errors({1: (made, truth)}, ensemble, np.random.default_rng(0))
+    assert len(errors.error_mm) == 500
     np.testing.assert_allclose(errors.error_mm, 1.5, atol=0.05)  # a sphere of flat faces
     np.testing.assert_allclose(errors.sd_mm, 2 * np.sqrt((1 + 4) / 2), rtol=1e-4)
 
@@ -118,14 +117,15 @@ def test_beyond_the_scan_nobody_knows_the_truth() -> None:
     lifted = Surface(made.vertices_mm * np.array([1, 1, 1.1], np.float32), made.faces)
     draws = (AnalyticField({"LV": ball((0, 0, 0), 20)}),)
     ensemble = Ensemble(draws, np.zeros((1, 1), dtype=bool))
-    shown = vertex_errors(lifted, made, 0, ensemble, np.random.default_rng(0), visibility)
-    every = vertex_errors(lifted, made, 0, ensemble, np.random.default_rng(0))
-    assert len(every.error_mm) == VERTICES
+    pair = {0: (lifted, made)}
+    shown = vertex_errors(pair, ensemble, np.random.default_rng(0), known=visibility)
+    every = vertex_errors(pair, ensemble, np.random.default_rng(0))
+    assert len(every.error_mm) == 500
     assert every.error_mm.max() > 1.9
     above = lifted.vertices_mm[:, 2]
     assert 0 < len(shown.error_mm) <= (above < 2.5).sum()
     nothing = Visibility(np.array([True]), np.array([True]), LabelMap(labels[..., :3], affine))
-    none = vertex_errors(lifted, made, 0, ensemble, np.random.default_rng(0), nothing)
+    none = vertex_errors(pair, ensemble, np.random.default_rng(0), known=nothing)
     assert len(none.error_mm) == 0
 
 
@@ -176,8 +176,8 @@ def test_a_model_is_calibrated_and_its_factors_used(
     file = run / "model" / "calibration.json"
     found = json.loads(file.read_text())
     assert "factors from 2 hearts" in said
-    assert f"over all structures, {found['factor']:.3f}, of those seen too seldom" in said
-    assert "On 1 other hearts: 1 s.d." in said
+    assert f"have the factor over all structures, {found['factor']:.3f}, in brackets" in said
+    assert "on 1 test hearts: 1 s.d." in said
     assert "3 of 3 hearts have names of training hearts" in said
     names = {heart.name for heart in dataset.of_split("train")}
     fitted, tested = set(found["hearts_fitted"]), set(found["hearts_tested"])
@@ -299,7 +299,7 @@ def test_patients_stay_in_one_half_and_seeds_choose_others(dataset: DataSet) -> 
 
 
 def test_one_patient_is_too_few(run: Path, dataset: DataSet) -> None:
-    with pytest.raises(InputError, match=r"split 'val' has 1 patients .* takes two at least"):
+    with pytest.raises(InputError, match=r"split 'val' has 1 patients .* needs at least two"):
         calibrate(run, dataset.folder)
     assert not (run / "model" / "calibration.json").exists()
 

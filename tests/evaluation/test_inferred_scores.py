@@ -15,7 +15,7 @@ from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.label_sets import label_set
 from vecsetx.cli import main
 from vecsetx.commands.compare import print_comparison
-from vecsetx.commands.evaluate import evaluate
+from vecsetx.commands.evaluate import EvaluateOptions, evaluate
 from vecsetx.commands.progress import console
 from vecsetx.commands.train import train_model
 from vecsetx.data.dataset import DataSet
@@ -253,8 +253,8 @@ def in_turn(run: Path, partial: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 
 def dropped(run: Path, inputs: Path, out: Path, *drop: str, each: bool = False) -> dict[str, Any]:
-    options = EncodeOptions(drop=drop)
-    return evaluate(run, [inputs], out, "val", options, meshes=False, drop_each=each).scores
+    options = EvaluateOptions(EncodeOptions(drop=drop), meshes=False, drop_each=each)
+    return evaluate(run, [inputs], out, options).scores
 
 
 def test_in_turn_every_structure_is_scored_as_if_it_alone_were_dropped(

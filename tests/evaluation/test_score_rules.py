@@ -153,7 +153,7 @@ def test_an_empty_truth_and_two_grids_are_refused() -> None:
     nothing = LabelMap(np.zeros_like(truth.labels), truth.affine)
     with pytest.raises(InputError, match="nothing to score"):
         score_label_maps("a", nothing, prediction, STRUCTURES, STRUCTURES)
-    with pytest.raises(InputError, match="a: truth and prediction must lie on one grid"):
+    with pytest.raises(InputError, match="a: truth and prediction must have the same grid"):
         score_label_maps("a", truth, LabelMap(prediction.labels, OBLIQUE), STRUCTURES, STRUCTURES)
 
 

@@ -1,4 +1,4 @@
-"""``evaluate --ensemble``: what a model says of how sure it is, held against the truth."""
+"""``evaluate --ensemble``: the uncertainty that a model states, compared with the truth."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ from support.analytic_fields import AnalyticField, grid_about, heart
 from vecsetx.anatomy.frame import Frame
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.label_sets import label_set
-from vecsetx.commands.evaluate import evaluate
+from vecsetx.commands.evaluate import EvaluateOptions, evaluate
 from vecsetx.commands.progress import console
 from vecsetx.commands.tables import print_uncertainty
 from vecsetx.errors import InputError
@@ -20,7 +20,6 @@ from vecsetx.evaluation.calibration import Calibration, VertexErrors, summarize_
 from vecsetx.evaluation.reconstruction_scores import Reconstruction
 from vecsetx.evaluation.scores import Score, summarize
 from vecsetx.evaluation.uncertainty import EnsembleScoring
-from vecsetx.inference.encode import EncodeOptions
 from vecsetx.inference.ensemble import Ensemble
 from vecsetx.inference.sd_factor import SdFactor
 from vecsetx.model.saved import TrainedModel
@@ -202,10 +201,10 @@ def test_the_terminal_says_it_in_a_line(trained: TrainedModel) -> None:
             print_uncertainty(EnsembleScoring(trained, 8, 0, factors).summary(HEARTS))
         words = " ".join(said.get().split())
         assert expected in words
-        assert "1 s.d. 50.0%, should be 68.3%; 2 s.d. 75.0%, should be 95.4%" in words
+        assert "1 s.d. 50.0% (expected 68.3%); 2 s.d. 75.0% (expected 95.4%)" in words
     with console.capture() as said:
         print_uncertainty(EnsembleScoring(trained, 8, 0, None).summary([]))
-    assert "nothing of what was hidden was reconstructed" in " ".join(said.get().split())
+    assert "none of the hidden structures was reconstructed" in " ".join(said.get().split())
 
 
 def test_hearts_that_the_factors_were_measured_on_tell_nothing(
@@ -232,5 +231,5 @@ def test_hearts_that_the_factors_were_measured_on_tell_nothing(
 
 def test_draws_of_nothing_hidden_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"--ensemble 4: .* none are; add --drop-each, or --drop"):
-        evaluate(tmp_path, [tmp_path], tmp_path / "out", "val", EncodeOptions(), ensemble=4)
+        evaluate(tmp_path, [tmp_path], tmp_path / "out", EvaluateOptions(ensemble=4))
     assert not (tmp_path / "out").exists()

@@ -44,7 +44,7 @@ def test_refining_is_told_and_brings_the_heart_nearer(run: Path, dataset: DataSe
 
 
 def test_a_folder_of_several_hearts_is_refused(run: Path, dataset: DataSet) -> None:
-    with pytest.raises(InputError, match=r"holds 4 hearts \(phantom00, .*name one"):
+    with pytest.raises(InputError, match=r"contains 4 hearts \(phantom00, .*name one"):
         encode(load(run), Path(dataset.hearts[0].source).parent)
 
 

@@ -286,12 +286,8 @@ def test_what_is_observed_of_points() -> None:
     visibility = Visibility.of_points(np.array([0, 2, 2]), 4)
     assert visibility.present.tolist() == [True, False, True, False]
     points_mm = somewhere(4)
-    assert visibility.observed_points(points_mm, np.arange(4)).tolist() == [
-        True,
-        False,
-        True,
-        False,
-    ]
+    observed = visibility.observed_points(points_mm, np.arange(4))
+    assert observed.tolist() == [True, False, True, False]
 
 
 def test_the_inferred_voxels(completed: CompletedField, observed: LabelMap) -> None:
@@ -309,9 +305,8 @@ def test_the_inferred_voxels(completed: CompletedField, observed: LabelMap) -> N
 
 
 def test_a_shared_wall_is_observed_if_both_its_structures_are(completed: CompletedField) -> None:
-    interfaces = shared_interfaces(
-        evaluate_exclusive(completed, grid_about((0, 0, 0), np.eye(3), 40))
-    )
+    octree = evaluate_exclusive(completed, grid_about((0, 0, 0), np.eye(3), 40))
+    interfaces = shared_interfaces(octree)
     observed = completed.visibility.observed_interface_vertices(interfaces)
     vertices_mm, visibility = interfaces.vertices_mm, completed.visibility
     of_label: dict[int, set[int]] = {

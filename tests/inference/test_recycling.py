@@ -11,7 +11,7 @@ from support.runs import untrained
 
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.label_sets import label_set
-from vecsetx.commands.evaluate import evaluate
+from vecsetx.commands.evaluate import EvaluateOptions, evaluate
 from vecsetx.commands.reconstruct import ReconstructOptions, reconstruct
 from vecsetx.errors import InputError
 from vecsetx.formats.label_maps import write_label_map
@@ -182,6 +182,7 @@ def test_a_reconstruction_says_so_and_has_no_draws(trained: TrainedModel, tmp_pa
     assert summary["provenance"]["recycled"] == 1
     with pytest.raises(InputError, match="--ensemble 8 and --recycle 1 exclude each other"):
         reconstruct(tmp_path / "model", [path], tmp_path / "s", replace(options, ensemble=8))
+    scored = EvaluateOptions(recycled, ensemble=8)
     with pytest.raises(InputError, match="--ensemble 8 and --recycle 1 exclude each other"):
-        evaluate(tmp_path / "model", [path], tmp_path / "s", "val", recycled, ensemble=8)
+        evaluate(tmp_path / "model", [path], tmp_path / "s", scored)
     assert not (tmp_path / "s").exists()

@@ -92,7 +92,7 @@ def test_a_field_is_queried_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         trained.network, "query", lambda *a: asked.append(a[2].shape[1]) or query(*a)
     )
-    monkeypatch.setattr(heart_field, "CHUNK_POINTS", 16)
+    monkeypatch.setattr(heart_field, "_CHUNK_POINTS", 16)
     np.testing.assert_allclose(heart.distances_mm(points_mm), together, atol=1e-4)
     assert asked == [16, 16, 16, 2]
 

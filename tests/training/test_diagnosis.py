@@ -287,14 +287,14 @@ def test_the_command_tells_and_draws(
     page = runs / "low" / "curves.html"
     assert page.exists()  # from the end of its training
     page.unlink()
-    assert run(monkeypatch, "train", "--diagnose", runs / "low") == 1
+    assert run(monkeypatch, "diagnose", runs / "low") == 1
     printed = capsys.readouterr().out
     assert printed.startswith(f"{LOW}: ")
     assert "raise optimizer.muon_lr and optimizer.adamw_lr" in printed
     assert str(page) in printed
     assert page.exists()
     write_journal(tmp_path, journal(learned(40)))
-    assert run(monkeypatch, "train", "--diagnose", tmp_path) == 0
+    assert run(monkeypatch, "diagnose", tmp_path) == 0
     assert capsys.readouterr().out.startswith("no fault found: loss from ")
 
 
@@ -323,7 +323,7 @@ def test_a_line_cut_off_is_left_out(
     path = write_journal(tmp_path, journal(learned(40)))
     with path.open("a") as file:
         file.write('{"step": 4100, "split": "tr')
-    assert run(monkeypatch, "train", "--diagnose", tmp_path) == 0
+    assert run(monkeypatch, "diagnose", tmp_path) == 0
     assert "in 4000 steps" in capsys.readouterr().out
 
 
@@ -336,14 +336,15 @@ def test_what_cannot_be_diagnosed_is_said_with_a_remedy(
     (tmp_path / "other" / "metrics.jsonl").write_text('{"epoch": 1}\n')
     write_journal(tmp_path / "run", journal(learned(40)))
     for words, told in (
-        (("--diagnose", tmp_path / "nothing"), "metrics.jsonl: no such file"),
-        (("--diagnose", tmp_path / "damaged"), "no JSON"),
-        (("--diagnose", tmp_path / "other"), "not a run's journal"),
-        (("data", "--diagnose", tmp_path / "run"), "leave out DATA"),
-        (("--out", tmp_path / "new"), "needs DATA"),
-        (("--plan",), "needs DATA"),
+        (("diagnose", tmp_path / "nothing"), "metrics.jsonl: no such file"),
+        (("diagnose", tmp_path / "damaged"), "not JSON"),
+        (("diagnose", tmp_path / "other"), "not the journal of a run"),
+        (("diagnose", "data", tmp_path / "run"), "unexpected extra argument"),
+        (("diagnose",), "Missing argument 'RUN'"),
+        (("train", "--out", tmp_path / "new"), "Missing argument 'DATA'"),
+        (("plan",), "Missing argument 'DATA'"),
     ):
-        assert run(monkeypatch, "train", *words) == 2
+        assert run(monkeypatch, *words) == 2
         assert told in capsys.readouterr().err
     assert [file.name for file in tmp_path.rglob("curves.html")] == []
 

@@ -4,6 +4,7 @@ import errno
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -13,7 +14,9 @@ from typing import Any
 
 import pytest
 import torch
-from support.runs import ENVIRONMENT, RECIPE, assert_close, command
+from support.forked import forked
+from support.killed import MOMENTS, run_until_killed
+from support.runs import ENVIRONMENT, RECIPE, assert_close, command, losses
 from support.small_files import files_of_at_most
 from support.waiting import wait_until
 
@@ -64,6 +67,31 @@ def test_a_full_disk_keeps_the_old_checkpoint_and_the_run(
     assert not (tmp_path / "full" / "checkpoint.pt").exists()
 
 
+def test_a_run_killed_at_chosen_moments_ends_as_if_it_had_not_been(
+    dataset: DataSet, tmp_path: Path
+) -> None:
+    """Each kill leaves the last checkpoint whole; the run goes on from it to the same end."""
+    often = {"checkpoint_every": 2, "validate_every": 6, "log_every": 1}
+    recipe = RECIPE.changed({"training": often}, "")
+    out = tmp_path / "run"
+    for moment, reached in zip(MOMENTS, (2, 2, 4), strict=True):
+        resume = (out / "checkpoint.pt").exists()
+        process = forked(run_until_killed, dataset.folder, out, recipe, resume, moment)
+        process.join()
+        assert process.exitcode == -signal.SIGKILL, moment
+        state = torch.load(out / "checkpoint.pt", weights_only=True)
+        assert state["progress"]["step"] == reached, moment
+        unfinished = list(out.glob(".unfinished-*"))
+        assert len(unfinished) == (moment == "within a save"), moment
+    assert torch.load(out / "best.pt", weights_only=True)["progress"]["step"] == 6
+    resumed = train_model(dataset.folder, out, recipe, resume=True)
+    whole = train_model(dataset.folder, tmp_path / "whole", recipe)
+    assert losses(out) == losses(tmp_path / "whole")
+    assert_close(whole.network.state_dict(), resumed.network.state_dict())
+    assert not list(out.glob(".unfinished-*"))
+
+
+@pytest.mark.slow
 def test_a_run_killed_at_any_moment_goes_on(dataset: DataSet, tmp_path: Path) -> None:
     """Ten times, many of them within a save; what is there can always be resumed."""
     recipe = RECIPE.changed({"training": {"steps": 100_000, "checkpoint_every": 1}}, "")

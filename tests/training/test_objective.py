@@ -62,7 +62,7 @@ def test_a_run_is_not_overwritten_nor_resumed_with_another_recipe(
     with pytest.raises(InputError, match="no run to resume"):
         train_model(dataset.folder, tmp_path / "run", RECIPE, resume=True)
     train_model(dataset.folder, tmp_path / "run", RECIPE, stop_after=2)
-    with pytest.raises(InputError, match="holds a run already"):
+    with pytest.raises(InputError, match="already contains a run"):
         train_model(dataset.folder, tmp_path / "run", RECIPE)
     smaller = replace(dataset, folder=tmp_path / "other", hearts=dataset.hearts[1:])
     shutil.copytree(dataset.folder, smaller.folder)

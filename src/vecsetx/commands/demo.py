@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vecsetx.anatomy.label_sets import label_set
 from vecsetx.commands.check import check
-from vecsetx.commands.evaluate import Evaluated, evaluate
+from vecsetx.commands.evaluate import Evaluated, EvaluateOptions, evaluate
 from vecsetx.commands.phantom import make_phantoms
 from vecsetx.commands.prepare import PrepareOptions, prepare
 from vecsetx.commands.progress import console
@@ -16,7 +16,6 @@ from vecsetx.commands.reconstruct import ReconstructOptions, reconstruct
 from vecsetx.commands.train import train_model
 from vecsetx.data.sources import source_of
 from vecsetx.errors import InputError
-from vecsetx.inference.encode import EncodeOptions
 from vecsetx.presets import preset
 from vecsetx.sampling.sampler import SamplingSpec
 
@@ -75,7 +74,7 @@ def demo(out: Path, options: DemoOptions) -> Evaluated:
         train_model(out / "data", out / "run", recipe)
     with _stage("5/6 evaluate: hearts that the model has never seen"):
         evaluated = evaluate(
-            out / "run", [out / "data"], out / "evaluate", "val", EncodeOptions(), meshes=False
+            out / "run", [out / "data"], out / "evaluate", EvaluateOptions(meshes=False)
         )
     with _stage("6/6 reconstruct: meshes and a label map"):
         unseen = source_of(dataset, dataset.of_split("val")[0]).path

@@ -1,4 +1,4 @@
-"""A field of one heart, scored on the grid of its truth: all structures, or one that was hidden."""
+"""Score a heart's field on the grid of its truth: all structures, or a single hidden one."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -24,24 +24,25 @@ from vecsetx.reconstruction.surfaces import Surface, label_map_surfaces, octree_
 from vecsetx.sampling.geometry import Segmentation
 from vecsetx.sampling.view import cut_structures
 
-_LEAST_MM = 1e-6
-"""No exclusive distance is smaller, so that where two structures are equally deep, which only one
-of them can have, the sign still tells which."""
+_MIN_MM = 1e-6
+"""Minimum magnitude of exclusive distances: where a point is equally deep inside two structures,
+the sign still assigns it to one of them."""
 
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """A heart and what a field makes of it on the grid of its truth; worked out once, when asked.
+    """A heart's truth and its field, evaluated on the truth's grid; results are cached.
 
     Attributes:
-        segmentation: The heart with all its structures, which are those of the field; the truth.
-        field: The field.
-        shown: What the model was shown, likewise; None if that was no label map.
+        segmentation: The heart with all structures of the field; the truth.
+        field: The reconstruction.
+        observed: Label map of the model's input, with the same labels; None if the input was no
+            label map.
     """
 
     segmentation: Segmentation
     field: DistanceField
-    shown: LabelMap | None = None
+    observed: LabelMap | None = None
 
     @property
     def truth(self) -> LabelMap:
@@ -50,17 +51,17 @@ class Reconstruction:
 
     @cached_property
     def octree(self) -> ExclusiveOctree:
-        """The field on the grid."""
+        """The field evaluated on the truth's grid."""
         return evaluate_exclusive(self.field, Grid.of(self.truth))
 
     @cached_property
     def surfaces(self) -> dict[str, Surface]:
-        """Structure → surface of the field."""
+        """Structure name → reconstructed surface."""
         return octree_surfaces(self.octree)
 
     @cached_property
     def visibility(self) -> Visibility | None:
-        """What of its structures the truth shows; None if that is everything."""
+        """Which parts of its structures the truth shows; None if it shows everything."""
         if self.segmentation.closed is not None:
             return None
         count = len(self.field.structures)
@@ -68,7 +69,7 @@ class Reconstruction:
 
     @cached_property
     def true_surfaces(self) -> dict[str, Surface]:
-        """Structure → the heart's own mesh, or the smoothed surface of its label map."""
+        """Structure name → the source's mesh, or the smoothed surface of its label map."""
         closed, structures = self.segmentation.closed, self.segmentation.structures
         if closed is None:
             return label_map_surfaces(self.truth, structures)
@@ -81,49 +82,48 @@ class Reconstruction:
 
 def score_reconstruction(
     heart: str,
-    made: Reconstruction,
+    reconstruction: Reconstruction,
     annotated: Sequence[str],
     tolerance_mm: float = TOLERANCE_MM,
     meshes: bool = True,
     hidden: Collection[str] = (),
 ) -> list[Score]:
-    """Score a reconstruction on the grid of the truth: its label map, and its meshes.
+    """Score a reconstruction on the grid of the truth: its label map and its meshes.
 
     Args:
         heart: The heart's name.
-        made: The reconstruction.
+        reconstruction: The heart's truth and field.
         annotated: Structures that the source annotates.
-        tolerance_mm: Of the normalised surface distance.
-        meshes: Whether meshes are scored, too.
+        tolerance_mm: Tolerance of the normalised surface distance.
+        meshes: Whether to score meshes, too.
         hidden: Structures that were hidden from the model.
 
     Returns:
         A row per structure.
 
     Raises:
-        InputError: The truth holds none of the structures.
+        InputError: The truth contains none of the structures.
     """
-    truth, structures = made.truth, made.field.structures
-    predicted = LabelMap(made.octree.labels, truth.affine)
+    truth, structures = reconstruction.truth, reconstruction.field.structures
+    predicted = LabelMap(reconstruction.octree.labels, truth.affine)
     rows = score_label_maps(heart, truth, predicted, structures, annotated, tolerance_mm)
     rows = [replace(row, observed=row.structure not in hidden) for row in rows]
     if not meshes:
         return rows
-    return with_mesh_scores(
-        rows, made.true_surfaces, made.surfaces, penalty_mm(truth), tolerance_mm
-    )
+    true, predicted_surfaces = reconstruction.true_surfaces, reconstruction.surfaces
+    return with_mesh_scores(rows, true, predicted_surfaces, penalty_mm(truth), tolerance_mm)
 
 
 @dataclass(frozen=True, slots=True)
 class SingleStructureField:
-    """What one structure has to itself of a field of several; a field of its own.
+    """One structure of a field, as a field of its own.
 
-    It is inside where the field's label is that structure, so that on a grid it is what the whole
-    field gives; but a octree follows its surface alone.
+    A point is inside if its label in the whole field is that structure. So both fields give the
+    same voxels of the structure, but an octree of this one follows that structure's surface alone.
 
     Attributes:
         field: The field of all structures.
-        name: Which of them.
+        name: Name of the structure.
     """
 
     field: DistanceField
@@ -136,17 +136,17 @@ class SingleStructureField:
 
     @property
     def reach_mm(self) -> float:
-        """As far as the field's."""
+        """Reach of the whole field."""
         return self.field.reach_mm
 
     def distances_mm(self, points_mm: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 1"]:
-        """Exclusive distances to the structure, negative inside; float32 mm."""
+        """Compute exclusive distances to the structure, negative inside; float32 mm."""
         index = self.field.structures.index(self.name)
         distances = self.field.distances_mm(points_mm)
-        size = np.abs(exclusive_distances(distances)[:, [index]])
+        magnitude = np.abs(exclusive_distances(distances)[:, [index]])
         is_inside = sign.label_of(distances)[:, None] == index + 1
-        found: np.ndarray = sign.with_sign(np.maximum(size, _LEAST_MM), is_inside)
-        return found
+        signed: np.ndarray = sign.with_sign(np.maximum(magnitude, _MIN_MM), is_inside)
+        return signed
 
 
 def score_hidden_structure(
@@ -156,14 +156,14 @@ def score_hidden_structure(
     tolerance_mm: float = TOLERANCE_MM,
     meshes: bool = True,
 ) -> Score:
-    """Score one structure that the model was not shown.
+    """Score one structure that was hidden from the model.
 
     Args:
         heart: The heart's name.
-        whole: The heart with all that it has, of which the truth counts here.
-        alone: Its reconstruction as :class:`SingleStructureField`, which the truth holds.
-        tolerance_mm: Of the normalised surface distance.
-        meshes: Whether its mesh is scored, too.
+        whole: The heart with all of its structures; only its truth is used.
+        alone: The heart with a :class:`SingleStructureField` of the hidden structure.
+        tolerance_mm: Tolerance of the normalised surface distance.
+        meshes: Whether to score its mesh, too.
     """
     truth, structures = whole.truth, whole.field.structures
     (name,) = alone.field.structures
@@ -173,5 +173,5 @@ def score_hidden_structure(
     (row,) = (replace(row, observed=False) for row in rows if row.structure == name)
     if not meshes:
         return row
-    true, made = whole.true_surfaces, alone.surfaces
-    return with_mesh_scores([row], true, made, penalty_mm(truth), tolerance_mm)[0]
+    true, predicted_surfaces = whole.true_surfaces, alone.surfaces
+    return with_mesh_scores([row], true, predicted_surfaces, penalty_mm(truth), tolerance_mm)[0]

@@ -110,7 +110,7 @@ class EnsembleScoring:
             # A generator per structure, so that its vertices do not depend on what else is hidden.
             generator = np.random.default_rng([self.seed, k, *heart.encode()])
             pair = surfaces[name], whole.true_surfaces[name]
-            found[name] = vertex_errors(*pair, k, ensemble, generator, whole.visibility)
+            found[name] = vertex_errors({k: pair}, ensemble, generator, known=whole.visibility)
         return found
 
     def summary(self, hearts: Sequence[HeartErrors]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A heart's meshes, and what is known of every vertex of them."""
+"""Mesh a heart's field, and compute visibility and uncertainty of every vertex."""
 
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -30,20 +30,31 @@ from vecsetx.reconstruction.surfaces import (
 from vecsetx.sampling.interfaces import SharedSurface
 
 RESOLUTION = 192
-"""Default voxels along the longest side of the grid that meshes are made on."""
+"""Default number of voxels along the longest side of the grid used for meshing."""
 
 MAX_VOXELS = 2**30
-"""Voxels of the largest grid: 1024³, of which the labels alone take a gigabyte."""
+"""Maximum number of voxels of a grid, 1024³: the labels alone then take a gigabyte."""
 
 
 SurfaceKind = Literal["shared", "closed"]
-"""``shared``: one mesh of the walls between all structures, without overlap or gap, of which each
-structure's surface is its part. ``closed``: each structure from its own distance alone, watertight;
-a thin vessel stays whole where it runs through a neighbour, and there the two overlap."""
+"""``shared``: one mesh of the walls between all structures, without overlaps or gaps; each
+structure's surface is a part of it. ``closed``: a watertight mesh of each structure from its own
+distance alone; a thin vessel that runs through a neighbour stays whole and overlaps it."""
 
 
 def heart_surfaces(field: HeartField, resolution: int) -> dict[str, Surface]:
-    """Meshes of a field on a grid with ``resolution`` voxels along its longest side."""
+    """Mesh a field, with shared walls, on a grid around its heart.
+
+    Args:
+        field: The heart.
+        resolution: Voxels along the grid's longest side.
+
+    Returns:
+        Structure name → surface in RAS+ mm.
+
+    Raises:
+        InputError: The field contains no heart, or the grid would have too many voxels.
+    """
     return field_surfaces(field, mesh_grid(field, resolution))
 
 
@@ -53,16 +64,16 @@ def mesh_grid(
     resolution_mm: float | None = None,
     completed: CompletedField | None = None,
 ) -> Grid:
-    """The grid around a heart that its meshes are made on.
+    """Return the grid around a heart for meshing it.
 
     Args:
         field: The heart.
-        resolution: Voxels along the longest side.
-        resolution_mm: Edge of a voxel instead, mm.
-        completed: The heart with all that is observed of it, if that is to fit in, too.
+        resolution: Voxels along the grid's longest side.
+        resolution_mm: Edge length of a voxel, mm; overrides ``resolution``.
+        completed: The completed heart, if the grid must also contain everything observed.
 
     Raises:
-        InputError: There is no heart, or its grid would have too many voxels.
+        InputError: The field contains no heart, or the grid would have too many voxels.
     """
     corners_mm = np.stack(extent_mm(field, *field.domain.domain_mm()))
     if completed is not None:
@@ -75,19 +86,19 @@ def mesh_grid(
     if grid.voxels > MAX_VOXELS:
         raise InputError(
             f"a grid of {grid.spacing_mm[0]:.3g} mm around this heart has {grid.voxels:.2g} "
-            f"voxels; at most {MAX_VOXELS:.2g} can be held, so choose a coarser resolution"
+            f"voxels, more than the maximum of {MAX_VOXELS:.2g}; choose a coarser resolution"
         )
     return grid
 
 
 @dataclass(frozen=True, slots=True)
 class HeartMeshes:
-    """What a heart's meshes are.
+    """The meshes of a heart.
 
     Attributes:
         surfaces: Structure name → surface.
-        interfaces: The mesh that they are parts of, if they share one.
-        decimation: Structure name → how far it moved, if it was decimated.
+        interfaces: The mesh that all surfaces are parts of; None for closed surfaces.
+        decimation: Structure name → decimation error; empty if nothing was decimated.
     """
 
     surfaces: dict[str, Surface]
@@ -102,9 +113,9 @@ def heart_meshes(
 
     Args:
         field: The heart.
-        grid: Where; its spacing decides how fine the meshes are.
+        grid: The grid; its spacing determines the meshes' resolution.
         kind: Whether structures share their walls.
-        faces: Faces to decimate the whole heart's meshes to; None to leave them as they are.
+        faces: Number of faces to decimate to, over all structures; None for no decimation.
     """
     interfaces = None
     if kind == "shared":
@@ -130,17 +141,18 @@ def heart_meshes(
 
 @dataclass(frozen=True, slots=True)
 class VertexAttributes:
-    """What is known of the vertices of a heart's meshes.
+    """Visibility and uncertainty at the vertices of a heart's meshes.
 
     Attributes:
         observed: Structure name → whether each vertex of its surface is observed.
-        sd_mm: Structure name → standard deviation of its surface's place at each vertex; empty if
-            nothing was drawn.
-        beyond_reach: Structure name → whether that is too small, as
-            :class:`~vecsetx.inference.ensemble.Spread` has it.
-        interfaces_observed: Whether each vertex of the mesh that structures share is observed as
-            part of all that meet there.
-        interfaces_sd_mm: Its largest standard deviation, as part of any of them.
+        sd_mm: Structure name → standard deviation of its surface at each vertex; empty without an
+            ensemble.
+        beyond_reach: Structure name → whether that standard deviation is too small, as in
+            :class:`~vecsetx.inference.ensemble.Spread`.
+        interfaces_observed: Whether each vertex of the shared mesh is observed on all structures
+            that meet there; None for closed surfaces.
+        interfaces_sd_mm: Largest standard deviation at each vertex of the shared mesh, over the
+            structures that meet there; None for closed surfaces or without an ensemble.
     """
 
     observed: dict[str, Bool[np.ndarray, " _"]]
@@ -157,17 +169,17 @@ def vertex_attributes(
     ensemble: Ensemble | None = None,
     kept: bool = False,
 ) -> VertexAttributes:
-    """What is known of every vertex.
+    """Compute visibility and uncertainty at every vertex.
 
     Args:
         meshes: The heart's meshes.
         structures: Names of the K structures.
-        visibility: What of the heart is observed.
-        ensemble: TrainingBatches of the heart; None for no standard deviations.
-        kept: Whether what is observed was kept as it is: measured, and not drawn, so that its
-            standard deviation is 0.
+        visibility: Which parts of the heart are observed.
+        ensemble: The heart's ensemble; None for no standard deviations.
+        kept: Whether the meshes keep the observed surfaces (:class:`CompletedField`); the standard
+            deviation of observed vertices is then 0.
     """
-    known = VertexAttributes(
+    attributes = VertexAttributes(
         {
             name: visibility.observed_vertices(surface.vertices_mm, structures.index(name))
             for name, surface in meshes.surfaces.items()
@@ -175,69 +187,78 @@ def vertex_attributes(
     )
     shared = meshes.interfaces
     if shared is not None:
-        known = replace(known, interfaces_observed=visibility.observed_interface_vertices(shared))
+        attributes = replace(
+            attributes, interfaces_observed=visibility.observed_interface_vertices(shared)
+        )
     if ensemble is None:
-        return known
+        return attributes
     if shared is None:
-        return _of_closed(known, meshes.surfaces, structures, ensemble, kept)
-    return _of_shared(known, shared, structures, ensemble, kept)
+        return _with_closed_spread(attributes, meshes.surfaces, structures, ensemble, kept)
+    return _with_shared_spread(attributes, shared, structures, ensemble, kept)
 
 
-def _of_closed(
-    known: VertexAttributes,
+def _with_closed_spread(
+    attributes: VertexAttributes,
     surfaces: dict[str, Surface],
     structures: tuple[str, ...],
     ensemble: Ensemble,
     kept: bool,
 ) -> VertexAttributes:
-    own = replace(ensemble, exclusive=False)
+    """Add standard deviations at the vertices of closed surfaces."""
+    overlapping = replace(ensemble, exclusive=False)
     sd_mm: dict[str, np.ndarray] = {}
     beyond: dict[str, np.ndarray] = {}
     for name, surface in surfaces.items():
-        asked = ~known.observed[name] if kept else np.ones(len(surface.vertices_mm), dtype=bool)
-        spread = own.spread(surface.vertices_mm[asked])
-        sd_mm[name] = np.zeros(len(asked), dtype=np.float32)
-        beyond[name] = np.zeros(len(asked), dtype=bool)
-        sd_mm[name][asked] = spread.sd_mm[:, structures.index(name)]
-        beyond[name][asked] = spread.beyond_reach[:, structures.index(name)]
-    return replace(known, sd_mm=sd_mm, beyond_reach=beyond)
+        uncertain = np.ones(len(surface.vertices_mm), dtype=bool)
+        if kept:
+            uncertain = ~attributes.observed[name]
+        spread = overlapping.spread(surface.vertices_mm[uncertain])
+        sd_mm[name] = np.zeros(len(uncertain), dtype=np.float32)
+        beyond[name] = np.zeros(len(uncertain), dtype=bool)
+        sd_mm[name][uncertain] = spread.sd_mm[:, structures.index(name)]
+        beyond[name][uncertain] = spread.beyond_reach[:, structures.index(name)]
+    return replace(attributes, sd_mm=sd_mm, beyond_reach=beyond)
 
 
-def _of_shared(
-    known: VertexAttributes,
+def _with_shared_spread(
+    attributes: VertexAttributes,
     interfaces: SharedSurface,
     structures: tuple[str, ...],
     ensemble: Ensemble,
     kept: bool,
 ) -> VertexAttributes:
-    """Every vertex of the shared mesh is asked once, for all that meet there."""
+    """Add standard deviations at the vertices of the shared mesh.
+
+    The ensemble is evaluated once per vertex, for all structures that meet there.
+    """
+    # Which structures meet at each vertex, [V, K].
     shape = len(interfaces.vertices_mm), len(structures)
     meets = np.zeros((shape[0], shape[1] + 1), dtype=bool)
     meets[interfaces.faces[:, :, None], interfaces.sides[:, None, :]] = True
     meets = meets[:, 1:]  # the first is the background
-    asked = np.ones(shape[0], dtype=bool)
-    if kept and known.interfaces_observed is not None:
-        asked = ~known.interfaces_observed
-    spread = ensemble.spread(interfaces.vertices_mm[asked])
+    uncertain = np.ones(shape[0], dtype=bool)
+    if kept and attributes.interfaces_observed is not None:
+        uncertain = ~attributes.interfaces_observed
+    spread = ensemble.spread(interfaces.vertices_mm[uncertain])
     all_sd_mm, all_beyond = np.zeros(shape, dtype=np.float32), np.zeros(shape, dtype=bool)
-    all_sd_mm[asked], all_beyond[asked] = spread.sd_mm, spread.beyond_reach
-    if kept:
-        for name, observed in known.observed.items():
+    all_sd_mm[uncertain], all_beyond[uncertain] = spread.sd_mm, spread.beyond_reach
+    if kept:  # a vertex may be observed on one structure and inferred on another
+        for name, observed in attributes.observed.items():
             k = structures.index(name)
             rows = np.flatnonzero(meets[:, k])[observed]
             all_sd_mm[rows, k], all_beyond[rows, k] = 0, False
-    # A structure's surface has the shared mesh's vertices in their order.
+    # A structure's surface has the shared mesh's vertices, in the same order.
     return replace(
-        known,
+        attributes,
         sd_mm={
             name: all_sd_mm[meets[:, k], k]
             for k, name in enumerate(structures)
-            if name in known.observed
+            if name in attributes.observed
         },
         beyond_reach={
             name: all_beyond[meets[:, k], k]
             for k, name in enumerate(structures)
-            if name in known.observed
+            if name in attributes.observed
         },
         interfaces_sd_mm=np.where(meets, all_sd_mm, 0).max(axis=1),
     )

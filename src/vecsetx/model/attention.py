@@ -34,7 +34,17 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-ALPHA_RANGE = (1.0, 300.0)
+__all__ = [
+    "Attention",
+    "Block",
+    "FeedForward",
+    "LayerNorm",
+    "anchored_attention",
+    "at_least_single",
+    "attend",
+]
+
+_ALPHA_RANGE = (1.0, 300.0)
 """Initial values of α, per unit²: from a range of about 0.7 units down to 0.04."""
 
 _CHANNELS_PER_PLANE = 8
@@ -62,7 +72,7 @@ class Attention(nn.Module):
         self.log_alpha: nn.Parameter | None = None
         self.from_offset: nn.Linear | None = None
         if anchored:
-            low, high = (math.log(alpha) for alpha in ALPHA_RANGE)
+            low, high = (math.log(alpha) for alpha in _ALPHA_RANGE)
             self.log_alpha = nn.Parameter(torch.linspace(low, high, heads))
             self.from_offset = nn.Linear(4 * heads, width, bias=False)
 

@@ -9,6 +9,8 @@ from torch.nn import functional
 
 from vecsetx.model.attention import at_least_single
 
+__all__ = ["Compressed", "KLBottleneck", "NoBottleneck", "NormalizedBottleneck"]
+
 
 @dataclass(frozen=True, slots=True)
 class Compressed:

@@ -24,14 +24,14 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-CHUNK_POINTS = 64
+_CHUNK_POINTS = 64
 """Points per heart that pass through the decoder together."""
 
 
 def spatial_gradients(
     field: Callable[[Float[Tensor, "b q 3"]], Float[Tensor, "b q d"]],
     points: Float[Tensor, "b q 3"],
-    chunk_points: int = CHUNK_POINTS,
+    chunk_points: int = _CHUNK_POINTS,
 ) -> Float[Tensor, "b q d 3"]:
     """Compute gradients of fields at points, differentiable with respect to all that fields use.
 

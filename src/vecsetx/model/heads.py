@@ -9,7 +9,9 @@ from torch import Tensor, nn
 from vecsetx.anatomy.sign import inside_logit
 from vecsetx.model.attention import LayerNorm, at_least_single
 
-FIRST_DISTANCE = 0.05
+__all__ = ["LOGITS_PER_UNIT", "DistanceHead", "Head", "UnionHead"]
+
+_INITIAL_DISTANCE = 0.05
 """Distance that an untrained model predicts, units: most of space is outside most structures."""
 
 LOGITS_PER_UNIT = 40.0
@@ -69,7 +71,7 @@ class DistanceHead(Head):
         self.project = nn.Linear(width, structures)
         with torch.no_grad():
             self.project.weight.mul_(0.1)
-            self.project.bias.fill_(FIRST_DISTANCE)
+            self.project.bias.fill_(_INITIAL_DISTANCE)
 
     def forward(
         self, features: Float[Tensor, "b q c"], plain: bool = False
@@ -122,8 +124,8 @@ class UnionHead(Head):
         self.project = nn.Linear(width, 1 + structures)
         with torch.no_grad():
             self.project.weight.mul_(0.1)
-            self.project.bias.fill_(inside_logit(FIRST_DISTANCE, LOGITS_PER_UNIT))
-            self.project.bias[0] = FIRST_DISTANCE
+            self.project.bias.fill_(inside_logit(_INITIAL_DISTANCE, LOGITS_PER_UNIT))
+            self.project.bias[0] = _INITIAL_DISTANCE
 
     def forward(
         self, features: Float[Tensor, "b q c"], plain: bool = False

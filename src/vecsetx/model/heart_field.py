@@ -12,7 +12,7 @@ from vecsetx.model.vecset import LatentSet, VecSetAutoEncoder
 from vecsetx.sampling.farthest import anchors_by_structure
 from vecsetx.sampling.sampler import Observation
 
-CHUNK_POINTS = 16_384
+_CHUNK_POINTS = 16_384
 """Number of query points decoded at once."""
 
 _RELIABLE = 0.875  # of the truncation: a network's distances level off gradually
@@ -109,8 +109,8 @@ class HeartField:
             points_mm: RAS+ mm.
         """
         distances = np.empty((len(points_mm), len(self.structures)), dtype=np.float32)
-        for start in range(0, len(points_mm), CHUNK_POINTS):
-            chunk = slice(start, start + CHUNK_POINTS)
+        for start in range(0, len(points_mm), _CHUNK_POINTS):
+            chunk = slice(start, start + _CHUNK_POINTS)
             points = torch.from_numpy(self.frame.to_unit(points_mm[chunk]).astype(np.float32))
             in_domain = torch.from_numpy(self.domain.to_unit(points_mm[chunk]).astype(np.float32))
             units = self.model.query(

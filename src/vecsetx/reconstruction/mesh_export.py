@@ -28,6 +28,8 @@ from vecsetx.files import write_text, written_whole
 from vecsetx.reconstruction.surfaces import Surface, to_polydata
 from vecsetx.sampling.interfaces import SharedSurface
 
+__all__ = ["write_interfaces", "write_scene", "write_surface", "write_surfaces"]
+
 _Arrays = dict[str, np.ndarray]
 
 _FROM_RAS = {"lps": np.array([-1, -1, 1], np.float32), "ras": np.array([1, 1, 1], np.float32)}

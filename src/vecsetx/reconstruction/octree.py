@@ -23,6 +23,19 @@ from vecsetx.errors import InputError
 from vecsetx.reconstruction.distance_field import DistanceField, exclusive_distances
 from vecsetx.reconstruction.grid import Grid
 
+__all__ = [
+    "MARGIN",
+    "ExclusiveOctree",
+    "Level",
+    "Octree",
+    "OverlappingOctree",
+    "evaluate_dense",
+    "evaluate_exclusive",
+    "evaluate_overlapping",
+    "extent_mm",
+    "find_extent_mm",
+]
+
 MARGIN = 1.25
 """How much steeper than a true distance the field may be without missing a surface in a block."""
 

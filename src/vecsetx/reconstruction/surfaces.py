@@ -147,13 +147,13 @@ def closed_surfaces(field: DistanceField, grid: Grid) -> dict[str, Surface]:
         low = np.maximum([side.start - 1 for side in box[0]], 0)
         high = np.minimum([side.stop + 1 for side in box[0]], grid.shape)
         distances_mm = octree.distances_mm(index, low, high)
-        surfaces[name] = zero_surface(
+        surfaces[name] = _zero_surface(
             distances_mm, inside[tuple(map(slice, low, high))].astype(bool), grid, low
         )
     return surfaces
 
 
-def zero_surface(
+def _zero_surface(
     distances_mm: Float[np.ndarray, "i j k"],
     inside: Bool[np.ndarray, "i j k"],
     grid: Grid,

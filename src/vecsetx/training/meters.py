@@ -91,7 +91,7 @@ class WaitTimer(Generic[Item]):
 
 
 def peak_bytes(device: torch.device) -> int:
-    """Peak bytes: allocated on a GPU since the last call; on a CPU, of the process since its start."""
+    """Peak bytes: allocated on a GPU since the last call; on a CPU, of the process so far."""
     if device.type == "cuda":
         peak = torch.cuda.max_memory_allocated(device)
         torch.cuda.reset_peak_memory_stats(device)

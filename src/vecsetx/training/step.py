@@ -99,7 +99,7 @@ class Stepper:
     def _descend(
         self, parts: list[Batch], measure_terms: bool
     ) -> tuple[dict[str, Tensor], dict[str, float] | None]:
-        """Forward and backward pass for every part; returns sums of the loss terms, gradient norms."""
+        """Forward and backward pass for every part: sums of the loss terms, and gradient norms."""
         device = self._ranks.device
         parts = [self._taught(part.to(device)) for part in parts]
         counts = self._counts(parts)
