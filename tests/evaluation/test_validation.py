@@ -10,7 +10,7 @@ from support.runs import RECIPE
 from vecsetx.data.dataset import DataSet
 from vecsetx.data.partial import PartialSpec
 from vecsetx.data.sources import source_of
-from vecsetx.data.split import Place
+from vecsetx.data.split import Assignment
 from vecsetx.evaluation.scores import score_heart
 from vecsetx.evaluation.validation import STRIDE, HeartsValidator, make_validator
 from vecsetx.model.heart_field import HeartField
@@ -147,5 +147,5 @@ def test_point_diagnostics_against_counting_one_by_one(dataset: DataSet) -> None
 
 
 def test_no_validator_without_validation_hearts(dataset: DataSet) -> None:
-    places = {heart.patient: Place("train", heart.fold) for heart in dataset.hearts}
-    assert make_validator(dataset.placed(places), None, RECIPE) is None
+    places = {heart.patient: Assignment("train", heart.fold) for heart in dataset.hearts}
+    assert make_validator(dataset.with_assignments(places), None, RECIPE) is None

@@ -19,7 +19,7 @@ from vecsetx.data.batches import TrainingBatches
 from vecsetx.data.dataset import DataSet
 from vecsetx.errors import DivergedError, InputError
 from vecsetx.model.vecset import ModelSpec
-from vecsetx.recipe import parse_overrides
+from vecsetx.recipe import parse_overrides, read_changes
 from vecsetx.training.journal import read_journal
 from vecsetx.training.muon import Muon, orthogonalized
 from vecsetx.training.objective import (
@@ -396,7 +396,7 @@ def test_recipes_take_changes_and_refuse_nonsense() -> None:
     changed = RECIPE.changed(parse_overrides(["model.width=64", "training.seed=5"]), "here")
     assert (changed.model.width, changed.training.seed) == (64, 5)
     for words, message in (
-        (["model.wdth=64"], "no field model.wdth"),
+        (["model.wdth=64"], "no option model.wdth"),
         (["model.width=wide"], "model.width = 'wide'"),
         (["modle.width=64"], "no part 'modle'"),
         (["model.queries=other"], "model.queries"),
@@ -407,10 +407,30 @@ def test_recipes_take_changes_and_refuse_nonsense() -> None:
     ):
         with pytest.raises(InputError, match=message):
             RECIPE.changed(parse_overrides(words), "here")
-    with pytest.raises(InputError, match=r"part\.field=value"):
+    with pytest.raises(InputError, match=r"part\.option=value"):
         parse_overrides(["width=64"])
     with pytest.raises(InputError, match="cannot be read"):
         parse_overrides(["model.width=["])
+
+
+def test_recipes_with_the_former_part_draws_are_refused(dataset: DataSet, tmp_path: Path) -> None:
+    """From a file, from the command line, and in a run to be resumed; in one line each."""
+    file = tmp_path / "old.yaml"
+    file.write_text("draws: {hearts: 2}\n")
+    line = "^{}: the part draws is now called batch; rename it to batch$"
+    with pytest.raises(InputError, match=line.format(file)):
+        read_changes(file)
+    with pytest.raises(InputError, match=line.format("command line")):
+        RECIPE.changed(parse_overrides(["draws.hearts=2"]), "command line")
+    train_model(dataset.folder, tmp_path / "run", RECIPE, stop_after=1)
+    recipe_file = tmp_path / "run" / "recipe.yaml"
+    recipe = yaml.safe_load(recipe_file.read_text())
+    former = {"draws" if part == "batch" else part: values for part, values in recipe.items()}
+    recipe_file.write_text(yaml.safe_dump(former))
+    with pytest.raises(InputError, match=line.format(recipe_file)):
+        train_model(dataset.folder, tmp_path / "run", RECIPE, resume=True)
+    recipe_file.write_text(yaml.safe_dump(recipe))  # renamed again, it can be resumed
+    train_model(dataset.folder, tmp_path / "run", RECIPE, resume=True, stop_after=2)
 
 
 @pytest.mark.parametrize("shape", [(3, 24, 24), (2, 10, 40), (2, 40, 10)])
