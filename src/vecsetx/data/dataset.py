@@ -96,7 +96,7 @@ class DataSet:
         return tuple(heart for heart in self.hearts if (heart.fold == fold) == (split == "val"))
 
     def open(self, heart: HeartEntry) -> SamplesFile:
-        """Open a heart's samples; :class:`InputError` if the data set lacks one of its structures."""
+        """Open a heart's samples; :class:`InputError` for structures not in the data set."""
         samples = SamplesFile(self.folder / heart.file)
         if unknown := set(samples.info.structures) - set(self.structures):
             raise InputError(

@@ -100,7 +100,7 @@ class Training:
             rate = self._set_rates(step)
             self.meter.add(self._step(step, drawn))
             done, seconds = step + 1, time.monotonic() - self.began
-            # A signal may reach one rank only, and files may be lost to one only: all must know.
+            # A signal, or a lost file, may concern one rank only, but all must act alike.
             gathered = ranks.gathered((self.run.request.signal, drawn.lost))
             stopped_by = next((signal for signal, _ in gathered if signal), None)
             self._count_lost([heart for _, lost in gathered for heart in lost])
@@ -128,8 +128,8 @@ class Training:
     def keep(self) -> None:
         """Load the final weights into the model.
 
-        These are those of the best validation at the end of the run, otherwise the current ones; of
-        the moving average, if there is one.
+        At the end of a run these are the weights of the best validation; before, or without
+        validations, the current ones. With a moving average, they are averages.
         """
         kept = self.average.module if self.average else self.run.model
         finished = self.progress.step == self.run.training.steps

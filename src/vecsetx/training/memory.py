@@ -213,8 +213,10 @@ class _Ledger(TorchDispatchMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         result = function(*args, **(kwargs or {}))
-        made = [leaf.untyped_storage() for leaf in tree_leaves(result) if isinstance(leaf, Tensor)]
-        new = {id(storage): storage for storage in made if id(storage) not in self._part}
+        storages = [
+            leaf.untyped_storage() for leaf in tree_leaves(result) if isinstance(leaf, Tensor)
+        ]
+        new = {id(storage): storage for storage in storages if id(storage) not in self._part}
         for storage in new.values():
             self._enter(storage)
         if new:
