@@ -123,7 +123,7 @@ def diagnose(entries: Sequence[Row]) -> Diagnosis:
     findings = list(_failed_validations(val))
     too_short = _too_short(train)
     if not too_short:
-        findings += [*_course_faults(_Course(train)), *_term_faults(train)]
+        findings += [*_curve_faults(_LossCurve(train)), *_term_faults(train)]
         findings += [*_overfitting(train, val), *_waiting(train)]
     return Diagnosis(tuple(findings), too_short, _figures(train, val))
 
@@ -158,7 +158,7 @@ def steps_per_second(train: Sequence[Row]) -> float:
     return float(train[-1]["step"] / seconds) if seconds else 0.0
 
 
-class _Course:
+class _LossCurve:
     """Log loss and learning rate over a run, as means over equal windows.
 
     ``log_loss`` and ``rate`` have a value per window. ``done`` is the sum of the rates of all steps
@@ -258,16 +258,16 @@ def _too_short(train: Sequence[Row]) -> str:
     )
 
 
-def _course_faults(course: _Course) -> Iterator[Finding]:
+def _curve_faults(curve: _LossCurve) -> Iterator[Finding]:
     """At most one fault of the loss curve: each of them may look like the next."""
-    from_to = f"from {course.began:.4g} to {course.ended:.4g}"
+    from_to = f"from {curve.began:.4g} to {curve.ended:.4g}"
     lower = "lower optimizer.muon_lr and optimizer.adamw_lr tenfold"
-    fall, pace = course.late()
-    total = log(course.began) - course.end
-    if course.risen > _RISEN:
+    fall, pace = curve.late()
+    total = log(curve.began) - curve.end
+    if curve.risen > _RISEN:
         yield Finding(
             "learning rate too high",
-            f"the loss ended at {course.ended:.4g}, {course.risen:.1f} times its minimum; {lower}",
+            f"the loss ended at {curve.ended:.4g}, {curve.risen:.1f} times its minimum; {lower}",
         )
     elif fall > _LATE_FALL and pace > _LATE_PACE:
         yield Finding(
@@ -275,38 +275,38 @@ def _course_faults(course: _Course) -> Iterator[Finding]:
             f"the loss decreased mainly as the rate did: by {1 - np.exp(-fall):.0%} after the rate "
             f"fell below half its peak, {pace:.1f} times as fast as before; {lower}",
         )
-    elif course.left > _LITTLE and course.noise > max(_JUMPY, _JUMPY_SHARE * total):
+    elif curve.left > _LITTLE and curve.noise > max(_JUMPY, _JUMPY_SHARE * total):
         yield Finding(
             "learning rate too high",
-            f"the loss fluctuated by {course.noise:.0%} about its trend and only went {from_to}; "
+            f"the loss fluctuated by {curve.noise:.0%} about its trend and only went {from_to}; "
             f"{lower}",
         )
-    elif course.left > _LITTLE and _slow(course):
+    elif curve.left > _LITTLE and _slow(curve):
         yield Finding(
             "learning rate too low",
-            f"the loss decreased at a steady, slow pace, {from_to}, and {course.left:.0%} of it is "
+            f"the loss decreased at a steady, slow pace, {from_to}, and {curve.left:.0%} of it is "
             "left; raise optimizer.muon_lr and optimizer.adamw_lr tenfold, or training.steps",
         )
-    elif _flat(course):
+    elif _flat(curve):
         yield Finding(
             "plateau",
             f"the loss went {from_to}, but decreased by only "
-            f"{max(course.last_third()[0], 0):.1%} over the last third of the run before the rate "
+            f"{max(curve.last_third()[0], 0):.1%} over the last third of the run before the rate "
             "was low; raise model.width or model.layers, or lower training.steps",
         )
 
 
-def _flat(course: _Course) -> bool:
-    fall, error = course.last_third()
+def _flat(curve: _LossCurve) -> bool:
+    fall, error = curve.last_third()
     return abs(fall) + error < _FLAT
 
 
-def _slow(course: _Course) -> bool:
+def _slow(curve: _LossCurve) -> bool:
     """Whether the loss decreased no faster at first than later, or hardly at all."""
-    first = course.done[0]
-    third = float(np.interp(first + (1 - first) / 3, course.done, course.smooth))
-    began = log(course.began)
-    return course.left > _NOTHING or (began - third) < _STRAIGHT * (began - course.end)
+    first = curve.done[0]
+    third = float(np.interp(first + (1 - first) / 3, curve.done, curve.smooth))
+    began = log(curve.began)
+    return curve.left > _NOTHING or (began - third) < _STRAIGHT * (began - curve.end)
 
 
 def _term_faults(train: Sequence[Row]) -> Iterator[Finding]:
