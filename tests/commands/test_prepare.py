@@ -109,10 +109,10 @@ def test_data_sets_of_different_label_sets_are_learned_from_together(
     for heart in data.hearts:
         batch = TrainingBatches(data, [heart], spec, None, seed=0).batch(0)
         known = np.array([name in heart.annotated for name in data.structures])
-        np.testing.assert_array_equal((batch.near_known[0] > 0).any(dim=0), known)
+        np.testing.assert_array_equal((batch.near.known[0] > 0).any(dim=0), known)
         drawn = {data.structures[k] for k in batch.structure.unique().tolist()}
         assert drawn == set(heart.annotated)
-        finite = np.isfinite(batch.near_distances[0].numpy()).all(axis=0)
+        finite = np.isfinite(batch.near.distances[0].numpy()).all(axis=0)
         np.testing.assert_array_equal(finite, known)
     assert data.hearts[1].annotated == ("SVC", "RA", "LV")
     assert set(data.structures) <= set(data.label_set().structures)

@@ -91,16 +91,16 @@ def test_hidden_structures_are_neither_shown_nor_refined_on(
     others = [k for k in range(len(structures)) if k not in hidden]
     scale = trained.mm_per_unit
     for group in ("near", "volume"):
-        known = getattr(batch, f"{group}_known")[0]
+        known = batch.queries[group].known[0]
         assert (known[:, hidden] == -np.inf).all()
         assert (known[:, others] * scale).numpy() == pytest.approx(
             samples.info.known_mm(getattr(samples, group).edge_mm)[:, others]
         )
         true_mm = getattr(samples, group).distances_mm[:, others]
-        assert np.allclose(getattr(batch, f"{group}_distances")[0, :, others] * scale, true_mm)
-    assert not np.isin(batch.surface_structure[0].numpy(), hidden).any()
+        assert np.allclose(batch.queries[group].distances[0, :, others] * scale, true_mm)
+    assert not np.isin(batch.surface.structure[0].numpy(), hidden).any()
     assert np.allclose(
-        found.field.frame.to_mm(batch.near[0].numpy()), samples.near.points_mm, atol=1e-3
+        found.field.frame.to_mm(batch.near.points[0].numpy()), samples.near.points_mm, atol=1e-3
     )
 
 
@@ -113,12 +113,12 @@ def test_a_model_of_fewer_structures_is_shown_what_it_knows(
     batch = of_samples(samples, known, (), samples.info.frame)
     own = [dataset.structures.index(name) for name in known]
     assert np.allclose(
-        batch.near_distances[0] * trained.mm_per_unit, samples.near.distances_mm[:, own]
+        batch.near.distances[0] * trained.mm_per_unit, samples.near.distances_mm[:, own]
     )
     rows = np.isin(samples.surface.structure, own)
-    assert batch.surface.shape[1] == rows.sum()
+    assert batch.surface.count == rows.sum()
     expected = [own.index(k) for k in samples.surface.structure[rows].tolist()]
-    assert batch.surface_structure[0].tolist() == expected
+    assert batch.surface.structure[0].tolist() == expected
 
 
 def test_reconstructing_from_samples(dataset: DataSet, run: Path, tmp_path: Path) -> None:

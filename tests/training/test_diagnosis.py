@@ -210,19 +210,19 @@ def test_a_term_that_never_moves_is_named(dead: float, seed: int) -> None:
     jitter = np.exp(0.01 * np.random.default_rng(seed).standard_normal(40))
     near, inside = learned(40), dead * jitter
     entries = journal(near + inside, terms={"near": near, "inside": inside})
-    assert faults(entries) == ["inside never moves"]
+    assert faults(entries) == ["inside does not change"]
     falling = (1 + dead) * near
     assert faults(journal(falling, terms={"near": near, "inside": dead * near})) == []
 
 
 def test_a_term_stands_still_only_where_the_loss_does_not() -> None:
     flat = np.full(40, 2.0)
-    assert "inside never moves" not in faults(journal(flat))
+    assert "inside does not change" not in faults(journal(flat))
 
 
 def test_validation_that_falls_behind() -> None:
     train = journal(learned(40))
-    assert faults(train + validations(0.6, 0.8, 0.77, 0.74)) == ["validation falls behind"]
+    assert faults(train + validations(0.6, 0.8, 0.77, 0.74)) == ["overfitting"]
     assert faults(train + validations(0.6, 0.7, 0.8, 0.76)) == []  # one alone may be chance
     assert faults(train + validations(0.6, 0.8, 0.79, 0.79)) == []
     stopped = np.r_[learned(40)[:20], np.full(20, learned(40)[19])]
@@ -302,7 +302,7 @@ def test_every_training_ends_with_it(
     dataset: DataSet, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     train_model(dataset.folder, tmp_path / "run", RECIPE)
-    assert "too short to judge: 4 entries over 8 steps" in capsys.readouterr().out
+    assert "too short to judge: 4 journal entries over 8 steps" in capsys.readouterr().out
     assert (tmp_path / "run" / "curves.html").exists()
     train_model(dataset.folder, tmp_path / "begun", RECIPE, stop_after=1)  # before the first entry
     assert "no training steps" in capsys.readouterr().out

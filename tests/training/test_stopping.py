@@ -55,7 +55,7 @@ def test_the_exit_status_of_a_stopped_run(
         process.send_signal(number)
         _, told = process.communicate(timeout=60)
     assert process.returncode == status
-    assert b"go on with --resume" in told
+    assert b"continue with --resume" in told
     assert (tmp_path / "run" / "checkpoint.pt").exists()
 
 

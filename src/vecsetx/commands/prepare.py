@@ -11,7 +11,7 @@ from vecsetx.commands.progress import steps, warn
 from vecsetx.data.dataset import DataSet, HeartEntry
 from vecsetx.data.find_hearts import find_hearts
 from vecsetx.data.sources import HeartSource
-from vecsetx.data.split import Place, patients_of, split_by_patient
+from vecsetx.data.split import Assignment, patients_of, split_by_patient
 from vecsetx.errors import InputError
 from vecsetx.sampling.sampler import SamplingSpec, options_of
 from vecsetx.sampling.samples import HeartInfo, SamplesFile, write_samples
@@ -273,15 +273,15 @@ def _data_set(
         options.seed,
         _places(before, options),
     )
-    return dataset.placed(places)
+    return dataset.with_assignments(places)
 
 
-def _places(before: DataSet | None, options: PrepareOptions) -> dict[str, Place]:
+def _places(before: DataSet | None, options: PrepareOptions) -> dict[str, Assignment]:
     """Return the split and fold of a data set's patients; none if other splits are requested."""
     then = before and (before.seed, before.val_share, before.folds)
     if before is None or then != (options.seed, options.val_share, options.folds):
         return {}
-    return {heart.patient: Place(heart.split, heart.fold) for heart in before.hearts}
+    return {heart.patient: Assignment(heart.split, heart.fold) for heart in before.hearts}
 
 
 def _annotated(
