@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.hearts import write_small_phantoms
-from support.waiting import wait_until
+from support.waiting import LONGEST_SECONDS, wait_until
 from typer.testing import CliRunner
 
 from vecsetx.anatomy.label_map import LabelMap
@@ -147,7 +147,7 @@ def start(folder: Path, *words: object) -> subprocess.Popen[str]:
 
 def wait_for_hearts(data: Path, count: int) -> None:
     hearts = data / "hearts"
-    assert wait_until(lambda: len(list(hearts.glob("phantom*.safetensors"))) >= count, 300)
+    assert wait_until(lambda: len(list(hearts.glob("phantom*.safetensors"))) >= count)
 
 
 def workers_of(pid: int) -> list[int]:
@@ -171,10 +171,10 @@ def test_a_run_that_is_killed_is_completed_by_a_second(
             assert not (data / "dataset.json").exists()
         else:
             os.kill(workers_of(first.pid)[-1], signal.SIGKILL)
-            assert first.wait(120) == 0, (tmp_path / "log.txt").read_text()
+            assert first.wait(LONGEST_SECONDS) == 0, (tmp_path / "log.txt").read_text()
             assert len(DataSet.read(data).hearts) == 8
     with start(tmp_path, *words) as second:
-        assert second.wait(120) == 0, (tmp_path / "log.txt").read_text()
+        assert second.wait(LONGEST_SECONDS) == 0, (tmp_path / "log.txt").read_text()
     assert len(DataSet.read(data).hearts) == 8
     assert list(data.rglob(".unfinished*")) == []
     found = check(data, data / "check", workers=2, pictures=1)
@@ -190,7 +190,7 @@ def test_a_dask_cluster_goes_on_when_a_worker_is_killed(eight: Path, tmp_path: P
 
     data = tmp_path / "data"
     made: list[tuple[DataSet, dict[str, str]]] = []
-    patience = {"distributed.deploy.lost-worker-timeout": "120s"}  # to start on a busy machine
+    patience = {"distributed.deploy.lost-worker-timeout": f"{LONGEST_SECONDS}s"}  # to start
     with (
         dask.config.set(patience),
         LocalCluster(
@@ -206,7 +206,7 @@ def test_a_dask_cluster_goes_on_when_a_worker_is_killed(eight: Path, tmp_path: P
         run.start()
         wait_for_hearts(data, 2)
         os.kill(next(iter(cluster.workers.values())).pid, signal.SIGKILL)
-        run.join(120)
+        run.join(LONGEST_SECONDS)
     ((dataset, failed),) = made
     assert not failed
     assert len(dataset.hearts) == 8

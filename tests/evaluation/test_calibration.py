@@ -9,7 +9,6 @@ import igl
 import numpy as np
 import pytest
 from support.analytic_fields import AnalyticField, ball
-from support.runs import trained_a_little
 from typer.testing import CliRunner
 
 from vecsetx.anatomy.label_map import LabelMap
@@ -149,11 +148,6 @@ def test_figures_show_what_was_found() -> None:
 
 
 # The command
-
-
-@pytest.fixture(scope="module")
-def trained_run(dataset: DataSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return trained_a_little(dataset, tmp_path_factory.mktemp("run"))
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 from support.analytic_fields import OBLIQUE, AnalyticField, grid_about, heart
-from support.runs import RECIPE
 
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.label_sets import label_set
@@ -17,7 +16,6 @@ from vecsetx.cli import main
 from vecsetx.commands.compare import print_comparison
 from vecsetx.commands.evaluate import EvaluateOptions, evaluate
 from vecsetx.commands.progress import console
-from vecsetx.commands.train import train_model
 from vecsetx.data.dataset import DataSet
 from vecsetx.errors import InputError
 from vecsetx.evaluation.bootstrap import Bootstrap
@@ -221,11 +219,9 @@ def test_a_structure_left_out_is_scored_as_all_are(truth: LabelMap) -> None:
 
 
 @pytest.fixture(scope="module")
-def run(dataset: DataSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run(trained_run: Path) -> Path:
     """A model that has learned just enough to place every structure somewhere."""
-    folder = tmp_path_factory.mktemp("run")
-    train_model(dataset.folder, folder, RECIPE.changed({"training": {"steps": 60}}, "test"))
-    return folder
+    return trained_run
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """Prepared hearts as an input of reconstruction: what is shown, and what is refined on."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,6 @@ from support.runs import RECIPE
 from vecsetx.anatomy.frame import Frame
 from vecsetx.commands.export import export
 from vecsetx.commands.reconstruct import ReconstructOptions, reconstruct
-from vecsetx.commands.train import train_model
 from vecsetx.data.dataset import DataSet
 from vecsetx.data.find_hearts import find_hearts
 from vecsetx.errors import InputError
@@ -24,11 +22,8 @@ SHOWN = 300
 
 
 @pytest.fixture(scope="module")
-def run(dataset: DataSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("samples") / "run"
-    training = replace(RECIPE.training, steps=60, log_every=20, checkpoint_every=60)
-    train_model(dataset.folder, out, replace(RECIPE, training=training))
-    return out
+def run(trained_run: Path) -> Path:
+    return trained_run
 
 
 @pytest.fixture(scope="module")

@@ -42,7 +42,7 @@ def runs(dataset: DataSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """
     folder = tmp_path_factory.mktemp("runs")
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        pool.submit(train_real, dataset.folder, folder).result(timeout=300)
+        pool.submit(train_real, dataset.folder, folder).result(timeout=3600)
     return folder
 
 
