@@ -2,41 +2,56 @@
 # The demo needs only the runtime; tests and lint add the development tools to the same .venv/.
 
 PYTHON ?= python3
-BIN := .venv/bin
+VENV ?= .venv
+CONSTRAINTS ?= constraints.txt
+BIN := $(VENV)/bin
 # --no-compile halves the installation time; Python compiles each module on first import.
-INSTALL := $(BIN)/python -m pip install -qq --no-compile --disable-pip-version-check -c constraints.txt
+INSTALL := $(BIN)/python -m pip install -qq --no-compile --disable-pip-version-check -c $(CONSTRAINTS)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow test-slurm lint format clean
+.PHONY: help install demo test test-slow test-slurm test-lowest lowest-versions lint format clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 25
 
-install: .venv/dev ## install VecSetX and the development tools into .venv/
+install: $(VENV)/dev ## install VecSetX and the development tools into .venv/
 
-demo: .venv/runtime ## run everything on synthetic hearts; results in demo/
+demo: $(VENV)/runtime ## run everything on synthetic hearts; results in demo/
 	$(BIN)/vecsetx demo --out demo
 
-test: .venv/dev ## run the tests except the slow ones, on up to four cores
+test: $(VENV)/dev ## run the tests except the slow ones, on up to four cores
 	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal
 
-test-slow: .venv/dev ## run the slow tests
+test-slow: $(VENV)/dev ## run the slow tests
 	$(BIN)/python -m pytest -m slow
 
-test-slurm: .venv/dev ## run the jobs in slurm/ on a local SLURM cluster (Debian)
+test-slurm: $(VENV)/dev ## run the jobs in slurm/ on a local SLURM cluster (Debian)
 	@if ! PATH="$$PATH:/usr/sbin" sh -c 'command -v sbatch && command -v slurmd && command -v munged' >/dev/null; then \
 		[ "$$(id -u)" = 0 ] || { echo "SLURM is missing; as root: apt-get install slurm-wlm munge" >&2; exit 1; }; \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq slurm-wlm munge; \
 	fi
 	$(BIN)/python -m pytest -m slurm
 
-lint: .venv/dev ## check style, types and import contracts
+# Old releases raise deprecation warnings about each other, so here these do not fail a test.
+test-lowest: ## run the tests with the lowest versions that pyproject.toml allows
+	PYTEST_ADDOPTS="-W default::DeprecationWarning" \
+		$(MAKE) test VENV=build/lowest CONSTRAINTS=constraints-lowest.txt
+
+# pip cannot resolve to the lowest versions; uv can. The CPU build of PyTorch needs no CUDA packages.
+lowest-versions: $(BIN)/python ## update constraints-lowest.txt after a change in pyproject.toml
+	@$(INSTALL) uv==0.13.9
+	{ echo "# The lowest versions that pyproject.toml allows, with Python 3.11; written by make lowest-versions"; \
+		$(BIN)/uv pip compile pyproject.toml --extra dev --quiet --no-header --no-annotate \
+			--resolution lowest-direct --python-version 3.11 \
+		| grep -vE '^(cuda-|nvidia-|triton)'; } > constraints-lowest.txt
+
+lint: $(VENV)/dev ## check style, types and import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
-format: .venv/dev ## format the code and apply automatic fixes
+format: $(VENV)/dev ## format the code and apply automatic fixes
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
@@ -47,16 +62,16 @@ clean: ## remove .venv/, the demo and all caches
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "VecSetX needs Python 3.11 or newer; choose one with: make PYTHON=...")'
-	rm -rf .venv
-	$(PYTHON) -m venv .venv
+	rm -rf $(VENV)
+	$(PYTHON) -m venv $(VENV)
 
 # The two stamps are touched last, so that make repeats an interrupted installation.
-.venv/runtime: pyproject.toml constraints.txt | $(BIN)/python
-	@echo "installing VecSetX's dependencies into .venv/ (once; 1.7 GB, about a minute)"
+$(VENV)/runtime: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
+	@echo "installing VecSetX's dependencies into $(VENV)/ (once; 1.7 GB, about a minute)"
 	@$(INSTALL) -e .
 	@touch $@
 
-.venv/dev: .venv/runtime
-	@echo "installing the development tools into .venv/ (once)"
+$(VENV)/dev: $(VENV)/runtime
+	@echo "installing the development tools into $(VENV)/ (once)"
 	@$(INSTALL) -e '.[dev]'
 	@touch $@

@@ -1,9 +1,9 @@
-"""What a model must beat: the training hearts, laid over what is observed of another heart.
+"""Baselines for completion: training hearts, aligned with the observed part of another heart.
 
-A cohort holds training hearts as coarse grids of signed distances. Each is laid over the observed
-points (:mod:`~vecsetx.evaluation.alignment`); then the one that fits best, or the mean of all,
-says where the structures are that are not observed. A structure that the scan of a training heart
-cuts short ends at the cut.
+A cohort stores training hearts as coarse grids of signed distances. Each heart is aligned with the
+observed points (:mod:`~vecsetx.evaluation.alignment`). Then the best-fitting heart, or the mean of
+all, predicts the structures that are not observed. If the scan of a training heart cuts a
+structure, that structure ends at the cut.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -25,19 +25,19 @@ from vecsetx.sampling.points import surface_points
 from vecsetx.sampling.sampler import Observation, SamplingSpec
 
 _ALIGNED_POINTS = 500
-"""Observed points that a heart is aligned by, spread over all of them."""
+"""Number of observed points used for alignment, spread evenly over all of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class CohortSpec:
-    """How the hearts of a cohort are held.
+    """How the hearts of a cohort are stored.
 
     Attributes:
-        spacing_mm: Of the grids. Between their points distances are interpolated, so vessels
-            thinner than this are lost in part.
-        reach_mm: Larger distances are held as this one.
-        surface_points: Points per heart that it is aligned by.
-        seed: Seed of their draw.
+        spacing_mm: Spacing of the grids. Distances are interpolated between grid points, so vessels
+            thinner than this are partly lost.
+        reach_mm: Distances are truncated at this value.
+        surface_points: Number of surface points per heart for alignment.
+        seed: Seed of these points.
     """
 
     spacing_mm: float = 2.0
@@ -48,13 +48,13 @@ class CohortSpec:
 
 @dataclass(frozen=True, slots=True)
 class DistanceGrid:
-    """Signed distances to one structure, on a grid that goes a reach beyond it.
+    """Signed distances to one structure, on a grid that extends one reach beyond it.
 
     Attributes:
-        values_mm: ``[I, J, K]`` negative inside, about as large as the reach all along the edge;
-            float16, which is exact to a hundredth of a millimetre.
+        values_mm: ``[I, J, K]`` negative inside, about equal to the reach along the grid's edge;
+            float16, which is accurate to a hundredth of a millimetre.
         affine: ``[4, 4]`` from voxel indices to RAS+ mm.
-        scale: What the values are multiplied by, for a heart made larger or smaller.
+        scale: Factor on the values, for a scaled heart.
     """
 
     values_mm: Float16[np.ndarray, "i j k"]
@@ -62,11 +62,11 @@ class DistanceGrid:
     scale: float = 1.0
 
     def moved(self, by: SimilarityTransform) -> "DistanceGrid":
-        """The same structure, turned, scaled and shifted."""
+        """Return the same structure, rotated, scaled and shifted."""
         return replace(self, affine=by.params @ self.affine, scale=self.scale * float(by.scale))
 
     def at(self, points_mm: Float[np.ndarray, "n 3"]) -> Float32[np.ndarray, " n"]:
-        """Distances at RAS+ mm, interpolated linearly, in mm."""
+        """Interpolate distances, mm, linearly at RAS+ mm points."""
         to_indices = np.linalg.inv(self.affine)
         indices = to_indices[:3, :3] @ points_mm.T + to_indices[:3, 3:]
         values_mm = self.values_mm.astype(np.float32)
@@ -75,7 +75,7 @@ class DistanceGrid:
         )
 
     def corners_mm(self) -> Float[np.ndarray, "8 3"]:
-        """The centres of its outermost voxels, RAS+ mm."""
+        """Return the centres of the corner voxels, RAS+ mm."""
         corners = np.array(list(product(*((0, size - 1) for size in self.values_mm.shape))))
         return corners @ self.affine[:3, :3].T + self.affine[:3, 3]
 
@@ -85,8 +85,8 @@ class CohortHeart:
     """A training heart.
 
     Attributes:
-        grids: Per structure its distances; None where the heart has no such structure.
-        annotated: Per structure, whether the heart's label map tells of it, absent or not.
+        grids: Distances per structure; None if the heart lacks the structure.
+        annotated: Whether the heart's label map annotates each structure, present or not.
         surface: Labelled surface points.
     """
 
@@ -102,24 +102,32 @@ class CohortHeart:
         structures: tuple[str, ...],
         spec: CohortSpec,
     ) -> "CohortHeart":
-        """Measure a heart; distances are those to its smooth surfaces.
+        """Compute distances to a heart's smooth surfaces.
 
         Args:
             label_map: Labels 1…K in the order of ``structures``.
-            annotated: Names of the structures that the map tells of.
+            annotated: Names of the structures that the map annotates.
             structures: Names of the K structures.
-            spec: How the heart is held.
+            spec: How to store the heart.
 
         Raises:
-            InputError: The map holds nothing, or a structure that it is said not to tell of.
+            InputError: The map is empty, or contains a structure that is not annotated.
         """
         if not label_map.labels.any():
-            raise InputError(f"a heart of the cohort has none of {', '.join(structures)}")
+            raise InputError(
+                f"a heart of the cohort has none of {', '.join(structures)}; leave it out"
+            )
         geometry = Geometry.of_label_map(label_map, len(structures))
         present = geometry.present()
-        told = tuple(name in annotated for name in structures)
-        if untold := [n for n, here, t in zip(structures, present, told, strict=True) if here > t]:
-            raise InputError(f"{', '.join(untold)} is in the label map but not among the annotated")
+        is_annotated = tuple(name in annotated for name in structures)
+        if extra := [
+            name
+            for name, here, known in zip(structures, present, is_annotated, strict=True)
+            if here > known
+        ]:
+            raise InputError(
+                f"{', '.join(extra)} is in the label map but not among the annotated structures"
+            )
         points_mm, structure, _ = surface_points(
             geometry,
             spec.surface_points,
@@ -131,19 +139,19 @@ class CohortHeart:
             _distance_grid(geometry.restricted(number == k), spec) if present[k] else None
             for k in number
         )
-        return cls(grids, told, LabelledSurface.of(points_mm, structure))
+        return cls(grids, is_annotated, LabelledSurface.of(points_mm, structure))
 
 
 @dataclass(frozen=True, slots=True)
 class AlignedHeart:
-    """A training heart laid over what is observed.
+    """A training heart aligned with the observed points.
 
     Attributes:
-        heart: The heart as it was.
-        transform: From its millimetres to the observed ones.
-        grids: Its distances, moved there.
-        misfit_mm: Mean distance of the observed points to the surface of their own structure; a
-            structure that the heart lacks counts as the reach.
+        heart: The original heart.
+        transform: From the heart's millimetres to those of the observed points.
+        grids: The heart's distances, transformed.
+        misfit_mm: Mean distance of the observed points to the surface of their own structure; for a
+            structure that the heart lacks, the reach.
     """
 
     heart: CohortHeart
@@ -154,12 +162,12 @@ class AlignedHeart:
 
 @dataclass(frozen=True, slots=True)
 class GridField:
-    """A field of distance grids; a :class:`~vecsetx.reconstruction.field.DistanceField`.
+    """Distance grids as a :class:`~vecsetx.reconstruction.distance_field.DistanceField`.
 
     Attributes:
         structures: Names of the K structures.
-        reach_mm: Larger distances are given as this one.
-        grids: Per structure its distances; None where there is none, which is outside everywhere.
+        reach_mm: Distances are truncated at this value.
+        grids: Distances per structure; None for an absent structure.
     """
 
     structures: tuple[str, ...]
@@ -167,7 +175,7 @@ class GridField:
     grids: tuple[DistanceGrid | None, ...]
 
     def distances_mm(self, points_mm: Float[np.ndarray, "n 3"]) -> Float32[np.ndarray, "n k"]:
-        """Signed distances at RAS+ mm, negative inside."""
+        """Compute signed distances, mm, at RAS+ mm points, negative inside."""
         distances = np.full((len(points_mm), len(self.grids)), self.reach_mm, dtype=np.float32)
         for k, grid in enumerate(self.grids):
             if grid is not None:
@@ -177,12 +185,12 @@ class GridField:
 
 @dataclass(frozen=True, slots=True)
 class AlignedCohort:
-    """A cohort laid over what is observed of one heart.
+    """A cohort aligned with the observed part of one heart.
 
     Attributes:
         structures: Names of the K structures.
-        spec: How the hearts are held.
-        hearts: The hearts, that which fits best first.
+        spec: How the hearts are stored.
+        hearts: The hearts, best-fitting first.
     """
 
     structures: tuple[str, ...]
@@ -191,13 +199,13 @@ class AlignedCohort:
 
     @property
     def reach_mm(self) -> float:
-        """Up to here every heart's distances are known, whatever its scale."""
+        """Magnitude up to which all hearts' scaled distances are known."""
         return self.spec.reach_mm * min(float(heart.transform.scale) for heart in self.hearts)
 
     def nearest(self) -> GridField:
-        """The heart that fits best.
+        """Return the best-fitting heart.
 
-        Structures that it does not annotate come from the heart that fits best of those that do.
+        Structures that it does not annotate come from the best-fitting heart that does.
         """
         best = (
             next((heart.grids[k] for heart in self.hearts if heart.heart.annotated[k]), None)
@@ -206,11 +214,11 @@ class AlignedCohort:
         return GridField(self.structures, self.reach_mm, tuple(best))
 
     def mean(self) -> GridField:
-        """The mean heart: per structure, the mean distance of all hearts that annotate it."""
+        """Return the mean heart: each structure's mean distance over hearts that annotate it."""
         means = []
         for k in range(len(self.structures)):
-            told = [heart.grids[k] for heart in self.hearts if heart.heart.annotated[k]]
-            means.append(_mean_grid(told, self.spec.spacing_mm, self.reach_mm))
+            grids = [heart.grids[k] for heart in self.hearts if heart.heart.annotated[k]]
+            means.append(_mean_grid(grids, self.spec.spacing_mm, self.reach_mm))
         return GridField(self.structures, self.reach_mm, tuple(means))
 
 
@@ -220,8 +228,8 @@ class Cohort:
 
     Attributes:
         structures: Names of the K structures.
-        spec: How the hearts are held.
-        hearts: One or more.
+        spec: How the hearts are stored.
+        hearts: The hearts, one or more.
     """
 
     structures: tuple[str, ...]
@@ -235,51 +243,52 @@ class Cohort:
         structures: Sequence[str],
         spec: CohortSpec | None = None,
     ) -> "Cohort":
-        """Measure training hearts, one after the other.
+        """Create a cohort from label maps, one heart at a time.
 
         Args:
-            hearts: The label map of each (labels 1…K in the order of ``structures``) and the names
-                of the structures that it annotates. They may be read as they are asked for.
+            hearts: Each heart's label map (labels 1…K in the order of ``structures``) and the names
+                of the structures that it annotates; may be a generator.
             structures: Names of the K structures.
-            spec: How the hearts are held.
+            spec: How to store the hearts.
 
         Raises:
             InputError: There is no heart, or one cannot be used.
         """
         names, spec = tuple(structures), spec or CohortSpec()
-        held = tuple(CohortHeart.of(*heart, names, spec) for heart in hearts)
-        if not held:
+        stored = tuple(CohortHeart.of(*heart, names, spec) for heart in hearts)
+        if not stored:
             raise InputError("a cohort needs at least one heart")
-        return cls(names, spec, held)
+        return cls(names, spec, stored)
 
     def aligned(self, observation: Observation) -> AlignedCohort:
-        """Lay every heart over what is observed, by the structures that both show.
+        """Align every heart with the observed points, by the structures that both have.
 
-        Hearts that show none of the observed structures are left out.
+        Hearts without any observed structure are left out.
 
         Args:
-            observation: Labelled surface points, their structures numbered as the cohort's.
+            observation: Labelled surface points, with structures numbered as in the cohort.
 
         Raises:
-            InputError: No heart shows any of the observed structures, or the points are too few.
+            InputError: No heart has any observed structure, or there are too few points.
         """
         hearts = [
-            self._laid_over(heart, observation)
+            self._align(heart, observation)
             for heart in self.hearts
-            if heart.surface.shows(observation.structure).any()
+            if heart.surface.has(observation.structure).any()
         ]
         if not hearts:
-            seen = ", ".join(self.structures[k] for k in np.unique(observation.structure))
+            observed = ", ".join(self.structures[k] for k in np.unique(observation.structure))
             raise InputError(
                 f"none of the cohort's {len(self.hearts)} hearts has any of what is observed "
-                f"({seen or 'nothing'}), so none can be aligned; show another structure"
+                f"({observed or 'nothing'}), so none can be aligned; observe another structure"
             )
         hearts.sort(key=lambda heart: heart.misfit_mm)
         return AlignedCohort(self.structures, self.spec, tuple(hearts))
 
-    def _laid_over(self, heart: CohortHeart, observation: Observation) -> AlignedHeart:
-        shown = np.flatnonzero(heart.surface.shows(observation.structure))
-        few = shown[np.linspace(0, len(shown) - 1, min(_ALIGNED_POINTS, len(shown))).astype(int)]
+    def _align(self, heart: CohortHeart, observation: Observation) -> AlignedHeart:
+        common = np.flatnonzero(heart.surface.has(observation.structure))
+        count = min(_ALIGNED_POINTS, len(common))
+        few = common[np.linspace(0, len(common) - 1, count).astype(int)]
         transform = align(heart.surface, observation.points_mm[few], observation.structure[few])
         grids = tuple(grid and grid.moved(transform) for grid in heart.grids)
         misfits_mm = np.full(len(observation.structure), self.spec.reach_mm, dtype=np.float32)
@@ -292,9 +301,9 @@ class Cohort:
 
 
 def _distance_grid(structure: Geometry, spec: CohortSpec) -> DistanceGrid:
-    """Distances to the one structure of a geometry."""
+    """Compute distances to the only structure of a geometry."""
     vertices_mm = structure.vertices_mm()
-    margin_mm = spec.reach_mm + spec.spacing_mm  # so that even the edge is out of reach
+    margin_mm = spec.reach_mm + spec.spacing_mm  # so that the grid's edge is beyond the reach
     low_mm, high_mm = vertices_mm.min(axis=0) - margin_mm, vertices_mm.max(axis=0) + margin_mm
     grid = Grid.around(low_mm, high_mm, spec.spacing_mm)
     distances = signed_distances_mm(
@@ -306,10 +315,11 @@ def _distance_grid(structure: Geometry, spec: CohortSpec) -> DistanceGrid:
 def _mean_grid(
     grids: Sequence[DistanceGrid | None], spacing_mm: float, reach_mm: float
 ) -> DistanceGrid | None:
-    """The mean of distances; an absent structure is out of reach everywhere.
+    """Average distances; an absent structure counts as the reach everywhere.
 
-    It is worked out on a grid half as fine first, and anew near its surface. A mean distance is no
-    steeper than a distance, so between coarse voxels it is wrong by less than one of them.
+    The mean is computed on a grid with twice the spacing first, and recomputed on the full grid
+    near its surface. A mean distance is at most as steep as a distance, so interpolating between
+    coarse voxels is wrong by less than one of them.
     """
     present = [grid for grid in grids if grid is not None]
     if not present:
@@ -332,7 +342,7 @@ def _mean_grid(
 
 
 def _voxels_mm(grid: Grid) -> np.ndarray:
-    """The centre of every voxel, ``[V, 3]``."""
+    """Return the centres of all voxels, ``[V, 3]`` RAS+ mm."""
     return grid.to_mm(np.moveaxis(np.indices(grid.shape), 0, -1).reshape(-1, 3))
 
 

@@ -1,30 +1,30 @@
-"""Hearts completed from a part of them, against the cohort's nearest heart and mean heart.
+"""Completion of partial hearts, compared with the cohort's nearest heart and mean heart.
 
     python benchmarks/completion.py [--steps 2400] [--real FOLDER --labels NAME] [--quick]
         [--runs FOLDER] [--json FILE]
 
-Phantoms of 128³ voxels at 1.25 mm, and real hearts' label maps if they are given; a fifth of each
-is unseen. On the phantoms the preset ``tiny`` is trained, to which hearts are shown whole, and
-``tiny-partial``, which learns to complete; the latter on the real hearts, too, and on both kinds
-together (*mixed*), with the model of the phantoms as its teacher. Then, on unseen hearts:
+The data are phantoms of 128³ voxels at 1.25 mm and, optionally, label maps of real hearts; a fifth
+of each is held out. On the phantoms, it trains the preset ``tiny`` with whole hearts, and
+``tiny-partial``, which learns to complete partial hearts. It trains the latter on the real hearts,
+too, and on both kinds together (*mixed*), with the phantoms' model as teacher. Then, on held-out
+hearts:
 
-* *dropped*: three structures at random are hidden (phantoms), or each of LA, RA, RV and aorta in
-  turn (real hearts). Dice and ASSD of what was hidden, of each contender as it is; and Dice where
-  each keeps what is observed, which tells half of a hidden neighbour.
-* *whole*: Dice of whole hearts, against that of the model that only knows those.
-* *cut*: a random plane takes 10 to 40 % of the heart. Dice of what lies beyond it, and the largest
-  step of a surface at the plane. All keep what is observed.
-* *how sure*: the models are calibrated on half of the unseen hearts, with each structure hidden in
-  turn, and cut by a plane; on the other half, how often the true surface lies within the standard
-  deviations that are stated, of structures hidden in turn and of what lies beyond a plane.
-* *mixed*: what training together changes; and what becomes of LAA, coronaries and pulmonary veins,
-  which no real heart annotates, and which are hidden from phantoms: how many of the hearts they are
-  predicted in, how large, and whether they touch what they grow on; as the model makes them at
-  first, and once it is shown again what it made.
+* *dropped*: three random structures are hidden (phantoms), or each of LA, RA, RV and aorta in turn
+  (real hearts). Dice and ASSD of the hidden structures for each contender; and Dice if each keeps
+  the observed surfaces, which give away half of a hidden neighbour.
+* *whole*: Dice of whole hearts, compared with the model trained on whole hearts only.
+* *cut*: a random plane cuts off 10 to 40 % of the heart. Dice of what lies beyond it, and the
+  largest step of a surface at the plane. All contenders keep the observed surfaces.
+* *uncertainty*: the models are calibrated on half of the held-out hearts, with each structure
+  hidden in turn, and cut by a plane. On the other half: how often the true surface lies within the
+  predicted standard deviations, for structures hidden in turn and for parts beyond a plane.
+* *mixed*: the effect of training on both kinds. LAA, coronaries and pulmonary veins are annotated
+  in no real heart and hidden from the phantoms: in how many hearts they are predicted, how large
+  they are, and whether they touch the structures that they grow on, with and without recycling.
 
-Prints tables and writes JSON. Models that are in ``--runs`` already are taken from there. On two
-cores, with real hearts, what is not training took 87 minutes; ``--quick`` took 12, 4 without real
-hearts, and says nothing but that it runs.
+It prints tables and writes JSON. It reuses models that exist in ``--runs``. On two cores, with real
+hearts, everything but training took 87 minutes; ``--quick`` took 12 minutes, or 4 without real
+hearts, and only checks that the benchmark runs.
 """
 
 import argparse
@@ -53,7 +53,7 @@ from partial_hearts import (
 from rich.console import Console
 from rich.table import Table
 
-from vecsetx.anatomy.structures import label_set
+from vecsetx.anatomy.label_sets import label_set
 from vecsetx.commands.calibrate import calibrate
 from vecsetx.commands.phantom import make_phantoms
 from vecsetx.commands.prepare import PrepareOptions, prepare
@@ -66,13 +66,13 @@ from vecsetx.presets import PRESETS
 from vecsetx.sampling.sampler import SamplingSpec
 
 SCALE = 1.25
-"""Size of the phantoms, at which their chambers are as large as real ones; and of their voxels."""
+"""Scale of the phantoms, which gives chambers of realistic size, and size of their voxels in mm."""
 
 RECYCLED = (0, 1, 2)
-"""How often the model is shown again what it made."""
+"""Numbers of times that the reconstruction is fed back."""
 
 WIDTH = 140
-"""Columns of the tables, where the output is no terminal."""
+"""Minimum width of the tables, in columns."""
 
 
 def prepared(maps: Sequence[Path], data: Path, labels: str) -> DataSet:
@@ -86,7 +86,7 @@ def prepared(maps: Sequence[Path], data: Path, labels: str) -> DataSet:
 def trained_on(
     data: Path, run: Path, preset: str, steps: int, teacher: Path | None = None
 ) -> TrainedModel:
-    """The model of a run, which is trained if it is not there."""
+    """Return the model of a run, after training it if it does not exist."""
     if not (run / "model").exists():
         training = {"steps": steps, "teacher": str(teacher) if teacher else None}
         recipe = PRESETS[preset].changed({"training": training}, "benchmark")
@@ -95,7 +95,7 @@ def trained_on(
 
 
 def together(folder: Path, one: DataSet, other: DataSet) -> DataSet:
-    """Both data sets as one, as preparing all of their hearts into one folder would make it."""
+    """Merge two data sets, as if all of their hearts had been prepared into one folder."""
     for dataset in (one, other):
         shutil.copytree(dataset.folder / "hearts", folder / "hearts", dirs_exist_ok=True)
     both = replace(
@@ -134,8 +134,8 @@ def run(folder: Path, options: argparse.Namespace, console: Console) -> dict[str
     cases = at_random(unseen, 3, options.times)
     found = completed(unseen, model, teacher, cases, options.times)
     found["whole"] = {preset: whole(unseen, model) for preset, model in models.items()}
-    tell("phantoms, three structures hidden at random", found, console)
-    show("phantoms, shown whole, Dice", found["whole"], console)
+    show_completion("phantoms, three structures hidden at random", found, console)
+    show("phantoms, observed whole, Dice", found["whole"], console)
     results = {"steps": options.steps, "phantoms": found}
     if not options.real:
         return results
@@ -144,15 +144,15 @@ def run(folder: Path, options: argparse.Namespace, console: Console) -> dict[str
     real_unseen = hearts_of("real hearts", real, options.unseen)
     cases = in_turn(real_unseen)
     found = completed(real_unseen, alone, folder / "real-partial", cases, options.times)
-    tell("real hearts, each of them hidden in turn", found, console)
+    show_completion("real hearts, structures hidden in turn", found, console)
     both = together(folder / "mixed", phantoms, real).folder
     steps = 3 * options.steps // 2
     mixed = trained_on(both, folder / "mixed-partial", "tiny-partial", steps, teacher)
     results |= {"real": found, **learned_together(((unseen, model), (real_unseen, alone)), mixed)}
     for kind, means in results["mixed"].items():
-        show(f"{kind}, shown whole: trained alone and together, Dice", means, console)
+        show(f"{kind}, observed whole: trained alone and together, Dice", means, console)
     for kind, by_times in results["branches"].items():
-        tell_branches(kind, by_times, console)
+        show_branches(kind, by_times, console)
     return results
 
 
@@ -163,7 +163,7 @@ def completed(
     cases: Iterator[tuple[HeartEntry, tuple[str, ...]]],
     times: int,
 ) -> dict[str, Any]:
-    """What a model that learned one kind of hearts makes of parts of them."""
+    """Score the completion of partial hearts by a model trained on the same kind of hearts."""
     found = dropped(hearts, trained, cases)
     found["calibration"] = calibrate(run, hearts.dataset.folder).found
     sd_factor = SdFactor.read(run, TrainedModel.from_pretrained(run))
@@ -174,7 +174,7 @@ def completed(
 def learned_together(
     alone: Sequence[tuple[Hearts, TrainedModel]], mixed: TrainedModel
 ) -> dict[str, Any]:
-    """A model of two kinds of hearts, beside those that know only one of them."""
+    """Compare a model trained on two kinds of hearts with models trained on one kind each."""
     return {
         "mixed": {
             kind.name: {"alone": whole(kind, model), "together": whole(kind, mixed)}
@@ -194,7 +194,7 @@ def phantom_maps(folder: Path, options: argparse.Namespace) -> list[Path]:
 
 
 def real_maps(folder: Path, options: argparse.Namespace) -> list[Path]:
-    """The real hearts, with affines that say RAS and mean it."""
+    """Return the real hearts' files, with affines that are correct in RAS."""
     given = sorted(options.real.glob("*.nii.gz"))[: options.real_count]
     if options.axes == "ras":
         return given
@@ -207,40 +207,40 @@ def real_maps(folder: Path, options: argparse.Namespace) -> list[Path]:
     return sorted(folder.glob("*.nii.gz"))
 
 
-def tell(title: str, found: Mapping[str, Any], console: Console) -> None:
+def show_completion(title: str, found: Mapping[str, Any], console: Console) -> None:
     show(f"{title}: Dice", found["dice"], console)
     show(f"{title}: ASSD, mm", found["assd_mm"], console)
     kept = found["dice_keeping_observed"]
-    show(f"{title}: Dice where all keep what is observed", kept, console)
+    show(f"{title}: Dice, keeping observed surfaces", kept, console)
     cuts = found["cut"]
     show(f"{cuts['cuts']} cuts by a random plane: Dice beyond", cuts["dice"], console)
     console.print(f"largest step of a surface at the plane: {cuts['largest_seam_mm']:.3f} mm\n")
-    tell_sureness(found, console)
+    show_uncertainty(found, console)
 
 
-def tell_sureness(found: Mapping[str, Any], console: Console) -> None:
-    """How often the true surface lies within the standard deviations, before and after factors."""
+def show_uncertainty(found: Mapping[str, Any], console: Console) -> None:
+    """Show how often the true surface lies within standard deviations, before and after factors."""
     calibration, cuts = found["calibration"], found["cut"]
-    table = Table(title="how sure, on hearts that the factors were not measured on, in %")
+    table = Table(title="coverage of standard deviations, on hearts not used for the factors, in %")
     table.add_column("")
     for multiple, expected in zip(MULTIPLES, EXPECTED, strict=True):
         table.add_column(f"within {multiple} s.d. ({100 * expected:.1f})", justify="right")
-    turned, cut_too = (len(names) for names in (calibration["hearts_tested"], cuts["hearts_sure"]))
+    tested, cut_too = len(calibration["hearts_tested"]), len(cuts["uncertainty_hearts"])
     rows = {
-        f"hidden in turn ({turned} hearts), as drawn": calibration["before"],
-        f"hidden in turn ({turned} hearts)": calibration["after"],
-        f"beyond a plane ({cut_too} hearts)": cuts["sure"],
+        f"hidden in turn ({tested} hearts), without factors": calibration["before"],
+        f"hidden in turn ({tested} hearts)": calibration["after"],
+        f"beyond a plane ({cut_too} hearts)": cuts["uncertainty"],
     }
-    for name, what in rows.items():
-        if what:
-            table.add_row(name, *(f"{100 * share:.1f}" for share in what["within"]))
+    for name, coverage in rows.items():
+        if coverage:
+            table.add_row(name, *(f"{100 * share:.1f}" for share in coverage["within"]))
     console.print(table)
 
 
-def tell_branches(
+def show_branches(
     kind: str, found: Mapping[int, Mapping[str, Mapping[str, float]]], console: Console
 ) -> None:
-    table = Table(title=f"{kind}, trained together: what grows on others and is not shown")
+    table = Table(title=f"{kind}, trained together: hidden structures that grow on others")
     for heading in (
         "",
         "recycled",
@@ -249,23 +249,23 @@ def tell_branches(
         "mean",
         "true",
         "Dice",
-        "farthest from what it grows on, mm",
-        "% in pieces that touch it",
+        "largest distance from parent, mm",
+        "% in components touching it",
     ):
         table.add_column(heading, justify="right")
     for name, parent in GROWS_ON.items():
         for times, of_times in found.items():
-            what = of_times[name]
+            branch = of_times[name]
             table.add_row(
                 f"{name} (on {parent})",
                 str(times),
-                f"{100 * what['share_of_hearts']:.0f}",
-                f"{what['smallest_ml']:.1f}–{what['largest_ml']:.1f}",
-                f"{what['mean_ml']:.1f}",
-                f"{what['true_ml']:.1f}" if "true_ml" in what else "–",
-                f"{what['dice']:.3f}" if "dice" in what else "–",
-                f"{what['farthest_from_parent_mm']:.1f}",
-                f"{100 * what['share_attached']:.0f}",
+                f"{100 * branch['share_of_hearts']:.0f}",
+                f"{branch['smallest_ml']:.1f}–{branch['largest_ml']:.1f}",
+                f"{branch['mean_ml']:.1f}",
+                f"{branch['true_ml']:.1f}" if "true_ml" in branch else "–",
+                f"{branch['dice']:.3f}" if "dice" in branch else "–",
+                f"{branch['farthest_from_parent_mm']:.1f}",
+                f"{100 * branch['share_attached']:.0f}",
             )
     console.print(table)
 
@@ -273,10 +273,10 @@ def tell_branches(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        "--steps", type=int, default=2400, help="half as many again for mixed hearts"
+        "--steps", type=int, default=2400, help="training steps; 1.5 times as many for mixed hearts"
     )
     parser.add_argument("--phantoms", type=int, default=48)
-    parser.add_argument("--unseen", type=int, default=8, help="hearts of each kind that are scored")
+    parser.add_argument("--unseen", type=int, default=8, help="scored hearts of each kind")
     parser.add_argument("--times", type=int, default=2, help="cases of each such heart")
     parser.add_argument("--real", type=Path, help="folder of label maps")
     parser.add_argument("--real-count", type=int, default=60)
@@ -284,11 +284,11 @@ def main() -> None:
         "--axes",
         choices=("ras", "lps"),
         default="ras",
-        help="axes of the real maps' affines: lps if their headers are wrong in this way",
+        help="axes of the real maps' affines; lps if their headers wrongly use LPS",
     )
     parser.add_argument("--labels", default="heartchambers", help="label set of the real hearts")
-    parser.add_argument("--quick", action="store_true", help="see that it runs, in minutes")
-    parser.add_argument("--runs", type=Path, help="keep data and models here")
+    parser.add_argument("--quick", action="store_true", help="check in minutes that it runs")
+    parser.add_argument("--runs", type=Path, help="folder for data and models, to reuse them")
     parser.add_argument("--json", type=Path, default=Path("benchmarks/results/completion.json"))
     options = parser.parse_args()
     if options.quick:

@@ -1,4 +1,4 @@
-"""Hearts cut by a random plane, and how well what lies beyond it is told."""
+"""Cut hearts by random planes, and score the completion beyond the plane."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -19,23 +19,23 @@ from vecsetx.model.saved import TrainedModel
 from vecsetx.reconstruction.rasterize import rasterize
 from vecsetx.sampling.geometry import Geometry
 
-AGAIN = EncodeOptions(recycle=1, refine=50)
-"""How a model is asked to do its best."""
+RECYCLE_AND_REFINE = EncodeOptions(recycle=1, refine=50)
+"""Options for the most accurate completion."""
 
 SHARE_BEYOND = 0.05
-"""A structure is scored beyond a plane if the plane takes at least this share of it."""
+"""A structure is scored beyond a plane if more than this share of it lies there."""
 
 
 def cut(hearts: Hearts, trained: TrainedModel, sd_factor: SdFactor, times: int) -> dict[str, Any]:
-    """Cut hearts by random planes, and score what lies beyond.
+    """Cut hearts by random planes, and score the completion beyond.
 
-    How sure the model is there is told of the hearts that its factors were not measured on.
+    Uncertainty is scored on the hearts that were not used to fit the model's factors.
 
     Args:
-        hearts: Which.
+        hearts: The hearts.
         trained: The model.
-        sd_factor: Its factors.
-        times: Cuts of each heart.
+        sd_factor: The model's factors on standard deviations.
+        times: Number of cuts per heart.
     """
     structures = trained.structures
     generator, chooser = np.random.default_rng(1), np.random.default_rng(2)
@@ -47,9 +47,11 @@ def cut(hearts: Hearts, trained: TrainedModel, sd_factor: SdFactor, times: int) 
             case = Cut.at_random(hearts.truth(heart, structures), generator)
             geometry = Geometry.of_label_map(case.left, len(structures))
             fields = contenders(geometry, trained, hearts.cohort)
-            fields["model, recycled and refined"] = encode_heart(geometry, trained, AGAIN)
+            fields["model, recycled and refined"] = encode_heart(
+                geometry, trained, RECYCLE_AND_REFINE
+            )
             completed = {name: CompletedField.of(f, geometry) for name, f in fields.items()}
-            scored = taken(case.hidden, case.whole, structures)
+            scored = hidden_structures(case.hidden, case.whole, structures)
             add_scores_beyond(dice, case, completed, scored)
             model = completed["model"]
             seams.append(float(seams_mm(model, case.left).max()))
@@ -62,8 +64,10 @@ def cut(hearts: Hearts, trained: TrainedModel, sd_factor: SdFactor, times: int) 
         "dice": tabled(dice),
         "largest_seam_mm": max(seams),
         "cuts": len(seams),
-        "hearts_sure": [h.name for h in hearts.unseen if h.name not in sd_factor.hearts_fitted],
-        "sure": Calibration.of(VertexErrors.joined(errors)).to_dict() if errors else None,
+        "uncertainty_hearts": [
+            h.name for h in hearts.unseen if h.name not in sd_factor.hearts_fitted
+        ],
+        "uncertainty": Calibration.of(VertexErrors.joined(errors)).to_dict() if errors else None,
     }
 
 
@@ -78,9 +82,9 @@ def add_scores_beyond(
         add_scores(dice, name, grid, found, field.structures, scored)
 
 
-def taken(hidden: LabelMap, whole: LabelMap, structures: tuple[str, ...]) -> list[str]:
-    """Structures of which a good share is hidden."""
+def hidden_structures(hidden: LabelMap, whole: LabelMap, structures: tuple[str, ...]) -> list[str]:
+    """Return the structures of which more than :data:`SHARE_BEYOND` is hidden."""
     maps = (hidden, whole)
-    lost, all_of_it = (np.bincount(m.labels.ravel(), minlength=len(structures) + 1) for m in maps)
-    shares = lost[1:] / np.maximum(all_of_it[1:], 1)
+    lost, total = (np.bincount(m.labels.ravel(), minlength=len(structures) + 1) for m in maps)
+    shares = lost[1:] / np.maximum(total[1:], 1)
     return [name for name, share in zip(structures, shares, strict=True) if share > SHARE_BEYOND]

@@ -1,16 +1,16 @@
-"""Which choices learn fastest: equal steps, several seeds, unseen hearts scored on the voxel grid.
+"""Which model and training choices learn fastest: Dice of unseen hearts after equal steps.
 
     python benchmarks/learning.py [--steps 300] [--seeds 2] [--choices anchored,union]
         [--set model.normals=false] [--real FOLDER --labels NAME] [--curve] [--json FILE]
 
-Each choice differs from the first, ``anchored``, in one thing; ``--set`` changes what they have in
-common, and a choice that is then the same as ``anchored`` is left out unless it is named. All of
-them see the same batches:
-phantoms of 128³ voxels at 1 mm and, if they are given, real hearts' label maps. Every run has one
-thread; as many runs as there are cores go side by side, so that seconds are to be compared within
-one table only. With ``--curve`` the preset ``tiny`` is trained as the demo does, and its score on
-unseen phantoms is shown against time. Prints tables and writes JSON. The default takes half an
-hour on two cores; real hearts and the curve as long again.
+Each choice differs from the first, ``anchored``, in one option; ``--set`` changes what they have in
+common. A choice that then equals ``anchored`` is left out unless it is named. All choices train on
+the same batches, from phantoms of 128³ voxels at 1 mm and, optionally, label maps of real hearts;
+unseen hearts are scored on the voxel grid, over several seeds. Every run has one thread, and one
+run per core goes in parallel, so seconds are comparable only within a table. With ``--curve``, it
+also trains the preset ``tiny`` as the demo does, and shows the score on unseen phantoms against
+time. It prints tables and writes JSON. By default it takes half an hour on two cores; real hearts
+and the curve take as long again.
 """
 
 import argparse
@@ -25,15 +25,15 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from vecsetx.anatomy.structures import label_set
+from vecsetx.anatomy.label_sets import label_set
 from vecsetx.commands.phantom import make_phantoms
 from vecsetx.commands.prepare import PrepareOptions, prepare
 from vecsetx.commands.train import train_model
 from vecsetx.data.dataset import DataSet, HeartEntry
-from vecsetx.data.inputs import source_of
+from vecsetx.data.sources import source_of
 from vecsetx.errors import InputError
 from vecsetx.evaluation.scores import Score, score_heart, summarize
-from vecsetx.inference.encode import EncodeOptions, encode_heart, read_heart
+from vecsetx.inference.encode import EncodeOptions, encode_heart
 from vecsetx.model.saved import TrainedModel
 from vecsetx.presets import PRESETS
 from vecsetx.recipe import Recipe, parse_overrides
@@ -58,7 +58,7 @@ CHOICES: dict[str, dict[str, dict[str, Any]]] = {
     "Eikonal + normals": {"objective": {"eikonal": 0.1, "normal": 0.1}},
 }
 WIDTH = 140
-"""Columns of the tables, where the output is no terminal."""
+"""Minimum width of the tables, in columns."""
 
 STRIDE = 2
 """Every second voxel along each axis is scored."""
@@ -74,7 +74,7 @@ class Job:
 
 
 def recipe_of(choice: str, options: argparse.Namespace, seed: int = 0) -> Recipe:
-    """The preset ``tiny`` with half its points and latents, so that many runs are affordable."""
+    """Return the preset ``tiny`` with half its points and latents, to keep the runs short."""
     common = {
         "model": {"latents": 128},
         "batch": {"points": 1024, "surface": 128, "near": 256, "volume": 128},
@@ -86,7 +86,7 @@ def recipe_of(choice: str, options: argparse.Namespace, seed: int = 0) -> Recipe
 
 
 def distinct(options: argparse.Namespace) -> list[str]:
-    """The first choice, and those whose recipes differ from its."""
+    """Return the first choice, and all others with a different recipe."""
     first, *others = CHOICES
     return [first, *(c for c in others if recipe_of(c, options) != recipe_of(first, options))]
 
@@ -118,9 +118,9 @@ def run(job: Job) -> dict[str, Any]:
 def scores_of(
     trained: TrainedModel, dataset: DataSet, heart: HeartEntry, options: EncodeOptions
 ) -> list[Score]:
-    truth, geometry = read_heart(source_of(dataset, heart), dataset.structures)
-    coarse = truth.every(STRIDE)
-    found = rasterize(encode_heart(geometry, trained, options), coarse)
+    whole = source_of(dataset, heart).segmentation(dataset.structures)
+    coarse = whole.label_map.downsampled(STRIDE)
+    found = rasterize(encode_heart(whole.geometry(), trained, options), coarse)
     scores = score_heart(heart.name, coarse.labels, found.labels, dataset.structures)
     return [score for score in scores if score.structure in heart.annotated]
 
@@ -145,7 +145,7 @@ def real_hearts(folder: Path, options: argparse.Namespace) -> Path:
 
 
 def learn(folder: Path, data: Path, options: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
-    """Choice → result per seed."""
+    """Train all choices; return choice → one result per seed."""
     jobs = {
         (choice, seed): Job(data, folder / f"{index}-{seed}", recipe_of(choice, options, seed))
         for index, choice in enumerate(options.choices)
@@ -181,7 +181,7 @@ def show(title: str, found: dict[str, list[dict[str, Any]]], console: Console) -
 
 
 def curve(folder: Path, data: Path, console: Console) -> list[dict[str, float]]:
-    """Grid Dice of the preset ``tiny`` on unseen hearts against seconds of training."""
+    """Measure the grid Dice of the preset ``tiny`` on unseen hearts against training time."""
     recipe = PRESETS["tiny"].changed(
         {"training": {"steps": 600, "validate_every": 75}}, "benchmark"
     )
@@ -218,17 +218,17 @@ def main() -> None:
         metavar="PART.FIELD=VALUE",
         help="change every choice's recipe, as in model.normals=false; may be repeated",
     )
-    parser.add_argument("--phantoms", type=int, default=30, help="0 to leave them out")
+    parser.add_argument("--phantoms", type=int, default=30, help="number of phantoms; 0 for none")
     parser.add_argument("--real", type=Path, help="folder of label maps")
     parser.add_argument("--labels", default="default", help="label set of the real hearts")
     parser.add_argument("--real-count", type=int, default=40)
     parser.add_argument("--real-val-share", type=float, default=0.2)
-    parser.add_argument("--curve", action="store_true", help="score against time, preset tiny")
-    parser.add_argument("--workers", type=int, help="runs side by side; one per core if not given")
+    parser.add_argument("--curve", action="store_true", help="also score preset tiny against time")
+    parser.add_argument("--workers", type=int, help="parallel runs (default: one per core)")
     parser.add_argument("--json", type=Path, default=Path("benchmarks/results/learning.json"))
     options = parser.parse_args()
     if unknown := set(options.choices or []) - set(CHOICES):
-        parser.error(f"no choice {unknown}; there are {', '.join(CHOICES)}")
+        parser.error(f"unknown choices {unknown}; use {', '.join(CHOICES)}")
     try:
         options.choices = options.choices or distinct(options)
         results: dict[str, Any] = {"steps": options.steps, "seeds": options.seeds}

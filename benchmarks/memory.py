@@ -1,18 +1,18 @@
-"""What a training step keeps for its backward pass, beside the way of VecSetX's predecessor.
+"""Memory that a training step stores for its backward pass, compared with VecSetX's predecessor.
 
     python benchmarks/memory.py [--queries 10240] [--preset large] [--json FILE]
 
-Steps are run on tensors without contents (``vecsetx.training.memory``), in bfloat16 where the
-training loop uses it, with the Eikonal term, and every storage alive between forward and backward
-pass is counted. All ways get the same model, surface points and query points:
+Steps run on fake tensors (``vecsetx.training.memory``), in bfloat16 where the training loop uses
+it, with the Eikonal term; every storage alive between forward and backward pass counts. All methods
+get the same model, surface points and query points:
 
-* ours: fused attention; gradients in chunks that are computed anew, at the few points where the
-  recipe asks for them and, to compare like with like, at all query points;
-* the predecessor's: attention written out; the gradient at all query points by differentiating
-  backwards twice. It is given the union's distance alone, hence one gradient; ours has one for each
-  of ten structures.
+* ours: fused attention; gradients in chunks that are recomputed in the backward pass, at the few
+  points that the recipe specifies and, for a fair comparison, at all query points;
+* the predecessor's: unfused attention; gradients at all query points by reverse-mode
+  differentiation twice. It has only the distance to the union, hence one gradient; ours has one
+  for each of ten structures.
 
-Prints a table and writes JSON. Takes a few minutes on one core.
+It prints a table and writes JSON. It takes a few minutes on one core.
 """
 
 import argparse
@@ -37,18 +37,18 @@ from vecsetx.training.memory import StepSpec, measure
 STRUCTURES = 10
 MB = 10**6
 CHUNK_POINTS = 2048
-"""Where gradients are asked at all points; nothing of a chunk is kept, whatever its size."""
+"""Chunk size for gradients at all points; activations are never stored, whatever the size."""
 
 Field = Callable[[Tensor], Tensor]
 
 
-def written_out(query: Tensor, key: Tensor, value: Tensor, scale: float, _: bool = False) -> Tensor:
-    """Attention of which every weight is kept; a GPU's autocast takes softmax in fp32."""
+def unfused(query: Tensor, key: Tensor, value: Tensor, scale: float, _: bool = False) -> Tensor:
+    """Attention that stores every weight; a GPU's autocast computes softmax in fp32."""
     return (scale * query @ key.mT).softmax(dim=-1, dtype=torch.float32) @ value
 
 
 def backwards_twice(field: Field, points: Tensor) -> Tensor:
-    """Gradients that can be differentiated again because their own graph is kept."""
+    """Compute gradients that can be differentiated again, because their graph is kept."""
     points = points.detach().requires_grad_()
     values = field(points)
     found = [
@@ -63,7 +63,7 @@ def in_large_chunks(field: Field, points: Tensor) -> Tensor:
 
 
 def kept_mb(recipe: Recipe, recompute: bool, **replaced: Any) -> float:
-    """Megabytes kept per heart, with other functions in the place of the package's."""
+    """Measure megabytes stored per heart, with some of the package's functions replaced."""
     parts = (recipe.model, recipe.batch, recipe.objective, recipe.optimizer)
     training = replace(recipe.training, recompute=recompute)
     places = {
@@ -76,8 +76,8 @@ def kept_mb(recipe: Recipe, recompute: bool, **replaced: Any) -> float:
         return measure(StepSpec(*parts, training, STRUCTURES)).kept_per_heart() / MB
 
 
-def ways(recipe: Recipe, queries: int) -> dict[str, float]:
-    """Megabytes kept per heart, by way."""
+def methods(recipe: Recipe, queries: int) -> dict[str, float]:
+    """Measure megabytes stored per heart, for each method."""
     third = -(-queries // 3)
     rest = queries - 2 * third
     batch = replace(recipe.batch, surface=third, near=third, volume=rest)
@@ -90,19 +90,17 @@ def ways(recipe: Recipe, queries: int) -> dict[str, float]:
         "ours": kept_mb(few, False),
         "ours, recompute, gradients at all points": kept_mb(all_points, True, **chunks),
         "ours, gradients at all points": kept_mb(all_points, False, **chunks),
-        "predecessor's": kept_mb(
-            union, False, attend=written_out, spatial_gradients=backwards_twice
-        ),
+        "predecessor's": kept_mb(union, False, attend=unfused, spatial_gradients=backwards_twice),
     }
 
 
 def show(results: dict[str, Any], console: Console) -> None:
-    table = Table(title=f"Kept for the backward pass, {results['preset']}, Eikonal on")
+    table = Table(title=f"Stored for the backward pass, preset {results['preset']}, with Eikonal")
     table.add_column("")
     for heading in ("MB per heart", "predecessor's / this"):
         table.add_column(heading, justify="right")
-    for way, kept in results["kept_mb"].items():
-        table.add_row(way, f"{kept:,.0f}", f"{results['ratio'][way]:.1f}")
+    for method, kept in results["kept_mb"].items():
+        table.add_row(method, f"{kept:,.0f}", f"{results['ratio'][method]:.1f}")
     console.print(table)
 
 
@@ -112,13 +110,13 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=10_240, help="query points per heart")
     parser.add_argument("--json", type=Path, default=Path("benchmarks/results/memory.json"))
     options = parser.parse_args()
-    kept = ways(preset(options.preset), options.queries)
+    kept = methods(preset(options.preset), options.queries)
     results = {
         "preset": options.preset,
         "queries": options.queries,
         "torch": torch.__version__,
         "kept_mb": kept,
-        "ratio": {way: kept["predecessor's"] / found for way, found in kept.items()},
+        "ratio": {name: kept["predecessor's"] / found for name, found in kept.items()},
     }
     show(results, Console())
     options.json.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Hearts of which structures are hidden, and how well these are told."""
+"""Hide structures of hearts, and score their completion."""
 
 import statistics
 from collections import defaultdict
@@ -13,14 +13,14 @@ from scipy import ndimage
 
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.data.dataset import DataSet, HeartEntry
-from vecsetx.data.inputs import source_of
-from vecsetx.evaluation.heart import penalty_mm
+from vecsetx.data.sources import source_of
+from vecsetx.evaluation.heart_scores import penalty_mm
 from vecsetx.evaluation.overlap import overlaps
 from vecsetx.evaluation.surface_distance import voxel_distances
 from vecsetx.inference.completion import CompletedField
 from vecsetx.inference.encode import EncodeOptions, encode_heart
 from vecsetx.model.saved import TrainedModel
-from vecsetx.reconstruction.field import DistanceField
+from vecsetx.reconstruction.distance_field import DistanceField
 from vecsetx.reconstruction.rasterize import rasterize
 from vecsetx.sampling.geometry import Geometry
 from vecsetx.sampling.sampler import observe
@@ -29,21 +29,21 @@ MAIN = ("Myocardium", "LA", "LV", "RA", "RV", "Aorta", "PA")
 """Chambers and great vessels."""
 
 IN_TURN = ("LA", "RA", "RV", "Aorta")
-"""Structures that are hidden from real hearts, one at a time."""
+"""Structures hidden from real hearts, one at a time."""
 
 GROWS_ON = {"LAA": "LA", "PV": "LA", "Coronary": "Aorta"}
-"""What a structure that real hearts may lack is attached to."""
+"""Structure that real hearts may not annotate → structure that it is attached to."""
 
 VOXEL_MM = 2.0
-"""Grid that is scored on."""
+"""Voxel size of the grid for scores."""
 
 FINEST_MM = 1.0
-"""Voxels on which what grows on other structures is looked at are no finer than this."""
+"""Minimum voxel size of the grid for :func:`branches`."""
 
 
 @dataclass(frozen=True)
 class Hearts:
-    """Unseen hearts of one kind, and the training hearts that baselines are made of."""
+    """Unseen hearts of one kind, and the training hearts for the baselines."""
 
     name: str
     dataset: DataSet
@@ -51,7 +51,7 @@ class Hearts:
     cohort: Cohort
 
     def truth(self, heart: HeartEntry, structures: tuple[str, ...]) -> LabelMap:
-        return source_of(self.dataset, heart).label_map(structures)
+        return source_of(self.dataset, heart).segmentation(structures).label_map
 
 
 Rows = dict[tuple[str, str], list[float]]
@@ -61,14 +61,17 @@ Rows = dict[tuple[str, str], list[float]]
 def hearts_of(name: str, dataset: DataSet, count: int) -> Hearts:
     structures = dataset.structures
     training = dataset.of_split("train")
-    maps = ((coarse(source_of(dataset, h).label_map(structures)), h.annotated) for h in training)
+    maps = (
+        (coarse(source_of(dataset, h).segmentation(structures).label_map), h.annotated)
+        for h in training
+    )
     return Hearts(name, dataset, dataset.of_split("val")[:count], Cohort.of(maps, structures))
 
 
 def contenders(
     geometry: Geometry, trained: TrainedModel, cohort: Cohort
 ) -> dict[str, DistanceField]:
-    """What the model and the baselines make of a part of a heart."""
+    """Complete a partial heart with the model and the baselines."""
     aligned: AlignedCohort = cohort.aligned(
         observe(geometry, 4 * trained.points, trained.mm_per_unit, seed=0)
     )
@@ -80,7 +83,7 @@ def contenders(
 
 
 def coarse(label_map: LabelMap) -> LabelMap:
-    return label_map.every(max(round(VOXEL_MM / float(label_map.spacing_mm.max())), 1))
+    return label_map.downsampled(max(round(VOXEL_MM / float(label_map.spacing_mm.max())), 1))
 
 
 def add_scores(
@@ -92,7 +95,7 @@ def add_scores(
     scored: Sequence[str],
     distances: Rows | None = None,
 ) -> None:
-    """Dice, and ASSD, of some structures; missed ones count as 0 and as the heart's diagonal."""
+    """Add Dice and ASSD of some structures; a missed one gets 0 and the heart's diagonal."""
     counted = overlaps(truth.labels, found.labels, len(structures))
     for name in scored:
         label = structures.index(name) + 1
@@ -113,7 +116,7 @@ def dropped(
     trained: TrainedModel,
     cases: Iterator[tuple[HeartEntry, tuple[str, ...]]],
 ) -> dict[str, Any]:
-    """Hide structures, and score what becomes of them, and of the others."""
+    """Hide structures, and score their completion and the observed structures."""
     structures = trained.structures
     dice: Rows = defaultdict(list)
     assd: Rows = defaultdict(list)
@@ -130,7 +133,7 @@ def dropped(
             completed = rasterize(CompletedField.of(field, geometry), grid)
             add_scores(kept, name, grid, completed, structures, drop)
             if name == "model":
-                add_scores(dice, "model, of what it is shown", grid, found, structures, others)
+                add_scores(dice, "model, observed structures", grid, found, structures, others)
     return {
         "dice": tabled(dice),
         "assd_mm": tabled(assd),
@@ -154,7 +157,7 @@ def in_turn(hearts: Hearts) -> Iterator[tuple[HeartEntry, tuple[str, ...]]]:
 
 
 def whole(hearts: Hearts, trained: TrainedModel) -> dict[str, float]:
-    """Structure → mean Dice of hearts that are shown whole."""
+    """Return the mean Dice per structure of hearts that are observed whole."""
     dice: Rows = defaultdict(list)
     structures = trained.structures
     for heart in hearts.unseen:
@@ -168,11 +171,11 @@ def whole(hearts: Hearts, trained: TrainedModel) -> dict[str, float]:
 
 
 def branches(hearts: Hearts, trained: TrainedModel, recycle: int) -> dict[str, dict[str, float]]:
-    """Structure that grows on another → what is predicted of it where none such is shown.
+    """Score structures that grow on others (:data:`GROWS_ON`) if all of these are hidden.
 
-    What is observed is kept. How many hearts have it; its volume, and that of the true one; its
-    distance to what it grows on, and what share of it is in pieces that touch that; and its Dice.
-    There is no true one, and no Dice, where hearts do not annotate it.
+    Observed surfaces are kept. Per structure: the share of hearts with a prediction; predicted and
+    true volumes; the distance to the structure that it grows on, and its share in components that
+    touch that structure; and Dice. Unannotated structures have no true volume and no Dice.
     """
     structures = trained.structures
     rows: dict[str, list[tuple[float, ...]]] = defaultdict(list)
@@ -181,7 +184,7 @@ def branches(hearts: Hearts, trained: TrainedModel, recycle: int) -> dict[str, d
         hidden = [structures.index(name) + 1 for name in GROWS_ON]
         geometry = Geometry.of_label_map(truth.without(hidden), len(structures))
         field = encode_heart(geometry, trained, EncodeOptions(recycle=recycle))
-        grid = truth.every(max(round(FINEST_MM / float(truth.spacing_mm.max())), 1))
+        grid = truth.downsampled(max(round(FINEST_MM / float(truth.spacing_mm.max())), 1))
         found = rasterize(CompletedField.of(field, geometry), grid)
         counted = overlaps(grid.labels, found.labels, len(structures))
         for name, parent in GROWS_ON.items():
@@ -218,10 +221,10 @@ def volume_ml(label_map: LabelMap, mask: Bool[np.ndarray, "x y z"]) -> float:
 def attachment(
     own: Bool[np.ndarray, "x y z"], away_mm: Float[np.ndarray, "x y z"], touching_mm: float
 ) -> tuple[float, float]:
-    """A structure's distance to another, and the share of it in pieces that touch the other.
+    """Return a structure's distance to another, and its share in components that touch the other.
 
-    Voxels of a piece share a corner at least: vessels may be thinner than two voxels. A piece with
-    a voxel that is ``touching_mm`` away from the other touches it.
+    Components are 26-connected, as vessels may be thinner than two voxels. A component touches the
+    other structure if it has a voxel at most ``touching_mm`` away from it.
     """
     pieces, count = ndimage.label(own, np.ones((3, 3, 3)))
     if not count:
@@ -233,7 +236,7 @@ def attachment(
 
 
 def tabled(rows: Rows) -> dict[str, dict[str, float]]:
-    """Contender → structure → mean, and ``mean`` over structures (``main``: over the larger)."""
+    """Average over hearts: contender → structure → mean; ``main`` is the mean over :data:`MAIN`."""
     table: dict[str, dict[str, float]] = {}
     for (contender, name), values in rows.items():
         table.setdefault(contender, {})[name] = statistics.fmean(values)

@@ -1,18 +1,18 @@
-"""What preparing a heart costs and how exact it is, beside the way of VecSetX's predecessor.
+"""Cost and accuracy of preparing a heart, compared with VecSetX's predecessor.
 
     python benchmarks/prepare.py [--size 256] [--spacing 0.9] [--hearts 16] [--json FILE]
 
-The heart is an analytic phantom, whose distances and volumes are known; at 0.9 mm its coronary
-arteries are 2.2 to 1.1 voxels in radius and its myocardium is 10 voxels thick. Both ways get the
-same label map and give distances at the same points; each runs in a process of its own, of one
-thread:
+The heart is an analytic phantom with known distances and volumes; at 0.9 mm, its coronary arteries
+have a radius of 2.2 to 1.1 voxels and its myocardium is 10 voxels thick. Both methods get the same
+label map and compute distances at the same points, each in a process of its own with one thread:
 
-* ours: shared smooth surface, exact distances to it;
+* ours: exact distances to a smooth surface that structures share;
 * the predecessor's: Euclidean distance transforms of the whole grid, outside minus inside, for each
-  structure, read off at the points by trilinear interpolation (``scipy.ndimage``).
+  structure, interpolated linearly at the points (``scipy.ndimage``).
 
-Then a cohort is prepared by one process and by two, and training draws are read from disk. Prints
-tables and writes JSON. Takes about ten minutes on two cores, most of it the predecessor's way.
+Then it prepares a cohort with one process and with two, and reads a training step's part of a heart
+from disk. It prints tables and writes JSON. It takes about ten minutes on two cores, most of them
+for the predecessor's method.
 """
 
 import argparse
@@ -30,14 +30,13 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from vecsetx.anatomy.label_sets import label_set
 from vecsetx.anatomy.phantom import PhantomHeart
 from vecsetx.anatomy.sign import inside, label_of
-from vecsetx.anatomy.structures import label_set
+from vecsetx.data.sources import LabelMapSource
 from vecsetx.formats.label_maps import read_label_map, write_label_map
-from vecsetx.formats.source import HeartSource
 from vecsetx.sampling.distance import signed_distances_mm
-from vecsetx.sampling.geometry import Geometry
-from vecsetx.sampling.sampler import SamplingSpec, sample_heart
+from vecsetx.sampling.sampler import SamplingSpec
 from vecsetx.sampling.samples import SamplesFile, write_samples
 
 STRUCTURES = label_set("default").structures
@@ -45,7 +44,7 @@ CORONARY = STRUCTURES.index("Coronary")
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "IGL_NUM_THREADS": "1"}
 NEAR_VOXELS = 3
 REPEATS = 200
-"""Times that a reading is timed."""
+"""Number of times that each read is timed."""
 
 PROBES = 400_000
 PROBE_MARGIN_VOXELS = 3
@@ -56,7 +55,7 @@ def heart_of(seed: int) -> PhantomHeart:
 
 
 def measured(work: Any) -> dict[str, float]:
-    """CPU and wall seconds of a call, and the peak memory of this process."""
+    """Measure CPU and wall seconds of a call, and the peak memory of this process."""
     wall, cpu = time.perf_counter(), time.process_time()
     work()
     return {
@@ -67,15 +66,15 @@ def measured(work: Any) -> dict[str, float]:
 
 
 def run_ours(folder: Path) -> None:
-    """From the label map's file to the samples' file; then distances at the probes."""
-    source = HeartSource("heart", folder / "heart.nii.gz", "label map", label_set("default"))
+    """Sample a heart from file to file; then compute distances at the probes."""
+    source = LabelMapSource("heart", folder / "heart.nii.gz", label_set("default"))
 
     def prepare() -> None:
-        samples = sample_heart(source, STRUCTURES, SamplingSpec(), seed=0)
+        samples = source.samples(STRUCTURES, SamplingSpec(), seed=0)
         write_samples(samples, folder / "heart.safetensors")
 
     figures = measured(prepare)
-    geometry = Geometry.of_source(source, STRUCTURES)
+    geometry = source.segmentation(STRUCTURES).geometry()
     probes = np.load(folder / "probes.npy")
     found = signed_distances_mm(probes, geometry.closed, geometry.label_map)
     np.save(folder / "ours_probes.npy", found)
@@ -83,7 +82,7 @@ def run_ours(folder: Path) -> None:
 
 
 def run_predecessor(folder: Path) -> None:
-    """Distances at the same points by distance transforms of the whole grid."""
+    """Compute distances at the same points from distance transforms of the whole grid."""
     from scipy import ndimage
 
     samples = SamplesFile(folder / "heart.safetensors").read()
@@ -107,7 +106,7 @@ def run_predecessor(folder: Path) -> None:
 
 
 def gradients(heart: PhantomHeart, points: np.ndarray, structure: np.ndarray) -> np.ndarray:
-    """Gradient of the true distance to each point's structure."""
+    """Compute the gradient of the true distance to each point's structure."""
     step, rows = 0.02, np.arange(len(points))
     sides = [
         heart.distances_mm(points + step * axis)[rows, structure]
@@ -120,10 +119,10 @@ def gradients(heart: PhantomHeart, points: np.ndarray, structure: np.ndarray) ->
 def truth(
     heart: PhantomHeart, points: np.ndarray, within_mm: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """True distances, and where they are known to be exact and at most ``within_mm``.
+    """Return true distances, and where they are exact and at most ``within_mm``.
 
-    Beside creases the phantom's distances are bounds. They are exact where the step back along the
-    gradient by the distance ends on the surface.
+    Near creases, the phantom's distances are only bounds. They are exact where a step back along
+    the gradient, by the distance, ends on the surface.
     """
     true = heart.distances_mm(points)
     exact = np.zeros(true.shape, bool)
@@ -146,7 +145,7 @@ def exactness(
     probes: np.ndarray,
     probes_found: np.ndarray,
 ) -> dict[str, float]:
-    """Errors against the analytic truth; ``near`` is found and true distances and where to look."""
+    """Compute errors against the truth; ``near``: computed and true distances, and their mask."""
     near_found, true, exact = near
     errors = np.abs(near_found - true)[exact] / voxel_mm
     is_coronary = inside(heart.distances_mm(probes))[:, CORONARY]
@@ -162,7 +161,7 @@ def exactness(
 
 
 def disagreements(folder: Path, points_mm: np.ndarray, found: np.ndarray) -> dict[str, float]:
-    """Points whose voxel's label is not that of their distances, more than a voxel from a wall."""
+    """Count points, over a voxel from any wall, whose distances disagree with the label."""
     label_map = read_label_map(folder / "heart.nii.gz")
     labels = label_map.at(points_mm.astype(np.float64))
     differs = labels != label_of(found)
@@ -174,7 +173,7 @@ def disagreements(folder: Path, points_mm: np.ndarray, found: np.ndarray) -> dic
 
 
 def normals_error(heart: PhantomHeart, surface: Any) -> float:
-    """Median angle, degrees, between our normals and the truth's gradient."""
+    """Compute the median angle, degrees, between our normals and the true gradient."""
     gradient = gradients(heart, surface.points_mm.astype(np.float64), surface.structure)
     gradient /= np.linalg.norm(gradient, axis=1, keepdims=True)
     cosine = np.clip(np.einsum("ni,ni->n", gradient, surface.normals), -1, 1)
@@ -182,7 +181,7 @@ def normals_error(heart: PhantomHeart, surface: Any) -> float:
 
 
 def coronary_probes(folder: Path) -> np.ndarray:
-    """Points spread evenly over boxes that hold all of the coronary arteries."""
+    """Return random points, uniform over boxes that contain the whole coronary arteries."""
     label_map = read_label_map(folder / "heart.nii.gz")
     voxels = np.argwhere(label_map.labels == CORONARY + 1)
     margin = PROBE_MARGIN_VOXELS
@@ -233,7 +232,7 @@ def one_heart(folder: Path, size: int, spacing_mm: float, seed: int) -> dict[str
 
 
 def cohort(folder: Path, hearts: int, size: int, spacing_mm: float) -> dict[str, float]:
-    """Wall seconds for the same cohort by one process and by two, in turn, twice each."""
+    """Time the preparation of a cohort with one and two processes, alternating, twice each."""
     from vecsetx.commands.phantom import make_phantoms
     from vecsetx.commands.prepare import PrepareOptions, prepare
 
@@ -248,15 +247,15 @@ def cohort(folder: Path, hearts: int, size: int, spacing_mm: float) -> dict[str,
     return {"hearts": hearts, "one_s": one, "two_s": two, "scaling": one / two}
 
 
-def draws(folder: Path) -> dict[str, float]:
-    """Milliseconds to read one heart's part of a training step, from a file's rows on disk."""
+def reads(folder: Path) -> dict[str, float]:
+    """Measure milliseconds to read one heart's part of a training step from its file."""
     from vecsetx.data.batches import BatchSpec, draw_heart  # torch, which workers do not import
-    from vecsetx.data.rows import Rows
+    from vecsetx.data.buffer import BatchBuffer
 
     generator = np.random.default_rng(0)
     file = SamplesFile(folder / "heart.safetensors")
     spec = BatchSpec(points=1024, surface=1024, near=1024, volume=1024)
-    rows = Rows.empty(1, 1024, 1024, 1024, 1024, len(STRUCTURES)).heart(0)
+    buffer = BatchBuffer.empty(1, *spec.counts, len(STRUCTURES)).heart(0)
 
     def read() -> None:
         surface, near, volume = (
@@ -265,8 +264,8 @@ def draws(folder: Path) -> dict[str, float]:
         )
         file.part(surface, near, volume)
 
-    def whole() -> None:
-        draw_heart(file, STRUCTURES, STRUCTURES, spec, None, generator, rows)
+    def augmented() -> None:
+        draw_heart(file, STRUCTURES, STRUCTURES, spec, None, generator, buffer)
 
     def timed(work: Any) -> float:
         work()
@@ -297,7 +296,7 @@ def draws(folder: Path) -> dict[str, float]:
 
     return {
         "read_ms": timed(read),
-        "draw_ms": timed(whole),
+        "draw_ms": timed(augmented),
         "open_ms": timed(lambda: SamplesFile(folder / "heart.safetensors")),
         "npz_compressed_ms": timed(npz),
     }
@@ -313,12 +312,12 @@ def show(results: dict[str, Any], console: Console) -> None:
     for key, title, form in (
         ("cpu_s", "CPU seconds", "{:.2f}"),
         ("peak_mb", "peak memory, MB", "{:.0f}"),
-        ("near_error_voxels", "near error, voxels: mean", "{:.3f}"),
+        ("near_error_voxels", "error near surfaces, voxels: mean", "{:.3f}"),
         ("near_error_median_voxels", "median", "{:.3f}"),
         ("near_error_p95_voxels", "95th percentile", "{:.3f}"),
         ("coronary_volume", "coronary volume / truth", "{:.3f}"),
         ("inside_two", "points inside two structures", "{:d}"),
-        ("label_disagreements", "points whose sign and label disagree", "{:d}"),
+        ("label_disagreements", "points whose signs and label disagree", "{:d}"),
         ("normals_median_degrees", "normals, median error in degrees", "{:.2f}"),
     ):
         cells = [
@@ -331,7 +330,7 @@ def show(results: dict[str, Any], console: Console) -> None:
     console.print(
         f"near errors where the truth is exact: {one['truth']['exact_share']:.1%} of pairs"
     )
-    for title in ("cohort", "draws"):
+    for title in ("cohort", "reads"):
         if title in results:
             console.print(title, {key: round(value, 3) for key, value in results[title].items()})
 
@@ -341,7 +340,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--spacing", type=float, default=0.9, help="mm")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--hearts", type=int, default=16, help="of the cohort; 0 to leave it out")
+    parser.add_argument("--hearts", type=int, default=16, help="size of the cohort; 0 for none")
     parser.add_argument("--json", type=Path, default=Path("benchmarks/results/prepare.json"))
     parser.add_argument("--way", choices=("ours", "predecessor"), help=argparse.SUPPRESS)
     parser.add_argument("folder", nargs="?", type=Path, help=argparse.SUPPRESS)
@@ -353,7 +352,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         results["heart"] = one_heart(folder, options.size, options.spacing, options.seed)
-        results["draws"] = draws(folder)
+        results["reads"] = reads(folder)
         if options.hearts:
             results["cohort"] = cohort(folder, options.hearts, options.size, options.spacing)
     show(results, Console())

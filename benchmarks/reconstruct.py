@@ -1,11 +1,11 @@
-"""Coarse to fine against every voxel: queries, seconds, memory and the surfaces themselves.
+"""Octree compared with dense evaluation: queries, time, memory and surfaces.
 
     python benchmarks/reconstruct.py [--size 256] [--model RUN --heart LABELS] [--threads 2]
                                      [--json FILE]
 
-One heart of 10 structures on a cube of 256³ voxels around it, through the same tiny model. Without
-``--model`` a model is trained on a few phantoms first (a minute or so). Each way runs in a process
-of its own, from the encoded heart to the meshes, so that its peak memory is its own.
+Both reconstruct one heart of 10 structures with the same tiny model, on a cube of 256³ voxels
+around it. Without ``--model``, a model is trained on a few phantoms first (about a minute). Each
+method runs in a process of its own, so that its peak memory can be measured.
 """
 
 import argparse
@@ -28,7 +28,7 @@ WAYS = ("octree", "dense")
 
 
 def trained_on_phantoms(folder: Path, hearts: int, steps: int) -> tuple[Path, Path]:
-    """A tiny model's run, and a phantom that it has not seen."""
+    """Train a tiny model; return its run and an unseen phantom."""
     vecsetx = [sys.executable, "-m", "vecsetx"]
     labels, data, run = folder / "labels", folder / "data", folder / "run"
     for command in (
@@ -41,24 +41,24 @@ def trained_on_phantoms(folder: Path, hearts: int, steps: int) -> tuple[Path, Pa
 
 
 def run_way(way: str, model: Path, heart: Path, size: int, threads: int, out: Path) -> None:
-    """Reconstruct in one way; figures, labels and vertices go to ``out``."""
+    """Reconstruct with one method; write figures, labels and vertices to ``out``."""
     import torch
-    from dense import dense_descent
+    from dense import dense_octree
 
-    from vecsetx.anatomy.structures import label_set
-    from vecsetx.formats.source import HeartSource
-    from vecsetx.inference.encode import EncodeOptions, encode_heart, read_heart
+    from vecsetx.anatomy.label_sets import label_set
+    from vecsetx.data.sources import LabelMapSource
+    from vecsetx.inference.encode import EncodeOptions, encode_heart
     from vecsetx.model.saved import TrainedModel
     from vecsetx.reconstruction.grid import Grid
-    from vecsetx.reconstruction.interfaces import shared_interfaces
-    from vecsetx.reconstruction.octree import descend, extent_mm
+    from vecsetx.reconstruction.octree import evaluate_exclusive, extent_mm
+    from vecsetx.reconstruction.surface_net import shared_interfaces
     from vecsetx.reconstruction.surfaces import structure_surfaces
 
     torch.set_num_threads(threads)
     began = time.perf_counter()
     trained = TrainedModel.from_pretrained(model)
-    source = HeartSource("heart", heart, "label map", label_set("default"))
-    _, geometry = read_heart(source, trained.structures)
+    source = LabelMapSource("heart", heart, label_set("default"))
+    geometry = source.segmentation(trained.structures).geometry()
     loaded = time.perf_counter()
     field = encode_heart(geometry, trained, EncodeOptions())
     encoded = time.perf_counter()
@@ -67,13 +67,14 @@ def run_way(way: str, model: Path, heart: Path, size: int, threads: int, out: Pa
     center = (low + high) / 2
     grid = Grid.fitted(center - half_mm, center + half_mm, size)
     found = time.perf_counter()
-    descent = {"octree": descend, "dense": dense_descent}[way](field, grid)
+    evaluate = {"octree": evaluate_exclusive, "dense": dense_octree}[way]
+    octree = evaluate(field, grid)
     evaluated = time.perf_counter()
-    interfaces = shared_interfaces(descent)
-    surfaces = structure_surfaces(interfaces, descent.structures)
+    interfaces = shared_interfaces(octree)
+    surfaces = structure_surfaces(interfaces, octree.structures)
     meshed = time.perf_counter()
     figures = {
-        "queries": descent.queries,
+        "queries": octree.queries,
         "read_s": loaded - began,
         "encode_s": encoded - loaded,
         "extent_s": found - encoded,
@@ -86,12 +87,12 @@ def run_way(way: str, model: Path, heart: Path, size: int, threads: int, out: Pa
         "faces": len(interfaces.faces),
         "spacing_mm": float(grid.spacing_mm[0]),
     }
-    np.savez(out / f"{way}.npz", labels=descent.labels, vertices=interfaces.vertices_mm)
+    np.savez(out / f"{way}.npz", labels=octree.labels, vertices=interfaces.vertices_mm)
     (out / f"{way}.json").write_text(json.dumps(figures))
 
 
 def compare(out: Path, spacing_mm: float) -> dict[str, float]:
-    """Labels that differ, and how far the vertices of the two meshes lie apart, in voxels."""
+    """Count differing labels, and measure the distance between the meshes' vertices in voxels."""
     octree, dense = (np.load(out / f"{way}.npz") for way in WAYS)
     there = KDTree(dense["vertices"]).query(octree["vertices"])[0].max()
     back = KDTree(octree["vertices"]).query(dense["vertices"])[0].max()
@@ -128,10 +129,10 @@ def show(results: dict[str, Any], console: Console) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", type=int, default=256)
-    parser.add_argument("--model", type=Path, help="a run's folder; trained here if left out")
+    parser.add_argument("--model", type=Path, help="a run's folder (default: train a model)")
     parser.add_argument("--heart", type=Path, help="a label map in the default label set")
-    parser.add_argument("--phantoms", type=int, default=6, help="to train on")
-    parser.add_argument("--steps", type=int, default=300, help="of training")
+    parser.add_argument("--phantoms", type=int, default=6, help="number of phantoms to train on")
+    parser.add_argument("--steps", type=int, default=300, help="training steps")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--json", type=Path, default=Path("benchmarks/results/reconstruct.json"))
     parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)

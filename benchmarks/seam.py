@@ -1,44 +1,43 @@
-"""How well a completed heart fits together where the scan ends."""
+"""Continuity of a completed heart at the edge of the field of view."""
 
 import numpy as np
 from jaxtyping import Float
 
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.sign import inside
-from vecsetx.reconstruction.field import DistanceField, exclusive_distances
+from vecsetx.reconstruction.distance_field import DistanceField, exclusive_distances
 from vecsetx.sampling.view import EDGE_VOXELS
 
 _ASIDE_MM = 0.005
-"""So far to each side of the edge the field is asked."""
+"""The field is evaluated this far on each side of the edge."""
 
-_ROOM_MM = 15.0
-"""So far around the observed structures that reach an edge it is searched for surfaces."""
+_MARGIN_MM = 15.0
+"""Surfaces are searched this far around the observed structures that reach an edge."""
 
 
 def seams_mm(
     field: DistanceField, scan: LabelMap, spacing_mm: float = 0.5
 ) -> Float[np.ndarray, " k"]:
-    """The largest step in each structure's surface at the edge of the field of view.
+    """Measure the largest step in each structure's surface at the edge of the field of view.
 
-    The places where the surface crosses one of the six faces of the field of view are looked for on
-    both sides of the face. The step there is the jump of the distance from one side to the other:
-    so far has the surface to go to be the surface on the other side. A surface is that of the
-    exclusive distances, which meshes are made of.
+    Crossings of the surface with the six faces of the field of view are searched on both sides of
+    each face. The step at a crossing is the jump of the distance from one side to the other, which
+    is how far the surface moves there. Surfaces are those of the exclusive distances, as in meshes.
 
     Args:
-        field: What to look at, K structures.
-        scan: Labels 1…K of what was observed; its grid has the edge.
-        spacing_mm: Of the lines along which crossings are looked for.
+        field: A completed heart, K structures.
+        scan: Labels 1…K of what was observed; the edge is that of its grid.
+        spacing_mm: Spacing of the lines along which crossings are searched.
 
     Returns:
-        The steps, mm; 0 where no surface crosses.
+        The largest step of each structure, mm; 0 if no surface crosses.
     """
     seams = np.zeros(len(field.structures))
     mm_per_index = scan.spacing_mm
     first = np.full(3, EDGE_VOXELS - 0.5)
     last = np.array(scan.shape) - 1 - first
     if (last <= first).any():
-        return seams  # the scan shows nothing
+        return seams  # the scan is too thin to have a field of view
     for axis in range(3):
         aside = np.zeros(3)
         aside[axis] = _ASIDE_MM / mm_per_index[axis]
@@ -67,13 +66,13 @@ def _on_face(
     mm_per_index: np.ndarray,
     spacing_mm: float,
 ) -> Float[np.ndarray, "a b 3"]:
-    """Voxel indices of a lattice on one face, about the voxels that touch the edge there."""
+    """Return voxel indices of a lattice on one face, around the voxels that touch that edge."""
     others = [other for other in range(3) if other != axis]
     lines = []
     for other, touched in zip(others, touching.T, strict=True):
-        room = _ROOM_MM / mm_per_index[other]
-        low = max(touched.min() - room, first[other])
-        high = min(touched.max() + room, last[other])
+        margin = _MARGIN_MM / mm_per_index[other]
+        low = max(touched.min() - margin, first[other])
+        high = min(touched.max() + margin, last[other])
         count = max(int((high - low) * mm_per_index[other] / spacing_mm), 1) + 1
         lines.append(np.linspace(low, high, count))
     indices = np.empty((len(lines[0]), len(lines[1]), 3))
@@ -83,7 +82,7 @@ def _on_face(
 
 
 def _largest_jump(here: Float[np.ndarray, "a b"], there: Float[np.ndarray, "a b"]) -> float:
-    """The largest ``|there - here|`` where either crosses 0 between two neighbours."""
+    """Return the largest ``|there - here|`` where either crosses 0 between two neighbours."""
     largest = 0.0
     for side in (here, there):
         for axis in range(2):

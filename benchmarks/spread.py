@@ -1,11 +1,11 @@
-"""How much phantoms differ from one another, against real hearts.
+"""Variation between phantoms, compared with variation between real hearts.
 
     python benchmarks/spread.py [--phantoms 48] [--real FOLDER --labels NAME] [--json FILE]
 
-Each heart is laid over the cohort's mean by the middles of its chambers and great vessels (turned,
-shifted and scaled: generalized Procrustes analysis). Told are: how the size varies that is removed
-so; how far structures' middles lie from their mean places; and how the lengths of structures along
-their own principal axes vary, relative to the heart's size.
+Hearts are aligned by the centroids of their chambers and great vessels (rotated, shifted and
+scaled: generalized Procrustes analysis). The benchmark reports the variation of the size that this
+removes, the distance of structures' centroids from their mean positions, and the variation of
+structures' lengths along their principal axes, relative to the heart's size.
 """
 
 import argparse
@@ -20,26 +20,26 @@ from rich.table import Table
 from skimage.transform import SimilarityTransform
 
 from vecsetx.anatomy.label_map import LabelMap
+from vecsetx.anatomy.label_sets import label_set
 from vecsetx.anatomy.phantom import STRUCTURES, PhantomHeart
-from vecsetx.anatomy.structures import label_set
 from vecsetx.formats.label_maps import read_label_map
 
 COMPARED = ("Myocardium", "LA", "LV", "RA", "RV", "Aorta", "PA")
 """Chambers and great vessels, which both kinds of hearts have."""
 
 TURNS = 20
-"""Rounds of laying all hearts over their mean."""
+"""Rounds of aligning all hearts with their mean."""
 
 
 @dataclass(frozen=True)
 class Spread:
-    """How hearts of a cohort differ.
+    """Variation between the hearts of a cohort.
 
     Attributes:
         size: Standard deviation of the size, as a share of the mean.
-        places_mm: Per structure, root mean square distance of its middle from the mean place.
-        lengths: Per structure, standard deviation of the length along its principal axes relative
-            to the heart's size, as a share of the mean; over the three axes.
+        places_mm: Per structure, root mean square distance of its centroid from the mean position.
+        lengths: Per structure, standard deviation of its length along its principal axes relative
+            to the heart's size, as a share of the mean; averaged over the three axes.
     """
 
     size: float
@@ -48,7 +48,7 @@ class Spread:
 
 
 def spread_of(label_maps: Iterable[LabelMap], structures: tuple[str, ...]) -> Spread:
-    """Measure a cohort, whose labels 1…K are in the order of ``structures``."""
+    """Measure the variation in a cohort with labels 1…K in the order of ``structures``."""
     labels = [structures.index(name) + 1 for name in COMPARED]
     shapes = [[_middle_and_lengths(m, label) for label in labels] for m in label_maps]
     middles_mm = np.array([[middle for middle, _ in heart] for heart in shapes])
@@ -83,8 +83,8 @@ def phantoms(count: int) -> Iterator[LabelMap]:
 
 def real_hearts(folder: Path, labels: str) -> Iterator[LabelMap]:
     for path in sorted(folder.glob("*.nii.gz")):
-        label_map = read_label_map(path).named(label_set(labels), COMPARED, str(path))
-        yield label_map.every(max(round(2.0 / float(label_map.spacing_mm.max())), 1))
+        label_map = read_label_map(path).to_structures(label_set(labels), COMPARED, str(path))
+        yield label_map.downsampled(max(round(2.0 / float(label_map.spacing_mm.max())), 1))
 
 
 def main() -> None:

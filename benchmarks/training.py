@@ -1,17 +1,17 @@
-"""What training costs besides its steps: drawing hearts, waiting for them, and the loop around.
+"""Training time beyond the steps themselves: loading data, waiting for it, and the loop.
 
     python benchmarks/training.py [--hearts 8] [--steps 250] [--preset tiny] [--json FILE]
 
-Phantoms are made and prepared with the default number of points, some of them for validation. Then:
+It prepares phantoms with the default number of points, some of them for validation. Then:
 
-* draws: hearts per second of the loader alone, on one thread, augmentation included;
-* waiting: the share of a run's time that its journal calls waiting for data, without and with two
-  data workers, after the first entry, in which the workers start;
-* loop: the time of a whole run's steps (drawing, journal, display, checkpoints, validations) beside
-  that of the same steps alone (forward, backward, the weights' move) on batches drawn beforehand.
-  Both take turns between the journal's entries, so that drift of the machine meets both alike.
+* loading: hearts per second of the loader alone, on one thread, including augmentation;
+* waiting: the share of a run's time that its journal reports as waiting for data, without and with
+  two data workers, after the first entry, during which the workers start;
+* loop: time per step of a whole run (loading, journal, display, checkpoints, validations), compared
+  with the same steps alone (forward, backward, weight update) on batches loaded in advance. The two
+  alternate between journal entries, so that drifts of the machine's speed affect both equally.
 
-Prints a table and writes JSON. Takes under ten minutes on two cores.
+It prints a table and writes JSON. It takes less than ten minutes on two cores.
 """
 
 import argparse
@@ -46,26 +46,25 @@ BLOCK_BATCHES = 50
 
 def prepared(folder: Path, hearts: int) -> DataSet:
     maps = make_phantoms(folder / "labels", hearts, 0, SIZE, SPACING_MM)
-    made, failed = prepare(maps, folder / "data", PrepareOptions(val_share=0.25))
+    dataset, failed = prepare(maps, folder / "data", PrepareOptions(val_share=0.25))
     if failed:
         raise SystemExit("\n".join(failed.values()))
-    return made
+    return dataset
 
 
-def draws_of(dataset: DataSet, recipe: Recipe) -> TrainingBatches:
+def batches_of(dataset: DataSet, recipe: Recipe) -> TrainingBatches:
     hearts = dataset.of_split("train")
     return TrainingBatches(dataset, hearts, recipe.batch, recipe.augment, 0)
 
 
-def loader(dataset: DataSet, recipe: Recipe) -> dict[str, float]:
-    """Milliseconds per heart, and hearts per second of one core's time and of the wall's.
+def loading(dataset: DataSet, recipe: Recipe) -> dict[str, float]:
+    """Measure milliseconds per heart, and hearts per second of CPU time and of wall time.
 
-    Where a machine does other things as well, the wall's tell of these: the least disturbed is the
-    fastest block.
+    On a busy machine, wall times include other processes; the fastest block is the least disturbed.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    data = StepDataset(draws_of(dataset, recipe), 1, 0, 1)
+    data = StepDataset(batches_of(dataset, recipe), 1, 0, 1)
     walls, cpus = [], []
     for step in range(LOADER_BATCHES):
         wall, cpu = time.perf_counter(), time.thread_time()
@@ -88,7 +87,7 @@ def loader(dataset: DataSet, recipe: Recipe) -> dict[str, float]:
 
 
 def waiting(dataset: DataSet, recipe: Recipe, workers: int, folder: Path) -> float:
-    """Share of the time between a run's first and last journal entry."""
+    """Return the share of waiting in the time between a run's first and last journal entries."""
     changes = {"steps": WAITING_STEPS, "data_workers": workers}
     out = folder / f"waiting{workers}"
     train_model(dataset.folder, out, recipe.changed({"training": changes}, "benchmark"))
@@ -98,11 +97,11 @@ def waiting(dataset: DataSet, recipe: Recipe, workers: int, folder: Path) -> flo
 
 
 class BareSteps:
-    """Steps alone, on batches drawn beforehand, of a model of its own."""
+    """Steps of a separate model, on batches loaded in advance."""
 
     def __init__(self, dataset: DataSet, recipe: Recipe) -> None:
         ranks = Ranks(0, 1, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
-        data = StepDataset(draws_of(dataset, recipe), recipe.training.passes, 0, 1)
+        data = StepDataset(batches_of(dataset, recipe), recipe.training.passes, 0, 1)
         self._batches = [data[step].batches for step in range(recipe.training.log_every)]
         model = recipe.model.build(len(dataset.structures)).to(ranks.device).train()
         optimizers = recipe.optimizer.build(model)
@@ -112,7 +111,7 @@ class BareSteps:
         self._stepper = Stepper(model, recipe.objective, optimizers, clip, precision, ranks)
 
     def seconds(self) -> float:
-        """Time for as many steps as lie between two entries of the journal."""
+        """Time the number of steps between two journal entries."""
         began = time.perf_counter()
         for parts in self._batches:
             self._stepper.step(parts, False)
@@ -120,10 +119,10 @@ class BareSteps:
 
 
 def loop(dataset: DataSet, recipe: Recipe, steps: int, folder: Path) -> dict[str, float]:
-    """Seconds per step of the run and of the steps alone, in turn, and how much longer it takes.
+    """Measure seconds per step of a run and of the steps alone, and the run's overhead.
 
-    The first interval is left out, in which everything is done for the first time. The last entry
-    comes one interval after ``steps``, so that checkpoint and validation of that step count.
+    The first interval is left out: it includes one-time work. The last entry comes one interval
+    after ``steps``, so that the checkpoint and validation of that step are included.
     """
     every = recipe.training.log_every
     validate = recipe.training.validate_every or steps
@@ -153,31 +152,35 @@ def loop(dataset: DataSet, recipe: Recipe, steps: int, folder: Path) -> dict[str
         "step_s": sum(whole for whole, _ in intervals) / every / len(intervals),
         "bare_step_s": sum(alone for _, alone in intervals) / every / len(intervals),
         "overhead": sum(w for w, _ in intervals) / sum(b for _, b in intervals) - 1,
-        # The typical interval has neither a validation nor a checkpoint.
+        # A typical interval has neither a validation nor a checkpoint.
         "median_overhead": float(np.median([whole / alone - 1 for whole, alone in intervals])),
     }
 
 
 def show(results: dict[str, Any], console: Console) -> None:
-    table = Table(title=f"Around the steps, preset {results['preset']}")
-    for heading in ("", "found", "wanted"):
+    table = Table(title=f"Training overhead, preset {results['preset']}")
+    for heading in ("", "measured", "target"):
         table.add_column(heading, justify="right")
-    draws, shares, run = results["draws"], results["waiting"], results["loop"]
-    for name, found, wanted in (
-        ("hearts per second of one core", f"{draws['hearts_per_cpu_second']:.0f}", "≥ 2000"),
-        ("… by the wall, fastest block", f"{draws['hearts_per_second_of_fastest_block']:.0f}", ""),
-        ("… by the wall, over all", f"{draws['hearts_per_second_overall']:.0f}", ""),
-        ("ms per heart, median", f"{draws['median_ms']:.2f}", "≤ 0.5"),
-        ("ms of CPU per heart, median", f"{draws['median_cpu_ms']:.2f}", ""),
-        ("ms of CPU per heart, least", f"{draws['least_cpu_ms']:.2f}", ""),
+    loaded, shares, run = results["loading"], results["waiting"], results["loop"]
+    for name, measured, target in (
+        ("hearts per second of one core", f"{loaded['hearts_per_cpu_second']:.0f}", "≥ 2000"),
+        (
+            "… of wall time, fastest block",
+            f"{loaded['hearts_per_second_of_fastest_block']:.0f}",
+            "",
+        ),
+        ("… of wall time, overall", f"{loaded['hearts_per_second_overall']:.0f}", ""),
+        ("ms per heart, median", f"{loaded['median_ms']:.2f}", "≤ 0.5"),
+        ("ms of CPU per heart, median", f"{loaded['median_cpu_ms']:.2f}", ""),
+        ("ms of CPU per heart, minimum", f"{loaded['least_cpu_ms']:.2f}", ""),
         ("waiting, no workers", f"{shares['0']:.2%}", ""),
         ("waiting, two workers", f"{shares['2']:.2%}", "≤ 3 %"),
         ("seconds per step of a run", f"{run['step_s']:.3f}", ""),
         ("seconds per step alone", f"{run['bare_step_s']:.3f}", ""),
-        ("a run takes longer by", f"{run['overhead']:.1%}", "≤ 5 %"),
+        ("overhead of a run", f"{run['overhead']:.1%}", "≤ 5 %"),
         ("… between journal entries, median", f"{run['median_overhead']:.1%}", ""),
     ):
-        table.add_row(name, found, wanted)
+        table.add_row(name, measured, target)
     console.print(table)
 
 
@@ -185,7 +188,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--preset", default="tiny")
     parser.add_argument("--hearts", type=int, default=8)
-    parser.add_argument("--steps", type=int, default=250, help="of the loop")
+    parser.add_argument("--steps", type=int, default=250, help="steps of the run")
     parser.add_argument("--json", type=Path, default=Path("benchmarks/results/training.json"))
     options = parser.parse_args()
     recipe = preset(options.preset)
@@ -193,7 +196,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         dataset = prepared(folder, options.hearts)
-        results["draws"] = loader(dataset, recipe)
+        results["loading"] = loading(dataset, recipe)
         results["waiting"] = {
             str(workers): waiting(dataset, recipe, workers, folder) for workers in (0, 2)
         }

@@ -1,10 +1,10 @@
-"""A reconstruction, with what the scan does not show drawn translucent.
+"""Picture of a reconstruction, with inferred parts translucent.
 
     vecsetx reconstruct MODEL LABELS.nii.gz --out FOLDER --keep-observed
     python examples/inferred.py FOLDER PICTURE.png
 
-Reads the meshes (VTP), whose vertices say whether they were observed, and draws the heart from two
-sides. EnsembleScoring needs PyVista.
+It reads the meshes (VTP), whose point array ``observed`` marks observed vertices, and renders the
+heart from two sides. Needs PyVista.
 """
 
 import argparse
@@ -20,7 +20,7 @@ SIDES = {"from the front": (0.0, -1.0, 0.1), "from behind, left": (0.8, 1.0, 0.2
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path, help="what vecsetx reconstruct wrote")
+    parser.add_argument("folder", type=Path, help="output folder of vecsetx reconstruct")
     parser.add_argument("picture", type=Path)
     options = parser.parse_args()
     found = sorted(options.folder.glob("*.vtp"))

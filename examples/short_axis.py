@@ -1,13 +1,13 @@
-"""A heart from ten short-axis contours, as cine MRI gives them: drawn, shown to a model, completed.
+"""Complete a heart from ten short-axis contours, as in cine MRI.
 
     python examples/short_axis.py MODEL LABELS.nii.gz --out FOLDER [--slices 10]
 
-Cuts a whole label map by planes across the left ventricle's long axis, from apex to base, and keeps
-of each plane nothing but the outlines of what a short-axis stack shows: myocardium, LV and RV. They
-go into ``contours.csv``, which ``vecsetx reconstruct`` takes as well. Everything else of the heart
-is the model's work. Writes the meshes and ``short_axis.png``: contours, reconstruction (what it had
-to infer is translucent), truth. The model should have learned to complete (a preset called
-``…-partial``). EnsembleScoring needs PyVista.
+It cuts a whole label map with planes across the left ventricle's long axis, from apex to base. From
+each plane, it keeps only the outlines of the structures in a short-axis stack: myocardium, LV and
+RV. It writes them to ``contours.csv``, which ``vecsetx reconstruct`` accepts, too. The model
+completes the rest of the heart. Outputs: the meshes, and ``short_axis.png`` with contours,
+reconstruction (inferred structures are translucent) and truth. Use a model trained to complete
+partial hearts (a ``…-partial`` preset). Needs PyVista.
 """
 
 import argparse
@@ -24,15 +24,15 @@ from vecsetx import encode, load, surfaces
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.structures import structure
 from vecsetx.formats.label_maps import read_label_map
-from vecsetx.reconstruction.export import write_surfaces
+from vecsetx.reconstruction.mesh_export import write_surfaces
 from vecsetx.reconstruction.surfaces import Surface, label_map_surfaces
 
-SHOWN = ("Myocardium", "LV", "RV")
+OBSERVED = ("Myocardium", "LV", "RV")
 PIXEL_MM, HALF_WIDTH_MM = 1.0, 90.0
 
 
 def long_axis(label_map: LabelMap, label: int) -> tuple[np.ndarray, np.ndarray]:
-    """Points of a structure, RAS+ mm, and the direction in which it is longest."""
+    """Return a structure's points, RAS+ mm, and the direction of its longest axis."""
     points_mm = label_map.to_mm(np.argwhere(label_map.labels == label).astype(float))
     _, _, directions = np.linalg.svd(points_mm - points_mm.mean(axis=0), full_matrices=False)
     return points_mm, directions[0]
@@ -41,7 +41,7 @@ def long_axis(label_map: LabelMap, label: int) -> tuple[np.ndarray, np.ndarray]:
 def contours(
     label_map: LabelMap, structures: tuple[str, ...], slices: int
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """Outlines ``[N, 3]`` in RAS+ mm, each with its structure's name."""
+    """Yield outlines ``[N, 3]`` in RAS+ mm, each with its structure's name."""
     points_mm, axis = long_axis(label_map, structures.index("LV") + 1)
     middle = points_mm.mean(axis=0)
     heights = (points_mm - middle) @ axis
@@ -53,7 +53,7 @@ def contours(
     for height in np.linspace(heights.min(), heights.max(), slices + 2)[1:-1]:
         origin = middle + height * axis
         labels = label_map.at((origin + grid @ plane).reshape(-1, 3)).reshape(grid.shape[:2])
-        for name in SHOWN:
+        for name in OBSERVED:
             inside = ndimage.gaussian_filter(
                 (labels == structures.index(name) + 1).astype(float), 1
             )
@@ -86,9 +86,9 @@ def draw(
         for name, outline in outlines if column == 0 else []:
             plotter.add_mesh(pv.lines_from_points(outline), color=color(name), line_width=3)
         for name, surface in meshes.items():
-            opacity = 1.0 if name in SHOWN or column == 2 else 0.55
+            opacity = 1.0 if name in OBSERVED or column == 2 else 0.55
             plotter.add_mesh(surface.to_pyvista(), color=color(name), opacity=opacity)
-        title = ("what is shown", "what the model makes of it", "the truth")[column]
+        title = ("contours", "reconstruction", "truth")[column]
         plotter.add_text(title, font_size=11, color="black", position="upper_edge")
         plotter.set_background("white")
     plotter.link_views()
@@ -111,7 +111,7 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     write_contours(options.out / "contours.csv", outlines)
     found = surfaces(encode(model, options.out / "contours.csv"), resolution=160)
-    write_surfaces(options.out, found, model.structures)  # LPS, and says so
+    write_surfaces(options.out, found, model.structures)  # LPS, and tagged as LPS
     truth = label_map_surfaces(label_map, model.structures)
     draw(options.out / "short_axis.png", outlines, found, truth)
 

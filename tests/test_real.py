@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from vecsetx.anatomy.structures import label_set
+from vecsetx.anatomy.label_sets import label_set
 from vecsetx.cli import app
 from vecsetx.data.dataset import DataSet
 from vecsetx.formats.label_maps import read_label_map

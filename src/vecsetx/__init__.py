@@ -1,16 +1,17 @@
 """VecSetX: neural implicit models of the whole human heart.
 
-``load``, ``encode`` and ``surfaces`` are those of :mod:`vecsetx.inference.api`. They are imported
-when they are first asked for: they bring torch and VTK, for which ``--help`` should not wait.
+``load``, ``encode`` and ``surfaces`` come from :mod:`vecsetx.inference.api`. They are imported on
+first use, because they load torch and VTK, for which ``--help`` should not wait.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from vecsetx._version import __version__
+
 if TYPE_CHECKING:
     from vecsetx.inference.api import encode, load, surfaces
 
-__version__ = "0.1.0"
 __all__ = ["__version__", "encode", "load", "surfaces"]
 
 

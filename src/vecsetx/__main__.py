@@ -1,4 +1,4 @@
-"""``python -m vecsetx``, and ``torchrun -m vecsetx``."""
+"""Runs the command line: ``python -m vecsetx`` and ``torchrun -m vecsetx``."""
 
 from vecsetx.cli import main
 

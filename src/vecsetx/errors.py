@@ -1,23 +1,25 @@
-"""The exceptions that users see as a plain line."""
+"""Exceptions that the command line reports as one plain line."""
+
+__all__ = ["DivergedError", "InputError", "StoppedError"]
 
 
 class InputError(ValueError):
-    """Something the user gave cannot be used.
+    """The user's input cannot be used.
 
     The message names the file (or option), the value found and the remedy. The command line prints
-    it as one line and exits with status 2; from Python it is an ordinary ``ValueError``.
+    it as one line and exits with status 2; in Python it is an ordinary ``ValueError``.
     """
 
 
 class DivergedError(RuntimeError):
-    """Training cannot go on: the loss or its gradient is no longer a number."""
+    """Training cannot continue: the loss or its gradient is no longer finite."""
 
 
 class StoppedError(RuntimeError):
-    """Training was asked to stop, saved what it had, and can go on from there.
+    """A signal stopped training, which saved a checkpoint and can be resumed.
 
     Attributes:
-        by_hand: Whether a person stopped it, who does not want it started again.
+        by_hand: Whether a person stopped it (Ctrl-C), so that it should not restart by itself.
     """
 
     def __init__(self, message: str, by_hand: bool) -> None:

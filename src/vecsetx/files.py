@@ -1,4 +1,4 @@
-"""Writing files whole or not at all."""
+"""Atomic writes: a file is written completely or not at all."""
 
 import json
 import os
@@ -8,17 +8,23 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+__all__ = ["clear_unfinished", "write_json", "write_text", "written_whole"]
+
 _UNFINISHED = ".unfinished-"
-"""How the names of temporary files begin."""
+"""Prefix of the names of temporary files."""
 
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``path`` that takes its place once the block ends well.
+    """Yield a temporary path beside ``path`` that replaces it when the block ends normally.
 
-    The temporary name keeps the file's extensions, so that writers that look at them work. If the
-    block raises, ``path`` stays as it was and the temporary file is removed. What is wrong with
-    the temporary file (the disk is full, the folder may not be written) is told of ``path``.
+    The temporary name keeps the file's extensions, for writers that choose the format by them. If
+    the block raises, ``path`` stays unchanged and the temporary file is removed. Missing folders
+    are created.
+
+    Raises:
+        OSError: The file cannot be written (disk full, no permission). The error names ``path``,
+            not the temporary file.
     """
     unfinished = None
     try:
@@ -33,7 +39,7 @@ def written_whole(path: Path) -> Iterator[Path]:
         unfinished.chmod(0o666 & ~_umask())
         os.replace(unfinished, path)
     except OSError as error:
-        # A failed write names no file at all, others name one that nobody else knows of.
+        # A failed write names no file, other failures name the temporary one.
         if error.filename is None or Path(str(error.filename)).name.startswith(_UNFINISHED):
             error.filename, error.filename2 = str(path), None
         raise
@@ -43,9 +49,10 @@ def written_whole(path: Path) -> Iterator[Path]:
 
 
 def clear_unfinished(*folders: Path) -> None:
-    """Remove from folders, not from what lies deeper, the temporary files of killed writers.
+    """Remove the temporary files that killed writers left in folders (not in subfolders).
 
-    A living writer's would be removed, too: call it where nobody else writes.
+    This would also remove the files of a writer that is still running: call it only where no other
+    process writes.
     """
     for folder in folders:
         for file in folder.glob(f"{_UNFINISHED}*"):
@@ -53,17 +60,22 @@ def clear_unfinished(*folders: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file (UTF-8) whole or not at all."""
+    """Write a text file (UTF-8) completely or not at all."""
     with written_whole(path) as unfinished:
         unfinished.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, data: Any) -> None:
-    """Write plain data as indented JSON, whole or not at all. NaN is refused: it is no JSON."""
+    """Write plain data as indented JSON, completely or not at all.
+
+    Raises:
+        ValueError: The data contain NaN or infinity, which JSON does not have.
+    """
     write_text(path, json.dumps(data, indent=2, allow_nan=False) + "\n")
 
 
 def _umask() -> int:
+    # The only way to read the mask is to set it.
     mask = os.umask(0)
     os.umask(mask)
     return mask

@@ -19,17 +19,17 @@ from vecsetx.anatomy.phantom import STRUCTURES, PhantomHeart
 from vecsetx.anatomy.phantom.carving import GAP_MM, TOUCHING, centred_affine
 from vecsetx.anatomy.phantom.footpoint import distance_to_level
 from vecsetx.anatomy.phantom.shapes import (
-    Cut,
+    Complement,
     Ellipsoid,
-    Grown,
     HalfSpace,
-    Outside,
+    Intersection,
+    Offset,
     Shape,
     Stretch,
     Tube,
     Union,
 )
-from vecsetx.anatomy.sign import inside, label_of, outward
+from vecsetx.anatomy.sign import inside, label_of, with_sign
 from vecsetx.commands.phantom import write_phantom
 from vecsetx.errors import InputError
 
@@ -110,7 +110,7 @@ def blended_shape() -> Shape:
     ball = Ellipsoid(np.zeros(3), np.array([10.0, 12.0, 15.0]))
     branch = Tube(np.array([[0.0, 0.0, 0.0], [22.0, 5.0, 0.0]]), np.array([7.0, 5.0]))
     half = HalfSpace(np.array([0.0, 0.0, 6.0]), np.array([0.0, 0.0, 1.0]))
-    return Cut(Union((ball, branch), 6.0), half, 4.0)
+    return Intersection(Union((ball, branch), 6.0), half, 4.0)
 
 
 def surface_points(shape: Shape, level_mm: float, count: int) -> np.ndarray:
@@ -397,7 +397,7 @@ def test_neighbours_touch_and_others_keep_their_distance(
 def signed_distance_mm(shape: Shape, points_mm: np.ndarray) -> np.ndarray:
     value, gradient = shape.evaluate(points_mm)
     distance = distance_to_level(shape, points_mm, 0.0, value, gradient)
-    return outward(distance, inside(value))
+    return with_sign(distance, inside(value))
 
 
 def test_coronaries_leave_the_aorta_and_lie_on_the_heart(hearts: list[PhantomHeart]) -> None:
@@ -432,20 +432,28 @@ def test_a_stretched_shape_is_where_its_places_go(strain: tuple[float, ...]) -> 
     body = Ellipsoid(np.array([4.0, 1.0, -2.0]), np.array([20.0, 14.0, 9.0]), axes)
     plane = HalfSpace(np.array([2.0, 0.0, 3.0]), axes[:, 1])
     points = np.random.default_rng(0).uniform(-25.0, 25.0, (2000, 3))
-    for shape in (body, plane, Cut(body, Outside(plane), 1e-9), Union((body, plane), 1e-9)):
+    for shape in (
+        body,
+        plane,
+        Intersection(body, Complement(plane), 1e-9),
+        Union((body, plane), 1e-9),
+    ):
         before, after = (
             at.evaluate(places)[0]
-            for at, places in ((shape, points), (shape.stretched(stretch), stretch.places(points)))
+            for at, places in (
+                (shape, points),
+                (shape.stretched(stretch), stretch.map_points(points)),
+            )
         )
         clear = np.minimum(np.abs(before), np.abs(after)) > 1e-6
         assert (inside(before) == inside(after))[clear].all()
-    np.testing.assert_allclose(stretch.places(stretch.middle_mm), stretch.middle_mm)
+    np.testing.assert_allclose(stretch.map_points(stretch.fixed_mm), stretch.fixed_mm)
 
 
 def test_a_stretched_tube_follows_its_line_and_stays_round() -> None:
     line = np.array([[0.0, 0.0, 0.0], [10.0, 5.0, 0.0], [20.0, 5.0, 8.0]])
     stretch = Stretch(np.diag([1.2, 0.9, 1.1]), np.zeros(3))
-    tube = Grown(Tube(line, np.array([3.0, 2.5, 2.0])), 0.5).stretched(stretch)
+    tube = Offset(Tube(line, np.array([3.0, 2.5, 2.0])), 0.5).stretched(stretch)
     np.testing.assert_allclose(
         tube.evaluate(line * [1.2, 0.9, 1.1])[0], [-3.5, -3.0, -2.5], atol=0.1
     )

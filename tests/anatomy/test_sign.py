@@ -25,7 +25,7 @@ def test_inside_is_negative_and_the_surface_is_outside(kind):
 
 @BOTH
 def test_outward_gives_the_sign_whatever_sign_there_was(kind):
-    found = sign.outward(kind([3.0, 3.0, -3.0, -3.0]), kind([True, False, True, False]))
+    found = sign.with_sign(kind([3.0, 3.0, -3.0, -3.0]), kind([True, False, True, False]))
     assert found.tolist() == [-3.0, 3.0, -3.0, 3.0]
 
 
@@ -54,9 +54,9 @@ def test_numpy_and_torch_agree(distances):
     assert sign.inside(tensor).numpy().tolist() == sign.inside(distances).tolist()
     assert sign.label_of(tensor).numpy().tolist() == sign.label_of(distances).tolist()
     where = distances > 1
-    outward = sign.outward(tensor, torch.from_numpy(where))
+    outward = sign.with_sign(tensor, torch.from_numpy(where))
     assert outward.dtype == torch.float32
-    assert outward.numpy().tolist() == sign.outward(distances, where).tolist()
+    assert outward.numpy().tolist() == sign.with_sign(distances, where).tolist()
 
 
 @given(DISTANCES)
@@ -75,5 +75,5 @@ def test_label_keeps_the_leading_shape_and_the_device_kind():
 
 def test_outward_lets_gradients_through():
     distance = torch.tensor([2.0, 2.0], requires_grad=True)
-    sign.outward(distance, torch.tensor([True, False])).sum().backward()
+    sign.with_sign(distance, torch.tensor([True, False])).sum().backward()
     assert distance.grad.tolist() == [-1.0, 1.0]

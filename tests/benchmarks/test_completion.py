@@ -48,15 +48,15 @@ def test_a_cohort_that_holds_the_heart_knows_what_is_hidden(
 ) -> None:
     cases = [(hearts.unseen[0], drop) for drop in (("LV", "RA"), ("Aorta",))]
     found = partial_hearts.dropped(hearts, trained, iter(cases))
-    shown = "model, of what it is shown"
-    assert set(found["dice"]) == {"model", "nearest heart", "mean heart", shown}
+    observed = "model, observed structures"
+    assert set(found["dice"]) == {"model", "nearest heart", "mean heart", observed}
     for contender in ("model", "nearest heart", "mean heart"):
         assert found["dice"][contender].keys() - {"mean", "main"} == {"LV", "RA", "Aorta"}
     nearest, mean = found["dice"]["nearest heart"], found["dice"]["mean heart"]
     assert min(nearest.values()) > 0.9  # itself, on a grid of 2 mm
     assert found["assd_mm"]["nearest heart"]["mean"] < 0.5
     assert nearest["mean"] > mean["mean"] > 0.4
-    assert "Myocardium" in found["dice"][shown]
+    assert "Myocardium" in found["dice"][observed]
 
     structures = dataset.structures
     truth = hearts.truth(hearts.unseen[0], structures)
@@ -70,8 +70,8 @@ def test_a_cut_leaves_no_seam_and_is_scored_beyond_it(trained: TrainedModel, hea
     factor = SdFactor(1.0, {}, 2.0, 4, ("another",), "2026-01-31")
     found = cut_hearts.cut(hearts, trained, factor, times=1)
     assert found["cuts"] == 1
-    assert found["sure"]["vertices"] > 500
-    assert 0 < found["sure"]["mean_sd_mm"] < 10
+    assert found["uncertainty"]["vertices"] > 500
+    assert 0 < found["uncertainty"]["mean_sd_mm"] < 10
     assert found["largest_seam_mm"] < 0.2
     assert found["dice"]["nearest heart"]["mean"] > 0.6  # voxels of 2.4 mm, turned
     assert set(found["dice"]) == {
@@ -96,7 +96,7 @@ def test_how_sure_a_model_is_beyond_a_plane_by_hand(dataset: DataSet, hearts) ->
 
     none = np.zeros((2, len(structures)), dtype=bool)
     ensemble = Ensemble((off(2), off(-2)), none, exclusive=False)
-    scored = cut_hearts.taken(case.hidden, case.whole, structures)
+    scored = cut_hearts.hidden_structures(case.hidden, case.whole, structures)
     generator = np.random.default_rng(0)
     found = errors_beyond(case, off(0), ensemble, scored, generator, 2.4)
     assert len(found.sd_mm) > 500
@@ -140,7 +140,7 @@ class Off:
 def test_branches_of_a_model_that_knows_the_truth(
     trained: TrainedModel, hearts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is shown none of them, and asked to recycle; one heart does not annotate the LAA."""
+    """All branches are hidden and the model recycles; one heart does not annotate the LAA."""
     structures = trained.structures
     (heart,) = hearts.unseen
     truth = hearts.truth(heart, structures)
@@ -157,19 +157,19 @@ def test_branches_of_a_model_that_knows_the_truth(
     found = partial_hearts.branches(hearts, trained, 2)
     assert set(found) == set(partial_hearts.GROWS_ON)
     assert 0 < found["Coronary"]["dice"] < 1  # thinner than its voxels of 2.4 mm
-    for what in (found["LAA"], found["PV"]):
-        assert what["share_of_hearts"] == what["share_attached"] == 1
-        assert what["mean_ml"] == pytest.approx(what["true_ml"], rel=0.1)
-        assert what["dice"] > 0.9
-        assert what["farthest_from_parent_mm"] == pytest.approx(2.4)
+    for branch in (found["LAA"], found["PV"]):
+        assert branch["share_of_hearts"] == what["share_attached"] == 1
+        assert branch["mean_ml"] == pytest.approx(branch["true_ml"], rel=0.1)
+        assert branch["dice"] > 0.9
+        assert branch["farthest_from_parent_mm"] == pytest.approx(2.4)
 
     less = truth.without([structures.index("LAA") + 1])
     monkeypatch.setattr(partial_hearts.Hearts, "truth", lambda *_: less)
     without = partial_hearts.branches(hearts, trained, 2)
     assert without["LAA"].keys() == found["LAA"].keys() - {"true_ml", "dice"}
     out = StringIO()
-    told = {0: found, 2: without}
-    completion.tell_branches("phantoms", told, Console(file=out, width=200))
+    by_times = {0: found, 2: without}
+    completion.show_branches("phantoms", by_times, Console(file=out, width=200))
     assert "LAA (on LA)" in out.getvalue()
 
 
@@ -208,9 +208,9 @@ def test_what_is_beyond_a_plane_is_gone_and_the_rest_stays_in_place() -> None:
     assert not hidden.labels[7:].any()
     structures = ("LV", "RV")
     shares = [(hidden.labels == k).sum() / (label_map.labels == k).sum() for k in (1, 2)]
-    taken = cut_hearts.taken(hidden, label_map, structures)
+    found = cut_hearts.hidden_structures(hidden, label_map, structures)
     wanted = [n for n, s in zip(structures, shares, strict=True) if s > cut_hearts.SHARE_BEYOND]
-    assert taken == wanted
+    assert found == wanted
 
 
 def test_what_is_attached_by_hand() -> None:

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from support.hearts import write_small_phantoms
 
+from vecsetx.anatomy.label_sets import label_set
 from vecsetx.anatomy.phantom import STRUCTURES
-from vecsetx.anatomy.structures import label_set
 from vecsetx.commands.check import check, doubtful_first
 from vecsetx.commands.tables import print_check, print_heart_check
 from vecsetx.data.dataset import DataSet, HeartEntry
+from vecsetx.data.sources import LabelMapSource
 from vecsetx.errors import InputError
-from vecsetx.formats.source import HeartSource
-from vecsetx.sampling.sampler import SamplingSpec, sample_heart
+from vecsetx.sampling.sampler import SamplingSpec
 from vecsetx.sampling.samples import SamplesFile, write_samples
 
 SPEC = SamplingSpec(2000, 2000, 2000)
@@ -32,8 +32,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     paths["copy"] = Path(shutil.copy(paths["first"], folder / "labels" / "copy.nii.gz"))
     entries = []
     for name, path in paths.items():
-        source = HeartSource(name, path, "label map", labels)
-        samples = sample_heart(source, STRUCTURES, SPEC, 0)
+        source = LabelMapSource(name, path, labels)
+        samples = source.samples(STRUCTURES, SPEC, 0)
         if name == "moved":
             points = samples.volume.points_mm + np.float32(9)
             samples = replace(samples, volume=replace(samples.volume, points_mm=points))
@@ -93,13 +93,13 @@ def test_every_heart_gets_its_verdict(result: dict) -> None:
 def test_the_reasons_are_told(result: dict) -> None:
     found = rows(result)
     assert any("contradict the label map" in problem for problem in found["moved"]["problems"])
-    assert "hearts/moved.safetensors holds another heart than dataset.json says" in " ".join(
+    assert "hearts/moved.safetensors contains another heart than dataset.json says" in " ".join(
         found["moved"]["problems"]
     )
     assert "cannot be read" in found["broken"]["problems"][0]
     assert found["copy"]["problems"] == [
-        "the same shape as first, of another patient and in train: learned from and scored on; "
-        "drop one, or give both one patient (--group-by)"
+        "the same shape as first, of another patient and in train: used for training and for "
+        "validation; remove one, or assign both to one patient (--group-by)"
     ]
     assert "the same shape as copy" in found["first"]["problems"][0]
     for name, why in (("gone", "is no longer there"), ("changed", "has changed since")):
@@ -124,7 +124,7 @@ def test_what_is_written_is_what_is_returned(data: Path, result: dict) -> None:
 def test_the_page_shows_all_hearts_that_can_be_read(data: Path, result: dict) -> None:
     page = (data / "check" / "check.html").read_text()
     assert page.count("data:image/webp;base64,") == 6
-    assert "6 of 7 hearts, the doubtful ones first" in page
+    assert "6 of 7 hearts, most doubtful first" in page
 
 
 def test_the_doubtful_stand_first(result: dict) -> None:
@@ -158,6 +158,6 @@ def test_the_terminal_tells_problems_and_remarks(
 ) -> None:
     print_check(result)
     shown = " ".join(capsys.readouterr().out.split())
-    assert "4 of 7 hearts are not fit to learn from" in shown
+    assert "4 of 7 hearts are unfit for training" in shown
     assert "2 hearts could not be checked in full" in shown
-    assert "2 hearts are worth a look" in shown
+    assert "2 hearts have remarks" in shown

@@ -13,9 +13,9 @@ from hypothesis.extra.numpy import arrays
 from vecsetx.anatomy.structures import structure, structure_names
 from vecsetx.errors import InputError
 from vecsetx.evaluation.bootstrap import Bootstrap, mean_over_structures
-from vecsetx.evaluation.heart import TOLERANCE_MM
-from vecsetx.evaluation.measures import MEASURES
+from vecsetx.evaluation.heart_scores import TOLERANCE_MM
 from vecsetx.evaluation.overlap import Overlap, overlaps
+from vecsetx.evaluation.score_measures import MEASURES
 from vecsetx.evaluation.scores import Score, score_heart, summarize, write_scores
 from vecsetx.report.page import Report, write_report
 

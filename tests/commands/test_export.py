@@ -24,12 +24,12 @@ from vtkmodules.vtkIOXML import vtkXMLPolyDataReader
 
 from vecsetx.anatomy.structures import structure
 from vecsetx.errors import InputError
-from vecsetx.reconstruction.export import (
+from vecsetx.reconstruction.grid import Grid
+from vecsetx.reconstruction.mesh_export import (
     write_scene,
     write_surface,
     write_surfaces,
 )
-from vecsetx.reconstruction.grid import Grid
 from vecsetx.reconstruction.rasterize import rasterize
 from vecsetx.reconstruction.summary import write_summary
 from vecsetx.reconstruction.surfaces import (

@@ -200,7 +200,7 @@ def test_what_a_model_is_sure_of_is_measured_used_and_checked(
     # The same surface on another grid.
     summary_mm = summary["structures"]["RV"]["sd_mm"]["inferred"]["mean"]
     assert rv_after["mean_sd_mm"] == pytest.approx(summary_mm, rel=0.1)
-    assert "<h2>How sure</h2>" in (tmp_path / "after" / "report.html").read_text()
+    assert "<h2>Uncertainty</h2>" in (tmp_path / "after" / "report.html").read_text()
 
 
 def test_a_data_set_is_scored_by_its_own_label_set(
@@ -290,7 +290,7 @@ def _empty(path: Path) -> None:
     [
         (None, "no such file"),
         (_text_file, "cannot be read"),
-        (_image, "no whole numbers"),
+        (_image, "not whole numbers"),
         (_unknown_ids, "77"),
         (_empty, "empty"),
     ],
@@ -360,8 +360,8 @@ def test_misspelt_names_are_answered_with_near_ones(
 @pytest.mark.parametrize(
     "command",
     [
-        *("phantom", "prepare", "check", "export", "train", "reconstruct", "evaluate"),
-        *("calibrate", "demo"),
+        *("phantom", "prepare", "check", "export", "plan", "train", "diagnose"),
+        *("reconstruct", "evaluate", "calibrate", "compare", "demo"),
     ],
 )
 def test_every_command_has_help_with_an_example(command: str) -> None:

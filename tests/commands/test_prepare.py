@@ -17,7 +17,7 @@ from support.waiting import LONGEST_SECONDS, wait_until
 from typer.testing import CliRunner
 
 from vecsetx.anatomy.label_map import LabelMap
-from vecsetx.anatomy.structures import LabelSet, label_set
+from vecsetx.anatomy.label_sets import LabelSet, label_set
 from vecsetx.cli import app
 from vecsetx.commands import check as checking
 from vecsetx.commands import prepare as preparing
@@ -94,7 +94,7 @@ def test_another_heart_of_the_same_name_is_refused(maps: list[Path], tmp_path: P
     (tmp_path / "other").mkdir()
     other = shutil.copy(maps[1], tmp_path / "other" / maps[0].name)
     data, failed = prepare([other, maps[2]], tmp_path / "data", OPTIONS)
-    assert "another heart called phantom00" in failed["phantom00"]
+    assert "another heart named phantom00" in failed["phantom00"]
     assert [heart.name for heart in data.hearts] == ["phantom00", "phantom02"]
 
 
@@ -117,10 +117,10 @@ def test_data_sets_of_different_label_sets_are_learned_from_together(
     for heart in data.hearts:
         batch = TrainingBatches(data, [heart], spec, None, seed=0).batch(0)
         known = np.array([name in heart.annotated for name in data.structures])
-        np.testing.assert_array_equal((batch.near_known[0] > 0).any(dim=0), known)
+        np.testing.assert_array_equal((batch.near.known[0] > 0).any(dim=0), known)
         drawn = {data.structures[k] for k in batch.structure.unique().tolist()}
         assert drawn == set(heart.annotated)
-        finite = np.isfinite(batch.near_distances[0].numpy()).all(axis=0)
+        finite = np.isfinite(batch.near.distances[0].numpy()).all(axis=0)
         np.testing.assert_array_equal(finite, known)
     assert data.hearts[1].annotated == ("SVC", "RA", "LV")
     assert set(data.structures) <= set(data.label_set().structures)

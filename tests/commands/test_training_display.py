@@ -14,7 +14,7 @@ from rich.console import Console
 from support.clock import Clock
 from support.waiting import wait_until
 
-from vecsetx.commands import progress, run_log, training_display
+from vecsetx.commands import progress, training_display
 from vecsetx.commands.run_log import RunLog
 from vecsetx.training.journal import Entry
 
@@ -57,7 +57,7 @@ VAL_LINE = (
 
 
 def prints_to(monkeypatch: pytest.MonkeyPatch, console: Console) -> io.StringIO:
-    for module in (progress, run_log, training_display):
+    for module in (progress, training_display):
         monkeypatch.setattr(module, "console", console)
     assert isinstance(console.file, io.StringIO)
     return console.file

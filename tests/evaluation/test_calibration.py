@@ -16,11 +16,10 @@ from vecsetx.cli import app
 from vecsetx.commands import calibrate as calibrating
 from vecsetx.commands.calibrate import calibrate
 from vecsetx.data.dataset import DataSet
-from vecsetx.data.inputs import source_of
+from vecsetx.data.sources import source_of
 from vecsetx.errors import InputError
 from vecsetx.evaluation.calibration import (
     EXPECTED,
-    VERTICES,
     Calibration,
     VertexErrors,
     vertex_errors,
@@ -30,8 +29,7 @@ from vecsetx.inference.sd_factor import SdFactor
 from vecsetx.inference.visibility import Visibility
 from vecsetx.model.saved import TrainedModel
 from vecsetx.reconstruction.surfaces import Surface
-from vecsetx.report.calibration import coverage_figure, reliability_figure
-from vecsetx.sampling.geometry import Geometry
+from vecsetx.report.calibration import error_by_sd_figure, reliability_diagram
 
 
 def gaussian(count: int, told: float = 1.0, seed: int = 0) -> VertexErrors:
@@ -96,13 +94,13 @@ def sphere(radius_mm: float) -> Surface:
 
 def test_errors_are_distances_to_the_truth_and_spreads_those_of_the_draws() -> None:
     made, truth = sphere(21.5), sphere(20)
-    assert len(made.vertices_mm) > 2 * VERTICES
+    assert len(made.vertices_mm) > 2 * 500
     draws = tuple(
         AnalyticField({"LA": ball((90, 0, 0), 5), "LV": ball((0, 0, 0), r)}) for r in (20.5, 23.5)
     )
     ensemble = Ensemble(draws, np.zeros((2, 2), dtype=bool), factor=2.0)
-    errors = vertex_errors(made, truth, 1, ensemble, np.random.default_rng(0))
-    assert len(errors.error_mm) == VERTICES
+    errors = vertex_errors({1: (made, truth)}, ensemble, np.random.default_rng(0))
+    assert len(errors.error_mm) == 500
     np.testing.assert_allclose(errors.error_mm, 1.5, atol=0.05)  # a sphere of flat faces
     np.testing.assert_allclose(errors.sd_mm, 2 * np.sqrt((1 + 4) / 2), rtol=1e-4)
 
@@ -118,14 +116,15 @@ def test_beyond_the_scan_nobody_knows_the_truth() -> None:
     lifted = Surface(made.vertices_mm * np.array([1, 1, 1.1], np.float32), made.faces)
     draws = (AnalyticField({"LV": ball((0, 0, 0), 20)}),)
     ensemble = Ensemble(draws, np.zeros((1, 1), dtype=bool))
-    shown = vertex_errors(lifted, made, 0, ensemble, np.random.default_rng(0), visibility)
-    every = vertex_errors(lifted, made, 0, ensemble, np.random.default_rng(0))
-    assert len(every.error_mm) == VERTICES
+    pair = {0: (lifted, made)}
+    shown = vertex_errors(pair, ensemble, np.random.default_rng(0), known=visibility)
+    every = vertex_errors(pair, ensemble, np.random.default_rng(0))
+    assert len(every.error_mm) == 500
     assert every.error_mm.max() > 1.9
     above = lifted.vertices_mm[:, 2]
     assert 0 < len(shown.error_mm) <= (above < 2.5).sum()
     nothing = Visibility(np.array([True]), np.array([True]), LabelMap(labels[..., :3], affine))
-    none = vertex_errors(lifted, made, 0, ensemble, np.random.default_rng(0), nothing)
+    none = vertex_errors(pair, ensemble, np.random.default_rng(0), known=nothing)
     assert len(none.error_mm) == 0
 
 
@@ -133,15 +132,15 @@ def test_beyond_the_scan_nobody_knows_the_truth() -> None:
 
 
 def test_figures_show_what_was_found() -> None:
-    found = {"as drawn": gaussian(1000, 0.5), "calibrated": gaussian(1000)}
+    found = {"uncalibrated": gaussian(1000, 0.5), "calibrated": gaussian(1000)}
     plain = {name: Calibration.of(errors).to_dict() for name, errors in found.items()}
     json.dumps(plain, allow_nan=False)
-    curves = {trace["name"]: trace for trace in coverage_figure(plain)["data"]}
-    assert set(curves) == {"exact", *found}
+    curves = {trace["name"]: trace for trace in reliability_diagram(plain)["data"]}
+    assert set(curves) == {"ideal", *found}
     for name in found:
         assert list(curves[name]["x"]) == list(plain[name]["nominal"])
         np.testing.assert_allclose(curves[name]["y"], plain[name]["observed"], atol=1e-4)
-    drawn = {trace["name"]: trace for trace in reliability_figure(plain)["data"]}
+    drawn = {trace["name"]: trace for trace in error_by_sd_figure(plain)["data"]}
     for name in found:
         bins = plain[name]["bins"]
         np.testing.assert_allclose(drawn[name]["x"], [one["sd_mm"] for one in bins], atol=1e-4)
@@ -171,9 +170,9 @@ def test_a_model_is_calibrated_and_its_factors_used(
     file = run / "model" / "calibration.json"
     found = json.loads(file.read_text())
     assert "factors from 2 hearts" in said
-    assert f"over all structures, {found['factor']:.3f}, of those seen too seldom" in said
-    assert "On 1 other hearts: 1 s.d." in said
-    assert "3 of 3 hearts bear names of training hearts" in said
+    assert f"have the factor over all structures, {found['factor']:.3f}, in brackets" in said
+    assert "on 1 test hearts: 1 s.d." in said
+    assert "3 of 3 hearts have names of training hearts" in said
     names = {heart.name for heart in dataset.of_split("train")}
     fitted, tested = set(found["hearts_fitted"]), set(found["hearts_tested"])
     assert fitted | tested == names
@@ -193,7 +192,7 @@ def test_a_model_is_calibrated_and_its_factors_used(
     assert set(found["structures"]) <= set(dataset.structures)
     assert all(one["hearts"] == 1 for one in found["structures"].values())
     page = (run / "model" / "calibration.html").read_text("utf-8")
-    headings = ("Promised and kept", "Beyond the edge of a scan")
+    headings = ("Reliability diagram", "Beyond the field of view")
     assert all(words in page for words in [*names, *headings])
 
     heart = dataset.hearts[0].source
@@ -294,7 +293,7 @@ def test_patients_stay_in_one_half_and_seeds_choose_others(dataset: DataSet) -> 
 
 
 def test_one_patient_is_too_few(run: Path, dataset: DataSet) -> None:
-    with pytest.raises(InputError, match=r"split 'val' has 1 patients .* takes two at least"):
+    with pytest.raises(InputError, match=r"split 'val' has 1 patients .* needs at least two"):
         calibrate(run, dataset.folder)
     assert not (run / "model" / "calibration.json").exists()
 
@@ -321,7 +320,7 @@ def test_each_annotated_structure_is_hidden_in_turn(
     monkeypatch.setattr(calibrating, "SPACING_MM", 3.0)
     trained = TrainedModel.from_pretrained(run)
     heart = dataset.hearts[0]
-    whole = Geometry.of_source(source_of(dataset, heart), trained.structures)
+    whole = source_of(dataset, heart).segmentation(trained.structures).geometry()
     found = calibrating._errors_of(heart, whole, trained, 2, 0)
     assert set(found) == set(dataset.structures)
     some = replace(heart, annotated=("LA", "LV"))

@@ -17,8 +17,8 @@ from vecsetx.commands.progress import console
 from vecsetx.errors import InputError
 from vecsetx.evaluation.bootstrap import Bootstrap
 from vecsetx.evaluation.comparison import compare, holm
-from vecsetx.evaluation.heart import score_label_maps
-from vecsetx.evaluation.measures import MEASURES
+from vecsetx.evaluation.heart_scores import score_label_maps
+from vecsetx.evaluation.score_measures import MEASURES
 from vecsetx.evaluation.scores import Score, summarize, write_scores
 
 HEARTS = 8
@@ -163,7 +163,7 @@ def without(of: dict[str, Any], heart: str) -> dict[str, Any]:
 
 def test_other_hearts_are_refused() -> None:
     with pytest.raises(
-        InputError, match="not of the same hearts: only A has heart 3, only B has none"
+        InputError, match="of different hearts: only A has heart 3, only B has none"
     ):
         compare(scores(1), without(scores(1), "heart 3"), BOOTSTRAP)
 
@@ -179,7 +179,7 @@ def test_another_truth_is_refused() -> None:
     other = deepcopy(scores(1))
     other["hearts"]["heart 2"]["LV"]["truth_ml"] += 0.001
     with pytest.raises(
-        InputError, match=r"same truth: LV of heart 2 \(0.288 ml in A, 0.289 ml in B"
+        InputError, match=r"different truths: LV of heart 2 \(0.288 ml in A, 0.289 ml in B"
     ):
         compare(scores(1), other, BOOTSTRAP)
     other["hearts"]["heart 2"]["LV"]["state"] = "not annotated"
@@ -189,7 +189,7 @@ def test_another_truth_is_refused() -> None:
 
 def test_another_tolerance_is_refused() -> None:
     other = deepcopy(scores(1)) | {"scoring": {"tolerance_mm": 2.0}}
-    with pytest.raises(InputError, match="different ways"):
+    with pytest.raises(InputError, match="different settings"):
         compare(scores(1), other, BOOTSTRAP)
 
 
@@ -222,7 +222,7 @@ def test_the_command_reads_folders_and_files_and_prints_tables(tmp_path: Path) -
     [
         (None, "cannot be read as scores"),
         ("{", "cannot be read as scores"),
-        ("[]", "holds no scores"),
+        ("[]", "contains no scores"),
         ('{"summary": {}, "hearts": {}, "provenance": {}}', "run vecsetx evaluate again"),
     ],
 )

@@ -11,28 +11,28 @@ import pytest
 from support.analytic_fields import OBLIQUE, AnalyticField, grid_about, heart
 
 from vecsetx.anatomy.label_map import LabelMap
-from vecsetx.anatomy.structures import label_set
+from vecsetx.anatomy.label_sets import label_set
 from vecsetx.cli import main
 from vecsetx.commands.compare import print_comparison
-from vecsetx.commands.evaluate import evaluate
+from vecsetx.commands.evaluate import EvaluateOptions, evaluate
 from vecsetx.commands.progress import console
 from vecsetx.data.dataset import DataSet
 from vecsetx.errors import InputError
 from vecsetx.evaluation.bootstrap import Bootstrap
 from vecsetx.evaluation.comparison import compare
 from vecsetx.evaluation.reconstruction_scores import (
-    OneStructure,
     Reconstruction,
-    score_left_out,
+    SingleStructureField,
+    score_hidden_structure,
     score_reconstruction,
 )
 from vecsetx.evaluation.scores import Score, summarize, write_scores
 from vecsetx.formats.label_maps import read_label_map, write_label_map
-from vecsetx.formats.source import HeartSource
 from vecsetx.inference.encode import EncodeOptions
-from vecsetx.reconstruction.octree import descend
+from vecsetx.reconstruction.octree import evaluate_exclusive
 from vecsetx.reconstruction.rasterize import rasterize
 from vecsetx.report.page import Report, write_report
+from vecsetx.sampling.geometry import Segmentation
 
 LABELS = label_set("default")
 NAMES = LABELS.structures
@@ -147,7 +147,7 @@ def test_what_two_models_inferred_is_compared_by_itself() -> None:
             for row in lines[next(i for i, line in enumerate(lines) if title in line) :]
             if "mean" in row
         )
-        for title in ("Dice, higher", "Dice of what was inferred, higher")
+        for title in ("Dice, higher", "Dice of inferred structures, higher")
     )
     assert "+0.000" in of_all
     assert "+0.100" in of_inferred
@@ -188,28 +188,28 @@ def wrong(field: AnalyticField) -> AnalyticField:
 
 def test_one_structure_is_what_the_whole_field_gives_it_at_less_cost() -> None:
     field = wrong(heart())
-    whole = descend(field, GRID)
+    whole = evaluate_exclusive(field, GRID)
     for label, name in enumerate(NAMES, start=1):
-        alone = descend(OneStructure(field, name), GRID)
+        alone = evaluate_exclusive(SingleStructureField(field, name), GRID)
         np.testing.assert_array_equal(alone.labels == 1, whole.labels == label)
         assert alone.queries < 0.6 * whole.queries, name
     assert alone.structures == ("PV",)
 
 
 def test_a_structure_left_out_is_scored_as_all_are(truth: LabelMap) -> None:
-    source = HeartSource("a", Path("a.nii.gz"), "label map", LABELS)
-    whole, field = Reconstruction(source, truth, heart()), wrong(heart())
-    of_all = score_reconstruction("a", Reconstruction(source, truth, field), NAMES, hidden=["RA"])
+    given = Segmentation(Path("a.nii.gz"), NAMES, truth)
+    whole, field = Reconstruction(given, heart()), wrong(heart())
+    of_all = score_reconstruction("a", Reconstruction(given, field), NAMES, hidden=["RA"])
     assert [row.structure for row in of_all if not row.observed] == ["RA"]
     for name in ("RA", "Aorta", "Coronary"):
         (expected,) = (row for row in of_all if row.structure == name)
-        alone = Reconstruction(source, truth, OneStructure(field, name))
-        found = score_left_out("a", whole, alone)
+        alone = Reconstruction(given, SingleStructureField(field, name))
+        found = score_hidden_structure("a", whole, alone)
         assert (found.state, found.observed) == ("found", False)
         assert found.values.keys() == expected.values.keys()
         on_grid = {m: v for m, v in expected.values.items() if not m.startswith("mesh")}
         assert on_grid.items() <= found.values.items()
-        assert on_grid == score_left_out("a", whole, alone, meshes=False).values
+        assert on_grid == score_hidden_structure("a", whole, alone, meshes=False).values
         # Where three structures meet, the one mesh of all is smoothed otherwise.
         gap_mm = found.values["mesh_assd_mm"] - expected.values["mesh_assd_mm"]
         assert abs(gap_mm) < 0.06, name
@@ -249,8 +249,8 @@ def in_turn(run: Path, partial: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 
 def dropped(run: Path, inputs: Path, out: Path, *drop: str, each: bool = False) -> dict[str, Any]:
-    options = EncodeOptions(drop=drop)
-    return evaluate(run, [inputs], out, "val", options, meshes=False, drop_each=each).scores
+    options = EvaluateOptions(EncodeOptions(drop=drop), meshes=False, drop_each=each)
+    return evaluate(run, [inputs], out, options).scores
 
 
 def test_in_turn_every_structure_is_scored_as_if_it_alone_were_dropped(
@@ -314,14 +314,14 @@ def test_structures_hidden_at_once_are_marked_on_the_page(tmp_path: Path) -> Non
     assert plots["scores-dice"]["layout"]["yaxis"]["ticktext"] == ["LV", "PV (inferred)"]
     symbols = [trace["marker"]["symbol"] for trace in plots["scores-dice"]["data"]]
     assert symbols == ["circle", "circle-open"]
-    assert "beside-dice" not in plots
+    assert "compared-dice" not in plots
     for part, mean in (("observed", "0.800"), ("inferred", "0.250")):
         assert f"<strong>{mean}</strong><span>mean Dice, {part}</span>" in page
 
 
 def test_structures_hidden_in_turn_are_drawn_beside_the_observed_ones(tmp_path: Path) -> None:
     page, plots = written(tmp_path, HIDDEN_IN_TURN)
-    boxes = plots["beside-dice"]["data"]
+    boxes = plots["compared-dice"]["data"]
     assert [(box["name"], box["x"], box["marker"]["symbol"]) for box in boxes] == [
         ("LV", [0.9, 0.7], "circle"),
         ("LV", [0.6, 0.4], "circle-open"),

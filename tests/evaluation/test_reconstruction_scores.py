@@ -1,5 +1,6 @@
 """Fields scored as ``vecsetx evaluate`` does it, against truths that are known."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,14 +8,15 @@ import pytest
 from support.analytic_fields import OBLIQUE, AnalyticField, grid_about, heart
 
 from vecsetx.anatomy.label_map import LabelMap
-from vecsetx.anatomy.structures import label_set
+from vecsetx.anatomy.label_sets import label_set
 from vecsetx.commands.evaluate import _forget
+from vecsetx.data.sources import MeshesSource
 from vecsetx.evaluation.reconstruction_scores import Reconstruction, score_reconstruction
 from vecsetx.evaluation.scores import Score
-from vecsetx.formats.source import HeartSource
-from vecsetx.reconstruction.export import write_surfaces
+from vecsetx.reconstruction.mesh_export import write_surfaces
 from vecsetx.reconstruction.rasterize import rasterize
 from vecsetx.reconstruction.surfaces import field_surfaces
+from vecsetx.sampling.geometry import Segmentation
 
 LABELS = label_set("default")
 NAMES = LABELS.structures
@@ -26,15 +28,13 @@ def truth() -> LabelMap:
     return rasterize(heart(), GRID)
 
 
-def scored(
-    source: HeartSource, truth: LabelMap, field: AnalyticField, **options
-) -> dict[str, Score]:
-    rows = score_reconstruction("a", Reconstruction(source, truth, field), NAMES, **options)
+def scored(given: Segmentation, field: AnalyticField, **options) -> dict[str, Score]:
+    rows = score_reconstruction("a", Reconstruction(given, field), NAMES, **options)
     return {row.structure: row for row in rows}
 
 
-def label_map_source() -> HeartSource:
-    return HeartSource("a", Path("a.nii.gz"), "label map", LABELS)
+def given(truth: LabelMap) -> Segmentation:
+    return Segmentation(Path("a.nii.gz"), NAMES, truth)
 
 
 def without(field: AnalyticField, name: str) -> AnalyticField:
@@ -48,7 +48,7 @@ def grown(field: AnalyticField, name: str, by_mm: float) -> AnalyticField:
 
 def test_the_field_of_the_truth_itself(truth: LabelMap) -> None:
     """On the grid nothing is wrong; smoothed and exact meshes differ by a tenth of a voxel."""
-    for name, row in scored(label_map_source(), truth, heart()).items():
+    for name, row in scored(given(truth), heart()).items():
         assert (row.values["dice"], row.values["nsd"]) == (1, 1), name
         assert row.values["hd95_mm"] == row.values["volume_error_ml"] == 0
         # The coronary is narrower than a voxel is long.
@@ -57,15 +57,15 @@ def test_the_field_of_the_truth_itself(truth: LabelMap) -> None:
 
 def test_meshes_that_are_the_truth_are_scored_as_they_are(truth: LabelMap, tmp_path: Path) -> None:
     write_surfaces(tmp_path, field_surfaces(heart(), GRID), NAMES, "vtp", "lps")
-    source = HeartSource("a", tmp_path, "meshes", LABELS)
-    for name, row in scored(source, truth, heart()).items():
+    meshes = MeshesSource("a", tmp_path, LABELS).segmentation(NAMES)
+    for name, row in scored(replace(meshes, label_map=truth), heart()).items():
         assert row.values["mesh_assd_mm"] < 1e-3, name
         assert row.values["mesh_hd95_mm"] < 1e-3, name
         assert row.values["mesh_nsd"] == pytest.approx(1)
 
 
 def test_a_structure_that_is_missed(truth: LabelMap) -> None:
-    row = scored(label_map_source(), truth, without(heart(), "LAA"))["LAA"]
+    row = scored(given(truth), without(heart(), "LAA"))["LAA"]
     assert row.state == "missed"
     assert (row.values["dice"], row.values["mesh_nsd"]) == (0, 0)
     assert row.values["assd_mm"] == row.values["mesh_hd95_mm"] > 100
@@ -77,7 +77,7 @@ def test_a_structure_that_is_missed(truth: LabelMap) -> None:
 def test_meshes_tell_how_far_a_wall_is_off(truth: LabelMap) -> None:
     """The right ventricle is 1 mm too large where it borders on nothing else."""
     field = grown(heart(), "RA", 1.0)
-    row = scored(label_map_source(), truth, field)["RA"]
+    row = scored(given(truth), field)["RA"]
     assert row.values["volume_error_ml"] > 0
     assert row.values["mesh_volume_error_ml"] == pytest.approx(
         row.values["volume_error_ml"], rel=0.2
@@ -86,12 +86,12 @@ def test_meshes_tell_how_far_a_wall_is_off(truth: LabelMap) -> None:
 
 
 def test_meshes_can_be_left_out(truth: LabelMap) -> None:
-    rows = scored(label_map_source(), truth, heart(), meshes=False)
+    rows = scored(given(truth), heart(), meshes=False)
     assert not any("mesh" in measure for row in rows.values() for measure in row.values)
 
 
 def test_a_field_is_asked_once_for_scores_and_meshes(truth: LabelMap) -> None:
-    made = Reconstruction(label_map_source(), truth, field := heart())
+    made = Reconstruction(given(truth), field := heart())
     score_reconstruction("a", made, NAMES, meshes=False)
     asked = field.asked
     score_reconstruction("a", made, NAMES)
@@ -101,9 +101,7 @@ def test_a_field_is_asked_once_for_scores_and_meshes(truth: LabelMap) -> None:
 
 def test_few_hearts_are_kept_for_the_page_the_best_and_the_worst_among_them() -> None:
     small, large = (
-        Reconstruction(
-            label_map_source(), LabelMap(np.zeros((n, 1, 1), np.uint8), GRID.affine), heart()
-        )
+        Reconstruction(given(LabelMap(np.zeros((n, 1, 1), np.uint8), GRID.affine)), heart())
         for n in (160, 161)
     )
     kept, dice = {}, {}

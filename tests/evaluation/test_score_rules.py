@@ -12,8 +12,8 @@ from support.maps import OBLIQUE
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.structures import structure, structure_names
 from vecsetx.errors import InputError
-from vecsetx.evaluation.heart import penalty_mm, score_label_maps, with_mesh_scores
-from vecsetx.evaluation.measures import MEASURES
+from vecsetx.evaluation.heart_scores import penalty_mm, score_label_maps, with_mesh_scores
+from vecsetx.evaluation.score_measures import MEASURES
 from vecsetx.evaluation.scores import Score
 from vecsetx.evaluation.topology import centreline, centreline_dice, component_count
 from vecsetx.reconstruction.surfaces import Surface
@@ -153,7 +153,7 @@ def test_an_empty_truth_and_two_grids_are_refused() -> None:
     nothing = LabelMap(np.zeros_like(truth.labels), truth.affine)
     with pytest.raises(InputError, match="nothing to score"):
         score_label_maps("a", nothing, prediction, STRUCTURES, STRUCTURES)
-    with pytest.raises(InputError, match="a: truth and prediction must lie on one grid"):
+    with pytest.raises(InputError, match="a: truth and prediction must have the same grid"):
         score_label_maps("a", truth, LabelMap(prediction.labels, OBLIQUE), STRUCTURES, STRUCTURES)
 
 

@@ -1,4 +1,4 @@
-"""``evaluate --ensemble``: what a model says of how sure it is, held against the truth."""
+"""``evaluate --ensemble``: the uncertainty that a model states, compared with the truth."""
 
 import json
 from pathlib import Path
@@ -10,25 +10,23 @@ from support.analytic_fields import AnalyticField, grid_about, heart
 
 from vecsetx.anatomy.frame import Frame
 from vecsetx.anatomy.label_map import LabelMap
-from vecsetx.anatomy.structures import label_set
-from vecsetx.commands.evaluate import evaluate
+from vecsetx.anatomy.label_sets import label_set
+from vecsetx.commands.evaluate import EvaluateOptions, evaluate
 from vecsetx.commands.progress import console
 from vecsetx.commands.tables import print_uncertainty
 from vecsetx.errors import InputError
-from vecsetx.evaluation import uncertainty as sureness
-from vecsetx.evaluation.calibration import Calibration, VertexErrors, told_of_structures
+from vecsetx.evaluation import uncertainty
+from vecsetx.evaluation.calibration import Calibration, VertexErrors, summarize_structures
 from vecsetx.evaluation.reconstruction_scores import Reconstruction
 from vecsetx.evaluation.scores import Score, summarize
 from vecsetx.evaluation.uncertainty import EnsembleScoring
-from vecsetx.formats.source import HeartSource
-from vecsetx.inference.encode import EncodeOptions
 from vecsetx.inference.ensemble import Ensemble
 from vecsetx.inference.sd_factor import SdFactor
 from vecsetx.model.saved import TrainedModel
 from vecsetx.model.vecset import ModelSpec
 from vecsetx.reconstruction.rasterize import rasterize
 from vecsetx.report.page import Report, write_report
-from vecsetx.sampling.geometry import Geometry
+from vecsetx.sampling.geometry import Geometry, Segmentation
 
 LABELS = label_set("default")
 NAMES = LABELS.structures
@@ -54,7 +52,7 @@ def truth() -> LabelMap:
 
 @pytest.fixture(scope="module")
 def whole(truth: LabelMap) -> Reconstruction:
-    return Reconstruction(HeartSource("a", Path("a.nii.gz"), "label map", LABELS), truth, heart())
+    return Reconstruction(Segmentation(Path("a.nii.gz"), NAMES, truth), heart())
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +74,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
         nothing = np.zeros((2, len(NAMES)), dtype=bool)
         return Ensemble((grown(1), grown(2)), nothing, factor, exclusive=False)
 
-    monkeypatch.setattr(sureness, "encode_ensemble", draw)
+    monkeypatch.setattr(uncertainty, "encode_ensemble", draw)
     return calls
 
 
@@ -108,10 +106,9 @@ def test_what_the_truth_lacks_or_a_scan_cuts_off_is_not_held_against_it(
 ) -> None:
     labels = truth.without([NAMES.index("LAA") + 1]).labels.copy()
     upper = LabelMap(labels[:, :, 50:], truth.affine @ _moved(50))  # through the LV
-    source = HeartSource("a", Path("a.nii.gz"), "label map", LABELS)
-    cut = Reconstruction(source, upper, heart())
+    cut = Reconstruction(Segmentation(Path("a.nii.gz"), NAMES, upper), heart())
     shown = Geometry.of_label_map(upper, len(NAMES))
-    full = Reconstruction(source, truth, heart()).surfaces
+    full = Reconstruction(Segmentation(Path("a.nii.gz"), NAMES, truth), heart()).surfaces
     found = EnsembleScoring(trained, 2, 0, None).errors(
         "a", cut, shown, full, ["LAA", "LV"], MIDDLE
     )
@@ -134,7 +131,7 @@ HEARTS = [
 
 
 def test_what_is_told_is_of_all_hearts(trained: TrainedModel) -> None:
-    told = EnsembleScoring(trained, 8, 0, FACTORS).told(HEARTS)
+    told = EnsembleScoring(trained, 8, 0, FACTORS).summary(HEARTS)
     assert (told["members"], told["factors"]) == (8, FACTORS.to_dict())
     assert (
         told["all"]
@@ -142,7 +139,7 @@ def test_what_is_told_is_of_all_hearts(trained: TrainedModel) -> None:
     )
     assert told["all"]["within"] == (0.5, 0.75, 1.0)
     assert list(told["structures"]) == ["RA", "PV"]
-    assert told["structures"] == told_of_structures(HEARTS, ["RA", "PV"])
+    assert told["structures"] == summarize_structures(HEARTS, ["RA", "PV"])
     assert told["structures"]["RA"] == {
         "hearts": 2,
         "missed": 0,
@@ -153,7 +150,9 @@ def test_what_is_told_is_of_all_hearts(trained: TrainedModel) -> None:
     assert told["structures"]["PV"]["missed"] == told["structures"]["PV"]["hearts"] == 1
     assert told["structures"]["PV"]["within"] is None
     json.dumps(told, allow_nan=False)
-    none = EnsembleScoring(trained, 8, 0, None).told([HEARTS[0] | {"RA": VertexErrors.joined([])}])
+    none = EnsembleScoring(trained, 8, 0, None).summary(
+        [HEARTS[0] | {"RA": VertexErrors.joined([])}]
+    )
     assert (none["factors"], none["all"]) == ("uncalibrated", None)
 
 
@@ -169,66 +168,68 @@ def written(tmp_path: Path, told: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     return page, json.loads(data)["plots"]
 
 
-def test_the_page_says_how_sure(tmp_path: Path, trained: TrainedModel) -> None:
-    told = EnsembleScoring(trained, 8, 0, FACTORS).told(HEARTS)
+def test_the_page_shows_the_uncertainty(tmp_path: Path, trained: TrainedModel) -> None:
+    told = EnsembleScoring(trained, 8, 0, FACTORS).summary(HEARTS)
     page, plots = written(tmp_path, told)
-    section = page.split('id="sure">')[1].split("</section>")[0]
-    assert "measured on 2 hearts, 2026-01-31" in section
+    section = page.split('id="uncertainty">')[1].split("</section>")[0]
+    assert "fitted on 2 hearts, 2026-01-31" in section
     assert '<td class="number" data-value="0.75">75.0 %</td>' in section
     assert "uncalibrated" not in section
-    assert "Nothing of it was reconstructed." in section  # PV
-    curve = plots["sure-coverage"]["data"][1]
+    assert "The structure was not reconstructed." in section  # PV
+    curve = plots["uncertainty-reliability"]["data"][1]
     assert curve["name"] == "calibrated"
     np.testing.assert_allclose(curve["y"], told["all"]["observed"], atol=1e-4)
-    assert len(plots["sure-bins"]["data"][1]["x"]) == 4
+    assert len(plots["uncertainty-error-by-sd"]["data"][1]["x"]) == 4
 
 
 def test_the_page_says_what_is_uncalibrated_and_what_was_missed(
     tmp_path: Path, trained: TrainedModel
 ) -> None:
-    page, plots = written(tmp_path, EnsembleScoring(trained, 8, 0, None).told(HEARTS))
-    assert "uncalibrated; vecsetx calibrate does" in page
-    assert plots["sure-coverage"]["data"][1]["name"] == "as drawn"
+    page, plots = written(tmp_path, EnsembleScoring(trained, 8, 0, None).summary(HEARTS))
+    assert "uncalibrated for this model; run vecsetx calibrate" in page
+    assert plots["uncertainty-reliability"]["data"][1]["name"] == "uncalibrated"
     page, plots = written(
-        tmp_path, EnsembleScoring(trained, 8, 0, None).told([{"PV": HEARTS[0]["PV"]}])
+        tmp_path, EnsembleScoring(trained, 8, 0, None).summary([{"PV": HEARTS[0]["PV"]}])
     )
-    assert not any(name.startswith("sure") for name in plots)
-    assert "<h2>How sure</h2>" in page
+    assert not any(name.startswith("uncertainty") for name in plots)
+    assert "<h2>Uncertainty</h2>" in page
 
 
 def test_the_terminal_says_it_in_a_line(trained: TrainedModel) -> None:
     for factors, expected in ((FACTORS, "(calibrated)"), (None, "(uncalibrated)")):
         with console.capture() as said:
-            print_uncertainty(EnsembleScoring(trained, 8, 0, factors).told(HEARTS))
+            print_uncertainty(EnsembleScoring(trained, 8, 0, factors).summary(HEARTS))
         words = " ".join(said.get().split())
         assert expected in words
-        assert "1 s.d. 50.0%, should be 68.3%; 2 s.d. 75.0%, should be 95.4%" in words
+        assert "1 s.d. 50.0% (expected 68.3%); 2 s.d. 75.0% (expected 95.4%)" in words
     with console.capture() as said:
-        print_uncertainty(EnsembleScoring(trained, 8, 0, None).told([]))
-    assert "nothing of what was hidden was reconstructed" in " ".join(said.get().split())
+        print_uncertainty(EnsembleScoring(trained, 8, 0, None).summary([]))
+    assert "none of the hidden structures was reconstructed" in " ".join(said.get().split())
 
 
 def test_hearts_that_the_factors_were_measured_on_tell_nothing(
-    trained: TrainedModel, whole: Reconstruction, truth: LabelMap
+    trained: TrainedModel,
+    whole: Reconstruction,
+    truth: LabelMap,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    drawing = EnsembleScoring(trained, 2, 0, FACTORS)
+    scoring = EnsembleScoring(trained, 2, 0, FACTORS)
     shown = Geometry.of_label_map(truth.without([NAMES.index("RA") + 1]), 10)
-    assert drawing.errors("c", whole, shown, whole.surfaces, ["RA"], MIDDLE) == {}
-    assert drawing.errors("a", whole, shown, whole.surfaces, ["RA"], MIDDLE).keys() == {"RA"}
-    with console.capture() as said:
-        drawing.tell_of_fitted(["a", "b", "c"])
-    assert "told of 2 of 3 hearts; on the others the factors were measured (c)" in " ".join(
-        said.get().split()
-    )
-    with console.capture() as said:
-        drawing.tell_of_fitted(["a", "b"])
-        EnsembleScoring(trained, 2, 0, None).tell_of_fitted(["c", "d"])
-    assert said.get() == ""
-    with pytest.raises(InputError, match=r"measured on all of these hearts \(c, d\)"):
-        drawing.tell_of_fitted(["c", "d"])
+    assert scoring.errors("c", whole, shown, whole.surfaces, ["RA"], MIDDLE) == {}
+    assert scoring.errors("a", whole, shown, whole.surfaces, ["RA"], MIDDLE).keys() == {"RA"}
+    scoring.check_hearts(["a", "b", "c"])
+    assert caplog.messages == [
+        "uncertainty is scored on 2 of 3 hearts; the others were used for calibration (c)"
+    ]
+    caplog.clear()
+    scoring.check_hearts(["a", "b"])
+    EnsembleScoring(trained, 2, 0, None).check_hearts(["c", "d"])
+    assert caplog.messages == []
+    with pytest.raises(InputError, match=r"all these hearts \(c, d\) were used for calibration"):
+        scoring.check_hearts(["c", "d"])
 
 
 def test_draws_of_nothing_hidden_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"--ensemble 4: .* none are; add --drop-each, or --drop"):
-        evaluate(tmp_path, [tmp_path], tmp_path / "out", "val", EncodeOptions(), ensemble=4)
+        evaluate(tmp_path, [tmp_path], tmp_path / "out", EvaluateOptions(ensemble=4))
     assert not (tmp_path / "out").exists()

@@ -8,13 +8,12 @@ import torch
 from support.runs import RECIPE
 
 from vecsetx.data.dataset import DataSet
-from vecsetx.data.inputs import source_of
 from vecsetx.data.partial import PartialSpec
-from vecsetx.data.split import Place
+from vecsetx.data.sources import source_of
+from vecsetx.data.split import Assignment
 from vecsetx.evaluation.scores import score_heart
 from vecsetx.evaluation.validation import STRIDE, HeartsValidator, make_validator
-from vecsetx.inference.encode import read_heart
-from vecsetx.model.field import HeartField
+from vecsetx.model.heart_field import HeartField
 from vecsetx.reconstruction.rasterize import rasterize
 from vecsetx.sampling.sampler import observe
 from vecsetx.training.objective import objective
@@ -44,11 +43,12 @@ def test_some_hearts_are_scored_every_time_and_the_others_in_turn(dataset: DataS
 def test_the_best_is_chosen_by_the_hearts_of_every_time(dataset: DataSet) -> None:
     """By hand: each heart through the model, on every third voxel."""
     model, looks = model_of(dataset), validator(dataset, 3)
-    found = looks.summary([looks.look(model, 1, 0, 1)])
+    found = looks.summary([looks.validate(model, 1, 0, 1)])
     dice = {}
     for heart in looks.on_grids(1):
-        truth, geometry = read_heart(source_of(dataset, heart), dataset.structures)
-        coarse = truth.every(STRIDE)
+        whole = source_of(dataset, heart).segmentation(dataset.structures)
+        truth, geometry = whole.label_map, whole.geometry()
+        coarse = truth.downsampled(STRIDE)
         scale = dataset.open(heart).info.frame.mm_per_unit
         shown = observe(geometry, RECIPE.batch.points, scale, seed=0)
         field = HeartField.encode(model, dataset.structures, shown, RECIPE.objective.truncation)
@@ -73,9 +73,9 @@ def test_a_model_that_learns_to_complete_is_looked_at_with_parts(dataset: DataSe
     recipe = replace(RECIPE.changed({"training": {"validate_hearts": 4}}, ""), partial=partial)
     looks = HeartsValidator(dataset, dataset.hearts, recipe)
     model, structures = model_of(dataset), dataset.structures
-    found = looks.summary([looks.look(model, 0, 0, 1)])
+    found = looks.summary([looks.validate(model, 0, 0, 1)])
     again = HeartsValidator(dataset, dataset.hearts, recipe)
-    assert found == again.summary([again.look(model, 0, 0, 1)])
+    assert found == again.summary([again.validate(model, 0, 0, 1)])
     dice = []
     for heart in dataset.hearts:
         truth, shown = looks._grid(heart)
@@ -97,8 +97,8 @@ def test_a_model_that_learns_to_complete_is_looked_at_with_parts(dataset: DataSe
 
 def test_ranks_share_a_validation(dataset: DataSet) -> None:
     model, looks = model_of(dataset), validator(dataset, 3)
-    alone = looks.summary([looks.look(model, 0, 0, 1)])
-    shared = looks.summary([looks.look(model, 0, rank, 3) for rank in range(3)])
+    alone = looks.summary([looks.validate(model, 0, 0, 1)])
+    shared = looks.summary([looks.validate(model, 0, rank, 3) for rank in range(3)])
     assert shared.loss == pytest.approx(alone.loss, rel=1e-6)
     assert replace(shared, loss=0.0, terms={}) == replace(alone, loss=0.0, terms={})
 
@@ -107,7 +107,7 @@ def test_the_loss_is_the_mean_over_all_hearts(dataset: DataSet) -> None:
     recipe = RECIPE.changed({"objective": {"eikonal": 0.1, "normal": 0.1}}, "")
     model = model_of(dataset)
     looks = HeartsValidator(dataset, dataset.hearts, recipe)
-    found = looks.summary([looks.look(model, 0, 0, 1)])
+    found = looks.summary([looks.validate(model, 0, 0, 1)])
     losses = [
         objective(model, looks._draws.batch(place), recipe.objective)[0].item()
         for place in range(4)
@@ -119,17 +119,17 @@ def test_the_loss_is_the_mean_over_all_hearts(dataset: DataSet) -> None:
 
 def test_point_diagnostics_against_counting_one_by_one(dataset: DataSet) -> None:
     model = model_of(dataset)
-    batch = validator(dataset, 1)._draws.batch(0)
-    batch.near_known[:, :, 2] = -torch.inf  # as if LV was not annotated
-    batch.volume_known[:, :, 2] = -torch.inf
-    batch.near_known[0, 5, 0] = -1.0  # one point whose side is not known
+    batch = validator(dataset, 1)._batches.batch(0)
+    batch.near.known[:, :, 2] = -torch.inf  # as if LV was not annotated
+    batch.volume.known[:, :, 2] = -torch.inf
+    batch.near.known[0, 5, 0] = -1.0  # one point whose side is not known
     counts = confusion(model, batch)
     latent_set = model.encode(batch.points, batch.structure, normals=batch.normals)
     tokens = model.process(latent_set)
     expected = torch.zeros_like(counts)
-    for group in ("near", "volume"):
-        distances = model.query(tokens, latent_set.positions, getattr(batch, group))[0]
-        truth, known = getattr(batch, f"{group}_distances")[0], getattr(batch, f"{group}_known")[0]
+    for group in (batch.near, batch.volume):
+        distances = model.query(tokens, latent_set.positions, group.points)[0]
+        truth, known = group.distances[0], group.known[0]
         for point in range(len(truth)):
             for k in range(truth.shape[1]):
                 if known[point, k] > 0:
@@ -147,5 +147,5 @@ def test_point_diagnostics_against_counting_one_by_one(dataset: DataSet) -> None
 
 
 def test_no_validator_without_validation_hearts(dataset: DataSet) -> None:
-    places = {heart.patient: Place("train", heart.fold) for heart in dataset.hearts}
-    assert make_validator(dataset.placed(places), None, RECIPE) is None
+    places = {heart.patient: Assignment("train", heart.fold) for heart in dataset.hearts}
+    assert make_validator(dataset.with_assignments(places), None, RECIPE) is None

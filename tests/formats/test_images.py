@@ -13,7 +13,7 @@ from support.affines import affines
 from support.maps import LABELS, OBLIQUE, save, save_itk
 
 from vecsetx.anatomy.label_map import LabelMap
-from vecsetx.anatomy.structures import label_set
+from vecsetx.anatomy.label_sets import label_set
 from vecsetx.errors import InputError
 from vecsetx.formats.images import read_grid, read_image
 from vecsetx.formats.label_maps import read_label_map, write_label_map
@@ -137,10 +137,10 @@ def test_other_units_are_told_and_remarks_stay(tmp_path):
     assert found.remarks == ("the header gives lengths in micron; they were converted to mm",)
     known = label_set("default")
     for derived in (
-        found.named(known, known.structures, "a"),
-        found.numbered(known, known.structures),
+        found.to_structures(known, known.structures, "a"),
+        found.to_label_set(known, known.structures),
         found.without([2]),
-        found.every(2),
+        found.downsampled(2),
     ):
         assert derived.remarks == found.remarks
 
@@ -161,7 +161,7 @@ def test_a_plain_file_has_no_remarks(tmp_path):
 def test_files_cut_short(tmp_path, ending, compressed, cut, capfd):
     path = save_itk(tmp_path / f"a.{ending}", NOISE, compressed=compressed)
     path.write_bytes(path.read_bytes()[:-cut])
-    with pytest.raises(InputError, match=rf"a\.{ending}: .*cut short"):
+    with pytest.raises(InputError, match=rf"a\.{ending}: .*truncated"):
         read_image(path)
     assert capfd.readouterr() == ("", "")
 
@@ -204,7 +204,7 @@ BAD_NRRD = {
     "layers": (
         NRRD.format(4, "2 2 3 4")
         + "kinds: list domain domain domain\nspace directions: none (1,0,0) (0,1,0) (0,0,1)\n",
-        "holds 2 values per voxel.*Export to labelmap",
+        "has 2 values per voxel.*Export to labelmap",
     ),
     "frames": (
         NRRD.format(4, "2 3 4 2").replace("space: left-posterior-superior\n", ""),
@@ -238,9 +238,9 @@ def test_nrrd_that_is_no_label_map(tmp_path, case, capfd):
 def test_the_same_checks_in_every_format(tmp_path):
     for number, (labels, reason) in enumerate(
         [
-            (LABELS.astype(np.int16) - 3, "values run from -3"),
-            (LABELS + np.float32(0.5), "no whole numbers"),
-            (np.where(LABELS > 0, np.nan, 0), "no whole numbers"),
+            (LABELS.astype(np.int16) - 3, "values range from -3"),
+            (LABELS + np.float32(0.5), "not whole numbers"),
+            (np.where(LABELS > 0, np.nan, 0), "not whole numbers"),
             (np.zeros_like(LABELS), "is empty"),
         ]
     ):
@@ -297,4 +297,4 @@ def test_a_file_that_may_not_be_read(tmp_path):
     )  # fmt: skip
     if done.stderr == "cannot\n":
         pytest.skip("the right to read everything cannot be given up here")
-    assert "a.nii.gz: you may not read this file" in done.stdout, done.stderr
+    assert "a.nii.gz: permission denied" in done.stdout, done.stderr

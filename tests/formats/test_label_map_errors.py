@@ -69,42 +69,42 @@ def four_dimensions(path):
 
 def fractions(path):
     save(path, LABELS + np.float32(0.25))
-    return "no whole numbers; this is an image or a probability map"
+    return "not whole numbers; this is an image or a probability map"
 
 
 def not_a_number(path):
     save(path, np.where(LABELS > 0, np.nan, 1.0))
-    return "no whole numbers"
+    return "not whole numbers"
 
 
 def infinite(path):
     save(path, np.where(LABELS > 0, np.inf, 1.0))
-    return "no whole numbers"
+    return "not whole numbers"
 
 
 def complex_numbers(path):
     save(path, LABELS.astype(np.complex64))
-    return "no whole numbers"
+    return "not whole numbers"
 
 
 def colours(path):
     save(path, np.zeros(LABELS.shape, [("R", "u1"), ("G", "u1"), ("B", "u1")]))
-    return "no whole numbers"
+    return "not whole numbers"
 
 
 def negative(path):
     save(path, LABELS.astype(np.int16) - 1024)
-    return "from -1024 to -1015; labels run from 0 to 65535"
+    return "from -1024 to -1015; labels range from 0 to 65535"
 
 
 def too_high(path):
     save(path, LABELS.astype(np.int32) * 10_000)
-    return "from 0 to 90000; labels run from 0 to 65535"
+    return "from 0 to 90000; labels range from 0 to 65535"
 
 
 def much_too_high(path):
     save(path, LABELS.astype(np.float64) * 1e12)
-    return "from 0 to 9000000000000; labels run"
+    return "from 0 to 9000000000000; labels range"
 
 
 def empty(path):

@@ -10,7 +10,7 @@ from support.affines import AXES, FLIPS, affines
 from support.maps import LABELS, OBLIQUE, save
 
 from vecsetx.anatomy.label_map import LabelMap
-from vecsetx.anatomy.structures import LabelSet, label_set
+from vecsetx.anatomy.label_sets import LabelSet, label_set
 from vecsetx.errors import InputError
 from vecsetx.formats.images import read_grid
 from vecsetx.formats.label_maps import read_label_map, write_label_map
@@ -97,7 +97,7 @@ def test_the_sform_is_heeded_before_the_qform(tmp_path):
 
 def test_a_surface_is_no_label_map(tmp_path):
     nib.save(nib.gifti.GiftiImage(), tmp_path / "a.gii")
-    with pytest.raises(InputError, match=r"a\.gii: is no image that can be read; give NIfTI"):
+    with pytest.raises(InputError, match=r"a\.gii: unsupported image format; give NIfTI"):
         read_label_map(tmp_path / "a.gii")
 
 
@@ -108,7 +108,7 @@ def test_the_grid_of_any_image(tmp_path):
     np.testing.assert_allclose(affine[:3], OBLIQUE[:3] / 1000, rtol=1e-6)
     with pytest.raises(InputError, match=r"gone\.nii: no such file"):
         read_grid(tmp_path / "gone.nii")
-    with pytest.raises(InputError, match=r"flat\.nii: has no grid of 3 dimensions"):
+    with pytest.raises(InputError, match=r"flat\.nii: not a 3-D image"):
         read_grid(save(tmp_path / "flat.nii", LABELS[0]))
 
 
@@ -172,7 +172,7 @@ def test_the_order_of_the_axes_in_the_file_moves_nothing(tmp_path, affine, axes,
 @given(affines(), label_grids(np.uint8, 9), st.integers(1, 3))
 def test_every_few_voxels_keeps_labels_where_they_are(affine, labels, stride):
     label_map = LabelMap(labels, affine)
-    fewer = label_map.every(stride)
+    fewer = label_map.downsampled(stride)
     indices = np.argwhere(np.ones(fewer.shape, bool))
     assert fewer.labels.ravel().tolist() == labels[tuple(stride * indices.T)].tolist()
     np.testing.assert_allclose(
@@ -192,7 +192,7 @@ def test_without_makes_labels_background():
 
 def test_ids_become_numbers_in_the_order_of_the_structures():
     labels = np.array([[[0, 500, 600, 205, 421, 420]]], np.uint16)
-    named = LabelMap(labels, OBLIQUE).named(label_set("mmwhs"), ("LA", "LV", "RV"), "a.nii")
+    named = LabelMap(labels, OBLIQUE).to_structures(label_set("mmwhs"), ("LA", "LV", "RV"), "a.nii")
     assert named.labels.tolist() == [[[0, 2, 3, 0, 1, 1]]]
     assert named.labels.dtype == np.uint8
     assert named.affine is OBLIQUE
@@ -207,43 +207,43 @@ def test_named_and_numbered_lead_to_each_other(data):
     labels = data.draw(
         arrays.arrays(np.uint16, shape, elements=st.sampled_from(ids)).filter(np.any)
     )
-    named = LabelMap(labels, OBLIQUE).named(known, structures, "a.nii")
+    named = LabelMap(labels, OBLIQUE).to_structures(known, structures, "a.nii")
     assert named.labels.max() <= len(structures)
-    assert named.numbered(known, structures).labels.tolist() == labels.tolist()
+    assert named.to_label_set(known, structures).labels.tolist() == labels.tolist()
 
 
 def test_numbered_takes_the_smallest_type_that_holds_the_ids():
     one = LabelMap(np.array([[[0, 1, 2]]], np.uint8), OBLIQUE)
-    assert one.numbered(label_set("default"), ("LV", "PV")).labels.dtype == np.uint8
-    found = one.numbered(label_set("mmwhs"), ("LV", "PA")).labels
+    assert one.to_label_set(label_set("default"), ("LV", "PV")).labels.dtype == np.uint8
+    found = one.to_label_set(label_set("mmwhs"), ("LV", "PA")).labels
     assert found.dtype == np.uint16
     assert found.tolist() == [[[0, 500, 850]]]
 
 
 def test_structures_that_were_not_asked_for_become_background():
     label_map = LabelMap(np.array([[[0, 1, 2, 3]]], np.uint8), OBLIQUE)
-    found = label_map.named(label_set("acdc"), ("LV",), "a.nii")
+    found = label_map.to_structures(label_set("acdc"), ("LV",), "a.nii")
     assert found.labels.tolist() == [[[0, 0, 0, 1]]]
 
 
 def test_dropped_and_other_ids_become_background():
     label_map = LabelMap(np.array([[[0, 1, 7, 52]]], np.uint8), OBLIQUE)
-    total = label_map.named(label_set("totalsegmentator"), ("Aorta",), "a.nii")
+    total = label_map.to_structures(label_set("totalsegmentator"), ("Aorta",), "a.nii")
     assert total.labels.tolist() == [[[0, 0, 0, 1]]]
     mine = LabelSet("mine", {1: "LV"}, drop=frozenset({7, 52}))
-    assert label_map.named(mine, ("LV",), "a.nii").labels.tolist() == [[[0, 1, 0, 0]]]
+    assert label_map.to_structures(mine, ("LV",), "a.nii").labels.tolist() == [[[0, 1, 0, 0]]]
 
 
 def test_ids_that_the_label_set_does_not_know():
     label_map = LabelMap(np.array([[[0, 1, 11, 205]]], np.uint8), OBLIQUE)
     with pytest.raises(InputError, match=r"a\.nii: ids \[11, 205\] are not in .*default.*--labels"):
-        label_map.named(label_set("default"), ("LV",), "a.nii")
+        label_map.to_structures(label_set("default"), ("LV",), "a.nii")
 
 
 def test_none_of_the_structures_asked_for():
     label_map = LabelMap(np.array([[[0, 1]]], np.uint8), OBLIQUE)
-    with pytest.raises(InputError, match=r"a\.nii: holds none of .*LV.*ids found: \[0, 1\]"):
-        label_map.named(label_set("default"), ("LV",), "a.nii")
+    with pytest.raises(InputError, match=r"a\.nii: has none of .*LV.*ids found: \[0, 1\]"):
+        label_map.to_structures(label_set("default"), ("LV",), "a.nii")
 
 
 # --- real hearts ------------------------------------------------------------------------------
@@ -253,7 +253,7 @@ def test_a_hospitals_label_map(real_hearts):
     """LAS axes, int16, 512 × 512: the heart's left side lies to the patient's left."""
     path = min((real_hearts / "mmwhs").glob("*.nii.gz"))
     known = label_set("mmwhs")
-    found = read_label_map(path).named(known, ("LV", "RA"), str(path))
+    found = read_label_map(path).to_structures(known, ("LV", "RA"), str(path))
     np.testing.assert_allclose(found.spacing_mm, [0.49, 0.49, 0.63], atol=0.1)
     assert found.affine[0, 0] < 0
     lv_mm, ra_mm = (

@@ -51,7 +51,7 @@ def test_a_large_overlap(tmp_path):
     right = RIGHT.copy()
     right[2, 3, 4:6] = True  # 2 of 170, more than 1 %
     with pytest.raises(
-        InputError, match=r"RV\.nii\.gz: 2 of its 170 voxels are in LV\.nii\.gz too"
+        InputError, match=r"RV\.nii\.gz: 2 of its 170 voxels are also in LV\.nii\.gz"
     ):
         read_masks(write_masks(tmp_path, LV=LEFT, RV=right), ("LV", "RV"))
 
@@ -59,14 +59,14 @@ def test_a_large_overlap(tmp_path):
 def test_grids_that_differ(tmp_path):
     files = write_masks(tmp_path, LV=LEFT) | write_masks(tmp_path, RV=RIGHT[:, :, :9])
     with pytest.raises(
-        InputError, match=r"RV\.nii\.gz: lies on another grid than LV\.nii\.gz .*9\) v"
+        InputError, match=r"RV\.nii\.gz: its grid differs from that of LV\.nii\.gz .*9\) v"
     ):
         read_masks(files, ("LV", "RV"))
     shifted = OBLIQUE.copy()
     shifted[0, 3] += 0.02
     files |= write_masks(tmp_path, shifted, RV=RIGHT)
     with pytest.raises(
-        InputError, match=r"RV\.nii\.gz: lies on another grid .*differ by up to 0\.0"
+        InputError, match=r"RV\.nii\.gz: its grid differs .*displaced by up to 0\.0"
     ):
         read_masks(files, ("LV", "RV"))
     shifted[0, 3] -= 0.02 - 1e-4  # what rounding to float32 does
@@ -76,10 +76,10 @@ def test_grids_that_differ(tmp_path):
 def test_a_mask_holds_one_value(tmp_path):
     path = save(tmp_path / "LV.nii.gz", LEFT.astype(np.uint8) + RIGHT * np.uint8(2))
     with pytest.raises(
-        InputError, match=r"LV\.nii\.gz: a mask holds 0 and one other value, this one 1 a"
+        InputError, match=r"LV\.nii\.gz: a mask has one value besides 0, this one has 1 a"
     ):
         read_mask(path)
-    with pytest.raises(InputError, match="no whole numbers"):
+    with pytest.raises(InputError, match="not whole numbers"):
         read_mask(save(tmp_path / "RV.nii.gz", LEFT * np.float32(0.5)))
 
 

@@ -9,7 +9,7 @@ from vtkmodules.vtkFiltersSources import vtkCubeSource
 
 from vecsetx.errors import InputError
 from vecsetx.formats.meshes import read_mesh
-from vecsetx.reconstruction.export import write_surface
+from vecsetx.reconstruction.mesh_export import write_surface
 from vecsetx.reconstruction.surfaces import Surface
 
 FORMATS = ["vtp", "stl", "ply", "obj"]
@@ -90,7 +90,7 @@ def test_polygons_with_a_corner_for_every_face(tmp_path):
 def test_an_unknown_space(tmp_path):
     vertices, faces = bent_ball(0)
     trimesh.Trimesh(vertices, faces, process=False).export(tmp_path / "LV.ply")
-    with pytest.raises(InputError, match=r"LV\.ply: no space is called 'lsp'"):
+    with pytest.raises(InputError, match=r"LV\.ply: unknown space 'lsp'"):
         read_mesh(tmp_path / "LV.ply", "lsp")
 
 
@@ -150,18 +150,18 @@ FLIPPED = BALL[1].copy()
 FLIPPED[5] = FLIPPED[5, ::-1]
 BAD = {
     "a hole": ((BALL[0], BALL[1][1:]), "open, 3 of 480 edges"),
-    "one face turned": ((BALL[0], FLIPPED), "oriented against each other along 3 edges"),
-    "inside out": (moved(BALL, inward=True), "all faces look inwards.*mirrored"),
-    "mirrored": ((BALL[0] * [-1, 1, 1], BALL[1]), "all faces look inwards.*mirrored"),
+    "one face turned": ((BALL[0], FLIPPED), "opposite orientations along 3 edges"),
+    "inside out": (moved(BALL, inward=True), "all faces point inwards.*mirrored"),
+    "mirrored": ((BALL[0] * [-1, 1, 1], BALL[1]), "all faces point inwards.*mirrored"),
     "one piece inside out": (
-        joined(BALL, moved(BALL, (100, 0, 0), 0.5, inward=True)), "looks inwards and lies in no"
+        joined(BALL, moved(BALL, (100, 0, 0), 0.5, inward=True)), "points inwards and lies in no"
     ),
     "a wall of two outward surfaces": (
-        joined(BALL, moved(BALL, scale=0.5)), "inside another and looks outwards too"
+        joined(BALL, moved(BALL, scale=0.5)), "inside another and also points outwards"
     ),
     "nan": (with_value(np.nan), r"vertex \d+ is not finite"),
     "infinite": (with_value(np.inf), r"vertex \d+ is not finite"),
-    "no faces": ((BALL[0], np.empty((0, 3), int)), "holds no faces"),
+    "no faces": ((BALL[0], np.empty((0, 3), int)), "contains no faces"),
 }  # fmt: skip
 
 
@@ -200,5 +200,5 @@ def test_meshes_cut_short(tmp_path, extension, capfd):
 
 
 def test_a_vtp_without_faces(tmp_path):
-    with pytest.raises(InputError, match="holds no faces"):
+    with pytest.raises(InputError, match="contains no faces"):
         read_mesh(write_vtp(tmp_path / "LV.vtp", vtkPolyData()))

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from support.meshes import write_vtp
 from support.points import POINTS, cloud
 
-from vecsetx.anatomy.structures import LabelSet, label_set
+from vecsetx.anatomy.label_sets import LabelSet, label_set
 from vecsetx.errors import InputError
 from vecsetx.formats.points import read_points
 
@@ -44,7 +44,7 @@ def test_the_space_of_a_table(tmp_path):
     write_csv(path, "# SPACE=LPS\n" + csv_text())
     assert read_points(path, STRUCTURES, DEFAULT, "ras").points_mm.tolist() == turned
     write_csv(path, "# SPACE=RSA\n" + csv_text())
-    with pytest.raises(InputError, match=r"a\.csv: no space is called 'RSA'"):
+    with pytest.raises(InputError, match=r"a\.csv: unknown space 'RSA'"):
         read_points(path, STRUCTURES, DEFAULT)
 
 
@@ -86,21 +86,27 @@ def test_structures_not_asked_for_and_dropped_are_left_out(tmp_path):
     mine = LabelSet("mine", {1: "LV"}, drop=frozenset({7}))
     path = write_csv(tmp_path / "b.csv", csv_text(names=["1", "1", "7", "1", "1"]))
     assert read_points(path, ("LV",), mine, "ras").structure.tolist() == [0] * 4
-    with pytest.raises(InputError, match=r"0 of its 5 points are of RA; give at least 4"):
+    with pytest.raises(InputError, match=r"0 of its 5 points belong to RA; give at least 4"):
         read_points(path, ("RA",), mine)
 
 
 BAD = {
-    "nan": (csv_text([*POINTS[:4], [1, float("nan"), 3]]), r"line 6: \[1\.0, nan, 3\.0\] is no"),
-    "infinite": (csv_text([*POINTS[:4], [1, 2, float("-inf")]]), "line 6: .* is no place"),
+    "nan": (
+        csv_text([*POINTS[:4], [1, float("nan"), 3]]),
+        r"line 6: \[1\.0, nan, 3\.0\] is not finite",
+    ),
+    "infinite": (csv_text([*POINTS[:4], [1, 2, float("-inf")]]), "line 6: .* is not finite"),
     "a word": (csv_text().replace("4,5,6", "4,five,6"), "line 3: could not convert.*'five'"),
     "an empty field": (csv_text().replace("4,5,6", "4,,6"), "line 3: could not convert"),
-    "a short line": (csv_text() + "1,2,3\n", "line 7: no structure is called ''"),
+    "a short line": (csv_text() + "1,2,3\n", "line 7: unknown structure ''"),
     "unknown name": (
         csv_text(names=["LV", "LV", "Aorte", "LV", "LV"]),
         "line 4: .*did you mean Ao",
     ),
-    "after comments": ("# a\n\n# b\n" + csv_text(names=["LV"] * 4 + ["x"]), "line 9: no structure"),
+    "after comments": (
+        "# a\n\n# b\n" + csv_text(names=["LV"] * 4 + ["x"]),
+        "line 9: unknown structure",
+    ),
     "not in label set": (csv_text(names=["SVC"] * 5), "line 2: SVC is not in .*--labels default16"),
     "unknown id": (csv_text(names=["77"] * 5), "line 2: id 77 is not in label set default"),
     "background": (csv_text(names=["0"] * 5), "line 2: id 0 is not"),
@@ -124,17 +130,17 @@ def test_vtp_that_cannot_be_used(tmp_path, capfd):
     with pytest.raises(InputError, match=r"a\.vtp: has no point data 'structure' or 'label'"):
         read_points(path, STRUCTURES, DEFAULT)
     write_vtp(path, cloud([*POINTS[:4], [1, 2, np.nan]], label=[3] * 5))
-    with pytest.raises(InputError, match=r"a\.vtp, point 4: .* is no place"):
+    with pytest.raises(InputError, match=r"a\.vtp, point 4: .* is not finite"):
         read_points(path, STRUCTURES, DEFAULT)
     write_vtp(path, cloud(label=[3, 3, 3.5, 3, 3]))
-    with pytest.raises(InputError, match=r"a\.vtp, point 2: no structure is called '3\.5'"):
+    with pytest.raises(InputError, match=r"a\.vtp, point 2: unknown structure '3\.5'"):
         read_points(path, STRUCTURES, DEFAULT)
     path.write_text("no XML")
     with pytest.raises(InputError, match=r"a\.vtp: cannot be read as VTP"):
         read_points(path, STRUCTURES, DEFAULT)
     with pytest.raises(InputError, match=r"gone\.csv: cannot be read as a table"):
         read_points(tmp_path / "gone.csv", STRUCTURES, DEFAULT)
-    with pytest.raises(InputError, match=r"a\.xyz: is no file of points"):
+    with pytest.raises(InputError, match=r"a\.xyz: unsupported point format"):
         read_points(tmp_path / "a.xyz", STRUCTURES, DEFAULT)
     assert capfd.readouterr() == ("", "")
 

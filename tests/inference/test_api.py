@@ -37,13 +37,13 @@ def test_from_a_file_to_meshes(run: Path, dataset: DataSet) -> None:
 def test_refining_is_told_and_brings_the_heart_nearer(run: Path, dataset: DataSet) -> None:
     model = load(run)
     refined = encode(model, dataset.hearts[0].source, refine=20)
-    assert refined.gain is not None
-    assert refined.gain.loss_after < refined.gain.loss_before
-    assert encode(model, dataset.hearts[0].source).gain is None
+    assert refined.refinement is not None
+    assert refined.refinement.loss_after < refined.refinement.loss_before
+    assert encode(model, dataset.hearts[0].source).refinement is None
 
 
 def test_a_folder_of_several_hearts_is_refused(run: Path, dataset: DataSet) -> None:
-    with pytest.raises(InputError, match=r"holds 4 hearts \(phantom00, .*name one"):
+    with pytest.raises(InputError, match=r"contains 4 hearts \(phantom00, .*name one"):
         encode(load(run), Path(dataset.hearts[0].source).parent)
 
 

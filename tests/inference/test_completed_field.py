@@ -6,7 +6,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from dense import dense_descent
+from dense import dense_octree
 from seam import seams_mm
 from support.analytic_fields import ASYMMETRIC, OBLIQUE, AnalyticField, ball, grid_about, tube
 from support.runs import untrained
@@ -15,18 +15,18 @@ from vtkmodules.vtkIOXML import vtkXMLPolyDataReader
 
 from vecsetx.anatomy import sign
 from vecsetx.anatomy.label_map import LabelMap
-from vecsetx.anatomy.structures import label_set
+from vecsetx.anatomy.label_sets import label_set
 from vecsetx.commands.reconstruct import ReconstructOptions, reconstruct
 from vecsetx.errors import InputError
 from vecsetx.formats.label_maps import write_label_map
 from vecsetx.inference.completion import CompletedField
 from vecsetx.inference.encode import EncodeOptions
 from vecsetx.inference.visibility import Visibility
-from vecsetx.model.field import HeartField
+from vecsetx.model.heart_field import HeartField
 from vecsetx.reconstruction.grid import Grid
-from vecsetx.reconstruction.interfaces import shared_interfaces
-from vecsetx.reconstruction.octree import descend
+from vecsetx.reconstruction.octree import evaluate_exclusive
 from vecsetx.reconstruction.rasterize import rasterize
+from vecsetx.reconstruction.surface_net import shared_interfaces
 from vecsetx.reconstruction.surfaces import field_surfaces
 from vecsetx.sampling.distance import signed_distances_mm
 from vecsetx.sampling.geometry import Geometry
@@ -112,7 +112,7 @@ def test_beyond_the_blending_the_model_is_as_it_was(
     completed: CompletedField, geometry: Geometry
 ) -> None:
     points_mm = somewhere()
-    _, beyond_mm = completed.visibility.nearest_shown(points_mm)
+    _, beyond_mm = completed.visibility.nearest_in_view(points_mm)
     far = beyond_mm >= 10
     assert far.sum() > 3000
     model = completed.model.distances_mm(points_mm).clip(-completed.reach_mm, completed.reach_mm)
@@ -174,7 +174,7 @@ def test_the_mesh_is_the_input_s_surface_in_view_and_the_model_s_beyond(
     )
     surfaces = field_surfaces(kept, grid)
     vertices_mm = surfaces["LV"].vertices_mm.astype(float)
-    beyond_mm = kept.visibility.nearest_shown(vertices_mm)[1]
+    beyond_mm = kept.visibility.nearest_in_view(vertices_mm)[1]
     shown = vertices_mm[beyond_mm == 0]
     inner = edge_distances_mm(shown, geometry.label_map) > 1
     off_mm = signed_distances_mm(shown[inner], geometry.closed, geometry.label_map)[:, LV]
@@ -189,7 +189,7 @@ def test_the_mesh_is_the_input_s_surface_in_view_and_the_model_s_beyond(
 def test_the_octree_finds_all_of_it(completed: CompletedField) -> None:
     grid = grid_about((0, 0, 0), 1.5 * np.eye(3), 36)
     np.testing.assert_array_equal(
-        descend(completed, grid).labels, dense_descent(completed, grid).labels
+        evaluate_exclusive(completed, grid).labels, dense_octree(completed, grid).labels
     )
 
 
@@ -272,13 +272,13 @@ def test_what_is_observed_where(geometry: Geometry, observed: LabelMap) -> None:
     points_mm = somewhere(4000)
     view = in_view(points_mm, observed)
     assert 500 < view.sum() < 3500
-    np.testing.assert_array_equal(visibility.of_surface(points_mm, LV), view)
-    assert visibility.of_surface(points_mm, RV).all()  # whole
-    assert not visibility.of_surface(points_mm, LA).any()  # not there
+    np.testing.assert_array_equal(visibility.observed_vertices(points_mm, LV), view)
+    assert visibility.observed_vertices(points_mm, RV).all()  # whole
+    assert not visibility.observed_vertices(points_mm, LA).any()  # not there
     mixed = np.random.default_rng(1).integers(0, 3, len(points_mm))
-    each = np.stack([visibility.of_surface(points_mm, k) for k in range(3)], axis=1)
+    each = np.stack([visibility.observed_vertices(points_mm, k) for k in range(3)], axis=1)
     np.testing.assert_array_equal(
-        visibility.shown(points_mm, mixed), each[np.arange(len(points_mm)), mixed]
+        visibility.observed_points(points_mm, mixed), each[np.arange(len(points_mm)), mixed]
     )
 
 
@@ -286,13 +286,14 @@ def test_what_is_observed_of_points() -> None:
     visibility = Visibility.of_points(np.array([0, 2, 2]), 4)
     assert visibility.present.tolist() == [True, False, True, False]
     points_mm = somewhere(4)
-    assert visibility.shown(points_mm, np.arange(4)).tolist() == [True, False, True, False]
+    observed = visibility.observed_points(points_mm, np.arange(4))
+    assert observed.tolist() == [True, False, True, False]
 
 
 def test_the_inferred_voxels(completed: CompletedField, observed: LabelMap) -> None:
     grid = grid_about((0, 0, 0), np.eye(3), 40)
     labels = rasterize(completed, grid)
-    inferred = completed.visibility.inferred(labels)
+    inferred = completed.visibility.inferred_part(labels)
     np.testing.assert_array_equal(inferred.affine, labels.affine)
     voxels = np.argwhere(labels.labels)
     view = in_view(grid.to_mm(voxels.astype(float)), observed)
@@ -304,8 +305,9 @@ def test_the_inferred_voxels(completed: CompletedField, observed: LabelMap) -> N
 
 
 def test_a_shared_wall_is_observed_if_both_its_structures_are(completed: CompletedField) -> None:
-    interfaces = shared_interfaces(descend(completed, grid_about((0, 0, 0), np.eye(3), 40)))
-    observed = completed.visibility.of_interfaces(interfaces)
+    octree = evaluate_exclusive(completed, grid_about((0, 0, 0), np.eye(3), 40))
+    interfaces = shared_interfaces(octree)
+    observed = completed.visibility.observed_interface_vertices(interfaces)
     vertices_mm, visibility = interfaces.vertices_mm, completed.visibility
     of_label: dict[int, set[int]] = {
         label: set(interfaces.faces[(interfaces.sides == label).any(axis=1)].ravel().tolist())
@@ -313,7 +315,7 @@ def test_a_shared_wall_is_observed_if_both_its_structures_are(completed: Complet
     }
     for vertex in range(0, len(vertices_mm), 17):
         meeting = [label - 1 for label in of_label if vertex in of_label[label]]
-        shown = [visibility.of_surface(vertices_mm[[vertex]], k)[0] for k in meeting]
+        shown = [visibility.observed_vertices(vertices_mm[[vertex]], k)[0] for k in meeting]
         assert observed[vertex] == all(shown)
     assert (of_label[1] & of_label[3]) - set(np.flatnonzero(~observed)) == set()
     assert 0.2 < observed.mean() < 0.95
@@ -343,7 +345,7 @@ def test_a_scan_too_thin_for_its_edges_shows_nothing_of_what_it_cuts() -> None:
     points_mm = np.random.default_rng(0).uniform(0, 28, (500, 3))
     model = completed.model.distances_mm(points_mm).clip(-7, 7)
     np.testing.assert_array_equal(completed.distances_mm(points_mm), model)
-    assert not completed.visibility.of_surface(points_mm, 0).any()
+    assert not completed.visibility.observed_vertices(points_mm, 0).any()
     assert not completed.visibility.present.any()
 
 
@@ -382,7 +384,7 @@ def test_every_vertex_and_voxel_says_whether_it_is_observed(
     three = TRUE | {"LA": ball((-18, -4, -20), 8)}
     observed = scan(AFFINES["oblique, mirrored, anisotropic"], three)
     default = label_set("default")
-    write_label_map(observed.numbered(default, NAMES), tmp_path / "scan.nii.gz")
+    write_label_map(observed.to_label_set(default, NAMES), tmp_path / "scan.nii.gz")
     options = ReconstructOptions(
         EncodeOptions(drop=("LA",)), resolution=80, space="ras", keep_observed=keep
     )
@@ -414,7 +416,7 @@ def test_every_vertex_and_voxel_says_whether_it_is_observed(
     ids = {name: default.id_of(name) for name in NAMES}
     left = (labels == ids["LA"]) | ((labels == ids["LV"]) & ~view)
     np.testing.assert_array_equal(inferred, np.where(left, labels, 0))
-    given = observed.numbered(default, NAMES).labels
+    given = observed.to_label_set(default, NAMES).labels
     seen = view & np.isin(given, [ids["LV"], ids["RV"]])
     changed = (labels[seen] != given[seen]).mean()
     assert changed <= 1e-3 if keep else changed > 0.02

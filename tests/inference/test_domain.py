@@ -11,7 +11,7 @@ from support.runs import untrained
 
 from vecsetx.anatomy.frame import DOMAIN
 from vecsetx.anatomy.label_map import LabelMap
-from vecsetx.anatomy.structures import label_set
+from vecsetx.anatomy.label_sets import label_set
 from vecsetx.commands.reconstruct import ReconstructOptions, reconstruct
 from vecsetx.formats.label_maps import write_label_map
 from vecsetx.inference.encode import EncodeOptions, encode_heart
@@ -94,7 +94,7 @@ def test_a_reconstruction_holds_all_of_it(tmp_path: Path, monkeypatch: pytest.Mo
     hidden = HIDDEN["half in"]
     knowing(monkeypatch, hidden).save_pretrained(tmp_path / "model")
     path = tmp_path / "heart.nii.gz"
-    write_label_map(scan(hidden).numbered(label_set("default"), NAMES), path)
+    write_label_map(scan(hidden).to_label_set(label_set("default"), NAMES), path)
     options = ReconstructOptions(
         EncodeOptions(drop=("LA",), points=256), resolution=96, keep_observed=True, ensemble=2
     )
@@ -121,7 +121,7 @@ def test_a_scan_of_edges_alone_is_told_and_the_others_are_done(
     thin = LabelMap(labels, np.diag([1.4, 1.4, 8, 1]))
     for name, label_map in (("thin", thin), ("good", scan(hidden))):
         path = tmp_path / f"{name}.nii.gz"
-        write_label_map(label_map.numbered(label_set("default"), NAMES), path)
+        write_label_map(label_map.to_label_set(label_set("default"), NAMES), path)
     paths = [tmp_path / "thin.nii.gz", tmp_path / "good.nii.gz"]
     options = ReconstructOptions(EncodeOptions(points=256), resolution=32)
     failed = reconstruct(tmp_path / "model", paths, tmp_path / "out", options)

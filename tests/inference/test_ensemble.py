@@ -11,16 +11,15 @@ from support.runs import untrained
 from vtkmodules.util.numpy_support import vtk_to_numpy
 from vtkmodules.vtkIOXML import vtkXMLPolyDataReader
 
-from vecsetx.anatomy.structures import label_set
-from vecsetx.commands.progress import console
+from vecsetx.anatomy.label_sets import label_set
 from vecsetx.commands.reconstruct import ReconstructOptions, reconstruct
-from vecsetx.data.inputs import find_hearts
+from vecsetx.data.find_hearts import find_hearts
 from vecsetx.errors import InputError
 from vecsetx.formats.label_maps import write_label_map
 from vecsetx.inference.encode import EncodeOptions, encode_source
 from vecsetx.inference.ensemble import Ensemble, encode_ensemble
 from vecsetx.inference.sd_factor import SdFactor
-from vecsetx.model.field import HeartField
+from vecsetx.model.heart_field import HeartField
 from vecsetx.model.saved import TrainedModel
 from vecsetx.model.vecset import ModelSpec
 from vecsetx.reconstruction.grid import Grid
@@ -133,10 +132,10 @@ def test_a_draw_sees_a_quarter_of_the_points_and_two_thirds_of_the_structures(
     geometry, trained = whole_heart
     ensemble = encode_ensemble(geometry, trained, 5, seed=3)
     assert [(len(seen.points_mm), latents) for seen, latents in encoded] == [(64, 8)] * 5
-    assert ensemble.shown.sum(axis=1).tolist() == [7] * 5
-    for (seen, _), shown in zip(encoded, ensemble.shown, strict=True):
+    assert ensemble.observed.sum(axis=1).tolist() == [7] * 5
+    for (seen, _), shown in zip(encoded, ensemble.observed, strict=True):
         assert set(seen.structure.tolist()) <= set(np.flatnonzero(shown).tolist())
-    assert len({tuple(shown) for shown in ensemble.shown.tolist()}) > 1
+    assert len({tuple(shown) for shown in ensemble.observed.tolist()}) > 1
     assert len({seen.frame.center_mm for seen, _ in encoded}) > 1
 
 
@@ -160,9 +159,9 @@ def test_of_two_structures_none_is_hidden(
 ) -> None:
     geometry, trained = whole_heart
     two = geometry.without(np.arange(10) >= 2)
-    assert encode_ensemble(two, trained, 4, 0).shown[:, :2].all()
+    assert encode_ensemble(two, trained, 4, 0).observed[:, :2].all()
     three = geometry.without(np.arange(10) >= 3)
-    assert encode_ensemble(three, trained, 4, 0).shown.sum(axis=1).tolist() == [2] * 4
+    assert encode_ensemble(three, trained, 4, 0).observed.sum(axis=1).tolist() == [2] * 4
 
 
 def test_a_model_with_learned_queries_keeps_their_number(
@@ -204,7 +203,7 @@ def scan(tmp_path: Path) -> Path:
     whole = grid_about((0, 0, 0), np.eye(3) * 1.2, 48)
     grid = Grid((*whole.shape[:2], 46), whole.affine)
     made = rasterize(AnalyticField(SHAPES), grid)
-    write_label_map(made.numbered(label_set("default"), NAMES), tmp_path / "scan.nii.gz")
+    write_label_map(made.to_label_set(label_set("default"), NAMES), tmp_path / "scan.nii.gz")
     return tmp_path / "scan.nii.gz"
 
 
@@ -299,7 +298,7 @@ def test_where_structures_meet_it_is_the_largest(
     """LV is observed and RV is not; they share a wall."""
     halves = {"LV": ball((0, 0, 0), 20), "RV": ball((0, 24, 0), 14), "LA": APART}
     whole = rasterize(AnalyticField(halves), grid_about((0, 10, 0), np.eye(3) * 1.5, 45))
-    write_label_map(whole.numbered(label_set("default"), NAMES), tmp_path / "scan.nii.gz")
+    write_label_map(whole.to_label_set(label_set("default"), NAMES), tmp_path / "scan.nii.gz")
     fields = AnalyticField(halves, truncation_mm=30)
     growth = np.array([0.1, 0.3, 0.1])  # little enough that no gap opens between them
 
@@ -390,17 +389,16 @@ def calibrated(model: Path):
 
 @pytest.mark.usefixtures("shifted")
 def test_the_model_s_factors_are_used_and_told(
-    model: Path, scan: Path, tmp_path: Path, calibrated: Path
+    model: Path, scan: Path, tmp_path: Path, calibrated: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     factored = made_with(model, scan, tmp_path / "f", ensemble=2)
     calibrated.rename(tmp_path / "away.json")
-    with console.capture() as said:
-        plain = made_with(model, scan, tmp_path / "p", ensemble=2)
-    assert "uncalibrated" in said.get()
+    plain = made_with(model, scan, tmp_path / "p", ensemble=2)
+    assert "uncalibrated" in caplog.text
     (tmp_path / "away.json").rename(calibrated)
-    with console.capture() as said:
-        made_with(model, scan, tmp_path / "f", ensemble=2)
-    assert "uncalibrated" not in said.get()
+    caplog.clear()
+    made_with(model, scan, tmp_path / "f", ensemble=2)
+    assert "uncalibrated" not in caplog.text
     for name, factor in (("LA", 2.5), ("LV", 0.5), ("RV", 1.5)):
         assert plain[name]["sd_mm"].min() > 0
         np.testing.assert_allclose(

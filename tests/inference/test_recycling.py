@@ -10,14 +10,14 @@ from support.analytic_fields import AnalyticField, ball, grid_about
 from support.runs import untrained
 
 from vecsetx.anatomy.label_map import LabelMap
-from vecsetx.anatomy.structures import label_set
-from vecsetx.commands.evaluate import evaluate
+from vecsetx.anatomy.label_sets import label_set
+from vecsetx.commands.evaluate import EvaluateOptions, evaluate
 from vecsetx.commands.reconstruct import ReconstructOptions, reconstruct
 from vecsetx.errors import InputError
 from vecsetx.formats.label_maps import write_label_map
 from vecsetx.inference.encode import EncodeOptions, encode_heart, encode_observation
 from vecsetx.inference.recycling import recycle
-from vecsetx.model.field import HeartField
+from vecsetx.model.heart_field import HeartField
 from vecsetx.model.saved import TrainedModel
 from vecsetx.reconstruction.grid import Grid
 from vecsetx.reconstruction.rasterize import rasterize
@@ -174,7 +174,7 @@ def test_a_heart_is_recycled_as_often_as_asked(
 def test_a_reconstruction_says_so_and_has_no_draws(trained: TrainedModel, tmp_path: Path) -> None:
     trained.save_pretrained(tmp_path / "model")
     path = tmp_path / "scan.nii.gz"
-    write_label_map(scan(45).numbered(label_set("default"), NAMES), path)
+    write_label_map(scan(45).to_label_set(label_set("default"), NAMES), path)
     recycled = EncodeOptions(drop=("LA",), recycle=1)
     options = ReconstructOptions(recycled, resolution=24)
     assert reconstruct(tmp_path / "model", [path], tmp_path / "r", options) == {}
@@ -182,6 +182,7 @@ def test_a_reconstruction_says_so_and_has_no_draws(trained: TrainedModel, tmp_pa
     assert summary["provenance"]["recycled"] == 1
     with pytest.raises(InputError, match="--ensemble 8 and --recycle 1 exclude each other"):
         reconstruct(tmp_path / "model", [path], tmp_path / "s", replace(options, ensemble=8))
+    scored = EvaluateOptions(recycled, ensemble=8)
     with pytest.raises(InputError, match="--ensemble 8 and --recycle 1 exclude each other"):
-        evaluate(tmp_path / "model", [path], tmp_path / "s", "val", recycled, ensemble=8)
+        evaluate(tmp_path / "model", [path], tmp_path / "s", scored)
     assert not (tmp_path / "s").exists()

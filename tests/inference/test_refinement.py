@@ -9,11 +9,10 @@ from support.runs import RECIPE
 
 from vecsetx.data.batch import Batch
 from vecsetx.data.dataset import DataSet
-from vecsetx.data.inputs import source_of
-from vecsetx.inference.encode import read_heart
+from vecsetx.data.sources import source_of
 from vecsetx.inference.observed import of_geometry, of_points
 from vecsetx.inference.refinement import RefinementSpec, refine
-from vecsetx.model.field import HeartField
+from vecsetx.model.heart_field import HeartField
 from vecsetx.sampling.geometry import Geometry
 from vecsetx.sampling.sampler import Observation, observe
 from vecsetx.training.objective import ObjectiveSpec, latent_objective
@@ -24,7 +23,7 @@ OBJECTIVE = ObjectiveSpec()
 
 @pytest.fixture(scope="module")
 def geometry(dataset: DataSet) -> Geometry:
-    return read_heart(source_of(dataset, dataset.hearts[0]), dataset.structures)[1]
+    return source_of(dataset, dataset.hearts[0]).segmentation(dataset.structures).geometry()
 
 
 @pytest.fixture(scope="module")
@@ -55,9 +54,9 @@ def test_the_heart_is_nearer_to_points_that_were_never_shown(
     weights = {name: value.clone() for name, value in field.model.state_dict().items()}
     refined = refine(field, observed, OBJECTIVE, SPEC)
     others = of_geometry(geometry, field.frame, seed=7)
-    assert refined.gain is not None
-    assert refined.gain.loss_before == pytest.approx(loss(field, others), rel=0.05)
-    assert refined.gain.loss_after == pytest.approx(loss(refined, others), rel=0.05)
+    assert refined.refinement is not None
+    assert refined.refinement.loss_before == pytest.approx(loss(field, others), rel=0.05)
+    assert refined.refinement.loss_after == pytest.approx(loss(refined, others), rel=0.05)
     assert loss(refined, others) < 0.9 * loss(field, others)
     for name, value in field.model.state_dict().items():
         assert torch.equal(value, weights[name])
@@ -80,16 +79,16 @@ def field_units(field: HeartField, points_mm: np.ndarray) -> torch.Tensor:
 def test_the_same_seed_gives_the_same(field: HeartField, observed: Batch) -> None:
     one, other = (refine(field, observed, OBJECTIVE, replace(SPEC, steps=10)) for _ in range(2))
     assert torch.equal(one.latent_set.latents, other.latent_set.latents)
-    assert one.gain == other.gain
+    assert one.refinement == other.refinement
 
 
 def test_what_gets_worse_is_left_as_it_was(field: HeartField, observed: Batch) -> None:
     wild = replace(SPEC, rate=1e30, every=5)
     refined = refine(field, observed, OBJECTIVE, wild)
     assert torch.equal(refined.latent_set.latents, field.latent_set.latents)
-    assert refined.gain is not None
-    assert refined.gain.loss_after == refined.gain.loss_before
-    assert refined.gain.steps == 0
+    assert refined.refinement is not None
+    assert refined.refinement.loss_after == refined.refinement.loss_before
+    assert refined.refinement.steps == 0
 
 
 def test_it_ends_when_nothing_is_gained(
@@ -108,14 +107,14 @@ def test_what_is_not_known_pulls_at_nothing(
     hidden = np.zeros(len(field.structures), dtype=bool)
     hidden[3] = True
     without = of_geometry(geometry.without(hidden), field.frame, seed=0)
-    changed = replace(without, near_distances=without.near_distances.clone())
-    changed.near_distances[:, :, 3] = -0.05
-    assert torch.all(without.near_known[:, :, 3] == -torch.inf)
+    changed = replace(without, near=without.near.map(torch.Tensor.clone))
+    changed.near.distances[:, :, 3] = -0.05
+    assert torch.all(without.near.known[:, :, 3] == -torch.inf)
     one, other = (
         refine(field, batch, OBJECTIVE, replace(SPEC, steps=5)) for batch in (without, changed)
     )
     assert torch.equal(one.latent_set.latents, other.latent_set.latents)
-    changed.near_distances[:, :, 2] = -0.05
+    changed.near.distances[:, :, 2] = -0.05
     different = refine(field, changed, OBJECTIVE, replace(SPEC, steps=5))
     assert not torch.equal(different.latent_set.latents, one.latent_set.latents)
 

@@ -11,9 +11,9 @@ from vecsetx.anatomy.frame import Frame
 from vecsetx.commands.export import export
 from vecsetx.commands.reconstruct import ReconstructOptions, reconstruct
 from vecsetx.data.dataset import DataSet
-from vecsetx.data.inputs import find_hearts
+from vecsetx.data.find_hearts import find_hearts
 from vecsetx.errors import InputError
-from vecsetx.inference.encode import EncodeOptions, encode_source, read_samples
+from vecsetx.inference.encode import EncodeOptions, encode_source
 from vecsetx.inference.observed import of_samples
 from vecsetx.model.saved import TrainedModel
 from vecsetx.sampling.sampler import Observation
@@ -79,23 +79,23 @@ def test_hidden_structures_are_neither_shown_nor_refined_on(
     source = source_at(dataset.folder / dataset.hearts[0].file, trained)
     found = encode_source(source, trained, EncodeOptions(drop=drop, refine=3))
     assert set(found.shown.structure.tolist()) == set(range(len(structures))) - set(hidden)
-    assert found.field.gain is not None
-    assert found.field.gain.loss_after <= found.field.gain.loss_before
-    samples = read_samples(source, trained, 0)
+    assert found.field.refinement is not None
+    assert found.field.refinement.loss_after <= found.field.refinement.loss_before
+    samples = source.read(trained.structures)
     batch = of_samples(samples, structures, drop, found.field.frame)
     others = [k for k in range(len(structures)) if k not in hidden]
     scale = trained.mm_per_unit
     for group in ("near", "volume"):
-        known = getattr(batch, f"{group}_known")[0]
+        known = batch.queries[group].known[0]
         assert (known[:, hidden] == -np.inf).all()
         assert (known[:, others] * scale).numpy() == pytest.approx(
             samples.info.known_mm(getattr(samples, group).edge_mm)[:, others]
         )
         true_mm = getattr(samples, group).distances_mm[:, others]
-        assert np.allclose(getattr(batch, f"{group}_distances")[0, :, others] * scale, true_mm)
-    assert not np.isin(batch.surface_structure[0].numpy(), hidden).any()
+        assert np.allclose(batch.queries[group].distances[0, :, others] * scale, true_mm)
+    assert not np.isin(batch.surface.structure[0].numpy(), hidden).any()
     assert np.allclose(
-        found.field.frame.to_mm(batch.near[0].numpy()), samples.near.points_mm, atol=1e-3
+        found.field.frame.to_mm(batch.near.points[0].numpy()), samples.near.points_mm, atol=1e-3
     )
 
 
@@ -103,17 +103,17 @@ def test_a_model_of_fewer_structures_is_shown_what_it_knows(
     dataset: DataSet, trained: TrainedModel
 ) -> None:
     source = source_at(dataset.folder / dataset.hearts[0].file, trained)
-    samples = read_samples(source, trained, 0)
+    samples = source.read(trained.structures)
     known = ("RV", "LA")
     batch = of_samples(samples, known, (), samples.info.frame)
     own = [dataset.structures.index(name) for name in known]
     assert np.allclose(
-        batch.near_distances[0] * trained.mm_per_unit, samples.near.distances_mm[:, own]
+        batch.near.distances[0] * trained.mm_per_unit, samples.near.distances_mm[:, own]
     )
     rows = np.isin(samples.surface.structure, own)
-    assert batch.surface.shape[1] == rows.sum()
+    assert batch.surface.count == rows.sum()
     expected = [own.index(k) for k in samples.surface.structure[rows].tolist()]
-    assert batch.surface_structure[0].tolist() == expected
+    assert batch.surface.structure[0].tolist() == expected
 
 
 def test_reconstructing_from_samples(dataset: DataSet, run: Path, tmp_path: Path) -> None:

@@ -15,9 +15,9 @@ from typer.testing import CliRunner
 
 from vecsetx import cli
 from vecsetx.anatomy.frame import Frame
-from vecsetx.anatomy.structures import label_set
+from vecsetx.anatomy.label_sets import label_set
 from vecsetx.errors import InputError
-from vecsetx.model import field
+from vecsetx.model import heart_field
 from vecsetx.model.saved import TrainedModel, read_structures
 from vecsetx.model.vecset import ModelSpec
 from vecsetx.sampling.sampler import Observation
@@ -92,7 +92,7 @@ def test_a_field_is_queried_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         trained.network, "query", lambda *a: asked.append(a[2].shape[1]) or query(*a)
     )
-    monkeypatch.setattr(field, "CHUNK_POINTS", 16)
+    monkeypatch.setattr(heart_field, "_CHUNK_POINTS", 16)
     np.testing.assert_allclose(heart.distances_mm(points_mm), together, atol=1e-4)
     assert asked == [16, 16, 16, 2]
 
@@ -138,7 +138,7 @@ def test_damaged_models_are_named(tmp_path: Path) -> None:
         ({"schema": None}, "schema None, this version reads 2"),
         ({"colour": "red"}, "damaged model: colour"),
         ({"model": {"widht": 32}}, "damaged model: model.widht"),
-        ({"model": {"width": 30}}, "damaged model: model: .*no multiple of heads"),
+        ({"model": {"width": 30}}, "damaged model: model: .*not a multiple of heads"),
         ({"points": "many"}, "damaged model: points"),
         ({"structures": "LV"}, "damaged model: structures"),
         ({"label_set": {"ids": {"1": "Spleen"}}}, "model.json: .*Spleen"),

@@ -15,15 +15,16 @@ from vtkmodules.vtkIOPLY import vtkPLYReader
 from vtkmodules.vtkIOXML import vtkXMLPolyDataReader
 
 from vecsetx.anatomy import sign
-from vecsetx.anatomy.structures import LabelSet, structure
+from vecsetx.anatomy.label_sets import LabelSet
+from vecsetx.anatomy.structures import structure
 from vecsetx.formats.label_maps import write_label_map
-from vecsetx.reconstruction.export import write_interfaces, write_scene, write_surfaces
 from vecsetx.reconstruction.grid import Grid
-from vecsetx.reconstruction.interfaces import shared_interfaces
-from vecsetx.reconstruction.octree import descend, evaluate_dense
+from vecsetx.reconstruction.label_tables import write_color_table, write_label_descriptions
+from vecsetx.reconstruction.mesh_export import write_interfaces, write_scene, write_surfaces
+from vecsetx.reconstruction.octree import evaluate_dense, evaluate_exclusive
 from vecsetx.reconstruction.rasterize import rasterize
-from vecsetx.reconstruction.surfaces import own_surfaces, structure_surfaces
-from vecsetx.reconstruction.tables import write_color_table, write_label_descriptions
+from vecsetx.reconstruction.surface_net import shared_interfaces
+from vecsetx.reconstruction.surfaces import closed_surfaces, structure_surfaces
 
 IDS = LabelSet("odd", {500: "LV", 7: "PA", 42: "LA"})
 NAMES = ("PA", "LA", "LV")
@@ -49,7 +50,7 @@ def grid(request: pytest.FixtureRequest) -> Grid:
 
 def test_simpleitk_and_nibabel_see_every_voxel_where_it_is(grid: Grid, tmp_path: Path) -> None:
     field = three()
-    write_label_map(rasterize(field, grid).numbered(IDS, NAMES), tmp_path / "labels.nii.gz")
+    write_label_map(rasterize(field, grid).to_label_set(IDS, NAMES), tmp_path / "labels.nii.gz")
     itk = sitk.ReadImage(str(tmp_path / "labels.nii.gz"))
     labels = sitk.GetArrayFromImage(itk).transpose(2, 1, 0)
     np.testing.assert_array_equal(labels, np.asarray(nib.load(tmp_path / "labels.nii.gz").dataobj))
@@ -73,7 +74,7 @@ def vertices_of(path: Path) -> np.ndarray:
 def test_every_mesh_lies_where_the_heart_lies(
     grid: Grid, extension: str, space: str, tmp_path: Path
 ) -> None:
-    surfaces = own_surfaces(three(), grid)
+    surfaces = closed_surfaces(three(), grid)
     if extension == "glb":
         write_scene(tmp_path / "heart.glb", surfaces, space)
         scene = trimesh.load_scene(tmp_path / "heart.glb")
@@ -100,7 +101,7 @@ def read_vtp(path: Path) -> np.ndarray:
 @pytest.mark.parametrize("space", ["lps", "ras"])
 def test_slicer_finds_the_space_where_it_looks(space: str, tmp_path: Path) -> None:
     """Through the same readers: the first comment (OBJ), comments (PLY), the header (STL)."""
-    surfaces = own_surfaces(three(), grid_about((6, 4, 2), np.eye(3), 30))
+    surfaces = closed_surfaces(three(), grid_about((6, 4, 2), np.eye(3), 30))
     said = {}
     for extension, reader in (("stl", vtkSTLReader()), ("obj", vtkOBJReader())):
         write_surfaces(tmp_path, surfaces, NAMES, extension, space, IDS)
@@ -120,7 +121,7 @@ def test_slicer_finds_the_space_where_it_looks(space: str, tmp_path: Path) -> No
 
 
 def test_an_obj_brings_its_colour(tmp_path: Path) -> None:
-    surfaces = own_surfaces(three(), grid_about((6, 4, 2), np.eye(3), 30))
+    surfaces = closed_surfaces(three(), grid_about((6, 4, 2), np.eye(3), 30))
     write_surfaces(tmp_path, surfaces, NAMES, "obj")
     material = trimesh.load_mesh(tmp_path / "PA.obj").visual.material
     np.testing.assert_allclose(material.diffuse[:3], structure("PA").color, atol=1)
@@ -152,7 +153,7 @@ def test_tables_name_the_ids_of_the_label_map(tmp_path: Path) -> None:
 @pytest.mark.parametrize("space", ["lps", "ras"])
 def test_pyvista_reads_the_shared_mesh(grid: Grid, space: str, tmp_path: Path) -> None:
     pyvista = pytest.importorskip("pyvista")
-    interfaces = shared_interfaces(descend(three(), grid))
+    interfaces = shared_interfaces(evaluate_exclusive(three(), grid))
     write_interfaces(tmp_path / "interfaces.vtp", interfaces, NAMES, IDS, space)
     mesh = pyvista.read(tmp_path / "interfaces.vtp")
     assert list(mesh.field_data["Structures"]) == list(NAMES)

@@ -11,9 +11,9 @@ from support.analytic_fields import ASYMMETRIC, AnalyticField, all_of, ball, hal
 from vecsetx.anatomy import sign
 from vecsetx.errors import InputError
 from vecsetx.reconstruction import octree
-from vecsetx.reconstruction.field import exclusive_distances
+from vecsetx.reconstruction.distance_field import exclusive_distances
 from vecsetx.reconstruction.grid import Grid
-from vecsetx.reconstruction.octree import descend, evaluate_dense, extent_mm
+from vecsetx.reconstruction.octree import evaluate_dense, evaluate_exclusive, extent_mm
 
 
 def cube(half_width_mm: float, voxels: int) -> Grid:
@@ -29,7 +29,7 @@ def crossing_voxels(labels: np.ndarray) -> np.ndarray:
 
 
 def assert_like_dense(field: AnalyticField, grid: Grid) -> None:
-    descent = descend(field, grid)
+    descent = evaluate_exclusive(field, grid)
     dense = evaluate_dense(field, grid)
     labels = sign.label_of(dense)
     np.testing.assert_array_equal(descent.labels, labels)
@@ -44,7 +44,7 @@ def assert_like_dense(field: AnalyticField, grid: Grid) -> None:
 
 def test_a_heart_needs_ten_times_fewer_queries_at_128() -> None:
     field, grid = heart(), cube(90, 128)
-    descent = descend(field, grid)
+    descent = evaluate_exclusive(field, grid)
     assert descent.queries == field.asked
     assert descent.queries * 10 < grid.voxels
     np.testing.assert_array_equal(descent.labels, sign.label_of(evaluate_dense(field, grid)))
@@ -72,7 +72,7 @@ def test_a_thin_tube_on_a_sheared_grid() -> None:
 def test_a_tube_one_voxel_wide_stays_one_piece() -> None:
     grid = cube(40, 100)
     thin = tube((-31, -22, -35), (33, 28, 30), 0.87 * float(grid.spacing_mm[0]))
-    labels = descend(AnalyticField({"Coronary": thin}), grid).labels
+    labels = evaluate_exclusive(AnalyticField({"Coronary": thin}), grid).labels
     assert ndimage.label(labels, np.ones((3, 3, 3)))[1] == 1
     length = np.linalg.norm(
         grid.to_mm(np.argwhere(labels)[0]) - grid.to_mm(np.argwhere(labels)[-1])
@@ -132,7 +132,7 @@ def test_any_affine_and_any_shape(
     affine[:3, :3] = turned @ sheared @ np.diag(np.multiply(spacing_mm, flips))
     affine[:3, 3] = np.array([10, 5, 0]) - affine[:3, :3] @ (np.array(shape) - 1) / 2
     field, grid = AnalyticField({"PA": ASYMMETRIC, "RA": ball((12, 9, 4), 7)}), Grid(shape, affine)
-    labels = descend(field, grid).labels
+    labels = evaluate_exclusive(field, grid).labels
     np.testing.assert_array_equal(labels, sign.label_of(evaluate_dense(field, grid)))
 
 
@@ -145,7 +145,7 @@ def test_blocks_stay_below_the_truncation() -> None:
 
 def test_anisotropic_voxels_make_blocks_about_cubic() -> None:
     grid = Grid((128, 128, 20), np.diag([0.5, 0.5, 4, 1]))
-    coarsest = descend(AnalyticField({"LV": ball((32, 32, 40), 20)}), grid).levels[0]
+    coarsest = evaluate_exclusive(AnalyticField({"LV": ball((32, 32, 40), 20)}), grid).levels[0]
     assert coarsest.size.tolist() == [8, 8, 1]
 
 

@@ -7,7 +7,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import trimesh
-from dense import dense_descent
+from dense import dense_octree
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from nibabel.affines import apply_affine
@@ -28,17 +28,17 @@ from support.analytic_fields import (
 from vecsetx.anatomy import sign
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.formats.label_maps import write_label_map
-from vecsetx.reconstruction.decimation import decimated_interfaces, decimation_error
+from vecsetx.reconstruction.decimation import decimate_interfaces, decimation_error
 from vecsetx.reconstruction.grid import Grid
-from vecsetx.reconstruction.interfaces import shared_interfaces
-from vecsetx.reconstruction.octree import descend, evaluate_dense
+from vecsetx.reconstruction.octree import evaluate_dense, evaluate_exclusive
 from vecsetx.reconstruction.rasterize import rasterize
+from vecsetx.reconstruction.surface_net import shared_interfaces
 from vecsetx.reconstruction.surfaces import (
     Surface,
-    decimated,
+    closed_surfaces,
+    decimate,
     field_surfaces,
     label_map_surfaces,
-    own_surfaces,
     structure_surfaces,
 )
 
@@ -77,7 +77,7 @@ def grid(request: pytest.FixtureRequest) -> Grid:
 # Surfaces
 
 
-MESHERS = pytest.mark.parametrize("meshed", [field_surfaces, own_surfaces])
+MESHERS = pytest.mark.parametrize("meshed", [field_surfaces, closed_surfaces])
 
 
 @MESHERS
@@ -111,20 +111,20 @@ def test_area_and_volume_of_a_box() -> None:
 def test_every_affine_gives_the_same_outward_surface(grid: Grid, meshed: Mesher) -> None:
     surface = meshed(AnalyticField({"PA": ASYMMETRIC}), grid)["PA"]
     fine = grid_about((12, 4, 2), np.diag([0.5, 0.5, 0.5]), 32)
-    truth = own_surfaces(AnalyticField({"PA": ASYMMETRIC}), fine)["PA"]
+    truth = closed_surfaces(AnalyticField({"PA": ASYMMETRIC}), fine)["PA"]
     assert surface.volume_mm3 == pytest.approx(truth.volume_mm3, rel=0.02)
     np.testing.assert_allclose(surface.vertices_mm.max(axis=0), [36, 24, 6], atol=0.1)
     np.testing.assert_allclose(surface.vertices_mm.min(axis=0), [-6, -6, -16], atol=0.1)
     assert_closed(surface)
-    if meshed is own_surfaces:
+    if meshed is closed_surfaces:
         assert as_trimesh(surface).is_watertight
 
 
 def test_surfaces_equal_those_of_the_dense_field() -> None:
     field, grid = heart(), Grid.fitted(np.full(3, -90.0), np.full(3, 90.0), 64)
     found, plain = (
-        shared_interfaces(descend(field, grid)),
-        shared_interfaces(dense_descent(field, grid)),
+        shared_interfaces(evaluate_exclusive(field, grid)),
+        shared_interfaces(dense_octree(field, grid)),
     )
     np.testing.assert_array_equal(found.faces, plain.faces)
     np.testing.assert_array_equal(found.sides, plain.sides)
@@ -135,13 +135,16 @@ def test_surfaces_equal_those_of_the_dense_field() -> None:
 def test_shared_walls_leave_no_gap_and_no_overlap() -> None:
     """All structures' closed surfaces together are the surface of their union, to the last bit."""
     field, grid = heart(), Grid.fitted(np.full(3, -90.0), np.full(3, 90.0), 64)
-    interfaces = shared_interfaces(descend(field, grid))
+    interfaces = shared_interfaces(evaluate_exclusive(field, grid))
     first, second = interfaces.sides.T
     assert (first > 0).all()
     assert ((second == 0) | (first < second)).all()
     outer = Surface(interfaces.vertices_mm, interfaces.faces[second == 0])
     surfaces = structure_surfaces(interfaces, field.structures)
-    parts_mm3 = [Surface(*interfaces.of(label)).volume_mm3 for label in range(1, len(surfaces) + 1)]
+    parts_mm3 = [
+        Surface(*interfaces.closed_surface(label)).volume_mm3
+        for label in range(1, len(surfaces) + 1)
+    ]
     assert min(parts_mm3) > 0
     assert_closed(outer)
     assert sum(parts_mm3) == pytest.approx(outer.volume_mm3, rel=1e-9)
@@ -168,7 +171,7 @@ def test_a_coronary_within_the_muscle_is_whole_by_itself() -> None:
     vessel = tube((-30, 3, 2), (30, -4, 5), 2)
     field = AnalyticField({"Myocardium": ball((0, 0, 0), 15), "Coronary": vessel})
     grid = Grid.fitted(np.full(3, -34.0), np.full(3, 34.0), 90)
-    whole, cut = own_surfaces(field, grid), field_surfaces(field, grid)
+    whole, cut = closed_surfaces(field, grid), field_surfaces(field, grid)
     length = np.linalg.norm([60, -7, 3])
     volume = np.pi * 4 * length + 4 / 3 * np.pi * 8
     assert whole["Coronary"].volume_mm3 == pytest.approx(volume, rel=0.06)
@@ -194,15 +197,15 @@ def test_thin_tubes_keep_their_volume(radius_voxels: float) -> None:
 def test_decimated_walls_still_fit() -> None:
     field, grid = heart(), Grid.fitted(np.full(3, -90.0), np.full(3, 90.0), 64)
     del field.shapes["Coronary"]  # thinner than a voxel here
-    full = shared_interfaces(descend(field, grid))
-    coarse = decimated_interfaces(full, len(full.faces) // 2)
+    full = shared_interfaces(evaluate_exclusive(field, grid))
+    coarse = decimate_interfaces(full, len(full.faces) // 2)
     assert len(coarse.faces) < 0.55 * len(full.faces)
     outer = Surface(coarse.vertices_mm, coarse.faces[coarse.sides[:, 1] == 0])
-    parts = [Surface(*coarse.of(label)) for label in range(1, 10)]
+    parts = [Surface(*coarse.closed_surface(label)) for label in range(1, 10)]
     assert sum(part.volume_mm3 for part in parts) == pytest.approx(outer.volume_mm3, rel=1e-9)
     for label, part in enumerate(parts, start=1):
         assert_closed(part)
-        before = Surface(*full.of(label))
+        before = Surface(*full.closed_surface(label))
         assert part.volume_mm3 == pytest.approx(before.volume_mm3, rel=0.05)
 
 
@@ -263,7 +266,7 @@ def test_the_rim_where_three_meet_is_no_saw() -> None:
     """Two balls' common rim is a circle; its length tells a saw from a curve."""
     field = AnalyticField({"LA": ball((-8, 0, 0), 12), "RA": ball((8, 0, 0), 12)})
     grid = Grid.fitted(np.full(3, -22.0), np.full(3, 22.3), 80)
-    walls = shared_interfaces(descend(field, grid))
+    walls = shared_interfaces(evaluate_exclusive(field, grid))
     between = walls.faces[walls.sides[:, 1] == 2]
     edges = np.sort(between[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2), axis=1)
     edges, uses = np.unique(edges, axis=0, return_counts=True)
@@ -297,7 +300,7 @@ def test_a_structure_cut_by_the_grid_is_closed_half_a_voxel_beyond(meshed: Meshe
 def test_a_one_voxel_tube_is_one_closed_piece() -> None:
     grid = Grid.fitted(np.full(3, -40.0), np.full(3, 40.0), 80)
     thin = AnalyticField({"Coronary": tube((-31, -22, -35), (33, 28, 30), 0.9)})
-    mesh = as_trimesh(own_surfaces(thin, grid)["Coronary"])
+    mesh = as_trimesh(closed_surfaces(thin, grid)["Coronary"])
     assert mesh.body_count == 1
     assert mesh.is_watertight
     shared = field_surfaces(thin, grid)["Coronary"]
@@ -314,11 +317,11 @@ def test_decimation_keeps_the_shape() -> None:
     fine = field_surfaces(
         AnalyticField({"LV": ball((100, 0, 0), 20)}), grid_about((100, 0, 0), np.eye(3), 24)
     )["LV"]
-    coarse = decimated(fine, 1000)
+    coarse = decimate(fine, 1000)
     assert len(coarse.faces) <= 1000
     assert coarse.volume_mm3 == pytest.approx(fine.volume_mm3, rel=0.01)
     assert as_trimesh(coarse).is_watertight
-    assert decimated(coarse, 1000) is coarse
+    assert decimate(coarse, 1000) is coarse
 
 
 def test_surfaces_of_a_label_map(grid: Grid) -> None:

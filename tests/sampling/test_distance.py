@@ -13,7 +13,7 @@ from vecsetx.sampling.interfaces import shared_surface
 
 def measured(label_map: LabelMap, points_mm: np.ndarray, count: int = 2) -> np.ndarray:
     surface = shared_surface(label_map)
-    closed = [surface.of(k) for k in range(1, count + 1)]
+    closed = [surface.closed_surface(k) for k in range(1, count + 1)]
     return signed_distances_mm(points_mm, closed, label_map)
 
 
@@ -58,7 +58,7 @@ def test_a_fold_does_not_turn_the_sign() -> None:
     label_map = voxelized(
         ball_in_shell_distances, shape, grid_affine(shape, (1, 1, 1), Rotation.identity(), "")
     )
-    vertices, faces = shared_surface(label_map).of(2)
+    vertices, faces = shared_surface(label_map).closed_surface(2)
     flap = CENTRE_MM + [21.0, 0, 0] + 0.1 * np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]])
     inside_out = np.array([[0, 1, 2], [0, 3, 1], [0, 2, 3], [1, 3, 2]]) + len(vertices)
     folded = (np.concatenate([vertices, flap]), np.concatenate([faces, inside_out]))

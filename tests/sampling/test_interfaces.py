@@ -12,7 +12,7 @@ from support.shapes import (
 )
 
 from vecsetx.anatomy.label_map import LabelMap
-from vecsetx.sampling.interfaces import shared_surface, without_specks
+from vecsetx.sampling.interfaces import remove_specks, shared_surface
 
 
 def volume_mm3(vertices: np.ndarray, faces: np.ndarray) -> float:
@@ -32,7 +32,7 @@ def test_surface_lies_on_the_truth_under_any_affine(flips: str) -> None:
         (2, 4 / 3 * np.pi * BALL_RADIUS_MM**3),
         (1, 4 / 3 * np.pi * (SHELL_RADIUS_MM**3 - BALL_RADIUS_MM**3)),
     ):
-        vertices, faces = surface.of(label)
+        vertices, faces = surface.closed_surface(label)
         assert volume_mm3(vertices, faces) == pytest.approx(expected, rel=0.01)
         error = np.abs(ball_in_shell_distances(vertices)[:, label - 1])
         assert error.mean() < 0.12  # a tenth of a voxel or so
@@ -41,8 +41,8 @@ def test_surface_lies_on_the_truth_under_any_affine(flips: str) -> None:
 
 def test_neighbours_share_their_wall_exactly() -> None:
     surface = shared_surface(ball_in_shell())
-    ball, _ = surface.of(2)
-    shell, _ = surface.of(1)
+    ball, _ = surface.closed_surface(2)
+    shell, _ = surface.closed_surface(1)
     inner = shell[
         np.linalg.norm(shell - CENTRE_MM, axis=1) < (BALL_RADIUS_MM + SHELL_RADIUS_MM) / 2
     ]
@@ -70,7 +70,7 @@ def test_specks_take_the_label_of_what_surrounds_them() -> None:
     labels = clean.labels.copy()
     labels[2, 2, 2:5] = 1  # in the background
     labels[28, 28, 27:30] = 1  # inside the ball
-    cleaned = without_specks(LabelMap(labels, clean.affine))
+    cleaned = remove_specks(LabelMap(labels, clean.affine))
     np.testing.assert_array_equal(cleaned.labels, clean.labels)
 
 
@@ -78,7 +78,7 @@ def test_a_structure_of_specks_alone_keeps_its_largest() -> None:
     labels = np.zeros((20, 20, 20), np.uint8)
     labels[5:8, 5:8, 5:8] = 1
     labels[15:17, 15:17, 15:17] = 1
-    cleaned = without_specks(LabelMap(labels, np.eye(4)))
+    cleaned = remove_specks(LabelMap(labels, np.eye(4)))
     assert cleaned.labels[6, 6, 6] == 1
     assert cleaned.labels.sum() == 27
 
@@ -93,6 +93,6 @@ def test_a_thin_tube_keeps_its_volume() -> None:
         return (np.linalg.norm(offset - along[..., None] * line, axis=-1) - 1.5)[..., None]
 
     label_map = voxelized(tube, (40, 40, 60), np.eye(4))
-    volume = volume_mm3(*shared_surface(label_map).of(1))
+    volume = volume_mm3(*shared_surface(label_map).closed_surface(1))
     assert volume == pytest.approx(label_map.labels.sum(), rel=0.05)
     assert volume == pytest.approx(np.pi * 1.5**2 * 40 + 4 / 3 * np.pi * 1.5**3, rel=0.05)

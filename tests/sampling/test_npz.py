@@ -11,15 +11,16 @@ import pytest
 from support.shapes import BALL_RADIUS_MM, SHELL_RADIUS_MM
 
 from vecsetx.anatomy.frame import MM_PER_UNIT, Frame
+from vecsetx.anatomy.label_sets import LabelSet, label_set
 from vecsetx.anatomy.phantom import PhantomHeart
-from vecsetx.anatomy.structures import LabelSet, label_set
 from vecsetx.commands.export import export
 from vecsetx.data.dataset import DataSet, HeartEntry
+from vecsetx.data.sources import LabelMapSource, NpzSource
 from vecsetx.errors import InputError
 from vecsetx.formats.label_maps import write_label_map
-from vecsetx.formats.source import HeartSource
 from vecsetx.sampling.npz.layout import npz_ids, read_npz, write_npz
-from vecsetx.sampling.sampler import SamplingSpec, sample_heart
+from vecsetx.sampling.origin import Origin
+from vecsetx.sampling.sampler import SamplingSpec
 from vecsetx.sampling.samples import Samples, write_samples
 
 DEFAULT = label_set("default")
@@ -35,12 +36,12 @@ GROUPS = {
 def samples(tmp_path_factory) -> Samples:
     path = tmp_path_factory.mktemp("maps") / "heart.nii.gz"
     write_label_map(PhantomHeart.random(np.random.default_rng([0, 0])).voxelize(64, 2.0), path)
-    source = HeartSource("heart", path, "label map", DEFAULT)
-    return sample_heart(source, DEFAULT.structures, SamplingSpec(2000, 2100, 2200), seed=3)
+    source = LabelMapSource("heart", path, DEFAULT)
+    return source.samples(DEFAULT.structures, SamplingSpec(2000, 2100, 2200), seed=3)
 
 
-def npz(path: Path, labels: LabelSet = DEFAULT) -> HeartSource:
-    return HeartSource(path.stem, path, "npz", labels)
+def npz(path: Path, labels: LabelSet = DEFAULT) -> Origin:
+    return NpzSource(path.stem, path, labels).origin()
 
 
 def same_arrays(a: Samples, b: Samples) -> None:
@@ -63,7 +64,7 @@ def test_what_is_written_comes_back_to_the_bit(samples, tmp_path):
         samples.info,
         kind="npz",
         source=str(source.path),
-        sha256=source.sha256(),
+        sha256=source.sha256,
         remarks=(
             *samples.info.remarks,
             f"exported by VecSetX {samples.info.version} from label map {samples.info.source}",
@@ -239,7 +240,7 @@ def old_file(walls: str = "own", count: int = 6000) -> dict[str, np.ndarray]:
     return arrays
 
 
-def save(path: Path, arrays: dict[str, np.ndarray]) -> HeartSource:
+def save(path: Path, arrays: dict[str, np.ndarray]) -> Origin:
     np.savez(path, **arrays)
     return npz(path, PAIR)
 

@@ -1,4 +1,4 @@
-"""A sound heart passes; every flaw that was put into one is found and called by its name."""
+"""A sound heart passes; every flaw put into one is found and named."""
 
 import re
 from dataclasses import replace
@@ -9,16 +9,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vecsetx.anatomy.frame import Frame
+from vecsetx.anatomy.label_sets import label_set
 from vecsetx.anatomy.phantom import STRUCTURES, PhantomHeart
-from vecsetx.anatomy.structures import label_set
+from vecsetx.data.sources import LabelMapSource
 from vecsetx.formats.label_maps import write_label_map
-from vecsetx.formats.source import HeartSource
-from vecsetx.sampling.interfaces import without_specks
-from vecsetx.sampling.quality.compare import Twins, outliers, robust_z, twins, volume_scores
+from vecsetx.sampling.quality.compare import (
+    Duplicates,
+    duplicates,
+    outliers,
+    robust_z,
+    volume_scores,
+)
 from vecsetx.sampling.quality.heart import heart_quality
 from vecsetx.sampling.quality.pose import pose
-from vecsetx.sampling.quality.probes import agreement, astray, slopes, steep_shares
-from vecsetx.sampling.sampler import SamplingSpec, sample_heart
+from vecsetx.sampling.quality.probes import agreement, contradicting, slopes, steep_shares
+from vecsetx.sampling.sampler import SamplingSpec
 from vecsetx.sampling.samples import HeartInfo, QueryPoints, Samples, SurfacePoints
 
 GROUPS = ("surface", "near", "volume")
@@ -31,9 +36,9 @@ def heart(tmp_path_factory):
     path = tmp_path_factory.mktemp("heart") / "phantom.nii.gz"
     phantom = PhantomHeart.random(np.random.default_rng([0, 3]))
     write_label_map(phantom.voxelize(96, VOXEL_MM), path)
-    source = HeartSource("phantom", path, "label map", label_set("default"))
-    samples = sample_heart(source, STRUCTURES, SamplingSpec(8000, 8000, 8000), 0)
-    return samples, without_specks(source.label_map(samples.info.structures)).cropped()
+    source = LabelMapSource("phantom", path, label_set("default"))
+    samples = source.samples(STRUCTURES, SamplingSpec(8000, 8000, 8000), 0)
+    return samples, source.segmentation(samples.info.structures).sampled_voxels()
 
 
 def with_points(samples, change, groups=GROUPS):
@@ -84,42 +89,42 @@ def test_a_sound_heart_passes_without_remarks(heart):
 
 
 FLAWS = {
-    "twice as far": (lambda s: with_distances(s, lambda d: 2 * d), "grow by .* mm per mm"),
-    "half as far": (lambda s: with_distances(s, lambda d: d / 2), "grow by 0.[45]"),
-    "in voxels": (lambda s: with_distances(s, lambda d: d / VOXEL_MM), "grow by 0.6"),
+    "twice as far": (lambda s: with_distances(s, lambda d: 2 * d), "change by .* mm per mm"),
+    "half as far": (lambda s: with_distances(s, lambda d: d / 2), "change by 0.[45]"),
+    "in voxels": (lambda s: with_distances(s, lambda d: d / VOXEL_MM), "change by 0.6"),
     "without the half voxel": (
         lambda s: with_distances(s, lambda d: d + np.sign(d) * VOXEL_MM / 2),
-        "differ more than the points are apart",
+        "differ by more than the points are apart",
     ),
-    "signs swapped": (lambda s: with_distances(s, np.negative), "grow by -"),
+    "signs swapped": (lambda s: with_distances(s, np.negative), "change by -"),
     "structures permuted": (
         lambda s: with_distances(s, lambda d: np.roll(d, 1, axis=1)),
         "contradict the label map",
     ),
     "all points moved": (
         lambda s: with_points(s, lambda p: p + [3, 0, 0]),
-        "points lie off the label map",
+        "points are shifted from the label map",
     ),
     "query points moved": (
         lambda s: with_points(s, lambda p: p + [0, 3, 0], ("near", "volume")),
-        "differ more than the points are apart",
+        "differ by more than the points are apart",
     ),
     "half a voxel off": (
         lambda s: with_points(s, lambda p: p + VOXEL_MM / 2),
-        "points lie off the label map",
+        "points are shifted from the label map",
     ),
     "LPS for RAS": (lambda s: with_points(s, lambda p: p * [-1, -1, 1]), "contradict"),
     "not a number": (
         lambda s: with_distances(s, lambda d: np.where(np.arange(len(d))[:, None] == 7, np.nan, d)),
-        "distances of near points are not all finite",
+        "near points have non-finite distances",
     ),
     "inside two": (
         lambda s: with_distances(s, lambda d: d - 0.5),
-        "inside two structures at once",
+        "inside more than one structure",
     ),
     "no normals": (
         lambda s: replace(s, surface=replace(s.surface, normals=s.surface.normals / 2)),
-        "normals are not of length 1",
+        "normals are not of unit length",
     ),
     "far away": (
         lambda s: with_info(s, frame=Frame((500.0, 0.0, 0.0), s.info.frame.mm_per_unit)),
@@ -154,32 +159,32 @@ def test_a_starved_structure_is_found(heart):
     near = samples.near
     fewer = QueryPoints(near.points_mm[kept], near.distances_mm[kept], near.edge_mm[kept])
     found = quality(replace(samples, near=fewer), label_map)
-    assert any(problem.startswith("only 0 near points of Coronary") for problem in found.problems)
-    assert any("near points around Coronary lie inside" in problem for problem in found.problems)
+    assert any(problem.startswith("only 0 near points in Coronary") for problem in found.problems)
+    assert any("wall of Coronary lie inside it" in problem for problem in found.problems)
 
 
-def test_absent_and_not_annotated_structures_are_told_apart(heart):
+def test_absent_and_not_annotated_structures_differ(heart):
     samples, label_map = heart
     found = heart_quality(samples, (*STRUCTURES, "SVC", "IVC"), (*STRUCTURES, "SVC"), label_map)
     assert found.structures["SVC"].state == "absent"
     assert found.structures["IVC"].state == "not annotated"
-    assert found.remarks == ("absent, though annotated: SVC",)
+    assert found.remarks == ("annotated, but absent: SVC",)
     assert found.passed
 
 
-def test_remarks_on_pieces_walls_and_cuts(heart):
+def test_remarks_on_components_walls_and_cuts(heart):
     samples, label_map = heart
     info = samples.info
     pieces = {**info.components, "LV": 2, "Coronary": 4, "PV": 5}
     areas = {**info.areas_mm2, "Myocardium": 2000 * info.volumes_ml["Myocardium"] / 2.5}
     changed = with_info(samples, components=pieces, areas_mm2=areas, cut=("Aorta",))
     remarks = " · ".join(quality(changed, label_map).remarks)
-    assert "LV has 2 pieces (normally at most 1)" in remarks
-    assert "PV has 5 pieces" in remarks
+    assert "LV has 2 components (normally at most 1)" in remarks
+    assert "PV has 5 components" in remarks
     assert "Coronary" not in remarks
     assert "Myocardium is 2.5 mm thick" in remarks
     assert "Myocardium is 1.6 voxels thick" in remarks
-    assert "cut by the scan's edge: Aorta" in remarks
+    assert "cut by the field of view: Aorta" in remarks
 
 
 def test_untrusted_distances_are_not_judged(heart):
@@ -192,13 +197,13 @@ def test_untrusted_distances_are_not_judged(heart):
         return distances
 
     spoilt = with_distances(samples, spoil)
-    assert any("grow by" in problem for problem in quality(spoilt, label_map).problems)
+    assert any("change by" in problem for problem in quality(spoilt, label_map).problems)
     nothing_known = {
         g: replace(getattr(spoilt, g), edge_mm=np.zeros(8000, np.float32)) for g in GROUPS
     }
     cut = with_info(replace(spoilt, **nothing_known), cut=("Aorta",))
     found = quality(cut, label_map)
-    assert not any("grow by" in problem for problem in found.problems)
+    assert not any("change by" in problem for problem in found.problems)
     assert not any("differ" in problem for problem in found.problems)
     assert found.untrusted_share == pytest.approx(0.1, abs=0.02)  # one structure of ten
 
@@ -270,23 +275,23 @@ def test_a_shift_is_measured_to_a_fifth_of_a_voxel(axis, shift, heart):
 
 def test_smoothed_walls_are_no_contradiction(heart):
     samples, label_map = heart
-    assert astray(samples.near, label_map).mean() < 1e-3
+    assert contradicting(samples.near, label_map).mean() < 1e-3
     moved = with_points(samples, lambda p: p + [20, 0, 0])
-    assert astray(moved.near, label_map).mean() > 0.1
+    assert contradicting(moved.near, label_map).mean() > 0.1
 
 
 @pytest.mark.parametrize(
     ("turn", "degrees", "mirrored"),
     [((1, 1, 1), 0, False), ((-1, -1, 1), 180, False), ((1, -1, -1), 180, False)],
 )
-def test_a_turned_heart_is_seen(turn, degrees, mirrored, heart):
+def test_a_rotated_heart_is_detected(turn, degrees, mirrored, heart):
     found = pose(with_points(heart[0], lambda p: p * turn))
-    assert found.turned_deg == pytest.approx(degrees, abs=25)
+    assert found.rotation_deg == pytest.approx(degrees, abs=25)
     assert found.mirrored == mirrored
 
 
 @pytest.mark.parametrize("turn", [(-1, 1, 1), (1, -1, 1), (1, 1, -1), (-1, -1, -1)])
-def test_a_mirrored_heart_is_seen(turn, heart):
+def test_a_mirrored_heart_is_detected(turn, heart):
     samples, _ = heart
     assert pose(with_points(samples, lambda p: p * turn)).mirrored
     remarks = quality(with_points(samples, lambda p: p * turn), None).remarks
@@ -342,7 +347,7 @@ def test_outliers_are_remarked_upon_but_not_if_cut_or_if_hearts_are_few(heart):
 
 def test_twins_are_found_by_content_and_by_volumes(heart):
     hearts = cohort(heart, 30)
-    assert twins(hearts) == []
+    assert duplicates(hearts) == []
     hearts["copy"] = replace(hearts["heart4"], name="copy")
     moved = {name: 1.001 * ml for name, ml in hearts["heart9"].volumes_ml.items()}
     hearts["moved"] = replace(hearts["heart9"], name="moved", content="m", volumes_ml=moved)
@@ -350,7 +355,7 @@ def test_twins_are_found_by_content_and_by_volumes(heart):
     hearts["other"] = replace(hearts["heart8"], name="other", content="o", volumes_ml=other)
     pieces = {**hearts["heart7"].components, "PV": 1 + hearts["heart7"].components["PV"]}
     hearts["pieces"] = replace(hearts["heart7"], name="pieces", content="p", components=pieces)
-    assert twins(hearts) == [
-        Twins("heart4", "copy", alike=False),
-        Twins("heart9", "moved", alike=True),
+    assert duplicates(hearts) == [
+        Duplicates("heart4", "copy", by_volume=False),
+        Duplicates("heart9", "moved", by_volume=True),
     ]

@@ -10,14 +10,14 @@ from safetensors.numpy import load_file, save_file
 from support.shapes import ball_in_shell, ball_in_shell_distances
 
 from vecsetx.anatomy.label_map import LabelMap
-from vecsetx.anatomy.structures import LabelSet
+from vecsetx.anatomy.label_sets import LabelSet
+from vecsetx.data.sources import LabelMapSource
 from vecsetx.errors import InputError
 from vecsetx.formats.label_maps import write_label_map
-from vecsetx.formats.source import HeartSource
 from vecsetx.sampling.farthest import anchors_by_structure
 from vecsetx.sampling.geometry import Geometry
 from vecsetx.sampling.points import quotas
-from vecsetx.sampling.sampler import SamplingSpec, observe, sample_heart
+from vecsetx.sampling.sampler import SamplingSpec, observe
 from vecsetx.sampling.samples import Samples, SamplesFile, write_samples
 
 SPEC = SamplingSpec(3000, 3000, 3000)
@@ -25,15 +25,15 @@ LABELS = LabelSet("pair", {1: "Myocardium", 2: "LV"})
 STRUCTURES = ("Myocardium", "LV")
 
 
-def source(path: Path) -> HeartSource:
-    return HeartSource("pair", path, "label map", LABELS)
+def source(path: Path) -> LabelMapSource:
+    return LabelMapSource("pair", path, LABELS)
 
 
 @pytest.fixture(scope="module")
 def samples(tmp_path_factory: pytest.TempPathFactory) -> Samples:
     path = tmp_path_factory.mktemp("maps") / "pair.nii.gz"
     write_label_map(ball_in_shell(), path)
-    return sample_heart(source(path), STRUCTURES, SPEC, seed=0)
+    return source(path).samples(STRUCTURES, SPEC, seed=0)
 
 
 def test_distances_labels_and_normals_agree(samples: Samples) -> None:
@@ -82,8 +82,8 @@ def test_absent_structures_are_left_out_of_the_file(tmp_path: Path) -> None:
     path = tmp_path / "pair.nii.gz"
     write_label_map(ball_in_shell(), path)
     labels = LabelSet("three", {3: "RA", 1: "Myocardium", 2: "LV"})
-    heart = HeartSource("pair", path, "label map", labels)
-    found = sample_heart(heart, ("RA", "Myocardium", "LV"), SPEC, seed=0)
+    heart = LabelMapSource("pair", path, labels)
+    found = heart.samples(("RA", "Myocardium", "LV"), SPEC, seed=0)
     assert found.info.structures == ("Myocardium", "LV")
     assert found.near.distances_mm.shape == (3000, 2)
     assert set(found.surface.structure) == {0, 1}
@@ -150,8 +150,8 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
 def test_the_same_seed_gives_the_same_samples(samples: Samples, tmp_path: Path) -> None:
     path = tmp_path / "pair.nii.gz"
     write_label_map(ball_in_shell(), path)
-    again = sample_heart(source(path), STRUCTURES, SPEC, seed=0)
-    other = sample_heart(source(path), STRUCTURES, SPEC, seed=1)
+    again = source(path).samples(STRUCTURES, SPEC, seed=0)
+    other = source(path).samples(STRUCTURES, SPEC, seed=1)
     np.testing.assert_array_equal(again.volume.points_mm, samples.volume.points_mm)
     assert not np.array_equal(other.volume.points_mm, samples.volume.points_mm)
 
@@ -225,7 +225,7 @@ def test_anchors_are_shared_equally_among_structures() -> None:
 
 def test_more_anchors_than_points_are_refused() -> None:
     points, structure = torch.zeros(2, 10, 3), torch.zeros(2, 10, dtype=torch.int64)
-    with pytest.raises(InputError, match="11 latents need as many surface points at least, not 10"):
+    with pytest.raises(InputError, match="11 latents need at least 11 surface points, not 10"):
         anchors_by_structure(points, structure, 11)
 
 

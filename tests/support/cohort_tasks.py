@@ -151,8 +151,8 @@ def run_half_written(folder: Path, seconds: float) -> None:
     hearts = {f"h{i:02d}": (folder, f"h{i:02d}", seconds) for i in range(4)}
     (folder / "begun").mkdir(exist_ok=True)
     with only_writer(folder, "hearts"), open_workers(2) as workers:
-        outcome = for_each_heart("writing", half_written, hearts, workers)
-        write_text(folder / "result.txt", " ".join(outcome.made))
+        outcome = for_each_heart(half_written, hearts, workers)
+        write_text(folder / "result.txt", " ".join(outcome.results))
 
 
 if __name__ == "__main__":

@@ -185,7 +185,7 @@ def test_a_loss_that_is_no_number_names_its_hearts(
 
     def poisoned(self: Any, at: int, drawn: Any) -> Any:
         if at == 3:
-            drawn.batches[0].near[1] = torch.nan
+            drawn.batches[0].near.points[1] = torch.nan
         return step(self, at, drawn)
 
     monkeypatch.setattr(loop.Training, "_step", poisoned)

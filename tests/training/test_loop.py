@@ -50,7 +50,7 @@ def validating(dice: list[float | Exception]) -> type:
     """A validator that gives these scores one after the other, or raises."""
 
     class Validator:
-        def look(self, *_: object) -> float:
+        def validate(self, *_: object) -> float:
             found = dice.pop(0)
             if isinstance(found, Exception):
                 raise found

@@ -8,7 +8,7 @@ import torch
 from support.runs import RECIPE
 
 from vecsetx.commands import train as train_command
-from vecsetx.commands.train import LogOptions, see_all_in_order, train_model
+from vecsetx.commands.train import LogOptions, check_training, train_model
 from vecsetx.data.dataset import DataSet
 from vecsetx.errors import InputError
 from vecsetx.training.preflight import preflight
@@ -34,12 +34,12 @@ def test_preflight_finds_what_is_not_in_order(
     dataset: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arguments = [dataset.folder, tmp_path / "run", RECIPE, False, None, LogOptions()]
-    see_all_in_order(*arguments)
+    check_training(*arguments)
     assert not (tmp_path / "run" / "metrics.jsonl").exists()
     full = shutil._ntuple_diskusage(10**9, 10**9, 10)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
     with pytest.raises(InputError, match="make room, or choose another --out"):
-        see_all_in_order(*arguments)
+        check_training(*arguments)
     monkeypatch.undo()
 
     def too_large(*_: object) -> None:
@@ -47,4 +47,4 @@ def test_preflight_finds_what_is_not_in_order(
 
     monkeypatch.setattr(Stepper, "try_step", too_large)
     with pytest.raises(InputError, match=r"batch.hearts 2: a step does not fit .*Tried to allo"):
-        see_all_in_order(*arguments)
+        check_training(*arguments)

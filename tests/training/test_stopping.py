@@ -71,7 +71,7 @@ def test_the_exit_status_of_a_stopped_run(
         assert process.pid
         os.kill(process.pid, number)
     assert process.exitcode == status
-    assert "go on with --resume" in (tmp_path / "log").read_text()
+    assert "continue with --resume" in (tmp_path / "log").read_text()
     assert (tmp_path / "run" / "checkpoint.pt").exists()
 
 

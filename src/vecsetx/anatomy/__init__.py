@@ -1,1 +1,1 @@
-"""What a heart is: its structures, its coordinates, its label map, and a synthetic one."""
+"""The heart's anatomy: structures, label sets, coordinates, label maps and synthetic hearts."""

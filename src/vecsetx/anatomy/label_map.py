@@ -1,4 +1,4 @@
-"""A label map: a grid of structures in the scanner's space, and what its ids mean."""
+"""Label maps: grids of labels in scanner space."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from vecsetx.anatomy.structures import LabelSet, label_sets_of_ids
+from vecsetx.anatomy.label_sets import LabelSet, label_sets_of_ids
 from vecsetx.errors import InputError
 
 
 @dataclass(frozen=True, slots=True)
 class LabelMap:
-    """A grid of whole-number labels in the scanner's space.
+    """A grid of integer labels in scanner space.
 
     Attributes:
         labels: Integers ``[I, J, K]``, 0 for background.
-        affine: ``[4, 4]``, from voxel indices (centres at whole numbers) to RAS+ mm.
-        remarks: Sentences about the source that are worth telling.
+        affine: ``[4, 4]``, maps voxel indices (integers at voxel centres) to RAS+ mm.
+        remarks: Notes for the user on the source, as sentences.
     """
 
     labels: np.ndarray
@@ -27,7 +27,7 @@ class LabelMap:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Voxels along each axis of the array."""
+        """Number of voxels along each axis of the array."""
         i, j, k = self.labels.shape
         return i, j, k
 
@@ -42,42 +42,49 @@ class LabelMap:
         return float(abs(np.linalg.det(self.affine[:3, :3])))
 
     def to_mm(self, indices: np.ndarray) -> np.ndarray:
-        """Voxel indices ``[..., 3]`` (fractions allowed) to RAS+ mm."""
+        """Convert voxel indices ``[..., 3]`` (may be fractional) to RAS+ mm."""
         return indices @ self.affine[:3, :3].T + self.affine[:3, 3]
 
     def to_indices(self, points_mm: np.ndarray) -> np.ndarray:
-        """RAS+ mm ``[..., 3]`` to fractional voxel indices."""
+        """Convert RAS+ mm ``[..., 3]`` to fractional voxel indices."""
         return (points_mm - self.affine[:3, 3]) @ np.linalg.inv(self.affine[:3, :3]).T
 
     def at(self, points_mm: np.ndarray) -> np.ndarray:
-        """Label of the voxel that holds each point ``[N, 3]`` (RAS+ mm); 0 outside the grid."""
+        """Return the label ``[N]`` of the voxel around each point ``[N, 3]``; 0 outside the grid.
+
+        Args:
+            points_mm: RAS+ mm.
+        """
         indices = np.rint(self.to_indices(points_mm)).astype(np.int64)
         within = ((indices >= 0) & (indices < self.shape)).all(axis=1)
         labels = np.zeros(len(points_mm), dtype=self.labels.dtype)
         labels[within] = self.labels[tuple(indices[within].T)]
         return labels
 
-    def named(self, label_set: LabelSet, structures: tuple[str, ...], source: str) -> LabelMap:
-        """The same grid with labels 1…K that follow ``structures``; others become background.
+    def to_structures(
+        self, label_set: LabelSet, structures: tuple[str, ...], source: str
+    ) -> LabelMap:
+        """Return the map with labels 1…K in the order of ``structures``, 0 for everything else.
 
         Args:
-            label_set: What the ids mean.
-            structures: Names; the k-th gets label ``k + 1``.
-            source: The file's name, for errors.
+            label_set: What the map's ids mean.
+            structures: Names of the K structures; the k-th (from 0) gets label ``k + 1``.
+            source: The file's name, for error messages.
 
         Raises:
-            InputError: The map holds ids that the label set does not know, or none that it names.
+            InputError: The map has ids that the label set does not know, or has none of the
+                structures.
         """
-        box = self.box()  # most of a scan is background
+        box = self.bounding_box()  # most of a scan is background
         foreground = self.labels[box]
         seen = np.zeros(int(foreground.max(initial=0)) + 1, dtype=bool)
         seen[0] = self.labels.size > foreground.size
-        seen[foreground] = True  # ten times faster than sorting them all with np.unique
+        seen[foreground] = True  # ten times faster than np.unique, which sorts
         present = np.flatnonzero(seen)
         if unknown := label_set.unknown(present.tolist()):
             raise InputError(
                 f"{source}: ids {unknown} are not in label set {label_set.name} "
-                f"(it knows {sorted(label_set.ids)}); {_other_label_sets(present.tolist())}"
+                f"(which has {sorted(label_set.ids)}); {_other_label_sets(present.tolist())}"
             )
         lookup = np.zeros(len(seen), dtype=np.uint8)
         for label_id, name in label_set.ids.items():
@@ -85,39 +92,39 @@ class LabelMap:
                 lookup[label_id] = structures.index(name) + 1
         if not lookup[present].any():
             raise InputError(
-                f"{source}: holds none of the structures {', '.join(structures)} "
-                f"under label set {label_set.name} (ids found: {present.tolist()})"
+                f"{source}: has none of the structures {', '.join(structures)} "
+                f"with label set {label_set.name} (ids found: {present.tolist()})"
             )
         labels = np.zeros(self.shape, dtype=np.uint8)
         labels[box] = lookup[foreground]
         return replace(self, labels=labels)
 
-    def numbered(self, label_set: LabelSet, structures: tuple[str, ...]) -> LabelMap:
-        """The reverse of :meth:`named`: labels 1…K back to the label set's own ids."""
+    def to_label_set(self, label_set: LabelSet, structures: tuple[str, ...]) -> LabelMap:
+        """Return the map with the label set's own ids: the inverse of :meth:`to_structures`."""
         lookup = np.array([0, *(label_set.id_of(name) for name in structures)])
         smallest = np.uint8 if lookup.max() < 256 else np.uint16
         return replace(self, labels=lookup.astype(smallest)[self.labels])
 
     def without(self, dropped: Iterable[int]) -> LabelMap:
-        """The same map with some labels made background."""
+        """Return the map with the given labels set to background."""
         return replace(self, labels=np.where(np.isin(self.labels, list(dropped)), 0, self.labels))
 
-    def box(self) -> tuple[slice, slice, slice]:
-        """The smallest part of the grid that holds every label but background; empty without."""
+    def bounding_box(self) -> tuple[slice, slice, slice]:
+        """Return the slices of the smallest box around the foreground; empty if there is none."""
         i, j, k = (np.flatnonzero(self.labels.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1)))
         if len(i) == 0:
             return slice(0), slice(0), slice(0)
         return slice(i[0], i[-1] + 1), slice(j[0], j[-1] + 1), slice(k[0], k[-1] + 1)
 
     def cropped(self) -> LabelMap:
-        """That part as a label map of its own: the same places in mm."""
-        box = self.box()
+        """Return the map cropped to :meth:`bounding_box`; positions in mm stay the same."""
+        box = self.bounding_box()
         affine = self.affine.copy()
         affine[:3, 3] = self.to_mm(np.array([side.start or 0 for side in box]))
         return LabelMap(np.ascontiguousarray(self.labels[box]), affine, self.remarks)
 
-    def every(self, stride: int) -> LabelMap:
-        """Every ``stride``-th voxel along each axis: the same places in mm, fewer of them."""
+    def downsampled(self, stride: int) -> LabelMap:
+        """Return every ``stride``-th voxel along each axis; positions in mm stay the same."""
         affine = self.affine.copy()
         affine[:3, :3] *= stride
         return replace(self, labels=self.labels[::stride, ::stride, ::stride], affine=affine)

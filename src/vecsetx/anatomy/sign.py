@@ -1,7 +1,7 @@
-"""The sign convention of every distance in VecSetX: negative inside.
+"""The sign convention of all distances in VecSetX: negative inside.
 
-This is the only place that compares a distance with zero. Everyone else asks :func:`inside`.
-The functions take numpy arrays and torch tensors alike.
+This is the only module that compares a distance with zero; all others call :func:`inside`. The
+functions accept numpy arrays and torch tensors.
 """
 
 import sys
@@ -11,23 +11,26 @@ import numpy as np
 
 
 def inside(distance: Any) -> Any:
-    """Whether a signed distance (any unit) lies inside its structure. Same shape, boolean."""
+    """Return whether signed distances (any unit) are inside; booleans of the same shape."""
     return distance < 0
 
 
-def outward(distance: Any, is_inside: Any) -> Any:
-    """Give unsigned distances their sign: negative where ``is_inside``, positive elsewhere."""
+def with_sign(distance: Any, is_inside: Any) -> Any:
+    """Return distances with a new sign: negative where ``is_inside``, positive elsewhere.
+
+    The sign that ``distance`` has is ignored.
+    """
     where = sys.modules["torch"].where if _is_tensor(distance) else np.where
     return where(is_inside, -abs(distance), abs(distance))
 
 
 def inside_logit(distance: Any, sharpness: float) -> Any:
-    """Logit of being inside: positive inside, growing by ``sharpness`` per unit of distance."""
+    """Return the logit of being inside: ``−sharpness · distance``, positive inside."""
     return -sharpness * distance
 
 
 def label_of(distances: Any) -> Any:
-    """Label of each point from its distances to K structures.
+    """Return the label of each point from its signed distances to K structures.
 
     Args:
         distances: ``[..., K]``, one signed distance per structure.
@@ -43,6 +46,6 @@ def label_of(distances: Any) -> Any:
 
 
 def _is_tensor(values: Any) -> bool:
-    # Whoever has a tensor has imported torch; those who sample hearts shall not wait for it.
+    # A caller that has a tensor has imported torch, which is too slow to import otherwise.
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(values, torch.Tensor)

@@ -1,31 +1,36 @@
-"""The command line. Each command parses its options and hands over to :mod:`vecsetx.commands`.
+"""The command line. Each command parses its options and calls :mod:`vecsetx.commands`.
 
-Those are imported inside the functions: they bring torch and VTK, for which ``--help`` should not
-wait.
+The commands are imported inside the functions, because they load torch and VTK, for which
+``--help`` should not wait.
 """
 
-import logging
 from typing import Annotated
 
 import typer
 
-from vecsetx import __version__
+from vecsetx._version import __version__
 from vecsetx.cli import (
     calibrate,
     check,
     compare,
     demo,
+    diagnose,
     evaluate,
     export,
     phantom,
+    plan,
     prepare,
     reconstruct,
     train,
 )
-from vecsetx.cli.failures import told_in_one_line
+from vecsetx.cli.failures import errors_in_one_line
+from vecsetx.cli.logs import warnings_on_terminal
+from vecsetx.cli.options import FLAG
+
+__all__ = ["app", "main"]
 
 app = typer.Typer(
-    help="Neural implicit models of the whole human heart: label maps in, smooth meshes out.",
+    help="Neural implicit models of the whole human heart: from label maps to smooth meshes.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -35,27 +40,30 @@ app = typer.Typer(
 
 def main() -> None:
     """Run the command line; bad input becomes one line and exit status 2."""
-    logging.captureWarnings(True)
-    with told_in_one_line():
+    with warnings_on_terminal(), errors_in_one_line():
         app()
 
 
 @app.callback(invoke_without_command=True)
 def _version(
-    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", metavar=FLAG, help="Print the version.")
+    ] = False,
 ) -> None:
     if version:
         typer.echo(__version__)
         raise typer.Exit
 
 
-# In the order in which they are used, and in which --help lists them.
+# --help lists the commands in this order, the usual order of their use.
 for _command in (
     phantom.phantom,
     prepare.prepare,
     check.check,
     export.export,
+    plan.plan,
     train.train,
+    diagnose.diagnose,
     reconstruct.reconstruct,
     evaluate.evaluate,
     calibrate.calibrate,

@@ -1,35 +1,39 @@
 """The command ``calibrate``."""
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from vecsetx.cli.failures import report_failures
-from vecsetx.cli.options import Fold, Model, Seed
+from vecsetx.cli.options import DataSetPath, Draws, Fold, Model, Seed, ensemble_size
 
 
 def calibrate(
     model: Model,
-    data: Annotated[Path, typer.Argument(help="A prepared data set.")],
+    data: DataSetPath,
     split: Annotated[
-        Literal["train", "val"], typer.Option(help="Its split, not one that was trained on.")
+        Literal["train", "val"],
+        typer.Option(help="Split of the data set; not the one the model was trained on."),
     ] = "val",
     fold: Fold = None,
-    ensemble: Annotated[int, typer.Option(help="Latent ensemble per heart.", min=2)] = 8,
+    ensemble: Annotated[
+        int, typer.Option(metavar="N", help="Members of the ensemble of each heart.", min=2)
+    ] = 8,
+    draws: Draws = None,
     seed: Seed = 0,
 ) -> None:
-    """Measure what the standard deviations of reconstruct --ensemble are worth: calibration.json.
+    """Calibrate the standard deviations of reconstruct --ensemble.
 
-    Hides every structure in turn. The file goes into the model's folder, where reconstruct finds
-    it; calibration.html lies beside it.
+    Hides each structure in turn and compares errors with standard deviations.
+    Writes calibration.json and calibration.html into the model's folder.
+    From then on, reconstruct and evaluate use the factors.
 
-    [dim]vecsetx calibrate run/ data/[/]
+    [dim]Example: vecsetx calibrate run/ data/[/]
     """
     from vecsetx.commands.calibrate import calibrate as run
     from vecsetx.commands.tables import print_calibration
 
-    calibrated = run(model, data, split, fold, ensemble, seed)
+    calibrated = run(model, data, split, fold, ensemble_size(ensemble, draws), seed)
     print_calibration(calibrated.found)
     typer.echo(f"see {calibrated.page}")
     report_failures(calibrated.failed)

@@ -5,25 +5,36 @@ from typing import Annotated
 
 import typer
 
-from vecsetx.cli.options import Workers
+from vecsetx.cli.options import DataSetPath, Workers
 
 
 def check(
-    data: Annotated[Path, typer.Argument(help="A prepared data set.")],
+    data: DataSetPath,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for check.json and check.html; DATA/check.")
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Folder for check.json and check.html (default: DATA/check)."
+        ),
     ] = None,
     heart: Annotated[
-        str | None, typer.Option(help="Look at this heart only, in depth: check-HEART.html.")
+        str | None,
+        typer.Option(metavar="NAME", help="Check only this heart, in detail: check-NAME.html."),
     ] = None,
     pictures: Annotated[
-        int, typer.Option(help="Hearts shown in pictures at most, the doubtful ones first.", min=0)
+        int,
+        typer.Option(
+            metavar="N",
+            help="Number of hearts with pictures, doubtful ones first.",
+            min=0,
+        ),
     ] = 40,
     workers: Workers = None,
 ) -> None:
-    """Look whether a data set is fit to learn from; exit status 1 if a heart is not.
+    """Check a data set for problems.
 
-    [dim]vecsetx check data/[/]
+    The exit status is 1 if a heart is unfit for training.
+
+    [dim]Example: vecsetx check data/[/]
     """
     from vecsetx.commands.check import check as run
     from vecsetx.commands.tables import print_check, print_heart_check

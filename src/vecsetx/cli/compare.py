@@ -9,14 +9,16 @@ from vecsetx.cli.options import Seed
 
 
 def compare(
-    a: Annotated[Path, typer.Argument(help="Folder of one evaluation.")],
-    b: Annotated[Path, typer.Argument(help="Folder of another one, of the same hearts.")],
-    out: Annotated[Path, typer.Option(help="Folder for compare.json.")],
+    a: Annotated[Path, typer.Argument(metavar="A", help="Folder of one evaluation.")],
+    b: Annotated[
+        Path, typer.Argument(metavar="B", help="Folder of another evaluation of the same hearts.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder for compare.json.")],
     seed: Seed = 0,
 ) -> None:
-    """Compare the scores of two models, heart by heart.
+    """Compare the scores of two models, paired by heart.
 
-    [dim]vecsetx compare scores-a/ scores-b/ --out comparison/[/]
+    [dim]Example: vecsetx compare scores-a/ scores-b/ --out comparison/[/]
     """
     from vecsetx.commands.compare import compare_scores, print_comparison
 

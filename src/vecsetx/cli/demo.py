@@ -9,12 +9,17 @@ from vecsetx.cli.options import Seed
 
 
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder for everything.")] = Path("demo"),
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder for all results.")] = Path(
+        "demo"
+    ),
     seed: Seed = 0,
 ) -> None:
-    """All of it on synthetic hearts, in minutes on a CPU: the scores and a page at the end.
+    """Run the whole pipeline on synthetic hearts.
 
-    [dim]vecsetx demo --out demo/[/]
+    Prepares and checks a data set, trains a model and scores it.
+    Takes minutes on a CPU.
+
+    [dim]Example: vecsetx demo --out demo/[/]
     """
     from vecsetx.commands.demo import DemoOptions
     from vecsetx.commands.demo import demo as run

@@ -7,6 +7,8 @@ import typer
 
 from vecsetx.cli.failures import report_failures
 from vecsetx.cli.options import (
+    FLAG,
+    Draws,
     Drop,
     Fold,
     Labels,
@@ -17,61 +19,74 @@ from vecsetx.cli.options import (
     Refine,
     Seed,
     encode_options,
+    ensemble_size,
 )
 
 
 def evaluate(
     model: Model,
     inputs: Annotated[
-        list[Path], typer.Argument(help="A prepared data set, or label maps, or folders of them.")
+        list[Path],
+        typer.Argument(
+            metavar="INPUTS", help="A prepared data set, or label maps or folders of them."
+        ),
     ],
-    out: Annotated[Path, typer.Option(help="Folder for scores and report.")],
-    split: Annotated[Literal["train", "val"], typer.Option(help="Split of a data set.")] = "val",
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder for scores and report.")],
+    split: Annotated[Literal["train", "val"], typer.Option(help="Split of the data set.")] = "val",
     fold: Fold = None,
     labels: Labels = None,
     drop: Drop = "",
     drop_each: Annotated[
         bool,
         typer.Option(
-            "--drop-each", help="Hide every structure in turn, and score what is made of it."
+            "--drop-each",
+            metavar=FLAG,
+            help="Hide each structure in turn, and score its reconstruction.",
         ),
     ] = False,
     ensemble: Annotated[
         int,
         typer.Option(
-            help="Latent ensemble per heart, such as 8: how sure the model is of what was hidden.",
+            metavar="N",
+            help="Score the uncertainty of hidden structures with an ensemble of N members, such "
+            "as 8.",
             min=0,
         ),
     ] = 0,
+    draws: Draws = None,
     latents: Latents = None,
     points: Points = None,
     refine: Refine = 0,
     recycle: Recycle = 0,
     tolerance: Annotated[
-        float, typer.Option(help="Surfaces this near agree (normalised surface distance), mm.")
+        float,
+        typer.Option(metavar="MM", help="Tolerance of the normalized surface distance, mm."),
     ] = 1.0,
     meshes: Annotated[
-        bool, typer.Option(help="Measure between meshes, too, which takes as long again.")
+        bool, typer.Option(metavar=FLAG, help="Also score meshes (doubles the scoring time).")
     ] = True,
     seed: Seed = 0,
 ) -> None:
-    """Score a model on the label maps' own grids: scores.csv, scores.json, report.html.
+    """Score a model on the grids of the true label maps.
 
-    [dim]vecsetx evaluate run/ data/ --out scores/[/]
+    Writes scores.csv, scores.json and report.html.
+
+    [dim]Example: vecsetx evaluate run/ data/ --out scores/[/]
     """
+    from vecsetx.commands.evaluate import EvaluateOptions
     from vecsetx.commands.evaluate import evaluate as run
-    from vecsetx.commands.tables import print_scores, print_uncertainty
+    from vecsetx.commands.tables import print_evaluation
 
-    options = encode_options(model, labels, drop, latents, points, refine, recycle, seed)
-    how = fold, tolerance, meshes, drop_each, ensemble
-    evaluated = run(model, inputs, out, split, options, *how)
-    if "inferred" in evaluated.scores:
-        for part, told in (("observed", "shown to the model"), ("inferred", "hidden from it")):
-            typer.echo(f"\n{part.capitalize()}: structures {told}")
-            print_scores({"summary": evaluated.scores[part]})
-    else:
-        print_scores(evaluated.scores)
-    if "calibration" in evaluated.scores:
-        print_uncertainty(evaluated.scores["calibration"])
+    options = EvaluateOptions(
+        encode=encode_options(model, labels, drop, latents, points, refine, recycle, seed),
+        split=split,
+        fold=fold,
+        tolerance_mm=tolerance,
+        meshes=meshes,
+        drop_each=drop_each,
+        ensemble=ensemble_size(ensemble, draws),
+    )
+    evaluated = run(model, inputs, out, options)
+    print_evaluation(evaluated.scores)
     typer.echo(f"see {out / 'report.html'}")
     report_failures(evaluated.failed)

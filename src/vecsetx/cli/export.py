@@ -6,17 +6,19 @@ from typing import Annotated
 import typer
 
 from vecsetx.cli.failures import report_failures
-from vecsetx.cli.options import Workers
+from vecsetx.cli.options import DataSetPath, Workers
 
 
 def export(
-    data: Annotated[Path, typer.Argument(help="A prepared data set.")],
-    out: Annotated[Path, typer.Option(help="Folder for one .npz file per heart.")],
+    data: DataSetPath,
+    out: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Folder for one .npz file per heart.")
+    ],
     workers: Workers = None,
 ) -> None:
-    """Write a data set's hearts in the NPZ layout of VecSetX; prepare reads such files back.
+    """Export a data set as NPZ files, which prepare can read again.
 
-    [dim]vecsetx export data/ --out npz/[/]
+    [dim]Example: vecsetx export data/ --out npz/[/]
     """
     from vecsetx.commands.export import export as run
 

@@ -1,23 +1,25 @@
-"""What becomes of failures: a line on stderr, and an exit status."""
+"""Expected errors as one line on stderr and an exit status."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import typer
 
 from vecsetx.errors import DivergedError, InputError, StoppedError
 
+__all__ = ["errors_in_one_line", "report_failures"]
+
 _INTERRUPTED, _TRY_AGAIN = 130, 75
-"""Exit statuses: of a program that Ctrl-C stopped, and of one to be started again (EX_TEMPFAIL)."""
+"""Exit statuses of a program stopped by Ctrl-C, and of one to be started again (EX_TEMPFAIL)."""
 
 
 @contextmanager
-def told_in_one_line() -> Iterator[None]:
-    """End the program where what is done within raises one of the errors to be expected.
+def errors_in_one_line() -> Iterator[None]:
+    """Print the message of an expected error as one line and end the program.
 
-    Its message becomes one line. Bad input and a disk that is full give the exit status 2, a
-    training that diverged 1, one that was stopped 130 by hand and else 75.
+    The exit status is 2 for bad input and for files that cannot be read or written, 1 if training
+    diverged, 130 if a person stopped it, and 75 if another signal did.
     """
     try:
         yield
@@ -36,15 +38,21 @@ def told_in_one_line() -> Iterator[None]:
         sys.exit(2)
 
 
-def _complain(message: str) -> None:
-    typer.secho(f"vecsetx: {message}", fg="red", err=True)
+def report_failures(failed: Mapping[str, str]) -> None:
+    """List failed hearts on stderr; exit status 1 if there are any.
 
-
-def report_failures(failed: dict[str, str]) -> None:
-    """List hearts that could not be done; exit status 1 if there are any."""
+    Args:
+        failed: Heart → reason, in words.
+    """
     if not failed:
         return
-    typer.secho(f"{len(failed)} hearts failed:", fg="red", err=True)
+    typer.secho(
+        f"{len(failed)} {'heart' if len(failed) == 1 else 'hearts'} failed:", fg="red", err=True
+    )
     for reason in failed.values():
         typer.secho(f"  {reason}", fg="red", err=True)
     raise typer.Exit(1)
+
+
+def _complain(message: str) -> None:
+    typer.secho(f"vecsetx: {message}", fg="red", err=True)

@@ -5,24 +5,41 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from vecsetx.anatomy.structures import label_set_names
+from vecsetx.anatomy.label_sets import label_set_names
+
+__all__ = [
+    "FLAG",
+    "LABEL_SETS",
+    "Config",
+    "DataSetPath",
+    "Draws",
+    "Drop",
+    "Fold",
+    "Labels",
+    "Latents",
+    "Model",
+    "Overrides",
+    "Points",
+    "Preset",
+    "Recycle",
+    "Refine",
+    "Seed",
+    "Space",
+    "Workers",
+    "encode_options",
+    "ensemble_size",
+    "recipe_of",
+]
+
+FLAG = ""
+"""Metavar of options without a value, for which typer would print ``<bool>``."""
 
 LABEL_SETS = f"Label set of the inputs: {', '.join(label_set_names())}, or a YAML file."
-"""How help begins where a label set is named."""
-
-Space = Annotated[
-    Literal["lps", "ras"],
-    typer.Option(help="Axes of input meshes and points that do not say.", case_sensitive=False),
-]
-Fold = Annotated[
-    int | None,
-    typer.Option(help="Cross-validation: the fold to leave out; the data set's split.", min=0),
-]
-Workers = Annotated[int | None, typer.Option(help="Processes; one per core if left out.", min=1)]
+"""First sentence of the help of ``--labels``."""
 
 
-def _fetched(model: Path) -> Path:
-    """The model as it was named, or its folder once it has come from the Hugging Face Hub."""
+def _downloaded(model: Path) -> Path:
+    """Return the model's folder, downloaded from the Hugging Face Hub if it is not a local one."""
     if model.exists():
         return model
     from vecsetx.model.saved import model_folder
@@ -30,33 +47,91 @@ def _fetched(model: Path) -> Path:
     return model_folder(model)
 
 
+DataSetPath = Annotated[Path, typer.Argument(metavar="DATA", help="A prepared data set.")]
 Model = Annotated[
     Path,
     typer.Argument(
-        help="A run's folder, or a saved model's; or owner/name, a model on the Hugging Face Hub.",
-        callback=_fetched,
+        metavar="MODEL",
+        help="Folder of a run or of a saved model, or owner/name on the Hugging Face Hub.",
+        callback=_downloaded,
     ),
 ]
+Seed = Annotated[int, typer.Option(metavar="N", help="The same seed gives the same result.", min=0)]
+Workers = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Number of processes (default: one per core).", min=1),
+]
+Fold = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Fold to hold out (default: the data set's own split).", min=0),
+]
+Space = Annotated[
+    Literal["lps", "ras"],
+    typer.Option(
+        help="Axes of input meshes and points whose files do not say.", case_sensitive=False
+    ),
+]
+
+# How hearts are shown to a model
 Labels = Annotated[
     str | None,
-    typer.Option(help=f"{LABEL_SETS} Left out: the data set's, or else the model's own."),
+    typer.Option(metavar="NAME", help=f"{LABEL_SETS} Default: the data set's or the model's own."),
 ]
-Drop = Annotated[str, typer.Option(help="Structures to hide from the model, as in LAA,PV.")]
+Drop = Annotated[
+    str,
+    typer.Option(
+        metavar="NAMES",
+        help="Structures to hide from the model, such as LAA,PV.",
+        show_default=False,
+    ),
+]
 Latents = Annotated[
-    int | None, typer.Option(help="Latents per heart: more are more accurate, and slower.", min=1)
+    int | None,
+    typer.Option(metavar="N", help="Latents per heart; more are slower but more accurate.", min=1),
+]
+Points = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Surface points per heart that the model is shown.", min=1),
 ]
 Refine = Annotated[
     int,
-    typer.Option(help="Improve the latent set on what is observed, in so many steps.", min=0),
+    typer.Option(
+        metavar="N", help="Optimize the latent set on the observed structures in N steps.", min=0
+    ),
 ]
 Recycle = Annotated[
     int,
-    typer.Option(help="Show the model again what it made, so often: closes gaps.", min=0),
+    typer.Option(metavar="N", help="Feed the reconstruction back N times (closes gaps).", min=0),
 ]
-Points = Annotated[
-    int | None, typer.Option(help="Surface points shown to the model per heart.", min=1)
+Draws = Annotated[
+    int | None, typer.Option("--draws", help="Former name of --ensemble.", hidden=True, min=0)
 ]
-Seed = Annotated[int, typer.Option(help="The same seed gives the same result.", min=0)]
+
+# The recipe of a training run
+Preset = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        help="tiny (CPU), small, base or large (GPU); tiny-partial to large-partial learn to "
+        "complete partial hearts.",
+    ),
+]
+Config = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="YAML file with changes to the preset.")
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="KEY=VALUE", help="Changes to the preset, such as training.steps=3000."),
+]
+
+
+def ensemble_size(ensemble: int, draws: int | None) -> int:
+    """Return the size of the ensemble, from ``--ensemble`` or its former name ``--draws``."""
+    if draws is None:
+        return ensemble
+    message = f"--draws is now called --ensemble and will be removed; use --ensemble {draws}"
+    typer.secho(message, fg="yellow", err=True)
+    return draws
 
 
 def encode_options(
@@ -69,8 +144,9 @@ def encode_options(
     recycle: int,
     seed: int,
 ) -> Any:
-    """The :class:`~vecsetx.inference.encode.EncodeOptions` that the options of these names give."""
-    from vecsetx.anatomy.structures import label_set, parse_names
+    """Return :class:`~vecsetx.inference.encode.EncodeOptions` from the options of these names."""
+    from vecsetx.anatomy.label_sets import label_set
+    from vecsetx.anatomy.structures import parse_names
     from vecsetx.inference.encode import EncodeOptions
     from vecsetx.model.saved import read_structures
 
@@ -83,3 +159,18 @@ def encode_options(
         recycle=recycle,
         seed=seed,
     )
+
+
+def recipe_of(preset: str, config: Path | None, overrides: list[str] | None) -> Any:
+    """Return the :class:`~vecsetx.recipe.Recipe` of a preset, changed by a file and by KEY=VALUE.
+
+    Raises:
+        InputError: The preset, a key or a value does not exist or does not fit.
+    """
+    from vecsetx.presets import preset as named
+    from vecsetx.recipe import parse_overrides, read_changes
+
+    recipe = named(preset)
+    if config:
+        recipe = recipe.changed(read_changes(config), str(config))
+    return recipe.changed(parse_overrides(overrides or []), "command line")

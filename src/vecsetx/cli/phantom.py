@@ -9,20 +9,22 @@ from vecsetx.cli.options import Seed, Workers
 
 
 def phantom(
-    out: Annotated[Path, typer.Argument(help="Folder for the label maps.")],
-    count: Annotated[int, typer.Option(help="Hearts.", min=1)] = 40,
+    out: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder for the label maps.")],
+    count: Annotated[int, typer.Option(metavar="N", help="Number of hearts.", min=1)] = 40,
     seed: Seed = 0,
-    size: Annotated[int, typer.Option(help="Voxels along each edge.", min=8)] = 160,
-    spacing: Annotated[float, typer.Option(help="Edge of a voxel, mm.")] = 0.8,
+    size: Annotated[
+        int, typer.Option(metavar="N", help="Voxels along each edge of a label map.", min=8)
+    ] = 160,
+    spacing: Annotated[float, typer.Option(metavar="MM", help="Edge of a voxel, mm.")] = 0.8,
     scale: Annotated[
         float,
-        typer.Option(help="How many times larger than usual the hearts are: 1.25 for adults'."),
+        typer.Option(metavar="FACTOR", help="Size of the hearts; 1.25 gives adult chambers."),
     ] = 1.0,
     workers: Workers = None,
 ) -> None:
-    """Write synthetic 10-structure hearts as NIfTI label maps.
+    """Write synthetic hearts of 10 structures as NIfTI label maps.
 
-    [dim]vecsetx phantom labels/ --count 40 --seed 0[/]
+    [dim]Example: vecsetx phantom labels/ --count 40 --seed 0[/]
     """
     from vecsetx.commands.phantom import make_phantoms
 

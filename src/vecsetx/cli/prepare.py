@@ -14,57 +14,85 @@ def prepare(
     inputs: Annotated[
         list[Path],
         typer.Argument(
+            metavar="INPUTS",
             help="Label maps (NIfTI, NRRD, MetaImage), folders of them, an nnU-Net data set, or "
-            "folders with a mask or mesh per structure."
+            "folders with a mask or mesh per structure.",
         ),
     ],
-    out: Annotated[Path, typer.Option(help="Folder for the data set; hearts are added to it.")],
+    out: Annotated[
+        Path,
+        typer.Option(metavar="FOLDER", help="Folder for the data set; hearts are added to it."),
+    ],
     labels: Annotated[
         str | None,
-        typer.Option(help=f"{LABEL_SETS} Left out: what an nnU-Net data set says, else default."),
+        typer.Option(
+            metavar="NAME",
+            help=f"{LABEL_SETS} Default: that of an nnU-Net data set, else 'default'.",
+        ),
     ] = None,
     structures: Annotated[
         str | None,
-        typer.Option(help="Structures to learn, as in LV,RV; those that occur if left out."),
+        typer.Option(
+            metavar="NAMES",
+            help="Structures to learn, such as LV,RV (default: those that occur in the inputs).",
+        ),
     ] = None,
     group_by: Annotated[
         str | None,
-        typer.Option(help="Regular expression that finds the patient in a heart's name."),
+        typer.Option(
+            metavar="REGEX", help="Regular expression that finds the patient in a heart's name."
+        ),
     ] = None,
     val_share: Annotated[
-        float, typer.Option(help="Share of patients kept for validation.", min=0, max=1)
+        float,
+        typer.Option(metavar="SHARE", help="Share of the patients for validation.", min=0, max=1),
     ] = 0.2,
-    folds: Annotated[int, typer.Option(help="Folds for cross-validation.", min=2)] = 5,
+    folds: Annotated[
+        int, typer.Option(metavar="N", help="Number of folds for cross-validation.", min=2)
+    ] = 5,
     points: Annotated[
         int,
-        typer.Option(help="Surface points per heart, and as many near and volume points.", min=1),
+        typer.Option(
+            metavar="N", help="Surface points per heart, and as many near and volume points.", min=1
+        ),
     ] = 50_000,
     reach: Annotated[
-        float, typer.Option(help="Larger distances are stored as this one, mm; inf for none.")
+        float,
+        typer.Option(
+            metavar="MM", help="Truncate stored distances at this value, mm; inf for no limit."
+        ),
     ] = 16.0,
-    mm_per_unit: Annotated[float, typer.Option(help="Scale of the model's space.")] = 80.0,
+    mm_per_unit: Annotated[
+        float, typer.Option(metavar="MM", help="Length of one unit of the model's space, mm.")
+    ] = 80.0,
     space: Space = "lps",
     seed: Seed = 0,
     workers: Workers = None,
     dask: Annotated[
         str | None,
-        typer.Option(help="Address of a Dask scheduler, as in tcp://node:8786; docs/cluster.md."),
+        typer.Option(
+            metavar="ADDRESS",
+            help="Address of a Dask scheduler, such as tcp://node:8786 (docs/cluster.md).",
+        ),
     ] = None,
 ) -> None:
-    """Turn label maps into a data set of points with exact distances, split by patient.
+    """Sample points with exact distances from label maps.
 
-    [dim]vecsetx prepare labels/ --out data/ --labels default[/]
+    The result is a data set for training, split by patient.
+
+    [dim]Example: vecsetx prepare labels/ --out data/ --labels default[/]
     """
-    from vecsetx.anatomy.structures import label_set, parse_names
+    from vecsetx.anatomy.label_sets import label_set
+    from vecsetx.anatomy.structures import parse_names
     from vecsetx.commands.prepare import PrepareOptions
     from vecsetx.commands.prepare import prepare as run
     from vecsetx.sampling.sampler import SamplingSpec
 
     chosen = label_set(labels) if labels else None
-    among = chosen.structures if chosen else structure_names()
+    known = chosen.structures if chosen else structure_names()
     options = PrepareOptions(
         label_set=chosen,
-        structures=parse_names(structures, among) if structures else None,
+        structures=parse_names(structures, known) if structures else None,
         sampling=SamplingSpec(points, points, points, reach_mm=reach, mm_per_unit=mm_per_unit),
         val_share=val_share,
         folds=folds,

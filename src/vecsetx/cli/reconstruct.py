@@ -7,6 +7,8 @@ import typer
 
 from vecsetx.cli.failures import report_failures
 from vecsetx.cli.options import (
+    FLAG,
+    Draws,
     Drop,
     Labels,
     Latents,
@@ -17,6 +19,7 @@ from vecsetx.cli.options import (
     Seed,
     Space,
     encode_options,
+    ensemble_size,
 )
 
 
@@ -25,45 +28,56 @@ def reconstruct(
     inputs: Annotated[
         list[Path],
         typer.Argument(
+            metavar="INPUTS",
             help="Label maps, folders of them, folders with a mask or mesh per structure, "
-            "prepared samples, or labelled surface points (CSV, VTP, PLY)."
+            "prepared samples, or labelled surface points (CSV, VTP, PLY).",
         ),
     ],
-    out: Annotated[Path, typer.Option(help="Folder for the results.")],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder for the results.")],
     labels: Labels = None,
     resolution: Annotated[
-        int, typer.Option(help="Voxels along the longest side of the meshing grid.", min=8)
+        int,
+        typer.Option(metavar="N", help="Voxels along the longest side of the meshing grid.", min=8),
     ] = 192,
     resolution_mm: Annotated[
-        float | None, typer.Option(help="Edge of its voxels instead, mm.", min=0.01)
+        float | None,
+        typer.Option(metavar="MM", help="Edge of its voxels instead, mm.", min=0.01),
     ] = None,
     surfaces: Annotated[
         Literal["shared", "closed"],
         typer.Option(
-            help="shared: no overlap and no gap between structures; closed: each watertight by "
-            "itself, thin vessels whole.",
+            help="shared: no overlaps or gaps between structures; closed: each structure is "
+            "watertight on its own, and thin vessels are complete.",
             case_sensitive=False,
         ),
     ] = "shared",
     faces: Annotated[
-        int | None, typer.Option(help="Decimate the heart's meshes to so many faces.", min=4)
+        int | None,
+        typer.Option(metavar="N", help="Decimate the heart's meshes to N faces.", min=4),
     ] = None,
     keep_observed: Annotated[
         bool,
         typer.Option(
             "--keep-observed",
-            help="Leave what the input shows as it is; the model adds only what is missing.",
+            metavar=FLAG,
+            help="Keep observed surfaces as they are; the model adds only what is missing.",
         ),
     ] = False,
     ensemble: Annotated[
         int,
         typer.Option(
-            help="Latent ensemble per heart, such as 8: VTP meshes get a standard deviation in mm.",
+            metavar="N",
+            help="Add a per-vertex standard deviation in mm to VTP meshes, from an ensemble of N "
+            "members, such as 8.",
             min=0,
         ),
     ] = 0,
+    draws: Draws = None,
     like: Annotated[
-        Path | None, typer.Option(help="Image whose grid labels.nii.gz takes; the input's.")
+        Path | None,
+        typer.Option(
+            metavar="IMAGE", help="Image whose grid labels.nii.gz takes (default: the input's)."
+        ),
     ] = None,
     space: Annotated[
         Literal["lps", "ras"], typer.Option(help="Axes of mesh coordinates.", case_sensitive=False)
@@ -80,9 +94,11 @@ def reconstruct(
     recycle: Recycle = 0,
     seed: Seed = 0,
 ) -> None:
-    """Reconstruct hearts: a mesh per structure in mm, a scene, and a label map.
+    """Reconstruct hearts as meshes and label maps.
 
-    [dim]vecsetx reconstruct run/ patient.nii.gz --out patient/[/]
+    Writes a mesh per structure in mm, a scene (heart.glb), label maps and summary.json.
+
+    [dim]Example: vecsetx reconstruct run/ patient.nii.gz --out patient/[/]
     """
     from vecsetx.commands.reconstruct import ReconstructOptions
     from vecsetx.commands.reconstruct import reconstruct as run
@@ -94,7 +110,7 @@ def reconstruct(
         surfaces=surfaces,
         faces=faces,
         keep_observed=keep_observed,
-        ensemble=ensemble,
+        ensemble=ensemble_size(ensemble, draws),
         like=like,
         space=space,
         extension=extension,

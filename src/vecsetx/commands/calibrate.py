@@ -1,4 +1,4 @@
-"""``vecsetx calibrate``: what a model's standard deviations are worth, on hearts it never saw."""
+"""``vecsetx calibrate``: calibrate a model's standard deviations on hearts it never saw."""
 
 import datetime
 from collections.abc import Mapping, Sequence
@@ -9,46 +9,48 @@ from typing import Any
 
 import numpy as np
 
-from vecsetx import __version__
-from vecsetx.commands.progress import console, steps
+from vecsetx._version import __version__
+from vecsetx.commands.progress import steps, warn
 from vecsetx.data.dataset import DataSet, HeartEntry
-from vecsetx.data.inputs import source_of
+from vecsetx.data.sources import source_of
 from vecsetx.data.split import Split
 from vecsetx.errors import InputError
 from vecsetx.evaluation.calibration import (
     Calibration,
     VertexErrors,
-    told_of_structures,
+    summarize_structures,
     vertex_errors,
 )
-from vecsetx.evaluation.cut_errors import cut_errors
-from vecsetx.evaluation.reconstruction_scores import OneStructure
+from vecsetx.evaluation.cut import cut_errors
+from vecsetx.evaluation.reconstruction_scores import SingleStructureField
 from vecsetx.inference.encode import EncodeOptions, encode_heart
 from vecsetx.inference.ensemble import MEMBERS, encode_ensemble
 from vecsetx.inference.sd_factor import SdFactor
 from vecsetx.inference.visibility import Visibility
 from vecsetx.model.saved import TrainedModel
 from vecsetx.reconstruction.grid import Grid
-from vecsetx.reconstruction.octree import descend
-from vecsetx.reconstruction.surfaces import Surface, descent_surfaces
+from vecsetx.reconstruction.octree import evaluate_exclusive
+from vecsetx.reconstruction.surfaces import Surface, octree_surfaces
 from vecsetx.report.calibration import write_calibration_page
 from vecsetx.sampling.geometry import Geometry
 
+__all__ = ["Calibrated", "calibrate"]
+
 SPACING_MM = 1.5
-"""Edge of the voxels on which the hidden structures are meshed."""
+"""Voxel edge of the grid on which the hidden structures are meshed."""
 
 LEAST_HEARTS = 3
-"""Hearts in which a structure has to be seen for a factor of its own."""
+"""Number of hearts in which a structure must be reconstructed to get its own factor."""
 
 
 @dataclass(frozen=True, slots=True)
 class Calibrated:
-    """What became of a calibration.
+    """The outcome of a calibration.
 
     Attributes:
-        found: As in ``calibration.json``.
-        page: The page with the figures.
-        failed: Heart → reason, for hearts that could not be looked at.
+        found: The contents of ``calibration.json``.
+        page: Path of the page with the figures.
+        failed: Heart → reason, for hearts that could not be used.
     """
 
     found: dict[str, Any]
@@ -64,56 +66,49 @@ def calibrate(
     members: int = MEMBERS,
     seed: int = 0,
 ) -> Calibrated:
-    """Measure the factors that make standard deviations right, on structures hidden in turn.
+    """Fit the factors that calibrate standard deviations, on structures hidden in turn.
 
-    Of every heart each structure is hidden in turn, and its reconstructed surface is compared with
-    the true one; and a random plane cuts it, and what is completed beyond is compared. Half of the
-    patients, chosen by the hash of their names, decide the factors; on the others it is seen what
-    those are worth. A structure that was seen in fewer than :data:`LEAST_HEARTS` of the former
-    takes the factor over all. Writes ``calibration.json`` and ``calibration.html`` into the
-    model's folder.
+    Each structure of each heart is hidden in turn, and its reconstructed surface is compared with
+    the true one. In addition, a random plane cuts each heart, and the completion beyond it is
+    compared with the truth. Half of the patients, chosen by the hash of their names, give the
+    factors; the other half tests them. A structure that was reconstructed in fewer than
+    :data:`LEAST_HEARTS` hearts of the first half gets the factor over all structures. Writes
+    ``calibration.json`` and ``calibration.html`` into the model's folder.
 
     Args:
-        model: A run's folder or a saved model's.
-        data: A prepared data set, whose hearts' sources are still there.
-        split: Its split, as a rule one that the model was not trained on.
-        fold: A fold of the data set, whose hearts are ``val``; None for its own split.
-        members: Members per heart and hidden structure.
+        model: Folder of a run or of a saved model.
+        data: A prepared data set, whose source files still exist.
+        split: Its split; as a rule one that the model was not trained on.
+        fold: Fold of the data set whose hearts are ``val``; None for the data set's own split.
+        members: Number of ensemble members per heart and hidden structure.
         seed: Seed of the halves, the members and the choice of vertices.
 
     Raises:
         InputError: The model or the data set cannot be read, there are fewer than two patients, or
-            in one of the halves there is nothing to compare.
+            one of the halves has nothing to compare.
     """
     trained = TrainedModel.from_pretrained(model)
     dataset = DataSet.read(data)
-    hearts = [heart for heart in dataset.of_split(split, fold) if heart.kind != "npz"]
+    hearts = dataset.of_split(split, fold)
+    hearts = tuple(heart for heart in hearts if source_of(dataset, heart).has_volume)
     first, second = _halves(hearts, seed, f"{data}: split {split!r}")
     _warn_of_training_hearts(trained, hearts)
-    errors: dict[str, dict[str, VertexErrors]] = {}
-    beyond: dict[str, VertexErrors] = {}
-    failed: dict[str, str] = {}
-    with steps("hiding structures in turn", len(hearts), "hearts") as progress:
-        for heart in hearts:
-            try:
-                whole = Geometry.of_source(source_of(dataset, heart), trained.structures)
-                found_of_heart = _errors_of(heart, whole, trained, members, seed)
-                beyond[heart.name] = _errors_beyond(heart, whole, trained, members, seed)
-                errors[heart.name] = found_of_heart
-            except InputError as error:
-                failed[heart.name] = f"{heart.source}: {error}"
-            progress.advance(note=heart.name)
+    measured = _measure(dataset, hearts, trained, members, seed)
+    failed = measured.failed
     if set(failed) >= set(first) or set(failed) >= set(second):
         raise InputError("\n".join(failed.values()))
-    halves = [[errors[name] for name in half if name in errors] for half in (first, second)]
+    halves = [[measured.errors[name] for name in measured.of(half)] for half in (first, second)]
+    cut_halves = [
+        VertexErrors.joined(measured.beyond[name] for name in measured.of(half))
+        for half in (first, second)
+    ]
     date = datetime.datetime.now(datetime.UTC).date().isoformat()
-    fitted = tuple(name for name in first if name in errors)
-    cut_halves = [VertexErrors.joined(beyond[n] for n in h if n in errors) for h in (first, second)]
+    fitted = tuple(measured.of(first))
     factor = SdFactor(*_factors(halves[0]), _factor_of(cut_halves[0]), members, fitted, date)
-    found = _worth(factor, *halves) | {
-        "beyond": _worth_beyond(factor, cut_halves[1]),
+    found = _tested(factor, *halves) | {
+        "beyond": _tested_beyond(factor, cut_halves[1]),
         "hearts_fitted": list(fitted),
-        "hearts_tested": [name for name in second if name in errors],
+        "hearts_tested": measured.of(second),
         "provenance": {
             "data": str(data.resolve()),
             "split": split,
@@ -131,15 +126,19 @@ def calibrate(
 
 
 def _halves(hearts: Sequence[HeartEntry], seed: int, where: str) -> tuple[list[str], list[str]]:
-    """Names of the hearts of two halves of the patients, at random by their names and the seed."""
+    """Split the patients at random, by their names and the seed; return the hearts of both halves.
+
+    Raises:
+        InputError: There are fewer than two patients.
+    """
     patients = sorted(
         {heart.patient for heart in hearts},
         key=lambda patient: sha256(f"calibrate/{seed}/{patient}".encode()).digest(),
     )
     if len(patients) < 2:
         raise InputError(
-            f"{where} has {len(patients)} patients with label maps or meshes; a factor takes two "
-            "at least: one to measure it on, one to try it on"
+            f"{where} has {len(patients)} patients with label maps or meshes; calibration needs at "
+            "least two: one to fit the factors, one to test them"
         )
     first = set(patients[: (len(patients) + 1) // 2])
     return (
@@ -151,16 +150,57 @@ def _halves(hearts: Sequence[HeartEntry], seed: int, where: str) -> tuple[list[s
 def _warn_of_training_hearts(trained: TrainedModel, hearts: Sequence[HeartEntry]) -> None:
     seen = {heart.name for heart in hearts} & set(trained.provenance.get("hearts", ()))
     if seen:
-        console.print(
-            f"[yellow]{len(seen)} of {len(hearts)} hearts bear names of training hearts, on which "
-            "the model errs less than on others: the factor may be too small[/]"
+        warn(
+            f"{len(seen)} of {len(hearts)} hearts have names of training hearts, on which the "
+            "model errs less than on others: the factor may be too small"
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """Errors and standard deviations of all hearts.
+
+    Attributes:
+        errors: Heart → structure → errors when that structure is hidden.
+        beyond: Heart → errors beyond a plane that cuts it.
+        failed: Heart → reason, for hearts that could not be used.
+    """
+
+    errors: dict[str, dict[str, VertexErrors]]
+    beyond: dict[str, VertexErrors]
+    failed: dict[str, str]
+
+    def of(self, half: Sequence[str]) -> list[str]:
+        """Return the hearts of a half that did not fail."""
+        return [name for name in half if name in self.errors]
+
+
+def _measure(
+    dataset: DataSet,
+    hearts: Sequence[HeartEntry],
+    trained: TrainedModel,
+    members: int,
+    seed: int,
+) -> _Measured:
+    found = _Measured({}, {}, {})
+    with steps("hiding structures in turn", len(hearts), "hearts") as progress:
+        for heart in hearts:
+            try:
+                source = source_of(dataset, heart)
+                whole = source.segmentation(trained.structures).geometry()
+                errors = _errors_of(heart, whole, trained, members, seed)
+                found.beyond[heart.name] = _errors_beyond(heart, whole, trained, members, seed)
+                found.errors[heart.name] = errors
+            except InputError as error:
+                found.failed[heart.name] = f"{heart.source}: {error}"
+            progress.advance(note=heart.name)
+    return found
 
 
 def _errors_of(
     heart: HeartEntry, whole: Geometry, trained: TrainedModel, members: int, seed: int
 ) -> dict[str, VertexErrors]:
-    """Structure → its errors when it is hidden; no vertices if it was missed altogether."""
+    """Structure → its errors when it is hidden; no vertices if the model missed it."""
     structures = trained.structures
     visibility = Visibility.of_geometry(whole)
     annotated = whole.present() & np.isin(structures, heart.annotated)
@@ -172,33 +212,33 @@ def _errors_of(
             continue
         field = encode_heart(shown, trained, EncodeOptions(seed=seed))
         grid = Grid.around(*field.domain.domain_mm(), SPACING_MM)
-        alone = descend(OneStructure(field, structures[k]), grid)
-        made = descent_surfaces(alone).get(structures[k])
-        if made is None:
+        alone = evaluate_exclusive(SingleStructureField(field, structures[k]), grid)
+        surface = octree_surfaces(alone).get(structures[k])
+        if surface is None:
             found[structures[k]] = VertexErrors.joined([])
             continue
         vertices_mm, faces = whole.closed[k]
-        truth = Surface(vertices_mm.astype(np.float32), faces)
+        pair = surface, Surface(vertices_mm.astype(np.float32), faces)
         ensemble = encode_ensemble(shown, trained, members, seed, domain=field.domain)
         generator = np.random.default_rng([seed, k, *heart.name.encode()])
-        found[structures[k]] = vertex_errors(made, truth, k, ensemble, generator, visibility)
+        found[structures[k]] = vertex_errors({k: pair}, ensemble, generator, known=visibility)
     return found
 
 
 def _errors_beyond(
     heart: HeartEntry, whole: Geometry, trained: TrainedModel, members: int, seed: int
 ) -> VertexErrors:
-    """Errors of what is completed beyond a plane that cuts the heart."""
+    """Errors of the completion beyond a plane that cuts the heart."""
     unannotated = ~np.isin(trained.structures, heart.annotated)
     return cut_errors(heart.name, whole.without(unannotated), trained, members, seed)
 
 
-Half = Sequence[Mapping[str, VertexErrors]]
-"""Structure → errors, of every heart of a half."""
+_Half = Sequence[Mapping[str, VertexErrors]]
+"""Structure → errors, for each heart of a half."""
 
 
-def _factors(first: Half) -> tuple[float, dict[str, float]]:
-    """The factor over all structures, and those of the structures that have their own."""
+def _factors(first: _Half) -> tuple[float, dict[str, float]]:
+    """Return the factor over all structures, and the structures' own factors."""
     own: dict[str, float] = {}
     for name in _names(first):
         found = [of_heart[name] for of_heart in first if name in of_heart]
@@ -208,14 +248,14 @@ def _factors(first: Half) -> tuple[float, dict[str, float]]:
     return Calibration.of(_joined(first)).factor, own
 
 
-def _worth(factor: SdFactor, first: Half, second: Half) -> dict[str, Any]:
-    """What the factors of the first half are worth on the second, as plain data."""
+def _tested(factor: SdFactor, first: _Half, second: _Half) -> dict[str, Any]:
+    """Test the factors of the first half on the second; return plain data."""
     scaled = [
         {name: errors.scaled(factor.of(name)) for name, errors in of_heart.items()}
         for of_heart in second
     ]
     names = _names([*first, *second])
-    before, after = told_of_structures(second, names), told_of_structures(scaled, names)
+    before, after = summarize_structures(second, names), summarize_structures(scaled, names)
     return {
         "before": Calibration.of(_joined(second)).to_dict(),
         "after": Calibration.of(_joined(scaled)).to_dict(),
@@ -235,8 +275,8 @@ def _factor_of(errors: VertexErrors) -> float | None:
     return Calibration.of(errors).factor if len(errors.sd_mm) else None
 
 
-def _worth_beyond(factor: SdFactor, second: VertexErrors) -> dict[str, Any] | None:
-    """What the factor of cut structures is worth on the second half; None if nothing was cut."""
+def _tested_beyond(factor: SdFactor, second: VertexErrors) -> dict[str, Any] | None:
+    """Test the factor of cut structures on the second half; None if nothing was cut."""
     if factor.cut_factor is None or len(second.sd_mm) == 0:
         return None
     scaled = second.scaled(factor.cut_factor)
@@ -246,10 +286,10 @@ def _worth_beyond(factor: SdFactor, second: VertexErrors) -> dict[str, Any] | No
     }
 
 
-def _names(half: Half) -> list[str]:
-    """Structures that were hidden in any of the hearts."""
+def _names(half: _Half) -> list[str]:
+    """Structures that were hidden in at least one heart."""
     return list(dict.fromkeys(name for of_heart in half for name in of_heart))
 
 
-def _joined(half: Half) -> VertexErrors:
+def _joined(half: _Half) -> VertexErrors:
     return VertexErrors.joined(errors for of_heart in half for errors in of_heart.values())

@@ -1,4 +1,4 @@
-"""``vecsetx train --diagnose``: how a training run went, in words and as a page."""
+"""``vecsetx diagnose``: what went wrong in a training run, in words and as a page."""
 
 import json
 from pathlib import Path
@@ -9,12 +9,17 @@ from vecsetx.report.curves import write_curves
 from vecsetx.training.diagnosis import Diagnosis, diagnose
 from vecsetx.training.journal import read_journal
 
+__all__ = ["diagnose_run"]
+
 
 def diagnose_run(run: Path) -> Diagnosis:
-    """Print what a run's journal shows, and draw its curves into ``curves.html`` beside it.
+    """Print the diagnosis of a run's journal, and write its curves as ``curves.html`` beside it.
 
     Args:
-        run: The run's folder. The run may be under way.
+        run: The run's folder; the run may still be running.
+
+    Returns:
+        The diagnosis.
 
     Raises:
         InputError: There is no journal, or it is damaged.
@@ -22,13 +27,15 @@ def diagnose_run(run: Path) -> Diagnosis:
     """
     journal = run / "metrics.jsonl"
     if not journal.exists():
-        raise InputError(f"{journal}: no such file; name the folder of a run, as in train --out")
+        raise InputError(f"{journal}: no such file; give the folder of a run (train --out)")
     try:
         entries = read_journal(journal)
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise InputError(f"{journal}: a line in it is no JSON ({error}); take it out") from error
+        raise InputError(f"{journal}: a line is not JSON ({error}); remove it") from error
     if not all(isinstance(entry, dict) and {"step", "split"} <= entry.keys() for entry in entries):
-        raise InputError(f"{journal}: not a run's journal; name the folder of a run of vecsetx")
+        raise InputError(
+            f"{journal}: not the journal of a run; give the folder of a run (train --out)"
+        )
     found = diagnose(entries)
     for line in found.lines():
         console.print(line, markup=False, soft_wrap=True)

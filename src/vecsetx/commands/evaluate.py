@@ -1,57 +1,84 @@
-"""``vecsetx evaluate``: reconstruct hearts and score them on their label maps' own grids."""
+"""``vecsetx evaluate``: reconstruct hearts and score them on the grids of their label maps."""
 
 import datetime
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from vecsetx import __version__
-from vecsetx.commands.progress import console, steps
+from vecsetx._version import __version__
+from vecsetx.commands.progress import steps, warn
 from vecsetx.data.dataset import DataSet
-from vecsetx.data.inputs import find_hearts, source_of
+from vecsetx.data.find_hearts import find_hearts
+from vecsetx.data.sources import HeartSource, source_of
 from vecsetx.data.split import Split
 from vecsetx.errors import InputError
 from vecsetx.evaluation.bootstrap import Bootstrap
-from vecsetx.evaluation.heart import TOLERANCE_MM, penalty_mm
-from vecsetx.evaluation.measures import Value
+from vecsetx.evaluation.heart_scores import TOLERANCE_MM, penalty_mm
 from vecsetx.evaluation.reconstruction_scores import (
-    OneStructure,
     Reconstruction,
-    score_left_out,
+    SingleStructureField,
+    score_hidden_structure,
     score_reconstruction,
 )
+from vecsetx.evaluation.score_measures import Value
 from vecsetx.evaluation.scores import Score, summarize, write_scores
-from vecsetx.evaluation.uncertainty import EnsembleScoring, Errors
-from vecsetx.formats.source import HeartSource
-from vecsetx.inference.encode import EncodeOptions, encode_heart, read_heart
-from vecsetx.inference.ensemble import refuse_ensemble_of_recycled
-from vecsetx.inference.meshes import heart_surfaces
+from vecsetx.evaluation.uncertainty import EnsembleScoring, HeartErrors
+from vecsetx.inference.encode import EncodeOptions, encode_heart
+from vecsetx.inference.ensemble import refuse_recycled_ensemble
+from vecsetx.inference.heart_meshes import heart_surfaces
 from vecsetx.inference.sd_factor import sd_factor_of
-from vecsetx.model.field import HeartField
+from vecsetx.model.heart_field import HeartField
 from vecsetx.model.saved import TrainedModel
 from vecsetx.report.page import Report, write_report
 from vecsetx.report.ranking import chosen, mean_dice
 from vecsetx.report.scene import HeartView
 from vecsetx.training.journal import read_journal
 
-SHOWN_HEARTS = 6
-"""Hearts to turn in 3-D on the page: the best, the median, the worst and some between."""
+__all__ = ["EvaluateOptions", "Evaluated", "evaluate"]
+
+_SHOWN_HEARTS = 6
+"""Hearts in the page's 3-D viewer: the best, the median, the worst and some between them."""
 
 _PAGE_RESOLUTION, _PAGE_VOXELS = 128, 160
-"""Voxels along the heart on the page; and along the longest side of the truth's grid, up to which
-the page shows the very surfaces of that grid."""
+"""Voxels along the heart's surfaces on the page. If the longest side of the truth's grid has at
+most ``_PAGE_VOXELS``, the page shows the scored surfaces themselves."""
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluateOptions:
+    """Options of an evaluation.
+
+    Attributes:
+        encode: How hearts are shown to the model. The truth is always the whole heart.
+        split: Split of the data set.
+        fold: Fold of the data set whose hearts are ``val``; None for the data set's own split.
+        tolerance_mm: Tolerance of the normalized surface distance.
+        meshes: Whether to score meshes, too: the true surfaces, and the model's on the truth's
+            grid.
+        drop_each: Whether to hide each structure of each heart in turn and score it as inferred.
+        ensemble: Members of an ensemble, which gives the uncertainty of hidden structures; 0 for
+            none.
+    """
+
+    encode: EncodeOptions = field(default_factory=EncodeOptions)
+    split: Split = "val"
+    fold: int | None = None
+    tolerance_mm: float = TOLERANCE_MM
+    meshes: bool = True
+    drop_each: bool = False
+    ensemble: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """What became of an evaluation.
+    """The outcome of an evaluation.
 
     Attributes:
-        scores: As in ``scores.json``.
+        scores: The contents of ``scores.json``.
         failed: Heart → reason, for hearts that could not be scored.
     """
 
@@ -59,92 +86,62 @@ class Evaluated:
     failed: dict[str, str]
 
 
-def evaluate(
-    model: Path,
-    inputs: Sequence[Path],
-    out: Path,
-    split: Split,
-    options: EncodeOptions,
-    fold: int | None = None,
-    tolerance_mm: float = TOLERANCE_MM,
-    meshes: bool = True,
-    drop_each: bool = False,
-    ensemble: int = 0,
-) -> Evaluated:
-    """Score a model; writes ``scores.csv``, ``scores.json`` and ``report.html`` into ``out``.
+def evaluate(model: Path, inputs: Sequence[Path], out: Path, options: EvaluateOptions) -> Evaluated:
+    """Score a model; write ``scores.csv``, ``scores.json`` and ``report.html`` into ``out``.
 
     Args:
-        model: A run's folder or a saved model's.
-        inputs: One prepared data set, of which ``split`` is scored on the label maps it was made
-            from, or hearts of any kind.
-        out: Where to write.
-        split: The split of a data set.
-        options: How hearts are shown to the model. The truth is always the whole heart.
-        fold: A fold of the data set, whose hearts are ``val``; None for its own split.
-        tolerance_mm: Of the normalised surface distance.
-        meshes: Whether meshes are scored, too: the true surfaces, and the model's on the grid of
-            the truth.
-        drop_each: Whether every heart is shown again without each of its structures in turn, which
-            alone is scored then, as inferred.
-        ensemble: Members the latent set, by which the model says how sure it is of the structures
-            that are hidden from it; 0 for none.
+        model: Folder of a run or of a saved model.
+        inputs: One prepared data set, whose ``split`` is scored against the label maps that it was
+            made from; or hearts of any kind.
+        out: Folder for the results.
+        options: The options.
 
     Raises:
-        InputError: The tolerance is none, structures are to be dropped both at once and in turn,
-            or none although hearts are drawn, the model or the inputs cannot be found, no heart
-            can be scored, or hearts are drawn and the model was calibrated on all of them.
+        InputError: The options do not fit together, the model or the inputs cannot be found, no
+            heart can be scored, or an ensemble is requested and all hearts were used to calibrate
+            the model.
     """
-    _refuse_contradictions(tolerance_mm, options.drop, drop_each, ensemble)
-    refuse_ensemble_of_recycled(ensemble, options)
+    _check(options)
     trained = TrainedModel.from_pretrained(model)
-    hearts = _hearts(inputs, split, fold, trained, options)
-    drawing = None
-    if ensemble:
-        drawing = EnsembleScoring(trained, ensemble, options.seed, sd_factor_of(model, trained))
-        drawing.tell_of_fitted(hearts)
-    scoring = _Scoring(trained, options, tolerance_mm, meshes, drawing)
-    found = _scored(hearts, scoring, drop_each)
+    hearts = _find(inputs, options, trained)
+    uncertainty = None
+    if options.ensemble:
+        factor = sd_factor_of(model, trained)
+        uncertainty = EnsembleScoring(trained, options.ensemble, options.encode.seed, factor)
+        uncertainty.check_hearts(hearts)
+    found = _score_all(hearts, _Scorer(trained, options, uncertainty))
     bootstrap = Bootstrap()
-    scores = summarize(found.rows, bootstrap)
-    hidden = "each structure in turn" if drop_each else ", ".join(options.drop) or "nothing"
-    told = {
-        **scores,
-        **({"calibration": drawing.told(found.errors)} if drawing else {}),
-        "scoring": {"tolerance_mm": tolerance_mm, "missed_mm": "diagonal of the true heart"},
+    scores = {
+        **summarize(found.rows, bootstrap),
+        **({"calibration": uncertainty.summary(found.errors)} if uncertainty else {}),
+        "scoring": {
+            "tolerance_mm": options.tolerance_mm,
+            "missed_mm": "diagonal of the true heart",
+        },
         "bootstrap": asdict(bootstrap),
         "penalties_mm": found.penalties_mm,
-        "provenance": _provenance(model, trained, inputs, hidden, hearts, options),
+        "provenance": _provenance(model, trained, inputs, hearts, options),
     }
-    write_scores(out, found.rows, told)
-    views = (
-        _view(
-            name,
-            found.kept.get(name) or _again(hearts[name].source, found.fields[name], options),
-            found.fields[name],
-            found.dice[name],
-            set(hearts[name].annotated()).difference(options.drop),
-        )
-        for name in chosen(found.dice, SHOWN_HEARTS)
-    )
-    _write_page(out / "report.html", model, told, views)
-    return Evaluated(told, found.failed)
+    write_scores(out, found.rows, scores)
+    _write_page(out / "report.html", model, scores, _views(hearts, found, options.encode))
+    return Evaluated(scores, found.failed)
 
 
-def _refuse_contradictions(
-    tolerance_mm: float, drop: Sequence[str], drop_each: bool, ensemble: int
-) -> None:
+def _check(options: EvaluateOptions) -> None:
+    drop, tolerance_mm = options.encode.drop, options.tolerance_mm
     if not 0 < tolerance_mm < math.inf:
-        raise InputError(f"the tolerance is a length in mm, above 0, and not {tolerance_mm:g}")
-    if drop_each and drop:
+        raise InputError(f"--tolerance {tolerance_mm:g}: must be a length above 0 mm")
+    if options.drop_each and drop:
         raise InputError(
-            f"--drop {','.join(drop)} and --drop-each exclude each other: the one hides "
-            "structures together, the other hides all of them, one at a time"
+            f"--drop {','.join(drop)} and --drop-each exclude each other: the one hides these "
+            "structures together, the other hides each structure in turn"
         )
-    if ensemble and not (drop or drop_each):
+    if options.ensemble and not (drop or options.drop_each):
         raise InputError(
-            f"--ensemble {ensemble}: measures the uncertainty of structures hidden from the model, "
-            "and none are; add --drop-each, or --drop with their names"
+            f"--ensemble {options.ensemble}: measures the uncertainty of hidden structures, and "
+            "none are; add --drop-each, or --drop with their names"
         )
+    refuse_recycled_ensemble(options.ensemble, options.encode)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,87 +149,111 @@ class _Heart:
     """A heart to score.
 
     Attributes:
-        source: Where it comes from.
-        named: Structures that it annotates, as far as a data set says so.
+        source: Its source.
+        named: Structures that it annotates according to a data set; None without one.
     """
 
     source: HeartSource
     named: tuple[str, ...] | None = None
 
     def annotated(self) -> tuple[str, ...]:
-        """Structures that it annotates: all of its label set's, if nothing says otherwise."""
+        """Structures that it annotates: by default, all of its label set's."""
         named = self.source.annotated() if self.named is None else self.named
         return self.source.label_set.structures if named is None else named
 
 
+def _find(
+    inputs: Sequence[Path], options: EvaluateOptions, trained: TrainedModel
+) -> dict[str, _Heart]:
+    """Find the hearts to score, by name."""
+    label_set = options.encode.label_set
+    if len(inputs) == 1 and DataSet.is_at(inputs[0]):
+        dataset = DataSet.read(inputs[0])
+        hearts = {
+            entry.name: _Heart(_relabelled(source_of(dataset, entry), options), entry.annotated)
+            for entry in dataset.of_split(options.split, options.fold)
+        }
+        if not hearts:
+            raise InputError(f"{inputs[0]}: has no hearts in split {options.split!r}")
+        return hearts
+    found = find_hearts(inputs, label_set or trained.label_set)
+    return {name: _Heart(source) for name, source in found.items()}
+
+
+def _relabelled(source: HeartSource, options: EvaluateOptions) -> HeartSource:
+    label_set = options.encode.label_set
+    return replace(source, label_set=label_set) if label_set else source
+
+
 @dataclass(frozen=True, slots=True)
-class _Scoring:
-    """How hearts are shown to a model and scored.
+class _Scorer:
+    """Shows hearts to a model and scores its reconstructions.
 
     Attributes:
         trained: The model.
-        options: How hearts are shown to it.
-        tolerance_mm: Of the normalised surface distance.
-        meshes: Whether meshes are scored, too.
-        drawing: How they are drawn; None if they are not.
+        options: The options of the evaluation.
+        uncertainty: Compares standard deviations with errors; None without an ensemble.
     """
 
     trained: TrainedModel
-    options: EncodeOptions
-    tolerance_mm: float
-    meshes: bool
-    drawing: EnsembleScoring | None = None
+    options: EvaluateOptions
+    uncertainty: EnsembleScoring | None = None
 
-    def of_heart(
+    def score(
         self, name: str, heart: _Heart
-    ) -> tuple[Reconstruction, HeartField, list[Score], Errors]:
-        """A heart's reconstruction, a row for each of the model's structures, and the errors."""
-        truth, geometry = read_heart(heart.source, self.trained.structures, self.options.drop)
-        field = encode_heart(geometry, self.trained, self.options)
-        made = Reconstruction(heart.source, truth, field, geometry.label_map)
-        how = self.tolerance_mm, self.meshes, self.options.drop
-        rows = score_reconstruction(name, made, heart.annotated(), *how)
-        errors: Errors = {}
-        hidden = set(self.options.drop).intersection(heart.annotated())
-        if self.drawing and hidden:
-            errors = self.drawing.errors(name, made, geometry, made.surfaces, hidden, field.domain)
-        return made, field, rows, errors
+    ) -> tuple[Reconstruction, HeartField, list[Score], HeartErrors]:
+        """Score a heart: a row for each of the model's structures, and errors of hidden ones."""
+        options, drop = self.options, self.options.encode.drop
+        whole = heart.source.segmentation(self.trained.structures)
+        geometry = whole.geometry(drop)
+        field = encode_heart(geometry, self.trained, options.encode)
+        reconstruction = Reconstruction(whole, field, geometry.label_map)
+        rows = score_reconstruction(
+            name, reconstruction, heart.annotated(), options.tolerance_mm, options.meshes, drop
+        )
+        errors: HeartErrors = {}
+        hidden = set(drop).intersection(heart.annotated())
+        if self.uncertainty and hidden:
+            how = reconstruction.surfaces, hidden, field.domain
+            errors = self.uncertainty.errors(name, reconstruction, geometry, *how)
+        return reconstruction, field, rows, errors
 
-    def of_turn(
-        self, name: str, heart: _Heart, whole: Reconstruction, left_out: str
-    ) -> tuple[list[Score], Errors]:
-        """The row and the errors of one structure that the model is not shown this time.
+    def score_hidden(
+        self, name: str, heart: _Heart, whole: Reconstruction, hidden: str
+    ) -> tuple[list[Score], HeartErrors]:
+        """Hide one structure and score it: its row and its errors.
 
-        There are none where the heart does not have or annotate it, or has nothing else to show.
+        Both are empty if the heart does not contain or annotate the structure, or contains nothing
+        else to show.
         """
         structures = self.trained.structures
         there = {structures[label - 1] for label in np.unique(whole.truth.labels).tolist() if label}
-        if len(there) == 1 or left_out not in there.intersection(heart.annotated()):
+        if len(there) == 1 or hidden not in there.intersection(heart.annotated()):
             return [], {}
-        _, geometry = read_heart(heart.source, structures, [left_out])
-        field = encode_heart(geometry, self.trained, self.options)
-        alone = Reconstruction(heart.source, whole.truth, OneStructure(field, left_out))
-        row = score_left_out(name, whole, alone, self.tolerance_mm, self.meshes)
-        errors: Errors = {}
-        if self.drawing:
-            errors = self.drawing.errors(
-                name, whole, geometry, alone.surfaces, [left_out], field.domain
-            )
+        geometry = whole.segmentation.geometry([hidden])
+        field = encode_heart(geometry, self.trained, self.options.encode)
+        alone = Reconstruction(whole.segmentation, SingleStructureField(field, hidden))
+        options = self.options
+        row = score_hidden_structure(name, whole, alone, options.tolerance_mm, options.meshes)
+        errors: HeartErrors = {}
+        if self.uncertainty:
+            how = alone.surfaces, [hidden], field.domain
+            errors = self.uncertainty.errors(name, whole, geometry, *how)
         return [row], errors
 
 
 @dataclass(frozen=True, slots=True)
-class _Scored:
-    """All hearts, scored.
+class _Found:
+    """The scores of all hearts.
 
     Attributes:
-        rows: Their scores.
+        rows: A row per heart and structure.
         failed: Heart → reason, for hearts that could not be scored.
-        penalties_mm: Heart → what a missed structure counts as a distance.
-        fields: Heart → its field, if the model finds anything there.
+        penalties_mm: Heart → the distance that a missed structure counts as.
+        fields: Heart → its field, if the model finds any structure.
         dice: Heart → structure → Dice of these fields, as in ``scores.json``.
-        kept: Those reconstructions that the page may well show.
-        errors: Of each heart, those of what was hidden from it, if hearts are drawn.
+        kept: Heart → its reconstruction, if the page is likely to show it.
+        errors: Errors of the hidden structures of each heart, if there is an ensemble.
     """
 
     rows: list[Score]
@@ -241,110 +262,98 @@ class _Scored:
     fields: dict[str, HeartField]
     dice: dict[str, dict[str, dict[str, Value]]]
     kept: dict[str, Reconstruction]
-    errors: list[Errors]
+    errors: list[HeartErrors]
 
 
-def _scored(hearts: Mapping[str, _Heart], scoring: _Scoring, drop_each: bool) -> _Scored:
-    """Score hearts, and where ``drop_each`` says so, without each structure in turn.
+def _score_all(hearts: Mapping[str, _Heart], scorer: _Scorer) -> _Found:
+    """Score hearts, with each structure hidden in turn if the options say so.
 
     Raises:
         InputError: None of them can be scored.
     """
-    found = _Scored([], {}, {}, {}, {}, {}, [])
-    turns = scoring.trained.structures if drop_each else ()
+    found = _Found([], {}, {}, {}, {}, {}, [])
+    turns = scorer.trained.structures if scorer.options.drop_each else ()
     each, unit = 1 + len(turns), "reconstructions" if turns else "hearts"
     with steps("scoring hearts", each * len(hearts), unit) as progress:
         for number, (name, heart) in enumerate(hearts.items(), start=1):
             try:
-                made, field, rows, errors = scoring.of_heart(name, heart)
+                reconstruction, field, rows, errors = scorer.score(name, heart)
                 progress.advance(note=name)
                 of_turns: list[Score] = []
-                for left_out in turns:
-                    row, of_turn = scoring.of_turn(name, heart, made, left_out)
+                for hidden in turns:
+                    row, of_turn = scorer.score_hidden(name, heart, reconstruction, hidden)
                     of_turns += row
                     errors = {**errors, **of_turn}
-                    progress.advance(note=f"{name} without {left_out}")
+                    progress.advance(note=f"{name} without {hidden}")
             except InputError as error:
                 found.failed[name] = str(error)
                 progress.reach(number * each, note=name)
                 continue
             found.rows.extend([*rows, *of_turns])
             found.errors.append(errors)
-            found.penalties_mm[name] = penalty_mm(made.truth)
+            found.penalties_mm[name] = penalty_mm(reconstruction.truth)
             if any(row.values["prediction_ml"] for row in rows):
                 found.fields[name] = field
                 found.dice[name] = {row.structure: {"dice": row.dice} for row in rows}
-                found.kept[name] = made
+                found.kept[name] = reconstruction
                 _forget(found.kept, found.dice)
     if not found.rows:
         raise InputError("\n".join(found.failed.values()))
     return found
 
 
-def _hearts(
-    inputs: Sequence[Path],
-    split: Split,
-    fold: int | None,
-    trained: TrainedModel,
-    options: EncodeOptions,
-) -> dict[str, _Heart]:
-    if len(inputs) == 1 and DataSet.is_at(inputs[0]):
-        dataset = DataSet.read(inputs[0])
-        hearts = {
-            entry.name: _Heart(_relabelled(source_of(dataset, entry), options), entry.annotated)
-            for entry in dataset.of_split(split, fold)
-        }
-        if not hearts:
-            raise InputError(f"{inputs[0]}: has no hearts in split {split!r}")
-        return hearts
-    found = find_hearts(inputs, options.label_set or trained.label_set)
-    return {name: _Heart(source) for name, source in found.items()}
-
-
-def _relabelled(source: HeartSource, options: EncodeOptions) -> HeartSource:
-    return replace(source, label_set=options.label_set) if options.label_set else source
-
-
 def _forget(
-    made: dict[str, Reconstruction], dice: Mapping[str, Mapping[str, Mapping[str, Value]]]
+    kept: dict[str, Reconstruction], dice: Mapping[str, Mapping[str, Mapping[str, Value]]]
 ) -> None:
-    """Keep those that the page may well show in the end, as far as they take little memory."""
-    wanted = chosen(dice, 2 * SHOWN_HEARTS)
-    for name in list(made):
-        if name not in wanted or max(made[name].truth.shape) > _PAGE_VOXELS:
-            del made[name]
+    """Keep only reconstructions that the page is likely to show and that take little memory."""
+    wanted = chosen(dice, 2 * _SHOWN_HEARTS)
+    for name in list(kept):
+        if name not in wanted or max(kept[name].truth.shape) > _PAGE_VOXELS:
+            del kept[name]
+
+
+def _views(
+    hearts: Mapping[str, _Heart], found: _Found, options: EncodeOptions
+) -> Iterable[HeartView]:
+    """Yield the hearts of the page's viewer one by one, since each takes much memory."""
+    for name in chosen(found.dice, _SHOWN_HEARTS):
+        heart, field = hearts[name], found.fields[name]
+        reconstruction = found.kept.get(name) or _again(heart.source, field, options)
+        observed = set(heart.annotated()).difference(options.drop)
+        yield _view(name, reconstruction, field, found.dice[name], observed)
 
 
 def _again(source: HeartSource, field: HeartField, options: EncodeOptions) -> Reconstruction:
-    truth, geometry = read_heart(source, field.structures, options.drop)
-    return Reconstruction(source, truth, field, geometry.label_map)
+    whole = source.segmentation(field.structures)
+    return Reconstruction(whole, field, whole.geometry(options.drop).label_map)
 
 
 def _view(
     name: str,
-    made: Reconstruction,
+    reconstruction: Reconstruction,
     field: HeartField,
     found: Mapping[str, Mapping[str, Value]],
     observed: Collection[str],
 ) -> HeartView:
-    as_scored = max(made.truth.shape) <= _PAGE_VOXELS
+    surfaces = (
+        reconstruction.surfaces
+        if max(reconstruction.truth.shape) <= _PAGE_VOXELS
+        else heart_surfaces(field, _PAGE_RESOLUTION)
+    )
     dice = mean_dice(found)
     return HeartView(
         name,
-        truth=made.true_surfaces,
-        reconstruction=made.surfaces if as_scored else heart_surfaces(field, _PAGE_RESOLUTION),
+        truth=reconstruction.true_surfaces,
+        reconstruction=surfaces,
         dice=math.nan if dice is None else dice,
-        shown=made.shown,
+        input_map=reconstruction.observed,
         structures=field.structures,
         inferred=tuple(name for name in field.structures if name not in observed),
     )
 
 
 def _write_page(
-    path: Path,
-    model: Path,
-    scores: dict[str, Any],
-    views: Iterable[HeartView],
+    path: Path, model: Path, scores: dict[str, Any], views: Iterable[HeartView]
 ) -> None:
     report = Report(
         title="Reconstructed hearts",
@@ -360,17 +369,18 @@ def _provenance(
     model: Path,
     trained: TrainedModel,
     inputs: Sequence[Path],
-    hidden: str,
     hearts: Mapping[str, _Heart],
-    options: EncodeOptions,
+    options: EvaluateOptions,
 ) -> dict[str, Any]:
+    """Return where the scores come from; warn if some hearts may be training hearts."""
     label_sets = sorted({heart.source.label_set.name for heart in hearts.values()})
     seen = sorted(hearts.keys() & set(trained.provenance["hearts"]))
     if seen:
-        console.print(
-            f"[yellow]{len(seen)} of {len(hearts)} hearts bear names of training hearts, so these "
-            "may not be scores of unseen hearts[/]"
+        warn(
+            f"{len(seen)} of {len(hearts)} hearts have names of training hearts, so these may not "
+            "be scores of unseen hearts"
         )
+    dropped = ", ".join(options.encode.drop) or "nothing"
     return {
         "model": str(model.resolve()),
         "trained on": f"{len(trained.provenance['hearts'])} hearts of {trained.provenance['data']}",
@@ -379,9 +389,9 @@ def _provenance(
         "truth": f"the hearts as given, label set {', '.join(label_sets)}",
         "trained on among them": ", ".join(seen) or "none, by name",
         "grid": "every voxel of each label map's own grid",
-        "hidden from the model": hidden,
-        "recycled": f"{options.recycle} times",
-        "refined": f"in {options.refine} steps at most",
+        "hidden from the model": "each structure in turn" if options.drop_each else dropped,
+        "recycled": f"{options.encode.recycle} times",
+        "refined": f"in {options.encode.refine} steps at most",
         "VecSetX": __version__,
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
     }

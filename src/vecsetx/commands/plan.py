@@ -1,4 +1,4 @@
-"""``vecsetx train --plan``: what a training run would take of a GPU's memory."""
+"""``vecsetx plan``: estimate the GPU memory of a training step."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,15 +11,18 @@ from vecsetx.data.dataset import DataSet
 from vecsetx.recipe import Recipe
 from vecsetx.training.memory import PARTS, StepMemory, StepSpec, measure
 
-GB, MB = 10**9, 10**6
+__all__ = ["Plan", "make_plan", "plan_training"]
 
-CONTEXT_BYTES = GB
-"""Assumed: what CUDA itself, its libraries and the scratch memory of their kernels take."""
+_GB, _MB = 10**9, 10**6
 
-FRAGMENTED_SHARE = 0.05
-"""Assumed: what PyTorch's allocator holds beyond what is asked of it, as a share of that."""
+_CONTEXT_BYTES = _GB
+"""Assumed memory of CUDA itself, its libraries and the scratch space of their kernels."""
 
-_WAYS = (False, True)  # to recompute or not
+_FRAGMENTED_SHARE = 0.05
+"""Assumed memory that PyTorch's allocator holds beyond the tensors, as a share of the tensors."""
+
+_WAYS = (False, True)
+"""The values of ``training.recompute``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +30,10 @@ class Plan:
     """The memory of a recipe's training step on one GPU.
 
     Attributes:
-        hearts: Hearts per step.
-        recompute: Whether the recipe itself recomputes.
-        kept: A step that keeps all activations.
-        recomputed: A step that computes them anew in the backward pass.
+        hearts: Number of hearts per step.
+        recompute: Whether the recipe recomputes activations.
+        kept: Memory of a step that keeps all activations.
+        recomputed: Memory of a step that recomputes them in the backward pass.
     """
 
     hearts: int
@@ -39,21 +42,21 @@ class Plan:
     recomputed: StepMemory
 
     def memory(self, recompute: bool) -> StepMemory:
-        """The step of one of the two ways."""
+        """Return the memory of a step with or without recomputation."""
         return self.recomputed if recompute else self.kept
 
     def total(self, recompute: bool) -> float:
-        """Bytes expected of a GPU, with what is assumed."""
+        """Return the expected bytes on a GPU, assumed ones included."""
         peak = sum(self.memory(recompute).peak(self.hearts).values())
-        return (1 + FRAGMENTED_SHARE) * peak + CONTEXT_BYTES
+        return (1 + _FRAGMENTED_SHARE) * peak + _CONTEXT_BYTES
 
     def largest_batch(self, recompute: bool, gpu_bytes: float) -> int:
-        """The most hearts per step that fit a GPU, with what is assumed."""
-        left = (gpu_bytes - CONTEXT_BYTES) / (1 + FRAGMENTED_SHARE)
+        """Return the largest number of hearts per step that fits on a GPU."""
+        left = (gpu_bytes - _CONTEXT_BYTES) / (1 + _FRAGMENTED_SHARE)
         return self.memory(recompute).largest_batch(left)
 
     def verdict(self, gpu_bytes: float) -> str:
-        """Whether the recipe fits a GPU, in words."""
+        """Return whether the recipe fits on a GPU and what to change if not, in words."""
         if self.total(self.recompute) <= gpu_bytes:
             found = self._of(self.recompute, gpu_bytes)
             return f"fits as it is (training.{_name(self.recompute)}): {found}"
@@ -63,15 +66,18 @@ class Plan:
         if most:
             advice = f"fits with training.recompute=true and batch.hearts={most}"
         else:
-            advice = "not even one heart would; lower batch.points, or take a smaller preset"
+            advice = "not even one heart fits; lower batch.points, or use a smaller preset"
         return f"does not fit: {self._of(True, gpu_bytes)} with training.recompute=true; {advice}"
 
     def _of(self, recompute: bool, gpu_bytes: float) -> str:
-        return f"{self.total(recompute) / GB:.1f} GB of {gpu_bytes / GB:g}"
+        return f"{self.total(recompute) / _GB:.1f} GB of {gpu_bytes / _GB:g}"
 
 
 def make_plan(recipe: Recipe, structure_count: int) -> Plan:
-    """Measure a recipe's training step for K structures, with recomputation and without."""
+    """Estimate the memory of a recipe's training step for K structures, recomputing or not.
+
+    The step runs on fake tensors, without data and without a GPU.
+    """
     spec = StepSpec(
         recipe.model,
         recipe.batch,
@@ -90,18 +96,18 @@ def make_plan(recipe: Recipe, structure_count: int) -> Plan:
 
 
 def plan_training(data: Path, recipe: Recipe, gpu_gb: float) -> Plan:
-    """Print what training on a data set would take of one GPU's memory. Nothing is written.
+    """Print the GPU memory of training on a data set. Nothing is written.
 
     Args:
         data: A prepared data set; only its structures matter.
-        recipe: Every choice.
-        gpu_gb: Memory of the GPU, 10⁹ bytes.
+        recipe: All options of model and training.
+        gpu_gb: Memory of one GPU, 10⁹ bytes.
 
     Raises:
-        InputError: No usable data set.
+        InputError: There is no usable data set.
     """
     plan = make_plan(recipe, len(DataSet.read(data).structures))
-    gpu_bytes = gpu_gb * GB
+    gpu_bytes = gpu_gb * _GB
     console.print(f"{plan.kept.parameters:,} weights")
     console.print(_parts(plan))
     console.print(_ways(plan, gpu_bytes))
@@ -110,7 +116,7 @@ def plan_training(data: Path, recipe: Recipe, gpu_gb: float) -> Plan:
 
 
 def _parts(plan: Plan) -> Table:
-    """What is alive at the moment when most is, and the most that each part ever takes."""
+    """Tabulate each part's memory at the moment of the peak, and its own maximum."""
     table = Table(
         title=f"A step of {plan.hearts} hearts on one GPU, GB (10⁹ bytes)", box=SIMPLE_HEAD
     )
@@ -121,18 +127,18 @@ def _parts(plan: Plan) -> Table:
     peaks = {way: plan.memory(way).peak(plan.hearts) for way in _WAYS}
     mosts = {way: plan.memory(way).most(plan.hearts) for way in _WAYS}
     for part in PARTS:
-        row = [f"{found[way][part] / GB:.2f}" for way in _WAYS for found in (peaks, mosts)]
+        row = [f"{found[way][part] / _GB:.2f}" for way in _WAYS for found in (peaks, mosts)]
         table.add_row(part, *row)
     table.add_section()
     measured = {way: sum(peaks[way].values()) for way in _WAYS}
-    fragmented = {way: FRAGMENTED_SHARE * measured[way] for way in _WAYS}
+    fragmented = {way: _FRAGMENTED_SHARE * measured[way] for way in _WAYS}
     for title, sizes, style in (
         ("measured", measured, None),
-        (f"fragmentation, {FRAGMENTED_SHARE:.0%} (assumed)", fragmented, None),
-        ("CUDA and kernels (assumed)", dict.fromkeys(_WAYS, CONTEXT_BYTES), None),
+        (f"fragmentation, {_FRAGMENTED_SHARE:.0%} (assumed)", fragmented, None),
+        ("CUDA and kernels (assumed)", dict.fromkeys(_WAYS, _CONTEXT_BYTES), None),
         ("total", {way: plan.total(way) for way in _WAYS}, "bold"),
     ):
-        cells = [cell for way in _WAYS for cell in (f"{sizes[way] / GB:.2f}", "")]
+        cells = [cell for way in _WAYS for cell in (f"{sizes[way] / _GB:.2f}", "")]
         table.add_row(title, *cells, style=style)
     return table
 
@@ -140,14 +146,14 @@ def _parts(plan: Plan) -> Table:
 def _ways(plan: Plan, gpu_bytes: float) -> Table:
     table = Table(box=SIMPLE_HEAD)
     table.add_column("training.", no_wrap=True)
-    headings = ("kept per heart, MB", "total, GB", f"largest batch in {gpu_bytes / GB:g} GB")
+    headings = ("kept per heart, MB", "total, GB", f"largest batch in {gpu_bytes / _GB:g} GB")
     for heading in headings:
         table.add_column(heading, justify="right")
     for way in _WAYS:
         table.add_row(
             _name(way),
-            f"{plan.memory(way).kept_per_heart() / MB:.1f}",
-            f"{plan.total(way) / GB:.1f}",
+            f"{plan.memory(way).kept_per_heart() / _MB:.1f}",
+            f"{plan.total(way) / _GB:.1f}",
             str(plan.largest_batch(way, gpu_bytes)),
         )
     return table

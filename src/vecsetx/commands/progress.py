@@ -1,4 +1,4 @@
-"""What a person sees while a command runs: a live display on a terminal, plain lines elsewhere."""
+"""Output of running commands: a live display on a terminal, plain lines elsewhere."""
 
 import time
 from collections import deque
@@ -16,25 +16,36 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
+__all__ = [
+    "Steps",
+    "console",
+    "duration_text",
+    "on_terminal",
+    "progress_bar",
+    "rate_text",
+    "steps",
+    "warn",
+]
+
 console = Console(highlight=False)
 """Where commands print."""
 
 _SECONDS_BETWEEN_LINES = 15.0
 _PACE_SECONDS, _PACE_REPORTS = 60.0, 100
-"""The pace is that of the last minute, or of the last hundred reports where they took longer."""
+"""The pace is the mean over the last minute, or over the last hundred reports if that is longer."""
 
 
 class Steps:
-    """Counts the steps of one piece of work.
+    """Shows the steps of one piece of work; a :class:`~vecsetx.progress.Progress`.
 
     Args:
-        title: What is done, in words.
-        total: How many steps there are.
-        unit: What one counts, in the plural.
-        display: Where the count is shown; None to print lines.
+        title: The work, in words.
+        total: Number of steps.
+        unit: What is counted, in the plural.
+        display: The live display that shows the count; None: lines are printed.
 
     Attributes:
-        rate: Steps per second of late; 0 while that is not known.
+        rate: Recent steps per second; 0 while it is unknown.
     """
 
     def __init__(self, title: str, total: int, unit: str, display: Progress | None) -> None:
@@ -46,13 +57,13 @@ class Steps:
         self._task = display.add_task(title, total=total, note="", pace="") if display else None
 
     def advance(self, note: str = "") -> None:
-        """Count a step as done; ``note`` is shown beside the count."""
-        if not self._reports:
+        """Count one more step as done, and show ``note`` beside the count."""
+        if not self._reports:  # counting begins at 0, so the first step has a pace, too
             self._reports.append((self._began, 0))
         self.reach(self._done + 1, note)
 
     def reach(self, done: int, note: str = "") -> None:
-        """Set how many steps are done. Work that is resumed reaches many at once, at first."""
+        """Set the number of steps that are done. Resumed work starts with many at once."""
         self._done, now = done, time.monotonic()
         self._report(now)
         if self._display is not None and self._task is not None:
@@ -64,7 +75,7 @@ class Steps:
 
     @property
     def time_left(self) -> str:
-        """In words; empty while it is not known, and at the end."""
+        """The time left, in words; empty while it is unknown, and at the end."""
         left = self._total - self._done
         return duration_text(left / self.rate) if self.rate and left > 0 else ""
 
@@ -76,7 +87,7 @@ class Steps:
         self.rate = (self._done - before) / (now - since) if now > since else 0.0
 
     def _pace(self, now: float) -> str:
-        """How fast it goes, and how long it will or did take; says only what is known."""
+        """Return the pace and the time left or taken, in words, as far as they are known."""
         parts = [rate_text(self.rate, self._unit)] if self.rate else []
         if self._done >= self._total:
             parts.append(f"took {duration_text(now - self._began)}")
@@ -88,7 +99,7 @@ class Steps:
 
 
 def rate_text(per_second: float, unit: str) -> str:
-    """A rate, per second, minute or hour: the first of them that makes it no small fraction."""
+    """Format a rate per second, minute or hour: the first that gives at least 0.5."""
     periods = {"s": 1, "min": 60, "h": 3600}
     name = next((name for name, size in periods.items() if per_second * size >= 0.5), "h")
     rate = per_second * periods[name]
@@ -96,20 +107,25 @@ def rate_text(per_second: float, unit: str) -> str:
 
 
 def duration_text(seconds: float) -> str:
-    """A duration: in s below two minutes, in min below two hours, in h below two days, in days."""
+    """Format a duration: in s below 2 min, in min below 2 h, in h below 2 days, else in days."""
     for limit, size, name in ((120, 1, "s"), (7200, 60, "min"), (172800, 3600, "h")):
         if seconds < limit:
             return f"{seconds / size:.0f} {name}"
     return f"{seconds / 86400:.0f} days"
 
 
+def warn(text: str) -> None:
+    """Print a warning as one line."""
+    console.print(text, style="yellow", markup=False, soft_wrap=True)
+
+
 def on_terminal() -> bool:
-    """Whether a live display can be shown."""
+    """Return whether a live display can be shown."""
     return console.is_terminal and not console.is_dumb_terminal
 
 
 def progress_bar(*more: ProgressColumn) -> Progress:
-    """A bar with title, count and time so far; ``more`` columns follow."""
+    """Return a bar with title, count and elapsed time, followed by ``more`` columns."""
     return Progress(
         SpinnerColumn(),
         TextColumn("[bold]{task.description}"),
@@ -123,12 +139,12 @@ def progress_bar(*more: ProgressColumn) -> Progress:
 
 @contextmanager
 def steps(title: str, total: int, unit: str = "steps") -> Iterator[Steps]:
-    """Show the progress of ``total`` steps while the block runs, with their pace and time left.
+    """Show progress, pace and time left while the block runs.
 
     Args:
-        title: What is done, in words.
-        total: How many steps there are.
-        unit: What one counts, in the plural.
+        title: The work, in words.
+        total: Number of steps.
+        unit: What is counted, in the plural.
     """
     if not on_terminal():
         yield Steps(title, total, unit, None)

@@ -1,15 +1,17 @@
-"""``train.log``: what happened in a run, in words, with date and time."""
+"""``train.log``: the events of a run in words, with date and time."""
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from vecsetx.commands.progress import console
+from vecsetx.commands import progress
+
+__all__ = ["RunLog"]
 
 
 class RunLog:
-    """Appends lines to a run's log, so that a resumed run's goes on.
+    """Appends lines to a run's log, which a resumed run continues.
 
     Args:
         path: The file.
@@ -20,7 +22,7 @@ class RunLog:
         self._fails = False
 
     def write(self, text: str) -> None:
-        """Append a line; where it cannot be written, that is told once, and the run goes on."""
+        """Append a line. If the file cannot be written, warn once and continue."""
         line = f"{time.strftime('%Y-%m-%d %H:%M:%S')} {' '.join(text.split())}\n"
         try:
             with self.path.open("a", encoding="utf-8", errors="backslashreplace") as file:
@@ -28,23 +30,19 @@ class RunLog:
             self._fails = False
         except OSError as error:
             if not self._fails:
-                _print(f"{self.path}: not written ({error.strerror or error})")
+                progress.warn(f"{self.path}: not written ({error.strerror or error})")
             self._fails = True
 
     def warn(self, text: str) -> None:
-        """Append a line, and print it."""
-        _print(text)
+        """Append a line and print it as a warning."""
+        progress.warn(text)
         self.write(text)
 
     @contextmanager
     def of_errors(self) -> Iterator[None]:
-        """Append why the block ends early; the error goes on."""
+        """Append the error that ends the block early, and raise it again."""
         try:
             yield
         except BaseException as error:
             self.write(f"{type(error).__name__}: {error}")
             raise
-
-
-def _print(text: str) -> None:
-    console.print(text, style="yellow", markup=False, soft_wrap=True)

@@ -1,5 +1,6 @@
-"""Tables on the terminal."""
+"""Tables of the commands' results on the terminal."""
 
+from collections.abc import Mapping
 from statistics import median
 from typing import Any
 
@@ -10,20 +11,49 @@ from rich.table import Table
 from vecsetx.commands.check import doubtful_first
 from vecsetx.commands.progress import console
 from vecsetx.evaluation.calibration import EXPECTED, MULTIPLES
-from vecsetx.evaluation.measures import MEASURES
+from vecsetx.evaluation.score_measures import MEASURES
+
+__all__ = [
+    "print_calibration",
+    "print_check",
+    "print_evaluation",
+    "print_heart_check",
+    "print_scores",
+    "print_uncertainty",
+]
 
 _MOST_ROWS = 20
-"""Hearts in a table; the pages have them all."""
+"""Largest number of hearts in a table; the pages list all of them."""
 
 
-def print_scores(scores: dict[str, Any]) -> None:
-    """A row per structure: Dice with its interval, surface distances, centrelines, misses."""
+def print_evaluation(scores: Mapping[str, Any]) -> None:
+    """Print the scores, observed and inferred structures apart if any were hidden.
+
+    Args:
+        scores: As in ``scores.json``.
+    """
+    if "inferred" in scores:
+        for part, which in (("observed", "shown to the model"), ("inferred", "hidden from it")):
+            console.print(f"\n{part.capitalize()}: structures {which}")
+            print_scores({"summary": scores[part]})
+    else:
+        print_scores(scores)
+    if "calibration" in scores:
+        print_uncertainty(scores["calibration"])
+
+
+def print_scores(scores: Mapping[str, Any]) -> None:
+    """Print a row per structure: Dice and its interval, surface distances, clDice, misses.
+
+    Args:
+        scores: As in ``scores.json``.
+    """
     table = Table(title="Scores on the voxel grid of the label maps")
     table.add_column("Structure", no_wrap=True)
     shown = ("dice", "nsd", "assd_mm", "hd95_mm", "cldice")
-    for heading in ("Dice", "interval", *(MEASURES[name].title for name in shown[1:])):
+    for heading in ("Dice", "Interval", *(MEASURES[name].title for name in shown[1:])):
         table.add_column(heading, justify="right")
-    for heading in ("hearts", "missed"):
+    for heading in ("Hearts", "Missed"):
         table.add_column(heading, justify="right")
     states = scores["summary"]["states"]
     for name, measures in scores["summary"]["structures"].items():
@@ -39,30 +69,38 @@ def print_scores(scores: dict[str, Any]) -> None:
     console.print(table)
 
 
-def print_check(result: dict[str, Any]) -> None:
-    """What a check found: a row per structure, hearts with remarks, and those that are not fit."""
+def print_check(result: Mapping[str, Any]) -> None:
+    """Print a row per structure, and the hearts with remarks and with problems.
+
+    Args:
+        result: As in ``check.json``.
+    """
     hearts, summary = result["hearts"], result["summary"]
     _print_structures(result)
     remarked = [h for h in doubtful_first(hearts) if h["passed"] and h["remarks"]]
-    _print_findings(f"{len(remarked)} hearts are worth a look", remarked, "remarks", "yellow")
+    _print_findings(f"{len(remarked)} hearts have remarks", remarked, "remarks", "yellow")
     if summary["not_done"]:
         console.print(f"[yellow]{summary['not_done']} hearts could not be checked in full[/]")
     failed = [heart for heart in hearts if not heart["passed"]]
     if failed:
-        title = f"{len(failed)} of {len(hearts)} hearts are not fit to learn from"
+        title = f"{len(failed)} of {len(hearts)} hearts are unfit for training"
         _print_findings(title, failed, "problems", "red")
     else:
-        console.print(f"[green]all {len(hearts)} hearts are fit to learn from[/]")
+        console.print(f"[green]all {len(hearts)} hearts are fit for training[/]")
 
 
-def print_heart_check(result: dict[str, Any]) -> None:
-    """What the check of one heart found: a row per structure, problems and remarks."""
+def print_heart_check(result: Mapping[str, Any]) -> None:
+    """Print a row per structure of one heart, and its problems and remarks.
+
+    Args:
+        result: The result for this heart alone, otherwise as in ``check.json``.
+    """
     (heart,) = result["hearts"]
     title = f"{escape(heart['name'])} ({heart['split']}, fold {heart['fold']})"
     table = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("Structure", no_wrap=True)
     table.add_column("State")
-    headings = ("mm³", "z", "pieces", "2V/A", "surface", "near", "volume", "slope", "agreement")
+    headings = ("mm³", "z", "Pieces", "2V/A", "Surface", "Near", "Volume", "Slope", "Agreement")
     for heading in headings:
         table.add_column(heading, justify="right")
     for name, found in heart["structures"].items():
@@ -83,13 +121,13 @@ def print_heart_check(result: dict[str, Any]) -> None:
         for line in heart[kind]:
             console.print(f"[{color}]{kind.replace('_', ' ').removesuffix('s')}:[/] {escape(line)}")
     if heart["passed"]:
-        console.print(f"[green]{escape(heart['name'])} is fit to learn from[/]")
+        console.print(f"[green]{escape(heart['name'])} is fit for training[/]")
 
 
-def _print_structures(result: dict[str, Any]) -> None:
-    table = Table(title="Structures (of the middle heart)", box=SIMPLE_HEAD)
+def _print_structures(result: Mapping[str, Any]) -> None:
+    table = Table(title="Structures (medians over the hearts)", box=SIMPLE_HEAD)
     table.add_column("Structure", no_wrap=True)
-    headings = ("whole", "cut", "absent", "not annotated", "ml", "2V/A mm", "slope", "agreement")
+    headings = ("Whole", "Cut", "Absent", "Not annotated", "ml", "2V/A mm", "Slope", "Agreement")
     for heading in headings:
         table.add_column(heading, justify="right")
     for name in result["structures"]:
@@ -131,16 +169,16 @@ def _three_digits(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
 
 
-def print_calibration(found: dict[str, Any]) -> None:
-    """A row per structure, and what the factors bring over all of them.
+def print_calibration(found: Mapping[str, Any]) -> None:
+    """Print a row per structure and one for all, from the hearts that test the factors.
 
     Args:
         found: As in ``calibration.json``.
     """
-    table = Table(title="Inferred surfaces of the hearts that the factors are tried on")
+    table = Table(title="Calibration of inferred surfaces, on the test hearts")
     table.add_column("Structure", no_wrap=True)
-    headings = ("factor", "within 2 s.d.", "as drawn", "mean s.d. mm", "RMS error mm")
-    for heading in (*headings, "hearts", "missed"):
+    headings = ("Factor", "Within 2 s.d.", "Uncalibrated", "Mean s.d. mm", "RMS error mm")
+    for heading in (*headings, "Hearts", "Missed"):
         table.add_column(heading, justify="right")
     for name, one in found["structures"].items():
         table.add_row(
@@ -171,34 +209,34 @@ def print_calibration(found: dict[str, Any]) -> None:
         )
     console.print(table)
     shares = "; ".join(
-        f"{multiple} s.d. {_percent(before['within'][row])} → {_percent(after['within'][row])}, "
-        f"should be {_percent(EXPECTED[row])}"
+        f"{multiple} s.d. {_percent(before['within'][row])} → {_percent(after['within'][row])} "
+        f"(expected {_percent(EXPECTED[row])})"
         for row, multiple in enumerate(MULTIPLES)
     )
     console.print(
-        f"factors from {len(found['hearts_fitted'])} hearts; in brackets that over all structures, "
-        f"{found['factor']:.3f}, of those seen too seldom. On {len(found['hearts_tested'])} other "
-        f"hearts: {shares}"
+        f"factors from {len(found['hearts_fitted'])} hearts; structures found in too few of them "
+        f"have the factor over all structures, {found['factor']:.3f}, in brackets. Within, on "
+        f"{len(found['hearts_tested'])} test hearts: {shares}"
     )
 
 
-def print_uncertainty(told: dict[str, Any]) -> None:
-    """One line: how often surfaces lie within their standard deviations.
+def print_uncertainty(found: Mapping[str, Any]) -> None:
+    """Print one line: how often inferred surfaces lie within their standard deviations.
 
     Args:
-        told: ``calibration`` as in ``scores.json``.
+        found: ``calibration`` as in ``scores.json``.
     """
-    kind = "uncalibrated" if told["factors"] == "uncalibrated" else "calibrated"
-    if told["all"] is None:
-        console.print("how sure: nothing of what was hidden was reconstructed")
+    kind = "uncalibrated" if found["factors"] == "uncalibrated" else "calibrated"
+    if found["all"] is None:
+        console.print("uncertainty: none of the hidden structures was reconstructed")
         return
     shares = "; ".join(
-        f"{multiple} s.d. {_percent(share)}, should be {_percent(expected)}"
+        f"{multiple} s.d. {_percent(share)} (expected {_percent(expected)})"
         for multiple, share, expected in zip(
-            MULTIPLES, told["all"]["within"], EXPECTED, strict=True
+            MULTIPLES, found["all"]["within"], EXPECTED, strict=True
         )
     )
-    console.print(f"how sure ({kind}): inferred surfaces within {shares}")
+    console.print(f"uncertainty ({kind}): inferred surfaces within {shares}")
 
 
 def _percent(share: float | None) -> str:

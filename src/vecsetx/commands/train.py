@@ -1,4 +1,4 @@
-"""``vecsetx train``: a data set to a trained model."""
+"""``vecsetx train``: train a model on a prepared data set."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -10,9 +10,9 @@ from pathlib import Path
 import torch
 import yaml
 
-from vecsetx import __version__
+from vecsetx._version import __version__
 from vecsetx.commands.diagnose import diagnose_run
-from vecsetx.commands.progress import console
+from vecsetx.commands.progress import console, warn
 from vecsetx.commands.run_log import RunLog
 from vecsetx.commands.training_display import training_display
 from vecsetx.data.batches import TrainingBatches
@@ -21,7 +21,7 @@ from vecsetx.errors import InputError
 from vecsetx.evaluation.validation import make_validator
 from vecsetx.files import write_json, write_text
 from vecsetx.model.saved import TrainedModel, parameter_count, weights_sha256
-from vecsetx.recipe import Recipe
+from vecsetx.recipe import Recipe, read_changes
 from vecsetx.training.journal import Entry
 from vecsetx.training.loggers import loggers
 from vecsetx.training.loop import Training
@@ -33,14 +33,16 @@ from vecsetx.training.stopping import noticing_signals
 from vecsetx.training.teacher import Teacher
 from vecsetx.workers.lock import only_writer
 
+__all__ = ["LogOptions", "check_training", "train_model"]
+
 
 @dataclass(frozen=True, slots=True)
 class LogOptions:
-    """Where a run's figures go besides ``metrics.jsonl``.
+    """Where the metrics go in addition to ``metrics.jsonl``.
 
     Attributes:
-        tensorboard: Into ``tensorboard/`` in the run's folder.
-        wandb: Into this project of Weights & Biases; None for none.
+        tensorboard: Whether to write them into ``tensorboard/`` in the run's folder.
+        wandb: Project of Weights & Biases to send them to; None for none.
     """
 
     tensorboard: bool = False
@@ -59,57 +61,75 @@ def train_model(
     """Train a model on the training hearts of a data set.
 
     The run's folder receives ``recipe.yaml``, ``data.json``, ``metrics.jsonl``, ``train.log``,
-    ``checkpoint.pt``, with validations ``best.pt``, in ``model/`` the trained model and, in
-    ``curves.html``, how it went, which is printed, too. Started by ``torchrun``, all its processes
-    train together.
+    ``checkpoint.pt``, ``best.pt`` (if there are validations), the trained model in ``model/`` and
+    the curves in ``curves.html``. The diagnosis of the run is printed at the end. Started by
+    ``torchrun``, all processes train together.
 
     Args:
         data: A prepared data set.
         out: The run's folder.
-        recipe: Every choice.
-        resume: Go on from the folder's checkpoint, with the recipe it was begun with.
+        recipe: All options of model and training.
+        resume: Continue from the folder's checkpoint; the recipe must be the same.
         stop_after: Stop with a checkpoint after this step.
-        fold: The fold of the data set to leave out; None for its own split.
-        logs: Where figures go besides.
+        fold: Fold of the data set to hold out; None for the data set's own split.
+        logs: Further loggers.
 
     Raises:
-        InputError: No usable data set, the folder holds another run, there is nothing to resume, or
-            something else is not in order before the first step.
-        DivergedError: The loss is no longer a number.
-        StoppedError: The process was asked to stop; the run can be resumed.
+        InputError: There is no usable data set, the folder contains another run, there is nothing
+            to resume, or another check before the first step fails.
+        DivergedError: The loss is no longer finite.
+        StoppedError: A signal stopped the process; the run can be resumed.
     """
-    with _ready(data, out, recipe, resume, fold, logs) as training, _shown(training):
-        done = training.until(stop_after or training.run.training.steps)
+    with _ready(data, out, recipe, resume, fold, logs) as session, _displayed(session):
+        training, run = session.training, session.training.run
+        done = training.until(stop_after or run.training.steps)
         training.keep()
-        trained = _trained(training.run, recipe, data, fold, done)
-        if training.run.ranks.first:
+        trained = _trained(session, recipe, fold, done)
+        if run.ranks.first:
             trained.save_pretrained(out / "model")
-    if training.run.ranks.first:
+    if run.ranks.first:
         try:
             diagnose_run(out)
-        except OSError as error:  # the model is there; a page that cannot be written is no failure
-            told = f"{out}: no curves.html ({error.strerror or error})"
-            console.print(told, style="yellow", markup=False, soft_wrap=True)
+        except OSError as error:  # the model is saved; a page that cannot be written is no failure
+            warn(f"{out}: no curves.html ({error.strerror or error})")
     return trained
 
 
-def see_all_in_order(
+def check_training(
     data: Path, out: Path, recipe: Recipe, resume: bool, fold: int | None, logs: LogOptions
 ) -> None:
-    """Do what a training run does before its first step, which takes seconds, and nothing else.
+    """Run only the checks that precede a run's first step, which takes seconds.
 
     Raises:
-        InputError: What is not in order, as :func:`train_model` would find.
+        InputError: A check fails, as in :func:`train_model`.
     """
     with _ready(data, out, recipe, resume, fold, logs):
         pass
 
 
+@dataclass(frozen=True, slots=True)
+class _Session:
+    """A run that is ready to train, and what else it needs.
+
+    Attributes:
+        training: The run and its state.
+        dataset: The data set that it learns from.
+        log: Its ``train.log``.
+    """
+
+    training: Training
+    dataset: DataSet
+    log: RunLog
+
+
 @contextmanager
 def _ready(
     data: Path, out: Path, recipe: Recipe, resume: bool, fold: int | None, logs: LogOptions
-) -> Iterator[Training]:
-    """A run that is in order: data, folder, loggers, memory, room; on every rank alike."""
+) -> Iterator[_Session]:
+    """Set up a run and check it: data, folder, loggers, a step, memory, disk space.
+
+    Every rank does the same, except that only the first one writes.
+    """
     with noticing_signals() as request, joined_ranks() as ranks, ExitStack() as entered:
         dataset = DataSet.read(data)
         torch.manual_seed(recipe.training.seed)
@@ -152,38 +172,39 @@ def _ready(
         training = Training(run, resume)
         checked = preflight(training)
         if ranks.first:
-            log.write(_tell(run, checked))
-        yield training
+            text = _summary(run, checked)
+            console.print(text, markup=False, soft_wrap=True)
+            log.write(text)
+        yield _Session(training, dataset, log)
 
 
 @contextmanager
-def _shown(training: Training) -> Iterator[None]:
-    """Show how a run goes while it does."""
-    run = training.run
+def _displayed(session: _Session) -> Iterator[None]:
+    """Display and log a run's progress while the block runs; only on the first rank."""
+    run = session.training.run
     if not run.ranks.first:
         yield
         return
-    with training_display(run.training.steps, RunLog(run.folder / "train.log")) as observer:
+    with training_display(run.training.steps, session.log) as observer:
         run.observers.append(observer)
         yield
 
 
-def _tell(run: Run, checked: Preflight) -> str:
-    """Print what a run is about to do, and what it takes; returns that."""
+def _summary(run: Run, checked: Preflight) -> str:
+    """Return what a run is about to do and what it needs, in words."""
     memory_gb = (checked.memory_bytes + checked.state_bytes) / GB
     ranks = run.ranks
-    text = (
+    return (
         f"training on {len(run.batches.files)} hearts: {len(run.batches.structures)} structures, "
         f"{parameter_count(run.model) / 1e6:.2f} M weights, {ranks.count} × {ranks.device.type}\n"
-        f"in order: a step of {run.hearts_per_step} hearts took {checked.seconds:.2g} s, about "
-        f"{memory_gb:.2g} GB each process; files may come to {checked.room_bytes / GB:.2g} GB"
+        f"preflight passed: a step of {run.hearts_per_step} hearts takes {checked.seconds:.2g} s "
+        f"and about {memory_gb:.2g} GB per process; the files may need "
+        f"{checked.room_bytes / GB:.2g} GB"
     )
-    console.print(text, markup=False, soft_wrap=True)
-    return text
 
 
-def _trained(run: Run, recipe: Recipe, data: Path, fold: int | None, done: int) -> TrainedModel:
-    dataset = DataSet.read(data)
+def _trained(session: _Session, recipe: Recipe, fold: int | None, done: int) -> TrainedModel:
+    run, dataset = session.training.run, session.dataset
     return TrainedModel(
         network=run.model.cpu().eval(),
         structures=dataset.structures,
@@ -194,18 +215,18 @@ def _trained(run: Run, recipe: Recipe, data: Path, fold: int | None, done: int) 
         provenance={
             "version": __version__,
             "torch": torch.__version__,
-            "data": str(data.resolve()),
+            "data": str(dataset.folder.resolve()),
             "fold": fold,
             "hearts": [file.info.name for file in run.batches.files],
             "seed": recipe.training.seed,
             "steps": done,
-            "teacher": _named(recipe.training.teacher),
+            "teacher": _resolved(recipe.training.teacher),
         },
     )
 
 
-def _named(model: str | None) -> str | None:
-    """A model's folder wherever it is read from; other names are of the Hugging Face Hub."""
+def _resolved(model: str | None) -> str | None:
+    """Return the absolute path of a local model; other names are of the Hugging Face Hub."""
     return str(Path(model).resolve()) if model and Path(model).exists() else model
 
 
@@ -215,7 +236,7 @@ def _teacher(batches: TrainingBatches, recipe: Recipe, device: torch.device) -> 
         return None
     if all(set(batches.structures) == set(annotated) for annotated in batches.annotated):
         raise InputError(
-            f"training.teacher {name}: all hearts are annotated with all structures, there is "
+            f"training.teacher {name}: all hearts annotate all structures, so there is "
             "nothing to teach; leave it out"
         )
     try:
@@ -227,27 +248,28 @@ def _teacher(batches: TrainingBatches, recipe: Recipe, device: torch.device) -> 
     if trained.mm_per_unit != mm_per_unit or trained.truncation < truncation:
         raise InputError(
             f"training.teacher {name}: has {trained.mm_per_unit:g} mm per unit and distances up to "
-            f"{trained.truncation:g} units; the data have {mm_per_unit:g}, and the objective's "
-            f"truncation asks for {truncation:g}"
+            f"{trained.truncation:g} units; the data have {mm_per_unit:g} mm per unit, and the "
+            f"objective needs distances up to {truncation:g} units: choose another teacher, or "
+            "lower objective.truncation"
         )
     return teacher
 
 
 def _check_reach(batches: TrainingBatches, truncation: float) -> None:
     for file in batches.files:
-        asked_mm = file.info.frame.length_to_mm(truncation)
-        if asked_mm > file.info.reach_mm:
+        needed_mm = file.info.frame.length_to_mm(truncation)
+        if needed_mm > file.info.reach_mm:
             raise InputError(
-                f"{file.path}: knows distances up to {file.info.reach_mm:g} mm, the objective's "
-                f"truncation asks for {asked_mm:g} mm; prepare with a longer --reach, or lower "
-                "objective.truncation"
+                f"{file.path}: has distances up to {file.info.reach_mm:g} mm, but "
+                f"objective.truncation needs {needed_mm:g} mm; prepare with a larger --reach, or "
+                "lower objective.truncation"
             )
 
 
 def _contents(batches: TrainingBatches, teacher: Teacher | None) -> dict[str, str]:
-    """What a run learns from.
+    """Return what a run learns from, to compare it on resuming.
 
-    Each heart's name with the hash of its samples' description, and that of a teacher's weights.
+    Each heart's name → hash of the description of its samples; and the hash of a teacher's weights.
     """
     described = {
         file.info.name: json.dumps([asdict(file.info), annotated])
@@ -258,24 +280,26 @@ def _contents(batches: TrainingBatches, teacher: Teacher | None) -> dict[str, st
 
 
 def _open_run(out: Path, recipe: Recipe, contents: dict[str, str], resume: bool) -> None:
-    """Begin a run's folder, or see that the one there can be resumed with this recipe and data."""
+    """Start a run's folder, or check that its run can be resumed with this recipe and data."""
     recipe_file, data_file = out / "recipe.yaml", out / "data.json"
     text = yaml.safe_dump(recipe.to_dict(), sort_keys=False)
     if not resume:
         if (out / "checkpoint.pt").exists():
-            raise InputError(f"{out}: holds a run already; add --resume, or choose another --out")
+            raise InputError(
+                f"{out}: already contains a run; add --resume, or choose another --out"
+            )
         write_text(recipe_file, text)
         write_json(data_file, contents)
         return
     if not (recipe_file.exists() and data_file.exists()):
         raise InputError(f"{out}: no run to resume (no recipe.yaml); train without --resume")
-    if yaml.safe_load(recipe_file.read_text()) != yaml.safe_load(text):
+    if read_changes(recipe_file) != yaml.safe_load(text):
         raise InputError(
-            f"{recipe_file}: the run was begun with another recipe; resume with the same preset, "
-            "--config and overrides, or choose another --out"
+            f"{recipe_file}: the run was started with another recipe; resume with the same "
+            "preset, --config and overrides, or choose another --out"
         )
     if json.loads(data_file.read_text()) != contents:
         raise InputError(
-            f"{data_file}: the run was begun on other hearts, on hearts prepared otherwise, or "
-            "with a teacher of other weights; resume with the same, or choose another --out"
+            f"{data_file}: the run was started with other hearts, with hearts prepared "
+            "differently, or with another teacher; resume with the same, or choose another --out"
         )

@@ -1,1 +1,1 @@
-"""How well a reconstruction agrees with the truth: overlap, distances, volumes and topology."""
+"""Agreement of reconstruction and truth: overlap, distances, volumes, topology, uncertainty."""

@@ -1,4 +1,4 @@
-"""Intervals of means, by drawing hearts anew."""
+"""Bootstrap confidence intervals of means over hearts."""
 
 from dataclasses import dataclass
 
@@ -9,14 +9,15 @@ from scipy import stats
 
 @dataclass(frozen=True, slots=True)
 class Bootstrap:
-    """How intervals are found: the percentile bootstrap (Efron, Tibshirani 1993) over hearts.
+    """The percentile bootstrap (Efron and Tibshirani 1993) over hearts.
 
-    Hearts are drawn with replacement, whole: the structures of one heart are not independent.
+    Whole hearts are resampled with replacement, because the structures of a heart are not
+    independent.
 
     Attributes:
-        resamples: How often as many hearts are drawn as there are.
-        level: Share of the draws' means that the interval holds.
-        seed: The same seed gives the same intervals.
+        resamples: Number of resamples.
+        level: Confidence level: share of the resamples' means inside the interval.
+        seed: Seed of the resampling.
     """
 
     resamples: int = 2000
@@ -24,28 +25,28 @@ class Bootstrap:
     seed: int = 0
 
     def interval(self, values: Float[np.ndarray, "hearts structures"]) -> list[float] | None:
-        """Interval of :func:`mean_over_structures`.
+        """Compute the confidence interval of :func:`mean_over_structures`.
 
         Args:
-            values: NaN where there is nothing.
+            values: NaN where there is no value.
 
         Returns:
-            Its two ends; None for fewer than two hearts.
+            Its two ends; None for fewer than two hearts with values.
         """
-        there = values[~np.isnan(values).all(axis=1)]
-        if len(there) < 2:
+        with_values = values[~np.isnan(values).all(axis=1)]
+        if len(with_values) < 2:
             return None
-        if len(np.unique(there, axis=0)) == 1:  # scipy warns where every draw is the same
-            return [mean_over_structures(there)] * 2
+        if len(np.unique(with_values, axis=0)) == 1:  # scipy warns if all resamples are the same
+            return [mean_over_structures(with_values)] * 2
 
-        def statistic(drawn: Int[np.ndarray, "..."], axis: int) -> np.ndarray:
-            return _means(there[np.moveaxis(drawn, axis, -1)])
+        def statistic(indices: Int[np.ndarray, "..."], axis: int) -> np.ndarray:
+            return _means(with_values[np.moveaxis(indices, axis, -1)])
 
         found = stats.bootstrap(
-            (np.arange(len(there)),),
+            (np.arange(len(with_values)),),
             statistic,
             n_resamples=self.resamples,
-            batch=100,  # of many hearts, all draws at once would fill the memory
+            batch=100,  # all resamples of many hearts at once would not fit into memory
             confidence_level=self.level,
             method="percentile",
             rng=np.random.default_rng(self.seed),
@@ -54,18 +55,18 @@ class Bootstrap:
 
 
 def mean_over_structures(values: Float[np.ndarray, "hearts structures"]) -> float:
-    """Mean over the structures of their means over the hearts: every structure weighs the same.
+    """Average each structure over the hearts, then the structures: all have equal weight.
 
     Args:
-        values: NaN where there is nothing, but not everywhere.
+        values: NaN where there is no value; at least one value is required.
     """
     return float(_means(values))
 
 
 def _means(values: Float[np.ndarray, "*n hearts structures"]) -> np.ndarray:
-    there = ~np.isnan(values)
-    counts = there.sum(axis=-2)
-    sums = np.where(there, values, 0).sum(axis=-2)
+    is_value = ~np.isnan(values)
+    counts = is_value.sum(axis=-2)
+    sums = np.where(is_value, values, 0).sum(axis=-2)
     means = sums / np.maximum(counts, 1)
     scored = counts > 0
     return np.asarray(np.where(scored, means, 0).sum(axis=-1) / scored.sum(axis=-1))

@@ -1,8 +1,9 @@
-"""Whether standard deviations are right: how often the true surface lies within some of them.
+"""Calibration of standard deviations: how often the true surface lies within a multiple of them.
 
-Surfaces are said to lie about their place as a normal distribution has it, so that within 1, 2 and
-3 standard deviations there should be 68.3, 95.4 and 99.7 % of the vertices (Kuleshov et al., ICML
-2018, draw the same as a curve; Levi et al., Sensors 2022, compare in bins).
+The distance of a true surface from its reconstruction is assumed to be normally distributed, so
+that 68.3, 95.4 and 99.7 % of the vertices should lie within 1, 2 and 3 standard deviations.
+Kuleshov et al. (ICML 2018) plot the same shares as a curve, Levi et al. (Sensors 2022) compare
+errors and standard deviations in bins.
 """
 
 import math
@@ -20,27 +21,39 @@ from vecsetx.inference.ensemble import Ensemble
 from vecsetx.inference.visibility import Visibility
 from vecsetx.reconstruction.surfaces import Surface
 
+__all__ = [
+    "EXPECTED",
+    "MULTIPLES",
+    "Calibration",
+    "VertexErrors",
+    "summarize_structures",
+    "vertex_errors",
+]
+
 MULTIPLES = (1, 2, 3)
-"""Standard deviations within which the share of the vertices is told."""
+"""Multiples of the standard deviation within which vertices are counted."""
 
 EXPECTED = tuple(math.erf(multiple / math.sqrt(2)) for multiple in MULTIPLES)
-"""The share that should be there, 0…1."""
+"""Expected shares of the vertices within :data:`MULTIPLES` standard deviations, 0…1."""
 
-VERTICES = 500
-"""Vertices of a surface at most: each surface weighs about the same, large or small."""
+_VERTICES = 500
+"""Largest number of vertices of a surface, so that large and small ones weigh about the same."""
 
 _NOMINAL = (*np.linspace(0.05, 0.95, 19).round(2).tolist(), 0.98, 0.99)
+"""Expected shares at which the curve has points."""
+
 _BINS = 10
-_LEAST_SD_MM = 1e-6  # of draws that agree to the last digit
+_LEAST_SD_MM = 1e-6
+"""Lower bound, for members that agree to the last digit."""
 
 
 @dataclass(frozen=True, slots=True)
 class VertexErrors:
-    """Some vertices of inferred surfaces, of one or of many hearts.
+    """Errors and standard deviations at n vertices of inferred surfaces of one or more hearts.
 
     Attributes:
-        error_mm: Distance to the true surface, not negative.
-        sd_mm: The standard deviation that is stated.
+        error_mm: Distance to the true surface, mm, not negative.
+        sd_mm: Predicted standard deviation, mm.
     """
 
     error_mm: Float[np.ndarray, " n"]
@@ -48,24 +61,24 @@ class VertexErrors:
 
     @classmethod
     def joined(cls, several: Iterable["VertexErrors"]) -> "VertexErrors":
-        """All vertices of several; none of none."""
+        """Concatenate several; without any, there are no vertices."""
         found = [np.stack([one.error_mm, one.sd_mm]) for one in several]
         error_mm, sd_mm = np.concatenate([np.empty((2, 0)), *found], axis=1)
         return cls(error_mm, sd_mm)
 
     def scaled(self, factor: float) -> "VertexErrors":
-        """The same errors with standard deviations ``factor`` times as large."""
+        """Return the same errors, with the standard deviations multiplied by ``factor``."""
         return replace(self, sd_mm=factor * self.sd_mm)
 
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """Vertices of about the same standard deviation.
+    """Vertices with similar standard deviations.
 
     Attributes:
-        sd_mm, error_mm: Root mean squares of the standard deviations and of the errors, which are
-            equal where the former are right.
-        vertices: How many there are.
+        sd_mm, error_mm: Root mean squares of the standard deviations and of the errors; they are
+            equal if the standard deviations are right.
+        vertices: Number of vertices.
     """
 
     sd_mm: float
@@ -75,18 +88,20 @@ class Bin:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """What standard deviations are worth.
+    """How well standard deviations agree with errors.
 
     Attributes:
-        vertices: How many were looked at.
-        mean_sd_mm, rms_error_mm: Of all of them.
-        within: Share of them whose error is at most :data:`MULTIPLES` standard deviations, 0…1.
-        nominal, observed: The same as a curve: the share that should be there, and that is.
-        bins: Vertices in groups of equal size, by standard deviation.
-        factor: What standard deviations have to be multiplied by so that two of them hold as many
-            as they should (:data:`EXPECTED`).
-        rank_correlation: Of error and standard deviation (Spearman), −1…1: whether it tells where
-            the errors are large. None if either is the same everywhere.
+        vertices: Number of vertices.
+        mean_sd_mm: Mean standard deviation over all vertices.
+        rms_error_mm: Root mean square error over all vertices.
+        within: Shares of the vertices whose error is at most :data:`MULTIPLES` standard deviations,
+            0…1.
+        nominal, observed: The same as a curve: expected and observed shares, 0…1.
+        bins: Groups of equal size, sorted by standard deviation (reliability diagram).
+        factor: Factor by which to multiply the standard deviations, so that the expected share
+            (:data:`EXPECTED`) of the vertices lies within two of them.
+        rank_correlation: Spearman correlation of error and standard deviation, −1…1: whether large
+            standard deviations show where errors are large. None if either is constant.
     """
 
     vertices: int
@@ -101,14 +116,14 @@ class Calibration:
 
     @classmethod
     def of(cls, errors: VertexErrors) -> "Calibration":
-        """Compare errors with standard deviations.
+        """Compute the calibration of the standard deviations.
 
         Raises:
             InputError: There are no vertices.
         """
         error_mm, sd_mm = errors.error_mm, np.maximum(errors.sd_mm, _LEAST_SD_MM)
         if len(error_mm) == 0:
-            raise InputError("there is no inferred surface to compare with a true one")
+            raise InputError("there is no inferred surface to compare with a true one; add hearts")
         multiples = error_mm / sd_mm
         limits = math.sqrt(2) * special.erfinv(np.array(_NOMINAL))
         varied = np.ptp(error_mm) > 0 and np.ptp(sd_mm) > 0
@@ -130,70 +145,79 @@ class Calibration:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data, for JSON."""
+        """Return plain data, for JSON."""
         return asdict(self)
 
 
-def told_of_structures(
+def summarize_structures(
     hearts: Sequence[Mapping[str, VertexErrors]], structures: Iterable[str]
 ) -> dict[str, dict[str, Any]]:
-    """What standard deviations are worth of each structure, as plain data.
+    """Summarize the calibration of each structure as plain data.
 
     Args:
-        hearts: Of each heart, structure → its vertices; none where the structure was missed.
-        structures: Which structures.
+        hearts: For each heart, structure → errors; no vertices if the structure was missed.
+        structures: The structures to summarize.
 
     Returns:
-        Structure → ``hearts`` in which it was inferred, ``missed`` (those in which nothing of it
-        was reconstructed), ``within``, ``mean_sd_mm`` and ``rms_error_mm`` (as in
-        :class:`Calibration`; None where there are no vertices).
+        Structure → ``hearts`` (number of hearts in which it was inferred), ``missed`` (number of
+        those in which nothing of it was reconstructed), ``within``, ``mean_sd_mm`` and
+        ``rms_error_mm`` (as in :class:`Calibration`; None without vertices).
     """
-    told: dict[str, dict[str, Any]] = {}
+    summary: dict[str, dict[str, Any]] = {}
     for name in structures:
         found = [of_heart[name] for of_heart in hearts if name in of_heart]
         joined = VertexErrors.joined(found)
         of_all = Calibration.of(joined) if len(joined.sd_mm) else None
-        told[name] = {
+        summary[name] = {
             "hearts": len(found),
             "missed": sum(len(errors.sd_mm) == 0 for errors in found),
             "within": of_all and of_all.within,
             "mean_sd_mm": of_all and of_all.mean_sd_mm,
             "rms_error_mm": of_all and of_all.rms_error_mm,
         }
-    return told
+    return summary
 
 
 def vertex_errors(
-    made: Surface,
-    truth: Surface,
-    structure: int,
+    surfaces: Mapping[int, tuple[Surface, Surface]],
     ensemble: Ensemble,
     generator: np.random.Generator,
-    visibility: Visibility | None = None,
+    observed: Visibility | None = None,
+    known: Visibility | None = None,
 ) -> VertexErrors:
-    """Errors and standard deviations at random vertices of one structure that was inferred.
+    """Compute errors and standard deviations at random inferred vertices of some structures.
 
     Args:
-        made: Its reconstructed surface.
-        truth: Its true surface.
-        structure: Its index 0…K−1.
-        ensemble: TrainingBatches that were shown what the reconstruction was made from.
-        generator: Source of the choice of :data:`VERTICES` at most.
-        visibility: What the true heart shows: vertices where a scan ends are left out, since what
-            lies beyond is not known. None if it shows everything.
+        surfaces: Index 0…K−1 of a structure → its reconstructed and its true surface.
+        ensemble: Members that were shown the same as the reconstruction.
+        generator: Chooses at most 500 vertices of each structure.
+        observed: What the model was shown of the heart: observed vertices are left out, since they
+            are not inferred. None: all vertices are inferred.
+        known: What the true heart shows: vertices beyond its field of view are left out, since the
+            truth is unknown there. None: it is known everywhere.
     """
-    vertices_mm = made.vertices_mm
-    if visibility is not None:
-        vertices_mm = vertices_mm[visibility.of_surface(vertices_mm, structure)]
-    chosen = generator.permutation(len(vertices_mm))[:VERTICES]
-    vertices_mm = vertices_mm[chosen].astype(np.float64)
-    if len(vertices_mm) == 0:
-        return VertexErrors(np.empty(0), np.empty(0))
-    squared, *_ = igl.point_mesh_squared_distance(
-        vertices_mm, truth.vertices_mm.astype(np.float64), truth.faces
-    )
-    sd_mm = ensemble.spread(vertices_mm).sd_mm[:, structure]
-    return VertexErrors(np.sqrt(squared), sd_mm.astype(np.float64))
+    vertices_mm, structure, error_mm = [np.empty((0, 3))], [np.empty(0, int)], [np.empty(0)]
+    for k, (reconstructed, true) in surfaces.items():
+        inferred_mm = reconstructed.vertices_mm
+        if observed is not None:
+            inferred_mm = inferred_mm[~observed.observed_vertices(inferred_mm, k)]
+        if known is not None:
+            inferred_mm = inferred_mm[known.observed_vertices(inferred_mm, k)]
+        chosen_mm = generator.permutation(inferred_mm)[:_VERTICES].astype(np.float64)
+        if len(chosen_mm) == 0:
+            continue
+        squared, *_ = igl.point_mesh_squared_distance(
+            chosen_mm, true.vertices_mm.astype(np.float64), true.faces
+        )
+        vertices_mm.append(chosen_mm)
+        structure.append(np.full(len(chosen_mm), k))
+        error_mm.append(np.sqrt(squared))
+    numbers = np.concatenate(structure)
+    if len(numbers) == 0:
+        return VertexErrors.joined([])
+    # One query of the ensemble for all structures: its fields compute all K distances anyway.
+    sd_mm = ensemble.spread(np.concatenate(vertices_mm)).sd_mm[np.arange(len(numbers)), numbers]
+    return VertexErrors(np.concatenate(error_mm), sd_mm.astype(np.float64))
 
 
 def _rms(values: Float[np.ndarray, " n"]) -> float:

@@ -1,4 +1,4 @@
-"""Two models on the same hearts: paired differences, their intervals and their significance."""
+"""Compare two models on the same hearts: paired differences, intervals and significance."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -10,39 +10,41 @@ from scipy import stats
 
 from vecsetx.errors import InputError
 from vecsetx.evaluation.bootstrap import Bootstrap, mean_over_structures
-from vecsetx.evaluation.measures import MEASURES, Measure
+from vecsetx.evaluation.score_measures import MEASURES, Measure
 from vecsetx.evaluation.scores import PARTS, values_of
 
-_SHOWN = 3
-"""Hearts or structures named in an error."""
+__all__ = ["compare", "holm"]
+
+_MAX_NAMED = 3
+"""Maximum number of hearts or structures that an error names."""
 
 
 def compare(a: Mapping[str, Any], b: Mapping[str, Any], bootstrap: Bootstrap) -> dict[str, Any]:
     """Compare two models, heart by heart.
 
-    A heart counts for a structure and measure if either model has a value there. Where the truth
-    lacks the structure and one model invented it, the other, which rightly left it out, counts as
-    perfect. Of errors with a sign the sizes are compared.
+    A heart counts for a structure and measure if either model has a value there. If the truth lacks
+    the structure and only one model invented it, the other, which rightly left it out, has a
+    perfect value. Signed errors are compared by magnitude.
 
     Args:
         a: One model's scores, as in ``scores.json``.
-        b: The other's.
-        bootstrap: How intervals are found.
+        b: The other model's scores.
+        bootstrap: Settings of the confidence intervals.
 
     Returns:
         ``structures.<name>.<measure>`` holds ``a`` and ``b`` (means), ``difference`` (mean of b − a
         over the hearts), its ``interval``, ``p`` (Wilcoxon's signed-rank test, 1945, two-sided),
-        ``p_holm`` (after Holm, 1979, over the structures of the measure) and ``n`` (hearts);
-        ``mean.<measure>`` the same of the means over structures, each of which weighs the same, its
-        ``p`` being of each heart's mean difference. None where no heart counts. If structures were
+        ``p_holm`` (p corrected by Holm, 1979, over the measure's structures) and ``n`` (hearts);
+        ``mean.<measure>`` holds the same for the mean over structures with equal weights, where
+        ``p`` tests each heart's mean difference. None where no heart counts. If structures were
         hidden from both models, ``observed`` and ``inferred`` hold ``structures`` and ``mean`` of
         these scores alone.
 
     Raises:
-        InputError: The two were not scored on the same hearts, structures and truths, or in the
-            same way, or other structures were hidden from the one than from the other.
+        InputError: The two were scored on different hearts, structures or truths, with different
+            settings, or with different hidden structures.
     """
-    refuse_unequal(a, b)
+    _check_comparable(a, b)
     whole_a, whole_b = ({**side["summary"], "hearts": side["hearts"]} for side in (a, b))
     return {
         "hearts": list(a["hearts"]),
@@ -56,7 +58,7 @@ def compare(a: Mapping[str, Any], b: Mapping[str, Any], bootstrap: Bootstrap) ->
 def _compared(
     a: Mapping[str, Any], b: Mapping[str, Any], bootstrap: Bootstrap
 ) -> dict[str, dict[str, Any]]:
-    """Mean and structures of two summaries, each with its hearts."""
+    """Compare two summaries, each with its hearts: the mean and all structures."""
     hearts = list(a["hearts"])
     names = list(a["structures"])
     in_both = a["mean"].keys() & b["mean"].keys()
@@ -76,12 +78,12 @@ def _compared(
     return {"mean": mean, "structures": structures}
 
 
-def refuse_unequal(a: Mapping[str, Any], b: Mapping[str, Any]) -> None:
-    """Refuse to compare scores that were not scored on the same things in the same way.
+def _check_comparable(a: Mapping[str, Any], b: Mapping[str, Any]) -> None:
+    """Check that two scores are comparable.
 
     Raises:
-        InputError: Hearts, structures, truths, the way of scoring or, if structures were hidden
-            from both models, these differ.
+        InputError: Hearts, structures, truths or scoring settings differ or, if structures were
+            hidden from both models, the hidden structures.
     """
     remedy = "score both models with the same inputs and options"
     for kind, of_a, of_b in (
@@ -91,35 +93,35 @@ def refuse_unequal(a: Mapping[str, Any], b: Mapping[str, Any]) -> None:
         if of_a.keys() != of_b.keys():
             only_a, only_b = (_some(x.keys() - y.keys()) for x, y in ((of_a, of_b), (of_b, of_a)))
             raise InputError(
-                f"the two scores are not of the same {kind}: only A has {only_a}, only B has "
+                f"the two scores are of different {kind}: only A has {only_a}, only B has "
                 f"{only_b}; {remedy}"
             )
     if a["scoring"] != b["scoring"]:
         raise InputError(
-            f"the two were scored in different ways, A with {a['scoring']}, B with {b['scoring']}; "
-            f"{remedy}"
+            f"the two were scored with different settings, A with {a['scoring']}, B with "
+            f"{b['scoring']}; {remedy}"
         )
     differing = [
-        f"{name} of {heart} ({_said(true_a)} in A, {_said(true_b)} in B)"
+        f"{name} of {heart} ({_in_ml(true_a)} in A, {_in_ml(true_b)} in B)"
         for heart, of_heart in a["hearts"].items()
         for name, found in of_heart.items()
         if (true_a := _truth(found)) != (true_b := _truth(b["hearts"][heart].get(name)))
     ]
     if differing:
         raise InputError(
-            f"the two were not scored against the same truth: {_some(differing)}; {remedy}"
+            f"the two were scored against different truths: {_some(differing)}; {remedy}"
         )
     if "inferred" in a and "inferred" in b:
         of_a, of_b = _hidden(a), _hidden(b)
         if of_a != of_b:
             raise InputError(
-                f"other structures were hidden from the one model than from the other: only A had "
-                f"to infer {_some(of_a - of_b)}, only B {_some(of_b - of_a)}; {remedy}"
+                "different structures were hidden from the two models: only A had to infer "
+                f"{_some(of_a - of_b)}, only B {_some(of_b - of_a)}; {remedy}"
             )
 
 
 def holm(p: Sequence[float]) -> list[float]:
-    """Correct p-values for being several (Holm, "A simple sequentially rejective …", 1979)."""
+    """Correct p-values for multiple tests (Holm, "A simple sequentially rejective …", 1979)."""
     corrected = np.empty(len(p))
     largest = 0.0
     for rank, index in enumerate(np.argsort(p)):
@@ -132,7 +134,7 @@ def holm(p: Sequence[float]) -> list[float]:
 def _pairs(
     a: Mapping[str, Any], b: Mapping[str, Any], names: Sequence[str], measure: Measure
 ) -> Float[np.ndarray, "2 hearts structures"]:
-    """Both models' values; NaN where neither has one."""
+    """Return both models' values; NaN where neither has one."""
     pairs = np.stack([values_of(side, names, measure.name) for side in (a, b)])
     pairs = np.abs(pairs) if measure.signed else pairs
     rightly_absent = np.isnan(pairs) & ~np.isnan(pairs[::-1])
@@ -141,14 +143,14 @@ def _pairs(
 
 
 def _counts(pairs: Float[np.ndarray, "2 hearts structures"]) -> np.ndarray:
-    """Which hearts have anything."""
+    """Mark the hearts that have any value."""
     return ~np.isnan(pairs[0]).all(axis=1)
 
 
 def _difference(
     pairs: Float[np.ndarray, "2 hearts structures"], bootstrap: Bootstrap
 ) -> dict[str, Any]:
-    """What the pairs of one or more structures come to; at least one heart has something."""
+    """Summarize the pairs of one or more structures; at least one heart must have a value."""
     pairs = pairs[:, _counts(pairs)]
     differences = pairs[1] - pairs[0]
     return {
@@ -168,23 +170,23 @@ def _signed_rank_p(differences: Float[np.ndarray, " hearts"]) -> float:
 
 
 def _hidden(scores: Mapping[str, Any]) -> set[str]:
-    """Every structure of every heart that was inferred, in words."""
+    """Return every inferred structure of every heart, in words."""
     hearts = scores["inferred"]["hearts"].items()
     return {f"{name} of {heart}" for heart, of_heart in hearts for name in of_heart}
 
 
 def _truth(found: Mapping[str, Any] | None) -> float | None:
-    """A structure's true volume, ml; None where it is not annotated."""
+    """Return a structure's true volume, ml; None if it is not annotated."""
     if found is None or found["state"] == "not annotated":
         return None
     return float(found["truth_ml"] or 0)
 
 
-def _said(true_ml: float | None) -> str:
+def _in_ml(true_ml: float | None) -> str:
     return "not annotated" if true_ml is None else f"{true_ml:.3f} ml"
 
 
 def _some(names: Any) -> str:
     names = sorted(names)
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more if names else "none"
+    more = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
+    return ", ".join(names[:_MAX_NAMED]) + more if names else "none"

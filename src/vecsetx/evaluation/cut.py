@@ -1,34 +1,41 @@
-"""Hearts cut by a random plane, as the edge of a scan cuts them, and what is inferred beyond it."""
+"""Hearts cut by a random plane, like by the edge of a scan, and errors of what lies beyond it."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
-import igl
 import numpy as np
 from scipy.spatial.transform import Rotation
 
 from vecsetx.anatomy.label_map import LabelMap
-from vecsetx.evaluation.calibration import VERTICES, VertexErrors
+from vecsetx.evaluation.calibration import VertexErrors, vertex_errors
 from vecsetx.inference.completion import CompletedField
-from vecsetx.inference.ensemble import Ensemble
+from vecsetx.inference.encode import EncodeOptions, encode_heart
+from vecsetx.inference.ensemble import Ensemble, encode_ensemble
 from vecsetx.inference.visibility import Visibility
+from vecsetx.model.saved import TrainedModel
 from vecsetx.reconstruction.grid import Grid
 from vecsetx.reconstruction.surfaces import field_surfaces, label_map_surfaces
+from vecsetx.sampling.geometry import Geometry
 
-FINEST_MM = 1.0
-"""Voxels of hearts that are cut are no finer than this."""
+__all__ = ["Cut", "cut_errors", "errors_beyond", "oblique"]
+
+_FINEST_MM = 1.0
+"""Smallest voxel edge of a cut heart."""
 
 _LEAST_SLICES = 8
-"""At least so many slices of a heart are left."""
+"""Number of slices that remain of a heart at least."""
+
+_SPACING_MM = 2.5
+"""Voxel edge of the grid on which the completed heart is meshed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """A heart on a grid whose first axis is across a plane, which takes the first slices.
+    """A heart on a grid whose first axis is normal to a plane, which cuts off the first slices.
 
     Attributes:
-        whole: All of it, labels 1…K.
-        first: The first slice that is left.
+        whole: The whole heart, labels 1…K.
+        first: Index of the first slice that remains.
     """
 
     whole: LabelMap
@@ -36,13 +43,13 @@ class Cut:
 
     @classmethod
     def at_random(cls, label_map: LabelMap, generator: np.random.Generator) -> "Cut":
-        """Cut 10 to 40 % off a heart by a random plane.
+        """Cut off 10 to 40 % of a heart's voxels by a random plane.
 
         Args:
             label_map: The heart, labels 1…K.
-            generator: Source of the plane.
+            generator: Chooses the plane.
         """
-        spacing_mm = max(FINEST_MM, float(label_map.spacing_mm.max()))
+        spacing_mm = max(_FINEST_MM, float(label_map.spacing_mm.max()))
         whole = oblique(label_map, generator, spacing_mm)
         heights = np.flatnonzero(whole.labels.any(axis=(1, 2)))
         filled = (whole.labels > 0).sum(axis=(1, 2)).cumsum()
@@ -51,26 +58,26 @@ class Cut:
 
     @property
     def left(self) -> LabelMap:
-        """What a scan that ends at the plane shows."""
+        """The part that a scan which ends at the plane shows."""
         affine = self.whole.affine.copy()
         affine[:3, 3] = self.whole.to_mm(np.array([[float(self.first), 0, 0]]))[0]
         return LabelMap(np.ascontiguousarray(self.whole.labels[self.first :]), affine)
 
     @property
     def hidden(self) -> LabelMap:
-        """What lies beyond the plane, on the whole grid."""
+        """The part beyond the plane, on the whole grid."""
         labels = self.whole.labels.copy()
         labels[self.first :] = 0
         return replace(self.whole, labels=labels)
 
 
 def oblique(label_map: LabelMap, generator: np.random.Generator, spacing_mm: float) -> LabelMap:
-    """The same heart on a grid that is turned at random, so that its faces are random planes.
+    """Resample a heart on a randomly rotated grid, whose faces are random planes.
 
     Args:
         label_map: The heart.
-        generator: Source of the turn.
-        spacing_mm: Of the grid, which goes four voxels beyond the heart.
+        generator: Chooses the rotation.
+        spacing_mm: Voxel edge of the grid, which extends four voxels beyond the heart.
     """
     axes = Rotation.random(random_state=generator).as_matrix()
     inside_mm = label_map.to_mm(np.argwhere(label_map.labels).astype(float))
@@ -86,6 +93,41 @@ def oblique(label_map: LabelMap, generator: np.random.Generator, spacing_mm: flo
     return LabelMap(label_map.at(points_mm).reshape(grid.shape), affine)
 
 
+def cut_errors(
+    heart: str, whole: Geometry, trained: TrainedModel, members: int, seed: int
+) -> VertexErrors:
+    """Cut a heart by a random plane, complete it, and compare the cut structures with the truth.
+
+    The completion keeps what is observed.
+
+    Args:
+        heart: The heart's name.
+        whole: The whole heart.
+        trained: The model.
+        members: Number of ensemble members.
+        seed: Seed of the plane, the members and the choice of vertices.
+
+    Returns:
+        Errors at vertices beyond the plane; no vertices if the plane cuts no structure.
+    """
+    generator = np.random.default_rng([seed, *heart.encode()])
+    case = Cut.at_random(whole.label_map, generator)
+    shown = Geometry.of_label_map(case.left, len(trained.structures))
+    field = encode_heart(shown, trained, EncodeOptions(seed=seed))
+    completed = CompletedField.of(field, shown)
+    cut = np.flatnonzero(completed.visibility.cut).tolist()
+    ensemble = encode_ensemble(shown, trained, members, seed, domain=field.domain)
+    return errors_beyond(
+        case,
+        completed,
+        ensemble.mapped(completed.with_model),
+        [trained.structures[k] for k in cut],
+        generator,
+        _SPACING_MM,
+        Visibility.of_geometry(whole),
+    )
+
+
 def errors_beyond(
     case: Cut,
     completed: CompletedField,
@@ -93,19 +135,19 @@ def errors_beyond(
     scored: Collection[str],
     generator: np.random.Generator,
     spacing_mm: float,
-    visibility: Visibility | None = None,
+    known: Visibility | None = None,
 ) -> VertexErrors:
-    """Errors and standard deviations at vertices that were inferred.
+    """Compute errors and standard deviations at inferred vertices of a completed heart.
 
     Args:
-        case: The heart.
-        completed: It, completed from what is left.
-        ensemble: TrainingBatches that were shown the same, completed likewise.
-        scored: Structures that are looked at, of each :data:`VERTICES` vertices at most.
-        generator: Source of their choice.
-        spacing_mm: Of the grid on which the completed heart is meshed.
-        visibility: What the whole heart's own scan shows: vertices where that ends are left out.
-            None if it shows everything.
+        case: The cut heart.
+        completed: The completion of the part that remains.
+        ensemble: Members that were shown the same part, completed in the same way.
+        scored: Structures to score.
+        generator: Chooses the vertices.
+        spacing_mm: Voxel edge of the grid on which the completed heart is meshed.
+        known: What the whole heart's own scan shows: vertices beyond it are left out. None if it
+            shows everything.
     """
     true = label_map_surfaces(case.whole, completed.structures)
     corners_mm = case.whole.to_mm(np.argwhere(case.whole.labels).astype(float))
@@ -113,23 +155,9 @@ def errors_beyond(
     grid = Grid.around(
         corners_mm.min(axis=0) - room_mm, corners_mm.max(axis=0) + room_mm, spacing_mm
     )
-    vertices_mm, structure, error_mm = [np.empty((0, 3))], [np.empty(0, int)], [np.empty(0)]
-    for name, surface in field_surfaces(completed, grid).items():
-        if name not in scored or name not in true:
-            continue
-        k = completed.structures.index(name)
-        inferred = surface.vertices_mm[~completed.visibility.of_surface(surface.vertices_mm, k)]
-        if visibility is not None:
-            inferred = inferred[visibility.of_surface(inferred, k)]
-        chosen = generator.permutation(inferred)[:VERTICES].astype(float)
-        if len(chosen) == 0:
-            continue
-        squared, *_ = igl.point_mesh_squared_distance(
-            chosen, true[name].vertices_mm.astype(float), true[name].faces
-        )
-        vertices_mm.append(chosen)
-        structure.append(np.full(len(chosen), k))
-        error_mm.append(np.sqrt(squared))
-    numbers = np.concatenate(structure)
-    sd_mm = ensemble.spread(np.concatenate(vertices_mm)).sd_mm[np.arange(len(numbers)), numbers]
-    return VertexErrors(np.concatenate(error_mm), sd_mm.astype(float))
+    surfaces = {
+        completed.structures.index(name): (surface, true[name])
+        for name, surface in field_surfaces(completed, grid).items()
+        if name in scored and name in true
+    }
+    return vertex_errors(surfaces, ensemble, generator, completed.visibility, known)

@@ -1,4 +1,4 @@
-"""Voxels that truth and prediction share: Dice and IoU on a voxel grid."""
+"""Overlap of truth and prediction on a voxel grid: Dice and IoU."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,19 +8,21 @@ from jaxtyping import Integer
 
 from vecsetx.errors import InputError
 
+__all__ = ["Overlap", "State", "overlaps"]
+
 State = Literal["found", "missed", "invented", "absent", "not annotated"]
-"""What became of a structure: in truth and prediction, in the truth alone, in the prediction alone,
-in neither, or in a heart whose truth does not say."""
+"""Where a structure exists: in truth and prediction, in the truth only, in the prediction only, in
+neither; or the truth does not annotate it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """Voxels of one structure in two label maps of one grid.
+    """Voxel counts of one structure in two label maps on the same grid.
 
     Attributes:
-        truth: Voxels of the truth.
-        prediction: Voxels of the prediction.
-        common: Voxels of both.
+        truth: Number of voxels in the truth.
+        prediction: Number of voxels in the prediction.
+        common: Number of voxels in both.
     """
 
     truth: int
@@ -29,7 +31,7 @@ class Overlap:
 
     @property
     def state(self) -> State:
-        """What became of the structure."""
+        """Where the structure exists."""
         if self.truth:
             return "found" if self.prediction else "missed"
         return "invented" if self.prediction else "absent"
@@ -50,12 +52,12 @@ class Overlap:
 def overlaps(
     truth: Integer[np.ndarray, "..."], prediction: Integer[np.ndarray, "..."], count: int
 ) -> list[Overlap]:
-    """Voxels of every structure.
+    """Count the voxels of every structure.
 
     Args:
         truth: Labels 1…``count``, 0 for background.
         prediction: The same, on the same grid.
-        count: How many structures there are.
+        count: Number of structures.
 
     Returns:
         One overlap per structure, in the order of the labels.
@@ -65,7 +67,8 @@ def overlaps(
     """
     if truth.shape != prediction.shape:
         raise InputError(
-            f"truth and prediction must lie on one grid, not {truth.shape} and {prediction.shape}"
+            "truth and prediction must have the same grid, not shapes "
+            f"{truth.shape} and {prediction.shape}; resample the prediction"
         )
     in_truth = _voxels(truth[truth != 0], count, "truth")
     in_prediction = _voxels(prediction[prediction != 0], count, "prediction")
@@ -74,11 +77,11 @@ def overlaps(
 
 
 def _voxels(labels: np.ndarray, count: int, source: str) -> list[int]:
-    """How many voxels bear each of the labels 1…``count``."""
+    """Count the voxels of each label 1…``count``."""
     if labels.size and not 1 <= labels.min() <= labels.max() <= count:
         raise InputError(
             f"{source}: labels run from {labels.min()} to {labels.max()}, but there are {count} "
-            "structures; number the label map by its structures first"
+            "structures; renumber the label map first"
         )
     voxels: list[int] = np.bincount(labels, minlength=count + 1)[1:].tolist()
     return voxels

@@ -1,4 +1,4 @@
-"""A field of one heart, scored on the grid of its truth: all structures, or one that was hidden."""
+"""Score a heart's field on the grid of its truth: all structures, or a single hidden one."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -9,118 +9,121 @@ from jaxtyping import Float
 
 from vecsetx.anatomy import sign
 from vecsetx.anatomy.label_map import LabelMap
-from vecsetx.evaluation.heart import (
+from vecsetx.evaluation.heart_scores import (
     TOLERANCE_MM,
     penalty_mm,
     score_label_maps,
     with_mesh_scores,
 )
 from vecsetx.evaluation.scores import Score
-from vecsetx.formats.source import HeartSource
 from vecsetx.inference.visibility import Visibility
-from vecsetx.reconstruction.field import DistanceField, exclusive_distances
+from vecsetx.reconstruction.distance_field import DistanceField, exclusive_distances
 from vecsetx.reconstruction.grid import Grid
-from vecsetx.reconstruction.octree import Descent, descend
-from vecsetx.reconstruction.surfaces import Surface, descent_surfaces, label_map_surfaces
+from vecsetx.reconstruction.octree import ExclusiveOctree, evaluate_exclusive
+from vecsetx.reconstruction.surfaces import Surface, label_map_surfaces, octree_surfaces
+from vecsetx.sampling.geometry import Segmentation
 from vecsetx.sampling.view import cut_structures
 
-_LEAST_MM = 1e-6
-"""No exclusive distance is smaller, so that where two structures are equally deep, which only one
-of them can have, the sign still tells which."""
+_MIN_MM = 1e-6
+"""Minimum magnitude of exclusive distances: where a point is equally deep inside two structures,
+the sign still assigns it to one of them."""
 
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """A heart and what a field makes of it on the grid of its truth; worked out once, when asked.
+    """A heart's truth and its field, evaluated on the truth's grid; results are cached.
 
     Attributes:
-        source: Where the heart comes from; if that is meshes, they are the truth of the meshes.
-        truth: Its label map, labels 1…K in the order of the field's structures.
-        field: The field.
-        shown: What the model was shown, likewise; None if that was no label map.
+        segmentation: The heart with all structures of the field; the truth.
+        field: The reconstruction.
+        observed: Label map of the model's input, with the same labels; None if the input was no
+            label map.
     """
 
-    source: HeartSource
-    truth: LabelMap
+    segmentation: Segmentation
     field: DistanceField
-    shown: LabelMap | None = None
+    observed: LabelMap | None = None
+
+    @property
+    def truth(self) -> LabelMap:
+        """The heart's label map, labels 1…K in the order of the field's structures."""
+        return self.segmentation.label_map
 
     @cached_property
-    def descent(self) -> Descent:
-        """The field on the grid."""
-        return descend(self.field, Grid.of(self.truth))
+    def octree(self) -> ExclusiveOctree:
+        """The field evaluated on the truth's grid."""
+        return evaluate_exclusive(self.field, Grid.of(self.truth))
 
     @cached_property
     def surfaces(self) -> dict[str, Surface]:
-        """Structure → surface of the field."""
-        return descent_surfaces(self.descent)
+        """Structure name → reconstructed surface."""
+        return octree_surfaces(self.octree)
 
     @cached_property
     def visibility(self) -> Visibility | None:
-        """What of its structures the truth shows; None if that is everything."""
-        if self.source.kind == "meshes":
+        """Which parts of its structures the truth shows; None if it shows everything."""
+        if self.segmentation.closed is not None:
             return None
         count = len(self.field.structures)
         return Visibility(np.ones(count, dtype=bool), cut_structures(self.truth, count), self.truth)
 
     @cached_property
     def true_surfaces(self) -> dict[str, Surface]:
-        """Structure → the heart's own mesh, or the smoothed surface of its label map."""
-        if self.source.kind != "meshes":
-            return label_map_surfaces(self.truth, self.field.structures)
-        own = self.source.surfaces(self.field.structures)
+        """Structure name → the source's mesh, or the smoothed surface of its label map."""
+        closed, structures = self.segmentation.closed, self.segmentation.structures
+        if closed is None:
+            return label_map_surfaces(self.truth, structures)
         return {
             name: Surface(vertices_mm.astype(np.float32), faces)
-            for name, (vertices_mm, faces) in zip(self.field.structures, own, strict=True)
+            for name, (vertices_mm, faces) in zip(structures, closed, strict=True)
             if len(faces)
         }
 
 
 def score_reconstruction(
     heart: str,
-    made: Reconstruction,
+    reconstruction: Reconstruction,
     annotated: Sequence[str],
     tolerance_mm: float = TOLERANCE_MM,
     meshes: bool = True,
     hidden: Collection[str] = (),
 ) -> list[Score]:
-    """Score a reconstruction on the grid of the truth: its label map, and its meshes.
+    """Score a reconstruction on the grid of the truth: its label map and its meshes.
 
     Args:
         heart: The heart's name.
-        made: The reconstruction.
+        reconstruction: The heart's truth and field.
         annotated: Structures that the source annotates.
-        tolerance_mm: Of the normalised surface distance.
-        meshes: Whether meshes are scored, too.
+        tolerance_mm: Tolerance of the normalised surface distance.
+        meshes: Whether to score meshes, too.
         hidden: Structures that were hidden from the model.
 
     Returns:
         A row per structure.
 
     Raises:
-        InputError: The truth holds none of the structures.
+        InputError: The truth contains none of the structures.
     """
-    truth, structures = made.truth, made.field.structures
-    predicted = LabelMap(made.descent.labels, truth.affine)
+    truth, structures = reconstruction.truth, reconstruction.field.structures
+    predicted = LabelMap(reconstruction.octree.labels, truth.affine)
     rows = score_label_maps(heart, truth, predicted, structures, annotated, tolerance_mm)
     rows = [replace(row, observed=row.structure not in hidden) for row in rows]
     if not meshes:
         return rows
-    return with_mesh_scores(
-        rows, made.true_surfaces, made.surfaces, penalty_mm(truth), tolerance_mm
-    )
+    true, predicted_surfaces = reconstruction.true_surfaces, reconstruction.surfaces
+    return with_mesh_scores(rows, true, predicted_surfaces, penalty_mm(truth), tolerance_mm)
 
 
 @dataclass(frozen=True, slots=True)
-class OneStructure:
-    """What one structure has to itself of a field of several; a field of its own.
+class SingleStructureField:
+    """One structure of a field, as a field of its own.
 
-    It is inside where the field's label is that structure, so that on a grid it is what the whole
-    field gives; but a descent follows its surface alone.
+    A point is inside if its label in the whole field is that structure. So both fields give the
+    same voxels of the structure, but an octree of this one follows that structure's surface alone.
 
     Attributes:
         field: The field of all structures.
-        name: Which of them.
+        name: Name of the structure.
     """
 
     field: DistanceField
@@ -133,42 +136,42 @@ class OneStructure:
 
     @property
     def reach_mm(self) -> float:
-        """As far as the field's."""
+        """Reach of the whole field."""
         return self.field.reach_mm
 
     def distances_mm(self, points_mm: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 1"]:
-        """Exclusive distances to the structure, negative inside; float32 mm."""
+        """Compute exclusive distances to the structure, negative inside; float32 mm."""
         index = self.field.structures.index(self.name)
         distances = self.field.distances_mm(points_mm)
-        size = np.abs(exclusive_distances(distances)[:, [index]])
+        magnitude = np.abs(exclusive_distances(distances)[:, [index]])
         is_inside = sign.label_of(distances)[:, None] == index + 1
-        found: np.ndarray = sign.outward(np.maximum(size, _LEAST_MM), is_inside)
-        return found
+        signed: np.ndarray = sign.with_sign(np.maximum(magnitude, _MIN_MM), is_inside)
+        return signed
 
 
-def score_left_out(
+def score_hidden_structure(
     heart: str,
     whole: Reconstruction,
     alone: Reconstruction,
     tolerance_mm: float = TOLERANCE_MM,
     meshes: bool = True,
 ) -> Score:
-    """Score one structure that the model was not shown.
+    """Score one structure that was hidden from the model.
 
     Args:
         heart: The heart's name.
-        whole: The heart with all that it has, of which the truth counts here.
-        alone: Its reconstruction as :class:`OneStructure`, which the truth holds.
-        tolerance_mm: Of the normalised surface distance.
-        meshes: Whether its mesh is scored, too.
+        whole: The heart with all of its structures; only its truth is used.
+        alone: The heart with a :class:`SingleStructureField` of the hidden structure.
+        tolerance_mm: Tolerance of the normalised surface distance.
+        meshes: Whether to score its mesh, too.
     """
     truth, structures = whole.truth, whole.field.structures
     (name,) = alone.field.structures
     label = np.uint8(structures.index(name) + 1)
-    predicted = LabelMap(alone.descent.labels * label, truth.affine)
+    predicted = LabelMap(alone.octree.labels * label, truth.affine)
     rows = score_label_maps(heart, truth, predicted, structures, [name], tolerance_mm)
     (row,) = (replace(row, observed=False) for row in rows if row.structure == name)
     if not meshes:
         return row
-    true, made = whole.true_surfaces, alone.surfaces
-    return with_mesh_scores([row], true, made, penalty_mm(truth), tolerance_mm)[0]
+    true, predicted_surfaces = whole.true_surfaces, alone.surfaces
+    return with_mesh_scores([row], true, predicted_surfaces, penalty_mm(truth), tolerance_mm)[0]

@@ -1,8 +1,7 @@
-"""Scores of many hearts: a row per heart and structure, and what they come to.
+"""Scores of many hearts: one row per heart and structure, and their summary.
 
-A structure that was shown to the model is observed, one that was hidden from it is inferred. Of a
-heart that was shown whole and again with a structure left out, that structure has a row of each
-kind.
+A structure in the model's input is observed; one that was hidden from the model is inferred. If a
+heart is scored whole and again with a structure hidden, that structure has a row of each kind.
 """
 
 import csv
@@ -18,26 +17,26 @@ from jaxtyping import Float, Integer
 
 from vecsetx.errors import InputError
 from vecsetx.evaluation.bootstrap import Bootstrap
-from vecsetx.evaluation.measures import MEASURES, Value
 from vecsetx.evaluation.overlap import State, overlaps
+from vecsetx.evaluation.score_measures import MEASURES, Value
 from vecsetx.files import write_json, written_whole
 
 PARTS = ("observed", "inferred")
-"""What scores are split into if anything was hidden from the model."""
+"""Parts of the scores, if anything was hidden from the model."""
 
 _OVERLAP = ("dice", "iou")
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """One structure of one heart.
+    """The scores of one structure of one heart.
 
     Attributes:
         heart: The heart's name.
         structure: The structure's name.
-        state: What became of the structure.
-        values: Measure (of :data:`~vecsetx.evaluation.measures.MEASURES`) → value; None where there
-            is nothing to score. What was not measured is not there.
+        state: Where the structure exists: in the truth, the prediction, both or neither.
+        values: Name of a measure (:data:`~vecsetx.evaluation.score_measures.MEASURES`) → value;
+            None where there is nothing to score. Measures that were not computed are missing.
         observed: False if the structure was hidden from the model, which had to infer it.
     """
 
@@ -59,10 +58,10 @@ def score_heart(
     prediction: Integer[np.ndarray, "..."],
     structures: Sequence[str],
 ) -> list[Score]:
-    """Score the overlap of every structure of one heart: cheap enough to be done in training.
+    """Score the overlap of every structure of one heart; fast enough for training.
 
     Args:
-        heart: Its name.
+        heart: The heart's name.
         truth: Labels 1…K in the order of ``structures``, all of which it annotates.
         prediction: The same, on the same grid.
         structures: Names of the K structures.
@@ -78,26 +77,26 @@ def score_heart(
 
 
 def summarize(rows: Iterable[Score], bootstrap: Bootstrap | None = None) -> dict[str, Any]:
-    """What the rows come to, as plain data.
+    """Summarize the rows as plain data.
 
     Args:
         rows: Scores of any number of hearts.
-        bootstrap: How intervals of the means are found; None for none.
+        bootstrap: Settings of the means' confidence intervals; None for no intervals.
 
     Returns:
         ``summary.structures.<name>.<measure>`` holds mean, std (of the population), median, n and
-        interval over the hearts that could be scored; ``summary.mean.<measure>`` is the mean over
-        the structures of their means, so that every structure weighs the same, and
-        ``summary.interval.<measure>`` its interval; ``summary.states.<name>`` counts hearts by
-        state; ``hearts.<heart>.<name>`` holds the state, whether it was observed, and the single
-        scores. None stands where there was nothing to score. Where a structure of a heart was
-        scored both observed and inferred, these are of the observed one.
+        interval over the hearts with a score; ``summary.mean.<measure>`` is the mean over the
+        structures' means, with equal weights, and ``summary.interval.<measure>`` its interval;
+        ``summary.states.<name>`` counts hearts by state; ``hearts.<heart>.<name>`` holds the state,
+        whether the structure was observed, and its scores. None means that there was nothing to
+        score. If a structure of a heart was scored both observed and inferred, these values are
+        those of the observed one.
 
-        If anything was hidden, ``observed`` and ``inferred`` hold the same of these rows alone,
-        each in the form of ``summary``, with its ``hearts``.
+        If anything was hidden, ``observed`` and ``inferred`` each hold a summary of their rows
+        alone, in the form of ``summary``, with their ``hearts``.
 
     Raises:
-        InputError: A heart has two rows of one kind for one structure (two hearts of one name).
+        InputError: A heart has two rows of one kind for a structure (two hearts have one name).
     """
     rows = list(rows)
     kinds = {part: [row for row in rows if row.observed == (part == "observed")] for part in PARTS}
@@ -127,7 +126,7 @@ def _by_heart(rows: Iterable[Score]) -> dict[str, dict[str, dict[str, Any]]]:
 
 
 def _summary(rows: Sequence[Score], bootstrap: Bootstrap | None) -> dict[str, Any]:
-    """Of rows of which every heart and structure has one at most."""
+    """Summarize rows, at most one per heart and structure."""
     hearts = _by_heart(rows)
     names = list(dict.fromkeys(row.structure for row in rows))
     structures: dict[str, dict[str, Any]] = {name: {} for name in names}
@@ -155,7 +154,7 @@ def _summary(rows: Sequence[Score], bootstrap: Bootstrap | None) -> dict[str, An
 def values_of(
     hearts: Mapping[str, Mapping[str, Mapping[str, Any]]], structures: Sequence[str], measure: str
 ) -> Float[np.ndarray, "hearts structures"]:
-    """One measure of all hearts and structures, NaN where there is none.
+    """Return one measure of all hearts and structures, NaN where there is no value.
 
     Args:
         hearts: As in ``scores.json``.
@@ -173,10 +172,9 @@ def write_scores(out: Path, rows: Sequence[Score], scores: Mapping[str, Any]) ->
 
     Args:
         out: Folder to write to.
-        rows: What becomes the rows of the table.
-        scores: What becomes the JSON: as of :func:`summarize`, with ``scoring`` (how it was scored)
-            and ``provenance`` (where the figures come from: the model, the data, the source of the
-            truth and the grid that was scored).
+        rows: Rows of the table.
+        scores: Content of the JSON: that of :func:`summarize`, with ``scoring`` (the settings) and
+            ``provenance`` (the model, the data, the source of the truth and the scored grid).
     """
     write_json(out / "scores.json", scores)
     measured = _measured(rows)
@@ -193,7 +191,7 @@ def write_scores(out: Path, rows: Sequence[Score], scores: Mapping[str, Any]) ->
 
 
 def _measured(rows: Sequence[Score]) -> list[str]:
-    """Measures that rows have, in the order of columns; the overlap always."""
+    """Return the measures in the rows, in the order of columns; always includes the overlap."""
     found = {measure for row in rows for measure in row.values}.union(_OVERLAP)
     return [measure for measure in MEASURES if measure in found]
 

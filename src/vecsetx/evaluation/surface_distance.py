@@ -1,18 +1,19 @@
 """Distances between two surfaces, in mm.
 
-There are three definitions of what a surface is, each of them the one that its measures are
-commonly computed by:
+There are three definitions of a surface, each the usual one for its measures:
 
-- *Surface voxels*, for ASSD and HD95 on a voxel grid: the centres of voxels inside that touch one
-  outside with a face, all of one weight (Metrics Reloaded: Maier-Hein et al., Nature Methods 2024).
-- *Surface elements*, for the normalised surface distance on a voxel grid: the corners where voxels
-  inside and outside meet, each with the area that marching cubes give the surface there (Nikolov et
-  al., J Med Internet Res 2021;23(7):e26151).
-- *Meshes*: every vertex with its share of its faces' areas, and distances to the other's triangles.
+- *Surface voxels*, for ASSD and HD95 on a voxel grid: the centres of inside voxels that share a
+  face with an outside voxel, with equal weights (Metrics Reloaded: Maier-Hein et al., Nature
+  Methods 2024).
+- *Surface elements*, for the normalised surface distance on a voxel grid: the corners where inside
+  and outside voxels meet, each weighted with the area of the marching cubes surface there (Nikolov
+  et al., J Med Internet Res 2021;23(7):e26151).
+- *Meshes*: vertices, each weighted with its share of its faces' areas, and distances to the other
+  mesh's triangles.
 
-The first two depend on the voxels: of balls half a voxel apart, mean distances between voxels are
-up to a fifth wrong, those between elements more than a half too short, and those between meshes a
-tenth (``docs/scores.md``).
+The first two depend on the voxels. For balls half a voxel apart, mean distances are wrong by up to
+a fifth with surface voxels, too small by more than half with surface elements, and wrong by a tenth
+with meshes (``docs/scores.md``).
 """
 
 from dataclasses import dataclass
@@ -28,19 +29,29 @@ from vtkmodules.vtkFiltersCore import vtkFlyingEdges3D
 
 from vecsetx.reconstruction.surfaces import Surface
 
-_PERCENTILE = 0.95
-_ROUNDING, _ROUNDING_MM = 1e-9, 1e-6
-"""Share of the area that sums of areas may be wrong by, and mm that distances may be: voxels often
-lie just as far apart as the tolerance is."""
+__all__ = [
+    "SurfaceDistances",
+    "SurfaceElements",
+    "VoxelDistances",
+    "element_distances",
+    "mesh_distances",
+    "mesh_elements",
+    "surface_elements",
+    "surface_voxels",
+    "voxel_distances",
+]
+
+_ROUNDING_MM = 1e-6
+"""Tolerated rounding error of distances: those between voxels often equal the tolerance exactly."""
 
 
 @dataclass(frozen=True, slots=True)
 class VoxelDistances:
-    """How far the surface voxels of two structures lie apart.
+    """Distances between the surface voxels of two structures.
 
     Attributes:
-        truth_mm: ``[T]`` distance of each of the truth's surface voxels to the nearest of the
-            prediction's.
+        truth_mm: ``[T]`` distance of each surface voxel of the truth to the nearest one of the
+            prediction.
         prediction_mm: ``[P]`` the same from the prediction to the truth.
     """
 
@@ -48,21 +59,21 @@ class VoxelDistances:
     prediction_mm: Float[np.ndarray, " p"]
 
     def assd_mm(self) -> float:
-        """Average symmetric surface distance: the mean over the surface voxels of both."""
+        """Return the average symmetric surface distance: the mean over both's surface voxels."""
         return float(np.concatenate([self.truth_mm, self.prediction_mm]).mean())
 
     def hd95_mm(self) -> float:
-        """The larger of the two directions' 95th percentiles."""
+        """Return the larger of the two directions' 95th percentiles."""
         return float(max(np.percentile(side, 95) for side in (self.truth_mm, self.prediction_mm)))
 
 
 @dataclass(frozen=True, slots=True)
 class SurfaceElements:
-    """A surface in small parts.
+    """A surface as small elements.
 
     Attributes:
-        points_mm: ``[N, 3]`` where each part lies, mm.
-        areas_mm2: ``[N]`` area of each part.
+        points_mm: ``[N, 3]`` position of each element, mm.
+        areas_mm2: ``[N]`` area of each element.
     """
 
     points_mm: Float[np.ndarray, "n 3"]
@@ -71,12 +82,12 @@ class SurfaceElements:
 
 @dataclass(frozen=True, slots=True)
 class SurfaceDistances:
-    """How far two surfaces lie apart, every part weighing as much as its area.
+    """Distances between two surfaces, weighted by area.
 
     Attributes:
-        truth_mm: ``[T]`` distance of every element of the truth to the predicted surface.
+        truth_mm: ``[T]`` distance of each element of the truth to the predicted surface.
         truth_mm2: ``[T]`` areas of these elements.
-        prediction_mm: ``[P]`` distance of every element of the prediction to the true surface.
+        prediction_mm: ``[P]`` distance of each element of the prediction to the true surface.
         prediction_mm2: ``[P]`` areas of these elements.
     """
 
@@ -86,14 +97,14 @@ class SurfaceDistances:
     prediction_mm2: Float[np.ndarray, " p"]
 
     def assd_mm(self) -> float:
-        """Average symmetric surface distance: the mean over both surfaces' whole area."""
+        """Return the average symmetric surface distance: the mean over both surfaces' area."""
         moments = self.truth_mm @ self.truth_mm2 + self.prediction_mm @ self.prediction_mm2
         return float(moments / (self.truth_mm2.sum() + self.prediction_mm2.sum()))
 
     def hd95_mm(self) -> float:
-        """Hausdorff distance that leaves out the farthest 5 % of each surface's area.
+        """Return the 95 % Hausdorff distance, which ignores the farthest 5 % of each area.
 
-        The larger of the two directions.
+        It is the larger of the two directions' values.
         """
         return max(
             _percentile(self.truth_mm, self.truth_mm2),
@@ -101,10 +112,10 @@ class SurfaceDistances:
         )
 
     def nsd(self, tolerance_mm: float) -> float:
-        """Normalised surface distance: share of both areas that is near the other surface.
+        """Return the normalised surface distance: the share of both areas near the other surface.
 
         Args:
-            tolerance_mm: What counts as near, this distance included.
+            tolerance_mm: Largest distance that counts as near.
         """
         limit_mm = tolerance_mm + _ROUNDING_MM
         near = self.truth_mm2[self.truth_mm <= limit_mm].sum()
@@ -117,13 +128,12 @@ def voxel_distances(
     prediction: Bool[np.ndarray, "i j k"],
     affine: Float[np.ndarray, "4 4"],
 ) -> VoxelDistances:
-    """Distances between the surface voxels of two structures on one grid, neither of them empty.
+    """Compute distances between the surface voxels of two non-empty structures on one grid.
 
     Args:
-        truth: Voxels of the structure.
-        prediction: The same.
-        affine: From voxel indices to mm; oblique, anisotropic, mirroring and shearing ones count
-            as they are.
+        truth: Voxels of the true structure.
+        prediction: Voxels of the predicted one.
+        affine: From voxel indices to mm; it may be oblique, anisotropic, mirroring or sheared.
     """
     return VoxelDistances(
         *_both_ways(surface_voxels(truth, affine), surface_voxels(prediction, affine))
@@ -135,16 +145,18 @@ def element_distances(
     prediction: Bool[np.ndarray, "i j k"],
     affine: Float[np.ndarray, "4 4"],
 ) -> SurfaceDistances:
-    """As :func:`voxel_distances`, between surface elements."""
+    """Compute distances between surface elements; arguments as for :func:`voxel_distances`."""
     in_truth, in_prediction = surface_elements(truth, affine), surface_elements(prediction, affine)
     to_prediction, to_truth = _both_ways(in_truth.points_mm, in_prediction.points_mm)
     return SurfaceDistances(to_prediction, in_truth.areas_mm2, to_truth, in_prediction.areas_mm2)
 
 
 def mesh_distances(truth: Surface, prediction: Surface) -> SurfaceDistances:
-    """Distances between two meshes, neither of them empty.
+    """Compute the exact distances of each mesh's vertices to the other's triangles.
 
-    Each vertex's distance is the exact one to the other's triangles.
+    Args:
+        truth: The true surface, not empty.
+        prediction: The predicted surface, not empty.
     """
     in_truth, in_prediction = mesh_elements(truth), mesh_elements(prediction)
     return SurfaceDistances(
@@ -158,11 +170,16 @@ def mesh_distances(truth: Surface, prediction: Surface) -> SurfaceDistances:
 def surface_voxels(
     inside: Bool[np.ndarray, "i j k"], affine: Float[np.ndarray, "4 4"]
 ) -> Float[np.ndarray, "n 3"]:
-    """Centres, in mm, of the voxels that touch one outside with a face.
+    """Return the centres, mm, of the inside voxels that share a face with an outside voxel.
 
-    A structure that the edge of the grid cuts is closed there: beyond the edge all is outside.
+    A structure cut by the edge of the grid is closed there: beyond the edge, everything is outside.
+
+    Args:
+        inside: Voxels of the structure.
+        affine: From voxel indices to mm.
     """
     padded = np.pad(inside, 1)
+    # Slices erode 3.6 times as fast as scipy.ndimage.binary_erosion.
     core = padded[1:-1, 1:-1, 1:-1].copy()
     for axis in range(3):
         for shift in (0, 2):
@@ -175,29 +192,32 @@ def surface_voxels(
 def surface_elements(
     inside: Bool[np.ndarray, "i j k"], affine: Float[np.ndarray, "4 4"]
 ) -> SurfaceElements:
-    """The surface of a structure on a voxel grid, closed at its edge likewise."""
+    """Return the surface elements of a structure; arguments as for :func:`surface_voxels`.
+
+    The surface is closed at the edge of the grid, too.
+    """
     padded = np.pad(inside, 1).view(np.uint8)
     i, j, k = (size - 1 for size in padded.shape)
+    # Number each 2×2×2 neighbourhood by which of its voxels are inside, as in marching cubes.
     code = np.zeros((i, j, k), dtype=np.uint8)
     for bit, (a, b, c) in enumerate(_CORNERS):
         code |= padded[a : a + i, b : b + j, c : c + k] << bit
     at = np.nonzero((code != 0) & (code != 255))
     indices = np.stack(at, axis=1) - 0.5
     axes = affine[:3, :3]
-    # Cofactors carry area vectors over, as the matrix itself carries edges over.
+    # Area vectors transform with the matrix of cofactors, edges with the matrix itself.
     cofactors = np.linalg.det(axes) * np.linalg.inv(axes).T
     areas_mm2 = np.linalg.norm(_area_vectors() @ cofactors.T, axis=-1).sum(axis=-1)
     return SurfaceElements(_to_mm(indices, affine), areas_mm2[code[at]])
 
 
 def mesh_elements(surface: Surface) -> SurfaceElements:
-    """The vertices of a mesh, each with a third of the area of its faces."""
+    """Return a mesh's vertices, each with a third of the area of its faces."""
     vertices_mm = surface.vertices_mm.astype(np.float64)
-    a, b, c = vertices_mm[surface.faces.T]
-    thirds_mm2 = np.linalg.norm(np.cross(b - a, c - a), axis=1) / 6
-    areas_mm2 = np.bincount(surface.faces.ravel(), np.repeat(thirds_mm2, 3), len(vertices_mm))
+    masses = igl.massmatrix(vertices_mm, surface.faces, igl.MASSMATRIX_TYPE_BARYCENTRIC)
+    areas_mm2 = masses.diagonal()  # ends at the last vertex that a face uses
     used = areas_mm2 > 0
-    return SurfaceElements(vertices_mm[used], areas_mm2[used])
+    return SurfaceElements(vertices_mm[: len(used)][used], areas_mm2[used])
 
 
 _CORNERS = [(a, b, c) for a in (0, 1) for b in (0, 1) for c in (0, 1)]
@@ -205,10 +225,11 @@ _CORNERS = [(a, b, c) for a in (0, 1) for b in (0, 1) for c in (0, 1)]
 
 @cache
 def _area_vectors() -> Float[np.ndarray, "256 t 3"]:
-    """Triangles that marching cubes put between 2×2×2 voxels: normals as long as their areas.
+    """Return the area vectors of the marching cubes triangles of every 2×2×2 neighbourhood.
 
-    Bit n of the first index says whether voxel n of :data:`_CORNERS` is inside. The triangles are
-    those of the four or fewer voxels that are alike, so that inside and outside may change places.
+    Bit n of the first index says whether voxel n of :data:`_CORNERS` is inside. If more than four
+    voxels are inside, the case is that of the outside voxels, so that swapping inside and outside
+    does not change the areas.
     """
     found = []
     for code in range(256):
@@ -246,7 +267,7 @@ def _to_triangles(points_mm: np.ndarray, surface: Surface) -> np.ndarray:
 
 
 def _both_ways(a_mm: np.ndarray, b_mm: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Distance of every point of ``a`` to the nearest of ``b``, and the reverse."""
+    """Return the distance of every point of ``a`` to the nearest of ``b``, and the reverse."""
     from_a, _ = KDTree(b_mm).query(a_mm)
     from_b, _ = KDTree(a_mm).query(b_mm)
     return from_a, from_b
@@ -257,9 +278,5 @@ def _to_mm(indices: np.ndarray, affine: np.ndarray) -> np.ndarray:
 
 
 def _percentile(distances_mm: np.ndarray, areas_mm2: np.ndarray) -> float:
-    """The smallest distance that 95 % of the area does not exceed."""
-    order = np.argsort(distances_mm)
-    reached = np.cumsum(areas_mm2[order])
-    return float(
-        distances_mm[order][np.searchsorted(reached, (_PERCENTILE - _ROUNDING) * reached[-1])]
-    )
+    """Return the 95th percentile of distances, weighted by area."""
+    return float(np.percentile(distances_mm, 95, method="inverted_cdf", weights=areas_mm2))

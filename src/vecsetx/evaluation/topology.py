@@ -1,4 +1,4 @@
-"""What distances do not see: whether vessels hang together, and in how many pieces."""
+"""Topology, which distances do not measure: connected components and centrelines of vessels."""
 
 import cc3d
 import numpy as np
@@ -9,19 +9,20 @@ from vecsetx.errors import InputError
 
 
 def component_count(inside: Bool[np.ndarray, "i j k"]) -> int:
-    """Pieces of a structure; voxels that share a corner hang together (26-connected)."""
-    roomy = np.pad(inside, 1)  # cc3d fails on some arrays of very few voxels
-    _, count = cc3d.connected_components(roomy, connectivity=26, return_N=True)
+    """Count the components of a structure; voxels that share a corner are connected (26)."""
+    padded = np.pad(inside, 1)  # cc3d fails on some very small arrays
+    _, count = cc3d.connected_components(padded, connectivity=26, return_N=True)
     return int(count)
 
 
 def centreline_dice(
     truth: Bool[np.ndarray, "i j k"], prediction: Bool[np.ndarray, "i j k"]
 ) -> float:
-    """How well two vessels agree in course and branching (Shit et al., CVPR 2021).
+    """Compute the centreline Dice (clDice) of two vessels (Shit et al., CVPR 2021).
 
-    The harmonic mean of two shares, both in voxels: of the prediction's centreline that lies in the
-    truth, and of the truth's centreline that lies in the prediction.
+    It measures the agreement of course and branching: the harmonic mean of the share of the
+    prediction's centreline inside the truth and the share of the truth's centreline inside the
+    prediction, both in voxels.
 
     Args:
         truth: Voxels of the vessel, at least one.
@@ -31,7 +32,7 @@ def centreline_dice(
         InputError: One of them is empty and has no centreline.
     """
     if not (truth.any() and prediction.any()):
-        raise InputError("only where truth and prediction have the vessel is there a clDice")
+        raise InputError("clDice is undefined: truth or prediction lacks the vessel; skip it")
     precision = truth[centreline(prediction)].mean()
     sensitivity = prediction[centreline(truth)].mean()
     both = precision + sensitivity
@@ -39,10 +40,10 @@ def centreline_dice(
 
 
 def centreline(inside: Bool[np.ndarray, "i j k"]) -> Bool[np.ndarray, "i j k"]:
-    """The voxels that thinning leaves (Lee, Kashyap, Chu, CVGIP 1994).
+    """Thin a structure to its centreline (Lee, Kashyap and Chu, CVGIP 1994).
 
-    A piece that the thinning removes altogether is its own centreline: scikit-image's does that to
-    straight pieces of an even square section (its issue 3757).
+    A component that thinning removes altogether is its own centreline: scikit-image removes
+    straight components with an even square cross-section (its issue 3757).
     """
     thinned = skeletonize(inside)
     pieces, count = cc3d.connected_components(inside, connectivity=26, return_N=True)

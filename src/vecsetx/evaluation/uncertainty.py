@@ -1,5 +1,6 @@
-"""Uncertainty of hidden structures, held against the truth: ``evaluate --ensemble``."""
+"""Uncertainty of hidden structures, compared with the truth: ``evaluate --ensemble``."""
 
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -7,12 +8,11 @@ from typing import Any
 import numpy as np
 
 from vecsetx.anatomy.frame import Frame
-from vecsetx.commands.progress import console
 from vecsetx.errors import InputError
 from vecsetx.evaluation.calibration import (
     Calibration,
     VertexErrors,
-    told_of_structures,
+    summarize_structures,
     vertex_errors,
 )
 from vecsetx.evaluation.reconstruction_scores import Reconstruction
@@ -22,19 +22,23 @@ from vecsetx.model.saved import TrainedModel
 from vecsetx.reconstruction.surfaces import Surface
 from vecsetx.sampling.geometry import Geometry
 
-Errors = Mapping[str, VertexErrors]
-"""Structure → its vertices, of one heart; no vertices if it was missed altogether."""
+__all__ = ["EnsembleScoring", "HeartErrors"]
+
+_log = logging.getLogger(__name__)
+
+HeartErrors = Mapping[str, VertexErrors]
+"""Structure → errors at its vertices, of one heart; no vertices if the model missed it."""
 
 
 @dataclass(frozen=True, slots=True)
 class EnsembleScoring:
-    """How hearts are drawn.
+    """Compares the standard deviations of ensembles with true errors.
 
     Attributes:
         trained: The model.
-        count: TrainingBatches per heart and set of hidden structures.
-        seed: Seed of the draws and of the choice of vertices.
-        sd_factor: The model's factors; None if nobody measured them.
+        count: Members per heart and set of hidden structures.
+        seed: Seed of the members and of the choice of vertices.
+        sd_factor: The model's factors; None if it is uncalibrated.
     """
 
     trained: TrainedModel
@@ -44,26 +48,28 @@ class EnsembleScoring:
 
     @property
     def fitted(self) -> tuple[str, ...]:
-        """Hearts that the factors were measured on."""
+        """Hearts that the factors were fitted to, which are excluded here."""
         return self.sd_factor.hearts_fitted if self.sd_factor else ()
 
-    def tell_of_fitted(self, hearts: Collection[str]) -> None:
-        """Say on the terminal which hearts tell nothing of how sure the model is.
+    def check_hearts(self, hearts: Collection[str]) -> None:
+        """Check that not all hearts were used for calibration; log a warning if some were.
 
         Raises:
-            InputError: None of them does.
+            InputError: All of them were.
         """
         fitted = [heart for heart in hearts if heart in self.fitted]
         if fitted and len(fitted) == len(hearts):
             raise InputError(
-                f"the factors of this model's standard deviations were measured on all of these "
-                f"hearts ({', '.join(fitted)}), which cannot tell what they are worth: score "
-                "others, or leave --ensemble out"
+                f"all these hearts ({', '.join(fitted)}) were used for calibration, so they "
+                "cannot test it; evaluate others, or leave --ensemble out"
             )
         if fitted:
-            console.print(
-                f"how sure: told of {len(hearts) - len(fitted)} of {len(hearts)} hearts; on the "
-                f"others the factors were measured ({', '.join(fitted)})"
+            _log.warning(
+                "uncertainty is scored on %d of %d hearts; the others were used for calibration "
+                "(%s)",
+                len(hearts) - len(fitted),
+                len(hearts),
+                ", ".join(fitted),
             )
 
     def errors(
@@ -71,22 +77,23 @@ class EnsembleScoring:
         heart: str,
         whole: Reconstruction,
         shown: Geometry,
-        made: Mapping[str, Surface],
+        surfaces: Mapping[str, Surface],
         hidden: Collection[str],
         domain: Frame,
     ) -> dict[str, VertexErrors]:
-        """Errors and standard deviations of structures of one heart that were hidden together.
+        """Compute errors and standard deviations of structures that were hidden together.
 
-        There are none of a heart that the factors were measured on, which would flatter them.
+        Hearts that the factors were fitted to have none, since they would look too good.
 
         Args:
-            heart: Its name.
-            whole: The heart with all that it has, of which the truth counts here.
+            heart: The heart's name.
+            whole: The whole heart, for its true surfaces.
             shown: What the model was shown.
-            made: Structure → reconstructed surface, of those that were found.
-            hidden: The structures, as far as the heart annotates them; what the truth does not hold
-                is left out.
-            domain: Where the model was asked, as in :func:`encode_ensemble`.
+            surfaces: Structure → reconstructed surface, of the structures that were found.
+            hidden: The hidden structures that the heart annotates. Those that the truth does not
+                contain are left out.
+            domain: Domain of the heart's own field, as in
+                :func:`~vecsetx.inference.ensemble.encode_ensemble`.
         """
         if heart in self.fitted:
             return {}
@@ -97,22 +104,23 @@ class EnsembleScoring:
         for k, name in enumerate(structures):
             if name not in hidden or name not in whole.true_surfaces:
                 continue
-            if name not in made:
+            if name not in surfaces:
                 found[name] = VertexErrors.joined([])
                 continue
+            # A generator per structure, so that its vertices do not depend on what else is hidden.
             generator = np.random.default_rng([self.seed, k, *heart.encode()])
-            truth = whole.true_surfaces[name]
-            found[name] = vertex_errors(made[name], truth, k, ensemble, generator, whole.visibility)
+            pair = surfaces[name], whole.true_surfaces[name]
+            found[name] = vertex_errors({k: pair}, ensemble, generator, known=whole.visibility)
         return found
 
-    def told(self, hearts: Sequence[Errors]) -> dict[str, Any]:
-        """What the standard deviations are worth over all hearts, as plain data.
+    def summary(self, hearts: Sequence[HeartErrors]) -> dict[str, Any]:
+        """Summarize the calibration over all hearts as plain data.
 
         Returns:
-            ``members``; ``factors`` (as in ``calibration.json``, without what else that has), or
-            ``uncalibrated``; ``all``, a
-            :class:`~vecsetx.evaluation.calibration.Calibration`, None if nothing was found; and
-            ``structures``, as of :func:`~vecsetx.evaluation.calibration.told_of_structures`.
+            ``members``; ``factors`` (as in ``calibration.json``, without its further results), or
+            ``uncalibrated``; ``all``, a :class:`~vecsetx.evaluation.calibration.Calibration`, None
+            if there are no vertices; and ``structures``, from
+            :func:`~vecsetx.evaluation.calibration.summarize_structures`.
         """
         joined = VertexErrors.joined(errors for of_heart in hearts for errors in of_heart.values())
         seen = {name for of_heart in hearts for name in of_heart}
@@ -120,7 +128,7 @@ class EnsembleScoring:
             "members": self.count,
             "factors": self.sd_factor.to_dict() if self.sd_factor else "uncalibrated",
             "all": Calibration.of(joined).to_dict() if len(joined.sd_mm) else None,
-            "structures": told_of_structures(
+            "structures": summarize_structures(
                 hearts, [name for name in self.trained.structures if name in seen]
             ),
         }

@@ -1,9 +1,10 @@
-"""Looking at a model in training with hearts that it is not trained on.
+"""Validate a model during training on hearts that it is not trained on.
 
-Every validation looks at the loss and at sample points of all of them, and at the voxel grids of a
-few: some the same every time, by which models are compared, and others in turn. A model that learns
-from hearts shown in part is looked at with such hearts: points of each as it is shown in part, and
-grids as it is shown whole and in part, always the same part.
+Every validation computes the loss and point scores of all validation hearts, and the voxel grid
+scores of a few: some hearts every time, which serve to compare models, and others in turn. Models
+trained on partial hearts are also validated on partial hearts: the loss and point scores use
+partial hearts, the grid scores both whole and partial ones. The visible part of a heart is the same
+in every validation.
 """
 
 from dataclasses import dataclass, replace
@@ -17,12 +18,11 @@ from vecsetx.anatomy.frame import Frame
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.data.batches import TrainingBatches
 from vecsetx.data.dataset import DataSet, HeartEntry
-from vecsetx.data.inputs import source_of
-from vecsetx.data.partial import SPARE, Hiding, Shown
+from vecsetx.data.partial import OVERSAMPLING, ObservedPoints, PartialView
+from vecsetx.data.sources import source_of
 from vecsetx.evaluation.scores import Score, score_heart, summarize
 from vecsetx.inference.domain import recenter_domain
-from vecsetx.inference.encode import read_heart
-from vecsetx.model.field import HeartField
+from vecsetx.model.heart_field import HeartField
 from vecsetx.model.vecset import VecSetAutoEncoder
 from vecsetx.recipe import Recipe
 from vecsetx.reconstruction.rasterize import rasterize
@@ -31,31 +31,38 @@ from vecsetx.training.objective import objective
 from vecsetx.training.point_scores import confusion, mean_terms, point_scores
 from vecsetx.training.run import Validation, Validator
 
+__all__ = ["IN_PART", "STRIDE", "HeartsValidator", "RankScores", "make_validator"]
+
 STRIDE = 3
-"""A validation scores every third voxel along each axis of the label map's grid."""
+"""Validation scores every third voxel along each axis of the label map's grid."""
 
 IN_PART = ", in part"
-"""What a heart is called by, after its name, that is not shown whole."""
+"""Suffix of a heart's name if only a part of it is observed."""
 
 
 def make_validator(dataset: DataSet, fold: int | None, recipe: Recipe) -> Validator | None:
-    """A validator for a data set, or None if it has no validation hearts.
+    """Create the validator of a data set; None if it has no validation hearts.
+
+    Args:
+        dataset: The data set.
+        fold: Fold to validate on; None for the data set's own split.
+        recipe: Recipe of the training run.
 
     Raises:
-        InputError: A heart that is looked at every time cannot be read.
+        InputError: A heart that every validation scores cannot be read.
     """
     hearts = dataset.of_split("val", fold)
     return HeartsValidator(dataset, hearts, recipe) if hearts else None
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
-    """What one rank finds.
+class RankScores:
+    """Scores that one rank contributes to a validation.
 
     Attributes:
         terms: The loss terms of each of its hearts.
-        counts: Summed over them, as of :func:`~vecsetx.training.point_scores.confusion`.
-        scores: Of the hearts whose grids it looked at.
+        counts: :func:`~vecsetx.training.point_scores.confusion`, summed over its hearts.
+        scores: Grid scores of its hearts.
     """
 
     terms: list[dict[str, float]]
@@ -64,12 +71,17 @@ class Share:
 
 
 class HeartsValidator:
-    """Structures that a heart's label map does not annotate are not scored.
+    """Validates a model on the validation hearts of a data set.
+
+    Structures that a heart's label map does not annotate are not scored.
 
     Args:
         dataset: The data set.
-        hearts: Its hearts that the model is not trained on.
-        recipe: How it is trained.
+        hearts: Its validation hearts.
+        recipe: Recipe of the training run.
+
+    Raises:
+        InputError: A heart that every validation scores cannot be read.
     """
 
     def __init__(self, dataset: DataSet, hearts: tuple[HeartEntry, ...], recipe: Recipe) -> None:
@@ -77,9 +89,10 @@ class HeartsValidator:
         one_by_one = replace(recipe.batch, hearts=1)
         self._partial = replace(recipe.partial, ramp=0)
         self._batches = TrainingBatches(dataset, hearts, one_by_one, None, 0, self._partial)
-        on_grids = [heart for heart in hearts if heart.kind != "npz"]
+        on_grids = [heart for heart in hearts if source_of(dataset, heart).has_volume]
         count = recipe.training.validate_hearts
         same = len(on_grids) if len(on_grids) <= count else -(-count // 2)
+        # Half of the grid-scored hearts are the same in every validation, others take turns.
         self._same, self._others = on_grids[:same], on_grids[same:]
         self._taking_turns = count - same if self._others else 0
         self._read: dict[str, tuple[LabelMap, dict[str, Observation]]] = {}
@@ -87,14 +100,21 @@ class HeartsValidator:
             self._grid(heart)
 
     def on_grids(self, turn: int) -> list[HeartEntry]:
-        """The hearts whose grids validation 0, 1, … looks at."""
+        """Return the hearts whose grids are scored in validation ``turn``, from 0 up."""
         first = turn * self._taking_turns
         places = range(first, first + self._taking_turns)
         return self._same + [self._others[place % len(self._others)] for place in places]
 
     @torch.no_grad()
-    def look(self, model: VecSetAutoEncoder, turn: int, rank: int, ranks: int) -> Share:
-        """Every ``ranks``-th heart."""
+    def validate(self, model: VecSetAutoEncoder, turn: int, rank: int, ranks: int) -> RankScores:
+        """Validate every ``ranks``-th heart, starting with heart ``rank``.
+
+        Args:
+            model: The model, in evaluation mode.
+            turn: Number of the validation, 0, 1, …
+            rank: This process, 0…``ranks`` − 1.
+            ranks: Number of processes.
+        """
         device = next(model.parameters()).device
         terms, counts = [], torch.zeros(len(self._dataset.structures), 4, dtype=torch.int64)
         for place in range(rank, len(self._batches.files), ranks):
@@ -107,26 +127,26 @@ class HeartsValidator:
             for heart in self.on_grids(turn)[rank::ranks]
             for score in self._score(model, heart)
         ]
-        return Share(terms, counts, scores)
+        return RankScores(terms, counts, scores)
 
-    def summary(self, shares: list[Share]) -> Validation:
-        """Means over hearts; of structures, over the hearts that have them."""
+    def summary(self, shares: list[RankScores]) -> Validation:
+        """Combine all ranks' scores: means over hearts and, per structure, over hearts with it."""
         structures = self._dataset.structures
         terms = mean_terms([term for share in shares for term in share.terms])
         counts = torch.stack([share.counts for share in shares]).sum(dim=0)
         scores = [score for share in shares for score in share.scores]
         every_time = {name for heart in self._same for name in self._grid(heart)[1]}
         compared = summarize([score for score in scores if score.heart in every_time])["summary"]
-        of_structures = summarize(scores)["summary"]["structures"]
+        by_structure = summarize(scores)["summary"]["structures"]
         return Validation(
             loss=sum(terms.values()),
             terms=terms,
             points=point_scores(counts, structures),
             grid_dice=compared["mean"]["dice"],
             grid={
-                name: of_structures[name]["dice"]["mean"]
+                name: by_structure[name]["dice"]["mean"]
                 for name in structures
-                if name in of_structures and of_structures[name]["dice"]["n"]
+                if name in by_structure and by_structure[name]["dice"]["n"]
             },
             grid_hearts=sorted({score.heart for score in scores}),
         )
@@ -144,25 +164,28 @@ class HeartsValidator:
         return [score for score in found if score.structure in heart.annotated]
 
     def _grid(self, heart: HeartEntry) -> tuple[LabelMap, dict[str, Observation]]:
-        """A heart's truth on every third voxel and what the model is shown by name; read once."""
+        """Return a heart's truth on every third voxel, and observations by name; cached."""
         if heart.name not in self._read:
             dataset, points = self._dataset, self._recipe.batch.points
-            truth, geometry = read_heart(source_of(dataset, heart), dataset.structures)
+            whole = source_of(dataset, heart).segmentation(dataset.structures)
+            truth, geometry = whole.label_map, whole.geometry()
             scale = self._batches.files[0].info.frame.mm_per_unit
-            shown = {heart.name: observe(geometry, points, scale, seed=0)}
-            if hiding := self._partial.at(0):
-                more = observe(geometry, SPARE * points, scale, seed=0)
+            observations = {heart.name: observe(geometry, points, scale, seed=0)}
+            if view := self._partial.at(0):
+                # Points to choose from; the seed makes each heart's visible part reproducible.
+                more = observe(geometry, OVERSAMPLING * points, scale, seed=0)
                 generator = np.random.default_rng([0, *heart.name.encode()])
-                shown[f"{heart.name}{IN_PART}"] = _in_part(more, hiding, points, generator)
-            self._read[heart.name] = truth.every(STRIDE), shown
+                observations[f"{heart.name}{IN_PART}"] = _in_part(more, view, points, generator)
+            self._read[heart.name] = truth.downsampled(STRIDE), observations
         return self._read[heart.name]
 
 
 def _in_part(
-    whole: Observation, hiding: Hiding, points: int, generator: np.random.Generator
+    whole: Observation, view: PartialView, points: int, generator: np.random.Generator
 ) -> Observation:
-    """So many points of a part of what is observed; without normals, those are 0."""
+    """Observe a part of a heart with ``points`` points; unknown normals become 0."""
     normals = np.zeros_like(whole.points_mm) if whole.normals is None else whole.normals
-    part = hiding.show(Shown(whole.points_mm, whole.structure, normals), points, generator)
+    candidates = ObservedPoints(whole.points_mm, whole.structure, normals)
+    part = view.observe(candidates, points, generator)
     frame = Frame.around(part.points_mm, whole.frame.mm_per_unit)
     return Observation(part.points_mm, part.structure, part.normals, frame)

@@ -1,1 +1,1 @@
-"""Readers and writers of the files that hearts come in."""
+"""Readers and writers of the file formats of hearts: images, masks, meshes and points."""

@@ -1,7 +1,7 @@
-"""Image files: their voxel values, and the affine that places them in RAS+ mm.
+"""Image files: their voxel values, and the affine that maps voxel indices to RAS+ mm.
 
-NIfTI is read by nibabel, NRRD and MetaImage by ITK (:mod:`vecsetx.formats.itk`). What a header
-leaves open, or says twice and differently, is told in remarks.
+nibabel reads NIfTI; ITK reads NRRD and MetaImage (:mod:`vecsetx.formats.itk`). Remarks report what
+a header leaves unspecified or contradicts itself about.
 """
 
 import gzip
@@ -20,18 +20,28 @@ from nibabel.wrapstruct import WrapStructError
 
 from vecsetx.errors import InputError
 
+__all__ = [
+    "IMAGE_ENDINGS",
+    "NIFTI_ENDINGS",
+    "Image",
+    "grid_corners",
+    "is_image",
+    "read_grid",
+    "read_image",
+]
+
 NIFTI_ENDINGS = (".nii.gz", ".nii")
-ITK_ENDINGS = (".seg.nrrd", ".nrrd", ".nhdr", ".mha", ".mhd")
-IMAGE_ENDINGS = NIFTI_ENDINGS + ITK_ENDINGS
-"""Endings of the image files that can be read, the longer before those that they end in."""
+_ITK_ENDINGS = (".seg.nrrd", ".nrrd", ".nhdr", ".mha", ".mhd")
+IMAGE_ENDINGS = NIFTI_ENDINGS + _ITK_ENDINGS
+"""File extensions of the supported image formats; longer ones before their suffixes."""
 
 _FORMATS = "NIfTI (.nii, .nii.gz), NRRD (.nrrd, .nhdr) or MetaImage (.mha, .mhd)"
 
-# By the codes of the NIfTI-1 header: not stated, metre, millimetre, micrometre.
+# By unit code of the NIfTI-1 header: unspecified, metre, millimetre, micrometre.
 _MM_PER_SPACE_UNIT = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}
 
 _SAME_PLACE_VOXELS = 0.1
-"""sform and qform agree where they place no corner of the grid farther apart than this."""
+"""sform and qform agree if no corner of the grid differs by more than this."""
 
 _UNREADABLE = (
     ImageFileError, HeaderDataError, WrapStructError, OSError, EOFError, ValueError, ZlibError,
@@ -40,12 +50,12 @@ _UNREADABLE = (
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """An image as its file has it.
+    """An image as stored in its file.
 
     Attributes:
         values: Voxel values ``[I, J, K, …]`` of any type, in the order of the file's axes.
-        affine: ``[4, 4]`` float64, from voxel indices (centres at whole numbers) to RAS+ mm.
-        remarks: Sentences on what the header leaves open or contradicts.
+        affine: ``[4, 4]`` float64, maps voxel indices (integers at voxel centres) to RAS+ mm.
+        remarks: Notes for the user on missing or contradictory header entries, as sentences.
     """
 
     values: np.ndarray
@@ -54,30 +64,30 @@ class Image:
 
 
 def is_image(path: Path) -> bool:
-    """Whether the file's name ends as those of readable images do."""
+    """Return whether the file has the extension of a supported image format."""
     return path.name.lower().endswith(IMAGE_ENDINGS)
 
 
 def read_image(path: Path) -> Image:
     """Read an image file.
 
-    Lengths in other units than mm (the header says so) are converted.
+    Lengths that the header gives in units other than mm are converted.
 
     Raises:
-        InputError: The file is missing or unreadable, damaged or cut short, or its affine is
-            singular or not finite.
+        InputError: The file is missing, unreadable, damaged or truncated, or its affine is singular
+            or not finite.
     """
     _check_there(path)
     if not path.name.lower().endswith(NIFTI_ENDINGS):
-        from vecsetx.formats import itk  # a third of a second that NIfTI files do not need
+        from vecsetx.formats import itk  # here: slow to import, and NIfTI does not need it
 
         values, affine, remarks = itk.read_values(path)
         return Image(values, _regular(affine, path), remarks)
     try:
-        # Decompressed whole, because only so gzip's checksum is looked at.
+        # Decompress the whole file, because only then is gzip's checksum verified.
         content = path.read_bytes()
         content = gzip.decompress(content) if path.suffix.lower() == ".gz" else content
-        # An int32 at the start, in either byte order: 540 in NIfTI-2, 348 in NIfTI-1.
+        # The header's size, an int32 in either byte order: 540 in NIfTI-2, 348 in NIfTI-1.
         second = content[:4] in (b"\x1c\x02\0\0", b"\0\0\x02\x1c")
         with LoggingOutputSuppressor():
             image = (nib.Nifti2Image if second else nib.Nifti1Image).from_bytes(content)
@@ -91,10 +101,15 @@ def read_image(path: Path) -> Image:
 
 
 def read_grid(path: Path) -> tuple[tuple[int, int, int], np.ndarray]:
-    """The grid of any image: voxels along each axis, and ``[4, 4]`` from indices to RAS+ mm.
+    """Read only the grid of an image, which may have any values.
+
+    Returns:
+        The number of voxels along each axis, and the affine ``[4, 4]`` from voxel indices to RAS+
+        mm.
 
     Raises:
-        InputError: The file is missing or unreadable, or its affine is singular.
+        InputError: The file is missing or unreadable, has fewer than 3 dimensions, or its affine is
+            singular.
     """
     _check_there(path)
     shape: tuple[int, ...]
@@ -112,13 +127,13 @@ def read_grid(path: Path) -> tuple[tuple[int, int, int], np.ndarray]:
 
         shape, affine, _ = itk.read_grid(path)
     if len(shape) < 3:
-        raise InputError(f"{path}: has no grid of 3 dimensions, its shape is {shape}")
+        raise InputError(f"{path}: not a 3-D image, its shape is {shape}; give one that is")
     i, j, k = shape[:3]
     return (i, j, k), _regular(affine, path)
 
 
 def grid_corners(shape: tuple[int, ...]) -> np.ndarray:
-    """Voxel indices ``[8, 3]`` of the outermost voxels' centres."""
+    """Return the indices ``[8, 3]`` of the corner voxels."""
     return np.array(list(product(*((0.0, n - 1.0) for n in shape[:3]))))
 
 
@@ -126,24 +141,22 @@ def _check_there(path: Path) -> None:
     if not path.exists():
         raise InputError(f"{path}: no such file; give an image as {_FORMATS}")
     if not is_image(path):
-        raise InputError(f"{path}: is no image that can be read; give {_FORMATS}")
+        raise InputError(f"{path}: unsupported image format; give {_FORMATS}")
     try:
         with open(path, "rb"):
             pass
     except PermissionError:
-        raise InputError(f"{path}: you may not read this file; ask its owner for leave") from None
+        raise InputError(f"{path}: permission denied; make the file readable") from None
     except OSError as error:
         raise _unreadable(path, error) from error
 
 
 def _unreadable(path: Path, error: Exception) -> InputError:
-    return InputError(
-        f"{path}: cannot be read as a NIfTI image, so copy or export it anew: {error}"
-    )
+    return InputError(f"{path}: cannot be read as a NIfTI image ({error}); copy or export it again")
 
 
 def _nifti_affine(image: nib.Nifti1Image, path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
-    """The affine in mm, and remarks on it."""
+    """Return the affine in mm, and remarks on it."""
     code = int(image.header["xyzt_units"]) % 8
     if code not in _MM_PER_SPACE_UNIT:
         raise InputError(
@@ -166,7 +179,7 @@ def _nifti_affine(image: nib.Nifti1Image, path: Path) -> tuple[np.ndarray, tuple
 
 
 def _disagreement_mm(image: nib.Nifti1Image, sform_mm: np.ndarray, mm_per_unit: float) -> float:
-    """How far apart sform and qform place a corner of the grid; 0 where they agree."""
+    """Return the largest displacement of a grid corner between sform and qform; 0 if they agree."""
     try:
         qform = image.header.get_qform(coded=True)[0]
     except (HeaderDataError, ValueError):
@@ -185,11 +198,11 @@ def _disagreement_mm(image: nib.Nifti1Image, sform_mm: np.ndarray, mm_per_unit: 
 
 def _regular(affine: np.ndarray, path: Path) -> np.ndarray:
     edges = affine[:3, :3]
-    with np.errstate(all="ignore"):  # they may be NaN or beyond bounds, which is what is asked
+    with np.errstate(all="ignore"):  # entries may be infinite or NaN, which is checked below
         flat = abs(np.linalg.det(edges)) <= 1e-6 * np.linalg.norm(edges, axis=0).prod()
     if not np.isfinite(affine).all() or flat:
         raise InputError(
-            f"{path}: the affine is singular or not finite, so voxels have no place in mm; "
+            f"{path}: the affine is singular or not finite, so voxels have no position in mm; "
             "repair the header"
         )
     return affine

@@ -1,7 +1,8 @@
-"""NRRD and MetaImage files, read by ITK and checked where ITK does not.
+"""NRRD and MetaImage files, read by ITK, with the checks that ITK omits.
 
-ITK keeps LPS+ millimetres; they become RAS+ here. It passes over damaged compressed voxels without
-a word, and prints to the terminal where voxels are missing; so they are counted beforehand.
+ITK uses LPS+ millimetres; this module converts them to RAS+. ITK silently accepts damaged
+compressed voxels, and prints to the terminal if voxels are missing. This module therefore counts
+the voxels' bytes beforehand.
 """
 
 import bz2
@@ -21,17 +22,17 @@ _CHUNK = 1 << 22
 
 
 def read_values(path: Path) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
-    """Voxel values, affine ``[4, 4]`` to RAS+ mm, and remarks.
+    """Read the voxel values, the affine ``[4, 4]`` to RAS+ mm, and remarks.
 
     Raises:
-        InputError: Unreadable, damaged or cut short, or a segmentation in several layers.
+        InputError: The file is unreadable, damaged or truncated, or has several layers.
     """
     reader = _reader(path)
     layers = reader.GetNumberOfComponents()
     if layers > 1:
         raise InputError(
-            f"{path}: holds {layers} values per voxel, so it is no label map; if it is a "
-            "segmentation of 3D Slicer with overlapping segments, export it there as a label map "
+            f"{path}: has {layers} values per voxel, so it is not a label map; if it is a 3D "
+            "Slicer segmentation with overlapping segments, export it there as a label map "
             "(Segmentations, 'Export to labelmap')"
         )
     _check_voxels(path, math.prod(reader.GetSize()) * _bytes_per_value(reader))
@@ -44,20 +45,20 @@ def read_values(path: Path) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
 
 
 def read_grid(path: Path) -> tuple[tuple[int, ...], np.ndarray, tuple[str, ...]]:
-    """Voxels along each axis, affine ``[4, 4]`` to RAS+ mm, and remarks, from the header alone.
+    """Read the grid size, the affine ``[4, 4]`` to RAS+ mm, and remarks, from the header only.
 
     Raises:
-        InputError: Unreadable.
+        InputError: The file is unreadable.
     """
     reader = _reader(path)
     return tuple(reader.GetSize()), _affine(reader, path), _remarks(path)
 
 
 def data_files(path: Path) -> tuple[Path, ...]:
-    """The files with the voxels, if they are not in ``path`` itself.
+    """Return the files that hold the voxels, if they are not in ``path`` itself.
 
     Raises:
-        InputError: One of them is missing.
+        InputError: One of these files is missing.
     """
     lines, _ = _header(path)
     name = _field(lines, "data file", "datafile", "elementdatafile")
@@ -67,20 +68,22 @@ def data_files(path: Path) -> tuple[Path, ...]:
         start = next(n for n, line in enumerate(lines) if line.upper().endswith(name.upper()))
         names = [line.strip() for line in lines[start + 1 :] if line.strip()]
         files = [path.parent / line for line in names]
-    elif "%" in name:  # as printf has it, with numbers for its slices: ct%03d.raw 1 64 1
+    elif "%" in name:  # a printf pattern and the range of slices: ct%03d.raw 1 64 1
         pattern = re.sub(r"%\d*d", "*", escape(name.split()[0]))
         files = sorted(path.parent.glob(pattern))
     else:
         files = [path.parent / name]
     for file in files or [path.parent / name]:
         if not file.is_file():
-            raise InputError(f"{path}: its voxels are in {file.name}, which is missing here")
+            raise InputError(
+                f"{path}: its voxels are in {file.name}, which is missing; copy that file, too"
+            )
     return tuple(files)
 
 
 def _reader(path: Path) -> sitk.ImageFileReader:
-    """A reader that has read the header."""
-    data_files(path)  # raises where one is missing
+    """Return a reader that has read the header."""
+    data_files(path)  # raises if one is missing
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
@@ -92,12 +95,13 @@ def _reader(path: Path) -> sitk.ImageFileReader:
 
 
 def _unreadable(path: Path, error: Exception) -> InputError:
-    # ITK puts the reason into the last of many lines, after places in its own source.
+    # ITK gives the reason in the last of many lines, after positions in its own source.
     reason = str(error).strip().splitlines()[-1].removeprefix("sitk::ERROR: ")
-    return InputError(f"{path}: cannot be read as an image, so copy or export it anew: {reason}")
+    return InputError(f"{path}: cannot be read as an image ({reason}); copy or export it again")
 
 
-_PLACES = (
+# Header fields of NRRD and MetaImage that position the voxels.
+_POSITION_FIELDS = (
     "space origin", "space directions",
     "offset", "position", "origin", "transformmatrix", "rotation", "orientation", "elementspacing",
 )  # fmt: skip
@@ -105,10 +109,10 @@ _PLACES = (
 
 def _affine(reader: sitk.ImageFileReader, path: Path) -> np.ndarray:
     lines, _ = _header(path)
-    for key in _PLACES:  # ITK takes 0 for a number that is none
+    for key in _POSITION_FIELDS:  # ITK replaces invalid numbers by 0
         if re.search(r"\b(nan|inf)", field := _field(lines, key) or "", re.IGNORECASE):
             raise InputError(
-                f"{path}: {key} is {field}, so voxels have no place; repair the header"
+                f"{path}: {key} is {field}, so voxels have no position; repair the header"
             )
     n = reader.GetDimension()
     directions = np.array(reader.GetDirection()).reshape(n, n)[:3, :3]
@@ -130,7 +134,7 @@ def _remarks(path: Path) -> tuple[str, ...]:
         units = set(re.findall(r'"([^"]*)"', _field(lines, "space units") or "")) - {"mm", ""}
         if units:
             raise InputError(
-                f"{path}: gives lengths in {', '.join(sorted(units))}, which are not converted; "
+                f"{path}: gives lengths in {', '.join(sorted(units))}, which is not supported; "
                 "export it in mm"
             )
     return tuple(remarks)
@@ -141,24 +145,23 @@ def _bytes_per_value(reader: sitk.ImageFileReader) -> int:
 
 
 def _check_voxels(path: Path, expected: int) -> None:
-    """See that the ``expected`` bytes of voxels are there, undamaged as far as that can be told."""
+    """Check that the ``expected`` bytes of voxels are there and can be decompressed."""
     lines, _ = _header(path)
     if _field(lines, "line skip", "lineskip", "byte skip", "byteskip"):
-        return  # the voxels do not start where the file does
+        return  # the file has bytes before the voxels
     encoding = _field(lines, "encoding")
     if encoding is None:
         compressed = (_field(lines, "compresseddata") or "").lower() == "true"
         binary = (_field(lines, "binarydata") or "true").lower() == "true"
         encoding = "gzip" if compressed else "raw" if binary else "text"
     if encoding.lower() not in _ENCODINGS:
-        return  # numbers written as text, which ITK reads with care
+        return  # numbers as text, which ITK checks itself
     files = data_files(path)
     start = 0 if files else _header(path)[1]
     found = sum(_voxel_bytes(file, start, encoding.lower(), path) for file in files or (path,))
     if found < expected:
         raise InputError(
-            f"{path}: is cut short, {found} of {expected} bytes of voxels are there; "
-            "copy or export it anew"
+            f"{path}: truncated, has {found} of {expected} bytes of voxels; copy or export it again"
         )
 
 
@@ -166,10 +169,10 @@ _ENCODINGS = ("raw", "gzip", "gz", "bzip2", "bz2")
 
 
 def _voxel_bytes(file: Path, start: int, encoding: str, path: Path) -> int:
-    """Bytes of voxels in a file from byte ``start`` on; compressed ones are unpacked to be seen."""
+    """Return the number of voxel bytes in a file from byte ``start`` on, after decompression."""
     if encoding == "raw":
         return file.stat().st_size - start
-    # 47: gzip's header or zlib's, whichever is there
+    # 47 detects the header: gzip or zlib
     decoder = bz2.BZ2Decompressor() if encoding.startswith("b") else zlib.decompressobj(47)
     found = 0
     with open(file, "rb") as stream:
@@ -180,12 +183,12 @@ def _voxel_bytes(file: Path, start: int, encoding: str, path: Path) -> int:
         except (zlib.error, OSError) as error:
             raise _unreadable(path, error) from error
     if not decoder.eof:
-        raise _unreadable(path, EOFError("its compressed voxels are cut short"))
+        raise _unreadable(path, EOFError("its compressed voxels are truncated"))
     return found
 
 
 def _header(path: Path) -> tuple[list[str], int]:
-    """The header's lines, and the position of the byte after them."""
+    """Return the header's lines, and the position of the first byte after them."""
     with open(path, "rb") as file:
         head = file.read(_CHUNK)
     if head.startswith(b"NRRD"):
@@ -198,7 +201,10 @@ def _header(path: Path) -> tuple[list[str], int]:
 
 
 def _field(lines: list[str], *keys: str) -> str | None:
-    """What stands under one of ``keys``: NRRD has ``key: value``, MetaImage ``Key = value``."""
+    """Return the value of the first of ``keys`` found, or None.
+
+    NRRD has lines ``key: value``, MetaImage ``Key = value``.
+    """
     for line in lines:
         field = re.match(r"\s*([^:=#]+?)\s*(?::(?!=)|=)\s*(.*?)\s*$", line)
         if field and field[1].lower() in keys:

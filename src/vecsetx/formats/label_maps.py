@@ -1,4 +1,4 @@
-"""Label maps as image files: reading them with their affine, writing them as NIfTI."""
+"""Reading label maps from image files, and writing them as NIfTI."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ def read_label_map(path: Path, may_be_empty: bool = False) -> LabelMap:
 
     Args:
         path: The file.
-        may_be_empty: Whether a map of nothing but background is fine.
+        may_be_empty: Whether a map with only background is accepted.
 
     Raises:
-        InputError: The file is missing or unreadable, is no 3-D image, holds values that are no
-            labels (fractions, negative or not finite) or only background, or its affine is
-            singular.
+        InputError: The file is missing or unreadable, is not a 3-D image, has values that are not
+            labels (fractional, negative, too large or not finite), has only background, or its
+            affine is singular.
     """
     image = read_image(path)
     values = image.values
@@ -37,7 +37,8 @@ def read_label_map(path: Path, may_be_empty: bool = False) -> LabelMap:
     labels = _whole_labels(values, path)
     if not (may_be_empty or labels.any()):
         raise InputError(
-            f"{path}: the label map is empty (every voxel is 0); segment the heart or leave it out"
+            f"{path}: the label map is empty (every voxel is 0); segment the heart or leave the "
+            "file out"
         )
     return LabelMap(labels, image.affine, image.remarks)
 
@@ -52,19 +53,19 @@ def write_label_map(label_map: LabelMap, path: Path) -> None:
 
 def _whole_labels(values: np.ndarray, path: Path) -> np.ndarray:
     if values.size == 0:
-        raise InputError(f"{path}: has no voxels, its shape is {values.shape}; export it anew")
+        raise InputError(f"{path}: has no voxels, its shape is {values.shape}; export it again")
     whole = values.dtype.kind in "iu" or (
         values.dtype.kind == "f" and bool(np.isfinite(values).all() and (values % 1 == 0).all())
     )
     if not whole:
         raise InputError(
-            f"{path}: holds values that are no whole numbers; this is an image or a "
-            "probability map, not a label map"
+            f"{path}: has values that are not whole numbers; this is an image or a probability "
+            "map, so give a label map"
         )
     low, high = int(values.min()), int(values.max())
     if low < 0 or high > np.iinfo(np.uint16).max:
         raise InputError(
-            f"{path}: values run from {low} to {high}; labels run from 0 to 65535, so this "
-            "looks like an image, not a label map"
+            f"{path}: values range from {low} to {high}; labels range from 0 to 65535, so this "
+            "looks like an image: give a label map"
         )
     return values.astype(np.uint8 if high < 256 else np.uint16, copy=False)

@@ -1,8 +1,8 @@
-"""Closed surface meshes of structures, read into RAS+ mm and checked for having an inside.
+"""Closed surface meshes of structures, converted to RAS+ mm and checked for enclosing a volume.
 
-Programs write meshes in LPS+ or in RAS+ mm and few formats say which. A ``SPACE=LPS`` or
-``SPACE=RAS`` in the header (STL), a comment (PLY, OBJ) or field data (VTP) is honoured, as 3D
-Slicer does. From one to the other is half a turn about the long axis: faces keep their orientation.
+Programs write meshes in LPS+ or RAS+ mm, and few formats record which. As in 3D Slicer, an entry
+``SPACE=LPS`` or ``SPACE=RAS`` in the header (STL), a comment (PLY, OBJ) or field data (VTP) is
+honoured. The two differ by a rotation of 180° about the S axis, so faces keep their orientation.
 """
 
 import re
@@ -22,18 +22,16 @@ from vtkmodules.vtkIOXML import vtkXMLPolyDataReader
 from vecsetx.errors import InputError
 
 MESH_ENDINGS = (".vtp", ".stl", ".ply", ".obj")
-"""Endings of the mesh files that can be read."""
+"""File extensions of the supported mesh formats."""
 
-SPACES = {"lps": np.array([-1.0, -1.0, 1.0]), "ras": np.ones(3)}
-"""Axes that coordinates are written in → factors that make them RAS+."""
-
-_HEAD = 1 << 14
-_WINDOW = Lock()  # VTK has one window of errors for all threads
+_RAS_FROM = {"lps": np.array([-1.0, -1.0, 1.0]), "ras": np.ones(3)}  # factors per axis
+_HEADER_BYTES = 1 << 14  # enough for the header and comments
+_VTK_OUTPUT = Lock()  # VTK has one output window for all threads
 _TAG = re.compile(rb"SPACE\s*=\s*(LPS|RAS)\b", re.IGNORECASE)
 
 
 def is_mesh(path: Path) -> bool:
-    """Whether the file's name ends as those of readable meshes do."""
+    """Return whether the file has the extension of a supported mesh format."""
     return path.name.lower().endswith(MESH_ENDINGS)
 
 
@@ -42,14 +40,14 @@ def read_mesh(
 ) -> tuple[Float[np.ndarray, "vertices 3"], Int[np.ndarray, "faces 3"]]:
     """Read a closed surface.
 
-    Vertices at the same place are made one, as STL repeats them for every face.
+    Vertices at the same position are merged, because STL repeats them for every face.
 
     Args:
-        path: ``.vtp``, ``.stl``, ``.ply`` or ``.obj``; polygons are cut into triangles.
-        space: Axes of the coordinates, ``lps`` or ``ras``, if the file does not say.
+        path: ``.vtp``, ``.stl``, ``.ply`` or ``.obj``; polygons are split into triangles.
+        space: Axes of the coordinates, ``lps`` or ``ras``, if the file does not specify them.
 
     Returns:
-        Vertices in RAS+ mm, and faces whose corners run anticlockwise as seen from outside.
+        Vertices in RAS+ mm, and faces with corners in counterclockwise order seen from outside.
 
     Raises:
         InputError: The file is missing or unreadable, or its surface is empty, not finite, not
@@ -57,48 +55,56 @@ def read_mesh(
     """
     vertices, faces, tag = _read_vtp(path) if path.suffix.lower() == ".vtp" else _read_plain(path)
     if len(faces) == 0:
-        raise InputError(f"{path}: holds no faces; export the surface anew")
+        raise InputError(f"{path}: contains no faces; export the surface again")
     if not np.isfinite(vertices).all():
         row = int(np.flatnonzero(~np.isfinite(vertices).all(axis=1))[0])
         raise InputError(
-            f"{path}: vertex {row} is not finite ({vertices[row].tolist()}); export it anew"
+            f"{path}: vertex {row} is not finite ({vertices[row].tolist()}); export it again"
         )
     if faces.min() < 0 or faces.max() >= len(vertices):
-        raise InputError(f"{path}: a face names a vertex that is not there; export it anew")
-    vertices, faces = _joined(vertices * axes_to_ras(tag or space, path), faces)
-    check_closed(vertices, faces, path)
+        raise InputError(f"{path}: a face refers to a vertex that does not exist; export it again")
+    vertices, faces = _merged(vertices * ras_factors(tag or space, path), faces)
+    _check_closed(vertices, faces, path)
     return vertices, faces
 
 
-def axes_to_ras(space: str, source: Path) -> np.ndarray:
-    """Factors ``[3]`` that make coordinates in ``space`` (lps or ras, any case) RAS+."""
-    if space.lower() not in SPACES:
-        raise InputError(f"{source}: no space is called {space!r}; coordinates are in lps or ras")
-    return SPACES[space.lower()]
+def ras_factors(space: str, source: Path) -> np.ndarray:
+    """Return the factors ``[3]`` that convert coordinates in ``space`` to RAS+.
 
-
-def check_closed(vertices: np.ndarray, faces: np.ndarray, source: Path) -> None:
-    """See that a mesh has an inside: closed, oriented alike, and facing outwards.
-
-    Surfaces may touch themselves along an edge, and enclose hollows, whose faces point into the
-    hollow.
+    Args:
+        space: ``lps`` or ``ras``, in any case.
+        source: The file, for error messages.
 
     Raises:
-        InputError: With what is wrong and how to mend it.
+        InputError: The space is neither.
+    """
+    if space.lower() not in _RAS_FROM:
+        raise InputError(f"{source}: unknown space {space!r}; coordinates are in lps or ras")
+    return _RAS_FROM[space.lower()]
+
+
+def _check_closed(vertices: np.ndarray, faces: np.ndarray, source: Path) -> None:
+    """Check that a mesh encloses a volume: closed, consistently oriented and facing outwards.
+
+    Surfaces may touch themselves along an edge. They may enclose cavities, whose faces point into
+    the cavity.
+
+    Raises:
+        InputError: The mesh fails a check; the message says how to repair it.
     """
     start, end = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]).T
     edge = np.minimum(start, end).astype(np.int64) * len(vertices) + np.maximum(start, end)
     _, which, count = np.unique(edge, return_inverse=True, return_counts=True)
     if opened := int((count % 2 != 0).sum()):
         raise InputError(
-            f"{source}: the surface is open, {opened} of {len(count)} edges belong to one face "
-            "only; close its holes (cut vessels too) before preparing it"
+            f"{source}: the surface is open, {opened} of {len(count)} edges belong to only one "
+            "face; close its holes, including cut vessel ends"
         )
     forth = np.bincount(which, start < end)
     if turned := int((2 * forth != count).sum()):
         raise InputError(
-            f"{source}: neighbouring faces are oriented against each other along {turned} edges; "
-            "make the normals consistent before preparing it"
+            f"{source}: adjacent faces have opposite orientations along {turned} edges; make the "
+            "normals consistent"
         )
     _check_outward(vertices, faces, source)
 
@@ -108,36 +114,40 @@ def _check_outward(vertices: np.ndarray, faces: np.ndarray, source: Path) -> Non
         (np.ones(2 * len(faces), bool), faces[:, [0, 1, 1, 2]].reshape(-1, 2).T),
         shape=(len(vertices), len(vertices)),
     )
-    piece = connected_components(links, directed=False)[1][faces[:, 0]]
+    component_of_face = connected_components(links, directed=False)[1][faces[:, 0]]
+    # Signed volumes by the divergence theorem: negative for components that point inwards.
     corners = vertices[faces] - vertices.mean(axis=0)
-    spanned = np.einsum("fi,fi->f", corners[:, 0], np.cross(corners[:, 1], corners[:, 2])) / 6
-    volumes = np.bincount(piece, spanned)
-    pieces = np.unique(piece)
-    if (volumes[pieces] <= 0).all():
+    tetrahedra = np.einsum("fi,fi->f", corners[:, 0], np.cross(corners[:, 1], corners[:, 2])) / 6
+    volumes = np.bincount(component_of_face, tetrahedra)
+    components = np.unique(component_of_face)
+    if (volumes[components] <= 0).all():
         raise InputError(
-            f"{source}: all faces look inwards; flip the normals, or, if the heart was mirrored "
-            "on its way here (an axis with the wrong sign), mirror it back"
+            f"{source}: all faces point inwards; flip the normals or, if an axis has the wrong "
+            "sign and the heart is mirrored, mirror it back"
         )
-    if len(pieces) == 1:
+    if len(components) == 1:
         return
-    for number in pieces:
-        own = piece == number
+    for number in components:
+        own = component_of_face == number
         around = _winding(vertices[faces[own][0, 0]], vertices[faces[~own]])
-        # A solid lies in no other, and a hollow in exactly one. At one half they touch.
+        # A solid lies in no other component, and a cavity in exactly one. At one half they touch.
         if volumes[number] > 0 and around > 0.75:
             raise InputError(
-                f"{source}: a piece of {volumes[number] / 1000:.3g} ml lies inside another and "
-                "looks outwards too; turn it if it bounds a hollow, else join the two"
+                f"{source}: a component of {volumes[number] / 1000:.3g} ml lies inside another and "
+                "also points outwards; flip it if it bounds a cavity, otherwise merge the two"
             )
         if volumes[number] < 0 and around < 0.25:
             raise InputError(
-                f"{source}: a piece of {-volumes[number] / 1000:.3g} ml looks inwards and lies in "
-                "no other; flip its normals"
+                f"{source}: a component of {-volumes[number] / 1000:.3g} ml points inwards and "
+                "lies in no other; flip its normals"
             )
 
 
 def _winding(point: np.ndarray, triangles: np.ndarray) -> float:
-    """How often triangles ``[F, 3, 3]`` wind around a point (van Oosterom and Strackee, 1983)."""
+    """Return the winding number of triangles ``[F, 3, 3]`` around a point.
+
+    From their solid angles (van Oosterom and Strackee, IEEE TBME 1983).
+    """
     a, b, c = np.moveaxis(triangles - point, 1, 0)
     la, lb, lc = (np.linalg.norm(side, axis=1) for side in (a, b, c))
     dot = np.einsum
@@ -147,8 +157,8 @@ def _winding(point: np.ndarray, triangles: np.ndarray) -> float:
     return float(np.arctan2(spanned, below).sum() / (2 * np.pi))
 
 
-def _joined(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The mesh with vertices at the same place made one, without faces that this makes lines."""
+def _merged(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Merge vertices at the same position, and drop the faces that this collapses."""
     vertices = vertices + 0.0  # −0 becomes 0
     order = np.lexsort(vertices.T)
     placed = vertices[order]
@@ -161,14 +171,14 @@ def _joined(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 def _read_plain(path: Path) -> tuple[np.ndarray, np.ndarray, str | None]:
-    """Vertices, faces and the space named in the head of an STL, PLY or OBJ file."""
+    """Read vertices, faces and the space named in the header of an STL, PLY or OBJ file."""
     if not is_mesh(path):
-        raise InputError(f"{path}: is no mesh that can be read; give {', '.join(MESH_ENDINGS)}")
-    import trimesh  # here, because it takes a second and label maps do not need it
+        raise InputError(f"{path}: unsupported mesh format; give {', '.join(MESH_ENDINGS)}")
+    import trimesh  # here, because it takes a second to import and label maps do not need it
 
     try:
         with open(path, "rb") as file:
-            head = file.read(_HEAD)
+            head = file.read(_HEADER_BYTES)
         if path.suffix.lower() == ".stl":
             _check_stl(path, head)
         mesh: Any = trimesh.load_mesh(path, process=False, maintain_order=True)
@@ -178,8 +188,8 @@ def _read_plain(path: Path) -> tuple[np.ndarray, np.ndarray, str | None]:
         raise InputError(f"{path}: no such file") from None
     except InputError:
         raise
-    except Exception as error:  # trimesh passes on whatever a damaged file makes numpy raise
-        raise InputError(f"{path}: cannot be read as a mesh, so export it anew: {error}") from error
+    except Exception as error:  # for damaged files, trimesh passes on any error of numpy
+        raise InputError(f"{path}: cannot be read as a mesh ({error}); export it again") from error
     tag = _TAG.search(_header(head, path.suffix.lower()))
     return vertices.reshape(-1, 3), faces, tag[1].decode() if tag else None
 
@@ -189,13 +199,13 @@ def _check_stl(path: Path, head: bytes) -> None:
     found = (path.stat().st_size - 84) // 50
     if b"facet" not in head and found != faces:
         raise InputError(
-            f"{path}: is cut short or no STL, {faces} faces are said to be there, "
-            f"{max(found, 0)} are; copy or export it anew"
+            f"{path}: truncated or not an STL file ({max(found, 0)} of {faces} faces found); copy "
+            "or export it again"
         )
 
 
 def _header(head: bytes, suffix: str) -> bytes:
-    """The part of a file's head in which a space may be named."""
+    """Return the part of a file's first bytes that may name a space."""
     if suffix == ".stl":
         return head[:80]
     if suffix == ".ply":
@@ -204,7 +214,7 @@ def _header(head: bytes, suffix: str) -> bytes:
 
 
 def read_polydata(path: Path) -> Any:
-    """Read a ``.vtp`` file as VTK's polydata, with its errors as ours.
+    """Read a ``.vtp`` file as VTK polydata, with VTK's errors as :class:`InputError`.
 
     Raises:
         InputError: The file is missing or unreadable.
@@ -213,32 +223,32 @@ def read_polydata(path: Path) -> Any:
         raise InputError(f"{path}: no such file")
     reader = vtkXMLPolyDataReader()
     reader.SetFileName(str(path))
-    # VTK's parser says what is wrong only to VTK's window of errors and its log: the terminal.
-    heard = vtkStringOutputWindow()
-    with _WINDOW:
-        usual, verbosity = vtkOutputWindow.GetInstance(), vtkLogger.GetCurrentVerbosityCutoff()
-        vtkOutputWindow.SetInstance(heard)
+    # VTK's parser reports errors only to VTK's output window and to its log, on the terminal.
+    captured = vtkStringOutputWindow()
+    with _VTK_OUTPUT:
+        window, verbosity = vtkOutputWindow.GetInstance(), vtkLogger.GetCurrentVerbosityCutoff()
+        vtkOutputWindow.SetInstance(captured)
         vtkLogger.SetStderrVerbosity(vtkLogger.VERBOSITY_OFF)
         try:
             reader.Update()
         finally:
-            vtkOutputWindow.SetInstance(usual)
+            vtkOutputWindow.SetInstance(window)
             vtkLogger.SetStderrVerbosity(verbosity)
-    if complaint := heard.GetOutput().strip():
-        said = re.search(r"\(0x[0-9a-f]+\): (.*)", complaint)
-        why = said[1] if said else complaint.splitlines()[0]
-        raise InputError(f"{path}: cannot be read as VTP, so export it anew: {why}")
+    if output := captured.GetOutput().strip():
+        message = re.search(r"\(0x[0-9a-f]+\): (.*)", output)
+        reason = message[1] if message else output.splitlines()[0]
+        raise InputError(f"{path}: cannot be read as VTP ({reason}); export it again")
     return reader.GetOutput()
 
 
 def polydata_space(polydata: Any) -> str | None:
-    """The space that field data ``SPACE`` names, as 3D Slicer has it, or None."""
+    """Return the space that the field data ``SPACE`` names, as in 3D Slicer, or None."""
     named = polydata.GetFieldData().GetAbstractArray("SPACE")
     return named.GetVariantValue(0).ToString() if named and named.GetNumberOfValues() else None
 
 
 def polydata_points(polydata: Any) -> np.ndarray:
-    """Its points ``[N, 3]``, float64, as stored."""
+    """Return the points ``[N, 3]`` as stored, float64."""
     if polydata.GetNumberOfPoints() == 0:
         return np.empty((0, 3))
     return vtk_to_numpy(polydata.GetPoints().GetData()).astype(np.float64)

@@ -1,4 +1,4 @@
-"""nnU-Net data sets: a folder with ``dataset.json`` and the label maps in ``labelsTr/``.
+"""nnU-Net data sets: folders with ``dataset.json``, and label maps in ``labelsTr/``.
 
 Isensee et al., Nature Methods 2021, doi:10.1038/s41592-020-01008-z. Version 2 writes
 ``labels: {name: id}``, version 1 ``labels: {id: name}``.
@@ -9,23 +9,24 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vecsetx.anatomy.structures import LabelSet, find_structure, structure
+from vecsetx.anatomy.label_sets import LabelSet
+from vecsetx.anatomy.structures import find_structure, structure
 from vecsetx.errors import InputError
 
 _BACKGROUND, _IGNORE = "background", "ignore"
 
 
 def is_nnunet(folder: Path) -> bool:
-    """Whether a folder is an nnU-Net data set.
+    """Return whether a folder is an nnU-Net data set.
 
     Raises:
-        InputError: Its ``dataset.json`` is unreadable, or it is a data set already prepared.
+        InputError: Its ``dataset.json`` is unreadable, or belongs to a prepared data set.
     """
     return (folder / "dataset.json").is_file() and "labels" in _dataset(folder)
 
 
 def nnunet_label_maps(folder: Path) -> list[Path]:
-    """The data set's label maps, sorted.
+    """Return the paths of the data set's label maps, sorted.
 
     Raises:
         InputError: There are none.
@@ -40,12 +41,12 @@ def nnunet_label_maps(folder: Path) -> list[Path]:
 
 
 def nnunet_label_set(folder: Path) -> LabelSet:
-    """The label set that ``dataset.json`` describes, its names matched to our structures.
+    """Return the label set that ``dataset.json`` describes, with its names resolved to structures.
 
-    The label ``ignore`` is not taken over: its voxels are not annotated, which is not background.
+    The label ``ignore`` is left out, so that its id is unknown: unannotated is not background.
 
     Raises:
-        InputError: A label is a region of several ids, or called as no known structure.
+        InputError: A label is a region of several ids, or does not name a known structure.
     """
     source = folder / "dataset.json"
     labels = _dataset(folder)["labels"]
@@ -57,8 +58,8 @@ def nnunet_label_set(folder: Path) -> LabelSet:
         word, number = (value, key) if isinstance(value, str) and key.isdecimal() else (key, value)
         if isinstance(number, list):
             raise InputError(
-                f"{source}: {word!r} is a region of ids {number}; say what each id alone means "
-                "with --labels FILE.yaml"
+                f"{source}: {word!r} is a region of ids {number}; describe the single ids with "
+                "--labels FILE.yaml"
             )
         if not str(number).isdecimal():
             raise InputError(f"{source}: {word!r} has id {number!r}; ids are whole numbers")
@@ -70,7 +71,7 @@ def nnunet_label_set(folder: Path) -> LabelSet:
             ids[int(number)] = structure(word).name
     if strange:
         raise InputError(
-            f"{source}: {'; '.join(strange)}. Say what the ids mean with --labels FILE.yaml"
+            f"{source}: {'; '.join(strange)}. Describe the ids with --labels FILE.yaml"
         )
     return LabelSet.from_dict({"name": folder.resolve().name, "ids": ids}, str(source))
 
@@ -89,10 +90,10 @@ def _dataset(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read as JSON: {error}") from error
     if not isinstance(data, dict):
-        raise InputError(f"{path}: describes no data set; an nnU-Net one is a table with 'labels'")
+        raise InputError(f"{path}: not an nnU-Net data set, which is a table with 'labels'")
     if "hearts" in data:
         raise InputError(
             f"{folder}: is a data set already prepared; train on it, or give the label maps that "
-            "it was made of"
+            "it was prepared from"
         )
     return data

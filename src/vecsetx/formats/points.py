@@ -1,4 +1,4 @@
-"""Points on the surfaces of structures, each with its structure: CSV, VTP and PLY files."""
+"""Labelled surface points, each with its structure, from CSV, VTP and PLY files."""
 
 import csv
 import re
@@ -12,26 +12,24 @@ import trimesh
 from jaxtyping import Float, Int
 from vtkmodules.util.numpy_support import vtk_to_numpy
 
-from vecsetx.anatomy.structures import LabelSet
+from vecsetx.anatomy.label_sets import LabelSet
 from vecsetx.errors import InputError
-from vecsetx.formats.meshes import axes_to_ras, polydata_points, polydata_space, read_polydata
+from vecsetx.formats.meshes import polydata_points, polydata_space, ras_factors, read_polydata
 
 POINTS_ENDINGS = (".csv", ".vtp", ".ply")
-"""Endings of the point files that can be read."""
+"""File extensions of the supported point formats."""
 
-FEWEST_POINTS = 4
-"""Fewer points than this enclose nothing."""
-
+_FEWEST_POINTS = 4  # fewer cannot enclose a volume
 _COLUMNS = ("x", "y", "z", "structure")
 
 
 @dataclass(frozen=True, slots=True)
 class LabelledPoints:
-    """Points on surfaces and whose surfaces they are.
+    """Points on the surfaces of structures.
 
     Attributes:
         points_mm: ``[N, 3]`` float64, RAS+ mm.
-        structure: ``[N]`` int64, index into the structures asked for.
+        structure: ``[N]`` int64, index into the requested structures.
     """
 
     points_mm: Float[np.ndarray, "n 3"]
@@ -43,26 +41,26 @@ def read_points(
 ) -> LabelledPoints:
     """Read labelled surface points.
 
-    A CSV file has columns ``x``, ``y``, ``z`` (mm) and ``structure``, the name or the label set's
-    id; a line ``# SPACE=RAS`` or ``# SPACE=LPS`` above them names the axes. A VTP file has point
-    data ``structure`` (names or ids) or ``label`` (ids), and may have field data ``SPACE``. A PLY
-    file's vertices have a property ``structure`` or ``label`` (ids), and it may have a comment
-    ``SPACE=RAS`` or ``SPACE=LPS``.
+    A CSV file has columns ``x``, ``y``, ``z`` (mm) and ``structure`` (a name or an id of the label
+    set); a line ``# SPACE=RAS`` or ``# SPACE=LPS`` above them specifies the axes. A VTP file has
+    point data ``structure`` (names or ids) or ``label`` (ids), and may have field data ``SPACE``.
+    In a PLY file, the vertices have a property ``structure`` or ``label`` (ids), and a comment may
+    give ``SPACE=RAS`` or ``SPACE=LPS``.
 
     Args:
         path: ``.csv``, ``.vtp`` or ``.ply``.
-        structures: Names of the K structures wanted; points of others are left out.
-        label_set: What ids mean and which names are known.
-        space: Axes of the coordinates, ``lps`` or ``ras``, if the file does not say.
+        structures: Names of the K structures to read; points of others are left out.
+        label_set: What ids mean, and which structures there may be.
+        space: Axes of the coordinates, ``lps`` or ``ras``, if the file does not specify them.
 
     Raises:
-        InputError: The file is missing or unreadable, lacks a column, holds a number that is not
-            finite or an unknown structure (with its row), or fewer than
-            :data:`FEWEST_POINTS` points of the structures.
+        InputError: The file is missing or unreadable, lacks a column, has a number that is not
+            finite or an unknown structure (the message gives the row), or has fewer than 4 points
+            of the structures.
     """
     readers = {".csv": _read_csv, ".vtp": _read_vtp, ".ply": _read_ply}
     if (reader := readers.get(path.suffix.lower())) is None:
-        raise InputError(f"{path}: is no file of points; give {' or '.join(POINTS_ENDINGS)}")
+        raise InputError(f"{path}: unsupported point format; give {' or '.join(POINTS_ENDINGS)}")
     table = reader(path)
     index: dict[str, int] = {}
     for word, row in zip(table.words, table.rows, strict=True):
@@ -74,21 +72,28 @@ def read_points(
             index[word] = structures.index(name) if name in structures else -1
     for bad in np.flatnonzero(~np.isfinite(table.points).all(axis=1)):
         raise InputError(
-            f"{path}, {table.rows[bad]}: {table.points[bad].tolist()} is no place; leave it out"
+            f"{path}, {table.rows[bad]}: {table.points[bad].tolist()} is not finite; remove it"
         )
     number = np.array([index[word] for word in table.words], np.int64)
     wanted = number >= 0
-    if wanted.sum() < FEWEST_POINTS:
+    if wanted.sum() < _FEWEST_POINTS:
         raise InputError(
-            f"{path}: {wanted.sum()} of its {len(number)} points are of {', '.join(structures)}; "
-            f"give at least {FEWEST_POINTS}"
+            f"{path}: {wanted.sum()} of its {len(number)} points belong to "
+            f"{', '.join(structures)}; give at least {_FEWEST_POINTS}"
         )
-    points_mm = table.points * axes_to_ras(table.space or space, path)
+    points_mm = table.points * ras_factors(table.space or space, path)
     return LabelledPoints(points_mm[wanted], number[wanted])
 
 
 class _Table(NamedTuple):
-    """A file's points as they stand there: ``[N, 3]``, N words and places, and a space or None."""
+    """A file's content, unchecked.
+
+    Attributes:
+        points: ``[N, 3]`` coordinates.
+        words: The structure of each point: a name, or an id as text.
+        rows: Where each point is in the file, for error messages.
+        space: The axes that the file specifies, or None.
+    """
 
     points: np.ndarray
     words: list[str]
@@ -97,13 +102,13 @@ class _Table(NamedTuple):
 
 
 def _structure(word: str, label_set: LabelSet) -> str | None:
-    """The structure that a name or an id means; None for what the label set leaves out."""
+    """Return the structure with a name or an id; None for one that the label set leaves out."""
     if not word.isdecimal():
-        return label_set.structure_called(word)
+        return label_set.structure_named(word)
     if label_set.unknown([int(word)]) or int(word) == 0:
         raise InputError(
-            f"id {word} is not in label set {label_set.name} (it knows {sorted(label_set.ids)}); "
-            "choose another with --labels, or write the structures' names"
+            f"id {word} is not in label set {label_set.name} (which has {sorted(label_set.ids)}); "
+            "choose another with --labels, or give the structures' names"
         )
     return label_set.ids.get(int(word))
 
@@ -124,8 +129,8 @@ def _read_csv(path: Path) -> _Table:
     columns = {str(name).strip().lower(): name for name in reader.fieldnames or ()}
     if missing := [name for name in _COLUMNS if name not in columns]:
         raise InputError(
-            f"{path}: has no column {', '.join(missing)}; its first line must name x, y, z and "
-            f"structure, separated by commas, and is {','.join(reader.fieldnames or ())!r}"
+            f"{path}: has no column {', '.join(missing)}; the first line must name x, y, z and "
+            f"structure, separated by commas, but is {','.join(reader.fieldnames or ())!r}"
         )
     points: list[list[float]] = []
     words: list[str] = []
@@ -146,8 +151,8 @@ def _read_vtp(path: Path) -> _Table:
     array: Any = data.GetAbstractArray("structure") or data.GetAbstractArray("label")
     if array is None:
         raise InputError(
-            f"{path}: has no point data 'structure' or 'label', which says whose points these "
-            "are; if this is a structure's surface, give the folder of all its surfaces"
+            f"{path}: has no point data 'structure' or 'label' to assign the points to structures; "
+            "if it is the surface of one structure, give the folder of all surfaces"
         )
     count = polydata.GetNumberOfPoints()
     if array.IsA("vtkDataArray"):
@@ -172,9 +177,8 @@ def _read_ply(path: Path) -> _Table:
     found = next((name for name in ("structure", "label") if name in names), None)
     if found is None:
         raise InputError(
-            f"{path}: its vertices have no property 'structure' or 'label', which says whose "
-            "points these are; if this is a structure's surface, give the folder of all its "
-            "surfaces"
+            f"{path}: its vertices have no property 'structure' or 'label' to assign them to "
+            "structures; if it is the surface of one structure, give the folder of all surfaces"
         )
     tag = re.search(r"(?im)^comment\b.*\bSPACE\s*=\s*(\w+)", head)
     rows = [f"point {index}" for index in range(len(points))]

@@ -1,1 +1,1 @@
-"""A heart through a trained model: encode, complete, recycle, refine, mesh."""
+"""Apply a trained model to a heart: encode, complete, recycle, refine, mesh."""

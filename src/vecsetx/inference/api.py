@@ -1,22 +1,22 @@
-"""The same from Python: what ``from vecsetx import …`` offers."""
+"""The Python API, importable from ``vecsetx``: load a model, encode a heart, mesh it."""
 
 from pathlib import Path
 
-from vecsetx.anatomy.structures import label_set
-from vecsetx.data.inputs import find_hearts
+from vecsetx.anatomy.label_sets import label_set
+from vecsetx.data.find_hearts import find_hearts
 from vecsetx.errors import InputError
 from vecsetx.inference.encode import EncodeOptions, encode_source
-from vecsetx.inference.meshes import RESOLUTION, heart_surfaces
-from vecsetx.model.field import HeartField
+from vecsetx.inference.heart_meshes import RESOLUTION, heart_surfaces
+from vecsetx.model.heart_field import HeartField
 from vecsetx.model.saved import TrainedModel
 from vecsetx.reconstruction.surfaces import Surface
 
 
 def load(model: str | Path) -> TrainedModel:
-    """A trained model.
+    """Load a trained model.
 
     Args:
-        model: A run's folder, a saved model's, or ``owner/name`` on the Hugging Face Hub.
+        model: Folder of a run or a saved model, or ``owner/name`` on the Hugging Face Hub.
 
     Raises:
         InputError: There is no model, or it is damaged.
@@ -33,33 +33,44 @@ def encode(
     recycle: int = 0,
     seed: int = 0,
 ) -> HeartField:
-    """Show a heart to a model: a signed distance per structure, anywhere in the scanner's space.
+    """Encode a heart: a signed distance to each structure, anywhere in scanner space.
 
     Args:
         model: From :func:`load`.
         heart: A label map, a folder of masks or meshes, or labelled points.
         labels: Name of its label set, or a YAML file; None for the model's own.
-        space: Axes of meshes and points that do not say theirs, ``lps`` or ``ras``.
-        refine: Steps at most in which the latent set is improved on what is observed.
-        recycle: How often the model is shown again what it made of the heart.
+        space: Axes of meshes and points that do not state theirs, ``lps`` or ``ras``.
+        refine: Maximum number of steps that optimise the latent set on what is observed.
+        recycle: How many times to feed the reconstruction back.
         seed: Seed of the surface points.
 
+    Returns:
+        The heart as a field: see its ``distances_mm`` and ``latent_set``.
+
     Raises:
-        InputError: The heart cannot be read, or there is not exactly one.
+        InputError: The heart cannot be read, or ``heart`` is not exactly one.
     """
     named = label_set(labels) if labels else None
     options = EncodeOptions(named, refine=refine, recycle=recycle, seed=seed)
     found = find_hearts([Path(heart)], options.label_set or model.label_set, space)
     if len(found) != 1:
-        raise InputError(f"{heart}: holds {len(found)} hearts ({', '.join(found)}); name one")
+        raise InputError(
+            f"{heart}: contains {len(found)} hearts ({', '.join(found)}); name one of them"
+        )
     return encode_source(next(iter(found.values())), model, options).field
 
 
 def surfaces(field: HeartField, resolution: int = RESOLUTION) -> dict[str, Surface]:
-    """Structure name → its surface in RAS+ mm; neighbours share their walls.
+    """Mesh an encoded heart; neighbours share their walls.
 
     Args:
         field: From :func:`encode`.
-        resolution: Voxels along the longest side of the grid that is meshed.
+        resolution: Voxels along the longest side of the grid used for meshing.
+
+    Returns:
+        Structure name → surface in RAS+ mm.
+
+    Raises:
+        InputError: The field contains no heart, or the grid would have too many voxels.
     """
     return heart_surfaces(field, resolution)

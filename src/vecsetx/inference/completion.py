@@ -1,9 +1,10 @@
-"""A heart completed by a model: what is observed stays as it is, the rest is the model's.
+"""Complete a partial heart: observed parts keep their surfaces, the model predicts the rest.
 
-Within the field of view an observed structure has the distances to its own surface. Beyond it, it
-has the model's, corrected by what the model misses at the nearest place of the field of view; the
-correction fades, so that no step is left at the edge. A structure that is not observed has the
-model's distances, but gives way to those that are.
+Inside the field of view, an observed structure has the distances to its own surface. Outside, it
+has the model's distances, corrected by the model's error at the nearest point in the field of view;
+the correction fades with the distance from the field of view, so that there is no step at its edge.
+A structure that is not observed has the model's distances, limited so that it never takes space
+from observed structures.
 """
 
 from dataclasses import dataclass, replace
@@ -12,47 +13,51 @@ import igl
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from vecsetx.anatomy.sign import inside, outward
+from vecsetx.anatomy.sign import inside, with_sign
 from vecsetx.errors import InputError
 from vecsetx.inference.visibility import Visibility
-from vecsetx.reconstruction.field import DistanceField
+from vecsetx.reconstruction.distance_field import DistanceField
 from vecsetx.sampling.distance import ClosedSurfaces, signed_distances_mm
 from vecsetx.sampling.geometry import Geometry
 from vecsetx.sampling.view import edge_distances_mm
 
+__all__ = ["BLEND_MM", "CompletedField"]
+
 BLEND_MM = 10.0
-"""Default distance from the field of view beyond which the model is left as it is."""
+"""Default distance from the field of view beyond which the model is not corrected."""
 
 _CHUNK_POINTS = 2**20
-"""Points completed at once. A chunk costs a search tree per structure, so that few are better."""
+"""Points completed at once. Each chunk builds a search tree per structure, so few are faster."""
 
-_NOTHING = (np.empty((0, 3)), np.empty((0, 3), dtype=np.int64))
+_EMPTY = (np.empty((0, 3)), np.empty((0, 3), dtype=np.int64))
 
 
 @dataclass(frozen=True, slots=True)
 class CompletedField:
-    """Distances to K structures: the observed ones where they are observed, else the model's.
+    """Distances to K structures: to observed surfaces where they are observed, else the model's.
 
-    At a point x whose nearest place in the field of view is p, which is x itself within, structure
-    k has one of these distances, all truncated at the model's reach:
+    It is a :class:`~vecsetx.reconstruction.distance_field.DistanceField`. Let x be a point and p
+    the nearest point in the field of view (x itself, if x is inside). Structure k then has one of
+    these distances, all truncated at the model's reach:
 
-    * observed, and whole: ``d_k(x)``, the distance to the observed surface;
-    * observed, but cut by the edge of the scan: ``m_k(x) + w (d_k(p) - m_k(p))``, with the model's
-      m. The weight w is 1 within the field of view and falls to 0 at ``blend_mm`` from it. Here d
-      is the distance to the surface without the wall that closes it at the edge of the scan;
-    * not observed: ``m_k(x) + w max(0, -d(p) - m_k(p))``, where d is the least of the observed
-      structures' distances.
+    * *whole* (observed and not cut): ``d_k(x)``, the distance to the observed surface;
+    * *cut* by the edge of the scan: ``m_k(x) + w (d_k(p) - m_k(p))``, where m is the model's
+      distance. The weight w is 1 inside the field of view and falls to 0 at ``blend_mm`` from it.
+      Here d_k is the distance to the surface without the wall that closes it at the scan's edge;
+    * *hidden* (not observed): ``m_k(x) + w max(0, -d(p) - m_k(p))``, where d is the smallest
+      distance of the cut structures.
 
-    And where a whole structure has the distance d, none of the others has less than -d. So what is
-    inferred never takes from what is observed, and every distance is continuous.
+    Moreover, where a whole structure has the distance d, cut and hidden structures have at least
+    -d. So inferred parts never take space from observed ones, and all distances are continuous.
 
     Attributes:
         model: The model's field of this heart.
-        geometry: What is observed of it, K structures; hidden ones are absent.
-        visibility: The same as a statement of what is observed. A cut structure none of whose
-            surface lies within the field of view counts as not observed.
-        open_surfaces: The surfaces of cut structures as far as the scan shows them; others empty.
-        blend_mm: How far from the field of view the model is corrected.
+        geometry: The observed K structures; hidden ones are absent.
+        visibility: Which parts are observed. A cut structure without any surface inside the field
+            of view counts as hidden.
+        open_surfaces: For cut structures, the part of their surface inside the field of view; empty
+            for the others.
+        blend_mm: Distance from the field of view up to which the model is corrected.
     """
 
     model: DistanceField
@@ -65,26 +70,26 @@ class CompletedField:
     def of(
         cls, model: DistanceField, geometry: Geometry, blend_mm: float = BLEND_MM
     ) -> "CompletedField":
-        """Complete what is observed of a heart.
+        """Complete the observed part of a heart.
 
         Args:
-            model: The model's field of it, K structures.
-            geometry: What is observed, of the same K structures.
-            blend_mm: How far from the field of view the model is corrected.
+            model: The model's field of the heart, K structures.
+            geometry: The observed part, with the same K structures.
+            blend_mm: Distance from the field of view up to which the model is corrected.
 
         Raises:
             InputError: ``blend_mm`` is not positive.
         """
         if not blend_mm > 0:
-            raise InputError(f"the model is blended in over a positive distance, not {blend_mm} mm")
+            raise InputError(f"the blending distance must be positive, not {blend_mm} mm")
         surfaces = [
-            _without_edge(surface, geometry) if cut else _NOTHING
+            _visible_part(surface, geometry) if cut else _EMPTY
             for surface, cut in zip(geometry.closed, geometry.cut, strict=True)
         ]
         return cls(model, geometry, Visibility.of_geometry(geometry), surfaces, blend_mm)
 
     def with_model(self, model: DistanceField) -> "CompletedField":
-        """The same observation, completed by another field of the heart, as by a draw."""
+        """Complete the same observation with another field of the heart, such as a member."""
         return replace(self, model=model)
 
     @property
@@ -94,119 +99,133 @@ class CompletedField:
 
     @property
     def reach_mm(self) -> float:
-        """All distances are truncated here."""
+        """All distances are truncated at this magnitude."""
         return self.model.reach_mm
 
     def distances_mm(self, points_mm: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n k"]:
-        """Signed distances, negative inside, at RAS+ mm points; float32 mm."""
+        """Compute signed distances, negative inside, at RAS+ mm points; float32 mm."""
         distances = np.empty((len(points_mm), len(self.structures)), dtype=np.float32)
         for start in range(0, len(points_mm), _CHUNK_POINTS):
             chunk = slice(start, start + _CHUNK_POINTS)
-            distances[chunk] = self._completed(np.asarray(points_mm[chunk], dtype=float))
+            distances[chunk] = self._complete(np.asarray(points_mm[chunk], dtype=float))
         return distances
 
     def corners_mm(self) -> Float[np.ndarray, "2 3"]:
-        """Corners of a box around all that is observed, and what is blended with it."""
+        """Return two opposite corners of a box around everything observed or blended, RAS+ mm."""
         vertices_mm = self.geometry.vertices_mm()
-        room_mm = self.blend_mm if self.visibility.cut.any() else 0.0
-        return np.stack([vertices_mm.min(axis=0) - room_mm, vertices_mm.max(axis=0) + room_mm])
+        margin_mm = self.blend_mm if self.visibility.cut.any() else 0.0
+        return np.stack([vertices_mm.min(axis=0) - margin_mm, vertices_mm.max(axis=0) + margin_mm])
 
-    def _completed(self, points_mm: np.ndarray) -> np.ndarray:
+    def _complete(self, points_mm: np.ndarray) -> np.ndarray:
+        """Compute the distances at one chunk of points."""
         cut, present = self.visibility.cut, self.visibility.present
         distances = np.full((len(points_mm), len(present)), self.reach_mm, dtype=np.float32)
         if cut.any():
-            nearest_mm, beyond_mm = self.visibility.nearest_shown(points_mm)
-        else:
+            nearest_mm, beyond_mm = self.visibility.nearest_in_view(points_mm)
+        else:  # no structure depends on where the field of view ends
             nearest_mm, beyond_mm = points_mm, np.zeros(len(points_mm))
-        # Where all that is asked for is observed, the model, which is slow, is not asked.
-        asked = np.flatnonzero((beyond_mm > 0) | bool((~present).any()))
-        distances[asked] = self._predicted(points_mm[asked])
+
+        # Step 1: the model's distances m(x). The model is slow, so query it only where a structure
+        # is inferred: outside the field of view and, if structures are hidden, everywhere.
+        inferred = np.flatnonzero((beyond_mm > 0) | bool((~present).any()))
+        distances[inferred] = self._predict(points_mm[inferred])
+
+        # Step 2: near the field of view, correct cut and hidden structures.
         if cut.any():
             near = np.flatnonzero(beyond_mm < self.blend_mm)
-            distances[near] = self._blended(distances[near], nearest_mm[near], beyond_mm[near])
+            distances[near] = self._blend(distances[near], nearest_mm[near], beyond_mm[near])
+
+        # Step 3: whole structures keep their observed surfaces, and others stay out of them.
         whole = present & ~cut
         if whole.any():
-            observed = self._observed(points_mm, whole)
+            observed = self._observed_distances(points_mm, whole)
             nearest = observed[:, whole].min(axis=1, keepdims=True)
             distances = np.where(whole, observed, np.maximum(distances, -nearest))
         return distances
 
-    def _blended(
+    def _blend(
         self,
         predicted: Float[np.ndarray, "n k"],
         nearest_mm: Float[np.ndarray, "n 3"],
         beyond_mm: Float[np.ndarray, " n"],
     ) -> np.ndarray:
-        """The model's distances, corrected by what it misses of cut structures at ``nearest_mm``.
+        """Correct the model's distances by its error at the nearest point in the field of view.
 
         Args:
-            predicted: Distances at the points themselves.
-            nearest_mm: The place in the field of view that is nearest to each.
-            beyond_mm: How far that is.
+            predicted: The model's distances m(x) at the points themselves.
+            nearest_mm: Each point's nearest point p in the field of view.
+            beyond_mm: Distance between the two; 0 inside the field of view.
         """
         cut, present = self.visibility.cut, self.visibility.present
         beyond = beyond_mm > 0
-        there = predicted.copy()
-        there[beyond] = self._predicted(nearest_mm[beyond])
-        observed = self._observed(nearest_mm, cut)
+        # m(p): equals m(x) inside the field of view, where p is x.
+        at_nearest = predicted.copy()
+        at_nearest[beyond] = self._predict(nearest_mm[beyond])
+        # The target at p: the observed distance for cut structures; for hidden ones the model's,
+        # limited by the cut structures. Whole structures follow in step 3 of _complete.
+        observed = self._observed_distances(nearest_mm, cut)
         lowest = observed[:, cut].min(axis=1, keepdims=True)
-        wanted = np.where(cut, observed, np.where(present, there, np.maximum(there, -lowest)))
+        limited = np.maximum(at_nearest, -lowest)
+        target = np.where(cut, observed, np.where(present, at_nearest, limited))
+        # Add the model's error at p with a weight that fades from 1 at the edge to 0 at blend_mm.
         weight = _weight(beyond_mm / self.blend_mm)[:, None]
-        corrected = predicted + weight * (wanted - there)
-        return np.where(beyond[:, None], corrected, wanted).clip(-self.reach_mm, self.reach_mm)
+        corrected = predicted + weight * (target - at_nearest)
+        return np.where(beyond[:, None], corrected, target).clip(-self.reach_mm, self.reach_mm)
 
-    def _predicted(self, points_mm: np.ndarray) -> np.ndarray:
+    def _predict(self, points_mm: np.ndarray) -> np.ndarray:
+        """Compute the model's distances, truncated at its reach."""
         return self.model.distances_mm(points_mm).clip(-self.reach_mm, self.reach_mm)
 
-    def _observed(
-        self, points_mm: Float[np.ndarray, "n 3"], wanted: Bool[np.ndarray, " k"]
+    def _observed_distances(
+        self, points_mm: Float[np.ndarray, "n 3"], selected: Bool[np.ndarray, " k"]
     ) -> Float[np.ndarray, "n k"]:
-        """Distances to observed surfaces, ``+inf`` for structures that are not ``wanted``."""
+        """Compute distances to observed surfaces; ``+inf`` for structures not ``selected``."""
         if len(points_mm) == 0:
-            return np.empty((0, len(wanted)), dtype=np.float32)
+            return np.empty((0, len(selected)), dtype=np.float32)
         surfaces = [
-            surface if want else _NOTHING
-            for surface, want in zip(self.geometry.closed, wanted, strict=True)
+            surface if is_selected else _EMPTY
+            for surface, is_selected in zip(self.geometry.closed, selected, strict=True)
         ]
         distances = signed_distances_mm(
             points_mm,
             surfaces,
             self.geometry.label_map,
             self.reach_mm,
-            band_mm=np.inf if self.geometry.complete else None,  # their vertices may lie far apart
+            # Exact distances everywhere for meshes, whose vertices may lie far apart.
+            band_mm=np.inf if self.geometry.complete else None,
         )
-        if self.visibility.cut[wanted].any():
+        if self.visibility.cut[selected].any():
+            # Closed surfaces of cut structures include a wall at the edge of the scan. Where the
+            # distance exceeds that to the edge, the wall may be nearest: measure without it there.
             edge_mm = edge_distances_mm(points_mm, self.geometry.label_map)
-            for k in np.flatnonzero(wanted & self.visibility.cut).tolist():
-                # Any nearer to the surface than to the edge, a point is nearer to it than to the
-                # wall there.
-                doubted = np.flatnonzero(np.abs(distances[:, k]) > edge_mm)
-                distances[doubted, k] = outward(
-                    _to_open(points_mm[doubted], self.open_surfaces[k], self.reach_mm),
-                    inside(distances[doubted, k]),
+            for k in np.flatnonzero(selected & self.visibility.cut).tolist():
+                doubtful = np.flatnonzero(np.abs(distances[:, k]) > edge_mm)
+                distances[doubtful, k] = with_sign(
+                    _unsigned_distances(points_mm[doubtful], self.open_surfaces[k], self.reach_mm),
+                    inside(distances[doubtful, k]),
                 )
         return distances
 
 
 def _weight(share: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-    """From 1 at 0 down to 0 at 1, level at both ends."""
+    """Fall smoothly from 1 at 0 to 0 at 1, with slope 0 at both ends (smoothstep)."""
     t = share.clip(0, 1)
     return 1 - t**2 * (3 - 2 * t)
 
 
-def _without_edge(
+def _visible_part(
     surface: tuple[np.ndarray, np.ndarray], geometry: Geometry
 ) -> tuple[np.ndarray, Int[np.ndarray, "f 3"]]:
-    """A closed surface's faces that lie, at least in part, within the field of view."""
+    """Return a closed surface's faces that lie at least partly inside the field of view."""
     vertices, faces = surface
-    shown = edge_distances_mm(vertices, geometry.label_map) > 0
-    return vertices, np.ascontiguousarray(faces[shown[faces].any(axis=1)])
+    in_view = edge_distances_mm(vertices, geometry.label_map) > 0
+    return vertices, np.ascontiguousarray(faces[in_view[faces].any(axis=1)])
 
 
-def _to_open(
+def _unsigned_distances(
     points_mm: np.ndarray, surface: tuple[np.ndarray, np.ndarray], reach_mm: float
 ) -> np.ndarray:
-    """Distances to a surface that need not be closed, at most ``reach_mm``, without a sign."""
+    """Compute unsigned distances, at most ``reach_mm``, to a surface that may be open."""
     if len(points_mm) == 0 or len(surface[1]) == 0:
         return np.full(len(points_mm), reach_mm)
     distances, *_ = igl.signed_distance(

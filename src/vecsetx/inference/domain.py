@@ -1,8 +1,9 @@
-"""Where all of a completed heart lies.
+"""Centre a field's domain on the whole heart.
 
-A model's frame is that of what it is shown, and so, at first, is the domain in which it is asked.
-What it completes may go on beyond: half a heart leaves the other half on one side of its middle. In
-training the domain lies about the whole heart, whatever is shown of it; so it is to lie in use.
+A model's frame is centred on the observation, and so, after encoding, is the domain in which its
+field is evaluated. The completed heart may extend beyond that domain: if half a heart is observed,
+the other half lies on one side of the domain's centre. In training, the domain is always centred on
+the whole heart, whichever part is observed; :func:`recenter_domain` achieves the same in use.
 """
 
 from dataclasses import replace
@@ -12,36 +13,38 @@ from jaxtyping import Float
 
 from vecsetx.anatomy import sign
 from vecsetx.anatomy.frame import Frame
-from vecsetx.model.field import HeartField
+from vecsetx.model.heart_field import HeartField
 from vecsetx.reconstruction.grid import Grid
 from vecsetx.reconstruction.octree import evaluate_dense
 
 _MOVES = 10
-"""At most so many times the domain is moved; each time, half of what is missing comes to light."""
+"""Maximum number of times that the domain moves; each move reveals half of what was outside."""
 
 _SPACING_MM = 6.0
-"""Of the points at which the heart is looked for. Some of a vessel will do: a domain has room to
-spare."""
+"""Spacing of the points at which the heart is searched. It may miss parts of a vessel: the domain
+has some margin."""
 
 
-def recenter_domain(field: HeartField, shown_mm: Float[np.ndarray, "n 3"]) -> HeartField:
-    """The same field with its domain about all that the model makes of the heart.
+def recenter_domain(field: HeartField, observed_mm: Float[np.ndarray, "n 3"]) -> HeartField:
+    """Return the same field, with its domain centred on the whole predicted heart.
 
-    If the heart ends within the domain, that stays as it is. Else it moves to the middle of what
-    was found, until nothing more is. It never leaves what is shown.
+    If the predicted heart does not reach the domain's edge, nothing changes. Otherwise the domain
+    moves to the centre of the observed points and the predicted heart, until the heart stays clear
+    of the edge or the centre stays put.
 
     Args:
-        field: A heart as encoded.
-        shown_mm: Points that hold all that is shown of it, RAS+ mm.
+        field: An encoded heart.
+        observed_mm: Points that span the whole observation, RAS+ mm.
     """
-    corners_mm = np.stack([shown_mm.min(axis=0), shown_mm.max(axis=0)])
+    corners_mm = np.stack([observed_mm.min(axis=0), observed_mm.max(axis=0)])
     for _ in range(_MOVES):
         grid = Grid.around(*field.domain.domain_mm(), _SPACING_MM)
         found = np.argwhere(sign.inside(evaluate_dense(field, grid).min(axis=-1)))
+        # Done if the heart stays two grid points clear of the domain's edge.
         if not ((found <= 1) | (found >= np.array(grid.shape) - 2)).any():
             break
-        made_mm = grid.to_mm(found.astype(float))
-        domain = Frame.around(np.concatenate([corners_mm, made_mm]), field.frame.mm_per_unit)
+        found_mm = grid.to_mm(found.astype(float))
+        domain = Frame.around(np.concatenate([corners_mm, found_mm]), field.frame.mm_per_unit)
         if np.allclose(domain.center_mm, field.domain.center_mm, atol=_SPACING_MM / 2):
             break
         field = replace(field, domain=domain)

@@ -1,48 +1,55 @@
-"""One heart through a model: read, observe, encode."""
+"""Encode a heart: read it, draw what the model is shown, and let the model encode that.
 
-from collections.abc import Collection
+What a model is shown are labelled surface points. They are drawn from the surfaces of a
+segmentation, or taken from the samples or points in a file.
+"""
+
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from vecsetx.anatomy.frame import Frame
 from vecsetx.anatomy.label_map import LabelMap
-from vecsetx.anatomy.structures import LabelSet
+from vecsetx.anatomy.label_sets import LabelSet
 from vecsetx.data.batch import Batch
+from vecsetx.data.sources import HeartSource
 from vecsetx.errors import InputError
-from vecsetx.formats.source import HeartSource
+from vecsetx.formats.points import LabelledPoints
 from vecsetx.inference.domain import recenter_domain
 from vecsetx.inference.observed import of_geometry, of_points, of_samples
 from vecsetx.inference.recycling import recycle
 from vecsetx.inference.refinement import RefinementSpec, refine
 from vecsetx.inference.visibility import Visibility
-from vecsetx.model.field import HeartField
+from vecsetx.model.heart_field import HeartField
 from vecsetx.model.saved import TrainedModel
-from vecsetx.sampling.geometry import Geometry
-from vecsetx.sampling.npz.layout import read_npz
+from vecsetx.sampling.geometry import Geometry, Segmentation
 from vecsetx.sampling.sampler import Observation, observe
-from vecsetx.sampling.samples import Samples, SamplesFile
+from vecsetx.sampling.samples import Samples
 from vecsetx.training.objective import ObjectiveSpec
 
 POINTS_FACTOR, LATENTS_FACTOR = 4, 2
-"""How many times more points and latents a heart gets in use than in training. More than these did
-not help (lab log, 2026-11-22)."""
+"""How many times more points and latents a heart gets here than in training. Still more did not
+help (lab log, 2026-11-22)."""
 
 
 @dataclass(frozen=True, slots=True)
 class EncodeOptions:
-    """How a heart is shown to a model.
+    """How a heart is encoded.
 
     Attributes:
-        label_set: What ids and file names mean; None for the model's own label set.
+        label_set: The structures that ids and file names stand for; None for the model's own label
+            set.
         drop: Structures hidden from the model.
-        points: Surface points; None for four times as many as in training.
-        latents: Latents of the set; None for twice as many as in training, where the model is
-            anchored (others cannot change it). More are more accurate up to a point, and slower.
-        seed: Seed of the surface points, and of draws of the latent set.
-        refine: Steps at most in which the latent set is improved on what is observed; 0 for none.
-        recycle: How often the model is shown again what it made of the heart
+        points: Number of surface points; None for four times as many as in training.
+        latents: Number of latents; None for twice as many as in training, if the model is anchored
+            (other models have a fixed number). More latents are slower, and more accurate up to a
+            point.
+        seed: Seed of the surface points, of an ensemble's members, and of refinement.
+        refine: Largest number of refinement steps, which optimise the latent set on what is
+            observed; 0 for none.
+        recycle: How often the reconstruction is fed back into the model
             (:func:`~vecsetx.inference.recycling.recycle`), before it is refined.
     """
 
@@ -55,46 +62,15 @@ class EncodeOptions:
     recycle: int = 0
 
 
-def read_heart(
-    source: HeartSource, structures: tuple[str, ...], drop: Collection[str] = ()
-) -> tuple[LabelMap, Geometry]:
-    """A heart's label map, and the heart as a model is shown it.
-
-    Args:
-        source: Where it comes from: label map, masks or meshes.
-        structures: The model's K structures.
-        drop: Those hidden from the model; they stay in the label map.
-
-    Returns:
-        Labels 1…K, on the heart's own grid (surfaces get one); and the structures in space.
-
-    Raises:
-        InputError: The heart cannot be read, or nothing of it is left to show.
-    """
-    hidden = [structures.index(name) + 1 for name in drop]
-    if source.kind == "meshes":
-        whole = Geometry.of_surfaces(source.surfaces(structures))
-        shown = np.array([k not in hidden for k in range(1, len(structures) + 1)])
-        truth, left = whole.label_map, shown & whole.present()
-    else:
-        truth = source.label_map(structures)
-        shown_map = truth.without(hidden)
-        left = shown_map.labels
-    if not left.any():
-        raise InputError(f"{source.path}: nothing is left after --drop {','.join(drop)}")
-    if source.kind == "meshes":
-        return truth, whole.without(~shown)
-    return truth, Geometry.of_label_map(shown_map, len(structures))
-
-
 class EncodedHeart(NamedTuple):
-    """A heart that a model was shown.
+    """A heart that a model has encoded.
 
     Attributes:
-        field: What the model makes of it.
-        label_map: Its own label map, whole, if it has one.
-        visibility: What of it is observed.
-        shown: What the model was shown: structures in space, or labelled surface points.
+        field: The model's reconstruction.
+        label_map: The heart's own label map, hidden structures included; None if its source has no
+            volume.
+        visibility: The parts of the heart that are observed.
+        shown: What the model was shown: surfaces in space, or labelled surface points.
     """
 
     field: HeartField
@@ -106,35 +82,29 @@ class EncodedHeart(NamedTuple):
 def encode_source(
     source: HeartSource, trained: TrainedModel, options: EncodeOptions
 ) -> EncodedHeart:
-    """Read a heart of any kind and show it to a model.
+    """Read a heart from a source of any kind and encode it.
 
     Raises:
-        InputError: The heart cannot be read, or the options do not fit the model.
+        InputError: The heart cannot be read, nothing is left to show, or the options do not fit the
+            model.
     """
-    if source.kind == "points":
-        observation = observe_points(source, trained, options)
+    heart = source.read(trained.structures, options.seed, trained.mm_per_unit)
+    if isinstance(heart, Segmentation):
+        geometry = heart.geometry(options.drop)
+        field = encode_heart(geometry, trained, options)
+        return EncodedHeart(field, heart.label_map, Visibility.of_geometry(geometry), geometry)
+    if isinstance(heart, Samples):
+        observation = _observe_samples(heart, trained, options)
+        field = _encode_samples(heart, observation, trained, options)
+    else:
+        observation = _observe_points(heart, source.path, trained, options)
         field = encode_observation(observation, trained, options)
-        visibility = Visibility.of_points(observation.structure, len(trained.structures))
-        return EncodedHeart(field, None, visibility, observation)
-    if source.kind in ("npz", "samples"):
-        samples = read_samples(source, trained, options.seed)
-        observation = observe_samples(samples, trained, options)
-        whole = not samples.info.cut and len(np.unique(observation.structure)) == len(
-            trained.structures
-        )
-        field = _encoded(observation, observation, trained, options, whole)
-        if options.refine:
-            observed = of_samples(samples, trained.structures, options.drop, field.frame)
-            field = _refined(field, observed, options)
-        visibility = Visibility.of_points(observation.structure, len(trained.structures))
-        return EncodedHeart(field, None, visibility, observation)
-    label_map, geometry = read_heart(source, trained.structures, options.drop)
-    field = encode_heart(geometry, trained, options)
-    return EncodedHeart(field, label_map, Visibility.of_geometry(geometry), geometry)
+    visibility = Visibility.of_points(observation.structure, len(trained.structures))
+    return EncodedHeart(field, None, visibility, observation)
 
 
 def encode_heart(geometry: Geometry, trained: TrainedModel, options: EncodeOptions) -> HeartField:
-    """Show a heart to a model.
+    """Encode a heart from its surfaces.
 
     Raises:
         InputError: The options do not fit the model.
@@ -148,42 +118,63 @@ def encode_heart(geometry: Geometry, trained: TrainedModel, options: EncodeOptio
     return _refined(field, of_geometry(geometry, field.frame, options.seed), options)
 
 
-def observe_points(
-    source: HeartSource, trained: TrainedModel, options: EncodeOptions
-) -> Observation:
-    """Labelled surface points of a file, as a model is shown them: as many as it takes, at random.
+def encode_observation(
+    observation: Observation, trained: TrainedModel, options: EncodeOptions
+) -> HeartField:
+    """Encode labelled surface points.
+
+    They are on the surfaces of their structures; refinement has nothing else to go by.
 
     Raises:
-        InputError: The file holds no usable points, or none are left after dropping structures.
+        InputError: The options do not fit the model.
     """
-    found = source.points(trained.structures)
+    field = _encoded(observation, observation, trained, options, whole=False)
+    if not options.refine:
+        return field
+    return _refined(field, of_points(observation, len(trained.structures)), options)
+
+
+def _encode_samples(
+    samples: Samples, observation: Observation, trained: TrainedModel, options: EncodeOptions
+) -> HeartField:
+    """Encode the surface points of samples; refine on all of the samples."""
+    observed_count = len(np.unique(observation.structure))
+    whole = not samples.info.cut and observed_count == len(trained.structures)
+    field = _encoded(observation, observation, trained, options, whole)
+    if not options.refine:
+        return field
+    observed = of_samples(samples, trained.structures, options.drop, field.frame)
+    return _refined(field, observed, options)
+
+
+def _observe_points(
+    points: LabelledPoints, path: Path, trained: TrainedModel, options: EncodeOptions
+) -> Observation:
+    """Choose at random the points that the model is shown, of the structures not hidden.
+
+    Raises:
+        InputError: No point is left.
+    """
     hidden = [trained.structures.index(name) for name in options.drop]
-    left = np.flatnonzero(~np.isin(found.structure, hidden))
+    left = np.flatnonzero(~np.isin(points.structure, hidden))
     if len(left) == 0:
-        raise InputError(f"{source.path}: nothing is left after --drop {','.join(options.drop)}")
+        raise InputError(
+            f"{path}: nothing is left after --drop {','.join(options.drop)}; drop fewer structures"
+        )
     wanted = POINTS_FACTOR * trained.points if options.points is None else options.points
     chosen = np.random.default_rng(options.seed).permutation(left)[:wanted]
-    points_mm = found.points_mm[chosen]
-    frame = Frame.around(found.points_mm[left], trained.mm_per_unit)
-    return Observation(points_mm.astype(np.float32), found.structure[chosen], None, frame)
+    points_mm = points.points_mm[chosen]
+    frame = Frame.around(points.points_mm[left], trained.mm_per_unit)
+    return Observation(points_mm.astype(np.float32), points.structure[chosen], None, frame)
 
 
-def read_samples(source: HeartSource, trained: TrainedModel, seed: int) -> Samples:
-    """A heart's samples, of a prepared data set or another program's.
-
-    Raises:
-        InputError: The file cannot be read, or holds none of the model's structures.
-    """
-    if source.kind == "npz":
-        return read_npz(source, trained.structures, seed, trained.mm_per_unit)
-    return SamplesFile(source.path).read()
-
-
-def observe_samples(samples: Samples, trained: TrainedModel, options: EncodeOptions) -> Observation:
-    """A heart's surface points as a model is shown them; they stand in random order already.
+def _observe_samples(
+    samples: Samples, trained: TrainedModel, options: EncodeOptions
+) -> Observation:
+    """Take the first surface points, which stand in random order, of the structures not hidden.
 
     Raises:
-        InputError: Nothing is left that the model knows.
+        InputError: No point is left of a structure that the model knows.
     """
     surface, names = samples.surface, np.array(samples.info.structures)
     known = np.isin(names, trained.structures) & ~np.isin(names, options.drop)
@@ -207,22 +198,6 @@ def observe_samples(samples: Samples, trained: TrainedModel, options: EncodeOpti
     )
 
 
-def encode_observation(
-    observation: Observation, trained: TrainedModel, options: EncodeOptions
-) -> HeartField:
-    """Show labelled surface points to a model.
-
-    Of such points it is known on whose surface they lie; nothing else is there to refine on.
-
-    Raises:
-        InputError: The options do not fit the model.
-    """
-    field = _encoded(observation, observation, trained, options, whole=False)
-    if not options.refine:
-        return field
-    return _refined(field, of_points(observation, len(trained.structures)), options)
-
-
 def _encoded(
     observation: Observation,
     shown: Geometry | Observation,
@@ -230,7 +205,18 @@ def _encoded(
     options: EncodeOptions,
     whole: bool,
 ) -> HeartField:
-    """The field, its domain about the whole heart, if not all of that is known to be shown."""
+    """Encode an observation, and recycle.
+
+    Unless the whole heart is known to be shown, the reconstruction may reach beyond what is shown:
+    the field's domain is moved to hold all of it, and recycling adds points on what was inferred.
+
+    Args:
+        observation: The labelled surface points.
+        shown: What they were drawn from.
+        trained: The model.
+        options: Latents, recycling and seed.
+        whole: Whether all of the heart is known to be shown.
+    """
     spec = trained.network.spec
     latents = options.latents
     if latents is None and spec.queries != "learnable":
@@ -241,8 +227,8 @@ def _encoded(
     shown_mm = shown.points_mm if isinstance(shown, Observation) else shown.vertices_mm()
     field = recenter_domain(field, shown_mm)
     for _ in range(options.recycle):
-        again = recycle(observation, shown, field, trained, options.seed)
-        field = recenter_domain(trained.encode(again, latents), shown_mm)
+        completed = recycle(observation, shown, field, trained, options.seed)
+        field = recenter_domain(trained.encode(completed, latents), shown_mm)
     return field
 
 

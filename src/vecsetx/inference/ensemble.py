@@ -1,15 +1,14 @@
-"""An ensemble of latent sets of one heart, and how far the surfaces of its members lie apart.
+"""An ensemble of latent sets of one heart, and the spread of its members' surfaces.
 
-A member is another field of the same heart, encoded from a random part of what is observed of it.
-Near a surface, a member's own distance at a vertex is how far its surface lies from that vertex (to
-first order), so the root mean square over the members is the standard deviation of the surface
-there, about the place where it is drawn. Ensembles of networks are judged alike (Lakshminarayanan
-et al., NeurIPS 2017); here the network is one and its input varies, which costs no further
-training.
+A member is another field of the same heart, encoded from a random part of the observation. Near a
+surface, a member's distance at a vertex is, to first order, the distance of its own surface from
+that vertex. So the root mean square over the members is the standard deviation of the surface about
+its vertices. Deep ensembles estimate uncertainty in the same way (Lakshminarayanan et al., NeurIPS
+2017); here the network stays the same and its input varies, which needs no further training.
 
-What the members vary was measured on phantoms with three of ten structures hidden (lab log,
-2026-11-23): points alone tell too little of what is hidden. With few points and latents, and some
-of what is observed hidden as well, the members lie apart where the model is wrong.
+What varies between members was chosen on phantoms with three of ten structures hidden (lab log,
+2026-11-23). Different surface points alone make hidden structures vary too little. With few points
+and latents, and some observed structures hidden as well, the members differ where the model errs.
 """
 
 from collections.abc import Callable
@@ -22,22 +21,21 @@ from vecsetx.anatomy.frame import Frame
 from vecsetx.errors import InputError
 from vecsetx.inference.encode import EncodeOptions
 from vecsetx.inference.visibility import Visibility
-from vecsetx.model.field import HeartField
+from vecsetx.model.heart_field import HeartField
 from vecsetx.model.saved import TrainedModel
-from vecsetx.reconstruction.field import DistanceField, exclusive_distances
+from vecsetx.reconstruction.distance_field import DistanceField, exclusive_distances
 from vecsetx.sampling.geometry import Geometry
 from vecsetx.sampling.sampler import Observation, observe
 
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """How far the members lie apart at some points, for each structure.
+    """The members' spread at some points, for each structure.
 
     Attributes:
-        sd_mm: Standard deviation of the structure's surface, were it to pass through the point.
-        beyond_reach: Whether a member's surface is farther away than distances can be relied on.
-            Then
-            the standard deviation is too small: that surface counts as if it lay that far away.
+        sd_mm: Standard deviation of the structure's surface, if it passes through the point.
+        beyond_reach: Whether a member's surface is farther away than distances are reliable. The
+            standard deviation is then too small: that surface counts as if it were at the limit.
     """
 
     sd_mm: Float32[np.ndarray, "n k"]
@@ -46,140 +44,141 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Ensemble:
-    """Several members of one heart.
+    """Several fields of one heart, its members.
 
     Attributes:
-        members: The fields, each of K structures in one order.
-        shown: Whether each member was shown each structure. A structure that some members were
-            shown is judged by these alone: the heart's own field was shown it as well.
-        factor: What the members' spread is multiplied by, for all structures or for each of them,
-            measured on hearts whose truth is known (``vecsetx calibrate``); 1 where nobody did.
-        exclusive: Whether the surfaces are those of structures that share their walls, and not of
-            each structure by itself.
+        members: The fields, each with the same K structures.
+        observed: Whether each member observed each structure. If some members observed a structure,
+            only these count for it, because the heart's own field observed it as well.
+        factor: Factor on the members' spread, for all structures or for each of them, measured on
+            hearts with known truth (``vecsetx calibrate``); 1 if uncalibrated.
+        exclusive: Whether surfaces are those of structures with shared walls, or else of each
+            structure independently.
     """
 
     members: tuple[DistanceField, ...]
-    shown: Bool[np.ndarray, "d k"]
+    observed: Bool[np.ndarray, "d k"]
     factor: float | Float[np.ndarray, " k"] = 1.0
     exclusive: bool = True
 
     @property
     def reach_mm(self) -> float:
-        """No surface counts as farther away than this; standard deviations end at factor × this."""
+        """Surfaces farther away count as this far: standard deviations are at most factor × it."""
         return min(member.reach_mm for member in self.members)
 
     def spread(self, points_mm: Float[np.ndarray, "n 3"]) -> Spread:
-        """Ask every member at some points, as a rule the vertices of the heart's surfaces.
+        """Compute the members' spread at some points, usually vertices of the heart's surfaces.
 
         Args:
             points_mm: RAS+ mm.
         """
-        counts = self.shown | ~self.shown.any(axis=0)
+        # The members that count for each structure: those that observed it, or else all.
+        counts = self.observed | ~self.observed.any(axis=0)
         reach_mm = self.reach_mm
-        squares = np.zeros((len(points_mm), self.shown.shape[1]))
+        squares = np.zeros((len(points_mm), self.observed.shape[1]))
         beyond = np.zeros(squares.shape, dtype=bool)
         for member, counted in zip(self.members, counts, strict=True):
             distances = member.distances_mm(points_mm)
             if self.exclusive:
                 distances = exclusive_distances(distances)
-            off_mm = np.abs(distances)
-            squares += np.where(counted, np.minimum(off_mm, reach_mm) ** 2, 0)
-            beyond |= counted & (off_mm >= reach_mm)
+            deviation_mm = np.abs(distances)
+            squares += np.where(counted, np.minimum(deviation_mm, reach_mm) ** 2, 0)
+            beyond |= counted & (deviation_mm >= reach_mm)
         sd_mm = self.factor * np.sqrt(squares / counts.sum(axis=0))
         return Spread(sd_mm.astype(np.float32), beyond)
 
     def mapped(self, change: Callable[[DistanceField], DistanceField]) -> "Ensemble":
-        """The same with every member changed alike, as the heart's own field was."""
+        """Apply ``change`` to every member, as to the heart's own field."""
         return replace(self, members=tuple(map(change, self.members)))
 
 
 MEMBERS = 8
-"""Members that give a standard deviation to about a quarter of itself."""
+"""Default number of members: standard deviations are then accurate to about a quarter."""
 
 _POINTS, _LATENTS, _HIDDEN = 4, 2, 3
-"""A member has this part of the points and of the latents of training, and lacks this part of the
-observed structures, if there are so many."""
+"""A member gets a quarter of the points and half of the latents used in training. A third of the
+observed structures, rounded down, are hidden from it."""
 
 
 def encode_ensemble(
-    shown: Geometry | Observation,
+    observed: Geometry | Observation,
     trained: TrainedModel,
     count: int,
     seed: int,
     factor: float | Float[np.ndarray, " k"] = 1.0,
     domain: Frame | None = None,
 ) -> Ensemble:
-    """Show parts of a heart to a model.
+    """Encode random parts of what is observed of a heart, one per member.
 
-    Each member is shown a quarter of the points and has half of the latents of the training,
-    whatever
-    the heart itself is shown, so that a factor holds for all; and it lacks a random third of the
-    observed structures, if there are three or more. Its frame is that of what it is shown. Members
-    are not refined.
+    Each member gets a quarter of the points and half of the latents used in training, however many
+    the heart's own field has: so one factor is valid for all hearts. If three or more structures
+    are observed, a random third of them is hidden from each member. A member's frame is that of its
+    own observation. Members are not refined.
 
     Args:
-        shown: What is observed of the heart: structures in space, or labelled surface points.
+        observed: What is observed of the heart: structures in space, or labelled surface points.
         trained: The model.
-        count: Members, 1 or more.
-        seed: Seed of all members. The first of them are the same, however many there are.
-        factor: As in :class:`~vecsetx.inference.ensemble.Ensemble`.
-        domain: That of the heart's own field, about which the members are asked; None: each about
-            what it was shown.
+        count: Number of members, 1 or more.
+        seed: Seed of all members. Member n is the same for any ``count`` above n.
+        factor: As in :class:`Ensemble`.
+        domain: Domain of the heart's own field, used for all members; None for each member's own,
+            which is centred on its observation.
     """
-    drawn = [_member(shown, trained, np.random.default_rng([seed, n])) for n in range(count)]
-    fields = tuple(replace(field, domain=domain or field.domain) for field, _ in drawn)
-    return Ensemble(fields, np.stack([present for _, present in drawn]), factor)
+    encoded = [_member(observed, trained, np.random.default_rng([seed, n])) for n in range(count)]
+    fields = tuple(replace(field, domain=domain or field.domain) for field, _ in encoded)
+    return Ensemble(fields, np.stack([present for _, present in encoded]), factor)
 
 
-def refuse_ensemble_of_recycled(members: int, options: EncodeOptions) -> None:
-    """Raise :class:`InputError` if an ensemble is asked for of hearts that are recycled.
+def refuse_recycled_ensemble(members: int, options: EncodeOptions) -> None:
+    """Reject an ensemble of recycled hearts: the spread is calibrated without recycling.
 
-    Their spread is calibrated for what a model makes at first.
+    Raises:
+        InputError: Both an ensemble and recycling are requested.
     """
     if members and options.recycle:
         raise InputError(
-            f"--ensemble {members} and --recycle {options.recycle} exclude each other: the "
-            "standard deviations hold for what the model makes at first; ask for one of them"
+            f"--ensemble {members} and --recycle {options.recycle} exclude each other: standard "
+            "deviations are calibrated without recycling; leave out one of the two"
         )
 
 
 def _member(
-    shown: Geometry | Observation, trained: TrainedModel, generator: np.random.Generator
+    observed: Geometry | Observation, trained: TrainedModel, generator: np.random.Generator
 ) -> tuple[HeartField, Bool[np.ndarray, " k"]]:
-    """A member, and which structures it was shown."""
+    """Encode a member; return its field and which structures it observed."""
     spec = trained.network.spec
     latents = max(spec.anchors // _LATENTS, 1) if spec.queries != "learnable" else None
     points = max(trained.points // _POINTS, latents or 1)
-    present = _present(shown, len(trained.structures))
+    present = _present(observed, len(trained.structures))
     hidden = np.zeros_like(present)
-    names = np.flatnonzero(present)
-    hidden[generator.permutation(names)[: len(names) // _HIDDEN]] = True
-    if isinstance(shown, Geometry):
-        left = shown.without(hidden)
+    indices = np.flatnonzero(present)
+    hidden[generator.permutation(indices)[: len(indices) // _HIDDEN]] = True
+    if isinstance(observed, Geometry):
+        left = observed.without(hidden)
         observation = observe(left, points, trained.mm_per_unit, int(generator.integers(2**32)))
     else:
-        observation = _some(shown, hidden, points, generator)
+        observation = _subset(observed, hidden, points, generator)
     if latents is not None:
         latents = min(latents, len(observation.points_mm))
     return trained.encode(observation, latents), present & ~hidden
 
 
-def _present(shown: Geometry | Observation, structure_count: int) -> Bool[np.ndarray, " k"]:
-    if isinstance(shown, Geometry):
-        return Visibility.of_geometry(shown).present
-    return Visibility.of_points(shown.structure, structure_count).present
+def _present(observed: Geometry | Observation, structure_count: int) -> Bool[np.ndarray, " k"]:
+    if isinstance(observed, Geometry):
+        return Visibility.of_geometry(observed).present
+    return Visibility.of_points(observed.structure, structure_count).present
 
 
-def _some(
+def _subset(
     whole: Observation,
     hidden: Bool[np.ndarray, " k"],
     count: int,
     generator: np.random.Generator,
 ) -> Observation:
-    """So many points of structures that are not hidden, at most half of them."""
+    """Choose ``count`` random points of structures that are not hidden, at most half of them."""
     left = np.flatnonzero(~hidden[whole.structure])
     chosen = generator.permutation(left)[: min(count, -(-len(left) // 2))]
     points_mm, normals = whole.points_mm[chosen], whole.normals
     frame = Frame.around(points_mm, whole.frame.mm_per_unit)
-    drawn = None if normals is None else normals[chosen]
-    return Observation(points_mm, whole.structure[chosen], drawn, frame)
+    chosen_normals = None if normals is None else normals[chosen]
+    return Observation(points_mm, whole.structure[chosen], chosen_normals, frame)

@@ -1,84 +1,87 @@
-"""Showing a model again what it made of a heart.
+"""Recycling: feed a model's reconstruction of a partial heart back to it.
 
-Where it is not sure, as of the course of a thin vessel, what it makes of a part of a heart has
-gaps. It learned to fill those of what it is shown, and so fills its own: the recycling of
-Jumper et al., Highly accurate protein structure prediction with AlphaFold, Nature 2021;596:583-589.
+Where a model is uncertain, for example about the course of a thin vessel, its completion of a
+partial heart has gaps. It has learned to close gaps in its input, so it closes its own gaps when it
+receives its completion as input. The idea is the recycling of AlphaFold (Jumper et al., Nature
+2021;596:583-589).
 """
 
 import numpy as np
 
 from vecsetx.inference.completion import CompletedField
 from vecsetx.inference.visibility import Visibility
-from vecsetx.model.field import HeartField
+from vecsetx.model.heart_field import HeartField
 from vecsetx.model.saved import TrainedModel
-from vecsetx.reconstruction.field import DistanceField
+from vecsetx.reconstruction.distance_field import DistanceField
 from vecsetx.reconstruction.grid import Grid
-from vecsetx.reconstruction.octree import find_mm
+from vecsetx.reconstruction.octree import find_extent_mm
 from vecsetx.reconstruction.rasterize import rasterize
 from vecsetx.sampling.geometry import Geometry
 from vecsetx.sampling.sampler import Observation, observe
 
-VOXEL_MM = 1.25
-"""Grid on which what the model made becomes surfaces."""
+_VOXEL_MM = 1.25
+"""Voxel size of the grid on which the reconstruction is meshed."""
 
-_ROOM_VOXELS = 4
-"""Around the heart, so that no structure reaches the edge of the grid."""
+_MARGIN_VOXELS = 4
+"""Margin around the heart, so that no structure reaches the edge of the grid."""
 
 
 def recycle(
     observation: Observation,
-    shown: Geometry | Observation,
+    observed: Geometry | Observation,
     field: HeartField,
     trained: TrainedModel,
     seed: int,
 ) -> Observation:
-    """What a model was shown of a heart, with points on what it inferred.
+    """Return a model's input with additional points on the parts that it inferred.
 
-    Points on what is observed stay as they are, but for as many as are added, if ``shown`` is
-    structures in space; labelled points all stay. What is inferred has as many points as it would
-    have if it were observed.
+    Inferred parts get as many points as they would have if they were observed. If the input was
+    sampled from structures in space, the added points replace as many observed ones; if it is
+    labelled points, all of these remain.
 
     Args:
-        observation: What the model was shown.
-        shown: What that was drawn from.
-        field: What the model made of it.
+        observation: The model's input.
+        observed: What the input was sampled from.
+        field: The model's field of it.
         trained: The model.
-        seed: Seed of the draw.
+        seed: Seed of the added points.
 
     Returns:
-        The observation itself if nothing was inferred, or nothing was made at all.
+        The new input; the same input if nothing was inferred, or if the field is empty.
     """
-    made: DistanceField = field
-    found_mm = find_mm(field, *field.domain.domain_mm())
+    # The reconstruction: what is observed, completed by the model if it is known as geometry.
+    reconstruction: DistanceField = field
+    found_mm = find_extent_mm(field, *field.domain.domain_mm())
     if found_mm is None:
         return observation
     corners_mm = [*found_mm]
-    if isinstance(shown, Geometry):
-        made = CompletedField.of(field, shown)
-        visibility = made.visibility
-        corners_mm += [*made.corners_mm()]
+    if isinstance(observed, Geometry):
+        reconstruction = CompletedField.of(field, observed)
+        visibility = reconstruction.visibility
+        corners_mm += [*reconstruction.corners_mm()]
     else:
         visibility = Visibility.of_points(observation.structure, len(trained.structures))
-    room_mm = _ROOM_VOXELS * VOXEL_MM
-    low_mm, high_mm = np.min(corners_mm, axis=0) - room_mm, np.max(corners_mm, axis=0) + room_mm
-    label_map = rasterize(made, Grid.around(low_mm, high_mm, VOXEL_MM))
+    margin_mm = _MARGIN_VOXELS * _VOXEL_MM
+    low_mm, high_mm = np.min(corners_mm, axis=0) - margin_mm, np.max(corners_mm, axis=0) + margin_mm
+    label_map = rasterize(reconstruction, Grid.around(low_mm, high_mm, _VOXEL_MM))
     if not label_map.labels.any():
         return observation
+    # Sample the whole reconstruction as if it were observed, and take the points that are not.
     whole = Geometry.of_label_map(label_map, len(trained.structures))
-    drawn = observe(whole, len(observation.points_mm), trained.mm_per_unit, seed)
-    inferred = ~visibility.shown(drawn.points_mm, drawn.structure)
+    sampled = observe(whole, len(observation.points_mm), trained.mm_per_unit, seed)
+    inferred = ~visibility.observed_points(sampled.points_mm, sampled.structure)
     if not inferred.any():
         return observation
-    kept = slice(None if isinstance(shown, Observation) else int((~inferred).sum()))
-    points_mm = np.concatenate([observation.points_mm[kept], drawn.points_mm[inferred]])
-    structure = np.concatenate([observation.structure[kept], drawn.structure[inferred]])
+    kept = slice(None if isinstance(observed, Observation) else int((~inferred).sum()))
+    points_mm = np.concatenate([observation.points_mm[kept], sampled.points_mm[inferred]])
+    structure = np.concatenate([observation.structure[kept], sampled.structure[inferred]])
     normals = None
-    if observation.normals is not None and drawn.normals is not None:
-        normals = np.concatenate([observation.normals[kept], drawn.normals[inferred]])
+    if observation.normals is not None and sampled.normals is not None:
+        normals = np.concatenate([observation.normals[kept], sampled.normals[inferred]])
     order = np.random.default_rng(seed).permutation(len(points_mm))
     return Observation(
         points_mm[order],
         structure[order],
         None if normals is None else normals[order],
-        drawn.frame,
+        sampled.frame,
     )

@@ -1,6 +1,7 @@
-"""Factors that make a model's standard deviations right: ``calibration.json`` beside it."""
+"""Calibration factors of a model's standard deviations: ``calibration.json`` in its folder."""
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,25 +11,30 @@ import numpy as np
 from jaxtyping import Bool, Float
 from pydantic import PositiveFloat, PositiveInt, TypeAdapter, ValidationError
 
-from vecsetx.commands.progress import console
 from vecsetx.errors import InputError
 from vecsetx.files import write_json
 from vecsetx.model.saved import CALIBRATION, TrainedModel, model_folder, weights_sha256
 
+__all__ = ["SdFactor", "sd_factor_of"]
+
+_log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class SdFactor:
-    """What ``vecsetx calibrate`` found.
+    """The calibration factors of a model, from ``vecsetx calibrate``.
+
+    Standard deviations are the spread of an ensemble's members multiplied by a factor.
 
     Attributes:
-        factor: By which the spread of the members is multiplied, found over all structures.
-        factors: Structure → its own, of those that were seen in enough hearts; others take
-            ``factor``.
-        cut_factor: That of structures that a scan cuts, which are inferred beyond its edge; None if
-            there were none to measure it on, and it is that of the structure.
-        members: TrainingBatches that they were measured with.
-        hearts_fitted: Names of the hearts that they were measured on; they were tried on others.
-        date: When.
+        factor: The factor over all structures.
+        factors: Structure → its own factor, if it was found in enough hearts; the other structures
+            use ``factor``.
+        cut_factor: The factor of structures that the scan cuts, whose rest beyond the edge is
+            inferred. None if there were none to measure it on: then they use the structure's own.
+        members: Number of ensemble members in the calibration.
+        hearts_fitted: Names of the hearts whose errors gave the factors; others tested them.
+        date: Date of the calibration, ISO 8601.
     """
 
     factor: PositiveFloat
@@ -39,17 +45,17 @@ class SdFactor:
     date: str
 
     def of(self, structure: str) -> float:
-        """The factor that a structure takes."""
+        """Return the factor of a structure."""
         return self.factors.get(structure, self.factor)
 
     def each(
         self, structures: Sequence[str], cut: Bool[np.ndarray, " k"] | None = None
     ) -> Float[np.ndarray, " k"]:
-        """The factors that these take, in their order.
+        """Return the factors of K structures, in their order.
 
         Args:
             structures: K names.
-            cut: Which of them a scan shows in part; None: none of them.
+            cut: Whether the scan cuts each structure; None: it cuts none.
         """
         own = np.array([self.of(name) for name in structures])
         if cut is None or self.cut_factor is None:
@@ -57,20 +63,20 @@ class SdFactor:
         return np.where(cut, self.cut_factor, own)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data, for a summary: of the hearts, their number."""
-        told = asdict(self)
-        return {"hearts": len(told.pop("hearts_fitted")), **told}
+        """Return plain data for a summary, with the number of hearts in place of their names."""
+        data = asdict(self)
+        return {"hearts": len(data.pop("hearts_fitted")), **data}
 
     def write(self, model: Path, trained: TrainedModel, found: dict[str, Any]) -> Path:
-        """Write it into the model's folder.
+        """Write ``calibration.json`` into the model's folder.
 
         Args:
-            model: The run's folder or the saved model's.
-            trained: The model that was measured.
-            found: What else there is to tell of it.
+            model: Folder of a run or of a saved model.
+            trained: The model, whose weights the file records by their hash.
+            found: Further results for the file.
 
         Returns:
-            The file.
+            The path of the file.
         """
         path = model_folder(model) / CALIBRATION
         write_json(
@@ -86,14 +92,14 @@ class SdFactor:
 
     @classmethod
     def read(cls, model: Path, trained: TrainedModel) -> "SdFactor | None":
-        """The factors of a model; None if nobody measured them.
+        """Read the factors of a model; None if it is uncalibrated.
 
         Args:
-            model: Where the model is, for messages.
-            trained: The model.
+            model: Folder of the model, for messages.
+            trained: The model, with the text of its calibration.
 
         Raises:
-            InputError: Its calibration is damaged, or was measured with other weights.
+            InputError: The calibration is damaged, or belongs to other weights.
         """
         if trained.calibration is None:
             return None
@@ -115,11 +121,8 @@ _ADAPTER = TypeAdapter(SdFactor)
 
 
 def sd_factor_of(model: Path, trained: TrainedModel) -> SdFactor | None:
-    """As :meth:`SdFactor.read`; says so on the terminal if there is none."""
+    """Read the factors of a model as :meth:`SdFactor.read`; log a warning if it has none."""
     found = SdFactor.read(model, trained)
     if found is None:
-        console.print(
-            "[yellow]standard deviations are uncalibrated: nobody measured what those of this "
-            "model are worth; vecsetx calibrate does[/]"
-        )
+        _log.warning("standard deviations are uncalibrated for this model; run vecsetx calibrate")
     return found

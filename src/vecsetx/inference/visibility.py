@@ -1,8 +1,8 @@
-"""What of a heart is observed, and what has to be inferred.
+"""Which parts of a heart are observed, and which have to be inferred.
 
-A place on a structure is observed if the structure is, and the scan shows that place: it lies
-within the field of view, or the structure does not reach the scan's edge and so is whole. The rest
-is the model's.
+A point on a structure is observed if the structure is observed and either the point lies inside the
+field of view or the structure does not reach the scan's edge, and so is whole. The model infers
+everything else.
 """
 
 from dataclasses import dataclass, replace
@@ -18,12 +18,12 @@ from vecsetx.sampling.view import EDGE_VOXELS, edge_distances_mm, known_mm
 
 @dataclass(frozen=True, slots=True)
 class Visibility:
-    """What is known of K structures before a model completes them.
+    """Which parts of K structures are observed.
 
     Attributes:
-        present: Whether each is observed at all.
-        cut: Whether it reaches the edge of the scan and may go on beyond it.
-        scan: What has that edge; None for surfaces and points, which have none.
+        present: Whether each structure is observed at all.
+        cut: Whether it reaches the edge of the scan and may continue beyond it.
+        scan: Label map with that edge; None for surfaces and points, which have no edge.
     """
 
     present: Bool[np.ndarray, " k"]
@@ -32,9 +32,9 @@ class Visibility:
 
     @classmethod
     def of_geometry(cls, geometry: Geometry) -> "Visibility":
-        """Of structures in space; those that are not there may be hidden or never annotated.
+        """Return the visibility of structures in space; absent ones are hidden or unannotated.
 
-        A structure of which the scan has nothing but the wall at its edge is not observed.
+        A structure whose surface is nothing but the wall at the scan's edge is not observed.
         """
         present = geometry.present()
         for k in np.flatnonzero(present & geometry.cut).tolist():
@@ -46,49 +46,55 @@ class Visibility:
 
     @classmethod
     def of_points(cls, structure: Int[np.ndarray, " n"], structure_count: int) -> "Visibility":
-        """Of labelled surface points: a structure is observed if it has any.
+        """Return the visibility of labelled surface points: structures with points are observed.
 
         Args:
             structure: Index 0…K-1 of each point's structure.
-            structure_count: K.
+            structure_count: Number of structures K.
         """
         present = np.bincount(structure, minlength=structure_count) > 0
         return cls(present, np.zeros(structure_count, dtype=bool))
 
-    def shown(
+    def observed_points(
         self, points_mm: Float[np.ndarray, "n 3"], structure: Int[np.ndarray, " n"]
     ) -> Bool[np.ndarray, " n"]:
-        """Whether each point, as a place on its structure, is observed.
+        """Mark the points that are observed, as points on their structures.
 
         Args:
             points_mm: RAS+ mm.
-            structure: Index 0…K-1 of the structure that each is part of.
+            structure: Index 0…K-1 of each point's structure.
         """
-        shown: np.ndarray = self.present[structure]
+        observed: np.ndarray = self.present[structure]
         if self.scan is not None:
-            asked = np.flatnonzero(shown & self.cut[structure])
-            edge_mm = edge_distances_mm(points_mm[asked], self.scan)
-            shown[asked] = known_mm(edge_mm, np.array([True]))[:, 0] > 0
-        return shown
-
-    def of_surface(
-        self, vertices_mm: Float[np.ndarray, "v 3"], structure: int
-    ) -> Bool[np.ndarray, " v"]:
-        """Whether each vertex of one structure's surface is observed."""
-        return self.shown(vertices_mm, np.full(len(vertices_mm), structure))
-
-    def of_interfaces(self, interfaces: SharedSurface) -> Bool[np.ndarray, " v"]:
-        """Whether each vertex of a shared surface is observed, as part of all that meet there."""
-        corners = np.repeat(interfaces.faces.ravel(), 2)
-        labels = np.repeat(interfaces.sides, 3, axis=0).ravel()
-        meetings = np.unique(np.stack([corners, labels], axis=1)[labels > 0], axis=0)
-        shown = self.shown(interfaces.vertices_mm[meetings[:, 0]], meetings[:, 1] - 1)
-        observed = np.ones(len(interfaces.vertices_mm), dtype=bool)
-        observed[meetings[~shown, 0]] = False
+            on_cut = np.flatnonzero(observed & self.cut[structure])
+            edge_mm = edge_distances_mm(points_mm[on_cut], self.scan)
+            observed[on_cut] = known_mm(edge_mm, np.array([True]))[:, 0] > 0
         return observed
 
-    def inferred(self, label_map: LabelMap) -> LabelMap:
-        """The same map with every voxel that is observed as part of its structure made background.
+    def observed_vertices(
+        self, vertices_mm: Float[np.ndarray, "v 3"], structure: int
+    ) -> Bool[np.ndarray, " v"]:
+        """Mark the observed vertices of one structure's surface.
+
+        Args:
+            vertices_mm: RAS+ mm.
+            structure: Index 0…K-1 of the structure.
+        """
+        return self.observed_points(vertices_mm, np.full(len(vertices_mm), structure))
+
+    def observed_interface_vertices(self, interfaces: SharedSurface) -> Bool[np.ndarray, " v"]:
+        """Mark the vertices of a shared surface that are observed on all structures there."""
+        # Unique pairs of a vertex and the label of a structure that meets there.
+        corners = np.repeat(interfaces.faces.ravel(), 2)
+        labels = np.repeat(interfaces.sides, 3, axis=0).ravel()
+        pairs = np.unique(np.stack([corners, labels], axis=1)[labels > 0], axis=0)
+        pair_observed = self.observed_points(interfaces.vertices_mm[pairs[:, 0]], pairs[:, 1] - 1)
+        observed = np.ones(len(interfaces.vertices_mm), dtype=bool)
+        observed[pairs[~pair_observed, 0]] = False
+        return observed
+
+    def inferred_part(self, label_map: LabelMap) -> LabelMap:
+        """Return a copy of a label map with all observed voxels set to background.
 
         Args:
             label_map: Labels 1…K on any grid.
@@ -96,23 +102,23 @@ class Visibility:
         labels = label_map.labels.copy()
         voxels = np.argwhere(labels)
         structure = labels[tuple(voxels.T)].astype(np.int64) - 1
-        shown = self.shown(label_map.to_mm(voxels.astype(float)), structure)
-        labels[tuple(voxels[shown].T)] = 0
+        observed = self.observed_points(label_map.to_mm(voxels.astype(float)), structure)
+        labels[tuple(voxels[observed].T)] = 0
         return replace(label_map, labels=labels)
 
-    def nearest_shown(
+    def nearest_in_view(
         self, points_mm: Float[np.ndarray, "n 3"]
     ) -> tuple[Float[np.ndarray, "n 3"], Float[np.ndarray, " n"]]:
-        """The place in the field of view that is nearest to each point.
+        """Find each point's nearest point in the field of view.
 
-        Nearest along the scan's axes, which on a sheared grid is not quite the nearest.
+        It is found along the scan's axes; on a sheared grid this is only approximately the nearest.
 
         Args:
             points_mm: RAS+ mm.
 
         Returns:
-            The places, a point's own where it lies within; and how far they are, mm: 0 within,
-            ``+inf`` if the scan is so thin that its edges leave nothing between them.
+            The nearest points, equal to the given ones inside the field of view; and their
+            distances, mm: 0 inside, ``+inf`` if the scan is too thin to have a field of view.
         """
         if self.scan is None:
             return points_mm, np.zeros(len(points_mm))

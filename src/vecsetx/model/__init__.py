@@ -1,1 +1,1 @@
-"""The VecSet autoencoder: surface points → latent set → a distance per structure."""
+"""The VecSet autoencoder: surface points → latent set → signed distances to each structure."""

@@ -1,29 +1,30 @@
-"""Attention, norms and feed-forward layers: the only place that chooses a kernel.
+"""Attention, normalisation and feed-forward layers. Kernels are chosen here and nowhere else.
 
-All of it is computed by PyTorch's fused kernels, unless the caller asks for the *plain* way, which
-spells it out and has derivatives of every kind: fused attention has no second derivatives (PyTorch
-issue 116350), and the forward-mode derivative of the fused norm takes its statistics for constants,
-so that differentiating it again gives wrong gradients without a word.
+By default, PyTorch's fused kernels compute everything. With ``plain=True``, attention and
+normalisation are written out instead, so that they have derivatives of every kind: fused attention
+has no second derivatives (PyTorch issue 116350), and the forward-mode derivative of the fused norm
+treats its statistics as constants, so that differentiating it again silently gives wrong gradients.
 
-*Anchored* attention knows where its tokens lie, in three ways, each learned per head.
+*Anchored* attention uses the positions of its tokens in three ways, each learned per head.
 
-*Reach.* A head adds −α·|x_q − x_k|² to its logits, with α from global to local. Since
+*Distance bias.* A head adds −α·|x_q − x_k|² to its logits; α ranges from global to local. Since
 
     −α|x_q − x_k|² = 2α x_q·x_k − α|x_k|² − α|x_q|²
 
-and the last term is the same for every key, it needs no bias tensor: four more channels in queries
-and keys do it, and every fused kernel works.
+and the last term is the same for every key, no bias tensor is needed: four extra channels in
+queries and keys are enough, and every fused kernel works.
 
-*Planes.* Some channels of a value are not numbers but linear functions of the query's position
-about the key's, v + √α s·(x_q − x_k). Attending to them blends planes by distance, as implicit
-moving least squares does with the tangent planes of a point set (Kolluri, "Provably good moving
-least squares", SODA 2005), and a signed distance near a surface is just that. Since
+*Planes.* Some value channels are not constants but linear functions of the query's position
+relative to the key's, v + √α s·(x_q − x_k). Attending to them blends planes by distance, as
+implicit moving least squares does with the tangent planes of a point set (Kolluri, "Provably good
+moving least squares", SODA 2005). A signed distance near a surface is such a blend. Since
 
     Σ wₖ (vₖ + √α sₖ·(x_q − xₖ)) = Σ wₖ (vₖ − √α sₖ·xₖ) + (Σ wₖ √α sₖ)·x_q
 
-this again needs nothing of the kernel.
+this, too, works with any kernel.
 
-*Place.* Every head also returns where it looked, as an offset from the query and a spread.
+*Attended position.* Every head also returns where it attended: the mean offset from the query and
+the spread around it.
 """
 
 import math
@@ -33,20 +34,30 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-ALPHA_RANGE = (1.0, 300.0)
-"""First values of α, per unit²: from a reach of about 0.7 units down to 0.04."""
+__all__ = [
+    "Attention",
+    "Block",
+    "FeedForward",
+    "LayerNorm",
+    "anchored_attention",
+    "at_least_single",
+    "attend",
+]
+
+_ALPHA_RANGE = (1.0, 300.0)
+"""Initial values of α, per unit²: from a range of about 0.7 units down to 0.04."""
 
 _CHANNELS_PER_PLANE = 8
-"""One plane, which takes four channels of a value, for every so many channels of a head."""
+"""Channels of a head per plane; each plane takes four of the value's channels."""
 
 
 class Attention(nn.Module):
-    """Multi-head attention from one set of tokens to another, anchored or plain.
+    """Multi-head attention from one set of tokens to another, anchored or standard.
 
     Args:
         width: Channels of the tokens, a multiple of ``heads``.
         heads: Number of heads.
-        anchored: Whether positions take part (they must then be given).
+        anchored: Whether attention uses positions; the forward pass then requires them.
     """
 
     planes: int
@@ -61,7 +72,7 @@ class Attention(nn.Module):
         self.log_alpha: nn.Parameter | None = None
         self.from_offset: nn.Linear | None = None
         if anchored:
-            low, high = (math.log(alpha) for alpha in ALPHA_RANGE)
+            low, high = (math.log(alpha) for alpha in _ALPHA_RANGE)
             self.log_alpha = nn.Parameter(torch.linspace(low, high, heads))
             self.from_offset = nn.Linear(4 * heads, width, bias=False)
 
@@ -73,17 +84,28 @@ class Attention(nn.Module):
         context_positions: Float[Tensor, "b m 3"] | None,
         plain: bool = False,
     ) -> Float[Tensor, "b n c"]:
-        """Let ``tokens`` look at ``context``; positions are in units."""
+        """Attend from ``tokens`` to ``context``.
+
+        Args:
+            tokens: N tokens in each of B sets.
+            context: M tokens in each.
+            positions: Of the tokens, in units; only anchored attention uses them.
+            context_positions: Of the context, in units; likewise.
+            plain: As for :func:`attend`.
+
+        Raises:
+            ValueError: Anchored attention got no positions.
+        """
         query = self._split(self.to_query(tokens))
         key, value = (self._split(part) for part in self.to_key_value(context).chunk(2, dim=-1))
         if self.log_alpha is None or self.from_offset is None:
-            seen = attend(query, key, value, 1 / math.sqrt(query.shape[-1]), plain)
-            return self.to_out(self._merge(seen))
+            attended = attend(query, key, value, 1 / math.sqrt(query.shape[-1]), plain)
+            return self.to_out(self._merge(attended))
         if positions is None or context_positions is None:
             raise ValueError("anchored attention needs positions")
         with torch.autocast(tokens.device.type, enabled=False):
-            # bf16 would round positions to 0.4 %, several millimetres; these products stay in fp32.
-            seen, offset = anchored_attention(
+            # bf16 would round positions to 0.4 %, several millimetres: stay in fp32.
+            attended, offset = anchored_attention(
                 at_least_single(query),
                 at_least_single(key),
                 at_least_single(value),
@@ -93,7 +115,7 @@ class Attention(nn.Module):
                 self.planes,
                 plain,
             )
-        return self.to_out(self._merge(seen)) + self.from_offset(self._merge(offset))
+        return self.to_out(self._merge(attended)) + self.from_offset(self._merge(offset))
 
     def _split(self, features: Tensor) -> Tensor:
         return features.unflatten(-1, (self.heads, -1)).transpose(1, 2)
@@ -109,7 +131,7 @@ def attend(
     scale: float,
     plain: bool = False,
 ) -> Float[Tensor, "b h n v"]:
-    """``softmax(scale · q kᵀ) v``, by a fused kernel or, if ``plain``, as it is written here."""
+    """Compute ``softmax(scale · q kᵀ) v``, with a fused kernel or, if ``plain``, step by step."""
     if plain:
         return (scale * query @ key.mT).softmax(dim=-1) @ value
     return functional.scaled_dot_product_attention(query, key, value, scale=scale)
@@ -125,67 +147,79 @@ def anchored_attention(
     planes: int,
     plain: bool = False,
 ) -> tuple[Float[Tensor, "b h n v"], Float[Tensor, "b h n 4"]]:
-    """Attention with logits ``q·k/√d − α|x_q − x_k|²``, in one call of :func:`attend`.
+    """Attend with logits ``q·k/√d − α|x_q − x_k|²``, in one call of :func:`attend`.
+
+    The module's docstring derives the formulas.
 
     Args:
         query: Features of N tokens in B sets and H heads.
-        key: Features of the M tokens that they look at.
-        value: D channels: numbers, then ``planes`` heights v, then as many slopes s of three.
+        key: Features of the M tokens that they attend to.
+        value: D channels: ordinary ones, then P heights v, then P slopes s of three channels each.
         query_positions: Units.
         key_positions: Units.
-        alpha: Per head.
-        planes: P.
+        alpha: α of each head, per unit².
+        planes: Number of planes P.
         plain: As for :func:`attend`.
 
     Returns:
-        The attended values, ``D − 3P`` channels of which the last P are the blended planes at the
-        query; and for every head the offset √α·(E[x_k] − x_q) and the spread α·E|x_k − x_q|² under
-        its attention weights.
+        The attended values, ``D − 3P`` channels, the last P of which are the blended planes at the
+        query; and, per head, the offset √α·(E[x_k] − x_q) and the spread α·E|x_k − x_q|² under its
+        attention weights.
     """
-    alpha = alpha[:, None, None]
+    alpha = alpha[:, None, None]  # [H, 1, 1]
     root = alpha.sqrt()
     x_q, x_k = query_positions[:, None], key_positions[:, None]
     square = x_k.square().sum(-1, keepdim=True)
     heads = query.shape[1]
+    # Distance bias: (2α x_q, 1)·(x_k, −α|x_k|²) is −α|x_q − x_k|² up to a constant of the query,
+    # which the softmax cancels.
     query_channels = torch.cat([2 * alpha * x_q, torch.ones_like(alpha * x_q[..., :1])], dim=-1)
     key_channels = torch.cat([x_k.expand(-1, heads, -1, -1), -alpha * square], dim=-1)
+    # Attended position: attention averages x_k and |x_k|² like any other value channel.
     value_channels = torch.cat([x_k, square], dim=-1).expand(-1, heads, -1, -1)
-    numbers, height, slope = value.split([value.shape[-1] - 4 * planes, planes, 3 * planes], dim=-1)
+    # Planes, key side: each becomes a height at the origin, v − √α s·x_k, and a slope √α s.
+    features, height, slope = value.split(
+        [value.shape[-1] - 4 * planes, planes, 3 * planes], dim=-1
+    )
     slope = root * slope
     height = height - _dot(slope, x_k)
-    seen = attend(
+    attended = attend(
         torch.cat([query / math.sqrt(query.shape[-1]), query_channels], dim=-1),
         torch.cat([key, key_channels], dim=-1),
-        torch.cat([numbers, height, slope, value_channels], dim=-1),
+        torch.cat([features, height, slope, value_channels], dim=-1),
         1.0,
         plain,
     )
-    numbers, height, slope, mean, mean_square = seen.split(
-        [numbers.shape[-1], planes, 3 * planes, 3, 1], dim=-1
+    features, height, slope, mean, mean_square = attended.split(
+        [features.shape[-1], planes, 3 * planes, 3, 1], dim=-1
     )
-    attended = torch.cat([numbers, height + _dot(slope, x_q)], dim=-1)
+    # Planes, query side: evaluate the blended planes at x_q.
+    attended = torch.cat([features, height + _dot(slope, x_q)], dim=-1)
     # E|x_k − x_q|² = E|x_k|² − 2 x_q·E[x_k] + |x_q|²
     spread = mean_square + (x_q * (x_q - 2 * mean)).sum(-1, keepdim=True)
     return attended, torch.cat([root * (mean - x_q), alpha * spread], dim=-1)
 
 
 def at_least_single(values: Tensor) -> Tensor:
-    """Half-precision numbers in single precision; others as they are."""
+    """Convert half-precision values to single precision; leave others unchanged."""
     return values.float() if values.itemsize < 4 else values
 
 
 def _dot(slopes: Float[Tensor, "b h n s"], positions: Float[Tensor, "b 1 n 3"]) -> Tensor:
-    """Product of every slope (three channels each) with the position, ``[B, H, N, S / 3]``."""
+    """Dot product of each slope (three channels) with the position, ``[B, H, N, S / 3]``."""
     return (slopes.unflatten(-1, (-1, 3)) * positions[..., None, :]).sum(-1)
 
 
 class LayerNorm(nn.LayerNorm):
-    """Mean 0 and variance 1 over the channels, then scale and shift (Ba et al., 1607.06450)."""
+    """Layer normalisation over the channels (Ba et al., arXiv 1607.06450).
+
+    The same as PyTorch's, except that ``plain=True`` writes it out (see the module's docstring).
+    """
 
     def forward(
         self, tokens: Float[Tensor, "b n c"], plain: bool = False
     ) -> Float[Tensor, "b n c"]:
-        """Normalise each token by itself."""
+        """Normalise each token on its own."""
         if not plain:
             return super().forward(tokens)
         centred = tokens - tokens.mean(dim=-1, keepdim=True)
@@ -202,7 +236,7 @@ class FeedForward(nn.Module):
         self.contract = nn.Linear(expansion * width, width)
 
     def forward(self, tokens: Float[Tensor, "b n c"]) -> Float[Tensor, "b n c"]:
-        """Transform each token by itself."""
+        """Transform each token on its own."""
         value, gate = self.expand(tokens).chunk(2, dim=-1)
         return self.contract(value * functional.gelu(gate))
 
@@ -210,7 +244,12 @@ class FeedForward(nn.Module):
 class Block(nn.Module):
     """Pre-norm attention to a context (or to the tokens themselves), then a feed-forward layer.
 
-    An ``expansion`` of 0 leaves the feed-forward layer out.
+    Args:
+        width: Channels of the tokens.
+        heads: Number of heads.
+        expansion: Hidden channels of the feed-forward layer, as a multiple of ``width``; 0 for no
+            feed-forward layer.
+        anchored: Whether attention uses positions.
     """
 
     def __init__(self, width: int, heads: int, expansion: int, anchored: bool) -> None:
@@ -229,7 +268,7 @@ class Block(nn.Module):
         context_positions: Float[Tensor, "b m 3"] | None,
         plain: bool = False,
     ) -> Float[Tensor, "b n c"]:
-        """Refine ``tokens`` by what they see in ``context``."""
+        """Update ``tokens`` from ``context``; arguments as for :meth:`Attention.forward`."""
         tokens = tokens + self.attention(
             self.norm_tokens(tokens, plain),
             self.norm_context(context, plain),

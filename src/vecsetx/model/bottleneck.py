@@ -1,4 +1,4 @@
-"""What is kept of a latent set between encoder and trunk."""
+"""Bottlenecks: compress tokens to latents between encoder and trunk."""
 
 from dataclasses import dataclass
 
@@ -9,14 +9,16 @@ from torch.nn import functional
 
 from vecsetx.model.attention import at_least_single
 
+__all__ = ["Compressed", "KLBottleneck", "NoBottleneck", "NormalizedBottleneck"]
+
 
 @dataclass(frozen=True, slots=True)
 class Compressed:
-    """What a bottleneck lets through.
+    """The output of a bottleneck.
 
     Attributes:
         latents: ``[B, M, Z]``.
-        penalty: ``[B]`` what it costs to be this far from the prior; 0 where there is none.
+        penalty: ``[B]`` loss for the latents' distance from a prior; 0 without a prior.
     """
 
     latents: Float[Tensor, "b m z"]
@@ -26,8 +28,8 @@ class Compressed:
 class NormalizedBottleneck(nn.Module):
     """Few channels per latent, normalised to mean 0 and variance 1 over the channels.
 
-    The latent's scale is fixed, so that no penalty is needed to keep it bounded (LaGeM, Zhang and
-    Wonka, arXiv 2410.01295).
+    The normalisation fixes the latents' scale, so no penalty is needed to keep them bounded (LaGeM,
+    Zhang and Wonka, arXiv 2410.01295).
 
     Args:
         width: Channels of the tokens.
@@ -53,9 +55,10 @@ class NormalizedBottleneck(nn.Module):
 class KLBottleneck(nn.Module):
     """Few channels per latent, each a normal distribution near the standard one.
 
-    In training the latents are drawn, ``μ + σ·ε``; in use they are the means. The penalty is the
-    mean Kullback–Leibler divergence ``½(μ² + σ² − 1 − ln σ²)`` of a channel (3DShape2VecSet, Zhang
-    et al., arXiv 2301.11445, eq. 8; Kingma and Welling, arXiv 1312.6114).
+    In training mode the latents are sampled, ``μ + σ·ε``; in evaluation mode they are the means μ.
+    The penalty is the Kullback–Leibler divergence ``½(μ² + σ² − 1 − ln σ²)``, averaged over
+    latents and channels (3DShape2VecSet, Zhang et al., arXiv 2301.11445, eq. 8; Kingma and
+    Welling, arXiv 1312.6114).
 
     Args:
         width: Channels of the tokens.
@@ -68,7 +71,7 @@ class KLBottleneck(nn.Module):
         self.widen = nn.Linear(channels, width)
 
     def compress(self, tokens: Float[Tensor, "b m c"]) -> Compressed:
-        """Tokens to latents, with noise from torch's global generator in training."""
+        """Tokens to latents; in training, with noise from torch's global generator."""
         mean, log_variance = at_least_single(self.narrow(tokens)).chunk(2, dim=-1)
         log_variance = log_variance.clamp(*_LOG_VARIANCES)
         variance = log_variance.exp()
@@ -83,15 +86,15 @@ class KLBottleneck(nn.Module):
 
 
 class NoBottleneck(nn.Module):
-    """The tokens themselves are the latents."""
+    """No compression: the tokens themselves are the latents."""
 
     def compress(self, tokens: Float[Tensor, "b m c"]) -> Compressed:
-        """Tokens to latents: the same."""
+        """Return the tokens unchanged, without a penalty."""
         return Compressed(tokens, tokens.new_zeros(len(tokens)))
 
     def expand(self, latents: Float[Tensor, "b m c"]) -> Float[Tensor, "b m c"]:
-        """Latents to tokens: the same."""
+        """Return the latents unchanged."""
         return latents
 
 
-_LOG_VARIANCES = (-30.0, 20.0)  # beyond them exp overflows, or its gradient vanishes
+_LOG_VARIANCES = (-30.0, 20.0)  # beyond these, exp overflows or its gradient vanishes

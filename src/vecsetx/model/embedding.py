@@ -1,4 +1,4 @@
-"""Turning positions and structures into features."""
+"""Embeddings of positions, structures and normals."""
 
 import math
 
@@ -12,6 +12,10 @@ class PointEmbedding(nn.Module):
 
     ``(x, sin(2^i π x), cos(2^i π x))``, i = 0…F−1, per coordinate (Mildenhall et al.,
     "NeRF", ECCV 2020; in this form in 3DShape2VecSet, arXiv 2301.11445), then a linear layer.
+
+    Args:
+        width: Channels of the embedding.
+        frequencies: Number of octaves F.
     """
 
     frequencies: Tensor
@@ -31,16 +35,16 @@ class PointEmbedding(nn.Module):
 
 
 class LabelledPointEmbedding(nn.Module):
-    """Embedding of a surface point: its position plus a vector for its structure.
+    """Embedding of a surface point: that of its position plus a vector for its structure.
 
-    The same as a linear layer over the position's features and the structure's one-hot code. With
-    ``normals``, the outward normal is read by that layer too; a normal of 0 is none.
+    This equals one linear layer over the position's features and the structure's one-hot code. With
+    ``normals``, the layer also reads the outward normal; 0 stands for an unknown normal.
 
     Args:
         width: Channels of the embedding.
         frequencies: Octaves of the position's features.
-        structures: K.
-        normals: Whether points come with normals.
+        structures: Number of structures K.
+        normals: Whether to read normals.
     """
 
     def __init__(self, width: int, frequencies: int, structures: int, normals: bool) -> None:
@@ -55,7 +59,13 @@ class LabelledPointEmbedding(nn.Module):
         structure: Int[Tensor, "b n"],
         normals: Float[Tensor, "b n 3"] | None,
     ) -> Float[Tensor, "b n c"]:
-        """Embed positions in units, with the index 0…K−1 of their structure and their normals."""
+        """Embed surface points.
+
+        Args:
+            points: Units.
+            structure: Index 0…K−1 of each point's structure.
+            normals: Unit outward normals, 0 where unknown; None for none at all.
+        """
         embedded = self.position(points) + self.structure(structure)
         if self.normal is None or normals is None:
             return embedded

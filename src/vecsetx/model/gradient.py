@@ -1,19 +1,20 @@
-"""Exact gradients of a field in space, in bounded memory.
+"""Exact spatial gradients of a field, in bounded memory.
 
-A term of the loss that asks for a gradient needs the derivative of that gradient by every weight:
-second derivatives, which fused attention does not have. Differentiating backwards twice through
-attention that is written out keeps every weight of it, several times over, for all points at once.
+A loss on gradients needs their derivatives with respect to every weight: second derivatives, which
+fused attention does not have. Reverse-mode differentiation twice through plain attention would
+store every attention weight several times, for all points at once.
 
-Here the gradient comes out forwards instead. Along a direction e, values and *tangents* are carried
-through the decoder together (forward-mode differentiation, Wengert, CACM 1964): for attention with
-logits l, weights p = softmax(l) and values v
+Forward-mode differentiation (Wengert, CACM 1964) avoids this: it carries values and *tangents*
+along a direction e through the decoder together. For attention with logits l, weights
+p = softmax(l) and values v,
 
     o = Σ pₖ vₖ,    ∂o = Σ pₖ (∂lₖ − Σⱼ pⱼ ∂lⱼ) vₖ + Σ pₖ ∂vₖ,
 
-and three directions give the gradients of all structures. One backward pass through this is exact.
-Only the decoder lies between a query point and its distances; a few points at a time go through it,
-and are computed anew in the backward pass (Chen et al., arXiv 1604.06174), so that nothing of it is
-kept. It is computed in single precision: bfloat16 would leave errors as large as the gradient.
+so three directions give the gradients of all structures, and one backward pass through this is
+exact. Only the decoder lies between a query point and its distances. Points pass through it in
+small chunks, which the backward pass recomputes (Chen et al., arXiv 1604.06174), so that no
+activations are stored. Everything is in single precision: bfloat16 errors would be as large as the
+gradients.
 """
 
 from collections.abc import Callable
@@ -23,22 +24,26 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-CHUNK_POINTS = 64
-"""Points of each heart that go through the decoder together."""
+_CHUNK_POINTS = 64
+"""Points per heart that pass through the decoder together."""
 
 
 def spatial_gradients(
     field: Callable[[Float[Tensor, "b q 3"]], Float[Tensor, "b q d"]],
     points: Float[Tensor, "b q 3"],
-    chunk_points: int = CHUNK_POINTS,
+    chunk_points: int = _CHUNK_POINTS,
 ) -> Float[Tensor, "b q d 3"]:
-    """Gradients of fields at points, differentiable by everything the fields depend on.
+    """Compute gradients of fields at points, differentiable with respect to all that fields use.
 
     Args:
-        field: D values at each point, which depend on that point alone; computed by operations that
-            have forward-mode derivatives, as plain attention has and fused attention has not.
-        points: Where.
-        chunk_points: Points of each heart that are computed together.
+        field: Maps points to D values, each of which depends on its own point alone. All its
+            operations need forward-mode derivatives: plain attention has them, fused attention
+            does not.
+        points: Where to evaluate the gradients, in units.
+        chunk_points: Points per heart that are computed together.
+
+    Returns:
+        The D gradients at each point, per unit.
     """
 
     def gradients(chunk: Tensor) -> Tensor:
@@ -52,5 +57,5 @@ def spatial_gradients(
     chunks = points.split(chunk_points, dim=1)
     if not torch.is_grad_enabled():
         return torch.cat([gradients(chunk) for chunk in chunks], dim=1)
-    kept = [checkpoint(gradients, chunk, use_reentrant=False) for chunk in chunks]
-    return torch.cat(kept, dim=1)
+    checkpointed = [checkpoint(gradients, chunk, use_reentrant=False) for chunk in chunks]
+    return torch.cat(checkpointed, dim=1)

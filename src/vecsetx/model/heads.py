@@ -1,4 +1,4 @@
-"""From a query point's features to distances: what a field is made of."""
+"""Heads: from a query point's features to signed distances."""
 
 from abc import ABC, abstractmethod
 
@@ -9,50 +9,52 @@ from torch import Tensor, nn
 from vecsetx.anatomy.sign import inside_logit
 from vecsetx.model.attention import LayerNorm, at_least_single
 
-FIRST_DISTANCE = 0.05
-"""A new model says "outside" by this many units: most of space is outside most structures."""
+__all__ = ["LOGITS_PER_UNIT", "DistanceHead", "Head", "UnionHead"]
+
+_INITIAL_DISTANCE = 0.05
+"""Distance that an untrained model predicts, units: most of space is outside most structures."""
 
 LOGITS_PER_UNIT = 40.0
-"""How many logits of a class a unit of distance is worth, where a field gives no distance."""
+"""Class logits per unit of distance, where the head predicts logits instead of distances."""
 
 
 class Head(nn.Module, ABC):
-    """Turns features into an *answer* of A numbers per point, the first D of them distances.
+    """Maps features to an *answer*: A values per point, the first D of which are distances.
 
-    The rest says how an answer is to be understood, and what is asked of it.
+    The other methods interpret an answer and define its training targets.
     """
 
     @abstractmethod
     def forward(
         self, features: Float[Tensor, "b q c"], plain: bool = False
     ) -> Float[Tensor, "b q a"]:
-        """The answer, in single precision at least; distances in units, negative inside."""
+        """Compute the answer, at least in single precision; distances in units, negative inside."""
 
     @abstractmethod
     def distances(self, answer: Float[Tensor, "b q a"]) -> Float[Tensor, "b q k"]:
-        """A signed distance to each structure, in units."""
+        """Return the signed distance to each of the K structures, in units."""
 
     @abstractmethod
     def fields(self, answer: Float[Tensor, "b q a"]) -> Float[Tensor, "b q d"]:
-        """The D distances that are learned as such."""
+        """Return the D distances that are trained directly, in units."""
 
     @abstractmethod
     def inside_logits(
         self, answer: Float[Tensor, "b q a"], sharpness: float
     ) -> Float[Tensor, "b q k"]:
-        """Logits of being inside each structure."""
+        """Return the logits of being inside each structure; ``sharpness`` is in logits per unit."""
 
     @abstractmethod
     def truth(self, distances: Float[Tensor, "b q k"]) -> Float[Tensor, "b q d"]:
-        """What the D distances should be, from the true ones (or up to where these are known)."""
+        """Return targets for the D distances, from the true ones (or from their known limits)."""
 
     @abstractmethod
     def smooth(self, distances: Float[Tensor, "b q k"], within: float) -> Bool[Tensor, "b q d"]:
-        """Where the D distances are surely differentiable: nearer than ``within`` to a surface."""
+        """Mark where the D true distances are differentiable: within ``within`` of a surface."""
 
     @abstractmethod
     def field_of(self, structure: Int[Tensor, "b q"]) -> Int[Tensor, "b q"]:
-        """Which of the D distances describes the surface of a structure."""
+        """Return the index 0…D−1 of the distance that describes each structure's surface."""
 
 
 class DistanceHead(Head):
@@ -60,7 +62,7 @@ class DistanceHead(Head):
 
     Args:
         width: Channels of the features.
-        structures: K.
+        structures: Number of structures K.
     """
 
     def __init__(self, width: int, structures: int) -> None:
@@ -69,51 +71,51 @@ class DistanceHead(Head):
         self.project = nn.Linear(width, structures)
         with torch.no_grad():
             self.project.weight.mul_(0.1)
-            self.project.bias.fill_(FIRST_DISTANCE)
+            self.project.bias.fill_(_INITIAL_DISTANCE)
 
     def forward(
         self, features: Float[Tensor, "b q c"], plain: bool = False
     ) -> Float[Tensor, "b q k"]:
-        """Distances in units."""
+        """Compute distances in units."""
         return at_least_single(self.project(self.norm(features, plain)))
 
     def distances(self, answer: Float[Tensor, "b q k"]) -> Float[Tensor, "b q k"]:
-        """The answer itself."""
+        """Return the answer unchanged."""
         return answer
 
     def fields(self, answer: Float[Tensor, "b q k"]) -> Float[Tensor, "b q k"]:
-        """The answer itself."""
+        """Return the answer unchanged."""
         return answer
 
     def inside_logits(
         self, answer: Float[Tensor, "b q k"], sharpness: float
     ) -> Float[Tensor, "b q k"]:
-        """Distances, so many logits per unit."""
+        """Scale the distances to logits."""
         return inside_logit(answer, sharpness)
 
     def truth(self, distances: Float[Tensor, "b q k"]) -> Float[Tensor, "b q k"]:
-        """The true distances themselves."""
+        """Return the true distances unchanged."""
         return distances
 
     def smooth(self, distances: Float[Tensor, "b q k"], within: float) -> Bool[Tensor, "b q k"]:
-        """Near each structure's surface."""
+        """Mark points near each structure's surface."""
         return distances.abs() <= within
 
     def field_of(self, structure: Int[Tensor, "b q"]) -> Int[Tensor, "b q"]:
-        """The structure's own."""
+        """Return the structure's own index."""
         return structure
 
 
 class UnionHead(Head):
-    """The field of the original multi-class VecSetX: one distance to the union, and class logits.
+    """The head of the original multi-class VecSetX: one distance to the union, and class logits.
 
-    A = 1 + K, D = 1. The union's distance is the smallest of the structures', which is 0 on the
-    walls between them. A structure is where the union is and its logit is the largest:
-    ``d_k = max(u, (max_{j≠k} l_j − l_k) / (2 · LOGITS_PER_UNIT))``.
+    A = 1 + K, D = 1. The union's distance u is the smallest of the structures' distances, which is
+    0 on the walls between them. A point is inside structure k if it is inside the union and the
+    logit l_k is the largest: ``d_k = max(u, (max_{j≠k} l_j − l_k) / (2 · LOGITS_PER_UNIT))``.
 
     Args:
         width: Channels of the features.
-        structures: K.
+        structures: Number of structures K.
     """
 
     def __init__(self, width: int, structures: int) -> None:
@@ -122,17 +124,17 @@ class UnionHead(Head):
         self.project = nn.Linear(width, 1 + structures)
         with torch.no_grad():
             self.project.weight.mul_(0.1)
-            self.project.bias.fill_(inside_logit(FIRST_DISTANCE, LOGITS_PER_UNIT))
-            self.project.bias[0] = FIRST_DISTANCE
+            self.project.bias.fill_(inside_logit(_INITIAL_DISTANCE, LOGITS_PER_UNIT))
+            self.project.bias[0] = _INITIAL_DISTANCE
 
     def forward(
         self, features: Float[Tensor, "b q c"], plain: bool = False
     ) -> Float[Tensor, "b q a"]:
-        """The union's distance in units, then the K logits."""
+        """Compute the union's distance in units, then the K logits."""
         return at_least_single(self.project(self.norm(features, plain)))
 
     def distances(self, answer: Float[Tensor, "b q a"]) -> Float[Tensor, "b q k"]:
-        """Distances whose zero is the structure's surface; elsewhere they are rough."""
+        """Return distances that are 0 on each structure's surface and approximate elsewhere."""
         union, logits = answer[..., :1], answer[..., 1:]
         if logits.shape[-1] == 1:
             return union
@@ -143,23 +145,23 @@ class UnionHead(Head):
         return torch.maximum(union, (rival - logits) / (2 * LOGITS_PER_UNIT))
 
     def fields(self, answer: Float[Tensor, "b q a"]) -> Float[Tensor, "b q 1"]:
-        """The union's distance."""
+        """Return the union's distance."""
         return answer[..., :1]
 
     def inside_logits(
         self, answer: Float[Tensor, "b q a"], sharpness: float
     ) -> Float[Tensor, "b q k"]:
-        """The logits as they are."""
+        """Return the logits unchanged."""
         return answer[..., 1:]
 
     def truth(self, distances: Float[Tensor, "b q k"]) -> Float[Tensor, "b q 1"]:
-        """The smallest distance."""
+        """Return the smallest distance."""
         return distances.amin(dim=-1, keepdim=True)
 
     def smooth(self, distances: Float[Tensor, "b q k"], within: float) -> Bool[Tensor, "b q 1"]:
-        """Near the surface of one structure only; between two, the smallest has a crease."""
+        """Mark points near one structure's surface; between two, the minimum has a crease."""
         return (distances.abs() <= within).sum(dim=-1, keepdim=True) == 1
 
     def field_of(self, structure: Int[Tensor, "b q"]) -> Int[Tensor, "b q"]:
-        """The only one."""
+        """Return 0, the index of the only distance."""
         return torch.zeros_like(structure)

@@ -1,8 +1,8 @@
-"""Trained models as files: weights in safetensors, everything else in JSON.
+"""Saved models: weights as safetensors, everything else as JSON.
 
-They lie in a folder, or in a repository of the Hugging Face Hub. The Hub's own ``ModelHubMixin``
-is not used: it assigns to instances, which frozen dataclasses forbid, writes a ``config.json`` and
-a model card into every saved folder, and finds no model offline where that ``config.json`` is not.
+A model is a folder or a repository on the Hugging Face Hub. The Hub's own ``ModelHubMixin`` does
+not fit: it assigns to instances, which frozen dataclasses forbid; it writes a ``config.json`` and a
+model card into every saved folder; and it finds no offline model without that ``config.json``.
 """
 
 import hashlib
@@ -19,18 +19,18 @@ from pydantic import ConfigDict, PositiveFloat, PositiveInt, TypeAdapter, Valida
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
-from vecsetx.anatomy.structures import LabelSet
+from vecsetx.anatomy.label_sets import LabelSet
 from vecsetx.errors import InputError
 from vecsetx.files import write_json, write_text, written_whole
-from vecsetx.model.field import HeartField
+from vecsetx.model.heart_field import HeartField
 from vecsetx.model.vecset import ModelSpec, VecSetAutoEncoder
 from vecsetx.sampling.sampler import Observation
 
 SCHEMA = 2
-"""Version of ``model.json``; a reader refuses any other."""
+"""Version of ``model.json``; other versions are rejected."""
 
 CALIBRATION = "calibration.json"
-"""What ``vecsetx calibrate`` writes beside a model. It goes where the model goes."""
+"""File that ``vecsetx calibrate`` writes beside a model; it is saved and uploaded with it."""
 
 _WEIGHTS, _DESCRIPTION = "model.safetensors", "model.json"
 
@@ -39,17 +39,17 @@ _REPOSITORY = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class TrainedModel:
-    """A model and what is needed to use it.
+    """A model with everything needed to use it.
 
     Attributes:
         network: The autoencoder.
         structures: Names of its K structures.
-        label_set: The label set of its training data, the default for its inputs.
+        label_set: Label set of its training data, the default for its inputs.
         mm_per_unit: Scale of its frames.
         truncation: Units up to which its distances are reliable.
-        points: Surface points that it was shown of each heart.
-        provenance: What it was trained from, as plain data.
-        calibration: Content of its :data:`CALIBRATION` as it was read; None if it has none.
+        points: Number of surface points per heart in training.
+        provenance: Where the model comes from, as plain data.
+        calibration: Text of its :data:`CALIBRATION` file; None if it has none.
     """
 
     network: VecSetAutoEncoder
@@ -64,28 +64,32 @@ class TrainedModel:
     def encode(self, observation: Observation, latents: int | None = None) -> HeartField:
         """Encode what is observed of a heart; see :meth:`HeartField.encode`.
 
+        Args:
+            observation: Labelled surface points.
+            latents: Number of latents; None for as many as in training.
+
         Returns:
-            The heart as a field, whose ``distances_mm`` answers any number of points, in chunks.
+            The heart as a field, whose ``distances_mm`` takes any number of points.
 
         Raises:
-            InputError: Learned queries are to change their number.
+            InputError: The model's queries are learned, and their number would change.
         """
         spec = self.network.spec
         if latents and spec.queries == "learnable" and latents != spec.latents:
             raise InputError(
                 f"{latents} latents: this model's {spec.latents} queries are learned; only models "
-                "whose queries are surface points can change their number"
+                f"whose queries are surface points can change their number, so use {spec.latents}"
             )
         return HeartField.encode(
             self.network, self.structures, observation, self.truncation, latents
         )
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write weights, description and calibration into a folder, each file whole or not."""
+        """Write weights, description and calibration to a folder, each file atomically."""
         folder = Path(folder)
         weights = {name: t.contiguous() for name, t in self.network.state_dict().items()}
         with written_whole(folder / _WEIGHTS) as unfinished:
-            unfinished.write_bytes(save(weights))  # save_file hides why a disk refuses
+            unfinished.write_bytes(save(weights))  # save_file hides why a disk fails
         description = _Description(
             schema=SCHEMA,
             model=self.network.spec,
@@ -110,18 +114,18 @@ class TrainedModel:
         cache_dir: str | Path | None = None,
         local_files_only: bool = False,
     ) -> "TrainedModel":
-        """Read a saved model for evaluation on the CPU.
+        """Load a saved model in evaluation mode on the CPU.
 
         Args:
-            model: Its folder, or the run's. Where there is no such folder, ``owner/name`` is a
-                repository of the Hugging Face Hub. A folder never needs the network.
+            model: The model's folder or its run's folder; if no such folder exists, a repository
+                ``owner/name`` on the Hugging Face Hub. A folder never needs the network.
             revision: Branch, tag or commit of the repository.
-            token: For the Hub; None for the one that its login left on this machine.
-            cache_dir: Where downloads are kept; None for the Hub's usual place.
-            local_files_only: Take a repository from the downloads, and do not ask the Hub.
+            token: Hub token; None for the one stored by the Hub's login.
+            cache_dir: Folder for downloads; None for the Hub's default.
+            local_files_only: Use only downloaded files; never connect to the Hub.
 
         Raises:
-            InputError: There is no model, or it is damaged or of another schema.
+            InputError: There is no model, or it is damaged or has another schema.
         """
         folder = model_folder(
             model,
@@ -131,7 +135,7 @@ class TrainedModel:
             local_files_only=local_files_only,
         )
         path = folder / _DESCRIPTION
-        description = _describe(path)
+        description = _read_description(path)
         try:
             network = description.model.build(len(description.structures))
             network.load_state_dict(load_file(folder / _WEIGHTS))
@@ -145,7 +149,7 @@ class TrainedModel:
             description.truncation,
             description.points,
             description.provenance,
-            _text_of(folder / CALIBRATION),
+            _read_text(folder / CALIBRATION),
         )
 
     def push_to_hub(
@@ -159,18 +163,18 @@ class TrainedModel:
     ) -> str:
         """Upload the model to the Hugging Face Hub.
 
-        Its provenance and its calibration go with it, the names of the hearts that it was trained
-        and measured on included: see that these identify no patient.
+        The upload includes its provenance and calibration, with the names of the hearts used for
+        training and calibration: make sure that they do not identify patients.
 
         Args:
             repository: ``owner/name``; created if it does not exist.
-            private: Whether a repository that is created is private.
-            branch: The branch, which must exist; None for ``main``.
-            token: None for the one that the Hub's login left on this machine.
-            commit_message: Of the commit that the upload makes.
+            private: Whether a newly created repository is private.
+            branch: An existing branch; None for ``main``.
+            token: Hub token; None for the one stored by the Hub's login.
+            commit_message: Message of the upload's commit.
 
         Returns:
-            The commit's address.
+            The commit's URL.
         """
         from huggingface_hub import HfApi
 
@@ -189,7 +193,7 @@ class TrainedModel:
 
 @dataclass(frozen=True, slots=True)
 class _Description:
-    """What ``model.json`` holds, by its names there. Names that it does not know are refused."""
+    """The content of ``model.json``, with the same names. Unknown names are rejected."""
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
@@ -214,10 +218,12 @@ def model_folder(
     cache_dir: str | Path | None = None,
     local_files_only: bool = False,
 ) -> Path:
-    """The folder with a model's files, downloaded if need be; see :meth:`from_pretrained`.
+    """Return the folder with a model's files, after downloading them if necessary.
+
+    Arguments as for :meth:`TrainedModel.from_pretrained`.
 
     Raises:
-        InputError: There is no model there.
+        InputError: There is no such model.
     """
     given = Path(model)
     if not given.exists() and _REPOSITORY.fullmatch(given.as_posix()):
@@ -246,18 +252,29 @@ def model_folder(
 
 
 def read_structures(folder: Path) -> tuple[str, ...]:
-    """Names of a model's structures, without loading its weights. Raises as loading it would."""
-    return _describe(model_folder(folder) / _DESCRIPTION).structures
+    """Read the names of a model's structures without loading its weights.
+
+    Args:
+        folder: The model's folder or its run's folder.
+
+    Raises:
+        InputError: There is no model, or its description is damaged or has another schema.
+    """
+    return _read_description(model_folder(folder) / _DESCRIPTION).structures
 
 
-def _describe(path: Path) -> _Description:
+def _read_description(path: Path) -> _Description:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as a model's description: {error}") from error
+        raise InputError(
+            f"{path}: cannot be read as a model's description: {error}; save the model again"
+        ) from error
     schema = data.get("schema") if isinstance(data, dict) else None
     if schema != SCHEMA:
-        raise InputError(f"{path}: schema {schema}, this version reads {SCHEMA}")
+        raise InputError(
+            f"{path}: schema {schema}, this version reads {SCHEMA}; train the model again"
+        )
     try:
         return _ADAPTER.validate_python(data)
     except ValidationError as error:
@@ -266,18 +283,18 @@ def _describe(path: Path) -> _Description:
         raise InputError(f"{path}: damaged model: {where}: {first['msg']}") from error
 
 
-def _text_of(path: Path) -> str | None:
-    """A file's content, however damaged; None if there is none. It is for others to judge."""
+def _read_text(path: Path) -> str | None:
+    """Return a file's text, even if it is damaged: its readers validate it. None for no file."""
     return path.read_text(encoding="utf-8", errors="replace") if path.exists() else None
 
 
 def parameter_count(network: torch.nn.Module) -> int:
-    """Number of trained weights."""
+    """Return the number of weights."""
     return sum(parameter.numel() for parameter in network.parameters())
 
 
 def weights_sha256(network: torch.nn.Module) -> str:
-    """Hash of a network's weights: one that was trained on is another."""
+    """Return a hash of a network's weights, which identifies the trained model."""
     digest = hashlib.sha256()
     for name, tensor in sorted(network.state_dict().items()):
         digest.update(name.encode())

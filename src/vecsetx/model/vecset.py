@@ -1,10 +1,11 @@
 """The VecSet autoencoder.
 
-    surface points ─embed─▶ (anchors look at all points) ─▶ bottleneck = latent set
-    latent set ─▶ trunk of self-attention ─▶ tokens;  query points look at tokens ─▶ answer
+    surface points ─embed─▶ (anchors attend to all points) ─▶ bottleneck = latent set
+    latent set ─▶ trunk of self-attention ─▶ tokens;  query points attend to tokens ─▶ answer
 
-After 3DShape2VecSet (Zhang et al., arXiv 2301.11445), whose plain forms are here as well. By
-default each latent is *anchored* at a surface point, and an answer is a distance per structure.
+It follows 3DShape2VecSet (Zhang et al., arXiv 2301.11445), whose original variants are available,
+too. By default, each latent is *anchored* at a surface point, and the answer at a query point is a
+signed distance to each structure.
 """
 
 from collections.abc import Callable
@@ -30,24 +31,24 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """Size and form of the model.
+    """Size and architecture of the model.
 
     Attributes:
-        queries: ``anchored``: each latent starts as a surface point, and attention knows where its
-            tokens lie. ``point``: it starts as a surface point, with plain attention.
-            ``learnable``: latents start as learned vectors; plain attention.
-        latents: Latents in the set. Unless they are learned, it may be changed at run time.
-        structure_latents: Learned latents of each structure beside the anchored ones.
-        bottleneck: ``normalized``: few channels of a fixed scale. ``kl``: few channels, near a
+        queries: ``anchored``: each latent starts as a surface point, and attention uses the tokens'
+            positions. ``point``: latents start as surface points; standard attention.
+            ``learnable``: latents start as learned vectors; standard attention.
+        latents: Number of latents in the set. Unless they are learned, it can change at run time.
+        structure_latents: Number of learned latents per structure, besides the anchored ones.
+        bottleneck: ``normalized``: few channels of fixed scale. ``kl``: few channels, close to a
             normal distribution. ``none``: the tokens themselves are the latents.
         latent_channels: Channels per latent (unused with bottleneck ``none``).
         field: ``distances``: a signed distance per structure. ``union``: a signed distance to the
-            union of all and a class logit per structure.
-        normals: Whether the model reads the surface points' normals, where they are known.
+            union of all structures and a class logit per structure.
+        normals: Whether the model reads the surface points' normals, where known.
         width: Channels of the tokens.
-        heads: Attention heads.
-        layers: Self-attention blocks in the trunk.
-        expansion: Hidden channels of the feed-forward layers, in widths.
+        heads: Number of attention heads.
+        layers: Number of self-attention blocks in the trunk.
+        expansion: Hidden channels of the feed-forward layers, as a multiple of ``width``.
         frequencies: Octaves of the point embedding.
         decoder_feed_forward: Whether a feed-forward layer follows the query points' attention.
     """
@@ -68,30 +69,32 @@ class ModelSpec:
 
     def __post_init__(self) -> None:
         if self.width % self.heads:
-            raise InputError(f"width {self.width} is no multiple of heads {self.heads}")
+            raise InputError(
+                f"width {self.width} is not a multiple of heads {self.heads}; change one of them"
+            )
         if self.structure_latents and self.queries != "anchored":
             raise InputError(
-                f"structure_latents {self.structure_latents} go beside anchored latents, not with "
-                f"queries {self.queries!r}"
+                f"structure_latents {self.structure_latents} needs anchored latents, not "
+                f"queries {self.queries!r}; set structure_latents to 0 or queries to 'anchored'"
             )
 
     @property
     def anchors(self) -> int:
-        """Surface points at which a heart's latents start."""
+        """Number of surface points that a heart's latents start from; 0 for learned latents."""
         return 0 if self.queries == "learnable" else self.latents
 
     def build(self, structure_count: int) -> "VecSetAutoEncoder":
-        """The model for K structures, with fresh weights from torch's global generator."""
+        """Build the model for K structures; torch's global generator initialises the weights."""
         return VecSetAutoEncoder(self, structure_count)
 
 
 @dataclass(frozen=True, slots=True)
 class LatentSet:
-    """A heart as the model sees it.
+    """The latent sets of a batch of hearts.
 
     Attributes:
         latents: ``[B, M, Z]``.
-        positions: ``[B, M, 3]`` units, where each latent lies; None with plain attention.
+        positions: ``[B, M, 3]`` position of each latent, units; None with standard attention.
         penalty: ``[B]`` the bottleneck's penalty.
     """
 
@@ -101,16 +104,16 @@ class LatentSet:
 
 
 class VecSetAutoEncoder(nn.Module):
-    """Labelled surface points in, a signed distance per structure at any query point out.
+    """Encodes labelled surface points; decodes a signed distance per structure at query points.
 
     Args:
-        spec: Size and form.
-        structure_count: K.
+        spec: Size and architecture.
+        structure_count: Number of structures K.
 
     Attributes:
-        recompute: Whether training keeps only the tokens between blocks, and computes what lies
-            within a block anew in the backward pass (Chen et al., arXiv 1604.06174): a third more
-            time, a fraction of the memory.
+        recompute: Whether training stores only the tokens between blocks and recomputes all other
+            activations in the backward pass (Chen et al., arXiv 1604.06174). A step then takes a
+            third longer and a fraction of the memory.
     """
 
     def __init__(self, spec: ModelSpec, structure_count: int) -> None:
@@ -149,26 +152,27 @@ class VecSetAutoEncoder(nn.Module):
         anchors: Int[Tensor, "b m"] | None = None,
         normals: Float[Tensor, "b n 3"] | None = None,
     ) -> LatentSet:
-        """Compress labelled surface points into a latent set.
+        """Encode labelled surface points into a latent set.
 
         Args:
             points: Units.
             structure: Index 0…K−1 of each point's structure.
-            anchors: Indices into ``points`` of the anchors (unused with learnable queries). None:
-                as many as the model has latents, equal shares of every structure's farthest points.
-            normals: Unit outward normals, 0 where they are not known; None: nowhere.
+            anchors: Indices of the anchors in ``points`` (unused with learnable queries). None: one
+                per latent, by farthest point sampling with equal shares of all structures.
+            normals: Unit outward normals, 0 where unknown; None for none at all.
         """
         if anchors is None:
             anchors = anchors_by_structure(points, structure, self.spec.anchors)
-        tokens, positions = self._kept(self._look, points, structure, anchors, normals)
+        tokens, positions = self._checkpointed(self._attend, points, structure, anchors, normals)
         compressed = self.bottleneck.compress(tokens)
         return LatentSet(compressed.latents, positions, compressed.penalty)
 
-    def _look(
+    def _attend(
         self, points: Tensor, structure: Tensor, anchors: Tensor, normals: Tensor | None
     ) -> tuple[Tensor, Tensor | None]:
-        """The encoder's tokens, and their positions where attention is to know them."""
+        """Return the encoder's tokens and, for anchored attention, their positions."""
         context = self.point_embedding(points, structure, normals)
+        # Latents start as the embeddings of their anchors, or as learned vectors.
         if self.learned is None:
             at = anchors[..., None]
             positions = points.gather(1, at.expand(-1, -1, 3))
@@ -180,15 +184,16 @@ class VecSetAutoEncoder(nn.Module):
             positions = None
         if self.of_structures is None or positions is None:
             return self.encoder(tokens, context, positions, points), positions
-        tokens, positions = self.of_structures.beside(tokens, positions)
+        tokens, positions = self.of_structures.append_to(tokens, positions)
         tokens = self.encoder(tokens, context, positions, points)
-        return tokens, self.of_structures.moved(tokens, positions)
+        return tokens, self.of_structures.move(tokens, positions)
 
     def process(self, latent_set: LatentSet) -> Float[Tensor, "b m c"]:
-        """The trunk: latents to the tokens that queries look at. Once per heart."""
+        """Apply the trunk: latents to the tokens that queries attend to. Needed once per heart."""
         tokens = self.bottleneck.expand(latent_set.latents)
         for block in self.trunk:
-            tokens = self._kept(block, tokens, tokens, latent_set.positions, latent_set.positions)
+            positions = latent_set.positions
+            tokens = self._checkpointed(block, tokens, tokens, positions, positions)
         return tokens
 
     def answer(
@@ -198,17 +203,18 @@ class VecSetAutoEncoder(nn.Module):
         points: Float[Tensor, "b q 3"],
         plain: bool = False,
     ) -> Float[Tensor, "b q a"]:
-        """What the head answers at query points (units).
+        """Compute the head's answer at query points (see :class:`~vecsetx.model.heads.Head`).
 
         Args:
             tokens: From :meth:`process`.
-            positions: The latent set's.
-            points: Query points.
-            plain: Whether to compute in the way that has derivatives of every kind.
+            positions: Of the latent set, units.
+            points: Query points, units.
+            plain: Whether to use operations that have derivatives of every kind (see
+                :mod:`~vecsetx.model.attention`).
         """
         if plain:
             return self._answer(tokens, positions, points, plain)
-        return self._kept(self._answer, tokens, positions, points)
+        return self._checkpointed(self._answer, tokens, positions, points)
 
     def _answer(
         self, tokens: Tensor, positions: Tensor | None, points: Tensor, plain: bool = False
@@ -223,13 +229,19 @@ class VecSetAutoEncoder(nn.Module):
         positions: Float[Tensor, "b m 3"] | None,
         points: Float[Tensor, "b q 3"],
     ) -> Float[Tensor, "b q k"]:
-        """Signed distances (units, negative inside) at query points (units)."""
+        """Compute signed distances (units, negative inside) at query points (units).
+
+        Args:
+            tokens: From :meth:`process`.
+            positions: Of the latent set, units.
+            points: Query points, units.
+        """
         return self.head.distances(self.answer(tokens, positions, points))
 
     def decode(
         self, latent_set: LatentSet, points: Float[Tensor, "b q 3"]
     ) -> Float[Tensor, "b q k"]:
-        """Signed distances (units, negative inside) of a latent set at query points (units)."""
+        """Decode a latent set: signed distances (units, negative inside) at points (units)."""
         return self.query(self.process(latent_set), latent_set.positions, points)
 
     def forward(
@@ -240,16 +252,16 @@ class VecSetAutoEncoder(nn.Module):
         queries: Float[Tensor, "b q 3"],
         normals: Float[Tensor, "b n 3"] | None = None,
     ) -> Float[Tensor, "b q k"]:
-        """Encode and decode."""
+        """Encode and decode; arguments as for :meth:`encode`, ``queries`` in units."""
         return self.decode(self.encode(points, structure, anchors, normals), queries)
 
     def compile_blocks(self) -> None:
-        """Have PyTorch compile the encoder and the trunk, where nearly all of the work is."""
+        """Compile the encoder and the trunk, which take nearly all of the time."""
         for block in (self.encoder, *self.trunk):
             block.compile()
 
-    def _kept(self, part: Callable[..., Result], *inputs: Tensor | None) -> Result:
-        """Do a part of the work, keeping of it for the backward pass what was chosen."""
+    def _checkpointed(self, part: Callable[..., Result], *inputs: Tensor | None) -> Result:
+        """Run a part of the model; with :attr:`recompute`, store only its inputs."""
         if self.recompute and self.training and torch.is_grad_enabled():
             return checkpoint(part, *inputs, use_reentrant=False)
         return part(*inputs)

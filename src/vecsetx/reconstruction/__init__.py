@@ -1,1 +1,1 @@
-"""From a field of distances to surfaces and label maps, in the patient's millimetres."""
+"""From a distance field to surfaces and label maps, in patient millimetres."""

@@ -1,4 +1,4 @@
-"""Coarser meshes, and how far they lie from the full ones."""
+"""Decimation of shared meshes, and the distance between decimated and full meshes."""
 
 from dataclasses import dataclass
 
@@ -13,15 +13,15 @@ from vecsetx.sampling.interfaces import SharedSurface
 
 @dataclass(frozen=True, slots=True)
 class DecimationError:
-    """How far a decimated surface lies from the full one.
+    """Distance between a decimated surface and the full one, in both directions.
 
-    Both ways: from the vertices of the full surface to the decimated one, and from the vertices
-    and the middles of the faces of the decimated surface to the full one.
+    Distances run from the vertices of the full surface to the decimated one, and from the vertices
+    and face centres of the decimated surface to the full one.
 
     Attributes:
-        faces_before: Faces of the full surface.
-        mean_mm: Mean of the two ways' mean distances.
-        max_mm: Largest distance of either way.
+        faces_before: Number of faces of the full surface.
+        mean_mm: Mean of the two directions' mean distances.
+        max_mm: Largest distance in either direction.
     """
 
     faces_before: int
@@ -30,25 +30,29 @@ class DecimationError:
 
 
 def decimation_error(full: Surface, coarse: Surface) -> DecimationError:
-    """Measure a decimated surface."""
-    middles_mm = coarse.vertices_mm[coarse.faces].mean(axis=1)
+    """Measure the distance between a full surface and its decimated version."""
+    centers_mm = coarse.vertices_mm[coarse.faces].mean(axis=1)
     there_mm = _distances_mm(full.vertices_mm, coarse)
-    back_mm = _distances_mm(np.concatenate([coarse.vertices_mm, middles_mm]), full)
+    back_mm = _distances_mm(np.concatenate([coarse.vertices_mm, centers_mm]), full)
     mean_mm = float((there_mm.mean() + back_mm.mean()) / 2)
     return DecimationError(len(full.faces), mean_mm, float(max(there_mm.max(), back_mm.max())))
 
 
-def decimated_interfaces(interfaces: SharedSurface, target_faces: int) -> SharedSurface:
-    """A coarser shared mesh, by quadric edge collapse (Garland, Heckbert, SIGGRAPH 1997).
+def decimate_interfaces(interfaces: SharedSurface, target_faces: int) -> SharedSurface:
+    """Decimate a shared mesh by quadric edge collapse (Garland and Heckbert, SIGGRAPH 1997).
 
-    The wall between each two sides is decimated by itself with its rim held still, so that walls
-    still meet where they met: no overlap and no gap comes in. The rims keep all their vertices,
-    which bounds how coarse the mesh can become.
+    The wall between each pair of sides is decimated separately, with its border fixed. Hence walls
+    still meet exactly, without overlaps or gaps. Borders keep all their vertices, which limits how
+    coarse the mesh can become.
 
     Args:
         interfaces: The full mesh.
-        target_faces: How many faces to aim at, all walls together. Shares go by the square root of
-            a wall's faces: large walls can spare most, and bare shares would tear thin vessels.
+        target_faces: Number of faces to aim at, over all walls. Each wall's target is proportional
+            to the square root of its faces: large walls can lose the most, and proportional shares
+            would tear thin vessels.
+
+    Returns:
+        The decimated mesh; the full one if it has at most ``target_faces`` faces.
     """
     if target_faces >= len(interfaces.faces):
         return interfaces
@@ -61,6 +65,7 @@ def decimated_interfaces(interfaces: SharedSurface, target_faces: int) -> Shared
     sides: list[np.ndarray] = []
     count = 0
     for wall, pair in enumerate(pairs):
+        # The wall as a mesh of its own, with vertices numbered from 0.
         used, numbers = np.unique(
             interfaces.faces[wall_of_face.ravel() == wall], return_inverse=True
         )
@@ -74,11 +79,11 @@ def decimated_interfaces(interfaces: SharedSurface, target_faces: int) -> Shared
         faces.append(coarse_faces + count)
         sides.append(np.repeat(pair[None], len(coarse_faces), axis=0))
         count += len(coarse_vertices)
-    return _sewn(np.concatenate(vertices), np.concatenate(faces), np.concatenate(sides))
+    return _merge_borders(np.concatenate(vertices), np.concatenate(faces), np.concatenate(sides))
 
 
-def _sewn(vertices_mm: np.ndarray, faces: np.ndarray, sides: np.ndarray) -> SharedSurface:
-    """Walls joined at their rims, whose vertices are equal to the last bit."""
+def _merge_borders(vertices_mm: np.ndarray, faces: np.ndarray, sides: np.ndarray) -> SharedSurface:
+    """Join walls at their borders, whose vertices are bitwise equal."""
     unique_mm, numbers = np.unique(vertices_mm, axis=0, return_inverse=True)
     return SharedSurface(unique_mm, numbers.ravel()[faces].astype(np.int64), sides)
 

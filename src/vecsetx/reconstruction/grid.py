@@ -12,11 +12,11 @@ from vecsetx.errors import InputError
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """A regular grid of voxels in RAS+ mm; oblique, anisotropic and flipped ones are all fine.
+    """A regular grid of voxels in RAS+ mm; it may be oblique, anisotropic or flipped.
 
     Attributes:
-        shape: Voxels along each axis.
-        affine: ``[4, 4]``, from voxel indices (centres at whole numbers) to RAS+ mm.
+        shape: Number of voxels along each axis.
+        affine: ``[4, 4]`` from voxel indices (integers at voxel centres) to RAS+ mm.
     """
 
     shape: tuple[int, int, int]
@@ -24,20 +24,20 @@ class Grid:
 
     @classmethod
     def of(cls, label_map: LabelMap) -> Grid:
-        """The grid that a label map lies on."""
+        """Return the grid of a label map."""
         return cls(label_map.shape, label_map.affine)
 
     @classmethod
     def around(cls, low_mm: np.ndarray, high_mm: np.ndarray, spacing_mm: float) -> Grid:
-        """A grid of cubic voxels along R, A and S that covers a box.
+        """Return a grid of cubic voxels, aligned with R, A and S, that covers a box.
 
         Args:
             low_mm: The box's lowest corner, ``[3]`` RAS+ mm.
             high_mm: The box's highest corner, ``[3]`` RAS+ mm.
-            spacing_mm: Edge of a voxel.
+            spacing_mm: Edge length of a voxel.
 
         Raises:
-            InputError: The box is empty or the spacing not positive.
+            InputError: The box is empty or the spacing is not positive.
         """
         low_mm, high_mm = np.asarray(low_mm, dtype=float), np.asarray(high_mm, dtype=float)
         size_mm = high_mm - low_mm
@@ -46,7 +46,7 @@ class Grid:
                 f"no grid fits the box from {low_mm} to {high_mm} mm at a spacing of "
                 f"{spacing_mm} mm; both must be positive"
             )
-        # A size that is a whole number of voxels must not gain one through rounding.
+        # Rounding must not add a voxel to a size that is a whole number of voxels.
         i, j, k = np.ceil(size_mm / spacing_mm - 1e-6).astype(int).tolist()
         shape = (max(i, 1), max(j, 1), max(k, 1))
         first_center = (low_mm + high_mm - (np.array(shape) - 1) * spacing_mm) / 2
@@ -56,25 +56,30 @@ class Grid:
 
     @classmethod
     def fitted(cls, low_mm: np.ndarray, high_mm: np.ndarray, voxels: int) -> Grid:
-        """The grid :meth:`around` a box with a given number of voxels along its longest side."""
+        """Return a grid :meth:`around` a box, with ``voxels`` voxels along its longest side.
+
+        Raises:
+            InputError: The box is empty, or there is less than one voxel.
+        """
         if voxels < 1:
             raise InputError(
-                f"a grid needs at least one voxel along its longest side, not {voxels}"
+                f"a grid needs at least one voxel along its longest side, not {voxels}; choose a "
+                "positive resolution"
             )
         longest_mm = float((np.asarray(high_mm, dtype=float) - low_mm).max())
         return cls.around(low_mm, high_mm, longest_mm / voxels)
 
     @property
     def spacing_mm(self) -> np.ndarray:
-        """Voxel size along each axis, ``[3]`` mm."""
+        """Size of a voxel along each axis, ``[3]`` mm."""
         return np.linalg.norm(self.affine[:3, :3], axis=0)
 
     @property
     def voxels(self) -> int:
-        """How many voxels the grid has."""
+        """Number of voxels."""
         i, j, k = self.shape
         return i * j * k
 
     def to_mm(self, indices: np.ndarray) -> np.ndarray:
-        """Voxel indices ``[..., 3]`` (fractions allowed) to RAS+ mm."""
+        """Convert voxel indices ``[..., 3]``, which may be fractional, to RAS+ mm."""
         return indices @ self.affine[:3, :3].T + self.affine[:3, 3]

@@ -1,14 +1,14 @@
-"""Evaluating a field on a fine grid from coarse to fine, asking only near the surfaces.
+"""Evaluate a field on a fine grid with an octree that queries voxels only near surfaces.
 
-A block of voxels whose centre lies farther from every surface than its corners do from the centre
-holds no surface, and one query speaks for all its voxels. Other blocks are halved, down to single
-voxels. "Surface" means the zero level of the exclusive distances, so walls between structures that
-touch or overlap count, and so do both walls of a gap between them.
+If a block's centre is farther from every surface than from the block's corners, the block contains
+no surface, and one query stands for all of its voxels. Other blocks are split in half along their
+edges, down to single voxels. "Surface" means the zero level of the exclusive distances: this
+includes walls between structures that touch or overlap, and both walls of a gap between structures.
 
-The bound is exact for true distances. A trained field may be steeper, for which :data:`MARGIN`
-makes allowance, and what still slips through is caught at the end: wherever two neighbouring voxels
-bear different labels, both are queried themselves, and the walls are followed until that holds
-everywhere. So every voxel edge that crosses a surface has the field's own values at both ends.
+This bound is exact for true distances. A trained field may be steeper: :data:`MARGIN` allows for
+that. A last pass catches the rest: wherever two neighbouring voxels have different labels, it
+queries both, and it follows the walls until this holds everywhere. So every voxel edge that crosses
+a surface has the field's own values at both ends.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -20,14 +20,27 @@ from jaxtyping import Float, Int, UInt
 
 from vecsetx.anatomy import sign
 from vecsetx.errors import InputError
-from vecsetx.reconstruction.field import DistanceField, exclusive_distances
+from vecsetx.reconstruction.distance_field import DistanceField, exclusive_distances
 from vecsetx.reconstruction.grid import Grid
 
-MARGIN = 1.25
-"""How much steeper than a true distance the field may be without a block being misjudged."""
+__all__ = [
+    "MARGIN",
+    "ExclusiveOctree",
+    "Level",
+    "Octree",
+    "OverlappingOctree",
+    "evaluate_dense",
+    "evaluate_exclusive",
+    "evaluate_overlapping",
+    "extent_mm",
+    "find_extent_mm",
+]
 
-_Judge = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
-"""The field's distances ``[M, K]`` → sides ``[M]``, and the distances whose zeros are sought."""
+MARGIN = 1.25
+"""How much steeper than a true distance the field may be without missing a surface in a block."""
+
+_Classifier = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+"""The field's distances ``[M, K]`` → sides ``[M]``, and distances ``[M, K]`` to the surfaces."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +49,8 @@ class Level:
 
     Attributes:
         size: Voxels along each edge of a block, ``[3]``.
-        blocks: Blocks queried, ``[M, 3]``, counted in blocks of this size.
-        sides: What each block's centre is inside of, ``[M]``: a label, or a bit per structure.
+        blocks: Indices of the queried blocks, ``[M, 3]``, in units of this size.
+        sides: What each block's centre is inside of, ``[M]``: a label, or one bit per structure.
         distances_mm: Distances at each block's centre, ``[M, K]`` float32.
     """
 
@@ -48,13 +61,13 @@ class Level:
 
 
 @dataclass(frozen=True, slots=True)
-class Levels:
-    """A field on a grid, exact at the voxels near surfaces.
+class Octree:
+    """A field on a grid, exact at the voxels next to surfaces.
 
     Attributes:
-        grid: Where.
+        grid: The grid.
         structures: Names of the K structures.
-        levels: The queries, from coarse to fine.
+        levels: All queries, from coarse to fine.
     """
 
     grid: Grid
@@ -63,32 +76,32 @@ class Levels:
 
     @property
     def queries(self) -> int:
-        """How many points the field was asked for."""
+        """Number of points at which the field was evaluated."""
         return sum(len(level.blocks) for level in self.levels)
 
     def distances_mm(
         self, index: int, low: Int[np.ndarray, "3"], high: Int[np.ndarray, "3"]
     ) -> Float[np.ndarray, "i j k"]:
-        """Distances to one structure on part of the grid.
+        """Return distances to one structure on part of the grid, mm.
 
         Args:
-            index: Which structure, 0…K-1.
+            index: Index of the structure, 0…K-1.
             low: First voxel of the part along each axis.
             high: One past its last voxel along each axis.
 
         Returns:
-            Float32 ``[high - low]``. Exact at both ends of every voxel edge that crosses the
-            surface; farther away the block's value, which has the right sign.
+            Float32 of shape ``high - low``. Exact at both ends of every voxel edge that crosses the
+            surface; farther away the value of the block's centre, which has the right sign.
         """
         return _assemble(self.levels, lambda level: level.distances_mm[:, index], low, high)
 
 
 @dataclass(frozen=True, slots=True)
-class Descent(Levels):
-    """As :class:`Levels`, each point to the one structure it is deepest inside.
+class ExclusiveOctree(Octree):
+    """An :class:`Octree` in which each point belongs to the one structure it is deepest inside.
 
-    The distances are the exclusive ones
-    (:func:`~vecsetx.reconstruction.field.exclusive_distances`).
+    Its distances are exclusive
+    (:func:`~vecsetx.reconstruction.distance_field.exclusive_distances`).
 
     Attributes:
         labels: Label of every voxel, uint8 in the grid's shape: 1…K in the order of
@@ -98,7 +111,11 @@ class Descent(Levels):
     labels: np.ndarray
 
     def rows(self, voxels: Int[np.ndarray, "n 3"]) -> Float[np.ndarray, "n k"]:
-        """Exclusive distances to all structures at voxels that lie at a wall, mm."""
+        """Return exclusive distances to all structures at voxels next to a wall, mm.
+
+        Args:
+            voxels: Indices of voxels that have a neighbour with another label.
+        """
         finest = [level for level in self.levels if (level.size == 1).all()]
         numbers = np.concatenate([self._numbers(level.blocks) for level in finest])
         distances = np.concatenate([level.distances_mm for level in finest])
@@ -110,76 +127,99 @@ class Descent(Levels):
 
 
 @dataclass(frozen=True, slots=True)
-class OwnDescent(Levels):
-    """As :class:`Levels`, each structure by itself, wherever the others are.
+class OverlappingOctree(Octree):
+    """An :class:`Octree` in which structures may overlap.
 
-    The distances are the field's own.
+    Its distances are the field's own.
 
     Attributes:
-        sides: Of every voxel, bit k for being inside structure k.
+        sides: For every voxel, bit k says whether it is inside structure k.
     """
 
     sides: np.ndarray
 
 
-def descend(field: DistanceField, grid: Grid) -> Descent:
-    """Evaluate a field on a grid from coarse to fine.
+def evaluate_exclusive(field: DistanceField, grid: Grid) -> ExclusiveOctree:
+    """Evaluate a field on a grid, each point with the structure it is deepest inside.
 
     Args:
-        field: What to evaluate.
-        grid: Where.
+        field: The field to evaluate.
+        grid: The grid.
 
     Returns:
-        Labels of all voxels, and exact distances near the surfaces.
+        Labels of all voxels, and exact exclusive distances next to the surfaces.
+
+    Raises:
+        InputError: The field has more than 255 structures, or its reach is not positive.
     """
     if len(field.structures) > np.iinfo(np.uint8).max:
         raise InputError(f"a label map holds at most 255 structures, not {len(field.structures)}")
 
-    def judged(distances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def classify(distances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return sign.label_of(distances).astype(np.uint8), exclusive_distances(distances)
 
-    levels, labels = _descended(field, grid, judged)
-    return Descent(grid, field.structures, levels, labels)
+    levels, labels = _evaluate(field, grid, classify)
+    return ExclusiveOctree(grid, field.structures, levels, labels)
 
 
-def descend_own(field: DistanceField, grid: Grid) -> OwnDescent:
-    """As :func:`descend`, to the surface of every structure by itself.
+def evaluate_overlapping(field: DistanceField, grid: Grid) -> OverlappingOctree:
+    """Evaluate a field on a grid, each structure independently, so that structures may overlap.
 
-    Structures may overlap: what a neighbour claims is not taken from them. A query answers for all
-    structures at once, so that they are descended together.
+    One octree serves all structures, because a query returns the distances to all of them.
+
+    Args:
+        field: The field to evaluate.
+        grid: The grid.
+
+    Returns:
+        What every voxel is inside of, and exact distances next to the surfaces.
+
+    Raises:
+        InputError: The field has more than 64 structures, or its reach is not positive.
     """
     count = len(field.structures)
     if count > 64:
-        raise InputError(f"at most 64 structures can be followed by themselves, not {count}")
+        raise InputError(
+            f"at most 64 structures can be meshed independently, not {count}; use fewer structures "
+            "or shared surfaces"
+        )
     kind = np.min_scalar_type(2**count - 1)
     bits = (1 << np.arange(count, dtype=np.uint64)).astype(kind)
 
-    def judged(distances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def classify(distances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return sign.inside(distances) @ bits, distances
 
-    return OwnDescent(grid, field.structures, *_descended(field, grid, judged))
+    return OverlappingOctree(grid, field.structures, *_evaluate(field, grid, classify))
 
 
-def _descended(
-    field: DistanceField, grid: Grid, judged: _Judge
+def _evaluate(
+    field: DistanceField, grid: Grid, classify: _Classifier
 ) -> tuple[tuple[Level, ...], np.ndarray]:
-    """The levels of a descent, and the sides of all voxels."""
+    """Return all levels of the octree, and the sides of all voxels."""
     if not field.reach_mm > 0:
         raise InputError(f"the field's reach must be positive, not {field.reach_mm} mm")
+    # Coarse to fine: query all of the coarsest blocks, then the parts of those near a surface.
     levels: list[Level] = []
     for size in _block_sizes(grid, field.reach_mm / MARGIN):
-        blocks = _halved(levels[-1], size, grid) if levels else _all_blocks(grid, size)
-        levels.append(_query(field, grid, blocks, size, judged))
+        blocks = _split_blocks(levels[-1], size, grid) if levels else _all_blocks(grid, size)
+        levels.append(_query(field, grid, blocks, size, classify))
     sides = _assemble(levels, lambda level: level.sides, np.zeros(3, int), np.array(grid.shape))
-    levels.extend(_followed_walls(field, grid, levels[-1], sides, judged))
+    # Where the field is steeper than MARGIN allows, walls may leave the queried voxels.
+    levels.extend(_follow_walls(field, grid, levels[-1], sides, classify))
     return tuple(levels), sides
 
 
 def evaluate_dense(field: DistanceField, grid: Grid) -> Float[np.ndarray, "i j k s"]:
-    """The field's own distances at every voxel: the plain way, which :func:`descend` is held to.
+    """Evaluate the field at every voxel, without an octree.
+
+    Coarse grids need no octree, and tests compare the octrees with this.
+
+    Args:
+        field: The field to evaluate.
+        grid: The grid.
 
     Returns:
-        ``[*grid.shape, K]`` float32, mm.
+        The field's own distances, ``[*grid.shape, K]`` float32, mm.
     """
     distances = np.empty((*grid.shape, len(field.structures)), dtype=np.float32)
     plane = _lattice((1, *grid.shape[1:]))
@@ -192,36 +232,36 @@ def evaluate_dense(field: DistanceField, grid: Grid) -> Float[np.ndarray, "i j k
 def extent_mm(
     field: DistanceField, low_mm: np.ndarray, high_mm: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """As :func:`find_mm`, of a heart that must be there.
+    """Return a box around the heart, as :func:`find_extent_mm`, which must exist.
 
     Raises:
-        InputError: The field is outside of everything in the whole box.
+        InputError: No structure of the field reaches into the box.
     """
-    found = find_mm(field, low_mm, high_mm)
+    found = find_extent_mm(field, low_mm, high_mm)
     if found is None:
         raise InputError(
             f"the model finds no structure between {np.round(low_mm)} and {np.round(high_mm)} mm; "
-            "is the input of the kind it was trained on?"
+            "check that the input is like the model's training data"
         )
     return found
 
 
-def find_mm(
+def find_extent_mm(
     field: DistanceField, low_mm: np.ndarray, high_mm: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    """A box that holds all of the heart within a box to search.
+    """Find a box around the heart within a given search box.
 
-    No structure, however thin, leaves the box; it may be up to a coarse block (the field's
-    reach) too wide on each side.
+    The box contains all of every structure in the search box, however thin. It may be too wide by
+    up to a coarse block (about the field's reach) on each side.
 
     Args:
-        field: What to look for.
-        low_mm: Lowest corner of the box to search, ``[3]`` RAS+ mm.
+        field: The heart.
+        low_mm: Lowest corner of the search box, ``[3]`` RAS+ mm.
         high_mm: Its highest corner.
 
     Returns:
-        Lowest and highest corner, ``[3]`` RAS+ mm each; None if the field is outside of everything
-        in the whole box.
+        Lowest and highest corner, ``[3]`` RAS+ mm each; None if no structure reaches into the
+        search box.
     """
     half_diagonal_mm = field.reach_mm / MARGIN
     grid = Grid.around(low_mm, high_mm, 2 * half_diagonal_mm / np.sqrt(3))
@@ -235,10 +275,10 @@ def find_mm(
 
 
 def _block_sizes(grid: Grid, reach_mm: float) -> list[np.ndarray]:
-    """Block sizes in voxels, coarse to fine, ending with one voxel.
+    """Return block sizes in voxels, coarse to fine, down to one voxel.
 
-    Blocks are kept about cubic in millimetres: the shortest edges are doubled as long as no voxel
-    of a block lies farther than ``reach_mm`` from its centre.
+    Blocks stay about cubic in millimetres: their shortest edges are doubled as long as no voxel of
+    a block lies farther than ``reach_mm`` from its centre.
     """
     sizes = [np.ones(3, dtype=int)]
     while True:
@@ -251,7 +291,8 @@ def _block_sizes(grid: Grid, reach_mm: float) -> list[np.ndarray]:
 
 
 def _half_diagonal_mm(grid: Grid, size: np.ndarray) -> float:
-    """From a block's centre to its farthest voxel centre; sheared grids have unequal diagonals."""
+    """Distance from a block's centre to its farthest voxel centre."""
+    # A sheared block's diagonals differ in length.
     corners = np.array(list(product((-0.5, 0.5), repeat=3))) * (size - 1)
     return float(np.linalg.norm(corners @ grid.affine[:3, :3].T, axis=1).max())
 
@@ -261,12 +302,12 @@ def _all_blocks(grid: Grid, size: np.ndarray) -> np.ndarray:
 
 
 def _lattice(shape: Sequence[int] | np.ndarray) -> np.ndarray:
-    """All index triples of a grid, ``[N, 3]``, the last index fastest."""
+    """Return all index triples of a grid, ``[N, 3]``, the last index changing fastest."""
     return np.indices(tuple(shape)).reshape(3, -1).T
 
 
-def _halved(level: Level, size: np.ndarray, grid: Grid) -> np.ndarray:
-    """The next smaller blocks within those blocks of a level that may hold a surface."""
+def _split_blocks(level: Level, size: np.ndarray, grid: Grid) -> np.ndarray:
+    """Split those blocks of a level that may contain a surface into blocks of the next size."""
     reach_mm = MARGIN * _half_diagonal_mm(grid, level.size)
     parents = level.blocks[(np.abs(level.distances_mm) <= reach_mm).any(axis=1)]
     factors = level.size // size
@@ -275,27 +316,28 @@ def _halved(level: Level, size: np.ndarray, grid: Grid) -> np.ndarray:
 
 
 def _query(
-    field: DistanceField, grid: Grid, blocks: np.ndarray, size: np.ndarray, judged: _Judge
+    field: DistanceField, grid: Grid, blocks: np.ndarray, size: np.ndarray, classify: _Classifier
 ) -> Level:
+    """Evaluate the field at the blocks' centres."""
     distances = field.distances_mm(grid.to_mm(blocks * size + (size - 1) / 2))
-    return Level(size, blocks.astype(np.int32), *judged(distances))
+    return Level(size, blocks.astype(np.int32), *classify(distances))
 
 
-def _followed_walls(
-    field: DistanceField, grid: Grid, finest: Level, sides: np.ndarray, judged: _Judge
+def _follow_walls(
+    field: DistanceField, grid: Grid, finest: Level, sides: np.ndarray, classify: _Classifier
 ) -> Iterator[Level]:
-    """Query the voxels on both sides of every wall that were not queried yet; mends ``sides``."""
+    """Query all voxels on both sides of a wall that are not queried yet; corrects ``sides``."""
     queried = np.zeros(grid.shape, dtype=bool)
     queried[tuple(finest.blocks.T)] = True
     while len(voxels := np.argwhere(_at_walls(sides) & ~queried)):
-        level = _query(field, grid, voxels, finest.size, judged)
+        level = _query(field, grid, voxels, finest.size, classify)
         sides[tuple(voxels.T)] = level.sides
         queried[tuple(voxels.T)] = True
         yield level
 
 
 def _at_walls(sides: UInt[np.ndarray, "i j k"]) -> np.ndarray:
-    """Voxels that have a neighbour (of six) on another side."""
+    """Mark voxels that have a neighbour (of six) on another side."""
     at_wall = np.zeros(sides.shape, dtype=bool)
     for axis in range(3):
         here, there = np.moveaxis(sides, axis, 0), np.moveaxis(at_wall, axis, 0)
@@ -311,7 +353,7 @@ def _assemble(
     low: np.ndarray,
     high: np.ndarray,
 ) -> np.ndarray:
-    """Voxels ``low…high`` with the value of the finest block that was queried around each."""
+    """Return voxels ``low…high``, each with the value of the finest queried block around it."""
     coarsest = levels[0].size
     first, last = low // coarsest, -(-high // coarsest)
     size = coarsest

@@ -1,20 +1,20 @@
-"""From a field to a label map on any grid."""
+"""From a distance field to a label map on any grid."""
 
 from vecsetx.anatomy.label_map import LabelMap
-from vecsetx.reconstruction.field import DistanceField
+from vecsetx.reconstruction.distance_field import DistanceField
 from vecsetx.reconstruction.grid import Grid
-from vecsetx.reconstruction.octree import descend
+from vecsetx.reconstruction.octree import evaluate_exclusive
 
 
 def rasterize(field: DistanceField, like: Grid | LabelMap) -> LabelMap:
-    """Label every voxel by the structure its centre is deepest inside.
+    """Label every voxel with the structure that its centre is deepest inside.
 
     Args:
-        field: What to rasterize.
-        like: The grid, or a label map that lies on it (the input, usually).
+        field: The field to rasterize.
+        like: The grid, or a label map on that grid (usually the input).
 
     Returns:
         Labels 1…K in the order of the field's structures, 0 for background, uint8.
     """
     grid = Grid.of(like) if isinstance(like, LabelMap) else like
-    return LabelMap(descend(field, grid).labels, grid.affine)
+    return LabelMap(evaluate_exclusive(field, grid).labels, grid.affine)

@@ -1,4 +1,4 @@
-"""What was reconstructed, in figures."""
+"""``summary.json``: volumes, areas, topology and uncertainty of a reconstruction."""
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -26,25 +26,25 @@ def write_summary(
     observed_share: Mapping[str, float] | None = None,
     sd_mm: Mapping[str, dict[str, Any]] | None = None,
 ) -> None:
-    """Write what was reconstructed as JSON.
+    """Write a summary of a reconstruction as JSON.
 
-    Per structure: ``volume_ml`` and ``area_mm2`` of its surface, its ``faces``, its ``euler``
-    number (2 per closed piece less 2 per handle; null unless watertight), whether it is
-    ``watertight`` (two faces at every edge), ``voxels`` and (26-connected) ``components`` in the
-    label map, ``observed`` (the model was shown it) or inferred, ``observed_share`` (of its
-    surface's vertices), the ``decimation`` error, and ``sd_mm``: how sure its place is. A
+    Per structure: ``volume_ml`` and ``area_mm2`` of its surface, its number of ``faces``, its
+    ``euler`` number (2 per closed piece minus 2 per handle; null unless watertight), whether it is
+    ``watertight`` (two faces at every edge), its ``voxels`` and (26-connected) ``components`` in
+    the label map, whether it was ``observed`` (or else inferred), ``observed_share`` of its
+    surface's vertices, the ``decimation`` error, and ``sd_mm``, the surface's uncertainty. A
     structure without a surface has zeros and nulls.
 
     Args:
-        path: The file, ``summary.json`` by custom.
+        path: The file, usually ``summary.json``.
         label_map: Labels 1…K in the order of ``structures``.
         surfaces: Structure name → surface.
         structures: Names of the K structures.
-        provenance: Where this comes from, as plain data: the model, the input, the space.
-        observed: Structures that the model was shown; None where nobody knows.
-        decimation: Structure name → how far its surface moved, where it was decimated.
+        provenance: Model, input and space of the reconstruction, as plain data.
+        observed: Names of the structures in the model's input; None if unknown.
+        decimation: Structure name → decimation error, for decimated surfaces.
         observed_share: Structure name → share of its surface's vertices that are observed, 0…1.
-        sd_mm: Structure name → what :func:`of_sd` found, where anything was drawn.
+        sd_mm: Structure name → output of :func:`sd_summary`; None without an ensemble.
     """
     boxes = ndimage.find_objects(label_map.labels, max_label=len(structures))
     table: dict[str, dict[str, Any]] = {}
@@ -62,22 +62,22 @@ def write_summary(
     write_json(path, {"structures": table, "provenance": provenance})
 
 
-def of_sd(
+def sd_summary(
     sd_mm: Float32[np.ndarray, " v"],
     observed: Bool[np.ndarray, " v"],
     beyond_reach: Bool[np.ndarray, " v"],
 ) -> dict[str, Any]:
-    """How sure the place of one surface is, as plain data.
+    """Summarize the uncertainty of one surface as plain data.
 
     Args:
-        sd_mm: Standard deviation at each vertex.
-        observed: Whether each is observed.
-        beyond_reach: Whether its standard deviation is too small, since the draws lie farther apart
-            than the model's distances reach.
+        sd_mm: Standard deviation at each vertex, mm.
+        observed: Whether each vertex is observed.
+        beyond_reach: Whether a vertex's standard deviation is too small, because the members of the
+            ensemble lie farther apart than the model's distances are reliable.
 
     Returns:
-        ``inferred`` and ``all``: ``mean`` and ``p95``, mm, over these vertices, None where there
-        are none; ``beyond_reach_share``, 0…1, of the inferred vertices, likewise.
+        ``inferred`` and ``all``: ``mean`` and ``p95``, mm, over these vertices, None if there are
+        none; ``beyond_reach_share``: share of the inferred vertices, 0…1, None if there are none.
     """
     inferred = ~observed
     return {

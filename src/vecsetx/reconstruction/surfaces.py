@@ -1,4 +1,4 @@
-"""Smooth, closed surfaces of every structure: fitting together, or each by itself."""
+"""Smooth, closed surfaces of all structures: with shared walls, or each one independently."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,10 +15,10 @@ from vtkmodules.vtkFiltersCore import vtkFlyingEdges3D
 from vecsetx.anatomy import sign
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.errors import InputError
-from vecsetx.reconstruction.field import DistanceField
+from vecsetx.reconstruction.distance_field import DistanceField
 from vecsetx.reconstruction.grid import Grid
-from vecsetx.reconstruction.interfaces import shared_interfaces
-from vecsetx.reconstruction.octree import Descent, descend, descend_own
+from vecsetx.reconstruction.octree import ExclusiveOctree, evaluate_exclusive, evaluate_overlapping
+from vecsetx.reconstruction.surface_net import shared_interfaces
 from vecsetx.sampling.interfaces import SharedSurface, shared_surface
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     import trimesh
 
 _CLEARANCE_VOXELS = 1e-3
-"""No vertex comes nearer to a voxel centre: there the vertices of several edges would fall into
-one, and programs that merge equal vertices (every reader of STL does) would find holes."""
+"""Minimum distance of a vertex from a voxel centre. At the centre, vertices of several edges would
+coincide, and programs that merge equal vertices, as all STL readers do, would create holes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Surface:
 
     Attributes:
         vertices_mm: ``[V, 3]`` float32.
-        faces: ``[F, 3]`` vertex indices, counter-clockwise seen from outside.
+        faces: ``[F, 3]`` vertex indices, counter-clockwise when seen from outside.
     """
 
     vertices_mm: Float[np.ndarray, "v 3"]
@@ -44,70 +44,70 @@ class Surface:
 
     @property
     def area_mm2(self) -> float:
-        """Area of all faces."""
+        """Total area of all faces."""
         a, b, c = self._corners()
         return float(np.linalg.norm(np.cross(b - a, c - a), axis=1).sum() / 2)
 
     @property
     def volume_mm3(self) -> float:
-        """Volume enclosed; negative if the faces look inwards. Only closed surfaces have one."""
+        """Enclosed volume of a closed surface; negative if its faces point inwards."""
         a, b, c = self._corners()
         return float(np.einsum("ij,ij->", a, np.cross(b, c)) / 6)
 
     @property
     def watertight(self) -> bool:
-        """Whether every edge has two faces, which agree on what is outside."""
+        """Whether every edge has exactly two faces, with consistent orientation."""
         edges = self.faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2).astype(np.int64)
         count = len(self.vertices_mm)
         along, against = edges @ [count, 1], edges @ [1, count]
         return len(np.unique(along)) == len(along) and bool(np.isin(along, against).all())
 
     def to_trimesh(self) -> "trimesh.Trimesh":
-        """The same as a mesh of trimesh, vertices as they are."""
+        """Convert to a trimesh mesh, without merging vertices."""
         import trimesh
 
         return trimesh.Trimesh(self.vertices_mm, self.faces, process=False)
 
     def to_pyvista(self) -> "pyvista.PolyData":
-        """The same as a mesh of PyVista, which has to be installed."""
+        """Convert to a PyVista mesh; needs PyVista."""
         import pyvista
 
         return pyvista.PolyData.from_regular_faces(self.vertices_mm, self.faces)
 
     def _corners(self) -> np.ndarray:
-        """Corners of every face about the mesh's centre, ``[3, F, 3]`` float64."""
+        """Return the faces' corners relative to the mesh's centre, ``[3, F, 3]`` float64."""
         vertices = self.vertices_mm.astype(np.float64)
-        if len(vertices):  # sums of large coordinates would lose digits
+        if len(vertices):  # large coordinates would cost precision in sums
             vertices -= vertices.mean(axis=0)
         corners: np.ndarray = vertices[self.faces.T]
         return corners
 
 
 def field_surfaces(field: DistanceField, grid: Grid) -> dict[str, Surface]:
-    """Surfaces of all structures of a field, meshed on a grid; neighbours share their walls.
+    """Mesh all structures of a field on a grid; neighbours share their walls.
 
     Args:
-        field: What to mesh.
-        grid: Where; its spacing decides how fine the mesh is.
+        field: The field to mesh.
+        grid: The grid; its spacing determines the mesh's resolution.
 
     Returns:
-        Structure name → surface, in the field's order; structures with nothing inside are left out.
+        Structure name → surface, in the field's order, without empty structures.
     """
-    return descent_surfaces(descend(field, grid))
+    return octree_surfaces(evaluate_exclusive(field, grid))
 
 
-def descent_surfaces(descent: Descent) -> dict[str, Surface]:
-    """As :func:`field_surfaces`, for a field already evaluated."""
-    return structure_surfaces(shared_interfaces(descent), descent.structures)
+def octree_surfaces(octree: ExclusiveOctree) -> dict[str, Surface]:
+    """Mesh all structures of an evaluated field; returns the same as :func:`field_surfaces`."""
+    return structure_surfaces(shared_interfaces(octree), octree.structures)
 
 
 def structure_surfaces(
     interfaces: SharedSurface, structures: tuple[str, ...]
 ) -> dict[str, Surface]:
-    """The closed surface of each structure, out of the one mesh that they share.
+    """Extract each structure's closed surface from the mesh that they share.
 
     Args:
-        interfaces: The walls between labels 1…K, in the order of ``structures``.
+        interfaces: The walls between labels 1…K, numbered in the order of ``structures``.
         structures: Names of the K structures.
 
     Returns:
@@ -115,65 +115,68 @@ def structure_surfaces(
     """
     surfaces: dict[str, Surface] = {}
     for label, name in enumerate(structures, start=1):
-        vertices_mm, faces = interfaces.of(label)
+        vertices_mm, faces = interfaces.closed_surface(label)
         if len(faces):
             surfaces[name] = Surface(vertices_mm.astype(np.float32), faces)
     return surfaces
 
 
-def own_surfaces(field: DistanceField, grid: Grid) -> dict[str, Surface]:
-    """The surface of each structure by itself: the zero level of its own distance.
+def closed_surfaces(field: DistanceField, grid: Grid) -> dict[str, Surface]:
+    """Mesh each structure independently: the zero level of its own distance.
 
-    Each is watertight, with two faces at every edge. They know nothing of each other: where the
-    field's structures overlap, so do the surfaces (a coronary that runs through the myocardium
-    stays whole), and between neighbours there may be a gap thinner than a voxel. Structures that
-    reach the edge of the grid are closed there, half a voxel beyond the last voxel.
+    Each surface is watertight, with two faces at every edge. Where the field's structures overlap,
+    so do the surfaces (a coronary artery that runs through the myocardium stays whole), and gaps
+    thinner than a voxel may separate neighbours. Structures that reach the edge of the grid are
+    closed there, half a voxel beyond the last voxel.
 
     Args:
-        field: What to mesh.
-        grid: Where; its spacing decides how fine the mesh is.
+        field: The field to mesh.
+        grid: The grid; its spacing determines the mesh's resolution.
 
     Returns:
-        Structure name → surface, in the field's order; structures with nothing inside are left out.
+        Structure name → surface, in the field's order, without empty structures.
     """
-    descent = descend_own(field, grid)
+    octree = evaluate_overlapping(field, grid)
     surfaces: dict[str, Surface] = {}
-    for index, name in enumerate(descent.structures):
-        inside = (descent.sides >> index & 1).astype(np.uint8)
+    for index, name in enumerate(octree.structures):
+        inside = (octree.sides >> index & 1).astype(np.uint8)
         box = ndimage.find_objects(inside)
         if not box:
             continue
+        # The structure's bounding box and one voxel around it.
         low = np.maximum([side.start - 1 for side in box[0]], 0)
         high = np.minimum([side.stop + 1 for side in box[0]], grid.shape)
-        distances_mm = descent.distances_mm(index, low, high)
-        surfaces[name] = zero_surface(
+        distances_mm = octree.distances_mm(index, low, high)
+        surfaces[name] = _zero_surface(
             distances_mm, inside[tuple(map(slice, low, high))].astype(bool), grid, low
         )
     return surfaces
 
 
-def zero_surface(
+def _zero_surface(
     distances_mm: Float[np.ndarray, "i j k"],
     inside: Bool[np.ndarray, "i j k"],
     grid: Grid,
     low: Int[np.ndarray, "3"],
 ) -> Surface:
-    """The closed surface between the voxels inside and the voxels outside.
+    """Mesh the closed surface between inside and outside voxels.
+
+    The mesh is that of flying edges (Schroeder, Maynard and Geveci, LDAV 2015).
 
     Args:
-        distances_mm: Distances on part of a grid; where along a voxel edge the surface lies.
-        inside: Which voxels of the part are inside. This decides the sign, so that the surface
-            agrees with the label map even where distances are exactly 0 or tied.
+        distances_mm: Distances on part of a grid; they locate the surface along voxel edges.
+        inside: Which voxels of the part are inside. This determines the sign, so that the surface
+            agrees with the label map even where distances are 0 or tied.
         grid: The whole grid.
         low: The part's first voxel along each axis.
 
     Returns:
-        The surface in RAS+ mm; flying edges (Schroeder, Maynard, Geveci, LDAV 2015).
+        The surface in RAS+ mm.
     """
     clear_mm = np.float32(_CLEARANCE_VOXELS * grid.spacing_mm.min())
     magnitude = np.maximum(np.abs(distances_mm), clear_mm)
-    # One more layer of voxels, all outside, closes the surface half-way to it.
-    signed = sign.outward(np.pad(magnitude, 1, mode="edge"), np.pad(inside, 1))
+    # An extra layer of outside voxels closes the surface, half-way to that layer.
+    signed = sign.with_sign(np.pad(magnitude, 1, mode="edge"), np.pad(inside, 1))
     image = vtkImageData()
     image.SetDimensions(*signed.shape)
     image.GetPointData().SetScalars(numpy_to_vtk(signed.ravel(order="F")))
@@ -184,21 +187,32 @@ def zero_surface(
     contour.ComputeScalarsOff()
     contour.Update()
     indices, faces = _arrays(contour.GetOutput())
-    # Flying edges turns faces towards falling values, which is inwards here; a mirroring affine
-    # turns them once more.
+    # Flying edges orients faces towards decreasing values, which is inwards here; a mirroring
+    # affine flips them once more.
     mirrored = np.linalg.det(grid.affine[:3, :3]) < 0
     vertices_mm = grid.to_mm(indices.astype(np.float64) + (low - 1)).astype(np.float32)
     return Surface(vertices_mm, faces if mirrored else np.ascontiguousarray(faces[:, ::-1]))
 
 
-def decimated(surface: Surface, target_faces: int) -> Surface:
-    """A coarser surface for display, by quadric edge collapse (Garland, Heckbert, SIGGRAPH 1997).
+def decimate(surface: Surface, target_faces: int) -> Surface:
+    """Decimate one surface by quadric edge collapse (Garland and Heckbert, SIGGRAPH 1997).
 
-    Neighbouring structures are decimated apart from each other, so their walls no longer match
-    exactly. A surface that is coarse enough already comes back as it is.
+    Neighbouring structures are decimated independently, so their walls no longer match exactly.
+
+    Args:
+        surface: The full surface.
+        target_faces: Number of faces to aim at.
+
+    Returns:
+        The decimated surface; the full one if it has at most ``target_faces`` faces.
+
+    Raises:
+        InputError: ``target_faces`` is less than 4.
     """
     if target_faces < 4:
-        raise InputError(f"a closed surface needs at least 4 faces, not {target_faces}")
+        raise InputError(
+            f"a closed surface needs at least 4 faces, not {target_faces}; allow more faces"
+        )
     if len(surface.faces) <= target_faces:
         return surface
     vertices, faces = fast_simplification.simplify(
@@ -208,7 +222,7 @@ def decimated(surface: Surface, target_faces: int) -> Surface:
 
 
 def label_map_surfaces(label_map: LabelMap, structures: tuple[str, ...]) -> dict[str, Surface]:
-    """Surfaces of a label map, smoothed as for sampling, to show beside reconstructed ones.
+    """Mesh a label map as for sampling, for comparison with reconstructed surfaces.
 
     Args:
         label_map: Labels 1…K, in the order of ``structures``.
@@ -221,7 +235,7 @@ def label_map_surfaces(label_map: LabelMap, structures: tuple[str, ...]) -> dict
 
 
 def to_polydata(vertices: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"]) -> vtkPolyData:
-    """A triangle mesh as VTK has it."""
+    """Convert a triangle mesh to VTK."""
     points = vtkPoints()
     points.SetData(numpy_to_vtk(np.ascontiguousarray(vertices), deep=True))
     cells = vtkCellArray()
@@ -238,7 +252,7 @@ def to_polydata(vertices: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"
 
 
 def _arrays(polydata: vtkPolyData) -> tuple[np.ndarray, np.ndarray]:
-    """Vertices ``[V, 3]`` float32 and faces ``[F, 3]`` int64 of a mesh of triangles."""
+    """Return the vertices ``[V, 3]`` float32 and faces ``[F, 3]`` int64 of a triangle mesh."""
     vertices = vtk_to_numpy(polydata.GetPoints().GetData()).astype(np.float32)
     faces = vtk_to_numpy(polydata.GetPolys().GetConnectivityArray()).astype(np.int64)
     return vertices, faces.reshape(-1, 3)

@@ -1,1 +1,1 @@
-"""Pages for people: scores with hearts to turn, and the quality of a prepared data set."""
+"""HTML pages: scores with a 3-D viewer, data checks, training curves and calibration."""

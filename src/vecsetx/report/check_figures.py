@@ -1,4 +1,4 @@
-"""Figures of the check pages: how the hearts of a data set spread, and where the odd ones stand."""
+"""Figures of the check pages: distributions over the hearts of a data set, with outliers."""
 
 import html
 from collections.abc import Mapping, Sequence
@@ -11,37 +11,41 @@ from vecsetx.report.figures import (
     LOG_SCALE,
     Figure,
     Row,
+    axis_with_ticks,
     figure,
     is_number,
+    jitter,
     rgb,
-    spread,
     structure_axis,
 )
-from vecsetx.sampling.quality.compare import LARGEST_Z
+from vecsetx.sampling.quality.compare import MAX_Z
 from vecsetx.sampling.samples import Samples
 
 _FAILED = "#d6414a"
 _PASSED = "rgba(110, 130, 160, 0.7)"
 _DISTANCE_BINS = np.linspace(-15, 15, 121)
-_MOST_LABELS = 12
-"""Outliers that are named in a figure: those farthest out."""
+_MAX_LABELS = 12
+"""Maximum number of outliers labelled in a figure: the most extreme ones."""
 
 
-def by_structure(
+def boxes_by_structure(
     structures: Sequence[str], hearts: Sequence[Row], measure: str, title: str, unit: str
 ) -> Figure:
-    """One box per structure over the hearts, every heart a dot, outliers named; log scale.
+    """Plot a measure of all hearts: a box per structure, a dot per heart, outliers labelled.
+
+    The scale is logarithmic.
 
     Args:
         structures: Names, in the order of the rows.
         hearts: As in ``check.json``.
-        measure: ``volume`` or ``thickness``, the first part of the keys ``…_ml`` or ``…_mm`` and
-            ``…_z``. Values that are missing or 0 have no dot.
-        title: Of the axis.
+        measure: ``volume`` or ``thickness``, the prefix of the keys ``…_ml`` or ``…_mm`` and
+            ``…_z``. Missing values and zeros have no dot.
+        title: Title of the axis.
         unit: ``ml`` or ``mm``.
     """
     traces: list[Any] = []
-    odd: list[tuple[float, float, int, str]] = []
+    values: list[float] = []
+    extreme: list[tuple[float, float, int, str]] = []
     for row, name in enumerate(structures):
         found = []
         for heart in hearts:
@@ -50,8 +54,9 @@ def by_structure(
             if is_number(value) and value > 0:
                 label = html.escape(heart["name"], quote=False)
                 found.append((label, value))
-                if is_number(z) and abs(z) > LARGEST_Z:
-                    odd.append((abs(z), value, row, label))
+                if is_number(z) and abs(z) > MAX_Z:
+                    extreme.append((abs(z), value, row, label))
+        values += [value for _, value in found]
         traces.append(
             go.Box(
                 name=name,
@@ -70,13 +75,13 @@ def by_structure(
                 hovertemplate=f"<b>{name}</b> %{{x:.4~g}} {unit}<br>%{{text}}<extra></extra>",
             )
         )
-    named = sorted(odd, reverse=True)[:_MOST_LABELS]
+    labelled = sorted(extreme, reverse=True)[:_MAX_LABELS]
     traces.append(
         go.Scatter(
             name="outliers",
-            x=[value for _, value, _, _ in named],
-            y=[row for _, _, row, _ in named],
-            text=[f" {label} " for *_, label in named],
+            x=[value for _, value, _, _ in labelled],
+            y=[row for _, _, row, _ in labelled],
+            text=[f" {label} " for *_, label in labelled],
             mode="markers+text",
             textposition="top center",
             textfont={"size": 11},
@@ -88,16 +93,16 @@ def by_structure(
     return figure(
         traces,
         height=90 + 44 * len(structures),
-        xaxis={"title": {"text": title}} | LOG_SCALE,
+        xaxis={"title": {"text": title}} | axis_with_ticks(LOG_SCALE, values),
         yaxis=structure_axis(structures),
     )
 
 
-def shares(hearts: Sequence[Row]) -> Figure:
-    """Inside shares and label agreement of every heart: a row each, failed hearts in red."""
+def inside_shares(hearts: Sequence[Row]) -> Figure:
+    """Plot the inside shares and the label agreement of each heart; failed hearts in red."""
     rows: Mapping[str, list[Any]] = {
-        "inside, near": [heart["inside_share"].get("near") for heart in hearts],
-        "inside, volume": [heart["inside_share"].get("volume") for heart in hearts],
+        "near points inside": [heart["inside_share"].get("near") for heart in hearts],
+        "volume points inside": [heart["inside_share"].get("volume") for heart in hearts],
         "label agreement": [heart["agreement"] for heart in hearts],
     }
     traces = []
@@ -111,7 +116,7 @@ def shares(hearts: Sequence[Row]) -> Figure:
             go.Scatter(
                 name=title,
                 x=[value for value, _ in known],
-                y=(height + spread(len(known))).tolist(),
+                y=(height + jitter(len(known))).tolist(),
                 text=[html.escape(heart["name"], quote=False) for _, heart in known],
                 mode="markers",
                 marker={
@@ -129,11 +134,12 @@ def shares(hearts: Sequence[Row]) -> Figure:
     )
 
 
-def distances(samples: Samples) -> dict[str, Figure]:
-    """Distributions of the distances at near and volume points, a curve per structure.
+def distance_histograms(samples: Samples) -> dict[str, Figure]:
+    """Plot histograms of the distances at near and volume points, a curve per structure.
 
     Returns:
-        Title → figure. Distances beyond ±15 mm are left out, and those that the scan's edge hides.
+        Title → figure. Distances beyond ±15 mm, and those that are unknown because the field of
+        view ends, are left out.
     """
     figures = {}
     for title, group in (("Near points", samples.near), ("Volume points", samples.volume)):
@@ -156,7 +162,7 @@ def distances(samples: Samples) -> dict[str, Figure]:
             traces,
             height=300,
             showlegend=True,
-            xaxis={"title": {"text": "signed distance (mm), negative inside"}},
-            yaxis={"title": {"text": "points"}, "rangemode": "tozero"},
+            xaxis={"title": {"text": "signed distance (mm, negative inside)"}},
+            yaxis={"title": {"text": "number of points"}, "rangemode": "tozero"},
         )
     return figures

@@ -1,4 +1,4 @@
-"""The check pages: a whole data set at a glance, and one heart in depth."""
+"""The check pages: an overview of a data set, and details of one heart."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,39 +6,43 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from vecsetx.report.check_figures import by_structure, distances, shares
+from vecsetx.report.check_figures import (
+    boxes_by_structure,
+    distance_histograms,
+    inside_shares,
+)
 from vecsetx.report.figures import Row, is_number
 from vecsetx.report.point_cloud import points_scene
 from vecsetx.report.template import write_page
 from vecsetx.sampling.quality.findings import THICKNESS_MM
 from vecsetx.sampling.samples import Samples
 
-SCENE_POINTS = 16_000
-"""Surface points in the heart page's scene."""
+_SCENE_POINTS = 16_000
+"""Surface points in the 3-D view of the page of one heart."""
 
 _QUANTITIES: Mapping[str, tuple[str, int]] = {
     "Volume (ml)": ("volume_ml", 1),
-    "Volume, z-score": ("volume_z", 1),
+    "Volume (z-score)": ("volume_z", 1),
     "Components": ("components", 0),
     "Thickness 2V/A (mm)": ("thickness_mm", 1),
-    "Slope of the distance": ("slope", 3),
+    "Distance slope": ("slope", 3),
     "Label agreement": ("agreement", 3),
-    "Inside share around it, near": ("inside_share_near", 3),
+    "Share of near points inside, at the wall": ("inside_share_near", 3),
     "Surface points": ("surface", 0),
     "Near points inside": ("near", 0),
     "Volume points inside": ("volume", 0),
 }
-"""Title → key in ``check.json`` and decimal places."""
+"""Title → key in ``check.json``, and decimal places."""
 
 
 @dataclass(frozen=True, slots=True)
 class HeartPage:
-    """What the page of one heart tells.
+    """Content of the page of one heart.
 
     Attributes:
-        heart: Its row as in ``check.json``.
-        samples: The heart.
-        picture: Data URI of its slices.
+        heart: The heart as in ``check.json``.
+        samples: Its samples.
+        picture: Slices of the heart with its points, as a data URI.
     """
 
     heart: Mapping[str, Any]
@@ -51,34 +55,34 @@ def write_check_page(path: Path, check: Mapping[str, Any], pictures: Mapping[str
 
     Args:
         path: The page.
-        check: As in ``check.json``; its hearts are shown in their order.
-        pictures: Data URIs by the hearts' names, in the order in which they are shown.
+        check: As in ``check.json``. The page lists the hearts in this order.
+        pictures: Heart's name → picture as a data URI, in the order of the page.
 
     Raises:
-        InputError: An unknown structure is named.
+        InputError: A structure is unknown.
     """
     hearts, structures = check["hearts"], list(check["structures"])
     rows = {heart["name"]: heart for heart in hearts}
     write_page(
         path,
         "check.html.jinja",
-        title="Quality of the prepared data",
+        title="Data check",
         passed=check["passed"],
         summary=check["summary"],
         hearts=hearts,
         failed=[heart for heart in hearts if not heart["passed"]],
         largest_z={heart["name"]: _largest_z(heart) for heart in hearts},
         not_done=sorted({reason.split(":")[0] for heart in hearts for reason in heart["not_done"]}),
-        structures={name: _spread_of(name, hearts) for name in structures},
+        structures={name: _range_of(name, hearts) for name in structures},
         quantities=list(_QUANTITIES),
         pictures=[(rows[name], picture) for name, picture in pictures.items()],
         data={
             "plots": {
-                "volumes": by_structure(structures, hearts, "volume", "volume (ml)", "ml"),
-                "thicknesses": by_structure(
+                "volumes": boxes_by_structure(structures, hearts, "volume", "volume (ml)", "ml"),
+                "thicknesses": boxes_by_structure(
                     structures, hearts, "thickness", "thickness 2V/A (mm)", "mm"
                 ),
-                "shares": shares(hearts),
+                "shares": inside_shares(hearts),
             },
             "structures": structures,
             "hearts": [heart["name"] for heart in hearts],
@@ -98,15 +102,15 @@ def write_check_page(path: Path, check: Mapping[str, Any], pictures: Mapping[str
 
 
 def write_heart_page(path: Path, page: HeartPage) -> None:
-    """Write the page of one heart: its structures, slices, points to turn and distances."""
+    """Write the page of one heart: structures, slices, points in 3-D and distance histograms."""
     samples = page.samples
     surface, info = samples.surface, samples.info
-    first = slice(SCENE_POINTS)
+    first = slice(_SCENE_POINTS)
     points = {
         name: surface.points_mm[first][surface.structure[first] == k]
         for k, name in enumerate(info.structures)
     }
-    histograms = distances(samples)
+    histograms = distance_histograms(samples)
     write_page(
         path,
         "heart_check.html.jinja",
@@ -124,7 +128,10 @@ def write_heart_page(path: Path, page: HeartPage) -> None:
         histograms=list(histograms),
         data={
             "plots": {"scene": points_scene(points)}
-            | {f"distances-{number}": drawn for number, drawn in enumerate(histograms.values())}
+            | {
+                f"distances-{number}": histogram
+                for number, histogram in enumerate(histograms.values())
+            }
         },
     )
 
@@ -140,8 +147,8 @@ def _largest_z(heart: Row) -> float | None:
     return max((score for score in scores if is_number(score)), key=abs, default=None)
 
 
-def _spread_of(name: str, hearts: Sequence[Row]) -> dict[str, Any]:
-    """Least, middle and largest of what was measured of a structure, None where nothing was."""
+def _range_of(name: str, hearts: Sequence[Row]) -> dict[str, Any]:
+    """Minimum, median and maximum of each measure of a structure; None without values."""
     found: dict[str, Any] = {}
     for key in ("volume_ml", "thickness_mm", "slope", "agreement"):
         values = [value for heart in hearts if (value := _value(heart, name, key)) is not None]

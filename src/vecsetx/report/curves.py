@@ -1,4 +1,4 @@
-"""The page of a training run: what was found in its journal, and its curves."""
+"""The page of a training run: its diagnosis and its curves."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,69 +24,69 @@ from vecsetx.training.diagnosis import (
     waiting_share,
 )
 
-_NOTES = {
-    "Loss": "Training: mean since the entry before; logarithmic.",
-    "Dice on the voxel grid": "Of hearts that are not trained on. The best model is the one kept.",
-    "Terms of the loss (training)": "Weighted: they add up to the loss; logarithmic.",
-    "Dice of each structure": "On the voxel grid, of the hearts scored each time.",
-    "Terms of the loss (validation)": "Weighted likewise; logarithmic.",
-    "Dice at sample points": "Mean over structures: a diagnostic, no score of shapes.",
-    "Shares of the loss": "What each term is of the whole, in training.",
-    "Learning rate": "The largest of all groups of weights.",
-    "Gradient norms": "Length of each term's own gradient: how hard it pulls; logarithmic.",
-    "Waiting for data": "Share of the time.",
+_CAPTIONS = {
+    "Loss": "Training: mean since the previous entry. Log scale.",
+    "Dice on the voxel grid": "Validation hearts. The best model is kept.",
+    "Loss terms (training)": "Weighted; they add up to the loss. Log scale.",
+    "Dice per structure": "Validation hearts, on the voxel grid.",
+    "Loss terms (validation)": "Weighted; they add up to the loss. Log scale.",
+    "Dice at sample points": "Validation hearts, mean over structures. Does not score shapes.",
+    "Loss shares": "Share of each term in the training loss.",
+    "Learning rate": "Maximum over the parameter groups.",
+    "Gradient norms": "Norm of the gradient of each loss term. Log scale.",
+    "Waiting for data": "Share of the training time.",
 }
-"""Title of a figure → what it shows, in the order of the page."""
+"""Title of a figure → its caption, in the order of the page."""
 
 
-def write_curves(path: Path, title: str, history: Sequence[Row], found: Diagnosis) -> None:
-    """Write the page of a run.
+def write_curves(path: Path, title: str, history: Sequence[Row], diagnosis: Diagnosis) -> None:
+    """Write the page of a training run.
 
     Args:
         path: The page.
-        title: Its heading, the run's name.
+        title: Heading: the run's name.
         history: Lines of ``metrics.jsonl``, oldest first.
-        found: What is said of them.
+        diagnosis: Diagnosis of the same lines.
     """
     train = [row for row in history if row["split"] == "train" and is_number(row.get("loss"))]
     val = [row for row in history if row["split"] == "val"]
-    drawn = training_curves(history) | _more_curves(train, val)
-    curves = {name: note for name, note in _NOTES.items() if name in drawn}
+    figures = training_curves(history) | _more_curves(train, val)
+    captions = {title: caption for title, caption in _CAPTIONS.items() if title in figures}
     write_page(
         path,
         "curves.html.jinja",
         title=title,
-        found=found,
+        diagnosis=diagnosis,
         train=train,
         best=best_validation(history),
         pace=steps_per_second(train),
         waiting=waiting_share(train),
-        curves=curves,
-        data={"plots": {f"curve-{n}": drawn[name] for n, name in enumerate(curves)}},
+        captions=captions,
+        data={"plots": {f"curve-{n}": figures[title] for n, title in enumerate(captions)}},
     )
 
 
 def mean_points_dice(points: Mapping[str, Mapping[str, float]]) -> float | None:
-    """Mean over the structures of a validation's Dice at sample points; None if it has none.
+    """Mean over the structures of a validation's Dice at sample points; None without any.
 
     Args:
-        points: ``points`` of an entry of the journal.
+        points: Structure → scores, as in ``points`` of a line of ``metrics.jsonl``.
     """
-    found = [of["dice"] for of in points.values() if is_number(of.get("dice"))]
-    return fmean(found) if found else None
+    dice = [scores["dice"] for scores in points.values() if is_number(scores.get("dice"))]
+    return fmean(dice) if dice else None
 
 
 def _more_curves(train: Sequence[Row], val: Sequence[Row]) -> dict[str, Figure]:
-    """Title → figure of what only this page shows; what the journal does not hold is left out."""
+    """Figures that only this page has, by title; figures without data are left out."""
     percent = {"range": [0, 1], "tickformat": ".0%"}
     stacked = {"stackgroup": "shares", "line_width": 0.5, "hovertemplate": "%{y:.1%}"}
-    of_validation = curves_of("terms", val, lambda _: MARKED)
+    validation_terms = curves_of("terms", val, lambda _: MARKED)
     waiting = {"fill": "tozeroy", "hovertemplate": "%{y:.1%}"}
     return figures_over_steps(
         {
-            "Terms of the loss (validation)": (of_validation, LOG_SCALE),
-            "Shares of the loss": (curves_of("shares", train, lambda _: stacked), percent),
-            "Dice of each structure": (
+            "Loss terms (validation)": (validation_terms, LOG_SCALE),
+            "Loss shares": (curves_of("shares", train, lambda _: stacked), percent),
+            "Dice per structure": (
                 curves_of("grid", val, lambda name: MARKED | {"line_color": rgb(name)}),
                 {},
             ),

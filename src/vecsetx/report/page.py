@@ -1,4 +1,4 @@
-"""The score page: scores, hearts to turn and to cut, training curves, provenance."""
+"""The score page: scores, 3-D viewer, uncertainty, training curves and provenance."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from vecsetx.evaluation.calibration import EXPECTED, MULTIPLES
-from vecsetx.evaluation.measures import MEASURES
+from vecsetx.evaluation.score_measures import MEASURES
 from vecsetx.evaluation.scores import PARTS
-from vecsetx.report.calibration import coverage_figure, reliability_figure
+from vecsetx.report.calibration import error_by_sd_figure, reliability_diagram
 from vecsetx.report.figures import Figure, is_number, training_curves
 from vecsetx.report.ranking import mean_dice, ranks
 from vecsetx.report.scene import (
@@ -21,35 +21,35 @@ from vecsetx.report.scene import (
 from vecsetx.report.score_figures import (
     hidden_structures,
     measures_found,
-    observed_beside_inferred,
+    observed_and_inferred,
     scores_by_structure,
-    structures_in_turn,
+    structures_hidden_in_turn,
 )
 from vecsetx.report.template import write_page
 
 _HEADLINES = ("dice", "nsd", "assd_mm", "hd95_mm", "cldice")
-"""Measures whose means stand at the top of the page, as far as they were measured."""
+"""Measures whose means are at the top of the page, if they have a value."""
 
-_BESIDE = ("dice", "assd_mm")
-"""Measures of which observed and inferred structures are set side by side."""
+_COMPARED = ("dice", "assd_mm")
+"""Measures for which observed and inferred structures are compared."""
 
 _PLACES = {"dice": 3, "iou": 3, "nsd": 3, "cldice": 3, "volume_error_relative": 3, "mesh_nsd": 3}
-"""Decimal places of measures; others have 2."""
+"""Decimal places of measures; 2 for others."""
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a score page tells.
+    """Content of a score page.
 
     Attributes:
         title: Heading of the page.
-        scores: As in ``scores.json``: ``summary`` and ``hearts``; ``observed`` and ``inferred``,
-            if anything was hidden; ``calibration``, if hearts were drawn; and ``scoring``, whose
-            tolerance is shown with the provenance, if it is there.
+        scores: As in ``scores.json``: ``summary`` and ``hearts``; ``observed`` and ``inferred`` if
+            structures were hidden; ``calibration`` if an ensemble was scored; and optionally
+            ``scoring``, whose tolerance is listed with the provenance.
         history: Lines of the run's ``metrics.jsonl``, oldest first; may be empty.
-        hearts: Hearts to turn in 3-D; may be empty. They are asked for one by one, so they need not
-            be in memory at the same time; twenty of them make a page that can be mailed.
-        provenance: Where model, data and truth come from, as shown in a small table.
+        hearts: Hearts for the 3-D viewer; may be empty. They are read one at a time, so that they
+            need not all be in memory. A page with twenty hearts is small enough for email.
+        provenance: Origin of model, data and truth, shown as a table.
     """
 
     title: str
@@ -60,10 +60,10 @@ class Report:
 
 
 def write_report(path: Path, report: Report) -> None:
-    """Write the score page: scores, hearts to turn and to cut, training curves, provenance.
+    """Write the score page.
 
     Raises:
-        InputError: The scores name an unknown structure.
+        InputError: A structure in the scores is unknown.
     """
     scores = report.scores
     summary, hearts = scores["summary"], scores["hearts"]
@@ -72,12 +72,12 @@ def write_report(path: Path, report: Report) -> None:
     ranked = ranks(hearts)
     shown = [pack_heart(view) for view in report.hearts]
     plots = {f"scores-{m.name}": scores_by_structure(scores, m) for m in measures}
-    beside = [measure for measure in measures if measure.name in _BESIDE]
-    in_turn = structures_in_turn(scores)
-    if in_turn:
-        plots |= {f"beside-{m.name}": observed_beside_inferred(scores, m) for m in beside}
-    sure, of_sure = _sureness(scores.get("calibration"))
-    plots |= of_sure
+    compared = [measure for measure in measures if measure.name in _COMPARED]
+    hidden_in_turn = structures_hidden_in_turn(scores)
+    if hidden_in_turn:
+        plots |= {f"compared-{m.name}": observed_and_inferred(scores, m) for m in compared}
+    uncertainty = _uncertainty(scores.get("calibration"))
+    plots |= _uncertainty_figures(uncertainty)
     curves = training_curves(report.history)
     write_page(
         path,
@@ -93,9 +93,9 @@ def write_report(path: Path, report: Report) -> None:
         hearts=hearts,
         parts={part: scores[part] for part in PARTS if part in scores},
         hidden=hidden_structures(scores),
-        in_turn=in_turn,
-        beside=beside,
-        sure=sure,
+        hidden_in_turn=hidden_in_turn,
+        compared=compared,
+        uncertainty=uncertainty,
         provenance={**report.provenance, **_tolerance(scores)},
         shown=shown,
         ranked=ranked,
@@ -103,7 +103,7 @@ def write_report(path: Path, report: Report) -> None:
         max_faces=MAX_FACES,
         curves=list(curves),
         data={
-            "plots": plots | {f"curve-{n}": drawn for n, drawn in enumerate(curves.values())},
+            "plots": plots | {f"curve-{n}": curve for n, curve in enumerate(curves.values())},
             "hearts": [
                 {
                     "name": heart.name,
@@ -120,19 +120,30 @@ def write_report(path: Path, report: Report) -> None:
     )
 
 
-def _sureness(
-    told: Mapping[str, Any] | None,
-) -> tuple[dict[str, Any] | None, dict[str, Figure]]:
-    """What the page says of how sure the model is, and the figures of it."""
-    if told is None:
-        return None, {}
-    kind = "as drawn" if told["factors"] == "uncalibrated" else "calibrated"
-    drawn = {} if told["all"] is None else {kind: told["all"]}
-    plots = {"sure-coverage": coverage_figure, "sure-bins": reliability_figure} if drawn else {}
-    return (
-        {"told": told, "drawn": drawn, "multiples": list(zip(MULTIPLES, EXPECTED, strict=True))},
-        {name: of(drawn) for name, of in plots.items()},
-    )
+def _uncertainty(calibration: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Values of the section on uncertainty; None without an ensemble.
+
+    Args:
+        calibration: As in ``scores.json``. Its ``all`` is None if no hidden structure was
+            reconstructed; then there is nothing to plot.
+    """
+    if calibration is None:
+        return None
+    kind = "uncalibrated" if calibration["factors"] == "uncalibrated" else "calibrated"
+    return {
+        "calibration": calibration,
+        "compared": {} if calibration["all"] is None else {kind: calibration["all"]},
+        "multiples": list(zip(MULTIPLES, EXPECTED, strict=True)),
+    }
+
+
+def _uncertainty_figures(uncertainty: Mapping[str, Any] | None) -> dict[str, Figure]:
+    if uncertainty is None or not uncertainty["compared"]:
+        return {}
+    return {
+        "uncertainty-reliability": reliability_diagram(uncertainty["compared"]),
+        "uncertainty-error-by-sd": error_by_sd_figure(uncertainty["compared"]),
+    }
 
 
 def _tolerance(scores: Mapping[str, Any]) -> dict[str, str]:
@@ -142,6 +153,7 @@ def _tolerance(scores: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _lowest(structures: Mapping[str, Any]) -> tuple[str, float] | None:
+    """The structure with the lowest mean Dice, and that Dice; None if none was scored."""
     means = {name: found["dice"]["mean"] for name, found in structures.items()}
     known = [(mean, name) for name, mean in means.items() if is_number(mean)]
     return min(known)[::-1] if known else None

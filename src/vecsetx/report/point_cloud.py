@@ -1,7 +1,7 @@
-"""Sample points to turn in three dimensions, as a plotly scene.
+"""Sample points as an interactive 3-D plotly scene.
 
-Places stay in RAS+ mm and travel as the float32 that they are, in plotly's own base64 form, so
-nothing is rounded on the way to the page.
+Coordinates are in RAS+ mm. The page stores them as float32 in plotly's base64 form, without
+rounding.
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 from vecsetx.anatomy.structures import structure
 from vecsetx.report.figures import Figure, rgb
 
-# The eye stands in front of the patient and looks to the back: the patient's left is on the right.
+# The camera is in front of the patient and looks back: the patient's left is on the right.
 _FRONT = {
     "eye": {"x": 0.0, "y": 1.65, "z": 0.0},
     "up": {"x": 0.0, "y": 0.0, "z": 1.0},
@@ -22,10 +22,10 @@ _FRONT = {
 
 
 def points_scene(points_mm: Mapping[str, np.ndarray]) -> Figure:
-    """Points to turn, in the colours of their structures; a click in the legend hides one.
+    """Plot points in 3-D, in the colours of their structures.
 
     Args:
-        points_mm: Structure → ``[N, 3]`` RAS+ mm.
+        points_mm: Structure → ``[N, 3]`` points, RAS+ mm.
     """
     layout = _layout(points_mm.values())
     traces = []
@@ -43,12 +43,13 @@ def points_scene(points_mm: Mapping[str, np.ndarray]) -> Figure:
                 "S %{z:.1f} mm<extra></extra>",
             )
         )
-    shown = layout | {"showlegend": True, "legend": {"itemsizing": "constant"}}
-    scene: Figure = go.Figure(traces, layout=shown).to_dict()
+    with_legend = layout | {"showlegend": True, "legend": {"itemsizing": "constant"}}
+    scene: Figure = go.Figure(traces, layout=with_legend).to_dict()
     return scene
 
 
 def _layout(clouds: Iterable[np.ndarray]) -> dict[str, Any]:
+    """A scene without axes, whose cube contains all points."""
     boxes = [
         bound(points, axis=0) for points in clouds if len(points) for bound in (np.min, np.max)
     ] or [np.zeros(3)]

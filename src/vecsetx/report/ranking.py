@@ -1,4 +1,4 @@
-"""Which hearts tell most: the best, the median and the worst, and those evenly between them."""
+"""Choose which hearts to show: the best, median and worst by Dice, and others evenly between."""
 
 from collections.abc import Mapping
 from statistics import fmean
@@ -10,7 +10,7 @@ from vecsetx.report.figures import is_number
 
 
 def mean_dice(found: Mapping[str, Mapping[str, Any]]) -> float | None:
-    """A heart's mean Dice over its structures; None where none was scored.
+    """A heart's mean Dice over its structures; None if none was scored.
 
     Args:
         found: Structure → measures, as under ``hearts`` in ``scores.json``.
@@ -20,11 +20,14 @@ def mean_dice(found: Mapping[str, Mapping[str, Any]]) -> float | None:
 
 
 def chosen(hearts: Mapping[str, Mapping[str, Mapping[str, Any]]], most: int) -> list[str]:
-    """Hearts to show, worst first: evenly from the worst to the best, the median among them.
+    """Choose hearts evenly from the worst to the best mean Dice, including the median.
 
     Args:
-        hearts: As in ``scores.json``. Those without any Dice are left out.
-        most: How many at most, at least 3.
+        hearts: As in ``scores.json``. Hearts without any Dice are left out.
+        most: Maximum number of hearts, at least 3.
+
+    Returns:
+        Names, worst first.
     """
     ranked = _ranked(hearts)
     places = np.linspace(0, len(ranked) - 1, min(most, len(ranked))).round().astype(int)
@@ -34,10 +37,13 @@ def chosen(hearts: Mapping[str, Mapping[str, Mapping[str, Any]]], most: int) -> 
 
 
 def ranks(hearts: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> dict[str, str]:
-    """Heart → ``best``, ``median`` or ``worst`` by mean Dice; nothing for fewer than two hearts.
+    """Find the best, median and worst heart by mean Dice.
 
     Args:
         hearts: As in ``scores.json``.
+
+    Returns:
+        Heart → ``best``, ``median`` or ``worst``; empty for fewer than two scored hearts.
     """
     ranked = _ranked(hearts)
     if len(ranked) < 2:

@@ -1,4 +1,4 @@
-"""Figures of the score page: how each measure spreads over hearts and structures."""
+"""Figures of the score page: distributions of each measure over hearts, per structure."""
 
 import html
 from collections.abc import Mapping, Sequence
@@ -6,30 +6,30 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from vecsetx.evaluation.measures import MEASURES, Measure
+from vecsetx.evaluation.score_measures import MEASURES, Measure
 from vecsetx.report.figures import Figure, figure, is_number, rgb, structure_axis
 
-SHOWN_MEASURES = (
+_SHOWN_MEASURES = (
     *("dice", "nsd", "assd_mm", "hd95_mm", "cldice", "iou", "volume_error_ml"),
     *("volume_error_relative", "component_error", "mesh_nsd", "mesh_assd_mm", "mesh_hd95_mm"),
 )
-"""Measures with a figure and a table of their own, if anything was measured, in their order."""
+"""Measures with a figure and a column of their own, if they have a value, in the page's order."""
 
 _FORMATS = {"volume_error_relative": "+.1%", "volume_error_ml": "+.2f", "component_error": "+d"}
 
 
 def measures_found(scores: Mapping[str, Any]) -> list[Measure]:
-    """Those of :data:`SHOWN_MEASURES` that have a value at all; the Dice always."""
+    """Measures to show: those with a value for any structure, and always the Dice."""
     summary = scores["summary"]["structures"].values()
     return [
         MEASURES[name]
-        for name in SHOWN_MEASURES
+        for name in _SHOWN_MEASURES
         if name == "dice" or any(is_number(found.get(name, {}).get("mean")) for found in summary)
     ]
 
 
 def hidden_structures(scores: Mapping[str, Any]) -> list[str]:
-    """Structures that were hidden from the model in every heart, so that all theirs is inferred."""
+    """Structures that were hidden from the model in every heart, so that all are inferred."""
     return [
         name
         for name in scores.get("inferred", {}).get("structures", ())
@@ -37,36 +37,36 @@ def hidden_structures(scores: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def structures_in_turn(scores: Mapping[str, Any]) -> list[str]:
-    """Structures that are scored twice: shown to the model, and hidden from it."""
+def structures_hidden_in_turn(scores: Mapping[str, Any]) -> list[str]:
+    """Structures that were scored twice: once observed by the model and once hidden from it."""
     inferred = scores.get("inferred", {}).get("structures", ())
     return [name for name in inferred if name in scores["observed"]["structures"]]
 
 
 def scores_by_structure(scores: Mapping[str, Any], measure: Measure) -> Figure:
-    """One row per structure: a dot for every heart, a box for their middle half, the mean marked.
+    """Plot a measure: a row per structure with a dot per heart, a box with quartiles, and the mean.
 
     Args:
-        scores: As in ``scores.json``. What was inferred is drawn hollow.
-        measure: Of which to draw the values.
+        scores: As in ``scores.json``. Inferred structures have hollow dots.
+        measure: The measure to plot.
     """
     names, hidden = list(scores["summary"]["structures"]), hidden_structures(scores)
     traces = [
         _box(name, row, 0.62, scores["hearts"], measure, name in hidden)
         for row, name in enumerate(names)
     ]
-    texts = [f"{name} (inferred)" if name in hidden else name for name in names]
-    return _in_rows(traces, texts, 38, measure)
+    labels = [f"{name} (inferred)" if name in hidden else name for name in names]
+    return _in_rows(traces, labels, 38, measure)
 
 
-def observed_beside_inferred(scores: Mapping[str, Any], measure: Measure) -> Figure:
-    """Two rows per structure: observed, and below it, hollow, inferred.
+def observed_and_inferred(scores: Mapping[str, Any], measure: Measure) -> Figure:
+    """Plot a measure in two rows per structure: observed and, below it with hollow dots, inferred.
 
     Args:
-        scores: As in ``scores.json``, of structures that were hidden in turn.
-        measure: Of which to draw the values.
+        scores: As in ``scores.json``, with structures hidden in turn.
+        measure: The measure to plot.
     """
-    names = structures_in_turn(scores)
+    names = structures_hidden_in_turn(scores)
     traces = [
         _box(name, row + shift, 0.34, scores[part]["hearts"], measure, part == "inferred")
         for row, name in enumerate(names)
@@ -85,11 +85,11 @@ def _box(
 ) -> go.Box:
     found = [
         (heart, value)
-        for heart, of_heart in hearts.items()
-        if is_number(value := of_heart.get(name, {}).get(measure.name))
+        for heart, structures in hearts.items()
+        if is_number(value := structures.get(name, {}).get(measure.name))
     ]
-    shape = _FORMATS.get(measure.name, ".3f" if measure.higher_is_better else ".2f")
-    told = f"<b>{name}</b>{' inferred' if inferred else ''}"
+    number = _FORMATS.get(measure.name, ".3f" if measure.higher_is_better else ".2f")
+    title = f"<b>{name}</b>{' inferred' if inferred else ''}"
     return go.Box(
         name=name,
         x=[round(value, 4) for _, value in found],
@@ -109,24 +109,24 @@ def _box(
             "symbol": "circle-open" if inferred else "circle",
         },
         hoveron="points",
-        hovertemplate=f"{told} %{{x:{shape}}}<br>%{{text}}<extra></extra>",
+        hovertemplate=f"{title} %{{x:{number}}}<br>%{{text}}<extra></extra>",
     )
 
 
 def _in_rows(
-    traces: Sequence[go.Box], texts: Sequence[str], height_per_row: int, measure: Measure
+    traces: Sequence[go.Box], labels: Sequence[str], height_per_row: int, measure: Measure
 ) -> Figure:
     values = [value for trace in traces for value in trace.x]
     return figure(
         traces,
-        height=90 + height_per_row * len(texts),
+        height=90 + height_per_row * len(labels),
         xaxis={"title": {"text": measure.title}} | _span(values, measure),
-        yaxis=structure_axis(texts),
+        yaxis=structure_axis(labels),
     )
 
 
 def _span(values: Sequence[int | float], measure: Measure) -> dict[str, Any]:
-    """Axis range: all values, and the perfect one, which is where the axis ends."""
+    """Axis range that contains all values and ends at the perfect value."""
     low, high = min(values, default=0.0), max(values, default=1.0)
     if measure.higher_is_better:
         margin = max(0.06 * (1 - low), 0.01)

@@ -1,8 +1,8 @@
-"""Pictures of a heart's samples over slices of its label map.
+"""Pictures of a heart's sample points on slices of its label map.
 
-This is where points and labels in different spaces are seen: the label map's colours lie muted
-beneath, each point bears the label of its distances, and points that contradict their voxel are
-crossed out.
+They reveal points and labels in different coordinate systems. The label map is drawn in muted
+colours. Each point has the colour of its label by distance, and points that contradict their voxel
+are crossed out.
 """
 
 import base64
@@ -20,53 +20,56 @@ from PIL import Image
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.sign import label_of
 from vecsetx.anatomy.structures import structure
-from vecsetx.sampling.quality.probes import astray
+from vecsetx.sampling.quality.probes import contradicting
 from vecsetx.sampling.samples import Samples
 
-THINNEST_SLAB_MM = 1.5
-"""Points are shown within half a slice's thickness, which counts as at least this."""
+_MIN_SLAB_MM = 1.5
+"""Points are shown within half the slice thickness, which counts as at least this."""
 
-MARGIN_MM = 12.0
-"""Shown around the heart."""
+_MARGIN_MM = 12.0
+"""Margin around the heart."""
 
-VIEWS = ("Axial", "Coronal", "Sagittal")
+_VIEWS = ("Axial", "Coronal", "Sagittal")
 
-_GROUND = np.array([16, 19, 24]) / 255
+_BACKGROUND = np.array([16, 19, 24]) / 255
 _MUTED = 0.42
-"""How much of a structure's colour the label map bears."""
+"""Weight of a structure's colour in the label map; the rest is background."""
 
 _PIXELS_PER_INCH = 100
 _QUALITY = 72
 _ACROSS = {"Axial": 2, "Coronal": 1, "Sagittal": 0}
-"""The RAS axis that a view looks along."""
+"""RAS axis perpendicular to each view."""
 _EDGES = {"Axial": "RLAP", "Coronal": "RLSI", "Sagittal": "APSI"}
-"""What lies left, right, above and below: as radiologists look at a patient."""
+"""Directions at the left, right, upper and lower edge, in radiological convention."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Marks:
-    """Points to draw, at voxel indices ``[N, 3]``."""
+    """Points to draw, at voxel indices ``[N, 3]``, with labels 0…K (0: outside).
+
+    ``space`` joins the near and the volume points.
+    """
 
     surface: Float[np.ndarray, "n 3"]
     surface_label: np.ndarray
     space: Float[np.ndarray, "m 3"]
     space_label: np.ndarray
-    astray: np.ndarray
+    contradicting: np.ndarray
 
 
 def three_slices(samples: Samples, label_map: LabelMap | None) -> str:
-    """Axial, coronal and sagittal slice, each where most structures are, as a data URI.
+    """Draw the axial, coronal and sagittal slice with the most structures, as a data URI.
 
     Args:
         samples: The heart.
-        label_map: Its label map, labels 1…K in the order of its structures; None if there is none,
-            then the points stand alone.
+        label_map: Its label map, labels 1…K in the order of its structures; None to draw the points
+            alone.
     """
     return _picture(samples, label_map, 1, (12.0, 4.1), point_size=1.0)
 
 
 def montage(samples: Samples, label_map: LabelMap | None) -> str:
-    """The same as :func:`three_slices` with five slices through the heart in each direction."""
+    """Draw five slices through the heart in each direction, as :func:`three_slices`."""
     return _picture(samples, label_map, 5, (15.0, 9.2), point_size=0.55)
 
 
@@ -80,11 +83,11 @@ def _picture(
     grid = _along_patient(_around(samples) if label_map is None else _with_margin(label_map))
     colors = np.array([structure(name).color for name in samples.info.structures]) / 255
     marks = _marks(samples, grid, label_map is not None)
-    figure = Figure(figsize=size_inch, dpi=_PIXELS_PER_INCH, facecolor=tuple(_GROUND))
+    figure = Figure(figsize=size_inch, dpi=_PIXELS_PER_INCH, facecolor=tuple(_BACKGROUND))
     rows, columns = (1, 3) if slices == 1 else (3, slices)
     panels = figure.subplots(rows, columns, squeeze=False)
     figure.subplots_adjust(0, 0, 1, 1, 0.012, 0.012)
-    for number, view in enumerate(VIEWS):
+    for number, view in enumerate(_VIEWS):
         axis = _ACROSS[view]
         places = [_richest(grid, axis)] if slices == 1 else _through(grid, axis, slices)
         row = panels[0, number : number + 1] if slices == 1 else panels[number]
@@ -110,13 +113,13 @@ def _draw(
     axis = _ACROSS[view]
     across, up = (other for other in range(3) if other != axis)
     spacing = grid.spacing_mm
-    labels = np.take(grid.labels, place, axis=axis).T  # rows go up, columns across
-    muted = np.concatenate([[_GROUND], _MUTED * colors + (1 - _MUTED) * _GROUND])
+    labels = np.take(grid.labels, place, axis=axis).T  # rows: upward; columns: across
+    muted = np.concatenate([[_BACKGROUND], _MUTED * colors + (1 - _MUTED) * _BACKGROUND])
     width, height = grid.shape[across] * spacing[across], grid.shape[up] * spacing[up]
     half = 0.5 * spacing[[across, up]]
     extent = (-half[0], width - half[0], -half[1], height - half[1])
     panel.imshow(muted[labels], origin="lower", extent=extent, interpolation="nearest")
-    slab = max(float(spacing[axis]), THINNEST_SLAB_MM) / 2
+    slab = max(float(spacing[axis]), _MIN_SLAB_MM) / 2
 
     def near(indices: np.ndarray) -> np.ndarray:
         return np.abs(indices[:, axis] - place) * spacing[axis] <= slab
@@ -125,7 +128,7 @@ def _draw(
         return indices[:, across] * spacing[across], indices[:, up] * spacing[up]
 
     shown = near(marks.space)
-    outside, wrong = shown & (marks.space_label == 0), shown & marks.astray
+    outside, wrong = shown & (marks.space_label == 0), shown & marks.contradicting
     within = shown & (marks.space_label > 0)
     panel.scatter(*at(marks.space[outside]), s=2.2 * point_size, c="#aab3c0", lw=0, alpha=0.75)
     bright = 0.65 * colors + 0.35
@@ -149,7 +152,7 @@ def _draw(
 
 def _frame(panel: Axes, view: str, extent: tuple[float, float, float, float]) -> None:
     left, right, low, high = extent
-    # The patient's right is shown on the left, and from the side the front is.
+    # Radiological convention: the patient's right, or in sagittal views the front, is on the left.
     panel.set_xlim(right, left)
     panel.set_ylim(low, high)
     panel.set_aspect("equal")
@@ -166,7 +169,7 @@ def _marks(samples: Samples, grid: LabelMap, compared: bool) -> _Marks:
     groups = (samples.near, samples.volume)
     space = np.concatenate([group.points_mm for group in groups])
     wrong = [
-        astray(group, grid) if compared else np.zeros(len(group.points_mm), bool)
+        contradicting(group, grid) if compared else np.zeros(len(group.points_mm), bool)
         for group in groups
     ]
     return _Marks(
@@ -174,12 +177,12 @@ def _marks(samples: Samples, grid: LabelMap, compared: bool) -> _Marks:
         surface_label=samples.surface.structure.astype(int) + 1,
         space=grid.to_indices(space.astype(np.float64)),
         space_label=np.concatenate([label_of(group.distances_mm) for group in groups]),
-        astray=np.concatenate(wrong),
+        contradicting=np.concatenate(wrong),
     )
 
 
 def _richest(grid: LabelMap, axis: int) -> int:
-    """The slice with most structures; of several, that with the most labelled voxels."""
+    """The slice with the most structures; of several, the one with the most labelled voxels."""
     others = tuple(other for other in range(3) if other != axis)
     kinds = np.zeros(grid.shape[axis], dtype=int)
     for label in range(1, int(grid.labels.max()) + 1):
@@ -189,7 +192,7 @@ def _richest(grid: LabelMap, axis: int) -> int:
 
 
 def _through(grid: LabelMap, axis: int, count: int) -> list[int]:
-    """Slices evenly through the labelled part, off its ends."""
+    """Evenly spaced slices through the labelled part, without its ends."""
     others = tuple(other for other in range(3) if other != axis)
     found = np.flatnonzero(grid.labels.any(axis=others))
     first, last = (found[0], found[-1]) if len(found) else (0, grid.shape[axis] - 1)
@@ -197,26 +200,27 @@ def _through(grid: LabelMap, axis: int, count: int) -> list[int]:
 
 
 def _along_patient(label_map: LabelMap) -> LabelMap:
-    """The same voxels, axes swapped and flipped to be next to R, A and S."""
+    """Swap and flip axes so that they are closest to R, A and S; the voxels stay the same."""
     to_ras = nib.orientations.io_orientation(label_map.affine)
     labels = nib.orientations.apply_orientation(label_map.labels, to_ras)
-    turned = label_map.affine @ nib.orientations.inv_ornt_aff(to_ras, label_map.shape)
-    return LabelMap(labels, turned)
+    affine = label_map.affine @ nib.orientations.inv_ornt_aff(to_ras, label_map.shape)
+    return LabelMap(labels, affine)
 
 
 def _with_margin(label_map: LabelMap) -> LabelMap:
+    """Crop to the labelled voxels and pad by :data:`_MARGIN_MM`."""
     tight = label_map.cropped()
-    voxels = np.ceil(MARGIN_MM / tight.spacing_mm).astype(int)
+    voxels = np.ceil(_MARGIN_MM / tight.spacing_mm).astype(int)
     affine = tight.affine.copy()
     affine[:3, 3] = tight.to_mm(-voxels.astype(float))
     return LabelMap(np.pad(tight.labels, [(n, n) for n in voxels]), affine)
 
 
 def _around(samples: Samples) -> LabelMap:
-    """An empty grid of 1 mm around the surface points."""
+    """An empty label map with 1 mm voxels around the surface points."""
     points = samples.surface.points_mm
-    low = points.min(axis=0) - MARGIN_MM
-    shape = np.ceil(points.max(axis=0) + MARGIN_MM - low).astype(int) + 1
+    low = points.min(axis=0) - _MARGIN_MM
+    shape = np.ceil(points.max(axis=0) + _MARGIN_MM - low).astype(int) + 1
     affine = np.eye(4)
     affine[:3, 3] = low
     return LabelMap(np.zeros(shape, dtype=np.uint8), affine)

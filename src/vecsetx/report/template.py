@@ -1,8 +1,8 @@
-"""Pages, each one file that opens from disk and asks the network for nothing.
+"""Write pages: each is one HTML file that opens from disk and loads nothing from the network.
 
-Templates, style and scripts lie in ``templates/``; plotly.js comes from the installed plotly, the
-3-D viewer from the installed k3d. Every value is escaped by jinja, and data for the scripts by its
-``tojson``, so that a name from a file system stays a name.
+Templates, styles and scripts are in ``templates/``; plotly.js comes from the installed plotly, the
+3-D viewer from the installed k3d. Jinja escapes every value, and its ``tojson`` the data for the
+scripts, so that no file name can inject markup or code.
 """
 
 from functools import cache
@@ -17,11 +17,11 @@ from plotly.offline import get_plotlyjs
 from vecsetx.anatomy.structures import structure
 from vecsetx.files import write_text
 from vecsetx.report.figures import is_number, rgb
-from vecsetx.report.packing import packed
+from vecsetx.report.packing import gzip_base64
 
 
 def write_page(path: Path, template: str, **values: Any) -> None:
-    """Fill a template with ``values`` and write the page."""
+    """Render a template with ``values`` and write the page."""
     write_text(path, _environment().get_template(template).render(values))
 
 
@@ -41,21 +41,21 @@ def _environment() -> Environment:
         "rgb": rgb,
         "structure": structure,
         "plotly_js": lambda: Markup(get_plotlyjs()),
-        "plotly_packed": _plotly_packed,
-        "k3d_packed": _k3d_packed,
+        "plotly_gzip": _plotly_gzip,
+        "k3d_gzip": _k3d_gzip,
         "verbatim": lambda name: Markup(loader.get_source(environment, name)[0]),
     }
     return environment
 
 
 @cache
-def _plotly_packed() -> str:
-    return packed(get_plotlyjs().encode())
+def _plotly_gzip() -> str:
+    return gzip_base64(get_plotlyjs().encode())
 
 
 @cache
-def _k3d_packed() -> str:
-    """The script of k3d with its licences, read without importing k3d (which takes a second)."""
+def _k3d_gzip() -> str:
+    """The script of k3d with its licences; k3d is not imported, since that takes a second."""
     package = distribution("k3d")
     static = Path(str(package.locate_file("k3d/static")))
     texts = [
@@ -64,7 +64,7 @@ def _k3d_packed() -> str:
     ]
     licences = "\n".join(texts).replace("*/", "* /")
     script = (static / "standalone.js").read_text("utf-8")
-    return packed(f"/*!\n{licences}\n*/\n{script}".encode())
+    return gzip_base64(f"/*!\n{licences}\n*/\n{script}".encode())
 
 
 def _decimals(value: int | float, places: int) -> str:

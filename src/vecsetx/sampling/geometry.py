@@ -1,7 +1,9 @@
-"""A heart as it is sampled: closed surfaces in mm and the voxels inside them."""
+"""A heart's geometry, from which it is sampled: closed surfaces in mm and the voxels inside."""
 
 import hashlib
+from collections.abc import Collection
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import cc3d
 import igl
@@ -11,11 +13,10 @@ from jaxtyping import Bool, Float, Int
 
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.errors import InputError
-from vecsetx.formats.source import HeartSource
 from vecsetx.sampling.distance import ClosedSurfaces
-from vecsetx.sampling.interfaces import shared_surface, without_specks
+from vecsetx.sampling.interfaces import remove_specks, shared_surface
 from vecsetx.sampling.view import cut_structures
-from vecsetx.sampling.voxelize import voxelized
+from vecsetx.sampling.voxelize import voxelize_surfaces
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +24,11 @@ class Geometry:
     """K structures in space.
 
     Attributes:
-        closed: The closed surface of each structure, empty where it is absent.
+        closed: The closed surface of each structure, empty where the structure is absent.
         label_map: Labels 1…K of the voxels inside, without specks.
-        cut: ``[K]`` whether the structure reaches the edge of what its source shows.
-        complete: Whether the source shows everything (surfaces do; a scan has an edge).
-        speck_voxels: Voxels of specks that were removed.
+        cut: ``[K]`` whether the structure reaches the edge of the scan and may continue beyond it.
+        complete: Whether nothing lies beyond an edge: True for surfaces, False for scans.
+        speck_voxels: Number of voxels in the specks that were removed.
     """
 
     closed: ClosedSurfaces
@@ -37,45 +38,41 @@ class Geometry:
     speck_voxels: int = 0
 
     @classmethod
-    def of_source(cls, source: HeartSource, structures: tuple[str, ...]) -> "Geometry":
-        """Read a heart.
-
-        Raises:
-            InputError: The source cannot be read, or holds none of the structures.
-        """
-        if source.kind == "meshes":
-            return cls.of_surfaces(source.surfaces(structures))
-        return cls.of_label_map(source.label_map(structures), len(structures))
-
-    @classmethod
     def of_label_map(cls, label_map: LabelMap, structure_count: int) -> "Geometry":
-        """The smooth shared surface of a label map with labels 1…K.
+        """Compute the smooth shared surface of a label map with labels 1…K.
 
         Raises:
-            InputError: The map holds none of them.
+            InputError: The map holds none of these labels.
         """
         if not label_map.labels.any():
             raise InputError("a label map without any structure has no surface")
-        cleaned = without_specks(label_map)
+        cleaned = remove_specks(label_map)
         surface = shared_surface(cleaned)
         return cls(
-            closed=[surface.of(k) for k in range(1, structure_count + 1)],
+            closed=[surface.closed_surface(k) for k in range(1, structure_count + 1)],
             label_map=cleaned,
             cut=cut_structures(cleaned, structure_count),
             speck_voxels=int(np.count_nonzero(label_map.labels != cleaned.labels)),
         )
 
     @classmethod
-    def of_surfaces(cls, closed: ClosedSurfaces) -> "Geometry":
-        """Closed surfaces as they are. Their voxels tell inside from outside far from a wall."""
-        return cls(closed, voxelized(closed), np.zeros(len(closed), dtype=bool), complete=True)
+    def of_surfaces(cls, closed: ClosedSurfaces, label_map: LabelMap | None = None) -> "Geometry":
+        """Take closed surfaces as they are.
+
+        Args:
+            closed: The surface of each structure, RAS+ mm.
+            label_map: Labels 1…K of the voxels inside, where they are known already. Far from a
+                wall, where no exact distance is computed, they tell inside from outside.
+        """
+        label_map = voxelize_surfaces(closed) if label_map is None else label_map
+        return cls(closed, label_map, np.zeros(len(closed), dtype=bool), complete=True)
 
     def present(self) -> Bool[np.ndarray, " k"]:
-        """Which structures are there."""
+        """Whether each structure is present."""
         return np.array([len(faces) > 0 for _, faces in self.closed])
 
     def restricted(self, kept: Bool[np.ndarray, " k"]) -> "Geometry":
-        """The same heart with some of its structures only, numbered anew."""
+        """The same heart with only some of its structures, renumbered 1, 2, …."""
         number = np.concatenate([[0], np.where(kept, np.cumsum(kept), 0)]).astype(np.uint8)
         before = self.label_map
         return replace(
@@ -86,7 +83,7 @@ class Geometry:
         )
 
     def without(self, hidden: Bool[np.ndarray, " k"]) -> "Geometry":
-        """The same heart and numbers, some structures made absent."""
+        """The same heart without some structures; the others keep their numbers."""
         empty = (np.empty((0, 3)), np.empty((0, 3), dtype=np.int64))
         return replace(
             self,
@@ -96,7 +93,7 @@ class Geometry:
         )
 
     def vertices_mm(self) -> Float[np.ndarray, "v 3"]:
-        """All vertices, RAS+ mm."""
+        """Vertices of all surfaces, RAS+ mm."""
         return np.concatenate([vertices for vertices, _ in self.closed])
 
     def volumes_ml(self) -> Float[np.ndarray, " k"]:
@@ -109,7 +106,7 @@ class Geometry:
         return np.array([igl.doublearea(*surface).sum() / 2 for surface in self.closed])
 
     def components(self) -> Int[np.ndarray, " k"]:
-        """Pieces (26-connected) of each structure."""
+        """Number of 26-connected components of each structure."""
         labels = self.label_map.cropped().labels
         pieces, count = cc3d.connected_components(labels, connectivity=26, return_N=True)
         label = np.zeros(count + 1, dtype=np.int64)
@@ -117,7 +114,7 @@ class Geometry:
         return np.bincount(label[1:], minlength=len(self.closed) + 1)[1:]
 
     def content(self) -> str:
-        """Hash of the shape: the same wherever and in whatever file and order of axes it lies."""
+        """Hash of the shape; it does not depend on position, file format or order of the axes."""
         digest = hashlib.sha256()
         if self.complete:
             for vertices, faces in self.closed:
@@ -133,3 +130,57 @@ class Geometry:
 
     def _origin_mm(self) -> np.ndarray:
         return next(vertices[0] for vertices, faces in self.closed if len(faces))
+
+
+@dataclass(frozen=True, slots=True)
+class Segmentation:
+    """A heart whose files give volumes: a label map, masks or closed meshes, as they were read.
+
+    Attributes:
+        path: The file or folder, for error messages.
+        structures: Names of the K structures.
+        label_map: Labels 1…K on the heart's own grid; of meshes, the voxels inside them.
+        closed: The closed surface of each structure if the files are meshes; None if surfaces have
+            to be computed from the label map.
+    """
+
+    path: Path
+    structures: tuple[str, ...]
+    label_map: LabelMap
+    closed: ClosedSurfaces | None = None
+
+    def geometry(self, drop: Collection[str] = ()) -> Geometry:
+        """The heart's geometry.
+
+        Args:
+            drop: Structures to leave out, as if nobody had segmented them: the surface of a label
+                map is computed without them.
+
+        Raises:
+            InputError: No structure is left.
+        """
+        hidden = np.isin(self.structures, list(drop))
+        if self.closed is not None:
+            whole = Geometry.of_surfaces(self.closed, self.label_map)
+            self._check_left(bool((whole.present() & ~hidden).any()), drop)
+            return whole.without(hidden) if drop else whole
+        shown = self.label_map
+        if drop:
+            shown = shown.without((np.flatnonzero(hidden) + 1).tolist())
+        self._check_left(bool(shown.labels.any()), drop)
+        return Geometry.of_label_map(shown, len(self.structures))
+
+    def sampled_voxels(self) -> LabelMap:
+        """The voxels that samples are drawn from: label maps cropped and without specks."""
+        if self.closed is not None:
+            return self.label_map
+        return remove_specks(self.label_map).cropped()
+
+    def _check_left(self, is_left: bool, drop: Collection[str]) -> None:
+        if is_left:
+            return
+        if drop:
+            raise InputError(
+                f"{self.path}: nothing is left after --drop {','.join(drop)}; drop fewer structures"
+            )
+        raise InputError(f"{self.path}: holds none of {', '.join(self.structures)}")

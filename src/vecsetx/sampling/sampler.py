@@ -1,6 +1,6 @@
-"""Sampling a heart: its points, their distances, and what is told of it."""
+"""Sampling a heart: points, their distances to every structure, and facts about the heart."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -9,10 +9,9 @@ from jaxtyping import Float, Int
 from vecsetx import __version__
 from vecsetx.anatomy.frame import MM_PER_UNIT, Frame
 from vecsetx.errors import InputError
-from vecsetx.formats.source import HeartSource
 from vecsetx.sampling.distance import signed_distances_mm
 from vecsetx.sampling.geometry import Geometry
-from vecsetx.sampling.npz.layout import read_npz
+from vecsetx.sampling.origin import Origin
 from vecsetx.sampling.points import surface_points, volume_points
 from vecsetx.sampling.samples import HeartInfo, QueryPoints, Samples, SurfacePoints
 from vecsetx.sampling.view import edge_distances_mm
@@ -24,17 +23,16 @@ class SamplingSpec:
 
     Attributes:
         surface_points, near_points, volume_points: Points per heart in each set.
-        equal_share: Share of the points that is divided equally among the structures; the rest goes
-            by area (surface, near) or volume (volume). It is what keeps small structures from
-            starving.
-        near_mm, farther_mm: Standard deviations of the near points' steps off the surface; half of
-            the points take each.
+        equal_share: Share of the points that is divided equally among the structures; the rest is
+            divided in proportion to area (surface, near) or volume (volume). Without it small
+            structures would get hardly any points.
+        near_mm, farther_mm: The two standard deviations of near points from the surface; each
+            applies to about half of the points.
         background_share: Share of the volume points that is drawn anywhere: half of them from a box
             around the heart, half from the frame's whole domain.
-        margin_mm: How far that box goes beyond the heart.
-        reach_mm: Larger distances are stored as this one. It is twice the distance
-            beyond which models are asked no more than "farther"; infinite for all distances as they
-            are, at nearly twice the time.
+        margin_mm: Margin of that box around the heart.
+        reach_mm: Distances are truncated at this value. The default is twice the distance at which
+            the loss truncates; infinity keeps all distances, at nearly twice the time.
         mm_per_unit: Scale of the frame.
     """
 
@@ -51,43 +49,38 @@ class SamplingSpec:
 
 
 def sample_heart(
-    source: HeartSource,
-    wanted: tuple[str, ...],
-    spec: SamplingSpec,
-    seed: int,
+    geometry: Geometry, origin: Origin, wanted: tuple[str, ...], spec: SamplingSpec, seed: int
 ) -> Samples:
-    """Samples of a heart.
+    """Sample a heart.
 
     Args:
-        source: Where it comes from. Its name and ``seed`` decide the random draws.
-        wanted: The structures to sample, as far as the heart has them.
-        spec: How many points of what kind.
+        geometry: The heart.
+        origin: The heart's files. Its name and ``seed`` decide the random draws.
+        wanted: The K structures of ``geometry``. Absent ones are left out of the samples.
+        spec: How many points to draw, and where.
         seed: Seed of the data set.
 
     Raises:
-        InputError: The source cannot be used.
+        InputError: A structure's surface is too small to be sampled.
     """
-    if source.kind == "npz":
-        samples = read_npz(source, wanted, seed, spec.mm_per_unit)
-        return replace(samples, info=replace(samples.info, options=options_of(spec, wanted)))
-    geometry = Geometry.of_source(source, wanted)
     structures = tuple(np.array(wanted)[geometry.present()].tolist())
     if len(structures) < len(wanted):
         geometry = geometry.restricted(geometry.present())
-    generator = np.random.default_rng([seed, *source.name.encode()])
+    # A heart's points depend on its own name, so they are the same in any data set and order.
+    generator = np.random.default_rng([seed, *origin.name.encode()])
     frame = Frame.around(geometry.vertices_mm(), spec.mm_per_unit)
     try:
         drawn = draw_samples(geometry, frame, spec, generator)
     except InputError as error:
-        raise InputError(f"{source.path}: {error}") from None
+        raise InputError(f"{origin.path}: {error}") from None
     volumes, areas = geometry.volumes_ml().tolist(), geometry.areas_mm2().tolist()
     info = HeartInfo(
-        name=source.name,
-        kind=source.kind,
-        source=str(source.path.resolve()),
-        sha256=source.sha256(),
+        name=origin.name,
+        kind=origin.kind,
+        source=str(origin.path.resolve()),
+        sha256=origin.sha256,
         content=geometry.content(),
-        label_set=source.label_set.to_dict(),
+        label_set=origin.label_set.to_dict(),
         structures=structures,
         cut=tuple(name for name, cut in zip(structures, geometry.cut, strict=True) if cut),
         frame=frame,

@@ -1,1 +1,1 @@
-"""Doing one job for many hearts, by processes of this machine or a Dask cluster."""
+"""Parallel work on many hearts: processes on this machine, or a Dask cluster."""

@@ -1,4 +1,4 @@
-"""What every kind of worker can do, wherever it runs."""
+"""The interface of all workers: local processes and Dask."""
 
 import os
 import pickle
@@ -8,42 +8,45 @@ from typing import Any
 
 from vecsetx.errors import InputError
 
+__all__ = ["ONE_THREAD", "NoWorkersError", "Workers", "do_pickled"]
+
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "IGL_NUM_THREADS": "1"}
-"""Environment of a worker: there is one per core. Libraries read it when they are imported."""
+"""Environment of a worker: one thread, because there is one worker per core. Libraries read it when
+they are imported."""
 
 
 class NoWorkersError(InputError):
-    """Nobody is left to do the work, so there is no use in waiting for it."""
+    """No worker is left, so waiting for results is pointless."""
 
 
 class Workers(Executor):
-    """An executor one of whose workers may be killed: only that worker's own task is lost.
+    """An executor that survives killed workers: only the killed worker's own task is lost.
 
-    Used as a context manager. Left by an exception, the block stops the work at once.
+    Use it as a context manager. If an exception leaves the block, all work stops at once.
     """
 
     @abstractmethod
     def killed(self, error: BaseException) -> bool:
-        """Whether a future's exception says that its worker was killed."""
+        """Return whether a future's exception means that its worker was killed."""
 
     @abstractmethod
     def look(self) -> None:
-        """Look from time to time whether there is anybody left.
+        """Check that there are still workers; callers do this from time to time.
 
         Raises:
-            NoWorkersError: There is not, or has not been for too long.
+            NoWorkersError: There are none, or there have been none for too long.
         """
 
     @abstractmethod
     def let_go(self) -> None:
-        """Free the memory of workers that are idle, so that the next task has the most of it."""
+        """Free the memory of idle workers, so that the next task has as much as possible."""
 
 
 def do_pickled(call: bytes) -> Any:
-    """Runs in a worker: do a pickled call, computing with one thread.
+    """Run a pickled call with one thread and return its result. Runs in a worker.
 
-    Pickled, it is a secret to all that pass it on, as Dask's scheduler, which so need not import
-    what the call needs.
+    A pickled call is opaque to everything that passes it on. Dask's scheduler, for instance, need
+    not import the modules that the call uses.
     """
     os.environ.update(ONE_THREAD)  # before unpickling the first call imports the libraries
     return pickle.loads(call)()

@@ -1,5 +1,6 @@
-"""Dask workers, which run on as many machines as a cluster has."""
+"""Workers of a Dask cluster, which may span many machines."""
 
+import logging
 import pickle
 import socket
 import time
@@ -10,9 +11,12 @@ from functools import partial
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 
-from vecsetx.commands.progress import console
 from vecsetx.errors import InputError
 from vecsetx.workers.base import NoWorkersError, Workers, do_pickled
+
+__all__ = ["DaskCluster"]
+
+_log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 Arguments = ParamSpec("Arguments")
@@ -20,18 +24,18 @@ Arguments = ParamSpec("Arguments")
 _CONNECT_S = 10.0
 _FETCH_S = 5.0
 _WITHOUT_WORKERS_S = 600.0
-"""How long a cluster may be without any worker before it is given up."""
+"""How long a cluster may have no workers before the work is aborted."""
 
 
 class DaskCluster(Workers):
-    """The workers of a Dask scheduler that runs already; tasks are the same as for processes.
+    """The workers of a running Dask scheduler; they accept the same tasks as local processes.
 
-    A task whose worker is killed is done again by another worker. After as many workers as the
-    scheduler allows it (``distributed.scheduler.allowed-failures``) its future raises
+    If a worker is killed, another one repeats its task. Once a task has lost as many workers as the
+    scheduler allows (``distributed.scheduler.allowed-failures``), its future raises
     ``KilledWorker``.
 
     Args:
-        address: The scheduler's, as in ``tcp://node17:8786``.
+        address: The scheduler's address, such as ``tcp://node17:8786``.
 
     Raises:
         InputError: Dask is not installed, or no scheduler answers at the address.
@@ -46,7 +50,7 @@ class DaskCluster(Workers):
         _see_scheduler(address)
         try:
             self._client = Client(address, timeout=_CONNECT_S, set_as_default=False)
-        except Exception as error:  # whatever it makes of something that is no Dask scheduler
+        except Exception as error:  # depends on what else listens at the address
             raise InputError(
                 f"--dask {address}: no Dask scheduler ({type(error).__name__}: {error})"
             ) from error
@@ -61,16 +65,16 @@ class DaskCluster(Workers):
         *args: Arguments.args,
         **kwargs: Arguments.kwargs,
     ) -> Future[Result]:
-        """Have a call done by a worker; all of it has to be fit for pickling."""
-        # Not by the client's own executor, which never tells of a task that is done, lost with its
-        # worker before its result was fetched, and then fails.
+        """Run a call in a worker. The function, its arguments and its result must be picklable."""
+        # The client's own executor would not do: if a task finishes, is lost with its worker
+        # before the result was fetched, and then fails, its future never ends.
         self._see_connection()
         ours: Future[Result] = Future()
         ours.set_running_or_notify_cancel()
         self._pending.add(ours)
         ours.add_done_callback(self._pending.discard)
         call = pickle.dumps(partial(work, *args, **kwargs))
-        # Not pure: two calls that look the same are two calls.
+        # Not pure: two equal calls are two tasks.
         theirs = self._client.submit(do_pickled, call, pure=False)
         theirs.add_done_callback(
             partial(_hand_on, ours=ours, connected=self._connected, lost=self._lost())
@@ -78,11 +82,11 @@ class DaskCluster(Workers):
         return ours
 
     def killed(self, error: BaseException) -> bool:
-        """Whether a future's exception says that its workers were killed."""
+        """Return whether a future's exception means that its workers were killed."""
         return isinstance(error, self._killed_worker)
 
     def look(self) -> None:
-        """Tell when the cluster has no workers; give it up when that lasts.
+        """Log a warning when the cluster has no workers, and abort if that lasts.
 
         Raises:
             NoWorkersError: There has been no worker for ten minutes, or the scheduler is gone.
@@ -91,15 +95,16 @@ class DaskCluster(Workers):
         now = time.monotonic()
         try:
             workers = self._client.nthreads()
-        except OSError as error:  # lost in this moment
+        except OSError as error:  # lost just now
             raise NoWorkersError(self._lost()) from error
         if workers:
             self._alone_since = None
         elif self._alone_since is None:
             self._alone_since = now
-            console.print(
-                f"[yellow]Dask scheduler {self._address}: no workers; waiting for some, "
-                f"{_WITHOUT_WORKERS_S / 60:.0f} min at most[/]"
+            _log.warning(
+                "Dask scheduler %s: no workers; waiting for some, at most %.0f min",
+                self._address,
+                _WITHOUT_WORKERS_S / 60,
             )
         elif now - self._alone_since > _WITHOUT_WORKERS_S:
             raise NoWorkersError(
@@ -116,15 +121,15 @@ class DaskCluster(Workers):
 
     def _lost(self) -> str:
         return (
-            f"the Dask scheduler {self._address} was lost; start it, and run again: what is done "
-            "will be kept"
+            f"the Dask scheduler {self._address} was lost; restart it and run the command again: "
+            "finished hearts are kept"
         )
 
     def let_go(self) -> None:
-        """Nothing to do: Dask's workers belong to Dask."""
+        """Do nothing: Dask manages the memory of its workers."""
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Take no more tasks, and leave the cluster; what it is doing then, it does in vain."""
+        """Accept no more tasks and disconnect; the results of running tasks are discarded."""
         if wait and not cancel_futures:
             futures.wait(list(self._pending))
         self._client.close()
@@ -139,13 +144,13 @@ class DaskCluster(Workers):
 
 
 def _hand_on(theirs: Any, ours: Future[Any], connected: Callable[[], bool], lost: str) -> None:
-    """Runs in a thread of Dask's: what became of its future becomes of ours, whatever it is."""
+    """Copy the outcome of Dask's future to ours. Runs in one of Dask's threads."""
     while not ours.done():
         try:
             ours.set_result(theirs.result(timeout=_FETCH_S))
         except TimeoutError as error:
-            # Either the task's own, or no answer: a connection that was lost meanwhile gives none
-            # ever, and waiting for it would keep the program from ending.
+            # Either the task itself raised it, or there was no answer in time. A connection that
+            # was lost never answers, and waiting for it would keep the program from ending.
             if theirs.status == "error":
                 ours.set_exception(error)
             elif not connected():
@@ -155,9 +160,12 @@ def _hand_on(theirs: Any, ours: Future[Any], connected: Callable[[], bool], lost
 
 
 def _see_scheduler(address: str) -> None:
-    """See that somebody listens and, as a Dask scheduler does, speaks first.
+    """Check that a program listens at the address and speaks first, as a Dask scheduler does.
 
-    Dask's own client waits for ever for a program that listens and says nothing.
+    Dask's own client would wait forever for a program that listens but stays silent.
+
+    Raises:
+        InputError: Nothing answers there.
     """
     from distributed.comm.addressing import get_address_host_port
 
@@ -169,5 +177,5 @@ def _see_scheduler(address: str) -> None:
     except (OSError, ValueError, OverflowError) as error:
         raise InputError(
             f"--dask {address}: no Dask scheduler answers there ({error}); give the address that "
-            "the scheduler prints as it starts, as in tcp://node17:8786"
+            "the scheduler prints when it starts, such as tcp://node17:8786"
         ) from error

@@ -1,4 +1,4 @@
-"""Doing one thing to many hearts: in parallel, and no bad heart stops the others."""
+"""Apply a function to many hearts in parallel; a bad heart does not stop the others."""
 
 import errno
 import traceback
@@ -9,60 +9,69 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
-from vecsetx.commands.progress import steps
 from vecsetx.errors import InputError
+from vecsetx.progress import NoProgress, Progress
 from vecsetx.workers.base import NoWorkersError, Workers
 from vecsetx.workers.dask import DaskCluster
 from vecsetx.workers.processes import Processes
 
-Given = TypeVar("Given")
-Made = TypeVar("Made")
+__all__ = ["Outcome", "for_each_heart", "open_workers"]
+
+Argument = TypeVar("Argument")
+Result = TypeVar("Result")
 
 _LOOK_AFTER_S = 10.0
-"""Time without any heart done after which it is asked whether there are any workers."""
+"""If no heart finishes for this long, check that there are still workers."""
 
 _REMEDIES = {
     errno.ENOSPC: "make room there",
     errno.EDQUOT: "make room there",
-    errno.EFBIG: "raise the limit on the size of files (ulimit -f)",
+    errno.EFBIG: "raise the limit on file sizes (ulimit -f)",
     errno.EMFILE: "raise the limit on open files (ulimit -n)",
-    errno.EACCES: "see that you may read and write there",
-    errno.EPERM: "see that you may read and write there",
+    errno.EACCES: "check the permissions of the file and its folder",
+    errno.EPERM: "check the permissions of the file and its folder",
     errno.EROFS: "choose a folder that can be written",
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome(Generic[Made]):
-    """What became of each heart: its result, or the reason why there is none."""
+class Outcome(Generic[Result]):
+    """The outcome for many hearts, both parts sorted by name.
 
-    made: dict[str, Made]
+    Attributes:
+        results: Heart → result.
+        failed: Heart → reason of the failure, in words.
+    """
+
+    results: dict[str, Result]
     failed: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class _Failed:
-    """Stands in place of a heart's result."""
+    """Takes the place of a heart's result."""
 
     reason: str
 
 
 class _Starved(_Failed):
-    """The heart had too little memory, or its worker was killed, for which that is the usual cause.
+    """Memory ran out, or the worker was killed, for which lack of memory is the usual cause.
 
-    It may well be done when it has the memory for itself.
+    The heart may succeed when no other heart is processed at the same time.
     """
 
 
 def open_workers(processes: int | None = None, dask: str | None = None) -> Workers:
-    """Those who do the work, for a ``with`` block.
+    """Return the workers to use in a ``with`` block.
 
     Args:
-        processes: So many processes of this machine; None: one per core that this program may use.
+        processes: Number of processes on this machine; None: one per core that this program may
+            use.
         dask: Address of a Dask scheduler, whose workers are used instead.
 
     Raises:
-        InputError: Both are asked for, or no process, or no Dask scheduler is at the address.
+        InputError: Both are given, the number of processes is below 1, or no Dask scheduler answers
+            at the address.
     """
     if processes is not None and processes < 1:
         raise InputError(f"--workers {processes}: at least 1 is needed")
@@ -74,54 +83,57 @@ def open_workers(processes: int | None = None, dask: str | None = None) -> Worke
 
 
 def for_each_heart(
-    title: str, work: Callable[[Given], Made], hearts: Mapping[str, Given], workers: Workers
-) -> Outcome[Made]:
-    """Do ``work`` for every heart, with a progress display.
+    work: Callable[[Argument], Result],
+    hearts: Mapping[str, Argument],
+    workers: Workers,
+    progress: Progress | None = None,
+) -> Outcome[Result]:
+    """Apply ``work`` to every heart.
 
-    Whatever a heart raises is kept as its failure, and the other hearts go on. A heart that runs
-    out of memory, or whose worker is killed, is tried again after all the others, alone.
+    An exception becomes the heart's failure, and the other hearts continue. A heart that runs out
+    of memory, or whose worker is killed, is tried once more after all the others, alone.
 
     Args:
-        title: What is done, in words.
-        work: What is done in a worker: it, and what it gets and makes, must be fit for pickling.
-        hearts: What ``work`` gets, by the hearts' names.
-        workers: Those who do it.
+        work: Runs in a worker; the function, its argument and its result must be picklable.
+        hearts: Heart → argument of ``work``.
+        workers: The workers.
+        progress: Advances by one for each heart, with its name as note; None: nothing is reported.
 
     Raises:
-        NoWorkersError: Nobody is left to do it. What the hearts wrote until then stays.
+        NoWorkersError: No worker is left. Files that hearts have written until then stay.
     """
-    made: dict[str, Made] = {}
+    progress = progress or NoProgress()
+    results: dict[str, Result] = {}
     failed: dict[str, str] = {}
-    again = []
+    starved = []
 
-    def keep(name: str, result: Made | _Failed) -> None:
+    def keep(name: str, result: Result | _Failed) -> None:
         if isinstance(result, _Failed):
             failed[name] = result.reason
         else:
-            made[name] = result
+            results[name] = result
         progress.advance(note=name)
 
-    with steps(title, len(hearts), "hearts") as progress:
-        for name, result in _results(work, hearts, workers):
-            if isinstance(result, _Starved):
-                again.append(name)
-            else:
-                keep(name, result)
-        for name in sorted(again):
-            workers.let_go()
-            for _, result in _results(work, {name: hearts[name]}, workers):
-                keep(name, result)
-    return Outcome(dict(sorted(made.items())), dict(sorted(failed.items())))
+    for name, result in _results(work, hearts, workers):
+        if isinstance(result, _Starved):
+            starved.append(name)
+        else:
+            keep(name, result)
+    for name in sorted(starved):  # once more, with all the memory to itself
+        workers.let_go()
+        for _, result in _results(work, {name: hearts[name]}, workers):
+            keep(name, result)
+    return Outcome(dict(sorted(results.items())), dict(sorted(failed.items())))
 
 
 def _results(
-    work: Callable[[Given], Made], hearts: Mapping[str, Given], workers: Workers
-) -> Iterator[tuple[str, Made | _Failed]]:
-    """Have the work done; yields what becomes of each heart as soon as it is known."""
-    names: dict[Future[Made | _Failed], str] = {}
-    ended: SimpleQueue[Future[Made | _Failed]] = SimpleQueue()
-    for name, given in hearts.items():
-        future = workers.submit(_attempt, work, name, given)
+    work: Callable[[Argument], Result], hearts: Mapping[str, Argument], workers: Workers
+) -> Iterator[tuple[str, Result | _Failed]]:
+    """Submit all hearts, and yield each one's result or failure as soon as it is known."""
+    names: dict[Future[Result | _Failed], str] = {}
+    ended: SimpleQueue[Future[Result | _Failed]] = SimpleQueue()
+    for name, argument in hearts.items():
+        future = workers.submit(_attempt, work, name, argument)
         names[future] = name
         future.add_done_callback(ended.put)
     while names:
@@ -132,18 +144,22 @@ def _results(
             continue
         name = names.pop(future)
         result = _result(name, future, workers)
-        del future  # Dask would do a heart again that somebody holds and whose worker is gone
+        del future  # Dask would repeat a finished heart whose future is held and whose worker died
         yield name, result
 
 
-def _attempt(work: Callable[[Given], Made], name: str, given: Given) -> Made | _Failed:
-    """Runs in a worker. Failures leave it as text, which always can be pickled."""
+def _attempt(work: Callable[[Argument], Result], name: str, argument: Argument) -> Result | _Failed:
+    """Apply ``work`` to one heart. Runs in a worker.
+
+    Exceptions return as text, which can always be pickled; except ``MemoryError``, after which the
+    heart is tried once more.
+    """
     try:
-        return work(given)
+        return work(argument)
     except InputError as error:
         return _Failed(str(error))
     except MemoryError:
-        raise  # tried again
+        raise
     except OSError as error:
         return _Failed(f"{name}: {_in_words(error)}")
     except Exception as error:
@@ -152,8 +168,11 @@ def _attempt(work: Callable[[Given], Made], name: str, given: Given) -> Made | _
         return _Failed(f"{name}: {type(error).__name__}: {error} ({place})")
 
 
-def _result(name: str, future: Future[Made | _Failed], workers: Workers) -> Made | _Failed:
-    """What became of a heart; the reasons of a starved one are those of its second trial."""
+def _result(name: str, future: Future[Result | _Failed], workers: Workers) -> Result | _Failed:
+    """Return a heart's result or failure.
+
+    The reason of a starved heart is worded for its second attempt: the first one is not reported.
+    """
     error = future.exception()
     if error is None:
         return future.result()
@@ -174,7 +193,7 @@ def _result(name: str, future: Future[Made | _Failed], workers: Workers) -> Made
 
 
 def _in_words(error: OSError) -> str:
-    """File, what happened and remedy."""
+    """Return the file, what happened and the remedy."""
     where = error.filename2 or error.filename
     words = f"{where}: {error.strerror or error}" if where else str(error.strerror or error)
     remedy = _REMEDIES.get(error.errno or 0)

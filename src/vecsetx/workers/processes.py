@@ -14,26 +14,29 @@ from typing import ParamSpec, TypeVar
 
 from vecsetx.workers.base import ONE_THREAD, NoWorkersError, Workers, do_pickled
 
+__all__ = ["Processes"]
+
 Result = TypeVar("Result")
 Arguments = ParamSpec("Arguments")
 
 _SPAWN = multiprocessing.get_context("spawn")
 _STARTS = 3
-"""How often a process may die before it is ready: by chance it can be killed that early, too."""
+"""Attempts to start a process: one may be killed before it is ready."""
 _LAST_WORDS_S = 2.0
+"""Time for a dying process to end, so that its exit status is known."""
 
 
 class Processes(Workers):
-    """Threads that each hand their tasks to a process of one thread.
+    """A pool of threads, each of which passes its tasks to a process with one thread.
 
-    When a process is killed, the future of its task, and no other, raises ``BrokenExecutor``, which
-    says how it ended, and another process takes its place. (A ``ProcessPoolExecutor`` would break
-    as a whole, and would not tell whose task it was.) The processes end with this one, however it
+    If a process is killed, only the future of its own task raises ``BrokenExecutor``, whose message
+    says how the process ended, and a new process takes its place. (A ``ProcessPoolExecutor`` would
+    break as a whole and not say which task was lost.) The processes end with this one, however it
     ends.
 
     Args:
-        count: Processes at most; they are started as they are needed. None: one per core that this
-            program may use.
+        count: Largest number of processes; they start when they are needed. None: one per core that
+            this program may use.
     """
 
     def __init__(self, count: int | None = None) -> None:
@@ -50,15 +53,15 @@ class Processes(Workers):
         *args: Arguments.args,
         **kwargs: Arguments.kwargs,
     ) -> Future[Result]:
-        """Have a call done in a process; all of it has to be fit for pickling."""
+        """Run a call in a process. The function, its arguments and its result must be picklable."""
         return self._threads.submit(self._do, partial(work, *args, **kwargs))
 
     def killed(self, error: BaseException) -> bool:
-        """Whether a future's exception says that its process was killed."""
+        """Return whether a future's exception means that its process was killed."""
         return isinstance(error, BrokenExecutor)
 
     def look(self) -> None:
-        """Nothing to see: processes are started whenever they are needed."""
+        """Do nothing: processes are started whenever they are needed."""
 
     def let_go(self) -> None:
         """End the processes that are idle."""
@@ -66,7 +69,7 @@ class Processes(Workers):
             self._end(self._idle.pop())
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Take no more tasks; end the processes once they have done those that they have."""
+        """Accept no more tasks; end the processes once they have finished the submitted ones."""
         self._threads.shutdown(wait, cancel_futures=cancel_futures)
         if wait:
             self.let_go()
@@ -85,7 +88,7 @@ class Processes(Workers):
         self.shutdown(cancel_futures=kind is not None)
 
     def _do(self, call: Callable[[], Result]) -> Result:
-        """Runs in a thread: do a call in an idle process, or in a new one."""
+        """Run a call in an idle process, or in a new one. Runs in a thread of the pool."""
         try:
             process = self._idle.pop()
         except IndexError:
@@ -105,7 +108,7 @@ class Processes(Workers):
         for _ in range(_STARTS):
             with self._lock:
                 if self._stopped:
-                    raise BrokenExecutor("no longer wanted")
+                    raise BrokenExecutor("the work was stopped")
                 try:
                     process = _Process()
                 except (OSError, RuntimeError) as error:
@@ -119,29 +122,29 @@ class Processes(Workers):
                 return process
         raise NoWorkersError(
             f"worker processes end as they start ({how}): either memory has run out, or a script "
-            'that uses VecSetX does its work outside of if __name__ == "__main__":'
+            'that uses VecSetX lacks the guard if __name__ == "__main__":'
         )
 
     def _end(self, process: "_Process", grace_s: float = 0.0) -> str:
-        # Under the lock, as starting is: to start a process, Python asks after all the others.
+        # Under the lock, like starting: when Python starts a process, it polls all the others.
         with self._lock:
             self._started.discard(process)
             return process.end(grace_s)
 
 
 class _DiedError(Exception):
-    """The process at the other end of a pipe is dead."""
+    """The process at the other end of the pipe has died."""
 
 
 class _Process:
-    """A worker process, and the pipe that leads to it."""
+    """A worker process and the pipe to it."""
 
     def __init__(self) -> None:
         self._pipe, theirs = _SPAWN.Pipe()
         self._process = _SPAWN.Process(target=_serve, args=(theirs,), daemon=True)
         before = dict(os.environ)
         try:
-            os.environ.update(ONE_THREAD)  # the first thing it imports is the program it belongs to
+            os.environ.update(ONE_THREAD)  # before the process imports the main program
             self._process.start()
         except BaseException:
             self._pipe.close()
@@ -150,14 +153,14 @@ class _Process:
             for name in ONE_THREAD:
                 os.environ.pop(name)
             os.environ.update(before)
-            theirs.close()  # the process alone holds it, so that its death ends the pipe
+            theirs.close()  # only the process holds it now, so that its death closes the pipe
 
     def wait_until_ready(self) -> None:
-        """Wait until the process listens."""
+        """Wait until the process accepts calls."""
         self._answer()
 
     def do(self, call: Callable[[], Result]) -> Result:
-        """Have a call done; what it raises is raised."""
+        """Run a call in the process; return its result or raise its exception."""
         task = pickle.dumps(call)
         try:
             self._pipe.send_bytes(task)
@@ -169,15 +172,18 @@ class _Process:
         return result
 
     def kill(self) -> None:
-        """End the process, whatever it is doing."""
+        """Kill the process, whatever it is doing."""
         self._process.kill()
 
     def end(self, grace_s: float) -> str:
-        """Free all that belongs to a process that is idle or dead; tells how it ended.
+        """Free the resources of an idle or dead process.
 
         Args:
-            grace_s: Time it is given to end by itself, and say how. Its end of the pipe may be
-                closed a little earlier.
+            grace_s: Time for the process to end by itself, so that its exit status is known; its
+                end of the pipe may close a little earlier.
+
+        Returns:
+            How it ended, in words.
         """
         self._process.join(grace_s)
         self._process.kill()
@@ -195,15 +201,15 @@ class _Process:
 
 
 def _cores() -> int:
-    """Cores that this program may use; a SLURM job is often given only some of its machine's."""
+    """Return the number of cores that this program may use; a SLURM job often gets only some."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def _serve(pipe: Connection) -> None:
-    """Runs in a worker process: does what comes through the pipe, until the pipe ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent decides
+    """Run the calls that come through the pipe until it closes. Runs in a worker process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent decides
     threading.Thread(target=_end_with_parent, daemon=True).start()
     pipe.send_bytes(b"ready")
     while True:
@@ -219,7 +225,7 @@ def _serve(pipe: Connection) -> None:
 
 
 def _end_with_parent() -> None:
-    """End this process as soon as its parent is gone, even one that was killed."""
+    """End this process as soon as its parent has ended, even if the parent was killed."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     wait([parent.sentinel])

@@ -1,4 +1,4 @@
-"""A synthetic heart: ten structures, parametric, random, with exactly known surfaces."""
+"""Synthetic hearts: ten parametric structures whose surfaces are known exactly."""
 
 from vecsetx.anatomy.phantom.heart import STRUCTURES, PhantomHeart
 from vecsetx.anatomy.phantom.parameters import Parameters

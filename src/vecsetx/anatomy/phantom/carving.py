@@ -1,7 +1,8 @@
-"""Cutting overlapping shapes into disjoint structures.
+"""Carving overlapping shapes into disjoint structures, and voxelizing them.
 
-Structures stand in an order of precedence. Each keeps what no structure before it claims; from
-those that it does not touch in a real heart it also keeps a gap, the thin walls between them.
+The structures have an order of precedence. Each keeps the space that no earlier structure claims.
+It also keeps a gap, standing for the thin walls in between, to those that it does not touch in a
+real heart.
 """
 
 from collections.abc import Callable
@@ -9,14 +10,16 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from vecsetx.anatomy.label_sets import label_set
 from vecsetx.anatomy.sign import label_of
-from vecsetx.anatomy.structures import label_set
+
+__all__ = ["GAP_MM", "PRECEDENCE", "TOUCHING", "carve", "centred_affine", "label_grid"]
 
 PRECEDENCE = ("LV", "Aorta", "LA", "Myocardium", "RV", "PA", "RA", "Coronary", "LAA", "PV")
-"""The structures in the order in which they claim space."""
+"""The structures in order of precedence."""
 
 GAP_MM = 1.2
-"""What structures without contact keep between them, for a heart of size 1."""
+"""Gap between structures that do not touch, for a heart of size 1."""
 
 TOUCHING = frozenset(
     frozenset(pair)
@@ -35,20 +38,26 @@ TOUCHING = frozenset(
         ("Aorta", "Coronary"),
     )
 )
-"""The pairs that touch: at valves, mouths, openings, and along the ventricular wall."""
+"""The pairs that touch: at valves, ostia, and along the ventricular wall."""
+
+_BLOCK = 16  # voxels along the edge of the first blocks; halved down to 1
+_CHILDREN = np.stack(np.meshgrid([0, 1], [0, 1], [0, 1], indexing="ij"), axis=-1).reshape(8, 3)
+_LABEL = np.array(
+    [0, *(1 + label_set("default").structures.index(name) for name in PRECEDENCE)], dtype=np.uint8
+)
 
 
-def carved(
+def carve(
     from_zero: Float[np.ndarray, "n k"], from_gap: Float[np.ndarray, "n k"]
 ) -> Float[np.ndarray, "n k"]:
-    """Values of the disjoint structures from those of the overlapping shapes.
+    """Compute the values of the disjoint structures from those of the overlapping shapes.
 
-    max(a, −b) is negative where a is and b is not. Where a shape's value is negative, all after it
-    get a positive one: no two structures share a point.
+    max(a, −b) is negative where a is negative and b is not. Where a shape's value is negative, all
+    later structures get a positive value, so that no point is inside two structures.
 
     Args:
-        from_zero: Signed values to each shape's surface, in the order of :data:`PRECEDENCE`.
-        from_gap: Signed values to the surface that lies the gap outside each shape.
+        from_zero: Each shape's signed value, in the order of :data:`PRECEDENCE`.
+        from_gap: Each shape's signed value relative to the surface offset outwards by the gap.
     """
     zero = [np.ascontiguousarray(column) for column in from_zero.T]
     gap = [np.ascontiguousarray(column) for column in from_gap.T]
@@ -62,41 +71,37 @@ def carved(
     return values
 
 
-_BLOCK = 16  # voxels along the edge of the first blocks; halved down to 1
-
-_LABEL = np.array(
-    [0, *(1 + label_set("default").structures.index(name) for name in PRECEDENCE)], dtype=np.uint8
-)
-
-
 def centred_affine(
     size: tuple[int, int, int], spacing_mm: float | tuple[float, float, float]
 ) -> Float[np.ndarray, "4 4"]:
-    """The affine of a grid whose middle is the origin and whose axes are R, A and S."""
+    """Return the affine of a grid along R, A and S that is centred on the origin."""
     affine = np.diag([*np.broadcast_to(spacing_mm, 3), 1.0])
     affine[:3, 3] = -affine[:3, :3] @ ((np.array(size) - 1.0) / 2.0)
     return affine
 
 
-def labels_on(
+def label_grid(
     shape: tuple[int, int, int],
     affine: Float[np.ndarray, "4 4"],
     bounds: Callable[[int, np.ndarray], np.ndarray],
     gap_mm: float,
 ) -> UInt8[np.ndarray, "i j k"]:
-    """Labels at the voxel centres.
+    """Compute the label of every voxel from the shapes' values at its centre.
 
-    Blocks of voxels are halved again and again. A shape is asked about a block only while the
-    block's corner voxels could lie on another side of the shape, or of the surface a gap outside
-    it, than its middle does. Since the values are bounds this is exact: the labels are those of
-    asking every shape at every voxel.
+    The grid is subdivided as an octree of blocks. A shape is evaluated at a block's centre only
+    while one of the block's voxels could lie on the other side of the shape's surface, or of the
+    surface offset by the gap. Because the values are bounds, the labels are exactly those of
+    evaluating every shape at every voxel.
 
     Args:
-        shape: Voxels along each axis.
-        affine: From voxel indices to RAS+ mm.
-        bounds: ``bounds(k, points_mm)`` gives the k-th shape's signed bounds at points, in the
-            order of precedence.
+        shape: Number of voxels along each axis.
+        affine: Maps voxel indices to RAS+ mm.
+        bounds: ``bounds(k, points_mm)`` returns the signed values of the k-th shape, in order of
+            precedence, in mm.
         gap_mm: The gap between structures that do not touch.
+
+    Returns:
+        Labels in the order of the default label set, 0 for background.
     """
     labels = np.zeros([-(-n // _BLOCK) * _BLOCK for n in shape], dtype=np.uint8)
     corner = np.stack(
@@ -111,14 +116,14 @@ def labels_on(
         for k in range(len(PRECEDENCE)):
             rows = np.flatnonzero(open_[:, k])
             values[rows, k] = bounds(k, middle[rows])
-            # Inside an earlier structure nothing later matters.
+            # Where the whole block is inside a structure, no later one matters.
             open_[rows[values[rows, k] < -reach], k + 1 :] = False
         open_ &= (values >= -reach) & (values <= gap_mm + reach)
         settled = ~open_.any(axis=1) if edge > 1 else np.ones(len(corner), dtype=bool)
         _fill(labels, corner[settled], edge, _labels(values[settled], gap_mm))
         edge //= 2
         corner, values, open_ = corner[~settled], values[~settled], open_[~settled]
-        if len(corner):
+        if len(corner):  # split the undecided blocks into eight
             corner = (corner[:, None] + edge * _CHILDREN).reshape(-1, 3)
             values, open_ = np.repeat(values, 8, axis=0), np.repeat(open_, 8, axis=0)
             kept = (corner < np.array(shape)).all(axis=1)
@@ -127,17 +132,14 @@ def labels_on(
     return np.ascontiguousarray(labels[:i, :j, :k])
 
 
-_CHILDREN = np.stack(np.meshgrid([0, 1], [0, 1], [0, 1], indexing="ij"), axis=-1).reshape(8, 3)
-
-
 def _half_diagonal(affine: np.ndarray, edge: int) -> float:
-    """From a block's middle to the farthest of its voxel centres, mm."""
+    """Return the distance from a block's centre to its farthest voxel centre, mm."""
     corners = (2 * _CHILDREN - 1) * (edge - 1) / 2.0
     return float(np.linalg.norm(corners @ affine[:3, :3].T, axis=1).max())
 
 
 def _labels(values: np.ndarray, gap_mm: float) -> np.ndarray:
-    return np.asarray(_LABEL[label_of(carved(values, values - gap_mm))])
+    return np.asarray(_LABEL[label_of(carve(values, values - gap_mm))])
 
 
 def _fill(labels: np.ndarray, corner: np.ndarray, edge: int, label: np.ndarray) -> None:

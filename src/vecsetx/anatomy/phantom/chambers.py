@@ -1,4 +1,4 @@
-"""The four chambers, the left ventricular wall and the left atrial appendage."""
+"""Shapes of the four chambers, the left ventricular wall and the left atrial appendage."""
 
 import numpy as np
 
@@ -15,81 +15,87 @@ from vecsetx.anatomy.phantom.axes import (
 )
 from vecsetx.anatomy.phantom.parameters import Parameters
 from vecsetx.anatomy.phantom.shapes import (
-    Cut,
+    Complement,
     Ellipsoid,
-    Grown,
     HalfSpace,
-    Outside,
+    Intersection,
+    Offset,
     Shape,
     Tube,
     Union,
     vessel,
 )
 
-_BASE = 27.5  # the base plane's place along the long axis
+_BASE_MM = 27.5  # position of the base plane on the long axis
+_ANNULUS_MM = 2.5  # how far the wall extends beyond the base plane, around the two valves
 _GROOVE_DEPTH_MM = 5.0
-_ANNULUS = 2.5  # how far the wall goes beyond it, around the two valves
 
 
 def left_ventricle(heart: Parameters, wall_mm: float) -> Shape:
-    """The cavity (``wall_mm`` 0), or the cavity and its wall; open at the flat base.
+    """Return the left ventricle: an ellipsoid and the outflow tract up to the aortic valve.
 
-    An ellipsoid with the outflow tract that leads to the aortic valve.
+    The shape is cut flat at the base.
+
+    Args:
+        heart: The parameters.
+        wall_mm: 0 for the cavity; the wall's thickness for the cavity with its wall.
     """
     frame = VentricleFrame(heart.ventricle_tilt_deg)
     radius, length = heart.lv_radius_mm, heart.lv_length_mm
     body = Ellipsoid(
-        frame.place(0.0, 0.0, 6.0),
+        frame.to_ras(0.0, 0.0, 6.0),
         np.array([0.97 * radius, 1.03 * radius, length]) + np.array([1.0, 1.0, 0.85]) * wall_mm,
         frame.axes,
     )
     thin = 0.45 * wall_mm
     outflow = Tube(
-        np.stack([frame.place(4.0, 2.0, 8.0), AORTIC + 4.0 * TO_AORTA]),
+        np.stack([frame.to_ras(4.0, 2.0, 8.0), AORTIC + 4.0 * TO_AORTA]),
         np.array([0.62 * radius, 0.9 * heart.aorta_radius_mm]) + thin,
     )
     cavity = wall_mm == 0.0
-    base = HalfSpace((_BASE if cavity else _BASE + _ANNULUS) * TO_BASE, TO_BASE)
-    return Cut(Union((body, outflow), 8.0), base, 2.0 if cavity else 8.0)
+    base = HalfSpace((_BASE_MM if cavity else _BASE_MM + _ANNULUS_MM) * TO_BASE, TO_BASE)
+    return Intersection(Union((body, outflow), 8.0), base, 2.0 if cavity else 8.0)
 
 
 def right_ventricle(heart: Parameters) -> Shape:
-    """The right ventricle, still running into the septum: a body and its outflow tract."""
+    """Return the right ventricle: its body and outflow tract, still overlapping the septum."""
     frame = VentricleFrame(heart.ventricle_tilt_deg)
     width, length = heart.rv_width, heart.rv_length
     body = Ellipsoid(
-        frame.place(20.0, -1.0, 1.0),
+        frame.to_ras(20.0, -1.0, 1.0),
         np.array([36.0 * width, 30.0, 42.0 * length]),
         frame.axes,
     )
     margin = vessel(
         np.array(
             [
-                [*frame.place(41.0, -12.0, 14.0), 20.0],
-                [*frame.place(39.0, -16.0, -8.0 * length), 17.0 * width],
-                [*frame.place(28.0, -14.0, -28.0 * length), 13.5 * width],
+                [*frame.to_ras(41.0, -12.0, 14.0), 20.0],
+                [*frame.to_ras(39.0, -16.0, -8.0 * length), 17.0 * width],
+                [*frame.to_ras(28.0, -14.0, -28.0 * length), 13.5 * width],
             ]
         ),
-        open_end=False,
+        flat_end=False,
     )
     outflow = vessel(
         np.array(
             [
-                [*frame.place(37.0, 8.0, 0.0), 19.0 * width],
-                [*frame.place(33.0, 22.0, 12.0), 16.5 * width],
+                [*frame.to_ras(37.0, 8.0, 0.0), 19.0 * width],
+                [*frame.to_ras(33.0, 22.0, 12.0), 16.5 * width],
                 [*(PULMONARY - 2.0 * TO_PA), 1.06 * heart.pa_radius_mm],
                 [*(PULMONARY + 6.0 * TO_PA), 1.06 * heart.pa_radius_mm],
             ]
         ),
-        open_end=False,
+        flat_end=False,
     )
     below_valve = HalfSpace(PULMONARY, TO_PA)
     before_valve = HalfSpace(TRICUSPID, TO_RA)
-    return Cut(Cut(Union((body, margin, outflow), 10.0), below_valve, 0.6), before_valve, 2.0)
+    return Intersection(
+        Intersection(Union((body, margin, outflow), 10.0), below_valve, 0.6), before_valve, 2.0
+    )
 
 
 def left_atrium(heart: Parameters, antra: tuple[Shape, ...]) -> Shape:
-    """The left atrium with its mitral funnel and the mouths of the pulmonary veins."""
+    """Return the left atrium with its mitral funnel and the antra of the pulmonary veins."""
     long_axis = np.array([0.86, 0.08, 0.50])
     short_axis = np.array([-0.10, 1.0, 0.1])
     long_axis /= np.linalg.norm(long_axis)
@@ -106,11 +112,11 @@ def left_atrium(heart: Parameters, antra: tuple[Shape, ...]) -> Shape:
         np.array([16.0, 14.0]) * heart.la_radii[1],
     )
     behind_aorta = HalfSpace(np.array([28.0, -8.5, 32.0]), np.array([0.1, 0.97, 0.22]))
-    return Cut(Union((body, funnel, *antra), 7.0), behind_aorta, 5.0)
+    return Intersection(Union((body, funnel, *antra), 7.0), behind_aorta, 5.0)
 
 
 def right_atrium(heart: Parameters) -> Shape:
-    """The right atrium with its appendage, tricuspid funnel and the stumps of the venae cavae."""
+    """Return the right atrium with appendage, tricuspid funnel and stumps of the venae cavae."""
     along_r, along_a, along_s = heart.ra_radii
     middle = np.array([57.5, -3.0, 13.0])
     wide = Ellipsoid(middle, np.array([19.0, 22.5, 22.0]) * np.array(heart.ra_radii))
@@ -126,7 +132,7 @@ def right_atrium(heart: Parameters) -> Shape:
                 [48.0, 26.0, 39.0, 7.0 * along_r],
             ]
         ),
-        open_end=False,
+        flat_end=False,
     )
     funnel = Tube(
         np.stack([middle + np.array([-2.0, 4.0, -4.0]), TRICUSPID - 4.0 * TO_RA]),
@@ -140,7 +146,7 @@ def right_atrium(heart: Parameters) -> Shape:
                 [*(middle + np.array([-1.0, -9.0, 25.0 * along_s + 12.0])), 8.2],
             ]
         ),
-        open_end=True,
+        flat_end=True,
     )
     inferior = vessel(
         np.array(
@@ -150,7 +156,7 @@ def right_atrium(heart: Parameters) -> Shape:
                 [*(middle + np.array([-4.0, -14.0, -25.0 * along_s - 7.0])), 9.5],
             ]
         ),
-        open_end=True,
+        flat_end=True,
     )
     return Union((Union((wide, tall, appendage, funnel), 7.0), superior, inferior), 3.0)
 
@@ -158,9 +164,15 @@ def right_atrium(heart: Parameters) -> Shape:
 def left_atrial_appendage(
     heart: Parameters, left_ventricle_and_wall: Shape, course_mm: np.ndarray
 ) -> Shape:
-    """A curved pouch with lobes, from the left atrium forward beside the pulmonary trunk.
+    """Return the left atrial appendage: a curved pouch with lobes beside the pulmonary trunk.
 
-    It rides over the groove that the circumflex artery runs in.
+    It starts at the left atrium, points forward and stays above the groove of the circumflex
+    artery.
+
+    Args:
+        heart: The parameters.
+        left_ventricle_and_wall: The left ventricle's cavity with its wall.
+        course_mm: Displacements ``[4, 3]`` of the pouch's landmarks.
     """
     root = np.array([11.0, -22.0, 38.5])
     steps = np.array(
@@ -175,14 +187,16 @@ def left_atrial_appendage(
     line = root + steps * heart.laa_length
     line[1:] += 0.8 * course_mm[:4]
     radii = heart.laa_radius_mm * np.array([0.95, 0.95, 1.05, 0.9, 0.55])
-    pouch = vessel(np.column_stack([line, radii]), open_end=False)
+    pouch = vessel(np.column_stack([line, radii]), flat_end=False)
     lobes = tuple(
-        Tube(np.stack([line[i], line[i] + np.array(way)]), heart.laa_radius_mm * np.array(size))
-        for i, way, size in (
+        Tube(
+            np.stack([line[i], line[i] + np.array(direction)]), heart.laa_radius_mm * np.array(size)
+        )
+        for i, direction, size in (
             (1, (-5.0, 1.0, -4.0), (0.8, 0.45)),
             (2, (-5.5, 2.0, 4.0), (0.8, 0.5)),
             (3, (-5.5, 3.0, -3.5), (0.75, 0.4)),
         )
     )
-    above_groove = Outside(Grown(left_ventricle_and_wall, _GROOVE_DEPTH_MM))
-    return Cut(Union((pouch, *lobes), 3.5), above_groove, 3.0)
+    above_groove = Complement(Offset(left_ventricle_and_wall, _GROOVE_DEPTH_MM))
+    return Intersection(Union((pouch, *lobes), 3.5), above_groove, 3.0)

@@ -1,9 +1,10 @@
-"""The numbers that make one heart differ from another."""
+"""Parameters of a synthetic heart, and their random distribution."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
+# Mean and standard deviations of the random parameters; relative unless the name has a unit.
 _SIZE = 0.95
 _SIZE_SPREAD = 0.06
 _STRAIN_SPREAD = 0.08
@@ -14,34 +15,35 @@ _COURSE_SPREAD_MM = 1.5
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """Size, attitude and proportions of one heart.
+    """Size, orientation and proportions of one heart.
 
-    Lengths hold for a heart of ``size`` 1 and grow with it. Proportions are factors around 1.
+    Lengths are those of a heart of ``size`` 1 and scale with ``size``. Proportions are factors
+    around 1.
 
     Attributes:
         size: Size of the whole heart.
-        turn_deg: Rotation vector of the whole heart in the chest, around R, A and S.
-        strain: How much longer the heart is along R, A and S, and its shear in the planes AS, RS
-            and RA: the entries of a symmetric matrix that is added to the unit matrix. Places
-            follow it; vessels keep their radii.
-        ventricle_tilt_deg: Rotation vector of the ventricles against the base of the heart, around
-            the septal, the anterior and the long axis.
+        turn_deg: Rotation vector of the whole heart in the chest, about R, A and S.
+        strain: Relative elongation along R, A and S, then shear in the planes AS, RS and RA: the
+            entries of a symmetric matrix that is added to the identity. It moves positions;
+            vessels keep their radii.
+        ventricle_tilt_deg: Rotation vector of the ventricles relative to the base of the heart,
+            about the septal, anterior and long axes.
         lv_radius_mm: Inner radius of the left ventricle.
-        lv_length_mm: From the middle of its ellipsoid to the apex, inside.
-        wall_mm: Thickness of the left ventricular wall at the sides.
+        lv_length_mm: Inner length from the centre of its ellipsoid to the apex.
+        wall_mm: Thickness of the left ventricle's side walls.
         rv_width: Proportion of the right ventricle away from the septum.
         rv_length: Proportion of the right ventricle along the long axis.
-        la_radii: Proportions of the left atrium along its long, middle and short axis.
+        la_radii: Proportions of the left atrium along its long, middle and short axes.
         ra_radii: Proportions of the right atrium along R, A and S.
-        laa_length: Proportion of the left atrial appendage's course.
-        laa_radius_mm: Radius of its middle.
+        laa_length: Proportion of the left atrial appendage's centreline length.
+        laa_radius_mm: Radius of the left atrial appendage halfway along it.
         aorta_radius_mm: Radius of the ascending aorta.
-        arch_rise_mm: How much the arch rises above its usual height.
+        arch_rise_mm: Height of the aortic arch above its default.
         pa_radius_mm: Radius of the pulmonary trunk.
         vein_radius_mm: Radius of each pulmonary vein: left upper, left lower, right upper, right
             lower.
-        vein_length_mm: Length of each.
-        coronary_radius_mm: Radius at the openings; it halves along the way.
+        vein_length_mm: Length of each pulmonary vein.
+        coronary_radius_mm: Radius at the ostia; it halves towards the ends.
         course_mm: Displacements of the landmarks along the vessels, ``[24, 3]`` in RAS.
     """
 
@@ -68,12 +70,12 @@ class Parameters:
 
     @classmethod
     def random(cls, generator: np.random.Generator) -> "Parameters":
-        """Draw a heart.
+        """Draw the parameters of a random heart.
 
-        Once hearts of a cohort are laid over one another with their size removed, the middles of
-        their structures lie 2.7 mm from the mean (root mean square; 3.3 mm in 60 real hearts), and
-        the lengths of their structures along their own three axes vary by 6.5 % (real: 7.3 %);
-        ``benchmarks/spread.py`` measures it.
+        The spreads were chosen to match real hearts. After a cohort is aligned and its size
+        removed, the centroids of the structures lie 2.7 mm from their means (root mean square;
+        3.3 mm in 60 real hearts), and the lengths of the structures along their principal axes
+        vary by 6.5 % (real: 7.3 %). ``benchmarks/spread.py`` measures both.
         """
 
         def around(mean: float, spread: float) -> float:

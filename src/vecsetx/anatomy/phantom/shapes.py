@@ -1,9 +1,10 @@
 """Smooth implicit shapes: signed values in mm with their gradients.
 
-A shape gives, at each point, a value that is negative inside and whose gradient is never longer
-than 1. So the magnitude of the value is never larger than the distance to the surface (a *bound*).
-It is the distance itself where stated. Blends keep the bound and lose the equality near the seam;
-:mod:`vecsetx.anatomy.phantom.footpoint` finds the distance there.
+A shape maps each point to a value that is negative inside and whose gradient has length 1 at most.
+The magnitude of the value is therefore a lower bound of the distance to the surface (a *bound*).
+Where stated, it equals the distance. Smooth unions and intersections keep the bound, but near the
+seam the value is less than the distance; :mod:`vecsetx.anatomy.phantom.footpoint` computes the
+distance there.
 """
 
 from dataclasses import dataclass, field
@@ -14,51 +15,55 @@ import numpy as np
 from jaxtyping import Float
 from scipy.interpolate import CubicSpline
 
+_POINTS_AT_ONCE = 4096  # keeps the working arrays in the processor's cache
+_NEWTON_STEPS = 7
+_SPLINE_STEP_MM = 3.0
+_END_ROUNDING_MM = 1.0
+
 
 @dataclass(frozen=True, eq=False)
 class Stretch:
-    """An affine movement of places about a point that stays.
+    """An affine map with a fixed point.
 
     Attributes:
-        matrix: ``[3, 3]``, not singular.
-        middle_mm: The point that stays, ``[3]``.
+        matrix: The linear part ``[3, 3]``, not singular.
+        fixed_mm: The fixed point, ``[3]``.
     """
 
     matrix: np.ndarray
-    middle_mm: np.ndarray
+    fixed_mm: np.ndarray
 
-    def places(self, points_mm: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n 3"]:
-        """Where places go, in mm."""
-        return np.asarray((points_mm - self.middle_mm) @ self.matrix.T + self.middle_mm)
+    def map_points(self, points_mm: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n 3"]:
+        """Return the images of points, mm."""
+        return np.asarray((points_mm - self.fixed_mm) @ self.matrix.T + self.fixed_mm)
 
-    def normal(self, normal: Float[np.ndarray, "3"]) -> Float[np.ndarray, "3"]:
-        """The unit normal of a plane that had this one."""
+    def map_normal(self, normal: Float[np.ndarray, "3"]) -> Float[np.ndarray, "3"]:
+        """Return the unit normal of the image of a plane with the given normal."""
         turned = np.linalg.solve(self.matrix.T, normal)
         return np.asarray(turned / np.linalg.norm(turned))
 
 
-_POINTS_AT_ONCE = 4096  # keeps the working arrays in the processor's cache
-_NEWTON_STEPS = 7
-
-
 @runtime_checkable
 class Shape(Protocol):
-    """Anything with a value and a gradient at points."""
+    """A solid given by a signed function and its gradient."""
 
     def evaluate(
         self, points_mm: Float[np.ndarray, "n 3"]
     ) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, "n 3"]]:
-        """Values in mm, negative inside, and gradients of length 1 at most."""
+        """Return values in mm, negative inside, and gradients of length 1 at most."""
         ...
 
     def stretched(self, stretch: Stretch) -> "Shape":
-        """The shape with its places moved. Tubes stay round, and offsets and blends as wide."""
+        """Return the shape under an affine map of positions.
+
+        Tubes keep their round cross-section, offsets and blends their width.
+        """
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class HalfSpace:
-    """All points behind a plane. The value is the exact distance.
+    """All points behind a plane. The value is the exact signed distance.
 
     Attributes:
         point_mm: A point on the plane, ``[3]``.
@@ -77,22 +82,22 @@ class HalfSpace:
 
     def stretched(self, stretch: Stretch) -> "HalfSpace":
         """See :class:`Shape`."""
-        return HalfSpace(stretch.places(self.point_mm), stretch.normal(self.normal))
+        return HalfSpace(stretch.map_points(self.point_mm), stretch.map_normal(self.normal))
 
 
 @dataclass(frozen=True, eq=False)
 class Ellipsoid:
-    """A solid ellipsoid. The value is the exact distance, inside and outside.
+    """A solid ellipsoid. The value is the exact signed distance.
 
     The foot point of y is a²y/(t + a²), where t is the largest root of Σ(a y/(t + a²))² = 1
     (Eberly, "Distance from a point to an ellipse, an ellipsoid, or a hyperellipsoid"). Newton's
-    method on the square root's reciprocal finds t; from a start left of the root it is monotone
-    (Moré & Sorensen, "Computing a trust region step", 1983).
+    method on the reciprocal of the sum's square root finds t; it converges monotonically from a
+    start left of the root (Moré & Sorensen, "Computing a trust region step", 1983).
 
     Attributes:
         center_mm: Centre, ``[3]``.
         radii_mm: Semi-axes, ``[3]``.
-        axes: Their directions as orthonormal columns, ``[3, 3]``.
+        axes: Directions of the semi-axes as orthonormal columns, ``[3, 3]``.
     """
 
     center_mm: np.ndarray
@@ -106,7 +111,7 @@ class Ellipsoid:
         local = ((points_mm - self.center_mm) @ self.axes).T
         radii = self.radii_mm[:, None]
         square = radii**2
-        # A coordinate of exactly 0 would let the start fall on a pole of the sum.
+        # A coordinate of exactly 0 could put the start on a pole of the sum.
         scaled = radii * np.maximum(np.abs(local), 1e-9)
         root = (scaled - square).max(axis=0)
         for _ in range(_NEWTON_STEPS):
@@ -121,26 +126,28 @@ class Ellipsoid:
     def stretched(self, stretch: Stretch) -> "Ellipsoid":
         """See :class:`Shape`."""
         axes, radii_mm, _ = np.linalg.svd(stretch.matrix @ (self.axes * self.radii_mm))
-        return Ellipsoid(stretch.places(self.center_mm), radii_mm, axes)
+        return Ellipsoid(stretch.map_points(self.center_mm), radii_mm, axes)
 
 
 @dataclass(frozen=True, eq=False)
 class Tube:
-    """All balls along a polyline, their radius changing linearly along each piece.
+    """The union of all balls centred on a polyline, with linearly interpolated radii.
 
-    The value is min over the line of |x − c| − r. Outside it is the exact distance; inside it is
-    exact for a straight tube and a bound near bends and ends.
+    The value at x is the minimum of |x − c| − r over the balls, with centre c and radius r. It is
+    the exact distance outside; inside, it is exact for a straight tube and a bound near bends and
+    ends.
 
     Attributes:
         points_mm: The centreline, ``[m, 3]``, m ≥ 2.
-        radii_mm: Radius at each of its points, ``[m]``. It changes by less than the step.
+        radii_mm: Radius at each of its points, ``[m]``. Along a segment it changes by less than
+            the segment's length.
     """
 
     points_mm: np.ndarray
     radii_mm: np.ndarray
 
     @cached_property
-    def _pieces(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _segments(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         step = np.diff(self.points_mm, axis=0)
         length = np.linalg.norm(step, axis=1)
         return step / length[:, None], length, np.diff(self.radii_mm) / length
@@ -151,10 +158,10 @@ class Tube:
         """See :class:`Shape`."""
         if len(points_mm) == 0:
             return np.empty(0), np.empty((0, 3))
-        pieces = self._pieces_near(points_mm)
-        direction, length, slope = (part[pieces] for part in self._pieces)
-        start, radius = self.points_mm[pieces], self.radii_mm[pieces]
-        value, nearest = _to_round_cones(points_mm, start, radius, direction, length, slope)
+        near = self._segments_near(points_mm)
+        direction, length, slope = (part[near] for part in self._segments)
+        start, radius = self.points_mm[near], self.radii_mm[near]
+        value, nearest = _round_cone_values(points_mm, start, radius, direction, length, slope)
         best = value.argmin(axis=1)[:, None]
         value = np.take_along_axis(value, best, axis=1)[:, 0]
         nearest = np.take_along_axis(nearest, best, axis=1)
@@ -163,23 +170,23 @@ class Tube:
 
     def stretched(self, stretch: Stretch) -> "Tube":
         """See :class:`Shape`."""
-        return Tube(stretch.places(self.points_mm), self.radii_mm)
+        return Tube(stretch.map_points(self.points_mm), self.radii_mm)
 
-    def _pieces_near(self, points_mm: np.ndarray) -> np.ndarray:
-        """Indices of the pieces that can be the nearest one to any of the points."""
+    def _segments_near(self, points_mm: np.ndarray) -> np.ndarray:
+        """Return the indices of the segments that can be nearest to any of the points."""
         middle = points_mm.mean(axis=0)
         reach = np.sqrt(((points_mm - middle) ** 2).sum(axis=1).max())
-        direction, length, slope = self._pieces
-        value, _ = _to_round_cones(
+        direction, length, slope = self._segments
+        value, _ = _round_cone_values(
             middle[None], self.points_mm[:-1], self.radii_mm[:-1], direction, length, slope
         )
-        # No value changes by more than the way from the middle.
+        # Between the middle and a point, no value changes by more than their distance.
         return np.flatnonzero(value[0] <= value.min() + 2.0 * reach)
 
 
 @dataclass(frozen=True, eq=False)
-class Grown:
-    """A shape whose every value is lowered by ``by_mm``: for an exact shape, its offset."""
+class Offset:
+    """A shape with all values lowered by ``by_mm``: its true offset where they are exact."""
 
     shape: Shape
     by_mm: float
@@ -191,14 +198,14 @@ class Grown:
         value, gradient = self.shape.evaluate(points_mm)
         return value - self.by_mm, gradient
 
-    def stretched(self, stretch: Stretch) -> "Grown":
+    def stretched(self, stretch: Stretch) -> "Offset":
         """See :class:`Shape`."""
-        return Grown(self.shape.stretched(stretch), self.by_mm)
+        return Offset(self.shape.stretched(stretch), self.by_mm)
 
 
 @dataclass(frozen=True, eq=False)
-class Outside:
-    """All that is not in a shape. Exact where the shape's value is."""
+class Complement:
+    """Everything outside a shape. Exact where the shape's value is."""
 
     shape: Shape
 
@@ -209,17 +216,18 @@ class Outside:
         value, gradient = self.shape.evaluate(points_mm)
         return -value, -gradient
 
-    def stretched(self, stretch: Stretch) -> "Outside":
+    def stretched(self, stretch: Stretch) -> "Complement":
         """See :class:`Shape`."""
-        return Outside(self.shape.stretched(stretch))
+        return Complement(self.shape.stretched(stretch))
 
 
 @dataclass(frozen=True, eq=False)
 class Union:
-    """Shapes melted together; where two values differ by more than ``blend_mm`` the lesser counts.
+    """The smooth union of shapes.
 
-    The value is the polynomial smooth minimum, taken in order. It is a bound, and its gradient is
-    a convex combination of the parts' gradients.
+    The value is the polynomial smooth minimum of the parts' values, taken in order: where two of
+    them differ by more than ``blend_mm``, it is their minimum. It is a bound, and its gradient is a
+    convex combination of the parts' gradients.
     """
 
     parts: tuple[Shape, ...]
@@ -231,7 +239,9 @@ class Union:
         """See :class:`Shape`."""
         value, gradient = self.parts[0].evaluate(points_mm)
         for part in self.parts[1:]:
-            value, gradient = _blended(value, gradient, *part.evaluate(points_mm), self.blend_mm)
+            value, gradient = _smooth_minimum(
+                value, gradient, *part.evaluate(points_mm), self.blend_mm
+            )
         return value, gradient
 
     def stretched(self, stretch: Stretch) -> "Union":
@@ -240,8 +250,8 @@ class Union:
 
 
 @dataclass(frozen=True, eq=False)
-class Cut:
-    """What of a shape lies in another, with the edge rounded over about ``blend_mm``."""
+class Intersection:
+    """The smooth intersection of two shapes, its edge rounded over about ``blend_mm``."""
 
     shape: Shape
     keep: Shape
@@ -253,20 +263,22 @@ class Cut:
         """See :class:`Shape`."""
         first, first_gradient = self.shape.evaluate(points_mm)
         second, second_gradient = self.keep.evaluate(points_mm)
-        value, gradient = _blended(
+        value, gradient = _smooth_minimum(
             -first, -first_gradient, -second, -second_gradient, self.blend_mm
         )
         return -value, -gradient
 
-    def stretched(self, stretch: Stretch) -> "Cut":
+    def stretched(self, stretch: Stretch) -> "Intersection":
         """See :class:`Shape`."""
-        return Cut(self.shape.stretched(stretch), self.keep.stretched(stretch), self.blend_mm)
+        return Intersection(
+            self.shape.stretched(stretch), self.keep.stretched(stretch), self.blend_mm
+        )
 
 
 def evaluate_in_chunks(
     shape: Shape, points_mm: Float[np.ndarray, "n 3"]
 ) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, "n 3"]]:
-    """The same as ``shape.evaluate``, in chunks that fit the cache."""
+    """Return the same as ``shape.evaluate``, computed in chunks that fit the cache."""
     value = np.empty(len(points_mm))
     gradient = np.empty((len(points_mm), 3))
     for start in range(0, len(points_mm), _POINTS_AT_ONCE):
@@ -275,7 +287,7 @@ def evaluate_in_chunks(
     return value, gradient
 
 
-def _to_round_cones(
+def _round_cone_values(
     points: np.ndarray,
     start: np.ndarray,
     radius: np.ndarray,
@@ -283,7 +295,10 @@ def _to_round_cones(
     length: np.ndarray,
     slope: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Values ``[n, m]`` of m tube pieces, and how far along each the deciding ball lies."""
+    """Return the values ``[n, m]`` of m tube segments, and the nearest ball's position on each.
+
+    The position ``[n, m]`` is in mm from the segment's start.
+    """
     along = points @ direction.T - (start * direction).sum(axis=1)
     square = (points**2).sum(axis=1)[:, None] - 2.0 * points @ start.T + (start**2).sum(axis=1)
     across = np.sqrt(np.maximum(square - along**2, 0.0))
@@ -291,7 +306,7 @@ def _to_round_cones(
     return np.hypot(across, along - nearest) - radius - slope * nearest, nearest
 
 
-def _blended(
+def _smooth_minimum(
     first: np.ndarray,
     first_gradient: np.ndarray,
     second: np.ndarray,
@@ -304,14 +319,11 @@ def _blended(
     return value, gradient
 
 
-_STEP_MM = 3.0
-_END_ROUNDING_MM = 1.0
+def spline_through(landmarks: Float[np.ndarray, "m k"], step_mm: float) -> Float[np.ndarray, "n k"]:
+    """Sample a cubic spline through landmarks in steps of about ``step_mm``.
 
-
-def along(landmarks: Float[np.ndarray, "m k"], step_mm: float) -> Float[np.ndarray, "n k"]:
-    """A cubic spline through landmarks, drawn in steps of about ``step_mm``.
-
-    The first three columns are a place in mm; further columns (a radius, say) follow smoothly.
+    The first three columns are positions in mm; any further columns (such as a radius) are
+    interpolated along with them.
     """
     chord = np.linalg.norm(np.diff(landmarks[:, :3], axis=0), axis=1)
     knots = np.concatenate([[0.0], np.cumsum(chord)])
@@ -320,18 +332,18 @@ def along(landmarks: Float[np.ndarray, "m k"], step_mm: float) -> Float[np.ndarr
     return np.asarray(spline(np.linspace(0.0, knots[-1], count)))
 
 
-def vessel(landmarks: Float[np.ndarray, "m 4"], *, open_end: bool) -> Shape:
-    """A tube through landmarks ``(x, y, z, radius)`` in mm.
+def vessel(landmarks: Float[np.ndarray, "m 4"], *, flat_end: bool) -> Shape:
+    """Return a smooth tube through landmarks ``(x, y, z, radius)`` in mm.
 
     Args:
         landmarks: At least two.
-        open_end: Whether the far end is cut flat, like a vessel that a scan's reader cut off,
-            instead of ending in a ball.
+        flat_end: Whether the far end is cut flat, like a vessel that an annotator cut off,
+            instead of ending in a hemisphere.
     """
-    line = along(landmarks, _STEP_MM)
+    line = spline_through(landmarks, _SPLINE_STEP_MM)
     tube = Tube(line[:, :3], line[:, 3])
-    if not open_end:
+    if not flat_end:
         return tube
     direction = line[-1, :3] - line[-2, :3]
     end = HalfSpace(line[-1, :3], direction / np.linalg.norm(direction))
-    return Cut(tube, end, _END_ROUNDING_MM)
+    return Intersection(tube, end, _END_ROUNDING_MM)

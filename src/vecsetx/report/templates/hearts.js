@@ -1,29 +1,29 @@
-// One heart, one set of structures: chosen here, shown on the stages and on the planes.
+// The viewer's controls: which heart and structures the 3-D scenes and the slices show, and how.
 const byId = (id) => document.getElementById(id);
 const chips = [...document.querySelectorAll(".chip")];
 const heartChoice = byId("heart");
 const layers = { input: byId("show-input"), truth: byId("show-truth"), reconstruction: byId("show-reconstruction") };
 const structureColors = new Map(
   chips.map((chip) => [chip.dataset.structure, chip.dataset.color.match(/[\d.]+/g).slice(0, 3).map(Number)]));
-const stages = [];
+const scenes = [];
 let heart = null;
 
 const isShown = (name) =>
   chips.some((chip) => chip.dataset.structure === name && chip.ariaPressed === "true");
-const packColor = ([red, green, blue]) => (Math.round(red) << 16) | (Math.round(green) << 8) | Math.round(blue);
+const rgbInteger = ([red, green, blue]) => (Math.round(red) << 16) | (Math.round(green) << 8) | Math.round(blue);
 const isOverlaid = () => byId("arrangement").value === "overlaid";
 const byDistance = () => byId("colouring").value === "distance";
 
-// Blue where the reconstruction falls short of the truth, red where it goes beyond.
+// Colour map of signed distances: blue where the reconstruction is inside the truth, red outside.
 const ramp = [[33, 80, 168], [110, 165, 220], [238, 238, 234], [232, 140, 100], [172, 28, 44]];
 function distanceColor(mm, most) {
   if (Number.isNaN(mm)) return 0x8a8f98;
   const at = (Math.max(-1, Math.min(1, mm / most)) + 1) * 2;
   const low = Math.min(Math.floor(at), 3);
-  return packColor(ramp[low].map((part, n) => part + (at - low) * (ramp[low + 1][n] - part)));
+  return rgbInteger(ramp[low].map((part, n) => part + (at - low) * (ramp[low + 1][n] - part)));
 }
 
-// Of what is inferred, beside what is observed; and of the truth where both are overlaid.
+// Opacity of inferred structures, relative to observed ones, and of the truth in the overlaid view.
 const translucent = { reconstruction: 0.25, ghost: 0.3 };
 
 function opacityOf(kind, name) {
@@ -32,57 +32,57 @@ function opacityOf(kind, name) {
   return Number(byId("opacity").value) * (isInferred ? translucent.reconstruction : 1);
 }
 
-function dressed(mesh, side) {
+function meshOptions(mesh, side) {
   const most = Number(byId("most").value);
   const colors = byDistance() ? Uint32Array.from(mesh.distances, (mm) => distanceColor(mm, most)) : null;
-  const color = colors ? 0xffffff : packColor(structureColors.get(mesh.name)); // k3d multiplies the two
+  const color = colors ? 0xffffff : rgbInteger(structureColors.get(mesh.name)); // k3d multiplies the two
   return { key: `${side} ${mesh.name}`, mesh, color, colors, opacity: opacityOf(side, mesh.name) };
 }
 
-async function dress() {
+async function redraw() {
   byId("viewer").dataset.ready = "";
   byId("scale").hidden = !byDistance();
   document.querySelector(".pair").classList.toggle("overlaid", isOverlaid());
-  if (stages.length) {
+  if (scenes.length) {
     const [truth, reconstruction] = ["truth", "reconstruction"].map((side) =>
-      heart[side].map((mesh) => dressed(mesh, side)));
+      heart[side].map((mesh) => meshOptions(mesh, side)));
     const ghosts = heart.truth.map((mesh) => ({
       key: `ghost ${mesh.name}`, mesh, color: 0xb8bec8, colors: null, opacity: translucent.ghost,
     }));
     await Promise.all([
-      stages[0].show(truth), stages[1].show(isOverlaid() ? [...reconstruction, ...ghosts] : reconstruction)]);
-    arrange();
+      scenes[0].show(truth), scenes[1].show(isOverlaid() ? [...reconstruction, ...ghosts] : reconstruction)]);
+    updateScenes();
   }
   byId("viewer").dataset.ready = heartChoice.value;
 }
 
-// How far each structure steps out of the middle of the heart, mm.
-function steps() {
-  const far = Number(byId("explode").value);
+// Displacement of each structure from the heart's centre in the exploded view, mm.
+function explodeOffsets() {
+  const factor = Number(byId("explode").value);
   return new Map(chips.map(({ dataset: { structure } }) => {
     const mesh = [...heart.truth, ...heart.reconstruction].find(({ name }) => name === structure);
     if (!mesh) return [structure, [0, 0, 0]];
     const sums = [0, 0, 0];
     mesh.vertices.forEach((part, n) => { sums[n % 3] += part; });
-    return [structure, sums.map((sum) => (far * sum) / (mesh.vertices.length / 3))];
+    return [structure, sums.map((sum) => (factor * sum) / (mesh.vertices.length / 3))];
   }));
 }
 
-// Visibility, opacity, place and cut of every mesh that is on a stage.
-function arrange() {
-  const out = steps();
-  for (const stage of stages) {
-    for (const key of stage.shown.keys()) {
+// Apply visibility, opacity, exploded view and clipping to all meshes of the scenes.
+function updateScenes() {
+  const offsets = explodeOffsets();
+  for (const scene of scenes) {
+    for (const key of scene.shown.keys()) {
       const [kind, name] = key.split(" ");
-      const [x, y, z] = out.get(name);
+      const [x, y, z] = offsets.get(name);
       const matrix = [1, 0, 0, x, 0, 1, 0, y, 0, 0, 1, z, 0, 0, 0, 1];
-      stage.change(key, {
+      scene.change(key, {
         visible: isShown(name), opacity: opacityOf(kind, name),
         model_matrix: { data: Float32Array.from(matrix), shape: [4, 4] },
       });
     }
-    stage.clip(clipPlanes());
-    stage.plot.render();
+    scene.clip(clipPlanes());
+    scene.plot.render();
   }
 }
 
@@ -97,7 +97,7 @@ function clipPlanes() {
   return [[...normal, -side * at]];
 }
 
-function noteHeart() {
+function updateLabels() {
   const { dice, name } = data.hearts[heartChoice.value];
   for (const chip of chips) {
     const found = dice[chip.dataset.structure];
@@ -120,17 +120,17 @@ function noteHeart() {
 async function openHeart() {
   const wanted = heartChoice.value;
   const opened = await unpackHeart(wanted);
-  if (wanted !== heartChoice.value) return; // another one was asked for meanwhile
+  if (wanted !== heartChoice.value) return; // another heart was chosen in the meantime
   heart = opened;
-  noteHeart();
-  layPlanes(heart);
+  updateLabels();
+  setSliderRanges(heart);
   drawPlanes(heart);
-  await dress();
+  await redraw();
 }
 
 function showStructures(shown) {
   for (const chip of chips) chip.ariaPressed = String(shown(chip));
-  arrange();
+  updateScenes();
   drawPlanes(heart);
 }
 
@@ -151,11 +151,11 @@ function listen() {
   }
   byId("all").addEventListener("click", () => showStructures(() => true));
   for (const id of ["opacity", "explode", "clip", "clip-place", "clip-side"])
-    byId(id).addEventListener("input", arrange);
-  for (const id of ["colouring", "arrangement", "most"]) byId(id).addEventListener("change", dress);
+    byId(id).addEventListener("input", updateScenes);
+  for (const id of ["colouring", "arrangement", "most"]) byId(id).addEventListener("change", redraw);
   for (const button of document.querySelectorAll("#views button"))
     button.addEventListener("click", () =>
-      lookFrom(look.from[button.dataset.view].map((part) => part * look.distance)));
+      lookFrom(view.from[button.dataset.view].map((part) => part * view.distance)));
   for (const button of document.querySelectorAll("button[data-heart]"))
     button.addEventListener("click", () => {
       heartChoice.value = data.hearts.findIndex(({ name }) => name === button.dataset.heart);
@@ -181,25 +181,25 @@ function listen() {
   }
   new ResizeObserver(() => heart && drawPlanes(heart)).observe(planes[0].canvas);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
-    for (const stage of stages) stage.recolor();
+    for (const scene of scenes) scene.recolor();
   });
 }
 
-function raiseStages() {
+function createScenes() {
   for (const id of ["truth", "reconstruction"]) {
-    const stage = new Stage(byId(id));
-    stages.push(stage);
-    follow(stage);
+    const scene = new Scene(byId(id));
+    scenes.push(scene);
+    follow(scene);
   }
-  nameDirections();
+  labelDirections();
 }
 
 listen();
 try {
-  raiseStages();
+  createScenes();
 } catch (error) {
-  stages.length = 0;
-  byId("no-stage").hidden = false;
-  byId("no-stage").textContent = `Hearts cannot be turned here: this browser has no WebGL 2 (${error.message}).`;
+  scenes.length = 0;
+  byId("no-webgl").hidden = false;
+  byId("no-webgl").textContent = `The 3-D scenes need WebGL 2, which this browser does not provide (${error.message}).`;
 }
 await openHeart();

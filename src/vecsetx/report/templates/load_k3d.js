@@ -1,7 +1,7 @@
-// k3d is an AMD module: this is the loader that it asks for. It brings the fonts of a typesetter that
-// is not used here, which would be asked for as soon as the browser lays out the page.
+// Minimal AMD loader for k3d. The styles that k3d adds for KaTeX, which is not used here, are removed:
+// otherwise the browser would request their fonts.
 let k3d;
-window.define = (name, needs, make) => { k3d = make(); };
+window.define = (name, dependencies, factory) => { k3d = factory(); };
 await run("k3d");
 delete window.define;
 for (const style of document.head.querySelectorAll("style"))

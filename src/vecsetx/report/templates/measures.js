@@ -1,4 +1,4 @@
-// One figure at a time: that of the measure which is chosen.
+// Show only the figure of the chosen measure.
 const measureChoice = document.getElementById("measure");
 measureChoice.addEventListener("change", () => {
   for (const { value } of measureChoice.options) {

@@ -1,13 +1,14 @@
-// Flat plots and sortable tables, on both pages.
+// Plotly figures and sortable tables, on all pages.
 const data = JSON.parse(document.getElementById("data").textContent);
 
-// Plotly knows no style sheet, so the page's colours are handed to it as a template.
+// Plotly ignores style sheets, so the page's colours are passed to it as a template.
 function pageTemplate() {
   const style = getComputedStyle(document.documentElement);
   const color = (name) => style.getPropertyValue(name).trim();
   const font = { family: getComputedStyle(document.body).fontFamily, size: 13, color: color("--text") };
-  const axis = { gridcolor: color("--line"), linecolor: color("--line"), tickcolor: color("--line"),
-    title: { font: { size: 13, color: color("--quiet") } } };
+  const axis = { gridcolor: color("--line"), linecolor: color("--line"),
+    ticks: "outside", ticklen: 5, tickcolor: "rgba(0,0,0,0)", // transparent: only keeps labels off the axis
+    title: { standoff: 10, font: { size: 13, color: color("--quiet") } } };
   return {
     layout: {
       font,
@@ -23,10 +24,10 @@ function pageTemplate() {
 }
 
 const plotOptions = { displayModeBar: false, responsive: true };
-const drawn = [];
+const plotted = [];
 
 function draw(element, figure) {
-  if (!drawn.includes(element)) drawn.push(element);
+  if (!plotted.includes(element)) plotted.push(element);
   return Plotly.react(element, figure.data, { ...figure.layout, template: pageTemplate() }, plotOptions);
 }
 
@@ -34,10 +35,10 @@ for (const element of document.querySelectorAll("[data-plot]"))
   draw(element, data.plots[element.dataset.plot]);
 
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
-  for (const element of drawn) Plotly.relayout(element, { template: pageTemplate() });
+  for (const element of plotted) Plotly.relayout(element, { template: pageTemplate() });
 });
 
-// A click on a heading sorts by it, a second one the other way round. Missing values stay last.
+// A click on a heading sorts by its column, a second click reverses. Missing values stay last.
 function sortBy(heading) {
   const descending = heading.ariaSort === "ascending";
   const column = [...heading.parentNode.children].indexOf(heading);

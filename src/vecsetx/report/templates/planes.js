@@ -1,12 +1,12 @@
-// Input, truth and reconstruction on an axial, a coronal and a sagittal plane, seen as radiologists
-// do: the patient's right is on the left, and from the side the front is.
+// Input, truth and reconstruction on an axial, a coronal and a sagittal plane, in radiological
+// convention: the patient's right is on the left; on the sagittal plane, the front is.
 const planes = [
   { name: "axial", axis: 2, across: 0, up: 1, letter: ["S", "I"] },
   { name: "coronal", axis: 1, across: 0, up: 2, letter: ["A", "P"] },
   { name: "sagittal", axis: 0, across: 1, up: 2, letter: ["R", "L"] },
 ];
-const ground = [16, 19, 24];
-const place = [0, 0, 0]; // where the three planes meet, mm from the middle of the heart
+const background = [16, 19, 24];
+const place = [0, 0, 0]; // intersection of the three planes, mm from the centre of the heart
 
 for (const plane of planes) {
   plane.canvas = document.getElementById(plane.name);
@@ -14,12 +14,13 @@ for (const plane of planes) {
   plane.output = document.getElementById(`${plane.name}-mm`);
 }
 
-// Where a mesh meets the plane: lines of [across, up] places, one on every edge of the mesh there.
+// Intersection of a mesh with a plane: polylines of [across, up] positions, with a point on each edge
+// of the mesh that the plane crosses.
 function contours({ vertices, faces }, { axis, across, up }, at) {
-  const beside = new Map(); // an edge that the plane crosses → its neighbours, until they are drawn
+  const adjacent = new Map(); // crossed edge → neighbouring crossed edges not yet drawn
   const link = (edge, other) => {
-    if (!beside.has(edge)) beside.set(edge, []);
-    beside.get(edge).push(other);
+    if (!adjacent.has(edge)) adjacent.set(edge, []);
+    adjacent.get(edge).push(other);
   };
   const count = vertices.length / 3;
   for (let n = 0; n < faces.length; n += 3) {
@@ -41,11 +42,11 @@ function contours({ vertices, faces }, { axis, across, up }, at) {
     return [across, up].map((other) => vertices[a + other] + share * (vertices[b + other] - vertices[a + other]));
   };
   const lines = [];
-  for (const [start, neighbours] of beside)
+  for (const [start, neighbours] of adjacent)
     while (neighbours.length) {
       const line = [placeOn(start)];
-      for (let edge = start, next; (next = beside.get(edge).pop()) !== undefined; edge = next) {
-        const back = beside.get(next);
+      for (let edge = start, next; (next = adjacent.get(edge).pop()) !== undefined; edge = next) {
+        const back = adjacent.get(next);
         back.splice(back.indexOf(edge), 1);
         line.push(placeOn(next));
       }
@@ -64,7 +65,7 @@ function drawContours(context, scale, meshes, plane, style) {
   }
 }
 
-// The slice of the input's voxels, a pixel each, in muted colours.
+// Slice through the input's voxels in muted colours, one pixel per voxel.
 function voxelSlice({ voxels, labels, low }, { axis, across, up }) {
   const { shape, spacing, structures } = voxels;
   const [width, height] = [shape[across], shape[up]];
@@ -80,7 +81,7 @@ function voxelSlice({ voxels, labels, low }, { axis, across, up }) {
       const color = structureColors.get(name) ?? [128, 128, 128];
       const pixel = 4 * ((height - 1 - v) * width + (width - 1 - u));
       for (let part = 0; part < 3; part++)
-        image.data[pixel + part] = 0.38 * color[part] + 0.62 * ground[part];
+        image.data[pixel + part] = 0.38 * color[part] + 0.62 * background[part];
       image.data[pixel + 3] = 255;
     }
   return image;
@@ -127,7 +128,7 @@ function drawPlane(heart, plane) {
   const half = Math.max(...heart.high);
   const perMm = size / (2 * half);
   const scale = { perMm, x: (mm) => (half - mm) * perMm, y: (mm) => (half - mm) * perMm };
-  context.fillStyle = `rgb(${ground.join(" ")})`;
+  context.fillStyle = `rgb(${background.join(" ")})`;
   context.fillRect(0, 0, size, size);
   context.lineJoin = context.lineCap = "round";
   if (layers.input.checked && heart.labels) drawVoxels(context, scale, heart, plane);
@@ -149,6 +150,6 @@ function drawPlanes(heart) {
   }
 }
 
-function layPlanes(heart) {
+function setSliderRanges(heart) {
   for (const { slider, axis } of planes) [slider.min, slider.max] = [heart.low[axis], heart.high[axis]];
 }

@@ -1,7 +1,7 @@
-// Undoes packing.py: gzip in base64 → bytes, and scripts that run.
+// Decode what packing.py encoded: base64 and gzip to bytes, or to a script to run.
 async function unpacked(id) {
-  const packed = atob(document.getElementById(id).textContent);
-  const bytes = Uint8Array.from(packed, (letter) => letter.charCodeAt(0));
+  const compressed = atob(document.getElementById(id).textContent);
+  const bytes = Uint8Array.from(compressed, (letter) => letter.charCodeAt(0));
   const plain = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
   return new Uint8Array(await new Response(plain).arrayBuffer());
 }

@@ -1,22 +1,22 @@
-// Takes the parts of a heart off its bytes, in the order in which they were put there.
+// Reads the parts of a heart from its bytes, in the order in which scene.py wrote them.
 class Parts {
   constructor(bytes) {
     this.bytes = bytes;
-    this.place = 0;
+    this.offset = 0;
   }
 
   take(count) {
-    this.place += count;
-    return this.bytes.subarray(this.place - count, this.place);
+    this.offset += count;
+    return this.bytes.subarray(this.offset - count, this.offset);
   }
 
-  // The lowest bytes of all numbers, then the middle ones, then the highest.
+  // The lowest bytes of all numbers, then the middle bytes, then the highest.
   numbers(count) {
     const [low, middle, high] = [this.take(count), this.take(count), this.take(count)];
     return Int32Array.from(low, (byte, n) => byte | (middle[n] << 8) | (high[n] << 16));
   }
 
-  // x, y, z after one another, each as differences; `shift` comes on top.
+  // All x, then y, then z, each as zigzag-encoded differences; `shift` is added.
   vertices(count, step, shift) {
     const found = new Float32Array(3 * count);
     for (let axis = 0; axis < 3; axis++) {
@@ -29,7 +29,7 @@ class Parts {
     return found;
   }
 
-  // Every index is stored as what it lies below the first one not used yet.
+  // Each index is stored as its offset below the lowest index not yet used.
   faces(count) {
     let unused = 0;
     return Uint32Array.from(this.numbers(3 * count), (code) => {
@@ -45,8 +45,8 @@ class Parts {
   }
 }
 
-// A heart about the middle of its box: meshes of both sides, the names of those in the
-// reconstruction that the model was not shown, and the labels of the input.
+// Unpack a heart, centred on its bounding box: the meshes of both sides, the names of inferred
+// structures, and the labels of the input.
 async function unpackHeart(number) {
   const { layout } = data.hearts[number];
   const center = layout.low.map((low, axis) => (low + layout.high[axis]) / 2);

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Integer
 from pykdtree.kdtree import KDTree
 
-from vecsetx.anatomy.sign import outward
+from vecsetx.anatomy.sign import with_sign
 
 NEIGHBOURS = 12
 """A disc lies in the plane of so many neighbours of its point."""
@@ -90,7 +90,7 @@ def _fit(
     normals = axes[:, :, 0].astype(np.float32)  # along which they spread least
     away, voters = tree.query(points, k=min(_VOTERS, len(around)))
     heights = np.einsum("nij,nj->ni", around[voters] - points[:, None], normals)
-    votes = outward(np.ones(voters.shape), is_inside[voters]) * heights
+    votes = with_sign(np.ones(voters.shape), is_inside[voters]) * heights
     votes /= np.maximum(away, 1e-3 * away.mean()) ** 2  # the nearer a point, the more it knows
     balance = votes.sum(axis=1)
     agreement = np.abs(balance).sum() / np.abs(votes).sum()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Integer
 
-from vecsetx.anatomy.sign import outward
+from vecsetx.anatomy.sign import with_sign
 from vecsetx.sampling.npz.discs import Discs
 
 _FEWEST_COMPARED = 20
@@ -50,7 +50,7 @@ def estimated_distances(discs: Sequence[Discs], known: UnionPoints) -> Float[np.
     own = np.abs(known.distance)
     own = np.where(is_inside, np.minimum(own, distances[rows, nearest]), own)
     distances = np.maximum(distances, own[:, None])
-    distances[rows, nearest] = outward(own, is_inside)
+    distances[rows, nearest] = with_sign(own, is_inside)
     return distances
 
 

@@ -28,13 +28,13 @@ import numpy as np
 
 from vecsetx import __version__
 from vecsetx.anatomy.frame import MM_PER_UNIT, Frame
+from vecsetx.anatomy.label_sets import LabelSet
 from vecsetx.anatomy.sign import label_of
-from vecsetx.anatomy.structures import LabelSet
 from vecsetx.errors import InputError
 from vecsetx.files import written_whole
-from vecsetx.formats.source import HeartSource
 from vecsetx.sampling.npz.arrays import NpzArrays
 from vecsetx.sampling.npz.predecessor import KEYS, predecessor_samples
+from vecsetx.sampling.origin import Origin
 from vecsetx.sampling.samples import HeartInfo, QueryPoints, Samples, SurfacePoints
 
 Points = TypeVar("Points", bound=SurfacePoints | QueryPoints)
@@ -99,16 +99,16 @@ def npz_ids(label_set: LabelSet) -> dict[str, int]:
 
 
 def read_npz(
-    source: HeartSource, wanted: tuple[str, ...], seed: int, mm_per_unit: float = MM_PER_UNIT
+    origin: Origin, wanted: tuple[str, ...], seed: int, mm_per_unit: float = MM_PER_UNIT
 ) -> Samples:
     """Read samples from an NPZ file.
 
     A file written by :func:`write_npz` gives its samples as they were, to the bit. Of another one
     all that it lacks is estimated (see :mod:`vecsetx.sampling.npz.predecessor`); the remarks say
-    how well. What is told of the source and the label set is that of ``source``.
+    how well. What is told of the source and the label set is that of ``origin``.
 
     Args:
-        source: The file, the heart's name, and what the ids in it mean.
+        origin: The file, the heart's name, and what the ids in it mean.
         wanted: The structures to keep, as far as the heart has them.
         seed: Seed of the order of the points, where the file has them in no random one.
         mm_per_unit: Scale of the frame. In a file that does not say how long its units are, it is
@@ -118,19 +118,19 @@ def read_npz(
         InputError: The file cannot be read, lacks an array, holds none of the structures, ids that
             the label set does not know, or labels and distances that contradict each other.
     """
-    with NpzArrays(source.path) as arrays:
+    with NpzArrays(origin.path) as arrays:
         if _OWN in arrays:
             samples = _own_samples(arrays)
         else:
             arrays.need(*KEYS)
-            samples = predecessor_samples(arrays, source, seed, mm_per_unit)
+            samples = predecessor_samples(arrays, origin, seed, mm_per_unit)
     info = replace(
         samples.info,
-        name=source.name,
-        kind=source.kind,
-        source=str(source.path.resolve()),
-        sha256=source.sha256(),
-        label_set=source.label_set.to_dict(),
+        name=origin.name,
+        kind=origin.kind,
+        source=str(origin.path.resolve()),
+        sha256=origin.sha256,
+        label_set=origin.label_set.to_dict(),
         frame=replace(samples.info.frame, mm_per_unit=mm_per_unit),
         seed=seed,
         version=__version__,

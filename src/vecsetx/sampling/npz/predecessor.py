@@ -6,10 +6,9 @@ import numpy as np
 
 from vecsetx import __version__
 from vecsetx.anatomy.frame import Frame
+from vecsetx.anatomy.label_sets import LabelSet, label_sets_of_ids
 from vecsetx.anatomy.sign import inside
-from vecsetx.anatomy.structures import LabelSet, label_sets_of_ids
 from vecsetx.errors import InputError
-from vecsetx.formats.source import HeartSource
 from vecsetx.sampling.npz.arrays import NpzArrays
 from vecsetx.sampling.npz.discs import NEIGHBOURS, Discs, fit_discs
 from vecsetx.sampling.npz.estimate import (
@@ -18,6 +17,7 @@ from vecsetx.sampling.npz.estimate import (
     estimation_error,
     rough_distances,
 )
+from vecsetx.sampling.origin import Origin
 from vecsetx.sampling.samples import HeartInfo, QueryPoints, Samples, SurfacePoints
 
 KEYS = (
@@ -46,7 +46,7 @@ LARGEST_ERROR = 4.0
 
 
 def predecessor_samples(
-    arrays: NpzArrays, source: HeartSource, seed: int, mm_per_unit: float
+    arrays: NpzArrays, origin: Origin, seed: int, mm_per_unit: float
 ) -> Samples:
     """Make samples of a file that holds labels and the distance to the nearest structure only.
 
@@ -56,7 +56,7 @@ def predecessor_samples(
 
     Args:
         arrays: The file.
-        source: What ids mean, and the heart's name.
+        origin: What ids mean, and the heart's name.
         seed: With the name, seed of the order in which the points are put.
         mm_per_unit: Taken for the length of the file's units.
 
@@ -67,33 +67,33 @@ def predecessor_samples(
         InputError: An array is missing or holds what cannot be, the label set does not know an id,
             or labels, distances and surface points contradict each other.
     """
-    generator = np.random.default_rng([seed, *source.name.encode()])
+    generator = np.random.default_rng([seed, *origin.name.encode()])
     frame = Frame((0.0, 0.0, 0.0), mm_per_unit)
     points = arrays.points("surface_points")
     ids = arrays.ids("surface_labels", len(points))
     order = generator.permutation(len(points))
     points_mm, ids = frame.to_mm(points[order]), ids[order]
-    names = _structures(ids, source)
-    structure = _labels(ids, names, "surface_labels", source) - 1
-    near = _union_points(arrays, "near", names, source, frame, generator)
-    volume = _union_points(arrays, "vol", names, source, frame, generator)
+    names = _structures(ids, origin)
+    structure = _labels(ids, names, "surface_labels", origin) - 1
+    near = _union_points(arrays, "near", names, origin, frame, generator)
+    volume = _union_points(arrays, "vol", names, origin, frame, generator)
     discs = fit_discs(
         [points_mm[structure == k] for k in range(len(names))],
         np.concatenate([near.points, volume.points]),
         np.concatenate([near.label, volume.label]),
     )
-    error_mm = _checked_error(discs, near, source)
+    error_mm = _checked_error(discs, near, origin)
     return Samples(
         _surface_points(discs, points_mm, structure),
         _query_points(discs, near),
         _query_points(discs, volume),
         HeartInfo(
-            name=source.name,
-            kind=source.kind,
-            source=str(source.path.resolve()),
-            sha256=source.sha256(),
+            name=origin.name,
+            kind=origin.kind,
+            source=str(origin.path.resolve()),
+            sha256=origin.sha256,
             content=hashlib.sha256(points.tobytes()).hexdigest(),
-            label_set=source.label_set.to_dict(),
+            label_set=origin.label_set.to_dict(),
             structures=names,
             cut=(),
             frame=Frame.around(points_mm, mm_per_unit),
@@ -122,50 +122,50 @@ def _remarks(count: int, error_mm: float, mm_per_unit: float) -> tuple[str, ...]
     )
 
 
-def _structures(ids: np.ndarray, source: HeartSource) -> tuple[str, ...]:
+def _structures(ids: np.ndarray, origin: Origin) -> tuple[str, ...]:
     """The structures that have surface points; of an id that is left out on purpose, "id 7"."""
     found, counts = np.unique(ids, return_counts=True)
     if found[0] == 0:
         raise InputError(
-            f"{source.path}: {counts[0]} of surface_labels are 0; each surface point belongs to a "
+            f"{origin.path}: {counts[0]} of surface_labels are 0; each surface point belongs to a "
             "structure"
         )
-    _check_known(found, "surface_labels", source)
+    _check_known(found, "surface_labels", origin)
     by_name: dict[str, int] = {}
     for label_id, count in zip(found.tolist(), counts.tolist(), strict=True):
-        name = _name(label_id, source.label_set)
+        name = _name(label_id, origin.label_set)
         by_name[name] = by_name.get(name, 0) + count
     for name, count in by_name.items():
         if count <= NEIGHBOURS:
             raise InputError(
-                f"{source.path}: only {count} surface points of {name}, at least {NEIGHBOURS + 1} "
+                f"{origin.path}: only {count} surface points of {name}, at least {NEIGHBOURS + 1} "
                 "are needed to tell distances from; prepare more"
             )
     return tuple(by_name)
 
 
-def _labels(ids: np.ndarray, names: tuple[str, ...], array: str, source: HeartSource) -> np.ndarray:
+def _labels(ids: np.ndarray, names: tuple[str, ...], array: str, origin: Origin) -> np.ndarray:
     """0 for background, k + 1 for structure k."""
     found, place = np.unique(ids, return_inverse=True)
-    _check_known(found, array, source)
+    _check_known(found, array, origin)
     labels = []
     for label_id in found.tolist():
-        name = _name(label_id, source.label_set)
+        name = _name(label_id, origin.label_set)
         if label_id and name not in names:
             raise InputError(
-                f"{source.path}: {array} holds {label_id} ({name}), of which there are no surface "
+                f"{origin.path}: {array} holds {label_id} ({name}), of which there are no surface "
                 "points; prepare this heart again"
             )
         labels.append(names.index(name) + 1 if label_id else 0)
     return np.array(labels)[place]
 
 
-def _check_known(ids: np.ndarray, array: str, source: HeartSource) -> None:
-    if unknown := source.label_set.unknown(ids.tolist()):
+def _check_known(ids: np.ndarray, array: str, origin: Origin) -> None:
+    if unknown := origin.label_set.unknown(ids.tolist()):
         fitting = " or ".join(label_sets_of_ids(ids.tolist())) or "FILE.yaml"
         raise InputError(
-            f"{source.path}: {array} holds {unknown}, which label set {source.label_set.name} does "
-            f"not know (it has {sorted(source.label_set.ids)}); choose another with --labels, "
+            f"{origin.path}: {array} holds {unknown}, which label set {origin.label_set.name} does "
+            f"not know (it has {sorted(origin.label_set.ids)}); choose another with --labels, "
             f"such as {fitting}"
         )
 
@@ -178,50 +178,50 @@ def _union_points(
     arrays: NpzArrays,
     key: str,
     names: tuple[str, ...],
-    source: HeartSource,
+    origin: Origin,
     frame: Frame,
     generator: np.random.Generator,
 ) -> UnionPoints:
     points = arrays.points(f"{key}_points")
     distance = arrays.distances(f"{key}_sdf", len(points))
     ids = arrays.ids(f"{key}_labels", len(points))
-    labels = _labels(ids, names, f"{key}_labels", source)
-    _check_signs(labels, distance, key, source)
+    labels = _labels(ids, names, f"{key}_labels", origin)
+    _check_signs(labels, distance, key, origin)
     order = generator.permutation(len(points))
     return UnionPoints(
         frame.to_mm(points[order]), labels[order], frame.length_to_mm(distance[order])
     )
 
 
-def _check_signs(labels: np.ndarray, distance: np.ndarray, key: str, source: HeartSource) -> None:
+def _check_signs(labels: np.ndarray, distance: np.ndarray, key: str, origin: Origin) -> None:
     contradiction = (inside(distance) != (labels > 0)).mean()
     if contradiction <= LARGEST_CONTRADICTION:
         return
     if (inside(-distance) != (labels > 0)).mean() <= LARGEST_CONTRADICTION:
         raise InputError(
-            f"{source.path}: {key}_sdf is positive inside; distances here are negative inside, so "
+            f"{origin.path}: {key}_sdf is positive inside; distances here are negative inside, so "
             "turn the sign of near_sdf and vol_sdf"
         )
     raise InputError(
-        f"{source.path}: {key}_labels and {key}_sdf contradict each other at {contradiction:.1%} "
+        f"{origin.path}: {key}_labels and {key}_sdf contradict each other at {contradiction:.1%} "
         "of the points (inside by one, outside by the other): they come from different spaces; "
         "prepare this heart from its label map"
     )
 
 
-def _checked_error(discs: list[Discs], near: UnionPoints, source: HeartSource) -> float:
+def _checked_error(discs: list[Discs], near: UnionPoints, origin: Origin) -> float:
     """By how many mm distances are off; refuses what does not belong together."""
     agreement = float(np.median([surface.agreement for surface in discs]))
     if agreement < LEAST_AGREEMENT:
         raise InputError(
-            f"{source.path}: the labels of near and volume points do not follow the surface points "
+            f"{origin.path}: the labels of near and volume points do not follow the surface points "
             f"(agreement {agreement:.2f}, in sound hearts above 0.9): they come from different "
             "spaces, or labels were guessed; prepare this heart from its label map"
         )
     found_mm, radius_mm = estimation_error(discs, near), max(s.radius() for s in discs)
     if found_mm > LARGEST_ERROR * radius_mm:
         raise InputError(
-            f"{source.path}: near_sdf does not fit the surface points: it is off by "
+            f"{origin.path}: near_sdf does not fit the surface points: it is off by "
             f"{found_mm / radius_mm:.0f} times the distance between them, so scales or spaces "
             "differ; prepare this heart from its label map"
         )

@@ -1,1 +1,1 @@
-"""Whether prepared hearts are fit to learn from: one by one, and beside the others."""
+"""Checks whether prepared hearts are fit for training: each alone, and compared with the others."""

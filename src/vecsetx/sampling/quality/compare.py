@@ -1,4 +1,4 @@
-"""Hearts beside each other: which are unlike all others, and which are too much alike."""
+"""Comparison of hearts with each other: outliers and duplicates."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,107 +11,131 @@ from vecsetx.sampling.quality.findings import THICKNESS_MM
 from vecsetx.sampling.quality.measures import thicknesses_mm
 from vecsetx.sampling.samples import HeartInfo
 
-FEWEST_HEARTS = 8
-"""With fewer hearts there is no telling what is usual."""
+__all__ = [
+    "MAX_Z",
+    "Duplicates",
+    "Scores",
+    "duplicates",
+    "outliers",
+    "robust_z",
+    "thickness_scores",
+    "volume_scores",
+]
 
-LARGEST_Z = 4.0
-"""Beyond this score a value is an outlier."""
+MAX_Z = 4.0
+"""A value with a robust z-score beyond ±:data:`MAX_Z` is an outlier."""
 
-SMALLEST_SPREAD = 0.02
-"""Hearts that are nearly the same spread by less; then this relative spread counts."""
+_MIN_HEARTS = 8
+"""Minimum number of hearts that define what is usual."""
 
-SAME_WITHIN = 0.002
-"""Two hearts whose volumes all are that near to each other, relatively, are taken for one."""
+_MIN_SPREAD = 0.02
+"""Lower limit of the relative standard deviation, for hearts that are nearly identical."""
 
-FEWEST_VOLUMES = 4
-"""With fewer structures, volumes are the same by chance."""
+_DUPLICATE_TOLERANCE = 0.002
+"""Two hearts are duplicates if all their volumes differ by less than this, relatively."""
+
+_MIN_VOLUMES = 4
+"""With fewer structures, volumes may match by chance."""
 
 Scores = dict[str, dict[str, float]]
 """Heart → structure → robust z-score."""
 
 
 @dataclass(frozen=True, slots=True)
-class Twins:
-    """Two hearts that are one: the same voxels, or ``alike`` in every volume."""
+class Duplicates:
+    """Two entries that are the same heart.
+
+    Attributes:
+        first: Name of one heart.
+        second: Name of the other.
+        by_volume: Whether only their volumes match; False if their voxels are identical.
+    """
 
     first: str
     second: str
-    alike: bool
+    by_volume: bool
 
 
 def robust_z(values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-    """How many standard deviations each value is off the median, where outliers do not count.
+    """Robust z-score of each value: its deviation from the median in robust standard deviations.
 
-    On a logarithmic scale; the deviation is 1.4826 times the median of the absolute ones (Iglewicz
-    and Hoaglin, How to Detect and Handle Outliers, 1993), at least :data:`SMALLEST_SPREAD`.
+    Values are compared on a logarithmic scale. The robust standard deviation is 1.4826 times the
+    median absolute deviation (Iglewicz and Hoaglin, How to Detect and Handle Outliers, 1993), at
+    least 0.02.
 
     Args:
-        values: Positive.
+        values: Positive values.
     """
     logs = np.log(values)
     off = logs - np.median(logs)
-    return off / max(1.4826 * float(np.median(np.abs(off))), SMALLEST_SPREAD)
+    return off / max(1.4826 * float(np.median(np.abs(off))), _MIN_SPREAD)
 
 
 def volume_scores(hearts: Mapping[str, HeartInfo]) -> Scores:
-    """Scores of the volumes, structure by structure, of those that the scan does not cut."""
+    """Robust z-scores of the volumes, separately for each structure.
+
+    Structures cut by the field of view and structures that are whole in fewer than eight hearts
+    have no score.
+    """
     return _scores(hearts, {name: info.volumes_ml for name, info in hearts.items()})
 
 
 def thickness_scores(hearts: Mapping[str, HeartInfo]) -> Scores:
-    """Scores of the mean thicknesses, as :func:`volume_scores`."""
+    """Robust z-scores of the mean thicknesses (``2 V / A``), as :func:`volume_scores`."""
     return _scores(hearts, {name: thicknesses_mm(info) for name, info in hearts.items()})
 
 
 def outliers(
     info: HeartInfo, of_volume: Mapping[str, float], of_thickness: Mapping[str, float]
 ) -> list[str]:
-    """Remarks on a heart whose scores are beyond :data:`LARGEST_Z`.
+    """Return a remark for each value of a heart whose score is beyond ±:data:`MAX_Z`.
 
     Args:
         info: The heart.
         of_volume: Scores of its volumes.
-        of_thickness: Scores of its thicknesses, of which those of walls count.
+        of_thickness: Scores of its thicknesses; only those of walls are used.
     """
     volumes = [
         f"{name} is unusually {'large' if z > 0 else 'small'}: "
         f"{1000 * info.volumes_ml[name]:,.0f} mm³ (z = {z:+.1f})"
         for name, z in of_volume.items()
-        if abs(z) > LARGEST_Z
+        if abs(z) > MAX_Z
     ]
     thicknesses = thicknesses_mm(info)
     return volumes + [
         f"{name} is unusually {'thick' if z > 0 else 'thin'}: {thicknesses[name]:.1f} mm "
         f"(z = {z:+.1f})"
         for name, z in of_thickness.items()
-        if name in THICKNESS_MM and abs(z) > LARGEST_Z
+        if name in THICKNESS_MM and abs(z) > MAX_Z
     ]
 
 
-def twins(hearts: Mapping[str, HeartInfo]) -> list[Twins]:
-    """Pairs of hearts that are the same.
+def duplicates(hearts: Mapping[str, HeartInfo]) -> list[Duplicates]:
+    """Find pairs of entries that are the same heart.
 
-    Either their content is the same; or they have the same structures (at least
-    :data:`FEWEST_VOLUMES`) in as many pieces, and every volume is the same within
-    :data:`SAME_WITHIN`: then one may be the other moved, turned or resampled.
+    Two entries are duplicates if their content is identical. They are also duplicates if they have
+    the same structures (at least four) with the same numbers of components, and each volume agrees
+    within 0.2 %: one may be the other after translation, rotation or resampling.
     """
     by_content: dict[str, list[str]] = {}
-    by_kind: dict[tuple[tuple[str, int], ...], list[str]] = {}
+    by_components: dict[tuple[tuple[str, int], ...], list[str]] = {}
     for name, info in hearts.items():
         by_content.setdefault(info.content, []).append(name)
-        if len(info.structures) >= FEWEST_VOLUMES:
-            by_kind.setdefault(tuple(sorted(info.components.items())), []).append(name)
+        if len(info.structures) >= _MIN_VOLUMES:
+            by_components.setdefault(tuple(sorted(info.components.items())), []).append(name)
     found = [
-        Twins(first, second, alike=False)
+        Duplicates(first, second, by_volume=False)
         for same in by_content.values()
         for i, first in enumerate(same)
         for second in same[i + 1 :]
     ]
-    for kind, names in by_kind.items():
-        volumes = [[hearts[name].volumes_ml[structure] for structure, _ in kind] for name in names]
-        pairs = cKDTree(np.log(volumes)).query_pairs(np.log1p(SAME_WITHIN), p=np.inf)
+    for components, names in by_components.items():
+        volumes = [
+            [hearts[name].volumes_ml[structure] for structure, _ in components] for name in names
+        ]
+        pairs = cKDTree(np.log(volumes)).query_pairs(np.log1p(_DUPLICATE_TOLERANCE), p=np.inf)
         found += [
-            Twins(names[i], names[j], alike=True)
+            Duplicates(names[i], names[j], by_volume=True)
             for i, j in sorted(pairs)
             if hearts[names[i]].content != hearts[names[j]].content
         ]
@@ -126,7 +150,7 @@ def _scores(hearts: Mapping[str, HeartInfo], values: Mapping[str, Mapping[str, f
             for name, info in hearts.items()
             if structure not in info.cut and values[name].get(structure, 0) > 0
         ]
-        if len(whole) < FEWEST_HEARTS:
+        if len(whole) < _MIN_HEARTS:
             continue
         z = robust_z(np.array([values[name][structure] for name in whole]))
         for name, score in zip(whole, z.tolist(), strict=True):

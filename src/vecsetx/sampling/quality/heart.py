@@ -1,6 +1,6 @@
-"""Whether a prepared heart is fit to learn from, judged by its samples and by its label map.
+"""Whether a prepared heart is fit for training, judged by its samples and its label map.
 
-A *problem* makes a heart unfit. A *remark* is worth a look: it is told and does no more.
+A *problem* makes a heart unfit. A *remark* reports something unusual and has no other effect.
 """
 
 import numpy as np
@@ -19,14 +19,14 @@ def heart_quality(
     annotated: tuple[str, ...],
     label_map: LabelMap | None,
 ) -> HeartQuality:
-    """Look at a heart's samples.
+    """Check a heart's samples.
 
     Args:
         samples: The heart.
         structures: Names of all structures of its data set.
-        annotated: Those that its source annotates.
-        label_map: The voxels that it was made from, labels 1…K in the order of its own structures,
-            without specks; None if they cannot be had.
+        annotated: Structures that its source annotates.
+        label_map: The label map that it was sampled from, without specks, with labels 1…K in the
+            order of the heart's own structures; None if it is not available.
     """
     info = samples.info
     if broken := not_numbers(samples):

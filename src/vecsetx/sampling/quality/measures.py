@@ -1,4 +1,4 @@
-"""What is measured of a heart's samples: numbers, on which nobody judges here."""
+"""Measurements of a heart's samples; ``findings.py`` judges them."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -10,29 +10,31 @@ from vecsetx.anatomy.sign import inside
 from vecsetx.sampling.quality.probes import Agreement, slopes, steep_shares
 from vecsetx.sampling.samples import HeartInfo, Samples
 
-AROUND_MM = 2.0
-"""So near to a structure's wall points should lie on both sides."""
+NEAR_WALL_MM = 2.0
+"""Within this distance of a structure's wall, points should lie on both sides."""
 
 State = Literal["present", "cut", "absent", "not annotated"]
 
 
 @dataclass(frozen=True, slots=True)
 class StructureQuality:
-    """One structure of one heart; None for what is not known.
+    """Measurements of one structure of one heart; None where a value is unknown.
 
     Attributes:
-        state: ``present``; ``cut``: present, and reaches the edge of the scan; ``absent``:
-            annotated and not there; ``not annotated``: nothing is known.
-        volume_ml: Volume within its surface.
-        volume_z: Its robust z-score among the data set's hearts.
-        components: Pieces.
-        thickness_mm: ``2 V / A``: mean thickness, if it is a shell.
-        thickness_z: Its robust z-score.
-        points: On it (``surface``) and inside it (``near``, ``volume``).
-        inside_share_near: Share inside of the near points within :data:`AROUND_MM` of its wall.
-        slope: How fast its distance grows off its surface.
-        steep_share: Share of neighbouring points whose distances differ too much.
-        agreement: Share of the points in its voxels that lie inside it by distance.
+        state: ``present``; ``cut``: present, but cut by the field of view; ``absent``: annotated,
+            but does not occur; ``not annotated``: nothing is known.
+        volume_ml: Volume enclosed by its surface.
+        volume_z: Robust z-score of the volume among the data set's hearts.
+        components: Number of connected components.
+        thickness_mm: ``2 V / A``, twice the volume over the area: the mean thickness of a shell.
+        thickness_z: Robust z-score of the thickness among the data set's hearts.
+        points: Number of points on it (``surface``) and inside it (``near``, ``volume``).
+        inside_share_near: Share, 0…1, of the near points within :data:`NEAR_WALL_MM` of its wall
+            that lie inside.
+        slope: Change of its signed distance per mm away from its surface; 1 in a sound heart.
+        steep_share: Share, 0…1, of neighbouring points whose distances differ by more than the
+            points are apart.
+        agreement: Share, 0…1, of the points in its voxels that its distance puts inside it.
     """
 
     state: State
@@ -49,24 +51,25 @@ class StructureQuality:
 
     @property
     def volume_mm3(self) -> float | None:
-        """Volume within its surface."""
+        """Volume enclosed by its surface, mm³."""
         return None if self.volume_ml is None else 1000 * self.volume_ml
 
 
 @dataclass(frozen=True, slots=True)
 class HeartQuality:
-    """What was found in one heart.
+    """Result of checking one heart.
 
     Attributes:
-        name: The heart.
-        problems: Why it is not fit; empty if it is.
-        remarks: What is worth a look.
-        not_done: Checks that could not be made, and why.
-        structures: By name, all those of the data set.
-        inside_share: Share of the ``near`` and ``volume`` points inside some structure; None if it
-            is not known.
-        agreement: Share of points whose label by distance is their voxel's.
-        untrusted_share: Share of the distances that the scan's edge leaves unknown.
+        name: The heart's name.
+        problems: Why it is unfit for training; empty if it is fit.
+        remarks: What is unusual about it.
+        not_done: Checks that were not possible, and why.
+        structures: Measurements by name, for all structures of the data set.
+        inside_share: Share, 0…1, of the ``near`` and ``volume`` points inside any structure; None
+            if unknown.
+        agreement: Share, 0…1, of points whose label by distance equals the label of their voxel.
+        untrusted_share: Share, 0…1, of the distances that are unknown because the field of view
+            ends.
     """
 
     name: str
@@ -82,7 +85,7 @@ class HeartQuality:
 
     @property
     def passed(self) -> bool:
-        """Whether the heart is fit to learn from."""
+        """Whether the heart is fit for training."""
         return not self.problems
 
     def with_more(
@@ -91,7 +94,7 @@ class HeartQuality:
         remarks: Iterable[str] = (),
         not_done: Iterable[str] = (),
     ) -> "HeartQuality":
-        """The same with more found."""
+        """Return a copy with further problems, remarks and checks not done."""
         return replace(
             self,
             problems=(*self.problems, *problems),
@@ -101,7 +104,7 @@ class HeartQuality:
 
 
 def thicknesses_mm(info: HeartInfo) -> dict[str, float]:
-    """Mean thickness of each structure, taken as a shell: ``2 V / A``."""
+    """Mean thickness of each structure, treated as a shell: ``2 V / A``, mm."""
     return {
         name: 2000 * info.volumes_ml[name] / info.areas_mm2[name]
         for name in info.structures
@@ -110,7 +113,14 @@ def thicknesses_mm(info: HeartInfo) -> dict[str, float]:
 
 
 def measure_structures(samples: Samples, compared: Agreement | None) -> dict[str, StructureQuality]:
-    """Measure each structure of a heart; what comes from other hearts is left None."""
+    """Measure each structure of a heart.
+
+    Scores relative to other hearts (``volume_z``, ``thickness_z``) are left None.
+
+    Args:
+        samples: The heart.
+        compared: Comparison with the label map; None if there is no label map.
+    """
     info, near = samples.info, samples.near
     count = len(info.structures)
     points = {
@@ -118,8 +128,8 @@ def measure_structures(samples: Samples, compared: Agreement | None) -> dict[str
         "near": inside(near.distances_mm).sum(axis=0),
         "volume": inside(samples.volume.distances_mm).sum(axis=0),
     }
-    around = (np.abs(near.distances_mm) < AROUND_MM) & info.trusted(near)
-    within = (inside(near.distances_mm) & around).sum(axis=0) / np.maximum(around.sum(axis=0), 1)
+    at_wall = (np.abs(near.distances_mm) < NEAR_WALL_MM) & info.trusted(near)
+    inner = (inside(near.distances_mm) & at_wall).sum(axis=0) / np.maximum(at_wall.sum(axis=0), 1)
     slope, steep = slopes(samples), steep_shares(samples)
     thickness = thicknesses_mm(info)
     return {
@@ -129,7 +139,7 @@ def measure_structures(samples: Samples, compared: Agreement | None) -> dict[str
             components=int(info.components[name]),
             thickness_mm=thickness.get(name),
             points={group: int(counts[k]) for group, counts in points.items()},
-            inside_share_near=float(within[k]) if around[:, k].any() else None,
+            inside_share_near=float(inner[k]) if at_wall[:, k].any() else None,
             slope=_number(slope[k]),
             steep_share=float(steep[k]),
             agreement=None if compared is None else _number(compared.by_structure[k]),

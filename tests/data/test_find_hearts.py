@@ -16,13 +16,16 @@ from support.points import cloud
 from support.shapes import ball_in_shell
 
 from vecsetx.anatomy.label_map import LabelMap
-from vecsetx.anatomy.structures import LabelSet, label_set
-from vecsetx.data.inputs import find_hearts
+from vecsetx.anatomy.label_sets import LabelSet, label_set
+from vecsetx.data.find_hearts import find_hearts
+from vecsetx.data.sources import HeartSource, NpzSource, PointsSource, SamplesSource
 from vecsetx.errors import InputError
+from vecsetx.formats.folders import stem
 from vecsetx.formats.label_maps import read_label_map, write_label_map
-from vecsetx.formats.source import HeartSource, stem
-from vecsetx.reconstruction.export import write_scene, write_surface, write_surfaces
+from vecsetx.formats.points import LabelledPoints
+from vecsetx.reconstruction.mesh_export import write_scene, write_surface, write_surfaces
 from vecsetx.reconstruction.surfaces import Surface
+from vecsetx.sampling.sampler import SamplingSpec
 
 DEFAULT = label_set("default")
 THREE = LabelSet("three", {2: "LV", 9: "RV", 4: "Aorta"})
@@ -38,13 +41,13 @@ HEART[3:9, 2:5, 11:15] = 4
 def present(heart: HeartSource) -> tuple[str, ...]:
     """Structures of the label set that occur in the heart."""
     structures = heart.label_set.structures
-    if heart.kind == "meshes":
-        there = [len(faces) > 0 for _, faces in heart.surfaces(structures)]
-    elif heart.kind == "points":
-        there = np.isin(np.arange(len(structures)), heart.points(structures).structure).tolist()
+    found = heart.read(structures)
+    if isinstance(found, LabelledPoints):
+        there = np.isin(np.arange(len(structures)), found.structure).tolist()
+    elif found.closed is not None:
+        there = [len(faces) > 0 for _, faces in found.closed]
     else:
-        labels = heart.label_map(structures).labels
-        there = np.isin(np.arange(1, len(structures) + 1), labels).tolist()
+        there = np.isin(np.arange(1, len(structures) + 1), found.label_map.labels).tolist()
     return tuple(name for name, is_there in zip(structures, there, strict=True) if is_there)
 
 
@@ -104,7 +107,7 @@ def test_a_heart_lies_where_it_lay_in_every_format(tmp_path, flips, angles):
     turn = Rotation.from_euler("xyz", angles, degrees=True)
     affine = affine_of(turn, (1.5, 0.9, 2.2), (-31.5, 17.25, 60.0), flips)
     structures = ("Aorta", "LV", "RV")
-    truth = LabelMap(HEART, affine).named(THREE, structures, "truth")
+    truth = LabelMap(HEART, affine).to_structures(THREE, structures, "truth")
     true_mm = np.array(centers_mm(truth))
 
     save(tmp_path / "nifti.nii.gz", HEART, affine)
@@ -120,7 +123,7 @@ def test_a_heart_lies_where_it_lay_in_every_format(tmp_path, flips, angles):
     ]
     for path in voxels:
         (heart,) = find_hearts([path], THREE).values()
-        found = heart.label_map(structures)
+        found = heart.segmentation(structures).label_map
         assert found.labels.tolist() == truth.labels.tolist()
         np.testing.assert_allclose(found.affine, affine, rtol=1e-6, atol=1e-5)
         assert present(heart) == ("LV", "RV", "Aorta")
@@ -136,7 +139,7 @@ def test_a_heart_lies_where_it_lay_in_every_format(tmp_path, flips, angles):
             write_surfaces(folder, surfaces, structures, extension, space)
             (heart,) = find_hearts([folder], THREE).values()
             assert heart.kind == "meshes"
-            found_mm = [mesh_center_mm(*mesh) for mesh in heart.surfaces(structures)]
+            found_mm = [mesh_center_mm(*mesh) for mesh in heart.segmentation(structures).closed]
             np.testing.assert_allclose(found_mm, true_mm, atol=1e-3)
 
     points = np.concatenate([vertices for vertices, _ in closed])
@@ -147,7 +150,7 @@ def test_a_heart_lies_where_it_lay_in_every_format(tmp_path, flips, angles):
     write_vtp(tmp_path / "vtp.vtp", cloud((points * [-1, -1, 1]).tolist(), structure=names))
     for path in (tmp_path / "cloud.csv", tmp_path / "vtp.vtp"):
         (heart,) = find_hearts([path], THREE).values()
-        found = heart.points(structures)
+        found = heart.read(structures)
         np.testing.assert_allclose(found.points_mm, points, rtol=0, atol=1e-12)
         assert found.structure.tolist() == number.tolist()
         assert present(heart) == ("LV", "RV", "Aorta")
@@ -209,7 +212,7 @@ def test_a_folder_of_hearts_in_folders(tmp_path):
     (tmp_path / "p0").mkdir()
     kinds = {"p0": "masks", "p1": "masks", "p2": "meshes", "p3": "masks", "p4": "masks"}
     assert found_in(tmp_path) == {name: (kind, name) for name, kind in kinds.items()}
-    with pytest.raises(InputError, match="p0: none of its files is called as"):
+    with pytest.raises(InputError, match="p0: none of its files is named after"):
         present(find_hearts([tmp_path])["p0"])
 
 
@@ -239,7 +242,7 @@ def test_inputs_that_hold_no_heart(tmp_path):
     for path, reason in [
         (tmp_path / "gone", "gone: no such file or folder"),
         (tmp_path / "x", "x: holds no hearts; give label maps"),
-        (tmp_path / "a.pdf", r"a\.pdf: is none of the inputs known"),
+        (tmp_path / "a.pdf", r"a\.pdf: is none of the known inputs"),
         (tmp_path / "LV.stl", r"LV\.stl: one mesh is no heart; give the folder"),
     ]:
         with pytest.raises(InputError, match=reason):
@@ -267,11 +270,10 @@ def one(path, known=None, **options):
 def test_structures_of_a_label_map(tmp_path):
     heart = one(save(tmp_path / "a.nii.gz", HEART), THREE)
     assert present(heart) == ("LV", "RV", "Aorta")
-    assert heart.label_map(("RV",)).labels.tolist() == (HEART == 9).astype(int).tolist()
-    with pytest.raises(InputError, match=r"a\.nii\.gz: holds a label map; this needs surfaces"):
-        heart.surfaces(("RV",))
-    with pytest.raises(InputError, match="this needs labelled points"):
-        heart.points(("RV",))
+    found = heart.segmentation(("RV",))
+    assert found.label_map.labels.tolist() == (HEART == 9).astype(int).tolist()
+    assert found.closed is None
+    assert heart.has_volume
 
 
 def test_ids_of_another_label_set(tmp_path):
@@ -291,16 +293,20 @@ def test_a_single_slice(tmp_path, axis):
     labels[tuple(3 if k == axis else slice(1, 5) for k in range(3))] = 1
     heart = one(save(tmp_path / "a.nii.gz", labels))
     with pytest.raises(InputError, match=rf"a\.nii\.gz: a single slice; .*axis {'ijk'[axis]}"):
-        heart.label_map(("Myocardium",))
+        heart.segmentation(("Myocardium",))
     thin = np.take(labels, [3], axis=axis)
     assert read_label_map(save(tmp_path / "b.nii.gz", thin)).shape == thin.shape
     with pytest.raises(InputError, match="a single slice"):
         present(one(tmp_path / "b.nii.gz"))
 
 
+def remarks_of(heart, structure):
+    return heart.segmentation((structure,)).label_map.remarks
+
+
 def test_remarks_come_along(tmp_path):
     nib.save(nib.Nifti1Image(HEART, None), tmp_path / "a.nii.gz")
-    assert "left and right" in one(tmp_path / "a.nii.gz", THREE).label_map(("LV",)).remarks[0]
+    assert "left and right" in remarks_of(one(tmp_path / "a.nii.gz", THREE), "LV")[0]
 
 
 # --- masks ------------------------------------------------------------------------------------
@@ -318,11 +324,12 @@ def test_a_totalsegmentator_folder_of_many_classes(tmp_path):
     heart = one(tmp_path, total)
     assert heart.kind == "masks"
     assert present(heart) == ("Heart", "Aorta")
-    assert heart.label_map(total.structures).labels.tolist() == (LEFT + 2 * RIGHT).tolist()
+    labels = heart.segmentation(total.structures).label_map.labels
+    assert labels.tolist() == (LEFT + 2 * RIGHT).tolist()
     assert len(heart.files()) == 6
-    assert heart.label_map(("Aorta",)).remarks == ()
+    assert remarks_of(heart, "Aorta") == ()
     write_masks(tmp_path, heart_ventricle_left=LEFT)
-    remarks = one(tmp_path, total).label_map(("Aorta",)).remarks
+    remarks = remarks_of(one(tmp_path, total), "Aorta")
     assert remarks == ("LV: left out, not in label set totalsegmentator",)
     (tmp_path / "heart_ventricle_left.nii.gz").unlink()
     with pytest.raises(InputError, match=r"has no .* more; rename.*try --labels totalsegmentator"):
@@ -365,15 +372,16 @@ def test_our_own_reconstruction_is_a_heart(tmp_path):
     heart = one(tmp_path)
     assert heart.kind == "meshes"
     assert present(heart) == ("LV", "RV")
-    lv, la, rv = heart.surfaces(("LV", "LA", "RV"))
+    found = heart.segmentation(("LV", "LA", "RV"))
+    lv, la, rv = found.closed
+    assert set(np.unique(found.label_map.labels).tolist()) == {0, 1, 3}
     assert [len(faces) for _, faces in (lv, la, rv)] == [320, 0, 320]
     assert lv[0].dtype == la[0].dtype == np.float64
     assert lv[1].dtype == la[1].dtype == np.int64
     assert la[0].shape == la[1].shape == (0, 3)
     assert (rv[0].mean(axis=0) - lv[0].mean(axis=0)).tolist() == pytest.approx([0, 60, 0], abs=1e-3)
     assert [file.name for file in heart.files()] == ["LV.vtp", "RV.vtp"]
-    with pytest.raises(InputError, match="holds surface meshes; this needs a label map"):
-        heart.label_map(("LV",))
+    assert heart.has_volume
 
 
 # --- nnU-Net ----------------------------------------------------------------------------------
@@ -482,6 +490,14 @@ def test_the_hash_of_one_file_is_that_of_its_content(tmp_path):
 
 
 def test_a_source_is_told_apart_by_what_it_is(tmp_path):
-    heart = HeartSource("a", tmp_path / "a.npz", "npz", DEFAULT)
-    with pytest.raises(InputError, match=r"a\.npz: holds samples; this needs a label map"):
-        heart.label_map(("LV",))
+    for source, contents in (
+        (NpzSource("a", tmp_path / "a.npz", DEFAULT), "samples"),
+        (SamplesSource("a", tmp_path / "a.safetensors", DEFAULT), "samples"),
+        (PointsSource("a", tmp_path / "a.csv", DEFAULT), "labelled points"),
+    ):
+        assert not source.has_volume
+        with pytest.raises(InputError, match=rf"a\.\w+: holds {contents}; this needs a label map"):
+            source.segmentation(("LV",))
+    for source in (SamplesSource, PointsSource):
+        with pytest.raises(InputError, match=r"give (a label map|another input)"):
+            source("a", tmp_path / "a", DEFAULT).samples(("LV",), SamplingSpec(), 0)

@@ -1,21 +1,21 @@
-"""The measures: their names in every file, and what a perfect value is."""
+"""The measures of a score: names in files and on pages, and perfect values."""
 
 from dataclasses import dataclass
 
 Value = int | float | None
-"""What a measure gives; None where there is nothing to score."""
+"""Value of a measure; None if there is nothing to score."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """Something that is measured of a structure.
+    """A measure of one structure.
 
     Attributes:
         name: Name in ``scores.json`` and ``scores.csv``, with its unit.
         title: Name on pages and in tables.
-        perfect: The value where truth and prediction are the same; None for what describes a
-            structure without saying how good it is.
-        signed: Whether the value is an error with a sign, of which the size counts.
+        perfect: Value if truth and prediction are the same; None for a measure that describes a
+            structure without rating it.
+        signed: Whether the value is a signed error, whose magnitude counts.
     """
 
     name: str
@@ -25,7 +25,7 @@ class Measure:
 
     @property
     def higher_is_better(self) -> bool:
-        """Whether it is an agreement (1 is perfect) and not an error (0 is perfect)."""
+        """Whether the measure is an agreement (1 is perfect), not an error (0 is perfect)."""
         return self.perfect == 1.0
 
 
@@ -51,4 +51,4 @@ MEASURES = {
         Measure("mesh_volume_error_ml", "Volume error of the meshes (ml)", 0.0, signed=True),
     )
 }
-"""Every measure by its name, in the order of columns."""
+"""All measures by name, in the order of columns."""

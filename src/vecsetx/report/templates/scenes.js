@@ -1,14 +1,14 @@
-// Two stages, truth and reconstruction: meshes on k3d, one camera for both.
+// Two 3-D scenes, truth and reconstruction: meshes drawn by k3d, with a shared camera.
 const identity = [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1];
-const look = {
+const view = {
   fov: 28, distance: 330,
-  room: [-150, -150, -150, 150, 150, 150], // where things can be: k3d draws what is near it
+  bounds: [-150, -150, -150, 150, 150, 150], // around all objects: k3d clips what is far outside
   from: {
     Front: [0, 1, 0], Back: [0, -1, 0], Left: [-1, 0, 0], Right: [1, 0, 0],
     Above: [0, 0.001, 1], Below: [0, 0.001, -1],
   },
 };
-let camera = [0, look.distance, 0, 0, 0, 0, 0, 0, 1];
+let camera = [0, view.distance, 0, 0, 0, 0, 0, 0, 1];
 
 const cssColor = (name) => {
   const probe = document.createElement("canvas").getContext("2d");
@@ -16,18 +16,18 @@ const cssColor = (name) => {
   return parseInt(probe.fillStyle.slice(1), 16);
 };
 
-class Stage {
+class Scene {
   constructor(element) {
     this.element = element;
     this.shown = new Map();
     this.plot = new k3d.K3D(k3d.ThreeJsProvider, element, {
       menuVisibility: false, gridVisible: false, axesHelper: 0, cameraAutoFit: false,
-      gridAutoFit: false, grid: look.room, cameraMode: "orbit", cameraUpAxis: "z", cameraFov: look.fov,
+      gridAutoFit: false, grid: view.bounds, cameraMode: "orbit", cameraUpAxis: "z", cameraFov: view.fov,
       clearColor: cssColor("--ground"), lighting: 1.6,
     });
   }
 
-  // Replaces all meshes. Each of them: key, mesh, color, colors (or null), opacity.
+  // Replace all meshes. Each has key, mesh, color, colors (or null) and opacity.
   async show(meshes) {
     for (const { id } of this.shown.values()) this.plot.removeObject(id);
     this.shown.clear();
@@ -71,10 +71,10 @@ class Stage {
   }
 }
 
-// The patient's directions at the edges of a stage: R, L, A, P, S, I, or two of them when oblique.
-function letters(way) {
-  const length = Math.hypot(...way);
-  return way
+// Anatomical direction of a vector: R, L, A, P, S or I, or two letters if it is oblique.
+function directionLetters(vector) {
+  const length = Math.hypot(...vector);
+  return vector
     .map((part, axis) => [Math.abs(part) / length, ["LR", "PA", "IS"][axis][Number(part > 0)]])
     .filter(([share]) => share > 0.4)
     .sort((first, second) => second[0] - first[0])
@@ -84,27 +84,27 @@ function letters(way) {
 
 const cross = (a, b) => [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]];
 
-function nameDirections() {
+function labelDirections() {
   const ahead = [0, 1, 2].map((axis) => camera[3 + axis] - camera[axis]);
   const right = cross(ahead, camera.slice(6));
   const top = cross(right, ahead);
   const edges = { right, top, left: right.map((part) => -part), bottom: top.map((part) => -part) };
-  for (const [edge, way] of Object.entries(edges))
-    for (const mark of document.querySelectorAll(`.pair .edge.${edge}`)) mark.textContent = letters(way);
+  for (const [edge, vector] of Object.entries(edges))
+    for (const mark of document.querySelectorAll(`.pair .edge.${edge}`)) mark.textContent = directionLetters(vector);
 }
 
 function lookFrom(eye, up = [0, 0, 1]) {
   camera = [...eye, 0, 0, 0, ...up];
-  nameDirections();
-  for (const stage of stages) stage.look();
+  labelDirections();
+  for (const scene of scenes) scene.look();
 }
 
-// Turns the camera about the heart by degrees, and moves it nearer by a factor.
-function turn(around, over, nearer = 1) {
+// Rotate the camera about the heart by angles in degrees, and zoom by a factor.
+function rotate(horizontal, vertical, zoom = 1) {
   const [x, y, z] = [0, 1, 2].map((axis) => camera[axis] - camera[3 + axis]);
-  const distance = Math.hypot(x, y, z) / nearer;
-  const longitude = Math.atan2(y, x) + (around * Math.PI) / 180;
-  const latitude = Math.asin(z / Math.hypot(x, y, z)) + (over * Math.PI) / 180;
+  const distance = Math.hypot(x, y, z) / zoom;
+  const longitude = Math.atan2(y, x) + (horizontal * Math.PI) / 180;
+  const latitude = Math.asin(z / Math.hypot(x, y, z)) + (vertical * Math.PI) / 180;
   const safe = Math.max(-1.55, Math.min(1.55, latitude));
   lookFrom([
     distance * Math.cos(safe) * Math.cos(longitude),
@@ -113,30 +113,30 @@ function turn(around, over, nearer = 1) {
   ]);
 }
 
-// The stage last touched leads the other one. Scrolling the page must not zoom a heart that the
-// reader only passes, so the wheel is for the leader only.
+// The scene clicked last is the leader: its camera moves the other scene's. Only the leader reacts to
+// the mouse wheel, so that scrolling past a heart does not zoom it.
 let leader = null;
 
-function follow(stage) {
-  stage.plot.on(stage.plot.events.CAMERA_CHANGE, (turned) => {
-    if (stage !== leader) return;
-    camera = Array.from(turned);
-    nameDirections();
-    for (const other of stages) if (other !== stage) other.look();
+function follow(scene) {
+  scene.plot.on(scene.plot.events.CAMERA_CHANGE, (moved) => {
+    if (scene !== leader) return;
+    camera = Array.from(moved);
+    labelDirections();
+    for (const other of scenes) if (other !== scene) other.look();
   });
-  const turns = { ArrowLeft: [-10, 0], ArrowRight: [10, 0], ArrowUp: [0, 10], ArrowDown: [0, -10],
+  const moves = { ArrowLeft: [-10, 0], ArrowRight: [10, 0], ArrowUp: [0, 10], ArrowDown: [0, -10],
     "+": [0, 0, 1.15], "=": [0, 0, 1.15], "-": [0, 0, 1 / 1.15] };
-  stage.element.addEventListener("keydown", (event) => {
-    if (!(event.key in turns) || event.ctrlKey || event.metaKey || event.altKey) return;
+  scene.element.addEventListener("keydown", (event) => {
+    if (!(event.key in moves) || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
     leader = null;
-    turn(...turns[event.key]);
+    rotate(...moves[event.key]);
   });
-  stage.element.addEventListener("wheel", (event) => {
-    if (stage !== leader) event.stopPropagation();
+  scene.element.addEventListener("wheel", (event) => {
+    if (scene !== leader) event.stopPropagation();
   }, { capture: true });
 }
 
 document.addEventListener("pointerdown", (event) => {
-  leader = stages.find((stage) => stage.element.contains(event.target)) ?? null;
+  leader = scenes.find((scene) => scene.element.contains(event.target)) ?? null;
 }, { capture: true });

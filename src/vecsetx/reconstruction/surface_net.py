@@ -1,58 +1,59 @@
-"""One mesh of the walls between all structures of a field: no overlap and no gap.
+"""One mesh of the walls between all structures of a field, without overlaps or gaps.
 
-A surface net (Gibson, "Constrained elastic surface nets", MICCAI 1998): every voxel edge between
-two labels is crossed by one quad, whose four corners are the vertices of the cells around the edge.
-Both structures own the same quad, so that their walls are one and the same, and a vertex where
-three structures meet is a vertex of all three.
+This is a surface net (Gibson, "Constrained elastic surface nets", MICCAI 1998): one quad crosses
+every voxel edge between two labels, and its corners are the vertices of the four cells around that
+edge. Both structures own the same quad, so they share their wall exactly, and a vertex where three
+structures meet belongs to all three.
 
-Where along an edge a wall lies is told by the distances at its two ends. A cell's vertex is the
-mean of the crossings on the cell's edges. That mean lies inside every curve, and a tube of radius
-1.5 voxels would lose 18 % of its volume; so the vertices then move once along the walls' normals,
-by how far the quads miss the crossings. That leaves 2 % (flying edges lose 10 %), and halves the
-error of a ball. Moving them again makes the volume no better and the worst vertex worse.
+The distances at an edge's two ends determine where the wall crosses it. A cell's vertex is the mean
+of the crossings on the cell's edges. On curved surfaces, this mean lies on the inside of the curve:
+a tube with a radius of 1.5 voxels would lose 18 % of its volume. Hence the vertices move once along
+the walls' normals, by the distance between quads and crossings. That reduces the loss to 2 %
+(flying edges lose 10 %) and halves the error of a ball. Moving them a second time does not improve
+the volume, and makes the worst vertex worse.
 """
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from vecsetx.reconstruction.octree import Descent
+from vecsetx.reconstruction.octree import ExclusiveOctree
 from vecsetx.sampling.interfaces import SharedSurface
 
 _RIM_ROUNDS = 10
 _SHRINK, _GROW = 0.5, -0.53
-"""The pair of steps that smooths a curve without shortening it (Taubin, SIGGRAPH 1995)."""
+"""Pair of steps that smooths a curve without shrinking it (Taubin, SIGGRAPH 1995)."""
 
 
-def shared_interfaces(descent: Descent) -> SharedSurface:
-    """The walls between all labels of a descent, and to the background.
+def shared_interfaces(octree: ExclusiveOctree) -> SharedSurface:
+    """Mesh the walls between all labels, background included.
 
     Structures that reach the edge of the grid are closed there, half a voxel beyond the last voxel.
-    A structure that touches itself only along a voxel's edge (thin vessels and sharp creases do)
-    touches itself in the mesh, too: four of its faces may meet there. It is closed all the same:
-    every edge is passed as often in one direction as in the other.
+    Where a structure touches itself along a single voxel edge, as thin vessels and sharp creases
+    do, the mesh touches itself, too: four of its faces may meet there. It is still closed: every
+    edge is traversed equally often in both directions.
 
     Args:
-        descent: A field on a grid.
+        octree: A field on a grid.
 
     Returns:
-        The walls in RAS+ mm. The first side of a face is never background, and the smaller label
-        of two.
+        The walls in RAS+ mm. The first side of a face is the smaller of its two labels, background
+        excepted.
     """
-    labels = np.pad(descent.labels, 1)
+    labels = np.pad(octree.labels, 1)  # background around the grid closes all surfaces
     cells, crossings, sides = [], [], []
     for axis in range(3):
         ends = _wall_edges(labels, axis)
         cells.append(_cells_around(ends, axis, labels.shape))
         pair = np.stack([labels[tuple(ends.T)], labels[tuple((ends + _step(axis)).T)]], axis=1)
         sides.append(pair.astype(np.int64))
-        share = _share(descent, ends - 1, axis, sides[-1])
+        share = _share(octree, ends - 1, axis, sides[-1])
         crossings.append(ends - 1 + share[:, None] * _step(axis))
-    crossings_mm = descent.grid.to_mm(np.concatenate(crossings))
+    crossings_mm = octree.grid.to_mm(np.concatenate(crossings))
     used, numbers = np.unique(np.concatenate(cells), return_inverse=True)
     quads = numbers.reshape(-1, 4)
     vertices_mm = _placed(quads, crossings_mm, len(used))
     _smooth_rims(vertices_mm, quads, np.concatenate(sides))
-    if np.linalg.det(descent.grid.affine[:3, :3]) < 0:
+    if np.linalg.det(octree.grid.affine[:3, :3]) < 0:
         quads = quads[:, ::-1]  # a mirroring affine turns every face inside out
     return _oriented(vertices_mm, quads, np.concatenate(sides))
 
@@ -62,7 +63,7 @@ def _step(axis: int) -> Int[np.ndarray, "3"]:
 
 
 def _wall_edges(labels: np.ndarray, axis: int) -> Int[np.ndarray, "m 3"]:
-    """First voxel of every pair of neighbours along an axis whose labels differ."""
+    """Return the first voxel of each pair of neighbours along an axis whose labels differ."""
     ahead = np.moveaxis(labels, axis, 0)
     differs = np.moveaxis(ahead[1:] != ahead[:-1], 0, axis)
     return np.stack(np.unravel_index(np.flatnonzero(differs), differs.shape), axis=1)
@@ -71,26 +72,29 @@ def _wall_edges(labels: np.ndarray, axis: int) -> Int[np.ndarray, "m 3"]:
 def _cells_around(
     ends: Int[np.ndarray, "m 3"], axis: int, shape: tuple[int, ...]
 ) -> Int[np.ndarray, "m 4"]:
-    """Numbers of the four cells around each edge, counter-clockwise seen against the edge."""
+    """Return the indices of the four cells around each edge.
+
+    They are in counter-clockwise order, seen against the edge's direction.
+    """
     u, v = _step((axis + 1) % 3), _step((axis + 2) % 3)
     corners = np.stack([ends - u - v, ends - v, ends, ends - u], axis=1)
     return np.ravel_multi_index(tuple(np.moveaxis(corners, -1, 0)), shape)
 
 
 def _share(
-    descent: Descent,
+    octree: ExclusiveOctree,
     ends: Int[np.ndarray, "m 3"],
     axis: int,
     sides: Int[np.ndarray, "m 2"],
 ) -> Float[np.ndarray, " m"]:
-    """How far along its edge each wall lies, 0…1; half-way where the edge leaves the grid.
+    """Return where each wall crosses its edge, 0…1; half-way where the edge leaves the grid.
 
-    Where a gap too narrow for a voxel parts two structures, the wall lies in its middle.
+    If a gap narrower than a voxel separates two structures, the wall lies in its middle.
     """
-    within = ((ends >= 0) & (ends + _step(axis) < descent.grid.shape)).all(axis=1)
+    within = ((ends >= 0) & (ends + _step(axis) < octree.grid.shape)).all(axis=1)
     total, owners = np.zeros(within.sum()), np.zeros(within.sum())
-    here = np.abs(descent.rows(ends[within]))
-    there = np.abs(descent.rows(ends[within] + _step(axis)))
+    here = np.abs(octree.rows(ends[within]))
+    there = np.abs(octree.rows(ends[within] + _step(axis)))
     for side in sides[within].T:
         row, owned = np.arange(len(side)), side > 0
         first, second = here[row, side - 1], there[row, side - 1]
@@ -106,7 +110,7 @@ def _share(
 def _placed(
     quads: Int[np.ndarray, "m 4"], crossings_mm: Float[np.ndarray, "m 3"], count: int
 ) -> Float[np.ndarray, "v 3"]:
-    """The cells' vertices: tangentially amid their crossings, and with the quads through them."""
+    """Place the cells' vertices: centred tangentially, with the quads through the crossings."""
     uses = np.bincount(quads.ravel(), minlength=count)[:, None]
 
     def mean_by_cell(values: np.ndarray) -> np.ndarray:
@@ -130,12 +134,12 @@ def _smooth_rims(
     quads: Int[np.ndarray, "m 4"],
     sides: Int[np.ndarray, "m 2"],
 ) -> None:
-    """Smooth the curves along which three or more labels meet; changes ``vertices_mm`` there.
+    """Smooth the curves along which three or more labels meet; changes ``vertices_mm`` in place.
 
-    Each wall is known to a hundredth of a voxel, but where three meet the grid says little, and
-    the curve would be a saw's edge.
+    Distances locate each wall to a hundredth of a voxel. The grid locates the curves where three
+    labels meet far less precisely, and unsmoothed curves would be jagged.
     """
-    # A pair as one number: those sort many times faster than rows of two.
+    # Encode each pair as one number: these sort many times faster than rows of two.
     labels = int(sides.max(initial=0)) + 1
     met = np.unique(np.repeat(quads.ravel(), 2) * labels + np.repeat(sides, 4, axis=0).ravel())
     on_rim = np.bincount(met // labels, minlength=len(vertices_mm)) > 2
@@ -145,7 +149,8 @@ def _smooth_rims(
     rim, numbers = np.unique(edges, return_inverse=True)
     one, other = numbers.reshape(-1, 2).T
     neighbours = np.bincount(np.concatenate([one, other]), minlength=len(rim))
-    free = neighbours == 2  # ends and forks stay where they are
+    free = neighbours == 2  # ends and branching points stay fixed
+    # Taubin smoothing: each round takes one shrinking and one growing step.
     for _ in range(_RIM_ROUNDS):
         for step in (_SHRINK, _GROW):
             here = vertices_mm[rim]
@@ -159,10 +164,13 @@ def _smooth_rims(
 def _oriented(
     vertices_mm: np.ndarray, quads: Int[np.ndarray, "m 4"], sides: Int[np.ndarray, "m 2"]
 ) -> SharedSurface:
-    """Two triangles per quad, split along its shorter diagonal, from the lower label outwards."""
-    turned = (sides[:, 0] == 0) | ((sides[:, 1] > 0) & (sides[:, 1] < sides[:, 0]))
-    quads = np.where(turned[:, None], quads[:, ::-1], quads)
-    sides = np.where(turned[:, None], sides[:, ::-1], sides)
+    """Split quads into triangles along their shorter diagonals.
+
+    Faces point from the smaller label to the larger one, or to the background.
+    """
+    flipped = (sides[:, 0] == 0) | ((sides[:, 1] > 0) & (sides[:, 1] < sides[:, 0]))
+    quads = np.where(flipped[:, None], quads[:, ::-1], quads)
+    sides = np.where(flipped[:, None], sides[:, ::-1], sides)
     corners = vertices_mm[quads]
     diagonals = np.linalg.norm(corners[:, 2:] - corners[:, :2], axis=2)
     quads = np.where((diagonals[:, 1] < diagonals[:, 0])[:, None], np.roll(quads, -1, 1), quads)

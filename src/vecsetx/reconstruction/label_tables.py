@@ -1,9 +1,10 @@
-"""What the ids of a label map mean, told to the programs that open it."""
+"""Tables that name a label map's ids for other programs: 3D Slicer and ITK-SNAP."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from vecsetx.anatomy.structures import LabelSet, structure
+from vecsetx.anatomy.label_sets import LabelSet
+from vecsetx.anatomy.structures import structure
 from vecsetx.files import write_text
 
 _SNAP_HEAD = """\
@@ -19,12 +20,12 @@ _SNAP_HEAD = """\
 
 
 def write_color_table(path: Path, structures: Sequence[str], label_set: LabelSet) -> None:
-    """Write a colour table as 3D Slicer has them (``.ctbl``): id, name, red, green, blue, opacity.
+    """Write a 3D Slicer colour table (``.ctbl``): id, name, red, green, blue, opacity.
 
     Args:
         path: The file.
         structures: Names of the structures in the label map.
-        label_set: Their ids in it.
+        label_set: The label set that defines their ids.
     """
     lines = ["# Color table file", "0 Background 0 0 0 0"]
     for label_id, name in _numbered(structures, label_set):
@@ -33,7 +34,7 @@ def write_color_table(path: Path, structures: Sequence[str], label_set: LabelSet
 
 
 def write_label_descriptions(path: Path, structures: Sequence[str], label_set: LabelSet) -> None:
-    """Write a label description file as ITK-SNAP has them; as :func:`write_color_table`."""
+    """Write an ITK-SNAP label description file; arguments as for :func:`write_color_table`."""
     lines = []
     for label_id, name in _numbered(structures, label_set):
         red, green, blue = structure(name).color

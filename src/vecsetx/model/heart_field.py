@@ -1,4 +1,4 @@
-"""One heart as a field: signed distances in mm at any point of the scanner's space."""
+"""An encoded heart as a field: signed distances in mm at any point in scanner space."""
 
 from dataclasses import dataclass
 
@@ -12,19 +12,19 @@ from vecsetx.model.vecset import LatentSet, VecSetAutoEncoder
 from vecsetx.sampling.farthest import anchors_by_structure
 from vecsetx.sampling.sampler import Observation
 
-CHUNK_POINTS = 16_384
-"""Query points decoded at once."""
+_CHUNK_POINTS = 16_384
+"""Number of query points decoded at once."""
 
-_RELIABLE = 0.875  # of the truncation: a network does not turn level at once
+_RELIABLE = 0.875  # of the truncation: a network's distances level off gradually
 
 
 @dataclass(frozen=True, slots=True)
-class Gain:
-    """What refining a latent set brought.
+class RefinementResult:
+    """How much refinement improved a heart's latent set.
 
     Attributes:
-        loss_before, loss_after: The loss at observed points that it was not refined on.
-        steps: Steps until the best.
+        loss_before, loss_after: Loss at held-out observed points, before and after.
+        steps: Number of steps until the lowest loss.
     """
 
     loss_before: float
@@ -34,18 +34,20 @@ class Gain:
 
 @dataclass(frozen=True, slots=True)
 class HeartField:
-    """A latent set, decoded where asked.
+    """A latent set with its decoder: one heart's distance field.
+
+    It is a :class:`~vecsetx.reconstruction.distance_field.DistanceField`.
 
     Attributes:
         model: The model, in evaluation mode.
         structures: Names of the K structures, in the order of the distances.
-        frame: mm ↔ unit.
+        frame: Converts mm ↔ units.
         latent_set: The heart's latent set, a batch of one.
-        tokens: What the trunk makes of it, ``[1, M, C]``.
+        tokens: The trunk's output for it, ``[1, M, C]``.
         truncation: Units up to which the distances are reliable.
-        domain: The frame about whose centre the model is asked, up to the edges of its domain;
-            beyond, every structure is outside. As encoded, that of what is shown.
-        gain: What refining brought, if it was refined.
+        domain: Frame whose box bounds the field: outside that box, every structure is outside.
+            After encoding, it is the frame of the observation.
+        refinement: How much refinement improved the latent set; None if it was not refined.
     """
 
     model: VecSetAutoEncoder
@@ -55,7 +57,7 @@ class HeartField:
     tokens: Float[Tensor, "1 m c"]
     truncation: float
     domain: Frame
-    gain: Gain | None = None
+    refinement: RefinementResult | None = None
 
     @classmethod
     @torch.no_grad()
@@ -70,12 +72,12 @@ class HeartField:
         """Encode what is observed of a heart.
 
         Args:
-            model: The model; must be in evaluation mode, on its device.
+            model: The model, in evaluation mode, on its device.
             structures: Names of its K structures.
             observation: Labelled surface points.
             truncation: Units up to which the model's distances are reliable.
-            latents: Latents in the set; None for as many as in training. Models with
-                learned queries cannot change it.
+            latents: Number of latents; None for as many as in training. Models with learned
+                queries cannot change it.
         """
         device = next(model.parameters()).device
         points = torch.from_numpy(observation.frame.to_unit(observation.points_mm))[None].to(device)
@@ -93,25 +95,28 @@ class HeartField:
 
     @property
     def reach_mm(self) -> float:
-        """Up to here the distances' magnitude can be relied on: a little below the truncation."""
+        """Distances are reliable up to this magnitude, slightly less than the truncation."""
         return float(_RELIABLE * self.frame.length_to_mm(self.truncation))
 
     @torch.no_grad()
     def distances_mm(self, points_mm: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n k"]:
-        """Signed distances, negative inside, at RAS+ mm points; float32 mm.
+        """Compute signed distances, negative inside; float32, mm.
 
-        Reliable up to the truncation of the training; farther away they only tell the side. Beyond
-        the domain, where the model was never trained, every structure is outside.
+        They are reliable up to :attr:`reach_mm`; beyond that, only their sign is. Outside the
+        domain, where the model was never trained, every structure is outside.
+
+        Args:
+            points_mm: RAS+ mm.
         """
         distances = np.empty((len(points_mm), len(self.structures)), dtype=np.float32)
-        for start in range(0, len(points_mm), CHUNK_POINTS):
-            chunk = slice(start, start + CHUNK_POINTS)
+        for start in range(0, len(points_mm), _CHUNK_POINTS):
+            chunk = slice(start, start + _CHUNK_POINTS)
             points = torch.from_numpy(self.frame.to_unit(points_mm[chunk]).astype(np.float32))
-            within = torch.from_numpy(self.domain.to_unit(points_mm[chunk]).astype(np.float32))
+            in_domain = torch.from_numpy(self.domain.to_unit(points_mm[chunk]).astype(np.float32))
             units = self.model.query(
                 self.tokens, self.latent_set.positions, points[None].to(self.tokens.device)
             )
-            beyond = (within.abs() - DOMAIN).amax(dim=-1, keepdim=True)
+            beyond = (in_domain.abs() - DOMAIN).amax(dim=-1, keepdim=True)
             units = torch.where(beyond > 0, self.truncation + beyond, units[0].cpu())
             distances[chunk] = self.frame.length_to_mm(units).numpy()
         return distances

@@ -1,6 +1,6 @@
-"""Scores of one heart in mm, and the rules for structures that are not there.
+"""Scores of one heart, in mm, with the rules for missing structures.
 
-``docs/scores.md`` has the rules as a table.
+``docs/scores.md`` lists the rules in a table.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -13,8 +13,8 @@ from scipy import ndimage
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.structures import structure
 from vecsetx.errors import InputError
-from vecsetx.evaluation.measures import Value
 from vecsetx.evaluation.overlap import overlaps
+from vecsetx.evaluation.score_measures import Value
 from vecsetx.evaluation.scores import Score
 from vecsetx.evaluation.surface_distance import (
     element_distances,
@@ -25,7 +25,7 @@ from vecsetx.evaluation.topology import centreline_dice, component_count
 from vecsetx.reconstruction.surfaces import Surface
 
 TOLERANCE_MM = 1.0
-"""Surfaces that are this near each other agree, for the normalised surface distance."""
+"""Default tolerance of the normalised surface distance: surfaces this close agree."""
 
 _Values = dict[str, Value]
 
@@ -37,17 +37,21 @@ _OF_MESHES = ("mesh_nsd", "mesh_assd_mm", "mesh_hd95_mm", "mesh_volume_error_ml"
 
 
 def penalty_mm(truth: LabelMap) -> float:
-    """What a missed or an invented structure counts as a distance: the diagonal of the true heart.
+    """Return the distance that a missed or invented structure gets: the true heart's diagonal.
 
-    It is that of the smallest part of the grid that holds every structure of the truth. No distance
-    counts as more, so that to leave a structure out is never better than to place it badly.
+    It is the diagonal of the smallest part of the grid that contains every structure of the truth.
+    All distances are capped at it, so that omitting a structure never scores better than placing it
+    badly.
 
     Raises:
         InputError: The truth is empty.
     """
-    sizes = [side.stop - (side.start or 0) for side in truth.box()]
+    sizes = [side.stop - (side.start or 0) for side in truth.bounding_box()]
     if not all(sizes):
-        raise InputError("the truth holds none of the structures, so there is nothing to score")
+        raise InputError(
+            "the truth contains none of the structures, so there is nothing to score; leave out "
+            "this heart"
+        )
     i, j, k = (truth.affine[:3, :3] * sizes).T
     return float(max(np.linalg.norm(i + a * j + b * k) for a in (-1, 1) for b in (-1, 1)))
 
@@ -63,22 +67,25 @@ def score_label_maps(
     """Score every structure of one heart on the voxel grid, in mm.
 
     Args:
-        heart: Its name.
+        heart: The heart's name.
         truth: Labels 1…K in the order of ``structures``.
         prediction: The same, on the same grid.
         structures: Names of the K structures.
-        annotated: Those that the truth annotates; others are not scored.
-        tolerance_mm: Of the normalised surface distance.
+        annotated: Structures that the truth annotates; others are not scored.
+        tolerance_mm: Tolerance of the normalised surface distance.
 
     Returns:
         A row per structure.
 
     Raises:
-        InputError: The grids differ, the truth is empty, a label is none of 0…K, or a structure is
+        InputError: The grids differ, the truth is empty, a label is outside 0…K, or a structure is
             unknown.
     """
     if not np.allclose(truth.affine, prediction.affine):
-        raise InputError(f"{heart}: truth and prediction must lie on one grid, not on two")
+        raise InputError(
+            f"{heart}: truth and prediction must have the same grid, but their affines differ; "
+            "resample the prediction"
+        )
     counted = overlaps(truth.labels, prediction.labels, len(structures))
     limit_mm = penalty_mm(truth)
     boxes = [ndimage.find_objects(side.labels, len(structures)) for side in (truth, prediction)]
@@ -110,14 +117,14 @@ def with_mesh_scores(
     limit_mm: float,
     tolerance_mm: float = TOLERANCE_MM,
 ) -> list[Score]:
-    """The same rows with the measures of the meshes.
+    """Return the same rows with the measures of the meshes added.
 
     Args:
-        rows: Of one heart.
-        truth: Structure name → closed surface, RAS+ mm; absent structures are left out.
-        prediction: The same.
-        limit_mm: As of :func:`penalty_mm`.
-        tolerance_mm: Of the normalised surface distance.
+        rows: Scores of one heart.
+        truth: Structure name → closed surface, RAS+ mm, without absent structures.
+        prediction: The same for the prediction.
+        limit_mm: Cap of distances, from :func:`penalty_mm`.
+        tolerance_mm: Tolerance of the normalised surface distance.
     """
     scored = []
     for row in rows:
@@ -165,7 +172,7 @@ def _agreement_of_meshes(
 
 
 def _disagreement(limit_mm: float) -> _Values:
-    """Of a structure that was missed or invented."""
+    """Return the values of a missed or invented structure."""
     return {"nsd": 0.0, "assd_mm": limit_mm, "hd95_mm": limit_mm}
 
 
@@ -194,9 +201,9 @@ def _mesh_ml(surface: Surface | None) -> float:
 
 
 def _around(boxes: Sequence[tuple[slice, ...] | None]) -> tuple[slice, ...]:
-    """The smallest box that holds all of them."""
-    there = [box for box in boxes if box is not None]
+    """Return the smallest box that contains all of the boxes."""
+    existing = [box for box in boxes if box is not None]
     return tuple(
         slice(min(side.start for side in sides), max(side.stop for side in sides))
-        for sides in zip(*there, strict=True)
+        for sides in zip(*existing, strict=True)
     )

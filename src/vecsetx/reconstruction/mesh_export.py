@@ -1,8 +1,9 @@
-"""Writing surfaces for other programs, in the scanner's millimetres.
+"""Write surfaces to mesh files, in millimetres of scanner space.
 
-Meshes are written in LPS+ by default, as 3D Slicer, ITK and DICOM have it, and say so: a ``SPACE``
-entry in the header (STL), a comment (PLY, OBJ) or field data (VTP), all of which 3D Slicer honours.
-From RAS+ to LPS+ is half a turn about the long axis, so faces keep their orientation.
+By default, coordinates are LPS+, as in 3D Slicer, ITK and DICOM. Each file states its space: in the
+header (STL), a comment (PLY, OBJ) or field data (VTP) named ``SPACE``, all of which 3D Slicer
+honours. RAS+ and LPS+ differ by a rotation of 180° about the S axis, so faces keep their
+orientation.
 """
 
 from __future__ import annotations
@@ -20,11 +21,14 @@ from vtkmodules.vtkIOGeometry import vtkSTLWriter
 from vtkmodules.vtkIOPLY import vtkPLYWriter
 from vtkmodules.vtkIOXML import vtkXMLPolyDataWriter
 
-from vecsetx.anatomy.structures import LabelSet, structure
+from vecsetx.anatomy.label_sets import LabelSet
+from vecsetx.anatomy.structures import structure
 from vecsetx.errors import InputError
 from vecsetx.files import write_text, written_whole
 from vecsetx.reconstruction.surfaces import Surface, to_polydata
 from vecsetx.sampling.interfaces import SharedSurface
+
+__all__ = ["write_interfaces", "write_scene", "write_surface", "write_surfaces"]
 
 _Arrays = dict[str, np.ndarray]
 
@@ -40,29 +44,32 @@ def write_surface(
     observed: Bool[np.ndarray, " v"] | None = None,
     sd_mm: Float32[np.ndarray, " v"] | None = None,
 ) -> None:
-    """Write one structure's surface; the extension decides the format.
+    """Write one structure's surface in the format of the file's extension.
 
     Args:
-        path: ``.vtp`` (with the structure's name, label and colour, and what is known of each
-            vertex), ``.stl``, ``.ply`` (with the colour) or ``.obj`` (with the colour in
+        path: ``.vtp`` (with the structure's name, label and colour, and the vertex arrays below),
+            ``.stl``, ``.ply`` (with the colour) or ``.obj`` (with the colour in
             ``<structure>.mtl`` beside it).
-        surface: What to write.
-        name: The structure's name, one of the known ones.
+        surface: The surface.
+        name: Name of a known structure.
         label: Its label in the label map that goes with the surface.
-        space: Axes of the coordinates written, ``lps`` or ``ras``.
-        observed: Whether each vertex is observed; None where nobody knows. A VTP file has it as
-            point array ``observed``, 1 or 0; the other formats have no place for it.
-        sd_mm: Standard deviation of the surface's place at each vertex, likewise as ``sd_mm``.
+        space: Axes of the written coordinates, ``lps`` or ``ras``.
+        observed: Whether each vertex is observed; None if unknown. Written to VTP files only, as
+            point array ``observed``, 1 or 0.
+        sd_mm: Standard deviation of the surface's position at each vertex, mm; None if unknown.
+            Written to VTP files only, as point array ``sd_mm``.
 
     Raises:
-        InputError: An extension or space that is none of these.
+        InputError: The extension or the space is not supported.
     """
     write = _WRITERS.get(path.suffix.lower())
     if write is None:
-        raise InputError(f"{path}: meshes are written as {', '.join(_WRITERS)}, or all in one .glb")
-    of_points = _of_points(observed, sd_mm)
+        raise InputError(
+            f"{path}: unknown mesh format; use {', '.join(_WRITERS)}, or .glb for all in one file"
+        )
+    point_arrays = _point_arrays(observed, sd_mm)
     with written_whole(path) as unfinished:
-        write(unfinished, _moved(surface, space), name, label, space.upper(), of_points)
+        write(unfinished, _to_space(surface, space), name, label, space.upper(), point_arrays)
     if path.suffix.lower() == ".obj":
         _write_material(path.with_name(f"{name}.mtl"), name)
 
@@ -84,34 +91,45 @@ def write_surfaces(
         surfaces: Structure name → surface.
         structures: Names of the K structures.
         extension: As in :func:`write_surface`.
-        space: Axes of the coordinates written, ``lps`` or ``ras``.
-        label_set: Whose ids the label map beside the surfaces has; None for 1…K.
+        space: Axes of the written coordinates, ``lps`` or ``ras``.
+        label_set: Label set whose ids the accompanying label map uses; None for 1…K.
         observed: Structure name → whether each vertex is observed, as in :func:`write_surface`.
-        sd_mm: Structure name → standard deviation at each vertex, likewise.
+        sd_mm: Structure name → standard deviation at each vertex, as in :func:`write_surface`.
 
     Returns:
-        The files, in the order of ``structures``.
+        The written files, in the order of ``structures``.
+
+    Raises:
+        InputError: The extension or the space is not supported.
     """
     paths: list[Path] = []
     for label, name in enumerate(structures, start=1):
         if name in surfaces:
             paths.append(out / f"{name}.{extension.lstrip('.')}")
             label_id = label_set.id_of(name) if label_set else label
-            shown = observed[name] if observed else None
-            spread = sd_mm[name] if sd_mm else None
-            write_surface(paths[-1], surfaces[name], name, label_id, space, shown, spread)
+            flags = observed[name] if observed else None
+            deviations = sd_mm[name] if sd_mm else None
+            write_surface(paths[-1], surfaces[name], name, label_id, space, flags, deviations)
     return paths
 
 
 def write_scene(path: Path, surfaces: Mapping[str, Surface], space: str = "lps") -> None:
-    """Write all surfaces into one ``.glb``: a named, coloured node per structure.
+    """Write all surfaces to one ``.glb`` file, with a named, coloured node per structure.
 
-    The coordinates are those of the other formats (millimetres, ``space``), not glTF's metres with
-    y up; the file's extras say so.
+    Coordinates are in millimetres and ``space``, as in the other formats, not in glTF's metres with
+    y up; the file's extras record this.
+
+    Args:
+        path: The file.
+        surfaces: Structure name → surface.
+        space: Axes of the written coordinates, ``lps`` or ``ras``.
+
+    Raises:
+        InputError: The space is not supported.
     """
     scene = trimesh.Scene(metadata={"space": space.upper(), "unit": "mm"})
     for name, surface in surfaces.items():
-        moved = _moved(surface, space)
+        converted = _to_space(surface, space)
         material = trimesh.visual.material.PBRMaterial(
             name=name,
             baseColorFactor=[*_linear(structure(name).color), 1.0],
@@ -119,8 +137,8 @@ def write_scene(path: Path, surfaces: Mapping[str, Surface], space: str = "lps")
             roughnessFactor=0.7,
         )
         mesh = trimesh.Trimesh(
-            moved.vertices_mm,
-            moved.faces,
+            converted.vertices_mm,
+            converted.faces,
             visual=trimesh.visual.TextureVisuals(material=material),
             process=False,
         )
@@ -138,14 +156,25 @@ def write_interfaces(
     observed: Bool[np.ndarray, " v"] | None = None,
     sd_mm: Float32[np.ndarray, " v"] | None = None,
 ) -> None:
-    """Write the one mesh that all structures share as ``.vtp``.
+    """Write the mesh that all structures share as ``.vtp``.
 
-    Cell data ``Sides`` are the ids on the two sides of each face (0 is background; the normal
-    points from the first to the second), ``Color`` is that of the first. Point data ``observed``, 1
-    or 0, and ``sd_mm`` are there if they are given for each vertex. Field data ``Ids`` and
-    ``Structures`` say which id is which structure.
+    Cell data: ``Sides``, the ids on the two sides of each face (0 is background; the normal points
+    from the first to the second), and ``Color``, that of the first side. Point data: ``observed``,
+    1 or 0, and ``sd_mm``, if given. Field data: ``Ids`` and ``Structures`` map ids to structures.
+
+    Args:
+        path: The file.
+        interfaces: The shared mesh.
+        structures: Names of the K structures.
+        label_set: Label set that defines their ids.
+        space: Axes of the written coordinates, ``lps`` or ``ras``.
+        observed: Whether each vertex is observed; None if unknown.
+        sd_mm: Standard deviation at each vertex, mm; None if unknown.
+
+    Raises:
+        InputError: The space is not supported.
     """
-    surface = _moved(Surface(interfaces.vertices_mm.astype(np.float32), interfaces.faces), space)
+    surface = _to_space(Surface(interfaces.vertices_mm.astype(np.float32), interfaces.faces), space)
     polydata = to_polydata(surface.vertices_mm, surface.faces)
     ids = np.array([0, *(label_set.id_of(name) for name in structures)], dtype=np.int32)
     colors = np.array([structure(name).color for name in structures], dtype=np.uint8)
@@ -156,24 +185,25 @@ def write_interfaces(
         array = numpy_to_vtk(np.ascontiguousarray(values), deep=True)
         array.SetName(key)
         polydata.GetCellData().AddArray(array)
-    _add_arrays(polydata, _of_points(observed, sd_mm))
-    _add_words(polydata, "SPACE", [space.upper()])
-    _add_words(polydata, "Structures", structures)
+    _add_point_arrays(polydata, _point_arrays(observed, sd_mm))
+    _add_strings(polydata, "SPACE", [space.upper()])
+    _add_strings(polydata, "Structures", structures)
     numbers = numpy_to_vtk(ids[1:], deep=True)
     numbers.SetName("Ids")
     polydata.GetFieldData().AddArray(numbers)
     with written_whole(path) as unfinished:
-        _run(vtkXMLPolyDataWriter(), polydata, unfinished)
+        _write(vtkXMLPolyDataWriter(), polydata, unfinished)
 
 
-def _moved(surface: Surface, space: str) -> Surface:
+def _to_space(surface: Surface, space: str) -> Surface:
+    """Convert a surface from RAS+ mm to ``space``."""
     if space not in _FROM_RAS:
-        raise InputError(f"no space is called {space!r}; meshes are written in lps or ras")
+        raise InputError(f"unknown space {space!r}; use lps or ras")
     return Surface(surface.vertices_mm * _FROM_RAS[space], surface.faces)
 
 
 def _linear(color: tuple[int, int, int]) -> list[float]:
-    """Linear intensities 0…1, as glTF wants them, of a display colour (sRGB, IEC 61966-2-1)."""
+    """Convert a display colour (sRGB, IEC 61966-2-1) to linear intensities 0…1, as glTF needs."""
     encoded = np.array(color) / 255
     linear = np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
     return [float(intensity) for intensity in linear]
@@ -185,11 +215,11 @@ def _write_vtp(
     name: str,
     label: int,
     space: str,
-    of_points: _Arrays,
+    point_arrays: _Arrays,
 ) -> None:
     polydata = to_polydata(surface.vertices_mm, surface.faces)
     for key, text in (("SPACE", space), ("Structure", name), ("Title", structure(name).title)):
-        _add_words(polydata, key, [text])
+        _add_strings(polydata, key, [text])
     number = vtkIntArray()
     number.SetName("Label")
     number.InsertNextValue(label)
@@ -197,14 +227,14 @@ def _write_vtp(
     color = numpy_to_vtk(np.array([structure(name).color], dtype=np.uint8), deep=True)
     color.SetName("Color")
     polydata.GetFieldData().AddArray(color)
-    _add_arrays(polydata, of_points)
-    _run(vtkXMLPolyDataWriter(), polydata, path)
+    _add_point_arrays(polydata, point_arrays)
+    _write(vtkXMLPolyDataWriter(), polydata, path)
 
 
-def _of_points(
+def _point_arrays(
     observed: Bool[np.ndarray, " v"] | None, sd_mm: Float32[np.ndarray, " v"] | None
 ) -> _Arrays:
-    """What is known of the vertices, by the name of its array."""
+    """Return the given vertex arrays by name."""
     arrays: _Arrays = {}
     if observed is not None:
         arrays["observed"] = observed.astype(np.uint8)
@@ -213,42 +243,42 @@ def _of_points(
     return arrays
 
 
-def _add_arrays(polydata: Any, of_points: _Arrays) -> None:
-    for name, values in of_points.items():
+def _add_point_arrays(polydata: Any, arrays: _Arrays) -> None:
+    for name, values in arrays.items():
         array = numpy_to_vtk(values, deep=True)
         array.SetName(name)
         polydata.GetPointData().AddArray(array)
 
 
-def _add_words(polydata: Any, key: str, words: Sequence[str]) -> None:
+def _add_strings(polydata: Any, key: str, strings: Sequence[str]) -> None:
     entry = vtkStringArray()
     entry.SetName(key)
-    for word in words:
-        entry.InsertNextValue(word)
+    for string in strings:
+        entry.InsertNextValue(string)
     polydata.GetFieldData().AddArray(entry)
 
 
 def _write_stl(
-    path: Path, surface: Surface, name: str, label: int, space: str, of_points: object
+    path: Path, surface: Surface, name: str, label: int, space: str, point_arrays: object
 ) -> None:
     writer = vtkSTLWriter()
     writer.SetFileTypeToBinary()
     writer.SetHeader(f"SPACE={space} unit=mm {name}")
-    _run(writer, to_polydata(surface.vertices_mm, surface.faces), path)
+    _write(writer, to_polydata(surface.vertices_mm, surface.faces), path)
 
 
 def _write_ply(
-    path: Path, surface: Surface, name: str, label: int, space: str, of_points: object
+    path: Path, surface: Surface, name: str, label: int, space: str, point_arrays: object
 ) -> None:
     writer = vtkPLYWriter()
     writer.AddComment(f"SPACE={space} unit=mm {name}")
     writer.SetColorModeToUniformColor()
     writer.SetColor(*structure(name).color)
-    _run(writer, to_polydata(surface.vertices_mm, surface.faces), path)
+    _write(writer, to_polydata(surface.vertices_mm, surface.faces), path)
 
 
 def _write_obj(
-    path: Path, surface: Surface, name: str, label: int, space: str, of_points: object
+    path: Path, surface: Surface, name: str, label: int, space: str, point_arrays: object
 ) -> None:
     mesh = trimesh.Trimesh(surface.vertices_mm, surface.faces, process=False)
     header = f"SPACE={space} unit=mm {name}"
@@ -259,16 +289,16 @@ def _write_obj(
 
 
 def _write_material(path: Path, name: str) -> None:
-    """The colour of an ``.obj``, in the file that it names."""
+    """Write the colour of an ``.obj`` file to the material file that it names."""
     red, green, blue = (part / 255 for part in structure(name).color)
     write_text(path, f"newmtl {name}\nKd {red:.4f} {green:.4f} {blue:.4f}\n")
 
 
-def _run(writer: Any, polydata: Any, path: Path) -> None:
+def _write(writer: Any, polydata: Any, path: Path) -> None:
     writer.SetInputData(polydata)
     writer.SetFileName(str(path))
     if writer.Write() != 1 or writer.GetErrorCode():
-        raise OSError(f"{path}: could not be written (is the disk full?)")
+        raise OSError(f"{path}: could not be written; check that the disk is not full")
 
 
 _WRITERS: dict[str, Callable[[Path, Surface, str, int, str, _Arrays], None]] = {

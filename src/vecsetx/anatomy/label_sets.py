@@ -1,0 +1,234 @@
+"""Label sets: which id in a data set's label maps means which structure.
+
+Data sets number the structures differently, so that an id alone never identifies a structure. The
+named label sets are listed in ``label_sets.yaml`` beside this file. Users can describe their own in
+a YAML file of the same form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from vecsetx.anatomy.structures import did_you_mean, find_structure, structure
+from vecsetx.errors import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class LabelSet:
+    """Which id means which structure in a data set's label maps.
+
+    Attributes:
+        name: The label set's name.
+        ids: Id in the label map → structure name; several ids may share a structure. 0 is
+            background.
+        drop: Known ids that become background.
+        drop_others: Whether ids that are neither in ``ids`` nor in ``drop`` become background too,
+            instead of being an error.
+    """
+
+    name: str
+    ids: Mapping[int, str]
+    drop: frozenset[int] = frozenset()
+    drop_others: bool = False
+
+    @property
+    def structures(self) -> tuple[str, ...]:
+        """Names of the structures, in the order of their first ids in ``ids``."""
+        return tuple(dict.fromkeys(self.ids.values()))
+
+    def id_of(self, structure: str) -> int:
+        """Return the (first) id of ``structure``.
+
+        Raises:
+            InputError: The label set has no id for it.
+        """
+        for label_id, name in self.ids.items():
+            if name == structure:
+                return label_id
+        raise InputError(f"label set {self.name} has no id for {structure}")
+
+    def unknown(self, ids: Iterable[int]) -> list[int]:
+        """Return those of ``ids`` that this label set does not know (0 is always known)."""
+        if self.drop_others:
+            return []
+        return sorted(i for i in ids if i != 0 and i not in self.ids and i not in self.drop)
+
+    def structure_named(self, word: str) -> str | None:
+        """Return the structure of this label set that ``word`` names.
+
+        Args:
+            word: A structure's name, title or alias, for example from a file name or a table.
+
+        Returns:
+            The structure's name; None for one that ``drop_others`` leaves out.
+
+        Raises:
+            InputError: No structure has this name, or this label set has no such structure.
+        """
+        name = find_structure(word)
+        if name in self.structures:
+            return name
+        if self.drop_others:
+            return None
+        name = structure(word).name  # raises if no structure has this name
+        raise InputError(
+            f"{name} is not in label set {self.name}, which has {', '.join(self.structures)}; "
+            f"choose another with --labels{label_set_hint([name], others=False)}"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data in the form of the YAML files; :meth:`from_dict` reads it back.
+
+        The ids are strings, so that the data survives a round trip through JSON.
+        """
+        return {
+            "name": self.name,
+            "ids": {str(label_id): name for label_id, name in self.ids.items()},
+            "drop": sorted(self.drop),
+            "drop_others": self.drop_others,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any], source: str) -> LabelSet:
+        """Read a label set from plain data.
+
+        Args:
+            data: Keys ``ids`` and optionally ``name``, ``drop`` and ``drop_others``.
+            source: Where the data comes from (such as a file), for error messages.
+
+        Raises:
+            InputError: A key is missing, unknown or has a value of the wrong type, or a structure
+                is unknown.
+        """
+        entries = data.get("ids")
+        if not isinstance(entries, Mapping) or not entries:
+            raise InputError(
+                f"{source}: a label set needs 'ids', a table such as {{1: LV, 2: Myocardium}}"
+            )
+        if strange := [key for key in data if key not in ("name", "ids", "drop", "drop_others")]:
+            raise InputError(
+                f"{source}: unknown keys {strange} in a label set; it has name, ids, drop and "
+                "drop_others"
+            )
+        ids = {_whole_id(key, source): _known_name(name, source) for key, name in entries.items()}
+        if 0 in ids:
+            raise InputError(f"{source}: id 0 is always background and cannot be {ids[0]}")
+        dropped, drop_others = data.get("drop") or [], data.get("drop_others", False)
+        if not isinstance(dropped, list):
+            raise InputError(
+                f"{source}: 'drop' must be a list of ids such as [7, 8], not {dropped!r}"
+            )
+        if not isinstance(drop_others, bool):
+            raise InputError(f"{source}: 'drop_others' must be true or false, not {drop_others!r}")
+        drop = frozenset(_whole_id(key, source) for key in dropped)
+        if both := sorted(drop & ids.keys()):
+            raise InputError(
+                f"{source}: ids {both} are in both 'ids' and 'drop'; remove them from one of the "
+                "two"
+            )
+        name = str(data.get("name") or Path(source).stem)
+        return cls(name, ids, drop, drop_others)
+
+
+def label_set(name_or_file: str) -> LabelSet:
+    """Return the label set with the given name, or read one from a YAML file.
+
+    Raises:
+        InputError: The argument is neither a known name nor a readable file of the right form.
+    """
+    named = _named_label_sets()
+    if name_or_file in named:
+        return LabelSet.from_dict(
+            {"name": name_or_file, **named[name_or_file]}, f"label set {name_or_file}"
+        )
+    path = Path(name_or_file)
+    if path.suffix.lower() not in (".yaml", ".yml"):
+        raise InputError(
+            f"unknown label set {name_or_file!r}; {did_you_mean(name_or_file, named)}, "
+            "or give a YAML file"
+        )
+    try:
+        data = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeyLoader)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"{path}: cannot be read as a label set: {error}") from error
+    if not isinstance(data, Mapping):
+        raise InputError(f"{path}: a label set is a table with 'ids', such as {{ids: {{1: LV}}}}")
+    return LabelSet.from_dict(data, str(path))
+
+
+def label_set_names() -> tuple[str, ...]:
+    """Return the names of the label sets that need no file."""
+    return tuple(_named_label_sets())
+
+
+def label_set_hint(names: Iterable[str], others: bool) -> str:
+    """Suggest named label sets that have all the given structures, for error messages.
+
+    Args:
+        names: Structure names.
+        others: Whether the label set must have ``drop_others``.
+
+    Returns:
+        `` NAME or NAME`` to append to "--labels", with a leading space; `` FILE.yaml`` if no named
+        label set fits.
+    """
+    known = [label_set(name) for name in label_set_names()]
+    wanted = set(names)
+    fitting = [s.name for s in known if wanted <= set(s.structures) and s.drop_others >= others]
+    return f" {' or '.join(fitting or ['FILE.yaml'])}"
+
+
+def label_sets_of_ids(ids: Iterable[int]) -> tuple[str, ...]:
+    """Return the named label sets that may describe a label map with these ids.
+
+    These are the label sets that know every id. If there are none, they are those with
+    ``drop_others`` of whose own ids at least half are present. Error messages suggest them.
+    """
+    found = set(ids) - {0}
+    known = [label_set(name) for name in label_set_names()]
+    exact = [s.name for s in known if not s.drop_others and not s.unknown(found)]
+    within = [
+        s.name for s in known if s.drop_others and 2 * len(found & s.ids.keys()) >= len(s.ids)
+    ]
+    return tuple(exact or within)
+
+
+def _whole_id(key: Any, source: str) -> int:
+    if isinstance(key, str) and key.isdecimal():  # keys of a JSON object are strings
+        return int(key)
+    if isinstance(key, bool) or not isinstance(key, int) or key < 0:
+        raise InputError(f"{source}: invalid id {key!r}; ids are whole numbers from 0 up")
+    return key
+
+
+def _known_name(name: Any, source: str) -> str:
+    try:
+        return structure(str(name)).name
+    except InputError as error:
+        raise InputError(f"{source}: {error}") from None
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """Reject tables with duplicate keys, of which YAML would silently keep the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        table = super().construct_mapping(node, deep)
+        if len(table) < len(node.value):
+            raise yaml.constructor.ConstructorError(
+                None, None, "duplicate key in this table", node.start_mark
+            )
+        return table
+
+
+@cache
+def _named_label_sets() -> dict[str, Any]:
+    text = resources.files("vecsetx.anatomy").joinpath("label_sets.yaml").read_text("utf-8")
+    named: dict[str, Any] = yaml.safe_load(text)
+    return named

@@ -1,0 +1,25 @@
+"""The command ``plan``."""
+
+from typing import Annotated
+
+import typer
+
+from vecsetx.cli.options import Config, DataSetPath, Overrides, Preset, recipe_of
+
+
+def plan(
+    data: DataSetPath,
+    overrides: Overrides = None,
+    preset: Preset = "tiny",
+    config: Config = None,
+    gpu_gb: Annotated[
+        float, typer.Option(metavar="GB", help="Memory of one GPU, 10⁹ bytes.", min=0)
+    ] = 40.0,
+) -> None:
+    """Estimate the GPU memory of a training step, without training.
+
+    [dim]Example: vecsetx plan data/ --preset large --gpu-gb 40[/]
+    """
+    from vecsetx.commands.plan import plan_training
+
+    plan_training(data, recipe_of(preset, config, overrides), gpu_gb)

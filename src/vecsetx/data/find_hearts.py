@@ -1,0 +1,140 @@
+"""Finding hearts: the files and folders that a user names become sources, each with a name."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from vecsetx.anatomy.label_sets import LabelSet
+from vecsetx.anatomy.label_sets import label_set as named_label_set
+from vecsetx.anatomy.structures import find_structure
+from vecsetx.data.sources import (
+    HeartSource,
+    LabelMapSource,
+    MasksSource,
+    MeshesSource,
+    NpzSource,
+    PointsSource,
+    SamplesSource,
+)
+from vecsetx.errors import InputError
+from vecsetx.formats.folders import SAMPLES_ENDING, stem, visible
+from vecsetx.formats.images import is_image
+from vecsetx.formats.meshes import is_mesh
+from vecsetx.formats.nnunet import is_nnunet, nnunet_label_maps, nnunet_label_set
+from vecsetx.formats.points import POINTS_ENDINGS
+
+_SEGMENTATIONS = "segmentations"
+"""Subfolder of a heart's folder in which TotalSegmentator's data sets keep the masks."""
+
+_SAMPLES: dict[str, type[HeartSource]] = {".npz": NpzSource, SAMPLES_ENDING: SamplesSource}
+
+
+def find_hearts(
+    inputs: Sequence[Path], label_set: LabelSet | None = None, space: str = "lps"
+) -> dict[str, HeartSource]:
+    """Heart name → source, sorted by name.
+
+    An input is a label map, samples (a prepared heart's ``.safetensors``, or ``.npz``), labelled
+    points (``.csv``, ``.vtp``, ``.ply``), or a folder: an nnU-Net data set; one heart, as masks or
+    meshes named after their structures; hearts as files; or hearts as folders of masks or meshes.
+    The name of the file or folder becomes the heart's name. Hidden files are ignored. Only file
+    names and an nnU-Net data set's ``dataset.json`` are read.
+
+    Args:
+        inputs: Files and folders.
+        label_set: The structures that ids and file names stand for. None: the label set that an
+            nnU-Net data set describes, and ``default`` elsewhere.
+        space: Axes of meshes and points, ``lps`` or ``ras``, unless their files name them.
+
+    Raises:
+        InputError: An input does not exist or holds no heart, a folder holds several kinds of
+            hearts, or two hearts from different places have the same name.
+    """
+    hearts: dict[str, HeartSource] = {}
+    # Paths travel to workers, whose current folder may be another.
+    everything = (given.absolute() for given in inputs)
+    for heart in (source for given in everything for source in _sources(given, label_set, space)):
+        other = hearts.setdefault(heart.name, heart)
+        if other.path.resolve() != heart.path.resolve():
+            raise InputError(f"{heart.path}: {other.path} has the same name; rename one of the two")
+    return dict(sorted(hearts.items()))
+
+
+def _sources(given: Path, labels: LabelSet | None, space: str) -> Iterator[HeartSource]:
+    if not given.exists():
+        raise InputError(f"{given}: no such file or folder")
+    if not given.is_dir():
+        files, known = [given], labels or named_label_set("default")
+    elif is_nnunet(given):
+        files, known = nnunet_label_maps(given), labels or nnunet_label_set(given)
+    else:
+        yield from _in_folder(given, labels or named_label_set("default"), space)
+        return
+    for file in files:
+        yield _of_file(file)(stem(file), file, known, space)
+
+
+def _in_folder(given: Path, labels: LabelSet, space: str) -> Iterator[HeartSource]:
+    folder = _masks_of(given)
+    entries = visible(folder)
+    if source := _of_folder(entries):
+        yield source(_name_of_folder(folder), folder, labels, space)
+        return
+    files = [f for f in entries if f.is_file() and (is_image(f) or f.suffix.lower() in _SAMPLES)]
+    folders = [_masks_of(f) for f in entries if f.is_dir()]
+    found = {f: _of_folder(visible(f)) for f in folders}
+    usual = Counter(source for source in found.values() if source).most_common(1)
+    if files and usual:
+        raise InputError(
+            f"{folder}: holds hearts as files ({files[0].name}) and as folders; give one of the two"
+        )
+    if not (files or usual):
+        raise InputError(
+            f"{folder}: holds no hearts; give label maps (.nii.gz, .nrrd, .mha …), or one folder "
+            "per heart with a mask or mesh per structure, named as in LV.nii.gz or LV.vtp"
+        )
+    for file in files:
+        yield _of_file(file)(stem(file), file, labels, space)
+    # Among folders with hearts, one that does not look like a heart must fail, not be skipped.
+    for sub in folders if usual else ():
+        yield (found[sub] or usual[0][0])(_name_of_folder(sub), sub, labels, space)
+
+
+def _masks_of(folder: Path) -> Path:
+    """The folder with a heart's files: its subfolder ``segmentations``, if there is one."""
+    inner = folder / _SEGMENTATIONS
+    return inner if inner.is_dir() else folder
+
+
+def _name_of_folder(folder: Path) -> str:
+    full = folder.resolve()
+    return full.parent.name if full.name == _SEGMENTATIONS else full.name
+
+
+def _of_file(path: Path) -> type[HeartSource]:
+    """The kind of source that a file is, by its ending."""
+    ending = path.suffix.lower()
+    if is_image(path):
+        return LabelMapSource
+    if ending in _SAMPLES:
+        return _SAMPLES[ending]
+    if ending in POINTS_ENDINGS:
+        return PointsSource
+    if is_mesh(path):
+        raise InputError(f"{path}: one mesh is no heart; give the folder with all its structures")
+    raise InputError(
+        f"{path}: is none of the known inputs; give label maps (.nii, .nii.gz, .nrrd, .nhdr, .mha, "
+        ".mhd), labelled points (.csv, .vtp, .ply), samples (.safetensors, .npz) or a folder"
+    )
+
+
+def _of_folder(entries: Sequence[Path]) -> type[HeartSource] | None:
+    """The kind of source that a folder with these entries is; None if it is not one heart.
+
+    One mesh named after a structure makes a heart of meshes. A heart of masks takes two images, as
+    one could be a label map that happens to be named after a structure (``heart.nii.gz``).
+    """
+    named = [f for f in entries if find_structure(stem(f))]
+    if any(is_mesh(f) for f in named):
+        return MeshesSource
+    return MasksSource if sum(is_image(f) for f in named) > 1 else None

@@ -1,0 +1,371 @@
+"""Sources: where a heart comes from, a class per kind.
+
+==================  =================================================  ================
+Class               Files                                              ``read`` returns
+==================  =================================================  ================
+LabelMapSource      one image with an id per structure                 Segmentation
+MasksSource         a folder with an image per structure               Segmentation
+MeshesSource        a folder with a closed mesh per structure          Segmentation
+NpzSource           samples as NPZ, of VecSetX or its predecessor      Samples
+SamplesSource       a prepared heart                                   Samples
+PointsSource        labelled surface points                            LabelledPoints
+==================  =================================================  ================
+"""
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from vecsetx.anatomy.frame import MM_PER_UNIT
+from vecsetx.anatomy.label_map import LabelMap
+from vecsetx.anatomy.label_sets import LabelSet
+from vecsetx.data.dataset import DataSet, HeartEntry
+from vecsetx.errors import InputError
+from vecsetx.formats.folders import (
+    masks_left_out,
+    structure_masks,
+    structure_meshes,
+    with_voxel_files,
+)
+from vecsetx.formats.label_maps import read_label_map
+from vecsetx.formats.masks import read_masks
+from vecsetx.formats.meshes import read_mesh
+from vecsetx.formats.points import LabelledPoints, read_points
+from vecsetx.sampling.geometry import Segmentation
+from vecsetx.sampling.npz.layout import read_npz
+from vecsetx.sampling.origin import Origin
+from vecsetx.sampling.sampler import SamplingSpec, options_of, sample_heart
+from vecsetx.sampling.samples import Samples, SamplesFile
+from vecsetx.sampling.voxelize import voxelize_surfaces
+
+
+@dataclass(frozen=True, slots=True)
+class HeartSource(ABC):
+    """Where a heart comes from, and which structures its ids or file names stand for.
+
+    Attributes:
+        kind: The kind of source, as ``dataset.json`` stores it.
+        has_volume: Whether the files give volumes, which :meth:`segmentation` reads; else they give
+            points.
+        name: The heart's name.
+        path: The file, or the folder (masks and meshes).
+        label_set: The structures that ids or file names stand for.
+        space: Axes of meshes and points, ``lps`` or ``ras``, unless their files name them.
+    """
+
+    kind: ClassVar[str]
+    has_volume: ClassVar[bool] = False
+    _holds: ClassVar[str]
+    _depends_on_space: ClassVar[bool] = False
+
+    name: str
+    path: Path
+    label_set: LabelSet
+    space: str = "lps"
+
+    @abstractmethod
+    def read(
+        self, structures: tuple[str, ...], seed: int = 0, mm_per_unit: float = MM_PER_UNIT
+    ) -> Segmentation | Samples | LabelledPoints:
+        """Read the heart, to be shown to a model.
+
+        Args:
+            structures: Names of the K structures wanted. Samples of a prepared heart come with all
+                that they have.
+            seed: Seed of the order of points that their file has in no random order (NPZ).
+            mm_per_unit: Scale of the frame, and the length of a unit in a file that does not say it
+                (NPZ).
+
+        Raises:
+            InputError: The files are unreadable, damaged or contradictory, or hold none of the
+                structures or one that the label set does not know.
+        """
+
+    def segmentation(self, structures: tuple[str, ...]) -> Segmentation:
+        """Read the heart's volumes.
+
+        Args:
+            structures: Names of the K structures wanted; those without an id or file are absent.
+
+        Raises:
+            InputError: As :meth:`read`; or the files give points.
+        """
+        raise InputError(
+            f"{self.path}: holds {self._holds}; this needs a label map, masks or closed meshes, so "
+            "give another input"
+        )
+
+    def samples(self, structures: tuple[str, ...], spec: SamplingSpec, seed: int) -> Samples:
+        """The heart's samples, for a data set to learn from.
+
+        Args:
+            structures: Names of the structures wanted; absent ones are left out of the samples.
+            spec: How to sample.
+            seed: Seed of the data set.
+
+        Raises:
+            InputError: As :meth:`read`; or a model cannot learn from this kind of source.
+        """
+        geometry = self.segmentation(structures).geometry()
+        return sample_heart(geometry, self.origin(), structures, spec, seed)
+
+    def annotated(self) -> tuple[str, ...] | None:
+        """Structures that the heart's files annotate, in the label set's order.
+
+        A structure with a file of its own is annotated even if the file is empty. None for kinds
+        whose files do not say which structures were annotated.
+
+        Raises:
+            InputError: See :func:`vecsetx.formats.folders.structure_meshes`.
+        """
+        return None
+
+    def files(self) -> tuple[Path, ...]:
+        """All files of the heart, sorted.
+
+        Raises:
+            InputError: A file is missing, or a folder's files cannot be matched to structures.
+        """
+        return tuple(sorted(file for path in self._paths() for file in with_voxel_files(path)))
+
+    def sha256(self) -> str:
+        """Hash of the files' contents.
+
+        In a folder also of the files' names; of meshes and points also of :attr:`space`. The hash
+        of a label map in one file is that of the file.
+
+        Raises:
+            InputError: A file is missing or unreadable, or a folder's files cannot be matched to
+                structures.
+        """
+        digest = hashlib.sha256()
+        for file in self.files():
+            if self.path.is_dir():
+                digest.update(file.relative_to(self.path).as_posix().encode() + b"\0")
+            try:
+                with open(file, "rb") as stream:
+                    while chunk := stream.read(1 << 22):
+                        digest.update(chunk)
+            except OSError as error:
+                raise InputError(f"{file}: cannot be read: {error.strerror}") from error
+        if self._depends_on_space:
+            digest.update(self.space.lower().encode())
+        return digest.hexdigest()
+
+    def origin(self) -> Origin:
+        """What the heart's samples record about this source. Raises as :meth:`sha256` does."""
+        return Origin(self.name, self.kind, self.path, self.sha256(), self.label_set)
+
+    def _paths(self) -> tuple[Path, ...]:
+        return (self.path,)
+
+
+@dataclass(frozen=True, slots=True)
+class _VolumeSource(HeartSource):
+    """A source whose files give volumes."""
+
+    has_volume: ClassVar[bool] = True
+
+    def read(
+        self, structures: tuple[str, ...], seed: int = 0, mm_per_unit: float = MM_PER_UNIT
+    ) -> Segmentation:
+        """Read the heart's volumes; see :meth:`segmentation`."""
+        return self.segmentation(structures)
+
+
+@dataclass(frozen=True, slots=True)
+class LabelMapSource(_VolumeSource):
+    """A label map: an image whose ids stand for the label set's structures."""
+
+    kind: ClassVar[str] = "label map"
+    _holds: ClassVar[str] = "a label map"
+
+    def segmentation(self, structures: tuple[str, ...]) -> Segmentation:
+        """Read the label map.
+
+        Raises:
+            InputError: It is unreadable, a single slice, holds none of the structures, or an id
+                that the label set does not know.
+        """
+        label_map = read_label_map(self.path).to_structures(
+            self.label_set, structures, str(self.path)
+        )
+        _check_thick(label_map, self.path)
+        return Segmentation(self.path, structures, label_map)
+
+
+@dataclass(frozen=True, slots=True)
+class MasksSource(_VolumeSource):
+    """A folder of masks: one image per structure, named after it."""
+
+    kind: ClassVar[str] = "masks"
+    _holds: ClassVar[str] = "masks"
+
+    def segmentation(self, structures: tuple[str, ...]) -> Segmentation:
+        """Read the masks as one label map.
+
+        Raises:
+            InputError: A mask is unreadable, does not fit the others or overlaps them too much, no
+                file is named after one of the structures, one is named after a structure that the
+                label set does not know, or all labels lie in a single slice.
+        """
+        files = _wanted(self.path, structure_masks(self.path, self.label_set), structures)
+        label_map = read_masks(files, structures)
+        if left_out := masks_left_out(self.path, self.label_set):
+            remark = f"{', '.join(left_out)}: left out, not in label set {self.label_set.name}"
+            label_map = replace(label_map, remarks=(*label_map.remarks, remark))
+        _check_thick(label_map, self.path)
+        return Segmentation(self.path, structures, label_map)
+
+    def annotated(self) -> tuple[str, ...]:
+        """Structures with a mask, in the label set's order; empty masks count."""
+        return _in_order(structure_masks(self.path, self.label_set), self.label_set)
+
+    def _paths(self) -> tuple[Path, ...]:
+        return tuple(structure_masks(self.path, self.label_set).values())
+
+
+@dataclass(frozen=True, slots=True)
+class MeshesSource(_VolumeSource):
+    """A folder of closed meshes: one file per structure, named after it."""
+
+    kind: ClassVar[str] = "meshes"
+    _holds: ClassVar[str] = "surface meshes"
+    _depends_on_space: ClassVar[bool] = True
+
+    def segmentation(self, structures: tuple[str, ...]) -> Segmentation:
+        """Read the meshes: per structure its closed surface, and one label map of all.
+
+        Vertices are ``[V, 3]`` float64 in RAS+ mm, faces ``[F, 3]`` int64 that look outwards; both
+        are empty for a structure without a file.
+
+        Raises:
+            InputError: A mesh is unreadable or not closed, no file is named after one of the
+                structures, or one is named after a structure that the label set does not know.
+        """
+        files = _wanted(self.path, structure_meshes(self.path, self.label_set), structures)
+        absent = (np.empty((0, 3)), np.empty((0, 3), np.int64))
+        closed = [read_mesh(files[n], self.space) if n in files else absent for n in structures]
+        return Segmentation(self.path, structures, voxelize_surfaces(closed), closed)
+
+    def annotated(self) -> tuple[str, ...]:
+        """Structures with a mesh, in the label set's order."""
+        return _in_order(structure_meshes(self.path, self.label_set), self.label_set)
+
+    def _paths(self) -> tuple[Path, ...]:
+        return tuple(structure_meshes(self.path, self.label_set).values())
+
+
+@dataclass(frozen=True, slots=True)
+class NpzSource(HeartSource):
+    """Samples in an NPZ file, exported by VecSetX or made by its cardiac predecessor."""
+
+    kind: ClassVar[str] = "npz"
+    _holds: ClassVar[str] = "samples"
+
+    def read(
+        self, structures: tuple[str, ...], seed: int = 0, mm_per_unit: float = MM_PER_UNIT
+    ) -> Samples:
+        """Read the samples; see :func:`vecsetx.sampling.npz.layout.read_npz`."""
+        return read_npz(self.origin(), structures, seed, mm_per_unit)
+
+    def samples(self, structures: tuple[str, ...], spec: SamplingSpec, seed: int) -> Samples:
+        """The samples of the file, as many as it holds: nothing is sampled again."""
+        samples = self.read(structures, seed, spec.mm_per_unit)
+        return replace(samples, info=replace(samples.info, options=options_of(spec, structures)))
+
+
+@dataclass(frozen=True, slots=True)
+class SamplesSource(HeartSource):
+    """Samples of a prepared heart, from the folder ``hearts/`` of a data set."""
+
+    kind: ClassVar[str] = "samples"
+    _holds: ClassVar[str] = "samples"
+
+    def read(
+        self, structures: tuple[str, ...], seed: int = 0, mm_per_unit: float = MM_PER_UNIT
+    ) -> Samples:
+        """Read the samples, of all structures in the file.
+
+        Raises:
+            InputError: The file is missing, damaged or of another schema.
+        """
+        return SamplesFile(self.path).read()
+
+
+@dataclass(frozen=True, slots=True)
+class PointsSource(HeartSource):
+    """Surface points, each labelled with its structure."""
+
+    kind: ClassVar[str] = "points"
+    _holds: ClassVar[str] = "labelled points"
+    _depends_on_space: ClassVar[bool] = True
+
+    def read(
+        self, structures: tuple[str, ...], seed: int = 0, mm_per_unit: float = MM_PER_UNIT
+    ) -> LabelledPoints:
+        """Read the points; see :func:`vecsetx.formats.points.read_points`."""
+        return read_points(self.path, structures, self.label_set, self.space)
+
+    def samples(self, structures: tuple[str, ...], spec: SamplingSpec, seed: int) -> Samples:
+        """Raise :class:`InputError`: points do not define a volume."""
+        raise InputError(
+            f"{self.path}: labelled points can be reconstructed from, but not learned from: they "
+            "do not define a volume; give a label map, masks or closed meshes"
+        )
+
+
+_BY_KIND: Mapping[str, type[HeartSource]] = {
+    source.kind: source
+    for source in (
+        LabelMapSource, MasksSource, MeshesSource, NpzSource, SamplesSource, PointsSource,
+    )
+}  # fmt: skip
+
+
+def source_of(dataset: DataSet, heart: HeartEntry) -> HeartSource:
+    """The source that a heart of a prepared data set was sampled from.
+
+    Raises:
+        InputError: ``dataset.json`` names a kind of source that does not exist.
+    """
+    if heart.kind not in _BY_KIND:
+        raise InputError(
+            f"{dataset.folder}: heart {heart.name} comes from {heart.kind!r}, which is none of "
+            f"{', '.join(_BY_KIND)}; prepare the data again"
+        )
+    label_set = LabelSet.from_dict(dataset.label_sets[heart.label_set], str(dataset.folder))
+    return _BY_KIND[heart.kind](heart.name, Path(heart.source), label_set, heart.space)
+
+
+def _in_order(files: Mapping[str, Path], label_set: LabelSet) -> tuple[str, ...]:
+    return tuple(name for name in label_set.structures if name in files)
+
+
+def _wanted(
+    folder: Path, files: Mapping[str, Path], structures: tuple[str, ...]
+) -> dict[str, Path]:
+    wanted = {name: file for name, file in files.items() if name in structures}
+    if not wanted:
+        raise InputError(
+            f"{folder}: none of its files is named after {', '.join(structures)}; name each file "
+            "after its structure, as in LV.nii.gz"
+        )
+    return wanted
+
+
+def _check_thick(label_map: LabelMap, path: Path) -> None:
+    """Refuse labels that are one voxel thick, which enclose no volume."""
+    in_ij, in_jk = np.any(label_map.labels, axis=2), np.any(label_map.labels, axis=0)
+    for axis, seen in enumerate((np.any(in_ij, axis=1), np.any(in_ij, axis=0), np.any(in_jk, 0))):
+        found = np.flatnonzero(seen)
+        if len(found) and found[-1] == found[0]:
+            raise InputError(
+                f"{path}: a single slice; its labels are one voxel thick along axis {'ijk'[axis]}, "
+                "which encloses nothing: give the whole stack"
+            )
