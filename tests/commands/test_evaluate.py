@@ -71,7 +71,7 @@ def test_other_integer_types_score_the_same() -> None:
 
 
 def test_other_grids_and_labels_are_refused() -> None:
-    with pytest.raises(InputError, match="one grid"):
+    with pytest.raises(InputError, match="same grid"):
         overlaps(line(1, 0), line(1, 0, 0), 1)
     with pytest.raises(InputError, match="truth: labels run from 205 to 205"):
         overlaps(line(205, 0), line(1, 0), 1)
@@ -178,7 +178,7 @@ def test_the_page_in_the_docs_tells_the_defaults() -> None:
     bootstrap = Bootstrap()
     told = f"Intervals are {bootstrap.level:.0%} percentile bootstrap intervals of the mean"
     assert told.replace("%", " %") in page
-    assert f", {bootstrap.resamples} draws, seeded." in page
+    assert f"with {bootstrap.resamples} seeded resamples." in page
 
 
 def test_the_page_of_scores_shows_their_tolerance(tmp_path: Path) -> None:
