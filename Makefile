@@ -20,7 +20,7 @@ demo: $(VENV)/runtime ## run everything on synthetic hearts; results in demo/
 	$(BIN)/vecsetx demo --out demo
 
 test: $(VENV)/dev ## run the tests except the slow ones, on up to four cores
-	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal
 
 test-slow: $(VENV)/dev ## run the slow tests
 	$(BIN)/python -m pytest -m slow

@@ -274,7 +274,7 @@ class Cohort:
         hearts = [
             self._align(heart, observation)
             for heart in self.hearts
-            if heart.surface.shows(observation.structure).any()
+            if heart.surface.has(observation.structure).any()
         ]
         if not hearts:
             observed = ", ".join(self.structures[k] for k in np.unique(observation.structure))
@@ -286,8 +286,9 @@ class Cohort:
         return AlignedCohort(self.structures, self.spec, tuple(hearts))
 
     def _align(self, heart: CohortHeart, observation: Observation) -> AlignedHeart:
-        shown = np.flatnonzero(heart.surface.shows(observation.structure))
-        few = shown[np.linspace(0, len(shown) - 1, min(_ALIGNED_POINTS, len(shown))).astype(int)]
+        common = np.flatnonzero(heart.surface.has(observation.structure))
+        count = min(_ALIGNED_POINTS, len(common))
+        few = common[np.linspace(0, len(common) - 1, count).astype(int)]
         transform = align(heart.surface, observation.points_mm[few], observation.structure[few])
         grids = tuple(grid and grid.moved(transform) for grid in heart.grids)
         misfits_mm = np.full(len(observation.structure), self.spec.reach_mm, dtype=np.float32)

@@ -250,12 +250,12 @@ def cohort(folder: Path, hearts: int, size: int, spacing_mm: float) -> dict[str,
 def reads(folder: Path) -> dict[str, float]:
     """Measure milliseconds to read one heart's part of a training step from its file."""
     from vecsetx.data.batches import BatchSpec, draw_heart  # torch, which workers do not import
-    from vecsetx.data.rows import Rows
+    from vecsetx.data.buffer import BatchBuffer
 
     generator = np.random.default_rng(0)
     file = SamplesFile(folder / "heart.safetensors")
     spec = BatchSpec(points=1024, surface=1024, near=1024, volume=1024)
-    rows = Rows.empty(1, 1024, 1024, 1024, 1024, len(STRUCTURES)).heart(0)
+    buffer = BatchBuffer.empty(1, *spec.counts, len(STRUCTURES)).heart(0)
 
     def read() -> None:
         surface, near, volume = (
@@ -265,7 +265,7 @@ def reads(folder: Path) -> dict[str, float]:
         file.part(surface, near, volume)
 
     def augmented() -> None:
-        draw_heart(file, STRUCTURES, STRUCTURES, spec, None, generator, rows)
+        draw_heart(file, STRUCTURES, STRUCTURES, spec, None, generator, buffer)
 
     def timed(work: Any) -> float:
         work()

@@ -9,14 +9,14 @@ from pathlib import Path
 # The environment hands the limit on to commands that tests start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import hypothesis
+import jaxtyping
+import pytest
+
 # Every worker and every command that a test starts imports the same modules; compiling those
 # afresh takes longer than most tests.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
-
-import hypothesis
-import jaxtyping
-import pytest
 
 # Started in the background, the tests would inherit that Ctrl-C is ignored, and hand that on.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -48,12 +48,33 @@ def real_hearts() -> Path:
     return REAL_HEARTS
 
 
+@pytest.fixture(scope="session", autouse=True)
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Let xdist's workers share what ``support.shared.made_once`` makes."""
+    from support import shared
+
+    own = tmp_path_factory.getbasetemp()
+    shared.root = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
 @pytest.fixture(scope="session")
-def dataset(tmp_path_factory: pytest.TempPathFactory):
+def dataset():
     """A prepared data set of four small phantoms; tests do not change it."""
     from support.runs import small_dataset
+    from support.shared import made_once
 
-    return small_dataset(tmp_path_factory.mktemp("dataset"))
+    from vecsetx.data.dataset import DataSet
+
+    return DataSet.read(made_once("dataset", small_dataset) / "data")
+
+
+@pytest.fixture(scope="session")
+def trained_run(dataset) -> Path:
+    """A run long enough for the model to find structures; tests do not change it."""
+    from support.runs import trained_a_little
+    from support.shared import made_once
+
+    return made_once("trained-run", lambda folder: trained_a_little(dataset, folder))
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
-"""Recipes by name, from a laptop's to a cluster's.
+"""Recipes by name, for anything from a laptop to a cluster.
 
-Those called ``…-partial`` learn to complete hearts that are shown in part.
+Those named ``…-partial`` train models that complete partially observed hearts.
 """
 
 from dataclasses import replace
@@ -14,9 +14,11 @@ from vecsetx.training.objective import ObjectiveSpec
 from vecsetx.training.optimizer import OptimizerSpec
 from vecsetx.training.spec import TrainingSpec
 
+__all__ = ["PARTIAL", "PRESETS", "preset"]
+
 PARTIAL = PartialSpec(drop=0.8, cut=0.3, sparse=0.2)
-"""What the presets called ``…-partial`` hide, but for the smallest; as much of it after a fifth of
-the run of one process."""
+"""What the presets named ``…-partial`` hide, except for the smallest; in full after the first fifth
+of a run of one process."""
 
 PRESETS: dict[str, Recipe] = {
     # Minutes on two CPU cores.
@@ -62,7 +64,7 @@ PRESETS |= {
     )
     for name, steps in {"tiny": 2400, "small": 30_000, "base": 90_000, "large": 150_000}.items()
 }
-# So short a run learns what is shown less well if as much as that is hidden.
+# Runs as short as this learn observed structures less well if more is hidden.
 PRESETS["tiny-partial"] = replace(
     PRESETS["tiny-partial"],
     partial=PartialSpec(drop=0.6, cut=0.2, sparse=0.1),
@@ -71,7 +73,7 @@ PRESETS["tiny-partial"] = replace(
 
 
 def preset(name: str) -> Recipe:
-    """The recipe of that name. Raises :class:`InputError` for any other."""
+    """The recipe with a name; :class:`InputError` if there is none."""
     if name not in PRESETS:
-        raise InputError(f"no preset is called {name!r}; there are {', '.join(PRESETS)}")
+        raise InputError(f"no preset named {name!r}; choose one of {', '.join(PRESETS)}")
     return PRESETS[name]

@@ -1,4 +1,4 @@
-"""A recipe: every choice of a training run, gathered from the parts that own them."""
+"""Recipes: all options of a training run, gathered from the modules that define them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -17,10 +17,16 @@ from vecsetx.training.objective import ObjectiveSpec
 from vecsetx.training.optimizer import OptimizerSpec
 from vecsetx.training.spec import TrainingSpec
 
+__all__ = ["Recipe", "parse_overrides", "read_changes"]
+
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """Every choice of a training run. Each part is documented where it is defined."""
+    """All options of a training run. Each part is documented in its own class.
+
+    Raises:
+        InputError: The model has more anchored latents than a batch has points per heart.
+    """
 
     model: ModelSpec = field(default_factory=ModelSpec)
     batch: BatchSpec = field(default_factory=BatchSpec)
@@ -34,29 +40,31 @@ class Recipe:
         if self.model.anchors > self.batch.points:
             raise InputError(
                 f"model.latents {self.model.latents} are anchored at surface points, of which "
-                f"batch.points gives only {self.batch.points}"
+                f"batch.points gives only {self.batch.points}; lower model.latents, or raise "
+                "batch.points"
             )
 
     def changed(self, changes: Mapping[str, Any], source: str) -> "Recipe":
-        """This recipe with some fields replaced.
+        """This recipe with some options replaced.
 
         Args:
-            changes: For example ``{"model": {"width": 256}}``.
-            source: Where they come from, for errors.
+            changes: Values by part and option, as ``{"model": {"width": 256}}``.
+            source: Their origin, for error messages.
 
         Raises:
-            InputError: A field does not exist or a value does not fit it.
+            InputError: An option does not exist, or a value does not fit it.
         """
+        _refuse_former_parts(changes, source)
         merged = asdict(self)
         for part, values in changes.items():
             if part not in merged:
                 raise InputError(f"{source}: no part {part!r}; a recipe has {', '.join(merged)}")
             if not isinstance(values, Mapping):
-                raise InputError(f"{source}: {part} needs fields, such as {_example(part)}")
+                raise InputError(f"{source}: {part} needs options, such as {_example(part)}")
             for name, value in values.items():
                 if name not in merged[part]:
                     raise InputError(
-                        f"{source}: no field {part}.{name}; {part} has {', '.join(merged[part])}"
+                        f"{source}: no option {part}.{name}; {part} has {', '.join(merged[part])}"
                     )
                 merged[part][name] = value
         try:
@@ -69,7 +77,7 @@ class Recipe:
             raise InputError(f"{source}: {where} = {first['input']!r}: {first['msg']}") from error
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data, for ``recipe.yaml``."""
+        """This recipe as plain data, for ``recipe.yaml``."""
         return asdict(self)
 
 
@@ -77,37 +85,50 @@ _ADAPTER = TypeAdapter(Recipe)
 
 
 def read_changes(path: Path) -> dict[str, Any]:
-    """Changes to a recipe from a YAML file.
+    """Read changes to a recipe, or a whole one, from a YAML file.
 
     Raises:
-        InputError: The file cannot be read or holds no table.
+        InputError: The file cannot be read, or is not a mapping.
     """
     try:
         data = yaml.safe_load(path.read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"{path}: cannot be read as a recipe: {error}") from error
+        raise InputError(
+            f"{path}: cannot be read as YAML ({error}); correct or replace it"
+        ) from error
     if not isinstance(data, dict):
-        raise InputError(f"{path}: a recipe is a table such as {{model: {{width: 256}}}}")
+        raise InputError(f"{path}: not a recipe; write a mapping such as {{model: {{width: 256}}}}")
+    _refuse_former_parts(data, str(path))
     return data
 
 
 def parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
-    """Changes from the command line's ``part.field=value`` words; values are read as YAML.
+    """Parse the command line's overrides, ``part.option=value``; values are read as YAML.
 
     Raises:
-        InputError: A word is not of that form.
+        InputError: An override does not have that form.
     """
     changes: dict[str, dict[str, Any]] = {}
     for word in overrides:
         key, equals, value = word.partition("=")
         part, dot, name = key.partition(".")
         if not (equals and dot and part and name):
-            raise InputError(f"{word!r}: an override is part.field=value, as in model.width=256")
+            raise InputError(
+                f"{word!r}: write an override as part.option=value, as in model.width=256"
+            )
         try:
             changes.setdefault(part, {})[name] = yaml.safe_load(value)
         except yaml.YAMLError as error:
-            raise InputError(f"{word!r}: the value cannot be read: {error}") from error
+            raise InputError(
+                f"{word!r}: the value cannot be read as YAML ({error}); quote it"
+            ) from error
     return changes
+
+
+def _refuse_former_parts(changes: Mapping[str, Any], source: str) -> None:
+    """Raise an :class:`InputError` for the former name of a part."""
+    if "draws" in changes:
+        raise InputError(f"{source}: the part draws is now called batch; rename it to batch")
 
 
 def _example(part: str) -> str:

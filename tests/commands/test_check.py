@@ -93,13 +93,13 @@ def test_every_heart_gets_its_verdict(result: dict) -> None:
 def test_the_reasons_are_told(result: dict) -> None:
     found = rows(result)
     assert any("contradict the label map" in problem for problem in found["moved"]["problems"])
-    assert "hearts/moved.safetensors holds another heart than dataset.json says" in " ".join(
+    assert "hearts/moved.safetensors contains another heart than dataset.json says" in " ".join(
         found["moved"]["problems"]
     )
     assert "cannot be read" in found["broken"]["problems"][0]
     assert found["copy"]["problems"] == [
-        "the same shape as first, of another patient and in train: learned from and scored on; "
-        "drop one, or give both one patient (--group-by)"
+        "the same shape as first, of another patient and in train: used for training and for "
+        "validation; remove one, or assign both to one patient (--group-by)"
     ]
     assert "the same shape as copy" in found["first"]["problems"][0]
     for name, why in (("gone", "is no longer there"), ("changed", "has changed since")):
@@ -124,7 +124,7 @@ def test_what_is_written_is_what_is_returned(data: Path, result: dict) -> None:
 def test_the_page_shows_all_hearts_that_can_be_read(data: Path, result: dict) -> None:
     page = (data / "check" / "check.html").read_text()
     assert page.count("data:image/webp;base64,") == 6
-    assert "6 of 7 hearts, the doubtful ones first" in page
+    assert "6 of 7 hearts, most doubtful first" in page
 
 
 def test_the_doubtful_stand_first(result: dict) -> None:

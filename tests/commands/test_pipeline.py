@@ -200,7 +200,7 @@ def test_what_a_model_is_sure_of_is_measured_used_and_checked(
     # The same surface on another grid.
     summary_mm = summary["structures"]["RV"]["sd_mm"]["inferred"]["mean"]
     assert rv_after["mean_sd_mm"] == pytest.approx(summary_mm, rel=0.1)
-    assert "<h2>How sure</h2>" in (tmp_path / "after" / "report.html").read_text()
+    assert "<h2>Uncertainty</h2>" in (tmp_path / "after" / "report.html").read_text()
 
 
 def test_a_data_set_is_scored_by_its_own_label_set(

@@ -1,18 +1,18 @@
 """The memory that is expected of a training step, and what is said of it."""
 
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from support.hearts import write_small_phantoms
+from support.runs import tensors_of
 
 from vecsetx.anatomy.label_sets import label_set
 from vecsetx.cli import main
 from vecsetx.commands.plan import Plan
 from vecsetx.commands.prepare import PrepareOptions, prepare
-from vecsetx.data.batch import Batch
 from vecsetx.data.batches import BatchSpec, TrainingBatches
 from vecsetx.data.dataset import DataSet
 from vecsetx.model.vecset import ModelSpec
@@ -113,7 +113,7 @@ def test_what_is_kept_is_what_autograd_saves(eikonal: bool, recompute: bool) -> 
         anchors,
         *model.parameters(),
         *model.buffers(),
-        *(getattr(batch, f.name) for f in fields(batch)),
+        *tensors_of(batch).values(),
     ]
     known = {tensor.untyped_storage().data_ptr() for tensor in others}
     saved: dict[int, int] = {}
@@ -149,7 +149,7 @@ def test_recomputation_keeps_less_and_gradients_nothing() -> None:
 
 def test_norms_keep_single_precision_as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     as_on_gpus = most_kept(SMALL)
-    monkeypatch.setattr("vecsetx.training.memory._norm_as_gpus_do", lambda model: None)
+    monkeypatch.setattr("vecsetx.training.memory._imitate_gpu_norms", lambda model: None)
     surface_points = 2 * SMALL.batch.points * SMALL.model.width  # in half precision from the start
     assert as_on_gpus >= most_kept(SMALL) + 4 * surface_points
 
@@ -165,9 +165,9 @@ def test_zeros_have_the_shapes_and_types_of_a_drawn_batch(dataset: DataSet) -> N
     hearts = dataset.of_split("train")
     drawn = TrainingBatches(dataset, hearts, replace(SMALL.batch, hearts=1), None, seed=0).batch(0)
     zeros = zero_batch(SMALL.batch, 1, len(dataset.structures))
-    for field in fields(Batch):
-        one, other = getattr(drawn, field.name), getattr(zeros, field.name)
-        assert (one.shape, one.dtype) == (other.shape, other.dtype), field.name
+    for name, one in tensors_of(drawn).items():
+        other = tensors_of(zeros)[name]
+        assert (one.shape, one.dtype) == (other.shape, other.dtype), name
 
 
 def plan_of(kept_gb: float, recomputed_gb: float, recompute: bool = False) -> Plan:

@@ -12,12 +12,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.hearts import write_small_phantoms
-from support.waiting import wait_until
+from support.here import work_here
+from support.waiting import LONGEST_SECONDS, wait_until
 from typer.testing import CliRunner
 
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.label_sets import LabelSet, label_set
 from vecsetx.cli import app
+from vecsetx.commands import check as checking
+from vecsetx.commands import prepare as preparing
 from vecsetx.commands.check import check
 from vecsetx.commands.prepare import PrepareOptions, prepare
 from vecsetx.data.batches import BatchSpec, TrainingBatches
@@ -28,6 +31,11 @@ from vecsetx.sampling.sampler import SamplingSpec
 
 OPTIONS = PrepareOptions(label_set("default"), sampling=SamplingSpec(800, 800, 800), workers=1)
 COMMAND = [sys.executable, "-c", "from vecsetx.cli import main; main()"]
+
+
+@pytest.fixture(autouse=True)
+def _here(monkeypatch: pytest.MonkeyPatch) -> None:
+    work_here(monkeypatch, checking, preparing)
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +94,7 @@ def test_another_heart_of_the_same_name_is_refused(maps: list[Path], tmp_path: P
     (tmp_path / "other").mkdir()
     other = shutil.copy(maps[1], tmp_path / "other" / maps[0].name)
     data, failed = prepare([other, maps[2]], tmp_path / "data", OPTIONS)
-    assert "another heart called phantom00" in failed["phantom00"]
+    assert "another heart named phantom00" in failed["phantom00"]
     assert [heart.name for heart in data.hearts] == ["phantom00", "phantom02"]
 
 
@@ -109,10 +117,10 @@ def test_data_sets_of_different_label_sets_are_learned_from_together(
     for heart in data.hearts:
         batch = TrainingBatches(data, [heart], spec, None, seed=0).batch(0)
         known = np.array([name in heart.annotated for name in data.structures])
-        np.testing.assert_array_equal((batch.near_known[0] > 0).any(dim=0), known)
+        np.testing.assert_array_equal((batch.near.known[0] > 0).any(dim=0), known)
         drawn = {data.structures[k] for k in batch.structure.unique().tolist()}
         assert drawn == set(heart.annotated)
-        finite = np.isfinite(batch.near_distances[0].numpy()).all(axis=0)
+        finite = np.isfinite(batch.near.distances[0].numpy()).all(axis=0)
         np.testing.assert_array_equal(finite, known)
     assert data.hearts[1].annotated == ("SVC", "RA", "LV")
     assert set(data.structures) <= set(data.label_set().structures)
@@ -147,7 +155,7 @@ def start(folder: Path, *words: object) -> subprocess.Popen[str]:
 
 def wait_for_hearts(data: Path, count: int) -> None:
     hearts = data / "hearts"
-    assert wait_until(lambda: len(list(hearts.glob("phantom*.safetensors"))) >= count, 300)
+    assert wait_until(lambda: len(list(hearts.glob("phantom*.safetensors"))) >= count)
 
 
 def workers_of(pid: int) -> list[int]:
@@ -171,10 +179,10 @@ def test_a_run_that_is_killed_is_completed_by_a_second(
             assert not (data / "dataset.json").exists()
         else:
             os.kill(workers_of(first.pid)[-1], signal.SIGKILL)
-            assert first.wait(120) == 0, (tmp_path / "log.txt").read_text()
+            assert first.wait(LONGEST_SECONDS) == 0, (tmp_path / "log.txt").read_text()
             assert len(DataSet.read(data).hearts) == 8
     with start(tmp_path, *words) as second:
-        assert second.wait(120) == 0, (tmp_path / "log.txt").read_text()
+        assert second.wait(LONGEST_SECONDS) == 0, (tmp_path / "log.txt").read_text()
     assert len(DataSet.read(data).hearts) == 8
     assert list(data.rglob(".unfinished*")) == []
     found = check(data, data / "check", workers=2, pictures=1)
@@ -190,7 +198,7 @@ def test_a_dask_cluster_goes_on_when_a_worker_is_killed(eight: Path, tmp_path: P
 
     data = tmp_path / "data"
     made: list[tuple[DataSet, dict[str, str]]] = []
-    patience = {"distributed.deploy.lost-worker-timeout": "120s"}  # to start on a busy machine
+    patience = {"distributed.deploy.lost-worker-timeout": f"{LONGEST_SECONDS}s"}  # to start
     with (
         dask.config.set(patience),
         LocalCluster(
@@ -206,7 +214,7 @@ def test_a_dask_cluster_goes_on_when_a_worker_is_killed(eight: Path, tmp_path: P
         run.start()
         wait_for_hearts(data, 2)
         os.kill(next(iter(cluster.workers.values())).pid, signal.SIGKILL)
-        run.join(120)
+        run.join(LONGEST_SECONDS)
     ((dataset, failed),) = made
     assert not failed
     assert len(dataset.hearts) == 8

@@ -93,7 +93,8 @@ class Cluster:
     def end_of(self, number: str, seconds: float = 240) -> tuple[str, int]:
         """How a job ended, and how often it was started again."""
         ends = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL")
-        assert wait_until(lambda: self.job(number)["JobState"] in ends, seconds), self.job(number)
+        ended = wait_until(lambda: self.job(number)["JobState"] in ends, seconds=seconds)
+        assert ended, self.job(number)
         job = self.job(number)
         return job["JobState"], int(job["Restarts"])
 
@@ -123,8 +124,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
             )
             return shown.stdout.split() == ["idle"] * len(NODES)
 
-        assert wait_until(ready), "the cluster does not start; see " + str(folder)
-        daemons.callback(wait_until, lambda: not cluster.run("squeue", "--noheader"), 30)
+        assert wait_until(ready, seconds=60), "the cluster does not start; see " + str(folder)
+        daemons.callback(wait_until, lambda: not cluster.run("squeue", "--noheader"), seconds=30)
         daemons.callback(cluster.run, "scancel", "--user", getuser())
         yield cluster
 
@@ -210,7 +211,7 @@ def test_a_run_longer_than_its_time_limit_is_started_again_and_ends(
     limit = ["--time=1", "--signal=USR1@5"]
     arguments = [dataset.folder, out, "--config", recipe_file(out, steps)]
     job = cluster.submit("train-1gpu.sh", log, limit, *arguments)
-    assert wait_until(lambda: cluster.job(job)["Restarts"] == "1", 150), log.read_text()
+    assert wait_until(lambda: cluster.job(job)["Restarts"] == "1", seconds=150), log.read_text()
     cluster.run("scontrol", "update", f"JobId={job}", "TimeLimit=30")
     assert cluster.end_of(job) == ("COMPLETED", 1), log.read_text()
     assert log.read_text().count("stopped by SIGUSR1 after step") == 1
@@ -257,7 +258,7 @@ def test_a_run_that_fails_is_not_started_again(
     job = cluster.submit("train-1gpu.sh", log, [], dataset.folder, out, "model.wdith=32")
     assert cluster.end_of(job) == ("FAILED", 0)
     assert cluster.job(job)["ExitCode"] == "2:0"
-    assert "no field model.wdith" in log.read_text()
+    assert "no option model.wdith" in log.read_text()
 
 
 def test_preparing_goes_on_after_it_was_put_back_into_the_queue(

@@ -4,7 +4,6 @@ import io
 import json
 import re
 import sys
-import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 from support.clock import Clock
+from support.waiting import wait_until
 
 from vecsetx.commands import progress, training_display
 from vecsetx.commands.run_log import RunLog
@@ -204,9 +204,10 @@ def test_before_the_first_entry_there_is_the_bar_and_it_moves_on(
 ) -> None:
     screen = terminal(monkeypatch)
     with display(9000, tmp_path / "train.log"):
-        time.sleep(0.5)
-    assert re.fullmatch(r". training [━ ]+ +0/9000 0:00:0\d\n", uncoloured(screen).split("\r")[-1])
-    assert len(set(re.findall(r"(.) training", screen.getvalue()))) > 2
+        assert wait_until(lambda: len(set(re.findall(r"(.) training", screen.getvalue()))) > 2)
+    assert re.fullmatch(
+        r". training [━ ]+ +0/9000 0:0\d:\d\d\n", uncoloured(screen).split("\r")[-1]
+    )
 
 
 def test_at_the_end_no_time_is_left(

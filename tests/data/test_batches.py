@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 import torch
 from safetensors.numpy import load_file
-from support.runs import parts_of
+from support.runs import parts_of, tensors_of
 from torch.utils.data import DataLoader
 
-from vecsetx.data.augment import AugmentSpec, random_movement, rotation_about
+from vecsetx.data.augment import AugmentSpec, random_augmentation, rotation_about
 from vecsetx.data.batch import Batch
 from vecsetx.data.batches import BatchSpec, StepBatches, StepDataset, TrainingBatches, draw_heart
+from vecsetx.data.buffer import BatchBuffer
 from vecsetx.data.dataset import DataSet
-from vecsetx.data.rows import Rows
 from vecsetx.errors import InputError
 from vecsetx.sampling.samples import (
     QueryPoints,
@@ -43,18 +43,20 @@ def drawn_heart(
     annotated: tuple[str, ...],
     generator: np.random.Generator,
     augmentation: AugmentSpec | None = None,
-) -> Rows:
+) -> BatchBuffer:
     """A heart in rows of its own, which hold something else before."""
-    rows = Rows.empty(1, *COUNTS, len(structures)).heart(0)
-    for field in fields(Rows):
+    rows = BatchBuffer.empty(1, *COUNTS, len(structures)).heart(0)
+    for field in fields(BatchBuffer):
         getattr(rows, field.name).fill(77)
     draw_heart(file, structures, annotated, SPEC, augmentation, generator, rows)
     return rows
 
 
 def assert_equal(one: Batch, other: Batch, heart: int | slice = slice(None)) -> None:
-    for field in fields(Batch):
-        assert torch.equal(getattr(one, field.name)[heart], getattr(other, field.name)[heart])
+    tensors, others = tensors_of(one), tensors_of(other)
+    assert len(tensors) == 15
+    for name, values in tensors.items():
+        assert torch.equal(values[heart], others[name][heart]), name
 
 
 @pytest.fixture
@@ -134,23 +136,24 @@ def test_a_batch_is_its_hearts_side_by_side(dataset: DataSet) -> None:
         structures = dataset.structures
         heart = drawn_heart(by_name[names[row]], structures, structures, generator)
         points = np.split(heart.points, ends)
-        for name, expected in zip(("points", "surface", "near", "volume"), points, strict=True):
-            np.testing.assert_array_equal(getattr(batch, name)[row], expected)
+        found = [batch.points, *(group.points for group in batch.queries.values())]
+        for values, expected in zip(found, points, strict=True):
+            np.testing.assert_array_equal(values[row], expected)
         for what in ("distances", "known"):
             parts = np.split(getattr(heart, what), ends[1:] - ends[0])
-            for name, expected in zip(("surface", "near", "volume"), parts, strict=True):
-                np.testing.assert_array_equal(getattr(batch, f"{name}_{what}")[row], expected)
+            for group, expected in zip(batch.queries.values(), parts, strict=True):
+                np.testing.assert_array_equal(getattr(group, what)[row], expected)
         for what in ("structure", "normals"):
             shown, asked = np.split(getattr(heart, what), ends[:1])
             np.testing.assert_array_equal(getattr(batch, what)[row], shown)
-            np.testing.assert_array_equal(getattr(batch, f"surface_{what}")[row], asked)
+            np.testing.assert_array_equal(getattr(batch.surface, what)[row], asked)
 
 
 def test_draws_depend_on_seed_and_step_alone_and_visit_every_heart(dataset: DataSet) -> None:
     one, two = draws_of(dataset), draws_of(dataset)
     two.batch(0)
-    assert torch.equal(one.batch(7).near, two.batch(7).near)
-    assert not torch.equal(one.batch(7).near, one.batch(8).near)
+    assert torch.equal(one.batch(7).near.points, two.batch(7).near.points)
+    assert not torch.equal(one.batch(7).near.points, one.batch(8).near.points)
     names = sorted(heart.name for heart in dataset.of_split("train"))
     orders = [one.names(step, 1, 1) for step in range(8)]  # as many hearts as a step sees
     assert all(sorted(order) == names for order in orders)
@@ -240,7 +243,7 @@ def filled(group: str, columns: int | slice, value: float, told: str) -> Callabl
 
 
 POINT, NORMAL, DISTANCES = slice(0, 3), slice(4, 7), slice(3, 13)
-NO_NUMBER = "indices of structures that are no whole numbers"
+NO_NUMBER = "structure indices that are not whole numbers"
 DAMAGES = {
     "vanished": vanish,
     "truncated": truncate,
@@ -249,13 +252,13 @@ DAMAGES = {
     "queries": filled("near", POINT, np.inf, "points that are not finite"),
     "distances": filled("volume", DISTANCES, np.nan, "distances that are not finite"),
     "infinite distances": filled("near", DISTANCES, np.inf, "distances that are not finite"),
-    "structure": filled("surface", 3, 10, "points of structure 10, where it has 10"),
+    "structure": filled("surface", 3, 10, "points of structure 10, but it has 10"),
     "no structure": filled("surface", 3, np.nan, NO_NUMBER),
     "half a structure": filled("surface", 3, 0.5, NO_NUMBER),
     "structure below 0": filled("surface", 3, -1, NO_NUMBER),
     "normals": filled("surface", NORMAL, np.nan, "normals that are not of length 1"),
     "zeros": filled("surface", NORMAL, 0, "normals that are not of length 1"),
-    "edge": filled("near", 13, np.nan, "distances to the scan's edge that are no numbers"),
+    "edge": filled("near", 13, np.nan, "distances to the scan's edge that are not numbers"),
 }
 
 
@@ -278,15 +281,11 @@ def test_a_lost_heart_is_replaced_by_the_next_and_told(damage: str, copy: DataSe
         following = order[(row + 1) % 3]  # drawn as if it had stood there
         rest = [heart for heart in copy.of_split("train") if heart.name == following]
         alone = TrainingBatches(copy, rest, replace(SPEC, hearts=1), AugmentSpec(), seed=3)
-        assert_equal(Batch(**one_heart(batch, row)), alone.batch(6 + row))
+        assert_equal(batch.map(lambda values, row=row: values[row : row + 1]), alone.batch(6 + row))
         with pytest.raises(InputError, match=file.path.name):
             draws.batch(2)
         file.path.write_bytes(content)
         assert StepDataset(draws, 1, 0, 1)[2].lost == ()  # it is back
-
-
-def one_heart(batch: Batch, row: int) -> dict[str, torch.Tensor]:
-    return {field.name: getattr(batch, field.name)[row : row + 1] for field in fields(Batch)}
 
 
 def test_two_lost_hearts_leave_the_third_and_none_leaves_nothing(copy: DataSet) -> None:
@@ -301,10 +300,10 @@ def test_two_lost_hearts_leave_the_third_and_none_leaves_nothing(copy: DataSet) 
     )  # each once, however often it was met
     held = last.info.frame.to_unit(last.read().near.points_mm)
     for batch in drawn.batches:
-        for heart in batch.near.numpy():
+        for heart in batch.near.points.numpy():
             assert np.abs(held - heart[:1]).max(axis=1).min() < 1e-6
     last.path.unlink()
-    with pytest.raises(InputError, match=f"none of the 3 hearts can be read: .*{copy.folder}"):
+    with pytest.raises(InputError, match=f"none of the 3 hearts can be read, .*{copy.folder}"):
         StepDataset(draws, 2, 0, 1)[5]
 
 
@@ -337,39 +336,42 @@ def test_parts_go_round_at_the_end(dataset: DataSet, group: str) -> None:
         for field in fields(found):
             expected = np.roll(getattr(whole, field.name), -start, axis=0)[:count]
             np.testing.assert_array_equal(getattr(found, field.name), expected)
-    with pytest.raises(InputError, match=f"{size + 1} {group} points asked for"):
+    with pytest.raises(InputError, match=f"{size + 1} {group} points requested"):
         part(0, size + 1)
 
 
 def batch_of(dataset: DataSet, augmentation: AugmentSpec | None) -> Batch:
     """Three hearts, the same whatever the augmentation."""
     structures = dataset.structures
-    rows = Rows.empty(3, *COUNTS, len(structures))
+    buffer = BatchBuffer.empty(3, *COUNTS, len(structures))
     for row, heart in enumerate(dataset.hearts[:3]):
         generator = np.random.default_rng(row)
         file = dataset.open(heart)
-        draw_heart(file, structures, structures, SPEC, augmentation, generator, rows.heart(row))
-    return rows.batch(*COUNTS)
+        draw_heart(file, structures, structures, SPEC, augmentation, generator, buffer.heart(row))
+    return buffer.batch(*COUNTS)
 
 
 def test_a_batch_holds_true_distances_whatever_the_augmentation(dataset: DataSet) -> None:
     """Moved surface points stay on their own surface, and scaled distances stay distances."""
     still, shaken = batch_of(dataset, None), batch_of(dataset, AugmentSpec(30.0, 0.3, 0.2))
     for heart in range(3):
-        before = torch.cdist(still.near[heart], still.points[heart])
-        after = torch.cdist(shaken.near[heart], shaken.points[heart])
+        before = torch.cdist(still.near.points[heart], still.points[heart])
+        after = torch.cdist(shaken.near.points[heart], shaken.points[heart])
         ratio = after / before
         assert ratio.std() < 1e-4  # one scale per heart, rigid otherwise
         scale = ratio.mean()
-        finite = torch.isfinite(still.near_distances[heart])
+        finite = torch.isfinite(still.near.distances[heart])
         torch.testing.assert_close(
-            shaken.near_distances[heart][finite],
-            scale * still.near_distances[heart][finite],
+            shaken.near.distances[heart][finite],
+            scale * still.near.distances[heart][finite],
             rtol=1e-3,
             atol=1e-5,
         )
     # A mirror would turn the sign of a triple product.
-    triple = [torch.linalg.det(b.near[0, 1:4] - b.near[0, :1]).sign() for b in (still, shaken)]
+    triple = [
+        torch.linalg.det(near[0, 1:4] - near[0, :1]).sign()
+        for near in (still.near.points, shaken.near.points)
+    ]
     assert triple[0] == triple[1]
 
 
@@ -380,22 +382,23 @@ def test_hearts_are_moved_as_told(dataset: DataSet) -> None:
     movements = []
     for generator in map(np.random.default_rng, range(3)):
         generator.random(3)  # the draw's places
-        movements.append(random_movement(spec, generator))
+        movements.append(random_augmentation(spec, generator))
     turn = [movement.rotation.astype(np.float64) for movement in movements]
     scale = [movement.scale for movement in movements]
     shift = [movement.shift for movement in movements]
-    for field in fields(Batch):
+    after_moving = tensors_of(found)
+    for name, values in tensors_of(still).items():
         for heart in range(3):
-            before = getattr(still, field.name)[heart].double().numpy()
-            if field.name in ("points", "surface", "near", "volume"):
+            before = values[heart].double().numpy()
+            if name.endswith("points"):
                 expected = scale[heart] * before @ turn[heart].T + shift[heart]
-            elif field.name.endswith("normals"):
+            elif name.endswith("normals"):
                 expected = before @ turn[heart].T
-            elif field.name.endswith(("distances", "known")):
+            elif name.endswith(("distances", "known")):
                 expected = scale[heart] * before
             else:
                 expected = before
-            after = getattr(found, field.name)[heart].numpy()
+            after = after_moving[name][heart].numpy()
             np.testing.assert_allclose(after, expected, rtol=1e-5, atol=2e-6)
 
 
@@ -405,13 +408,13 @@ def test_movements_fill_their_ranges(dataset: DataSet) -> None:
         TrainingBatches(dataset, dataset.of_split("train"), spec, augmentation, seed=0).batch(0)
         for augmentation in (None, AugmentSpec())
     )
-    scale = (shaken.near_distances / still.near_distances)[:, 0, 0].double()
-    normals = [batch.surface_normals.double() for batch in (still, shaken)]
+    scale = (shaken.near.distances / still.near.distances)[:, 0, 0].double()
+    normals = [batch.surface.normals.double() for batch in (still, shaken)]
     turn = torch.linalg.lstsq(*normals).solution
     trace = turn.diagonal(dim1=-2, dim2=-1).sum(dim=-1)
     angle = torch.rad2deg(torch.acos(((trace - 1) / 2).clamp(-1, 1)))
-    there = scale[:, None] * (still.near[:, 0, None].double() @ turn)[:, 0]
-    shift = shaken.near[:, 0] - there
+    there = scale[:, None] * (still.near.points[:, 0, None].double() @ turn)[:, 0]
+    shift = shaken.near.points[:, 0] - there
     for values, low, high in ((scale.log(), -np.log(1.1), np.log(1.1)), (shift, -0.05, 0.05)):
         assert low - 1e-4 < values.min() < 0.95 * low
         assert 0.95 * high < values.max() < high + 1e-4
@@ -428,7 +431,7 @@ def test_some_hearts_are_shown_without_normals(dataset: DataSet) -> None:
     hidden = (lengths == 0).all(dim=1)
     assert 0.2 < hidden.float().mean() < 0.4
     torch.testing.assert_close(lengths[~hidden], torch.ones_like(lengths[~hidden]))
-    towards = batch.surface_normals.norm(dim=-1)  # what is asked stays
+    towards = batch.surface.normals.norm(dim=-1)  # what is asked stays
     torch.testing.assert_close(towards, torch.ones_like(towards))
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vecsetx.data.dataset import DataSet, HeartEntry
-from vecsetx.data.split import Place, patients_of, split_by_patient
+from vecsetx.data.split import Assignment, patients_of, split_by_patient
 from vecsetx.errors import InputError
 
 
@@ -38,8 +38,8 @@ def test_patients_added_later_move_nobody_and_keep_the_shares(first, more, share
 
 
 def test_a_patient_that_leaves_keeps_its_place_for_its_return() -> None:
-    before = {"gone": Place("val", 2)}
-    assert split_by_patient(["new"], 0.5, 3, 0, before)["gone"] == Place("val", 2)
+    before = {"gone": Assignment("val", 2)}
+    assert split_by_patient(["new"], 0.5, 3, 0, before)["gone"] == Assignment("val", 2)
 
 
 def test_split_shares() -> None:

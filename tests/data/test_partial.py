@@ -1,6 +1,6 @@
 """Hearts shown in part."""
 
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +9,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
-from support.runs import RECIPE, losses
+from support.runs import RECIPE, losses, tensors_of
 
 from vecsetx.commands.train import train_model
 from vecsetx.data.batch import Batch
 from vecsetx.data.batches import BatchSpec, TrainingBatches
 from vecsetx.data.dataset import DataSet
-from vecsetx.data.partial import Hiding, PartialSpec, Shown
+from vecsetx.data.partial import ObservedPoints, PartialSpec, PartialView
 from vecsetx.errors import InputError
 from vecsetx.presets import PARTIAL, preset
 
@@ -23,7 +23,7 @@ STRUCTURES = 6
 WHOLE = 3000
 
 
-def a_heart(seed: int) -> Shown:
+def a_heart(seed: int) -> ObservedPoints:
     """Points of six balls in random order, with normals."""
     generator = np.random.default_rng(seed)
     structure = generator.integers(STRUCTURES, size=WHOLE)
@@ -31,10 +31,10 @@ def a_heart(seed: int) -> Shown:
     normals /= np.linalg.norm(normals, axis=1, keepdims=True)
     middles = generator.uniform(-0.5, 0.5, (STRUCTURES, 3))
     points = middles[structure] + 0.2 * normals
-    return Shown(points.astype(np.float32), structure, normals.astype(np.float32))
+    return ObservedPoints(points.astype(np.float32), structure, normals.astype(np.float32))
 
 
-def rows_of(part: Shown, whole: Shown) -> np.ndarray:
+def rows_of(part: ObservedPoints, whole: ObservedPoints) -> np.ndarray:
     """Which rows of the whole heart are shown."""
     place = {point.tobytes(): row for row, point in enumerate(whole.points_mm)}
     return np.array([place[point.tobytes()] for point in part.points_mm])
@@ -55,7 +55,7 @@ def separable(low: np.ndarray, high: np.ndarray) -> bool:
 def test_whole_structures_are_left_out(seed: int) -> None:
     whole = a_heart(seed)
     spec = PartialSpec(drop=1.0, fewest=2, most=9)
-    part = Hiding(spec, 1.0).show(whole, 800, np.random.default_rng(seed))
+    part = PartialView(spec, 1.0).observe(whole, 800, np.random.default_rng(seed))
     rows = rows_of(part, whole)
     missing = STRUCTURES - len(np.unique(part.structure))
     assert 2 <= missing <= STRUCTURES - 1
@@ -68,7 +68,9 @@ def test_every_number_of_structures_and_every_structure_is_left_out() -> None:
     whole, counts, left_out = a_heart(0), set(), set()
     for seed in range(200):
         generator = np.random.default_rng(seed)
-        part = Hiding(PartialSpec(drop=1.0, fewest=2, most=4), 1.0).show(whole, WHOLE, generator)
+        part = PartialView(PartialSpec(drop=1.0, fewest=2, most=4), 1.0).observe(
+            whole, WHOLE, generator
+        )
         missing = set(range(STRUCTURES)) - set(part.structure.tolist())
         counts.add(len(missing))
         left_out |= missing
@@ -81,7 +83,7 @@ def test_every_number_of_structures_and_every_structure_is_left_out() -> None:
 def test_a_cut_takes_one_side_of_a_plane_or_a_ball(seed: int) -> None:
     whole = a_heart(seed)
     spec = PartialSpec(cut=1.0, cut_most=0.4)
-    part = Hiding(spec, 1.0).show(whole, WHOLE, np.random.default_rng(seed))
+    part = PartialView(spec, 1.0).observe(whole, WHOLE, np.random.default_rng(seed))
     hidden = np.ones(WHOLE, dtype=bool)
     hidden[rows_of(part, whole)] = False
     assert hidden.mean() <= 0.4 + 1 / WHOLE
@@ -89,7 +91,7 @@ def test_a_cut_takes_one_side_of_a_plane_or_a_ball(seed: int) -> None:
         assert in_a_ball(*apart(hidden, whole)) or separable(*apart(hidden, whole))
 
 
-def apart(hidden: np.ndarray, whole: Shown) -> tuple[np.ndarray, np.ndarray]:
+def apart(hidden: np.ndarray, whole: ObservedPoints) -> tuple[np.ndarray, np.ndarray]:
     return whole.points_mm[hidden].astype(float), whole.points_mm[~hidden].astype(float)
 
 
@@ -103,7 +105,7 @@ def test_cuts_are_by_planes_and_by_balls_and_take_any_share_up_to_the_most() -> 
     whole, shares, kinds = a_heart(3), [], []
     for seed in range(60):
         generator = np.random.default_rng(seed)
-        part = Hiding(PartialSpec(cut=1.0, cut_most=0.4), 1.0).show(whole, WHOLE, generator)
+        part = PartialView(PartialSpec(cut=1.0, cut_most=0.4), 1.0).observe(whole, WHOLE, generator)
         hidden = np.ones(WHOLE, dtype=bool)
         hidden[rows_of(part, whole)] = False
         shares.append(hidden.mean())
@@ -117,7 +119,7 @@ def test_cuts_are_by_planes_and_by_balls_and_take_any_share_up_to_the_most() -> 
 def test_sparse_is_few_points_or_the_contours_of_slices(seed: int) -> None:
     whole = a_heart(seed)
     spec = PartialSpec(sparse=1.0, slices_fewest=6, slices_most=9)
-    part = Hiding(spec, 1.0).show(whole, 1000, np.random.default_rng(seed))
+    part = PartialView(spec, 1.0).observe(whole, 1000, np.random.default_rng(seed))
     if part.normals.any():
         assert 64 <= len(np.unique(part.points_mm, axis=0)) <= WHOLE
         assert set(rows_of(part, whole)) == set(range(len(np.unique(part.points_mm, axis=0))))
@@ -135,7 +137,7 @@ def test_few_points_are_any_number_from_64_on() -> None:
     whole, counts = a_heart(4), []
     for seed in range(200):
         generator = np.random.default_rng(seed)
-        part = Hiding(PartialSpec(sparse=1.0), 1.0).show(whole, WHOLE, generator)
+        part = PartialView(PartialSpec(sparse=1.0), 1.0).observe(whole, WHOLE, generator)
         if part.normals.any():
             counts.append(len(np.unique(part.points_mm, axis=0)))
     few = np.array([count for count in counts if count < WHOLE])
@@ -165,16 +167,19 @@ def _normal_of_planes(points: np.ndarray) -> np.ndarray:
 def test_nothing_is_hidden_at_first_and_more_and_more_later() -> None:
     whole = a_heart(1)
     spec = PartialSpec(drop=1.0, cut=1.0, sparse=1.0, ramp=100)
-    hidings = [spec.at(place) for place in (0, 50, 100, 5000)]
-    assert [hiding and hiding.difficulty for hiding in hidings] == [0, 0.5, 1, 1]
-    assert PartialSpec(drop=1.0, ramp=0).at(0) == Hiding(PartialSpec(drop=1.0, ramp=0), 1.0)
+    views = [spec.at(place) for place in (0, 50, 100, 5000)]
+    assert [view and view.difficulty for view in views] == [0, 0.5, 1, 1]
+    assert PartialSpec(drop=1.0, ramp=0).at(0) == PartialView(PartialSpec(drop=1.0, ramp=0), 1.0)
     assert PartialSpec().at(5000) is None
     for seed in range(20):
-        part = Hiding(spec, 0.0).show(whole, 500, np.random.default_rng(seed))
+        part = PartialView(spec, 0.0).observe(whole, 500, np.random.default_rng(seed))
         assert np.array_equal(part.points_mm, whole.points_mm[:500])
     dropping = PartialSpec(drop=0.8)
     parts = [
-        [Hiding(dropping, d).show(whole, 500, np.random.default_rng(seed)) for seed in range(200)]
+        [
+            PartialView(dropping, d).observe(whole, 500, np.random.default_rng(seed))
+            for seed in range(200)
+        ]
         for d in (0.5, 1.0)
     ]
     lacking = [[len(np.unique(p.structure)) < STRUCTURES for p in of_d] for of_d in parts]
@@ -183,8 +188,8 @@ def test_nothing_is_hidden_at_first_and_more_and_more_later() -> None:
 
 def test_one_structure_alone_is_never_left_out() -> None:
     whole = a_heart(2)
-    alone = Shown(whole.points_mm, np.full(WHOLE, 3), whole.normals)
-    part = Hiding(PartialSpec(drop=1.0), 1.0).show(alone, 100, np.random.default_rng(0))
+    alone = ObservedPoints(whole.points_mm, np.full(WHOLE, 3), whole.normals)
+    part = PartialView(PartialSpec(drop=1.0), 1.0).observe(alone, 100, np.random.default_rng(0))
     assert np.array_equal(part.points_mm, whole.points_mm[:100])
 
 
@@ -210,14 +215,16 @@ def test_what_is_asked_stays_whole_and_the_frame_is_that_of_what_is_shown(
 ) -> None:
     whole = drawn(dataset, None)
     part = drawn(dataset, PartialSpec(drop=1.0, fewest=4, most=8, cut=0.5, ramp=0))
-    shifts = part.near - whole.near
+    shifts = part.near.points - whole.near.points
     torch.testing.assert_close(shifts, shifts[:, :1].expand_as(shifts), atol=1e-5, rtol=0)
-    torch.testing.assert_close(part.volume - whole.volume, shifts[:, :40], atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        part.volume.points - whole.volume.points, shifts[:, :40], atol=1e-5, rtol=0
+    )
     assert shifts.norm(dim=-1).min() > 0.01
     for group in ("near", "volume"):
         for fact in ("distances", "known"):
-            name = f"{group}_{fact}"
-            assert torch.equal(getattr(part, name), getattr(whole, name))
+            name = f"{group}.{fact}"
+            assert torch.equal(tensors_of(part)[name], tensors_of(whole)[name])
     middle = (part.points.amin(dim=1) + part.points.amax(dim=1)) / 2
     assert middle.abs().max() < 1e-6
     for heart, structure in enumerate(part.structure):
@@ -242,7 +249,7 @@ def test_hearts_that_are_sparse_are_drawn_like_others(dataset: DataSet) -> None:
     spec = BatchSpec(hearts=3, points=256, surface=32, near=48, volume=40)
     sparse = PartialSpec(sparse=1.0, ramp=0)
     draws = TrainingBatches(dataset, dataset.of_split("train"), spec, None, 3, sparse)
-    batches = [draws.substituted(number) for number in range(8)]
+    batches = [draws.batch_with_substitutes(number) for number in range(8)]
     assert not any(lost for _, lost in batches)
     lengths = torch.cat([batch.normals.norm(dim=-1).mean(dim=1) for batch, _ in batches])
     assert {round(float(length)) for length in lengths} == {0, 1}
@@ -251,8 +258,8 @@ def test_hearts_that_are_sparse_are_drawn_like_others(dataset: DataSet) -> None:
 def test_the_same_seed_hides_the_same(dataset: DataSet) -> None:
     spec = PartialSpec(drop=0.8, cut=0.5, sparse=0.5, ramp=0)
     one, other = drawn(dataset, spec), drawn(dataset, spec)
-    for field in fields(Batch):
-        assert torch.equal(getattr(one, field.name), getattr(other, field.name))
+    for name, values in tensors_of(one).items():
+        assert torch.equal(values, tensors_of(other)[name]), name
 
 
 def test_a_model_learns_from_parts(dataset: DataSet, tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ import igl
 import numpy as np
 import pytest
 from support.analytic_fields import AnalyticField, ball
-from support.runs import trained_a_little
 from typer.testing import CliRunner
 
 from vecsetx.anatomy.label_map import LabelMap
@@ -30,7 +29,7 @@ from vecsetx.inference.sd_factor import SdFactor
 from vecsetx.inference.visibility import Visibility
 from vecsetx.model.saved import TrainedModel
 from vecsetx.reconstruction.surfaces import Surface
-from vecsetx.report.calibration import coverage_figure, reliability_figure
+from vecsetx.report.calibration import error_by_sd_figure, reliability_diagram
 
 
 def gaussian(count: int, told: float = 1.0, seed: int = 0) -> VertexErrors:
@@ -133,15 +132,15 @@ def test_beyond_the_scan_nobody_knows_the_truth() -> None:
 
 
 def test_figures_show_what_was_found() -> None:
-    found = {"as drawn": gaussian(1000, 0.5), "calibrated": gaussian(1000)}
+    found = {"uncalibrated": gaussian(1000, 0.5), "calibrated": gaussian(1000)}
     plain = {name: Calibration.of(errors).to_dict() for name, errors in found.items()}
     json.dumps(plain, allow_nan=False)
-    curves = {trace["name"]: trace for trace in coverage_figure(plain)["data"]}
-    assert set(curves) == {"exact", *found}
+    curves = {trace["name"]: trace for trace in reliability_diagram(plain)["data"]}
+    assert set(curves) == {"ideal", *found}
     for name in found:
         assert list(curves[name]["x"]) == list(plain[name]["nominal"])
         np.testing.assert_allclose(curves[name]["y"], plain[name]["observed"], atol=1e-4)
-    drawn = {trace["name"]: trace for trace in reliability_figure(plain)["data"]}
+    drawn = {trace["name"]: trace for trace in error_by_sd_figure(plain)["data"]}
     for name in found:
         bins = plain[name]["bins"]
         np.testing.assert_allclose(drawn[name]["x"], [one["sd_mm"] for one in bins], atol=1e-4)
@@ -149,11 +148,6 @@ def test_figures_show_what_was_found() -> None:
 
 
 # The command
-
-
-@pytest.fixture(scope="module")
-def trained_run(dataset: DataSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return trained_a_little(dataset, tmp_path_factory.mktemp("run"))
 
 
 @pytest.fixture
@@ -198,7 +192,7 @@ def test_a_model_is_calibrated_and_its_factors_used(
     assert set(found["structures"]) <= set(dataset.structures)
     assert all(one["hearts"] == 1 for one in found["structures"].values())
     page = (run / "model" / "calibration.html").read_text("utf-8")
-    headings = ("Promised and kept", "Beyond the edge of a scan")
+    headings = ("Reliability diagram", "Beyond the field of view")
     assert all(words in page for words in [*names, *headings])
 
     heart = dataset.hearts[0].source

@@ -222,7 +222,7 @@ def test_the_command_reads_folders_and_files_and_prints_tables(tmp_path: Path) -
     [
         (None, "cannot be read as scores"),
         ("{", "cannot be read as scores"),
-        ("[]", "holds no scores"),
+        ("[]", "contains no scores"),
         ('{"summary": {}, "hearts": {}, "provenance": {}}', "run vecsetx evaluate again"),
     ],
 )

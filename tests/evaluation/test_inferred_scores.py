@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 from support.analytic_fields import OBLIQUE, AnalyticField, grid_about, heart
-from support.runs import RECIPE
 
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.label_sets import label_set
@@ -17,7 +16,6 @@ from vecsetx.cli import main
 from vecsetx.commands.compare import print_comparison
 from vecsetx.commands.evaluate import EvaluateOptions, evaluate
 from vecsetx.commands.progress import console
-from vecsetx.commands.train import train_model
 from vecsetx.data.dataset import DataSet
 from vecsetx.errors import InputError
 from vecsetx.evaluation.bootstrap import Bootstrap
@@ -149,7 +147,7 @@ def test_what_two_models_inferred_is_compared_by_itself() -> None:
             for row in lines[next(i for i, line in enumerate(lines) if title in line) :]
             if "mean" in row
         )
-        for title in ("Dice, higher", "Dice of what was inferred, higher")
+        for title in ("Dice, higher", "Dice of inferred structures, higher")
     )
     assert "+0.000" in of_all
     assert "+0.100" in of_inferred
@@ -221,11 +219,9 @@ def test_a_structure_left_out_is_scored_as_all_are(truth: LabelMap) -> None:
 
 
 @pytest.fixture(scope="module")
-def run(dataset: DataSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run(trained_run: Path) -> Path:
     """A model that has learned just enough to place every structure somewhere."""
-    folder = tmp_path_factory.mktemp("run")
-    train_model(dataset.folder, folder, RECIPE.changed({"training": {"steps": 60}}, "test"))
-    return folder
+    return trained_run
 
 
 @pytest.fixture(scope="module")
@@ -318,14 +314,14 @@ def test_structures_hidden_at_once_are_marked_on_the_page(tmp_path: Path) -> Non
     assert plots["scores-dice"]["layout"]["yaxis"]["ticktext"] == ["LV", "PV (inferred)"]
     symbols = [trace["marker"]["symbol"] for trace in plots["scores-dice"]["data"]]
     assert symbols == ["circle", "circle-open"]
-    assert "beside-dice" not in plots
+    assert "compared-dice" not in plots
     for part, mean in (("observed", "0.800"), ("inferred", "0.250")):
         assert f"<strong>{mean}</strong><span>mean Dice, {part}</span>" in page
 
 
 def test_structures_hidden_in_turn_are_drawn_beside_the_observed_ones(tmp_path: Path) -> None:
     page, plots = written(tmp_path, HIDDEN_IN_TURN)
-    boxes = plots["beside-dice"]["data"]
+    boxes = plots["compared-dice"]["data"]
     assert [(box["name"], box["x"], box["marker"]["symbol"]) for box in boxes] == [
         ("LV", [0.9, 0.7], "circle"),
         ("LV", [0.6, 0.4], "circle-open"),

@@ -168,31 +168,31 @@ def written(tmp_path: Path, told: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     return page, json.loads(data)["plots"]
 
 
-def test_the_page_says_how_sure(tmp_path: Path, trained: TrainedModel) -> None:
+def test_the_page_shows_the_uncertainty(tmp_path: Path, trained: TrainedModel) -> None:
     told = EnsembleScoring(trained, 8, 0, FACTORS).summary(HEARTS)
     page, plots = written(tmp_path, told)
-    section = page.split('id="sure">')[1].split("</section>")[0]
-    assert "measured on 2 hearts, 2026-01-31" in section
+    section = page.split('id="uncertainty">')[1].split("</section>")[0]
+    assert "fitted on 2 hearts, 2026-01-31" in section
     assert '<td class="number" data-value="0.75">75.0 %</td>' in section
     assert "uncalibrated" not in section
-    assert "Nothing of it was reconstructed." in section  # PV
-    curve = plots["sure-coverage"]["data"][1]
+    assert "The structure was not reconstructed." in section  # PV
+    curve = plots["uncertainty-reliability"]["data"][1]
     assert curve["name"] == "calibrated"
     np.testing.assert_allclose(curve["y"], told["all"]["observed"], atol=1e-4)
-    assert len(plots["sure-bins"]["data"][1]["x"]) == 4
+    assert len(plots["uncertainty-error-by-sd"]["data"][1]["x"]) == 4
 
 
 def test_the_page_says_what_is_uncalibrated_and_what_was_missed(
     tmp_path: Path, trained: TrainedModel
 ) -> None:
     page, plots = written(tmp_path, EnsembleScoring(trained, 8, 0, None).summary(HEARTS))
-    assert "uncalibrated; vecsetx calibrate does" in page
-    assert plots["sure-coverage"]["data"][1]["name"] == "as drawn"
+    assert "uncalibrated for this model; run vecsetx calibrate" in page
+    assert plots["uncertainty-reliability"]["data"][1]["name"] == "uncalibrated"
     page, plots = written(
         tmp_path, EnsembleScoring(trained, 8, 0, None).summary([{"PV": HEARTS[0]["PV"]}])
     )
-    assert not any(name.startswith("sure") for name in plots)
-    assert "<h2>How sure</h2>" in page
+    assert not any(name.startswith("uncertainty") for name in plots)
+    assert "<h2>Uncertainty</h2>" in page
 
 
 def test_the_terminal_says_it_in_a_line(trained: TrainedModel) -> None:

@@ -10,7 +10,7 @@ from support.runs import RECIPE
 from vecsetx.data.dataset import DataSet
 from vecsetx.data.partial import PartialSpec
 from vecsetx.data.sources import source_of
-from vecsetx.data.split import Place
+from vecsetx.data.split import Assignment
 from vecsetx.evaluation.scores import score_heart
 from vecsetx.evaluation.validation import STRIDE, HeartsValidator, make_validator
 from vecsetx.model.heart_field import HeartField
@@ -119,17 +119,17 @@ def test_the_loss_is_the_mean_over_all_hearts(dataset: DataSet) -> None:
 
 def test_point_diagnostics_against_counting_one_by_one(dataset: DataSet) -> None:
     model = model_of(dataset)
-    batch = validator(dataset, 1)._draws.batch(0)
-    batch.near_known[:, :, 2] = -torch.inf  # as if LV was not annotated
-    batch.volume_known[:, :, 2] = -torch.inf
-    batch.near_known[0, 5, 0] = -1.0  # one point whose side is not known
+    batch = validator(dataset, 1)._batches.batch(0)
+    batch.near.known[:, :, 2] = -torch.inf  # as if LV was not annotated
+    batch.volume.known[:, :, 2] = -torch.inf
+    batch.near.known[0, 5, 0] = -1.0  # one point whose side is not known
     counts = confusion(model, batch)
     latent_set = model.encode(batch.points, batch.structure, normals=batch.normals)
     tokens = model.process(latent_set)
     expected = torch.zeros_like(counts)
-    for group in ("near", "volume"):
-        distances = model.query(tokens, latent_set.positions, getattr(batch, group))[0]
-        truth, known = getattr(batch, f"{group}_distances")[0], getattr(batch, f"{group}_known")[0]
+    for group in (batch.near, batch.volume):
+        distances = model.query(tokens, latent_set.positions, group.points)[0]
+        truth, known = group.distances[0], group.known[0]
         for point in range(len(truth)):
             for k in range(truth.shape[1]):
                 if known[point, k] > 0:
@@ -147,5 +147,5 @@ def test_point_diagnostics_against_counting_one_by_one(dataset: DataSet) -> None
 
 
 def test_no_validator_without_validation_hearts(dataset: DataSet) -> None:
-    places = {heart.patient: Place("train", heart.fold) for heart in dataset.hearts}
-    assert make_validator(dataset.placed(places), None, RECIPE) is None
+    places = {heart.patient: Assignment("train", heart.fold) for heart in dataset.hearts}
+    assert make_validator(dataset.with_assignments(places), None, RECIPE) is None

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.runs import trained_a_little
 
 import vecsetx
 from vecsetx import encode, load, surfaces
@@ -15,9 +14,9 @@ from vecsetx.data.dataset import DataSet
 from vecsetx.errors import InputError
 
 
-@pytest.fixture(scope="module")
-def run(dataset: DataSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return trained_a_little(dataset, tmp_path_factory.mktemp("run"))
+@pytest.fixture
+def run(trained_run: Path) -> Path:
+    return trained_run
 
 
 def test_from_a_file_to_meshes(run: Path, dataset: DataSet) -> None:

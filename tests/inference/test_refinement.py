@@ -107,14 +107,14 @@ def test_what_is_not_known_pulls_at_nothing(
     hidden = np.zeros(len(field.structures), dtype=bool)
     hidden[3] = True
     without = of_geometry(geometry.without(hidden), field.frame, seed=0)
-    changed = replace(without, near_distances=without.near_distances.clone())
-    changed.near_distances[:, :, 3] = -0.05
-    assert torch.all(without.near_known[:, :, 3] == -torch.inf)
+    changed = replace(without, near=without.near.map(torch.Tensor.clone))
+    changed.near.distances[:, :, 3] = -0.05
+    assert torch.all(without.near.known[:, :, 3] == -torch.inf)
     one, other = (
         refine(field, batch, OBJECTIVE, replace(SPEC, steps=5)) for batch in (without, changed)
     )
     assert torch.equal(one.latent_set.latents, other.latent_set.latents)
-    changed.near_distances[:, :, 2] = -0.05
+    changed.near.distances[:, :, 2] = -0.05
     different = refine(field, changed, OBJECTIVE, replace(SPEC, steps=5))
     assert not torch.equal(different.latent_set.latents, one.latent_set.latents)
 

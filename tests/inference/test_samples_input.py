@@ -1,7 +1,6 @@
 """Prepared hearts as an input of reconstruction: what is shown, and what is refined on."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,6 @@ from support.runs import RECIPE
 from vecsetx.anatomy.frame import Frame
 from vecsetx.commands.export import export
 from vecsetx.commands.reconstruct import ReconstructOptions, reconstruct
-from vecsetx.commands.train import train_model
 from vecsetx.data.dataset import DataSet
 from vecsetx.data.find_hearts import find_hearts
 from vecsetx.errors import InputError
@@ -24,11 +22,8 @@ SHOWN = 300
 
 
 @pytest.fixture(scope="module")
-def run(dataset: DataSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("samples") / "run"
-    training = replace(RECIPE.training, steps=60, log_every=20, checkpoint_every=60)
-    train_model(dataset.folder, out, replace(RECIPE, training=training))
-    return out
+def run(trained_run: Path) -> Path:
+    return trained_run
 
 
 @pytest.fixture(scope="module")
@@ -91,16 +86,16 @@ def test_hidden_structures_are_neither_shown_nor_refined_on(
     others = [k for k in range(len(structures)) if k not in hidden]
     scale = trained.mm_per_unit
     for group in ("near", "volume"):
-        known = getattr(batch, f"{group}_known")[0]
+        known = batch.queries[group].known[0]
         assert (known[:, hidden] == -np.inf).all()
         assert (known[:, others] * scale).numpy() == pytest.approx(
             samples.info.known_mm(getattr(samples, group).edge_mm)[:, others]
         )
         true_mm = getattr(samples, group).distances_mm[:, others]
-        assert np.allclose(getattr(batch, f"{group}_distances")[0, :, others] * scale, true_mm)
-    assert not np.isin(batch.surface_structure[0].numpy(), hidden).any()
+        assert np.allclose(batch.queries[group].distances[0, :, others] * scale, true_mm)
+    assert not np.isin(batch.surface.structure[0].numpy(), hidden).any()
     assert np.allclose(
-        found.field.frame.to_mm(batch.near[0].numpy()), samples.near.points_mm, atol=1e-3
+        found.field.frame.to_mm(batch.near.points[0].numpy()), samples.near.points_mm, atol=1e-3
     )
 
 
@@ -113,12 +108,12 @@ def test_a_model_of_fewer_structures_is_shown_what_it_knows(
     batch = of_samples(samples, known, (), samples.info.frame)
     own = [dataset.structures.index(name) for name in known]
     assert np.allclose(
-        batch.near_distances[0] * trained.mm_per_unit, samples.near.distances_mm[:, own]
+        batch.near.distances[0] * trained.mm_per_unit, samples.near.distances_mm[:, own]
     )
     rows = np.isin(samples.surface.structure, own)
-    assert batch.surface.shape[1] == rows.sum()
+    assert batch.surface.count == rows.sum()
     expected = [own.index(k) for k in samples.surface.structure[rows].tolist()]
-    assert batch.surface_structure[0].tolist() == expected
+    assert batch.surface.structure[0].tolist() == expected
 
 
 def test_reconstructing_from_samples(dataset: DataSet, run: Path, tmp_path: Path) -> None:

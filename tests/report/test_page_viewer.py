@@ -1,4 +1,4 @@
-"""The score page, opened from disk in a headless browser and clicked on."""
+"""The score page's viewer, operated in a headless browser."""
 
 import shutil
 
@@ -13,7 +13,7 @@ from vecsetx.reconstruction.surfaces import Surface
 from vecsetx.report.page import Report, write_report
 from vecsetx.report.scene import HeartView
 
-pytestmark = pytest.mark.skipif(chromium() is None, reason="there is no Chromium to open pages in")
+pytestmark = pytest.mark.skipif(chromium() is None, reason="Chromium is not installed")
 
 NAMES = ("LV", "RV")
 CENTERS = {"LV": (-30.0, 0.0, 100.0), "RV": (30.0, 0.0, 100.0)}
@@ -58,8 +58,8 @@ def page(tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def afresh(page):
-    """Every control as it was at first."""
+def reset(page):
+    """Reset every control after a test."""
     yield
     choose(page, "colouring", "structure")
     for name, value in {"opacity": 1, "explode": 0}.items():
@@ -81,13 +81,13 @@ move = choose
 
 
 def settled(page):
-    """When all meshes are there and k3d has drawn them."""
+    """Wait until k3d has drawn all meshes."""
     page.wait("document.getElementById('viewer').dataset.ready")
     page.run("new Promise(done => setTimeout(() => requestAnimationFrame(done), 250))")
 
 
 def share(page, selector, condition):
-    """Share of a canvas' pixels with r, g, b of which a JavaScript condition holds."""
+    """Share of a canvas's pixels whose r, g, b fulfil a JavaScript condition."""
     settled(page)
     return page.run(
         f"""(() => {{
@@ -95,7 +95,7 @@ def share(page, selector, condition):
         const copy = document.createElement("canvas");
         [copy.width, copy.height] = [from.width, from.height];
         const context = copy.getContext("2d");
-        context.fillStyle = "white"; // stages are transparent where nothing is
+        context.fillStyle = "white"; // the scenes' background is transparent
         context.fillRect(0, 0, copy.width, copy.height);
         context.drawImage(from, 0, 0);
         const found = context.getImageData(0, 0, copy.width, copy.height).data;
@@ -111,7 +111,7 @@ def share(page, selector, condition):
 RED, BLUE = "r > b + 40", "b > r + 40"
 
 
-def test_the_page_asks_for_nothing_and_complains_of_nothing(page):
+def test_the_page_requests_nothing_and_logs_no_errors(page):
     page.run("1")
     # Chromium's own notes on how fast its software renderer is.
     assert [text for text in page.complaints if "GL Driver Message" not in text] == []
@@ -119,15 +119,15 @@ def test_the_page_asks_for_nothing_and_complains_of_nothing(page):
     assert page.requests[0].startswith("file://")
 
 
-def test_a_click_on_a_structure_hides_it_on_stages_and_planes(page):
-    stage = "#truth canvas"
-    assert share(page, stage, RED) > 0.01
+def test_a_click_on_a_structure_hides_it_in_scenes_and_slices(page):
+    scene = "#truth canvas"
+    assert share(page, scene, RED) > 0.01
     red, blue = share(page, "#axial", RED), share(page, "#axial", BLUE)
     assert min(red, blue) > 0.02
     page.click("[data-structure=LV]")
     assert page.run("document.querySelector('[data-structure=LV]').ariaPressed") == "false"
-    assert share(page, stage, RED) == 0
-    assert share(page, stage, BLUE) > 0.01
+    assert share(page, scene, RED) == 0
+    assert share(page, scene, BLUE) > 0.01
     assert share(page, "#axial", RED) == 0
     page.click("#all")
     assert share(page, "#axial", RED) == pytest.approx(red)
@@ -139,14 +139,14 @@ def test_opacity_fades(page):
     assert share(page, "#reconstruction canvas", "r > b + 110") < 0.2 * solid
 
 
-def test_a_cut_leaves_one_side_and_can_be_moved_and_turned_round(page):
+def test_clipping_keeps_one_side_and_can_be_flipped(page):
     choose(page, "clip", "sagittal")
     assert not page.run("document.getElementById('clip-place').disabled")
     # Left of the middle remains, where the patient's LV ball is.
-    stage = "#truth canvas"
-    first = share(page, stage, RED), share(page, stage, BLUE)
+    scene = "#truth canvas"
+    first = share(page, scene, RED), share(page, scene, BLUE)
     page.click("#clip-side")
-    second = share(page, stage, RED), share(page, stage, BLUE)
+    second = share(page, scene, RED), share(page, scene, BLUE)
     assert sorted([first[0] > 0.01, second[0] > 0.01]) == [False, True]
     assert (first[0] > 0.01) == (second[1] > 0.01)
     page.click("#clip-side")
@@ -202,7 +202,7 @@ def test_the_menu_the_arrows_and_the_ranks_open_hearts(page):
     page.wait("document.getElementById('viewer').dataset.ready === '0'")
 
 
-def test_what_is_inferred_is_a_ghost_with_a_dashed_contour(page):
+def test_inferred_structures_are_translucent_with_a_dashed_contour(page):
     def contour(condition):
         for layer in ("input", "truth"):
             page.click(f"#show-{layer}")
@@ -221,7 +221,7 @@ def test_what_is_inferred_is_a_ghost_with_a_dashed_contour(page):
     assert "inferred" in page.run(chip.format("RV"))
     assert "inferred" not in page.run(chip.format("LV"))
     note = page.run("document.getElementById('inferred-note').innerText")
-    assert "The model was not shown RV of this heart" in note
+    assert "input did not contain RV" in note
     # Both are 1 mm thicker now, and one of them is faint.
     assert share(page, "#truth canvas", strong["RV"]) > 0.8 * solid["RV"]
     assert share(page, "#reconstruction canvas", strong["RV"]) < 0.1 * solid["RV"]
@@ -237,7 +237,7 @@ def test_what_is_inferred_is_a_ghost_with_a_dashed_contour(page):
     assert "inferred" not in page.run(chip.format("RV"))
 
 
-def test_sliders_move_the_planes_and_say_where(page):
+def test_sliders_move_the_planes_and_show_their_position(page):
     assert page.run("document.getElementById('axial-mm').textContent") == "S 100.0 mm"
     before = share(page, "#axial", RED)
     move(page, "axial-place", 15)
@@ -247,7 +247,7 @@ def test_sliders_move_the_planes_and_say_where(page):
     move(page, "axial-place", 0)
 
 
-def test_layers_of_the_planes_can_be_taken_off(page):
+def test_layers_of_the_slices_can_be_hidden(page):
     for layer in ("input", "truth", "reconstruction"):
         page.click(f"#show-{layer}")
     assert share(page, "#axial", f"{RED} || {BLUE}") == 0
@@ -255,7 +255,7 @@ def test_layers_of_the_planes_can_be_taken_off(page):
         page.click(f"#show-{layer}")
 
 
-def test_keys_turn_both_sides_and_letters_follow(page):
+def test_keys_rotate_both_scenes_and_the_letters_follow(page):
     mark = "document.querySelector('.pair .edge.left').textContent"
     assert page.run(mark) == "R"
     page.run("document.getElementById('truth').focus()")
@@ -264,7 +264,7 @@ def test_keys_turn_both_sides_and_letters_follow(page):
     assert page.run(mark) in ("A", "P")
 
 
-def test_a_drag_turns_both_sides(page):
+def test_dragging_rotates_both_scenes(page):
     box = page.run(
         "(() => { const e = document.querySelector('#truth');"
         "e.scrollIntoView({block: 'center', behavior: 'instant'});"

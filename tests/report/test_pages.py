@@ -1,4 +1,4 @@
-"""The pages stand alone, hold everything once, and let no name out of its text."""
+"""Pages are self-contained, hold all data once, and escape every name."""
 
 import base64
 import gzip
@@ -33,7 +33,7 @@ HEARTS = ("case01", *HOSTILE)
 
 
 class Page(HTMLParser):
-    """Elements with their attributes, and the text of every element by tag."""
+    """Elements with their attributes, and texts with the tags of their elements."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ class Page(HTMLParser):
 
     def handle_data(self, data):
         if self.elements and self.elements[-1][0] == "script":
-            self.scripts[-1][1].append(data)  # long ones come in parts
+            self.scripts[-1][1].append(data)  # long ones arrive in parts
         if data.strip():
             self.texts.append((self.elements[-1][0], data))
 
@@ -62,7 +62,7 @@ class Page(HTMLParser):
 
     @property
     def packed(self) -> dict[str, bytes]:
-        """What travels in gzip, by its id."""
+        """Gzipped contents by id."""
         return {
             attributes["id"]: gzip.decompress(base64.b64decode("".join(parts)))
             for attributes, parts in self.scripts
@@ -76,7 +76,7 @@ class Page(HTMLParser):
 
 
 def sphere(radius: float, subdivisions: int, center=(0.0, 0.0, 0.0)) -> Surface:
-    """A sphere of ``20 · 4 ** subdivisions`` faces."""
+    """A sphere with ``20 · 4 ** subdivisions`` faces."""
     mesh = trimesh.creation.icosphere(subdivisions, radius)
     return Surface((mesh.vertices + center).astype(np.float32), np.asarray(mesh.faces))
 
@@ -173,7 +173,7 @@ def heart_check(name, passed=True, **changes):
         "patient": f"patient of {name}",
         "passed": passed,
         "problems": [] if passed else [f"Coronary: no points in {name}"],
-        "remarks": ["LAA has 7 pieces"],
+        "remarks": ["LAA has 7 components"],
         "not_done": [],
         "cut": ["LAA"],
         "inside_share": {"near": 0.512, "volume": None},
@@ -210,9 +210,9 @@ def check_page(path, hearts, passed=True, pictures=None):
     return Page(path)
 
 
-def assert_stands_alone(page):
-    # Scripts are skipped: plotly.js names addresses that it never asks for, and the policy below
-    # makes the browser refuse them anyway.
+def assert_self_contained(page):
+    # Scripts are skipped: plotly.js contains addresses that it never requests, and the policy below
+    # makes the browser block them anyway.
     for tag, attributes in page.elements:
         assert tag not in ("link", "iframe", "base", "object", "embed")
         assert not {"href", "srcset", "action", "data", "poster"} & attributes.keys()
@@ -234,9 +234,11 @@ def assert_stands_alone(page):
         assert page.source.count(get_plotlyjs()) == 1
 
 
-def test_report_stands_alone_and_shows_every_number_and_name(tmp_path, scores, history, views):
+def test_the_report_is_self_contained_and_shows_every_number_and_name(
+    tmp_path, scores, history, views
+):
     page = report_page(tmp_path / "report.html", scores, history, views, {"Seed": "<0>"})
-    assert_stands_alone(page)
+    assert_self_contained(page)
     text = page.visible()
     facts = ("Scores of A & B", "0.876", "± 0.012", "<0>", "Training", "Best", "Worst")
     for expected in (*STRUCTURES, *HEARTS, *facts):
@@ -249,13 +251,13 @@ def test_report_stands_alone_and_shows_every_number_and_name(tmp_path, scores, h
 
 def test_hostile_names_stay_text(tmp_path, scores, views):
     page = report_page(tmp_path / "report.html", scores, views=views)
-    # The payload, the hearts, plotly.js, k3d and the page's own script: no name has opened another.
+    # The payload, the hearts, plotly.js, k3d and the page's own script: no name opened another one.
     assert len(page.with_tag("script")) == 4 + len(views)
     names = [data for tag, data in page.texts if tag == "th" and data in HEARTS]
     assert names == list(HEARTS)
     assert "<b>&.nii" not in page.source
     assert [heart["name"] for heart in page.payload()["hearts"]] == list(HOSTILE)
-    # Plotly reads a little HTML, so its texts carry entities.
+    # Plotly interprets some HTML, so that its texts are escaped.
     dots = page.payload()["plots"]["scores-dice"]["data"][0]["text"]
     assert dots[1] == "&lt;b&gt;&amp;.nii"
     checked = check_page(tmp_path / "check.html", [heart_check(name, False) for name in HOSTILE])
@@ -264,7 +266,7 @@ def test_hostile_names_stay_text(tmp_path, scores, views):
 
 
 class Unpacked:
-    """What ``unpack_heart.js`` does, in Python."""
+    """``unpack_heart.js`` in Python."""
 
     def __init__(self, packed):
         self.data = gzip.decompress(base64.b64decode(packed))
@@ -299,11 +301,11 @@ def unpacked(heart):
 
 
 def corners(vertices, faces):
-    """A mesh as the set of its triangles, whatever their order."""
+    """The triangles of a mesh, sorted."""
     return np.array(sorted(np.round(vertices[faces], 2).reshape(-1, 9).tolist()))
 
 
-def test_surfaces_arrive_to_a_hundredth_of_a_mm(views):
+def test_surfaces_are_packed_to_a_hundredth_of_a_mm(views):
     sides, _ = unpacked(pack_heart(views[0]))
     for side in ("truth", "reconstruction"):
         surfaces = getattr(views[0], side)
@@ -330,7 +332,7 @@ def test_distances_are_positive_where_the_reconstruction_goes_beyond_the_truth()
     assert sides["truth"]["LAA"][2] == pytest.approx(-128 * scene.DISTANCE_STEP_MM)
 
 
-def test_what_is_inferred_travels_with_the_heart_if_the_model_made_it():
+def test_inferred_structures_are_packed_if_they_were_reconstructed():
     ball = {"LV": sphere(20, 2)}
     heart = HeartView("h", ball | {"PV": sphere(5, 2)}, ball, 1.0, inferred=("LV", "PV"))
     assert pack_heart(heart).layout["inferred"] == ["LV"]
@@ -361,7 +363,7 @@ def test_fine_surfaces_are_simplified_within_the_budget_and_stay_in_place(monkey
         assert np.linalg.norm(vertices - center, axis=1) == pytest.approx(radius, rel=0.01)
 
 
-def test_twenty_full_hearts_can_be_mailed(tmp_path, scores):
+def test_a_page_of_twenty_full_hearts_is_small(tmp_path, scores):
     generator = np.random.default_rng(0)
 
     def rough(radius, subdivisions):
@@ -397,7 +399,7 @@ def test_every_dot_is_a_heart_and_missing_scores_are_a_dash(tmp_path, scores):
         expected = [found[name]["dice"] for found in scores["hearts"].values()]
         assert trace["x"] == pytest.approx([dice for dice in expected if dice is not None])
     low, high = figure["layout"]["xaxis"]["range"]
-    assert low < 0.0 < 1.0 < high  # the missed coronary's 0 is on the page
+    assert low < 0.0 < 1.0 < high  # the missed coronary's 0 is in the figure
     dashes = [span for span in page.with_tag("span") if span.get("class") == "none"]
     assert sum("absent" in dash["title"] for dash in dashes) == 1
 
@@ -412,7 +414,7 @@ def test_nothing_scored_trained_or_shown_still_makes_a_page(tmp_path):
         "hearts": {"h": {"LV": {"dice": float("nan"), "iou": None}}},
     }
     page = report_page(tmp_path / "report.html", scores)
-    assert_stands_alone(page)
+    assert_self_contained(page)
     dashes = [span["title"] for span in page.with_tag("span") if span.get("class") == "none"]
     assert len(dashes) == 2 + 1 + 2  # headlines, row of the structure, row of the heart
     assert "Training" not in page.visible()
@@ -425,7 +427,7 @@ def test_curves_are_means_over_runs_and_leave_out_what_is_not_a_number(history):
     curves = figures.training_curves(history)
     assert list(curves) == [
         "Loss",
-        "Terms of the loss (training)",
+        "Loss terms (training)",
         "Dice on the voxel grid",
         "Learning rate",
     ]
@@ -434,7 +436,7 @@ def test_curves_are_means_over_runs_and_leave_out_what_is_not_a_number(history):
     assert np.average(training["x"], weights=[9] * 200 + [8] * 400) == pytest.approx(2500.5)
     assert validation["x"] == [2500, 5000]
     assert validation["y"] == [2 / 2500, 2 / 5000]
-    assert [curve["name"] for curve in curves["Terms of the loss (training)"]["data"]] == [
+    assert [curve["name"] for curve in curves["Loss terms (training)"]["data"]] == [
         "near",
         "inside",
     ]
@@ -443,14 +445,14 @@ def test_curves_are_means_over_runs_and_leave_out_what_is_not_a_number(history):
     assert figures.training_curves([]) == {}
 
 
-def test_unknown_structures_are_refused_and_leave_no_page(tmp_path, scores):
+def test_unknown_structures_are_rejected_without_a_page(tmp_path, scores):
     scores["summary"]["structures"]["LVV"] = {"dice": spread(1.0), "iou": spread(1.0)}
     with pytest.raises(InputError, match="LVV"):
         report_page(tmp_path / "report.html", scores)
     assert not list(tmp_path.iterdir())
 
 
-def test_check_page_tells_everything_in_the_order_given(tmp_path):
+def test_the_check_page_shows_everything_in_the_given_order(tmp_path):
     hearts = [
         heart_check("bad one", False),
         heart_check("odd one", structures={"LAA": structure_check(volume_z=-5.5, volume_ml=1.0)}),
@@ -458,16 +460,16 @@ def test_check_page_tells_everything_in_the_order_given(tmp_path):
     ]
     pictures = dict.fromkeys(("bad one", "odd one"), "data:image/webp;base64,AAAA")
     page = check_page(tmp_path / "check.html", hearts, False, pictures)
-    assert_stands_alone(page)
+    assert_self_contained(page)
     rows = [data for tag, data in page.texts if tag == "th" and data.endswith(" one")]
     assert rows == ["bad one", "odd one", "fine one"]
     text = page.visible()
     for expected in (*STRUCTURES, "Coronary: no points in bad one", "51.2 %", "97.8 %", "val: 3"):
         assert expected in text
-    assert "LAA has 7 pieces" in text
-    assert "1 of 3 hearts is not fit to learn from" in text
+    assert "LAA has 7 components" in text
+    assert "1 of 3 hearts failed the check and is unfit for training" in text
     assert "1 of 3 hearts could not be checked in full: labels." in text
-    assert "2 of 3 hearts, the doubtful ones first" in text
+    assert "2 of 3 hearts, most doubtful first" in text
     assert [image["src"] for image in page.with_tag("img")] == list(pictures.values())
     payload = page.payload()
     assert payload["hearts"] == ["bad one", "odd one", "fine one"]
@@ -500,7 +502,7 @@ def test_a_broken_heart_has_its_row(tmp_path):
 
 
 def ball_samples(shift=0.0):
-    """Samples of a ball at (20, 0, 0) and the grid of its voxels; points moved by ``shift``."""
+    """Samples of a ball at (20, 0, 0), with points moved by ``shift``, and its label map."""
     generator = np.random.default_rng(0)
     affine = np.diag([2.0, 2, 2, 1])
     affine[:3, 3] = [-20, -40, -40]
@@ -541,7 +543,7 @@ def decoded_picture(uri):
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB")).astype(int)
 
 
-def test_contradictions_leap_to_the_eye():
+def test_contradictions_are_visible():
     def crossed(picture):
         red, green, blue = np.moveaxis(picture, -1, 0)
         return int(((red > 200) & (green < 110) & (blue > 160)).sum())
@@ -562,7 +564,7 @@ def test_the_patients_right_is_shown_on_the_left(swap):
         affine[0, 3] = label_map.to_mm(np.array([39, 0, 0]))[0]
         label_map = LabelMap(label_map.labels[::-1], affine)
     grid = LabelMap(label_map.labels.copy(), label_map.affine)
-    # A second structure on the patient's right half.
+    # A second structure in the patient's right half.
     centers = label_map.to_mm(np.argwhere(np.ones((40, 40, 40)))).reshape(40, 40, 40, 3)
     grid.labels[(grid.labels == 1) & (centers[..., 0] > 20)] = 2
     two = replace(
@@ -593,17 +595,17 @@ def test_points_without_a_label_map_are_drawn_too():
     assert (picture.max(axis=-1) > 120).sum() > 200
 
 
-def test_the_heart_page_stands_alone_and_shows_its_points(tmp_path):
+def test_the_heart_page_is_self_contained_and_shows_its_points(tmp_path):
     samples, label_map = ball_samples()
     heart = heart_check(HOSTILE[0], False, structures={"LV": structure_check()})
     heart["inside_share"] = {"near": 0.5, "volume": 0.4}
     picture = slices.montage(samples, label_map)
     write_heart_page(tmp_path / "heart.html", HeartPage(heart, samples, picture))
     page = Page(tmp_path / "heart.html")
-    assert_stands_alone(page)
+    assert_self_contained(page)
     assert len(page.with_tag("script")) == 3
     text = page.visible()
-    for expected in (HOSTILE[0], "<source>", "120,000", "LAA has 7 pieces", "cubes"):
+    for expected in (HOSTILE[0], "<source>", "120,000", "LAA has 7 components", "isotropic"):
         assert expected in text
     (cloud,) = page.payload()["plots"]["scene"]["data"]
     points = np.stack([decoded(cloud[axis]) for axis in "xyz"], axis=1)
@@ -615,5 +617,5 @@ def test_the_heart_page_stands_alone_and_shows_its_points(tmp_path):
 
 def test_check_page_of_no_hearts(tmp_path):
     page = check_page(tmp_path / "check.html", [], passed=False)
-    assert_stands_alone(page)
-    assert "There are no hearts here" in page.visible()
+    assert_self_contained(page)
+    assert "The data set has no hearts" in page.visible()

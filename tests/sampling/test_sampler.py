@@ -225,7 +225,7 @@ def test_anchors_are_shared_equally_among_structures() -> None:
 
 def test_more_anchors_than_points_are_refused() -> None:
     points, structure = torch.zeros(2, 10, 3), torch.zeros(2, 10, dtype=torch.int64)
-    with pytest.raises(InputError, match="11 latents need as many surface points at least, not 10"):
+    with pytest.raises(InputError, match="11 latents need at least 11 surface points, not 10"):
         anchors_by_structure(points, structure, 11)
 
 

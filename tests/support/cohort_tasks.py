@@ -152,7 +152,7 @@ def run_half_written(folder: Path, seconds: float) -> None:
     (folder / "begun").mkdir(exist_ok=True)
     with only_writer(folder, "hearts"), open_workers(2) as workers:
         outcome = for_each_heart(half_written, hearts, workers)
-        write_text(folder / "result.txt", " ".join(outcome.made))
+        write_text(folder / "result.txt", " ".join(outcome.results))
 
 
 if __name__ == "__main__":

@@ -8,11 +8,15 @@ import os
 import sys
 from collections.abc import Callable
 from multiprocessing import get_context
+from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 import pytest
+from torch.distributed import TCPStore
+
+from support.waiting import LONGEST_SECONDS
 
 _SERVER = get_context("forkserver")
 _SERVER.set_forkserver_preload(["support.forked", "vecsetx.cli", "vecsetx.commands.train"])
@@ -28,14 +32,48 @@ def forked(work: Callable[..., object], *arguments: Any) -> BaseProcess:
     return process
 
 
-def run_command(words: list[str], log: Path, environment: dict[str, str] = {}) -> None:
-    """Be the command ``vecsetx`` in a session of its own, with its messages in a file."""
+def run_command(words: list[str], log: Path) -> None:
+    """Be the command ``vecsetx``, with its messages in a file."""
     from vecsetx.cli import main
 
-    os.setsid()
-    os.environ.update(environment)
     with log.open("wb", buffering=0) as file:
         os.dup2(file.fileno(), sys.stdout.fileno())
         os.dup2(file.fileno(), sys.stderr.fileno())
     sys.argv = ["vecsetx", *words]
     main()
+
+
+def run_ranks(count: int, work: Callable[..., object], *arguments: Any) -> None:
+    """Call a function in as many processes as if ``torchrun`` had started them; all must end well.
+
+    As under ``torchrun``, they meet at a store that their parent keeps.
+    """
+    store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    shared = {
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(store.port),
+        "TORCHELASTIC_USE_AGENT_STORE": "True",
+        "WORLD_SIZE": str(count),
+    }
+    ranks = [
+        forked(_as_rank, shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)}, work, arguments)
+        for rank in range(count)
+    ]
+    try:
+        waiting = {rank.sentinel for rank in ranks}
+        while waiting and not any(rank.exitcode for rank in ranks):
+            ended = wait(waiting, LONGEST_SECONDS)
+            assert ended
+            waiting -= {sentinel for sentinel in ended if isinstance(sentinel, int)}
+    finally:
+        for rank in ranks:
+            rank.kill()
+            rank.join()
+    assert [rank.exitcode for rank in ranks] == [0] * count
+
+
+def _as_rank(
+    environment: dict[str, str], work: Callable[..., object], arguments: tuple[Any, ...]
+) -> None:
+    os.environ.update(environment)
+    work(*arguments)

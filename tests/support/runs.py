@@ -67,10 +67,21 @@ def untrained(structures: tuple[str, ...], points: int = 64) -> TrainedModel:
 
 
 def parts_of(batch: Batch, hearts: int) -> list[Batch]:
-    """The batch in parts of so many hearts."""
-    names = [field.name for field in fields(batch)]
-    parts = zip(*(getattr(batch, name).split(hearts) for name in names), strict=True)
-    return [Batch(*part) for part in parts]
+    """The batch in parts of that many hearts."""
+    starts = range(0, len(batch.points), hearts)
+    return [batch.map(lambda values, i=start: values[i : i + hearts]) for start in starts]
+
+
+def tensors_of(batch: Batch) -> dict[str, torch.Tensor]:
+    """Every tensor of a batch by its path, as ``near.points``."""
+    found: dict[str, torch.Tensor] = {}
+    for field in fields(Batch):
+        value = getattr(batch, field.name)
+        if isinstance(value, torch.Tensor):
+            found[field.name] = value
+        else:
+            found |= {f"{field.name}.{f.name}": getattr(value, f.name) for f in fields(value)}
+    return found
 
 
 def losses(run: Path) -> list[float]:

@@ -18,7 +18,7 @@ from support.forked import forked
 from support.killed import MOMENTS, run_until_killed
 from support.runs import ENVIRONMENT, RECIPE, assert_close, command, losses
 from support.small_files import files_of_at_most
-from support.waiting import wait_until
+from support.waiting import LONGEST_SECONDS, wait_until
 
 from vecsetx.commands import train as train_command
 from vecsetx.commands.train import train_model
@@ -77,7 +77,7 @@ def test_a_run_killed_at_chosen_moments_ends_as_if_it_had_not_been(
     for moment, reached in zip(MOMENTS, (2, 2, 4), strict=True):
         resume = (out / "checkpoint.pt").exists()
         process = forked(run_until_killed, dataset.folder, out, recipe, resume, moment)
-        process.join()
+        process.join(LONGEST_SECONDS)
         assert process.exitcode == -signal.SIGKILL, moment
         state = torch.load(out / "checkpoint.pt", weights_only=True)
         assert state["progress"]["step"] == reached, moment
@@ -169,7 +169,7 @@ def test_a_disk_that_really_fills_up(dataset: DataSet, tmp_path: Path) -> None:
         ["unshare", "-rm", "bash", "-c", FULL_DISK, "bash", *places],
         env=ENVIRONMENT,
         check=False,
-        timeout=120,
+        timeout=LONGEST_SECONDS,
     )
     told = log.read_text()
     assert done.returncode == 130, told
@@ -185,7 +185,7 @@ def test_a_loss_that_is_no_number_names_its_hearts(
 
     def poisoned(self: Any, at: int, drawn: Any) -> Any:
         if at == 3:
-            drawn.batches[0].near[1] = torch.nan
+            drawn.batches[0].near.points[1] = torch.nan
         return step(self, at, drawn)
 
     monkeypatch.setattr(loop.Training, "_step", poisoned)

@@ -19,7 +19,7 @@ from vecsetx.data.batches import TrainingBatches
 from vecsetx.data.dataset import DataSet
 from vecsetx.errors import DivergedError, InputError
 from vecsetx.model.vecset import ModelSpec
-from vecsetx.recipe import parse_overrides
+from vecsetx.recipe import parse_overrides, read_changes
 from vecsetx.training.journal import read_journal
 from vecsetx.training.muon import Muon, orthogonalized
 from vecsetx.training.objective import (
@@ -175,15 +175,15 @@ def test_what_is_not_known_carries_no_loss(
     """Neither structures that are not annotated nor distances that are only bounds."""
     draws = TrainingBatches(dataset, dataset.of_split("train"), RECIPE.batch, None, seed=0)
     batch = draws.batch(0)
-    for group in ("surface", "near", "volume"):
-        getattr(batch, f"{group}_known")[0, :, 4] = -torch.inf
-        getattr(batch, f"{group}_known")[1, ::2] = -0.01
+    for group in batch.queries.values():
+        group.known[0, :, 4] = -torch.inf
+        group.known[1, ::2] = -0.01
     torch.manual_seed(0)
     model = replace(RECIPE.model, field=form).build(10)
     before, terms = objective(model, batch, EVERY_TERM)
     assert set(terms) == {"surface", "near", "volume", "inside", "eikonal", "normal"}
-    for group in ("surface", "near", "volume"):
-        distances = getattr(batch, f"{group}_distances")
+    for group in batch.queries.values():
+        distances = group.distances
         if form == "distances":
             distances[0, :, 4] = torch.randn_like(distances[0, :, 4])
         else:  # of a union one of whose parts is not known, no distance is
@@ -223,10 +223,10 @@ def test_what_is_hidden_counts_as_much_as_it_is_told_to(
     told = objective(model, replace(batch, taught=taught), replace(EVERY_TERM, inferred=0.3))[1]
     assert told == loss_masks[1.0]
     before = loss_masks[0.0]["inside"]
-    for group in ("near", "volume"):
-        getattr(batch, f"{group}_distances")[0, :, 4] *= -1
+    for group in (batch.near, batch.volume):
+        group.distances[0, :, 4] *= -1
     assert objective(model, batch, replace(EVERY_TERM, inferred=0.0))[1]["inside"] == before
-    batch.near_distances[1, :, 4] *= -1
+    batch.near.distances[1, :, 4] *= -1
     assert objective(model, batch, replace(EVERY_TERM, inferred=0.0))[1]["inside"] != before
 
 
@@ -240,10 +240,10 @@ def test_gradient_terms_are_those_of_the_true_gradient(dataset: DataSet) -> None
     latent_set = model.encode(batch.points, batch.structure, normals=batch.normals)
     tokens = model.process(latent_set)
     lengths, angles = [], []
-    for group in ("surface", "near", "volume"):
-        points = getattr(batch, group)[:, :10].clone().requires_grad_()
+    for name, group in batch.queries.items():
+        points = group.points[:, :10].clone().requires_grad_()
         distances = model.answer(tokens, latent_set.positions, points, plain=True)
-        true, known = (getattr(batch, f"{group}_{what}") for what in ("distances", "known"))
+        true, known = group.distances, group.known
         for heart, point, k in np.ndindex(2, 10, 10):
             d = float(true[heart, point, k])
             if not (abs(d) <= spec.gradient_within and abs(d) <= known[heart, point, k]):
@@ -251,8 +251,8 @@ def test_gradient_terms_are_those_of_the_true_gradient(dataset: DataSet) -> None
             (all_of,) = torch.autograd.grad(distances[heart, point, k], points, retain_graph=True)
             gradient = all_of[heart, point]
             lengths.append((gradient.norm().item() - 1) ** 2)
-            if group == "surface" and batch.surface_structure[heart, point] == k:
-                normal = batch.surface_normals[heart, point]
+            if name == "surface" and batch.surface.structure[heart, point] == k:
+                normal = batch.surface.normals[heart, point]
                 angles.append(1 - float(gradient @ normal / gradient.norm()))
     assert len(angles) >= 15
     assert len(lengths) > len(angles)
@@ -326,15 +326,15 @@ def test_inside_error_by_hand() -> None:
 def test_what_is_asked_by_hand(dataset: DataSet) -> None:
     batch = TrainingBatches(dataset, dataset.of_split("train"), RECIPE.batch, None, seed=0).batch(0)
     model = RECIPE.model.build(10)
-    batch.near_distances[0, :4, 0] = torch.tensor([0.01, -0.02, 0.3, 0.3])
-    batch.near_known[0, :4, 0] = torch.tensor([0.02, 0.01, 0.15, 0.05])
+    batch.near.distances[0, :4, 0] = torch.tensor([0.01, -0.02, 0.3, 0.3])
+    batch.near.known[0, :4, 0] = torch.tensor([0.02, 0.01, 0.15, 0.05])
     masks = loss_masks(model.head, batch, EVERY_TERM, has_penalty=False)
     # known; a bound; known to be beyond the truncation; not even that
     assert masks["near"][0, :4, 0].tolist() == [True, False, True, False]
     # The sign is known wherever the scan shows the point.
     assert masks["inside"][0, :4, 0].tolist() == [True, True, True, True]
     assert masks["eikonal"][0, 11, 0].item() == bool(
-        batch.surface_distances[0, 11, 0].abs() <= EVERY_TERM.gradient_within
+        batch.surface.distances[0, 11, 0].abs() <= EVERY_TERM.gradient_within
     )
     assert masks.keys() == {"surface", "near", "volume", "inside", "eikonal", "normal"}
     assert "kl" in loss_masks(model.head, batch, EVERY_TERM, has_penalty=True)
@@ -346,8 +346,8 @@ def test_parts_of_a_batch_add_up_to_the_whole(
 ) -> None:
     """Though one part asks for less than the other: each term is divided by what all ask."""
     batch = TrainingBatches(dataset, dataset.of_split("train"), RECIPE.batch, None, seed=0).batch(0)
-    batch.near_known[0, ::3] = -torch.inf
-    batch.surface_known[1, :20] = -torch.inf
+    batch.near.known[0, ::3] = -torch.inf
+    batch.surface.known[1, :20] = -torch.inf
     torch.manual_seed(0)
     model = replace(RECIPE.model, field=form, bottleneck="kl").build(10).eval()
     counts = {name: m.sum() for name, m in loss_masks(model.head, batch, EVERY_TERM, True).items()}
@@ -396,7 +396,7 @@ def test_recipes_take_changes_and_refuse_nonsense() -> None:
     changed = RECIPE.changed(parse_overrides(["model.width=64", "training.seed=5"]), "here")
     assert (changed.model.width, changed.training.seed) == (64, 5)
     for words, message in (
-        (["model.wdth=64"], "no field model.wdth"),
+        (["model.wdth=64"], "no option model.wdth"),
         (["model.width=wide"], "model.width = 'wide'"),
         (["modle.width=64"], "no part 'modle'"),
         (["model.queries=other"], "model.queries"),
@@ -407,10 +407,30 @@ def test_recipes_take_changes_and_refuse_nonsense() -> None:
     ):
         with pytest.raises(InputError, match=message):
             RECIPE.changed(parse_overrides(words), "here")
-    with pytest.raises(InputError, match=r"part\.field=value"):
+    with pytest.raises(InputError, match=r"part\.option=value"):
         parse_overrides(["width=64"])
     with pytest.raises(InputError, match="cannot be read"):
         parse_overrides(["model.width=["])
+
+
+def test_recipes_with_the_former_part_draws_are_refused(dataset: DataSet, tmp_path: Path) -> None:
+    """From a file, from the command line, and in a run to be resumed; in one line each."""
+    file = tmp_path / "old.yaml"
+    file.write_text("draws: {hearts: 2}\n")
+    line = "^{}: the part draws is now called batch; rename it to batch$"
+    with pytest.raises(InputError, match=line.format(file)):
+        read_changes(file)
+    with pytest.raises(InputError, match=line.format("command line")):
+        RECIPE.changed(parse_overrides(["draws.hearts=2"]), "command line")
+    train_model(dataset.folder, tmp_path / "run", RECIPE, stop_after=1)
+    recipe_file = tmp_path / "run" / "recipe.yaml"
+    recipe = yaml.safe_load(recipe_file.read_text())
+    former = {"draws" if part == "batch" else part: values for part, values in recipe.items()}
+    recipe_file.write_text(yaml.safe_dump(former))
+    with pytest.raises(InputError, match=line.format(recipe_file)):
+        train_model(dataset.folder, tmp_path / "run", RECIPE, resume=True)
+    recipe_file.write_text(yaml.safe_dump(recipe))  # renamed again, it can be resumed
+    train_model(dataset.folder, tmp_path / "run", RECIPE, resume=True, stop_after=2)
 
 
 @pytest.mark.parametrize("shape", [(3, 24, 24), (2, 10, 40), (2, 40, 10)])

@@ -3,12 +3,13 @@
 import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from support.forked import run_ranks
+from support.ranks import ask_the_first
 from support.runs import ENVIRONMENT, GRADIENTS, assert_close, command, losses, weights
-from support.waiting import wait_until
+from support.waiting import LONGEST_SECONDS, wait_until
 
 from vecsetx.commands.train import train_model
 from vecsetx.data.dataset import DataSet
@@ -22,8 +23,7 @@ def test_two_ranks_equal_one_with_twice_the_hearts(dataset: DataSet, tmp_path: P
     train_model(dataset.folder, tmp_path / "one", four)
     parts = {"batch": {"hearts": 1}, "training": {"passes": 2}}
     recipe = GRADIENTS.changed(parts, "").changed(validate, "")
-    together = command(dataset, tmp_path / "two", recipe, ranks=2)
-    subprocess.run(together, check=True, env=ENVIRONMENT, timeout=300)
+    run_ranks(2, train_model, dataset.folder, tmp_path / "two", recipe)
     assert losses(tmp_path / "one") == pytest.approx(losses(tmp_path / "two"), rel=1e-5)
     assert_close(weights(tmp_path / "one"), weights(tmp_path / "two"))
     scores = [
@@ -48,7 +48,7 @@ def test_a_rank_that_dies_takes_the_others_along(dataset: DataSet, tmp_path: Pat
                 ["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=True
             )
             os.kill(int(children.stdout.split()[1]), signal.SIGKILL)
-            assert process.wait(60) != 0
+            assert process.wait(LONGEST_SECONDS) != 0
             survivors = ["pgrep", "-g", str(process.pid)]
             assert wait_until(lambda: subprocess.run(survivors, check=False).returncode == 1)
         finally:
@@ -57,27 +57,7 @@ def test_a_rank_that_dies_takes_the_others_along(dataset: DataSet, tmp_path: Pat
 
 
 def test_what_the_first_rank_does_holds_for_all(tmp_path: Path) -> None:
-    program = tmp_path / "ranks.py"
-    program.write_text(
-        """
-import sys
-from vecsetx.training.ranks import joined_ranks
-
-def refuse():
-    raise OSError(28, "No space left on device", "checkpoint.pt")
-
-with joined_ranks() as ranks:
-    assert ranks.on_first_rank(lambda: ranks.rank + 7) == 7
-    try:
-        ranks.on_first_rank(refuse)
-    except OSError as error:
-        with open(f"{sys.argv[1]}/{ranks.rank}", "w") as file:
-            file.write(f"{error.filename}: {error.strerror}")
-"""
-    )
-    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    command = [sys.executable, *launch, program, tmp_path]
-    subprocess.run(command, env=ENVIRONMENT, check=True, timeout=120)
+    run_ranks(2, ask_the_first, tmp_path)
     told = [(tmp_path / rank).read_text() for rank in "01"]
     assert told == ["checkpoint.pt: No space left on device"] * 2
 
@@ -92,7 +72,7 @@ def test_all_ranks_stop_at_a_loss_that_is_no_number(dataset: DataSet, tmp_path: 
         stderr=subprocess.PIPE,
         text=True,
         check=False,
-        timeout=120,
+        timeout=LONGEST_SECONDS,
     )
     assert done.returncode == 1
     assert len(losses(tmp_path / "run")) < 10

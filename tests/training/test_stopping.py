@@ -3,16 +3,21 @@
 import os
 import signal
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.forked import forked, run_command
 from support.runs import ENVIRONMENT, RECIPE, command, losses
-from support.waiting import wait_until
+from support.waiting import LONGEST_SECONDS, wait_until
 
 from vecsetx.commands.train import train_model
 from vecsetx.data.dataset import DataSet
 from vecsetx.errors import StoppedError
+from vecsetx.recipe import Recipe
 from vecsetx.training import loop
 from vecsetx.training.optimizer import OptimizerSpec
 from vecsetx.training.stopping import noticing_signals
@@ -42,20 +47,31 @@ def test_a_signal_saves_and_asks_to_be_started_again(
     assert losses(tmp_path / "run") == losses(tmp_path / "whole")
 
 
+@contextmanager
+def training(dataset: DataSet, folder: Path, recipe: Recipe) -> Iterator[BaseProcess]:
+    """The command ``train`` once it has done steps; afterwards it must end by itself."""
+    _, _, _, *words = command(dataset, folder / "run", recipe)
+    process = forked(run_command, list(map(str, words)), folder / "log")
+    journal = folder / "run" / "metrics.jsonl"
+    try:
+        assert wait_until(lambda: journal.exists() and journal.read_text(), process.is_alive)
+        yield process
+        process.join(LONGEST_SECONDS)
+    finally:
+        process.kill()
+        process.join()
+
+
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGUSR1, 75), (signal.SIGINT, 130)])
 def test_the_exit_status_of_a_stopped_run(
     number: signal.Signals, status: int, dataset: DataSet, tmp_path: Path
 ) -> None:
     endless = RECIPE.changed({"training": {"steps": 100_000, "checkpoint_every": 1000}}, "")
-    with subprocess.Popen(
-        command(dataset, tmp_path / "run", endless), env=ENVIRONMENT, stderr=subprocess.PIPE
-    ) as process:
-        journal = tmp_path / "run" / "metrics.jsonl"
-        assert wait_until(lambda: journal.exists() and journal.read_text())
-        process.send_signal(number)
-        _, told = process.communicate(timeout=60)
-    assert process.returncode == status
-    assert b"go on with --resume" in told
+    with training(dataset, tmp_path, endless) as process:
+        assert process.pid
+        os.kill(process.pid, number)
+    assert process.exitcode == status
+    assert "continue with --resume" in (tmp_path / "log").read_text()
     assert (tmp_path / "run" / "checkpoint.pt").exists()
 
 
@@ -98,9 +114,11 @@ def test_a_signal_to_all_processes_leaves_data_workers_at_work(
         start_new_session=True,
     ) as process:
         journal = tmp_path / "run" / "metrics.jsonl"
-        assert wait_until(lambda: journal.exists() and journal.read_text())
+        assert wait_until(
+            lambda: journal.exists() and journal.read_text(), lambda: process.poll() is None
+        )
         os.killpg(process.pid, signal.SIGTERM)
-        _, told = process.communicate(timeout=60)
+        _, told = process.communicate(timeout=LONGEST_SECONDS)
     assert process.returncode == 75, told
     assert b"stopped by SIGTERM" in told
     assert (tmp_path / "run" / "checkpoint.pt").exists()

@@ -1,6 +1,6 @@
 """A model that says what hearts are not annotated with."""
 
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 from support.hearts import write_small_phantoms
-from support.runs import RECIPE, losses, untrained
+from support.runs import RECIPE, losses, tensors_of, untrained
 
 from vecsetx.anatomy.label_sets import label_set
 from vecsetx.commands.prepare import PrepareOptions, prepare
 from vecsetx.commands.train import train_model
-from vecsetx.data.batch import QUERY_GROUPS, Batch
+from vecsetx.data.batch import Batch
 from vecsetx.data.batches import TrainingBatches
 from vecsetx.data.dataset import DataSet
 from vecsetx.errors import InputError
@@ -64,25 +64,25 @@ def test_it_answers_where_hearts_are_not_annotated_and_nowhere_else(
     """By hand, heart by heart; the teacher has its structures in another order, and one more."""
     order = ("PA", *reversed([name for name in mixed.structures if name != "PA"]), "Other")
     model = network(len(order))
-    found = Teacher(model, order, mixed.structures, CPU).completed(batch)
-    for field in fields(Batch):
-        if not field.name.endswith(("distances", "known", "volume", "taught")):
-            assert getattr(found, field.name) is getattr(batch, field.name)
+    found = Teacher(model, order, mixed.structures, CPU).fill_in(batch)
+    for name, values in tensors_of(found).items():
+        if not name.endswith(("distances", "known", "volume.points", "taught")):
+            assert values is tensors_of(batch)[name]
     places = [order.index(name) for name in mixed.structures]
-    assert torch.equal(found.taught, torch.isneginf(batch.near_known[:, 0]))
+    assert torch.equal(found.taught, torch.isneginf(batch.near.known[:, 0]))
     fewer = [k for k, name in enumerate(mixed.structures) if name not in ANNOTATED]
     annotated = [k for k, name in enumerate(mixed.structures) if name in ANNOTATED]
-    new = batch.volume.shape[1] // 2
+    new = batch.volume.count // 2
     without = []
     for heart in range(4):
-        unannotated = bool(torch.isneginf(batch.near_known[heart]).any())
+        unannotated = bool(torch.isneginf(batch.near.known[heart]).any())
         without.append(unannotated)
         shown = slice(heart, heart + 1)
         structure = torch.tensor(places)[batch.structure[shown]]
-        for group in QUERY_GROUPS:
-            names = group, f"{group}_distances", f"{group}_known"
+        for group in ("surface", "near", "volume"):
             (points, before, known_before), (asked, after, known) = (
-                [getattr(of, name)[heart] for name in names] for of in (batch, found)
+                [values[heart] for values in (own.points, own.distances, own.known)]
+                for own in (batch.queries[group], found.queries[group])
             )
             if not unannotated:
                 assert torch.equal(asked, points)
@@ -130,11 +130,11 @@ def test_points_lie_near_the_surfaces_that_the_teacher_sees(mixed: DataSet) -> N
             return distances
 
     teacher = Teacher(Balls(RECIPE.model, 10), mixed.structures, mixed.structures, CPU)
-    found = teacher.completed(batch)
-    hearts = torch.isneginf(batch.near_known).any(dim=(1, 2))
-    new = batch.volume.shape[1] // 2
+    found = teacher.fill_in(batch)
+    hearts = torch.isneginf(batch.near.known).any(dim=(1, 2))
+    new = batch.volume.count // 2
     there, usual = (
-        of.volume_distances[hearts][:, part, 7:].abs()
+        of.volume.distances[hearts][:, part, 7:].abs()
         for of, part in ((found, slice(0, new)), (found, slice(new, None)))
     )
     for ball in range(3):
@@ -142,16 +142,16 @@ def test_points_lie_near_the_surfaces_that_the_teacher_sees(mixed: DataSet) -> N
         assert taken.max() < others.quantile(0.3)
         assert taken.median() < others.quantile(0.1)
     torch.manual_seed(1)
-    one = teacher.completed(batch)
+    one = teacher.fill_in(batch)
     torch.manual_seed(1)
-    assert torch.equal(one.volume, teacher.completed(batch).volume)
-    assert not torch.equal(one.volume, found.volume)
+    assert torch.equal(one.volume.points, teacher.fill_in(batch).volume.points)
+    assert not torch.equal(one.volume.points, found.volume.points)
 
 
 def test_a_batch_in_which_nothing_is_missing_stays_as_it_is(dataset: DataSet) -> None:
     batch = TrainingBatches(dataset, dataset.hearts, RECIPE.batch, None, seed=0).batch(0)
     teacher = Teacher(network(10), dataset.structures, dataset.structures, CPU)
-    assert teacher.completed(batch) is batch
+    assert teacher.fill_in(batch) is batch
 
 
 @pytest.fixture(scope="module")
@@ -172,14 +172,16 @@ def test_what_it_says_is_learned_and_it_stays_what_it_was(
     teacher = Teacher(
         TrainedModel.from_pretrained(folder).network, mixed.structures, mixed.structures, CPU
     )
-    missing = torch.isneginf(batch.near_known)
-    says = teacher.completed(batch).near_distances
+    missing = torch.isneginf(batch.near.known)
+    says = teacher.fill_in(batch).near.distances
     errors = {}
     for name, recipe in (("alone", RECIPE), ("taught", taught)):
         student = train_model(mixed.folder, tmp_path / name, recipe.changed(longer, "test"))
         assert student.provenance["teacher"] == recipe.training.teacher
         with torch.no_grad():
-            answer = student.network(batch.points, batch.structure, None, batch.near, batch.normals)
+            answer = student.network(
+                batch.points, batch.structure, None, batch.near.points, batch.normals
+            )
         errors[name] = float(distance_error(answer, says, 0.1)[missing].mean())
     assert errors["taught"] < 0.5 * errors["alone"]
     assert weights.read_bytes() == before
@@ -211,8 +213,8 @@ def test_few_shown_points_are_enough(mixed: DataSet) -> None:
     """Fewer than the points that would be taken near what is missing."""
     spec = replace(RECIPE.batch, hearts=4, points=64, volume=512)
     batch = TrainingBatches(mixed, mixed.of_split("train"), spec, None, seed=0).batch(0)
-    found = Teacher(network(10), mixed.structures, mixed.structures, CPU).completed(batch)
-    moved = (found.volume != batch.volume).any(dim=-1).sum(dim=1)
+    found = Teacher(network(10), mixed.structures, mixed.structures, CPU).fill_in(batch)
+    moved = (found.volume.points != batch.volume.points).any(dim=-1).sum(dim=1)
     assert sorted(moved.tolist()) == [0, 0, 64, 64]
 
 

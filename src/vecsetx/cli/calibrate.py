@@ -24,9 +24,9 @@ def calibrate(
 ) -> None:
     """Calibrate the standard deviations of reconstruct --ensemble.
 
-    Hides each structure of each heart in turn and compares errors with standard deviations. Writes
-    calibration.json, which reconstruct and evaluate use, and calibration.html into the model's
-    folder.
+    Hides each structure in turn and compares errors with standard deviations.
+    Writes calibration.json and calibration.html into the model's folder.
+    From then on, reconstruct and evaluate use the factors.
 
     [dim]Example: vecsetx calibrate run/ data/[/]
     """

@@ -24,7 +24,7 @@ def check(
         int,
         typer.Option(
             metavar="N",
-            help="Largest number of hearts with pictures, the doubtful ones first.",
+            help="Number of hearts with pictures, doubtful ones first.",
             min=0,
         ),
     ] = 40,

@@ -16,8 +16,8 @@ def demo(
 ) -> None:
     """Run the whole pipeline on synthetic hearts.
 
-    Prepares and checks a data set, trains a model, scores it on unseen hearts and reconstructs one,
-    in minutes on a CPU.
+    Prepares and checks a data set, trains a model and scores it.
+    Takes minutes on a CPU.
 
     [dim]Example: vecsetx demo --out demo/[/]
     """

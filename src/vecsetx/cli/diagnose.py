@@ -14,8 +14,8 @@ def diagnose(
 ) -> None:
     """Report what went wrong in a training run.
 
-    The exit status is 1 if there is a fault. Also draws the run's curves as curves.html in its
-    folder.
+    Also draws the run's curves: curves.html in its folder.
+    The exit status is 1 if there is a fault.
 
     [dim]Example: vecsetx diagnose run/[/]
     """

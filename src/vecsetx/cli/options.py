@@ -80,7 +80,9 @@ Labels = Annotated[
 Drop = Annotated[
     str,
     typer.Option(
-        metavar="NAMES", help="Structures to hide from the model: LAA,PV.", show_default=False
+        metavar="NAMES",
+        help="Structures to hide from the model, such as LAA,PV.",
+        show_default=False,
     ),
 ]
 Latents = Annotated[

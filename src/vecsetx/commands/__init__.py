@@ -1,1 +1,1 @@
-"""The commands as functions: what each reads, does, writes and prints."""
+"""The commands as functions, which read, compute, write and print."""

@@ -1,4 +1,4 @@
-"""``vecsetx check``: is a prepared data set fit to learn from?"""
+"""``vecsetx check``: check a prepared data set for problems."""
 
 import difflib
 from collections.abc import Mapping
@@ -28,15 +28,23 @@ from vecsetx.sampling.samples import HeartInfo
 from vecsetx.workers.base import Workers
 from vecsetx.workers.for_each import Outcome, for_each_heart, open_workers
 
-PICTURES = 40
-"""Hearts that are shown in pictures, the doubtful ones first."""
+__all__ = ["check", "doubtful_first"]
+
+_PICTURES = 40
+"""Number of hearts with pictures, the doubtful ones first."""
 
 _COMPARISON = "labels by distance against the label map"
+"""The check that needs the voxels of the source."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Looked:
-    """What a worker tells of one heart."""
+class _Checked:
+    """A worker's findings about one heart.
+
+    Attributes:
+        quality: Problems, remarks and measures.
+        info: The description of its samples, for comparisons with other hearts.
+    """
 
     quality: HeartQuality
     info: HeartInfo
@@ -47,22 +55,22 @@ def check(
     out: Path,
     heart: str | None = None,
     workers: int | None = None,
-    pictures: int = PICTURES,
+    pictures: int = _PICTURES,
 ) -> dict[str, Any]:
-    """Check a data set; writes ``check.json`` and ``check.html`` into ``out``.
+    """Check a data set; write ``check.json`` and ``check.html`` into ``out``.
 
     Args:
-        data: The data set's folder.
-        out: Folder for what is written.
-        heart: Only this heart, in depth: writes ``check-HEART.html`` and no more.
-        workers: Processes; None: one per core.
-        pictures: Hearts shown in pictures at most, the doubtful ones first.
+        data: Folder of the data set.
+        out: Folder for the results.
+        heart: Check only this heart, in detail, and write only ``check-HEART.html``.
+        workers: Number of processes; None for one per core.
+        pictures: Largest number of hearts with pictures, the doubtful ones first.
 
     Returns:
-        What ``check.json`` holds: ``passed`` (whether every heart is fit), ``structures``,
-        ``summary``, and ``hearts``, each with ``name``, ``patient``, ``split``, ``fold``,
-        ``passed``, ``problems``, ``remarks``, ``not_done`` and its measures. With ``heart``, that
-        heart alone.
+        The contents of ``check.json``: ``passed`` (whether every heart is fit for training),
+        ``structures``, ``summary``, and ``hearts``, each with ``name``, ``patient``, ``split``,
+        ``fold``, ``passed``, ``problems``, ``remarks``, ``not_done`` (checks that were impossible)
+        and its measures. With ``heart``, only that heart.
 
     Raises:
         InputError: There is no data set, or no such heart in it.
@@ -73,19 +81,23 @@ def check(
     alone = {entry.name: replace(dataset, hearts=(entry,)) for entry in dataset.hearts}
     with open_workers(workers) as executor:
         with steps("checking hearts", len(alone), "hearts") as progress:
-            looked = for_each_heart(_look, alone, executor, progress)
-        result = _result(dataset, looked)
+            checked = for_each_heart(_check_heart, alone, executor, progress)
+        result = _result(dataset, checked)
         ranked = doubtful_first(result["hearts"])
         shown = {row["name"]: alone[row["name"]] for row in ranked[:pictures] if row["structures"]}
-        drawn = _pictures(shown, executor)
+        drawings = _pictures(shown, executor)
     write_json(out / "check.json", result)
-    in_order = {row["name"]: drawn[row["name"]] for row in ranked if row["name"] in drawn}
+    in_order = {row["name"]: drawings[row["name"]] for row in ranked if row["name"] in drawings}
     write_check_page(out / "check.html", {**result, "hearts": ranked}, in_order)
     return result
 
 
 def doubtful_first(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Failed hearts, then those farthest from the usual, then those most remarked upon."""
+    """Sort hearts: failed ones first, then the most unusual, then those with the most remarks.
+
+    Args:
+        rows: ``hearts`` as in ``check.json``.
+    """
 
     def doubt(row: dict[str, Any]) -> tuple[bool, float, int]:
         scores = [
@@ -103,22 +115,22 @@ def _pictures(hearts: Mapping[str, DataSet], workers: Workers) -> dict[str, str]
     if not hearts:
         return {}
     with steps("drawing hearts", len(hearts), "hearts") as progress:
-        return for_each_heart(_draw, hearts, workers, progress).made
+        return for_each_heart(_draw, hearts, workers, progress).results
 
 
 def _check_one(dataset: DataSet, entry: HeartEntry, out: Path) -> dict[str, Any]:
-    """One heart in depth. Of the others only their files' heads are read."""
+    """Check one heart in detail. Of the other hearts, only the descriptions are read."""
     alone = replace(dataset, hearts=(entry,))
     with open_workers(1) as executor, steps("checking a heart", 1, "hearts") as progress:
-        looked = for_each_heart(_look, {entry.name: alone}, executor, progress)
-    infos = {name: found.info for name, found in looked.made.items()}
+        checked = for_each_heart(_check_heart, {entry.name: alone}, executor, progress)
+    infos = {name: found.info for name, found in checked.results.items()}
     for other in dataset.hearts:
-        # What is wrong with another heart's file is told by that heart's own check.
+        # A damaged file of another heart is reported by the check of that heart.
         with suppress(InputError):
             infos.setdefault(other.name, dataset.open(other).info)
-    rows = _rows(alone, looked, infos, _by_name(dataset))
-    result = _summed_up(dataset, rows)
-    if looked.made:
+    rows = _rows(alone, checked, infos, _by_name(dataset))
+    result = _summarized(dataset, rows)
+    if checked.results:
         samples = dataset.open(entry).read()
         label_map, _ = _voxels(alone)
         page = HeartPage(rows[0], samples, montage(samples, label_map))
@@ -126,23 +138,23 @@ def _check_one(dataset: DataSet, entry: HeartEntry, out: Path) -> dict[str, Any]
     return result
 
 
-def _look(alone: DataSet) -> _Looked:
-    """Look at the only heart of ``alone``. Runs in a worker."""
+def _check_heart(alone: DataSet) -> _Checked:
+    """Check the only heart of ``alone``. Runs in a worker."""
     (entry,) = alone.hearts
     samples = alone.open(entry).read()
     label_map, why_not = _voxels(alone)
     quality = heart_quality(samples, alone.structures, entry.annotated, label_map)
     info = samples.info
     if (info.name, info.content) != (entry.name, entry.content):
-        problem = f"{entry.file} holds another heart than dataset.json says; prepare again"
+        problem = f"{entry.file} contains another heart than dataset.json says; prepare again"
         quality = quality.with_more(problems=[problem])
     if why_not:
         quality = quality.with_more(remarks=[why_not], not_done=[f"{_COMPARISON}: {why_not}"])
-    return _Looked(quality, info)
+    return _Checked(quality, info)
 
 
 def _voxels(alone: DataSet) -> tuple[LabelMap | None, str]:
-    """The voxels that a heart was made from, or None and why they cannot be had."""
+    """Return the voxels of the source of the only heart; or None and the reason."""
     (entry,) = alone.hearts
     source, structures = source_of(alone, entry), alone.open(entry).info.structures
     if not source.has_volume:
@@ -158,33 +170,33 @@ def _voxels(alone: DataSet) -> tuple[LabelMap | None, str]:
 
 
 def _draw(alone: DataSet) -> str:
-    """A picture of the only heart of ``alone``. Runs in a worker."""
+    """Draw the only heart of ``alone``. Runs in a worker."""
     (entry,) = alone.hearts
     label_map, _ = _voxels(alone)
     return three_slices(alone.open(entry).read(), label_map)
 
 
-def _result(dataset: DataSet, looked: Outcome[_Looked]) -> dict[str, Any]:
-    infos = {name: found.info for name, found in looked.made.items()}
-    return _summed_up(dataset, _rows(dataset, looked, infos, _by_name(dataset)))
+def _result(dataset: DataSet, checked: Outcome[_Checked]) -> dict[str, Any]:
+    infos = {name: found.info for name, found in checked.results.items()}
+    return _summarized(dataset, _rows(dataset, checked, infos, _by_name(dataset)))
 
 
 def _rows(
     dataset: DataSet,
-    looked: Outcome[_Looked],
+    checked: Outcome[_Checked],
     infos: Mapping[str, HeartInfo],
     entries: Mapping[str, HeartEntry],
 ) -> list[dict[str, Any]]:
-    """A row per heart of ``dataset``, compared with all hearts in ``infos``."""
+    """Return a row per heart of ``dataset``, compared with all hearts in ``infos``."""
     volumes, thicknesses = volume_scores(infos), thickness_scores(infos)
     pairs = duplicates(infos)
     rows = []
     for entry in dataset.hearts:
-        if entry.name not in looked.made:
-            reason = looked.failed[entry.name]
+        if entry.name not in checked.results:
+            reason = checked.failed[entry.name]
             rows.append(_row(entry, HeartQuality(entry.name, problems=(reason,))))
             continue
-        found = looked.made[entry.name]
+        found = checked.results[entry.name]
         problems, remarks = _same_as(entry, pairs, entries)
         of_volume, of_thickness = volumes[entry.name], thicknesses[entry.name]
         odd = outliers(found.info, of_volume, of_thickness)
@@ -202,30 +214,30 @@ def _rows(
 def _same_as(
     entry: HeartEntry, pairs: list[Duplicates], entries: Mapping[str, HeartEntry]
 ) -> tuple[list[str], list[str]]:
-    """Problems and remarks about hearts that are the same as this one."""
+    """Return problems and remarks about hearts that are the same as this one."""
     problems, remarks = [], []
     for pair in pairs:
         if entry.name not in (pair.first, pair.second):
             continue
         other = entries[pair.second if entry.name == pair.first else pair.first]
-        how = "all volumes are those of" if pair.by_volume else "the same shape as"
+        how = "the same volumes as" if pair.by_volume else "the same shape as"
         if other.patient == entry.patient:
             remarks.append(f"{how} {other.name}, of the same patient")
         elif other.split != entry.split:
             problems.append(
-                f"{how} {other.name}, of another patient and in {other.split}: learned from and "
-                "scored on; drop one, or give both one patient (--group-by)"
+                f"{how} {other.name}, of another patient and in {other.split}: used for training "
+                "and for validation; remove one, or assign both to one patient (--group-by)"
             )
         else:
             problems.append(
-                f"{how} {other.name}, of another patient; drop one, or give both one patient "
-                "(--group-by)"
+                f"{how} {other.name}, of another patient; remove one, or assign both to one "
+                "patient (--group-by)"
             )
     return problems, remarks
 
 
 def _row(entry: HeartEntry, quality: HeartQuality) -> dict[str, Any]:
-    """A heart as ``check.json`` has it."""
+    """Return a heart as in ``check.json``."""
     structures = quality.structures
     there = {name: found for name, found in structures.items() if found.points is not None}
     return {
@@ -255,7 +267,7 @@ def _row(entry: HeartEntry, quality: HeartQuality) -> dict[str, Any]:
     }
 
 
-def _summed_up(dataset: DataSet, rows: list[dict[str, Any]]) -> dict[str, Any]:
+def _summarized(dataset: DataSet, rows: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "passed": all(row["passed"] for row in rows),
         "structures": list(dataset.structures),

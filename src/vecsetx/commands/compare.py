@@ -1,4 +1,4 @@
-"""``vecsetx compare``: two models' scores of the same hearts, side by side."""
+"""``vecsetx compare``: compare two models' scores of the same hearts, paired by heart."""
 
 import json
 from collections.abc import Mapping
@@ -15,25 +15,27 @@ from vecsetx.evaluation.comparison import compare
 from vecsetx.evaluation.score_measures import MEASURES
 from vecsetx.files import write_json
 
-SHOWN = ("dice", "nsd", "assd_mm", "hd95_mm", "cldice")
-"""Measures on the terminal; ``compare.json`` has them all."""
+__all__ = ["compare_scores", "print_comparison"]
+
+_SHOWN = ("dice", "nsd", "assd_mm", "hd95_mm", "cldice")
+"""Measures on the terminal; ``compare.json`` contains all of them."""
 
 
 def compare_scores(a: Path, b: Path, out: Path, seed: int = 0) -> dict[str, Any]:
-    """Compare two evaluations, heart by heart; writes ``compare.json`` into ``out``.
+    """Compare two evaluations, paired by heart; write ``compare.json`` into ``out``.
 
     Args:
         a: Folder of one evaluation, or its ``scores.json``.
-        b: The other's.
-        out: Where to write.
-        seed: Of the bootstrap.
+        b: Folder of the other one, or its ``scores.json``.
+        out: Folder for the result.
+        seed: Seed of the bootstrap.
 
     Returns:
-        What :func:`~vecsetx.evaluation.comparison.compare` finds, with ``models``: the provenance
-        of both.
+        The result of :func:`~vecsetx.evaluation.comparison.compare`, and the provenance of both as
+        ``models``.
 
     Raises:
-        InputError: One of them cannot be read, or the two are not of the same hearts and truths.
+        InputError: One of them cannot be read, or their hearts or truths differ.
     """
     of_a, of_b = _read(a), _read(b)
     models = {"a": of_a["provenance"], "b": of_b["provenance"]}
@@ -43,20 +45,24 @@ def compare_scores(a: Path, b: Path, out: Path, seed: int = 0) -> dict[str, Any]
 
 
 def print_comparison(comparison: Mapping[str, Any]) -> None:
-    """A table per measure: means, difference with its interval, p, in bold where p < 0.05.
+    """Print a table per measure: means, difference with its interval, and p; bold if p < 0.05.
 
-    If structures were hidden from both models, further tables tell of these alone.
+    If structures were hidden from both models, further tables compare only these.
+
+    Args:
+        comparison: The result of :func:`compare_scores`.
     """
     for side, provenance in comparison["models"].items():
         console.print(f"{side.upper()}: {escape(str(provenance['model']))}")
-    for part, of in ((comparison, ""), (comparison.get("inferred"), " of what was inferred")):
-        for measure in SHOWN:
+    for part, of in ((comparison, ""), (comparison.get("inferred"), " of inferred structures")):
+        for measure in _SHOWN:
             if part and part["mean"].get(measure):
                 console.print(_table(part, measure, of))
     level = comparison["bootstrap"]["level"]
     console.print(
         f"B − A: mean over {len(comparison['hearts'])} hearts with its {level:.0%} bootstrap "
-        "interval; p: Wilcoxon signed-rank, for single structures after Holm; bold: p < 0.05"
+        "interval; p: Wilcoxon signed-rank test, Holm-corrected for single structures; bold: "
+        "p < 0.05"
     )
 
 
@@ -64,7 +70,7 @@ def _table(comparison: Mapping[str, Any], measure: str, of: str) -> Table:
     better = "higher" if MEASURES[measure].higher_is_better else "lower"
     table = Table(title=f"{MEASURES[measure].title}{of}, {better} is better")
     table.add_column("Structure")
-    for heading in ("A", "B", "B − A", "interval", "p", "hearts"):
+    for heading in ("A", "B", "B − A", "Interval", "p", "Hearts"):
         table.add_column(heading, justify="right")
     for name, found in comparison["structures"].items():
         if measure in found:
@@ -89,14 +95,14 @@ def _read(path: Path) -> dict[str, Any]:
         scores = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise InputError(
-            f"{file}: cannot be read as scores ({error}); give the folder that vecsetx evaluate "
-            "wrote, or its scores.json"
+            f"{file}: cannot be read as scores ({error}); give the output folder of vecsetx "
+            "evaluate, or its scores.json"
         ) from error
     if not isinstance(scores, dict) or not {"summary", "hearts", "provenance"} <= scores.keys():
-        raise InputError(f"{file}: holds no scores; give a scores.json that vecsetx evaluate wrote")
+        raise InputError(f"{file}: contains no scores; give a scores.json of vecsetx evaluate")
     if "scoring" not in scores:
         raise InputError(
-            f"{file}: was written by an older VecSetX, which scored overlap only; run vecsetx "
-            "evaluate again"
+            f"{file}: written by an older VecSetX, which scored only overlap; run vecsetx evaluate "
+            "again"
         )
     return scores

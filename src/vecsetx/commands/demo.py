@@ -1,4 +1,4 @@
-"""``vecsetx demo``: everything once, on phantom hearts."""
+"""``vecsetx demo``: the whole pipeline on phantoms."""
 
 import time
 from collections.abc import Iterator
@@ -19,18 +19,20 @@ from vecsetx.errors import InputError
 from vecsetx.presets import preset
 from vecsetx.sampling.sampler import SamplingSpec
 
+__all__ = ["DemoOptions", "demo"]
+
 
 @dataclass(frozen=True, slots=True)
 class DemoOptions:
     """Size of the demo.
 
     Attributes:
-        count: Phantom hearts.
+        count: Number of phantoms.
         size: Voxels along each edge of their label maps.
-        spacing_mm: Edge of a voxel.
-        val_share: Share of the hearts that the model never sees in training.
-        seed: Seed of everything.
-        steps: Training steps.
+        spacing_mm: Edge of a voxel, mm.
+        val_share: Share of the hearts that are kept out of training.
+        seed: Seed of all steps.
+        steps: Number of training steps.
     """
 
     count: int = 48
@@ -44,18 +46,25 @@ class DemoOptions:
 def demo(out: Path, options: DemoOptions) -> Evaluated:
     """Make phantoms, prepare and check them, train, score unseen hearts, reconstruct one.
 
-    Below ``out``: ``labels/``, ``data/``, ``check/``, ``run/``, ``evaluate/``, ``reconstruct/``.
-    The run of an earlier demo is replaced.
+    Creates ``labels/``, ``data/``, ``check/``, ``run/``, ``evaluate/`` and ``reconstruct/`` in
+    ``out``. The run of an earlier demo is replaced.
+
+    Args:
+        out: Folder for all results.
+        options: Size of the demo.
+
+    Returns:
+        The scores of the unseen hearts.
 
     Raises:
         InputError: A stage failed.
     """
     began = time.monotonic()
-    with _stage("1/6 phantoms: label maps of synthetic hearts"):
+    with _stage("1/6 phantom: write label maps of synthetic hearts"):
         phantoms = make_phantoms(
             out / "labels", options.count, options.seed, options.size, options.spacing_mm
         )
-    with _stage("2/6 prepare: exact distances at sampled points"):
+    with _stage("2/6 prepare: sample points with exact distances"):
         prepare_options = PrepareOptions(
             label_set("default"),
             sampling=SamplingSpec(16_384, 16_384, 16_384),
@@ -65,18 +74,20 @@ def demo(out: Path, options: DemoOptions) -> Evaluated:
         dataset, failed = prepare(phantoms, out / "data", prepare_options)
         if failed:
             raise InputError("\n".join(failed.values()))
-    with _stage("3/6 check: are they fit to learn from?"):
+    with _stage("3/6 check: look for problems in the data set"):
         if not check(out / "data", out / "check")["passed"]:
-            raise InputError(f"{out / 'check/check.html'}: some hearts are not fit to learn from")
-    with _stage("4/6 train: preset tiny"):
+            raise InputError(
+                f"{out / 'check/check.html'}: some hearts are unfit for training; see there"
+            )
+    with _stage("4/6 train: train a model with the preset tiny"):
         _remove_run(out / "run")
         recipe = preset("tiny").changed({"training": {"steps": options.steps}}, "demo")
         train_model(out / "data", out / "run", recipe)
-    with _stage("5/6 evaluate: hearts that the model has never seen"):
+    with _stage("5/6 evaluate: score hearts that the model has never seen"):
         evaluated = evaluate(
             out / "run", [out / "data"], out / "evaluate", EvaluateOptions(meshes=False)
         )
-    with _stage("6/6 reconstruct: meshes and a label map"):
+    with _stage("6/6 reconstruct: write meshes and a label map"):
         unseen = source_of(dataset, dataset.of_split("val")[0]).path
         failed = reconstruct(out / "run", [unseen], out / "reconstruct", ReconstructOptions())
         if failed:

@@ -207,16 +207,16 @@ class _Scorer:
         whole = heart.source.segmentation(self.trained.structures)
         geometry = whole.geometry(drop)
         field = encode_heart(geometry, self.trained, options.encode)
-        made = Reconstruction(whole, field, geometry.label_map)
+        reconstruction = Reconstruction(whole, field, geometry.label_map)
         rows = score_reconstruction(
-            name, made, heart.annotated(), options.tolerance_mm, options.meshes, drop
+            name, reconstruction, heart.annotated(), options.tolerance_mm, options.meshes, drop
         )
         errors: HeartErrors = {}
         hidden = set(drop).intersection(heart.annotated())
         if self.uncertainty and hidden:
-            how = made.surfaces, hidden, field.domain
-            errors = self.uncertainty.errors(name, made, geometry, *how)
-        return made, field, rows, errors
+            how = reconstruction.surfaces, hidden, field.domain
+            errors = self.uncertainty.errors(name, reconstruction, geometry, *how)
+        return reconstruction, field, rows, errors
 
     def score_hidden(
         self, name: str, heart: _Heart, whole: Reconstruction, hidden: str
@@ -277,11 +277,11 @@ def _score_all(hearts: Mapping[str, _Heart], scorer: _Scorer) -> _Found:
     with steps("scoring hearts", each * len(hearts), unit) as progress:
         for number, (name, heart) in enumerate(hearts.items(), start=1):
             try:
-                made, field, rows, errors = scorer.score(name, heart)
+                reconstruction, field, rows, errors = scorer.score(name, heart)
                 progress.advance(note=name)
                 of_turns: list[Score] = []
                 for hidden in turns:
-                    row, of_turn = scorer.score_hidden(name, heart, made, hidden)
+                    row, of_turn = scorer.score_hidden(name, heart, reconstruction, hidden)
                     of_turns += row
                     errors = {**errors, **of_turn}
                     progress.advance(note=f"{name} without {hidden}")
@@ -291,11 +291,11 @@ def _score_all(hearts: Mapping[str, _Heart], scorer: _Scorer) -> _Found:
                 continue
             found.rows.extend([*rows, *of_turns])
             found.errors.append(errors)
-            found.penalties_mm[name] = penalty_mm(made.truth)
+            found.penalties_mm[name] = penalty_mm(reconstruction.truth)
             if any(row.values["prediction_ml"] for row in rows):
                 found.fields[name] = field
                 found.dice[name] = {row.structure: {"dice": row.dice} for row in rows}
-                found.kept[name] = made
+                found.kept[name] = reconstruction
                 _forget(found.kept, found.dice)
     if not found.rows:
         raise InputError("\n".join(found.failed.values()))
@@ -303,13 +303,13 @@ def _score_all(hearts: Mapping[str, _Heart], scorer: _Scorer) -> _Found:
 
 
 def _forget(
-    made: dict[str, Reconstruction], dice: Mapping[str, Mapping[str, Mapping[str, Value]]]
+    kept: dict[str, Reconstruction], dice: Mapping[str, Mapping[str, Mapping[str, Value]]]
 ) -> None:
     """Keep only reconstructions that the page is likely to show and that take little memory."""
     wanted = chosen(dice, 2 * _SHOWN_HEARTS)
-    for name in list(made):
-        if name not in wanted or max(made[name].truth.shape) > _PAGE_VOXELS:
-            del made[name]
+    for name in list(kept):
+        if name not in wanted or max(kept[name].truth.shape) > _PAGE_VOXELS:
+            del kept[name]
 
 
 def _views(
@@ -318,9 +318,9 @@ def _views(
     """Yield the hearts of the page's viewer one by one, since each takes much memory."""
     for name in chosen(found.dice, _SHOWN_HEARTS):
         heart, field = hearts[name], found.fields[name]
-        made = found.kept.get(name) or _again(heart.source, field, options)
+        reconstruction = found.kept.get(name) or _again(heart.source, field, options)
         observed = set(heart.annotated()).difference(options.drop)
-        yield _view(name, made, field, found.dice[name], observed)
+        yield _view(name, reconstruction, field, found.dice[name], observed)
 
 
 def _again(source: HeartSource, field: HeartField, options: EncodeOptions) -> Reconstruction:
@@ -330,19 +330,23 @@ def _again(source: HeartSource, field: HeartField, options: EncodeOptions) -> Re
 
 def _view(
     name: str,
-    made: Reconstruction,
+    reconstruction: Reconstruction,
     field: HeartField,
     found: Mapping[str, Mapping[str, Value]],
     observed: Collection[str],
 ) -> HeartView:
-    as_scored = max(made.truth.shape) <= _PAGE_VOXELS
+    surfaces = (
+        reconstruction.surfaces
+        if max(reconstruction.truth.shape) <= _PAGE_VOXELS
+        else heart_surfaces(field, _PAGE_RESOLUTION)
+    )
     dice = mean_dice(found)
     return HeartView(
         name,
-        truth=made.true_surfaces,
-        reconstruction=made.surfaces if as_scored else heart_surfaces(field, _PAGE_RESOLUTION),
+        truth=reconstruction.true_surfaces,
+        reconstruction=surfaces,
         dice=math.nan if dice is None else dice,
-        input_map=made.observed,
+        input_map=reconstruction.observed,
         structures=field.structures,
         inferred=tuple(name for name in field.structures if name not in observed),
     )

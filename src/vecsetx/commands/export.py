@@ -1,4 +1,4 @@
-"""``vecsetx export``: a prepared data set as NPZ files."""
+"""``vecsetx export``: write a prepared data set as NPZ files."""
 
 from functools import partial
 from pathlib import Path
@@ -10,19 +10,21 @@ from vecsetx.sampling.npz.layout import write_npz
 from vecsetx.sampling.samples import SamplesFile
 from vecsetx.workers.for_each import for_each_heart, open_workers
 
+__all__ = ["export"]
+
 
 def export(data: Path, out: Path, workers: int | None = None) -> dict[str, str]:
     """Write every heart of a data set as ``OUT/NAME.npz``.
 
-    The labels are the same in all of them: those of :meth:`DataSet.label_set`.
+    All files have the same labels, those of :meth:`DataSet.label_set`.
 
     Args:
         data: Folder of the data set.
         out: Folder for the files.
-        workers: Processes; None for one per core.
+        workers: Number of processes; None for one per core.
 
     Returns:
-        The failures: heart → reason.
+        Heart → reason, for hearts that failed.
 
     Raises:
         InputError: There is no data set.
@@ -37,5 +39,5 @@ def export(data: Path, out: Path, workers: int | None = None) -> dict[str, str]:
 
 
 def _export(heart: HeartEntry, data: Path, out: Path, label_set: LabelSet) -> None:
-    """Runs in a worker."""
+    """Write one heart. Runs in a worker."""
     write_npz(SamplesFile(data / heart.file).read(), out / f"{heart.name}.npz", label_set)

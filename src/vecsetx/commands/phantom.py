@@ -1,4 +1,4 @@
-"""``vecsetx phantom``: synthetic hearts as label maps."""
+"""``vecsetx phantom``: write synthetic hearts as label maps."""
 
 from functools import partial
 from pathlib import Path
@@ -12,6 +12,8 @@ from vecsetx.formats.label_maps import write_label_map
 from vecsetx.workers.for_each import for_each_heart, open_workers
 from vecsetx.workers.lock import only_writer
 
+__all__ = ["make_phantoms", "write_phantom"]
+
 
 def make_phantoms(
     out: Path,
@@ -22,12 +24,22 @@ def make_phantoms(
     workers: int | None = None,
     scale: float = 1.0,
 ) -> list[Path]:
-    """Write ``phantom000.nii.gz`` … into ``out``; heart i's shape depends on ``seed`` and i alone.
+    """Write ``phantom000.nii.gz`` … into ``out``.
 
-    ``scale`` is how much larger all of them are than usual.
+    Args:
+        out: The folder.
+        count: Number of hearts. A larger cohort starts with the same hearts.
+        seed: Seed of the shapes.
+        size: Voxels along each edge of a label map.
+        spacing_mm: Edge of a voxel, mm.
+        workers: Number of processes; None for one per core.
+        scale: Size of the hearts relative to the usual one.
+
+    Returns:
+        The files.
 
     Raises:
-        InputError: An option does not fit, or a heart could not be written.
+        InputError: An option is out of range, or a heart could not be written.
     """
     if count < 1:
         raise InputError(f"--count {count}: at least 1 heart is needed")
@@ -41,7 +53,7 @@ def make_phantoms(
         outcome = for_each_heart(write, hearts, executor, progress)
     if outcome.failed:
         raise InputError("\n".join(outcome.failed.values()))
-    return list(outcome.made.values())
+    return list(outcome.results.values())
 
 
 def write_phantom(
@@ -49,28 +61,26 @@ def write_phantom(
 ) -> Path:
     """Write the ``index``-th random heart as ``phantom<index>.nii.gz``.
 
-    The heart's shape depends on ``seed`` and ``index`` alone, so a larger cohort begins with the
-    same hearts.
+    The heart's shape depends only on ``seed`` and ``index``.
 
     Args:
-        out: The folder; it is made if needed.
-        index: Which heart, from 0.
-        seed: Any whole number from 0 up.
-        size: Voxels along each axis.
-        spacing_mm: Voxel size.
-        scale: How much larger the heart is than usual.
+        out: The folder; it is created if it is missing.
+        index: Index of the heart, from 0.
+        seed: Seed of the shape, from 0.
+        size: Voxels along each edge of the label map.
+        spacing_mm: Edge of a voxel, mm.
+        scale: Size of the heart relative to the usual one.
 
     Returns:
         The file.
 
     Raises:
-        InputError: A number makes no sense.
+        InputError: A number is out of range.
     """
     if index < 0 or seed < 0 or size < 8 or not (spacing_mm > 0 and scale > 0):
         raise InputError(
-            f"a phantom needs index and seed from 0, size from 8, spacing above 0 mm and scale "
-            f"above 0, not "
-            f"index {index}, seed {seed}, size {size}, spacing {spacing_mm}, scale {scale}"
+            f"index {index}, seed {seed}, size {size}, spacing {spacing_mm}, scale {scale}: a "
+            "phantom needs index and seed from 0, size from 8, spacing above 0 mm and scale above 0"
         )
     heart = PhantomHeart.random(np.random.default_rng([seed, index]), scale)
     path = out / f"phantom{index:03d}.nii.gz"

@@ -1,4 +1,4 @@
-"""``vecsetx prepare``: hearts of any kind to a data set."""
+"""``vecsetx prepare``: sample hearts of any kind into a data set for training."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -11,30 +11,33 @@ from vecsetx.commands.progress import steps, warn
 from vecsetx.data.dataset import DataSet, HeartEntry
 from vecsetx.data.find_hearts import find_hearts
 from vecsetx.data.sources import HeartSource
-from vecsetx.data.split import Place, patients_of, split_by_patient
+from vecsetx.data.split import Assignment, patients_of, split_by_patient
 from vecsetx.errors import InputError
 from vecsetx.sampling.sampler import SamplingSpec, options_of
 from vecsetx.sampling.samples import HeartInfo, SamplesFile, write_samples
 from vecsetx.workers.for_each import for_each_heart, open_workers
 from vecsetx.workers.lock import only_writer
 
+__all__ = ["PrepareOptions", "prepare"]
+
 
 @dataclass(frozen=True, slots=True)
 class PrepareOptions:
-    """Choices of a preparation.
+    """Options of a preparation.
 
     Attributes:
-        label_set: What ids and file names mean; None for what an nnU-Net data set says of itself,
-            and ``default`` elsewhere.
+        label_set: Meaning of ids and file names; None for the labels of an nnU-Net data set, and
+            ``default`` for other inputs.
         structures: Structures to learn; None for those of the label set that occur in the inputs.
         sampling: How each heart is sampled.
-        val_share: Share of the patients kept for validation.
-        folds: Folds for cross-validation.
-        group_by: Regular expression that finds the patient in a heart's name; None: one heart each.
+        val_share: Share of the patients for validation.
+        folds: Number of folds for cross-validation.
+        group_by: Regular expression that finds the patient in a heart's name; None: each heart is
+            a patient.
         seed: Seed of split and samples.
-        workers: Processes; None for one per core.
+        workers: Number of processes; None for one per core.
         dask: Address of a Dask scheduler, whose workers are used instead.
-        space: Axes of meshes that do not say theirs, ``lps`` or ``ras``.
+        space: Axes of meshes whose files do not say, ``lps`` or ``ras``.
     """
 
     label_set: LabelSet | None = None
@@ -51,7 +54,7 @@ class PrepareOptions:
 
 @dataclass(frozen=True, slots=True)
 class _Task:
-    """One heart to sample, and what the data set has of that name already."""
+    """A heart to sample, and the data set's heart of the same name, if there is one."""
 
     source: HeartSource
     known: HeartEntry | None
@@ -59,7 +62,13 @@ class _Task:
 
 @dataclass(frozen=True, slots=True)
 class _Sampled:
-    """A heart's file within the data set, what it says, and what its source says to annotate."""
+    """A sampled heart.
+
+    Attributes:
+        file: Its file, relative to the data set's folder.
+        info: The file's description.
+        annotated: Structures that its source annotates; None if it does not say.
+    """
 
     file: str
     info: HeartInfo
@@ -71,16 +80,21 @@ def prepare(
 ) -> tuple[DataSet, dict[str, str]]:
     """Prepare hearts for training.
 
-    Hearts whose samples are already there, made from the same files in the same way, are kept as
-    they are. If ``out`` holds a data set, the hearts are added to it: those there keep their split
-    and fold. Hearts that fail, or are the same as another, are left out and reported.
+    Existing samples from the same files with the same options are kept. If ``out`` contains a data
+    set, the hearts are added to it, and its hearts keep their split and fold. Hearts that fail, or
+    that are copies of another heart, are left out and reported.
+
+    Args:
+        inputs: Hearts of any kind but labelled points: files, or folders of them.
+        out: Folder of the data set.
+        options: The options.
 
     Returns:
-        The data set, as written to ``out``, and the failures: heart → reason.
+        The data set, as written to ``out``; and heart → reason, for hearts that failed.
 
     Raises:
         InputError: The inputs cannot be found or named, the data set in ``out`` was prepared
-            otherwise, somebody else writes into it, or no heart at all can be used.
+            with other options, another run writes into it, or no heart can be used.
     """
     _check(options)
     sources = find_hearts(inputs, options.label_set, options.space)
@@ -95,20 +109,20 @@ def prepare(
             sample = partial(_sample, out=out.resolve(), options=options)
             with steps("sampling hearts", len(tasks), "hearts") as progress:
                 outcome = for_each_heart(sample, tasks, workers, progress)
-        here = {name: s for name, s in outcome.made.items() if (out / s.file).exists()}
+        here = {name: s for name, s in outcome.results.items() if (out / s.file).exists()}
         elsewhere = {
-            name: f"{out / outcome.made[name].file}: a worker wrote it, but it is not here; --out "
-            "must lie on a file system that all workers share"
-            for name in outcome.made.keys() - here.keys()
+            name: f"{out / outcome.results[name].file}: a worker wrote it, but it is not here; "
+            "choose an --out on a file system that all workers share"
+            for name in outcome.results.keys() - here.keys()
         }
         others = [heart for name, heart in known.items() if name not in here]
-        made, twice = _unique(here, others)
-        failed = outcome.failed | elsewhere | twice
-        if not (made or others):
+        samples, copies = _unique(here, others)
+        failed = outcome.failed | elsewhere | copies
+        if not (samples or others):
             raise InputError("\n".join(failed.values()))
-        for name in twice:
+        for name in copies:
             (out / here[name].file).unlink()
-        dataset = _data_set(out, options, before, others, made, sources, patients)
+        dataset = _data_set(out, options, before, others, samples, sources, patients)
         dataset.write()
     _warn_of_unannotated(dataset)
     return dataset, dict(sorted(failed.items()))
@@ -116,15 +130,15 @@ def prepare(
 
 def _check(options: PrepareOptions) -> None:
     if not 0 <= options.val_share <= 1:
-        raise InputError(f"--val-share {options.val_share}: a share lies between 0 and 1")
+        raise InputError(f"--val-share {options.val_share}: must be between 0 and 1")
     if options.folds < 2:
-        raise InputError(f"--folds {options.folds}: cross-validation needs 2 at least")
+        raise InputError(f"--folds {options.folds}: cross-validation needs at least 2")
 
 
 def _check_same(
     before: DataSet, sources: Mapping[str, HeartSource], options: PrepareOptions
 ) -> None:
-    """A data set may only be prepared otherwise if all of it is."""
+    """Check that hearts which stay in the data set were prepared with the same options."""
     rest = [heart.name for heart in before.hearts if heart.name not in sources]
     then = {**before.options, "seed": before.seed, "folds": before.folds}
     now = {**asdict(options.sampling), "seed": options.seed, "folds": options.folds}
@@ -141,19 +155,19 @@ def _check_same(
         stored = before.label_sets.get(label_set.name)
         if rest and stored and LabelSet.from_dict(stored, label_set.name) != label_set:
             raise InputError(
-                f"{before.folder}: has another label set called {label_set.name}; rename this one"
+                f"{before.folder}: has another label set named {label_set.name}; rename this one"
             )
 
 
 def _sample(task: _Task, out: Path, options: PrepareOptions) -> _Sampled:
-    """Runs in a worker: sample one heart, unless its file is there and current."""
+    """Sample one heart, unless its file is current. Runs in a worker."""
     source, known = task.source, task.known
     file = f"hearts/{source.name}.safetensors"
     wanted = options.structures or source.label_set.structures
     sha256 = source.sha256()
     if known and sha256 != known.sha256 and str(source.path.resolve()) != known.source:
         raise InputError(
-            f"{source.path}: the data set has another heart called {source.name}, made from "
+            f"{source.path}: the data set has another heart named {source.name}, from "
             f"{known.source}; rename one of the two"
         )
     info = _current(out / file, source, wanted, sha256, options)
@@ -171,13 +185,13 @@ def _current(
     sha256: str,
     options: PrepareOptions,
 ) -> HeartInfo | None:
-    """What the heart's file says, if it was made from the same source with the same choices."""
+    """Return the description of a heart's file, if source and options are still the same."""
     if not path.exists():
         return None
     try:
         info = SamplesFile(path).info
     except InputError:
-        return None  # damaged, or of an older schema: made again
+        return None  # damaged, or of an older schema: sample again
     is_current = (info.version, info.seed, info.sha256) == (__version__, options.seed, sha256)
     is_current = is_current and info.options == options_of(options.sampling, wanted)
     same_ids = LabelSet.from_dict(info.label_set, str(path)) == source.label_set
@@ -185,21 +199,21 @@ def _current(
 
 
 def _unique(
-    made: Mapping[str, _Sampled], others: Iterable[HeartEntry]
+    samples: Mapping[str, _Sampled], others: Iterable[HeartEntry]
 ) -> tuple[dict[str, _Sampled], dict[str, str]]:
-    """Hearts that are no copies of another, and for the copies what they are copies of."""
+    """Return hearts that are not copies of another one; and copy → reason for leaving it out."""
     seen = {heart.content: heart.name for heart in others}
-    unique, twice = {}, {}
-    for name, sampled in made.items():
+    unique, copies = {}, {}
+    for name, sampled in samples.items():
         first = seen.setdefault(sampled.info.content, name)
         if first == name:
             unique[name] = sampled
         else:
-            twice[name] = (
-                f"{sampled.info.source}: is the same heart as {first}, voxel by voxel; a copy must "
-                "not be learned from and scored on, so it is left out: remove one of the two files"
+            copies[name] = (
+                f"{sampled.info.source}: is the same heart as {first}, voxel by voxel, and left "
+                "out, so that no heart is both trained on and scored; remove one of the two files"
             )
-    return unique, twice
+    return unique, copies
 
 
 def _data_set(
@@ -207,15 +221,15 @@ def _data_set(
     options: PrepareOptions,
     before: DataSet | None,
     others: Sequence[HeartEntry],
-    made: Mapping[str, _Sampled],
+    samples: Mapping[str, _Sampled],
     sources: Mapping[str, HeartSource],
     patients: Mapping[str, str],
 ) -> DataSet:
     of_others = {name: before.label_sets[name] for name in {h.label_set for h in others} if before}
     label_sets = of_others | {
-        sources[name].label_set.name: sources[name].label_set.to_dict() for name in made
+        sources[name].label_set.name: sources[name].label_set.to_dict() for name in samples
     }
-    by_label_set = _annotated(others, made, sources, options)
+    by_label_set = _annotated(others, samples, sources, options)
     entries = [
         HeartEntry(
             name=name,
@@ -232,7 +246,7 @@ def _data_set(
             annotated=sampled.annotated or by_label_set[sources[name].label_set.name],
             version=sampled.info.version,
         )
-        for name, sampled in made.items()
+        for name, sampled in samples.items()
     ]
     order = dict.fromkeys(
         [
@@ -259,33 +273,33 @@ def _data_set(
         options.seed,
         _places(before, options),
     )
-    return dataset.placed(places)
+    return dataset.with_assignments(places)
 
 
-def _places(before: DataSet | None, options: PrepareOptions) -> dict[str, Place]:
-    """Where the patients of a data set stand; nowhere, if other splits are asked for."""
+def _places(before: DataSet | None, options: PrepareOptions) -> dict[str, Assignment]:
+    """Return the split and fold of a data set's patients; none if other splits are requested."""
     then = before and (before.seed, before.val_share, before.folds)
     if before is None or then != (options.seed, options.val_share, options.folds):
         return {}
-    return {heart.patient: Place(heart.split, heart.fold) for heart in before.hearts}
+    return {heart.patient: Assignment(heart.split, heart.fold) for heart in before.hearts}
 
 
 def _annotated(
     others: Sequence[HeartEntry],
-    made: Mapping[str, _Sampled],
+    samples: Mapping[str, _Sampled],
     sources: Mapping[str, HeartSource],
     options: PrepareOptions,
 ) -> dict[str, tuple[str, ...]]:
-    """Label set → the structures that its label maps annotate: those asked for, or that occur."""
+    """Label set → structures that its label maps annotate: the requested ones, or those found."""
     found: dict[str, set[str]] = {}
     for heart in others:
         found.setdefault(heart.label_set, set()).update(heart.annotated)
     order: dict[str, tuple[str, ...]] = {heart.label_set: heart.annotated for heart in others}
-    for name, sampled in made.items():
+    for name, sampled in samples.items():
         label_set = sources[name].label_set
         order[label_set.name] = label_set.structures
-        asked = set(options.structures or ()) & set(label_set.structures)
-        found.setdefault(label_set.name, set()).update(asked or sampled.info.structures)
+        requested = set(options.structures or ()) & set(label_set.structures)
+        found.setdefault(label_set.name, set()).update(requested or sampled.info.structures)
     return {
         key: tuple(name for name in structures if name in found[key])
         for key, structures in order.items()

@@ -1,4 +1,4 @@
-"""``vecsetx reconstruct``: label maps to meshes and label maps, through a model."""
+"""``vecsetx reconstruct``: reconstruct hearts as meshes and label maps."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -36,27 +36,29 @@ from vecsetx.reconstruction.rasterize import rasterize
 from vecsetx.reconstruction.summary import sd_summary, write_summary
 from vecsetx.sampling.geometry import Geometry
 
+__all__ = ["ReconstructOptions", "reconstruct"]
+
 
 @dataclass(frozen=True, slots=True)
 class ReconstructOptions:
-    """Choices of a reconstruction.
+    """Options of a reconstruction.
 
     Attributes:
-        encode: How the label map is shown to the model.
-        resolution: Voxels along the longest side of the grid that meshes are made on.
-        resolution_mm: Edge of that grid's voxels instead, mm; None for ``resolution``.
+        encode: How hearts are shown to the model.
+        resolution: Voxels along the longest side of the meshing grid.
+        resolution_mm: Edge of its voxels instead, mm; None for ``resolution``.
         surfaces: Whether structures share their walls
             (:data:`~vecsetx.inference.heart_meshes.SurfaceKind`).
-        faces: Faces to decimate the whole heart's meshes to; None to leave them as they are.
-        keep_observed: Whether what the input shows stays as it is and the model only adds what is
-            missing (:class:`~vecsetx.inference.completion.CompletedField`); else all is the
-            model's. Not for points, which show no volume.
-        ensemble: Members of an ensemble of each heart, from which standard deviations of the
-            surfaces are found (:func:`~vecsetx.inference.ensemble.encode_ensemble`); 0 for none.
-        like: Image whose grid the label map takes; None for the input's own.
-        space: ``lps`` or ``ras``, the axes of mesh coordinates.
+        faces: Number of faces to decimate the heart's meshes to; None for no decimation.
+        keep_observed: Whether observed surfaces stay as they are and the model only adds what is
+            missing (:class:`~vecsetx.inference.completion.CompletedField`). Not for points, which
+            do not define a volume.
+        ensemble: Members of the ensemble that gives the standard deviations of the surfaces
+            (:func:`~vecsetx.inference.ensemble.encode_ensemble`); 0 for none.
+        like: Image whose grid the label map takes; None for the input's.
+        space: Axes of mesh coordinates, ``lps`` or ``ras``.
         extension: Mesh format: vtp, stl, ply or obj.
-        input_space: Axes of input meshes and points that do not say theirs.
+        input_space: Axes of input meshes and points whose files do not say.
     """
 
     encode: EncodeOptions = field(default_factory=EncodeOptions)
@@ -75,23 +77,34 @@ class ReconstructOptions:
 def reconstruct(
     model: Path, inputs: Sequence[Path], out: Path, options: ReconstructOptions
 ) -> dict[str, str]:
-    """Reconstruct every input into a folder of its own below ``out`` (into ``out`` if it is one).
+    """Reconstruct each heart into its own folder in ``out``, a single one into ``out`` itself.
 
-    Each folder receives a mesh per structure, ``heart.glb``, ``interfaces.vtp`` (the mesh that all
-    structures share, if they do), ``labels.nii.gz`` on the input's grid (surfaces and points, which
-    have none, get one), ``inferred.nii.gz`` (the same less every voxel that the input shows),
-    ``labels.ctbl`` and ``labels.itksnap.txt`` (what the ids mean, for 3D Slicer and ITK-SNAP), and
-    ``summary.json``. The ids are those of the input's label set, or the model's own where that does
-    not know all of the model's structures; ``summary.json`` says which. Each vertex of a VTP mesh
-    says whether it is observed; of ``interfaces.vtp``, whether it is so for all structures that
-    meet there. With ``ensemble`` it also has the standard deviation ``sd_mm`` of the surface's
-    place, of ``interfaces.vtp`` the largest of the structures that meet there.
+    Each folder receives
+
+    - a mesh per structure, the scene ``heart.glb``, and ``interfaces.vtp``, the one mesh of all
+      structures, if they share their walls;
+    - ``labels.nii.gz`` on the input's grid (on the meshing grid for surfaces and points), and
+      ``inferred.nii.gz``, the same without observed voxels;
+    - ``labels.ctbl`` and ``labels.itksnap.txt``, the meaning of the ids for 3D Slicer and ITK-SNAP;
+    - ``summary.json``.
+
+    The ids are those of the input's label set, or the model's own if the input's lacks one of the
+    model's structures; ``summary.json`` records which. Each vertex of a VTP mesh says whether it is
+    observed; in ``interfaces.vtp``, whether it is observed for all structures that meet there. With
+    ``ensemble`` it also has the standard deviation ``sd_mm`` of the surface's position; in
+    ``interfaces.vtp``, the largest one of the structures that meet there.
+
+    Args:
+        model: Folder of a run or of a saved model.
+        inputs: Hearts of any kind: files, or folders of them.
+        out: Folder for the results.
+        options: The options.
 
     Returns:
-        The failures: heart → reason. The other hearts are complete.
+        Heart → reason, for hearts that failed. The others are complete.
 
     Raises:
-        InputError: The model or an input cannot be found, options do not fit, or no heart at all
+        InputError: The model or an input cannot be found, options do not fit together, or no heart
             could be reconstructed.
     """
     refuse_recycled_ensemble(options.ensemble, options.encode)
@@ -100,12 +113,13 @@ def reconstruct(
     hearts = find_hearts(inputs, label_set, options.input_space)
     like = Grid(*read_grid(options.like)) if options.like else None
     sd_factor = sd_factor_of(model, trained) if options.ensemble else None
+    setup = _Setup(trained, model, sd_factor, like, options)
     failed: dict[str, str] = {}
     with steps("reconstructing hearts", len(hearts), "hearts") as progress:
         for name, source in hearts.items():
             folder = out / name if len(hearts) > 1 else out
             try:
-                _reconstruct_heart(trained, model, source, folder, like, sd_factor, options)
+                _reconstruct_heart(source, folder, setup)
             except InputError as error:
                 path = str(source.path)
                 failed[name] = str(error) if path in str(error) else f"{path}: {error}"
@@ -115,62 +129,67 @@ def reconstruct(
     return failed
 
 
-def _reconstruct_heart(
-    trained: TrainedModel,
-    model: Path,
-    source: HeartSource,
-    folder: Path,
-    like: Grid | None,
-    sd_factor: SdFactor | None,
-    options: ReconstructOptions,
-) -> None:
+@dataclass(frozen=True, slots=True)
+class _Setup:
+    """What is the same for all hearts.
+
+    Attributes:
+        trained: The model.
+        model: Its folder.
+        sd_factor: Its calibration factors; None without an ensemble or if it is uncalibrated.
+        like: Grid of the label maps; None for each input's own.
+        options: The options.
+    """
+
+    trained: TrainedModel
+    model: Path
+    sd_factor: SdFactor | None
+    like: Grid | None
+    options: ReconstructOptions
+
+
+def _reconstruct_heart(source: HeartSource, folder: Path, setup: _Setup) -> None:
+    options, structures = setup.options, setup.trained.structures
     if options.keep_observed and not source.has_volume:
         raise InputError(
             f"{source.path}: --keep-observed needs a label map, masks or closed meshes, as points "
             "do not define a volume; leave --keep-observed out, or give another input"
         )
-    heart = encode_source(source, trained, options.encode)
+
+    # 1. Encode: the heart's field, and optionally its union with the observed structures.
+    heart = encode_source(source, setup.trained, options.encode)
     completed = None
     if options.keep_observed and isinstance(heart.shown, Geometry):
         completed = CompletedField.of(heart.field, heart.shown)
-    made = completed or heart.field
+    field = completed or heart.field
+
+    # 2. Mesh it on a grid around all of it, which may extend beyond the input.
     grid = mesh_grid(heart.field, options.resolution, options.resolution_mm, completed)
-    meshes = heart_meshes(made, grid, options.surfaces, options.faces)
-    ensemble = _ensemble(heart, completed, trained, sd_factor, options)
-    structures = trained.structures
+    meshes = heart_meshes(field, grid, options.surfaces, options.faces)
+
+    # 3. For each vertex: whether it is observed, and its standard deviation.
+    ensemble = _ensemble(heart, completed, setup)
     known = vertex_attributes(meshes, structures, heart.visibility, ensemble, options.keep_observed)
+
+    # 4. Label the voxels of the input's grid, or of the meshing grid if the input has none.
     own = grid if heart.label_map is None else Grid.of(heart.label_map)
-    labels = rasterize(made, like or own)
+    labels = rasterize(field, setup.like or own)
+
+    # 5. Write everything, with the input's ids if they cover all structures of the model.
     all_named = set(structures) <= set(source.label_set.structures)
-    ids = source.label_set if all_named else trained.label_set
+    ids = source.label_set if all_named else setup.trained.label_set
     _write_meshes(folder, meshes, structures, ids, known, options)
     inferred = heart.visibility.inferred_part(labels)
     for file, voxels in (("labels.nii.gz", labels), ("inferred.nii.gz", inferred)):
         write_label_map(voxels.to_label_set(ids, structures), folder / file)
     write_color_table(folder / "labels.ctbl", structures, ids)
     write_label_descriptions(folder / "labels.itksnap.txt", structures, ids)
-    provenance = {
-        "input": str(source.path.resolve()),
-        "model": str(model.resolve()),
-        "version": __version__,
-        "space": options.space.upper(),
-        "label_set": ids.to_dict(),
-        "surfaces": options.surfaces,
-        "mesh_resolution": max(grid.shape),
-        "mesh_resolution_mm": float(grid.spacing_mm[0]),
-        "dropped": list(options.encode.drop),
-        "keep_observed": options.keep_observed,
-        "latents": heart.field.latent_set.latents.shape[1],
-        "recycled": options.encode.recycle,
-        "refined": asdict(heart.field.refinement) if heart.field.refinement else None,
-        "ensemble": _ensemble_summary(ensemble, sd_factor),
-    }
     write_summary(
         folder / "summary.json",
         labels,
         meshes.surfaces,
         structures,
-        provenance,
+        _provenance(source, heart, grid, ids, ensemble, setup),
         [structures[index] for index in np.flatnonzero(heart.visibility.present)],
         meshes.decimation,
         {name: float(vertices.mean()) for name, vertices in known.observed.items()},
@@ -182,28 +201,51 @@ def _reconstruct_heart(
 
 
 def _ensemble(
-    heart: EncodedHeart,
-    completed: CompletedField | None,
-    trained: TrainedModel,
-    sd_factor: SdFactor | None,
-    options: ReconstructOptions,
+    heart: EncodedHeart, completed: CompletedField | None, setup: _Setup
 ) -> Ensemble | None:
+    options, structures = setup.options, setup.trained.structures
     if not options.ensemble:
         return None
-    # The factor of cut structures was measured beyond the edge, where what is observed is kept.
+    # The factor of cut structures holds beyond the edge of the scan, if what is observed is kept:
+    # that is how it was measured.
     cut = None if completed is None else heart.visibility.cut
-    factor = sd_factor.each(trained.structures, cut) if sd_factor else 1.0
-    domain = heart.field.domain
-    drawn = encode_ensemble(
-        heart.shown, trained, options.ensemble, options.encode.seed, factor, domain
-    )
-    return drawn if completed is None else drawn.mapped(completed.with_model)
+    factor = setup.sd_factor.each(structures, cut) if setup.sd_factor else 1.0
+    how = options.ensemble, options.encode.seed, factor, heart.field.domain
+    ensemble = encode_ensemble(heart.shown, setup.trained, *how)
+    return ensemble if completed is None else ensemble.mapped(completed.with_model)
+
+
+def _provenance(
+    source: HeartSource,
+    heart: EncodedHeart,
+    grid: Grid,
+    ids: LabelSet,
+    ensemble: Ensemble | None,
+    setup: _Setup,
+) -> dict[str, Any]:
+    """Return how a heart was reconstructed, for its summary."""
+    options = setup.options
+    return {
+        "input": str(source.path.resolve()),
+        "model": str(setup.model.resolve()),
+        "version": __version__,
+        "space": options.space.upper(),
+        "label_set": ids.to_dict(),
+        "surfaces": options.surfaces,
+        "mesh_resolution": max(grid.shape),
+        "mesh_resolution_mm": float(grid.spacing_mm[0]),
+        "dropped": list(options.encode.drop),
+        "keep_observed": options.keep_observed,
+        "latents": heart.field.latent_set.latents.shape[1],
+        "recycled": options.encode.recycle,
+        "refined": asdict(heart.field.refinement) if heart.field.refinement else None,
+        "ensemble": _ensemble_summary(ensemble, setup.sd_factor),
+    }
 
 
 def _ensemble_summary(
     ensemble: Ensemble | None, sd_factor: SdFactor | None
 ) -> dict[str, Any] | None:
-    """What the standard deviations of a summary rest on."""
     if ensemble is None:
         return None
     return {
@@ -221,7 +263,7 @@ def _write_meshes(
     known: VertexAttributes,
     options: ReconstructOptions,
 ) -> None:
-    for missed in set(structures) - set(meshes.surfaces):  # of an earlier reconstruction
+    for missed in set(structures) - set(meshes.surfaces):  # left by an earlier reconstruction
         (folder / f"{missed}.{options.extension}").unlink(missing_ok=True)
     write_surfaces(
         folder,

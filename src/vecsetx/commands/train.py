@@ -21,7 +21,7 @@ from vecsetx.errors import InputError
 from vecsetx.evaluation.validation import make_validator
 from vecsetx.files import write_json, write_text
 from vecsetx.model.saved import TrainedModel, parameter_count, weights_sha256
-from vecsetx.recipe import Recipe
+from vecsetx.recipe import Recipe, read_changes
 from vecsetx.training.journal import Entry
 from vecsetx.training.loggers import loggers
 from vecsetx.training.loop import Training
@@ -293,7 +293,7 @@ def _open_run(out: Path, recipe: Recipe, contents: dict[str, str], resume: bool)
         return
     if not (recipe_file.exists() and data_file.exists()):
         raise InputError(f"{out}: no run to resume (no recipe.yaml); train without --resume")
-    if yaml.safe_load(recipe_file.read_text()) != yaml.safe_load(text):
+    if read_changes(recipe_file) != yaml.safe_load(text):
         raise InputError(
             f"{recipe_file}: the run was started with another recipe; resume with the same "
             "preset, --config and overrides, or choose another --out"

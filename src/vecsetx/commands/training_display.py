@@ -1,4 +1,4 @@
-"""What a person sees of a training run: a live display or plain lines, and a log of it all."""
+"""Display of a training run: a live display or plain lines, and a log."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,44 +18,46 @@ from vecsetx.report.curves import mean_points_dice
 from vecsetx.training.diagnosis import Row, best_validation
 from vecsetx.training.journal import Entry, read_journal
 
+__all__ = ["training_display"]
+
 
 @contextmanager
 def training_display(total_steps: int, log: RunLog) -> Iterator[Callable[[Entry], None]]:
-    """Show how training goes while the block runs, and write it down.
+    """Display and log training while the block runs.
 
     Args:
-        total_steps: Steps of the whole run.
-        log: Receives a line for every entry. The best of a resumed run's earlier validations is
-            looked up in the ``metrics.jsonl`` beside it.
+        total_steps: Number of steps of the whole run.
+        log: Receives a line for every entry. For a resumed run, the best earlier validation is read
+            from the ``metrics.jsonl`` beside it.
 
     Yields:
-        What is to be told of every entry of the journal.
+        A function to call with every entry of the journal.
     """
     progress = progress_bar() if on_terminal() else None
     steps = Steps("training", total_steps, "steps", progress)
     course = _Course(log.path.with_name("metrics.jsonl"))
 
-    def tell(entry: Entry) -> None:
+    def show(entry: Entry) -> None:
         log.write(_line(entry, course.train.lost))
         course.add(entry)
         steps.reach(entry.step, course.note())
 
     if progress is None:
-        yield tell
+        yield show
         return
     with Live(
         get_renderable=lambda: Group(progress, _tables(steps, course)),
         console=console,
         refresh_per_second=10,
     ):
-        yield tell
+        yield show
 
 
 class _Course:
     """The last entry of each kind, and the best Dice on the grid.
 
     Args:
-        journal: The run's; it knows the validations before the run was resumed.
+        journal: The run's journal, which contains the validations before the run was resumed.
     """
 
     def __init__(self, journal: Path) -> None:
@@ -65,7 +67,7 @@ class _Course:
         self.train, self.val = Entry(0, "train"), Entry(0, "val")
 
     def add(self, entry: Entry) -> None:
-        """Take in the next entry. A failed validation leaves the one before."""
+        """Add the next entry. After a failed validation, the previous one stays."""
         if entry.split == "train":
             self.train = entry
         elif entry.error is None:
@@ -76,17 +78,17 @@ class _Course:
             self._best = best_validation([*known, asdict(entry)])
 
     def grid_dice(self) -> str:
-        """The last and the best, in words."""
+        """Return the last and the best Dice on the grid, in words."""
         best = f", best {self._best['grid_dice']:.3f}" if self._best else ""
         return _dice(self._grid_dice) + best
 
     def note(self) -> str:
-        """What a line has room for."""
+        """Return the facts that fit into a line."""
         return _joined({"loss": _number(self.train.loss), "grid Dice": self.grid_dice()})
 
 
 def _tables(steps: Steps, course: _Course) -> Columns:
-    """The terms of the loss and how training goes: side by side where there is room."""
+    """Return the terms of the loss and other facts, side by side if there is room."""
     train = course.train
     facts = {
         "pace": rate_text(steps.rate, "steps") if steps.rate else "",
@@ -104,7 +106,7 @@ def _tables(steps: Steps, course: _Course) -> Columns:
 
 
 def _terms_table(train: Entry, val: Entry) -> Table:
-    """The loss and its terms in training and validation, and each one's share of the loss."""
+    """Return the loss and its terms in training and validation, with each term's share."""
     table = Table(box=None, header_style="dim", pad_edge=False)
     if train.loss is None:
         return table
@@ -122,7 +124,7 @@ def _terms_table(train: Entry, val: Entry) -> Table:
 
 
 def _line(entry: Entry, lost_before: list[str]) -> str:
-    """An entry in words."""
+    """Return an entry in words."""
     if entry.error is not None:
         return f"step {entry.step}: validation failed: {' '.join(entry.error.split())}"
     terms = {
@@ -132,19 +134,19 @@ def _line(entry: Entry, lost_before: list[str]) -> str:
     loss = {"loss": _with(_number(entry.loss), _joined(terms))}
     if entry.split == "train":
         lost = entry.lost if entry.lost != lost_before else []
-        told = loss | _facts(entry) | {"lost hearts": " ".join(lost)}
-        return f"step {entry.step}: {_joined(told)}"
+        facts = loss | _facts(entry) | {"lost hearts": " ".join(lost)}
+        return f"step {entry.step}: {_joined(facts)}"
     grid = _joined({name: _dice(dice) for name, dice in entry.grid.items()})
     hearts = _joined({"of": " ".join(entry.grid_hearts)})
-    told = loss | {
+    facts = loss | {
         "grid Dice": _with(_dice(entry.grid_dice), f"{grid} {hearts}".strip()),
         "points Dice": _dice(mean_points_dice(entry.points)),
     }
-    return f"step {entry.step}: validation: {_joined(told)}"
+    return f"step {entry.step}: validation: {_joined(facts)}"
 
 
 def _facts(train: Entry) -> dict[str, str]:
-    """Label → what an entry says of the steps before it; empty where it says nothing."""
+    """Label → what an entry says about the steps before it; empty if it says nothing."""
     pace, memory, waiting = train.hearts_per_second, train.memory_gb, train.waiting
     return {
         "learning rate": _number(train.lr),
@@ -166,5 +168,5 @@ def _with(text: str, details: str) -> str:
     return f"{text} ({details})".strip() if details else text
 
 
-def _joined(told: Mapping[str, str]) -> str:
-    return ", ".join(f"{label} {text}" for label, text in told.items() if text)
+def _joined(facts: Mapping[str, str]) -> str:
+    return ", ".join(f"{label} {text}" for label, text in facts.items() if text)

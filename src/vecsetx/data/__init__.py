@@ -1,1 +1,1 @@
-"""Prepared data sets: which hearts, which split, which points a training step draws."""
+"""Data sets: sources of hearts, splits, and batches of points for training."""

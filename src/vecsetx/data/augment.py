@@ -1,7 +1,8 @@
-"""Showing hearts a little otherwise every time.
+"""Random augmentation of training hearts.
 
-They are moved, so that the model does not lean on the frame, and never mirrored. Some are shown
-without normals, so that the model can do without where none are known, as for labelled points.
+Hearts are rotated, scaled and shifted, so that the model does not rely on the exact frame. They are
+never mirrored. Some go to the encoder without normals, so that it can also encode points whose
+normals are unknown, such as labelled points.
 """
 
 import math
@@ -13,16 +14,18 @@ from jaxtyping import Float
 
 from vecsetx.anatomy.frame import Frame
 
+__all__ = ["IDENTITY", "AugmentSpec", "Augmentation", "random_augmentation", "rotation_about"]
+
 
 @dataclass(frozen=True, slots=True)
 class AugmentSpec:
-    """How far hearts are moved.
+    """Ranges of the random augmentation.
 
     Attributes:
-        rotation_deg: Largest angle, about a random axis.
-        scale: Largest change of size, relative (0.1: from 1/1.1 to 1.1, evenly in the logarithm).
+        rotation_deg: Largest angle of rotation about a random axis, degrees.
+        scale: Largest relative change of size (0.1: from 1/1.1 to 1.1, uniform in the logarithm).
         shift: Largest shift along each axis, in units.
-        without_normals: Share of the hearts that are shown without normals.
+        without_normals: Share of the hearts whose normals are withheld from the encoder.
     """
 
     rotation_deg: float = 10.0
@@ -32,14 +35,14 @@ class AugmentSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class Movement:
-    """How a heart is shown otherwise than it lies in its frame.
+class Augmentation:
+    """A transform of a heart in its frame: rotate, then scale, then shift.
 
     Attributes:
-        rotation: How it is turned about the frame's origin, ``[3, 3]`` float32.
-        scale: By how much it is then made larger.
-        shift: How far it is then shifted, in units.
-        normals: Whether the model is shown its normals.
+        rotation: ``[3, 3]`` float32 rotation about the frame's origin.
+        scale: Factor of its size.
+        shift: Translation along each axis, in units.
+        normals: Whether the encoder receives its normals.
     """
 
     rotation: Float[np.ndarray, "3 3"]
@@ -50,28 +53,29 @@ class Movement:
     def from_mm(
         self, frame: Frame
     ) -> tuple[Float[np.ndarray, "3 3"], Float[np.ndarray, "3"], float]:
-        """What takes a heart from RAS+ mm to where it is shown, in units.
+        """The map from RAS+ mm to augmented positions in units.
 
-        In one go, because each pass over the points that are drawn takes as long as reading them.
+        Frame and augmentation are combined, because each pass over the points of a batch takes as
+        long as reading them.
 
         Returns:
             ``matrix`` and ``offset`` for points ``[N, 3]``, ``points_mm @ matrix + offset``, and
-            the factor of lengths.
+            the factor by which lengths change.
         """
         factor = frame.length_to_unit(self.scale)
         matrix = factor * self.rotation.T
         return matrix, self.shift - frame.center_mm @ matrix, factor
 
 
-STILL = Movement(np.eye(3, dtype=np.float32), 1.0, (0.0, 0.0, 0.0), True)
-"""A heart as it lies."""
+IDENTITY = Augmentation(np.eye(3, dtype=np.float32), 1.0, (0.0, 0.0, 0.0), True)
+"""Leaves a heart as it lies in its frame."""
 
 
-def random_movement(spec: AugmentSpec, generator: np.random.Generator) -> Movement:
-    """A random rotation, scale and shift, and whether normals are shown."""
+def random_augmentation(spec: AugmentSpec, generator: np.random.Generator) -> Augmentation:
+    """Draw a rotation, a scale, a shift and whether normals are withheld."""
     axis = generator.standard_normal(3).tolist()
     angle, size, x, y, z, hide = generator.random(6).tolist()
-    return Movement(
+    return Augmentation(
         rotation_about(axis, math.radians(spec.rotation_deg) * (2 * angle - 1)),
         (1 + spec.scale) ** (2 * size - 1),
         (spec.shift * (2 * x - 1), spec.shift * (2 * y - 1), spec.shift * (2 * z - 1)),
@@ -82,7 +86,7 @@ def random_movement(spec: AugmentSpec, generator: np.random.Generator) -> Moveme
 def rotation_about(axis: Sequence[float], angle: float) -> Float[np.ndarray, "3 3"]:
     """Rotation about an axis of any length by an angle in radians (Rodrigues' formula), float32.
 
-    In plain numbers, because arrays of three take longer.
+    Written in plain numbers, which are faster than arrays of three.
     """
     length = math.hypot(*axis)
     x, y, z = (along / length for along in axis)

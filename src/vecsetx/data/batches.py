@@ -1,12 +1,12 @@
-"""Drawing training batches from a data set.
+"""Training batches drawn from a data set.
 
-The hearts of a run are one endless sequence, of which batch n is the n-th part. What is drawn of a
-heart depends on the seed and its place in the sequence alone. So a run that was stopped goes on
-exactly where it was, and nothing of the data's state need be saved; and it makes no difference
-whether a step's hearts come in one batch, or in several to as many passes or processes.
+The hearts of a run form one endless sequence, of which batch n is the n-th part. What is drawn of a
+heart depends only on the seed and on the heart's position in the sequence. An interrupted run can
+therefore continue exactly where it stopped without any saved state of the data, and the hearts of a
+step are the same whether they come as one batch or are shared out among passes or processes.
 
-A heart whose file vanishes or is damaged meanwhile is lost: the next one that can be read takes its
-place. Nothing is remembered of it: all processes draw alike, and it is back once its file is.
+Where a heart's file disappears or is damaged during a run, the next readable heart takes its place.
+This is not remembered: all processes substitute the same hearts, and a restored file is used again.
 """
 
 import math
@@ -21,25 +21,35 @@ from pydantic import PositiveInt
 from torch.utils.data import Dataset
 
 from vecsetx.anatomy.frame import Frame
-from vecsetx.data.augment import STILL, AugmentSpec, random_movement
+from vecsetx.data.augment import IDENTITY, AugmentSpec, random_augmentation
 from vecsetx.data.batch import QUERY_GROUPS, Batch
+from vecsetx.data.buffer import BatchBuffer
 from vecsetx.data.dataset import DataSet, HeartEntry
-from vecsetx.data.partial import SPARE, Hiding, PartialSpec, Shown
-from vecsetx.data.rows import Rows
+from vecsetx.data.partial import OVERSAMPLING, ObservedPoints, PartialSpec, PartialView
 from vecsetx.errors import InputError
 from vecsetx.sampling.samples import SamplesFile, SurfacePoints
+
+__all__ = [
+    "BatchSpec",
+    "LostHeart",
+    "StepBatches",
+    "StepDataset",
+    "TrainingBatches",
+    "draw_heart",
+]
 
 
 @dataclass(frozen=True, slots=True)
 class BatchSpec:
-    """How much of each heart a step sees.
+    """Size of a batch.
 
     Attributes:
-        hearts: Hearts that go through the model together: in a step of several passes or processes,
-            in each of them.
-        points: Surface points given to the model.
-        surface, near, volume: Query points of each kind.
-        balance: Whether hearts of every label set come equally often, however many there are.
+        hearts: Hearts that go through the model together. A step of several passes or processes
+            sees this number in each of them.
+        points: Surface points per heart that the encoder receives.
+        surface, near, volume: Query points per heart of each group.
+        balance: Whether label sets take turns, so that each contributes equally many hearts however
+            many it has.
     """
 
     hearts: PositiveInt = 4
@@ -49,15 +59,20 @@ class BatchSpec:
     volume: PositiveInt = 256
     balance: bool = True
 
+    @property
+    def counts(self) -> tuple[int, int, int, int]:
+        """Points per heart: for the encoder, then surface, near and volume queries."""
+        return self.points, self.surface, self.near, self.volume
+
 
 @dataclass(frozen=True, slots=True)
 class LostHeart:
-    """A heart that could not be drawn from.
+    """A heart whose file could not be read during a run.
 
     Attributes:
         name: Its name.
         path: Its samples file.
-        error: What is wrong with it.
+        error: Name, file and what is wrong with it.
     """
 
     name: str
@@ -67,11 +82,11 @@ class LostHeart:
 
 @dataclass(frozen=True, slots=True)
 class StepBatches:
-    """What a step gives one process.
+    """The data of one training step for one process.
 
     Attributes:
         batches: A batch for every pass.
-        lost: Hearts in whose place others were drawn, each once.
+        lost: Hearts that were replaced because their files could not be read, each once.
     """
 
     batches: list[Batch]
@@ -79,18 +94,19 @@ class StepBatches:
 
 
 class TrainingBatches:
-    """Training batches of a list of hearts.
+    """The endless sequence of training batches of a list of hearts.
 
     Args:
         dataset: The data set.
-        hearts: The hearts to draw from; each comes once per pass, in random order.
-        spec: How much of each heart.
-        augmentation: How far hearts are moved, or None to leave them in place.
+        hearts: The hearts; each occurs once per epoch, in random order.
+        spec: Size of a batch.
+        augment: Random augmentation, or None for hearts as they lie in their frames.
         seed: Seed of everything random here.
-        partial: What is hidden of them from the model; None for nothing.
+        partial: How hearts are hidden in part from the encoder; None to show them whole.
 
     Raises:
-        InputError: No hearts, or one whose file cannot be read or holds too few points.
+        InputError: There are no hearts, their scales differ, or a file cannot be read or holds too
+            few points.
     """
 
     def __init__(
@@ -98,13 +114,16 @@ class TrainingBatches:
         dataset: DataSet,
         hearts: Sequence[HeartEntry],
         spec: BatchSpec,
-        augmentation: AugmentSpec | None,
+        augment: AugmentSpec | None,
         seed: int,
         partial: PartialSpec | None = None,
     ) -> None:
         if not hearts:
-            raise InputError(f"{dataset.folder}: no hearts to draw from in this split")
-        self.spec, self.augmentation, self.seed = spec, augmentation, seed
+            raise InputError(
+                f"{dataset.folder}: this split has no hearts; choose another --fold, or prepare "
+                "the data with another --val-share"
+            )
+        self.spec, self.augment, self.seed = spec, augment, seed
         self.partial = partial or PartialSpec()
         self._sources = _sources(hearts, spec.balance)
         self.structures = dataset.structures
@@ -113,91 +132,83 @@ class TrainingBatches:
         scales = {file.info.frame.mm_per_unit for file in self.files}
         if len(scales) > 1:
             raise InputError(
-                f"{dataset.folder}: hearts of different mm per unit {sorted(scales)}; prepare all "
-                "of them with the same --mm-per-unit"
+                f"{dataset.folder}: hearts have different mm per unit {sorted(scales)}; prepare "
+                "all of them with the same --mm-per-unit"
             )
-        wanted = {
-            "surface": spec.points + spec.surface,
-            "near": spec.near,
-            "volume": spec.volume,
-        }
         for file in self.files:
-            for group, count in wanted.items():
-                if file.count(group) < count:
-                    raise InputError(
-                        f"{file.path}: holds {file.count(group)} {group} points, a step draws "
-                        f"{count}; draw fewer or prepare more"
-                    )
+            _check_counts(file, spec)
 
     def batch(self, number: int) -> Batch:
         """Batch 0, 1, … of the sequence; :class:`InputError` if one of its hearts is lost."""
-        batch, lost = self.substituted(number)
+        batch, lost = self.batch_with_substitutes(number)
         if lost:
             raise InputError(lost[0].error)
         return batch
 
-    def substituted(self, number: int) -> tuple[Batch, list[LostHeart]]:
-        """Batch 0, 1, … of the sequence, with other hearts in the place of lost ones.
+    def batch_with_substitutes(self, number: int) -> tuple[Batch, list[LostHeart]]:
+        """Batch 0, 1, … of the sequence, with other hearts in place of lost ones.
 
-        The next heart of the same pass over all hearts takes the place; what is drawn for other
-        places stays the same.
+        The next heart of the same epoch is the substitute; the other hearts stay the same.
 
         Returns:
-            The batch, and the hearts that were met and found lost.
+            The batch, and the lost hearts that it would have contained.
 
         Raises:
             InputError: No heart can be read.
         """
         lost: list[LostHeart] = []
-        spec = self.spec
-        counts = (spec.points, spec.surface, spec.near, spec.volume)
-        rows = Rows.empty(spec.hearts, *counts, len(self.structures))
-        for row in range(spec.hearts):
-            self._draw(number * spec.hearts + row, rows.heart(row), lost)
-        return rows.batch(*counts), lost
+        hearts = self.spec.hearts
+        buffer = BatchBuffer.empty(hearts, *self.spec.counts, len(self.structures))
+        for row in range(hearts):
+            self._draw(number * hearts + row, buffer.heart(row), lost)
+        return buffer.batch(*self.spec.counts), lost
 
     def names(self, step: int, passes: int, ranks: int) -> list[str]:
-        """Hearts that a step of several passes and processes sees, if none is lost."""
+        """Names of the hearts that a step of several passes and processes sees, if none is lost."""
         count = passes * ranks * self.spec.hearts
-        places = range(step * count, (step + 1) * count)
-        return [self.files[self._candidates(place)[0]].info.name for place in places]
+        positions = range(step * count, (step + 1) * count)
+        return [self.files[self._candidates(position)[0]].info.name for position in positions]
 
-    def _candidates(self, place: int) -> list[int]:
-        """The heart of a place, and those that take it over from lost ones, one after another."""
-        turn, source = divmod(place, len(self._sources))
+    def _candidates(self, position: int) -> list[int]:
+        """Index of the heart at a position of the sequence, followed by its substitutes."""
+        turn, source = divmod(position, len(self._sources))
         hearts = self._sources[source]
         epoch, index = divmod(turn, len(hearts))
         order = _order(self.seed, epoch, source, len(hearts))
         return [hearts[number] for number in order[index:] + order[:index]]
 
-    def _draw(self, place: int, rows: Rows, lost: list[LostHeart]) -> None:
-        for index in self._candidates(place):
+    def _draw(self, position: int, buffer: BatchBuffer, lost: list[LostHeart]) -> None:
+        for index in self._candidates(position):
             file = self.files[index]
-            generator = np.random.default_rng([self.seed, 1, place])
+            # Seeded by the position, so that a substitute leaves all other hearts unchanged.
+            generator = np.random.default_rng([self.seed, 1, position])
             try:
                 return draw_heart(
                     file,
                     self.structures,
                     self.annotated[index],
                     self.spec,
-                    self.augmentation,
+                    self.augment,
                     generator,
-                    rows,
-                    self.partial.at(place),
+                    buffer,
+                    self.partial.at(position),
                 )
             except InputError as error:
                 lost.append(LostHeart(file.info.name, file.path, f"{file.info.name}: {error}"))
-        raise InputError(f"none of the {len(self.files)} hearts can be read: {lost[-1].error}")
+        raise InputError(
+            f"none of the {len(self.files)} hearts can be read, the last because of: "
+            f"{lost[-1].error}"
+        )
 
 
 class StepDataset(Dataset[StepBatches]):
-    """What one process of a run sees: item n is its part of step n, a batch for every pass.
+    """A process's share of every step: item n holds a batch for each pass of step n.
 
     Args:
-        batches: The sequence of hearts.
+        batches: The sequence of batches.
         passes: Passes per step.
         rank: This process, 0…ranks−1.
-        ranks: Processes.
+        ranks: Number of processes.
     """
 
     def __init__(self, batches: TrainingBatches, passes: int, rank: int, ranks: int) -> None:
@@ -206,13 +217,16 @@ class StepDataset(Dataset[StepBatches]):
     def __getitem__(self, step: int) -> StepBatches:
         """The batches of a step; :class:`InputError` if no heart can be read."""
         first = (step * self.ranks + self.rank) * self.passes
-        drawn = [self.batches.substituted(number) for number in range(first, first + self.passes)]
+        drawn = [
+            self.batches.batch_with_substitutes(number)
+            for number in range(first, first + self.passes)
+        ]
         lost = {heart.name: heart for _, of_batch in drawn for heart in of_batch}
         return StepBatches([batch for batch, _ in drawn], tuple(lost.values()))
 
 
 def _sources(hearts: Sequence[HeartEntry], balance: bool) -> list[list[int]]:
-    """Numbers of the hearts that take turns: those of each label set, or all together."""
+    """Indices of hearts in the groups that take turns: one per label set, or one of all."""
     sources: dict[str, list[int]] = {}
     for number, heart in enumerate(hearts):
         sources.setdefault(heart.label_set if balance else "", []).append(number)
@@ -221,8 +235,23 @@ def _sources(hearts: Sequence[HeartEntry], balance: bool) -> list[list[int]]:
 
 @lru_cache(maxsize=8)
 def _order(seed: int, epoch: int, source: int, hearts: int) -> list[int]:
-    """The order in which a pass over all hearts of a source, an epoch, sees them."""
+    """The random order of a source's hearts in an epoch."""
     return np.random.default_rng([seed, 0, epoch, source]).permutation(hearts).tolist()
+
+
+def _check_counts(file: SamplesFile, spec: BatchSpec) -> None:
+    """Raise an :class:`InputError` if a file holds fewer points than a batch needs."""
+    for group, needed, keys in (
+        # The encoder's points and the surface queries come from the same points.
+        ("surface", spec.points + spec.surface, "batch.points and batch.surface"),
+        ("near", spec.near, "batch.near"),
+        ("volume", spec.volume, "batch.volume"),
+    ):
+        if file.count(group) < needed:
+            raise InputError(
+                f"{file.path}: holds {file.count(group)} {group} points, a batch needs {needed}; "
+                f"lower {keys}, or prepare the data again with more --points"
+            )
 
 
 def draw_heart(
@@ -230,106 +259,117 @@ def draw_heart(
     structures: tuple[str, ...],
     annotated: tuple[str, ...],
     spec: BatchSpec,
-    augmentation: AugmentSpec | None,
+    augment: AugmentSpec | None,
     generator: np.random.Generator,
-    rows: Rows,
-    hiding: Hiding | None = None,
+    buffer: BatchBuffer,
+    view: PartialView | None = None,
 ) -> None:
-    """Draw what a step sees of one heart.
+    """Draw one heart of a batch: input points and queries from its file, augmented, in units.
 
-    The file is in random order, so that a slice from a random row is a random draw. Structures that
-    it has not are infinitely far: known to be so if its data set annotates them.
+    Distances to a structure that the file lacks are infinite, and known to be so if the heart's
+    data set annotates it.
 
     Args:
         file: The heart's samples.
         structures: Names of the K structures of the batch.
         annotated: Those that the heart's data set annotates.
-        spec: How much is drawn.
-        augmentation: How far the heart is moved, or None to leave it in place.
-        generator: Source of the draw.
-        rows: The heart's place in the batch, which is filled.
-        hiding: What is hidden of it from the model, or None for nothing. The frame then is that of
-            what is shown, as it will be in use.
+        spec: Numbers of points.
+        augment: Random augmentation, or None for the heart as it lies in its frame.
+        generator: Source of randomness.
+        buffer: The heart's part of the batch, which is filled.
+        view: How the heart is hidden in part from the encoder, or None to show it whole. The frame
+            is then computed from the observed points, as it is at inference.
 
     Raises:
-        InputError: The file cannot be read any more, or holds values that cannot be.
+        InputError: The file can no longer be read, or holds impossible values.
     """
+    # 1. Read. Files are in random order, so that rows from a random start are a random sample.
     info = file.info
-    places = zip(QUERY_GROUPS, generator.random(3).tolist(), strict=True)
-    first, first_near, first_volume = (int(place * file.count(group)) for group, place in places)
-    shown_at_most = min(SPARE * spec.points, file.count("surface") - spec.surface)
-    before = spec.points if hiding is None else shown_at_most
-    drawn = file.part(
-        surface=(first, before + spec.surface),  # those that may be shown, then queries
-        near=(first_near, spec.near),
-        volume=(first_volume, spec.volume),
+    shares = zip(QUERY_GROUPS, generator.random(3).tolist(), strict=True)
+    start, start_near, start_volume = (int(share * file.count(group)) for group, share in shares)
+    candidates = spec.points  # surface points that may be observed; surface queries follow
+    if view is not None:
+        candidates = min(OVERSAMPLING * spec.points, file.count("surface") - spec.surface)
+    samples = file.part(
+        surface=(start, candidates + spec.surface),
+        near=(start_near, spec.near),
+        volume=(start_volume, spec.volume),
     )
-    surface, near, volume = drawn.surface, drawn.near, drawn.volume
-    shown = Shown(surface.points_mm[:before], surface.structure[:before], surface.normals[:before])
+    surface, near, volume = samples.surface, samples.near, samples.volume
+    queried = slice(candidates, None)
+
+    # 2. Hide parts of the heart from the encoder. The queries below still cover all of it.
+    observed = ObservedPoints(
+        surface.points_mm[:candidates], surface.structure[:candidates], surface.normals[:candidates]
+    )
     frame = info.frame
-    if hiding is not None:
-        shown = hiding.show(shown, spec.points, generator)
-        frame = _frame_of(shown, info.frame)
-    asked = slice(before, None)
-    movement = STILL if augmentation is None else random_movement(augmentation, generator)
-    matrix, offset, factor = movement.from_mm(frame)
-    everywhere = (shown.points_mm, surface.points_mm[asked], near.points_mm, volume.points_mm)
-    with np.errstate(invalid="ignore"):  # infinities are told below
-        np.concatenate([points_mm @ matrix for points_mm in everywhere], out=rows.points)
-        normals = surface.normals @ movement.rotation.T
-        shown_normals = normals[:before] if hiding is None else shown.normals @ movement.rotation.T
-        np.concatenate([shown_normals, normals[asked]], out=rows.normals)
+    if view is not None:
+        observed = view.observe(observed, spec.points, generator)
+        frame = _frame_of(observed, info.frame)
+
+    # 3. From mm to units, together with the augmentation: one affine map for all points.
+    augmentation = IDENTITY if augment is None else random_augmentation(augment, generator)
+    matrix, offset, factor = augmentation.from_mm(frame)
+    every_mm = (observed.points_mm, surface.points_mm[queried], near.points_mm, volume.points_mm)
+    with np.errstate(invalid="ignore"):  # infinities are reported below
+        np.concatenate([points_mm @ matrix for points_mm in every_mm], out=buffer.points)
+        normals = surface.normals @ augmentation.rotation.T
+        seen = normals[:candidates] if view is None else observed.normals @ augmentation.rotation.T
+        np.concatenate([seen, normals[queried]], out=buffer.normals)
     for axis, by in enumerate(offset.tolist()):  # faster than adding rows of three
-        rows.points[:, axis] += by
-    distances = np.concatenate(
-        (surface.distances_mm[asked], near.distances_mm, volume.distances_mm)
+        buffer.points[:, axis] += by
+    if not augmentation.normals:
+        buffer.normals[: spec.points] = 0
+    distances_mm = np.concatenate(
+        (surface.distances_mm[queried], near.distances_mm, volume.distances_mm)
     )
-    edge_mm = np.concatenate((surface.edge_mm[asked], near.edge_mm, volume.edge_mm))
-    if impossible := _impossible(
-        rows.points, normals, distances, edge_mm, surface, len(info.structures)
+    edge_mm = np.concatenate((surface.edge_mm[queried], near.edge_mm, volume.edge_mm))
+    if fault := _invalid(
+        buffer.points, normals, distances_mm, edge_mm, surface, len(info.structures)
     ):
-        raise InputError(f"{file.path}: {impossible}; prepare the data again")
+        raise InputError(f"{file.path}: {fault}; prepare the data again")
+
+    # 4. Put the file's structures into the columns of the batch's.
     columns: slice | np.ndarray = slice(None)
-    structure = np.concatenate([shown.structure, surface.structure[asked]])
+    structure = np.concatenate([observed.structure, surface.structure[queried]])
     if info.structures == structures:
-        rows.structure[:] = structure
+        buffer.structure[:] = structure
     else:
         columns = np.array([structures.index(name) for name in info.structures])
-        rows.structure[:] = columns[structure]
-        rows.distances[:] = np.inf
-        rows.known[:] = [np.inf if name in annotated else -np.inf for name in structures]
-    rows.distances[:, columns] = factor * distances
-    rows.known[:, columns] = factor * info.known_mm(edge_mm) if info.cut else np.inf
-    if not movement.normals:
-        rows.normals[: spec.points] = 0
+        buffer.structure[:] = columns[structure]
+        buffer.distances[:] = np.inf
+        buffer.known[:] = [np.inf if name in annotated else -np.inf for name in structures]
+    buffer.distances[:, columns] = factor * distances_mm
+    # Beyond the field of view a cut structure may go on: distances are known up to its edge.
+    buffer.known[:, columns] = factor * info.known_mm(edge_mm) if info.cut else np.inf
 
 
-def _frame_of(shown: Shown, frame: Frame) -> Frame:
-    """The frame of what is shown; if that is not finite, which is told later, the heart's own."""
-    if not math.isfinite(np.vdot(shown.points_mm, shown.points_mm)):
-        return frame
-    return Frame.around(shown.points_mm, frame.mm_per_unit)
+def _frame_of(observed: ObservedPoints, frame: Frame) -> Frame:
+    """The frame of the observed points; the heart's own where they are not finite."""
+    if not math.isfinite(np.vdot(observed.points_mm, observed.points_mm)):
+        return frame  # `_invalid` reports the points
+    return Frame.around(observed.points_mm, frame.mm_per_unit)
 
 
-def _impossible(
+def _invalid(
     points: Float[np.ndarray, "n 3"],
     normals: Float[np.ndarray, "s 3"],
-    distances: Float[np.ndarray, "q k"],
+    distances_mm: Float[np.ndarray, "q k"],
     edge_mm: Float[np.ndarray, " q"],
     surface: SurfacePoints,
     structures: int,
 ) -> str | None:
-    """What is wrong with a heart's values, as far as a glance tells.
+    """What is wrong with a heart's values, or None; quick checks that catch damaged files.
 
     A sum of squares is finite only if all values are, and that of unit vectors is their number.
     """
-    for values, what in ((points, "points"), (distances, "distances")):
+    for values, what in ((points, "points"), (distances_mm, "distances")):
         if not math.isfinite(np.vdot(values, values)):
             return f"{what} that are not finite"
     if math.isnan(edge_mm.min()):
-        return "distances to the scan's edge that are no numbers"
+        return "distances to the scan's edge that are not numbers"
     if surface.structure.max() >= structures:
-        return f"points of structure {surface.structure.max()}, where it has {structures}"
+        return f"points of structure {surface.structure.max()}, but it has {structures} structures"
     if not abs(np.vdot(normals, normals) / len(normals) - 1) < 1e-3:
         return "normals that are not of length 1"
     return None

@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from vecsetx.anatomy.label_sets import LabelSet
-from vecsetx.data.split import Place, Split
+from vecsetx.data.split import Assignment, Split
 from vecsetx.errors import InputError
 from vecsetx.files import write_json
 from vecsetx.sampling.samples import SamplesFile
 
-SCHEMA = 2
-"""Version of ``dataset.json``; a reader refuses any other."""
+__all__ = ["DataSet", "HeartEntry"]
+
+_SCHEMA = 2
+"""Version of ``dataset.json``; other versions are refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +24,7 @@ class HeartEntry:
 
     Attributes:
         name: Unique name.
-        patient: Hearts of one patient share it, and with it their split and fold.
+        patient: The patient. All hearts of a patient are in the same split and fold.
         split: ``train`` or ``val``.
         fold: 0…F−1, for cross-validation.
         file: Samples file, relative to the data set's folder.
@@ -30,8 +32,8 @@ class HeartEntry:
         sha256: Hash of the source's files.
         content: Hash of the heart's shape.
         label_set: Name of its label set.
-        annotated: Structures that its label maps annotate. One of them that the heart has not is
-            absent; of others nothing is known, and they carry no loss and no score.
+        annotated: Structures that its label maps annotate. An annotated structure without voxels is
+            absent. Nothing is known of other structures, which carry no loss and no score.
         version: Version of VecSetX that sampled it.
     """
 
@@ -52,16 +54,16 @@ class HeartEntry:
 
 @dataclass(frozen=True, slots=True)
 class DataSet:
-    """What ``dataset.json`` says.
+    """A prepared data set, as described by its ``dataset.json``.
 
     Attributes:
-        folder: Where it lies.
+        folder: Its folder.
         structures: Names of the K structures, in the order of every distance.
-        label_sets: The label sets of the sources by name, as :meth:`LabelSet.to_dict` gives them.
-        seed: Seed of splits and draws.
-        val_share: Share of the patients in split ``val``.
+        label_sets: The label sets of the sources by name, in the form of :meth:`LabelSet.to_dict`.
+        seed: Seed of the splits and of the sampling.
+        val_share: Share of the patients in split ``val``, 0…1.
         folds: Number of folds.
-        options: The options of the sampling.
+        options: Options of the sampling.
         hearts: All hearts, sorted by name.
     """
 
@@ -79,8 +81,8 @@ class DataSet:
 
         Args:
             split: ``train`` or ``val``.
-            fold: None for the data set's own split. A fold's number: its hearts are ``val`` and all
-                others ``train``.
+            fold: None for the data set's own split. With the number of a fold, its hearts are
+                ``val`` and all others ``train``.
 
         Raises:
             InputError: There is no such fold.
@@ -88,31 +90,33 @@ class DataSet:
         if fold is None:
             return tuple(heart for heart in self.hearts if heart.split == split)
         if not 0 <= fold < self.folds:
-            raise InputError(f"{self.folder}: has folds 0 to {self.folds - 1}, not {fold}")
+            raise InputError(
+                f"{self.folder}: has folds 0 to {self.folds - 1}, not {fold}; choose one of them"
+            )
         return tuple(heart for heart in self.hearts if (heart.fold == fold) == (split == "val"))
 
     def open(self, heart: HeartEntry) -> SamplesFile:
-        """Open a heart's samples; :class:`InputError` if its structures are not the set's."""
+        """Open a heart's samples; :class:`InputError` for structures not in the data set."""
         samples = SamplesFile(self.folder / heart.file)
-        if strange := set(samples.info.structures) - set(self.structures):
+        if unknown := set(samples.info.structures) - set(self.structures):
             raise InputError(
-                f"{samples.path}: has structures {sorted(strange)}, which the data set does not "
-                "know; prepare it again"
+                f"{samples.path}: has structures {sorted(unknown)}, which the data set lacks; "
+                "prepare the data again"
             )
         return samples
 
     def label_set(self) -> LabelSet:
-        """A label set with all structures: the sources' own, or else 1…K in their order."""
+        """A label set with all structures: that of a source, or else ids 1…K in their order."""
         for data in self.label_sets.values():
             found = LabelSet.from_dict(data, str(self.folder))
             if set(self.structures) <= set(found.structures):
                 return found
         return LabelSet("combined", dict(enumerate(self.structures, 1)))
 
-    def placed(self, places: Mapping[str, Place]) -> "DataSet":
-        """The same data set with every patient in the split and fold given."""
+    def with_assignments(self, assigned: Mapping[str, Assignment]) -> "DataSet":
+        """The same data set with other splits and folds, by patient."""
         hearts = (
-            replace(heart, split=places[heart.patient].split, fold=places[heart.patient].fold)
+            replace(heart, split=assigned[heart.patient].split, fold=assigned[heart.patient].fold)
             for heart in self.hearts
         )
         return replace(self, hearts=tuple(hearts))
@@ -120,7 +124,7 @@ class DataSet:
     def write(self) -> None:
         """Write ``dataset.json``."""
         data = {
-            "schema": SCHEMA,
+            "schema": _SCHEMA,
             "structures": list(self.structures),
             "label_sets": {name: dict(data) for name, data in self.label_sets.items()},
             "seed": self.seed,
@@ -133,15 +137,15 @@ class DataSet:
 
     @staticmethod
     def is_at(folder: Path) -> bool:
-        """Whether a folder looks like a prepared data set (an nnU-Net one has no ``hearts/``)."""
+        """Whether a folder is a prepared data set; nnU-Net's have a ``dataset.json``, too."""
         return (folder / "dataset.json").exists() and not (folder / "labelsTr").exists()
 
     @classmethod
     def read(cls, folder: Path) -> "DataSet":
-        """Read a data set's folder.
+        """Read the ``dataset.json`` of a folder.
 
         Raises:
-            InputError: No data set there, a damaged file, or another schema.
+            InputError: There is no data set, its file is damaged, or it has another schema.
         """
         path = folder / "dataset.json"
         if not path.exists():
@@ -150,10 +154,10 @@ class DataSet:
             )
         try:
             data = json.loads(path.read_text(encoding="utf-8"))
-            if data["schema"] != SCHEMA:
+            if data["schema"] != _SCHEMA:
                 raise InputError(
-                    f"{path}: schema {data['schema']}, this version reads {SCHEMA}; prepare the "
-                    "hearts anew, into another folder"
+                    f"{path}: schema {data['schema']}, this version reads {_SCHEMA}; prepare the "
+                    "hearts again, into another folder"
                 )
             return cls(
                 folder=folder,

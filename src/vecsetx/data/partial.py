@@ -1,8 +1,9 @@
-"""Showing hearts in part, so that a model learns to complete what it is not shown.
+"""Partial hearts: hide parts of a heart from the encoder, to train a model that completes them.
 
-What is asked stays the whole heart. What is shown may lack whole structures, lie to one side of a
-plane (a field of view) or outside a ball (a hole), or be sparse: few points, or the contours of a
-stack of slices. How hard it is grows from nothing over a first part of the run.
+The loss always covers the whole heart. The points that the encoder receives may lack whole
+structures, lie on one side of a plane (a field of view) or outside a ball (a hole), or be sparse:
+few points, or the contours of a stack of slices. How often and how much is hidden grows from
+nothing over the first part of a run.
 """
 
 from dataclasses import dataclass
@@ -14,32 +15,34 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 
 from vecsetx.errors import InputError
 
+__all__ = ["OVERSAMPLING", "ObservedPoints", "PartialSpec", "PartialView"]
+
 Share = Annotated[float, Field(ge=0, le=1)]
 
-SPARE = 3
-"""How many times the points that are shown are drawn, so that enough of them are left."""
+OVERSAMPLING = 3
+"""Candidates drawn per point that the encoder receives, so that enough remain after hiding."""
 
-_FEWEST_POINTS = 64
-"""A cut or a stack of slices that would leave fewer is left out; no heart is shown by fewer."""
+_MIN_POINTS = 64
+"""A cut or stack of slices that would leave fewer points is skipped; no heart has fewer."""
 
 _SLICE = 0.05
-"""Points within this share of the slices' distance from a slice are on its contours."""
+"""Points within this share of the slice spacing from a slice belong to its contours."""
 
 
 @dataclass(frozen=True, slots=True)
 class PartialSpec:
-    """How often, and how much of it, a heart is hidden. Every kind is drawn by itself.
+    """How often hearts are hidden in part, and how much of them; each kind is drawn independently.
 
     Attributes:
-        drop: Share of the hearts that are shown without some structures.
-        fewest, most: How many structures these lack, evenly drawn; one is always shown.
-        cut: Share that is cut, half of them by a plane, half of them by a ball.
-        cut_most: Share of a heart's points that a cut takes at most, evenly drawn from 0.
-        sparse: Share that is shown sparsely, about half of them by few points, the others by the
-            contours of a stack of parallel slices, which have no normals.
-        slices_fewest, slices_most: Slices of a stack, which spans the heart.
-        ramp: Hearts drawn until hearts are hidden as often and as much as this says; before, less,
-            beginning with nothing.
+        drop: Share of the hearts from which whole structures are dropped.
+        fewest, most: Number of structures dropped, uniform between them; at least one remains.
+        cut: Share of the hearts that are cut, half of them by a plane, half of them by a ball.
+        cut_most: Largest share of a heart's points that a cut removes; uniform from 0.
+        sparse: Share of the hearts that are sparse: about half of them with few points, the others
+            with the contours of a stack of parallel slices, which have no normals.
+        slices_fewest, slices_most: Number of slices of a stack, which spans the heart.
+        ramp: Number of hearts drawn until the shares and amounts above hold in full. They grow
+            linearly up to then, from nothing.
     """
 
     drop: Share = 0.0
@@ -54,28 +57,31 @@ class PartialSpec:
 
     def __post_init__(self) -> None:
         if self.fewest > self.most:
-            raise InputError(f"partial.fewest {self.fewest} is more than partial.most {self.most}")
+            raise InputError(
+                f"partial.fewest {self.fewest} is more than partial.most {self.most}; lower it, or "
+                "raise partial.most"
+            )
         if self.slices_fewest > self.slices_most:
             raise InputError(
                 f"partial.slices_fewest {self.slices_fewest} is more than partial.slices_most "
-                f"{self.slices_most}"
+                f"{self.slices_most}; lower it, or raise partial.slices_most"
             )
 
-    def at(self, place: int) -> "Hiding | None":
-        """What is hidden of the heart at this place of the sequence; None if nothing ever is."""
+    def at(self, position: int) -> "PartialView | None":
+        """How the heart at a position of the training sequence is hidden; None to show it whole."""
         if not (self.drop or self.cut or self.sparse):
             return None
-        return Hiding(self, min(place / self.ramp, 1.0) if self.ramp else 1.0)
+        return PartialView(self, min(position / self.ramp, 1.0) if self.ramp else 1.0)
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
-    """Surface points that are shown of a heart.
+class ObservedPoints:
+    """Surface points of a heart that the encoder may receive.
 
     Attributes:
         points_mm: ``[N, 3]`` RAS+ mm.
         structure: ``[N]`` index of each point's structure.
-        normals: ``[N, 3]`` unit, out of that structure; 0 where they are not shown.
+        normals: ``[N, 3]`` unit normals, outward from that structure; 0 where they are withheld.
     """
 
     points_mm: Float[np.ndarray, "n 3"]
@@ -84,50 +90,53 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True)
-class Hiding:
+class PartialView:
     """How a heart is hidden in part.
 
     Attributes:
         spec: What may be hidden.
-        difficulty: 0…1: how often, and how much of it.
+        difficulty: 0…1, multiplies how often and how much is hidden.
     """
 
     spec: PartialSpec
     difficulty: float
 
-    def show(self, whole: Shown, count: int, generator: np.random.Generator) -> Shown:
-        """Draw what is shown of a heart.
+    def observe(
+        self, whole: ObservedPoints, count: int, generator: np.random.Generator
+    ) -> ObservedPoints:
+        """Draw the observed points of a heart.
 
         Args:
-            whole: More of its surface points than are shown, in random order.
-            count: Points to show. If fewer are left, they are shown again and again.
-            generator: Source of the draw.
+            whole: Candidates from the whole surface, in random order; at least ``count``.
+            count: Number of points returned. If fewer remain, they are repeated.
+            generator: Source of randomness.
         """
-        spec, shown, points_mm, normals = self.spec, _all(whole), whole.points_mm, whole.normals
+        spec, points_mm, normals = self.spec, whole.points_mm, whole.normals
+        kept = np.ones(len(points_mm), dtype=bool)
         if self._happens(spec.drop, generator):
-            shown = ~self._dropped(whole.structure, generator)
+            kept = ~self._in_dropped(whole.structure, generator)
         if self._happens(spec.cut, generator):
             share = generator.uniform(0, spec.cut_most * self.difficulty)
-            lost = (_below_plane, _within_ball)[generator.integers(2)]
-            left = shown & ~lost(points_mm, shown, share, generator)
-            shown = left if left.sum() >= _FEWEST_POINTS else shown
+            removed = (_below_plane, _within_ball)[generator.integers(2)]
+            left = kept & ~removed(points_mm, kept, share, generator)
+            kept = left if left.sum() >= _MIN_POINTS else kept
         if self._happens(spec.sparse / 2, generator):
-            shown = _few(shown, generator)
+            kept = _few(kept, generator)
         elif self._happens(spec.sparse / 2, generator):
             slices = int(generator.integers(spec.slices_fewest, spec.slices_most + 1))
-            near, flat_mm = _on_slices(points_mm, shown, slices, generator)
-            if near.sum() >= _FEWEST_POINTS:
-                shown, points_mm, normals = near, flat_mm, np.zeros_like(normals)
-        rows = np.resize(np.flatnonzero(shown), count)
-        return Shown(points_mm[rows], whole.structure[rows], normals[rows])
+            on_contours, flat_mm = _contours(points_mm, kept, slices, generator)
+            if on_contours.sum() >= _MIN_POINTS:
+                kept, points_mm, normals = on_contours, flat_mm, np.zeros_like(normals)
+        rows = np.resize(np.flatnonzero(kept), count)
+        return ObservedPoints(points_mm[rows], whole.structure[rows], normals[rows])
 
     def _happens(self, share: float, generator: np.random.Generator) -> bool:
         return bool(generator.random() < share * self.difficulty)
 
-    def _dropped(
+    def _in_dropped(
         self, structure: Integer[np.ndarray, " n"], generator: np.random.Generator
     ) -> Bool[np.ndarray, " n"]:
-        """Points of some structures at random, but not of all."""
+        """Which points belong to random structures; at least one structure remains."""
         present = np.unique(structure)
         fewest = self.spec.fewest
         most = round(fewest + self.difficulty * (self.spec.most - fewest))
@@ -135,62 +144,61 @@ class Hiding:
         return np.isin(structure, generator.permutation(present)[:count])
 
 
-def _all(whole: Shown) -> Bool[np.ndarray, " n"]:
-    return np.ones(len(whole.points_mm), dtype=bool)
-
-
 def _below_plane(
     points: Float[np.ndarray, "n 3"],
-    shown: Bool[np.ndarray, " n"],
+    kept: Bool[np.ndarray, " n"],
     share: float,
     generator: np.random.Generator,
 ) -> Bool[np.ndarray, " n"]:
-    """A share of the points shown, to one side of a plane of random direction."""
+    """Points on one side of a randomly oriented plane, a given share of the kept ones."""
     height = points @ _direction(generator, points)
-    return height < np.quantile(height[shown], share)
+    return height < np.quantile(height[kept], share)
 
 
 def _within_ball(
     points: Float[np.ndarray, "n 3"],
-    shown: Bool[np.ndarray, " n"],
+    kept: Bool[np.ndarray, " n"],
     share: float,
     generator: np.random.Generator,
 ) -> Bool[np.ndarray, " n"]:
-    """A share of the points shown, the nearest to one of them."""
-    middle = points[generator.choice(np.flatnonzero(shown))]
-    square = ((points - middle) ** 2).sum(axis=1)
-    return square < np.quantile(square[shown], share)
+    """Points in a ball about one of the kept points, a given share of these."""
+    center = points[generator.choice(np.flatnonzero(kept))]
+    square = ((points - center) ** 2).sum(axis=1)
+    return square < np.quantile(square[kept], share)
 
 
-def _few(shown: Bool[np.ndarray, " n"], generator: np.random.Generator) -> Bool[np.ndarray, " n"]:
-    """A few of the points, evenly in the logarithm of their number."""
-    rows = np.flatnonzero(shown)
-    count = round(_FEWEST_POINTS * (len(rows) / _FEWEST_POINTS) ** generator.random())
-    few = np.zeros_like(shown)
+def _few(kept: Bool[np.ndarray, " n"], generator: np.random.Generator) -> Bool[np.ndarray, " n"]:
+    """A few of the kept points; the logarithm of their number is uniform."""
+    rows = np.flatnonzero(kept)
+    count = round(_MIN_POINTS * (len(rows) / _MIN_POINTS) ** generator.random())
+    few = np.zeros_like(kept)
     few[rows[:count]] = True
     return few
 
 
-def _on_slices(
+def _contours(
     points: Float[np.ndarray, "n 3"],
-    shown: Bool[np.ndarray, " n"],
+    kept: Bool[np.ndarray, " n"],
     slices: int,
     generator: np.random.Generator,
 ) -> tuple[Bool[np.ndarray, " n"], Float[np.ndarray, "n 3"]]:
-    """The points near parallel planes, and all points moved onto the nearest plane.
+    """Contours of the heart in a stack of randomly oriented, equally spaced slices.
 
-    Near is within :data:`_SLICE` of the planes' distance.
+    Returns:
+        Which kept points lie within :data:`_SLICE` of the spacing from a slice, and all points
+        projected onto the nearest slice.
     """
     direction = _direction(generator, points)
     height = points @ direction
-    low, high = height[shown].min(), height[shown].max()
-    step = max((high - low) / slices, np.finfo(points.dtype).tiny)
-    place = (height - low) / step - generator.random()
+    low, high = height[kept].min(), height[kept].max()
+    spacing = max((high - low) / slices, np.finfo(points.dtype).tiny)
+    place = (height - low) / spacing - generator.random()  # whole numbers are slices
     off = (place - np.round(place)).astype(points.dtype)
-    near = shown & (np.abs(off) < _SLICE)
-    return near, points - (off * step)[:, None] * direction
+    near = kept & (np.abs(off) < _SLICE)
+    return near, points - (off * spacing)[:, None] * direction
 
 
 def _direction(generator: np.random.Generator, like: np.ndarray) -> np.ndarray:
+    """A random unit vector in the floating-point type of another array."""
     direction = generator.standard_normal(3)
     return (direction / np.linalg.norm(direction)).astype(like.dtype)

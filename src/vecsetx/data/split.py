@@ -1,4 +1,4 @@
-"""Which patients a model learns from and which it is scored on."""
+"""Split patients into training and validation sets, and into folds for cross-validation."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,12 +8,19 @@ from typing import Literal
 
 from vecsetx.errors import InputError
 
+__all__ = ["Assignment", "Split", "patients_of", "split_by_patient"]
+
 Split = Literal["train", "val"]
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where a patient stands: split ``train`` or ``val``, and fold 0…F−1."""
+class Assignment:
+    """The split and fold of a patient.
+
+    Attributes:
+        split: ``train`` or ``val``.
+        fold: 0…F−1.
+    """
 
     split: Split
     fold: int
@@ -51,37 +58,37 @@ def split_by_patient(
     val_share: float,
     folds: int,
     seed: int,
-    before: Mapping[str, Place] | None = None,
-) -> dict[str, Place]:
-    """Give every patient one split and one fold, at random.
+    existing: Mapping[str, Assignment] | None = None,
+) -> dict[str, Assignment]:
+    """Assign every patient to one split and one fold, at random.
 
-    Patients that have a place keep it; new ones fill up ``val`` to its share, and the folds evenly.
-    The order in which new patients are placed depends on their names and the seed alone.
+    Patients already assigned keep their split and fold. New ones fill ``val`` up to its share, and
+    the folds evenly, in an order that depends only on their names and the seed.
 
     Args:
-        patients: One entry per heart; repeated for several hearts of a patient.
-        val_share: Share of all patients that goes to ``val``, rounded, at least one of each kind if
-            there are two patients or more and the share is neither 0 nor 1.
-        folds: Number of folds, of sizes that differ by one at most.
-        seed: Seed.
-        before: Places that patients have already, whether or not they are among ``patients``.
+        patients: The patient of each heart; patients may repeat.
+        val_share: Share of all patients in ``val``, rounded. With two patients or more and a share
+            other than 0 and 1, each split receives at least one.
+        folds: Number of folds; their sizes differ by at most one.
+        seed: Seed of the order.
+        existing: Assignments that already exist, also of patients not among ``patients``.
 
     Returns:
-        Patient → place, for ``patients`` and those of ``before``.
+        Patient → assignment, for ``patients`` and those of ``existing``.
     """
-    places = dict(before or {})
+    assigned = dict(existing or {})
     new = sorted(
-        set(patients) - places.keys(),
+        set(patients) - assigned.keys(),
         key=lambda patient: sha256(f"{seed}/{patient}".encode()).digest(),
     )
-    total = len(places) + len(new)
+    total = len(assigned) + len(new)
     wanted = round(val_share * total)
     if 0 < val_share < 1 and total > 1:
         wanted = min(max(wanted, 1), total - 1)
-    missing = max(wanted - sum(place.split == "val" for place in places.values()), 0)
-    sizes = [sum(place.fold == fold for place in places.values()) for fold in range(folds)]
+    missing = max(wanted - sum(one.split == "val" for one in assigned.values()), 0)
+    sizes = [sum(one.fold == fold for one in assigned.values()) for fold in range(folds)]
     for number, patient in enumerate(new):
         fold = sizes.index(min(sizes))
         sizes[fold] += 1
-        places[patient] = Place("val" if number < missing else "train", fold)
-    return places
+        assigned[patient] = Assignment("val" if number < missing else "train", fold)
+    return assigned

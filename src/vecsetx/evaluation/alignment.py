@@ -50,7 +50,7 @@ class LabelledSurface:
         points_mm = np.asarray(points_mm, dtype=np.float64)
         return cls(points_mm, structure, KDTree(_labelled(points_mm, structure)))
 
-    def shows(self, structure: Int[np.ndarray, " m"]) -> Bool[np.ndarray, " m"]:
+    def has(self, structure: Int[np.ndarray, " m"]) -> Bool[np.ndarray, " m"]:
         """Return for each of these structure indices whether the heart has points of it."""
         return np.isin(structure, self.structure)
 

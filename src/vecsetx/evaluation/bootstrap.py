@@ -33,17 +33,17 @@ class Bootstrap:
         Returns:
             Its two ends; None for fewer than two hearts with values.
         """
-        there = values[~np.isnan(values).all(axis=1)]
-        if len(there) < 2:
+        with_values = values[~np.isnan(values).all(axis=1)]
+        if len(with_values) < 2:
             return None
-        if len(np.unique(there, axis=0)) == 1:  # scipy warns if all resamples are the same
-            return [mean_over_structures(there)] * 2
+        if len(np.unique(with_values, axis=0)) == 1:  # scipy warns if all resamples are the same
+            return [mean_over_structures(with_values)] * 2
 
         def statistic(indices: Int[np.ndarray, "..."], axis: int) -> np.ndarray:
-            return _means(there[np.moveaxis(indices, axis, -1)])
+            return _means(with_values[np.moveaxis(indices, axis, -1)])
 
         found = stats.bootstrap(
-            (np.arange(len(there)),),
+            (np.arange(len(with_values)),),
             statistic,
             n_resamples=self.resamples,
             batch=100,  # all resamples of many hearts at once would not fit into memory
@@ -64,9 +64,9 @@ def mean_over_structures(values: Float[np.ndarray, "hearts structures"]) -> floa
 
 
 def _means(values: Float[np.ndarray, "*n hearts structures"]) -> np.ndarray:
-    there = ~np.isnan(values)
-    counts = there.sum(axis=-2)
-    sums = np.where(there, values, 0).sum(axis=-2)
+    is_value = ~np.isnan(values)
+    counts = is_value.sum(axis=-2)
+    sums = np.where(is_value, values, 0).sum(axis=-2)
     means = sums / np.maximum(counts, 1)
     scored = counts > 0
     return np.asarray(np.where(scored, means, 0).sum(axis=-1) / scored.sum(axis=-1))

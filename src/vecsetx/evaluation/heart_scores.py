@@ -202,8 +202,8 @@ def _mesh_ml(surface: Surface | None) -> float:
 
 def _around(boxes: Sequence[tuple[slice, ...] | None]) -> tuple[slice, ...]:
     """Return the smallest box that contains all of the boxes."""
-    there = [box for box in boxes if box is not None]
+    existing = [box for box in boxes if box is not None]
     return tuple(
         slice(min(side.start for side in sides), max(side.stop for side in sides))
-        for sides in zip(*there, strict=True)
+        for sides in zip(*existing, strict=True)
     )

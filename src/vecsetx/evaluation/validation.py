@@ -18,7 +18,7 @@ from vecsetx.anatomy.frame import Frame
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.data.batches import TrainingBatches
 from vecsetx.data.dataset import DataSet, HeartEntry
-from vecsetx.data.partial import SPARE, Hiding, Shown
+from vecsetx.data.partial import OVERSAMPLING, ObservedPoints, PartialView
 from vecsetx.data.sources import source_of
 from vecsetx.evaluation.scores import Score, score_heart, summarize
 from vecsetx.inference.domain import recenter_domain
@@ -171,20 +171,21 @@ class HeartsValidator:
             truth, geometry = whole.label_map, whole.geometry()
             scale = self._batches.files[0].info.frame.mm_per_unit
             observations = {heart.name: observe(geometry, points, scale, seed=0)}
-            if hiding := self._partial.at(0):
+            if view := self._partial.at(0):
                 # Points to choose from; the seed makes each heart's visible part reproducible.
-                more = observe(geometry, SPARE * points, scale, seed=0)
+                more = observe(geometry, OVERSAMPLING * points, scale, seed=0)
                 generator = np.random.default_rng([0, *heart.name.encode()])
-                observations[f"{heart.name}{IN_PART}"] = _in_part(more, hiding, points, generator)
+                observations[f"{heart.name}{IN_PART}"] = _in_part(more, view, points, generator)
             self._read[heart.name] = truth.downsampled(STRIDE), observations
         return self._read[heart.name]
 
 
 def _in_part(
-    whole: Observation, hiding: Hiding, points: int, generator: np.random.Generator
+    whole: Observation, view: PartialView, points: int, generator: np.random.Generator
 ) -> Observation:
     """Observe a part of a heart with ``points`` points; unknown normals become 0."""
     normals = np.zeros_like(whole.points_mm) if whole.normals is None else whole.normals
-    part = hiding.show(Shown(whole.points_mm, whole.structure, normals), points, generator)
+    candidates = ObservedPoints(whole.points_mm, whole.structure, normals)
+    part = view.observe(candidates, points, generator)
     frame = Frame.around(part.points_mm, whole.frame.mm_per_unit)
     return Observation(part.points_mm, part.structure, part.normals, frame)

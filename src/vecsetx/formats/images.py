@@ -20,9 +20,19 @@ from nibabel.wrapstruct import WrapStructError
 
 from vecsetx.errors import InputError
 
+__all__ = [
+    "IMAGE_ENDINGS",
+    "NIFTI_ENDINGS",
+    "Image",
+    "grid_corners",
+    "is_image",
+    "read_grid",
+    "read_image",
+]
+
 NIFTI_ENDINGS = (".nii.gz", ".nii")
-ITK_ENDINGS = (".seg.nrrd", ".nrrd", ".nhdr", ".mha", ".mhd")
-IMAGE_ENDINGS = NIFTI_ENDINGS + ITK_ENDINGS
+_ITK_ENDINGS = (".seg.nrrd", ".nrrd", ".nhdr", ".mha", ".mhd")
+IMAGE_ENDINGS = NIFTI_ENDINGS + _ITK_ENDINGS
 """File extensions of the supported image formats; longer ones before their suffixes."""
 
 _FORMATS = "NIfTI (.nii, .nii.gz), NRRD (.nrrd, .nhdr) or MetaImage (.mha, .mhd)"

@@ -10,6 +10,8 @@ from vecsetx.errors import InputError
 from vecsetx.formats.images import grid_corners
 from vecsetx.formats.label_maps import read_label_map
 
+__all__ = ["read_mask", "read_masks"]
+
 _WHOLE_HEART = "Heart"  # all other structures take precedence over it
 _OVERLAP_SHARE = 0.01  # largest overlap of two masks, as a fraction of the smaller one
 _SAME_GRID_VOXELS = 1e-3  # largest displacement between grids that count as the same

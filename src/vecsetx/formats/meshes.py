@@ -114,20 +114,21 @@ def _check_outward(vertices: np.ndarray, faces: np.ndarray, source: Path) -> Non
         (np.ones(2 * len(faces), bool), faces[:, [0, 1, 1, 2]].reshape(-1, 2).T),
         shape=(len(vertices), len(vertices)),
     )
-    piece = connected_components(links, directed=False)[1][faces[:, 0]]
+    component_of_face = connected_components(links, directed=False)[1][faces[:, 0]]
+    # Signed volumes by the divergence theorem: negative for components that point inwards.
     corners = vertices[faces] - vertices.mean(axis=0)
-    spanned = np.einsum("fi,fi->f", corners[:, 0], np.cross(corners[:, 1], corners[:, 2])) / 6
-    volumes = np.bincount(piece, spanned)
-    pieces = np.unique(piece)
-    if (volumes[pieces] <= 0).all():
+    tetrahedra = np.einsum("fi,fi->f", corners[:, 0], np.cross(corners[:, 1], corners[:, 2])) / 6
+    volumes = np.bincount(component_of_face, tetrahedra)
+    components = np.unique(component_of_face)
+    if (volumes[components] <= 0).all():
         raise InputError(
             f"{source}: all faces point inwards; flip the normals or, if an axis has the wrong "
             "sign and the heart is mirrored, mirror it back"
         )
-    if len(pieces) == 1:
+    if len(components) == 1:
         return
-    for number in pieces:
-        own = piece == number
+    for number in components:
+        own = component_of_face == number
         around = _winding(vertices[faces[own][0, 0]], vertices[faces[~own]])
         # A solid lies in no other component, and a cavity in exactly one. At one half they touch.
         if volumes[number] > 0 and around > 0.75:

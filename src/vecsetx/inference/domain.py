@@ -40,6 +40,7 @@ def recenter_domain(field: HeartField, observed_mm: Float[np.ndarray, "n 3"]) ->
     for _ in range(_MOVES):
         grid = Grid.around(*field.domain.domain_mm(), _SPACING_MM)
         found = np.argwhere(sign.inside(evaluate_dense(field, grid).min(axis=-1)))
+        # Done if the heart stays two grid points clear of the domain's edge.
         if not ((found <= 1) | (found >= np.array(grid.shape) - 2)).any():
             break
         found_mm = grid.to_mm(found.astype(float))

@@ -1,33 +1,36 @@
-"""Improving one heart's latent set on what is observed of it, with the model's weights as they are.
+"""Refine a heart's latent set on what is observed of it; the model's weights stay fixed.
 
-The decoder is differentiable, so a latent set can descend the loss that the model was trained with
-(as the codes of DeepSDF, Park et al., CVPR 2019, are found; here from the encoder's guess on).
+The decoder is differentiable, so the latent set can be optimised on the training loss, as DeepSDF
+finds its codes (Park et al., CVPR 2019); here the encoder supplies the initial values.
 """
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import torch
 from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor
 
-from vecsetx.data.batch import QUERY_GROUPS, Batch
+from vecsetx.data.batch import Batch, QueriesT
 from vecsetx.model.heart_field import HeartField, RefinementResult
 from vecsetx.training.objective import ObjectiveSpec, latent_objective
+
+__all__ = ["RefinementSpec", "refine"]
 
 
 @dataclass(frozen=True, slots=True)
 class RefinementSpec:
-    """How a latent set is improved.
+    """How a latent set is refined.
 
     Attributes:
-        steps: Steps at most.
-        points: Query points of each kind that a step looks at.
-        rate: Learning rate of Adam (Kingma and Ba, arXiv 1412.6980), relative to the latents' size.
-        held_out: Share of the observed points that is kept aside, to tell when to stop.
-        every: Steps between looks at them.
-        patience: Looks without a gain after which it ends.
-        least_gain: Relative fall of the loss that counts as one.
-        seed: Seed of the points' choice.
+        steps: Largest number of steps.
+        points: Largest number of query points of each group per step.
+        rate: Learning rate of Adam (Kingma and Ba, arXiv 1412.6980), relative to the standard
+            deviation of the latents.
+        held_out: Share of the observed points held out for early stopping.
+        every: Steps between evaluations of the loss at the held-out points.
+        patience: Evaluations in a row without improvement after which refinement stops.
+        least_gain: Smallest relative decrease of that loss that counts as improvement.
+        seed: Seed of the choice of points.
     """
 
     steps: PositiveInt = 150
@@ -43,23 +46,23 @@ class RefinementSpec:
 def refine(
     field: HeartField, observed: Batch, objective: ObjectiveSpec, spec: RefinementSpec
 ) -> HeartField:
-    """Improve a heart's latent set.
+    """Refine a heart's latent set.
 
     Args:
-        field: The heart as encoded; its model in evaluation mode.
-        observed: One heart: query points with what is known of their distances.
-        objective: What is asked of the latent set.
-        spec: How far to go.
+        field: The encoded heart; its model in evaluation mode.
+        observed: A batch of this heart: its query points, with their distances as far as known.
+        objective: The loss.
+        spec: How to refine it.
 
     Returns:
-        The heart with the best latent set that was seen, as judged at points that were kept aside;
-        ``refinement`` tells by how much it is better.
+        The heart with the latent set of the lowest loss at the held-out points; its
+        ``refinement`` holds the loss before and after.
     """
     model, start = field.model, field.latent_set
     generator = torch.Generator().manual_seed(spec.seed)
     device = start.latents.device
-    shown, aside = _apart(observed, spec.held_out, generator)
-    aside = aside.to(device)
+    training, held_out = _held_out(observed, spec.held_out, generator)
+    held_out = held_out.to(device)
     latents = start.latents.clone().requires_grad_()
     optimizer = torch.optim.Adam([latents], lr=spec.rate * float(start.latents.std()))
 
@@ -67,16 +70,16 @@ def refine(
         return latent_objective(model, replace(start, latents=latents), batch, objective)[0]
 
     with torch.no_grad():
-        before = best = float(loss(aside))
+        before = best = float(loss(held_out))
     kept, kept_step, stale = start.latents, 0, 0
     for step in range(1, spec.steps + 1):
-        batch = _some(shown, spec.points, generator).to(device)
+        batch = _random_points(training, spec.points, generator).to(device)
         (latents.grad,) = torch.autograd.grad(loss(batch), [latents])
         optimizer.step()
         if step % spec.every and step < spec.steps:
             continue
         with torch.no_grad():
-            now = float(loss(aside))
+            now = float(loss(held_out))
         stale = 0 if now < (1 - spec.least_gain) * best else stale + 1
         if now < best:
             best, kept, kept_step = now, latents.detach().clone(), step
@@ -89,29 +92,28 @@ def refine(
     return replace(field, latent_set=latent_set, tokens=tokens, refinement=refinement)
 
 
-def _apart(batch: Batch, share: float, generator: torch.Generator) -> tuple[Batch, Batch]:
-    """Each group's query points in two parts, at random."""
-    shown: dict[str, Tensor] = {}
-    aside: dict[str, Tensor] = {}
-    for group in QUERY_GROUPS:
-        count = getattr(batch, group).shape[1]
-        order = torch.randperm(count, generator=generator)
-        cut = round(share * count)
-        shown |= _rows(batch, group, order[cut:])
-        aside |= _rows(batch, group, order[:cut])
-    return replace(batch, **shown), replace(batch, **aside)
+def _held_out(batch: Batch, share: float, generator: torch.Generator) -> tuple[Batch, Batch]:
+    """Split each group's query points at random into those to train on and a held-out share."""
+
+    def split(queries: QueriesT) -> tuple[QueriesT, QueriesT]:
+        order = torch.randperm(queries.count, generator=generator)
+        cut = round(share * queries.count)
+        return queries.select(order[cut:]), queries.select(order[:cut])
+
+    surface, near, volume = split(batch.surface), split(batch.near), split(batch.volume)
+    training, held_out = (
+        replace(batch, surface=surface[part], near=near[part], volume=volume[part])
+        for part in range(2)
+    )
+    return training, held_out
 
 
-def _some(batch: Batch, count: int, generator: torch.Generator) -> Batch:
-    """So many query points of each group, or all if there are no more."""
-    chosen: dict[str, Tensor] = {}
-    for group in QUERY_GROUPS:
-        order = torch.randperm(getattr(batch, group).shape[1], generator=generator)
-        chosen |= _rows(batch, group, order[:count])
-    return replace(batch, **chosen)
+def _random_points(batch: Batch, count: int, generator: torch.Generator) -> Batch:
+    """At most ``count`` random query points of each group."""
 
+    def some(queries: QueriesT) -> QueriesT:
+        return queries.select(torch.randperm(queries.count, generator=generator)[:count])
 
-def _rows(batch: Batch, group: str, rows: Tensor) -> dict[str, Tensor]:
-    """The fields of one group of query points, some rows of them."""
-    names = [f.name for f in fields(batch) if f.name.split("_")[0] == group]
-    return {name: getattr(batch, name)[:, rows] for name in names}
+    return replace(
+        batch, surface=some(batch.surface), near=some(batch.near), volume=some(batch.volume)
+    )

@@ -150,6 +150,7 @@ def _smooth_rims(
     one, other = numbers.reshape(-1, 2).T
     neighbours = np.bincount(np.concatenate([one, other]), minlength=len(rim))
     free = neighbours == 2  # ends and branching points stay fixed
+    # Taubin smoothing: each round takes one shrinking and one growing step.
     for _ in range(_RIM_ROUNDS):
         for step in (_SHRINK, _GROW):
             here = vertices_mm[rim]

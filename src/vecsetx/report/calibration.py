@@ -87,7 +87,7 @@ def write_calibration_page(path: Path, calibration: Mapping[str, Any]) -> None:
     write_page(
         path,
         "calibration.html.jinja",
-        title="Calibration of the uncertainty",
+        title="Uncertainty calibration",
         calibration=calibration,
         compared=compared,
         multiples=list(zip(MULTIPLES, EXPECTED, strict=True)),

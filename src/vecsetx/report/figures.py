@@ -14,6 +14,24 @@ import plotly.graph_objects as go
 
 from vecsetx.anatomy.structures import structure
 
+__all__ = [
+    "LOG_SCALE",
+    "MARKED",
+    "POINTS_PER_CURVE",
+    "Figure",
+    "Row",
+    "axis_with_ticks",
+    "curve",
+    "curves_of",
+    "figure",
+    "figures_over_steps",
+    "is_number",
+    "jitter",
+    "rgb",
+    "structure_axis",
+    "training_curves",
+]
+
 POINTS_PER_CURVE = 600
 """Longer training curves are thinned to means over equal intervals of steps."""
 

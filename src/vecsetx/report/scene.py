@@ -15,6 +15,15 @@ from vecsetx.reconstruction.surfaces import Surface, decimate
 from vecsetx.report.figures import rgb
 from vecsetx.report.packing import STEP_MM, face_bytes, gzip_base64, in_order_of_use, vertex_bytes
 
+__all__ = [
+    "DISTANCE_STEP_MM",
+    "MAX_FACES",
+    "HeartView",
+    "PackedHeart",
+    "pack_heart",
+    "structures_shown",
+]
+
 MAX_FACES = 24_000
 """Maximum number of triangles per heart and side; finer surfaces are simplified for the page."""
 

@@ -1,1 +1,1 @@
-"""From a label map to samples: shared interfaces, exact distances, points, quality."""
+"""From a heart to training samples: shared surface, exact distances, points, quality checks."""

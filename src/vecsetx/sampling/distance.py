@@ -1,4 +1,4 @@
-"""Exact signed distances from points to every structure's surface, in mm."""
+"""Exact signed distances from points to the surfaces of all structures, in mm."""
 
 from collections.abc import Sequence
 
@@ -10,12 +10,12 @@ from pykdtree.kdtree import KDTree
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.sign import inside, with_sign
 
-BAND_VOXELS = 4
-"""Distances up to this many voxels are those to the triangles; farther ones, to the vertices, which
-lie a voxel apart: at most 0.06 voxel too long."""
+_BAND_VOXELS = 4
+"""Up to this many voxels, distances are those to the triangles. Farther away, they are those to the
+vertices, which are a voxel apart, so that distances are at most 0.06 voxel too long."""
 
 ClosedSurfaces = Sequence[tuple[np.ndarray, np.ndarray]]
-"""Vertices ``[V, 3]`` mm and faces ``[F, 3]`` per structure, normals outwards; empty if absent."""
+"""Per structure, vertices ``[V, 3]`` in mm and outward-facing faces ``[F, 3]``; empty if absent."""
 
 _FARTHEST_MM = 1e6  # libigl takes no infinity
 _PSEUDONORMAL = igl.SIGNED_DISTANCE_TYPE_PSEUDONORMAL
@@ -29,37 +29,38 @@ def signed_distances_mm(
     band_mm: float | None = None,
     drawn_from: Int[np.ndarray, " n"] | None = None,
 ) -> Float[np.ndarray, "n k"]:
-    """Signed distance of every point to every structure, negative inside.
+    """Compute the signed distance of every point to every structure, negative inside.
 
-    Near a surface the distance is exact and its sign comes from the angle-weighted pseudonormal
-    (Bærentzen and Aanæs, IEEE TVCG 2005). Where that contradicts the voxel's label more than a
-    voxel off the surface, as beside a crease that smoothing folded, the winding number decides
-    (Jacobson et al., ACM TOG 2013). Beyond ``band_mm`` it is the distance to the nearest vertex (at
-    most a fraction of a voxel too long) and the sign is the voxel's label.
+    Up to ``band_mm`` from a surface, the distance is exact and its sign comes from the
+    angle-weighted pseudonormal (Bærentzen and Aanæs, IEEE TVCG 2005). If that sign contradicts the
+    voxel's label more than a voxel away from the surface, the winding number decides (Jacobson et
+    al., ACM TOG 2013); this happens beside creases that smoothing folded over. Beyond ``band_mm``,
+    the distance is that to the nearest vertex (too long by a fraction of a voxel at most) and the
+    sign comes from the voxel's label.
 
     Args:
         points_mm: RAS+ mm.
-        closed_surfaces: Vertices (mm) and outward faces of each of the K structures.
-        label_map: Labels 1…K, without specks; decides the sign far from every surface, and where
+        closed_surfaces: Vertices (mm) and outward-facing faces of each of the K structures.
+        label_map: Labels 1…K, without specks. It decides the sign far from the surfaces, and where
             rounding at an edge puts a point inside two structures at once.
-        reach_mm: Distances are at most this; a point that is farther has it with its sign. Most
-            pairs of point and structure are far apart, and looking for their exact distance takes
-            more time than all the rest.
-        band_mm: Up to where distances are those to the triangles; :data:`BAND_VOXELS` if None,
-            which is right for surfaces whose vertices lie a voxel apart.
-        drawn_from: Index of the structure on whose surface a point lies, −1 for none: that distance
-            is 0 by construction, not by rounding.
+        reach_mm: Distances are truncated at this value. Most pairs of a point and a structure are
+            far apart, and computing their exact distances would take most of the time.
+        band_mm: Distance up to which triangles are used; 4 voxels if None, which suits surfaces
+            whose vertices are a voxel apart.
+        drawn_from: Index of the structure on whose surface each point was sampled, −1 for none. The
+            distance to that surface is set to exactly 0.
 
     Returns:
-        ``[N, K]`` float32 mm; ``+inf`` for a structure that is not in the label map.
+        ``[N, K]`` float32 mm; ``+inf`` for a structure without a surface.
     """
-    order = _along_a_curve(points_mm)
+    # Sort the points in space: neighbours then visit the same parts of the search trees.
+    order = _morton_order(points_mm)
     sorted_mm = np.ascontiguousarray(points_mm[order], dtype=np.float64)
     labels = label_map.at(sorted_mm)
     own = np.full(len(order), -1) if drawn_from is None else drawn_from[order]
     voxel_mm = float(label_map.spacing_mm.max())
     if band_mm is None:
-        band_mm = BAND_VOXELS * voxel_mm
+        band_mm = _BAND_VOXELS * voxel_mm
     band_mm = min(band_mm, reach_mm, _FARTHEST_MM)
     distances = np.full((len(points_mm), len(closed_surfaces)), np.inf, dtype=np.float32)
     for k, surface in enumerate(closed_surfaces):
@@ -67,9 +68,9 @@ def signed_distances_mm(
             within, elsewhere = labels == k + 1, own != k
             distances[:, k] = with_sign(reach_mm, within)
             distances[~elsewhere, k] = 0
-            asked = np.flatnonzero(elsewhere & _in_box(sorted_mm, surface[0], reach_mm))
-            distances[asked, k] = _to_surface(
-                sorted_mm[asked], surface, within[asked], reach_mm, band_mm, voxel_mm
+            close = np.flatnonzero(elsewhere & _in_box(sorted_mm, surface[0], reach_mm))
+            distances[close, k] = _to_surface(
+                sorted_mm[close], surface, within[close], reach_mm, band_mm, voxel_mm
             )
     doubly = inside(distances).sum(axis=1) > 1
     distances[doubly] = _inside_one(distances[doubly], labels[doubly])
@@ -86,7 +87,7 @@ def _to_surface(
     band_mm: float,
     voxel_mm: float,
 ) -> np.ndarray:
-    """Signed distances to one surface; ``within`` are those whose voxel has its label."""
+    """Return signed distances to one surface; ``within``: whether a point's voxel has its label."""
     vertices, faces = surface
     signed = np.full(len(points_mm), np.nan)
     near = np.flatnonzero(_in_box(points_mm, vertices, band_mm))
@@ -108,7 +109,7 @@ def _to_surface(
 
 
 def _in_box(points: np.ndarray, vertices: np.ndarray, margin: float) -> np.ndarray:
-    """Which points lie in the vertices' bounding box, grown by a margin."""
+    """Return which points are in the vertices' bounding box, enlarged by a margin."""
     low, high = vertices.min(axis=0) - margin, vertices.max(axis=0) + margin
     there = np.ones(len(points), dtype=bool)
     for axis in range(3):
@@ -117,7 +118,7 @@ def _in_box(points: np.ndarray, vertices: np.ndarray, margin: float) -> np.ndarr
 
 
 def _inside_one(distances: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Leave each point inside one structure: its voxel's if that claims it, else the deepest."""
+    """Keep each point inside one structure only: its voxel's if inside that, else the deepest."""
     points = np.arange(len(distances))
     by_voxel = np.maximum(labels.astype(np.int64) - 1, 0)
     claimed = (labels > 0) & inside(distances[points, by_voxel])
@@ -126,8 +127,8 @@ def _inside_one(distances: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return with_sign(distances, owns)
 
 
-def _along_a_curve(points: np.ndarray) -> np.ndarray:
-    """Order points along a Morton curve: neighbours in the list are neighbours in space."""
+def _morton_order(points: np.ndarray) -> np.ndarray:
+    """Return the order of points along a Morton curve, which keeps neighbours together."""
     low, extent = points.min(axis=0), np.ptp(points, axis=0).max() or 1.0
     cells = ((points - low) / extent * 1023).astype(np.uint32)
     code = np.zeros(len(points), dtype=np.uint32)

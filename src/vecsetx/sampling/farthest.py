@@ -1,4 +1,4 @@
-"""Farthest-point selection: few points that cover a surface evenly. Deterministic."""
+"""Farthest-point sampling: few points that cover a surface evenly. Deterministic."""
 
 import torch
 from jaxtyping import Float, Int
@@ -11,21 +11,29 @@ from vecsetx.errors import InputError
 def anchors_by_structure(
     points: Float[Tensor, "b n 3"], structure: Int[Tensor, "b n"], count: int
 ) -> Int[Tensor, "b m"]:
-    """Indices of ``count`` anchors of each heart: equal shares for its structures, if possible.
+    """Choose ``count`` anchors of each heart, with equal shares for its structures if possible.
 
-    Within a structure the anchors are farthest points: its first, then always the one farthest from
-    those before it (Eldar et al., IEEE TIP 1997). A structure with fewer points than its share
-    gives all of them, and the others take over the rest. All structures of all hearts take their
-    steps together, on the points' device.
+    Within a structure, the anchors are chosen by farthest-point sampling (Eldar et al., IEEE TIP
+    1997): its first point, then repeatedly the point farthest from those already chosen. If a
+    structure has fewer points than its share, all of them are chosen and the other structures share
+    the rest. All structures of all hearts are processed in parallel on the points' device.
+
+    Args:
+        points: The surface points of B hearts.
+        structure: Index of each point's structure, from 0.
+        count: Number of anchors M per heart.
+
+    Returns:
+        Indices of the anchors among each heart's points.
 
     Raises:
-        InputError: Fewer than ``count`` points.
+        InputError: There are fewer than ``count`` points.
     """
     hearts, available = structure.shape
     if count > available:
         raise InputError(
-            f"{count} latents need as many surface points at least, not {available}; ask for "
-            "more points or fewer latents"
+            f"{count} latents need at least {count} surface points, not {available}; give more "
+            "points or use fewer latents"
         )
     if count == 0:
         return structure[:, :0]
@@ -33,7 +41,7 @@ def anchors_by_structure(
     structures = int(structure.max()) + 1
     heart = torch.arange(hearts, device=device)[:, None]
     sets = (structure + structures * heart).flatten()
-    order = sets.argsort(stable=True)  # the points of one set after another
+    order = sets.argsort(stable=True)  # groups the points by set (a structure of a heart)
     sizes = torch.bincount(sets, minlength=hearts * structures)
     begins = sizes.cumsum(0) - sizes
     row = sets[order]
@@ -41,7 +49,7 @@ def anchors_by_structure(
     shares = _shares(sizes.view(hearts, structures), count).view(-1, 1)
     placed = points.new_zeros(3, len(sizes), int(sizes.max()))
     placed[:, row, column] = points.flatten(0, 1)[order].T
-    nearest = placed.new_full(placed.shape[1:], -1.0)  # beyond a set's end: never farthest
+    nearest = placed.new_full(placed.shape[1:], -1.0)  # padding is never farthest
     nearest[row, column] = torch.inf
     chosen = _farthest(placed, nearest, int(shares.max()))
     taken = torch.arange(chosen.shape[1], device=device) < shares
@@ -52,12 +60,16 @@ def anchors_by_structure(
 def _farthest(
     points: Float[Tensor, "3 s n"], nearest: Float[Tensor, "s n"], steps: int
 ) -> Int[Tensor, "s steps"]:
-    """Places of every set's first point, then of the farthest from those before, and so on.
+    """Choose points of all sets in parallel: the first, then always the farthest from the chosen.
 
     Args:
-        points: Sets side by side.
-        nearest: Infinite for points, −1 for places without one; overwritten.
-        steps: How many; what follows after all of a set's points says nothing.
+        points: The S sets, padded to N points each.
+        nearest: Squared distances to the chosen points: infinite for points, −1 for padding.
+            Overwritten.
+        steps: Number of points to choose. Choices beyond a set's size are meaningless.
+
+    Returns:
+        Positions of the chosen points in their sets.
     """
     chosen = torch.zeros(points.shape[1], steps, dtype=torch.int64, device=points.device)
     squares = torch.empty_like(points)
@@ -72,7 +84,7 @@ def _farthest(
 
 
 def _shares(sizes: Int[Tensor, "b k"], count: int) -> Int[Tensor, "b k"]:
-    """How many of each structure's points become anchors; those with the fewest decide first."""
+    """Return each structure's number of anchors; structures with the fewest points come first."""
     ascending, by_size = sizes.sort(dim=1, stable=True)
     left = torch.full_like(sizes[:, 0], count)
     others = (sizes > 0).sum(dim=1)

@@ -1,10 +1,10 @@
-"""From a label map to one smooth surface that all structures share.
+"""One smooth surface of a label map that all structures share.
 
-Where two structures touch there is one wall, known to both: no overlap, no gap. The recipe was
-chosen by measurement: surface nets (Frisken, "SurfaceNets for multi-label segmentations with
-preservation of sharp boundaries", JCGT 2022) without their own smoothing, then a windowed-sinc
-filter (Taubin et al., "Optimal surface smoothing as filter design", ECCV 1996). Gaussian smoothing,
-or the nets' own, would erase the coronaries.
+Where two structures touch, they share one wall, without overlap or gap. The method was chosen by
+measurement: surface nets (Frisken, "SurfaceNets for multi-label segmentations with preservation of
+sharp boundaries", JCGT 2022) without their own smoothing, then a windowed-sinc filter (Taubin et
+al., "Optimal surface smoothing as filter design", ECCV 1996). Gaussian smoothing or the nets' own
+smoothing would erase the coronaries.
 """
 
 from dataclasses import dataclass
@@ -20,8 +20,7 @@ from vtkmodules.vtkFiltersCore import vtkSurfaceNets3D, vtkWindowedSincPolyDataF
 
 from vecsetx.anatomy.label_map import LabelMap
 
-SMALLEST_PIECE_VOXELS = 30
-"""Pieces below this size are specks of the segmentation, not anatomy."""
+_SMALLEST_COMPONENT_VOXELS = 30  # smaller ones are segmentation errors, not anatomy
 
 _SMOOTHING_ITERATIONS = 30
 _PASS_BAND = 0.1
@@ -29,12 +28,12 @@ _PASS_BAND = 0.1
 
 @dataclass(frozen=True, slots=True)
 class SharedSurface:
-    """The walls between all structures (and to the background) as one triangle mesh.
+    """The walls between all structures, and to the background, as one triangle mesh.
 
     Attributes:
         vertices_mm: ``[V, 3]`` float64, RAS+ mm.
         faces: ``[F, 3]`` vertex indices; the normal points from the first side to the second.
-        sides: ``[F, 2]`` the labels on the two sides of each face, 0 for background.
+        sides: ``[F, 2]`` labels on the two sides of each face, 0 for background.
     """
 
     vertices_mm: Float[np.ndarray, "v 3"]
@@ -44,7 +43,11 @@ class SharedSurface:
     def closed_surface(
         self, label: int
     ) -> tuple[Float[np.ndarray, "v2 3"], Int[np.ndarray, "f2 3"]]:
-        """The closed surface of one label: vertices and faces of its own, normals outwards."""
+        """Return the closed surface of one label, with only its vertices and outward normals.
+
+        Returns:
+            Vertices in RAS+ mm, and faces that index them; both empty for a label without faces.
+        """
         outward = self.faces[self.sides[:, 0] == label]
         turned = self.faces[self.sides[:, 1] == label][:, ::-1]
         faces = np.concatenate([outward, turned])
@@ -55,39 +58,42 @@ class SharedSurface:
 
 
 def remove_specks(label_map: LabelMap) -> LabelMap:
-    """The label map with specks given to what surrounds them.
+    """Return the label map with specks relabelled like their surroundings.
 
-    A speck is a 26-connected piece of fewer than :data:`SMALLEST_PIECE_VOXELS` voxels. Each of its
-    voxels takes the label (background included) of the nearest voxel that is no speck. The largest
-    piece of a structure is never a speck, however small: a structure does not vanish here.
+    A speck is a 26-connected component of fewer than 30 voxels. Each of its voxels takes the label
+    (or background) of the nearest voxel that is not part of a speck. The largest component of a
+    structure is never a speck, so that no structure vanishes.
     """
     box = label_map.bounding_box()
     before = label_map.labels[box]
-    pieces = cc3d.connected_components(before, connectivity=26)
-    statistics = cc3d.statistics(pieces)
-    specks = _specks(before, pieces, statistics)
+    components = cc3d.connected_components(before, connectivity=26)
+    statistics = cc3d.statistics(components)
+    specks = _specks(before, components, statistics)
     if not specks:
         return label_map
     labels = label_map.labels.copy()
-    for piece in specks:
+    for component in specks:
         around = tuple(
-            slice(max(side.start - SMALLEST_PIECE_VOXELS, 0), side.stop + SMALLEST_PIECE_VOXELS)
-            for side in statistics["bounding_boxes"][piece]
+            slice(
+                max(side.start - _SMALLEST_COMPONENT_VOXELS, 0),
+                side.stop + _SMALLEST_COMPONENT_VOXELS,
+            )
+            for side in statistics["bounding_boxes"][component]
         )
         nearest = ndimage.distance_transform_edt(
-            np.isin(pieces[around], specks), return_distances=False, return_indices=True
+            np.isin(components[around], specks), return_distances=False, return_indices=True
         )
-        this = pieces[around] == piece
-        labels[box][around][this] = before[around][tuple(nearest)][this]
+        speck = components[around] == component
+        labels[box][around][speck] = before[around][tuple(nearest)][speck]
     return LabelMap(labels, label_map.affine, label_map.remarks)
 
 
 def shared_surface(label_map: LabelMap) -> SharedSurface:
-    """The shared surface of a label map (any affine: oblique, anisotropic, flipped).
+    """Compute the shared surface of a label map with any affine: oblique, anisotropic, flipped.
 
-    Structures that reach the edge of the grid are closed there, half a voxel beyond the last voxel.
-    The smoothing is a weighted mean of neighbouring vertices, which commutes with every affine map,
-    so that it may work on voxel indices.
+    Structures that reach the edge of the grid are closed there, half a voxel beyond the last voxel
+    centre. The smoothing takes weighted means of neighbouring vertices. These commute with affine
+    maps, so it can be applied in voxel indices.
     """
     tight = label_map.cropped()
     smoothed = _smoothed(_surface_nets(np.pad(tight.labels, 1)))
@@ -100,16 +106,17 @@ def shared_surface(label_map: LabelMap) -> SharedSurface:
     return SharedSurface(tight.to_mm(indices), np.ascontiguousarray(faces), sides)
 
 
-def _specks(labels: np.ndarray, pieces: np.ndarray, statistics: Any) -> list[int]:
+def _specks(labels: np.ndarray, components: np.ndarray, statistics: Any) -> list[int]:
+    """Return the numbers of the components that are specks."""
     voxels, boxes = statistics["voxel_counts"], statistics["bounding_boxes"]
     small_by_label: dict[int, list[int]] = {}
-    for piece in np.flatnonzero(voxels[1:] < SMALLEST_PIECE_VOXELS) + 1:
-        label = int(labels[boxes[piece]][pieces[boxes[piece]] == piece][0])
-        small_by_label.setdefault(label, []).append(int(piece))
+    for component in np.flatnonzero(voxels[1:] < _SMALLEST_COMPONENT_VOXELS) + 1:
+        label = int(labels[boxes[component]][components[boxes[component]] == component][0])
+        small_by_label.setdefault(label, []).append(int(component))
     specks: list[int] = []
     for label, small in small_by_label.items():
         if voxels[small].sum() == np.count_nonzero(labels == label):
-            small.remove(max(small, key=lambda piece: voxels[piece]))
+            small.remove(max(small, key=lambda component: voxels[component]))
         specks += small
     return specks
 

@@ -1,4 +1,4 @@
-"""Which points of a heart are drawn: on its surfaces, near them, and in its volume."""
+"""Random points of a heart: on its surfaces and in its volume."""
 
 import igl
 import numpy as np
@@ -9,11 +9,19 @@ from vecsetx.errors import InputError
 from vecsetx.sampling.geometry import Geometry
 from vecsetx.sampling.view import EDGE_VOXELS, edge_distances_mm
 
+__all__ = ["quotas", "surface_points", "volume_points"]
+
 
 def quotas(sizes: Float[np.ndarray, " k"], count: int, equal_share: float) -> Int[np.ndarray, " k"]:
-    """Divide points among structures: a share equally, the rest in proportion to ``sizes``.
+    """Divide points among structures: one part equally, the rest in proportion to ``sizes``.
 
-    Structures of size 0 (absent) get none. The quotas add up to ``count`` exactly.
+    Args:
+        sizes: Size of each structure (area or volume); absent ones have size 0 and get no points.
+        count: Number of points.
+        equal_share: Fraction of the points to divide equally, 0…1.
+
+    Returns:
+        Number of points per structure, with the sum ``count``.
     """
     present = sizes > 0
     share = equal_share * present / present.sum() + (1 - equal_share) * sizes / sizes.sum()
@@ -24,36 +32,37 @@ def quotas(sizes: Float[np.ndarray, " k"], count: int, equal_share: float) -> In
 def surface_points(
     geometry: Geometry, count: int, equal_share: float, generator: np.random.Generator
 ) -> tuple[Float[np.ndarray, "n 3"], Int[np.ndarray, " n"], Float[np.ndarray, "n 3"]]:
-    """Points spread evenly over each structure's surface, in random order.
+    """Sample points uniformly on each structure's surface, in random order.
 
-    The walls that close a structure where the scan cuts it are left out.
+    Walls that close a structure where the field of view cuts it are left out.
 
     Args:
         geometry: The heart.
-        count: Points.
-        equal_share: Share of the points that is divided equally among the structures; the rest goes
-            by area.
-        generator: Source of the draws.
+        count: Number of points.
+        equal_share: Fraction of the points divided equally among the structures; the rest is
+            divided by area.
+        generator: Source of randomness.
 
     Returns:
-        Points in RAS+ mm, the index 0…K−1 of each point's structure, unit outward normals.
+        Points in RAS+ mm, the index 0…K−1 of each point's structure, and unit outward normals.
 
     Raises:
-        InputError: There is no surface but at the edge of the scan.
+        InputError: There is no surface except at the edge of the scan.
     """
-    weights = [_drawn_areas(geometry, k) for k in range(len(geometry.closed))]
+    weights = [_sampled_areas(geometry, k) for k in range(len(geometry.closed))]
     totals = np.array([weight.sum() for weight in weights])
     if not totals.any():
         shape = " × ".join(map(str, geometry.label_map.shape))
         raise InputError(
             f"a scan of {shape} voxels shows no surface: within {EDGE_VOXELS} voxels of its edge "
-            "it is not known where a structure ends; give one with more slices, or surface points"
+            "surfaces are not trusted; give one with more slices, or surface points"
         )
     points, structure, normals = [], [], []
     for k, quota in enumerate(quotas(totals, count, equal_share)):
         if quota == 0:
             continue
         face = generator.choice(len(weights[k]), size=quota, p=weights[k] / totals[k])
+        # Uniform barycentric coordinates: fold the unit square onto the triangle.
         u, v = generator.random((2, quota, 1))
         u, v = np.where(u + v > 1, 1 - u, u), np.where(u + v > 1, 1 - v, v)
         vertices, faces = geometry.closed[k]
@@ -69,8 +78,8 @@ def surface_points(
     return next(shuffled), next(shuffled), next(shuffled)
 
 
-def _drawn_areas(geometry: Geometry, k: int) -> np.ndarray:
-    """Twice the area of a structure's faces, 0 for those of a wall where the scan cuts it."""
+def _sampled_areas(geometry: Geometry, k: int) -> np.ndarray:
+    """Return twice the area of a structure's faces, 0 for walls where the field of view cuts it."""
     vertices, faces = geometry.closed[k]
     areas = igl.doublearea(vertices, faces)
     if not geometry.cut[k]:
@@ -79,23 +88,25 @@ def _drawn_areas(geometry: Geometry, k: int) -> np.ndarray:
 
 
 def _corner_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """``[V, 3]`` mean unit normals of the faces around each vertex, by area."""
+    """Return ``[V, 3]`` unit vertex normals: area-weighted means of the adjacent faces' normals."""
     areas = igl.doublearea(vertices, faces)
-    sound = faces[areas > 1e-9 * areas.max()]  # a face without an area has no normal
+    sound = faces[areas > 1e-9 * areas.max()]  # a degenerate face has no normal
     return igl.per_vertex_normals(vertices, sound, igl.PER_VERTEX_NORMALS_WEIGHTING_TYPE_AREA)
 
 
 def _interpolated(corners: np.ndarray, within: np.ndarray, at_corners: np.ndarray) -> np.ndarray:
-    """Unit normals within faces from those at their corners, as the faces' own are terraced.
+    """Interpolate unit normals in faces from those at the corners.
+
+    The faces' own normals would show the steps of the voxel grid.
 
     Args:
-        corners: ``[N, 3, 3]`` the corners of each point's face.
-        within: ``[N, 3, 1]`` its barycentric coordinates.
-        at_corners: ``[N, 3, 3]`` the normals there.
+        corners: ``[N, 3, 3]`` corners of each point's face.
+        within: ``[N, 3, 1]`` barycentric coordinates of the point.
+        at_corners: ``[N, 3, 3]`` normals at the corners.
     """
     own = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     normals = (at_corners * within).sum(axis=1)
-    folded = ~(np.einsum("ni,ni->n", normals, own) > 0)  # corners that contradict each other
+    folded = ~(np.einsum("ni,ni->n", normals, own) > 0)  # the corners' normals contradict the face
     normals[folded] = own[folded]
     return normals / np.linalg.norm(normals, axis=1, keepdims=True)
 
@@ -109,18 +120,21 @@ def volume_points(
     margin_mm: float,
     generator: np.random.Generator,
 ) -> Float[np.ndarray, "n 3"]:
-    """Points in RAS+ mm, in random order: some from anywhere, the others from structures' voxels.
+    """Sample points in space, in random order: some anywhere, the others inside structures.
 
     Args:
         geometry: The heart.
-        frame: Its frame, whose whole domain is sampled.
-        count: Points.
-        background_share: Share of the points drawn anywhere: half of them from a box around the
-            heart, half from the frame's domain.
-        equal_share: Share of the others that is divided equally among the structures; the rest goes
-            by volume.
-        margin_mm: How far the box goes beyond the heart.
-        generator: Source of the draws.
+        frame: The heart's frame, whose whole domain is sampled.
+        count: Number of points.
+        background_share: Fraction of the points sampled anywhere: half of them in a box around the
+            heart, half in the frame's domain.
+        equal_share: Fraction of the other points divided equally among the structures; the rest is
+            divided by volume.
+        margin_mm: Margin of the box around the heart.
+        generator: Source of randomness.
+
+    Returns:
+        Points in RAS+ mm.
     """
     vertices = np.concatenate([vertices for vertices, _ in geometry.closed])
     low, high = vertices.min(axis=0) - margin_mm, vertices.max(axis=0) + margin_mm

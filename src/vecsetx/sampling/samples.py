@@ -1,10 +1,10 @@
-"""Samples: what a prepared heart is, and its file.
+"""Samples: a prepared heart, and its file.
 
 A heart's file is a safetensors file of three float32 tensors: ``surface``, ``near`` and ``volume``.
-A row is a point with all that is known of it, in the order of the fields of :class:`SurfacePoints`
-or :class:`QueryPoints`. The rows stand in random order, so that a training draw is a plain slice of
-each tensor. Everything is in RAS+ mm; the frame travels along. With the points goes how far the
-scan shows what is around them, which tells what distances are to be trusted.
+Each row holds a point and its properties, in the order of the fields of :class:`SurfacePoints` or
+:class:`QueryPoints`. The rows are in random order, so that a random sample for training is a slice
+of each tensor. Everything is in RAS+ mm; the metadata holds the frame. Each point's distance to the
+edge of the field of view determines which of its distances can be trusted.
 """
 
 import json
@@ -25,7 +25,7 @@ from vecsetx.files import written_whole
 from vecsetx.sampling.view import known_mm
 
 SCHEMA = 3
-"""Version of the file's form; a reader refuses any other."""
+"""Version of the file format; other versions are rejected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +34,12 @@ class SurfacePoints:
 
     Attributes:
         points_mm: ``[N, 3]`` float32.
-        structure: ``[N]`` uint8, the index 0…K−1 of the structure whose surface was drawn from. A
-            wall between two structures is drawn from both sides.
-        normals: ``[N, 3]`` float32, unit, pointing out of that structure.
+        structure: ``[N]`` uint8, the index 0…K−1 of the structure on whose surface the point was
+            sampled. A wall between two structures is sampled from both sides.
+        normals: ``[N, 3]`` float32 unit normals, pointing out of that structure.
         distances_mm: ``[N, K]`` float32 signed distances to all structures.
-        edge_mm: ``[N]`` float32 distance to the edge of what the source shows, ≤ 0 beyond it,
-            ``+inf`` where it shows everything.
+        edge_mm: ``[N]`` float32 distance to the edge of the field of view, ≤ 0 outside, ``+inf`` if
+            the source has no edge.
     """
 
     points_mm: Float[np.ndarray, "n 3"]
@@ -56,8 +56,8 @@ class QueryPoints:
     Attributes:
         points_mm: ``[N, 3]`` float32.
         distances_mm: ``[N, K]`` float32 signed distances to all structures.
-        edge_mm: ``[N]`` float32 distance to the edge of what the source shows, ≤ 0 beyond it,
-            ``+inf`` where it shows everything.
+        edge_mm: ``[N]`` float32 distance to the edge of the field of view, ≤ 0 outside, ``+inf`` if
+            the source has no edge.
     """
 
     points_mm: Float[np.ndarray, "n 3"]
@@ -67,29 +67,29 @@ class QueryPoints:
 
 @dataclass(frozen=True, slots=True)
 class HeartInfo:
-    """What is known of a prepared heart besides its points.
+    """Metadata of a prepared heart.
 
     Attributes:
         name: The heart's name, unique in its data set.
-        kind: What it was made from: label map, masks, meshes or npz.
-        source: The path of that.
+        kind: Kind of source: label map, masks, meshes or npz.
+        source: Path of the source.
         sha256: Hash of the source's files.
-        content: Hash of the heart's shape: the same for one heart in two files.
-        label_set: The label set, as :meth:`LabelSet.to_dict` gives it.
+        content: Hash of the heart's shape, the same if two files contain the same heart.
+        label_set: The label set, as :meth:`LabelSet.to_dict` returns it.
         structures: Names of the K structures that the heart has, in the order of the distances.
-            What it means that another is not among them, the data set knows.
-        cut: Which of them reach the edge of the scan and may go on beyond it.
-        frame: mm ↔ unit.
-        reach_mm: Larger distances are stored as this one: at least as far.
+            The data set specifies why any other structure is not among them.
+        cut: Those of them that reach the edge of the scan and may continue beyond it.
+        frame: Conversion between mm and units.
+        reach_mm: Distances are truncated at this value.
         spacing_mm: Voxel size along each axis of the label map.
-        volumes_ml: Volume per structure, within its surface.
-        areas_mm2: Area of its surface.
-        components: Pieces per structure after specks were removed.
-        speck_voxels: Voxels that belonged to specks.
-        remarks: What is worth telling about the source.
-        options: The sampling's options.
-        seed: Seed of the samples.
-        version: Version of VecSetX that wrote it.
+        volumes_ml: Volume enclosed by each structure's surface.
+        areas_mm2: Area of each structure's surface.
+        components: Number of connected components of each structure, without specks.
+        speck_voxels: Number of voxels in the removed specks.
+        remarks: Notes for the user on the source.
+        options: Sampling options.
+        seed: Random seed of the samples.
+        version: Version of VecSetX that wrote the file.
     """
 
     name: str
@@ -114,13 +114,13 @@ class HeartInfo:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "HeartInfo":
-        """Read what ``asdict`` made, also after a way through JSON."""
+        """Read the result of ``asdict``, also after a round trip through JSON."""
         names = ("structures", "spacing_mm", "cut", "remarks")
         tuples = {name: tuple(data[name]) for name in names}
         return cls(**{**data, **tuples, "frame": Frame.from_dict(data["frame"])})
 
     def known_mm(self, edge_mm: Float[np.ndarray, " n"]) -> Float[np.ndarray, "n k"]:
-        """How far each structure's distance is known at each point, ``[N, K]`` mm.
+        """Return up to which magnitude each structure's distance is known at each point, mm.
 
         See :func:`vecsetx.sampling.view.known_mm`.
         """
@@ -128,14 +128,21 @@ class HeartInfo:
         return known_mm(edge_mm, cut)
 
     def trusted(self, points: "SurfacePoints | QueryPoints") -> Bool[np.ndarray, "n k"]:
-        """Whether each distance of ``points`` is the true one, ``[N, K]``; else it is a bound."""
+        """Return whether each distance of ``points`` is exact; otherwise it is a lower bound."""
         sizes = np.minimum(np.abs(points.distances_mm), self.reach_mm)
         return sizes <= self.known_mm(points.edge_mm)
 
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """A prepared heart: its three sets of points and what is known of it."""
+    """A prepared heart: three sets of points, and metadata.
+
+    Attributes:
+        surface: Points on the structures' surfaces.
+        near: Points near the surfaces.
+        volume: Points in the whole domain and inside the structures.
+        info: The metadata.
+    """
 
     surface: SurfacePoints
     near: QueryPoints
@@ -143,72 +150,73 @@ class Samples:
     info: HeartInfo
 
 
-_KINDS: Mapping[str, type[SurfacePoints] | type[QueryPoints]] = {
+_GROUPS: Mapping[str, type[SurfacePoints] | type[QueryPoints]] = {
     "surface": SurfacePoints,
     "near": QueryPoints,
     "volume": QueryPoints,
 }
 _STORED = np.dtype("<f4")
 
-Points = TypeVar("Points", SurfacePoints, QueryPoints)
+_Points = TypeVar("_Points", SurfacePoints, QueryPoints)
 
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """Which columns of a group's rows hold what.
+    """The columns of a group's tensor.
 
     Attributes:
-        columns: For each field its columns, or its one column.
-        width: Number of all columns.
+        columns: Columns of each field: a slice, or the index of a single column.
+        width: Total number of columns.
     """
 
     columns: Mapping[str, slice | int]
     width: int
 
     @classmethod
-    def of(cls, group: str, structures: int) -> "_Layout":
-        """That of a group of a heart with so many structures: field by field, in their order."""
+    def of_group(cls, group: str, structures: int) -> "_Layout":
+        """Lay out the fields of a group, in order, for a heart with K = ``structures``."""
         widths = {"points_mm": 3, "normals": 3, "distances_mm": structures}
         columns: dict[str, slice | int] = {}
         end = 0
-        for field in fields(_KINDS[group]):
+        for field in fields(_GROUPS[group]):
             width = widths.get(field.name, 1)
             columns[field.name] = slice(end, end + width) if field.name in widths else end
             end += width
         return cls(columns, end)
 
-    def joined(self, points: SurfacePoints | QueryPoints) -> Float[np.ndarray, "n columns"]:
-        """Points as rows."""
+    def to_rows(self, points: SurfacePoints | QueryPoints) -> Float[np.ndarray, "n columns"]:
+        """Join the fields of points into rows."""
         rows = np.empty((len(points.points_mm), self.width), _STORED)
         for name, columns in self.columns.items():
             rows[:, columns] = getattr(points, name)
         return rows
 
-    def apart(self, rows: Float[np.ndarray, "n columns"]) -> dict[str, np.ndarray]:
-        """The fields of rows; ``structure`` still in floating point."""
+    def to_fields(self, rows: Float[np.ndarray, "n columns"]) -> dict[str, np.ndarray]:
+        """Split rows into fields; ``structure`` is still in floating point."""
         return {name: rows[:, columns] for name, columns in self.columns.items()}
 
 
 def write_samples(samples: Samples, path: Path) -> None:
-    """Write a heart's file, whole or not at all."""
+    """Write a heart's file atomically."""
     structures = len(samples.info.structures)
     tensors = {
-        group: _Layout.of(group, structures).joined(getattr(samples, group)) for group in _KINDS
+        group: _Layout.of_group(group, structures).to_rows(getattr(samples, group))
+        for group in _GROUPS
     }
     metadata = {"schema": str(SCHEMA), "heart": json.dumps(asdict(samples.info))}
     with written_whole(path) as unfinished:
-        unfinished.write_bytes(save(tensors, metadata))  # save_file hides why a disk refuses
+        unfinished.write_bytes(save(tensors, metadata))  # save_file hides the disk's error
 
 
 class SamplesFile:
-    """A heart's file, opened for slices.
+    """A heart's file, for reading slices of its tensors.
 
-    Slices are read without a memory map, which would end the process if the file were cut short
-    meanwhile, and the file is not kept open, so that there may be any number of them.
+    Slices are read without a memory map, which would kill the process if the file were truncated
+    meanwhile. The file is not kept open, so that any number of files can be in use.
 
     Attributes:
         path: The file.
-        info: What is known of the heart.
+        info: The heart's metadata.
 
     Raises:
         InputError: The file is missing, damaged, or of another schema.
@@ -217,7 +225,7 @@ class SamplesFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            with safe_open(path, framework="numpy") as file:  # tells whether it is sound
+            with safe_open(path, framework="numpy") as file:  # validates the file
                 metadata = file.metadata() or {}
             if metadata.get("schema") != str(SCHEMA):
                 raise InputError(
@@ -228,7 +236,9 @@ class SamplesFile:
         except (OSError, SafetensorError) as error:
             raise InputError(f"{path}: cannot be read as a heart's samples: {error}") from error
         self.info = HeartInfo.from_dict(json.loads(metadata["heart"]))
-        self._layouts = {group: _Layout.of(group, len(self.info.structures)) for group in _KINDS}
+        self._layouts = {
+            group: _Layout.of_group(group, len(self.info.structures)) for group in _GROUPS
+        }
         found = {name: (tensor.dtype, tensor.width) for name, tensor in self._tensors.items()}
         expected = {group: ("F32", layout.width) for group, layout in self._layouts.items()}
         if found != expected:
@@ -238,27 +248,28 @@ class SamplesFile:
             )
 
     def count(self, group: str) -> int:
-        """How many points the group ``surface``, ``near`` or ``volume`` holds."""
+        """Return the number of points in the group ``surface``, ``near`` or ``volume``."""
         return self._tensors[group].rows
 
     def part(
         self, surface: tuple[int, int], near: tuple[int, int], volume: tuple[int, int]
     ) -> Samples:
-        """Some points of each group.
+        """Read consecutive points of each group.
 
         Args:
-            surface: The first point and how many; at the group's end it goes round.
-            near: Likewise.
-            volume: Likewise.
+            surface: Index of the first surface point, and the number of points. After the last
+                point of the group, reading continues with its first.
+            near: The same for the near points.
+            volume: The same for the volume points.
 
         Returns:
-            The points. Apart from ``structure``, the arrays of a group are columns of one.
+            The points. Except for ``structure``, the arrays of a group are views of one array.
 
         Raises:
-            InputError: The file has vanished or is not as long as it was when it was opened, a
-                group does not hold as many points, or the index of a structure is none.
+            InputError: The file has been removed or its size has changed since it was opened, a
+                group has too few points, or a structure index is not a whole number.
         """
-        wanted = zip(_KINDS, (surface, near, volume), strict=True)
+        wanted = zip(_GROUPS, (surface, near, volume), strict=True)
         try:
             file = os.open(self.path, os.O_RDONLY)
             try:
@@ -276,8 +287,8 @@ class SamplesFile:
         return Samples(info=self.info, **{g: self._points(g, found) for g, found in rows.items()})
 
     def read(self) -> Samples:
-        """All of it, in arrays of their own."""
-        surface, near, volume = ((0, self.count(group)) for group in _KINDS)
+        """Read all points, into contiguous arrays."""
+        surface, near, volume = ((0, self.count(group)) for group in _GROUPS)
         whole = self.part(surface, near, volume)
         return Samples(
             _contiguous(whole.surface),
@@ -290,8 +301,8 @@ class SamplesFile:
         tensor = self._tensors[group]
         if count > tensor.rows:
             raise InputError(
-                f"{self.path}: {count} {group} points asked for, it holds {tensor.rows}; "
-                "draw fewer or prepare more"
+                f"{self.path}: {count} {group} points requested, but it has {tensor.rows}; "
+                "request fewer or prepare more"
             )
         rows = np.empty((count, tensor.width), _STORED)
         to_end = min(count, tensor.rows - start)
@@ -302,27 +313,27 @@ class SamplesFile:
         return rows
 
     def _points(self, group: str, rows: np.ndarray) -> Any:
-        found = self._layouts[group].apart(rows)
+        found = self._layouts[group].to_fields(rows)
         if "structure" in found:
-            with np.errstate(invalid="ignore"):  # what is no number is told below
+            with np.errstate(invalid="ignore"):  # invalid numbers are reported below
                 structure = found["structure"].astype(np.uint8)
             if (structure != found["structure"]).any():
                 raise InputError(
-                    f"{self.path}: indices of structures that are no whole numbers; prepare the "
+                    f"{self.path}: has structure indices that are not whole numbers; prepare the "
                     "data again"
                 )
             found["structure"] = structure
-        return _KINDS[group](**found)
+        return _GROUPS[group](**found)
 
 
-def _contiguous(points: Points) -> Points:
+def _contiguous(points: _Points) -> _Points:
     arrays = {f.name: np.ascontiguousarray(getattr(points, f.name)) for f in fields(points)}
     return replace(points, **arrays)
 
 
 @dataclass(frozen=True, slots=True)
 class _Tensor:
-    """What a file's header tells of a tensor: the type of its values, its size, where it lies."""
+    """A tensor according to the file's header: data type, shape, and byte offset in the file."""
 
     dtype: str
     rows: int
@@ -331,9 +342,9 @@ class _Tensor:
 
 
 def _contents(path: Path) -> tuple[int, dict[str, _Tensor]]:
-    """Size of a safetensors file that has been found sound, and its tensors.
+    """Return the size in bytes of a valid safetensors file, and its tensors.
 
-    The file begins with the length of its header, 8 bytes, and the header in JSON.
+    The file starts with the length of its header (8 bytes) and the header (JSON).
     """
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
@@ -341,7 +352,7 @@ def _contents(path: Path) -> tuple[int, dict[str, _Tensor]]:
         size = os.fstat(file.fileno()).st_size
     header.pop("__metadata__", None)
     tensors = {}
-    for name, told in header.items():
-        rows, width = told["shape"]
-        tensors[name] = _Tensor(told["dtype"], rows, width, 8 + length + told["data_offsets"][0])
+    for name, entry in header.items():
+        rows, width = entry["shape"]
+        tensors[name] = _Tensor(entry["dtype"], rows, width, 8 + length + entry["data_offsets"][0])
     return size, tensors

@@ -1,8 +1,8 @@
-"""The field of view: how far around a point a scan shows what is there.
+"""The field of view: how far distances can be trusted near the edge of a scan.
 
-A structure that reaches the edge of the scan may go on beyond it. The wall that closes it there is
-no anatomy, and at a point nearer to the edge than to the structure's surface the distance is only
-known to be at least as large as that to the edge.
+A structure that reaches the edge of the scan may continue beyond it. The wall that closes it there
+is not anatomy. At a point closer to the edge than to the structure's surface, the distance to the
+structure is only known to be at least the distance to the edge.
 """
 
 import numpy as np
@@ -11,11 +11,11 @@ from jaxtyping import Bool, Float
 from vecsetx.anatomy.label_map import LabelMap
 
 EDGE_VOXELS = 2.0
-"""The surface is rounded this close to the edge, so that nothing is known there."""
+"""Within this distance of the edge, smoothing rounds the surface, so it is not trusted there."""
 
 
 def cut_structures(label_map: LabelMap, structure_count: int) -> Bool[np.ndarray, " k"]:
-    """Which of the labels 1…K reach the edge of the grid."""
+    """Return which of the labels 1…K reach the edge of the grid."""
     labels = label_map.labels
     edges = [np.moveaxis(labels, axis, 0)[end].ravel() for axis in range(3) for end in (0, -1)]
     return np.isin(np.arange(1, structure_count + 1), np.concatenate(edges))
@@ -24,16 +24,16 @@ def cut_structures(label_map: LabelMap, structure_count: int) -> Bool[np.ndarray
 def edge_distances_mm(
     points_mm: Float[np.ndarray, "n 3"], label_map: LabelMap
 ) -> Float[np.ndarray, " n"]:
-    """Distance from each point to the edge of what the scan shows.
+    """Compute the distance from each point to the edge of the field of view.
 
-    The edge lies :data:`EDGE_VOXELS` within the grid's outermost faces.
+    The edge lies :data:`EDGE_VOXELS` inside the grid's outer faces.
 
     Args:
         points_mm: RAS+ mm.
-        label_map: Any affine, oblique or sheared ones included.
+        label_map: The scan, with any affine (oblique or sheared, too).
 
     Returns:
-        ``[N]`` float32 mm, positive within the scan; beyond the edge negative or 0.
+        ``[N]`` float32 mm: positive inside the field of view, 0 or negative outside.
     """
     mm_per_index = 1 / np.linalg.norm(np.linalg.inv(label_map.affine[:3, :3]), axis=1)
     indices = label_map.to_indices(np.asarray(points_mm, dtype=np.float64))
@@ -46,18 +46,18 @@ def edge_distances_mm(
 def known_mm(
     edge_mm: Float[np.ndarray, " n"], cut: Bool[np.ndarray, " k"]
 ) -> Float[np.ndarray, "n k"]:
-    """How far each structure's distance is known at each point.
+    """Return up to which magnitude each structure's distance is known at each point.
 
-    A distance is to be trusted if its size is at most this; a larger one is only known to be at
-    least this large. Its sign is known where this is positive.
+    A distance whose magnitude is at most this value is exact; a larger one is only known to be at
+    least this large. The sign is known where the value is positive.
 
     Args:
-        edge_mm: Distance from each point to the edge of the scan.
-        cut: Whether each structure reaches the edge of the scan.
+        edge_mm: Distance from each point to the edge of the field of view, mm.
+        cut: Whether each structure is cut by the field of view.
 
     Returns:
-        ``[N, K]`` float32 mm: ``+inf`` for a complete structure, the distance to the edge for one
-        that is cut.
+        ``[N, K]`` float32 mm: ``+inf`` for a complete structure, the distance to the edge for a cut
+        one.
     """
     known = np.full((len(edge_mm), len(cut)), np.inf, dtype=np.float32)
     if cut.any():

@@ -1,1 +1,1 @@
-"""Learning: what is asked of the model, how its weights move, and how a run is kept."""
+"""Training: objective, optimizers, the loop, checkpoints and the diagnosis of a run."""

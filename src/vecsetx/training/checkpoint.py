@@ -1,4 +1,4 @@
-"""Checkpoints: everything a run needs to go on as if it had never stopped."""
+"""Checkpoints: everything that an interrupted run needs to continue exactly."""
 
 import errno
 import os
@@ -15,30 +15,32 @@ from torch import Tensor
 from vecsetx.errors import InputError
 from vecsetx.files import written_whole
 
+__all__ = ["Progress", "Stateful", "load_checkpoint", "save_checkpoint"]
+
 
 @runtime_checkable
 class Stateful(Protocol):
-    """Something whose state can be saved: a model, an optimizer, a scaler."""
+    """A model, an optimizer, a gradient scaler: something whose state can be saved."""
 
     def state_dict(self) -> dict[str, Any]:
-        """The state, as plain data and tensors."""
+        """Return the state, as plain data and tensors."""
         ...
 
     def load_state_dict(self, state_dict: Any) -> Any:
-        """Take a state over."""
+        """Restore a state."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a run has come.
+    """How far a run is.
 
     Attributes:
         step: Steps done.
         seconds: Seconds of training.
         sums: Sums of the loss terms since the last journal entry, float64.
-        count: Over how many steps.
-        best: The best grid Dice of a validation so far; None before the first.
+        count: Number of steps in these sums.
+        best: The highest grid Dice of a validation so far; None before the first.
     """
 
     step: int
@@ -52,27 +54,28 @@ def save_checkpoint(path: Path, parts: Mapping[str, Stateful], progress: Progres
     """Write a checkpoint, whole or not at all.
 
     Args:
-        path: The file; the one there stays until the new one is complete.
-        parts: What is to be saved, by name.
+        path: The file; an older one stays until the new one is complete.
+        parts: What to save, by name.
         progress: How far the run is.
 
     Raises:
-        OSError: It cannot be written; the disk is asked for room before.
+        OSError: It cannot be written, or the disk has too little room for it.
     """
     state: dict[str, Any] = {name: part.state_dict() for name, part in parts.items()}
-    _see_room(path, state)
+    _check_room(path, state)
     with written_whole(path) as unfinished, open(unfinished, "wb") as file:
         try:
             torch.save({"parts": state, "progress": asdict(progress)}, file)
         except RuntimeError as error:
-            # After a failed write the archive is ended nevertheless, and that fails in turn.
+            # After a failed write PyTorch still closes the archive, which fails in turn: the cause
+            # is the context.
             if isinstance(error.__context__, OSError):
                 raise error.__context__ from None
             raise
 
 
 def load_checkpoint(path: Path, parts: Mapping[str, Stateful]) -> Progress:
-    """Restore parts in place; returns how far the run was.
+    """Restore parts in place, and return how far the run was.
 
     Raises:
         InputError: The file is missing, damaged, or belongs to another run.
@@ -87,12 +90,17 @@ def load_checkpoint(path: Path, parts: Mapping[str, Stateful]) -> Progress:
             part.load_state_dict(state["parts"][name])
         return Progress(**state["progress"])
     except (RuntimeError, KeyError, TypeError, ValueError, EOFError, OSError) as error:
-        raise InputError(f"{path}: does not fit this run: {error}") from error
+        raise InputError(
+            f"{path}: does not fit this run ({error}); resume with the recipe and version it was "
+            "begun with, or train into another --out"
+        ) from error
     except UnpicklingError as error:
-        raise InputError(f"{path}: damaged, so the run cannot be resumed: {error}") from error
+        raise InputError(
+            f"{path}: damaged, so the run cannot be resumed ({error}); train into another --out"
+        ) from error
 
 
-def _see_room(path: Path, state: Any) -> None:
+def _check_room(path: Path, state: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     needed, free = _size(state), shutil.disk_usage(path.parent).free
     if needed > free:
@@ -101,7 +109,7 @@ def _see_room(path: Path, state: Any) -> None:
 
 
 def _size(state: Any) -> int:
-    """Bytes of all tensors within plain data."""
+    """Bytes of all tensors in nested plain data."""
     if isinstance(state, Tensor):
         return state.numel() * state.itemsize
     if isinstance(state, Mapping):

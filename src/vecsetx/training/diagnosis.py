@@ -1,8 +1,9 @@
-"""What a run's journal says about how training went, in words.
+"""Diagnosis of a training run from its journal: what went wrong, and which option to change.
 
-Every criterion is free of scale: it compares a run with itself, so that neither the loss's weights
-nor the number of steps nor how often it was logged matters. Their limits were set on real runs on
-phantoms: rates as they should be and 10, 100 and 1000 times lower or higher, several seeds each.
+All criteria are free of scale. They compare a run with itself, so that neither the weights of the
+loss nor the number of steps nor the logging interval matters. Their thresholds come from runs on
+phantoms with sound learning rates and with rates 10, 100 and 1000 times lower or higher, with
+several seeds each.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,54 +16,71 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-FEWEST_ENTRIES, FEWEST_STEPS = 8, 50
-"""Runs with fewer have no course to judge."""
+__all__ = [
+    "FEWEST_ENTRIES",
+    "FEWEST_STEPS",
+    "Diagnosis",
+    "Finding",
+    "Row",
+    "best_validation",
+    "diagnose",
+    "steps_per_second",
+    "waiting_share",
+]
 
-WINDOWS = 40
-"""A course is judged as means over at most so many equal parts of the run."""
+FEWEST_ENTRIES, FEWEST_STEPS = 8, 50
+"""Runs with fewer are too short for a diagnosis."""
+
+_WINDOWS = 40
+"""The largest number of equal windows over which a run is averaged."""
 
 _LATE_FALL, _LATE_PACE = 0.4, 0.9
-"""Rate too high: what log loss falls by once the rate is below half its peak, and how much faster
-that is, per unit of summed rate, than before. Measured: at least 0.43 and 1.01 where the rates were
-a hundred times too high; elsewhere the fall was at most 0.37."""
+"""Rate too high: the decrease of log loss once the rate is below half its peak, and its pace per
+unit of summed rate, relative to the pace before. Measured: at least 0.43 and 1.01 where the rates
+were a hundred times too high; elsewhere the decrease was at most 0.37."""
 
 _RISEN = 1.25
-"""Rate too high: the end above the lowest window. Measured: at most 1.02 in sound runs."""
+"""Rate too high: the final loss over the lowest. Measured: at most 1.02 in sound runs."""
 
 _LITTLE, _STRAIGHT, _NOTHING = 0.4, 0.46, 0.95
-"""Rate too low: what is left of the loss, and the share of the fall of log loss that the first
-third of the summed rates brought; or nearly all is left. Measured: 0.48 to 0.87 and at most 0.44
-where the rates were a hundred times too low and the run short; at most 0.39 is left of sound runs'
-loss."""
+"""Rate too low: the final loss over the initial one, and the share of the decrease of log loss in
+the first third of the summed rates; or nearly the whole loss is left. Measured: 0.48 to 0.87 and at
+most 0.44 where the rates were a hundred times too low and the run short; at most 0.39 of the loss
+is left in sound runs."""
 
 _JUMPY, _JUMPY_SHARE = 0.06, 0.1
-"""Rate too high rather than too low: noise of log loss, and its share of the fall. Measured: at
-most 0.016 where the rates were too low."""
+"""Rate too high rather than too low: the noise of log loss, and its share of the decrease.
+Measured: at most 0.016 where the rates were too low."""
 
 _FLAT = 0.03
-"""Plateau: the fall of log loss over the last third, with one standard error. Measured: at least
+"""Plateau: the decrease of log loss over the last third plus its standard error. Measured: at least
 0.037 in runs that still learned."""
 
 _DOMINANT = 0.9
+"""A term that dominates: its smallest share of the loss."""
+
 _UNMOVED, _FELL = 0.03, 0.9
-"""A term that never moves: spread of its means over the thirds of a run, while those of the loss
-fell to this."""
+"""A term that does not change: the relative range of its means over the thirds of a run, while
+those of the loss decreased to this share."""
 
 _DICE_LOST, _LOSS_GAINED = 0.02, 0.98
-"""Validation behind: the last two below the best, while the loss fell to this."""
+"""Overfitting: how far the last two grid Dice lie below the best, while the loss fell to this
+share."""
 
 _WAITING = 0.3
+"""Waiting for data: its share of the time."""
 
 Row = Mapping[str, Any]
+"""A line of the journal, as written from :class:`~vecsetx.training.journal.Entry`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that went wrong.
+    """One fault of a run.
 
     Attributes:
-        fault: What, in a few words.
-        text: One sentence: the figures that show it, and which option to change.
+        fault: Its name.
+        text: The figures that show it, and which option to change.
     """
 
     fault: str
@@ -74,12 +92,12 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """What is to be said of a run.
+    """The diagnosis of a run.
 
     Attributes:
-        findings: Its faults, gravest first; may be empty.
-        too_short: Why its course could not be judged, or empty.
-        figures: The main figures, in a sentence.
+        findings: Its faults, the most serious first; may be empty.
+        too_short: Why the run is too short to judge, or empty.
+        figures: The main figures, in one sentence.
     """
 
     findings: tuple[Finding, ...]
@@ -87,32 +105,31 @@ class Diagnosis:
     figures: str
 
     def lines(self) -> list[str]:
-        """All of it, a sentence per line."""
+        """The findings, or that there are none, and the main figures, as lines of text."""
         if self.findings or self.too_short:
-            said = [str(finding) for finding in self.findings]
-            return [*said, *([self.too_short] if self.too_short else []), self.figures]
+            found = [str(finding) for finding in self.findings]
+            return [*found, *([self.too_short] if self.too_short else []), self.figures]
         return [f"no fault found: {self.figures}"]
 
 
 def diagnose(entries: Sequence[Row]) -> Diagnosis:
-    """Judge a run by its journal.
+    """Diagnose a run from its journal.
 
     Args:
-        entries: Of ``metrics.jsonl``, oldest first, as :func:`~vecsetx.training.journal.Entry`
-            describes them.
+        entries: The lines of ``metrics.jsonl``, oldest first.
     """
     train = [entry for entry in entries if entry["split"] == "train" and _is_positive(entry)]
     val = [entry for entry in entries if entry["split"] == "val"]
     findings = list(_failed_validations(val))
     too_short = _too_short(train)
     if not too_short:
-        findings += [*_course_faults(_Course(train)), *_term_faults(train)]
-        findings += [*_validation_behind(train, val), *_waiting(train)]
-    return Diagnosis(tuple(findings), too_short, figures_of(train, val))
+        findings += [*_curve_faults(_LossCurve(train)), *_term_faults(train)]
+        findings += [*_overfitting(train, val), *_waiting(train)]
+    return Diagnosis(tuple(findings), too_short, _figures(train, val))
 
 
-def figures_of(train: Sequence[Row], val: Sequence[Row]) -> str:
-    """The main figures of a run's entries, in a sentence."""
+def _figures(train: Sequence[Row], val: Sequence[Row]) -> str:
+    """The main figures of a run, in one sentence."""
     if not train:
         return "no training steps in the journal"
     first, last = train[0], train[-1]
@@ -125,28 +142,28 @@ def figures_of(train: Sequence[Row], val: Sequence[Row]) -> str:
 
 
 def waiting_share(train: Sequence[Row]) -> float | None:
-    """Share of the time spent waiting for data, as the median of the entries; None if unknown."""
+    """Median share of the time spent waiting for data, 0…1; None if the journal has none."""
     shares = [entry["waiting"] for entry in train if entry.get("waiting") is not None]
     return float(median(shares)) if shares else None
 
 
 def best_validation(entries: Sequence[Row]) -> Row | None:
-    """The entry with the highest grid Dice; None without any."""
+    """The entry with the highest grid Dice; None if no validation has one."""
     return max(_scored(entries), key=lambda entry: float(entry["grid_dice"]), default=None)
 
 
 def steps_per_second(train: Sequence[Row]) -> float:
-    """Pace of a run from first to last; 0 where the journal does not say."""
+    """Mean number of steps per second of a run; 0 if the journal has no times."""
     seconds = train[-1].get("seconds") if train else None
     return float(train[-1]["step"] / seconds) if seconds else 0.0
 
 
-class _Course:
-    """The course of log loss and learning rate, as means over equal parts of the run.
+class _LossCurve:
+    """Log loss and learning rate over a run, as means over equal windows.
 
-    ``log_loss`` and ``rate`` have a value per part. ``done`` is the share of the rates of all steps
-    up to a part's middle: how far weights could have moved by then. It makes runs with different
-    schedules alike.
+    ``log_loss`` and ``rate`` have a value per window. ``done`` is the sum of the rates of all steps
+    up to a window's middle, as a share of the whole sum: how far the weights could have moved by
+    then. It makes runs with different schedules comparable.
     """
 
     def __init__(self, train: Sequence[Row]) -> None:
@@ -154,8 +171,8 @@ class _Course:
         losses = np.array([entry["loss"] for entry in train])
         rates = np.array([entry["lr"] for entry in train])
         steps = np.array([entry["step"] for entry in train])
-        together = -(-len(train) // WINDOWS)  # entries in a part, so that all are equal but for one
-        parts = np.array_split(np.arange(len(train)), len(train) // together)
+        per_window = -(-len(train) // _WINDOWS)  # entries, so that all windows are about equal
+        parts = np.array_split(np.arange(len(train)), len(train) // per_window)
         self.log_loss = np.log([losses[part].mean() for part in parts])
         self.rate = np.array([rates[part].mean() for part in parts])
         self.ends = steps[[part[-1] for part in parts]]
@@ -164,12 +181,12 @@ class _Course:
 
     @property
     def few(self) -> int:
-        """Parts that are taken together for a value at one place."""
+        """Number of windows over which a value is averaged."""
         return max(1, len(self.log_loss) // 10)
 
     @cached_property
     def smooth(self) -> Float[np.ndarray, " n"]:
-        """``log_loss``, each value the mean of it and its neighbours."""
+        """``log_loss``, smoothed by a moving average."""
         reach = self.few // 2
         padded = np.pad(self.log_loss, reach, mode="edge")
         return np.convolve(padded, np.ones(2 * reach + 1) / (2 * reach + 1), "valid")
@@ -181,24 +198,24 @@ class _Course:
 
     @property
     def left(self) -> float:
-        """What is left of the loss, as a share of what it began with."""
+        """The final loss over the first."""
         return float(np.exp(self.end) / self.began)
 
     @property
     def risen(self) -> float:
-        """The end's loss over the lowest."""
+        """The final loss over the lowest."""
         return float(np.exp(self.end - min(self.smooth.min(), self.end)))
 
     @property
     def noise(self) -> float:
-        """Standard deviation of log loss about its course, from second differences."""
+        """Standard deviation of log loss about its trend, from second differences."""
         return float(np.median(np.abs(np.diff(self.log_loss, 2))) / (0.6745 * 6**0.5))
 
     def late(self) -> tuple[float, float]:
-        """The fall of log loss after the rate fell below half its peak, and its pace.
+        """The decrease of log loss after the rate fell below half its peak, and its relative pace.
 
-        The pace is that of the fall by ``done``, over the pace before (from a fifth on, when
-        the first, steep fall is past). Zeros if the rate never fell so far.
+        The pace is the decrease per ``done``, over that before (from 0.2 on, when the first, steep
+        decrease is past). Both are 0 if the rate never fell below half.
         """
         peak = int(self.rate.argmax())
         below = np.nonzero(self.rate[peak:] < self.rate[peak] / 2)[0]
@@ -214,9 +231,10 @@ class _Course:
         return float(fall), float(fall / (1 - middle) / before)
 
     def last_third(self) -> tuple[float, float]:
-        """The fall of log loss over the last third of the run, and its standard error.
+        """The decrease of log loss over the last third of the run, and its standard error.
 
-        The end, where the rate is below a tenth of its peak and nothing can move, does not count.
+        The end of the schedule, where the rate is below a tenth of its peak and the weights hardly
+        move, is left out.
         """
         peak = int(self.rate.argmax())
         alive = [i for i, rate in enumerate(self.rate) if i <= peak or 10 * rate >= self.rate[peak]]
@@ -235,61 +253,60 @@ def _too_short(train: Sequence[Row]) -> str:
         "raise training.steps" if steps < FEWEST_STEPS else "lower training.log_every next time"
     )
     return (
-        f"too short to judge: {entries} entries over {steps} steps, where it takes "
-        f"{FEWEST_ENTRIES} over {FEWEST_STEPS}; {remedy}"
+        f"too short to judge: {entries} journal entries over {steps} steps, at least "
+        f"{FEWEST_ENTRIES} over {FEWEST_STEPS} are needed; {remedy}"
     )
 
 
-def _course_faults(course: _Course) -> Iterator[Finding]:
-    """At most one: of these faults, each may look like the next."""
-    course_text = f"from {course.began:.4g} to {course.ended:.4g}"
+def _curve_faults(curve: _LossCurve) -> Iterator[Finding]:
+    """At most one fault of the loss curve: each of them may look like the next."""
+    from_to = f"from {curve.began:.4g} to {curve.ended:.4g}"
     lower = "lower optimizer.muon_lr and optimizer.adamw_lr tenfold"
-    fall, pace = course.late()
-    total = log(course.began) - course.end
-    if course.risen > _RISEN:
+    fall, pace = curve.late()
+    total = log(curve.began) - curve.end
+    if curve.risen > _RISEN:
         yield Finding(
             "learning rate too high",
-            f"the loss ended at {course.ended:.4g}, {course.risen:.1f} times its lowest; {lower}",
+            f"the loss ended at {curve.ended:.4g}, {curve.risen:.1f} times its minimum; {lower}",
         )
     elif fall > _LATE_FALL and pace > _LATE_PACE:
         yield Finding(
             "learning rate too high",
-            f"the loss could fall only as the rate did, by {1 - np.exp(-fall):.0%} after it was "
-            f"below half its peak and {pace:.1f} times as fast as before; {lower}",
+            f"the loss decreased mainly as the rate did: by {1 - np.exp(-fall):.0%} after the rate "
+            f"fell below half its peak, {pace:.1f} times as fast as before; {lower}",
         )
-    elif course.left > _LITTLE and course.noise > max(_JUMPY, _JUMPY_SHARE * total):
+    elif curve.left > _LITTLE and curve.noise > max(_JUMPY, _JUMPY_SHARE * total):
         yield Finding(
             "learning rate too high",
-            f"the loss jumped by {course.noise:.0%} about its course and got only {course_text}; "
+            f"the loss fluctuated by {curve.noise:.0%} about its trend and only went {from_to}; "
             f"{lower}",
         )
-    elif course.left > _LITTLE and _slow(course):
+    elif curve.left > _LITTLE and _slow(curve):
         yield Finding(
             "learning rate too low",
-            f"the loss fell all the time at one slow pace, {course_text}, so that "
-            f"{course.left:.0%} is left; raise optimizer.muon_lr and optimizer.adamw_lr tenfold, "
-            "or training.steps",
+            f"the loss decreased at a steady, slow pace, {from_to}, and {curve.left:.0%} of it is "
+            "left; raise optimizer.muon_lr and optimizer.adamw_lr tenfold, or training.steps",
         )
-    elif _flat(course):
+    elif _flat(curve):
         yield Finding(
             "plateau",
-            f"the loss, {course_text}, fell by {max(course.last_third()[0], 0):.1%} over the last "
-            "third of the run before the rate was low; raise model.width or model.layers, or end "
-            "earlier with fewer training.steps",
+            f"the loss went {from_to}, but decreased by only "
+            f"{max(curve.last_third()[0], 0):.1%} over the last third of the run before the rate "
+            "was low; raise model.width or model.layers, or lower training.steps",
         )
 
 
-def _flat(course: _Course) -> bool:
-    fall, error = course.last_third()
+def _flat(curve: _LossCurve) -> bool:
+    fall, error = curve.last_third()
     return abs(fall) + error < _FLAT
 
 
-def _slow(course: _Course) -> bool:
-    """Whether the loss fell as slowly at first as later, or hardly at all."""
-    first = course.done[0]
-    third = float(np.interp(first + (1 - first) / 3, course.done, course.smooth))
-    began = log(course.began)
-    return course.left > _NOTHING or (began - third) < _STRAIGHT * (began - course.end)
+def _slow(curve: _LossCurve) -> bool:
+    """Whether the loss decreased no faster at first than later, or hardly at all."""
+    first = curve.done[0]
+    third = float(np.interp(first + (1 - first) / 3, curve.done, curve.smooth))
+    began = log(curve.began)
+    return curve.left > _NOTHING or (began - third) < _STRAIGHT * (began - curve.end)
 
 
 def _term_faults(train: Sequence[Row]) -> Iterator[Finding]:
@@ -305,13 +322,13 @@ def _term_faults(train: Sequence[Row]) -> Iterator[Finding]:
             yield Finding(
                 f"{name} dominates the loss",
                 f"its share stayed above {min(shares):.0%}, so that the other terms hardly count; "
-                f"multiply objective.{name} by {lower:.1g} to make it weigh as they do",
+                f"multiply objective.{name} by {lower:.1g} to balance it with them",
             )
         elif fell and np.ptp(_thirds(values)) <= _UNMOVED * max(_thirds(values)):
             yield Finding(
-                f"{name} never moves",
+                f"{name} does not change",
                 f"it went from {values[0]:.4g} to {values[-1]:.4g} while the loss went from "
-                f"{losses[0]:.4g} to {losses[-1]:.4g}; raise objective.{name}, or set it to 0 and "
+                f"{losses[0]:.4g} to {losses[-1]:.4g}; raise objective.{name}, or set it to 0 to "
                 "save its cost",
             )
 
@@ -320,7 +337,7 @@ def _thirds(values: Sequence[float]) -> list[float]:
     return [float(part.mean()) for part in np.array_split(np.array(values), 3)]
 
 
-def _validation_behind(train: Sequence[Row], val: Sequence[Row]) -> Iterator[Finding]:
+def _overfitting(train: Sequence[Row], val: Sequence[Row]) -> Iterator[Finding]:
     scored = _scored(val)
     best = best_validation(scored)
     if best is None or best in scored[-2:]:
@@ -330,11 +347,10 @@ def _validation_behind(train: Sequence[Row], val: Sequence[Row]) -> Iterator[Fin
     before, now = (fmean(losses[-3:]) for losses in (then, [entry["loss"] for entry in train]))
     if last < best["grid_dice"] - _DICE_LOST and now < _LOSS_GAINED * before:
         yield Finding(
-            "validation falls behind",
+            "overfitting",
             f"the grid Dice fell from {best['grid_dice']:.3f} at step {best['step']} to {last:.3f} "
-            f"while the loss still fell from {before:.4g} to {now:.4g}; train on more hearts, "
-            "raise augment.rotation_deg or optimizer.weight_decay, or end earlier with fewer "
-            "training.steps",
+            f"while the loss decreased further from {before:.4g} to {now:.4g}; train on more "
+            "hearts, raise augment.rotation_deg or optimizer.weight_decay, or lower training.steps",
         )
 
 
@@ -343,7 +359,7 @@ def _failed_validations(val: Sequence[Row]) -> Iterator[Finding]:
         yield Finding(
             "validations failed",
             f"{len(failed)} of {len(val)}, the last after step {failed[-1]['step']} with "
-            f"“{failed[-1]['error']}”; mend that, or turn them off with training.validate_every=0",
+            f"“{failed[-1]['error']}”; fix its cause, or set training.validate_every=0",
         )
 
 
@@ -352,8 +368,7 @@ def _waiting(train: Sequence[Row]) -> Iterator[Finding]:
     if share is not None and share > _WAITING:
         yield Finding(
             "waiting for data",
-            f"{share:.0%} of the time went by waiting for hearts to be drawn; raise "
-            "training.data_workers",
+            f"{share:.0%} of the time was spent waiting for batches; raise training.data_workers",
         )
 
 

@@ -1,4 +1,4 @@
-"""A run's journal: ``metrics.jsonl``, one line per entry, the truth about how training went."""
+"""The journal of a run: ``metrics.jsonl``, one line per entry."""
 
 import json
 import os
@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from vecsetx.files import write_text
+
+__all__ = ["Entry", "Journal", "read_journal"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,24 +17,24 @@ class Entry:
     Attributes:
         step: Steps done.
         split: ``train`` or ``val``.
-        loss: The loss, on average since the last entry, or over the hearts of a validation.
+        loss: Mean loss since the last entry, or over the hearts of a validation.
         terms: Its weighted terms, which add up to it.
         shares: Each term's share of the loss.
-        gradient_norms: Length of each term's own gradient at this step, where it was asked for.
+        gradient_norms: Norm of each term's own gradient at this step, if it was measured.
         lr: Largest learning rate at this step.
-        seconds: Training time so far, earlier parts of a resumed run included.
-        waiting: Share of the time since the last entry spent waiting for data.
-        hearts_per_second: Pace since the last entry, of all ranks together.
-        memory_gb: 10⁹ bytes: the most allocated on a GPU since the last entry; without one, the
-            most that this process ever held. Rank 0's.
-        lost: Hearts whose files could not be read any more, so far.
-        grid_dice: Mean Dice on the voxel grids of the hearts that every validation scores: what the
-            best is chosen by.
+        seconds: Training time so far, including earlier parts of a resumed run.
+        waiting: Share of the time since the last entry spent waiting for data, 0…1.
+        hearts_per_second: Throughput of all ranks together since the last entry.
+        memory_gb: Peak memory of rank 0, 10⁹ bytes: on a GPU, allocated since the last entry; on a
+            CPU, of the process since its start.
+        lost: Names of the hearts whose files became unreadable so far.
+        grid_dice: Mean Dice on the voxel grids of the hearts that every validation scores. The best
+            checkpoint is chosen by it.
         grid: Mean Dice on the voxel grid per structure, over ``grid_hearts``.
-        grid_hearts: The hearts scored this time.
-        points: Per structure ``dice``, ``iou`` and ``accuracy`` of being inside at near and volume
-            points of all validation hearts: diagnostics of the training, no scores of shapes.
-        error: What went wrong in a validation.
+        grid_hearts: Names of the hearts scored in this validation.
+        points: Point scores: per structure ``dice``, ``iou`` and ``accuracy`` of being inside at
+            near and volume points of all validation hearts. They are no scores of shapes.
+        error: Why a validation failed.
     """
 
     step: int
@@ -59,7 +61,8 @@ class Journal:
 
     Args:
         path: The file.
-        resume_at: Entries after this step are forgotten: they will be written again.
+        resume_at: The step at which the run continues. Later entries are removed, because they will
+            be written again.
     """
 
     def __init__(self, path: Path, resume_at: int) -> None:
@@ -69,10 +72,10 @@ class Journal:
         write_text(path, "".join(json.dumps(entry) + "\n" for entry in kept))
 
     def add(self, entry: Entry) -> None:
-        """Append a line, without keys for what there is nothing to say of.
+        """Append a line; keys without a value are left out.
 
         Raises:
-            OSError: It cannot be written now; the next call tries again.
+            OSError: It cannot be written now. The next call tries again.
         """
         data = {key: value for key, value in asdict(entry).items() if value not in (None, {}, [])}
         self._unwritten += json.dumps(data) + "\n"
@@ -89,7 +92,7 @@ class Journal:
 def read_journal(path: Path) -> list[dict]:  # type: ignore[type-arg]
     """The entries of a ``metrics.jsonl`` as plain data; empty if there is no file.
 
-    A last line that was cut off (a run that was killed while writing it) is left out.
+    An incomplete last line, from a run that was killed while writing it, is left out.
     """
     if not path.exists():
         return []

@@ -1,4 +1,7 @@
-"""A run's journal, shown in TensorBoard or Weights & Biases too; ``metrics.jsonl`` is the truth."""
+"""Loggers: copy a run's journal to TensorBoard or Weights & Biases.
+
+``metrics.jsonl`` stays the complete record.
+"""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -15,9 +18,11 @@ from vecsetx.training.journal import Entry
 if TYPE_CHECKING:
     import wandb
 
-_INIT_S = 15.0
-_FINISH_S = 15.0
-"""How long W&B may take to begin a run, and to send what is left when it ends."""
+__all__ = ["loggers", "scalars"]
+
+_INIT_S, _FINISH_S = 15.0, 15.0
+"""Seconds that W&B may take to start a run, and to send the remaining data at its end."""
+
 _OFFLINE = "set WANDB_MODE=offline and send the run later with wandb sync"
 
 
@@ -30,29 +35,29 @@ def loggers(
     wandb_project: str | None,
     warn: Callable[[str], None],
 ) -> Iterator[Callable[[Entry], None]]:
-    """Open the loggers that were asked for; yields what takes a journal's entries to all of them.
+    """Open loggers; yields a function that passes a journal entry to all of them.
 
-    TensorBoard's event files lie in ``folder/tensorboard``. W&B's files lie in ``folder/wandb``;
-    the run's id is kept in ``folder/wandb-run-id.txt``, so that a run that goes on from its
-    checkpoint goes on in the same W&B run. W&B looks for its key itself (``wandb login`` or
-    WANDB_API_KEY), and for everything else that its own environment and settings say, such as
-    WANDB_MODE=offline, WANDB_ENTITY or WANDB_BASE_URL.
+    TensorBoard's event files are written to ``folder/tensorboard``, W&B's files to
+    ``folder/wandb``. The id of the W&B run is stored in ``folder/wandb-run-id.txt``, so that a
+    resumed run continues the same W&B run. W&B finds its key itself (``wandb login`` or
+    WANDB_API_KEY), as well as its own environment and settings, such as WANDB_MODE=offline,
+    WANDB_ENTITY or WANDB_BASE_URL.
 
-    W&B is sent the recipe, the run's name and :func:`scalars`, whose names name structures. Of
-    its own it sends the machine's name (WANDB_HOST=... gives another), its load (CPU, memory,
-    GPU, disk, network), the versions of Python and the installed packages, and reports of how W&B
-    itself does (WANDB_ERROR_REPORTING=false ends them). Not sent: images, names of hearts, code,
-    the state of git, paths, the command line, what is printed.
+    W&B receives the recipe, the run's name and :func:`scalars`, whose names contain structures. W&B
+    itself adds the machine's name (WANDB_HOST=... replaces it), its load (CPU, memory, GPU, disk,
+    network), the versions of Python and of the installed packages, and reports on its own errors
+    (WANDB_ERROR_REPORTING=false stops them). Not sent are images, names of hearts, code, the state
+    of git, paths, the command line and printed text.
 
-    A logger that fails later on is warned of once and is off from then on; training goes on.
+    A logger that fails later causes one warning and is then off; training continues.
 
     Args:
         folder: The run's folder.
-        name: What W&B calls the run.
-        recipe: The recipe as plain data: W&B's config.
+        name: Name of the run in W&B.
+        recipe: The recipe as plain data, W&B's config.
         tensorboard: Whether to write event files for TensorBoard.
-        wandb_project: The W&B project to log to; None for none.
-        warn: Is told of a logger that fails.
+        wandb_project: The W&B project to log to, or None.
+        warn: Called with a message when a logger fails.
 
     Raises:
         InputError: A package is missing, W&B has no key or refuses it, or cannot be reached.
@@ -74,9 +79,10 @@ def loggers(
 
 
 def scalars(entry: Entry) -> dict[str, float]:
-    """An entry's numbers by the names of its fields, as in ``val/points/LA/dice``.
+    """An entry's numbers by path, as in ``val/points/LA/dice``.
 
-    A list counts: the names in it stay here. Text and what is empty are left out.
+    Of a list only its length is given, so that the names in it are not logged. Text and empty
+    values are left out.
     """
     fields = asdict(entry)
     del fields["step"]
@@ -98,7 +104,7 @@ class _TensorBoard:
     """Event files for TensorBoard."""
 
     title = "TensorBoard"
-    remedy = "metrics.jsonl goes on"
+    remedy = "metrics.jsonl is still written"
 
     def __init__(self, folder: Path) -> None:
         try:
@@ -113,7 +119,7 @@ class _TensorBoard:
 
     def log(self, step: int, values: dict[str, float]) -> None:
         if self._writer is None:
-            # A run that was killed after its last checkpoint wrote entries that come again.
+            # A run that was killed after its last checkpoint will write later entries again.
             self._writer = self._make(str(self._folder), purge_step=step)
         for name, value in values.items():
             self._writer.add_scalar(name, value, step)
@@ -126,30 +132,30 @@ class _TensorBoard:
 class _WandB:
     """A run in Weights & Biases.
 
-    Entries carry their step as a value of their own, which W&B is told to be the axis: its own
-    count of steps may not go back, as that of a run does that was killed after its checkpoint.
+    Entries carry their step as a value, which is defined as the axis. W&B's own step may not
+    decrease, as a run's does when it was killed after its last checkpoint.
     """
 
     title = "W&B"
 
     def __init__(self, folder: Path, name: str, recipe: dict[str, Any], project: str) -> None:
         id_file = folder / "wandb-run-id.txt"
-        # Without a checkpoint a run begins anew, maybe with another recipe.
-        goes_on = id_file.exists() and (folder / "checkpoint.pt").exists()
-        old_id = id_file.read_text().strip() if goes_on else None
+        # Without a checkpoint a run starts again, maybe with another recipe.
+        continues = id_file.exists() and (folder / "checkpoint.pt").exists()
+        old_id = id_file.read_text().strip() if continues else None
         try:
-            self._run = _begun(folder, old_id, project=project, name=name, config=recipe)
+            self._run = _start(folder, old_id, project=project, name=name, config=recipe)
         except InputError:
             raise
-        except Exception as error:  # whatever theirs may be
-            _let_go()
-            anew = f"remove {id_file} for a new W&B run, " if goes_on else ""
+        except Exception as error:  # any error of a foreign library
+            _shut_down()
+            new_run = f"remove {id_file} for a new W&B run, " if continues else ""
             raise InputError(
-                f"W&B cannot be used ({_one_line(error)}); see to its key and the network, {anew}"
+                f"W&B cannot be used ({_one_line(error)}); check its key and the network, {new_run}"
                 f"or {_OFFLINE}"
             ) from error
         write_text(id_file, f"{self._run.id}\n")
-        self.remedy = f"send what is missing with: wandb sync {Path(self._run.dir).parent}"
+        self.remedy = f"send the missing data with: wandb sync {Path(self._run.dir).parent}"
 
     def log(self, step: int, values: dict[str, float]) -> None:
         self._run.log({"step": step, **values})
@@ -158,11 +164,11 @@ class _WandB:
         try:
             _within(2 * _FINISH_S, lambda: self._run.finish(exit_code=int(failed)))
         finally:
-            _let_go()
+            _shut_down()
 
 
-def _begun(folder: Path, old_id: str | None, **described: Any) -> "wandb.Run":
-    """Begin a W&B run, or go on with an old one; nobody is asked for a key."""
+def _start(folder: Path, old_id: str | None, **described: Any) -> "wandb.Run":
+    """Start a W&B run, or continue an old one, without prompting for a key."""
     try:
         from wandb import Settings, init, login, setup
     except ImportError as error:
@@ -190,20 +196,23 @@ def _begun(folder: Path, old_id: str | None, **described: Any) -> "wandb.Run":
     return run
 
 
-def _let_go() -> None:
-    """End W&B's own process, unless a run of someone else's is open.
+def _shut_down() -> None:
+    """End W&B's background process, unless another W&B run is open in this program.
 
-    W&B does so when the program ends, but waits without a limit for a process that hangs.
+    W&B ends it when the program ends, but waits without a limit for a process that hangs.
     """
     import wandb
 
     if wandb.run is None:
-        with suppress(Exception, SystemExit):  # whatever theirs may be; nothing is lost with it
+        with suppress(Exception, SystemExit):  # any error of W&B; nothing is lost
             _within(_FINISH_S, wandb.teardown)
 
 
 def _within(seconds: float, action: Callable[[], None]) -> None:
-    """Do it, but raise TimeoutError rather than wait longer, or keep the program from ending."""
+    """Run an action; raise :class:`TimeoutError` if it takes longer.
+
+    It runs in a daemon thread, which cannot keep the program from ending.
+    """
     done: Future[None] = Future()
 
     def act() -> None:
@@ -217,17 +226,17 @@ def _within(seconds: float, action: Callable[[], None]) -> None:
     try:
         done.result(seconds)
     except TimeoutError as error:
-        raise TimeoutError(f"no answer from it within {seconds:g} s") from error
+        raise TimeoutError(f"no answer within {seconds:g} s") from error
 
 
 @contextmanager
 def _guarded(
     logger: _TensorBoard | _WandB, warn: Callable[[str], None]
 ) -> Iterator[Callable[[Entry], None]]:
-    """Keep a logger's failures from the training, and close it with the training's outcome."""
+    """Shield the training from a logger's failures, and close the logger at the end."""
     works = True
 
-    def give_up(error: Exception) -> None:
+    def switch_off(error: Exception) -> None:
         nonlocal works
         if works:
             warn(f"{logger.title} failed and is off ({_one_line(error)}); {logger.remedy}")
@@ -237,8 +246,8 @@ def _guarded(
         if works:
             try:
                 logger.log(entry.step, scalars(entry))
-            except Exception as error:  # whatever theirs may be
-                give_up(error)
+            except Exception as error:  # any error of a foreign library
+                switch_off(error)
 
     failed = True
     try:
@@ -248,7 +257,7 @@ def _guarded(
         try:
             logger.close(failed)
         except Exception as error:
-            give_up(error)
+            switch_off(error)
 
 
 def _one_line(error: Exception) -> str:

@@ -16,22 +16,24 @@ from vecsetx.errors import DivergedError, InputError, StoppedError
 from vecsetx.model.vecset import VecSetAutoEncoder
 from vecsetx.training.checkpoint import Progress, Stateful, load_checkpoint, save_checkpoint
 from vecsetx.training.journal import Entry, Journal
-from vecsetx.training.meters import Recent, Waiting
+from vecsetx.training.meters import RunMeter, WaitTimer
 from vecsetx.training.optimizer import rate_share
 from vecsetx.training.run import Run, Validator
-from vecsetx.training.step import Stepped, Stepper
+from vecsetx.training.step import Stepper, StepResult
 from vecsetx.training.stopping import leave_signals_to_parent
+
+__all__ = ["Training", "batches_of_steps"]
 
 
 class Training:
-    """A run under way; the same steps on every rank.
+    """A run in progress. All ranks take the same steps.
 
     Args:
         run: What to train and how.
-        resume: Go on from the run's checkpoint.
+        resume: Continue from the run's checkpoint.
 
     Raises:
-        InputError: There is nothing to resume from, or it does not fit.
+        InputError: There is no checkpoint to resume from, or it does not fit the run.
     """
 
     def __init__(self, run: Run, resume: bool) -> None:
@@ -60,7 +62,7 @@ class Training:
         if resume:
             self.progress = load_checkpoint(run.checkpoint, self._parts())
         self.journal: Journal | None = None
-        self.recent = Recent(self.progress, run.hearts_per_step, run.ranks.device)
+        self.meter = RunMeter(self.progress, run.hearts_per_step, run.ranks.device)
         self.began = time.monotonic() - self.progress.seconds
         self.lost: dict[str, LostHeart] = {}
 
@@ -70,19 +72,21 @@ class Training:
         return parts | ({"average": self.average} if self.average else {})
 
     def until(self, last: int) -> int:
-        """Train until a step is done, or until asked to stop.
+        """Train up to a step, or until a signal asks the run to stop.
+
+        On a CPU, a run that is stopped and resumed ends with the same weights and journal as one
+        that never stopped.
 
         Args:
-            last: That step. On a CPU, a run that stops here and is resumed ends with the same
-                weights and journal as one that never stopped.
+            last: Number of the last step.
 
         Returns:
-            Steps done.
+            Number of steps done.
 
         Raises:
             DivergedError: The loss or its gradient is not finite.
             InputError: Too many hearts were lost.
-            StoppedError: The process was asked to stop; there is a checkpoint.
+            StoppedError: A signal stopped the run, after a checkpoint.
             OSError: The last checkpoint could not be written.
         """
         if self.run.training.deterministic:
@@ -91,20 +95,21 @@ class Training:
             self.journal = Journal(self.run.folder / "metrics.jsonl", self.progress.step)
         spec, first, ranks = self.run.training, self.progress.step, self.run.ranks
         last = min(last, spec.steps)
-        steps = Waiting(batches_of_steps(self.run, first, last, spec.data_workers))
+        steps = WaitTimer(batches_of_steps(self.run, first, last, spec.data_workers))
         for step, drawn in zip(range(first, last), steps, strict=True):
             rate = self._set_rates(step)
-            self.recent.add(self._step(step, drawn))
+            self.meter.add(self._step(step, drawn))
             done, seconds = step + 1, time.monotonic() - self.began
-            told = ranks.gathered((self.run.request.signal, drawn.lost))
-            stopped_by = next((signal for signal, _ in told if signal), None)
-            self._count_lost([heart for _, lost in told for heart in lost])
+            # A signal, or a lost file, may concern one rank only, but all must act alike.
+            gathered = ranks.gathered((self.run.request.signal, drawn.lost))
+            stopped_by = next((signal for signal, _ in gathered if signal), None)
+            self._count_lost([heart for _, lost in gathered for heart in lost])
             too_many = len(self.lost) > spec.max_lost_hearts
             if _due(done, spec.log_every) or done == spec.steps:
-                entry = self.recent.entry(done, rate, seconds, steps.share())
+                entry = self.meter.entry(done, rate, seconds, steps.share())
                 self._report(replace(entry, lost=sorted(self.lost)))
             self.progress = Progress(
-                done, seconds, self.recent.sums, self.recent.count, self.progress.best
+                done, seconds, self.meter.sums, self.meter.count, self.progress.best
             )
             ends = done == last or stopped_by is not None or too_many
             if self.run.validator and (_due(done, spec.validate_every) or done == spec.steps):
@@ -115,15 +120,16 @@ class Training:
                 raise InputError(self._lost_text(done))
             if stopped_by:
                 raise StoppedError(
-                    f"stopped by {stopped_by.name} after step {done}; go on with --resume",
+                    f"stopped by {stopped_by.name} after step {done}; continue with --resume",
                     by_hand=stopped_by.name == "SIGINT",
                 )
         return max(first, last)
 
     def keep(self) -> None:
-        """Give the model the weights that are to be kept.
+        """Load the final weights into the model.
 
-        The moving average if there is one; at the end of the run those of the best validation.
+        At the end of a run these are the weights of the best validation; before, or without
+        validations, the current ones. With a moving average, they are averages.
         """
         kept = self.average.module if self.average else self.run.model
         finished = self.progress.step == self.run.training.steps
@@ -131,25 +137,25 @@ class Training:
             load_checkpoint(self.run.best, {"model": kept})
         self.run.model.load_state_dict(kept.state_dict())
 
-    def _step(self, step: int, drawn: StepBatches) -> Stepped:
-        # Noise depends on the step alone, so that nothing of its state need be saved.
+    def _step(self, step: int, drawn: StepBatches) -> StepResult:
+        # The random state depends on the step alone, so that it need not be saved.
         torch.manual_seed(
             int(np.random.default_rng([self.run.training.seed, step]).integers(1 << 62))
             + self.run.ranks.rank
         )
         measured = _due(step + 1, self.run.training.gradient_norms_every)
         try:
-            stepped = self.stepper.step(drawn.batches, measured)
+            result = self.stepper.step(drawn.batches, measured)
         except DivergedError as error:
             hearts = self.run.batches.names(step, self.run.training.passes, self.run.ranks.count)
             raise DivergedError(
                 f"step {step}: {error}; it saw {', '.join(hearts)}. Start again in another --out "
-                "with lower optimizer.muon_lr and optimizer.adamw_lr, or look at these hearts with "
+                "with lower optimizer.muon_lr and optimizer.adamw_lr, or check these hearts with "
                 f"vecsetx check ({self.run.folder} keeps the last checkpoint)"
             ) from None
         if self.average:
             self.average.update_parameters(self.run.model)
-        return stepped
+        return result
 
     def _set_rates(self, step: int) -> float:
         run = self.run
@@ -171,12 +177,12 @@ class Training:
         files = "; ".join(heart.error for heart in self.lost.values())
         return (
             f"{len(self.lost)} hearts were lost up to step {done}, training.max_lost_hearts allows "
-            f"{self.run.training.max_lost_hearts}: {files}. Bring the files back (vecsetx prepare "
-            "makes missing ones again), then go on with --resume"
+            f"{self.run.training.max_lost_hearts}: {files}. Restore the files (vecsetx prepare "
+            "makes missing ones again), then continue with --resume"
         )
 
     def _validate(self, validator: Validator) -> None:
-        """Look at the model with unseen hearts; what goes wrong is told, and training goes on."""
+        """Validate the model; a failure is logged, and training continues."""
         model = cast(VecSetAutoEncoder, self.average.module if self.average else self.run.model)
         ranks, step = self.run.ranks, self.progress.step
         turn = -(-step // (self.run.training.validate_every or step)) - 1
@@ -216,7 +222,7 @@ class Training:
                 self._try_save(self.run.best, {"model": model})
 
     def _save(self, must: bool) -> None:
-        """Write a checkpoint; unless it must be, a failure is told and the old one stays."""
+        """Write a checkpoint. Unless it must succeed, a failure is logged and the old one stays."""
         path = self.run.checkpoint
         if must:
             self.run.ranks.on_first_rank(
@@ -237,13 +243,13 @@ class Training:
                 self.journal.add(entry)
             except OSError as error:
                 text = error.strerror or error
-                self.run.warn(f"{self.journal.path}: not written ({text}); tried again later")
+                self.run.warn(f"{self.journal.path}: not written ({text}); will be tried again")
             for observer in self.run.observers:
                 observer(entry)
 
 
 def batches_of_steps(run: Run, first: int, last: int, workers: int) -> Iterator[StepBatches]:
-    """This rank's part of the steps, drawn ahead where there are processes to do so."""
+    """This rank's batches of the steps, drawn ahead if there are data workers."""
     data = StepDataset(run.batches, run.training.passes, run.ranks.rank, run.ranks.count)
     return iter(
         DataLoader(
@@ -253,12 +259,12 @@ def batches_of_steps(run: Run, first: int, last: int, workers: int) -> Iterator[
             num_workers=workers,
             multiprocessing_context="spawn" if workers else None,
             worker_init_fn=leave_signals_to_parent,
-            collate_fn=_as_it_is,  # type: ignore[arg-type] # its types are of batches it makes
+            collate_fn=_unchanged,  # type: ignore[arg-type] # typed for lists of samples
         )
     )
 
 
-def _as_it_is(drawn: StepBatches) -> StepBatches:
+def _unchanged(drawn: StepBatches) -> StepBatches:
     return drawn
 
 

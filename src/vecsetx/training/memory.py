@@ -1,17 +1,17 @@
-"""How much memory a training step takes, measured without computing it.
+"""Memory of a training step, measured without computing it.
 
-A real step runs (objective, backward pass, clipping, optimizers) on tensors that have shapes and
+A real step (objective, backward pass, clipping, optimizers) runs on tensors that have shapes and
 storages but no contents (PyTorch's ``FakeTensorMode``), so that a model of any size is measured in
-seconds, anywhere. Every storage is counted once, from the operation that makes it until it dies.
+seconds on any machine. Every storage counts from the operation that creates it until it is freed.
 
-Every operation's memory is linear in the hearts of a batch, with coefficients that two measurements
-give exactly. Their maximum, the peak, is not linear: for few hearts it lies in the optimizers' step
-and for many in the backward pass.
+The memory after each operation is linear in the number of hearts, with coefficients that two
+measurements give exactly. The peak, their maximum, is not linear: with few hearts it lies in the
+optimizers' step, with many in the backward pass.
 
-The tensors are a CPU's, but are counted as on a GPU: fused attention keeps the same things on both
-(queries, keys, values, result and log-sum-exp); norms take single precision under autocast on GPUs
-alone, which is seen to here; and AdamW moves all weights together there. What a GPU's
-kernels take for themselves while they run is not seen, nor is what ``training.compile`` saves.
+The tensors are on the CPU but are counted as on a GPU. Fused attention keeps the same tensors on
+both (queries, keys, values, result and log-sum-exp). Norms use single precision under autocast on
+GPUs only, and AdamW updates all weights together there; both are imitated here. Not counted are the
+workspaces of a GPU's kernels and the savings of ``training.compile``.
 """
 
 from collections.abc import Callable, Iterable
@@ -27,7 +27,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from vecsetx.data.batch import QUERY_GROUPS, Batch
+from vecsetx.data.batch import Batch, Queries, SurfaceQueries
 from vecsetx.data.batches import BatchSpec
 from vecsetx.model.attention import at_least_single
 from vecsetx.model.vecset import ModelSpec
@@ -36,20 +36,30 @@ from vecsetx.training.optimizer import OptimizerSpec
 from vecsetx.training.ranks import autocast
 from vecsetx.training.spec import TrainingSpec
 
+__all__ = [
+    "PARTS",
+    "StepMemory",
+    "StepSpec",
+    "measure",
+    "trace_faked_step",
+    "trace_step",
+    "zero_batch",
+]
+
 PARTS = ("weights", "optimizer state", "batch", "activations kept", "gradients", "working memory")
-"""What a storage is for. Activations kept are those alive between forward and backward pass."""
+"""The uses of memory. Activations kept are those alive between forward and backward pass."""
 
 _WEIGHTS, _STATE, _BATCH, _KEPT, _GRADIENTS, _WORKING = range(len(PARTS))
-_MEASURED_HEARTS = 2  # and one more; a batch of 1 takes other paths here and there
+_MEASURED_HEARTS = 2  # and one more; PyTorch treats batches of 1 specially in places
 
 
 @dataclass(frozen=True, slots=True)
 class StepSpec:
-    """What decides on a step's memory.
+    """The parts of a recipe that determine a step's memory.
 
     Attributes:
-        model, batch, objective, optimizer, training: As of a recipe. Of the batch, the hearts are
-            left open; precision ``auto`` means bf16 here, as on every GPU of today.
+        model, batch, objective, optimizer, training: Parts of a recipe. The number of hearts is
+            not used; precision ``auto`` means bf16 here, as on all current GPUs.
         structure_count: K.
     """
 
@@ -66,9 +76,9 @@ class StepMemory:
     """Bytes alive at each moment of a training step: ``fixed + hearts · per_heart``.
 
     Attributes:
-        parameters: Weights of the model.
-        fixed: For each moment and each of :data:`PARTS`, what does not depend on the batch.
-        per_heart: What each heart of the batch adds.
+        parameters: Number of weights of the model.
+        fixed: ``[moments, parts]`` what does not depend on the batch, for each of :data:`PARTS`.
+        per_heart: ``[moments, parts]`` what each heart of the batch adds.
     """
 
     parameters: int
@@ -81,7 +91,7 @@ class StepMemory:
         return _by_part(alive[alive.sum(axis=1).argmax()])
 
     def most(self, hearts: int) -> dict[str, int]:
-        """The most that each part takes at any moment, whenever that is."""
+        """The largest size of each part, each at its own moment."""
         return _by_part(self._alive(hearts).max(axis=0))
 
     def kept_per_heart(self) -> int:
@@ -89,7 +99,7 @@ class StepMemory:
         return int(self.per_heart[:, _KEPT].max())
 
     def largest_batch(self, limit: float) -> int:
-        """The most hearts whose peak is at most ``limit`` bytes; 0 if not even one fits."""
+        """The largest number of hearts with a peak of at most ``limit`` bytes; 0 if none fits."""
         fixed, per_heart = self.fixed.sum(axis=1), self.per_heart.sum(axis=1)
         grows = per_heart > 0
         if fixed[~grows].max(initial=0) > limit:
@@ -101,12 +111,12 @@ class StepMemory:
 
 
 def measure(step: StepSpec) -> StepMemory:
-    """Measure a training step of any number of hearts, without computing it."""
+    """Measure the memory of a training step for any number of hearts, without computing it."""
     fewer, more = (trace_faked_step(step, _MEASURED_HEARTS + extra) for extra in (0, 1))
     if len(fewer) != len(more):
         raise RuntimeError(
             f"batches of {_MEASURED_HEARTS} and {_MEASURED_HEARTS + 1} hearts take {len(fewer)} "
-            f"and {len(more)} operations; a step's memory is then not linear in its hearts"
+            f"and {len(more)} operations; so a step's memory is not linear in its hearts"
         )
     with FakeTensorMode():
         model = step.model.build(step.structure_count)
@@ -116,16 +126,16 @@ def measure(step: StepSpec) -> StepMemory:
 
 
 def trace_step(step: StepSpec, hearts: int) -> Int[np.ndarray, "moments parts"]:
-    """Run one training step on zeros; bytes alive after each of its operations.
+    """Run one training step on zeros and return the bytes alive after each of its operations.
 
-    The optimizers have moved before, so that their state is there from the beginning, as it is in
-    all steps but the first. Tensors are real, unless the caller works under ``FakeTensorMode``.
+    The optimizers take a step before, so that their state exists from the start, as in all steps
+    but the first. Tensors are real unless the caller works under ``FakeTensorMode``.
     """
-    ledger = Ledger()
+    ledger = _Ledger()
     with ledger:
         model = step.model.build(step.structure_count).train()
         model.recompute = step.training.recompute
-        _norm_as_gpus_do(model)
+        _imitate_gpu_norms(model)
         ledger.filling = _STATE
         optimizers = _warm_optimizers(step.optimizer.build(model), model.parameters())
         ledger.filling = _BATCH
@@ -144,47 +154,48 @@ def trace_step(step: StepSpec, hearts: int) -> Int[np.ndarray, "moments parts"]:
         for optimizer in optimizers:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-    del terms  # the loop holds on to them until here
+    del terms  # as the training loop, which holds them until here
     return np.array(ledger.moments, np.int64)
 
 
 def trace_faked_step(step: StepSpec, hearts: int) -> Int[np.ndarray, "moments parts"]:
     """:func:`trace_step` on tensors without contents."""
     mode = FakeTensorMode()
-    # Its cache takes pieces of a tensor for whole ones, on which forward-mode derivatives fail.
+    # Its cache mistakes views of a tensor for whole tensors, which breaks forward-mode derivatives.
     mode.cache_enabled = not (step.objective.eikonal or step.objective.normal)
     with mode:
         return trace_step(step, hearts)
 
 
 def zero_batch(spec: BatchSpec, hearts: int, structure_count: int) -> Batch:
-    """A batch of zeros with the shapes and types of one that is drawn."""
-    counts = {group: getattr(spec, group) for group in QUERY_GROUPS}
-    queries = {group: torch.zeros(hearts, count, 3) for group, count in counts.items()}
-    values = {
-        f"{group}_{kind}": torch.zeros(hearts, count, structure_count)
-        for group, count in counts.items()
-        for kind in ("distances", "known")
-    }
+    """A batch of zeros with the shapes and types of a drawn one."""
+
+    def queries(count: int) -> tuple[Tensor, Tensor, Tensor]:
+        distances, known = (torch.zeros(hearts, count, structure_count) for _ in range(2))
+        return torch.zeros(hearts, count, 3), distances, known
+
     return Batch(
         points=torch.zeros(hearts, spec.points, 3),
         structure=torch.zeros(hearts, spec.points, dtype=torch.int64),
         normals=torch.zeros(hearts, spec.points, 3),
-        surface_structure=torch.zeros(hearts, spec.surface, dtype=torch.int64),
-        surface_normals=torch.zeros(hearts, spec.surface, 3),
+        surface=SurfaceQueries(
+            *queries(spec.surface),
+            structure=torch.zeros(hearts, spec.surface, dtype=torch.int64),
+            normals=torch.zeros(hearts, spec.surface, 3),
+        ),
+        near=Queries(*queries(spec.near)),
+        volume=Queries(*queries(spec.volume)),
         taught=torch.zeros(hearts, structure_count, dtype=torch.bool),
-        **queries,
-        **values,
     )
 
 
-class Ledger(TorchDispatchMode):
-    """Counts the bytes of all storages that operations make, until they die.
+class _Ledger(TorchDispatchMode):
+    """Counts the bytes of all storages from the operation that creates them until they are freed.
 
     Attributes:
         filling: Index of the part to which new storages belong.
         alive: Bytes alive of each part.
-        moments: ``alive`` after each operation that made a storage.
+        moments: ``alive`` after each operation that created a storage.
     """
 
     def __init__(self) -> None:
@@ -202,8 +213,10 @@ class Ledger(TorchDispatchMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         result = function(*args, **(kwargs or {}))
-        made = [leaf.untyped_storage() for leaf in tree_leaves(result) if isinstance(leaf, Tensor)]
-        new = {id(storage): storage for storage in made if id(storage) not in self._part}
+        storages = [
+            leaf.untyped_storage() for leaf in tree_leaves(result) if isinstance(leaf, Tensor)
+        ]
+        new = {id(storage): storage for storage in storages if id(storage) not in self._part}
         for storage in new.values():
             self._enter(storage)
         if new:
@@ -211,13 +224,13 @@ class Ledger(TorchDispatchMode):
         return result
 
     def file_gradient(self, parameter: Tensor) -> None:
-        """File a weight's gradient as such."""
+        """Count a weight's gradient as a gradient."""
         assert parameter.grad is not None
         storage = parameter.grad.untyped_storage()
         self._file(id(storage), storage.nbytes(), _GRADIENTS)
 
     def file_kept(self) -> None:
-        """File everything that is alive and has no other use as kept for the backward pass."""
+        """Count all working memory that is alive now as activations kept for the backward pass."""
         self.alive[_KEPT] += self.alive[_WORKING]
         self.alive[_WORKING] = 0
         for key, part in self._part.items():
@@ -239,8 +252,8 @@ class Ledger(TorchDispatchMode):
         self.alive[self._part.pop(key)] -= size
 
 
-def _norm_as_gpus_do(model: nn.Module) -> None:
-    """Have norms compute in single precision under autocast, as on GPUs."""
+def _imitate_gpu_norms(model: nn.Module) -> None:
+    """Let norms compute in single precision under autocast, as they do on GPUs."""
 
     def widen(_: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
         if not torch.is_autocast_enabled("cpu"):
@@ -255,7 +268,7 @@ def _norm_as_gpus_do(model: nn.Module) -> None:
 def _warm_optimizers(
     optimizers: list[torch.optim.Optimizer], parameters: Iterable[Tensor]
 ) -> list[torch.optim.Optimizer]:
-    """Have optimizers make their state, and work as they do on a GPU."""
+    """Let optimizers create their state, and use their GPU implementations."""
     for parameter in parameters:
         parameter.grad = torch.zeros_like(parameter)
     for optimizer in optimizers:

@@ -1,4 +1,4 @@
-"""What a run measures of itself between journal entries."""
+"""Measurements of a run between journal entries: loss terms, time, memory."""
 
 import resource
 import sys
@@ -10,20 +10,22 @@ import torch
 
 from vecsetx.training.checkpoint import Progress
 from vecsetx.training.journal import Entry
-from vecsetx.training.step import Stepped
+from vecsetx.training.step import StepResult
+
+__all__ = ["GB", "RunMeter", "WaitTimer", "peak_bytes"]
 
 Item = TypeVar("Item")
 
 GB = 10**9
 
 
-class Recent:
-    """Means of the loss terms since the last entry, and the last measured gradients.
+class RunMeter:
+    """Mean loss terms since the last journal entry, and the last measured gradient norms.
 
     Args:
-        start: Where the run goes on.
-        hearts_per_step: Hearts that a step sees.
-        device: Whose memory is told.
+        start: Where the run starts or continues.
+        hearts_per_step: Hearts per step.
+        device: The device whose memory is reported.
     """
 
     def __init__(self, start: Progress, hearts_per_step: int, device: torch.device) -> None:
@@ -32,16 +34,16 @@ class Recent:
         self._hearts, self._device = hearts_per_step, device
         self._steps, self._since = 0, time.monotonic()
 
-    def add(self, stepped: Stepped) -> None:
-        """Count a step."""
-        self._norms = stepped.norms or self._norms
-        for name, term in stepped.terms.items():
+    def add(self, result: StepResult) -> None:
+        """Add a step."""
+        self._norms = result.norms or self._norms
+        for name, term in result.terms.items():
             self.sums[name] = self.sums.get(name, 0.0) + term
         self.count += 1
         self._steps += 1
 
     def entry(self, step: int, rate: float, seconds: float, waiting: float) -> Entry:
-        """What was gathered; gathering begins anew."""
+        """A journal entry of the steps since the last one; the sums restart at zero."""
         terms = {name: total / self.count for name, total in self.sums.items()}
         loss, now = sum(terms.values()), time.monotonic()
         entry = Entry(
@@ -62,8 +64,8 @@ class Recent:
         return entry
 
 
-class Waiting(Generic[Item]):
-    """Passes items on, and measures how long they are waited for."""
+class WaitTimer(Generic[Item]):
+    """Iterates over items and measures the time spent waiting for them."""
 
     def __init__(self, items: Iterator[Item]) -> None:
         self._items = items
@@ -81,7 +83,7 @@ class Waiting(Generic[Item]):
             yield item
 
     def share(self) -> float:
-        """Share of the time since this was last asked."""
+        """Share of the time since the last call that was spent waiting, 0…1."""
         now = time.monotonic()
         share = self._waited / max(now - self._since, 1e-9)
         self._waited, self._since = 0.0, now
@@ -89,7 +91,7 @@ class Waiting(Generic[Item]):
 
 
 def peak_bytes(device: torch.device) -> int:
-    """Most memory allocated on a GPU since the last call; on a CPU, ever held by the process."""
+    """Peak bytes: allocated on a GPU since the last call; on a CPU, of the process so far."""
     if device.type == "cuda":
         peak = torch.cuda.max_memory_allocated(device)
         torch.cuda.reset_peak_memory_stats(device)

@@ -1,8 +1,8 @@
-"""Muon: momentum made orthogonal.
+"""Muon: an optimizer that orthogonalizes the momentum.
 
-``torch.optim.Muon`` always orthogonalizes in bfloat16, which processors without instructions for it
-compute many times slower than the whole training step. This one works in float32 and takes matrices
-of one shape together.
+``torch.optim.Muon`` always orthogonalizes in bfloat16. On processors without bfloat16 instructions
+this takes many times longer than the rest of a training step. This version works in float32, and on
+all matrices of one shape at once.
 """
 
 from collections.abc import Iterable
@@ -12,22 +12,26 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+__all__ = ["Muon", "orthogonalized"]
+
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
+"""Of the Newton–Schulz iteration; they reach singular values near 1 in few iterations."""
+
 _ITERATIONS = 5
 _MOMENTUM = 0.95
-"""Share of the momentum that is kept; Nesterov's form is used."""
+"""Share of the momentum that each step keeps; in Nesterov's form."""
 
 
 class Muon(torch.optim.Optimizer):
-    """Momentum, made (nearly) orthogonal by a Newton–Schulz iteration, for hidden matrices.
+    """Orthogonalizes the momentum of hidden matrices by a Newton–Schulz iteration.
 
     After Jordan et al., "Muon: an optimizer for hidden layers in neural networks" (2024). The
-    update is scaled by ``0.2·√max(rows, columns)``, so that its size is that of AdamW's and the
-    same learning rates and weight decay serve (Liu et al., "Muon is scalable for LLM training",
+    update is scaled by ``0.2·√max(rows, columns)`` to the size of AdamW's, so that the same
+    learning rates and weight decay suit both (Liu et al., "Muon is scalable for LLM training",
     arXiv 2502.16982).
 
     Args:
-        parameters: Matrices.
+        parameters: Matrices; :class:`ValueError` for tensors of other shapes.
         lr: Learning rate.
         weight_decay: Decoupled weight decay.
     """
@@ -42,11 +46,13 @@ class Muon(torch.optim.Optimizer):
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter.ndim != 2:
-                    raise ValueError(f"Muon moves matrices, not tensors of shape {parameter.shape}")
+                    raise ValueError(
+                        f"Muon updates matrices, not tensors of shape {parameter.shape}"
+                    )
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """Move every matrix that has a gradient."""
+        """Update every matrix that has a gradient."""
         for group in self.param_groups:
             moving = [p for p in group["params"] if p.grad is not None]
             moving.sort(key=lambda p: tuple(p.shape))
@@ -69,9 +75,9 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonalized(matrices: Float[Tensor, "n rows columns"]) -> Float[Tensor, "n rows columns"]:
-    """Bring the singular values of each matrix near 1 (0.7 to 1.2), its singular vectors untouched.
+    """Bring the singular values of each matrix near 1 (0.7 to 1.2); keep its singular vectors.
 
-    Five steps of ``X ← aX + (bA + cA²)X`` with ``A = XXᵀ``, from X scaled to norm 1.
+    Five iterations of ``X ← aX + (bA + cA²)X`` with ``A = XXᵀ``, from X scaled to norm 1.
     """
     a, b, c = _COEFFICIENTS
     tall = matrices.shape[-2] > matrices.shape[-1]

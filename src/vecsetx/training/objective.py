@@ -1,4 +1,4 @@
-"""What is asked of the model: the loss and its terms."""
+"""The training objective: the loss and its terms."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,34 +10,46 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vecsetx.anatomy.sign import inside
-from vecsetx.data.batch import QUERY_GROUPS, Batch
+from vecsetx.data.batch import QUERY_GROUPS, Batch, Queries
 from vecsetx.errors import InputError
 from vecsetx.model.gradient import spatial_gradients
 from vecsetx.model.heads import Head
 from vecsetx.model.vecset import LatentSet, VecSetAutoEncoder
 
+__all__ = [
+    "ObjectiveSpec",
+    "distance_error",
+    "eikonal_error",
+    "gradient_norms",
+    "inside_error",
+    "latent_objective",
+    "loss_masks",
+    "normal_error",
+    "objective",
+]
+
 
 @dataclass(frozen=True, slots=True)
 class ObjectiveSpec:
-    """Weights of the loss. A weight of 0 leaves a term out, and costs nothing.
+    """Weights of the loss terms. A term of weight 0 is left out and costs nothing.
 
     Attributes:
-        near, volume, surface: Weights of the distance errors on each kind of query point.
-        inside: Weight of the inside/outside error of each structure on near and volume points.
-        eikonal: Weight of the square of how far the length of a distance's gradient is from 1.
-        normal: Weight of how far gradients at surface points are from the normals there.
-        kl: Weight of the penalty of a bottleneck that has one.
-        inferred: What errors count of structures of which a heart shows no point, relative to those
-            that it shows. They cannot be told as exactly, so that much of theirs is noise. What a
-            teacher says counts in full, for it comes from what is shown; so do the union's
-            distance, and normals.
-        truncation: Distances beyond this many units are only asked to be at least as far.
+        near, volume, surface: Weights of the distance errors at each group of query points.
+        inside: Weight of each structure's inside/outside error at near and volume points.
+        eikonal: Weight of the squared deviation of the distances' gradients from length 1.
+        normal: Weight of the angle between gradients at surface points and the normals there.
+        kl: Weight of the bottleneck's penalty, if it has one.
+        inferred: Factor of the errors of structures of which the encoder receives no point. They
+            cannot be predicted as exactly as observed ones, so that much of their error is noise.
+            A teacher's answers count in full, because they are inferred from the same points; so do
+            the union's distance and the normals.
+        truncation: Distances beyond this, in units, need only be predicted to be at least as far.
         sharpness: Logits of being inside per unit of distance.
-        gradient_points: Query points of each heart at which gradients are looked at, a third of
-            each kind.
-        gradient_within: Gradients are asked for nearer than this many units to a structure's
-            surface. Farther away there may be places as near to two parts of it, where the true
-            distance has no gradient.
+        gradient_points: Query points per heart at which gradients are computed, a third of each
+            group.
+        gradient_within: Gradients count only nearer than this, in units, to a structure's surface.
+            Farther away two parts of the surface may be equally near, and the true distance has no
+            gradient there.
     """
 
     near: NonNegativeFloat = 10.0
@@ -56,9 +68,22 @@ class ObjectiveSpec:
     def __post_init__(self) -> None:
         if not (self.near or self.volume or self.surface or self.inside):
             raise InputError(
-                "the objective's weights near, volume, surface and inside are all 0; no shape "
-                "would be learned"
+                "objective.near, .volume, .surface and .inside are all 0, so that no shape would "
+                "be learned; give one of them a weight"
             )
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """The weight of each term, by its name."""
+        return {
+            "surface": self.surface,
+            "near": self.near,
+            "volume": self.volume,
+            "inside": self.inside,
+            "eikonal": self.eikonal,
+            "normal": self.normal,
+            "kl": self.kl,
+        }
 
 
 def objective(
@@ -70,16 +95,17 @@ def objective(
 ) -> tuple[Float[Tensor, ""], dict[str, Float[Tensor, ""]]]:
     """The loss of a batch and its weighted terms, which add up to it.
 
-    Distances carry a loss where they are known, and signs where they are: not for structures that a
-    heart's data set does not annotate, nor beyond the edge of a scan that cuts them.
+    Distances carry loss where they are known, and so do signs: neither structures that a heart's
+    data set does not annotate, nor points beyond the edge of a scan that cuts a structure, do.
 
     Args:
         model: In training or evaluation mode.
         batch: Hearts.
-        spec: What is asked.
-        counts: What each term's sum is divided by, as of :func:`asked`. None: what the batch itself
-            asks, so that every term is a mean. A part of a larger batch is given the whole's.
-        anchors: The encoder's; None: those that the model chooses.
+        spec: Weights of the terms.
+        counts: Divisor of each term's sum of errors. None: the number of entries of this batch that
+            carry loss (the sums of :func:`loss_masks`), so that every term is a mean. For a part of
+            a larger batch, pass the counts of the whole.
+        anchors: Indices of the encoder's anchors among the points; None: the model chooses them.
     """
     latent_set = model.encode(batch.points, batch.structure, anchors, batch.normals)
     return latent_objective(model, latent_set, batch, spec, counts)
@@ -92,30 +118,41 @@ def latent_objective(
     spec: ObjectiveSpec,
     counts: Mapping[str, Int[Tensor, ""]] | None = None,
 ) -> tuple[Float[Tensor, ""], dict[str, Float[Tensor, ""]]]:
-    """:func:`objective` of latent sets that are there already; of the batch, the queries count."""
+    """:func:`objective` of given latent sets; of the batch only the queries are used."""
     masks = loss_masks(model.head, batch, spec, model.spec.bottleneck == "kl")
     if counts is None:
         counts = {name: mask.sum() for name, mask in masks.items()}
     tokens = model.process(latent_set)
-    queries = [getattr(batch, group) for group in QUERY_GROUPS]
-    answers = model.answer(tokens, latent_set.positions, torch.cat(queries, dim=1))
-    answer = dict(zip(QUERY_GROUPS, answers.split([q.shape[1] for q in queries], 1), strict=True))
+    queries = batch.queries
+    # One pass of the decoder answers all groups.
+    answers = model.answer(
+        tokens,
+        latent_set.positions,
+        torch.cat([group.points for group in queries.values()], dim=1),
+    )
+    answer = dict(
+        zip(queries, answers.split([group.count for group in queries.values()], 1), strict=True)
+    )
     errors: dict[str, Tensor] = {}
-    for group in (name for name in QUERY_GROUPS if name in masks):
-        truth = model.head.truth(getattr(batch, f"{group}_distances"))
-        errors[group] = distance_error(model.head.fields(answer[group]), truth, spec.truncation)
+    for name, group in queries.items():
+        if name in masks:
+            truth = model.head.truth(group.distances)
+            errors[name] = distance_error(model.head.fields(answer[name]), truth, spec.truncation)
     if "inside" in masks:
         logits = torch.cat([answer["near"], answer["volume"]], dim=1)
         logits = model.head.inside_logits(logits, spec.sharpness)
-        errors["inside"] = inside_error(logits, _joined(batch, "distances", ("near", "volume")))
+        errors["inside"] = inside_error(
+            logits, torch.cat([batch.near.distances, batch.volume.distances], dim=1)
+        )
     if "kl" in masks:
         errors["kl"] = latent_set.penalty
     if masks.keys() & {"eikonal", "normal"}:
         errors |= _gradient_errors(model, tokens, latent_set.positions, batch, spec)
     if spec.inferred != 1:
-        errors = _less_of_what_is_hidden(errors, batch, spec.inferred)
+        errors = _weight_inferred(errors, batch, spec.inferred)
+    weights = spec.weights
     terms = {
-        name: getattr(spec, name) * torch.where(mask, errors[name], 0).sum() / counts[name].clamp(1)
+        name: weights[name] * torch.where(mask, errors[name], 0).sum() / counts[name].clamp(1)
         for name, mask in masks.items()
     }
     return torch.stack(list(terms.values())).sum(), terms
@@ -124,33 +161,33 @@ def latent_objective(
 def loss_masks(
     head: Head, batch: Batch, spec: ObjectiveSpec, has_penalty: bool
 ) -> dict[str, Bool[Tensor, "..."]]:
-    """Which entries of each term's errors carry loss: a boolean tensor for every term there is.
+    """Which entries of each term's errors carry loss: a boolean tensor for every active term.
 
     Args:
         head: The model's.
         batch: Hearts.
-        spec: What is asked.
-        has_penalty: Whether the model's bottleneck has one.
+        spec: Weights of the terms.
+        has_penalty: Whether the model's bottleneck has a penalty.
     """
     masks: dict[str, Bool[Tensor, ...]] = {}
-    for group in QUERY_GROUPS:
-        if getattr(spec, group):
-            truth = head.truth(getattr(batch, f"{group}_distances"))
-            known = head.truth(getattr(batch, f"{group}_known"))
-            masks[group] = truth.abs().clamp(max=spec.truncation) <= known
+    for name, group in batch.queries.items():
+        if spec.weights[name]:
+            truth = head.truth(group.distances)
+            masks[name] = truth.abs().clamp(max=spec.truncation) <= head.truth(group.known)
     if spec.inside:
-        masks["inside"] = _joined(batch, "known", ("near", "volume")) > 0
+        # The sign is known wherever the scan shows the point.
+        masks["inside"] = torch.cat([batch.near.known, batch.volume.known], dim=1) > 0
     if spec.eikonal or spec.normal:
-        distances, known = (
-            _joined(batch, what, _gradient_groups(spec), _gradient_share(spec))
-            for what in ("distances", "known")
-        )
+        groups = _gradient_queries(batch, spec)
+        distances = torch.cat([group.distances for group in groups], dim=1)
+        known = torch.cat([group.known for group in groups], dim=1)
         trusted = head.truth(distances).abs() <= head.truth(known)
         smooth = head.smooth(distances, spec.gradient_within) & trusted
         if spec.eikonal:
             masks["eikonal"] = smooth
         if spec.normal:
-            own = head.field_of(batch.surface_structure[:, : _gradient_share(spec)])
+            # Of each surface point, the entry of the structure whose normal it has.
+            own = head.field_of(batch.surface.structure[:, : _gradient_count(spec)])
             masks["normal"] = smooth[:, : own.shape[1]].gather(2, own[..., None])[..., 0]
     if spec.kl and has_penalty:
         masks["kl"] = torch.ones(len(batch.points), dtype=torch.bool, device=batch.points.device)
@@ -160,9 +197,10 @@ def loss_masks(
 def distance_error(
     predicted: Float[Tensor, "b q d"], truth: Float[Tensor, "b q d"], truncation: float
 ) -> Float[Tensor, "b q d"]:
-    """Absolute errors of distances within the truncation (units).
+    """Absolute errors of distances that lie within the truncation, in units.
 
-    Beyond it the error is how far the prediction falls short of the truncation, on the right side.
+    Where the true distance is beyond it, the error is the amount by which the prediction falls
+    short of the truncation on the true side.
     """
     error = predicted - truth.clamp(-truncation, truncation)
     beyond_outside = truth > truncation
@@ -196,9 +234,9 @@ def normal_error(
 def gradient_norms(
     terms: Mapping[str, Float[Tensor, ""]], parameters: Iterable[nn.Parameter]
 ) -> dict[str, float]:
-    """Length of each term's own gradient by all weights: which terms pull, and which are dead.
+    """Norm of each term's own gradient over all weights, to see which terms drive the training.
 
-    The graph is kept, for the backward pass of their sum.
+    The graph is retained for the backward pass of their sum.
     """
     weights = [parameter for parameter in parameters if parameter.requires_grad]
     norms = {}
@@ -216,9 +254,8 @@ def _gradient_errors(
     batch: Batch,
     spec: ObjectiveSpec,
 ) -> dict[str, Tensor]:
-    """Errors of the gradients: their length and, on surfaces, their direction."""
-    share = _gradient_share(spec)
-    points = torch.cat([getattr(batch, g)[:, :share] for g in _gradient_groups(spec)], dim=1)
+    """Errors of the gradients' lengths and, on surfaces, of their directions."""
+    points = torch.cat([group.points for group in _gradient_queries(batch, spec)], dim=1)
     gradients = spatial_gradients(
         lambda chunk: model.head.fields(model.answer(tokens, positions, chunk, plain=True)), points
     )
@@ -226,21 +263,22 @@ def _gradient_errors(
     if spec.eikonal:
         errors["eikonal"] = eikonal_error(gradients)
     if spec.normal:
-        normals = batch.surface_normals[:, :share]
-        own = model.head.field_of(batch.surface_structure[:, :share])[..., None, None]
-        on_surface = gradients[:, : normals.shape[1]]  # the groups' first
+        count = _gradient_count(spec)
+        normals = batch.surface.normals[:, :count]
+        own = model.head.field_of(batch.surface.structure[:, :count])[..., None, None]
+        on_surface = gradients[:, : normals.shape[1]]  # surface points come first
         towards = on_surface.gather(2, own.expand(-1, -1, -1, 3))[:, :, 0]
         errors["normal"] = normal_error(towards, normals)
     return errors
 
 
-def _less_of_what_is_hidden(
+def _weight_inferred(
     errors: Mapping[str, Tensor], batch: Batch, weight: float
 ) -> dict[str, Tensor]:
-    """Errors, weighted for structures of which the model is shown no point nor taught."""
-    structures = torch.arange(batch.near_distances.shape[-1], device=batch.structure.device)
-    shown = (batch.structure[..., None] == structures).any(dim=1)
-    weights = torch.where(shown | batch.taught, 1.0, weight)[:, None]
+    """Multiply the errors of structures that are neither observed nor taught by a weight."""
+    structures = torch.arange(batch.near.distances.shape[-1], device=batch.structure.device)
+    observed = (batch.structure[..., None] == structures).any(dim=1)
+    weights = torch.where(observed | batch.taught, 1.0, weight)[:, None]
     by_structure = (*QUERY_GROUPS, "inside", "eikonal")
     return {
         name: error * weights
@@ -250,15 +288,12 @@ def _less_of_what_is_hidden(
     }
 
 
-def _gradient_groups(spec: ObjectiveSpec) -> tuple[str, ...]:
-    return QUERY_GROUPS if spec.eikonal else ("surface",)
+def _gradient_queries(batch: Batch, spec: ObjectiveSpec) -> list[Queries]:
+    """The query points at which gradients are computed; surface points first."""
+    groups = list(batch.queries.values()) if spec.eikonal else [batch.surface]
+    return [group.select(slice(_gradient_count(spec))) for group in groups]
 
 
-def _gradient_share(spec: ObjectiveSpec) -> int:
-    """Points of each kind whose gradients are looked at."""
+def _gradient_count(spec: ObjectiveSpec) -> int:
+    """Query points of each group at which gradients are computed."""
     return -(-spec.gradient_points // len(QUERY_GROUPS))
-
-
-def _joined(batch: Batch, what: str, groups: Iterable[str], first: int | None = None) -> Tensor:
-    """``distances`` or ``known`` of several groups of query points, the first so many of each."""
-    return torch.cat([getattr(batch, f"{group}_{what}")[:, :first] for group in groups], dim=1)

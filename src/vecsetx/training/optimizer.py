@@ -1,4 +1,4 @@
-"""How the weights move: Muon for hidden matrices, AdamW for the rest, warm-up and cosine."""
+"""Optimizers and schedule: Muon for hidden matrices, AdamW for the rest, warm-up and cosine."""
 
 import math
 from collections.abc import Iterable
@@ -13,21 +13,23 @@ from vecsetx.model.attention import Attention
 from vecsetx.model.vecset import VecSetAutoEncoder
 from vecsetx.training.muon import Muon
 
+__all__ = ["OptimizerSpec", "parameter_groups", "rate_share", "state_bytes"]
+
 
 @dataclass(frozen=True, slots=True)
 class OptimizerSpec:
-    """Learning rates and their course.
+    """Optimizers, learning rates and their schedule.
 
     Attributes:
-        hidden: What moves hidden matrices: ``muon``, or ``adamw`` as everything else.
-        muon_lr: Peak learning rate of hidden matrices.
-        adamw_lr: Peak learning rate of everything else.
-        per_hearts: For how many hearts per step the rates are meant; with more or fewer they grow
-            or shrink in proportion (Goyal et al., arXiv 1706.02677). None: they are as they are.
+        hidden: The optimizer of hidden matrices: ``muon``, or ``adamw`` as for all other weights.
+        muon_lr: Peak learning rate of hidden matrices with ``muon``.
+        adamw_lr: Peak learning rate of all weights that AdamW updates.
+        per_hearts: Hearts per step for which the rates are given; for other numbers they scale
+            linearly (Goyal et al., arXiv 1706.02677). None: the rates hold for any number.
         weight_decay: Decoupled weight decay of matrices.
         warmup: Share of the steps over which the rates rise linearly.
-        final: Share of the peak at which the cosine ends.
-        clip: Largest norm of the whole gradient.
+        final: Share of the peak at which the cosine schedule ends.
+        clip: Largest norm of the whole gradient; longer ones are scaled down to it.
     """
 
     hidden: Literal["muon", "adamw"] = "muon"
@@ -40,7 +42,7 @@ class OptimizerSpec:
     clip: PositiveFloat = 1.0
 
     def build(self, model: VecSetAutoEncoder) -> list[torch.optim.Optimizer]:
-        """The optimizers of a model; together they hold each parameter once."""
+        """The optimizers of a model; each parameter belongs to exactly one."""
         hidden, others, bare = parameter_groups(model)
         by_adamw = [*others, *hidden] if self.hidden == "adamw" else others
         adamw_groups = [
@@ -53,7 +55,7 @@ class OptimizerSpec:
         return [Muon(hidden, lr=self.muon_lr, weight_decay=self.weight_decay), adamw]
 
     def peak_rates(self, hearts: int) -> list[float]:
-        """Peak learning rates for so many hearts per step, in the order of :meth:`build`."""
+        """Peak learning rates for a number of hearts per step, in the order of :meth:`build`."""
         rates = [self.adamw_lr] if self.hidden == "adamw" else [self.muon_lr, self.adamw_lr]
         return [rate * hearts / (self.per_hearts or hearts) for rate in rates]
 
@@ -63,8 +65,8 @@ def parameter_groups(
 ) -> tuple[list[nn.Parameter], list[nn.Parameter], list[nn.Parameter]]:
     """Split the parameters into hidden matrices, other matrices, and vectors.
 
-    Hidden matrices map features to features. What reads positions, structures or latents from
-    outside, and what writes distances, is not hidden.
+    Hidden matrices map features to features. Those that read positions, structures or learned
+    latents, and those that write distances, are not hidden.
     """
     outer = [
         model.point_embedding,
@@ -92,7 +94,7 @@ def parameter_groups(
 
 
 def state_bytes(optimizers: Iterable[torch.optim.Optimizer]) -> int:
-    """Bytes that optimizers keep of their weights once they have moved: a mean, AdamW two."""
+    """Bytes of the optimizers' state: one moving average per weight for Muon, two for AdamW."""
     return sum(
         (1 if isinstance(optimizer, Muon) else 2) * parameter.numel() * parameter.itemsize
         for optimizer in optimizers
@@ -102,7 +104,7 @@ def state_bytes(optimizers: Iterable[torch.optim.Optimizer]) -> int:
 
 
 def rate_share(step: int, steps: int, spec: OptimizerSpec) -> float:
-    """Share of the peak learning rate at a step: linear warm-up, then half a cosine."""
+    """Share of the peak learning rate at a step 0, 1, …: linear warm-up, then half a cosine."""
     warmup_steps = max(1, round(spec.warmup * steps))
     if step < warmup_steps:
         return (step + 1) / warmup_steps

@@ -1,4 +1,4 @@
-"""What can be known before the first step: that one can be done, and that its results have room."""
+"""Preflight: check before a run's first step that a step fits the memory and files fit the disk."""
 
 import shutil
 import time
@@ -11,17 +11,19 @@ from vecsetx.training.loop import Training, batches_of_steps
 from vecsetx.training.meters import GB, peak_bytes
 from vecsetx.training.optimizer import state_bytes
 
+__all__ = ["Preflight", "preflight"]
+
 
 @dataclass(frozen=True, slots=True)
 class Preflight:
-    """What a step takes.
+    """The cost of a step and of a run's files.
 
     Attributes:
-        seconds: Of one step, drawing included.
-        memory_bytes: The most allocated on a GPU, without the optimizers' state; on a CPU, what the
-            process holds.
-        state_bytes: The optimizers' state, which the first step adds.
-        room_bytes: What the run's files may come to.
+        seconds: Duration of one step, including its data.
+        memory_bytes: Peak memory without the optimizers' state: allocated on a GPU; on a CPU, of
+            the process.
+        state_bytes: Memory of the optimizers' state, which the first step adds.
+        room_bytes: Disk space that the run's files may take.
     """
 
     seconds: float
@@ -31,12 +33,12 @@ class Preflight:
 
 
 def preflight(training: Training) -> Preflight:
-    """Go through a run's next step without moving the weights; see that there is room for files.
+    """Try a run's next step without updating the weights, and check the disk space.
 
-    Every rank has to.
+    Every rank must call this.
 
     Raises:
-        InputError: There is not enough memory, or not enough room.
+        InputError: There is too little memory or disk space.
     """
     run, step = training.run, training.progress.step
     began = time.monotonic()
@@ -46,8 +48,8 @@ def preflight(training: Training) -> Preflight:
     except torch.OutOfMemoryError as error:
         raise InputError(
             f"batch.hearts {run.batches.spec.hearts}: a step does not fit the memory of "
-            f"{run.ranks.device} ({str(error).splitlines()[0]}); fewer hearts with more "
-            "training.passes, or training.recompute=true; see vecsetx plan"
+            f"{run.ranks.device} ({str(error).splitlines()[0]}); lower batch.hearts and "
+            "raise training.passes, or set training.recompute=true (estimate with vecsetx plan)"
         ) from error
     seconds = time.monotonic() - began
     return Preflight(
@@ -59,7 +61,7 @@ def preflight(training: Training) -> Preflight:
 
 
 def _room(training: Training) -> int:
-    """Bytes of the last and the best checkpoint, each beside its successor, and of the model."""
+    """Bytes of the last and the best checkpoint, each with its successor, and of the model."""
     run = training.run
     weights = sum(p.numel() * p.itemsize for p in run.model.parameters())
     checkpoint = (2 if training.average else 1) * weights + state_bytes(training.optimizers)
@@ -68,7 +70,7 @@ def _room(training: Training) -> int:
     free = shutil.disk_usage(run.folder).free
     if needed - there > free:
         raise InputError(
-            f"{run.folder}: checkpoints and model may come to {needed / GB:.2g} GB, "
+            f"{run.folder}: checkpoints and model may take {needed / GB:.2g} GB, but only "
             f"{free / GB:.2g} GB are free; make room, or choose another --out"
         )
     return needed

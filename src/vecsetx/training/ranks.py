@@ -1,4 +1,4 @@
-"""The processes of one run: one alone, or as many as ``torchrun`` started, each with its device."""
+"""The processes of a run, one or those that ``torchrun`` starts, and their precision."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -12,10 +12,12 @@ from torch import Tensor, distributed
 
 from vecsetx.errors import InputError
 
+__all__ = ["Ranks", "autocast", "joined_ranks", "scaler"]
+
 Value = TypeVar("Value")
 
-_SILENCE = timedelta(minutes=10)
-"""How long a rank waits for the others: a validation on one heart takes less."""
+_TIMEOUT = timedelta(minutes=10)
+"""How long a rank waits for the others; longer than a validation on one heart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +25,9 @@ class Ranks:
     """This process among those of its run.
 
     Attributes:
-        rank: 0…count−1; rank 0 writes what is written.
-        count: Processes of the run.
-        device: This process's.
+        rank: 0…count−1; rank 0 writes all files.
+        count: Number of processes.
+        device: This process's device.
     """
 
     rank: int
@@ -38,21 +40,24 @@ class Ranks:
         return self.rank == 0
 
     def summed(self, values: Tensor) -> Tensor:
-        """The sum of every rank's tensor; all have to ask, with tensors of one shape."""
+        """The sum of all ranks' tensors, of one shape. Every rank must call this."""
         if self.count > 1:
             values = values.to(self.device, copy=True)
             distributed.all_reduce(values)
         return values
 
     def gathered(self, value: Value) -> list[Value]:
-        """Every rank's value, in the order of the ranks; all have to ask."""
+        """The values of all ranks, in their order. Every rank must call this."""
         values: list[Any] = [value] * self.count
         if self.count > 1:
             distributed.all_gather_object(values, value)
         return values
 
     def on_first_rank(self, work: Callable[[], Value]) -> Value:
-        """What the first rank's ``work`` gives, or raises, on all; all have to ask."""
+        """Run ``work`` on the first rank; return its result, or raise its error, on all ranks.
+
+        Every rank must call this.
+        """
         found: tuple[Value | None, Exception | None] = None, None
         if self.first:
             try:
@@ -69,9 +74,9 @@ class Ranks:
 
 @contextmanager
 def joined_ranks() -> Iterator[Ranks]:
-    """Join the run that ``torchrun`` started this process for, or be a run of one.
+    """Join the run for which ``torchrun`` started this process, or be a run of one process.
 
-    Each rank takes the GPU of its number on its machine; without GPUs, all compute on the CPU.
+    Each rank takes the GPU of its local number; without GPUs, all ranks compute on the CPU.
 
     Raises:
         InputError: There are more ranks on this machine than GPUs.
@@ -83,13 +88,13 @@ def joined_ranks() -> Iterator[Ranks]:
     local = int(os.environ.get("LOCAL_RANK", "0"))
     if gpus and local >= gpus:
         raise InputError(
-            f"rank {local} of this machine has no GPU, there are {gpus}; start as many processes "
-            "as GPUs (torchrun --nproc-per-node)"
+            f"rank {local} of this machine has no GPU, there are only {gpus}; start one process "
+            f"per GPU (torchrun --nproc-per-node={gpus})"
         )
     device = torch.device(f"cuda:{local}" if gpus else "cpu")
     if gpus:
         torch.cuda.set_device(device)
-    distributed.init_process_group("nccl" if gpus else "gloo", timeout=_SILENCE)
+    distributed.init_process_group("nccl" if gpus else "gloo", timeout=_TIMEOUT)
     try:
         yield Ranks(distributed.get_rank(), distributed.get_world_size(), device)
     finally:
@@ -99,17 +104,17 @@ def joined_ranks() -> Iterator[Ranks]:
 def autocast(device: torch.device, precision: str) -> torch.autocast:
     """The autocast context of a precision (``auto``, ``fp32``, ``bf16``, ``fp16``) on a device."""
     half = torch.float16 if precision == "fp16" else torch.bfloat16
-    enabled = precision in ("bf16", "fp16") or (precision == "auto" and has_bf16(device))
+    enabled = precision in ("bf16", "fp16") or (precision == "auto" and _has_bf16(device))
     return torch.autocast(device.type, half, enabled=enabled)
 
 
 def scaler(device: torch.device, precision: str) -> torch.amp.GradScaler:
-    """Scales losses, so that gradients do not vanish in float16; does nothing otherwise."""
+    """A scaler of losses, so that gradients do not underflow in float16; otherwise disabled."""
     return torch.amp.GradScaler(device.type, enabled=precision == "fp16")
 
 
-def has_bf16(device: torch.device) -> bool:
-    """Whether the device multiplies bfloat16 matrices in hardware."""
+def _has_bf16(device: torch.device) -> bool:
+    """Whether the device multiplies bfloat16 matrices in hardware (PyTorch may emulate it)."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if device.type == "cpu":

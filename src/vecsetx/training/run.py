@@ -1,4 +1,4 @@
-"""What a training run is made of."""
+"""The parts of a training run, and what it asks of a validator."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,10 +15,12 @@ from vecsetx.training.spec import TrainingSpec
 from vecsetx.training.stopping import StopRequest
 from vecsetx.training.teacher import Teacher
 
+__all__ = ["Run", "Validation", "Validator"]
+
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """What a validation found; each part as in a journal's :class:`Entry`."""
+    """The result of a validation; its fields are those of a journal :class:`Entry`."""
 
     loss: float
     terms: dict[str, float]
@@ -30,14 +32,24 @@ class Validation:
 
 @runtime_checkable
 class Validator(Protocol):
-    """Looks at a model with hearts that it is not trained on."""
+    """Validates a model on hearts that it is not trained on."""
 
     def validate(self, model: VecSetAutoEncoder, turn: int, rank: int, ranks: int) -> Any:
-        """This rank's share of validation 0, 1, …, fit for pickling. Ranks do not talk here."""
+        """This rank's share of validation 0, 1, …; ``summary`` combines the shares of all ranks.
+
+        Args:
+            model: In evaluation mode.
+            turn: Number of the validation.
+            rank: This process, 0…ranks−1.
+            ranks: Number of processes. They must not communicate here.
+
+        Returns:
+            Anything that can be pickled.
+        """
         ...
 
     def summary(self, shares: list[Any]) -> Validation:
-        """What all ranks' shares come to."""
+        """Combine the shares of all ranks."""
         ...
 
 
@@ -46,17 +58,17 @@ class Run:
     """Everything a training run needs.
 
     Attributes:
-        folder: Where ``metrics.jsonl``, ``checkpoint.pt`` and ``best.pt`` are kept.
-        model: Fresh weights; trained in place.
-        batches: The hearts to learn from.
-        objective, optimizer: How it learns.
-        training: How long and how, in steps (:meth:`TrainingSpec.in_steps`).
-        validator: Looks at the model now and then, or None.
-        observers: Are told of every journal entry (to display it, say).
-        warn: Is told what went wrong without ending the run.
+        folder: Folder of ``metrics.jsonl``, ``checkpoint.pt`` and ``best.pt``.
+        model: The model, with initial weights; trained in place.
+        batches: The training hearts.
+        objective, optimizer: Loss, optimizers and schedule.
+        training: Length of the run, in steps (:meth:`TrainingSpec.in_steps`), and other options.
+        validator: Validates the model at intervals, or None.
+        observers: Called with every journal entry, for displays and loggers.
+        warn: Called with a message about anything that goes wrong without ending the run.
         ranks: The processes that train together.
-        request: Says when to stop.
-        teacher: Says what hearts are not annotated with; None for nobody.
+        request: Whether a signal asked the run to stop.
+        teacher: Supplies distances to unannotated structures, or None.
     """
 
     folder: Path
@@ -74,15 +86,15 @@ class Run:
 
     @property
     def checkpoint(self) -> Path:
-        """The last checkpoint's file."""
+        """The file of the last checkpoint."""
         return self.folder / "checkpoint.pt"
 
     @property
     def best(self) -> Path:
-        """The checkpoint with the best validation."""
+        """The file with the weights of the best validation."""
         return self.folder / "best.pt"
 
     @property
     def hearts_per_step(self) -> int:
-        """Hearts that a step sees, in all passes of all ranks."""
+        """Hearts per step, in all passes of all ranks."""
         return self.batches.spec.hearts * self.training.passes * self.ranks.count

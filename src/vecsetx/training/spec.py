@@ -1,4 +1,4 @@
-"""How long a run trains, and how."""
+"""Length of a training run, and everything else of the loop that a recipe can set."""
 
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -7,39 +7,41 @@ from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
 
 from vecsetx.errors import InputError
 
+__all__ = ["TrainingSpec"]
+
 
 @dataclass(frozen=True, slots=True)
 class TrainingSpec:
-    """How long and how.
+    """Options of the training loop.
 
     Attributes:
-        steps: Steps in all.
-        epochs: Instead of ``steps``: how often every heart is seen; on average, where label sets
-            take turns (``batch.balance``), since hearts of the smaller ones then are seen more.
-        seed: Seed of weights, draws and everything else.
+        steps: Number of steps.
+        epochs: Instead of ``steps``: passes over all hearts. Where label sets take turns
+            (``batch.balance``), this is an average, because hearts of smaller sets come more often.
+        seed: Seed of the initial weights, the batches and everything else.
         log_every: Steps between journal entries.
         validate_every: Steps between validations; 0 for none.
         validate_epochs: Instead of ``validate_every``: epochs between validations.
         validate_hearts: Hearts whose voxel grids a validation scores. Half of them, rounded up, are
-            the same every time, and the best is chosen by them; the others take turns.
-        checkpoint_every: Steps between checkpoints; there is one at the end in any case.
-        max_lost_hearts: How many hearts' files may turn out missing or damaged under way, each
-            replaced by the next one, before the run ends.
+            the same every time and decide which checkpoint is best; the others take turns.
+        checkpoint_every: Steps between checkpoints; the last step always writes one.
+        max_lost_hearts: Number of hearts whose files may become missing or damaged during a run.
+            Others take their place; with more the run ends.
         precision: ``bf16`` and ``fp16`` run matrix products in half precision; ``auto`` takes
             bfloat16 where the hardware has instructions for it.
-        passes: Passes per step, each with ``batch.hearts`` hearts: a larger batch in the
-            memory of a smaller one.
-        average: Decay per step of a moving average of the weights, which is then what is validated
-            and kept as the model; 0 for none.
-        data_workers: Processes per rank that draw batches ahead; 0 draws in between.
-        deterministic: Refuse operations whose result is not the same every time (on GPUs).
-        recompute: Keep only the tokens between the model's blocks for the backward pass, and
-            compute the rest anew: less memory, a third more time.
-        compile: Have PyTorch compile the model's blocks (``torch.compile``), which needs a C++
-            compiler. Worth it on a GPU from thousands of steps on.
-        teacher: Run or saved model that says where structures are with which hearts are not
-            annotated (:class:`vecsetx.training.teacher.Teacher`); None for nobody. Its answers
-            count in full, whatever ``objective.inferred`` says. ``vecsetx plan`` does not count its
+        passes: Gradient accumulation: passes per step, each with ``batch.hearts`` hearts, which
+            give a larger batch in the memory of a smaller one.
+        average: Decay per step of an exponential moving average of the weights, which is then
+            validated and saved as the model; 0 for none.
+        data_workers: Processes per rank that prepare batches ahead; 0 prepares them between steps.
+        deterministic: Refuse operations whose results are not reproducible (on GPUs).
+        recompute: Keep only the tokens between the model's blocks for the backward pass and
+            recompute the rest (checkpointing): less memory, a third more time.
+        compile: Compile the model's blocks (``torch.compile``), which needs a C++ compiler. Worth
+            it on a GPU for thousands of steps.
+        teacher: Run or saved model that supplies distances to structures that a heart's data set
+            does not annotate (:class:`vecsetx.training.teacher.Teacher`), or None. They count in
+            full, whatever ``objective.inferred`` is. ``vecsetx plan`` does not count the teacher's
             memory.
         gradient_norms_every: Steps between measurements of each term's own gradient; 0 for none.
     """
@@ -65,14 +67,16 @@ class TrainingSpec:
 
     def __post_init__(self) -> None:
         if self.average >= 1:
-            raise InputError(f"training.average {self.average}: a decay is below 1, as in 0.999")
+            raise InputError(
+                f"training.average {self.average}: a decay is below 1; give 0.999, for example"
+            )
 
     def in_steps(self, hearts: int, per_step: int) -> "TrainingSpec":
-        """The same with every number of epochs as steps, rounded up.
+        """The same options with epochs converted to steps, rounded up.
 
         Args:
-            hearts: Hearts to learn from.
-            per_step: Hearts that a step sees.
+            hearts: Number of training hearts.
+            per_step: Hearts per step.
         """
 
         def steps(epochs: int) -> int:

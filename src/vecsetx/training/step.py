@@ -1,4 +1,4 @@
-"""One optimisation step: several parts of a batch on several ranks, as if it were one."""
+"""One optimisation step, over several passes and ranks as if they were one batch."""
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -14,26 +14,28 @@ from vecsetx.training.objective import ObjectiveSpec, gradient_norms, loss_masks
 from vecsetx.training.ranks import Ranks, autocast, scaler
 from vecsetx.training.teacher import Teacher
 
+__all__ = ["StepResult", "Stepper"]
 
-class Learner(nn.Module):
-    """The model with its objective: what is differentiated, and on several ranks, averaged."""
+
+class _ModelWithObjective(nn.Module):
+    """The model with its objective as one module, so that DDP can average its gradients."""
 
     def __init__(self, model: VecSetAutoEncoder, spec: ObjectiveSpec) -> None:
         super().__init__()
         self.model, self.spec = model, spec
 
     def forward(self, batch: Batch, counts: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss of a part of a batch and its terms; ``counts`` are the whole batch's."""
+        """The loss of a part of a batch and its terms; ``counts`` are those of the whole batch."""
         return objective(self.model, batch, self.spec, counts)
 
 
 @dataclass(frozen=True, slots=True)
-class Stepped:
-    """What a step gave.
+class StepResult:
+    """The result of a step.
 
     Attributes:
-        terms: The whole batch's weighted loss terms.
-        norms: Length of each term's own gradient, where it was measured: this rank's last part's.
+        terms: The weighted loss terms of the whole batch.
+        norms: Norm of each term's own gradient in this rank's last part; None if not measured.
     """
 
     terms: dict[str, float]
@@ -41,19 +43,20 @@ class Stepped:
 
 
 class Stepper:
-    """Moves a model's weights.
+    """Takes optimisation steps.
 
-    Every term of the loss is divided by what the whole batch asks, whatever part of it a rank or a
-    pass sees, so that k passes, or k ranks, equal one with k times the hearts.
+    Every term of the loss is divided by the number of entries that carry loss in the whole batch,
+    whatever part of it a rank or a pass sees. So k passes, or k ranks, equal one pass with k times
+    the hearts.
 
     Args:
-        model: On its device, in training mode.
+        model: The model, on its device and in training mode.
         spec: The objective.
         optimizers: Together they hold each weight once.
         clip: Largest norm of the whole gradient.
-        precision: As of a training's spec.
+        precision: See :class:`~vecsetx.training.spec.TrainingSpec`.
         ranks: The run's processes.
-        teacher: Says what hearts are not annotated with; None for nobody.
+        teacher: Supplies distances to unannotated structures, or None.
     """
 
     def __init__(
@@ -69,22 +72,26 @@ class Stepper:
         self._model, self._spec, self._optimizers, self._clip = model, spec, optimizers, clip
         self._precision, self._ranks, self._teacher = precision, ranks, teacher
         self.scaler = scaler(ranks.device, precision)
-        learner = Learner(model, spec)
+        learner = _ModelWithObjective(model, spec)
         self._learner = DistributedDataParallel(learner) if ranks.count > 1 else learner
 
-    def step(self, parts: list[Batch], measure_terms: bool) -> Stepped:
-        """Forward and backward for every part, then one move of the weights.
+    def step(self, parts: list[Batch], measure_terms: bool) -> StepResult:
+        """Forward and backward pass for every part, then one update of the weights.
+
+        Args:
+            parts: A batch for each pass of this rank.
+            measure_terms: Whether to measure the norm of each term's own gradient.
 
         Raises:
-            DivergedError: The loss or its gradient is not finite, on all ranks alike.
+            DivergedError: The loss or its gradient is not finite; raised on all ranks alike.
         """
         sums, norms = self._descend(parts, measure_terms)
         found = self._ranks.summed(torch.stack(list(sums.values())).float())
-        self._move(found)
-        return Stepped(dict(zip(sums, found.tolist(), strict=True)), norms)
+        self._update(found)
+        return StepResult(dict(zip(sums, found.tolist(), strict=True)), norms)
 
     def try_step(self, parts: list[Batch]) -> None:
-        """Everything of a step but moving the weights."""
+        """Do everything in a step except for updating the weights."""
         self._descend(parts, measure_terms=False)
         for optimizer in self._optimizers:
             optimizer.zero_grad(set_to_none=True)
@@ -92,7 +99,7 @@ class Stepper:
     def _descend(
         self, parts: list[Batch], measure_terms: bool
     ) -> tuple[dict[str, Tensor], dict[str, float] | None]:
-        """Forward and backward for every part: sums of the loss terms, lengths of gradients."""
+        """Forward and backward pass for every part: sums of the loss terms, and gradient norms."""
         device = self._ranks.device
         parts = [self._taught(part.to(device)) for part in parts]
         counts = self._counts(parts)
@@ -105,7 +112,7 @@ class Stepper:
                     loss, terms = self._learner(part, counts)
                 if last and measure_terms:
                     norms = gradient_norms(terms, self._model.parameters())
-                # Ranks' gradients are averaged, but are parts of one sum.
+                # DDP averages the ranks' gradients, but they are parts of one sum.
                 self.scaler.scale(loss * self._ranks.count).backward()
             for name, term in terms.items():
                 sums[name] = sums.get(name, 0) + term.detach()
@@ -115,24 +122,26 @@ class Stepper:
         if self._teacher is None:
             return part
         with autocast(self._ranks.device, self._precision):
-            return self._teacher.completed(part)
+            return self._teacher.fill_in(part)
 
     def _counts(self, parts: list[Batch]) -> dict[str, Tensor]:
-        """How much every part of every rank asks, per term."""
+        """The number of entries that carry loss in all parts of all ranks, per term."""
         head, has_penalty = self._model.head, self._model.spec.bottleneck == "kl"
         masks = [loss_masks(head, part, self._spec, has_penalty) for part in parts]
         own = torch.stack([torch.stack([m[name].sum() for m in masks]).sum() for name in masks[0]])
         return dict(zip(masks[0], self._ranks.summed(own).unbind(), strict=True))
 
     def _unsynchronised(self) -> AbstractContextManager[None]:
-        """Gradients of all passes but the last stay on their rank."""
+        """Keep the gradients on their rank; only after the last pass are they averaged."""
         learner = self._learner
         return learner.no_sync() if isinstance(learner, DistributedDataParallel) else nullcontext()
 
-    def _move(self, terms: Tensor) -> None:
+    def _update(self, terms: Tensor) -> None:
+        """Clip the gradients and let the optimizers update the weights."""
         for optimizer in self._optimizers:
             self.scaler.unscale_(optimizer)
         norm = nn.utils.clip_grad_norm_(self._model.parameters(), self._clip)
+        # In fp16 the scaler skips steps whose gradients overflow; that is no divergence.
         finite = bool(torch.isfinite(terms).all()) and (
             bool(torch.isfinite(norm)) or self.scaler.is_enabled()
         )

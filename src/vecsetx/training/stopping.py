@@ -1,18 +1,20 @@
-"""Being asked to stop: by a terminal's Ctrl-C, or by a cluster whose time is up."""
+"""Signals that stop a run: Ctrl-C in a terminal, or a cluster's time limit."""
 
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+__all__ = ["StopRequest", "leave_signals_to_parent", "noticing_signals"]
+
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 
 class StopRequest:
-    """Whether this process has been asked to stop.
+    """Whether a signal has asked this process to stop.
 
     Attributes:
-        signal: By which signal; None as long as it has not.
+        signal: The last such signal; None if there was none.
     """
 
     def __init__(self) -> None:
@@ -21,10 +23,10 @@ class StopRequest:
 
 @contextmanager
 def noticing_signals() -> Iterator[StopRequest]:
-    """Turn SIGINT, SIGTERM and SIGUSR1 into a request, for as long as the block runs.
+    """Turn SIGINT, SIGTERM and SIGUSR1 into a stop request while the block runs.
 
-    A second Ctrl-C ends the process as it always does. Clusters repeat the other two, and must not
-    thereby cut off the save that they asked for. Only the main thread may ask for this.
+    A second Ctrl-C ends the process as usual. Clusters repeat the other two signals, which must not
+    interrupt the checkpoint that the first one caused. Only the main thread may use this.
     """
     request = StopRequest()
 
@@ -44,9 +46,9 @@ def noticing_signals() -> Iterator[StopRequest]:
 
 
 def leave_signals_to_parent(_: int) -> None:
-    """Have a data worker ignore what a terminal or cluster sends to all processes of a run.
+    """Let a data worker ignore signals that a terminal or cluster sends to all processes of a run.
 
-    Its parent still needs it for the step under way, and ends it afterwards.
+    Its parent still needs it for the current step and ends it afterwards.
     """
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN)

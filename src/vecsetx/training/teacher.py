@@ -1,10 +1,10 @@
-"""Where structures are that a heart's data set does not annotate, as another model sees them.
+"""Distances to structures that a heart's data set does not annotate, from another model.
 
-Hearts of different data sets do not look alike. Left to itself, a model that learns from all of
-them comes to tell them apart, and forgets in some what it is only asked for in others. So a model
-that was trained on hearts with those structures says where they are, and its answers are learned
-beside what is annotated, as in distillation from teachers of single organs (Feng et al., MS-KD,
-MICCAI 2021, arXiv:2108.02559).
+Hearts of different data sets look different. A model trained on several of them learns to tell the
+data sets apart, and then no longer finds in the hearts of one what only another annotates. So a
+teacher, a model trained on hearts with all structures, fills in the missing distances, which are
+learned beside the annotated ones. This is distillation, as from single-organ teachers in MS-KD
+(Feng et al., MICCAI 2021, arXiv:2108.02559).
 """
 
 from collections.abc import Callable
@@ -13,26 +13,28 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from vecsetx.data.batch import QUERY_GROUPS, Batch
+from vecsetx.data.batch import Batch, Queries
 from vecsetx.errors import InputError
 from vecsetx.model.vecset import VecSetAutoEncoder
 
-CANDIDATES = 8
-"""Points that are looked at for each that is taken near a structure that is missing."""
+__all__ = ["Teacher"]
 
-ABOUT = 0.05
-"""Standard deviation, in units, with which they lie about points that are shown."""
+_CANDIDATES = 8
+"""Candidate points per point that is placed near an unannotated structure."""
+
+_SPREAD = 0.05
+"""Standard deviation, in units, of the candidates about the encoder's input points."""
 
 
 class Teacher:
-    """A trained model that is asked during training, and learns nothing itself.
+    """A trained model that supplies distances during training and learns nothing itself.
 
     Args:
-        network: The model, of the same scale as the batches, and reliable as far as they are
-            learned.
+        network: The model. Its units must have the batches' scale, and its distances must be
+            reliable up to the objective's truncation.
         known: Names of the structures that it knows.
         structures: Names of the K structures of the batches.
-        device: Of the batches.
+        device: Device of the batches.
 
     Raises:
         InputError: It does not know one of them.
@@ -54,22 +56,24 @@ class Teacher:
         self._columns = torch.tensor([known.index(name) for name in structures], device=device)
 
     @torch.no_grad()
-    def completed(self, batch: Batch) -> Batch:
-        """The batch with its own distances wherever its hearts are not annotated.
+    def fill_in(self, batch: Batch) -> Batch:
+        """The batch with the teacher's distances to unannotated structures.
 
-        It is shown what the batch shows. No point is inside two structures, so that what is
-        annotated bounds its answer; that is then as good as known. Half of these hearts' volume
-        points give way to others near the surfaces that it sees, of which there would be few.
+        The teacher sees the same points as the encoder. Its distances are bounded by the annotated
+        ones, since no point is inside two structures; they then count as known. Half of the volume
+        points of these hearts are moved near the surfaces that it finds, where there would be few.
 
-        The points are drawn from PyTorch's own generator.
+        The points are drawn from PyTorch's global generator.
         """
-        taught = torch.isneginf(batch.near_known[:, 0])
+        taught = torch.isneginf(batch.near.known[:, 0])
         hearts = taught.any(dim=1).nonzero()[:, 0]
         if not len(hearts):
             return batch
         missing = taught[hearts, None]
-        shown = self._columns[batch.structure[hearts]]
-        latent_set = self.network.encode(batch.points[hearts], shown, normals=batch.normals[hearts])
+        structure = self._columns[batch.structure[hearts]]
+        latent_set = self.network.encode(
+            batch.points[hearts], structure, normals=batch.normals[hearts]
+        )
         tokens = self.network.process(latent_set)
 
         def answer(points: Tensor) -> Tensor:
@@ -77,17 +81,16 @@ class Teacher:
             return found[..., self._columns].float()
 
         batch = self._with_points(batch, hearts, missing, answer)
-        changes: dict[str, Tensor] = {}
-        found = answer(torch.cat([getattr(batch, group)[hearts] for group in QUERY_GROUPS], dim=1))
-        counts = [getattr(batch, group).shape[1] for group in QUERY_GROUPS]
-        for group, said in zip(QUERY_GROUPS, found.split(counts, dim=1), strict=True):
-            distances = getattr(batch, f"{group}_distances").clone()
-            known = getattr(batch, f"{group}_known").clone()
-            others = distances[hearts].masked_fill(missing, torch.inf).amin(dim=2, keepdim=True)
-            distances[hearts] = torch.where(missing, said.maximum(-others), distances[hearts])
-            known[hearts] = torch.where(missing, torch.inf, known[hearts])
-            changes |= {f"{group}_distances": distances, f"{group}_known": known}
-        return replace(batch, taught=taught, **changes)
+        groups = list(batch.queries.values())
+        answers = answer(torch.cat([group.points[hearts] for group in groups], dim=1))
+        surface, near, volume = answers.split([group.count for group in groups], dim=1)
+        return replace(
+            batch,
+            surface=replace(batch.surface, **_filled(batch.surface, hearts, missing, surface)),
+            near=replace(batch.near, **_filled(batch.near, hearts, missing, near)),
+            volume=replace(batch.volume, **_filled(batch.volume, hearts, missing, volume)),
+            taught=taught,
+        )
 
     def _with_points(
         self,
@@ -96,24 +99,33 @@ class Teacher:
         missing: Tensor,
         answer: Callable[[Tensor], Tensor],
     ) -> Batch:
-        """The batch with points near what is missing, at which nothing else is known.
+        """The batch with volume points near the missing structures' surfaces.
 
-        They are those of many about what is shown that lie nearest to the surface of each missing
-        structure. Distances there are what the teacher says of the other structures.
+        Candidates are scattered about the encoder's input points; those nearest to each missing
+        surface are taken. Only the teacher's distances are known there.
         """
-        count = batch.volume.shape[1] // 2
-        about = batch.points[hearts, : CANDIDATES * count]
-        count = min(count, about.shape[1])
-        about = about + ABOUT * torch.randn_like(about)
-        said = answer(about)
-        order = said.abs().argsort(dim=1)  # for each structure
-        volume, distances, known = (
-            getattr(batch, name).clone() for name in ("volume", "volume_distances", "volume_known")
-        )
+        count = batch.volume.count // 2
+        candidates = batch.points[hearts, : _CANDIDATES * count]
+        count = min(count, candidates.shape[1])
+        candidates = candidates + _SPREAD * torch.randn_like(candidates)
+        answers = answer(candidates)
+        order = answers.abs().argsort(dim=1)  # for each structure
+        volume = batch.volume.map(Tensor.clone)
         for row, heart in enumerate(hearts.tolist()):
             columns = missing[row, 0].nonzero()[:, 0]
-            nearest = order[row][:, columns].flatten()[:count]  # each structure's, in turn
-            volume[heart, :count] = about[row, nearest]
-            distances[heart, :count] = said[row, nearest]
-            known[heart, :count] = -torch.inf
-        return replace(batch, volume=volume, volume_distances=distances, volume_known=known)
+            nearest = order[row][:, columns].flatten()[:count]  # the structures take turns
+            volume.points[heart, :count] = candidates[row, nearest]
+            volume.distances[heart, :count] = answers[row, nearest]
+            volume.known[heart, :count] = -torch.inf
+        return replace(batch, volume=volume)
+
+
+def _filled(
+    queries: Queries, hearts: Tensor, missing: Tensor, answers: Tensor
+) -> dict[str, Tensor]:
+    """Distances of a group, and how far they are known, with the answers where they are missing."""
+    distances, known = queries.distances.clone(), queries.known.clone()
+    others = distances[hearts].masked_fill(missing, torch.inf).amin(dim=2, keepdim=True)
+    distances[hearts] = torch.where(missing, answers.maximum(-others), distances[hearts])
+    known[hearts] = torch.where(missing, torch.inf, known[hearts])
+    return {"distances": distances, "known": known}

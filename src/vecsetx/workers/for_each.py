@@ -17,8 +17,8 @@ from vecsetx.workers.processes import Processes
 
 __all__ = ["Outcome", "for_each_heart", "open_workers"]
 
-Given = TypeVar("Given")
-Made = TypeVar("Made")
+Argument = TypeVar("Argument")
+Result = TypeVar("Result")
 
 _LOOK_AFTER_S = 10.0
 """If no heart finishes for this long, check that there are still workers."""
@@ -35,15 +35,15 @@ _REMEDIES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome(Generic[Made]):
+class Outcome(Generic[Result]):
     """The outcome for many hearts, both parts sorted by name.
 
     Attributes:
-        made: Heart → result.
+        results: Heart → result.
         failed: Heart → reason of the failure, in words.
     """
 
-    made: dict[str, Made]
+    results: dict[str, Result]
     failed: dict[str, str]
 
 
@@ -83,11 +83,11 @@ def open_workers(processes: int | None = None, dask: str | None = None) -> Worke
 
 
 def for_each_heart(
-    work: Callable[[Given], Made],
-    hearts: Mapping[str, Given],
+    work: Callable[[Argument], Result],
+    hearts: Mapping[str, Argument],
     workers: Workers,
     progress: Progress | None = None,
-) -> Outcome[Made]:
+) -> Outcome[Result]:
     """Apply ``work`` to every heart.
 
     An exception becomes the heart's failure, and the other hearts continue. A heart that runs out
@@ -103,15 +103,15 @@ def for_each_heart(
         NoWorkersError: No worker is left. Files that hearts have written until then stay.
     """
     progress = progress or NoProgress()
-    made: dict[str, Made] = {}
+    results: dict[str, Result] = {}
     failed: dict[str, str] = {}
     starved = []
 
-    def keep(name: str, result: Made | _Failed) -> None:
+    def keep(name: str, result: Result | _Failed) -> None:
         if isinstance(result, _Failed):
             failed[name] = result.reason
         else:
-            made[name] = result
+            results[name] = result
         progress.advance(note=name)
 
     for name, result in _results(work, hearts, workers):
@@ -123,17 +123,17 @@ def for_each_heart(
         workers.let_go()
         for _, result in _results(work, {name: hearts[name]}, workers):
             keep(name, result)
-    return Outcome(dict(sorted(made.items())), dict(sorted(failed.items())))
+    return Outcome(dict(sorted(results.items())), dict(sorted(failed.items())))
 
 
 def _results(
-    work: Callable[[Given], Made], hearts: Mapping[str, Given], workers: Workers
-) -> Iterator[tuple[str, Made | _Failed]]:
+    work: Callable[[Argument], Result], hearts: Mapping[str, Argument], workers: Workers
+) -> Iterator[tuple[str, Result | _Failed]]:
     """Submit all hearts, and yield each one's result or failure as soon as it is known."""
-    names: dict[Future[Made | _Failed], str] = {}
-    ended: SimpleQueue[Future[Made | _Failed]] = SimpleQueue()
-    for name, given in hearts.items():
-        future = workers.submit(_attempt, work, name, given)
+    names: dict[Future[Result | _Failed], str] = {}
+    ended: SimpleQueue[Future[Result | _Failed]] = SimpleQueue()
+    for name, argument in hearts.items():
+        future = workers.submit(_attempt, work, name, argument)
         names[future] = name
         future.add_done_callback(ended.put)
     while names:
@@ -148,14 +148,14 @@ def _results(
         yield name, result
 
 
-def _attempt(work: Callable[[Given], Made], name: str, given: Given) -> Made | _Failed:
+def _attempt(work: Callable[[Argument], Result], name: str, argument: Argument) -> Result | _Failed:
     """Apply ``work`` to one heart. Runs in a worker.
 
     Exceptions return as text, which can always be pickled; except ``MemoryError``, after which the
     heart is tried once more.
     """
     try:
-        return work(given)
+        return work(argument)
     except InputError as error:
         return _Failed(str(error))
     except MemoryError:
@@ -168,7 +168,7 @@ def _attempt(work: Callable[[Given], Made], name: str, given: Given) -> Made | _
         return _Failed(f"{name}: {type(error).__name__}: {error} ({place})")
 
 
-def _result(name: str, future: Future[Made | _Failed], workers: Workers) -> Made | _Failed:
+def _result(name: str, future: Future[Result | _Failed], workers: Workers) -> Result | _Failed:
     """Return a heart's result or failure.
 
     The reason of a starved heart is worded for its second attempt: the first one is not reported.

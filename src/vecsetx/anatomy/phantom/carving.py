@@ -13,6 +13,8 @@ from jaxtyping import Float, UInt8
 from vecsetx.anatomy.label_sets import label_set
 from vecsetx.anatomy.sign import label_of
 
+__all__ = ["GAP_MM", "PRECEDENCE", "TOUCHING", "carve", "centred_affine", "label_grid"]
+
 PRECEDENCE = ("LV", "Aorta", "LA", "Myocardium", "RV", "PA", "RA", "Coronary", "LAA", "PV")
 """The structures in order of precedence."""
 

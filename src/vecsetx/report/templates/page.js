@@ -24,10 +24,10 @@ function pageTemplate() {
 }
 
 const plotOptions = { displayModeBar: false, responsive: true };
-const drawn = [];
+const plotted = [];
 
 function draw(element, figure) {
-  if (!drawn.includes(element)) drawn.push(element);
+  if (!plotted.includes(element)) plotted.push(element);
   return Plotly.react(element, figure.data, { ...figure.layout, template: pageTemplate() }, plotOptions);
 }
 
@@ -35,7 +35,7 @@ for (const element of document.querySelectorAll("[data-plot]"))
   draw(element, data.plots[element.dataset.plot]);
 
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
-  for (const element of drawn) Plotly.relayout(element, { template: pageTemplate() });
+  for (const element of plotted) Plotly.relayout(element, { template: pageTemplate() });
 });
 
 // A click on a heading sorts by its column, a second click reverses. Missing values stay last.

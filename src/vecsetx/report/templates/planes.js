@@ -17,10 +17,10 @@ for (const plane of planes) {
 // Intersection of a mesh with a plane: polylines of [across, up] positions, with a point on each edge
 // of the mesh that the plane crosses.
 function contours({ vertices, faces }, { axis, across, up }, at) {
-  const beside = new Map(); // crossed edge → neighbouring crossed edges not yet drawn
+  const adjacent = new Map(); // crossed edge → neighbouring crossed edges not yet drawn
   const link = (edge, other) => {
-    if (!beside.has(edge)) beside.set(edge, []);
-    beside.get(edge).push(other);
+    if (!adjacent.has(edge)) adjacent.set(edge, []);
+    adjacent.get(edge).push(other);
   };
   const count = vertices.length / 3;
   for (let n = 0; n < faces.length; n += 3) {
@@ -42,11 +42,11 @@ function contours({ vertices, faces }, { axis, across, up }, at) {
     return [across, up].map((other) => vertices[a + other] + share * (vertices[b + other] - vertices[a + other]));
   };
   const lines = [];
-  for (const [start, neighbours] of beside)
+  for (const [start, neighbours] of adjacent)
     while (neighbours.length) {
       const line = [placeOn(start)];
-      for (let edge = start, next; (next = beside.get(edge).pop()) !== undefined; edge = next) {
-        const back = beside.get(next);
+      for (let edge = start, next; (next = adjacent.get(edge).pop()) !== undefined; edge = next) {
+        const back = adjacent.get(next);
         back.splice(back.indexOf(edge), 1);
         line.push(placeOn(next));
       }

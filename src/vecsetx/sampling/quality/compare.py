@@ -11,6 +11,17 @@ from vecsetx.sampling.quality.findings import THICKNESS_MM
 from vecsetx.sampling.quality.measures import thicknesses_mm
 from vecsetx.sampling.samples import HeartInfo
 
+__all__ = [
+    "MAX_Z",
+    "Duplicates",
+    "Scores",
+    "duplicates",
+    "outliers",
+    "robust_z",
+    "thickness_scores",
+    "volume_scores",
+]
+
 MAX_Z = 4.0
 """A value with a robust z-score beyond ±:data:`MAX_Z` is an outlier."""
 

@@ -3,9 +3,12 @@
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from vecsetx.anatomy.sign import inside
 from vecsetx.sampling.samples import Samples
+
+__all__ = ["Pose", "pose"]
 
 _USUAL_MM = {
     "LA": (8, -20, 5),
@@ -64,5 +67,5 @@ def pose(samples: Samples) -> Pose | None:
     rotated = 1 - (singular[0] + singular[1] + handedness * singular[2]) ** 2 / sizes
     mirrored = 1 - (singular[0] + singular[1] - handedness * singular[2]) ** 2 / sizes
     rotation = vt.T @ np.diag([1, 1, handedness]) @ u.T
-    cosine = np.clip((np.trace(rotation) - 1) / 2, -1, 1)
-    return Pose(float(np.degrees(np.arccos(cosine))), bool(mirrored < _MIRRORED_BELOW**2 * rotated))
+    angle = float(np.degrees(Rotation.from_matrix(rotation).magnitude()))
+    return Pose(angle, bool(mirrored < _MIRRORED_BELOW**2 * rotated))
