@@ -243,7 +243,7 @@ def test_inputs_that_hold_no_heart(tmp_path):
         (tmp_path / "gone", "gone: no such file or folder"),
         (tmp_path / "x", "x: holds no hearts; give label maps"),
         (tmp_path / "a.pdf", r"a\.pdf: is none of the known inputs"),
-        (tmp_path / "LV.stl", r"LV\.stl: one mesh is no heart; give the folder"),
+        (tmp_path / "LV.stl", r"LV\.stl: one mesh is not a heart; give the folder"),
     ]:
         with pytest.raises(InputError, match=reason):
             find_hearts([path])

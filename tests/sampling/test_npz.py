@@ -145,7 +145,9 @@ def test_only_the_structures_wanted_are_kept(samples, tmp_path):
     turned = read_npz(npz(tmp_path / "heart.npz"), samples.info.structures[::-1], 0)
     assert turned.info.frame == samples.info.frame
     np.testing.assert_array_equal(turned.volume.distances_mm[:, ::-1], samples.volume.distances_mm)
-    with pytest.raises(InputError, match=r"heart\.npz: holds none of SVC; it has Myocardium, LA"):
+    with pytest.raises(
+        InputError, match=r"heart\.npz: holds none of SVC; choose from Myocardium, LA"
+    ):
         read_npz(npz(tmp_path / "heart.npz"), ("SVC",), 0)
 
 
@@ -176,9 +178,9 @@ def altered(path: Path, **changes: object) -> Path:
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        ({"near.normals": None, "near.edge_mm": None}, r"has no near\.edge_mm; in it is surface"),
+        ({"near.normals": None, "near.edge_mm": None}, r"has no near\.edge_mm, only surface"),
         ({"volume.distances_mm": np.zeros((2200, 9))}, r"shape \(2200, 9\), not \(2200, 10\)"),
-        ({"vecsetx": np.array("{")}, "vecsetx is damaged .* export it again"),
+        ({"vecsetx": np.array("{")}, "vecsetx is damaged .* export the heart again"),
         ({"vecsetx": np.array('{"schema": 1}')}, "schema 1, this version reads 2"),
         ({"vecsetx": np.array('{"schema": 2, "heart": {}}')}, "vecsetx is damaged"),
         ({"vecsetx": np.arange(3)}, "vecsetx is damaged"),
@@ -384,8 +386,8 @@ FAULTS = {
     "text": (put("vol_sdf", np.array(["a"] * 6000)), "vol_sdf holds <U1, not numbers"),
     "no row": (put("surface_labels", lambda d: bad(d, 5, 0)), "1 rows of surface_labels do not"),
     "two": (put("surface_labels", lambda d: bad(d, [5, 6], 1)), "2 rows of surface_labels do not"),
-    "half": (put("near_labels", lambda d: bad(d * 1.0, 0, 0.5)), "near_labels holds 0.5; ids are"),
-    "below": (put("near_labels", lambda d: bad(d, 0, -1)), "near_labels holds -1; ids are whole"),
+    "half": (put("near_labels", lambda d: bad(d * 1.0, 0, 0.5)), "near_labels holds 0.5; write"),
+    "below": (put("near_labels", lambda d: bad(d, 0, -1)), "near_labels holds -1; write ids as"),
     "zero": (put("surface_labels", np.arange(6000) % 2), "3000 of surface_labels are 0"),
     "unknown": (
         put("near_labels", lambda d: bad(d, 0, 7)),
@@ -397,12 +399,12 @@ FAULTS = {
     ),
     "no surface": (
         put("surface_labels", np.ones(6000)),
-        r"near_labels holds 2 \(LV\), of which there are no surface points",
+        r"near_labels holds 2 \(LV\), which has no surface points",
     ),
     "spaces": (from_different_spaces, r"vol_labels and vol_sdf contradict .* 36\.9% of the points"),
     "signs": (turned_signs, "near_sdf is positive inside; distances here are negative inside"),
-    "guess": (guessed, "do not follow the surface points"),
-    "misplaced": (misplaced, "do not follow the surface points"),
+    "guess": (guessed, "do not match the surface points"),
+    "misplaced": (misplaced, "do not match the surface points"),
     "mm": (
         put("near_sdf", lambda d: 24 * d),
         "near_sdf does not fit the surface points: .* scales",
@@ -441,10 +443,10 @@ def test_files_that_cannot_be_opened_are_told(tmp_path):
     refused("No such file")
     for start in (whole[:5000], b"", b"nothing of the kind"):
         path.write_bytes(start)
-        refused("is no NPZ file, or one that was cut short")
+        refused("is not an NPZ file, or is cut short")
     with zipfile.ZipFile(path, "w"):
         pass
-    refused("has no surface_points, .*; in it is nothing")
+    refused("has no surface_points, .*, only nothing")
     place = whole.index(b"near_points.npy") + 2000
     path.write_bytes(whole[:place] + b"?" + whole[place + 1 :])
     refused("near_points cannot be read: Bad CRC-32")

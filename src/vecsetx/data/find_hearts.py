@@ -121,7 +121,9 @@ def _of_file(path: Path) -> type[HeartSource]:
     if ending in POINTS_ENDINGS:
         return PointsSource
     if is_mesh(path):
-        raise InputError(f"{path}: one mesh is no heart; give the folder with all its structures")
+        raise InputError(
+            f"{path}: one mesh is not a heart; give the folder with all its structures"
+        )
     raise InputError(
         f"{path}: is none of the known inputs; give label maps (.nii, .nii.gz, .nrrd, .nhdr, .mha, "
         ".mhd), labelled points (.csv, .vtp, .ply), samples (.safetensors, .npz) or a folder"

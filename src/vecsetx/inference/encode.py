@@ -29,6 +29,16 @@ from vecsetx.sampling.sampler import Observation, observe
 from vecsetx.sampling.samples import Samples
 from vecsetx.training.objective import ObjectiveSpec
 
+__all__ = [
+    "LATENTS_FACTOR",
+    "POINTS_FACTOR",
+    "EncodeOptions",
+    "EncodedHeart",
+    "encode_heart",
+    "encode_observation",
+    "encode_source",
+]
+
 POINTS_FACTOR, LATENTS_FACTOR = 4, 2
 """How many times more points and latents a heart gets here than in training. Still more did not
 help (lab log, 2026-11-22)."""

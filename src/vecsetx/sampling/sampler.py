@@ -61,7 +61,7 @@ def sample_heart(
         seed: Seed of the data set.
 
     Raises:
-        InputError: A structure's surface is too small to be sampled.
+        InputError: The scan shows no surface except at its edge.
     """
     structures = tuple(np.array(wanted)[geometry.present()].tolist())
     if len(structures) < len(wanted):
@@ -99,19 +99,19 @@ def sample_heart(
 
 
 def options_of(spec: SamplingSpec, wanted: tuple[str, ...]) -> dict[str, Any]:
-    """What decides a heart's samples besides its source and the seed, as plain data."""
+    """All choices that decide a heart's samples, besides source and seed, as plain data."""
     return {**asdict(spec), "wanted": list(wanted)}
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What a model is shown of a heart: labelled surface points and their frame.
+    """What a model is shown of a heart: labelled surface points, and their frame.
 
     Attributes:
         points_mm: ``[N, 3]`` float32, RAS+ mm, in random order.
         structure: ``[N]`` int64, index 0…K−1 of each point's structure.
-        normals: ``[N, 3]`` float32, unit, out of that structure; None where they are not known.
-        frame: The frame of what is observed.
+        normals: ``[N, 3]`` float32, unit, pointing out of that structure; None if unknown.
+        frame: The frame, computed from what is observed.
     """
 
     points_mm: Float[np.ndarray, "n 3"]
@@ -121,13 +121,16 @@ class Observation:
 
 
 def observe(geometry: Geometry, count: int, mm_per_unit: float, seed: int) -> Observation:
-    """Draw labelled surface points from a heart, as preparing it would.
+    """Draw labelled surface points from a heart, with the shares that its samples have.
 
     Args:
         geometry: The heart.
-        count: Points.
+        count: Number of points.
         mm_per_unit: Scale of the frame.
-        seed: Seed of the draw.
+        seed: Seed of the points.
+
+    Raises:
+        InputError: The scan shows no surface except at its edge.
     """
     points, structure, normals = surface_points(
         geometry, count, SamplingSpec().equal_share, np.random.default_rng(seed)
@@ -141,14 +144,18 @@ def observe(geometry: Geometry, count: int, mm_per_unit: float, seed: int) -> Ob
 def draw_samples(
     geometry: Geometry, frame: Frame, spec: SamplingSpec, generator: np.random.Generator
 ) -> tuple[SurfacePoints, QueryPoints, QueryPoints]:
-    """Surface, near and volume points with their distances, each set in random order.
+    """Draw surface, near and volume points with their distances, each set in random order.
 
     Args:
         geometry: The heart.
         frame: Its frame, whose domain is sampled.
-        spec: How many points of what kind.
-        generator: Source of the draws.
+        spec: How many points to draw, and where.
+        generator: Random numbers.
+
+    Raises:
+        InputError: The scan shows no surface except at its edge.
     """
+    # Near points are surface points moved at random, so both sets come from one draw.
     counts = (spec.surface_points, spec.near_points)
     points, structure, normals = surface_points(geometry, sum(counts), spec.equal_share, generator)
     on_surface, feet = np.split(points, [spec.surface_points])
@@ -164,6 +171,7 @@ def draw_samples(
         spec.margin_mm,
         generator,
     )
+    # Distances of all sets are computed at once, in float32 as they are stored.
     all_points = np.concatenate([on_surface, near, volume]).astype(np.float32)
     drawn_from = np.full(len(all_points), -1)
     drawn_from[: spec.surface_points] = structure

@@ -1,1 +1,1 @@
-"""The NPZ layout of VecSetX, for those who come from there or go there."""
+"""Samples as NPZ files, to exchange them with VecSetX's cardiac predecessor."""

@@ -1,4 +1,4 @@
-"""The arrays of an NPZ file, each checked before anything is made of it."""
+"""The arrays of an NPZ file, each validated when it is read."""
 
 import zipfile
 import zlib
@@ -11,13 +11,16 @@ from vecsetx.errors import InputError
 
 
 class NpzArrays:
-    """An NPZ file, opened for reading. Used as a context manager.
+    """An NPZ file opened for reading; a context manager.
 
-    Every method raises :class:`InputError`, with the array's name, if the file lacks the array,
-    it is damaged, of the wrong shape, or holds what it cannot mean.
+    Every method raises :class:`InputError`, with the array's name, if the file lacks the array or
+    the array is damaged, has the wrong shape or holds impossible values.
+
+    Args:
+        path: The file.
 
     Raises:
-        InputError: The file is missing or no NPZ file.
+        InputError: The file is missing, or not an NPZ file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -31,7 +34,7 @@ class NpzArrays:
             raise InputError(f"{path}: cannot be read: {error.strerror}") from error
         except (ValueError, zipfile.BadZipFile) as error:
             raise InputError(
-                f"{path}: is no NPZ file, or one that was cut short; copy or make it again"
+                f"{path}: is not an NPZ file, or is cut short; copy or write it again"
             ) from error
 
     def __enter__(self) -> "NpzArrays":
@@ -44,19 +47,21 @@ class NpzArrays:
         return name in self._file
 
     def need(self, *names: str) -> None:
-        """See that arrays are there."""
+        """Check that arrays are there."""
         if missing := [name for name in names if name not in self._file]:
-            there = ", ".join(self._file) or "nothing"
-            raise InputError(f"{self.path}: has no {', '.join(missing)}; in it is {there}")
+            found = ", ".join(self._file) or "nothing"
+            raise InputError(
+                f"{self.path}: has no {', '.join(missing)}, only {found}; export the heart again"
+            )
 
     def array(self, name: str) -> np.ndarray:
-        """An array as it is."""
+        """An array, unchecked."""
         self.need(name)
         try:
             return np.asarray(self._file[name])
         except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise InputError(
-                f"{self.path}: {name} cannot be read: {error}; copy or make the file again"
+                f"{self.path}: {name} cannot be read: {error}; copy or write the file again"
             ) from error
 
     def points(self, name: str) -> Float[np.ndarray, "n 3"]:
@@ -67,14 +72,13 @@ class NpzArrays:
         return points.astype(np.float32)
 
     def distances(self, name: str, count: int) -> Float[np.ndarray, " n"]:
-        """Distances ``[N]`` float32 of ``count`` points; ``[N, 1]`` in the file will do."""
+        """Distances ``[N]`` float32 of ``count`` points; the file may hold ``[N, 1]``."""
         return self._column(name, count).astype(np.float32)
 
     def ids(self, name: str, count: int) -> Int[np.ndarray, " n"]:
         """Ids ``[N]`` int64 of ``count`` points.
 
-        In the file they are ``[N]``, ``[N, 1]``, or ``[N, C]`` with a single 1 in the column of id
-        1…C.
+        The file may hold ``[N]``, ``[N, 1]``, or one-hot ``[N, C]``, whose columns are ids 1…C.
         """
         numbers = self._numbers(name)
         if numbers.ndim == 2 and numbers.shape[1] > 1:
@@ -84,15 +88,15 @@ class NpzArrays:
             odd = int(((chosen.sum(axis=1) != 1) | (numbers.sum(axis=1) != 1)).sum())
             if odd:
                 raise InputError(
-                    f"{self.path}: {odd} rows of {name} do not hold a single 1; each point belongs "
-                    "to one structure"
+                    f"{self.path}: {odd} rows of {name} do not hold a single 1; give each point "
+                    "one structure"
                 )
             return chosen.argmax(axis=1).astype(np.int64) + 1
         ids = self._column(name, count)
         wrong = ids[(ids != np.rint(ids)) | (ids < 0)]
         if len(wrong):
             raise InputError(
-                f"{self.path}: {name} holds {wrong[0]}; ids are whole numbers from 0 up"
+                f"{self.path}: {name} holds {wrong[0]}; write ids as whole numbers from 0 up"
             )
         return ids.astype(np.int64)
 
@@ -105,7 +109,9 @@ class NpzArrays:
     def _numbers(self, name: str) -> np.ndarray:
         numbers = self.array(name)
         if numbers.dtype.kind not in "biuf":
-            raise InputError(f"{self.path}: {name} holds {numbers.dtype}, not numbers")
+            raise InputError(
+                f"{self.path}: {name} holds {numbers.dtype}, not numbers; prepare this heart again"
+            )
         if bad := int((~np.isfinite(numbers)).sum()):
             raise InputError(
                 f"{self.path}: {bad} of the {numbers.size} numbers in {name} are not finite; "
@@ -114,4 +120,6 @@ class NpzArrays:
         return numbers
 
     def _misshapen(self, name: str, found: np.ndarray, expected: str) -> InputError:
-        return InputError(f"{self.path}: {name} has shape {found.shape}, not {expected}")
+        return InputError(
+            f"{self.path}: {name} has shape {found.shape}, not {expected}; prepare this heart again"
+        )

@@ -1,4 +1,4 @@
-"""Surfaces of which only labelled points are known, as little discs that cover them."""
+"""Surfaces known only by points on them, approximated by small discs that cover them (surfels)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ from pykdtree.kdtree import KDTree
 from vecsetx.anatomy.sign import with_sign
 
 NEIGHBOURS = 12
-"""A disc lies in the plane of so many neighbours of its point."""
+"""Number of a point's neighbours that the plane of its disc is fitted to."""
 
 _VOTERS = 16
-"""Points around a disc that say which of its sides is the inner one."""
+"""Number of labelled points near a disc that decide which of its sides faces outwards."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +23,9 @@ class Discs:
     Attributes:
         centres: ``[N, 3]`` float32 points of the surface, any unit of length.
         normals: ``[N, 3]`` float32, unit, outwards.
-        areas: ``[N]`` float32; they add up to the surface's area.
-        agreement: How well the points around follow the surface: 1 where all lie on the side that
-            their label says, about 0.3 where the labels have nothing to do with it.
+        areas: ``[N]`` float32; their sum is the surface's area.
+        agreement: How well the labels of points near the surface agree with it: 1 if all points lie
+            on the side that their label implies, about 0.3 if labels and surface are unrelated.
     """
 
     centres: Float[np.ndarray, "n 3"]
@@ -38,12 +38,12 @@ class Discs:
         return float(self.areas.sum(dtype=np.float64))
 
     def volume(self) -> float:
-        """Volume inside the surface (divergence theorem); 0 where too many normals are wrong."""
+        """Volume inside the surface (divergence theorem); 0 if too many normals are wrong."""
         heights = _dot(self.centres - self.centres.mean(axis=0), self.normals)
         return max(float((self.areas * heights).sum(dtype=np.float64) / 3), 0.0)
 
     def radius(self) -> float:
-        """Radius of the usual disc: no place of an even surface is much farther from a point."""
+        """Radius of a disc of median area: about the largest distance to the nearest point."""
         return float(np.sqrt(np.median(self.areas) / np.pi))
 
     def distances(self, points: Float[np.ndarray, "q 3"]) -> Float[np.ndarray, " q"]:
@@ -60,16 +60,16 @@ def fit_discs(
     around: Float[np.ndarray, "m 3"],
     label: Integer[np.ndarray, " m"],
 ) -> list[Discs]:
-    """Discs for the surface points of every structure.
+    """Fit discs to the surface points of every structure.
 
-    A disc's plane is fitted to the nearest points of the same surface. Its area is that which falls
-    to a point of an even spread: with m neighbours within r it is πr²/m on average. Which side is
-    the outer one, the labelled points around tell.
+    A disc's plane is fitted to the nearest points of the same surface. Its area is a point's share
+    of the surface if points are spread evenly: πr²/m, with m neighbours within radius r. Labelled
+    points near the disc decide which side faces outwards.
 
     Args:
-        surfaces: Points ``[N, 3]`` float32 of each of the K surfaces, more than :data:`NEIGHBOURS`.
-        around: Float32 points on both sides of them.
-        label: Which structure each lies in: k + 1 in structure k, 0 in none.
+        surfaces: Points ``[N, 3]`` float32 of each of the K surfaces, N > :data:`NEIGHBOURS`.
+        around: ``[M, 3]`` float32 points on both sides of the surfaces.
+        label: ``[M]`` the structure that each of them lies in: k + 1 for structure k, 0 for none.
     """
     tree = KDTree(around)
     return [
@@ -83,15 +83,15 @@ def _fit(
     around: Float[np.ndarray, "m 3"],
     is_inside: Bool[np.ndarray, " m"],
 ) -> Discs:
-    reach, neighbours = KDTree(points).query(points, k=NEIGHBOURS + 1)  # the first is the point
+    reach, neighbours = KDTree(points).query(points, k=NEIGHBOURS + 1)  # the first is itself
     spread = points[neighbours].astype(np.float64)
     spread -= spread.mean(axis=1, keepdims=True)
     _, axes = np.linalg.eigh(np.einsum("nij,nik->njk", spread, spread))
-    normals = axes[:, :, 0].astype(np.float32)  # along which they spread least
+    normals = axes[:, :, 0].astype(np.float32)  # the axis of least spread
     away, voters = tree.query(points, k=min(_VOTERS, len(around)))
     heights = np.einsum("nij,nj->ni", around[voters] - points[:, None], normals)
     votes = with_sign(np.ones(voters.shape), is_inside[voters]) * heights
-    votes /= np.maximum(away, 1e-3 * away.mean()) ** 2  # the nearer a point, the more it knows
+    votes /= np.maximum(away, 1e-3 * away.mean()) ** 2  # near points count more
     balance = votes.sum(axis=1)
     agreement = np.abs(balance).sum() / np.abs(votes).sum()
     outwards = (np.copysign(1, balance)[:, None] * normals).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Distances to every structure where only that to the nearest one is known."""
+"""Estimate the distances to all structures of points that only have that to the nearest one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,19 +10,19 @@ from vecsetx.anatomy.sign import with_sign
 from vecsetx.sampling.npz.discs import Discs
 
 _FEWEST_COMPARED = 20
-"""A structure's own error is told from at least so many points."""
+"""Fewest points from which a structure's own error is estimated."""
 
 
 @dataclass(frozen=True, slots=True)
 class UnionPoints:
-    """Points in space of which less is known than samples need.
+    """Points in space with a distance to the union of all structures.
 
     Attributes:
         points: ``[N, 3]`` float32, any unit of length.
-        label: ``[N]`` k + 1 inside structure k, 0 outside of all.
-        distance: ``[N]`` float32. Outside, the distance to the nearest structure. Inside, minus the
-            distance either to the wall of the structure that the point is in, or to the outer wall
-            of all structures together, which is no nearer.
+        label: ``[N]`` k + 1 inside structure k, 0 outside all structures.
+        distance: ``[N]`` float32, the same unit. Outside, the distance to the nearest structure.
+            Inside, minus the distance either to the wall of the structure that the point is in, or
+            to the outer wall of the union, which is at least as far.
     """
 
     points: Float[np.ndarray, "n 3"]
@@ -31,11 +31,11 @@ class UnionPoints:
 
 
 def estimated_distances(discs: Sequence[Discs], known: UnionPoints) -> Float[np.ndarray, "n k"]:
-    """Signed distance of every point to every structure, as well as can be told.
+    """Estimate the signed distance of every point to every structure.
 
-    It is the distance to the structure's discs with the label's sign, put right by what is known:
-    outside, the distance to the nearest structure; inside a structure, that its wall is no farther
-    than the known distance; and everywhere, that no other structure is nearer.
+    The estimate is the distance to the structure's discs, with the sign of the label. The known
+    distance corrects it: outside, it is the distance to the nearest structure; inside a structure,
+    its wall is at most that far; and nowhere is another structure nearer.
 
     Args:
         discs: The K structures' surfaces.
@@ -62,16 +62,16 @@ def rough_distances(
 
 
 def estimation_error(discs: Sequence[Discs], known: UnionPoints) -> float:
-    """How far the discs are from where the known distances say that the surfaces are.
+    """Error of the distances to discs, compared with the known distances.
 
     Args:
         discs: The K structures' surfaces.
-        known: Points. Those outside of all structures are compared: only there the known distance
-            is for certain that to the nearest structure.
+        known: Points. Only those outside all structures are compared: inside, the known distance
+            may be that to another wall.
 
     Returns:
-        95 % of the distances are off by at most this, of every structure near which points lie; 0
-        if none lies outside.
+        95th percentile of the absolute error, of the structure where it is largest (structures
+        nearest to fewer than 20 points are left out); 0 if no point lies outside.
     """
     outside = known.label == 0
     if not outside.any():

@@ -1,21 +1,21 @@
-"""Samples as NPZ files, in the layout of VecSetX's cardiac predecessor.
+"""The layout of NPZ files with samples, that of VecSetX's cardiac predecessor.
 
 ==================  ============  ==============================================================
 ``surface_points``  ``[N, 3]``    points on the structures' surfaces
-``surface_labels``  ``[N, C]``    whose: a single 1, in column c − 1 for id c
+``surface_labels``  ``[N, C]``    their structures, one-hot: column c − 1 is id c
 ``near_points``     ``[N, 3]``    points near the surfaces
 ``near_sdf``        ``[N]``       distance to the nearest structure, negative inside
-``near_labels``     ``[N]``       id of the structure that the point is in, 0 outside of all
+``near_labels``     ``[N]``       id of the structure that the point lies in, 0 outside all
 ``vol_…``                         the same for points anywhere
 ==================  ============  ==============================================================
 
-All are float32, but for the labels of near and volume points (int8). Lengths are such that the
-surface point farthest from the middle of the box around all of them is 1 away from it.
+All are float32, except the labels of near and volume points (int8). The unit of length is the
+distance from the centre of the surface points' bounding box to the farthest of them.
 
-To these, files written here add what readers of the old layout do not look for: the arrays of
-:class:`~vecsetx.sampling.samples.Samples` (``near.distances_mm`` …) and, in ``vecsetx``, JSON with
-what is known of the heart. With them :func:`read_npz` gives back the samples exactly. Files without
-are estimated from.
+Files written here hold more, which readers of the old layout ignore: the arrays of
+:class:`~vecsetx.sampling.samples.Samples` (``near.distances_mm`` …), and ``vecsetx``, JSON with the
+facts about the heart. From these :func:`read_npz` restores the samples exactly. In files without
+them, the missing quantities are estimated.
 """
 
 import json
@@ -37,15 +37,17 @@ from vecsetx.sampling.npz.predecessor import KEYS, predecessor_samples
 from vecsetx.sampling.origin import Origin
 from vecsetx.sampling.samples import HeartInfo, QueryPoints, Samples, SurfacePoints
 
+__all__ = ["npz_ids", "read_npz", "write_npz"]
+
 Points = TypeVar("Points", bound=SurfacePoints | QueryPoints)
 Value = TypeVar("Value")
 
 SCHEMA = 2
-"""Version of what is added to the old layout; a reader refuses any other."""
+"""Version of the additions to the old layout; readers reject any other."""
 
 _OWN = "vecsetx"
 _LARGEST_ID = 127
-"""That of the labels' int8."""
+"""Largest id that the labels' int8 can hold."""
 
 
 def write_npz(samples: Samples, path: Path, label_set: LabelSet | None = None) -> None:
@@ -54,8 +56,8 @@ def write_npz(samples: Samples, path: Path, label_set: LabelSet | None = None) -
     Args:
         samples: The heart.
         path: The file, ``.npz``.
-        label_set: Its ids become the labels; 1…K in its order, if they go beyond 127. None: the
-            heart's own. Hearts to be learned from together need one for all.
+        label_set: Its ids become the labels, or 1…K in its order if an id exceeds 127. None: the
+            heart's own label set. Hearts that a model learns from together must share one.
 
     Raises:
         InputError: The label set lacks a structure of the heart.
@@ -91,7 +93,7 @@ def write_npz(samples: Samples, path: Path, label_set: LabelSet | None = None) -
 
 
 def npz_ids(label_set: LabelSet) -> dict[str, int]:
-    """Structure → its id in NPZ files: that of the label set, or 1…K where those are too large."""
+    """Structure → id in NPZ files: the label set's, or 1…K if one of them exceeds 127."""
     ids = {name: label_set.id_of(name) for name in label_set.structures}
     if max(ids.values()) <= _LARGEST_ID:
         return ids
@@ -103,20 +105,20 @@ def read_npz(
 ) -> Samples:
     """Read samples from an NPZ file.
 
-    A file written by :func:`write_npz` gives its samples as they were, to the bit. Of another one
-    all that it lacks is estimated (see :mod:`vecsetx.sampling.npz.predecessor`); the remarks say
-    how well. What is told of the source and the label set is that of ``origin``.
+    Samples written by :func:`write_npz` come back bit for bit. For other files, the missing
+    quantities are estimated (see :mod:`vecsetx.sampling.npz.predecessor`), and the samples' remarks
+    state the error.
 
     Args:
-        origin: The file, the heart's name, and what the ids in it mean.
-        wanted: The structures to keep, as far as the heart has them.
-        seed: Seed of the order of the points, where the file has them in no random one.
-        mm_per_unit: Scale of the frame. In a file that does not say how long its units are, it is
-            taken for that, too.
+        origin: The file, the heart's name, and the structures that ids stand for; the samples
+            record it as their source.
+        wanted: The structures to keep, if the heart has them.
+        seed: Seed of the order of the points, if the file has them in no random order.
+        mm_per_unit: Scale of the frame, and the length of a unit in a file that does not say it.
 
     Raises:
-        InputError: The file cannot be read, lacks an array, holds none of the structures, ids that
-            the label set does not know, or labels and distances that contradict each other.
+        InputError: The file cannot be read, lacks an array, holds none of the structures, or ids
+            that the label set does not know, or its labels and distances contradict each other.
     """
     with NpzArrays(origin.path) as arrays:
         if _OWN in arrays:
@@ -149,8 +151,8 @@ def _own_samples(arrays: NpzArrays) -> Samples:
         info = HeartInfo.from_dict(own["heart"])
     except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise InputError(
-            f"{arrays.path}: what it says in {_OWN} is damaged ({error!r}); export it again, or "
-            "leave the array out to have distances estimated"
+            f"{arrays.path}: its array {_OWN} is damaged ({error!r}); export the heart again, or "
+            "remove the array to have distances estimated"
         ) from error
     remark = f"exported by VecSetX {info.version} from {info.kind} {info.source}"
     info = replace(info, remarks=(*info.remarks, remark))
@@ -182,14 +184,15 @@ def _group(arrays: NpzArrays, group: str, kind: type[Points], structure_count: i
 
 
 def _restricted(samples: Samples, wanted: tuple[str, ...]) -> Samples:
-    """The same heart with the structures wanted only, in their order."""
+    """The same heart with only the structures wanted, in their order."""
     info = samples.info
     kept = tuple(name for name in wanted if name in info.structures)
     if kept == info.structures:
         return samples
     if not kept:
         raise InputError(
-            f"{info.source}: holds none of {', '.join(wanted)}; it has {', '.join(info.structures)}"
+            f"{info.source}: holds none of {', '.join(wanted)}; choose from "
+            f"{', '.join(info.structures)}"
         )
     columns = np.array([info.structures.index(name) for name in kept])
     index = np.full(len(info.structures), -1)
@@ -198,7 +201,9 @@ def _restricted(samples: Samples, wanted: tuple[str, ...]) -> Samples:
     rows = np.isin(surface.structure, columns)
     points_mm = surface.points_mm[rows]
     if len(points_mm) == 0:
-        raise InputError(f"{info.source}: has no surface points of {', '.join(kept)}")
+        raise InputError(
+            f"{info.source}: has no surface points of {', '.join(kept)}; leave this heart out"
+        )
     less = len(kept) < len(info.structures)
     frame = Frame.around(points_mm, info.frame.mm_per_unit) if less else info.frame
     near, volume = (
@@ -232,7 +237,7 @@ def _of(names: tuple[str, ...], values: Mapping[str, Value]) -> dict[str, Value]
 
 
 def _unit_ball(points_mm: np.ndarray) -> Frame:
-    """The frame in which the point farthest from the middle of the box around all is 1 away."""
+    """The frame centred on the points' bounding box in which the farthest point is 1 away."""
     mm = Frame.around(points_mm, mm_per_unit=1.0)
     radius_mm = float(np.linalg.norm(mm.to_unit(points_mm), axis=1).max())
     return replace(mm, mm_per_unit=radius_mm)

@@ -1,4 +1,4 @@
-"""Samples from the NPZ files of VecSetX's cardiac predecessor, which hold less than they need."""
+"""Samples from NPZ files of VecSetX's cardiac predecessor: what the files lack is estimated."""
 
 import hashlib
 
@@ -30,42 +30,42 @@ KEYS = (
     "vol_sdf",
     "vol_labels",
 )
-"""The arrays of such a file."""
+"""Arrays that such a file must hold."""
 
-LARGEST_CONTRADICTION = 0.01
-"""Share of near or volume points that may be inside by label and outside by distance, or the other
-way round. Labels and distances from different spaces contradict each other at half of them."""
+_LARGEST_CONTRADICTION = 0.01
+"""Largest share of near or volume points whose label and distance may disagree on inside and
+outside. If the two come from different coordinate systems, they disagree at half of the points."""
 
-LEAST_AGREEMENT = 0.6
-"""Median over the structures of :attr:`Discs.agreement` below which labels do not follow the
-surfaces. It is 0.97 in sound hearts, 0.9 with a tenth of the usual points, and 0.3 to 0.5 where the
-points are shifted by 5 mm or the labels are guessed from how far the structures' centres are."""
+_LEAST_AGREEMENT = 0.6
+"""Smallest median over structures of :attr:`Discs.agreement` with which a file is accepted. It is
+0.97 in sound hearts, 0.9 with a tenth of the usual points, and 0.3 to 0.5 if points are shifted by
+5 mm or labels are guessed from the distances to the structures' centres."""
 
-LARGEST_ERROR = 4.0
-"""Discs may be off from the known distances by so many times their radius."""
+_LARGEST_ERROR = 4.0
+"""Largest accepted error of the distances to discs, in disc radii."""
 
 
 def predecessor_samples(
     arrays: NpzArrays, origin: Origin, seed: int, mm_per_unit: float
 ) -> Samples:
-    """Make samples of a file that holds labels and the distance to the nearest structure only.
+    """Read a file that holds only labels and the distance to the nearest structure.
 
     Distances to every structure, normals, areas and volumes are estimated from the surface
-    points (:mod:`vecsetx.sampling.npz.discs`). Pieces are not counted (their number is 0), and no
-    edge of a scan is known. Axes are taken for RAS+, as they come. The remarks say all this.
+    points (:mod:`vecsetx.sampling.npz.discs`). Components are not counted (their number is 0), no
+    edge of the scan is known, and axes are assumed to be RAS+. The samples' remarks say all this.
 
     Args:
         arrays: The file.
-        origin: What ids mean, and the heart's name.
-        seed: With the name, seed of the order in which the points are put.
-        mm_per_unit: Taken for the length of the file's units.
+        origin: The heart's name, and the structures that ids stand for.
+        seed: With the name, seed of the order of the points.
+        mm_per_unit: Assumed length of the file's unit.
 
     Returns:
-        All structures of the file, those included that the label set leaves out.
+        Samples of all structures in the file, also of those that the label set leaves out.
 
     Raises:
-        InputError: An array is missing or holds what cannot be, the label set does not know an id,
-            or labels, distances and surface points contradict each other.
+        InputError: An array is missing or holds impossible values, the label set does not know an
+            id, or labels, distances and surface points contradict each other.
     """
     generator = np.random.default_rng([seed, *origin.name.encode()])
     frame = Frame((0.0, 0.0, 0.0), mm_per_unit)
@@ -123,11 +123,11 @@ def _remarks(count: int, error_mm: float, mm_per_unit: float) -> tuple[str, ...]
 
 
 def _structures(ids: np.ndarray, origin: Origin) -> tuple[str, ...]:
-    """The structures that have surface points; of an id that is left out on purpose, "id 7"."""
+    """Names of the structures with surface points; "id 7" for an id that the label set drops."""
     found, counts = np.unique(ids, return_counts=True)
     if found[0] == 0:
         raise InputError(
-            f"{origin.path}: {counts[0]} of surface_labels are 0; each surface point belongs to a "
+            f"{origin.path}: {counts[0]} of surface_labels are 0; give each surface point its "
             "structure"
         )
     _check_known(found, "surface_labels", origin)
@@ -139,7 +139,7 @@ def _structures(ids: np.ndarray, origin: Origin) -> tuple[str, ...]:
         if count <= NEIGHBOURS:
             raise InputError(
                 f"{origin.path}: only {count} surface points of {name}, at least {NEIGHBOURS + 1} "
-                "are needed to tell distances from; prepare more"
+                "are needed to estimate distances; prepare more"
             )
     return tuple(by_name)
 
@@ -153,8 +153,8 @@ def _labels(ids: np.ndarray, names: tuple[str, ...], array: str, origin: Origin)
         name = _name(label_id, origin.label_set)
         if label_id and name not in names:
             raise InputError(
-                f"{origin.path}: {array} holds {label_id} ({name}), of which there are no surface "
-                "points; prepare this heart again"
+                f"{origin.path}: {array} holds {label_id} ({name}), which has no surface points; "
+                "prepare this heart again"
             )
         labels.append(names.index(name) + 1 if label_id else 0)
     return np.array(labels)[place]
@@ -195,37 +195,42 @@ def _union_points(
 
 def _check_signs(labels: np.ndarray, distance: np.ndarray, key: str, origin: Origin) -> None:
     contradiction = (inside(distance) != (labels > 0)).mean()
-    if contradiction <= LARGEST_CONTRADICTION:
+    if contradiction <= _LARGEST_CONTRADICTION:
         return
-    if (inside(-distance) != (labels > 0)).mean() <= LARGEST_CONTRADICTION:
+    if (inside(-distance) != (labels > 0)).mean() <= _LARGEST_CONTRADICTION:
         raise InputError(
             f"{origin.path}: {key}_sdf is positive inside; distances here are negative inside, so "
             "turn the sign of near_sdf and vol_sdf"
         )
     raise InputError(
         f"{origin.path}: {key}_labels and {key}_sdf contradict each other at {contradiction:.1%} "
-        "of the points (inside by one, outside by the other): they come from different spaces; "
-        "prepare this heart from its label map"
+        "of the points (inside by one, outside by the other): they come from different coordinate "
+        "systems; prepare this heart from its label map"
     )
 
 
 def _checked_error(discs: list[Discs], near: UnionPoints, origin: Origin) -> float:
-    """By how many mm distances are off; refuses what does not belong together."""
+    """The error of estimated distances, mm.
+
+    Raises:
+        InputError: Labels or distances do not fit the surface points.
+    """
     agreement = float(np.median([surface.agreement for surface in discs]))
-    if agreement < LEAST_AGREEMENT:
+    if agreement < _LEAST_AGREEMENT:
         raise InputError(
-            f"{origin.path}: the labels of near and volume points do not follow the surface points "
+            f"{origin.path}: the labels of near and volume points do not match the surface points "
             f"(agreement {agreement:.2f}, in sound hearts above 0.9): they come from different "
-            "spaces, or labels were guessed; prepare this heart from its label map"
+            "coordinate systems, or labels were guessed; prepare this heart from its label map"
         )
     found_mm, radius_mm = estimation_error(discs, near), max(s.radius() for s in discs)
-    if found_mm > LARGEST_ERROR * radius_mm:
+    if found_mm > _LARGEST_ERROR * radius_mm:
         raise InputError(
             f"{origin.path}: near_sdf does not fit the surface points: it is off by "
-            f"{found_mm / radius_mm:.0f} times the distance between them, so scales or spaces "
-            "differ; prepare this heart from its label map"
+            f"{found_mm / radius_mm:.0f} times the distance between them, so scales or coordinate "
+            "systems differ; prepare this heart from its label map"
         )
-    # Inner walls and far points can only be checked by the distance between the surface points.
+    # Distances to inner walls and of far points cannot be compared; for them, the spacing of the
+    # surface points is all that is known of the error.
     return max(found_mm, radius_mm)
 
 
