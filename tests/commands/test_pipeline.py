@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import trimesh
 from support.hearts import write_small_phantoms
+from support.shared import made_once
 from typer.testing import CliRunner
 
 from vecsetx.anatomy.label_map import LabelMap
@@ -38,9 +39,12 @@ def run(*words: object, monkeypatch: pytest.MonkeyPatch) -> int:
 
 
 @pytest.fixture(scope="module")
-def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def workplace() -> Path:
     """A folder with label maps, a data set made of them, and a model trained on it."""
-    folder = tmp_path_factory.mktemp("work")
+    return made_once("workplace", set_up)
+
+
+def set_up(folder: Path) -> None:
     write_small_phantoms(folder / "labels", 4)
     runner = CliRunner()
     for words in (
@@ -50,7 +54,6 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ):
         result = runner.invoke(app, list(map(str, words)), catch_exceptions=False)
         assert result.exit_code == 0, result.output
-    return folder
 
 
 def test_check_writes_its_pages(workplace: Path) -> None:
@@ -137,16 +140,17 @@ def test_meshes_lie_where_the_scan_lies(
 def test_a_second_prepare_keeps_what_is_current(
     workplace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = ("prepare", workplace / "labels", "--out", workplace / "data", "--points", 2000)
-    files = sorted((workplace / "data" / "hearts").iterdir())
+    data = shutil.copytree(workplace / "data", tmp_path / "data")
+    words = ("prepare", workplace / "labels", "--out", data, "--points", 2000)
+    files = sorted((data / "hearts").iterdir())
     before = [file.stat().st_mtime_ns for file in files]
     assert run(*words, monkeypatch=monkeypatch) == 0
     assert [file.stat().st_mtime_ns for file in files] == before
-    dataset = (workplace / "data" / "dataset.json").read_text()
+    dataset = (data / "dataset.json").read_text()
     assert run(*words, "--seed", 1, monkeypatch=monkeypatch) == 0
     assert [file.stat().st_mtime_ns for file in files] != before
     assert run(*words, monkeypatch=monkeypatch) == 0
-    assert (workplace / "data" / "dataset.json").read_text() == dataset
+    assert (data / "dataset.json").read_text() == dataset
 
 
 def test_hidden_structures_are_neither_seen_nor_excused(

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from plotly.offline import get_plotlyjs
 from support.runs import RECIPE
+from support.shared import made_once
 
 from vecsetx.anatomy.structures import structure
 from vecsetx.cli import main
@@ -35,15 +36,17 @@ REAL = {
 
 
 @pytest.fixture(scope="module")
-def runs(dataset: DataSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def runs(dataset: DataSet) -> Path:
     """A folder with a real run for each of ``REAL``.
 
     They are made by a process of its own: checking every shape would double the time they take.
     """
-    folder = tmp_path_factory.mktemp("runs")
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        pool.submit(train_real, dataset.folder, folder).result(timeout=3600)
-    return folder
+
+    def make(folder: Path) -> None:
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+            pool.submit(train_real, dataset.folder, folder).result(timeout=3600)
+
+    return made_once("runs", make)
 
 
 def train_real(data: Path, folder: Path) -> None:
