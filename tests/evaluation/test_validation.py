@@ -91,7 +91,7 @@ def test_a_model_that_learns_to_complete_is_looked_at_with_parts(dataset: DataSe
             predicted = rasterize(field, truth)
             dice += [s.dice for s in score_heart("", truth.labels, predicted.labels, structures)]
     assert found.grid_dice == pytest.approx(np.mean(dice))
-    lacking = [len(structures) - len(looks._draws.batch(n).structure.unique()) for n in range(4)]
+    lacking = [len(structures) - len(looks._batches.batch(n).structure.unique()) for n in range(4)]
     assert min(lacking) >= 4  # points, too
 
 
@@ -109,7 +109,7 @@ def test_the_loss_is_the_mean_over_all_hearts(dataset: DataSet) -> None:
     looks = HeartsValidator(dataset, dataset.hearts, recipe)
     found = looks.summary([looks.validate(model, 0, 0, 1)])
     losses = [
-        objective(model, looks._draws.batch(place), recipe.objective)[0].item()
+        objective(model, looks._batches.batch(place), recipe.objective)[0].item()
         for place in range(4)
     ]
     assert found.loss == pytest.approx(sum(losses) / 4, rel=1e-4)
