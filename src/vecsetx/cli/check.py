@@ -24,7 +24,7 @@ def check(
         int,
         typer.Option(
             metavar="N",
-            help="Number of hearts with pictures, doubtful ones first.",
+            help="Number of hearts with pictures, most doubtful first.",
             min=0,
         ),
     ] = 40,

@@ -31,7 +31,7 @@ from vecsetx.workers.for_each import Outcome, for_each_heart, open_workers
 __all__ = ["check", "doubtful_first"]
 
 _PICTURES = 40
-"""Number of hearts with pictures, the doubtful ones first."""
+"""Number of hearts with pictures, most doubtful first."""
 
 _COMPARISON = "labels by distance against the label map"
 """The check that needs the voxels of the source."""
@@ -64,7 +64,7 @@ def check(
         out: Folder for the results.
         heart: Check only this heart, in detail, and write only ``check-HEART.html``.
         workers: Number of processes; None for one per core.
-        pictures: Largest number of hearts with pictures, the doubtful ones first.
+        pictures: Largest number of hearts with pictures, most doubtful first.
 
     Returns:
         The contents of ``check.json``: ``passed`` (whether every heart is fit for training),
