@@ -21,7 +21,7 @@ from vecsetx.evaluation.alignment import LabelledSurface, align
 from vecsetx.reconstruction.grid import Grid
 from vecsetx.sampling.distance import signed_distances_mm
 from vecsetx.sampling.geometry import Geometry
-from vecsetx.sampling.points import surface_points
+from vecsetx.sampling.point_sampling import surface_points
 from vecsetx.sampling.sampler import Observation, SamplingSpec
 
 _ALIGNED_POINTS = 500

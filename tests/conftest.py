@@ -82,8 +82,8 @@ def clock(monkeypatch: pytest.MonkeyPatch):
     """The clock by which progress is told, at a time that the test sets."""
     from support.clock import Clock
 
-    from vecsetx.commands import progress
+    from vecsetx.commands import progress_bars
 
     clock = Clock()
-    monkeypatch.setattr(progress, "time", clock)
+    monkeypatch.setattr(progress_bars, "time", clock)
     return clock

@@ -29,7 +29,7 @@ from vecsetx.inference.sd_factor import SdFactor
 from vecsetx.inference.visibility import Visibility
 from vecsetx.model.saved import TrainedModel
 from vecsetx.reconstruction.surfaces import Surface
-from vecsetx.report.calibration import error_by_sd_figure, reliability_diagram
+from vecsetx.report.calibration_page import error_by_sd_figure, reliability_diagram
 
 
 def gaussian(count: int, told: float = 1.0, seed: int = 0) -> VertexErrors:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.commands.compare import compare_scores, print_comparison
-from vecsetx.commands.progress import console
+from vecsetx.commands.progress_bars import console
 from vecsetx.errors import InputError
 from vecsetx.evaluation.bootstrap import Bootstrap
 from vecsetx.evaluation.comparison import compare, holm

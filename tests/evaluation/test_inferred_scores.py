@@ -15,7 +15,7 @@ from vecsetx.anatomy.label_sets import label_set
 from vecsetx.cli import main
 from vecsetx.commands.compare import print_comparison
 from vecsetx.commands.evaluate import EvaluateOptions, evaluate
-from vecsetx.commands.progress import console
+from vecsetx.commands.progress_bars import console
 from vecsetx.data.dataset import DataSet
 from vecsetx.errors import InputError
 from vecsetx.evaluation.bootstrap import Bootstrap

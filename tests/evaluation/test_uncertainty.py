@@ -12,7 +12,7 @@ from vecsetx.anatomy.frame import Frame
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.label_sets import label_set
 from vecsetx.commands.evaluate import EvaluateOptions, evaluate
-from vecsetx.commands.progress import console
+from vecsetx.commands.progress_bars import console
 from vecsetx.commands.tables import print_uncertainty
 from vecsetx.errors import InputError
 from vecsetx.evaluation import uncertainty

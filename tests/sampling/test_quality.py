@@ -13,14 +13,14 @@ from vecsetx.anatomy.label_sets import label_set
 from vecsetx.anatomy.phantom import STRUCTURES, PhantomHeart
 from vecsetx.data.sources import LabelMapSource
 from vecsetx.formats.label_maps import write_label_map
-from vecsetx.sampling.quality.compare import (
+from vecsetx.sampling.quality.cohort import (
     Duplicates,
     duplicates,
     outliers,
     robust_z,
     volume_scores,
 )
-from vecsetx.sampling.quality.heart import heart_quality
+from vecsetx.sampling.quality.heart_quality import heart_quality
 from vecsetx.sampling.quality.pose import pose
 from vecsetx.sampling.quality.probes import agreement, contradicting, slopes, steep_shares
 from vecsetx.sampling.sampler import SamplingSpec

@@ -16,7 +16,7 @@ from vecsetx.errors import InputError
 from vecsetx.formats.label_maps import write_label_map
 from vecsetx.sampling.farthest import anchors_by_structure
 from vecsetx.sampling.geometry import Geometry
-from vecsetx.sampling.points import quotas
+from vecsetx.sampling.point_sampling import quotas
 from vecsetx.sampling.sampler import SamplingSpec, observe
 from vecsetx.sampling.samples import Samples, SamplesFile, write_samples
 

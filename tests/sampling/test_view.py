@@ -10,7 +10,7 @@ from support.shapes import CENTRE_MM, grid_affine, voxelized
 from vecsetx.anatomy.frame import Frame
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.sampling.geometry import Geometry
-from vecsetx.sampling.points import surface_points
+from vecsetx.sampling.point_sampling import surface_points
 from vecsetx.sampling.sampler import SamplingSpec, draw_samples
 from vecsetx.sampling.view import EDGE_VOXELS, cut_structures, edge_distances_mm, known_mm
 

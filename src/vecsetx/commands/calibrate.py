@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from vecsetx._version import __version__
-from vecsetx.commands.progress import steps, warn
+from vecsetx.commands.progress_bars import steps, warn
 from vecsetx.data.dataset import DataSet, HeartEntry
 from vecsetx.data.sources import source_of
 from vecsetx.data.split import Split
@@ -31,7 +31,7 @@ from vecsetx.model.saved import TrainedModel
 from vecsetx.reconstruction.grid import Grid
 from vecsetx.reconstruction.octree import evaluate_exclusive
 from vecsetx.reconstruction.surfaces import Surface, octree_surfaces
-from vecsetx.report.calibration import write_calibration_page
+from vecsetx.report.calibration_page import write_calibration_page
 from vecsetx.sampling.geometry import Geometry
 
 __all__ = ["Calibrated", "calibrate"]

@@ -8,21 +8,21 @@ from pathlib import Path
 from typing import Any
 
 from vecsetx.anatomy.label_map import LabelMap
-from vecsetx.commands.progress import steps
+from vecsetx.commands.progress_bars import steps
 from vecsetx.data.dataset import DataSet, HeartEntry
 from vecsetx.data.sources import source_of
 from vecsetx.errors import InputError
 from vecsetx.files import write_json
 from vecsetx.report.check_page import HeartPage, write_check_page, write_heart_page
 from vecsetx.report.slices import montage, three_slices
-from vecsetx.sampling.quality.compare import (
+from vecsetx.sampling.quality.cohort import (
     Duplicates,
     duplicates,
     outliers,
     thickness_scores,
     volume_scores,
 )
-from vecsetx.sampling.quality.heart import heart_quality
+from vecsetx.sampling.quality.heart_quality import heart_quality
 from vecsetx.sampling.quality.measures import HeartQuality
 from vecsetx.sampling.samples import HeartInfo
 from vecsetx.workers.base import Workers

@@ -11,7 +11,7 @@ from vecsetx.commands.check import check
 from vecsetx.commands.evaluate import Evaluated, EvaluateOptions, evaluate
 from vecsetx.commands.phantom import make_phantoms
 from vecsetx.commands.prepare import PrepareOptions, prepare
-from vecsetx.commands.progress import console
+from vecsetx.commands.progress_bars import console
 from vecsetx.commands.reconstruct import ReconstructOptions, reconstruct
 from vecsetx.commands.train import train_model
 from vecsetx.data.sources import source_of

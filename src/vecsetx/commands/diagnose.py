@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from vecsetx.commands.progress import console
+from vecsetx.commands.progress_bars import console
 from vecsetx.errors import InputError
 from vecsetx.report.curves import write_curves
 from vecsetx.training.diagnosis import Diagnosis, diagnose

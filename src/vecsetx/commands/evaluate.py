@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from vecsetx._version import __version__
-from vecsetx.commands.progress import steps, warn
+from vecsetx.commands.progress_bars import steps, warn
 from vecsetx.data.dataset import DataSet
 from vecsetx.data.find_hearts import find_hearts
 from vecsetx.data.sources import HeartSource, source_of

@@ -4,7 +4,7 @@ from functools import partial
 from pathlib import Path
 
 from vecsetx.anatomy.label_sets import LabelSet
-from vecsetx.commands.progress import steps
+from vecsetx.commands.progress_bars import steps
 from vecsetx.data.dataset import DataSet, HeartEntry
 from vecsetx.sampling.npz.layout import write_npz
 from vecsetx.sampling.samples import SamplesFile

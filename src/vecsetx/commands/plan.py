@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from vecsetx.commands.progress import console, steps
+from vecsetx.commands.progress_bars import console, steps
 from vecsetx.data.dataset import DataSet
 from vecsetx.recipe import Recipe
 from vecsetx.training.memory import PARTS, StepMemory, StepSpec, measure

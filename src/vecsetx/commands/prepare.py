@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vecsetx._version import __version__
 from vecsetx.anatomy.label_sets import LabelSet
-from vecsetx.commands.progress import steps, warn
+from vecsetx.commands.progress_bars import steps, warn
 from vecsetx.data.dataset import DataSet, HeartEntry
 from vecsetx.data.find_hearts import find_hearts
 from vecsetx.data.sources import HeartSource

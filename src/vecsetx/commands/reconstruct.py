@@ -9,7 +9,7 @@ import numpy as np
 
 from vecsetx._version import __version__
 from vecsetx.anatomy.label_sets import LabelSet
-from vecsetx.commands.progress import steps
+from vecsetx.commands.progress_bars import steps
 from vecsetx.data.find_hearts import find_hearts
 from vecsetx.data.sources import HeartSource
 from vecsetx.errors import InputError

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from vecsetx.commands import progress
+from vecsetx.commands import progress_bars
 
 __all__ = ["RunLog"]
 
@@ -30,12 +30,12 @@ class RunLog:
             self._fails = False
         except OSError as error:
             if not self._fails:
-                progress.warn(f"{self.path}: not written ({error.strerror or error})")
+                progress_bars.warn(f"{self.path}: not written ({error.strerror or error})")
             self._fails = True
 
     def warn(self, text: str) -> None:
         """Append a line and print it as a warning."""
-        progress.warn(text)
+        progress_bars.warn(text)
         self.write(text)
 
     @contextmanager

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from vecsetx.commands.check import doubtful_first
-from vecsetx.commands.progress import console
+from vecsetx.commands.progress_bars import console
 from vecsetx.evaluation.calibration import EXPECTED, MULTIPLES
 from vecsetx.evaluation.score_measures import MEASURES
 
@@ -24,6 +24,9 @@ __all__ = [
 
 _MOST_ROWS = 20
 """Largest number of hearts in a table; the pages list all of them."""
+
+_NARROW: Any = {"box": SIMPLE_HEAD, "padding": (0, 1, 0, 0), "pad_edge": False}
+"""Style of tables with many columns, which have to fit into 80 characters."""
 
 
 def print_evaluation(scores: Mapping[str, Any]) -> None:
@@ -48,7 +51,7 @@ def print_scores(scores: Mapping[str, Any]) -> None:
     Args:
         scores: As in ``scores.json``.
     """
-    table = Table(title="Scores on the voxel grid of the label maps")
+    table = Table(title="Scores on the voxel grid of the label maps", **_NARROW)
     table.add_column("Structure", no_wrap=True)
     shown = ("dice", "nsd", "assd_mm", "hd95_mm", "cldice")
     for heading in ("Dice", "Interval", *(MEASURES[name].title for name in shown[1:])):
@@ -97,10 +100,10 @@ def print_heart_check(result: Mapping[str, Any]) -> None:
     """
     (heart,) = result["hearts"]
     title = f"{escape(heart['name'])} ({heart['split']}, fold {heart['fold']})"
-    table = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = Table(title=title, **_NARROW)
     table.add_column("Structure", no_wrap=True)
     table.add_column("State")
-    headings = ("mm³", "z", "Pieces", "2V/A", "Surface", "Near", "Volume", "Slope", "Agreement")
+    headings = ("mm³", "z", "Components", "2V/A", "Surface", "Near", "Volume", "Slope", "Agreement")
     for heading in headings:
         table.add_column(heading, justify="right")
     for name, found in heart["structures"].items():
@@ -125,7 +128,7 @@ def print_heart_check(result: Mapping[str, Any]) -> None:
 
 
 def _print_structures(result: Mapping[str, Any]) -> None:
-    table = Table(title="Structures (medians over the hearts)", box=SIMPLE_HEAD)
+    table = Table(title="Structures (medians over the hearts)", **_NARROW)
     table.add_column("Structure", no_wrap=True)
     headings = ("Whole", "Cut", "Absent", "Not annotated", "ml", "2V/A mm", "Slope", "Agreement")
     for heading in headings:
@@ -175,7 +178,7 @@ def print_calibration(found: Mapping[str, Any]) -> None:
     Args:
         found: As in ``calibration.json``.
     """
-    table = Table(title="Calibration of inferred surfaces, on the test hearts")
+    table = Table(title="Calibration of inferred surfaces, on the test hearts", **_NARROW)
     table.add_column("Structure", no_wrap=True)
     headings = ("Factor", "Within 2 s.d.", "Uncalibrated", "Mean s.d. mm", "RMS error mm")
     for heading in (*headings, "Hearts", "Missed"):

@@ -12,7 +12,7 @@ import yaml
 
 from vecsetx._version import __version__
 from vecsetx.commands.diagnose import diagnose_run
-from vecsetx.commands.progress import console, warn
+from vecsetx.commands.progress_bars import console, warn
 from vecsetx.commands.run_log import RunLog
 from vecsetx.commands.training_display import training_display
 from vecsetx.data.batches import TrainingBatches

@@ -18,7 +18,7 @@ from vecsetx.report.figures import (
     rgb,
     structure_axis,
 )
-from vecsetx.sampling.quality.compare import MAX_Z
+from vecsetx.sampling.quality.cohort import MAX_Z
 from vecsetx.sampling.samples import Samples
 
 _FAILED = "#d6414a"

@@ -8,7 +8,7 @@ from typing import Any
 from vecsetx.evaluation.calibration import EXPECTED, MULTIPLES
 from vecsetx.evaluation.score_measures import MEASURES
 from vecsetx.evaluation.scores import PARTS
-from vecsetx.report.calibration import error_by_sd_figure, reliability_diagram
+from vecsetx.report.calibration_page import error_by_sd_figure, reliability_diagram
 from vecsetx.report.figures import Figure, is_number, training_curves
 from vecsetx.report.ranking import mean_dice, ranks
 from vecsetx.report.scene import (

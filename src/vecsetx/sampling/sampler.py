@@ -12,7 +12,7 @@ from vecsetx.errors import InputError
 from vecsetx.sampling.distance import signed_distances_mm
 from vecsetx.sampling.geometry import Geometry
 from vecsetx.sampling.origin import Origin
-from vecsetx.sampling.points import surface_points, volume_points
+from vecsetx.sampling.point_sampling import surface_points, volume_points
 from vecsetx.sampling.samples import HeartInfo, QueryPoints, Samples, SurfacePoints
 from vecsetx.sampling.view import edge_distances_mm
 

@@ -6,15 +6,15 @@ import pytest
 from rich.console import Console
 from support.clock import Clock
 
-from vecsetx.commands import progress
-from vecsetx.commands.progress import duration_text, rate_text, steps
+from vecsetx.commands import progress_bars
+from vecsetx.commands.progress_bars import duration_text, rate_text, steps
 
 
 @pytest.fixture
 def lines(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     """What is printed where there is no terminal."""
     text = io.StringIO()
-    monkeypatch.setattr(progress, "console", Console(file=text, width=200))
+    monkeypatch.setattr(progress_bars, "console", Console(file=text, width=200))
     return text
 
 
@@ -74,7 +74,7 @@ def test_names_are_no_markup(clock: Clock, lines: io.StringIO) -> None:
 def test_a_terminal_shows_the_same(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     text = io.StringIO()
     screen = Console(file=text, width=200, force_terminal=True, color_system=None)
-    monkeypatch.setattr(progress, "console", screen)
+    monkeypatch.setattr(progress_bars, "console", screen)
     with steps("sampling hearts", 10, "hearts") as shown:
         clock.now += 30
         for _ in range(3):
