@@ -61,7 +61,7 @@ def test_a_full_disk_keeps_the_old_checkpoint_and_the_run(
         monkeypatch.setattr(os, "statvfs", lambda _: nothing_left)
         return ""
 
-    monkeypatch.setattr(train_command, "_tell", full)  # after the preflight
+    monkeypatch.setattr(train_command, "_summary", full)  # after the preflight
     with pytest.raises(OSError, match=r"MB needed, 0 free"):
         train_model(dataset.folder, tmp_path / "full", RECIPE, stop_after=2)
     assert not (tmp_path / "full" / "checkpoint.pt").exists()

@@ -17,7 +17,8 @@ from vecsetx.training.step import Stepper
 
 def test_a_preflight_leaves_nothing_behind(dataset: DataSet, tmp_path: Path) -> None:
     out, recipe = tmp_path / "run", RECIPE.changed({"model": {"width": 128}}, "")
-    with train_command._ready(dataset.folder, out, recipe, False, None, LogOptions()) as training:
+    with train_command._ready(dataset.folder, out, recipe, False, None, LogOptions()) as session:
+        training = session.training
         torch.manual_seed(recipe.training.seed)
         fresh = recipe.model.build(len(dataset.structures)).state_dict()
         found = preflight(training)
