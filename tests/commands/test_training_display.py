@@ -57,7 +57,7 @@ VAL_LINE = (
 
 
 def prints_to(monkeypatch: pytest.MonkeyPatch, console: Console) -> io.StringIO:
-    for module in (progress, training_display):
+    for module in (progress_bars, training_display):
         monkeypatch.setattr(module, "console", console)
     assert isinstance(console.file, io.StringIO)
     return console.file
