@@ -182,8 +182,7 @@ class TrainingBatches:
     def _draw(self, position: int, buffer: BatchBuffer, lost: list[LostHeart]) -> None:
         for index in self._candidates(position):
             file = self.files[index]
-            # Seeded by the position, so that a substitute leaves all other hearts unchanged. The 1
-            # keeps this stream apart from the one that orders the hearts (0).
+            # Seeded by the position: a substitute changes no other heart. 0 is for the order.
             generator = np.random.default_rng([self.seed, 1, position])
             try:
                 return draw_heart(
@@ -296,7 +295,7 @@ def draw_heart(
     surface, near, volume = samples.surface, samples.near, samples.volume
     queried = slice(candidates, None)
 
-    # 2. Hide parts of the heart from the encoder. The queries still cover all of it.
+    # 2. Hide parts of the heart from the encoder. The queries cover all of it.
     observed = ObservedPoints(
         surface.points_mm[:candidates], surface.structure[:candidates], surface.normals[:candidates]
     )
