@@ -212,7 +212,7 @@ def test_two_workers_draw_what_one_process_draws(copy: DataSet, lost: bool) -> N
 
 def vanish(path: Path) -> str:
     path.unlink()
-    return "cannot be read any more: No such file"
+    return "can no longer be read: No such file"
 
 
 def truncate(path: Path) -> str:

@@ -349,14 +349,14 @@ def test_masks_with_names_that_are_none(tmp_path):
 def test_two_files_of_one_structure(tmp_path):
     write_masks(tmp_path, LV=LEFT, left_ventricle=LEFT)
     with pytest.raises(
-        InputError, match=r"left_ventricle\.nii\.gz: LV\.nii\.gz is LV too; keep one"
+        InputError, match=r"left_ventricle\.nii\.gz: LV\.nii\.gz is also LV; keep one"
     ):
         present(one(tmp_path))
 
 
 def test_masks_and_meshes_in_one_folder(tmp_path):
     write_masks(write_meshes(tmp_path), LV=LEFT, RV=RIGHT)
-    with pytest.raises(InputError, match=r"holds meshes and images .* a folder of its own"):
+    with pytest.raises(InputError, match=r"holds both meshes and images .* a folder of its own"):
         present(one(tmp_path))
 
 

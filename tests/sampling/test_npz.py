@@ -402,7 +402,7 @@ FAULTS = {
         r"near_labels holds 2 \(LV\), which has no surface points",
     ),
     "spaces": (from_different_spaces, r"vol_labels and vol_sdf contradict .* 36\.9% of the points"),
-    "signs": (turned_signs, "near_sdf is positive inside; distances here are negative inside"),
+    "signs": (turned_signs, "near_sdf is positive inside, but distances must be negative inside"),
     "guess": (guessed, "do not match the surface points"),
     "misplaced": (misplaced, "do not match the surface points"),
     "mm": (

@@ -129,7 +129,7 @@ def test_files_of_other_forms_are_refused(samples: Samples, tmp_path: Path) -> N
     content = path.read_bytes()
     for before, after, told in (
         (b'"schema":"3"', b'"schema":"2"', "schema 2, this version reads 3; prepare the data aga"),
-        (b'"near"', b'"nera"', "holds .*nera.*, where a heart of 2 structures has .*prepare the"),
+        (b'"near"', b'"nera"', "holds .*nera.*, but a heart of 2 structures has .*prepare the"),
     ):
         assert content.count(before) == 1
         path.write_bytes(content.replace(before, after))

@@ -86,6 +86,7 @@ class LabelMap:
                 f"{source}: ids {unknown} are not in label set {label_set.name} "
                 f"(which has {sorted(label_set.ids)}); {_other_label_sets(present.tolist())}"
             )
+        # A table from ids to labels turns the whole map over in one indexing.
         lookup = np.zeros(len(seen), dtype=np.uint8)
         for label_id, name in label_set.ids.items():
             if label_id < len(lookup) and name in structures:

@@ -62,6 +62,7 @@ class Augmentation:
             ``matrix`` and ``offset`` for points ``[N, 3]``, ``points_mm @ matrix + offset``, and
             the factor by which lengths change.
         """
+        # With points as rows, (x − c)·M + t = x·M + (t − c·M), where M = Rᵀ · scale / mm_per_unit.
         factor = frame.length_to_unit(self.scale)
         matrix = factor * self.rotation.T
         return matrix, self.shift - frame.center_mm @ matrix, factor
@@ -73,11 +74,12 @@ IDENTITY = Augmentation(np.eye(3, dtype=np.float32), 1.0, (0.0, 0.0, 0.0), True)
 
 def random_augmentation(spec: AugmentSpec, generator: np.random.Generator) -> Augmentation:
     """Draw a rotation, a scale, a shift and whether normals are withheld."""
+    # Always the same number of draws, so that a changed range leaves the other values as they are.
     axis = generator.standard_normal(3).tolist()
     angle, size, x, y, z, hide = generator.random(6).tolist()
     return Augmentation(
         rotation_about(axis, math.radians(spec.rotation_deg) * (2 * angle - 1)),
-        (1 + spec.scale) ** (2 * size - 1),
+        (1 + spec.scale) ** (2 * size - 1),  # growing and shrinking are equally likely
         (spec.shift * (2 * x - 1), spec.shift * (2 * y - 1), spec.shift * (2 * z - 1)),
         hide >= spec.without_normals,
     )

@@ -27,7 +27,7 @@ from vecsetx.data.buffer import BatchBuffer
 from vecsetx.data.dataset import DataSet, HeartEntry
 from vecsetx.data.partial import OVERSAMPLING, ObservedPoints, PartialSpec, PartialView
 from vecsetx.errors import InputError
-from vecsetx.sampling.samples import SamplesFile, SurfacePoints
+from vecsetx.sampling.samples import HeartInfo, Samples, SamplesFile, SurfacePoints
 
 __all__ = [
     "BatchSpec",
@@ -171,16 +171,18 @@ class TrainingBatches:
 
     def _candidates(self, position: int) -> list[int]:
         """Index of the heart at a position of the sequence, followed by its substitutes."""
+        # Sources take turns at consecutive positions; within its turns, each repeats its epochs.
         turn, source = divmod(position, len(self._sources))
         hearts = self._sources[source]
         epoch, index = divmod(turn, len(hearts))
         order = _order(self.seed, epoch, source, len(hearts))
+        # If a file is lost, the rest of the epoch follows, and then its beginning.
         return [hearts[number] for number in order[index:] + order[:index]]
 
     def _draw(self, position: int, buffer: BatchBuffer, lost: list[LostHeart]) -> None:
         for index in self._candidates(position):
             file = self.files[index]
-            # Seeded by the position, so that a substitute leaves all other hearts unchanged.
+            # Seeded by the position: a substitute changes no other heart. 0 is for the order.
             generator = np.random.default_rng([self.seed, 1, position])
             try:
                 return draw_heart(
@@ -216,6 +218,7 @@ class StepDataset(Dataset[StepBatches]):
 
     def __getitem__(self, step: int) -> StepBatches:
         """The batches of a step; :class:`InputError` if no heart can be read."""
+        # A step has ranks × passes batches. Only their product decides which hearts it sees.
         first = (step * self.ranks + self.rank) * self.passes
         drawn = [
             self.batches.batch_with_substitutes(number)
@@ -283,22 +286,16 @@ def draw_heart(
     Raises:
         InputError: The file can no longer be read, or holds impossible values.
     """
-    # 1. Read. Files are in random order, so that rows from a random start are a random sample.
+    # 1. Read: points that the encoder may receive, followed by the surface queries; near; volume.
     info = file.info
-    shares = zip(QUERY_GROUPS, generator.random(3).tolist(), strict=True)
-    start, start_near, start_volume = (int(share * file.count(group)) for group, share in shares)
-    candidates = spec.points  # surface points that may be observed; surface queries follow
-    if view is not None:
+    candidates = spec.points
+    if view is not None:  # hiding removes points, so more are needed
         candidates = min(OVERSAMPLING * spec.points, file.count("surface") - spec.surface)
-    samples = file.part(
-        surface=(start, candidates + spec.surface),
-        near=(start_near, spec.near),
-        volume=(start_volume, spec.volume),
-    )
+    samples = _random_part(file, candidates + spec.surface, spec.near, spec.volume, generator)
     surface, near, volume = samples.surface, samples.near, samples.volume
     queried = slice(candidates, None)
 
-    # 2. Hide parts of the heart from the encoder. The queries below still cover all of it.
+    # 2. Hide parts of the heart from the encoder. The queries cover all of it.
     observed = ObservedPoints(
         surface.points_mm[:candidates], surface.structure[:candidates], surface.normals[:candidates]
     )
@@ -329,19 +326,47 @@ def draw_heart(
     ):
         raise InputError(f"{file.path}: {fault}; prepare the data again")
 
-    # 4. Put the file's structures into the columns of the batch's.
-    columns: slice | np.ndarray = slice(None)
+    # 4. From the structures of the file to those of the batch.
     structure = np.concatenate([observed.structure, surface.structure[queried]])
-    if info.structures == structures:
-        buffer.structure[:] = structure
-    else:
-        columns = np.array([structures.index(name) for name in info.structures])
-        buffer.structure[:] = columns[structure]
-        buffer.distances[:] = np.inf
-        buffer.known[:] = [np.inf if name in annotated else -np.inf for name in structures]
+    columns = _place_structures(info, structure, structures, annotated, buffer)
     buffer.distances[:, columns] = factor * distances_mm
     # Beyond the field of view a cut structure may go on: distances are known up to its edge.
     buffer.known[:, columns] = factor * info.known_mm(edge_mm) if info.cut else np.inf
+
+
+def _random_part(
+    file: SamplesFile, surface: int, near: int, volume: int, generator: np.random.Generator
+) -> Samples:
+    """Read random points of each group, given their numbers.
+
+    Files are in random order, so that consecutive rows from a random start are a random sample.
+    """
+    shares = zip(QUERY_GROUPS, generator.random(3).tolist(), strict=True)
+    start, start_near, start_volume = (int(share * file.count(group)) for group, share in shares)
+    return file.part((start, surface), (start_near, near), (start_volume, volume))
+
+
+def _place_structures(
+    info: HeartInfo,
+    structure: np.ndarray,
+    structures: tuple[str, ...],
+    annotated: tuple[str, ...],
+    buffer: BatchBuffer,
+) -> slice | np.ndarray:
+    """Write each point's structure into the buffer, and prepare the columns of other structures.
+
+    Returns:
+        The columns of the batch that belong to the file's structures, in the file's order.
+    """
+    if info.structures == structures:
+        buffer.structure[:] = structure
+        return slice(None)
+    columns = np.array([structures.index(name) for name in info.structures])
+    buffer.structure[:] = columns[structure]
+    # An annotated structure without points is absent. Of an unannotated one, nothing is known.
+    buffer.distances[:] = np.inf
+    buffer.known[:] = [np.inf if name in annotated else -np.inf for name in structures]
+    return columns
 
 
 def _frame_of(observed: ObservedPoints, frame: Frame) -> Frame:

@@ -43,6 +43,7 @@ class BatchBuffer:
     ) -> "BatchBuffer":
         """An uninitialised buffer for numbers of hearts, input points, queries and structures."""
         queries = surface + near + volume
+        # Every number is overwritten. torch indexes with 64-bit integers only.
         return cls(
             points=np.empty((hearts, points + queries, 3), np.float32),
             structure=np.empty((hearts, points + surface), np.int64),
@@ -63,6 +64,7 @@ class BatchBuffer:
 
     def batch(self, points: int, surface: int, near: int, volume: int) -> Batch:
         """A batch of views, given the numbers of input points and of queries of each group."""
+        # The parts lie one after another along the second axis, as in the class's description.
         queries = (surface, near, volume)
         shown, *positions = _split(self.points, points, *queries)
         structure = _split(self.structure, points, surface)
@@ -75,6 +77,7 @@ class BatchBuffer:
             surface=SurfaceQueries(positions[0], distances[0], known[0], structure[1], normals[1]),
             near=Queries(positions[1], distances[1], known[1]),
             volume=Queries(positions[2], distances[2], known[2]),
+            # Becomes true where a teacher's answers replace the distances.
             taught=torch.zeros(len(shown), distances[0].shape[2], dtype=torch.bool),
         )
 

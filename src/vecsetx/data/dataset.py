@@ -15,7 +15,7 @@ from vecsetx.sampling.samples import SamplesFile
 __all__ = ["DataSet", "HeartEntry"]
 
 _SCHEMA = 2
-"""Version of ``dataset.json``; other versions are refused."""
+"""Version of ``dataset.json``; other versions are rejected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class DataSet:
     hearts: tuple[HeartEntry, ...]
 
     def of_split(self, split: Split, fold: int | None = None) -> tuple[HeartEntry, ...]:
-        """The hearts of one split.
+        """Return the hearts of one split.
 
         Args:
             split: ``train`` or ``val``.
@@ -106,7 +106,7 @@ class DataSet:
         return samples
 
     def label_set(self) -> LabelSet:
-        """A label set with all structures: that of a source, or else ids 1…K in their order."""
+        """Return a label set with all structures: a source's, or else ids 1…K in their order."""
         for data in self.label_sets.values():
             found = LabelSet.from_dict(data, str(self.folder))
             if set(self.structures) <= set(found.structures):

@@ -75,11 +75,13 @@ def _sources(given: Path, labels: LabelSet | None, space: str) -> Iterator[Heart
 
 
 def _in_folder(given: Path, labels: LabelSet, space: str) -> Iterator[HeartSource]:
+    # 1. The folder is one heart.
     folder = _masks_of(given)
     entries = visible(folder)
     if source := _of_folder(entries):
         yield source(_name_of_folder(folder), folder, labels, space)
         return
+    # 2. Otherwise it holds hearts, all as files or all as folders.
     files = [f for f in entries if f.is_file() and (is_image(f) or f.suffix.lower() in _SAMPLES)]
     folders = [_masks_of(f) for f in entries if f.is_dir()]
     found = {f: _of_folder(visible(f)) for f in folders}

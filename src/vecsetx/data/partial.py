@@ -112,14 +112,18 @@ class PartialView:
             generator: Source of randomness.
         """
         spec, points_mm, normals = self.spec, whole.points_mm, whole.normals
+        # The order of the steps is that of the random draws, and decides which view a seed gives.
+        # 1. Drop whole structures.
         kept = np.ones(len(points_mm), dtype=bool)
         if self._happens(spec.drop, generator):
             kept = ~self._in_dropped(whole.structure, generator)
+        # 2. Cut by a plane or a ball, unless too little would be left.
         if self._happens(spec.cut, generator):
             share = generator.uniform(0, spec.cut_most * self.difficulty)
             removed = (_below_plane, _within_ball)[generator.integers(2)]
             left = kept & ~removed(points_mm, kept, share, generator)
             kept = left if left.sum() >= _MIN_POINTS else kept
+        # 3. Keep only a few points, or only contours in slices.
         if self._happens(spec.sparse / 2, generator):
             kept = _few(kept, generator)
         elif self._happens(spec.sparse / 2, generator):
@@ -127,6 +131,7 @@ class PartialView:
             on_contours, flat_mm = _contours(points_mm, kept, slices, generator)
             if on_contours.sum() >= _MIN_POINTS:
                 kept, points_mm, normals = on_contours, flat_mm, np.zeros_like(normals)
+        # 4. Candidates are in random order, so the first ones will do; `resize` repeats them.
         rows = np.resize(np.flatnonzero(kept), count)
         return ObservedPoints(points_mm[rows], whole.structure[rows], normals[rows])
 
@@ -138,6 +143,7 @@ class PartialView:
     ) -> Bool[np.ndarray, " n"]:
         """Which points belong to random structures; at least one structure remains."""
         present = np.unique(structure)
+        # The range starts at `fewest` alone, and widens with the difficulty.
         fewest = self.spec.fewest
         most = round(fewest + self.difficulty * (self.spec.most - fewest))
         count = min(int(generator.integers(fewest, most + 1)), len(present) - 1)
@@ -163,6 +169,7 @@ def _within_ball(
 ) -> Bool[np.ndarray, " n"]:
     """Points in a ball about one of the kept points, a given share of these."""
     center = points[generator.choice(np.flatnonzero(kept))]
+    # As with the plane, the quantile makes the removed share exact whatever the heart's shape.
     square = ((points - center) ** 2).sum(axis=1)
     return square < np.quantile(square[kept], share)
 
@@ -171,7 +178,7 @@ def _few(kept: Bool[np.ndarray, " n"], generator: np.random.Generator) -> Bool[n
     """A few of the kept points; the logarithm of their number is uniform."""
     rows = np.flatnonzero(kept)
     count = round(_MIN_POINTS * (len(rows) / _MIN_POINTS) ** generator.random())
-    few = np.zeros_like(kept)
+    few = np.zeros_like(kept)  # the first ones, because the points are in random order
     few[rows[:count]] = True
     return few
 
@@ -192,7 +199,8 @@ def _contours(
     height = points @ direction
     low, high = height[kept].min(), height[kept].max()
     spacing = max((high - low) / slices, np.finfo(points.dtype).tiny)
-    place = (height - low) / spacing - generator.random()  # whole numbers are slices
+    # In units of the spacing and with a random phase, the slices lie at whole numbers.
+    place = (height - low) / spacing - generator.random()
     off = (place - np.round(place)).astype(points.dtype)
     near = kept & (np.abs(off) < _SLICE)
     return near, points - (off * spacing)[:, None] * direction

@@ -72,13 +72,13 @@ class HeartSource(ABC):
     def read(
         self, structures: tuple[str, ...], seed: int = 0, mm_per_unit: float = MM_PER_UNIT
     ) -> Segmentation | Samples | LabelledPoints:
-        """Read the heart, to be shown to a model.
+        """Read the heart, as input for a model.
 
         Args:
             structures: Names of the K structures wanted. Samples of a prepared heart come with all
                 that they have.
-            seed: Seed of the order of points that their file has in no random order (NPZ).
-            mm_per_unit: Scale of the frame, and the length of a unit in a file that does not say it
+            seed: Seed for shuffling points whose file does not have them in random order (NPZ).
+            mm_per_unit: Scale of the frame, and length of the unit of files that do not specify it
                 (NPZ).
 
         Raises:
@@ -101,7 +101,7 @@ class HeartSource(ABC):
         )
 
     def samples(self, structures: tuple[str, ...], spec: SamplingSpec, seed: int) -> Samples:
-        """The heart's samples, for a data set to learn from.
+        """Return the heart's samples for a training data set.
 
         Args:
             structures: Names of the structures wanted; absent ones are left out of the samples.
@@ -109,7 +109,7 @@ class HeartSource(ABC):
             seed: Seed of the data set.
 
         Raises:
-            InputError: As :meth:`read`; or a model cannot learn from this kind of source.
+            InputError: As :meth:`read`; or this kind of source is not suitable for training.
         """
         geometry = self.segmentation(structures).geometry()
         return sample_heart(geometry, self.origin(), structures, spec, seed)
@@ -136,8 +136,8 @@ class HeartSource(ABC):
     def sha256(self) -> str:
         """Hash of the files' contents.
 
-        In a folder also of the files' names; of meshes and points also of :attr:`space`. The hash
-        of a label map in one file is that of the file.
+        In a folder, it includes the files' names; for meshes and points, it includes :attr:`space`.
+        The hash of a label map in one file is that of the file.
 
         Raises:
             InputError: A file is missing or unreadable, or a folder's files cannot be matched to
@@ -146,6 +146,7 @@ class HeartSource(ABC):
         digest = hashlib.sha256()
         for file in self.files():
             if self.path.is_dir():
+                # The null byte separates the name from the content.
                 digest.update(file.relative_to(self.path).as_posix().encode() + b"\0")
             try:
                 with open(file, "rb") as stream:
@@ -158,7 +159,7 @@ class HeartSource(ABC):
         return digest.hexdigest()
 
     def origin(self) -> Origin:
-        """What the heart's samples record about this source. Raises as :meth:`sha256` does."""
+        """Return what samples record about this source; raises as :meth:`sha256` does."""
         return Origin(self.name, self.kind, self.path, self.sha256(), self.label_set)
 
     def _paths(self) -> tuple[Path, ...]:
@@ -275,7 +276,7 @@ class NpzSource(HeartSource):
         return read_npz(self.origin(), structures, seed, mm_per_unit)
 
     def samples(self, structures: tuple[str, ...], spec: SamplingSpec, seed: int) -> Samples:
-        """The samples of the file, as many as it holds: nothing is sampled again."""
+        """Return all samples of the file; nothing is sampled again."""
         samples = self.read(structures, seed, spec.mm_per_unit)
         return replace(samples, info=replace(samples.info, options=options_of(spec, structures)))
 
@@ -315,7 +316,7 @@ class PointsSource(HeartSource):
     def samples(self, structures: tuple[str, ...], spec: SamplingSpec, seed: int) -> Samples:
         """Raise :class:`InputError`: points do not define a volume."""
         raise InputError(
-            f"{self.path}: labelled points can be reconstructed from, but not learned from: they "
+            f"{self.path}: labelled points can be reconstructed, but not used for training: they "
             "do not define a volume; give a label map, masks or closed meshes"
         )
 
@@ -329,7 +330,7 @@ _BY_KIND: Mapping[str, type[HeartSource]] = {
 
 
 def source_of(dataset: DataSet, heart: HeartEntry) -> HeartSource:
-    """The source that a heart of a prepared data set was sampled from.
+    """Return the source that a heart of a prepared data set was sampled from.
 
     Raises:
         InputError: ``dataset.json`` names a kind of source that does not exist.
@@ -361,6 +362,7 @@ def _wanted(
 
 def _check_thick(label_map: LabelMap, path: Path) -> None:
     """Refuse labels that are one voxel thick, which enclose no volume."""
+    # Two projections of the volume serve all three axes; the others are projections of these.
     in_ij, in_jk = np.any(label_map.labels, axis=2), np.any(label_map.labels, axis=0)
     for axis, seen in enumerate((np.any(in_ij, axis=1), np.any(in_ij, axis=0), np.any(in_jk, 0))):
         found = np.flatnonzero(seen)

@@ -76,11 +76,13 @@ def split_by_patient(
     Returns:
         Patient → assignment, for ``patients`` and those of ``existing``.
     """
+    # A hash orders the patients, so that their order does not depend on which others there are.
     assigned = dict(existing or {})
     new = sorted(
         set(patients) - assigned.keys(),
         key=lambda patient: sha256(f"{seed}/{patient}".encode()).digest(),
     )
+    # The first new patients fill `val` up to its share of all patients.
     total = len(assigned) + len(new)
     wanted = round(val_share * total)
     if 0 < val_share < 1 and total > 1:
@@ -88,7 +90,7 @@ def split_by_patient(
     missing = max(wanted - sum(one.split == "val" for one in assigned.values()), 0)
     sizes = [sum(one.fold == fold for one in assigned.values()) for fold in range(folds)]
     for number, patient in enumerate(new):
-        fold = sizes.index(min(sizes))
+        fold = sizes.index(min(sizes))  # the smallest fold, the first of them if several are
         sizes[fold] += 1
         assigned[patient] = Assignment("val" if number < missing else "train", fold)
     return assigned

@@ -1,4 +1,4 @@
-"""Names of heart files: their endings, and folders with one file per structure."""
+"""File names of hearts: their extensions, and folders with one file per structure."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -9,18 +9,28 @@ from vecsetx.errors import InputError
 from vecsetx.formats.images import IMAGE_ENDINGS, NIFTI_ENDINGS, is_image
 from vecsetx.formats.meshes import MESH_ENDINGS, is_mesh
 
+__all__ = [
+    "SAMPLES_ENDING",
+    "masks_left_out",
+    "stem",
+    "structure_masks",
+    "structure_meshes",
+    "visible",
+    "with_voxel_files",
+]
+
 SAMPLES_ENDING = ".safetensors"
-"""Ending of a prepared heart's file."""
+"""Extension of a prepared heart's file."""
 
 _ENDINGS = (*IMAGE_ENDINGS, *MESH_ENDINGS, ".npz", SAMPLES_ENDING, ".csv")
-"""Endings of all files that hearts are read from. A longer ending precedes any that it ends in."""
+"""Extensions of all files that hearts are read from; longer ones before their suffixes."""
 
 _OWN_LABEL_MAP = "labels"
 """Stem of the label map that ``vecsetx reconstruct`` writes beside its meshes."""
 
 
 def stem(path: Path) -> str:
-    """The file's name without its ending (``.nii.gz``, ``.vtp`` …); any other name unchanged."""
+    """Return the file's name without its extension, such as ``.nii.gz``; other names unchanged."""
     for ending in _ENDINGS:
         if path.name.lower().endswith(ending):
             return path.name[: -len(ending)]
@@ -28,7 +38,7 @@ def stem(path: Path) -> str:
 
 
 def visible(folder: Path) -> list[Path]:
-    """The entries of a folder, sorted, without the hidden ones.
+    """Return the entries of a folder, sorted, without hidden ones.
 
     Raises:
         InputError: The folder cannot be listed.
@@ -40,35 +50,40 @@ def visible(folder: Path) -> list[Path]:
 
 
 def with_voxel_files(path: Path) -> tuple[Path, ...]:
-    """A file, and the files with the voxels if it is an image's detached header (NRRD, MetaImage).
+    """Return a file and, if it is a detached header (NRRD, MetaImage), the files with its voxels.
 
     Raises:
-        InputError: The header is unreadable.
+        InputError: The header is unreadable, or a file with voxels is missing.
     """
     if not is_image(path) or path.name.lower().endswith(NIFTI_ENDINGS):
         return (path,)
-    from vecsetx.formats import itk  # a third of a second that NIfTI files do not need
+    from vecsetx.formats import itk  # here: slow to import, and NIfTI does not need it
 
     return (path, *itk.data_files(path))
 
 
 def structure_masks(folder: Path, label_set: LabelSet) -> dict[str, Path]:
-    """Structure of the label set → its mask in a folder; see :func:`structure_meshes`."""
+    """Return structure → mask for the masks in a folder; see :func:`structure_meshes`."""
     return _structure_files(folder, label_set, is_image, is_mesh)
 
 
 def structure_meshes(folder: Path, label_set: LabelSet) -> dict[str, Path]:
-    """Structure of the label set → its mesh in a folder.
+    """Return structure → mesh for the meshes in a folder that are named after their structures.
+
+    Args:
+        folder: The folder.
+        label_set: The structures to find. Files named after others are an error, unless the label
+            set has ``drop_others``.
 
     Raises:
         InputError: The folder holds both meshes and images, two files of one structure, or a file
-            whose name is no structure of the label set (unless the label set drops others).
+            that is not named after a structure of the label set.
     """
     return _structure_files(folder, label_set, is_mesh, is_image)
 
 
 def masks_left_out(folder: Path, label_set: LabelSet) -> list[str]:
-    """Structures, sorted, that have a mask in the folder but are not in the label set."""
+    """Return the structures, sorted, with a mask in the folder that are not in the label set."""
     named = {find_structure(stem(file)) for file in visible(folder) if is_image(file)}
     return sorted(name for name in named if name and name not in label_set.structures)
 
@@ -79,12 +94,13 @@ def _structure_files(
     is_wanted: Callable[[Path], bool],
     is_other: Callable[[Path], bool],
 ) -> dict[str, Path]:
+    """Return structure → file of the wanted kind; raise as :func:`structure_meshes` does."""
     files = visible(folder)
-    # A folder of our own reconstruction holds a label map beside the meshes.
+    # Folders written by ``vecsetx reconstruct`` hold a label map beside the meshes.
     if others := [f.name for f in files if is_other(f) and stem(f).lower() != _OWN_LABEL_MAP]:
         raise InputError(
-            f"{folder}: holds meshes and images ({others[0]} and others); give each kind a folder "
-            "of its own"
+            f"{folder}: holds both meshes and images (such as {others[0]}); move each kind into a "
+            "folder of its own"
         )
     found: dict[str, Path] = {}
     unknown: list[str] = []
@@ -92,7 +108,7 @@ def _structure_files(
         name = find_structure(stem(file))
         if name in found:
             raise InputError(
-                f"{file}: {found[name].name} is {name} too; keep one file per structure"
+                f"{file}: {found[name].name} is also {name}; keep one file per structure"
             )
         if name in label_set.structures:
             found[name] = file
@@ -106,7 +122,8 @@ def _structure_files(
 def _unknown(
     folder: Path, label_set: LabelSet, words: list[str], found: Iterable[str]
 ) -> InputError:
-    """The error for file names that are no structures of the label set, with the likely remedy."""
+    """Return the error for file names that no structure of the label set has, with a remedy."""
+    # Suggest a label set with all these structures, and with `drop_others` if a name is unknown.
     outside = [name for name in map(find_structure, words) if name]
     hint = label_set_hint([*found, *outside], others=len(outside) < len(words))
     if len(words) == 1:

@@ -157,7 +157,7 @@ def _unreadable(path: Path, error: Exception) -> InputError:
 
 def _nifti_affine(image: nib.Nifti1Image, path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
     """Return the affine in mm, and remarks on it."""
-    code = int(image.header["xyzt_units"]) % 8
+    code = int(image.header["xyzt_units"]) % 8  # the higher bits are the unit of time
     if code not in _MM_PER_SPACE_UNIT:
         raise InputError(
             f"{path}: the header gives lengths in unit {code}, which NIfTI does not define; "
@@ -186,6 +186,7 @@ def _disagreement_mm(image: nib.Nifti1Image, sform_mm: np.ndarray, mm_per_unit: 
         return float("inf")
     if qform is None or not image.header["sform_code"] > 0:
         return 0.0
+    # Two affine maps of a box differ most at one of its corners.
     corners = grid_corners(image.shape)
     steps_mm = corners @ (qform[:3, :3] * mm_per_unit - sform_mm[:3, :3]).T
     steps_mm = steps_mm + qform[:3, 3] * mm_per_unit - sform_mm[:3, 3]
@@ -199,6 +200,7 @@ def _disagreement_mm(image: nib.Nifti1Image, sform_mm: np.ndarray, mm_per_unit: 
 def _regular(affine: np.ndarray, path: Path) -> np.ndarray:
     edges = affine[:3, :3]
     with np.errstate(all="ignore"):  # entries may be infinite or NaN, which is checked below
+        # Relative to perpendicular edges of these lengths, so that the voxel size does not matter.
         flat = abs(np.linalg.det(edges)) <= 1e-6 * np.linalg.norm(edges, axis=0).prod()
     if not np.isfinite(affine).all() or flat:
         raise InputError(

@@ -41,6 +41,7 @@ def read_values(path: Path) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
     except RuntimeError as error:
         raise _unreadable(path, error) from error
     values = sitk.GetArrayFromImage(image)
+    # SimpleITK's arrays are indexed [k, j, i].
     return values.transpose(), _affine(reader, path), _remarks(path)
 
 
@@ -114,6 +115,7 @@ def _affine(reader: sitk.ImageFileReader, path: Path) -> np.ndarray:
             raise InputError(
                 f"{path}: {key} is {field}, so voxels have no position; repair the header"
             )
+    # Of images with more dimensions, the first three axes are those of space.
     n = reader.GetDimension()
     directions = np.array(reader.GetDirection()).reshape(n, n)[:3, :3]
     affine = np.eye(4)

@@ -28,7 +28,7 @@ def read_label_map(path: Path, may_be_empty: bool = False) -> LabelMap:
     image = read_image(path)
     values = image.values
     if values.ndim == 4 and values.shape[3] == 1:
-        values = values[..., 0]
+        values = values[..., 0]  # some programs write a time axis of length 1
     if values.ndim != 3:
         raise InputError(
             f"{path}: a label map has 3 dimensions, this image has shape {values.shape}; export a "
@@ -44,7 +44,7 @@ def read_label_map(path: Path, may_be_empty: bool = False) -> LabelMap:
 
 
 def write_label_map(label_map: LabelMap, path: Path) -> None:
-    """Write a label map as NIfTI (``.nii`` or ``.nii.gz``), in mm, whole or not at all."""
+    """Write a label map as NIfTI (``.nii`` or ``.nii.gz``), in mm, atomically."""
     image = nib.Nifti1Image(label_map.labels, label_map.affine)
     image.header.set_xyzt_units("mm")
     with written_whole(path) as unfinished:
@@ -54,6 +54,7 @@ def write_label_map(label_map: LabelMap, path: Path) -> None:
 def _whole_labels(values: np.ndarray, path: Path) -> np.ndarray:
     if values.size == 0:
         raise InputError(f"{path}: has no voxels, its shape is {values.shape}; export it again")
+    # Programs also store labels as floating-point numbers.
     whole = values.dtype.kind in "iu" or (
         values.dtype.kind == "f" and bool(np.isfinite(values).all() and (values % 1 == 0).all())
     )

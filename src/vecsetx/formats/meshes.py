@@ -92,6 +92,7 @@ def _check_closed(vertices: np.ndarray, faces: np.ndarray, source: Path) -> None
     Raises:
         InputError: The mesh fails a check; the message says how to repair it.
     """
+    # Number the edges, the same in either direction.
     start, end = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]).T
     edge = np.minimum(start, end).astype(np.int64) * len(vertices) + np.maximum(start, end)
     _, which, count = np.unique(edge, return_inverse=True, return_counts=True)
@@ -100,6 +101,7 @@ def _check_closed(vertices: np.ndarray, faces: np.ndarray, source: Path) -> None
             f"{source}: the surface is open, {opened} of {len(count)} edges belong to only one "
             "face; close its holes, including cut vessel ends"
         )
+    # In an oriented surface, every edge is used equally often in both directions.
     forth = np.bincount(which, start < end)
     if turned := int((2 * forth != count).sum()):
         raise InputError(
@@ -160,7 +162,7 @@ def _winding(point: np.ndarray, triangles: np.ndarray) -> float:
 def _merged(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Merge vertices at the same position, and drop the faces that this collapses."""
     vertices = vertices + 0.0  # −0 becomes 0
-    order = np.lexsort(vertices.T)
+    order = np.lexsort(vertices.T)  # brings equal positions together
     placed = vertices[order]
     is_new = np.concatenate([[True], (placed[1:] != placed[:-1]).any(axis=1)])
     number = np.empty(len(vertices), np.int64)
@@ -196,6 +198,7 @@ def _read_plain(path: Path) -> tuple[np.ndarray, np.ndarray, str | None]:
 
 def _check_stl(path: Path, head: bytes) -> None:
     faces = int.from_bytes(head[80:84], "little")
+    # Binary STL: 80 bytes of text, the number of faces, 50 bytes per face. ASCII STL has "facet".
     found = (path.stat().st_size - 84) // 50
     if b"facet" not in head and found != faces:
         raise InputError(

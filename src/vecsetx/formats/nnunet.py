@@ -55,6 +55,7 @@ def nnunet_label_set(folder: Path) -> LabelSet:
     ids: dict[int, str] = {}
     strange: list[str] = []
     for key, value in labels.items():
+        # Version 1 has ids as keys and names as values.
         word, number = (value, key) if isinstance(value, str) and key.isdecimal() else (key, value)
         if isinstance(number, list):
             raise InputError(

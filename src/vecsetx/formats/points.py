@@ -62,6 +62,7 @@ def read_points(
     if (reader := readers.get(path.suffix.lower())) is None:
         raise InputError(f"{path}: unsupported point format; give {' or '.join(POINTS_ENDINGS)}")
     table = reader(path)
+    # 1. From words to structures, each word once: files repeat a few words many times.
     index: dict[str, int] = {}
     for word, row in zip(table.words, table.rows, strict=True):
         if word not in index:
@@ -70,10 +71,12 @@ def read_points(
             except InputError as error:
                 raise InputError(f"{path}, {row}: {error}") from None
             index[word] = structures.index(name) if name in structures else -1
+    # 2. Check the coordinates; report the first bad row.
     for bad in np.flatnonzero(~np.isfinite(table.points).all(axis=1)):
         raise InputError(
             f"{path}, {table.rows[bad]}: {table.points[bad].tolist()} is not finite; remove it"
         )
+    # 3. Keep the points of the requested structures.
     number = np.array([index[word] for word in table.words], np.int64)
     wanted = number >= 0
     if wanted.sum() < _FEWEST_POINTS:
@@ -115,10 +118,11 @@ def _structure(word: str, label_set: LabelSet) -> str | None:
 
 def _read_csv(path: Path) -> _Table:
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = path.read_text(encoding="utf-8-sig")  # Excel writes a byte order mark
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read as a table: {error}") from error
     tag = re.search(r"(?im)^\s*#.*\bSPACE\s*=\s*(\w+)", text)
+    # Line numbers, for error messages, survive the removal of blank lines and comments.
     lines = {
         number: line
         for number, line in enumerate(text.splitlines(), start=1)
@@ -168,6 +172,7 @@ def _read_ply(path: Path) -> _Table:
     try:
         head = path.read_bytes().partition(b"end_header")[0].decode("ascii")
         read = trimesh.load(path, process=False)
+        # trimesh drops properties that it does not know, but keeps the raw vertices.
         vertices = read.metadata["_ply_raw"]["vertex"]["data"]
         points = np.column_stack([np.ravel(vertices[axis]) for axis in "xyz"]).astype(np.float64)
     except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
@@ -186,4 +191,5 @@ def _read_ply(path: Path) -> _Table:
 
 
 def _words(numbers: np.ndarray) -> list[str]:
+    # 17 digits keep every float64 apart; whole numbers come out without a point, like ids.
     return [f"{number:.17g}" for number in numbers]

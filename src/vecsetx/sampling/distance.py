@@ -10,12 +10,14 @@ from pykdtree.kdtree import KDTree
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.sign import inside, with_sign
 
+__all__ = ["ClosedSurfaces", "signed_distances_mm"]
+
 _BAND_VOXELS = 4
-"""Up to this many voxels, distances are those to the triangles. Farther away, they are those to the
-vertices, which are a voxel apart, so that distances are at most 0.06 voxel too long."""
+"""Within this many voxels of a surface, distances are to its triangles; beyond, to its nearest
+vertex. Vertices are a voxel apart, so that these distances are at most 0.06 voxels too long."""
 
 ClosedSurfaces = Sequence[tuple[np.ndarray, np.ndarray]]
-"""Per structure, vertices ``[V, 3]`` in mm and outward-facing faces ``[F, 3]``; empty if absent."""
+"""Vertices ``[V, 3]`` in mm and outward-facing faces ``[F, 3]`` per structure; empty if absent."""
 
 _FARTHEST_MM = 1e6  # libigl takes no infinity
 _PSEUDONORMAL = igl.SIGNED_DISTANCE_TYPE_PSEUDONORMAL
@@ -35,16 +37,16 @@ def signed_distances_mm(
     angle-weighted pseudonormal (Bærentzen and Aanæs, IEEE TVCG 2005). If that sign contradicts the
     voxel's label more than a voxel away from the surface, the winding number decides (Jacobson et
     al., ACM TOG 2013); this happens beside creases that smoothing folded over. Beyond ``band_mm``,
-    the distance is that to the nearest vertex (too long by a fraction of a voxel at most) and the
+    the distance is that to the nearest vertex (at most a fraction of a voxel too long), and the
     sign comes from the voxel's label.
 
     Args:
         points_mm: RAS+ mm.
         closed_surfaces: Vertices (mm) and outward-facing faces of each of the K structures.
-        label_map: Labels 1…K, without specks. It decides the sign far from the surfaces, and where
-            rounding at an edge puts a point inside two structures at once.
-        reach_mm: Distances are truncated at this value. Most pairs of a point and a structure are
-            far apart, and computing their exact distances would take most of the time.
+        label_map: Labels 1…K, without specks. It decides the sign far from the surfaces, and which
+            structure a point belongs to where rounding at an edge puts it inside two.
+        reach_mm: Distances are truncated at this value. Most structures are far from most points,
+            and computing these distances exactly would take most of the time.
         band_mm: Distance up to which triangles are used; 4 voxels if None, which suits surfaces
             whose vertices are a voxel apart.
         drawn_from: Index of the structure on whose surface each point was sampled, −1 for none. The
@@ -53,7 +55,7 @@ def signed_distances_mm(
     Returns:
         ``[N, K]`` float32 mm; ``+inf`` for a structure without a surface.
     """
-    # Sort the points in space: neighbours then visit the same parts of the search trees.
+    # 1. Sort the points in space: neighbours then visit the same parts of the search trees.
     order = _morton_order(points_mm)
     sorted_mm = np.ascontiguousarray(points_mm[order], dtype=np.float64)
     labels = label_map.at(sorted_mm)
@@ -62,6 +64,7 @@ def signed_distances_mm(
     if band_mm is None:
         band_mm = _BAND_VOXELS * voxel_mm
     band_mm = min(band_mm, reach_mm, _FARTHEST_MM)
+    # 2. Start from the truncated distance; compute only those that the bounding box leaves open.
     distances = np.full((len(points_mm), len(closed_surfaces)), np.inf, dtype=np.float32)
     for k, surface in enumerate(closed_surfaces):
         if len(surface[1]) > 0:
@@ -72,8 +75,10 @@ def signed_distances_mm(
             distances[close, k] = _to_surface(
                 sorted_mm[close], surface, within[close], reach_mm, band_mm, voxel_mm
             )
+    # 3. Structures are disjoint, so that no point may be inside two of them.
     doubly = inside(distances).sum(axis=1) > 1
     distances[doubly] = _inside_one(distances[doubly], labels[doubly])
+    # 4. Back to the given order.
     in_given_order = np.empty_like(distances)
     in_given_order[order] = distances
     return in_given_order
@@ -89,16 +94,19 @@ def _to_surface(
 ) -> np.ndarray:
     """Return signed distances to one surface; ``within``: whether a point's voxel has its label."""
     vertices, faces = surface
+    # 1. In the band, exact distances to the triangles. libigl returns NaN beyond the band.
     signed = np.full(len(points_mm), np.nan)
     near = np.flatnonzero(_in_box(points_mm, vertices, band_mm))
     if len(near) > 0:
         signed[near], *_ = igl.signed_distance(
             points_mm[near], vertices, faces, _PSEUDONORMAL, -band_mm, band_mm
         )
+    # 2. Where voxel and pseudonormal disagree by more than smoothing explains, count the turns.
     disputed = np.flatnonzero((inside(signed) != within) & (np.abs(signed) > voxel_mm))
     if len(disputed) > 0:
         turns = igl.winding_number(vertices, faces, points_mm[disputed])
         signed[disputed] = with_sign(signed[disputed], turns > 0.5)
+    # 3. Beyond the band, distances to the nearest vertex.
     far = np.isnan(signed)
     if far.any():
         to_vertex, _ = KDTree(vertices.astype(np.float32)).query(
@@ -109,16 +117,16 @@ def _to_surface(
 
 
 def _in_box(points: np.ndarray, vertices: np.ndarray, margin: float) -> np.ndarray:
-    """Return which points are in the vertices' bounding box, enlarged by a margin."""
+    """Return whether each point is in the vertices' bounding box, enlarged by a margin."""
     low, high = vertices.min(axis=0) - margin, vertices.max(axis=0) + margin
-    there = np.ones(len(points), dtype=bool)
-    for axis in range(3):
-        there &= (points[:, axis] >= low[axis]) & (points[:, axis] <= high[axis])
-    return there
+    within = np.ones(len(points), dtype=bool)
+    for axis in range(3):  # faster than comparing rows of three
+        within &= (points[:, axis] >= low[axis]) & (points[:, axis] <= high[axis])
+    return within
 
 
 def _inside_one(distances: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Keep each point inside one structure only: its voxel's if inside that, else the deepest."""
+    """Keep each point inside one structure: its voxel's if it is inside that, else the deepest."""
     points = np.arange(len(distances))
     by_voxel = np.maximum(labels.astype(np.int64) - 1, 0)
     claimed = (labels > 0) & inside(distances[points, by_voxel])
@@ -128,8 +136,9 @@ def _inside_one(distances: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def _morton_order(points: np.ndarray) -> np.ndarray:
-    """Return the order of points along a Morton curve, which keeps neighbours together."""
+    """Return the order of points along a Morton curve, which keeps neighbours close together."""
     low, extent = points.min(axis=0), np.ptp(points, axis=0).max() or 1.0
+    # 10 bits per axis, interleaved: z₉y₉x₉ … z₀y₀x₀.
     cells = ((points - low) / extent * 1023).astype(np.uint32)
     code = np.zeros(len(points), dtype=np.uint32)
     for bit in range(10):

@@ -61,18 +61,19 @@ class Geometry:
 
         Args:
             closed: The surface of each structure, RAS+ mm.
-            label_map: Labels 1…K of the voxels inside, where they are known already. Far from a
-                wall, where no exact distance is computed, they tell inside from outside.
+            label_map: Labels 1…K of the voxels inside, if they are already known. They decide
+                inside or outside far from a wall, where no exact distance is computed.
         """
         label_map = voxelize_surfaces(closed) if label_map is None else label_map
         return cls(closed, label_map, np.zeros(len(closed), dtype=bool), complete=True)
 
     def present(self) -> Bool[np.ndarray, " k"]:
-        """Whether each structure is present."""
+        """Return whether each structure is present."""
         return np.array([len(faces) > 0 for _, faces in self.closed])
 
     def restricted(self, kept: Bool[np.ndarray, " k"]) -> "Geometry":
         """The same heart with only some of its structures, renumbered 1, 2, …."""
+        # New label of each old one: background stays 0, and what is left out becomes 0.
         number = np.concatenate([[0], np.where(kept, np.cumsum(kept), 0)]).astype(np.uint8)
         before = self.label_map
         return replace(
@@ -107,8 +108,9 @@ class Geometry:
 
     def components(self) -> Int[np.ndarray, " k"]:
         """Number of 26-connected components of each structure."""
-        labels = self.label_map.cropped().labels
+        labels = self.label_map.cropped().labels  # most of a scan is background
         pieces, count = cc3d.connected_components(labels, connectivity=26, return_N=True)
+        # A component has one label throughout, so that any of its voxels may set the entry.
         label = np.zeros(count + 1, dtype=np.int64)
         label[pieces.ravel()] = labels.ravel()
         return np.bincount(label[1:], minlength=len(self.closed) + 1)[1:]
@@ -116,11 +118,13 @@ class Geometry:
     def content(self) -> str:
         """Hash of the shape; it does not depend on position, file format or order of the axes."""
         digest = hashlib.sha256()
+        # 1. Meshes: vertices relative to the first one, and faces.
         if self.complete:
             for vertices, faces in self.closed:
                 digest.update((vertices - self._origin_mm()).astype("<f4").tobytes())
                 digest.update(faces.astype("<i4").tobytes())
             return digest.hexdigest()
+        # 2. Label maps: the box around the heart, its axes turned to R, A and S, and its spacing.
         to_ras = nib.orientations.io_orientation(self.label_map.affine)
         labels = nib.orientations.apply_orientation(self.label_map.cropped().labels, to_ras)
         order = np.argsort(to_ras[:, 0])
@@ -134,7 +138,7 @@ class Geometry:
 
 @dataclass(frozen=True, slots=True)
 class Segmentation:
-    """A heart whose files give volumes: a label map, masks or closed meshes, as they were read.
+    """A heart whose files define volumes (a label map, masks or closed meshes), as read.
 
     Attributes:
         path: The file or folder, for error messages.
@@ -153,7 +157,7 @@ class Segmentation:
         """The heart's geometry.
 
         Args:
-            drop: Structures to leave out, as if nobody had segmented them: the surface of a label
+            drop: Structures to leave out, as if they had not been segmented: the surface of a label
                 map is computed without them.
 
         Raises:
@@ -171,7 +175,7 @@ class Segmentation:
         return Geometry.of_label_map(shown, len(self.structures))
 
     def sampled_voxels(self) -> LabelMap:
-        """The voxels that samples are drawn from: label maps cropped and without specks."""
+        """Return the voxels that samples are drawn from; a label map cropped, without specks."""
         if self.closed is not None:
             return self.label_map
         return remove_specks(self.label_map).cropped()

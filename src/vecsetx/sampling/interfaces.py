@@ -1,6 +1,6 @@
-"""One smooth surface of a label map that all structures share.
+"""The smooth surface of a label map, shared by all structures.
 
-Where two structures touch, they share one wall, without overlap or gap. The method was chosen by
+Where two structures touch, they share a wall, without overlap or gap. The method was chosen by
 measurement: surface nets (Frisken, "SurfaceNets for multi-label segmentations with preservation of
 sharp boundaries", JCGT 2022) without their own smoothing, then a windowed-sinc filter (Taubin et
 al., "Optimal surface smoothing as filter design", ECCV 1996). Gaussian smoothing or the nets' own
@@ -20,8 +20,11 @@ from vtkmodules.vtkFiltersCore import vtkSurfaceNets3D, vtkWindowedSincPolyDataF
 
 from vecsetx.anatomy.label_map import LabelMap
 
+__all__ = ["SharedSurface", "remove_specks", "shared_surface"]
+
 _SMALLEST_COMPONENT_VOXELS = 30  # smaller ones are segmentation errors, not anatomy
 
+# Of the windowed-sinc filter: a narrower pass band smooths more.
 _SMOOTHING_ITERATIONS = 30
 _PASS_BAND = 0.1
 
@@ -43,14 +46,16 @@ class SharedSurface:
     def closed_surface(
         self, label: int
     ) -> tuple[Float[np.ndarray, "v2 3"], Int[np.ndarray, "f2 3"]]:
-        """Return the closed surface of one label, with only its vertices and outward normals.
+        """Return the closed surface of one label, without unused vertices.
 
         Returns:
-            Vertices in RAS+ mm, and faces that index them; both empty for a label without faces.
+            Vertices in RAS+ mm, and outward-facing faces that index them; both empty for a label
+            without faces.
         """
         outward = self.faces[self.sides[:, 0] == label]
         turned = self.faces[self.sides[:, 1] == label][:, ::-1]
         faces = np.concatenate([outward, turned])
+        # Keep the vertices in their order, and renumber them.
         used = np.zeros(len(self.vertices_mm), dtype=bool)
         used[faces] = True
         number = np.cumsum(used) - 1
@@ -73,6 +78,7 @@ def remove_specks(label_map: LabelMap) -> LabelMap:
         return label_map
     labels = label_map.labels.copy()
     for component in specks:
+        # No speck is longer than this margin, so that voxels outside it are in view.
         around = tuple(
             slice(
                 max(side.start - _SMALLEST_COMPONENT_VOXELS, 0),
@@ -84,6 +90,7 @@ def remove_specks(label_map: LabelMap) -> LabelMap:
             np.isin(components[around], specks), return_distances=False, return_indices=True
         )
         speck = components[around] == component
+        # Slices are views: this writes into `labels`. The order of the specks does not matter.
         labels[box][around][speck] = before[around][tuple(nearest)][speck]
     return LabelMap(labels, label_map.affine, label_map.remarks)
 
@@ -95,6 +102,7 @@ def shared_surface(label_map: LabelMap) -> SharedSurface:
     centre. The smoothing takes weighted means of neighbouring vertices. These commute with affine
     maps, so it can be applied in voxel indices.
     """
+    # A layer of background closes the structures that reach the edge; below, − 1 takes it off.
     tight = label_map.cropped()
     smoothed = _smoothed(_surface_nets(np.pad(tight.labels, 1)))
     indices = vtk_to_numpy(smoothed.GetPoints().GetData()).astype(np.float64) - 1
@@ -115,6 +123,7 @@ def _specks(labels: np.ndarray, components: np.ndarray, statistics: Any) -> list
         small_by_label.setdefault(label, []).append(int(component))
     specks: list[int] = []
     for label, small in small_by_label.items():
+        # Of a structure that consists of small components only, the largest is kept.
         if voxels[small].sum() == np.count_nonzero(labels == label):
             small.remove(max(small, key=lambda component: voxels[component]))
         specks += small
@@ -124,6 +133,7 @@ def _specks(labels: np.ndarray, components: np.ndarray, statistics: Any) -> list
 def _surface_nets(labels: np.ndarray) -> vtkPolyData:
     image = vtkImageData()
     image.SetDimensions(*labels.shape)
+    # In VTK, the first axis varies fastest.
     image.GetPointData().SetScalars(numpy_to_vtk(labels.ravel(order="F"), deep=True))
     nets = vtkSurfaceNets3D()
     nets.SetInputData(image)
@@ -141,6 +151,7 @@ def _smoothed(surface: vtkPolyData) -> vtkPolyData:
     smoother.SetInputData(surface)
     smoother.SetNumberOfIterations(_SMOOTHING_ITERATIONS)
     smoother.SetPassBand(_PASS_BAND)
+    # Edges where three structures meet are not manifold; unmoved, they would keep the grid's steps.
     smoother.NonManifoldSmoothingOn()
     smoother.NormalizeCoordinatesOn()
     smoother.BoundarySmoothingOff()

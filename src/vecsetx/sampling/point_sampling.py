@@ -25,6 +25,7 @@ def quotas(sizes: Float[np.ndarray, " k"], count: int, equal_share: float) -> In
     """
     present = sizes > 0
     share = equal_share * present / present.sum() + (1 - equal_share) * sizes / sizes.sum()
+    # Rounding the cumulative numbers instead of each share makes the sum exact.
     ends = np.rint(np.cumsum(share) * count).astype(np.int64)
     return np.diff(ends, prepend=0)
 
@@ -57,12 +58,13 @@ def surface_points(
             f"a scan of {shape} voxels shows no surface: within {EDGE_VOXELS} voxels of its edge "
             "surfaces are not trusted; give one with more slices, or surface points"
         )
+    # 1. Sample structure by structure. The same seed gives the same points only in this order.
     points, structure, normals = [], [], []
     for k, quota in enumerate(quotas(totals, count, equal_share)):
         if quota == 0:
             continue
         face = generator.choice(len(weights[k]), size=quota, p=weights[k] / totals[k])
-        # Uniform barycentric coordinates: fold the unit square onto the triangle.
+        # Uniform barycentric coordinates: fold the unit square onto the triangle u + v ≤ 1.
         u, v = generator.random((2, quota, 1))
         u, v = np.where(u + v > 1, 1 - u, u), np.where(u + v > 1, 1 - v, v)
         vertices, faces = geometry.closed[k]
@@ -73,13 +75,14 @@ def surface_points(
             _interpolated(corners, within, _corner_normals(vertices, faces)[faces[face]])
         )
         structure.append(np.full(quota, k))
+    # 2. Shuffle, so that any slice of the points is a random sample.
     order = generator.permutation(count)
     shuffled = (np.concatenate(parts)[order] for parts in (points, structure, normals))
     return next(shuffled), next(shuffled), next(shuffled)
 
 
 def _sampled_areas(geometry: Geometry, k: int) -> np.ndarray:
-    """Return twice the area of a structure's faces, 0 for walls where the field of view cuts it."""
+    """Return twice each face's area; 0 for walls where the field of view cuts the structure."""
     vertices, faces = geometry.closed[k]
     areas = igl.doublearea(vertices, faces)
     if not geometry.cut[k]:
@@ -120,7 +123,7 @@ def volume_points(
     margin_mm: float,
     generator: np.random.Generator,
 ) -> Float[np.ndarray, "n 3"]:
-    """Sample points in space, in random order: some anywhere, the others inside structures.
+    """Sample points in space, in random order: some anywhere, the rest inside structures.
 
     Args:
         geometry: The heart.
@@ -136,6 +139,7 @@ def volume_points(
     Returns:
         Points in RAS+ mm.
     """
+    # 1. Background: points anywhere.
     vertices = np.concatenate([vertices for vertices, _ in geometry.closed])
     low, high = vertices.min(axis=0) - margin_mm, vertices.max(axis=0) + margin_mm
     background = round(background_share * count)
@@ -143,6 +147,7 @@ def volume_points(
         generator.uniform(low, high, size=(background // 2, 3)),
         generator.uniform(*frame.domain_mm(), size=(background - background // 2, 3)),
     ]
+    # 2. Points inside each structure: a random voxel of it, and a random place in that voxel.
     label_map = geometry.label_map.cropped()
     occupied = np.flatnonzero(label_map.labels)
     label = label_map.labels.ravel()[occupied]

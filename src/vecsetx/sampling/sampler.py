@@ -99,19 +99,19 @@ def sample_heart(
 
 
 def options_of(spec: SamplingSpec, wanted: tuple[str, ...]) -> dict[str, Any]:
-    """All choices that decide a heart's samples, besides source and seed, as plain data."""
+    """Return all options that decide a heart's samples, besides source and seed, as plain data."""
     return {**asdict(spec), "wanted": list(wanted)}
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What a model is shown of a heart: labelled surface points, and their frame.
+    """A model's input from one heart: labelled surface points, and their frame.
 
     Attributes:
         points_mm: ``[N, 3]`` float32, RAS+ mm, in random order.
         structure: ``[N]`` int64, index 0…K−1 of each point's structure.
         normals: ``[N, 3]`` float32, unit, pointing out of that structure; None if unknown.
-        frame: The frame, computed from what is observed.
+        frame: The frame, computed from the observed surfaces.
     """
 
     points_mm: Float[np.ndarray, "n 3"]
@@ -121,7 +121,7 @@ class Observation:
 
 
 def observe(geometry: Geometry, count: int, mm_per_unit: float, seed: int) -> Observation:
-    """Draw labelled surface points from a heart, with the shares that its samples have.
+    """Draw labelled surface points from a heart, divided among structures as in its samples.
 
     Args:
         geometry: The heart.
@@ -155,7 +155,8 @@ def draw_samples(
     Raises:
         InputError: The scan shows no surface except at its edge.
     """
-    # Near points are surface points moved at random, so both sets come from one draw.
+    # The order of the draws decides the points of a seed: surface and near, scales, moves, volume.
+    # 1. Draw the points. Near points are surface points moved at random, so one draw serves both.
     counts = (spec.surface_points, spec.near_points)
     points, structure, normals = surface_points(geometry, sum(counts), spec.equal_share, generator)
     on_surface, feet = np.split(points, [spec.surface_points])
@@ -171,10 +172,10 @@ def draw_samples(
         spec.margin_mm,
         generator,
     )
-    # Distances of all sets are computed at once, in float32 as they are stored.
+    # 2. Compute the distances of all sets at once, of points rounded to float32 as they are stored.
     all_points = np.concatenate([on_surface, near, volume]).astype(np.float32)
     drawn_from = np.full(len(all_points), -1)
-    drawn_from[: spec.surface_points] = structure
+    drawn_from[: spec.surface_points] = structure  # exactly 0 from there, despite the rounding
     all_distances = signed_distances_mm(
         all_points,
         geometry.closed,
@@ -183,11 +184,13 @@ def draw_samples(
         band_mm=np.inf if geometry.complete else None,  # vertices of given meshes may lie far apart
         drawn_from=drawn_from,
     )
+    # 3. Distances to the edge of the scan; closed meshes have none.
     all_edges = (
         np.full(len(all_points), np.inf, dtype=np.float32)
         if geometry.complete
         else edge_distances_mm(all_points, geometry.label_map)
     )
+    # 4. Split everything back into the three sets.
     ends = np.cumsum(counts)
     surface_mm, near_mm, volume_mm = np.split(all_points, ends)
     of_surface, of_near, of_volume = np.split(all_distances, ends)

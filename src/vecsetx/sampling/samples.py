@@ -3,8 +3,8 @@
 A heart's file is a safetensors file of three float32 tensors: ``surface``, ``near`` and ``volume``.
 Each row holds a point and its properties, in the order of the fields of :class:`SurfacePoints` or
 :class:`QueryPoints`. The rows are in random order, so that a random sample for training is a slice
-of each tensor. Everything is in RAS+ mm; the metadata holds the frame. Each point's distance to the
-edge of the field of view determines which of its distances can be trusted.
+of each tensor. All coordinates are RAS+ mm; the metadata contains the frame. Each point's distance
+to the edge of the field of view determines which of its distances can be trusted.
 """
 
 import json
@@ -24,7 +24,16 @@ from vecsetx.errors import InputError
 from vecsetx.files import written_whole
 from vecsetx.sampling.view import known_mm
 
-SCHEMA = 3
+__all__ = [
+    "HeartInfo",
+    "QueryPoints",
+    "Samples",
+    "SamplesFile",
+    "SurfacePoints",
+    "write_samples",
+]
+
+_SCHEMA = 3
 """Version of the file format; other versions are rejected."""
 
 
@@ -77,7 +86,7 @@ class HeartInfo:
         content: Hash of the heart's shape, the same if two files contain the same heart.
         label_set: The label set, as :meth:`LabelSet.to_dict` returns it.
         structures: Names of the K structures that the heart has, in the order of the distances.
-            The data set specifies why any other structure is not among them.
+            The data set records whether the others are absent or not annotated.
         cut: Those of them that reach the edge of the scan and may continue beyond it.
         frame: Conversion between mm and units.
         reach_mm: Distances are truncated at this value.
@@ -120,7 +129,7 @@ class HeartInfo:
         return cls(**{**data, **tuples, "frame": Frame.from_dict(data["frame"])})
 
     def known_mm(self, edge_mm: Float[np.ndarray, " n"]) -> Float[np.ndarray, "n k"]:
-        """Return up to which magnitude each structure's distance is known at each point, mm.
+        """Return the magnitude up to which each structure's distance is known at each point, mm.
 
         See :func:`vecsetx.sampling.view.known_mm`.
         """
@@ -176,7 +185,7 @@ class _Layout:
     def of_group(cls, group: str, structures: int) -> "_Layout":
         """Lay out the fields of a group, in order, for a heart with K = ``structures``."""
         widths = {"points_mm": 3, "normals": 3, "distances_mm": structures}
-        columns: dict[str, slice | int] = {}
+        columns: dict[str, slice | int] = {}  # an index, not a slice, where the field has one axis
         end = 0
         for field in fields(_GROUPS[group]):
             width = widths.get(field.name, 1)
@@ -203,9 +212,9 @@ def write_samples(samples: Samples, path: Path) -> None:
         group: _Layout.of_group(group, structures).to_rows(getattr(samples, group))
         for group in _GROUPS
     }
-    metadata = {"schema": str(SCHEMA), "heart": json.dumps(asdict(samples.info))}
+    metadata = {"schema": str(_SCHEMA), "heart": json.dumps(asdict(samples.info))}
     with written_whole(path) as unfinished:
-        unfinished.write_bytes(save(tensors, metadata))  # save_file hides the disk's error
+        unfinished.write_bytes(save(tensors, metadata))  # save_file would hide why a write failed
 
 
 class SamplesFile:
@@ -224,18 +233,20 @@ class SamplesFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        # 1. Read the header. safetensors validates it, and that the file is complete.
         try:
-            with safe_open(path, framework="numpy") as file:  # validates the file
+            with safe_open(path, framework="numpy") as file:
                 metadata = file.metadata() or {}
-            if metadata.get("schema") != str(SCHEMA):
+            if metadata.get("schema") != str(_SCHEMA):
                 raise InputError(
-                    f"{path}: schema {metadata.get('schema')}, this version reads {SCHEMA}; "
+                    f"{path}: schema {metadata.get('schema')}, this version reads {_SCHEMA}; "
                     "prepare the data again"
                 )
             self._size, self._tensors = _contents(path)
         except (OSError, SafetensorError) as error:
             raise InputError(f"{path}: cannot be read as a heart's samples: {error}") from error
         self.info = HeartInfo.from_dict(json.loads(metadata["heart"]))
+        # 2. Check that the tensors have the columns that a heart of K structures needs.
         self._layouts = {
             group: _Layout.of_group(group, len(self.info.structures)) for group in _GROUPS
         }
@@ -243,7 +254,7 @@ class SamplesFile:
         expected = {group: ("F32", layout.width) for group, layout in self._layouts.items()}
         if found != expected:
             raise InputError(
-                f"{path}: holds {found}, where a heart of {len(self.info.structures)} structures "
+                f"{path}: holds {found}, but a heart of {len(self.info.structures)} structures "
                 f"has {expected}; prepare the data again"
             )
 
@@ -273,6 +284,7 @@ class SamplesFile:
         try:
             file = os.open(self.path, os.O_RDONLY)
             try:
+                # Offsets into a file of another size would give wrong points without an error.
                 size = os.fstat(file).st_size
                 if size != self._size:
                     raise InputError(
@@ -283,7 +295,7 @@ class SamplesFile:
             finally:
                 os.close(file)
         except OSError as error:
-            raise InputError(f"{self.path}: cannot be read any more: {error.strerror}") from error
+            raise InputError(f"{self.path}: can no longer be read: {error.strerror}") from error
         return Samples(info=self.info, **{g: self._points(g, found) for g, found in rows.items()})
 
     def read(self) -> Samples:
@@ -305,6 +317,7 @@ class SamplesFile:
                 "request fewer or prepare more"
             )
         rows = np.empty((count, tensor.width), _STORED)
+        # Up to the last row, and on from the first if need be; read straight into the array.
         to_end = min(count, tensor.rows - start)
         for part, first in ((rows[:to_end], start), (rows[to_end:], 0)):
             offset = tensor.offset + first * tensor.width * _STORED.itemsize

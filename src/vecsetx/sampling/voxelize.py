@@ -1,4 +1,4 @@
-"""Voxelizing closed surfaces."""
+"""Convert closed surfaces to a label map."""
 
 import numpy as np
 from vtkmodules.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray, vtk_to_numpy
@@ -9,14 +9,16 @@ from vtkmodules.vtkImagingStencil import vtkImageStencilToImage, vtkPolyDataToIm
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.sampling.distance import ClosedSurfaces
 
+__all__ = ["voxelize_surfaces"]
+
 _VOXEL_MM = 0.8
 
 
 def voxelize_surfaces(closed_surfaces: ClosedSurfaces) -> LabelMap:
-    """Return the label map (1…K) of closed surfaces, on a grid along the RAS axes around them all.
+    """Return the label map (1…K) of K closed surfaces, on a grid along R, A and S around them.
 
-    The voxels are 0.8 mm large. A voxel belongs to the structure that contains its centre; if there
-    are several, to the last one.
+    The voxels are cubes of 0.8 mm. A voxel belongs to the structure that contains its centre; if
+    several do, to the last of them.
     """
     vertices = np.concatenate([vertices for vertices, _ in closed_surfaces])
     low = vertices.min(axis=0) - _VOXEL_MM
@@ -33,19 +35,22 @@ def voxelize_surfaces(closed_surfaces: ClosedSurfaces) -> LabelMap:
 def _inside(
     vertices_mm: np.ndarray, faces: np.ndarray, low: np.ndarray, shape: np.ndarray
 ) -> np.ndarray:
-    """Return which voxels ``[I, J, K]`` of the grid from ``low`` on have their centre inside."""
+    """Return whether each voxel's centre is inside, ``[I, J, K]``; the first is at ``low``, mm."""
     points, cells, surface = vtkPoints(), vtkCellArray(), vtkPolyData()
+    # 1. To VTK, in mm from the first voxel's centre.
     points.SetData(numpy_to_vtk(np.ascontiguousarray(vertices_mm - low), deep=True))
     cells.SetData(3, numpy_to_vtkIdTypeArray(np.ascontiguousarray(faces.ravel()), deep=True))
     surface.SetPoints(points)
     surface.SetPolys(cells)
+    # 2. Scan-convert the surface: a stencil of the voxels inside, then an image of 0 and 1.
     stencil, image = vtkPolyDataToImageStencil(), vtkImageStencilToImage()
     stencil.SetInputData(surface)
     stencil.SetOutputSpacing(_VOXEL_MM, _VOXEL_MM, _VOXEL_MM)
     stencil.SetOutputWholeExtent(0, int(shape[0]) - 1, 0, int(shape[1]) - 1, 0, int(shape[2]) - 1)
-    stencil.SetTolerance(0)
+    stencil.SetTolerance(0)  # no margin within which centres outside would count
     image.SetInputConnection(stencil.GetOutputPort())
     image.SetOutputScalarTypeToUnsignedChar()
     image.Update()
+    # In VTK, the first axis varies fastest.
     flat = vtk_to_numpy(image.GetOutput().GetPointData().GetScalars())
     return flat.reshape(tuple(shape), order="F") > 0

@@ -114,12 +114,14 @@ def for_each_heart(
             results[name] = result
         progress.advance(note=name)
 
+    # 1. All hearts side by side.
     for name, result in _results(work, hearts, workers):
         if isinstance(result, _Starved):
             starved.append(name)
         else:
             keep(name, result)
-    for name in sorted(starved):  # once more, with all the memory to itself
+    # 2. Starved hearts once more, each with all the memory to itself.
+    for name in sorted(starved):
         workers.let_go()
         for _, result in _results(work, {name: hearts[name]}, workers):
             keep(name, result)
@@ -130,6 +132,7 @@ def _results(
     work: Callable[[Argument], Result], hearts: Mapping[str, Argument], workers: Workers
 ) -> Iterator[tuple[str, Result | _Failed]]:
     """Submit all hearts, and yield each one's result or failure as soon as it is known."""
+    # A queue, because `as_completed` leaves no chance to look after the workers in between.
     names: dict[Future[Result | _Failed], str] = {}
     ended: SimpleQueue[Future[Result | _Failed]] = SimpleQueue()
     for name, argument in hearts.items():
@@ -173,6 +176,7 @@ def _result(name: str, future: Future[Result | _Failed], workers: Workers) -> Re
 
     The reason of a starved heart is worded for its second attempt: the first one is not reported.
     """
+    # What the work itself raised came back as a result; an exception here concerns the worker.
     error = future.exception()
     if error is None:
         return future.result()

@@ -39,6 +39,7 @@ def only_writer(folder: Path, *subfolders: str) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / ".writing.lock"
     try:
+        # A soft lock is only a file, which a killed run would leave behind.
         lock = FileLock(file, timeout=0, fallback_to_soft=False).acquire()
     except Timeout as error:
         raise InputError(

@@ -19,6 +19,7 @@ __all__ = ["Processes"]
 Result = TypeVar("Result")
 Arguments = ParamSpec("Arguments")
 
+# Not forked: forking a program with threads can deadlock the child.
 _SPAWN = multiprocessing.get_context("spawn")
 _STARTS = 3
 """Attempts to start a process: one may be killed before it is ready."""
@@ -80,6 +81,7 @@ class Processes(Workers):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        # After an exception, do not wait for running tasks. `_stopped` prevents further starts.
         if kind is not None:
             with self._lock:
                 self._stopped = True
@@ -89,7 +91,7 @@ class Processes(Workers):
 
     def _do(self, call: Callable[[], Result]) -> Result:
         """Run a call in an idle process, or in a new one. Runs in a thread of the pool."""
-        try:
+        try:  # not "if": another thread could take the last one in between
             process = self._idle.pop()
         except IndexError:
             process = self._start()
@@ -97,7 +99,7 @@ class Processes(Workers):
             answer = process.do(call)
         except _DiedError:
             raise BrokenExecutor(self._end(process, _LAST_WORDS_S)) from None
-        except BaseException:
+        except BaseException:  # raised by the call: the process is well
             self._idle.append(process)
             raise
         self._idle.append(process)
@@ -142,6 +144,7 @@ class _Process:
     def __init__(self) -> None:
         self._pipe, theirs = _SPAWN.Pipe()
         self._process = _SPAWN.Process(target=_serve, args=(theirs,), daemon=True)
+        # A new process inherits this one's environment, which is changed only for the start.
         before = dict(os.environ)
         try:
             os.environ.update(ONE_THREAD)  # before the process imports the main program
@@ -185,7 +188,7 @@ class _Process:
         Returns:
             How it ended, in words.
         """
-        self._process.join(grace_s)
+        self._process.join(grace_s)  # first let it end by itself: killing would set the exit code
         self._process.kill()
         self._process.join()
         code = self._process.exitcode or 0
@@ -217,7 +220,7 @@ def _serve(pipe: Connection) -> None:
             task = pipe.recv_bytes()
         except EOFError:
             return
-        try:
+        try:  # pickling, too, may fail
             answer = pickle.dumps((do_pickled(task), None))
         except Exception as error:
             answer = pickle.dumps((None, error))
@@ -228,5 +231,6 @@ def _end_with_parent() -> None:
     """End this process as soon as its parent has ended, even if the parent was killed."""
     parent = multiprocessing.parent_process()
     assert parent is not None
+    # `_exit` ends the process at once, even if its main thread is deep in a library.
     wait([parent.sentinel])
     os._exit(1)

@@ -13,6 +13,7 @@ TO_BASE = np.array([0.523, -0.533, 0.665])
 TO_BASE /= np.linalg.norm(TO_BASE)
 
 _TO_RV = np.array([0.72, 0.70, -0.02])
+# Gram–Schmidt: at right angles to the long axis.
 _TO_RV -= (_TO_RV @ TO_BASE) * TO_BASE
 _TO_RV /= np.linalg.norm(_TO_RV)
 """Unit vector through the septum, from the left to the right ventricle."""

@@ -41,6 +41,7 @@ TOUCHING = frozenset(
 """The pairs that touch: at valves, ostia, and along the ventricular wall."""
 
 _BLOCK = 16  # voxels along the edge of the first blocks; halved down to 1
+# Offsets of a block's eight children; in ±1, also its corners.
 _CHILDREN = np.stack(np.meshgrid([0, 1], [0, 1], [0, 1], indexing="ij"), axis=-1).reshape(8, 3)
 _LABEL = np.array(
     [0, *(1 + label_set("default").structures.index(name) for name in PRECEDENCE)], dtype=np.uint8
@@ -59,6 +60,7 @@ def carve(
         from_zero: Each shape's signed value, in the order of :data:`PRECEDENCE`.
         from_gap: Each shape's signed value relative to the surface offset outwards by the gap.
     """
+    # Contiguous columns, because every one of them is read many times.
     zero = [np.ascontiguousarray(column) for column in from_zero.T]
     gap = [np.ascontiguousarray(column) for column in from_gap.T]
     values = np.empty_like(from_zero)
@@ -103,14 +105,17 @@ def label_grid(
     Returns:
         Labels in the order of the default label set, 0 for background.
     """
+    # 1. Cover the grid with whole blocks; voxels beyond its end are cut off at last.
     labels = np.zeros([-(-n // _BLOCK) * _BLOCK for n in shape], dtype=np.uint8)
     corner = np.stack(
         np.meshgrid(*(np.arange(0, n, _BLOCK) for n in shape), indexing="ij"), axis=-1
     ).reshape(-1, 3)
+    # A shape's value at a block is open while the surface may pass through; else it is kept.
     values = np.zeros((len(corner), len(PRECEDENCE)))
     open_ = np.ones(values.shape, dtype=bool)
     edge = _BLOCK
     while len(corner):
+        # 2. Evaluate the open shapes at the centres. In a block, values differ by at most `reach`.
         reach = _half_diagonal(affine, edge)
         middle = (corner + (edge - 1) / 2.0) @ affine[:3, :3].T + affine[:3, 3]
         for k in range(len(PRECEDENCE)):
@@ -119,11 +124,13 @@ def label_grid(
             # Where the whole block is inside a structure, no later one matters.
             open_[rows[values[rows, k] < -reach], k + 1 :] = False
         open_ &= (values >= -reach) & (values <= gap_mm + reach)
+        # 3. Fill the blocks where nothing is open. Single voxels are always decided.
         settled = ~open_.any(axis=1) if edge > 1 else np.ones(len(corner), dtype=bool)
         _fill(labels, corner[settled], edge, _labels(values[settled], gap_mm))
         edge //= 2
         corner, values, open_ = corner[~settled], values[~settled], open_[~settled]
-        if len(corner):  # split the undecided blocks into eight
+        # 4. Split the others into eight; children inherit what their parent has settled.
+        if len(corner):
             corner = (corner[:, None] + edge * _CHILDREN).reshape(-1, 3)
             values, open_ = np.repeat(values, 8, axis=0), np.repeat(open_, 8, axis=0)
             kept = (corner < np.array(shape)).all(axis=1)
@@ -143,6 +150,7 @@ def _labels(values: np.ndarray, gap_mm: float) -> np.ndarray:
 
 
 def _fill(labels: np.ndarray, corner: np.ndarray, edge: int, label: np.ndarray) -> None:
+    # A view as blocks [I/e, e, J/e, e, K/e, e], so that one assignment fills any number of them.
     blocks = labels.reshape([m for n in labels.shape for m in (n // edge, edge)])
     i, j, k = (corner // edge).T
     blocks.transpose(0, 2, 4, 1, 3, 5)[i, j, k] = label[:, None, None, None]

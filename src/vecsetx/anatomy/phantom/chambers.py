@@ -47,7 +47,7 @@ def left_ventricle(heart: Parameters, wall_mm: float) -> Shape:
         np.array([0.97 * radius, 1.03 * radius, length]) + np.array([1.0, 1.0, 0.85]) * wall_mm,
         frame.axes,
     )
-    thin = 0.45 * wall_mm
+    thin = 0.45 * wall_mm  # the wall around the outflow tract
     outflow = Tube(
         np.stack([frame.to_ras(4.0, 2.0, 8.0), AORTIC + 4.0 * TO_AORTA]),
         np.array([0.62 * radius, 0.9 * heart.aorta_radius_mm]) + thin,
@@ -66,7 +66,7 @@ def right_ventricle(heart: Parameters) -> Shape:
         np.array([36.0 * width, 30.0, 42.0 * length]),
         frame.axes,
     )
-    margin = vessel(
+    margin = vessel(  # the acute margin, from the base towards the apex
         np.array(
             [
                 [*frame.to_ras(41.0, -12.0, 14.0), 20.0],
@@ -87,6 +87,7 @@ def right_ventricle(heart: Parameters) -> Shape:
         ),
         flat_end=False,
     )
+    # Cut at the planes of the pulmonary and the tricuspid valve.
     below_valve = HalfSpace(PULMONARY, TO_PA)
     before_valve = HalfSpace(TRICUSPID, TO_RA)
     return Intersection(
@@ -96,6 +97,7 @@ def right_ventricle(heart: Parameters) -> Shape:
 
 def left_atrium(heart: Parameters, antra: tuple[Shape, ...]) -> Shape:
     """Return the left atrium with its mitral funnel and the antra of the pulmonary veins."""
+    # Orthonormal axes by Gram–Schmidt, from two approximate directions.
     long_axis = np.array([0.86, 0.08, 0.50])
     short_axis = np.array([-0.10, 1.0, 0.1])
     long_axis /= np.linalg.norm(long_axis)
@@ -138,6 +140,7 @@ def right_atrium(heart: Parameters) -> Shape:
         np.stack([middle + np.array([-2.0, 4.0, -4.0]), TRICUSPID - 4.0 * TO_RA]),
         np.array([17.0, 15.5]) * along_a,
     )
+    # Stumps of the venae cavae, cut flat.
     superior = vessel(
         np.array(
             [
@@ -184,6 +187,7 @@ def left_atrial_appendage(
             [-8.5, 35.0, 6.5],
         ]
     )
+    # The root stays in the atrium; only the other landmarks vary.
     line = root + steps * heart.laa_length
     line[1:] += 0.8 * course_mm[:4]
     radii = heart.laa_radius_mm * np.array([0.95, 0.95, 1.05, 0.9, 0.55])

@@ -68,6 +68,7 @@ def coronary_arteries(
         course_mm: Displacements ``[12, 3]`` of the landmarks.
         stretch: The map already applied to the shapes, to be applied to the landmarks.
     """
+    # 1. The heart's outer surface, on which the arteries run.
     walls = {name: Offset(shapes[name], wall) for name, wall in _WALL_MM.items()}
     # Close the seams where chambers and vessels are cut at a valve: an artery could slip in.
     pulmonary_seam = Tube(
@@ -92,17 +93,20 @@ def coronary_arteries(
         in_groove = _in_groove(walls[beside[0]], walls[beside[1]], guess, 0.8 * radius)
         return _artery(surface, np.vstack([*start, in_groove]), radius, end_radius)
 
+    # 2. Left coronary artery: ostium, main stem, then LAD and LCx in their grooves.
     sinus = stretch.map_points(AORTIC + 10.0 * TO_AORTA)
     left = _ostium(shapes["Aorta"], sinus, np.array([-0.93, -0.10, 0.12]))
     right = _ostium(shapes["Aorta"], sinus, np.array([0.15, 0.95, -0.15]))
     main = [left, left + np.array([-5.0, 0.5, 0.5])]
     anterior = route(main, _ANTERIOR, ("Myocardium", "RV"), 0.5)
     circumflex = route(main, _CIRCUMFLEX, ("Myocardium", "LA"), 0.55)
+    # 3. Right coronary artery: around the tricuspid valve, then down the inferior groove.
     ring = [_on_tricuspid_ring(angle) for angle in (25.0, 55.0, 85.0, 115.0, 145.0, 175.0, 205.0)]
     around_valve = stretch.map_points(np.stack(ring))
     right_part = _in_groove(walls["RA"], walls["RV"], around_valve, 0.8 * radius)
     inferior = _in_groove(walls["Myocardium"], walls["RV"], placed(_INFERIOR), 0.8 * radius)
     right_course = np.vstack([right, right + np.array([1.5, 4.0, -2.0]), right_part, inferior])
+    # 4. A diagonal branch leaves the LAD after a third of its length.
     fork = anterior.line_mm[len(anterior.line_mm) // 3]
     diagonal = np.vstack([fork, placed(_DIAGONAL)])
     return {
@@ -126,7 +130,7 @@ def _ostium(aorta: Shape, sinus: np.ndarray, direction: np.ndarray) -> np.ndarra
     reach = 0.0
     for _ in range(40):
         value, _ = aorta.evaluate((sinus + reach * direction)[None])
-        reach -= value[0] + 0.5
+        reach -= value[0] + 0.5  # sphere tracing: the value never exceeds the distance
     return np.asarray(sinus + reach * direction)
 
 
@@ -138,11 +142,13 @@ def _in_groove(
     points = guess_mm.copy()
     for _ in range(_ITERATIONS):
         (one, one_gradient), (two, two_gradient) = first.evaluate(points), second.evaluate(points)
+        # Newton: both values to the level, without moving along the path.
         system = np.stack([one_gradient, two_gradient, tangent], axis=1)
         goal = np.stack([level_mm - one, level_mm - two, np.zeros(len(points))], axis=1)
         # Damped least squares, because the two walls may be nearly parallel.
         square = system.transpose(0, 2, 1) @ system + 0.05 * np.eye(3)
         step = np.linalg.solve(square, system.transpose(0, 2, 1) @ goal[..., None])[..., 0]
+        # At most 2 mm per iteration.
         points += step / np.maximum(np.linalg.norm(step, axis=1, keepdims=True) / 2.0, 1.0)
     return points
 
@@ -157,6 +163,7 @@ def _artery(
     height = radii + _CLEARANCE_MM
     height[0] = -0.5
     for iteration in range(_ITERATIONS):
+        # Smoothing moves the line off the surface, and a Newton step moves it back.
         if iteration < _SMOOTHING_ITERATIONS:
             line[1:-1] = 0.25 * line[:-2] + 0.5 * line[1:-1] + 0.25 * line[2:]
         value, gradient = surface.evaluate(line[1:])

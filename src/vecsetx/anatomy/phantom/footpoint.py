@@ -42,6 +42,7 @@ def distance_to_level(
     for _ in range(_STEPS):
         if not len(active):
             break
+        # 1. Newton step onto the surface.
         height, slope = evaluate_in_chunks(shape, foot[active])
         height = height - level_mm
         length = np.maximum(np.linalg.norm(slope, axis=1), 1e-3)
@@ -51,6 +52,7 @@ def distance_to_level(
         landed = np.abs(height) < _LANDED_MM * length
         reached = np.linalg.norm(offset, axis=1)
         best[active[landed]] = np.minimum(best[active[landed]], reached[landed])
+        # 2. Project the point onto the tangent plane at the landing; the next foot is there.
         normal = slope / length[:, None]
         sideways = offset - (offset * normal).sum(axis=1, keepdims=True) * normal
         way = np.linalg.norm(sideways, axis=1)

@@ -79,6 +79,7 @@ class Parameters:
         """
 
         def around(mean: float, spread: float) -> float:
+            # Clipped, because extreme proportions would break the anatomy.
             return float(mean + spread * np.clip(generator.standard_normal(), -2.2, 2.2))
 
         def proportion(mean: float = 1.0, spread: float = _PROPORTION_SPREAD) -> float:
@@ -87,9 +88,11 @@ class Parameters:
         def three(spread: float) -> tuple[float, float, float]:
             return around(0.0, spread), around(0.0, spread), around(0.0, spread)
 
+        # The order of the arguments is that of the draws: it decides which heart a seed gives.
         return cls(
             size=proportion(_SIZE, _SIZE_SPREAD),
             turn_deg=three(_TILT_SPREAD_DEG),
+            # A shear entry occurs twice in the symmetric matrix, hence the root.
             strain=(*three(_STRAIN_SPREAD), *three(_STRAIN_SPREAD / 2**0.5)),
             ventricle_tilt_deg=three(0.6 * _TILT_SPREAD_DEG),
             lv_radius_mm=proportion(21.0),

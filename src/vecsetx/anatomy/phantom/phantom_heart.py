@@ -73,11 +73,13 @@ class PhantomHeart:
         # Sort the points by cells of 12 mm, so that each chunk is near few parts of a shape.
         order = np.lexsort(np.floor(points / 12.0).T)
         points = points[order]
+        # Signed values of the overlapping shapes, to their surfaces and to these offset by the gap.
         from_zero = np.empty((len(points), len(PRECEDENCE)))
         from_gap = np.empty_like(from_zero)
         for k, shape in enumerate(self._ordered):
             value, gradient = evaluate_in_chunks(shape, points)
             for level, column in ((0.0, from_zero), (GAP_MM, from_gap)):
+                # Bounds suffice far away; near the surface, replace them by distances.
                 column[:, k] = value - level
                 near = np.abs(value - level) < _EXACT_WITHIN_MM
                 if near.any():
@@ -85,6 +87,7 @@ class PhantomHeart:
                         shape, points[near], level, value[near], gradient[near]
                     )
                     column[near, k] = with_sign(distance, inside(value[near] - level))
+        # Make the shapes disjoint; back to the given order, to the structures' order, and to scale.
         distances = np.empty_like(from_zero)
         distances[order] = carve(from_zero, from_gap)[:, _COLUMN] * self.parameters.size
         return distances
@@ -132,6 +135,8 @@ class PhantomHeart:
         heart, course = self.parameters, self._course_mm
         veins, mouths = vessels.pulmonary_veins(heart, course[10:18])
         muscle = chambers.left_ventricle(heart, heart.wall_mm)
+        # Landmarks of `course`: 0–7 aorta, 8–15 PA, 10–17 veins, 18–21 LAA, 12–23 coronaries. Some
+        # serve two vessels.
         unstretched: dict[str, Shape] = {
             "LV": chambers.left_ventricle(heart, 0.0),
             "Myocardium": muscle,
@@ -172,6 +177,7 @@ class PhantomHeart:
         return np.asarray(Rotation.from_rotvec(np.radians(self.parameters.turn_deg)).as_matrix())
 
     def _to_model(self, points_mm: np.ndarray) -> np.ndarray:
+        # Rows times R apply its transpose, the inverse rotation.
         return np.asarray(points_mm @ self._rotation / self.parameters.size + _CENTER_MM)
 
     def _bounds(self, k: int, points_mm: np.ndarray) -> np.ndarray:

@@ -39,6 +39,7 @@ class Stretch:
 
     def map_normal(self, normal: Float[np.ndarray, "3"]) -> Float[np.ndarray, "3"]:
         """Return the unit normal of the image of a plane with the given normal."""
+        # Normals transform with the inverse transpose.
         turned = np.linalg.solve(self.matrix.T, normal)
         return np.asarray(turned / np.linalg.norm(turned))
 
@@ -108,23 +109,27 @@ class Ellipsoid:
         self, points_mm: Float[np.ndarray, "n 3"]
     ) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, "n 3"]]:
         """See :class:`Shape`."""
+        # 1. In the ellipsoid's axes and, by symmetry, in the octant of positive coordinates.
         local = ((points_mm - self.center_mm) @ self.axes).T
         radii = self.radii_mm[:, None]
         square = radii**2
         # A coordinate of exactly 0 could put the start on a pole of the sum.
         scaled = radii * np.maximum(np.abs(local), 1e-9)
+        # 2. Find t. The start makes one term of the sum 1 and is therefore left of the root.
         root = (scaled - square).max(axis=0)
         for _ in range(_NEWTON_STEPS):
             term = scaled / (root + square)
             total = (term * term).sum(axis=0)
             slope = (term * term / (root + square)).sum(axis=0)
             root = root + total * (np.sqrt(total) - 1.0) / slope
+        # 3. The normal at the foot point; the distance is t times its length, negative inside.
         normal = np.copysign(scaled / radii, local) / (root + square)
         length = np.sqrt((normal * normal).sum(axis=0))
         return root * length, (normal / length).T @ self.axes.T
 
     def stretched(self, stretch: Stretch) -> "Ellipsoid":
         """See :class:`Shape`."""
+        # The image of the unit ball: singular vectors are the new axes, singular values the radii.
         axes, radii_mm, _ = np.linalg.svd(stretch.matrix @ (self.axes * self.radii_mm))
         return Ellipsoid(stretch.map_points(self.center_mm), radii_mm, axes)
 
@@ -158,6 +163,7 @@ class Tube:
         """See :class:`Shape`."""
         if len(points_mm) == 0:
             return np.empty(0), np.empty((0, 3))
+        # Callers pass points that lie close together, so that few segments are near any of them.
         near = self._segments_near(points_mm)
         direction, length, slope = (part[near] for part in self._segments)
         start, radius = self.points_mm[near], self.radii_mm[near]
@@ -263,6 +269,7 @@ class Intersection:
         """See :class:`Shape`."""
         first, first_gradient = self.shape.evaluate(points_mm)
         second, second_gradient = self.keep.evaluate(points_mm)
+        # The maximum, which intersects, is the minimum with all signs turned.
         value, gradient = _smooth_minimum(
             -first, -first_gradient, -second, -second_gradient, self.blend_mm
         )
@@ -299,9 +306,11 @@ def _round_cone_values(
 
     The position ``[n, m]`` is in mm from the segment's start.
     """
+    # Position along the axis and distance from it, by products of matrices.
     along = points @ direction.T - (start * direction).sum(axis=1)
     square = (points**2).sum(axis=1)[:, None] - 2.0 * points @ start.T + (start**2).sum(axis=1)
     across = np.sqrt(np.maximum(square - along**2, 0.0))
+    # From the foot of the perpendicular, the nearest ball lies towards the larger radii.
     nearest = np.clip(along + slope / np.sqrt(1.0 - slope**2) * across, 0.0, length)
     return np.hypot(across, along - nearest) - radius - slope * nearest, nearest
 
@@ -313,6 +322,8 @@ def _smooth_minimum(
     second_gradient: np.ndarray,
     blend_mm: float,
 ) -> tuple[np.ndarray, np.ndarray]:
+    # Quilez's polynomial smooth minimum. The value's derivative by the weight is 0, so that the
+    # gradient is the plain mixture.
     weight = np.clip(0.5 + 0.5 * (second - first) / blend_mm, 0.0, 1.0)
     value = weight * first + (1.0 - weight) * (second - blend_mm * weight)
     gradient = weight[:, None] * first_gradient + (1.0 - weight[:, None]) * second_gradient
@@ -325,6 +336,7 @@ def spline_through(landmarks: Float[np.ndarray, "m k"], step_mm: float) -> Float
     The first three columns are positions in mm; any further columns (such as a radius) are
     interpolated along with them.
     """
+    # Parametrized by chord length, so that uneven landmarks cause no overshoot.
     chord = np.linalg.norm(np.diff(landmarks[:, :3], axis=0), axis=1)
     knots = np.concatenate([[0.0], np.cumsum(chord)])
     count = max(int(np.ceil(knots[-1] / step_mm)), 2) + 1

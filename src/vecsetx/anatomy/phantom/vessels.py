@@ -23,6 +23,7 @@ def aorta(heart: Parameters, course_mm: np.ndarray) -> Shape:
         heart: The parameters.
         course_mm: Displacements ``[8, 3]`` of the landmarks beyond the root.
     """
+    # 1. Landmarks (x, y, z, radius) of the root, through the valve, with the bulge of the sinuses.
     radius, rise = heart.aorta_radius_mm, np.array([0.0, 0.0, heart.arch_rise_mm])
     root = np.array(
         [
@@ -32,6 +33,7 @@ def aorta(heart: Parameters, course_mm: np.ndarray) -> Shape:
             [*(AORTIC + 18.0 * TO_AORTA), 1.02 * radius],
         ]
     )
+    # 2. Landmarks from the ascending aorta over the arch; the top of the arch rises most.
     course = np.array(
         [
             [41.5, 9.0, 53.0],
@@ -47,6 +49,7 @@ def aorta(heart: Parameters, course_mm: np.ndarray) -> Shape:
     course += 0.6 * course_mm[:7]
     widths = radius * np.array([1.0, 0.99, 0.95, 0.9, 0.86, 0.83, 0.82])
     ascending = vessel(np.vstack([root, np.column_stack([course, widths])]), flat_end=False)
+    # 3. The descending aorta, down to its flat end.
     foot = course[-1] + np.array([1.5, -2.0, -26.0])
     middle = 0.5 * (course[-1] + foot) + 0.5 * course_mm[7] * np.array([1.0, 1.0, 0.0])
     descending = vessel(

@@ -48,6 +48,7 @@ class Discs:
 
     def distances(self, points: Float[np.ndarray, "q 3"]) -> Float[np.ndarray, " q"]:
         """Unsigned distance of each point to the disc whose centre is nearest, ``[Q]`` float32."""
+        # By Pythagoras: height over the disc's plane, and how far aside of its rim.
         to_centre, nearest = KDTree(self.centres).query(points)
         height = _dot(points - self.centres[nearest], self.normals[nearest])
         aside = np.sqrt(np.maximum(to_centre**2 - height**2, 0))
@@ -83,11 +84,13 @@ def _fit(
     around: Float[np.ndarray, "m 3"],
     is_inside: Bool[np.ndarray, " m"],
 ) -> Discs:
+    # 1. Fit a plane to each point's neighbours; the normal's sign is still open.
     reach, neighbours = KDTree(points).query(points, k=NEIGHBOURS + 1)  # the first is itself
     spread = points[neighbours].astype(np.float64)
     spread -= spread.mean(axis=1, keepdims=True)
     _, axes = np.linalg.eigh(np.einsum("nij,nik->njk", spread, spread))
     normals = axes[:, :, 0].astype(np.float32)  # the axis of least spread
+    # 2. Labelled points on either side vote for the sign, weighted by their height over the plane.
     away, voters = tree.query(points, k=min(_VOTERS, len(around)))
     heights = np.einsum("nij,nj->ni", around[voters] - points[:, None], normals)
     votes = with_sign(np.ones(voters.shape), is_inside[voters]) * heights
@@ -95,6 +98,7 @@ def _fit(
     balance = votes.sum(axis=1)
     agreement = np.abs(balance).sum() / np.abs(votes).sum()
     outwards = (np.copysign(1, balance)[:, None] * normals).astype(np.float32)
+    # 3. A point's share of the disc through its farthest neighbour.
     areas = np.float32(np.pi / NEIGHBOURS) * reach[:, -1] ** 2
     return Discs(points, outwards, areas, float(agreement))
 

@@ -1,4 +1,4 @@
-"""Estimate the distances to all structures of points that only have that to the nearest one."""
+"""Estimate the distances to all structures for points that have only that to the nearest one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -44,11 +44,14 @@ def estimated_distances(discs: Sequence[Discs], known: UnionPoints) -> Float[np.
     Returns:
         ``[N, K]`` float32.
     """
+    # 1. Unsigned distances to the discs, and the structure that the known distance refers to.
     distances = rough_distances(discs, known.points)
     rows, is_inside = np.arange(len(distances)), known.label > 0
     nearest = np.where(is_inside, known.label - 1, distances.argmin(axis=1))
+    # 2. Its distance is the known one; inside, that may be to the union's outer wall and too long.
     own = np.abs(known.distance)
     own = np.where(is_inside, np.minimum(own, distances[rows, nearest]), own)
+    # 3. No other structure is nearer. The sign comes from the label.
     distances = np.maximum(distances, own[:, None])
     distances[rows, nearest] = with_sign(own, is_inside)
     return distances

@@ -12,10 +12,10 @@
 All are float32, except the labels of near and volume points (int8). The unit of length is the
 distance from the centre of the surface points' bounding box to the farthest of them.
 
-Files written here hold more, which readers of the old layout ignore: the arrays of
+Files written here hold more arrays, which readers of the old layout ignore: those of
 :class:`~vecsetx.sampling.samples.Samples` (``near.distances_mm`` …), and ``vecsetx``, JSON with the
-facts about the heart. From these :func:`read_npz` restores the samples exactly. In files without
-them, the missing quantities are estimated.
+heart's metadata. From these, :func:`read_npz` restores the samples exactly. In files without them,
+the missing quantities are estimated.
 """
 
 import json
@@ -51,13 +51,13 @@ _LARGEST_ID = 127
 
 
 def write_npz(samples: Samples, path: Path, label_set: LabelSet | None = None) -> None:
-    """Write samples as an NPZ file, whole or not at all.
+    """Write samples as an NPZ file, atomically.
 
     Args:
         samples: The heart.
         path: The file, ``.npz``.
         label_set: Its ids become the labels, or 1…K in its order if an id exceeds 127. None: the
-            heart's own label set. Hearts that a model learns from together must share one.
+            heart's own label set. Hearts for the same training must share one.
 
     Raises:
         InputError: The label set lacks a structure of the heart.
@@ -69,6 +69,7 @@ def write_npz(samples: Samples, path: Path, label_set: LabelSet | None = None) -
             f"{info.name}: {', '.join(missing)} has no id among {', '.join(ids)}; choose a label "
             "set with all structures"
         )
+    # 1. The predecessor's arrays, in units of the ball around the surface points.
     id_of_index = np.array([ids[name] for name in info.structures])
     id_of_label = np.concatenate([[0], id_of_index])
     surface_mm = samples.surface.points_mm
@@ -83,6 +84,7 @@ def write_npz(samples: Samples, path: Path, label_set: LabelSet | None = None) -
         arrays[f"{key}_points"] = frame.to_unit(points.points_mm).astype(np.float32)
         arrays[f"{key}_sdf"] = frame.length_to_unit(distances.min(axis=1)).astype(np.float32)
         arrays[f"{key}_labels"] = id_of_label[label_of(distances)].astype(np.int8)
+    # 2. The samples as they are, and what is needed to restore them.
     for group in ("surface", "near", "volume"):
         points = getattr(samples, group)
         arrays |= {f"{group}.{f.name}": getattr(points, f.name) for f in fields(points)}
@@ -93,7 +95,7 @@ def write_npz(samples: Samples, path: Path, label_set: LabelSet | None = None) -
 
 
 def npz_ids(label_set: LabelSet) -> dict[str, int]:
-    """Structure → id in NPZ files: the label set's, or 1…K if one of them exceeds 127."""
+    """Return structure → id in NPZ files: the label set's, or 1…K if one of them exceeds 127."""
     ids = {name: label_set.id_of(name) for name in label_set.structures}
     if max(ids.values()) <= _LARGEST_ID:
         return ids
@@ -113,11 +115,11 @@ def read_npz(
         origin: The file, the heart's name, and the structures that ids stand for; the samples
             record it as their source.
         wanted: The structures to keep, if the heart has them.
-        seed: Seed of the order of the points, if the file has them in no random order.
-        mm_per_unit: Scale of the frame, and the length of a unit in a file that does not say it.
+        seed: Seed for shuffling the points of a file that does not have them in random order.
+        mm_per_unit: Scale of the frame, and length of the unit of files that do not specify it.
 
     Raises:
-        InputError: The file cannot be read, lacks an array, holds none of the structures, or ids
+        InputError: The file cannot be read, lacks an array, holds none of the structures or ids
             that the label set does not know, or its labels and distances contradict each other.
     """
     with NpzArrays(origin.path) as arrays:
@@ -184,7 +186,7 @@ def _group(arrays: NpzArrays, group: str, kind: type[Points], structure_count: i
 
 
 def _restricted(samples: Samples, wanted: tuple[str, ...]) -> Samples:
-    """The same heart with only the structures wanted, in their order."""
+    """Return the heart with only the wanted structures, in the order of ``wanted``."""
     info = samples.info
     kept = tuple(name for name in wanted if name in info.structures)
     if kept == info.structures:
@@ -195,6 +197,7 @@ def _restricted(samples: Samples, wanted: tuple[str, ...]) -> Samples:
             f"{', '.join(info.structures)}"
         )
     columns = np.array([info.structures.index(name) for name in kept])
+    # The new index of each old structure.
     index = np.full(len(info.structures), -1)
     index[columns] = np.arange(len(kept))
     surface = samples.surface
@@ -204,6 +207,7 @@ def _restricted(samples: Samples, wanted: tuple[str, ...]) -> Samples:
         raise InputError(
             f"{info.source}: has no surface points of {', '.join(kept)}; leave this heart out"
         )
+    # Fewer structures take less space, so that the frame moves to those that are left.
     less = len(kept) < len(info.structures)
     frame = Frame.around(points_mm, info.frame.mm_per_unit) if less else info.frame
     near, volume = (
@@ -237,7 +241,7 @@ def _of(names: tuple[str, ...], values: Mapping[str, Value]) -> dict[str, Value]
 
 
 def _unit_ball(points_mm: np.ndarray) -> Frame:
-    """The frame centred on the points' bounding box in which the farthest point is 1 away."""
+    """Return the frame centred on the points' bounding box in which the farthest point is at 1."""
     mm = Frame.around(points_mm, mm_per_unit=1.0)
     radius_mm = float(np.linalg.norm(mm.to_unit(points_mm), axis=1).max())
     return replace(mm, mm_per_unit=radius_mm)

@@ -1,4 +1,4 @@
-"""Samples from NPZ files of VecSetX's cardiac predecessor: what the files lack is estimated."""
+"""Samples from NPZ files of VecSetX's cardiac predecessor; missing quantities are estimated."""
 
 import hashlib
 
@@ -52,7 +52,7 @@ def predecessor_samples(
 
     Distances to every structure, normals, areas and volumes are estimated from the surface
     points (:mod:`vecsetx.sampling.npz.discs`). Components are not counted (their number is 0), no
-    edge of the scan is known, and axes are assumed to be RAS+. The samples' remarks say all this.
+    edge of the scan is known, and axes are assumed to be RAS+. The samples' remarks report this.
 
     Args:
         arrays: The file.
@@ -67,6 +67,7 @@ def predecessor_samples(
         InputError: An array is missing or holds impossible values, the label set does not know an
             id, or labels, distances and surface points contradict each other.
     """
+    # 1. Read the points, and shuffle each set, because samples must be in random order.
     generator = np.random.default_rng([seed, *origin.name.encode()])
     frame = Frame((0.0, 0.0, 0.0), mm_per_unit)
     points = arrays.points("surface_points")
@@ -77,37 +78,60 @@ def predecessor_samples(
     structure = _labels(ids, names, "surface_labels", origin) - 1
     near = _union_points(arrays, "near", names, origin, frame, generator)
     volume = _union_points(arrays, "vol", names, origin, frame, generator)
+    # 2. Estimate the surfaces, and with them the distances to every structure.
     discs = fit_discs(
         [points_mm[structure == k] for k in range(len(names))],
         np.concatenate([near.points, volume.points]),
         np.concatenate([near.label, volume.label]),
     )
     error_mm = _checked_error(discs, near, origin)
+    info = _info(
+        origin,
+        names,
+        discs,
+        content=hashlib.sha256(points.tobytes()).hexdigest(),
+        frame=Frame.around(points_mm, mm_per_unit),
+        remarks=_remarks(len(points), error_mm, mm_per_unit),
+        seed=seed,
+    )
     return Samples(
         _surface_points(discs, points_mm, structure),
         _query_points(discs, near),
         _query_points(discs, volume),
-        HeartInfo(
-            name=origin.name,
-            kind=origin.kind,
-            source=str(origin.path.resolve()),
-            sha256=origin.sha256,
-            content=hashlib.sha256(points.tobytes()).hexdigest(),
-            label_set=origin.label_set.to_dict(),
-            structures=names,
-            cut=(),
-            frame=Frame.around(points_mm, mm_per_unit),
-            reach_mm=np.inf,
-            spacing_mm=(2 * float(np.median([surface.radius() for surface in discs])),) * 3,
-            volumes_ml=dict(zip(names, (s.volume() / 1000 for s in discs), strict=True)),
-            areas_mm2=dict(zip(names, (s.area() for s in discs), strict=True)),
-            components=dict.fromkeys(names, 0),
-            speck_voxels=0,
-            remarks=_remarks(len(points), error_mm, mm_per_unit),
-            options={},
-            seed=seed,
-            version=__version__,
-        ),
+        info,
+    )
+
+
+def _info(
+    origin: Origin,
+    names: tuple[str, ...],
+    discs: list[Discs],
+    content: str,
+    frame: Frame,
+    remarks: tuple[str, ...],
+    seed: int,
+) -> HeartInfo:
+    """Return the metadata; there is no label map, so that the spacing of the points stands in."""
+    return HeartInfo(
+        name=origin.name,
+        kind=origin.kind,
+        source=str(origin.path.resolve()),
+        sha256=origin.sha256,
+        content=content,
+        label_set=origin.label_set.to_dict(),
+        structures=names,
+        cut=(),
+        frame=frame,
+        reach_mm=np.inf,
+        spacing_mm=(2 * float(np.median([surface.radius() for surface in discs])),) * 3,
+        volumes_ml=dict(zip(names, (s.volume() / 1000 for s in discs), strict=True)),
+        areas_mm2=dict(zip(names, (s.area() for s in discs), strict=True)),
+        components=dict.fromkeys(names, 0),
+        speck_voxels=0,
+        remarks=remarks,
+        options={},
+        seed=seed,
+        version=__version__,
     )
 
 
@@ -197,10 +221,11 @@ def _check_signs(labels: np.ndarray, distance: np.ndarray, key: str, origin: Ori
     contradiction = (inside(distance) != (labels > 0)).mean()
     if contradiction <= _LARGEST_CONTRADICTION:
         return
+    # If the flipped distances fit, only the sign convention differs.
     if (inside(-distance) != (labels > 0)).mean() <= _LARGEST_CONTRADICTION:
         raise InputError(
-            f"{origin.path}: {key}_sdf is positive inside; distances here are negative inside, so "
-            "turn the sign of near_sdf and vol_sdf"
+            f"{origin.path}: {key}_sdf is positive inside, but distances must be negative inside; "
+            "flip the sign of near_sdf and vol_sdf"
         )
     raise InputError(
         f"{origin.path}: {key}_labels and {key}_sdf contradict each other at {contradiction:.1%} "
@@ -229,8 +254,8 @@ def _checked_error(discs: list[Discs], near: UnionPoints, origin: Origin) -> flo
             f"{found_mm / radius_mm:.0f} times the distance between them, so scales or coordinate "
             "systems differ; prepare this heart from its label map"
         )
-    # Distances to inner walls and of far points cannot be compared; for them, the spacing of the
-    # surface points is all that is known of the error.
+    # Distances to inner walls and of far points cannot be compared. Their error is unknown; the
+    # spacing of the surface points serves as a lower limit.
     return max(found_mm, radius_mm)
 
 
@@ -238,6 +263,7 @@ def _surface_points(
     discs: list[Discs], points_mm: np.ndarray, structure: np.ndarray
 ) -> SurfacePoints:
     distances_mm = rough_distances(discs, points_mm)
+    # A point lies on its own structure's surface, and discs are made from each structure's points.
     distances_mm[np.arange(len(points_mm)), structure] = 0.0
     normals = np.empty_like(points_mm)
     for k, surface in enumerate(discs):

@@ -123,12 +123,14 @@ def duplicates(hearts: Mapping[str, HeartInfo]) -> list[Duplicates]:
         by_content.setdefault(info.content, []).append(name)
         if len(info.structures) >= _MIN_VOLUMES:
             by_components.setdefault(tuple(sorted(info.components.items())), []).append(name)
+    # 1. Identical voxels.
     found = [
         Duplicates(first, second, by_volume=False)
         for same in by_content.values()
         for i, first in enumerate(same)
         for second in same[i + 1 :]
     ]
+    # 2. Equal volumes. Relative differences are differences of logarithms, so a tree finds pairs.
     for components, names in by_components.items():
         volumes = [
             [hearts[name].volumes_ml[structure] for structure, _ in components] for name in names

@@ -128,6 +128,7 @@ def measure_structures(samples: Samples, compared: Agreement | None) -> dict[str
         "near": inside(near.distances_mm).sum(axis=0),
         "volume": inside(samples.volume.distances_mm).sum(axis=0),
     }
+    # Only trusted distances count: the others are lower bounds, so that the wall may be far away.
     at_wall = (np.abs(near.distances_mm) < NEAR_WALL_MM) & info.trusted(near)
     inner = (inside(near.distances_mm) & at_wall).sum(axis=0) / np.maximum(at_wall.sum(axis=0), 1)
     slope, steep = slopes(samples), steep_shares(samples)

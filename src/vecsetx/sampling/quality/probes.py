@@ -100,7 +100,7 @@ def steep_shares(samples: Samples) -> Float[np.ndarray, " k"]:
         samples.info, samples.surface, samples.near, samples.volume
     )
     neighbours = min(_NEIGHBOURS, len(points) - 1)
-    apart, index = KDTree(points).query(points, k=neighbours + 1)
+    apart, index = KDTree(points).query(points, k=neighbours + 1)  # the first is the point itself
     allowed = apart[:, 1:] + _STEEP_TOLERANCE_VOXELS * max(samples.info.spacing_mm)
     shares = []
     for distance, trust in zip(distances.T, trusted.T, strict=True):
@@ -129,6 +129,7 @@ def slopes(samples: Samples) -> Float[np.ndarray, " k"]:
     least, most = _SLOPE_RANGE_MM
     found = np.full(len(info.structures), np.nan)
     for k in range(len(info.structures)):
+        # 1. Pairs of a point and its nearest surface point (foot), at a suitable distance.
         own = surface.structure == k
         if not own.any():
             continue
@@ -139,6 +140,7 @@ def slopes(samples: Samples) -> Float[np.ndarray, " k"]:
         away, foot = KDTree(feet).query(points[chosen], distance_upper_bound=most)
         in_range = (away >= least) & (away < most)
         chosen, away, foot = chosen[in_range], away[in_range], foot[in_range]
+        # 2. Of these, pairs along the normal; compare their distance with the expected one.
         height = np.einsum("ni,ni->n", points[chosen] - feet[foot], normals[foot])
         straight = np.abs(height) >= away * np.sqrt(1 - _MAX_SINE**2)
         if straight.sum() >= _MIN_SLOPE_POINTS:
@@ -157,6 +159,8 @@ def _shift_voxels(
     too few points disagree.
     """
     shifts = []
+    # If moving the points by t gives the best agreement, the numbers are as 1 + t (before) to 1 − t
+    # (after), and the points are shifted by −t.
     for step in label_map.affine[:3, :3].T:
         before, after = (
             np.count_nonzero(by_distance != label_map.at(points_mm + sign * step))
