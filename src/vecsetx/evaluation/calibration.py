@@ -142,7 +142,7 @@ class Calibration:
                 for group in groups
                 if len(group)
             ),
-            # Of all errors, 95.4 % are at most this quantile of multiples; it should be 2.
+            # The multiple that contains 95.4 % of the errors should be 2.
             factor=float(np.quantile(multiples, EXPECTED[1]) / 2),
             rank_correlation=float(stats.spearmanr(error_mm, sd_mm)[0]) if varied else None,
         )
