@@ -34,10 +34,12 @@ def written_whole(path: Path) -> Iterator[Path]:
         os.close(handle)
         unfinished = Path(name)
         yield unfinished
+        # On the disk before it takes the place: a crash must not leave an empty file.
         with open(unfinished, "rb") as file:
             os.fsync(file.fileno())
+        # mkstemp gives access to the owner only: grant the usual rights.
         unfinished.chmod(0o666 & ~_umask())
-        os.replace(unfinished, path)
+        os.replace(unfinished, path)  # atomic, since both are in one folder
     except OSError as error:
         # A failed write names no file, other failures name the temporary one.
         if error.filename is None or Path(str(error.filename)).name.startswith(_UNFINISHED):

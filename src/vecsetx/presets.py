@@ -38,7 +38,7 @@ PRESETS: dict[str, Recipe] = {
         training=TrainingSpec(steps=60_000, log_every=50, validate_every=2000),
     ),
     # The configuration of the original multi-class VecSetX (425 M weights): learnable queries,
-    # plain attention, 24 blocks of 1024 channels, 1024 latents of 16.
+    # standard attention, 24 blocks of 1024 channels, 1024 latents of 16.
     "large": Recipe(
         model=ModelSpec(
             queries="learnable",

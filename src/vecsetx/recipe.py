@@ -67,6 +67,7 @@ class Recipe:
                         f"{source}: no option {part}.{name}; {part} has {', '.join(merged[part])}"
                     )
                 merged[part][name] = value
+        # Types and ranges are checked here, and by each part itself (a value_error).
         try:
             return _ADAPTER.validate_python(merged)
         except ValidationError as error:

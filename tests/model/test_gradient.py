@@ -40,10 +40,10 @@ def encoded(model: VecSetAutoEncoder) -> tuple[LatentSet, Tensor]:
     return latent_set, model.process(latent_set)
 
 
-def field_of(model: VecSetAutoEncoder, plain: bool = True) -> Callable[[Tensor], Tensor]:
+def field_of(model: VecSetAutoEncoder, unfused: bool = True) -> Callable[[Tensor], Tensor]:
     latent_set, tokens = encoded(model)
     return lambda points: model.head.fields(
-        model.answer(tokens, latent_set.positions, points, plain)
+        model.head_output(tokens, latent_set.positions, points, unfused)
     )
 
 
@@ -99,7 +99,7 @@ def test_keys_values_and_latents_receive_the_second_order_gradient(form: str) ->
     *_, queries = shown()
 
     def field(points: Tensor) -> Tensor:
-        return model.head.fields(model.answer(tokens, latent_set.positions, points, True))
+        return model.head.fields(model.head_output(tokens, latent_set.positions, points, True))
 
     spatial_gradients(field, queries).square().sum().backward()
     width = model.spec.width
@@ -115,8 +115,8 @@ def test_the_plain_way_gives_the_same_values() -> None:
     for spec in FORMS.values():
         model = built(spec)
         *_, queries = shown()
-        plain, fused = field_of(model, True)(queries), field_of(model, False)(queries)
-        torch.testing.assert_close(plain, fused, rtol=1e-9, atol=1e-9)
+        unfused, fused = field_of(model, True)(queries), field_of(model, False)(queries)
+        torch.testing.assert_close(unfused, fused, rtol=1e-9, atol=1e-9)
 
 
 def test_gradients_keep_single_precision_under_bf16() -> None:
@@ -163,7 +163,7 @@ def test_nothing_is_kept_of_what_lies_between(monkeypatch: pytest.MonkeyPatch) -
             return tensor
 
         def field(points: Tensor) -> Tensor:
-            return model.head.fields(model.answer(tokens, latent_set.positions, points, True))
+            return model.head.fields(model.head_output(tokens, latent_set.positions, points, True))
 
         points = torch.rand(2, count, 3)
         with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):

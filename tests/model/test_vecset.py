@@ -104,8 +104,8 @@ def test_every_weight_learns_and_structures_matter(spec: ModelSpec) -> None:
     model = built(spec).train()
     points, structure, anchors, queries, normals = hearts()
     latent_set = model.encode(points, structure, anchors, normals)
-    answer = model.answer(model.process(latent_set), latent_set.positions, queries)
-    (answer.square().sum() + latent_set.penalty.sum()).backward()
+    output = model.head_output(model.process(latent_set), latent_set.positions, queries)
+    (output.square().sum() + latent_set.penalty.sum()).backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
     model.eval()
     with torch.no_grad():
@@ -188,10 +188,10 @@ def test_without_a_bottleneck_tokens_pass() -> None:
 
 def test_a_union_head_gives_a_distance_per_structure() -> None:
     """Inside the union, the largest logit owns the point; outside, nobody does."""
-    answer = torch.tensor(
+    output = torch.tensor(
         [[[-0.2, 8.0, -4.0, 0.0], [0.1, 8.0, -4.0, 0.0], [-0.05, 1.0, 1.0, -9.0]]]
     )
-    distances = UnionHead(8, 3).distances(answer)
+    distances = UnionHead(8, 3).distances(output)
     scale = 2 * LOGITS_PER_UNIT
     expected = [
         [max(-0.2, -8 / scale), 12 / scale, 8 / scale],
@@ -199,22 +199,22 @@ def test_a_union_head_gives_a_distance_per_structure() -> None:
         [0.0, 0.0, 10 / scale],
     ]
     torch.testing.assert_close(distances, torch.tensor([expected]))
-    torch.testing.assert_close(UnionHead(8, 1).distances(answer[..., :2]), answer[..., :1])
+    torch.testing.assert_close(UnionHead(8, 1).distances(output[..., :2]), output[..., :1])
 
 
 def test_what_heads_ask_for() -> None:
     distances = torch.tensor([[[-0.01, 0.01, 0.5], [-0.3, 0.015, 0.4], [0.3, 0.2, torch.inf]]])
     each, union = DistanceHead(8, 3), UnionHead(8, 3)
-    assert torch.equal(each.truth(distances), distances)
-    assert union.truth(distances).flatten().tolist() == pytest.approx([-0.01, -0.3, 0.2])
-    assert each.smooth(distances, 0.02).tolist() == [
+    assert torch.equal(each.targets(distances), distances)
+    assert union.targets(distances).flatten().tolist() == pytest.approx([-0.01, -0.3, 0.2])
+    assert each.differentiable(distances, 0.02).tolist() == [
         [[True, True, False], [False, True, False], [False, False, False]]
     ]
     # On the wall between two structures their union's distance has a crease.
-    assert union.smooth(distances, 0.02).flatten().tolist() == [False, True, False]
+    assert union.differentiable(distances, 0.02).flatten().tolist() == [False, True, False]
     structure = torch.tensor([[0, 2, 1]])
-    assert torch.equal(each.field_of(structure), structure)
-    assert torch.equal(union.field_of(structure), torch.zeros_like(structure))
+    assert torch.equal(each.field_index(structure), structure)
+    assert torch.equal(union.field_index(structure), torch.zeros_like(structure))
 
 
 @pytest.mark.parametrize("queries", ["anchored", "point"])

@@ -242,7 +242,7 @@ def test_gradient_terms_are_those_of_the_true_gradient(dataset: DataSet) -> None
     lengths, angles = [], []
     for name, group in batch.queries.items():
         points = group.points[:, :10].clone().requires_grad_()
-        distances = model.answer(tokens, latent_set.positions, points, plain=True)
+        distances = model.head_output(tokens, latent_set.positions, points, unfused=True)
         true, known = group.distances, group.known
         for heart, point, k in np.ndindex(2, 10, 10):
             d = float(true[heart, point, k])

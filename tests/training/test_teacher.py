@@ -221,7 +221,7 @@ def test_few_shown_points_are_enough(mixed: DataSet) -> None:
 def test_teachers_that_cannot_be(
     mixed: DataSet, dataset: DataSet, taught: Recipe, tmp_path: Path
 ) -> None:
-    with pytest.raises(InputError, match=r"training\.teacher .*all hearts are annotated"):
+    with pytest.raises(InputError, match=r"training\.teacher .*all hearts annotate all structures"):
         train_model(dataset.folder, tmp_path / "run", taught)
     nowhere = RECIPE.changed({"training": {"teacher": str(tmp_path / "none")}}, "test")
     with pytest.raises(InputError, match=r"training\.teacher .*none"):

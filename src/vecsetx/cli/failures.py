@@ -42,7 +42,7 @@ def report_failures(failed: Mapping[str, str]) -> None:
     """List failed hearts on stderr; exit status 1 if there are any.
 
     Args:
-        failed: Heart → reason, in words.
+        failed: Heart → reason.
     """
     if not failed:
         return

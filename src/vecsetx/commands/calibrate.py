@@ -87,28 +87,27 @@ def calibrate(
         InputError: The model or the data set cannot be read, there are fewer than two patients, or
             one of the halves has nothing to compare.
     """
+    # 1. The hearts, in two halves.
     trained = TrainedModel.from_pretrained(model)
     dataset = DataSet.read(data)
     hearts = dataset.of_split(split, fold)
     hearts = tuple(heart for heart in hearts if source_of(dataset, heart).has_volume)
     first, second = _halves(hearts, seed, f"{data}: split {split!r}")
     _warn_of_training_hearts(trained, hearts)
+
+    # 2. Errors and standard deviations of all hearts. Those that fail are left out.
     measured = _measure(dataset, hearts, trained, members, seed)
     failed = measured.failed
     if set(failed) >= set(first) or set(failed) >= set(second):
         raise InputError("\n".join(failed.values()))
-    halves = [[measured.errors[name] for name in measured.of(half)] for half in (first, second)]
-    cut_halves = [
-        VertexErrors.joined(measured.beyond[name] for name in measured.of(half))
-        for half in (first, second)
-    ]
-    date = datetime.datetime.now(datetime.UTC).date().isoformat()
-    fitted = tuple(measured.of(first))
-    factor = SdFactor(*_factors(halves[0]), _factor_of(cut_halves[0]), members, fitted, date)
-    found = _tested(factor, *halves) | {
-        "beyond": _tested_beyond(factor, cut_halves[1]),
-        "hearts_fitted": list(fitted),
-        "hearts_tested": measured.of(second),
+    first, second = measured.of(first), measured.of(second)
+
+    # 3. Fit the factors to the first half, and test them on the second.
+    factor = _fitted(measured, first, members)
+    found = _tested(factor, measured.hidden(first), measured.hidden(second)) | {
+        "beyond": _tested_beyond(factor, measured.cut(second)),
+        "hearts_fitted": first,
+        "hearts_tested": second,
         "provenance": {
             "data": str(data.resolve()),
             "split": split,
@@ -118,6 +117,8 @@ def calibrate(
             "version": __version__,
         },
     }
+
+    # 4. Write the factors and the page.
     path = factor.write(model, trained, found)
     page = path.with_suffix(".html")
     found = factor.to_dict() | found
@@ -133,6 +134,7 @@ def _halves(hearts: Sequence[HeartEntry], seed: int, where: str) -> tuple[list[s
     """
     patients = sorted(
         {heart.patient for heart in hearts},
+        # A hash, not a random draw: adding patients leaves the order of the others unchanged.
         key=lambda patient: sha256(f"calibrate/{seed}/{patient}".encode()).digest(),
     )
     if len(patients) < 2:
@@ -174,6 +176,14 @@ class _Measured:
         """Return the hearts of a half that did not fail."""
         return [name for name in half if name in self.errors]
 
+    def hidden(self, half: Sequence[str]) -> list[dict[str, VertexErrors]]:
+        """Return the errors of hidden structures, for each heart of a half."""
+        return [self.errors[name] for name in half]
+
+    def cut(self, half: Sequence[str]) -> VertexErrors:
+        """Return the errors beyond the planes that cut the hearts of a half."""
+        return VertexErrors.joined(self.beyond[name] for name in half)
+
 
 def _measure(
     dataset: DataSet,
@@ -206,6 +216,7 @@ def _errors_of(
     annotated = whole.present() & np.isin(structures, heart.annotated)
     found: dict[str, VertexErrors] = {}
     for k in np.flatnonzero(annotated).tolist():
+        # Hide this structure, and reconstruct it from the others.
         hidden = np.arange(len(structures)) == k
         shown = whole.without(hidden)
         if not shown.present().any():
@@ -220,6 +231,7 @@ def _errors_of(
         vertices_mm, faces = whole.closed[k]
         pair = surface, Surface(vertices_mm.astype(np.float32), faces)
         ensemble = encode_ensemble(shown, trained, members, seed, domain=field.domain)
+        # A generator per structure and heart, so that neither depends on what else is measured.
         generator = np.random.default_rng([seed, k, *heart.name.encode()])
         found[structures[k]] = vertex_errors({k: pair}, ensemble, generator, known=visibility)
     return found
@@ -235,6 +247,13 @@ def _errors_beyond(
 
 _Half = Sequence[Mapping[str, VertexErrors]]
 """Structure → errors, for each heart of a half."""
+
+
+def _fitted(measured: _Measured, first: Sequence[str], members: int) -> SdFactor:
+    """Fit the factors to the hearts of the first half."""
+    date = datetime.datetime.now(datetime.UTC).date().isoformat()
+    cut_factor = _factor_of(measured.cut(first))
+    return SdFactor(*_factors(measured.hidden(first)), cut_factor, members, tuple(first), date)
 
 
 def _factors(first: _Half) -> tuple[float, dict[str, float]]:

@@ -78,10 +78,12 @@ def check(
     dataset = DataSet.read(data)
     if heart is not None:
         return _check_one(dataset, _entry(dataset, heart), out)
+    # Workers check one heart each, so they get data sets of one heart.
     alone = {entry.name: replace(dataset, hearts=(entry,)) for entry in dataset.hearts}
     with open_workers(workers) as executor:
         with steps("checking hearts", len(alone), "hearts") as progress:
             checked = for_each_heart(_check_heart, alone, executor, progress)
+        # Comparing hearts with one another needs all of them.
         result = _result(dataset, checked)
         ranked = doubtful_first(result["hearts"])
         shown = {row["name"]: alone[row["name"]] for row in ranked[:pictures] if row["structures"]}

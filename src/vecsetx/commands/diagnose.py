@@ -1,4 +1,4 @@
-"""``vecsetx diagnose``: what went wrong in a training run, in words and as a page."""
+"""``vecsetx diagnose``: what went wrong in a training run, as text and as a page."""
 
 import json
 from pathlib import Path

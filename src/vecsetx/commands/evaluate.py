@@ -53,7 +53,7 @@ class EvaluateOptions:
     """Options of an evaluation.
 
     Attributes:
-        encode: How hearts are shown to the model. The truth is always the whole heart.
+        encode: How hearts are encoded. The truth is always the whole heart.
         split: Split of the data set.
         fold: Fold of the data set whose hearts are ``val``; None for the data set's own split.
         tolerance_mm: Tolerance of the normalized surface distance.
@@ -102,6 +102,7 @@ def evaluate(model: Path, inputs: Sequence[Path], out: Path, options: EvaluateOp
             the model.
     """
     _check(options)
+    # 1. What to score, and with what.
     trained = TrainedModel.from_pretrained(model)
     hearts = _find(inputs, options, trained)
     uncertainty = None
@@ -109,7 +110,9 @@ def evaluate(model: Path, inputs: Sequence[Path], out: Path, options: EvaluateOp
         factor = sd_factor_of(model, trained)
         uncertainty = EnsembleScoring(trained, options.ensemble, options.encode.seed, factor)
         uncertainty.check_hearts(hearts)
+    # 2. Score all hearts.
     found = _score_all(hearts, _Scorer(trained, options, uncertainty))
+    # 3. Summarize and write.
     bootstrap = Bootstrap()
     scores = {
         **summarize(found.rows, bootstrap),
@@ -187,7 +190,7 @@ def _relabelled(source: HeartSource, options: EvaluateOptions) -> HeartSource:
 
 @dataclass(frozen=True, slots=True)
 class _Scorer:
-    """Shows hearts to a model and scores its reconstructions.
+    """Reconstructs hearts with a model and scores them.
 
     Attributes:
         trained: The model.
@@ -205,6 +208,7 @@ class _Scorer:
         """Score a heart: a row for each of the model's structures, and errors of hidden ones."""
         options, drop = self.options, self.options.encode.drop
         whole = heart.source.segmentation(self.trained.structures)
+        # The model receives the heart without the hidden structures; the truth keeps them.
         geometry = whole.geometry(drop)
         field = encode_heart(geometry, self.trained, options.encode)
         reconstruction = Reconstruction(whole, field, geometry.label_map)
@@ -214,8 +218,10 @@ class _Scorer:
         errors: HeartErrors = {}
         hidden = set(drop).intersection(heart.annotated())
         if self.uncertainty and hidden:
-            how = reconstruction.surfaces, hidden, field.domain
-            errors = self.uncertainty.errors(name, reconstruction, geometry, *how)
+            surfaces = reconstruction.surfaces
+            errors = self.uncertainty.errors(
+                name, reconstruction, geometry, surfaces, hidden, field.domain
+            )
         return reconstruction, field, rows, errors
 
     def score_hidden(
@@ -237,8 +243,9 @@ class _Scorer:
         row = score_hidden_structure(name, whole, alone, options.tolerance_mm, options.meshes)
         errors: HeartErrors = {}
         if self.uncertainty:
-            how = alone.surfaces, [hidden], field.domain
-            errors = self.uncertainty.errors(name, whole, geometry, *how)
+            errors = self.uncertainty.errors(
+                name, whole, geometry, alone.surfaces, [hidden], field.domain
+            )
         return [row], errors
 
 
@@ -287,8 +294,9 @@ def _score_all(hearts: Mapping[str, _Heart], scorer: _Scorer) -> _Found:
                     progress.advance(note=f"{name} without {hidden}")
             except InputError as error:
                 found.failed[name] = str(error)
-                progress.reach(number * each, note=name)
+                progress.reach(number * each, note=name)  # skips the turns that are left
                 continue
+            # Only now, so that a heart that fails in one of its turns leaves no rows.
             found.rows.extend([*rows, *of_turns])
             found.errors.append(errors)
             found.penalties_mm[name] = penalty_mm(reconstruction.truth)
@@ -318,6 +326,7 @@ def _views(
     """Yield the hearts of the page's viewer one by one, since each takes much memory."""
     for name in chosen(found.dice, _SHOWN_HEARTS):
         heart, field = hearts[name], found.fields[name]
+        # Large label maps were not kept, to save memory: evaluate the field on them again.
         reconstruction = found.kept.get(name) or _again(heart.source, field, options)
         observed = set(heart.annotated()).difference(options.drop)
         yield _view(name, reconstruction, field, found.dice[name], observed)

@@ -52,11 +52,12 @@ class Plan:
 
     def largest_batch(self, recompute: bool, gpu_bytes: float) -> int:
         """Return the largest number of hearts per step that fits on a GPU."""
+        # The inverse of `total`: what is left for tensors.
         left = (gpu_bytes - _CONTEXT_BYTES) / (1 + _FRAGMENTED_SHARE)
         return self.memory(recompute).largest_batch(left)
 
     def verdict(self, gpu_bytes: float) -> str:
-        """Return whether the recipe fits on a GPU and what to change if not, in words."""
+        """State whether the recipe fits on a GPU and, if not, what to change."""
         if self.total(self.recompute) <= gpu_bytes:
             found = self._of(self.recompute, gpu_bytes)
             return f"fits as it is (training.{_name(self.recompute)}): {found}"

@@ -96,6 +96,7 @@ def prepare(
         InputError: The inputs cannot be found or named, the data set in ``out`` was prepared
             with other options, another run writes into it, or no heart can be used.
     """
+    # 1. Find the hearts, and those of an earlier preparation.
     _check(options)
     sources = find_hearts(inputs, options.label_set, options.space)
     patients = patients_of(list(sources), options.group_by)
@@ -105,10 +106,12 @@ def prepare(
             _check_same(before, sources, options)
         known = {heart.name: heart for heart in before.hearts} if before else {}
         tasks = {name: _Task(source, known.get(name)) for name, source in sources.items()}
+        # 2. Sample them in parallel.
         with open_workers(options.workers, options.dask) as workers:
             sample = partial(_sample, out=out.resolve(), options=options)
             with steps("sampling hearts", len(tasks), "hearts") as progress:
                 outcome = for_each_heart(sample, tasks, workers, progress)
+        # 3. Leave out failed hearts, copies, and files that a remote worker wrote elsewhere.
         here = {name: s for name, s in outcome.results.items() if (out / s.file).exists()}
         elsewhere = {
             name: f"{out / outcome.results[name].file}: a worker wrote it, but it is not here; "
@@ -120,6 +123,7 @@ def prepare(
         failed = outcome.failed | elsewhere | copies
         if not (samples or others):
             raise InputError("\n".join(failed.values()))
+        # 4. Remove the copies' files, and write the data set's description.
         for name in copies:
             (out / here[name].file).unlink()
         dataset = _data_set(out, options, before, others, samples, sources, patients)
@@ -139,6 +143,7 @@ def _check_same(
     before: DataSet, sources: Mapping[str, HeartSource], options: PrepareOptions
 ) -> None:
     """Check that hearts which stay in the data set were prepared with the same options."""
+    # If all hearts are sampled again, the options may change.
     rest = [heart.name for heart in before.hearts if heart.name not in sources]
     then = {**before.options, "seed": before.seed, "folds": before.folds}
     now = {**asdict(options.sampling), "seed": options.seed, "folds": options.folds}
@@ -202,6 +207,7 @@ def _unique(
     samples: Mapping[str, _Sampled], others: Iterable[HeartEntry]
 ) -> tuple[dict[str, _Sampled], dict[str, str]]:
     """Return hearts that are not copies of another one; and copy → reason for leaving it out."""
+    # Equal content means equal voxels, whatever the file is named; the first one stays.
     seen = {heart.content: heart.name for heart in others}
     unique, copies = {}, {}
     for name, sampled in samples.items():
@@ -234,7 +240,7 @@ def _data_set(
         HeartEntry(
             name=name,
             patient=patients[name],
-            split="train",
+            split="train",  # both are assigned below
             fold=0,
             file=sampled.file,
             kind=sampled.info.kind,
@@ -248,6 +254,7 @@ def _data_set(
         )
         for name, sampled in samples.items()
     ]
+    # Structures keep their order when hearts are added; new ones come last.
     order = dict.fromkeys(
         [
             *(before.structures if before else ()),
@@ -266,6 +273,7 @@ def _data_set(
         options=asdict(options.sampling),
         hearts=tuple(hearts),
     )
+    # By patient: the hearts of one patient are never both trained on and scored.
     places = split_by_patient(
         [heart.patient for heart in hearts],
         options.val_share,

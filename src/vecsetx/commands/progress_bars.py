@@ -36,10 +36,10 @@ _PACE_SECONDS, _PACE_REPORTS = 60.0, 100
 
 
 class Steps:
-    """Shows the steps of one piece of work; a :class:`~vecsetx.progress.Progress`.
+    """Shows the progress of one piece of work; a :class:`~vecsetx.progress.Progress`.
 
     Args:
-        title: The work, in words.
+        title: Name of the work.
         total: Number of steps.
         unit: What is counted, in the plural.
         display: The live display that shows the count; None: lines are printed.
@@ -75,19 +75,20 @@ class Steps:
 
     @property
     def time_left(self) -> str:
-        """The time left, in words; empty while it is unknown, and at the end."""
+        """The time left as text; empty while it is unknown, and at the end."""
         left = self._total - self._done
         return duration_text(left / self.rate) if self.rate and left > 0 else ""
 
     def _report(self, now: float) -> None:
         self._reports.append((now, self._done))
+        # Forget reports older than a minute, but keep a hundred.
         while len(self._reports) > _PACE_REPORTS and self._reports[1][0] < now - _PACE_SECONDS:
             self._reports.popleft()
         since, before = self._reports[0]
         self.rate = (self._done - before) / (now - since) if now > since else 0.0
 
     def _pace(self, now: float) -> str:
-        """Return the pace and the time left or taken, in words, as far as they are known."""
+        """Format the pace, if known, and the time left or taken."""
         parts = [rate_text(self.rate, self._unit)] if self.rate else []
         if self._done >= self._total:
             parts.append(f"took {duration_text(now - self._began)}")
@@ -142,7 +143,7 @@ def steps(title: str, total: int, unit: str = "steps") -> Iterator[Steps]:
     """Show progress, pace and time left while the block runs.
 
     Args:
-        title: The work, in words.
+        title: Name of the work.
         total: Number of steps.
         unit: What is counted, in the plural.
     """

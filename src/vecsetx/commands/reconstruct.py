@@ -44,7 +44,7 @@ class ReconstructOptions:
     """Options of a reconstruction.
 
     Attributes:
-        encode: How hearts are shown to the model.
+        encode: How hearts are encoded.
         resolution: Voxels along the longest side of the meshing grid.
         resolution_mm: Edge of its voxels instead, mm; None for ``resolution``.
         surfaces: Whether structures share their walls
@@ -131,7 +131,7 @@ def reconstruct(
 
 @dataclass(frozen=True, slots=True)
 class _Setup:
-    """What is the same for all hearts.
+    """Settings that all hearts share.
 
     Attributes:
         trained: The model.
@@ -163,7 +163,7 @@ def _reconstruct_heart(source: HeartSource, folder: Path, setup: _Setup) -> None
         completed = CompletedField.of(heart.field, heart.shown)
     field = completed or heart.field
 
-    # 2. Mesh it on a grid around all of it, which may extend beyond the input.
+    # 2. Mesh the whole heart on a grid around it, which may extend beyond the input.
     grid = mesh_grid(heart.field, options.resolution, options.resolution_mm, completed)
     meshes = heart_meshes(field, grid, options.surfaces, options.faces)
 
@@ -206,12 +206,19 @@ def _ensemble(
     options, structures = setup.options, setup.trained.structures
     if not options.ensemble:
         return None
-    # The factor of cut structures holds beyond the edge of the scan, if what is observed is kept:
-    # that is how it was measured.
+    # The factor of cut structures was measured beyond the edge of the scan, with observed surfaces
+    # kept, and holds only there.
     cut = None if completed is None else heart.visibility.cut
     factor = setup.sd_factor.each(structures, cut) if setup.sd_factor else 1.0
-    how = options.ensemble, options.encode.seed, factor, heart.field.domain
-    ensemble = encode_ensemble(heart.shown, setup.trained, *how)
+    ensemble = encode_ensemble(
+        heart.shown,
+        setup.trained,
+        options.ensemble,
+        options.encode.seed,
+        factor,
+        heart.field.domain,
+    )
+    # The members keep the observed surfaces if the heart itself does.
     return ensemble if completed is None else ensemble.mapped(completed.with_model)
 
 

@@ -1,4 +1,4 @@
-"""``train.log``: the events of a run in words, with date and time."""
+"""``train.log``: the events of a run as text, with date and time."""
 
 import time
 from collections.abc import Iterator

@@ -83,7 +83,7 @@ def train_model(
     with _ready(data, out, recipe, resume, fold, logs) as session, _displayed(session):
         training, run = session.training, session.training.run
         done = training.until(stop_after or run.training.steps)
-        training.keep()
+        training.keep()  # of a complete run, the weights of the best validation
         trained = _trained(session, recipe, fold, done)
         if run.ranks.first:
             trained.save_pretrained(out / "model")
@@ -109,11 +109,11 @@ def check_training(
 
 @dataclass(frozen=True, slots=True)
 class _Session:
-    """A run that is ready to train, and what else it needs.
+    """A run that is ready to train, with its data set and log.
 
     Attributes:
         training: The run and its state.
-        dataset: The data set that it learns from.
+        dataset: The data set that it is trained on.
         log: Its ``train.log``.
     """
 
@@ -131,6 +131,7 @@ def _ready(
     Every rank does the same, except that only the first one writes.
     """
     with noticing_signals() as request, joined_ranks() as ranks, ExitStack() as entered:
+        # 1. Model, batches and teacher. All ranks seed alike, and so start with the same weights.
         dataset = DataSet.read(data)
         torch.manual_seed(recipe.training.seed)
         model = recipe.model.build(len(dataset.structures))
@@ -146,6 +147,7 @@ def _ready(
         observers: list[Callable[[Entry], None]] = []
         log = RunLog(out / "train.log")
 
+        # 2. The run's folder and loggers, on the first rank only. A failure there ends all ranks.
         def begin() -> None:
             entered.enter_context(only_writer(out))
             _open_run(out, recipe, _contents(batches, teacher), resume)
@@ -155,6 +157,7 @@ def _ready(
                 observers.append(entered.enter_context(loggers(out, *named, log.warn)))
 
         ranks.on_first_rank(begin)
+        # 3. The run, at its start or at its checkpoint, and a trial step.
         run = Run(
             folder=out,
             model=model,
@@ -191,7 +194,7 @@ def _displayed(session: _Session) -> Iterator[None]:
 
 
 def _summary(run: Run, checked: Preflight) -> str:
-    """Return what a run is about to do and what it needs, in words."""
+    """Summarize a run in two lines: its size, and what a step and its files take."""
     memory_gb = (checked.memory_bytes + checked.state_bytes) / GB
     ranks = run.ranks
     return (
@@ -226,7 +229,7 @@ def _trained(session: _Session, recipe: Recipe, fold: int | None, done: int) -> 
 
 
 def _resolved(model: str | None) -> str | None:
-    """Return the absolute path of a local model; other names are of the Hugging Face Hub."""
+    """Return the absolute path of a local model; other names are those of the Hub."""
     return str(Path(model).resolve()) if model and Path(model).exists() else model
 
 
@@ -267,7 +270,7 @@ def _check_reach(batches: TrainingBatches, truncation: float) -> None:
 
 
 def _contents(batches: TrainingBatches, teacher: Teacher | None) -> dict[str, str]:
-    """Return what a run learns from, to compare it on resuming.
+    """Return hashes of a run's data, which must be the same on resuming.
 
     Each heart's name → hash of the description of its samples; and the hash of a teacher's weights.
     """
@@ -293,6 +296,7 @@ def _open_run(out: Path, recipe: Recipe, contents: dict[str, str], resume: bool)
         return
     if not (recipe_file.exists() and data_file.exists()):
         raise InputError(f"{out}: no run to resume (no recipe.yaml); train without --resume")
+    # Both through YAML, which turns tuples into lists.
     if read_changes(recipe_file) != yaml.safe_load(text):
         raise InputError(
             f"{recipe_file}: the run was started with another recipe; resume with the same "

@@ -74,16 +74,17 @@ class _Course:
             self.val = entry
         if entry.grid_dice is not None:
             self._grid_dice = entry.grid_dice
+            # A resumed run may have had its best validation before.
             known = [self._best] if self._best else read_journal(self._journal)
             self._best = best_validation([*known, asdict(entry)])
 
     def grid_dice(self) -> str:
-        """Return the last and the best Dice on the grid, in words."""
+        """Format the last and the best Dice on the grid."""
         best = f", best {self._best['grid_dice']:.3f}" if self._best else ""
         return _dice(self._grid_dice) + best
 
     def note(self) -> str:
-        """Return the facts that fit into a line."""
+        """Return the loss and the Dice, short enough for the progress line."""
         return _joined({"loss": _number(self.train.loss), "grid Dice": self.grid_dice()})
 
 
@@ -124,7 +125,7 @@ def _terms_table(train: Entry, val: Entry) -> Table:
 
 
 def _line(entry: Entry, lost_before: list[str]) -> str:
-    """Return an entry in words."""
+    """Format an entry as a line of the log."""
     if entry.error is not None:
         return f"step {entry.step}: validation failed: {' '.join(entry.error.split())}"
     terms = {
@@ -146,7 +147,7 @@ def _line(entry: Entry, lost_before: list[str]) -> str:
 
 
 def _facts(train: Entry) -> dict[str, str]:
-    """Label → what an entry says about the steps before it; empty if it says nothing."""
+    """Label → text, for an entry's rates, memory and waiting; empty texts where unknown."""
     pace, memory, waiting = train.hearts_per_second, train.memory_gb, train.waiting
     return {
         "learning rate": _number(train.lr),

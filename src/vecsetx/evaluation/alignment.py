@@ -51,7 +51,7 @@ class LabelledSurface:
         return cls(points_mm, structure, KDTree(_labelled(points_mm, structure)))
 
     def has(self, structure: Int[np.ndarray, " m"]) -> Bool[np.ndarray, " m"]:
-        """Return for each of these structure indices whether the heart has points of it."""
+        """Return, for each of these structure indices, whether the heart has such points."""
         return np.isin(structure, self.structure)
 
     def nearest(
@@ -99,8 +99,10 @@ def align(
     for share in (1.0, _MATCHED_SHARE):
         kept = max(int(share * len(observed_mm)), 1)
         for _ in range(_STEPS):
+            # 1. Match each observed point, and keep the best matches.
             distances_mm, matches_mm = heart.nearest(transform.inverse(observed_mm), structure)
             best = np.argpartition(distances_mm, kept - 1)[:kept]
+            # 2. The similarity that fits them best.
             step = SimilarityTransform.from_estimate(matches_mm[best], observed_mm[best])
             if not isinstance(step, SimilarityTransform):
                 raise InputError(

@@ -39,6 +39,7 @@ class Bootstrap:
         if len(np.unique(with_values, axis=0)) == 1:  # scipy warns if all resamples are the same
             return [mean_over_structures(with_values)] * 2
 
+        # scipy resamples one-dimensional data, so it gets the hearts' indices.
         def statistic(indices: Int[np.ndarray, "..."], axis: int) -> np.ndarray:
             return _means(with_values[np.moveaxis(indices, axis, -1)])
 
@@ -64,6 +65,7 @@ def mean_over_structures(values: Float[np.ndarray, "hearts structures"]) -> floa
 
 
 def _means(values: Float[np.ndarray, "*n hearts structures"]) -> np.ndarray:
+    # Not nanmean: it warns where a structure has no value in any heart of a resample.
     is_value = ~np.isnan(values)
     counts = is_value.sum(axis=-2)
     sums = np.where(is_value, values, 0).sum(axis=-2)

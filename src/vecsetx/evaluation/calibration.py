@@ -125,8 +125,10 @@ class Calibration:
         if len(error_mm) == 0:
             raise InputError("there is no inferred surface to compare with a true one; add hearts")
         multiples = error_mm / sd_mm
+        # Multiples of the standard deviation that contain each expected share of a normal variable.
         limits = math.sqrt(2) * special.erfinv(np.array(_NOMINAL))
         varied = np.ptp(error_mm) > 0 and np.ptp(sd_mm) > 0
+        # Bins of equal size; a stable sort makes ties reproducible.
         groups = np.array_split(np.argsort(sd_mm, kind="stable"), _BINS)
         return cls(
             vertices=len(error_mm),
@@ -140,6 +142,7 @@ class Calibration:
                 for group in groups
                 if len(group)
             ),
+            # The multiple that contains 95.4 % of the errors should be 2.
             factor=float(np.quantile(multiples, EXPECTED[1]) / 2),
             rank_correlation=float(stats.spearmanr(error_mm, sd_mm)[0]) if varied else None,
         )
@@ -160,7 +163,7 @@ def summarize_structures(
 
     Returns:
         Structure → ``hearts`` (number of hearts in which it was inferred), ``missed`` (number of
-        those in which nothing of it was reconstructed), ``within``, ``mean_sd_mm`` and
+        those in which it was not reconstructed), ``within``, ``mean_sd_mm`` and
         ``rms_error_mm`` (as in :class:`Calibration`; None without vertices).
     """
     summary: dict[str, dict[str, Any]] = {}
@@ -189,11 +192,11 @@ def vertex_errors(
 
     Args:
         surfaces: Index 0…K−1 of a structure → its reconstructed and its true surface.
-        ensemble: Members that were shown the same as the reconstruction.
+        ensemble: Members encoded from the same observation as the reconstruction.
         generator: Chooses at most 500 vertices of each structure.
-        observed: What the model was shown of the heart: observed vertices are left out, since they
+        observed: The model's visibility of the heart: observed vertices are left out, since they
             are not inferred. None: all vertices are inferred.
-        known: What the true heart shows: vertices beyond its field of view are left out, since the
+        known: The truth's own visibility: vertices beyond its field of view are left out, since the
             truth is unknown there. None: it is known everywhere.
     """
     vertices_mm, structure, error_mm = [np.empty((0, 3))], [np.empty(0, int)], [np.empty(0)]

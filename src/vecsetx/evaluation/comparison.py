@@ -68,6 +68,7 @@ def _compared(
         if measure.perfect is None or measure.name not in in_both:
             continue
         pairs = _pairs(a["hearts"], {heart: b["hearts"][heart] for heart in hearts}, names, measure)
+        # Holm's correction is over the structures that have any value.
         counting = [column for column in range(len(names)) if _counts(pairs[..., [column]]).any()]
         found = [_difference(pairs[..., [column]], bootstrap) for column in counting]
         for column, one, p_holm in zip(
@@ -124,6 +125,7 @@ def holm(p: Sequence[float]) -> list[float]:
     """Correct p-values for multiple tests (Holm, "A simple sequentially rejective …", 1979)."""
     corrected = np.empty(len(p))
     largest = 0.0
+    # In ascending order: p times the number of tests left, but no less than the one before.
     for rank, index in enumerate(np.argsort(p)):
         largest = max(largest, min(1.0, (len(p) - rank) * p[index]))
         corrected[index] = largest
@@ -137,6 +139,7 @@ def _pairs(
     """Return both models' values; NaN where neither has one."""
     pairs = np.stack([values_of(side, names, measure.name) for side in (a, b)])
     pairs = np.abs(pairs) if measure.signed else pairs
+    # One model invented the structure, and the other, which did not, has no value.
     rightly_absent = np.isnan(pairs) & ~np.isnan(pairs[::-1])
     pairs[rightly_absent] = measure.perfect
     return pairs
@@ -170,7 +173,7 @@ def _signed_rank_p(differences: Float[np.ndarray, " hearts"]) -> float:
 
 
 def _hidden(scores: Mapping[str, Any]) -> set[str]:
-    """Return every inferred structure of every heart, in words."""
+    """Return every inferred structure of every heart, as in ``LA of heart-01``."""
     hearts = scores["inferred"]["hearts"].items()
     return {f"{name} of {heart}" for heart, of_heart in hearts for name in of_heart}
 

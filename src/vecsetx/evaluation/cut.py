@@ -1,4 +1,4 @@
-"""Hearts cut by a random plane, like by the edge of a scan, and errors of what lies beyond it."""
+"""Hearts cut by a random plane, as by the edge of a scan, and errors of the parts beyond it."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
@@ -51,6 +51,7 @@ class Cut:
         """
         spacing_mm = max(_FINEST_MM, float(label_map.spacing_mm.max()))
         whole = oblique(label_map, generator, spacing_mm)
+        # The slice below which that share of the labelled voxels lies, within the heart.
         heights = np.flatnonzero(whole.labels.any(axis=(1, 2)))
         filled = (whole.labels > 0).sum(axis=(1, 2)).cumsum()
         first = int(np.searchsorted(filled, generator.uniform(0.1, 0.4) * filled[-1]))
@@ -58,7 +59,8 @@ class Cut:
 
     @property
     def left(self) -> LabelMap:
-        """The part that a scan which ends at the plane shows."""
+        """The part visible in a scan that ends at the plane."""
+        # The first remaining slice becomes slice 0.
         affine = self.whole.affine.copy()
         affine[:3, 3] = self.whole.to_mm(np.array([[float(self.first), 0, 0]]))[0]
         return LabelMap(np.ascontiguousarray(self.whole.labels[self.first :]), affine)
@@ -81,6 +83,7 @@ def oblique(label_map: LabelMap, generator: np.random.Generator, spacing_mm: flo
     """
     axes = Rotation.random(random_state=generator).as_matrix()
     inside_mm = label_map.to_mm(np.argwhere(label_map.labels).astype(float))
+    # The heart's extent along the columns of the rotation, the new grid's axes.
     along = inside_mm @ axes
     room_mm = 4 * spacing_mm
     low, high = along.min(axis=0) - room_mm, along.max(axis=0) + room_mm
@@ -98,7 +101,7 @@ def cut_errors(
 ) -> VertexErrors:
     """Cut a heart by a random plane, complete it, and compare the cut structures with the truth.
 
-    The completion keeps what is observed.
+    The completion keeps the observed surfaces.
 
     Args:
         heart: The heart's name.
@@ -110,6 +113,7 @@ def cut_errors(
     Returns:
         Errors at vertices beyond the plane; no vertices if the plane cuts no structure.
     """
+    # A generator per heart, so that its plane does not depend on the others.
     generator = np.random.default_rng([seed, *heart.encode()])
     case = Cut.at_random(whole.label_map, generator)
     shown = Geometry.of_label_map(case.left, len(trained.structures))
@@ -142,12 +146,12 @@ def errors_beyond(
     Args:
         case: The cut heart.
         completed: The completion of the part that remains.
-        ensemble: Members that were shown the same part, completed in the same way.
+        ensemble: Members encoded from the same part, completed in the same way.
         scored: Structures to score.
         generator: Chooses the vertices.
         spacing_mm: Voxel edge of the grid on which the completed heart is meshed.
-        known: What the whole heart's own scan shows: vertices beyond it are left out. None if it
-            shows everything.
+        known: Visibility of the whole heart in its own scan: vertices beyond it are left out. None
+            if all of it is visible.
     """
     true = label_map_surfaces(case.whole, completed.structures)
     corners_mm = case.whole.to_mm(np.argwhere(case.whole.labels).astype(float))

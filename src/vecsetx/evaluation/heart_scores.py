@@ -52,6 +52,7 @@ def penalty_mm(truth: LabelMap) -> float:
             "the truth contains none of the structures, so there is nothing to score; leave out "
             "this heart"
         )
+    # The longest diagonal of the box, which is a parallelepiped if the grid is sheared.
     i, j, k = (truth.affine[:3, :3] * sizes).T
     return float(max(np.linalg.norm(i + a * j + b * k) for a in (-1, 1) for b in (-1, 1)))
 
@@ -96,6 +97,7 @@ def score_label_maps(
         values: _Values = dict.fromkeys(measures)
         state = overlap.state if name in annotated else "not annotated"
         if state not in ("absent", "not annotated"):
+            # Only the part of the grid that contains the structure in either map matters.
             box = _around([of_side[index] for of_side in boxes])
             sides = truth.labels[box] == index + 1, prediction.labels[box] == index + 1
             agreement = (
@@ -103,6 +105,7 @@ def score_label_maps(
                 if state == "found"
                 else _disagreement(limit_mm)
             )
+            # A missed or invented vessel has no common centreline: clDice 0.
             found = {"dice": overlap.dice, "iou": overlap.iou, "cldice": 0.0} | agreement
             found |= _volumes(*sides, truth.voxel_volume_mm3 / 1000) | _components(*sides)
             values |= {measure: found[measure] for measure in measures}

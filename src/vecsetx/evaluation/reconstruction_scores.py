@@ -62,7 +62,7 @@ class Reconstruction:
     @cached_property
     def visibility(self) -> Visibility | None:
         """Which parts of its structures the truth shows; None if it shows everything."""
-        if self.segmentation.closed is not None:
+        if self.segmentation.closed is not None:  # meshes have no field of view
             return None
         count = len(self.field.structures)
         return Visibility(np.ones(count, dtype=bool), cut_structures(self.truth, count), self.truth)
@@ -168,6 +168,7 @@ def score_hidden_structure(
     truth, structures = whole.truth, whole.field.structures
     (name,) = alone.field.structures
     label = np.uint8(structures.index(name) + 1)
+    # Label 1 of the field of one structure becomes its label among all.
     predicted = LabelMap(alone.octree.labels * label, truth.affine)
     rows = score_label_maps(heart, truth, predicted, structures, [name], tolerance_mm)
     (row,) = (replace(row, observed=False) for row in rows if row.structure == name)

@@ -101,6 +101,7 @@ def summarize(rows: Iterable[Score], bootstrap: Bootstrap | None = None) -> dict
     rows = list(rows)
     kinds = {part: [row for row in rows if row.observed == (part == "observed")] for part in PARTS}
     found = {part: _by_heart(of_part) for part, of_part in kinds.items()}
+    # A structure that was scored both observed and inferred counts as observed.
     once = [
         row
         for row in rows
@@ -137,6 +138,7 @@ def _summary(rows: Sequence[Score], bootstrap: Bootstrap | None) -> dict[str, An
         for name, column in zip(names, values.T, strict=True):
             if any(measure in found.get(name, ()) for found in hearts.values()):
                 structures[name][measure] = _statistics(column, bootstrap)
+        # Structures have equal weight, however many hearts contain them.
         means = [found[measure]["mean"] for found in structures.values() if measure in found]
         mean[measure] = _mean([value for value in means if value is not None])
         if bootstrap:

@@ -254,6 +254,7 @@ def _triangles(inside: np.ndarray) -> np.ndarray:
     mesh = contour.GetOutput()
     if mesh.GetNumberOfPolys() == 0:
         return np.empty((0, 3))
+    # Area vectors: half the cross product of two edges.
     vertices = vtk_to_numpy(mesh.GetPoints().GetData()).astype(np.float64)
     a, b, c = vertices[vtk_to_numpy(mesh.GetPolys().GetConnectivityArray()).reshape(-1, 3).T]
     return np.cross(b - a, c - a) / 2

@@ -88,7 +88,7 @@ class EnsembleScoring:
         Args:
             heart: The heart's name.
             whole: The whole heart, for its true surfaces.
-            shown: What the model was shown.
+            shown: The observation that the model received.
             surfaces: Structure → reconstructed surface, of the structures that were found.
             hidden: The hidden structures that the heart annotates. Those that the truth does not
                 contain are left out.
@@ -104,7 +104,7 @@ class EnsembleScoring:
         for k, name in enumerate(structures):
             if name not in hidden or name not in whole.true_surfaces:
                 continue
-            if name not in surfaces:
+            if name not in surfaces:  # missed
                 found[name] = VertexErrors.joined([])
                 continue
             # A generator per structure, so that its vertices do not depend on what else is hidden.

@@ -87,7 +87,9 @@ class HeartsValidator:
     def __init__(self, dataset: DataSet, hearts: tuple[HeartEntry, ...], recipe: Recipe) -> None:
         self._dataset, self._recipe = dataset, recipe
         one_by_one = replace(recipe.batch, hearts=1)
+        # Without the ramp, which hides less at the start of training: validations stay comparable.
         self._partial = replace(recipe.partial, ramp=0)
+        # No augmentation, and a fixed seed.
         self._batches = TrainingBatches(dataset, hearts, one_by_one, None, 0, self._partial)
         on_grids = [heart for heart in hearts if source_of(dataset, heart).has_volume]
         count = recipe.training.validate_hearts
@@ -135,6 +137,7 @@ class HeartsValidator:
         terms = mean_terms([term for share in shares for term in share.terms])
         counts = torch.stack([share.counts for share in shares]).sum(dim=0)
         scores = [score for share in shares for score in share.scores]
+        # Only hearts that every validation scores make validations comparable.
         every_time = {name for heart in self._same for name in self._grid(heart)[1]}
         compared = summarize([score for score in scores if score.heart in every_time])["summary"]
         by_structure = summarize(scores)["summary"]["structures"]

@@ -158,7 +158,7 @@ class CompletedField:
         """
         cut, present = self.visibility.cut, self.visibility.present
         beyond = beyond_mm > 0
-        # m(p): equals m(x) inside the field of view, where p is x.
+        # m(p), which equals m(x) inside the field of view, where p is x.
         at_nearest = predicted.copy()
         at_nearest[beyond] = self._predict(nearest_mm[beyond])
         # The target at p: the observed distance for cut structures; for hidden ones the model's,
@@ -218,6 +218,7 @@ def _visible_part(
 ) -> tuple[np.ndarray, Int[np.ndarray, "f 3"]]:
     """Return a closed surface's faces that lie at least partly inside the field of view."""
     vertices, faces = surface
+    # Drops the wall that closes the structure at the scan's edge.
     in_view = edge_distances_mm(vertices, geometry.label_map) > 0
     return vertices, np.ascontiguousarray(faces[in_view[faces].any(axis=1)])
 
@@ -231,4 +232,5 @@ def _unsigned_distances(
     distances, *_ = igl.signed_distance(
         points_mm, *surface, igl.SIGNED_DISTANCE_TYPE_UNSIGNED, -reach_mm, reach_mm
     )
+    # igl returns NaN beyond the bounds.
     return np.where(np.isnan(distances), reach_mm, distances)

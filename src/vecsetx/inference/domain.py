@@ -39,10 +39,12 @@ def recenter_domain(field: HeartField, observed_mm: Float[np.ndarray, "n 3"]) ->
     corners_mm = np.stack([observed_mm.min(axis=0), observed_mm.max(axis=0)])
     for _ in range(_MOVES):
         grid = Grid.around(*field.domain.domain_mm(), _SPACING_MM)
+        # 1. Find the predicted heart within the present domain.
         found = np.argwhere(sign.inside(evaluate_dense(field, grid).min(axis=-1)))
-        # Done if the heart stays two grid points clear of the domain's edge.
+        # 2. Done if it stays two grid points clear of the domain's edge.
         if not ((found <= 1) | (found >= np.array(grid.shape) - 2)).any():
             break
+        # 3. Centre the domain on it and the observation. This may reveal more of the heart.
         found_mm = grid.to_mm(found.astype(float))
         domain = Frame.around(np.concatenate([corners_mm, found_mm]), field.frame.mm_per_unit)
         if np.allclose(domain.center_mm, field.domain.center_mm, atol=_SPACING_MM / 2):

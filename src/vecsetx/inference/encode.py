@@ -1,7 +1,7 @@
-"""Encode a heart: read it, draw what the model is shown, and let the model encode that.
+"""Encode a heart: read it, choose the model's input, and encode that.
 
-What a model is shown are labelled surface points. They are drawn from the surfaces of a
-segmentation, or taken from the samples or points in a file.
+A model's input is a set of labelled surface points, sampled from the surfaces of a segmentation or
+taken from the samples or points in a file.
 """
 
 from dataclasses import dataclass
@@ -57,8 +57,8 @@ class EncodeOptions:
             (other models have a fixed number). More latents are slower, and more accurate up to a
             point.
         seed: Seed of the surface points, of an ensemble's members, and of refinement.
-        refine: Largest number of refinement steps, which optimise the latent set on what is
-            observed; 0 for none.
+        refine: Largest number of refinement steps, which optimise the latent set on the observed
+            structures; 0 for none.
         recycle: How often the reconstruction is fed back into the model
             (:func:`~vecsetx.inference.recycling.recycle`), before it is refined.
     """
@@ -80,7 +80,8 @@ class EncodedHeart(NamedTuple):
         label_map: The heart's own label map, hidden structures included; None if its source has no
             volume.
         visibility: The parts of the heart that are observed.
-        shown: What the model was shown: surfaces in space, or labelled surface points.
+        shown: The observation that the model's input was chosen from: surfaces in space, or
+            labelled surface points.
     """
 
     field: HeartField
@@ -133,7 +134,7 @@ def encode_observation(
 ) -> HeartField:
     """Encode labelled surface points.
 
-    They are on the surfaces of their structures; refinement has nothing else to go by.
+    Refinement uses only that each point lies on the surface of its structure.
 
     Raises:
         InputError: The options do not fit the model.
@@ -160,7 +161,7 @@ def _encode_samples(
 def _observe_points(
     points: LabelledPoints, path: Path, trained: TrainedModel, options: EncodeOptions
 ) -> Observation:
-    """Choose at random the points that the model is shown, of the structures not hidden.
+    """Choose the model's input at random from the points of the structures that are not hidden.
 
     Raises:
         InputError: No point is left.
@@ -172,7 +173,9 @@ def _observe_points(
             f"{path}: nothing is left after --drop {','.join(options.drop)}; drop fewer structures"
         )
     wanted = POINTS_FACTOR * trained.points if options.points is None else options.points
+    # The first points of a permutation: fewer of them are a subset of more.
     chosen = np.random.default_rng(options.seed).permutation(left)[:wanted]
+    # The frame is that of all points, so that it does not depend on the choice.
     points_mm = points.points_mm[chosen]
     frame = Frame.around(points.points_mm[left], trained.mm_per_unit)
     return Observation(points_mm.astype(np.float32), points.structure[chosen], None, frame)
@@ -181,7 +184,7 @@ def _observe_points(
 def _observe_samples(
     samples: Samples, trained: TrainedModel, options: EncodeOptions
 ) -> Observation:
-    """Take the first surface points, which stand in random order, of the structures not hidden.
+    """Take the first surface points, which are in random order, of the structures not hidden.
 
     Raises:
         InputError: No point is left of a structure that the model knows.
@@ -197,6 +200,7 @@ def _observe_samples(
         )
     wanted = POINTS_FACTOR * trained.points if options.points is None else options.points
     chosen = left[:wanted]
+    # From the samples' structures to the model's; −1, for those not known, is never looked up.
     number = np.array(
         [trained.structures.index(n) if k else -1 for n, k in zip(names, known, strict=True)]
     )
@@ -217,16 +221,18 @@ def _encoded(
 ) -> HeartField:
     """Encode an observation, and recycle.
 
-    Unless the whole heart is known to be shown, the reconstruction may reach beyond what is shown:
-    the field's domain is moved to hold all of it, and recycling adds points on what was inferred.
+    Unless the observation is known to be the whole heart, the reconstruction may extend beyond it:
+    the field's domain then moves to contain the whole reconstruction, and recycling adds points on
+    the inferred parts.
 
     Args:
         observation: The labelled surface points.
-        shown: What they were drawn from.
+        shown: The observation that they were sampled from.
         trained: The model.
         options: Latents, recycling and seed.
-        whole: Whether all of the heart is known to be shown.
+        whole: Whether the observation is known to be the whole heart.
     """
+    # 1. Encode; each latent needs a surface point of its own.
     spec = trained.network.spec
     latents = options.latents
     if latents is None and spec.queries != "learnable":
@@ -234,8 +240,10 @@ def _encoded(
     field = trained.encode(observation, latents)
     if whole:
         return field
+    # 2. Centre the domain on the whole reconstruction.
     shown_mm = shown.points_mm if isinstance(shown, Observation) else shown.vertices_mm()
     field = recenter_domain(field, shown_mm)
+    # 3. Feed the reconstruction back.
     for _ in range(options.recycle):
         completed = recycle(observation, shown, field, trained, options.seed)
         field = recenter_domain(trained.encode(completed, latents), shown_mm)

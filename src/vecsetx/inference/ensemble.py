@@ -79,6 +79,7 @@ class Ensemble:
         beyond = np.zeros(squares.shape, dtype=bool)
         for member, counted in zip(self.members, counts, strict=True):
             distances = member.distances_mm(points_mm)
+            # For meshes with shared walls, the distances to these walls.
             if self.exclusive:
                 distances = exclusive_distances(distances)
             deviation_mm = np.abs(distances)
@@ -108,7 +109,7 @@ def encode_ensemble(
     factor: float | Float[np.ndarray, " k"] = 1.0,
     domain: Frame | None = None,
 ) -> Ensemble:
-    """Encode random parts of what is observed of a heart, one per member.
+    """Encode random parts of the observed heart, one per member.
 
     Each member gets a quarter of the points and half of the latents used in training, however many
     the heart's own field has: so one factor is valid for all hearts. If three or more structures
@@ -116,7 +117,7 @@ def encode_ensemble(
     own observation. Members are not refined.
 
     Args:
-        observed: What is observed of the heart: structures in space, or labelled surface points.
+        observed: The observed heart: structures in space, or labelled surface points.
         trained: The model.
         count: Number of members, 1 or more.
         seed: Seed of all members. Member n is the same for any ``count`` above n.
@@ -124,6 +125,7 @@ def encode_ensemble(
         domain: Domain of the heart's own field, used for all members; None for each member's own,
             which is centred on its observation.
     """
+    # A generator per member, so that a member does not depend on the others.
     encoded = [_member(observed, trained, np.random.default_rng([seed, n])) for n in range(count)]
     fields = tuple(replace(field, domain=domain or field.domain) for field, _ in encoded)
     return Ensemble(fields, np.stack([present for _, present in encoded]), factor)
@@ -146,13 +148,16 @@ def _member(
     observed: Geometry | Observation, trained: TrainedModel, generator: np.random.Generator
 ) -> tuple[HeartField, Bool[np.ndarray, " k"]]:
     """Encode a member; return its field and which structures it observed."""
+    # 1. Fewer latents and points than in training.
     spec = trained.network.spec
     latents = max(spec.anchors // _LATENTS, 1) if spec.queries != "learnable" else None
     points = max(trained.points // _POINTS, latents or 1)
+    # 2. Hide some observed structures. The generator's draws must stay in this order.
     present = _present(observed, len(trained.structures))
     hidden = np.zeros_like(present)
     indices = np.flatnonzero(present)
     hidden[generator.permutation(indices)[: len(indices) // _HIDDEN]] = True
+    # 3. Sample points of the others.
     if isinstance(observed, Geometry):
         left = observed.without(hidden)
         observation = observe(left, points, trained.mm_per_unit, int(generator.integers(2**32)))

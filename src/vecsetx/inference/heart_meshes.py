@@ -123,6 +123,7 @@ def heart_meshes(
         full = structure_surfaces(interfaces, field.structures)
     else:
         full = closed_surfaces(field, grid)
+    # Walls count once if they are shared.
     total = sum(len(surface.faces) for surface in full.values())
     total = len(interfaces.faces) if interfaces else total
     if faces is None or total <= faces:
@@ -205,6 +206,7 @@ def _with_closed_spread(
     kept: bool,
 ) -> VertexAttributes:
     """Add standard deviations at the vertices of closed surfaces."""
+    # Closed surfaces follow each structure's own distance; so must the members' distances.
     overlapping = replace(ensemble, exclusive=False)
     sd_mm: dict[str, np.ndarray] = {}
     beyond: dict[str, np.ndarray] = {}
@@ -231,11 +233,12 @@ def _with_shared_spread(
 
     The ensemble is evaluated once per vertex, for all structures that meet there.
     """
-    # Which structures meet at each vertex, [V, K].
+    # 1. Which structures meet at each vertex, [V, K].
     shape = len(interfaces.vertices_mm), len(structures)
     meets = np.zeros((shape[0], shape[1] + 1), dtype=bool)
     meets[interfaces.faces[:, :, None], interfaces.sides[:, None, :]] = True
     meets = meets[:, 1:]  # the first is the background
+    # 2. Standard deviations for all structures, [V, K]; 0 where observed surfaces are kept.
     uncertain = np.ones(shape[0], dtype=bool)
     if kept and attributes.interfaces_observed is not None:
         uncertain = ~attributes.interfaces_observed
@@ -247,7 +250,7 @@ def _with_shared_spread(
             k = structures.index(name)
             rows = np.flatnonzero(meets[:, k])[observed]
             all_sd_mm[rows, k], all_beyond[rows, k] = 0, False
-    # A structure's surface has the shared mesh's vertices, in the same order.
+    # 3. Each structure's share: its surface has the shared mesh's vertices, in the same order.
     return replace(
         attributes,
         sd_mm={

@@ -1,4 +1,4 @@
-"""What is observed of a heart as a batch of queries, on which its latent set is refined."""
+"""The observed heart as a batch of query points, on which its latent set is refined."""
 
 from collections.abc import Collection
 
@@ -17,6 +17,7 @@ from vecsetx.sampling.view import known_mm
 __all__ = ["of_geometry", "of_points", "of_samples"]
 
 _SAMPLING = SamplingSpec(surface_points=16_000, near_points=24_000, volume_points=12_000)
+"""Number of query points; each refinement step uses a part of them."""
 
 
 def of_geometry(geometry: Geometry, frame: Frame, seed: int) -> Batch:
@@ -29,6 +30,7 @@ def of_geometry(geometry: Geometry, frame: Frame, seed: int) -> Batch:
         frame: The frame in which it was encoded.
         seed: Seed of the points.
     """
+    # Another stream than that of the encoder's points, which have the seed alone.
     generator = np.random.default_rng([seed, 1])
     surface, near, volume = draw_samples(geometry, frame, _SAMPLING, generator)
     present = geometry.present()
@@ -47,7 +49,7 @@ def of_geometry(geometry: Geometry, frame: Frame, seed: int) -> Batch:
 
 
 def of_points(observation: Observation, structure_count: int) -> Batch:
-    """Labelled surface points: each lies on its own structure's surface; nothing else is known.
+    """Labelled surface points: each is known to lie on its own structure's surface, no more.
 
     Args:
         observation: The points and their frame.
@@ -57,6 +59,7 @@ def of_points(observation: Observation, structure_count: int) -> Batch:
     rows = np.arange(count)
     distances = np.full((count, structure_count), np.inf, dtype=np.float32)
     known = np.full((count, structure_count), -np.inf, dtype=np.float32)
+    # Distance 0 to the own structure; to the others, unknown.
     distances[rows, observation.structure], known[rows, observation.structure] = 0, np.inf
     points = observation.frame.to_unit(observation.points_mm).astype(np.float32)
     none = np.empty((0, structure_count), dtype=np.float32)
@@ -78,7 +81,7 @@ def of_samples(
     Args:
         samples: The heart.
         structures: The model's; others in the samples are left out.
-        drop: Structures that are hidden, so that nothing is known of them.
+        drop: Structures that are hidden, and so unknown.
         frame: The frame in which the heart was encoded.
     """
     shown = np.isin(samples.info.structures, [n for n in structures if n not in drop])

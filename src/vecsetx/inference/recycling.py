@@ -41,15 +41,15 @@ def recycle(
 
     Args:
         observation: The model's input.
-        observed: What the input was sampled from.
-        field: The model's field of it.
+        observed: The observation that the input was sampled from.
+        field: The model's field of this heart.
         trained: The model.
         seed: Seed of the added points.
 
     Returns:
         The new input; the same input if nothing was inferred, or if the field is empty.
     """
-    # The reconstruction: what is observed, completed by the model if it is known as geometry.
+    # 1. The reconstruction, on a grid: where there is geometry, it keeps the observed surfaces.
     reconstruction: DistanceField = field
     found_mm = find_extent_mm(field, *field.domain.domain_mm())
     if found_mm is None:
@@ -66,12 +66,14 @@ def recycle(
     label_map = rasterize(reconstruction, Grid.around(low_mm, high_mm, _VOXEL_MM))
     if not label_map.labels.any():
         return observation
-    # Sample the whole reconstruction as if it were observed, and take the points that are not.
+    # 2. Sample the whole reconstruction as if it were observed; keep the points on inferred parts.
     whole = Geometry.of_label_map(label_map, len(trained.structures))
     sampled = observe(whole, len(observation.points_mm), trained.mm_per_unit, seed)
     inferred = ~visibility.observed_points(sampled.points_mm, sampled.structure)
     if not inferred.any():
         return observation
+    # 3. Join them with the input, whose points are in random order, so that any first part of it
+    #    is a random choice.
     kept = slice(None if isinstance(observed, Observation) else int((~inferred).sum()))
     points_mm = np.concatenate([observation.points_mm[kept], sampled.points_mm[inferred]])
     structure = np.concatenate([observation.structure[kept], sampled.structure[inferred]])

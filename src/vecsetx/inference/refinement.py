@@ -1,4 +1,4 @@
-"""Refine a heart's latent set on what is observed of it; the model's weights stay fixed.
+"""Refine a heart's latent set on its observed structures; the model's weights stay fixed.
 
 The decoder is differentiable, so the latent set can be optimised on the training loss, as DeepSDF
 finds its codes (Park et al., CVPR 2019); here the encoder supplies the initial values.
@@ -50,7 +50,7 @@ def refine(
 
     Args:
         field: The encoded heart; its model in evaluation mode.
-        observed: A batch of this heart: its query points, with their distances as far as known.
+        observed: A batch of this heart: its query points, with their known distances.
         objective: The loss.
         spec: How to refine it.
 
@@ -61,6 +61,7 @@ def refine(
     model, start = field.model, field.latent_set
     generator = torch.Generator().manual_seed(spec.seed)
     device = start.latents.device
+    # 1. Hold out some points, to notice when the latent set starts to fit the others too closely.
     training, held_out = _held_out(observed, spec.held_out, generator)
     held_out = held_out.to(device)
     latents = start.latents.clone().requires_grad_()
@@ -69,22 +70,26 @@ def refine(
     def loss(batch: Batch) -> Tensor:
         return latent_objective(model, replace(start, latents=latents), batch, objective)[0]
 
+    # 2. Optimise; keep the latents of the lowest loss at the held-out points.
     with torch.no_grad():
         before = best = float(loss(held_out))
     kept, kept_step, stale = start.latents, 0, 0
     for step in range(1, spec.steps + 1):
         batch = _random_points(training, spec.points, generator).to(device)
+        # The gradient of the latents only: the weights need none.
         (latents.grad,) = torch.autograd.grad(loss(batch), [latents])
         optimizer.step()
-        if step % spec.every and step < spec.steps:
+        if step % spec.every and step < spec.steps:  # also evaluate after the last step
             continue
         with torch.no_grad():
             now = float(loss(held_out))
+        # Small gains are kept, too, but do not reset the patience.
         stale = 0 if now < (1 - spec.least_gain) * best else stale + 1
         if now < best:
             best, kept, kept_step = now, latents.detach().clone(), step
         if stale >= spec.patience:
             break
+    # 3. The tokens of the refined latents, which the decoder needs.
     latent_set = replace(start, latents=kept)
     with torch.no_grad():
         tokens = model.process(latent_set)

@@ -112,6 +112,7 @@ class SdFactor:
         except (ValueError, KeyError, TypeError) as error:
             what = error.errors()[0]["msg"] if isinstance(error, ValidationError) else repr(error)
             raise InputError(f"{path}: damaged: {what}; {remedy}") from error
+        # After further training, the factors need not hold any more.
         if weights != weights_sha256(trained.network):
             raise InputError(f"{path}: was measured with other weights; {remedy}")
         return found

@@ -66,6 +66,7 @@ class Visibility:
         """
         observed: np.ndarray = self.present[structure]
         if self.scan is not None:
+            # Only on cut structures does it matter where the field of view ends.
             on_cut = np.flatnonzero(observed & self.cut[structure])
             edge_mm = edge_distances_mm(points_mm[on_cut], self.scan)
             observed[on_cut] = known_mm(edge_mm, np.array([True]))[:, 0] > 0
@@ -122,6 +123,8 @@ class Visibility:
         """
         if self.scan is None:
             return points_mm, np.zeros(len(points_mm))
+        # The field of view in voxel indices: the grid begins at −0.5, and the field of view
+        # EDGE_VOXELS further in.
         first = EDGE_VOXELS - 0.5
         last = np.array(self.scan.shape) - 1 - first
         if (last <= first).any():

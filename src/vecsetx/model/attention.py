@@ -1,6 +1,6 @@
 """Attention, normalisation and feed-forward layers. Kernels are chosen here and nowhere else.
 
-By default, PyTorch's fused kernels compute everything. With ``plain=True``, attention and
+By default, PyTorch's fused kernels compute everything. With ``unfused=True``, attention and
 normalisation are written out instead, so that they have derivatives of every kind: fused attention
 has no second derivatives (PyTorch issue 116350), and the forward-mode derivative of the fused norm
 treats its statistics as constants, so that differentiating it again silently gives wrong gradients.
@@ -68,11 +68,13 @@ class Attention(nn.Module):
         self.to_query = nn.Linear(width, width, bias=False)
         self.to_key_value = nn.Linear(width, 2 * width, bias=False)
         self.planes = width // heads // _CHANNELS_PER_PLANE if anchored else 0
+        # Evaluating a plane at the query turns its four channels into one.
         self.to_out = nn.Linear(width - 3 * heads * self.planes, width)
         self.log_alpha: nn.Parameter | None = None
         self.from_offset: nn.Linear | None = None
         if anchored:
             low, high = (math.log(alpha) for alpha in _ALPHA_RANGE)
+            # One range per head, from global to local; the logarithm keeps α positive.
             self.log_alpha = nn.Parameter(torch.linspace(low, high, heads))
             self.from_offset = nn.Linear(4 * heads, width, bias=False)
 
@@ -82,7 +84,7 @@ class Attention(nn.Module):
         context: Float[Tensor, "b m c"],
         positions: Float[Tensor, "b n 3"] | None,
         context_positions: Float[Tensor, "b m 3"] | None,
-        plain: bool = False,
+        unfused: bool = False,
     ) -> Float[Tensor, "b n c"]:
         """Attend from ``tokens`` to ``context``.
 
@@ -90,8 +92,8 @@ class Attention(nn.Module):
             tokens: N tokens in each of B sets.
             context: M tokens in each.
             positions: Of the tokens, in units; only anchored attention uses them.
-            context_positions: Of the context, in units; likewise.
-            plain: As for :func:`attend`.
+            context_positions: Of the context, in units; only anchored attention uses them.
+            unfused: As for :func:`attend`.
 
         Raises:
             ValueError: Anchored attention got no positions.
@@ -99,7 +101,7 @@ class Attention(nn.Module):
         query = self._split(self.to_query(tokens))
         key, value = (self._split(part) for part in self.to_key_value(context).chunk(2, dim=-1))
         if self.log_alpha is None or self.from_offset is None:
-            attended = attend(query, key, value, 1 / math.sqrt(query.shape[-1]), plain)
+            attended = attend(query, key, value, 1 / math.sqrt(query.shape[-1]), unfused)
             return self.to_out(self._merge(attended))
         if positions is None or context_positions is None:
             raise ValueError("anchored attention needs positions")
@@ -113,7 +115,7 @@ class Attention(nn.Module):
                 context_positions,
                 self.log_alpha.exp(),
                 self.planes,
-                plain,
+                unfused,
             )
         return self.to_out(self._merge(attended)) + self.from_offset(self._merge(offset))
 
@@ -129,10 +131,10 @@ def attend(
     key: Float[Tensor, "b h m d"],
     value: Float[Tensor, "b h m v"],
     scale: float,
-    plain: bool = False,
+    unfused: bool = False,
 ) -> Float[Tensor, "b h n v"]:
-    """Compute ``softmax(scale · q kᵀ) v``, with a fused kernel or, if ``plain``, step by step."""
-    if plain:
+    """Compute ``softmax(scale · q kᵀ) v``, with a fused kernel or, if ``unfused``, step by step."""
+    if unfused:
         return (scale * query @ key.mT).softmax(dim=-1) @ value
     return functional.scaled_dot_product_attention(query, key, value, scale=scale)
 
@@ -145,7 +147,7 @@ def anchored_attention(
     key_positions: Float[Tensor, "b m 3"],
     alpha: Float[Tensor, " h"],
     planes: int,
-    plain: bool = False,
+    unfused: bool = False,
 ) -> tuple[Float[Tensor, "b h n v"], Float[Tensor, "b h n 4"]]:
     """Attend with logits ``q·k/√d − α|x_q − x_k|²``, in one call of :func:`attend`.
 
@@ -159,7 +161,7 @@ def anchored_attention(
         key_positions: Units.
         alpha: α of each head, per unit².
         planes: Number of planes P.
-        plain: As for :func:`attend`.
+        unfused: As for :func:`attend`.
 
     Returns:
         The attended values, ``D − 3P`` channels, the last P of which are the blended planes at the
@@ -183,12 +185,14 @@ def anchored_attention(
     )
     slope = root * slope
     height = height - _dot(slope, x_k)
+    # A single call attends with all channels. The bias must not be scaled, but the features must:
+    # they are scaled here, and the call has scale 1.
     attended = attend(
         torch.cat([query / math.sqrt(query.shape[-1]), query_channels], dim=-1),
         torch.cat([key, key_channels], dim=-1),
         torch.cat([features, height, slope, value_channels], dim=-1),
         1.0,
-        plain,
+        unfused,
     )
     features, height, slope, mean, mean_square = attended.split(
         [features.shape[-1], planes, 3 * planes, 3, 1], dim=-1
@@ -197,6 +201,7 @@ def anchored_attention(
     attended = torch.cat([features, height + _dot(slope, x_q)], dim=-1)
     # E|x_k − x_q|² = E|x_k|² − 2 x_q·E[x_k] + |x_q|²
     spread = mean_square + (x_q * (x_q - 2 * mean)).sum(-1, keepdim=True)
+    # √α and α make offset and spread relative to the head's range, and so free of units.
     return attended, torch.cat([root * (mean - x_q), alpha * spread], dim=-1)
 
 
@@ -213,15 +218,16 @@ def _dot(slopes: Float[Tensor, "b h n s"], positions: Float[Tensor, "b 1 n 3"]) 
 class LayerNorm(nn.LayerNorm):
     """Layer normalisation over the channels (Ba et al., arXiv 1607.06450).
 
-    The same as PyTorch's, except that ``plain=True`` writes it out (see the module's docstring).
+    The same as PyTorch's, except that ``unfused=True`` writes it out (see the module's docstring).
     """
 
     def forward(
-        self, tokens: Float[Tensor, "b n c"], plain: bool = False
+        self, tokens: Float[Tensor, "b n c"], unfused: bool = False
     ) -> Float[Tensor, "b n c"]:
         """Normalise each token on its own."""
-        if not plain:
+        if not unfused:
             return super().forward(tokens)
+        # As nn.LayerNorm: the variance is the biased one.
         centred = tokens - tokens.mean(dim=-1, keepdim=True)
         variance = centred.square().mean(dim=-1, keepdim=True)
         return centred * (variance + self.eps).rsqrt() * self.weight + self.bias
@@ -266,16 +272,16 @@ class Block(nn.Module):
         context: Float[Tensor, "b m c"],
         positions: Float[Tensor, "b n 3"] | None,
         context_positions: Float[Tensor, "b m 3"] | None,
-        plain: bool = False,
+        unfused: bool = False,
     ) -> Float[Tensor, "b n c"]:
         """Update ``tokens`` from ``context``; arguments as for :meth:`Attention.forward`."""
         tokens = tokens + self.attention(
-            self.norm_tokens(tokens, plain),
-            self.norm_context(context, plain),
+            self.norm_tokens(tokens, unfused),
+            self.norm_context(context, unfused),
             positions,
             context_positions,
-            plain,
+            unfused,
         )
         if self.norm_hidden is None or self.feed_forward is None:
             return tokens
-        return tokens + self.feed_forward(self.norm_hidden(tokens, plain))
+        return tokens + self.feed_forward(self.norm_hidden(tokens, unfused))

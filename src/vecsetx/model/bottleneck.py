@@ -72,6 +72,7 @@ class KLBottleneck(nn.Module):
 
     def compress(self, tokens: Float[Tensor, "b m c"]) -> Compressed:
         """Tokens to latents; in training, with noise from torch's global generator."""
+        # Near the prior the penalty's terms nearly cancel, too closely for half precision.
         mean, log_variance = at_least_single(self.narrow(tokens)).chunk(2, dim=-1)
         log_variance = log_variance.clamp(*_LOG_VARIANCES)
         variance = log_variance.exp()

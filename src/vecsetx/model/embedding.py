@@ -22,6 +22,7 @@ class PointEmbedding(nn.Module):
 
     def __init__(self, width: int, frequencies: int) -> None:
         super().__init__()
+        # Not persistent: a constant that no saved model needs to contain.
         self.register_buffer(
             "frequencies", math.pi * 2.0 ** torch.arange(frequencies), persistent=False
         )
@@ -29,6 +30,7 @@ class PointEmbedding(nn.Module):
 
     def forward(self, points: Float[Tensor, "b n 3"]) -> Float[Tensor, "b n c"]:
         """Embed positions in units."""
+        # [B, N, 3F]: all octaves of x, then of y, then of z.
         phases = (points[..., None] * self.frequencies).flatten(-2)
         features = torch.cat([points, phases.sin(), phases.cos()], dim=-1)
         return self.project(features)

@@ -1,7 +1,7 @@
 """Exact spatial gradients of a field, in bounded memory.
 
 A loss on gradients needs their derivatives with respect to every weight: second derivatives, which
-fused attention does not have. Reverse-mode differentiation twice through plain attention would
+fused attention does not have. Reverse-mode differentiation twice through unfused attention would
 store every attention weight several times, for all points at once.
 
 Forward-mode differentiation (Wengert, CACM 1964) avoids this: it carries values and *tangents*
@@ -37,7 +37,7 @@ def spatial_gradients(
 
     Args:
         field: Maps points to D values, each of which depends on its own point alone. All its
-            operations need forward-mode derivatives: plain attention has them, fused attention
+            operations need forward-mode derivatives: unfused attention has them, fused attention
             does not.
         points: Where to evaluate the gradients, in units.
         chunk_points: Points per heart that are computed together.
@@ -51,11 +51,12 @@ def spatial_gradients(
             return torch.func.jvp(field, (chunk,), (direction.expand_as(chunk),))[1]
 
         with torch.autocast(chunk.device.type, enabled=False):
+            # The three directions together: [B, Q, D] along each, stacked to [B, Q, D, 3].
             axes = torch.eye(3, dtype=chunk.dtype, device=chunk.device)
             return torch.func.vmap(along, out_dims=-1)(axes)
 
     chunks = points.split(chunk_points, dim=1)
-    if not torch.is_grad_enabled():
+    if not torch.is_grad_enabled():  # validation: there is no backward pass to recompute for
         return torch.cat([gradients(chunk) for chunk in chunks], dim=1)
     checkpointed = [checkpoint(gradients, chunk, use_reentrant=False) for chunk in chunks]
     return torch.cat(checkpointed, dim=1)

@@ -19,41 +19,43 @@ LOGITS_PER_UNIT = 40.0
 
 
 class Head(nn.Module, ABC):
-    """Maps features to an *answer*: A values per point, the first D of which are distances.
+    """Maps features to an *output*: A values per point, the first D of which are distances.
 
-    The other methods interpret an answer and define its training targets.
+    The other methods interpret an output and define its training targets.
     """
 
     @abstractmethod
     def forward(
-        self, features: Float[Tensor, "b q c"], plain: bool = False
+        self, features: Float[Tensor, "b q c"], unfused: bool = False
     ) -> Float[Tensor, "b q a"]:
-        """Compute the answer, at least in single precision; distances in units, negative inside."""
+        """Compute the output, at least in single precision; distances in units, negative inside."""
 
     @abstractmethod
-    def distances(self, answer: Float[Tensor, "b q a"]) -> Float[Tensor, "b q k"]:
+    def distances(self, output: Float[Tensor, "b q a"]) -> Float[Tensor, "b q k"]:
         """Return the signed distance to each of the K structures, in units."""
 
     @abstractmethod
-    def fields(self, answer: Float[Tensor, "b q a"]) -> Float[Tensor, "b q d"]:
+    def fields(self, output: Float[Tensor, "b q a"]) -> Float[Tensor, "b q d"]:
         """Return the D distances that are trained directly, in units."""
 
     @abstractmethod
     def inside_logits(
-        self, answer: Float[Tensor, "b q a"], sharpness: float
+        self, output: Float[Tensor, "b q a"], sharpness: float
     ) -> Float[Tensor, "b q k"]:
         """Return the logits of being inside each structure; ``sharpness`` is in logits per unit."""
 
     @abstractmethod
-    def truth(self, distances: Float[Tensor, "b q k"]) -> Float[Tensor, "b q d"]:
+    def targets(self, distances: Float[Tensor, "b q k"]) -> Float[Tensor, "b q d"]:
         """Return targets for the D distances, from the true ones (or from their known limits)."""
 
     @abstractmethod
-    def smooth(self, distances: Float[Tensor, "b q k"], within: float) -> Bool[Tensor, "b q d"]:
+    def differentiable(
+        self, distances: Float[Tensor, "b q k"], within: float
+    ) -> Bool[Tensor, "b q d"]:
         """Mark where the D true distances are differentiable: within ``within`` of a surface."""
 
     @abstractmethod
-    def field_of(self, structure: Int[Tensor, "b q"]) -> Int[Tensor, "b q"]:
+    def field_index(self, structure: Int[Tensor, "b q"]) -> Int[Tensor, "b q"]:
         """Return the index 0…D−1 of the distance that describes each structure's surface."""
 
 
@@ -69,39 +71,42 @@ class DistanceHead(Head):
         super().__init__()
         self.norm = LayerNorm(width)
         self.project = nn.Linear(width, structures)
+        # With small weights, the first predictions are close to the bias everywhere.
         with torch.no_grad():
             self.project.weight.mul_(0.1)
             self.project.bias.fill_(_INITIAL_DISTANCE)
 
     def forward(
-        self, features: Float[Tensor, "b q c"], plain: bool = False
+        self, features: Float[Tensor, "b q c"], unfused: bool = False
     ) -> Float[Tensor, "b q k"]:
         """Compute distances in units."""
-        return at_least_single(self.project(self.norm(features, plain)))
+        return at_least_single(self.project(self.norm(features, unfused)))
 
-    def distances(self, answer: Float[Tensor, "b q k"]) -> Float[Tensor, "b q k"]:
-        """Return the answer unchanged."""
-        return answer
+    def distances(self, output: Float[Tensor, "b q k"]) -> Float[Tensor, "b q k"]:
+        """Return the output unchanged."""
+        return output
 
-    def fields(self, answer: Float[Tensor, "b q k"]) -> Float[Tensor, "b q k"]:
-        """Return the answer unchanged."""
-        return answer
+    def fields(self, output: Float[Tensor, "b q k"]) -> Float[Tensor, "b q k"]:
+        """Return the output unchanged."""
+        return output
 
     def inside_logits(
-        self, answer: Float[Tensor, "b q k"], sharpness: float
+        self, output: Float[Tensor, "b q k"], sharpness: float
     ) -> Float[Tensor, "b q k"]:
         """Scale the distances to logits."""
-        return inside_logit(answer, sharpness)
+        return inside_logit(output, sharpness)
 
-    def truth(self, distances: Float[Tensor, "b q k"]) -> Float[Tensor, "b q k"]:
+    def targets(self, distances: Float[Tensor, "b q k"]) -> Float[Tensor, "b q k"]:
         """Return the true distances unchanged."""
         return distances
 
-    def smooth(self, distances: Float[Tensor, "b q k"], within: float) -> Bool[Tensor, "b q k"]:
+    def differentiable(
+        self, distances: Float[Tensor, "b q k"], within: float
+    ) -> Bool[Tensor, "b q k"]:
         """Mark points near each structure's surface."""
         return distances.abs() <= within
 
-    def field_of(self, structure: Int[Tensor, "b q"]) -> Int[Tensor, "b q"]:
+    def field_index(self, structure: Int[Tensor, "b q"]) -> Int[Tensor, "b q"]:
         """Return the structure's own index."""
         return structure
 
@@ -124,44 +129,48 @@ class UnionHead(Head):
         self.project = nn.Linear(width, 1 + structures)
         with torch.no_grad():
             self.project.weight.mul_(0.1)
+            # The logits start equal, so that no structure is preferred.
             self.project.bias.fill_(inside_logit(_INITIAL_DISTANCE, LOGITS_PER_UNIT))
             self.project.bias[0] = _INITIAL_DISTANCE
 
     def forward(
-        self, features: Float[Tensor, "b q c"], plain: bool = False
+        self, features: Float[Tensor, "b q c"], unfused: bool = False
     ) -> Float[Tensor, "b q a"]:
         """Compute the union's distance in units, then the K logits."""
-        return at_least_single(self.project(self.norm(features, plain)))
+        return at_least_single(self.project(self.norm(features, unfused)))
 
-    def distances(self, answer: Float[Tensor, "b q a"]) -> Float[Tensor, "b q k"]:
+    def distances(self, output: Float[Tensor, "b q a"]) -> Float[Tensor, "b q k"]:
         """Return distances that are 0 on each structure's surface and approximate elsewhere."""
-        union, logits = answer[..., :1], answer[..., 1:]
-        if logits.shape[-1] == 1:
+        union, logits = output[..., :1], output[..., 1:]
+        if logits.shape[-1] == 1:  # without rivals, the structure is the union
             return union
+        # The rival of the largest logit is the second largest; of all others, the largest.
         largest = logits.topk(2, dim=-1)
         first, second = largest.values.split(1, dim=-1)
         is_winner = torch.arange(logits.shape[-1], device=logits.device) == largest.indices[..., :1]
         rival = torch.where(is_winner, second, first)
         return torch.maximum(union, (rival - logits) / (2 * LOGITS_PER_UNIT))
 
-    def fields(self, answer: Float[Tensor, "b q a"]) -> Float[Tensor, "b q 1"]:
+    def fields(self, output: Float[Tensor, "b q a"]) -> Float[Tensor, "b q 1"]:
         """Return the union's distance."""
-        return answer[..., :1]
+        return output[..., :1]
 
     def inside_logits(
-        self, answer: Float[Tensor, "b q a"], sharpness: float
+        self, output: Float[Tensor, "b q a"], sharpness: float
     ) -> Float[Tensor, "b q k"]:
         """Return the logits unchanged."""
-        return answer[..., 1:]
+        return output[..., 1:]
 
-    def truth(self, distances: Float[Tensor, "b q k"]) -> Float[Tensor, "b q 1"]:
+    def targets(self, distances: Float[Tensor, "b q k"]) -> Float[Tensor, "b q 1"]:
         """Return the smallest distance."""
         return distances.amin(dim=-1, keepdim=True)
 
-    def smooth(self, distances: Float[Tensor, "b q k"], within: float) -> Bool[Tensor, "b q 1"]:
+    def differentiable(
+        self, distances: Float[Tensor, "b q k"], within: float
+    ) -> Bool[Tensor, "b q 1"]:
         """Mark points near one structure's surface; between two, the minimum has a crease."""
         return (distances.abs() <= within).sum(dim=-1, keepdim=True) == 1
 
-    def field_of(self, structure: Int[Tensor, "b q"]) -> Int[Tensor, "b q"]:
+    def field_index(self, structure: Int[Tensor, "b q"]) -> Int[Tensor, "b q"]:
         """Return 0, the index of the only distance."""
         return torch.zeros_like(structure)

@@ -69,15 +69,15 @@ class HeartField:
         truncation: float,
         latents: int | None = None,
     ) -> "HeartField":
-        """Encode what is observed of a heart.
+        """Encode the observed part of a heart.
 
         Args:
             model: The model, in evaluation mode, on its device.
             structures: Names of its K structures.
             observation: Labelled surface points.
             truncation: Units up to which the model's distances are reliable.
-            latents: Number of latents; None for as many as in training. Models with learned
-                queries cannot change it.
+            latents: Number of latents; None for the number in training. Models with learned queries
+                cannot change it.
         """
         device = next(model.parameters()).device
         points = torch.from_numpy(observation.frame.to_unit(observation.points_mm))[None].to(device)
@@ -112,10 +112,12 @@ class HeartField:
         for start in range(0, len(points_mm), _CHUNK_POINTS):
             chunk = slice(start, start + _CHUNK_POINTS)
             points = torch.from_numpy(self.frame.to_unit(points_mm[chunk]).astype(np.float32))
+            # The domain may have been moved since encoding, so it is not the frame's own box.
             in_domain = torch.from_numpy(self.domain.to_unit(points_mm[chunk]).astype(np.float32))
             units = self.model.query(
                 self.tokens, self.latent_set.positions, points[None].to(self.tokens.device)
             )
+            # Outside it, distances grow from the truncation up: no surface near there.
             beyond = (in_domain.abs() - DOMAIN).amax(dim=-1, keepdim=True)
             units = torch.where(beyond > 0, self.truncation + beyond, units[0].cpu())
             distances[chunk] = self.frame.length_to_mm(units).numpy()

@@ -62,11 +62,11 @@ class TrainedModel:
     calibration: str | None = None
 
     def encode(self, observation: Observation, latents: int | None = None) -> HeartField:
-        """Encode what is observed of a heart; see :meth:`HeartField.encode`.
+        """Encode the observed part of a heart; see :meth:`HeartField.encode`.
 
         Args:
             observation: Labelled surface points.
-            latents: Number of latents; None for as many as in training.
+            latents: Number of latents; None for the number in training.
 
         Returns:
             The heart as a field, whose ``distances_mm`` takes any number of points.
@@ -225,6 +225,7 @@ def model_folder(
     Raises:
         InputError: There is no such model.
     """
+    # 1. A folder on this machine, or else a download from the Hub.
     given = Path(model)
     if not given.exists() and _REPOSITORY.fullmatch(given.as_posix()):
         from huggingface_hub import snapshot_download
@@ -245,6 +246,7 @@ def model_folder(
             raise InputError(
                 f"{given}: no such folder, and no such model on the Hugging Face Hub: {error}"
             ) from error
+    # 2. The model itself, or a run that contains it.
     for candidate in (given, given / "model"):
         if (candidate / _DESCRIPTION).exists():
             return candidate
@@ -296,6 +298,7 @@ def parameter_count(network: torch.nn.Module) -> int:
 def weights_sha256(network: torch.nn.Module) -> str:
     """Return a hash of a network's weights, which identifies the trained model."""
     digest = hashlib.sha256()
+    # Sorted by name, so that the order in which modules are created does not matter.
     for name, tensor in sorted(network.state_dict().items()):
         digest.update(name.encode())
         digest.update(tensor.cpu().contiguous().numpy().tobytes())

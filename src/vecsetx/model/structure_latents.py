@@ -31,6 +31,7 @@ class StructureLatents(nn.Module):
         self.tokens = nn.Parameter(torch.randn(count, width))
         self.places = nn.Parameter((2 * torch.rand(count, 3) - 1) * _FARTHEST)
         self.to_shift = nn.Linear(width, 3)
+        # Without a shift at first, the positions start where they were drawn.
         nn.init.zeros_(self.to_shift.weight)
         nn.init.zeros_(self.to_shift.bias)
 

@@ -1,11 +1,12 @@
 """The VecSet autoencoder.
 
     surface points ─embed─▶ (anchors attend to all points) ─▶ bottleneck = latent set
-    latent set ─▶ trunk of self-attention ─▶ tokens;  query points attend to tokens ─▶ answer
+    latent set ─▶ trunk of self-attention ─▶ tokens
+    query points ─embed─▶ (they attend to the tokens) ─▶ head ─▶ distances
 
 It follows 3DShape2VecSet (Zhang et al., arXiv 2301.11445), whose original variants are available,
-too. By default, each latent is *anchored* at a surface point, and the answer at a query point is a
-signed distance to each structure.
+too. By default, each latent is *anchored* at a surface point, and the head predicts a signed
+distance to each structure.
 """
 
 from collections.abc import Callable
@@ -122,6 +123,7 @@ class VecSetAutoEncoder(nn.Module):
         self.structure_count = structure_count
         self.recompute = False
         anchored = spec.queries == "anchored"
+        # The modules draw their initial weights in this order: changing it changes all results.
         self.point_embedding = LabelledPointEmbedding(
             spec.width, spec.frequencies, structure_count, spec.normals
         )
@@ -163,6 +165,7 @@ class VecSetAutoEncoder(nn.Module):
         """
         if anchors is None:
             anchors = anchors_by_structure(points, structure, self.spec.anchors)
+        # The anchors are chosen above, so that recomputation does not choose them again.
         tokens, positions = self._checkpointed(self._attend, points, structure, anchors, normals)
         compressed = self.bottleneck.compress(tokens)
         return LatentSet(compressed.latents, positions, compressed.penalty)
@@ -180,10 +183,11 @@ class VecSetAutoEncoder(nn.Module):
         else:
             positions = None
             tokens = self.learned.expand(len(points), -1, -1)
-        if self.spec.queries != "anchored":
+        if self.spec.queries != "anchored":  # standard attention uses no positions
             positions = None
         if self.of_structures is None or positions is None:
             return self.encoder(tokens, context, positions, points), positions
+        # Structure latents attend together with the anchored ones, and then move.
         tokens, positions = self.of_structures.append_to(tokens, positions)
         tokens = self.encoder(tokens, context, positions, points)
         return tokens, self.of_structures.move(tokens, positions)
@@ -196,32 +200,32 @@ class VecSetAutoEncoder(nn.Module):
             tokens = self._checkpointed(block, tokens, tokens, positions, positions)
         return tokens
 
-    def answer(
+    def head_output(
         self,
         tokens: Float[Tensor, "b m c"],
         positions: Float[Tensor, "b m 3"] | None,
         points: Float[Tensor, "b q 3"],
-        plain: bool = False,
+        unfused: bool = False,
     ) -> Float[Tensor, "b q a"]:
-        """Compute the head's answer at query points (see :class:`~vecsetx.model.heads.Head`).
+        """Compute the head's output at query points (see :class:`~vecsetx.model.heads.Head`).
 
         Args:
             tokens: From :meth:`process`.
             positions: Of the latent set, units.
             points: Query points, units.
-            plain: Whether to use operations that have derivatives of every kind (see
+            unfused: Whether to use operations that have derivatives of every kind (see
                 :mod:`~vecsetx.model.attention`).
         """
-        if plain:
-            return self._answer(tokens, positions, points, plain)
-        return self._checkpointed(self._answer, tokens, positions, points)
+        if unfused:  # for spatial gradients, which recompute activations themselves
+            return self._head_output(tokens, positions, points, unfused)
+        return self._checkpointed(self._head_output, tokens, positions, points)
 
-    def _answer(
-        self, tokens: Tensor, positions: Tensor | None, points: Tensor, plain: bool = False
+    def _head_output(
+        self, tokens: Tensor, positions: Tensor | None, points: Tensor, unfused: bool = False
     ) -> Tensor:
         hidden = self.query_embedding(points)
-        hidden = self.decoder(hidden, tokens, points, positions, plain)
-        return self.head(hidden, plain)
+        hidden = self.decoder(hidden, tokens, points, positions, unfused)
+        return self.head(hidden, unfused)
 
     def query(
         self,
@@ -236,7 +240,7 @@ class VecSetAutoEncoder(nn.Module):
             positions: Of the latent set, units.
             points: Query points, units.
         """
-        return self.head.distances(self.answer(tokens, positions, points))
+        return self.head.distances(self.head_output(tokens, positions, points))
 
     def decode(
         self, latent_set: LatentSet, points: Float[Tensor, "b q 3"]

@@ -56,6 +56,7 @@ def decimate_interfaces(interfaces: SharedSurface, target_faces: int) -> SharedS
     """
     if target_faces >= len(interfaces.faces):
         return interfaces
+    # A wall is all faces between the same two sides.
     pairs, wall_of_face, faces_of_wall = np.unique(
         interfaces.sides, axis=0, return_inverse=True, return_counts=True
     )
@@ -71,12 +72,13 @@ def decimate_interfaces(interfaces: SharedSurface, target_faces: int) -> SharedS
         )
         patch = numbers.reshape(-1, 3).astype(np.int32)
         coarse_vertices, coarse_faces = interfaces.vertices_mm[used], patch
+        # A wall that is small enough already stays as it is.
         if (target := max(round(shares[wall] * target_faces), 4)) < len(patch):
             coarse_vertices, coarse_faces = fast_simplification.simplify(
                 coarse_vertices, patch, target_count=target, preserve_border=True
             )
         vertices.append(coarse_vertices)
-        faces.append(coarse_faces + count)
+        faces.append(coarse_faces + count)  # numbered after the vertices of earlier walls
         sides.append(np.repeat(pair[None], len(coarse_faces), axis=0))
         count += len(coarse_vertices)
     return _merge_borders(np.concatenate(vertices), np.concatenate(faces), np.concatenate(sides))

@@ -53,6 +53,7 @@ def exclusive_distances(distances: Float[np.ndarray, "*n k"]) -> Float[np.ndarra
     """
     if distances.shape[-1] == 1:
         return distances
+    # min_{j≠k} f_j is the lowest distance; for the lowest itself, it is the second lowest.
     two_lowest = np.partition(distances, 1, axis=-1)[..., :2]
     lowest, second = two_lowest[..., :1], two_lowest[..., 1:]
     is_lowest = np.arange(distances.shape[-1]) == distances.argmin(axis=-1)[..., None]

@@ -49,6 +49,7 @@ class Grid:
         # Rounding must not add a voxel to a size that is a whole number of voxels.
         i, j, k = np.ceil(size_mm / spacing_mm - 1e-6).astype(int).tolist()
         shape = (max(i, 1), max(j, 1), max(k, 1))
+        # Centred on the box, so that rounding up adds as much on either side.
         first_center = (low_mm + high_mm - (np.array(shape) - 1) * spacing_mm) / 2
         affine = np.diag([spacing_mm, spacing_mm, spacing_mm, 1.0])
         affine[:3, 3] = first_center

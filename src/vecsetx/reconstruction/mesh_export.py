@@ -283,6 +283,7 @@ def _write_obj(
     mesh = trimesh.Trimesh(surface.vertices_mm, surface.faces, process=False)
     header = f"SPACE={space} unit=mm {name}"
     text: str = trimesh.exchange.obj.export_obj(mesh, include_color=False, header=header)
+    # The material must be named before the faces that use it.
     first_vertex = text.index("\nv ")
     material = f"\nmtllib {name}.mtl\nusemtl {name}"
     path.write_text(text[:first_vertex] + material + text[first_vertex:], encoding="utf-8")

@@ -116,6 +116,7 @@ class ExclusiveOctree(Octree):
         Args:
             voxels: Indices of voxels that have a neighbour with another label.
         """
+        # Voxels at walls are in one of the finest levels. Find them by their number in the grid.
         finest = [level for level in self.levels if (level.size == 1).all()]
         numbers = np.concatenate([self._numbers(level.blocks) for level in finest])
         distances = np.concatenate([level.distances_mm for level in finest])
@@ -183,6 +184,7 @@ def evaluate_overlapping(field: DistanceField, grid: Grid) -> OverlappingOctree:
             f"at most 64 structures can be meshed independently, not {count}; use fewer structures "
             "or shared surfaces"
         )
+    # The smallest unsigned type with a bit per structure.
     kind = np.min_scalar_type(2**count - 1)
     bits = (1 << np.arange(count, dtype=np.uint64)).astype(kind)
 
@@ -222,6 +224,7 @@ def evaluate_dense(field: DistanceField, grid: Grid) -> Float[np.ndarray, "i j k
         The field's own distances, ``[*grid.shape, K]`` float32, mm.
     """
     distances = np.empty((*grid.shape, len(field.structures)), dtype=np.float32)
+    # Plane by plane, to save memory.
     plane = _lattice((1, *grid.shape[1:]))
     for i in range(grid.shape[0]):
         points_mm = grid.to_mm(plane + np.array([i, 0, 0]))
@@ -263,6 +266,7 @@ def find_extent_mm(
         Lowest and highest corner, ``[3]`` RAS+ mm each; None if no structure reaches into the
         search box.
     """
+    # In cubes of this half diagonal, any point of a structure is within reach of its cube's centre.
     half_diagonal_mm = field.reach_mm / MARGIN
     grid = Grid.around(low_mm, high_mm, 2 * half_diagonal_mm / np.sqrt(3))
     nearest_mm = evaluate_dense(field, grid).min(axis=-1)
@@ -283,6 +287,8 @@ def _block_sizes(grid: Grid, reach_mm: float) -> list[np.ndarray]:
     sizes = [np.ones(3, dtype=int)]
     while True:
         size = sizes[-1]
+        # Double the shortest edges, and those less than 1.5 times as long, so that anisotropic
+        # voxels form cubes. Axes that a single block spans do not grow.
         edge_mm = np.where(size < grid.shape, size * grid.spacing_mm, np.inf)
         grown = np.where((edge_mm < 1.5 * edge_mm.min()) & np.isfinite(edge_mm), 2 * size, size)
         if (grown == size).all() or _half_diagonal_mm(grid, grown) > reach_mm:
@@ -309,9 +315,11 @@ def _lattice(shape: Sequence[int] | np.ndarray) -> np.ndarray:
 def _split_blocks(level: Level, size: np.ndarray, grid: Grid) -> np.ndarray:
     """Split those blocks of a level that may contain a surface into blocks of the next size."""
     reach_mm = MARGIN * _half_diagonal_mm(grid, level.size)
+    # A surface in the block would be within reach of the block's centre.
     parents = level.blocks[(np.abs(level.distances_mm) <= reach_mm).any(axis=1)]
     factors = level.size // size
     blocks: np.ndarray = (parents[:, None] * factors + _lattice(factors)).reshape(-1, 3)
+    # Blocks at the end of an axis may extend beyond the grid: drop parts that start outside.
     return blocks[(blocks * size < grid.shape).all(axis=1)]
 
 
@@ -319,6 +327,7 @@ def _query(
     field: DistanceField, grid: Grid, blocks: np.ndarray, size: np.ndarray, classify: _Classifier
 ) -> Level:
     """Evaluate the field at the blocks' centres."""
+    # Block b holds the voxels b·size … (b + 1)·size − 1; for even sizes, the centre is between two.
     distances = field.distances_mm(grid.to_mm(blocks * size + (size - 1) / 2))
     return Level(size, blocks.astype(np.int32), *classify(distances))
 
@@ -329,6 +338,7 @@ def _follow_walls(
     """Query all voxels on both sides of a wall that are not queried yet; corrects ``sides``."""
     queried = np.zeros(grid.shape, dtype=bool)
     queried[tuple(finest.blocks.T)] = True
+    # The field's own values may move a wall to voxels that are not queried yet: repeat.
     while len(voxels := np.argwhere(_at_walls(sides) & ~queried)):
         level = _query(field, grid, voxels, finest.size, classify)
         sides[tuple(voxels.T)] = level.sides
@@ -354,11 +364,13 @@ def _assemble(
     high: np.ndarray,
 ) -> np.ndarray:
     """Return voxels ``low…high``, each with the value of the finest queried block around it."""
+    # Work on whole coarsest blocks around the part, and cut it out at the end.
     coarsest = levels[0].size
     first, last = low // coarsest, -(-high // coarsest)
     size = coarsest
     values = np.zeros(last - first, dtype=values_of(levels[0]).dtype)
     for level in levels:
+        # Refine the values so far to this level's blocks, and overwrite those that it queried.
         for axis, factor in enumerate(size // level.size):
             values = values.repeat(factor, axis=axis) if factor > 1 else values
         size = level.size

@@ -102,6 +102,7 @@ def _of_surface(surface: Surface | None) -> dict[str, Any]:
         "area_mm2": surface.area_mm2,
         "faces": len(surface.faces),
         "watertight": watertight,
+        # V − E + F, where a closed triangle mesh has E = 3F/2.
         "euler": len(surface.vertices_mm) - len(surface.faces) // 2 if watertight else None,
     }
 

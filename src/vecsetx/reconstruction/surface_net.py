@@ -40,19 +40,24 @@ def shared_interfaces(octree: ExclusiveOctree) -> SharedSurface:
         excepted.
     """
     labels = np.pad(octree.labels, 1)  # background around the grid closes all surfaces
+    # 1. A quad for each voxel edge between two labels: its four cells, where the wall crosses the
+    #    edge, and the labels on the two sides.
     cells, crossings, sides = [], [], []
     for axis in range(3):
         ends = _wall_edges(labels, axis)
         cells.append(_cells_around(ends, axis, labels.shape))
         pair = np.stack([labels[tuple(ends.T)], labels[tuple((ends + _step(axis)).T)]], axis=1)
         sides.append(pair.astype(np.int64))
+        # Without the layer of background, indices are lower by one.
         share = _share(octree, ends - 1, axis, sides[-1])
         crossings.append(ends - 1 + share[:, None] * _step(axis))
     crossings_mm = octree.grid.to_mm(np.concatenate(crossings))
+    # 2. A vertex for each of these cells, placed by the crossings on its edges.
     used, numbers = np.unique(np.concatenate(cells), return_inverse=True)
     quads = numbers.reshape(-1, 4)
     vertices_mm = _placed(quads, crossings_mm, len(used))
     _smooth_rims(vertices_mm, quads, np.concatenate(sides))
+    # 3. Triangles with a consistent orientation.
     if np.linalg.det(octree.grid.affine[:3, :3]) < 0:
         quads = quads[:, ::-1]  # a mirroring affine turns every face inside out
     return _oriented(vertices_mm, quads, np.concatenate(sides))
@@ -91,10 +96,13 @@ def _share(
 
     If a gap narrower than a voxel separates two structures, the wall lies in its middle.
     """
+    # Beyond the grid there are no distances.
     within = ((ends >= 0) & (ends + _step(axis) < octree.grid.shape)).all(axis=1)
     total, owners = np.zeros(within.sum()), np.zeros(within.sum())
     here = np.abs(octree.rows(ends[within]))
     there = np.abs(octree.rows(ends[within] + _step(axis)))
+    # Each structure at the edge says where its distance is 0, by linear interpolation; the wall
+    # between two lies at the mean of both. Background has no distance of its own.
     for side in sides[within].T:
         row, owned = np.arange(len(side)), side > 0
         first, second = here[row, side - 1], there[row, side - 1]
@@ -120,12 +128,15 @@ def _placed(
         ]
         return np.stack(sums, axis=1) / uses
 
+    # 1. Each vertex at the mean of its cell's crossings.
     vertices = mean_by_cell(crossings_mm)
+    # 2. Each quad's normal, from its diagonals, and how far it misses its crossing.
     corners = vertices[quads]
     normals = np.cross(corners[:, 2] - corners[:, 0], corners[:, 3] - corners[:, 1])
     lengths = np.linalg.norm(normals, axis=1, keepdims=True)
     normals = np.divide(normals, lengths, out=np.zeros_like(normals), where=lengths > 0)
     missed = np.einsum("mi,mi->m", crossings_mm - corners.mean(axis=1), normals)
+    # 3. Move the vertices by the mean of what their quads miss.
     return vertices + mean_by_cell(missed[:, None] * normals)
 
 
@@ -139,10 +150,12 @@ def _smooth_rims(
     Distances locate each wall to a hundredth of a voxel. The grid locates the curves where three
     labels meet far less precisely, and unsmoothed curves would be jagged.
     """
-    # Encode each pair as one number: these sort many times faster than rows of two.
+    # 1. Vertices where three or more labels meet. Pairs are encoded as single numbers, which sort
+    #    many times faster than rows of two.
     labels = int(sides.max(initial=0)) + 1
     met = np.unique(np.repeat(quads.ravel(), 2) * labels + np.repeat(sides, 4, axis=0).ravel())
     on_rim = np.bincount(met // labels, minlength=len(vertices_mm)) > 2
+    # 2. The rims: sides of quads between two such vertices, each once.
     edges = np.stack([quads, np.roll(quads, -1, axis=1)], axis=-1).reshape(-1, 2)
     edges = np.sort(edges[on_rim[edges].all(axis=1)], axis=1)
     edges = np.stack(np.divmod(np.unique(edges @ [len(vertices_mm), 1]), len(vertices_mm)), axis=1)
@@ -150,7 +163,7 @@ def _smooth_rims(
     one, other = numbers.reshape(-1, 2).T
     neighbours = np.bincount(np.concatenate([one, other]), minlength=len(rim))
     free = neighbours == 2  # ends and branching points stay fixed
-    # Taubin smoothing: each round takes one shrinking and one growing step.
+    # 3. Taubin smoothing: each round takes one shrinking and one growing step.
     for _ in range(_RIM_ROUNDS):
         for step in (_SHRINK, _GROW):
             here = vertices_mm[rim]
@@ -168,11 +181,13 @@ def _oriented(
 
     Faces point from the smaller label to the larger one, or to the background.
     """
+    # Swapping a face's sides reverses its corners.
     flipped = (sides[:, 0] == 0) | ((sides[:, 1] > 0) & (sides[:, 1] < sides[:, 0]))
     quads = np.where(flipped[:, None], quads[:, ::-1], quads)
     sides = np.where(flipped[:, None], sides[:, ::-1], sides)
     corners = vertices_mm[quads]
     diagonals = np.linalg.norm(corners[:, 2:] - corners[:, :2], axis=2)
+    # The split below runs from corner 0 to 2: rotate quads whose other diagonal is shorter.
     quads = np.where((diagonals[:, 1] < diagonals[:, 0])[:, None], np.roll(quads, -1, 1), quads)
     faces = quads[:, [0, 1, 2, 0, 2, 3]].reshape(-1, 3)
     return SharedSurface(vertices_mm, np.ascontiguousarray(faces), np.repeat(sides, 2, axis=0))

@@ -52,6 +52,7 @@ class Surface:
     def volume_mm3(self) -> float:
         """Enclosed volume of a closed surface; negative if its faces point inwards."""
         a, b, c = self._corners()
+        # Sum of the signed volumes of the tetrahedra between the faces and one point.
         return float(np.einsum("ij,ij->", a, np.cross(b, c)) / 6)
 
     @property
@@ -59,6 +60,7 @@ class Surface:
         """Whether every edge has exactly two faces, with consistent orientation."""
         edges = self.faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2).astype(np.int64)
         count = len(self.vertices_mm)
+        # Each directed edge as a number: once in all faces, and once in reverse.
         along, against = edges @ [count, 1], edges @ [1, count]
         return len(np.unique(along)) == len(along) and bool(np.isin(along, against).all())
 
@@ -174,9 +176,11 @@ def _zero_surface(
         The surface in RAS+ mm.
     """
     clear_mm = np.float32(_CLEARANCE_VOXELS * grid.spacing_mm.min())
+    # Magnitudes from the field, signs from the voxels.
     magnitude = np.maximum(np.abs(distances_mm), clear_mm)
     # An extra layer of outside voxels closes the surface, half-way to that layer.
     signed = sign.with_sign(np.pad(magnitude, 1, mode="edge"), np.pad(inside, 1))
+    # In VTK's images the first index changes fastest.
     image = vtkImageData()
     image.SetDimensions(*signed.shape)
     image.GetPointData().SetScalars(numpy_to_vtk(signed.ravel(order="F")))
@@ -190,6 +194,7 @@ def _zero_surface(
     # Flying edges orients faces towards decreasing values, which is inwards here; a mirroring
     # affine flips them once more.
     mirrored = np.linalg.det(grid.affine[:3, :3]) < 0
+    # The extra layer begins one voxel before the part.
     vertices_mm = grid.to_mm(indices.astype(np.float64) + (low - 1)).astype(np.float32)
     return Surface(vertices_mm, faces if mirrored else np.ascontiguousarray(faces[:, ::-1]))
 

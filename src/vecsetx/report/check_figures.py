@@ -2,7 +2,7 @@
 
 import html
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import plotly.graph_objects as go
@@ -28,6 +28,15 @@ _MAX_LABELS = 12
 """Maximum number of outliers labelled in a figure: the most extreme ones."""
 
 
+class _Dot(NamedTuple):
+    """One heart's value for a structure; ``z`` is the magnitude of its z-score, 0 if unknown."""
+
+    row: int
+    value: float
+    heart: str
+    z: float
+
+
 def boxes_by_structure(
     structures: Sequence[str], hearts: Sequence[Row], measure: str, title: str, unit: str
 ) -> Figure:
@@ -43,58 +52,67 @@ def boxes_by_structure(
         title: Title of the axis.
         unit: ``ml`` or ``mm``.
     """
-    traces: list[Any] = []
-    values: list[float] = []
-    extreme: list[tuple[float, float, int, str]] = []
-    for row, name in enumerate(structures):
-        found = []
-        for heart in hearts:
-            structure = heart["structures"].get(name, {})
-            value, z = structure.get(f"{measure}_{unit}"), structure.get(f"{measure}_z")
-            if is_number(value) and value > 0:
-                label = html.escape(heart["name"], quote=False)
-                found.append((label, value))
-                if is_number(z) and abs(z) > MAX_Z:
-                    extreme.append((abs(z), value, row, label))
-        values += [value for _, value in found]
-        traces.append(
-            go.Box(
-                name=name,
-                x=[value for _, value in found],
-                y=[row] * len(found),
-                text=[label for label, _ in found],
-                orientation="h",
-                boxpoints="all",
-                jitter=0.5,
-                pointpos=0,
-                width=0.62,
-                line={"color": rgb(name), "width": 1.5},
-                fillcolor=rgb(name, 0.15),
-                marker={"size": 5, "color": rgb(name, 0.75)},
-                hoveron="points",
-                hovertemplate=f"<b>{name}</b> %{{x:.4~g}} {unit}<br>%{{text}}<extra></extra>",
-            )
-        )
-    labelled = sorted(extreme, reverse=True)[:_MAX_LABELS]
-    traces.append(
-        go.Scatter(
-            name="outliers",
-            x=[value for _, value, _, _ in labelled],
-            y=[row for _, _, row, _ in labelled],
-            text=[f" {label} " for *_, label in labelled],
-            mode="markers+text",
-            textposition="top center",
-            textfont={"size": 11},
-            marker={"size": 11, "symbol": "circle-open", "color": _FAILED, "line": {"width": 2}},
-            hoverinfo="skip",
-            cliponaxis=False,
-        )
-    )
+    dots = _dots(structures, hearts, measure, unit)
+    boxes = [
+        _box(name, row, [dot for dot in dots if dot.row == row], unit)
+        for row, name in enumerate(structures)
+    ]
+    values = [dot.value for dot in dots]
     return figure(
-        traces,
+        [*boxes, _outliers(dots)],
         height=90 + 44 * len(structures),
         xaxis={"title": {"text": title}} | axis_with_ticks(LOG_SCALE, values),
         yaxis=structure_axis(structures),
+    )
+
+
+def _dots(structures: Sequence[str], hearts: Sequence[Row], measure: str, unit: str) -> list[_Dot]:
+    dots = []
+    for row, name in enumerate(structures):
+        for heart in hearts:
+            structure = heart["structures"].get(name, {})
+            value, z = structure.get(f"{measure}_{unit}"), structure.get(f"{measure}_z")
+            if is_number(value) and value > 0:  # the scale is logarithmic
+                label = html.escape(heart["name"], quote=False)
+                dots.append(_Dot(row, value, label, abs(z) if is_number(z) else 0.0))
+    return dots
+
+
+def _box(name: str, row: int, dots: Sequence[_Dot], unit: str) -> go.Box:
+    return go.Box(
+        name=name,
+        x=[dot.value for dot in dots],
+        y=[row] * len(dots),
+        text=[dot.heart for dot in dots],
+        orientation="h",
+        boxpoints="all",
+        jitter=0.5,
+        pointpos=0,
+        width=0.62,
+        line={"color": rgb(name), "width": 1.5},
+        fillcolor=rgb(name, 0.15),
+        marker={"size": 5, "color": rgb(name, 0.75)},
+        hoveron="points",
+        hovertemplate=f"<b>{name}</b> %{{x:.4~g}} {unit}<br>%{{text}}<extra></extra>",
+    )
+
+
+def _outliers(dots: Sequence[_Dot]) -> go.Scatter:
+    """Circle and label the most extreme outliers."""
+    extreme = [dot for dot in dots if dot.z > MAX_Z]
+    labelled = sorted(extreme, key=lambda dot: (dot.z, dot.value, dot.row, dot.heart), reverse=True)
+    labelled = labelled[:_MAX_LABELS]
+    return go.Scatter(
+        name="outliers",
+        x=[dot.value for dot in labelled],
+        y=[dot.row for dot in labelled],
+        text=[f" {dot.heart} " for dot in labelled],
+        mode="markers+text",
+        textposition="top center",
+        textfont={"size": 11},
+        marker={"size": 11, "symbol": "circle-open", "color": _FAILED, "line": {"width": 2}},
+        hoverinfo="skip",
+        cliponaxis=False,
     )
 
 

@@ -167,6 +167,7 @@ def curve(
     points = [(row["step"], value) for row in rows if is_number(value := value_of(row))]
     if not points:
         return None
+    # Means over runs of consecutive points; without thinning, each run is one point.
     thinned = np.array(
         [run.mean(axis=0) for run in np.array_split(points, min(len(points), POINTS_PER_CURVE))]
     )

@@ -45,6 +45,7 @@ def face_bytes(faces: Int[np.ndarray, "f 3"]) -> bytes:
         faces: Indices that first occur in the order 0, 1, 2, …, as after :func:`in_order_of_use`.
     """
     flat = faces.ravel()
+    # A new vertex has offset 0, one that was just used a small one.
     used = np.maximum.accumulate(flat) + 1
     next_unused = np.concatenate([[0], used[:-1]]) if len(flat) else used
     return _byte_planes(next_unused - flat)
@@ -59,6 +60,7 @@ def in_order_of_use(
     """
     centers = vertices_mm[faces].mean(axis=1)
     faces = faces[_along_a_curve(centers)] if len(faces) else faces
+    # Number the vertices by their first use.
     _, first, number = np.unique(faces, return_index=True, return_inverse=True)
     order = np.argsort(first)
     rank = np.empty(len(order), dtype=np.int64)
@@ -71,6 +73,7 @@ def _along_a_curve(points: np.ndarray) -> np.ndarray:
     """Order of points along a serpentine path through the cells of a coarse grid."""
     low, extent = points.min(axis=0), float(np.ptp(points, axis=0).max()) or 1.0
     i, j, k = ((points - low) / extent * 31).astype(np.int64).T
+    # Every other row and layer runs backwards, so that consecutive cells touch.
     j = np.where(i % 2, 31 - j, j)
     k = np.where((i + j) % 2, 31 - k, k)
     return np.lexsort((k, j, i))

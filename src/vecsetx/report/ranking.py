@@ -31,7 +31,7 @@ def chosen(hearts: Mapping[str, Mapping[str, Mapping[str, Any]]], most: int) -> 
     """
     ranked = _ranked(hearts)
     places = np.linspace(0, len(ranked) - 1, min(most, len(ranked))).round().astype(int)
-    if len(places):
+    if len(places):  # rounding may miss the median
         places[(len(places) - 1) // 2] = _median(ranked)
     return [ranked[place] for place in places]
 

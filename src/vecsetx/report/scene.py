@@ -162,6 +162,7 @@ def _voxels(
     )
     shape = np.ceil((high_mm - low_mm) / spacing_mm).astype(int)
     indices = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), axis=-1)
+    # Sampled at the centres of the new voxels.
     labels = input_map.at(low_mm + (indices.reshape(-1, 3) + 0.5) * spacing_mm)
     layout = {"shape": shape.tolist(), "spacing": spacing_mm, "structures": list(structures)}
     return labels.astype(np.uint8).reshape(tuple(shape)), layout

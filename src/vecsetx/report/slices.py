@@ -127,6 +127,7 @@ def _draw(
     def at(indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return indices[:, across] * spacing[across], indices[:, up] * spacing[up]
 
+    # From back to front: outside points, inside points, surface points, contradictions.
     shown = near(marks.space)
     outside, wrong = shown & (marks.space_label == 0), shown & marks.contradicting
     within = shown & (marks.space_label > 0)

@@ -62,6 +62,7 @@ def _k3d_gzip() -> str:
         package.read_text("licenses/LICENSE.txt") or package.read_text("LICENSE.txt") or "",
         (static / "standalone.js.LICENSE.txt").read_text("utf-8"),
     ]
+    # They become a comment, which they must not end.
     licences = "\n".join(texts).replace("*/", "* /")
     script = (static / "standalone.js").read_text("utf-8")
     return gzip_base64(f"/*!\n{licences}\n*/\n{script}".encode())

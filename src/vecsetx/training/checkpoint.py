@@ -83,6 +83,7 @@ def load_checkpoint(path: Path, parts: Mapping[str, Stateful]) -> Progress:
     if not path.exists():
         raise InputError(f"{path}: no checkpoint to resume from; train without --resume")
     try:
+        # weights_only: a checkpoint from elsewhere cannot run code.
         state = torch.load(path, map_location="cpu", weights_only=True)
         if state["parts"].keys() != parts.keys():
             raise ValueError(f"holds {', '.join(state['parts'])}, this run {', '.join(parts)}")
@@ -102,6 +103,7 @@ def load_checkpoint(path: Path, parts: Mapping[str, Stateful]) -> Progress:
 
 def _check_room(path: Path, state: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
+    # The old checkpoint stays until the new one is complete: both must fit.
     needed, free = _size(state), shutil.disk_usage(path.parent).free
     if needed > free:
         text = f"{os.strerror(errno.ENOSPC)}: {needed / 1e6:.0f} MB needed, {free / 1e6:.0f} free"

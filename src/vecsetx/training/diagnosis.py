@@ -176,6 +176,7 @@ class _LossCurve:
         self.log_loss = np.log([losses[part].mean() for part in parts])
         self.rate = np.array([rates[part].mean() for part in parts])
         self.ends = steps[[part[-1] for part in parts]]
+        # Sum of the rates within each window, and of all rates up to its middle.
         moved = self.rate * np.diff(self.ends, prepend=0)
         self.done = (np.cumsum(moved) - moved / 2) / moved.sum()
 
@@ -209,6 +210,8 @@ class _LossCurve:
     @property
     def noise(self) -> float:
         """Standard deviation of log loss about its trend, from second differences."""
+        # White noise of s.d. σ has second differences of s.d. √6 σ (1² + 2² + 1²). The median of
+        # absolute values, 0.6745 s.d., is robust against jumps.
         return float(np.median(np.abs(np.diff(self.log_loss, 2))) / (0.6745 * 6**0.5))
 
     def late(self) -> tuple[float, float]:
@@ -222,6 +225,7 @@ class _LossCurve:
         if not below.size:
             return 0.0, 0.0
         after = peak + int(below[0])
+        # Where exactly the rate fell below half, between two windows.
         middle = np.interp(
             self.rate[peak] / 2, self.rate[[after, after - 1]], self.done[[after, after - 1]]
         )
@@ -242,6 +246,7 @@ class _LossCurve:
         x, y = self.done[third], self.log_loss[third]
         slope, start = np.polyfit(x, y, 1)
         spread = float(np.std(y - slope * x - start, ddof=2)) if len(third) > 2 else 0.0
+        # Standard error of a fitted line's rise: σ √(12 / n) for n evenly spaced points.
         return float(-slope * np.ptp(x)), spread * float(np.sqrt(12 / len(third)))
 
 
@@ -318,6 +323,7 @@ def _term_faults(train: Sequence[Row]) -> Iterator[Finding]:
         shares = [value / loss for value, loss in zip(values, losses, strict=True)]
         if min(shares) > _DOMINANT:
             share = fmean(shares)
+            # Factor that makes it as large as the mean of the other terms.
             lower = (1 - share) / share / (len(names) - 1)
             yield Finding(
                 f"{name} dominates the loss",

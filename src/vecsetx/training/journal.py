@@ -84,7 +84,7 @@ class Journal:
             with self.path.open("a") as file:
                 file.write(self._unwritten)
         except OSError:
-            os.truncate(self.path, whole)
+            os.truncate(self.path, whole)  # removes half a line, should there be one
             raise
         self._unwritten = ""
 

@@ -173,6 +173,7 @@ def _start(folder: Path, old_id: str | None, **described: Any) -> "wandb.Run":
         from wandb import Settings, init, login, setup
     except ImportError as error:
         raise InputError(f"W&B is not installed ({error}): pip install 'vecsetx[wandb]'") from error
+    # Without a key, W&B would wait for one to be typed.
     online = setup().settings.mode not in ("offline", "dryrun", "disabled")
     if online and not login(verify=True, prompt=False):
         raise InputError(f"W&B has no key: run wandb login, set WANDB_API_KEY, or {_OFFLINE}")

@@ -61,8 +61,10 @@ class Training:
         self.progress = Progress(0, 0.0, {}, 0)
         if resume:
             self.progress = load_checkpoint(run.checkpoint, self._parts())
+        # Opened by `until`, because opening it removes the lines after the checkpoint.
         self.journal: Journal | None = None
         self.meter = RunMeter(self.progress, run.hearts_per_step, run.ranks.device)
+        # As if earlier parts of a resumed run had just ended.
         self.began = time.monotonic() - self.progress.seconds
         self.lost: dict[str, LostHeart] = {}
 
@@ -97,14 +99,16 @@ class Training:
         last = min(last, spec.steps)
         steps = WaitTimer(batches_of_steps(self.run, first, last, spec.data_workers))
         for step, drawn in zip(range(first, last), steps, strict=True):
+            # 1. One step of the optimizers.
             rate = self._set_rates(step)
             self.meter.add(self._step(step, drawn))
             done, seconds = step + 1, time.monotonic() - self.began
-            # A signal, or a lost file, may concern one rank only, but all must act alike.
+            # 2. Share what only one rank may know, a signal or a lost file: all must act alike.
             gathered = ranks.gathered((self.run.request.signal, drawn.lost))
             stopped_by = next((signal for signal, _ in gathered if signal), None)
             self._count_lost([heart for _, lost in gathered for heart in lost])
             too_many = len(self.lost) > spec.max_lost_hearts
+            # 3. Log, validate, save. The checkpoint comes last, so that it contains the best Dice.
             if _due(done, spec.log_every) or done == spec.steps:
                 entry = self.meter.entry(done, rate, seconds, steps.share())
                 self._report(replace(entry, lost=sorted(self.lost)))
@@ -116,6 +120,7 @@ class Training:
                 self._validate(self.run.validator)
             if _due(done, spec.checkpoint_every) or ends:
                 self._save(must=ends)
+            # 4. Stop only now that a checkpoint exists.
             if too_many:
                 raise InputError(self._lost_text(done))
             if stopped_by:
@@ -138,7 +143,7 @@ class Training:
         self.run.model.load_state_dict(kept.state_dict())
 
     def _step(self, step: int, drawn: StepBatches) -> StepResult:
-        # The random state depends on the step alone, so that it need not be saved.
+        # The random state depends on step and rank alone, so that it need not be saved.
         torch.manual_seed(
             int(np.random.default_rng([self.run.training.seed, step]).integers(1 << 62))
             + self.run.ranks.rank
@@ -185,6 +190,7 @@ class Training:
         """Validate the model; a failure is logged, and training continues."""
         model = cast(VecSetAutoEncoder, self.average.module if self.average else self.run.model)
         ranks, step = self.run.ranks, self.progress.step
+        # Number of this validation, from 0; rounded up, as the last one may come early.
         turn = -(-step // (self.run.training.validate_every or step)) - 1
         model.eval()
         share, failed = None, None
@@ -193,6 +199,7 @@ class Training:
         except Exception as error:
             failed = f"{type(error).__name__}: {error}"
         self.run.model.train()
+        # A rank that failed joins all the same: the others wait for it here.
         together = ranks.gathered((share, failed))
         seconds = self.progress.seconds
         if errors := [error for _, error in together if error]:
@@ -254,9 +261,10 @@ def batches_of_steps(run: Run, first: int, last: int, workers: int) -> Iterator[
     return iter(
         DataLoader(
             data,
-            batch_size=None,
+            batch_size=None,  # the data set yields whole batches
             sampler=range(first, last),
             num_workers=workers,
+            # A forked process cannot use CUDA, and may inherit locks that are held.
             multiprocessing_context="spawn" if workers else None,
             worker_init_fn=leave_signals_to_parent,
             collate_fn=_unchanged,  # type: ignore[arg-type] # typed for lists of samples

@@ -101,6 +101,7 @@ class StepMemory:
     def largest_batch(self, limit: float) -> int:
         """The largest number of hearts with a peak of at most ``limit`` bytes; 0 if none fits."""
         fixed, per_heart = self.fixed.sum(axis=1), self.per_heart.sum(axis=1)
+        # Moments at which hearts add nothing must fit anyway; all others limit the hearts.
         grows = per_heart > 0
         if fixed[~grows].max(initial=0) > limit:
             return 0
@@ -112,6 +113,7 @@ class StepMemory:
 
 def measure(step: StepSpec) -> StepMemory:
     """Measure the memory of a training step for any number of hearts, without computing it."""
+    # Two points give the line fixed + hearts · per_heart of each moment.
     fewer, more = (trace_faked_step(step, _MEASURED_HEARTS + extra) for extra in (0, 1))
     if len(fewer) != len(more):
         raise RuntimeError(
@@ -133,6 +135,7 @@ def trace_step(step: StepSpec, hearts: int) -> Int[np.ndarray, "moments parts"]:
     """
     ledger = _Ledger()
     with ledger:
+        # 1. What exists before the step: weights, optimizer state, batch.
         model = step.model.build(step.structure_count).train()
         model.recompute = step.training.recompute
         _imitate_gpu_norms(model)
@@ -140,10 +143,12 @@ def trace_step(step: StepSpec, hearts: int) -> Int[np.ndarray, "moments parts"]:
         optimizers = _warm_optimizers(step.optimizer.build(model), model.parameters())
         ledger.filling = _BATCH
         batch = zero_batch(step.batch, hearts, step.structure_count)
+        # Given, because choosing them needs real coordinates.
         anchors = torch.zeros(hearts, step.model.anchors, dtype=torch.int64)
         ledger.filling = _WORKING
         for parameter in model.parameters():
             parameter.register_post_accumulate_grad_hook(ledger.file_gradient)
+        # 2. The step itself, of which every moment counts.
         ledger.moments.clear()
         precision = "fp32" if step.training.precision == "fp32" else "bf16"
         with autocast(torch.device("cpu"), precision):
@@ -216,6 +221,7 @@ class _Ledger(TorchDispatchMode):
         storages = [
             leaf.untyped_storage() for leaf in tree_leaves(result) if isinstance(leaf, Tensor)
         ]
+        # Views share their storage, which counts once. An id stays unique while its storage lives.
         new = {id(storage): storage for storage in storages if id(storage) not in self._part}
         for storage in new.values():
             self._enter(storage)
@@ -241,6 +247,7 @@ class _Ledger(TorchDispatchMode):
         key, size = id(storage), storage.nbytes()
         self._part[key] = self.filling
         self.alive[self.filling] += size
+        # Called when the storage is freed, but not at the end of the program.
         finalize(storage, self._leave, key, size).atexit = False
 
     def _file(self, key: int, size: int, part: int) -> None:
@@ -273,7 +280,7 @@ def _warm_optimizers(
         parameter.grad = torch.zeros_like(parameter)
     for optimizer in optimizers:
         for group in optimizer.param_groups:
-            if "foreach" in group:
+            if "foreach" in group:  # AdamW's, which is off on CPUs by default
                 group["foreach"] = True
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)

@@ -55,6 +55,7 @@ class Muon(torch.optim.Optimizer):
         """Update every matrix that has a gradient."""
         for group in self.param_groups:
             moving = [p for p in group["params"] if p.grad is not None]
+            # All matrices of one shape are orthogonalized together, which is much faster.
             moving.sort(key=lambda p: tuple(p.shape))
             for shape, same in groupby(moving, key=lambda p: tuple(p.shape)):
                 parameters = list(same)
@@ -71,6 +72,7 @@ class Muon(torch.optim.Optimizer):
         if "momentum" not in state:
             state["momentum"] = torch.zeros_like(parameter)
         kept: Tensor = state["momentum"].lerp_(parameter.grad, 1 - _MOMENTUM)
+        # Nesterov: mix the gradient with the momentum that already contains it.
         return parameter.grad.lerp(kept, _MOMENTUM)
 
 
@@ -80,10 +82,13 @@ def orthogonalized(matrices: Float[Tensor, "n rows columns"]) -> Float[Tensor, "
     Five iterations of ``X ← aX + (bA + cA²)X`` with ``A = XXᵀ``, from X scaled to norm 1.
     """
     a, b, c = _COEFFICIENTS
+    # Wide matrices have the smaller Gram matrix A.
     tall = matrices.shape[-2] > matrices.shape[-1]
     x = matrices.mT if tall else matrices
+    # No singular value exceeds the Frobenius norm: all lie within the iteration's range 0…1.
     x = x / x.norm(dim=(-2, -1), keepdim=True).clamp(min=1e-7)
     for _ in range(_ITERATIONS):
         gram = x @ x.mT
+        # Inner call: bA + cA²; outer call: aX + (bA + cA²)X.
         x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
     return x.mT if tall else x

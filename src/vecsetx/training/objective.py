@@ -41,8 +41,8 @@ class ObjectiveSpec:
         kl: Weight of the bottleneck's penalty, if it has one.
         inferred: Factor of the errors of structures of which the encoder receives no point. They
             cannot be predicted as exactly as observed ones, so that much of their error is noise.
-            A teacher's answers count in full, because they are inferred from the same points; so do
-            the union's distance and the normals.
+            A teacher's distances count in full, because they are inferred from the same points;
+            so do the union's distance and the normals.
         truncation: Distances beyond this, in units, need only be predicted to be at least as far.
         sharpness: Logits of being inside per unit of distance.
         gradient_points: Query points per heart at which gradients are computed, a third of each
@@ -124,22 +124,23 @@ def latent_objective(
         counts = {name: mask.sum() for name, mask in masks.items()}
     tokens = model.process(latent_set)
     queries = batch.queries
-    # One pass of the decoder answers all groups.
-    answers = model.answer(
+    # 1. Decode all groups of query points in one pass.
+    outputs = model.head_output(
         tokens,
         latent_set.positions,
         torch.cat([group.points for group in queries.values()], dim=1),
     )
-    answer = dict(
-        zip(queries, answers.split([group.count for group in queries.values()], 1), strict=True)
+    output = dict(
+        zip(queries, outputs.split([group.count for group in queries.values()], 1), strict=True)
     )
+    # 2. The errors of each active term, one per entry of its mask.
     errors: dict[str, Tensor] = {}
     for name, group in queries.items():
         if name in masks:
-            truth = model.head.truth(group.distances)
-            errors[name] = distance_error(model.head.fields(answer[name]), truth, spec.truncation)
+            targets = model.head.targets(group.distances)
+            errors[name] = distance_error(model.head.fields(output[name]), targets, spec.truncation)
     if "inside" in masks:
-        logits = torch.cat([answer["near"], answer["volume"]], dim=1)
+        logits = torch.cat([output["near"], output["volume"]], dim=1)
         logits = model.head.inside_logits(logits, spec.sharpness)
         errors["inside"] = inside_error(
             logits, torch.cat([batch.near.distances, batch.volume.distances], dim=1)
@@ -150,6 +151,7 @@ def latent_objective(
         errors |= _gradient_errors(model, tokens, latent_set.positions, batch, spec)
     if spec.inferred != 1:
         errors = _weight_inferred(errors, batch, spec.inferred)
+    # 3. The weighted terms. A batch may have no entry of a term, hence the clamp.
     weights = spec.weights
     terms = {
         name: weights[name] * torch.where(mask, errors[name], 0).sum() / counts[name].clamp(1)
@@ -172,8 +174,9 @@ def loss_masks(
     masks: dict[str, Bool[Tensor, ...]] = {}
     for name, group in batch.queries.items():
         if spec.weights[name]:
-            truth = head.truth(group.distances)
-            masks[name] = truth.abs().clamp(max=spec.truncation) <= head.truth(group.known)
+            # A truncated distance need only be known up to the truncation.
+            targets = head.targets(group.distances)
+            masks[name] = targets.abs().clamp(max=spec.truncation) <= head.targets(group.known)
     if spec.inside:
         # The sign is known wherever the scan shows the point.
         masks["inside"] = torch.cat([batch.near.known, batch.volume.known], dim=1) > 0
@@ -181,13 +184,13 @@ def loss_masks(
         groups = _gradient_queries(batch, spec)
         distances = torch.cat([group.distances for group in groups], dim=1)
         known = torch.cat([group.known for group in groups], dim=1)
-        trusted = head.truth(distances).abs() <= head.truth(known)
-        smooth = head.smooth(distances, spec.gradient_within) & trusted
+        trusted = head.targets(distances).abs() <= head.targets(known)
+        smooth = head.differentiable(distances, spec.gradient_within) & trusted
         if spec.eikonal:
             masks["eikonal"] = smooth
         if spec.normal:
-            # Of each surface point, the entry of the structure whose normal it has.
-            own = head.field_of(batch.surface.structure[:, : _gradient_count(spec)])
+            # Each surface point has the normal of one structure: only this one's entry counts.
+            own = head.field_index(batch.surface.structure[:, : _gradient_count(spec)])
             masks["normal"] = smooth[:, : own.shape[1]].gather(2, own[..., None])[..., 0]
     if spec.kl and has_penalty:
         masks["kl"] = torch.ones(len(batch.points), dtype=torch.bool, device=batch.points.device)
@@ -202,6 +205,7 @@ def distance_error(
     Where the true distance is beyond it, the error is the amount by which the prediction falls
     short of the truncation on the true side.
     """
+    # Beyond the truncation, a prediction that is farther on the true side has no error.
     error = predicted - truth.clamp(-truncation, truncation)
     beyond_outside = truth > truncation
     beyond_inside = truth < -truncation
@@ -241,6 +245,7 @@ def gradient_norms(
     weights = [parameter for parameter in parameters if parameter.requires_grad]
     norms = {}
     for name, term in terms.items():
+        # allow_unused: a term need not depend on all weights.
         found = torch.autograd.grad(term, weights, retain_graph=True, allow_unused=True)
         squares = [gradient.float().square().sum() for gradient in found if gradient is not None]
         norms[name] = float(torch.stack(squares).sum().sqrt())
@@ -257,7 +262,8 @@ def _gradient_errors(
     """Errors of the gradients' lengths and, on surfaces, of their directions."""
     points = torch.cat([group.points for group in _gradient_queries(batch, spec)], dim=1)
     gradients = spatial_gradients(
-        lambda chunk: model.head.fields(model.answer(tokens, positions, chunk, plain=True)), points
+        lambda chunk: model.head.fields(model.head_output(tokens, positions, chunk, unfused=True)),
+        points,
     )
     errors = {}
     if spec.eikonal:
@@ -265,10 +271,11 @@ def _gradient_errors(
     if spec.normal:
         count = _gradient_count(spec)
         normals = batch.surface.normals[:, :count]
-        own = model.head.field_of(batch.surface.structure[:, :count])[..., None, None]
+        own = model.head.field_index(batch.surface.structure[:, :count])[..., None, None]
         on_surface = gradients[:, : normals.shape[1]]  # surface points come first
-        towards = on_surface.gather(2, own.expand(-1, -1, -1, 3))[:, :, 0]
-        errors["normal"] = normal_error(towards, normals)
+        # The gradient of the distance to each point's own structure.
+        own_gradients = on_surface.gather(2, own.expand(-1, -1, -1, 3))[:, :, 0]
+        errors["normal"] = normal_error(own_gradients, normals)
     return errors
 
 
@@ -277,8 +284,10 @@ def _weight_inferred(
 ) -> dict[str, Tensor]:
     """Multiply the errors of structures that are neither observed nor taught by a weight."""
     structures = torch.arange(batch.near.distances.shape[-1], device=batch.structure.device)
+    # Observed: at least one of the encoder's points lies on the structure, [B, K].
     observed = (batch.structure[..., None] == structures).any(dim=1)
     weights = torch.where(observed | batch.taught, 1.0, weight)[:, None]
+    # Errors of the union's distance have one column, not K, and keep their weight.
     by_structure = (*QUERY_GROUPS, "inside", "eikonal")
     return {
         name: error * weights
@@ -296,4 +305,4 @@ def _gradient_queries(batch: Batch, spec: ObjectiveSpec) -> list[Queries]:
 
 def _gradient_count(spec: ObjectiveSpec) -> int:
     """Query points of each group at which gradients are computed."""
-    return -(-spec.gradient_points // len(QUERY_GROUPS))
+    return -(-spec.gradient_points // len(QUERY_GROUPS))  # rounded up

@@ -49,9 +49,11 @@ class OptimizerSpec:
             {"params": by_adamw, "weight_decay": self.weight_decay},
             {"params": bare, "weight_decay": 0.0},
         ]
+        # β₂ below the default of 0.999 adapts faster, as is usual for transformers.
         adamw = torch.optim.AdamW(adamw_groups, lr=self.adamw_lr, betas=(0.9, 0.98))
         if self.hidden == "adamw":
             return [adamw]
+        # The order of the optimizers is that of peak_rates, and of their states in checkpoints.
         return [Muon(hidden, lr=self.muon_lr, weight_decay=self.weight_decay), adamw]
 
     def peak_rates(self, hearts: int) -> list[float]:
@@ -79,6 +81,7 @@ def parameter_groups(
             if isinstance(module, Attention) and module.from_offset is not None
         ),
     ]
+    # By identity: == compares the values of tensors.
     outer_ids = {id(p) for module in outer for p in module.parameters()}
     if model.learned is not None:
         outer_ids.add(id(model.learned))

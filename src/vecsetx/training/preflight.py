@@ -65,6 +65,8 @@ def _room(training: Training) -> int:
     run = training.run
     weights = sum(p.numel() * p.itemsize for p in run.model.parameters())
     checkpoint = (2 if training.average else 1) * weights + state_bytes(training.optimizers)
+    # The old checkpoint stays until the new one is complete. So does the best one, which contains
+    # weights only; the model is written once.
     needed = 2 * checkpoint + 3 * weights
     there = sum(file.stat().st_size for file in (run.checkpoint, run.best) if file.exists())
     free = shutil.disk_usage(run.folder).free

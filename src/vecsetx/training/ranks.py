@@ -42,7 +42,7 @@ class Ranks:
     def summed(self, values: Tensor) -> Tensor:
         """The sum of all ranks' tensors, of one shape. Every rank must call this."""
         if self.count > 1:
-            values = values.to(self.device, copy=True)
+            values = values.to(self.device, copy=True)  # all_reduce overwrites its argument
             distributed.all_reduce(values)
         return values
 
@@ -63,9 +63,10 @@ class Ranks:
             try:
                 found = work(), None
             except Exception as error:
-                if self.count == 1:
+                if self.count == 1:  # keeps the traceback
                     raise
                 found = None, error
+        # The others wait here in any case: they must receive the error as well.
         value, failed = self.gathered(found)[0]
         if failed is not None:
             raise failed
@@ -82,7 +83,7 @@ def joined_ranks() -> Iterator[Ranks]:
         InputError: There are more ranks on this machine than GPUs.
     """
     gpus = torch.cuda.device_count()
-    if "WORLD_SIZE" not in os.environ:
+    if "WORLD_SIZE" not in os.environ:  # not started by torchrun
         yield Ranks(0, 1, torch.device("cuda" if gpus else "cpu"))
         return
     local = int(os.environ.get("LOCAL_RANK", "0"))

@@ -1,4 +1,4 @@
-"""The parts of a training run, and what it asks of a validator."""
+"""The parts of a training run, and the interface of validators."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -67,7 +67,7 @@ class Run:
         observers: Called with every journal entry, for displays and loggers.
         warn: Called with a message about anything that goes wrong without ending the run.
         ranks: The processes that train together.
-        request: Whether a signal asked the run to stop.
+        request: Whether a signal to stop the run has arrived.
         teacher: Supplies distances to unannotated structures, or None.
     """
 

@@ -46,8 +46,8 @@ class Stepper:
     """Takes optimisation steps.
 
     Every term of the loss is divided by the number of entries that carry loss in the whole batch,
-    whatever part of it a rank or a pass sees. So k passes, or k ranks, equal one pass with k times
-    the hearts.
+    whatever part of the batch a rank or a pass sees. So k passes, or k ranks, equal one pass with k
+    times the hearts.
 
     Args:
         model: The model, on its device and in training mode.
@@ -86,9 +86,10 @@ class Stepper:
             DivergedError: The loss or its gradient is not finite; raised on all ranks alike.
         """
         sums, norms = self._descend(parts, measure_terms)
-        found = self._ranks.summed(torch.stack(list(sums.values())).float())
-        self._update(found)
-        return StepResult(dict(zip(sums, found.tolist(), strict=True)), norms)
+        # Summed over the ranks, so that all of them agree on whether the loss is finite.
+        totals = self._ranks.summed(torch.stack(list(sums.values())).float())
+        self._update(totals)
+        return StepResult(dict(zip(sums, totals.tolist(), strict=True)), norms)
 
     def try_step(self, parts: list[Batch]) -> None:
         """Do everything in a step except for updating the weights."""
@@ -101,6 +102,7 @@ class Stepper:
     ) -> tuple[dict[str, Tensor], dict[str, float] | None]:
         """Forward and backward pass for every part: sums of the loss terms, and gradient norms."""
         device = self._ranks.device
+        # The whole batch must be counted before the first part's loss can be divided.
         parts = [self._taught(part.to(device)) for part in parts]
         counts = self._counts(parts)
         sums: dict[str, Tensor] = {}
@@ -110,6 +112,7 @@ class Stepper:
             with self._unsynchronised() if not last else nullcontext():
                 with autocast(device, self._precision):
                     loss, terms = self._learner(part, counts)
+                # Once per step is enough: it takes a backward pass per term.
                 if last and measure_terms:
                     norms = gradient_norms(terms, self._model.parameters())
                 # DDP averages the ranks' gradients, but they are parts of one sum.
@@ -138,6 +141,7 @@ class Stepper:
 
     def _update(self, terms: Tensor) -> None:
         """Clip the gradients and let the optimizers update the weights."""
+        # In fp16, gradients are scaled up; clipping needs their true norm.
         for optimizer in self._optimizers:
             self.scaler.unscale_(optimizer)
         norm = nn.utils.clip_grad_norm_(self._model.parameters(), self._clip)

@@ -11,7 +11,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 
 class StopRequest:
-    """Whether a signal has asked this process to stop.
+    """Whether this process has received a signal to stop.
 
     Attributes:
         signal: The last such signal; None if there was none.
@@ -33,7 +33,7 @@ def noticing_signals() -> Iterator[StopRequest]:
     def notice(number: int, _: FrameType | None) -> None:
         request.signal = signal.Signals(number)
         if request.signal == signal.SIGINT:
-            signal.signal(number, before[request.signal])
+            signal.signal(number, before[request.signal])  # the next Ctrl-C ends the process
 
     before = {number: signal.getsignal(number) for number in _SIGNALS}
     for number in _SIGNALS:

@@ -65,25 +65,27 @@ class Teacher:
 
         The points are drawn from PyTorch's global generator.
         """
+        # An unannotated structure is known nowhere, so that a single point tells.
         taught = torch.isneginf(batch.near.known[:, 0])
         hearts = taught.any(dim=1).nonzero()[:, 0]
         if not len(hearts):
             return batch
         missing = taught[hearts, None]
+        # The teacher may know more structures, in another order.
         structure = self._columns[batch.structure[hearts]]
         latent_set = self.network.encode(
             batch.points[hearts], structure, normals=batch.normals[hearts]
         )
         tokens = self.network.process(latent_set)
 
-        def answer(points: Tensor) -> Tensor:
-            found = self.network.query(tokens, latent_set.positions, points)
-            return found[..., self._columns].float()
+        def predict(points: Tensor) -> Tensor:
+            distances = self.network.query(tokens, latent_set.positions, points)
+            return distances[..., self._columns].float()
 
-        batch = self._with_points(batch, hearts, missing, answer)
+        batch = self._with_points(batch, hearts, missing, predict)
         groups = list(batch.queries.values())
-        answers = answer(torch.cat([group.points[hearts] for group in groups], dim=1))
-        surface, near, volume = answers.split([group.count for group in groups], dim=1)
+        predicted = predict(torch.cat([group.points[hearts] for group in groups], dim=1))
+        surface, near, volume = predicted.split([group.count for group in groups], dim=1)
         return replace(
             batch,
             surface=replace(batch.surface, **_filled(batch.surface, hearts, missing, surface)),
@@ -97,7 +99,7 @@ class Teacher:
         batch: Batch,
         hearts: Tensor,
         missing: Tensor,
-        answer: Callable[[Tensor], Tensor],
+        predict: Callable[[Tensor], Tensor],
     ) -> Batch:
         """The batch with volume points near the missing structures' surfaces.
 
@@ -108,24 +110,26 @@ class Teacher:
         candidates = batch.points[hearts, : _CANDIDATES * count]
         count = min(count, candidates.shape[1])
         candidates = candidates + _SPREAD * torch.randn_like(candidates)
-        answers = answer(candidates)
-        order = answers.abs().argsort(dim=1)  # for each structure
+        predicted = predict(candidates)
+        order = predicted.abs().argsort(dim=1)  # for each structure
         volume = batch.volume.map(Tensor.clone)
         for row, heart in enumerate(hearts.tolist()):
             columns = missing[row, 0].nonzero()[:, 0]
             nearest = order[row][:, columns].flatten()[:count]  # the structures take turns
             volume.points[heart, :count] = candidates[row, nearest]
-            volume.distances[heart, :count] = answers[row, nearest]
-            volume.known[heart, :count] = -torch.inf
+            volume.distances[heart, :count] = predicted[row, nearest]
+            volume.known[heart, :count] = -torch.inf  # _filled marks the missing ones as known
         return replace(batch, volume=volume)
 
 
 def _filled(
-    queries: Queries, hearts: Tensor, missing: Tensor, answers: Tensor
+    queries: Queries, hearts: Tensor, missing: Tensor, predicted: Tensor
 ) -> dict[str, Tensor]:
-    """Distances of a group, and how far they are known, with the answers where they are missing."""
+    """Fill a group's missing distances with predicted ones, and mark these as known."""
     distances, known = queries.distances.clone(), queries.known.clone()
+    # No point is inside two structures: at a depth d inside an annotated one, the distance to all
+    # others is at least d.
     others = distances[hearts].masked_fill(missing, torch.inf).amin(dim=2, keepdim=True)
-    distances[hearts] = torch.where(missing, answers.maximum(-others), distances[hearts])
+    distances[hearts] = torch.where(missing, predicted.maximum(-others), distances[hearts])
     known[hearts] = torch.where(missing, torch.inf, known[hearts])
     return {"distances": distances, "known": known}
