@@ -158,7 +158,7 @@ def test_branches_of_a_model_that_knows_the_truth(
     assert set(found) == set(partial_hearts.GROWS_ON)
     assert 0 < found["Coronary"]["dice"] < 1  # thinner than its voxels of 2.4 mm
     for branch in (found["LAA"], found["PV"]):
-        assert branch["share_of_hearts"] == what["share_attached"] == 1
+        assert branch["share_of_hearts"] == branch["share_attached"] == 1
         assert branch["mean_ml"] == pytest.approx(branch["true_ml"], rel=0.1)
         assert branch["dice"] > 0.9
         assert branch["farthest_from_parent_mm"] == pytest.approx(2.4)

@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-__all__ = ["QUERY_GROUPS", "Batch", "Queries", "QueriesT", "SurfaceQueries"]
+__all__ = ["QUERY_GROUPS", "Batch", "Queries", "SurfaceQueries"]
 
-QueriesT = TypeVar("QueriesT", bound="Queries")
+_QueriesT = TypeVar("_QueriesT", bound="Queries")
 
 QUERY_GROUPS = ("surface", "near", "volume")
 """The groups of query points, in the order in which models answer them."""
@@ -41,11 +41,11 @@ class Queries:
         """Q, the number of query points per heart."""
         return self.points.shape[1]
 
-    def map(self: QueriesT, function: Callable[[Tensor], Tensor]) -> QueriesT:
+    def map(self: _QueriesT, function: Callable[[Tensor], Tensor]) -> _QueriesT:
         """Apply a function to every tensor."""
         return replace(self, **{f.name: function(getattr(self, f.name)) for f in fields(self)})
 
-    def select(self: QueriesT, rows: slice | Int[Tensor, " r"]) -> QueriesT:
+    def select(self: _QueriesT, rows: slice | Int[Tensor, " r"]) -> _QueriesT:
         """The same rows of the Q query points of every heart."""
         return self.map(lambda values: values[:, rows])
 

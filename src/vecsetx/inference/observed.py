@@ -62,10 +62,10 @@ def of_points(observation: Observation, structure_count: int) -> Batch:
     # Distance 0 to the own structure; to the others, unknown.
     distances[rows, observation.structure], known[rows, observation.structure] = 0, np.inf
     points = observation.frame.to_unit(observation.points_mm).astype(np.float32)
-    none = np.empty((0, structure_count), dtype=np.float32)
-    empty = np.empty((0, 3), dtype=np.float32), none, none
+    none = torch.empty(1, 0, structure_count)
+    empty = Queries(torch.empty(1, 0, 3), none, none)
     return _batch(
-        (points, distances, known),
+        Queries(_tensor(points), _tensor(distances), _tensor(known)),
         observation.structure,
         np.zeros((count, 3), dtype=np.float32),
         empty,
@@ -111,11 +111,6 @@ def of_samples(
     )
 
 
-_Group = tuple[
-    Float[np.ndarray, "q 3"], Float[np.ndarray, "q k"], Float[np.ndarray, "q k"]
-]  # points, distances, known
-
-
 def _indices(structures: tuple[str, ...], names: tuple[str, ...]) -> Int[np.ndarray, " n"]:
     """The index of each name among ``structures``; -1 for a name that is not there."""
     return np.array([structures.index(name) if name in structures else -1 for name in names])
@@ -136,32 +131,35 @@ def _columns(
 
 def _in_units(
     frame: Frame, points_mm: np.ndarray, distances_mm: np.ndarray, largest_known_mm: np.ndarray
-) -> _Group:
-    return (
-        frame.to_unit(points_mm),
-        frame.length_to_unit(distances_mm),
-        frame.length_to_unit(largest_known_mm),
+) -> Queries:
+    return Queries(
+        _tensor(frame.to_unit(points_mm)),
+        _tensor(frame.length_to_unit(distances_mm)),
+        _tensor(frame.length_to_unit(largest_known_mm)),
     )
 
 
 def _batch(
-    surface: _Group,
+    surface: Queries,
     structure: Int[np.ndarray, " q"],
     normals: Float[np.ndarray, "q 3"],
-    near: _Group,
-    volume: _Group,
+    near: Queries,
+    volume: Queries,
 ) -> Batch:
     """A batch of one heart with these queries, and no points for the encoder."""
-
-    def one(values: np.ndarray) -> Tensor:
-        return torch.from_numpy(values)[None]
-
     return Batch(
         points=torch.empty(1, 0, 3),
         structure=torch.empty(1, 0, dtype=torch.int64),
         normals=torch.empty(1, 0, 3),
-        surface=SurfaceQueries(*map(one, (*surface, structure, normals))),
-        near=Queries(*map(one, near)),
-        volume=Queries(*map(one, volume)),
-        taught=torch.zeros(1, near[1].shape[1], dtype=torch.bool),
+        surface=SurfaceQueries(
+            surface.points, surface.distances, surface.known, _tensor(structure), _tensor(normals)
+        ),
+        near=near,
+        volume=volume,
+        taught=torch.zeros(1, near.distances.shape[2], dtype=torch.bool),
     )
+
+
+def _tensor(values: np.ndarray) -> Tensor:
+    """One heart's values as a batch."""
+    return torch.from_numpy(values)[None]

@@ -5,16 +5,19 @@ finds its codes (Park et al., CVPR 2019); here the encoder supplies the initial 
 """
 
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import torch
 from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor
 
-from vecsetx.data.batch import Batch, QueriesT
+from vecsetx.data.batch import Batch, Queries
 from vecsetx.model.heart_field import HeartField, RefinementResult
 from vecsetx.training.objective import ObjectiveSpec, latent_objective
 
 __all__ = ["RefinementSpec", "refine"]
+
+_QueriesT = TypeVar("_QueriesT", bound=Queries)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +103,7 @@ def refine(
 def _held_out(batch: Batch, share: float, generator: torch.Generator) -> tuple[Batch, Batch]:
     """Split each group's query points at random into those to train on and a held-out share."""
 
-    def split(queries: QueriesT) -> tuple[QueriesT, QueriesT]:
+    def split(queries: _QueriesT) -> tuple[_QueriesT, _QueriesT]:
         order = torch.randperm(queries.count, generator=generator)
         cut = round(share * queries.count)
         return queries.select(order[cut:]), queries.select(order[:cut])
@@ -116,7 +119,7 @@ def _held_out(batch: Batch, share: float, generator: torch.Generator) -> tuple[B
 def _random_points(batch: Batch, count: int, generator: torch.Generator) -> Batch:
     """At most ``count`` random query points of each group."""
 
-    def some(queries: QueriesT) -> QueriesT:
+    def some(queries: _QueriesT) -> _QueriesT:
         return queries.select(torch.randperm(queries.count, generator=generator)[:count])
 
     return replace(
