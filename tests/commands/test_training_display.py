@@ -14,7 +14,7 @@ from rich.console import Console
 from support.clock import Clock
 from support.waiting import wait_until
 
-from vecsetx.commands import training_display
+from vecsetx.commands import progress_bars, training_display
 from vecsetx.commands.run_log import RunLog
 from vecsetx.training.journal import Entry
 
