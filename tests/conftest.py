@@ -10,8 +10,8 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import hypothesis
-import jaxtyping
 import pytest
+from support import type_checks
 
 # Every worker and every command that a test starts imports the same modules; compiling those
 # afresh takes longer than most tests.
@@ -22,7 +22,7 @@ sys.dont_write_bytecode = False
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Before vecsetx is imported: every annotation of the package is held to, array shapes included.
-jaxtyping.install_import_hook("vecsetx", "beartype.beartype")
+type_checks.install("vecsetx")
 
 # The first call of a function pays for its checks, so time says nothing about an example. Where a
 # build is judged, the examples are the same every time; elsewhere they vary.

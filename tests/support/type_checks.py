@@ -1,0 +1,39 @@
+"""Annotations checked at run time, array shapes included.
+
+jaxtyping's own decorator checks the arguments of every call twice and binds them to parameters, to
+report errors in detail, which takes two fifths of the suite's time. Here beartype checks a call
+once, in a jaxtyping context, where axes of one name have one size. What is checked is the same.
+"""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import jaxtyping
+from beartype import beartype
+
+__all__ = ["install"]
+
+_decorate = jaxtyping.jaxtyped
+
+
+def install(package: str) -> None:
+    """Check every function of a package that is imported from now on."""
+    jaxtyping.jaxtyped = _jaxtyped  # the import hook puts this name before every definition
+    jaxtyping.install_import_hook(package, "beartype.beartype")
+
+
+def _jaxtyped(*, typechecker: Any) -> Callable[[Any], Any]:
+    def checked(item: Any) -> Any:
+        if isinstance(item, type):
+            return _decorate(typechecker=typechecker)(item)
+        function = beartype(item)
+
+        @wraps(item)
+        def in_context(*args: Any, **kwargs: Any) -> Any:
+            with _decorate("context"):
+                return function(*args, **kwargs)
+
+        return in_context
+
+    return checked
