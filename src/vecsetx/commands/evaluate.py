@@ -2,7 +2,7 @@
 
 import datetime
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,12 @@ from typing import Any
 import numpy as np
 
 from vecsetx._version import __version__
+from vecsetx.commands.evaluation_page import (
+    PAGE_VOXELS,
+    SHOWN_HEARTS,
+    heart_view,
+    write_evaluation_page,
+)
 from vecsetx.commands.progress_bars import steps, warn
 from vecsetx.data.dataset import DataSet
 from vecsetx.data.find_hearts import find_hearts
@@ -29,23 +35,13 @@ from vecsetx.evaluation.scores import Score, summarize, write_scores
 from vecsetx.evaluation.uncertainty import EnsembleScoring, HeartErrors
 from vecsetx.inference.encode import EncodeOptions, encode_heart
 from vecsetx.inference.ensemble import refuse_recycled_ensemble
-from vecsetx.inference.heart_meshes import heart_surfaces
 from vecsetx.inference.sd_factor import sd_factor_of
 from vecsetx.model.heart_field import HeartField
 from vecsetx.model.saved import TrainedModel
-from vecsetx.report.page import Report, write_report
-from vecsetx.report.ranking import chosen, mean_dice
+from vecsetx.report.ranking import chosen
 from vecsetx.report.scene import HeartView
-from vecsetx.training.journal import read_journal
 
 __all__ = ["EvaluateOptions", "Evaluated", "evaluate"]
-
-_SHOWN_HEARTS = 6
-"""Hearts in the page's 3-D viewer: the best, the median, the worst and some between them."""
-
-_PAGE_RESOLUTION, _PAGE_VOXELS = 128, 160
-"""Voxels along the heart's surfaces on the page. If the longest side of the truth's grid has at
-most ``_PAGE_VOXELS``, the page shows the scored surfaces themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +122,7 @@ def evaluate(model: Path, inputs: Sequence[Path], out: Path, options: EvaluateOp
         "provenance": _provenance(model, trained, inputs, hearts, options),
     }
     write_scores(out, found.rows, scores)
-    _write_page(out / "report.html", model, scores, _views(hearts, found, options.encode))
+    write_evaluation_page(out / "report.html", model, scores, _views(hearts, found, options.encode))
     return Evaluated(scores, found.failed)
 
 
@@ -314,9 +310,9 @@ def _forget(
     kept: dict[str, Reconstruction], dice: Mapping[str, Mapping[str, Mapping[str, Value]]]
 ) -> None:
     """Keep only reconstructions that the page is likely to show and that take little memory."""
-    wanted = chosen(dice, 2 * _SHOWN_HEARTS)
+    wanted = chosen(dice, 2 * SHOWN_HEARTS)
     for name in list(kept):
-        if name not in wanted or max(kept[name].truth.shape) > _PAGE_VOXELS:
+        if name not in wanted or max(kept[name].truth.shape) > PAGE_VOXELS:
             del kept[name]
 
 
@@ -324,54 +320,17 @@ def _views(
     hearts: Mapping[str, _Heart], found: _Found, options: EncodeOptions
 ) -> Iterable[HeartView]:
     """Yield the hearts of the page's viewer one by one, since each takes much memory."""
-    for name in chosen(found.dice, _SHOWN_HEARTS):
+    for name in chosen(found.dice, SHOWN_HEARTS):
         heart, field = hearts[name], found.fields[name]
         # Large label maps were not kept, to save memory: evaluate the field on them again.
         reconstruction = found.kept.get(name) or _again(heart.source, field, options)
         observed = set(heart.annotated()).difference(options.drop)
-        yield _view(name, reconstruction, field, found.dice[name], observed)
+        yield heart_view(name, reconstruction, field, found.dice[name], observed)
 
 
 def _again(source: HeartSource, field: HeartField, options: EncodeOptions) -> Reconstruction:
     whole = source.segmentation(field.structures)
     return Reconstruction(whole, field, whole.geometry(options.drop).label_map)
-
-
-def _view(
-    name: str,
-    reconstruction: Reconstruction,
-    field: HeartField,
-    found: Mapping[str, Mapping[str, Value]],
-    observed: Collection[str],
-) -> HeartView:
-    surfaces = (
-        reconstruction.surfaces
-        if max(reconstruction.truth.shape) <= _PAGE_VOXELS
-        else heart_surfaces(field, _PAGE_RESOLUTION)
-    )
-    dice = mean_dice(found)
-    return HeartView(
-        name,
-        truth=reconstruction.true_surfaces,
-        reconstruction=surfaces,
-        dice=math.nan if dice is None else dice,
-        input_map=reconstruction.observed,
-        structures=field.structures,
-        inferred=tuple(name for name in field.structures if name not in observed),
-    )
-
-
-def _write_page(
-    path: Path, model: Path, scores: dict[str, Any], views: Iterable[HeartView]
-) -> None:
-    report = Report(
-        title="Reconstructed hearts",
-        scores=scores,
-        history=read_journal(model / "metrics.jsonl"),
-        hearts=views,
-        provenance={key: str(value) for key, value in scores["provenance"].items()},
-    )
-    write_report(path, report)
 
 
 def _provenance(
