@@ -101,7 +101,7 @@ def test_label_sets_that_ids_may_be_of():
 
 
 def test_a_far_miss_lists_what_is_known():
-    with pytest.raises(InputError, match=r"'spleen'; known are Myocardium, .*Heart"):
+    with pytest.raises(InputError, match=r"'spleen'; choose from Myocardium, .*Heart"):
         structure("spleen")
 
 

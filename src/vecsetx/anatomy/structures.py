@@ -81,7 +81,7 @@ def parse_names(names: str, among: Iterable[str]) -> tuple[str, ...]:
         name = known.get(word.lower()) or find_structure(word)
         if name not in among:
             raise InputError(
-                f"not among the structures here: {word!r}; {did_you_mean(word, among)}"
+                f"unknown structure {word!r}; {did_you_mean(word, among)}"
             )
         chosen.add(name)
     return tuple(name for name in among if name in chosen)
@@ -94,14 +94,14 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(str(word).lower(), list(lower), n=2, cutoff=0.5)
     if near:
         return "did you mean " + " or ".join(lower[entry] for entry in near) + "?"
-    return "known are " + ", ".join(known)
+    return "choose from " + ", ".join(known)
 
 
 def _suggest_structure(word: str) -> str:
     near = difflib.get_close_matches(_normalized(word), list(_names_by_word()), n=4, cutoff=0.6)
     if names := list(dict.fromkeys(_names_by_word()[entry] for entry in near))[:2]:
         return "did you mean " + " or ".join(f"{n} ({_catalogue()[n].title})" for n in names) + "?"
-    return "known are " + ", ".join(_catalogue())
+    return "choose from " + ", ".join(_catalogue())
 
 
 def _normalized(word: str) -> str:
