@@ -80,9 +80,7 @@ def parse_names(names: str, among: Iterable[str]) -> tuple[str, ...]:
     for word in (part.strip() for part in names.split(",") if part.strip()):
         name = known.get(word.lower()) or find_structure(word)
         if name not in among:
-            raise InputError(
-                f"unknown structure {word!r}; {did_you_mean(word, among)}"
-            )
+            raise InputError(f"unknown structure {word!r}; {did_you_mean(word, among)}")
         chosen.add(name)
     return tuple(name for name in among if name in chosen)
 
