@@ -8,12 +8,13 @@ import nibabel as nib
 import numpy as np
 import pytest
 import trimesh
+from support.command_line import run
 from support.hearts import write_small_phantoms
 from support.shared import made_once
 from typer.testing import CliRunner
 
 from vecsetx.anatomy.label_map import LabelMap
-from vecsetx.cli import app, main
+from vecsetx.cli import app
 from vecsetx.data.dataset import DataSet
 from vecsetx.formats.label_maps import read_label_map, write_label_map
 
@@ -26,16 +27,6 @@ SMALL = [
     "training.steps=40",
     "training.precision=fp32",
 ]
-
-
-def run(*words: object, monkeypatch: pytest.MonkeyPatch) -> int:
-    """Run a command as a user would; its exit status."""
-    monkeypatch.setattr("sys.argv", ["vecsetx", *map(str, words)])
-    try:
-        main()
-    except SystemExit as ended:
-        return int(ended.code or 0)
-    return 0
 
 
 @pytest.fixture(scope="module")

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from support.command_line import run
 from support.hearts import write_small_phantoms
 from support.runs import tensors_of
 
 from vecsetx.anatomy.label_sets import label_set
-from vecsetx.cli import main
 from vecsetx.commands.plan import Plan
 from vecsetx.commands.prepare import PrepareOptions, prepare
 from vecsetx.data.batches import BatchSpec, TrainingBatches
@@ -191,15 +191,6 @@ def test_totals_and_verdicts_by_hand() -> None:
     assert "not even one heart" in plan.verdict(2 * GB)
     asked = plan_of(2.0, 1.0, recompute=True)
     assert asked.verdict(12 * GB) == "fits as it is (training.recompute=true): 11.5 GB of 12"
-
-
-def run(*words: object, monkeypatch: pytest.MonkeyPatch) -> int:
-    monkeypatch.setattr("sys.argv", ["vecsetx", *map(str, words)])
-    try:
-        main()
-    except SystemExit as ended:
-        return int(ended.code or 0)
-    return 0
 
 
 def test_plan_prints_and_writes_nothing(
