@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 # Before torch is imported: the tests' tensors are small, and more threads only slow them down.
@@ -34,10 +35,15 @@ REAL_HEARTS = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that ask for the real hearts, so that ``-m real`` finds them."""
+    """Mark the tests that ask for the real hearts, so that ``-m real`` finds them.
+
+    They come first, because they take longest: at the end, one of them would keep a worker busy
+    while the others have nothing left to do.
+    """
     for item in items:
         if "real_hearts" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.real)
+    items.sort(key=lambda item: item.get_closest_marker("real") is None)
 
 
 @pytest.fixture(scope="session")
@@ -55,6 +61,16 @@ def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> None:
 
     own = tmp_path_factory.getbasetemp()
     shared.root = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_worker_process() -> Iterator[None]:
+    """Start one worker process where a test names no number: starting one takes seconds."""
+    from vecsetx.workers import processes
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(processes, "_cores", lambda: 1)
+        yield
 
 
 @pytest.fixture(scope="session")

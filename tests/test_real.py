@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from vecsetx.anatomy.label_sets import label_set
 from vecsetx.cli import app
 from vecsetx.data.dataset import DataSet
-from vecsetx.formats.label_maps import read_label_map
+from vecsetx.formats.label_maps import read_label_map, write_label_map
 
 SETS = {
     "default": ("kcl/train/case01.nii.gz", "kcl/train/case02.nii.gz"),
@@ -25,11 +25,20 @@ def invoke(*words: object) -> str:
     return result.output
 
 
-@pytest.mark.parametrize("labels", ["default", pytest.param("mmwhs", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("labels", "stride"),
+    [
+        ("default", 2),
+        pytest.param("default", 1, marks=pytest.mark.slow),
+        pytest.param("mmwhs", 1, marks=pytest.mark.slow),
+    ],
+)
 def test_from_real_label_maps_to_scores_and_meshes(
-    labels: str, real_hearts: Path, tmp_path: Path
+    labels: str, stride: int, real_hearts: Path, tmp_path: Path
 ) -> None:
-    maps = [real_hearts / name for name in SETS[labels]]
+    maps = [tmp_path / Path(name).name for name in SETS[labels]]
+    for name, path in zip(SETS[labels], maps, strict=True):
+        write_label_map(read_label_map(real_hearts / name).downsampled(stride), path)
     data, run, out = tmp_path / "data", tmp_path / "run", tmp_path / "out"
     options = ("--labels", labels, "--points", 4000, "--val-share", 0.5)
     invoke("prepare", *maps, "--out", data, *options)

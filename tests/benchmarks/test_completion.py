@@ -31,7 +31,7 @@ from vecsetx.sampling.geometry import Geometry
 @pytest.fixture(scope="module")
 def trained(dataset: DataSet, tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
     partial = PartialSpec(drop=0.8, cut=0.3, sparse=0.2, ramp=8)
-    training = replace(RECIPE.training, steps=60, log_every=20, checkpoint_every=60)
+    training = replace(RECIPE.training, steps=40, log_every=20, checkpoint_every=40)
     recipe = replace(RECIPE, partial=partial, training=training)
     return train_model(dataset.folder, tmp_path_factory.mktemp("partial") / "run", recipe)
 

@@ -44,10 +44,10 @@ def maps(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 @pytest.fixture(scope="module")
-def eight(maps: list[Path]) -> Path:
-    """A folder of eight hearts, enough for a run to be killed in the middle."""
+def six(maps: list[Path]) -> Path:
+    """A folder of six hearts, enough for a run to be killed in the middle."""
     folder = maps[0].parent
-    write_small_phantoms(folder, 8)
+    write_small_phantoms(folder, 6)
     return folder
 
 
@@ -167,10 +167,10 @@ def workers_of(pid: int) -> list[int]:
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds its workers in /proc")
 @pytest.mark.parametrize("victim", ["a worker", "the parent"])
 def test_a_run_that_is_killed_is_completed_by_a_second(
-    victim: str, eight: Path, tmp_path: Path
+    victim: str, six: Path, tmp_path: Path
 ) -> None:
     data = tmp_path / "data"
-    words = ("prepare", eight, "--out", data, "--points", 6000, "--workers", 2)
+    words = ("prepare", six, "--out", data, "--points", 4000, "--workers", 2)
     with start(tmp_path, *words) as first:
         wait_for_hearts(data, 2)
         if victim == "the parent":
@@ -180,16 +180,16 @@ def test_a_run_that_is_killed_is_completed_by_a_second(
         else:
             os.kill(workers_of(first.pid)[-1], signal.SIGKILL)
             assert first.wait(LONGEST_SECONDS) == 0, (tmp_path / "log.txt").read_text()
-            assert len(DataSet.read(data).hearts) == 8
+            assert len(DataSet.read(data).hearts) == 6
     with start(tmp_path, *words) as second:
         assert second.wait(LONGEST_SECONDS) == 0, (tmp_path / "log.txt").read_text()
-    assert len(DataSet.read(data).hearts) == 8
+    assert len(DataSet.read(data).hearts) == 6
     assert list(data.rglob(".unfinished*")) == []
-    found = check(data, data / "check", workers=2, pictures=1)
+    found = check(data, data / "check", pictures=1)
     assert found["passed"], [heart["problems"] for heart in found["hearts"]]
 
 
-def test_a_dask_cluster_goes_on_when_a_worker_is_killed(eight: Path, tmp_path: Path) -> None:
+def test_a_dask_cluster_goes_on_when_a_worker_is_killed(six: Path, tmp_path: Path) -> None:
     import logging
     from threading import Thread
 
@@ -207,18 +207,18 @@ def test_a_dask_cluster_goes_on_when_a_worker_is_killed(eight: Path, tmp_path: P
     ):
         options = PrepareOptions(
             label_set("default"),
-            sampling=SamplingSpec(6000, 6000, 6000),
+            sampling=SamplingSpec(4000, 4000, 4000),
             dask=cluster.scheduler_address,
         )
-        run = Thread(target=lambda: made.append(prepare([eight], data, options)))
+        run = Thread(target=lambda: made.append(prepare([six], data, options)))
         run.start()
         wait_for_hearts(data, 2)
         os.kill(next(iter(cluster.workers.values())).pid, signal.SIGKILL)
         run.join(LONGEST_SECONDS)
     ((dataset, failed),) = made
     assert not failed
-    assert len(dataset.hearts) == 8
-    found = check(data, data / "check", workers=2, pictures=1)
+    assert len(dataset.hearts) == 6
+    found = check(data, data / "check", pictures=1)
     assert found["passed"], [heart["problems"] for heart in found["hearts"]]
 
 

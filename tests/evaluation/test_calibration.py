@@ -165,7 +165,8 @@ def test_a_model_is_calibrated_and_its_factors_used(
     run: Path, dataset: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = ("calibrate", run, dataset.folder, "--split", "train", "--ensemble", 2)
-    monkeypatch.setattr(calibrating, "SPACING_MM", 3.0)
+    monkeypatch.setattr(calibrating, "SPACING_MM", 5.0)
+    monkeypatch.setattr("vecsetx.evaluation.cut._SPACING_MM", 5.0)
     said = " ".join(invoke(*words).split())
     file = run / "model" / "calibration.json"
     found = json.loads(file.read_text())
@@ -317,7 +318,8 @@ def test_what_is_missed_is_counted(
 def test_each_annotated_structure_is_hidden_in_turn(
     run: Path, dataset: DataSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(calibrating, "SPACING_MM", 3.0)
+    monkeypatch.setattr(calibrating, "SPACING_MM", 5.0)
+    monkeypatch.setattr("vecsetx.evaluation.cut._SPACING_MM", 5.0)
     trained = TrainedModel.from_pretrained(run)
     heart = dataset.hearts[0]
     whole = source_of(dataset, heart).segmentation(trained.structures).geometry()

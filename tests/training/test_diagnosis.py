@@ -26,7 +26,7 @@ from vecsetx.training.journal import read_journal
 from vecsetx.training.optimizer import OptimizerSpec, rate_share
 
 LOW, HIGH, PLATEAU = "learning rate too low", "learning rate too high", "plateau"
-STEPS = 150
+STEPS = 100
 REAL = {
     "sound": ({}, []),
     "low": ({"optimizer": {"muon_lr": 5e-5, "adamw_lr": 2e-5}}, [LOW]),
@@ -51,9 +51,9 @@ def runs(dataset: DataSet) -> Path:
 
 def train_real(data: Path, folder: Path) -> None:
     for name, (changes, _) in REAL.items():
-        training = {"steps": STEPS, "log_every": 5, "checkpoint_every": STEPS, "seed": 3}
+        training = {"steps": STEPS, "log_every": 4, "checkpoint_every": STEPS, "seed": 3}
         if name == "sound":
-            training |= {"gradient_norms_every": 50}
+            training |= {"gradient_norms_every": 25}
         recipe = RECIPE.changed(changes, "test").changed({"training": training}, "test")
         train_model(data, folder / name, recipe)
 

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy import stats
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +32,8 @@ class Bootstrap:
         Returns:
             Its two ends; None for fewer than two hearts with values.
         """
+        from scipy import stats  # here, because it takes half a second to import
+
         with_values = values[~np.isnan(values).all(axis=1)]
         if len(with_values) < 2:
             return None

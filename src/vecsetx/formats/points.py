@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import trimesh
 from jaxtyping import Float, Int
 from vtkmodules.util.numpy_support import vtk_to_numpy
 
@@ -169,6 +168,8 @@ def _read_vtp(path: Path) -> _Table:
 
 
 def _read_ply(path: Path) -> _Table:
+    import trimesh  # here, because it takes a second to import and other inputs do not need it
+
     try:
         head = path.read_bytes().partition(b"end_header")[0].decode("ascii")
         read = trimesh.load(path, process=False)
