@@ -1,7 +1,11 @@
 """What ranks do in the tests of training on several ranks."""
 
+import os
 from pathlib import Path
 
+import pytest
+
+from support.forked import run_command
 from vecsetx.training.ranks import joined_ranks
 
 
@@ -17,3 +21,10 @@ def ask_the_first(folder: Path) -> None:
             ranks.on_first_rank(refuse)
         except OSError as error:
             (folder / str(ranks.rank)).write_text(f"{error.filename}: {error.strerror}")
+
+
+def fail_as_command(words: list[str], folder: Path) -> None:
+    """Be the command ``vecsetx``, which must fail; its messages go into a file named by rank."""
+    with pytest.raises(SystemExit) as ended:
+        run_command(words, folder / os.environ["RANK"])
+    assert ended.value.code == 1
