@@ -280,8 +280,10 @@ def test_ids_of_another_label_set(tmp_path):
     labels = HEART.astype(np.uint16)
     for old, new in ((2, 500), (9, 600), (4, 820)):
         labels[old == HEART] = new
+    path = save(tmp_path / "a.nii.gz", labels)
     with pytest.raises(InputError, match=r"they fit label set mmwhs: try --labels mmwhs"):
-        present(one(save(tmp_path / "a.nii.gz", labels)))
+        present(one(path, DEFAULT))
+    assert present(one(path).resolved()) == ("LV", "RV", "Aorta")
     labels[labels == 500], labels[labels == 600] = 3000, 1
     with pytest.raises(InputError, match=r"ids \[820, 3000\] are not .*describe yours in a FILE"):
         present(one(save(tmp_path / "b.nii.gz", labels)))
@@ -424,7 +426,7 @@ def test_nnunet_labels_that_cannot_be_used(tmp_path):
         [
             (
                 {"background": 0, "whole": [1, 2]},
-                r"'whole' is a region of ids \[1, 2\]; .*--labels",
+                r"ids \[1, 2\] are named only as parts of regions \(whole\); .*--labels",
             ),
             ({"left_ventrical": 1, "tumour": 2}, "'left_ventrical'; did you mean LV.*'tumour'"),
             ({"LV": "one"}, "'LV' has id 'one'"),

@@ -204,7 +204,7 @@ BAD_NRRD = {
     "layers": (
         NRRD.format(4, "2 2 3 4")
         + "kinds: list domain domain domain\nspace directions: none (1,0,0) (0,1,0) (0,0,1)\n",
-        "has 2 values per voxel.*Export to labelmap",
+        "has 2 values per voxel and describes no segments",
     ),
     "frames": (
         NRRD.format(4, "2 3 4 2").replace("space: left-posterior-superior\n", ""),

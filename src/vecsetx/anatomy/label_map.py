@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from vecsetx.anatomy.label_names import LabelNames
 from vecsetx.anatomy.label_sets import LabelSet, label_sets_of_ids
+from vecsetx.anatomy.label_sets import label_set as named_label_set
 from vecsetx.errors import InputError
 
 
@@ -19,11 +21,13 @@ class LabelMap:
         labels: Integers ``[I, J, K]``, 0 for background.
         affine: ``[4, 4]``, maps voxel indices (integers at voxel centres) to RAS+ mm.
         remarks: Notes for the user on the source, as sentences.
+        names: Names that the file itself gives the labels; None if it gives none.
     """
 
     labels: np.ndarray
     affine: np.ndarray
     remarks: tuple[str, ...] = ()
+    names: LabelNames | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -77,28 +81,29 @@ class LabelMap:
         """
         box = self.bounding_box()  # most of a scan is background
         foreground = self.labels[box]
-        seen = np.zeros(int(foreground.max(initial=0)) + 1, dtype=bool)
-        seen[0] = self.labels.size > foreground.size
-        seen[foreground] = True  # ten times faster than np.unique, which sorts
-        present = np.flatnonzero(seen)
+        present = _distinct(foreground)
         if unknown := label_set.unknown(present.tolist()):
             raise InputError(
                 f"{source}: ids {unknown} are not in label set {label_set.name} "
-                f"(which has {sorted(label_set.ids)}); {_other_label_sets(present.tolist())}"
+                f"(which has {sorted(label_set.ids)}); {self._other_label_sets(present.tolist())}"
             )
         # A table from ids to labels turns the whole map over in one indexing.
-        lookup = np.zeros(len(seen), dtype=np.uint8)
+        lookup = np.zeros(int(foreground.max(initial=0)) + 1, dtype=np.uint8)
         for label_id, name in label_set.ids.items():
             if label_id < len(lookup) and name in structures:
                 lookup[label_id] = structures.index(name) + 1
         if not lookup[present].any():
             raise InputError(
                 f"{source}: has none of the structures {', '.join(structures)} "
-                f"with label set {label_set.name} (ids found: {present.tolist()})"
+                f"with label set {label_set.name} (ids found: {self.present()})"
             )
         labels = np.zeros(self.shape, dtype=np.uint8)
         labels[box] = lookup[foreground]
-        return replace(self, labels=labels)
+        return replace(self, labels=labels, names=None)
+
+    def present(self) -> list[int]:
+        """Return the labels that occur, sorted, without background."""
+        return [label for label in _distinct(self.labels[self.bounding_box()]).tolist() if label]
 
     def to_label_set(self, label_set: LabelSet, structures: tuple[str, ...]) -> LabelMap:
         """Return the map with the label set's own ids: the inverse of :meth:`to_structures`."""
@@ -130,8 +135,20 @@ class LabelMap:
         affine[:3, :3] *= stride
         return replace(self, labels=self.labels[::stride, ::stride, ::stride], affine=affine)
 
+    def _other_label_sets(self, ids: list[int]) -> str:
+        fitting = label_sets_of_ids(ids)
+        if self.names:  # never propose a label set that contradicts what the file says
+            if set(ids) - {0} <= self.names.structures().keys():
+                return "the file names its ids itself: leave --labels out"
+            own = self.names.contradiction
+            fitting = tuple(name for name in fitting if not own(named_label_set(name), ids))
+        if fitting:
+            return f"they fit label set {' or '.join(fitting)}: try --labels {fitting[0]}"
+        return "choose another with --labels NAME, or describe yours in a FILE.yaml"
 
-def _other_label_sets(ids: list[int]) -> str:
-    if names := label_sets_of_ids(ids):
-        return f"they fit label set {' or '.join(names)}: try --labels {names[0]}"
-    return "choose another with --labels NAME, or describe yours in a FILE.yaml"
+
+def _distinct(labels: np.ndarray) -> np.ndarray:
+    """Return the distinct values of non-negative integers, sorted."""
+    seen = np.zeros(int(labels.max(initial=0)) + 1, dtype=bool)
+    seen[labels] = True  # ten times faster than np.unique, which sorts
+    return np.flatnonzero(seen)

@@ -75,7 +75,9 @@ Space = Annotated[
 # How hearts are shown to a model
 Labels = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help=f"{LABEL_SETS} Default: the data set's or the model's own."),
+    typer.Option(
+        metavar="NAME", help=f"{LABEL_SETS} Default: what the files say, else the model's."
+    ),
 ]
 Drop = Annotated[
     str,

@@ -27,7 +27,7 @@ def prepare(
         str | None,
         typer.Option(
             metavar="NAME",
-            help=f"{LABEL_SETS} Default: that of an nnU-Net data set, else 'default'.",
+            help=f"{LABEL_SETS} Default: what the files say of their labels, else 'default'.",
         ),
     ] = None,
     structures: Annotated[

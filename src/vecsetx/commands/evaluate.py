@@ -175,13 +175,13 @@ def _find(
         if not hearts:
             raise InputError(f"{inputs[0]}: has no hearts in split {options.split!r}")
         return hearts
-    found = find_hearts(inputs, label_set or trained.label_set)
+    found = find_hearts(inputs, label_set, usual=trained.label_set)
     return {name: _Heart(source) for name, source in found.items()}
 
 
 def _relabelled(source: HeartSource, options: EvaluateOptions) -> HeartSource:
     label_set = options.encode.label_set
-    return replace(source, label_set=label_set) if label_set else source
+    return replace(source, label_set=label_set, chosen=True) if label_set else source
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,8 +268,10 @@ class _Found:
     errors: list[HeartErrors]
 
 
-def _score_all(hearts: Mapping[str, _Heart], scorer: _Scorer) -> _Found:
+def _score_all(hearts: dict[str, _Heart], scorer: _Scorer) -> _Found:
     """Score hearts, with each structure hidden in turn if the options say so.
+
+    ``hearts`` gets the label sets that the files describe.
 
     Raises:
         InputError: None of them can be scored.
@@ -278,8 +280,14 @@ def _score_all(hearts: Mapping[str, _Heart], scorer: _Scorer) -> _Found:
     turns = scorer.trained.structures if scorer.options.drop_each else ()
     each, unit = 1 + len(turns), "reconstructions" if turns else "hearts"
     with steps("scoring hearts", each * len(hearts), unit) as progress:
-        for number, (name, heart) in enumerate(hearts.items(), start=1):
+        for number, name in enumerate(list(hearts), start=1):
             try:
+                heart = replace(hearts[name], source=hearts[name].source.resolved())
+                # Without the contents of the file, which take much memory.
+                described = replace(
+                    hearts[name].source, label_set=heart.source.label_set, chosen=True
+                )
+                hearts[name] = replace(heart, source=described)
                 reconstruction, field, rows, errors = scorer.score(name, heart)
                 progress.advance(note=name)
                 of_turns: list[Score] = []
@@ -341,7 +349,9 @@ def _provenance(
     options: EvaluateOptions,
 ) -> dict[str, Any]:
     """Return where the scores come from; warn if some hearts may be training hearts."""
-    label_sets = sorted({heart.source.label_set.name for heart in hearts.values()})
+    label_sets = sorted(
+        {heart.source.label_set.name for heart in hearts.values() if heart.source.chosen}
+    )
     seen = sorted(hearts.keys() & set(trained.provenance["hearts"]))
     if seen:
         warn(

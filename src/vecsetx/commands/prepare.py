@@ -1,7 +1,7 @@
 """``vecsetx prepare``: sample hearts of any kind into a data set for training."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -73,6 +73,11 @@ class _Sampled:
     file: str
     info: HeartInfo
     annotated: tuple[str, ...] | None
+
+    @property
+    def label_set(self) -> LabelSet:
+        """The label set that it was read with."""
+        return LabelSet.from_dict(self.info.label_set, self.info.source)
 
 
 def prepare(
@@ -157,7 +162,7 @@ def _check_same(
         )
     for source in sources.values():
         label_set = source.label_set
-        stored = before.label_sets.get(label_set.name)
+        stored = before.label_sets.get(label_set.name) if source.chosen else None
         if rest and stored and LabelSet.from_dict(stored, label_set.name) != label_set:
             raise InputError(
                 f"{before.folder}: has another label set named {label_set.name}; rename this one"
@@ -168,13 +173,14 @@ def _sample(task: _Task, out: Path, options: PrepareOptions) -> _Sampled:
     """Sample one heart, unless its file is current. Runs in a worker."""
     source, known = task.source, task.known
     file = f"hearts/{source.name}.safetensors"
-    wanted = options.structures or source.label_set.structures
     sha256 = source.sha256()
     if known and sha256 != known.sha256 and str(source.path.resolve()) != known.source:
         raise InputError(
             f"{source.path}: the data set has another heart named {source.name}, from "
             f"{known.source}; rename one of the two"
         )
+    source = _resolved(source, out / file, sha256)
+    wanted = options.structures or source.label_set.structures
     info = _current(out / file, source, wanted, sha256, options)
     if info is None:
         samples = source.samples(wanted, options.sampling, options.seed)
@@ -191,16 +197,30 @@ def _current(
     options: PrepareOptions,
 ) -> HeartInfo | None:
     """Return the description of a heart's file, if source and options are still the same."""
-    if not path.exists():
+    info = _info(path)
+    if info is None:
         return None
-    try:
-        info = SamplesFile(path).info
-    except InputError:
-        return None  # damaged, or of an older schema: sample again
     is_current = (info.version, info.seed, info.sha256) == (__version__, options.seed, sha256)
     is_current = is_current and info.options == options_of(options.sampling, wanted)
     same_ids = LabelSet.from_dict(info.label_set, str(path)) == source.label_set
     return info if is_current and same_ids else None
+
+
+def _resolved(source: HeartSource, path: Path, sha256: str) -> HeartSource:
+    """Return the source with its label set, without reading files whose label set is known."""
+    info = None if source.chosen else _info(path)
+    if info and (info.version, info.sha256) == (__version__, sha256):
+        known = LabelSet.from_dict(info.label_set, str(path))
+        return replace(source, label_set=known, chosen=True)
+    return source.resolved()
+
+
+def _info(path: Path) -> HeartInfo | None:
+    """Return the description of a heart's file; None if it is missing, damaged or too old."""
+    try:
+        return SamplesFile(path).info if path.exists() else None
+    except InputError:
+        return None
 
 
 def _unique(
@@ -233,9 +253,9 @@ def _data_set(
 ) -> DataSet:
     of_others = {name: before.label_sets[name] for name in {h.label_set for h in others} if before}
     label_sets = of_others | {
-        sources[name].label_set.name: sources[name].label_set.to_dict() for name in samples
+        sampled.label_set.name: sampled.label_set.to_dict() for sampled in samples.values()
     }
-    by_label_set = _annotated(others, samples, sources, options)
+    by_label_set = _annotated(others, samples, options)
     entries = [
         HeartEntry(
             name=name,
@@ -248,8 +268,8 @@ def _data_set(
             space=sources[name].space,
             sha256=sampled.info.sha256,
             content=sampled.info.content,
-            label_set=sources[name].label_set.name,
-            annotated=sampled.annotated or by_label_set[sources[name].label_set.name],
+            label_set=sampled.label_set.name,
+            annotated=sampled.annotated or by_label_set[sampled.label_set.name],
             version=sampled.info.version,
         )
         for name, sampled in samples.items()
@@ -295,7 +315,6 @@ def _places(before: DataSet | None, options: PrepareOptions) -> dict[str, Assign
 def _annotated(
     others: Sequence[HeartEntry],
     samples: Mapping[str, _Sampled],
-    sources: Mapping[str, HeartSource],
     options: PrepareOptions,
 ) -> dict[str, tuple[str, ...]]:
     """Label set → structures that its label maps annotate: the requested ones, or those found."""
@@ -303,8 +322,8 @@ def _annotated(
     for heart in others:
         found.setdefault(heart.label_set, set()).update(heart.annotated)
     order: dict[str, tuple[str, ...]] = {heart.label_set: heart.annotated for heart in others}
-    for name, sampled in samples.items():
-        label_set = sources[name].label_set
+    for sampled in samples.values():
+        label_set = sampled.label_set
         order[label_set.name] = label_set.structures
         requested = set(options.structures or ()) & set(label_set.structures)
         found.setdefault(label_set.name, set()).update(requested or sampled.info.structures)

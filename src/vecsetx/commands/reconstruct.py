@@ -109,8 +109,7 @@ def reconstruct(
     """
     refuse_recycled_ensemble(options.ensemble, options.encode)
     trained = TrainedModel.from_pretrained(model)
-    label_set = options.encode.label_set or trained.label_set
-    hearts = find_hearts(inputs, label_set, options.input_space)
+    hearts = find_hearts(inputs, options.encode.label_set, options.input_space, trained.label_set)
     like = Grid(*read_grid(options.like)) if options.like else None
     sd_factor = sd_factor_of(model, trained) if options.ensemble else None
     setup = _Setup(trained, model, sd_factor, like, options)
@@ -156,6 +155,7 @@ def _reconstruct_heart(source: HeartSource, folder: Path, setup: _Setup) -> None
             "do not define a volume; leave --keep-observed out, or give another input"
         )
 
+    source = source.resolved()
     # 1. Encode: the heart's field, and optionally its union with the observed structures.
     heart = encode_source(source, setup.trained, options.encode)
     completed = None
@@ -181,7 +181,7 @@ def _reconstruct_heart(source: HeartSource, folder: Path, setup: _Setup) -> None
     _write_meshes(folder, meshes, structures, ids, known, options)
     inferred = heart.visibility.inferred_part(labels)
     for file, voxels in (("labels.nii.gz", labels), ("inferred.nii.gz", inferred)):
-        write_label_map(voxels.to_label_set(ids, structures), folder / file)
+        write_label_map(voxels.to_label_set(ids, structures), folder / file, structures, ids)
     write_color_table(folder / "labels.ctbl", structures, ids)
     write_label_descriptions(folder / "labels.itksnap.txt", structures, ids)
     write_summary(

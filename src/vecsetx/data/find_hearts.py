@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 
 from vecsetx.anatomy.label_sets import LabelSet
@@ -30,7 +31,10 @@ _SAMPLES: dict[str, type[HeartSource]] = {".npz": NpzSource, SAMPLES_ENDING: Sam
 
 
 def find_hearts(
-    inputs: Sequence[Path], label_set: LabelSet | None = None, space: str = "lps"
+    inputs: Sequence[Path],
+    label_set: LabelSet | None = None,
+    space: str = "lps",
+    usual: LabelSet | None = None,
 ) -> dict[str, HeartSource]:
     """Heart name → source, sorted by name.
 
@@ -42,9 +46,11 @@ def find_hearts(
 
     Args:
         inputs: Files and folders.
-        label_set: The structures that ids and file names stand for. None: the label set that an
-            nnU-Net data set describes, and ``default`` elsewhere.
+        label_set: The structures that ids and file names stand for. None: what an nnU-Net data set
+            describes; what a label map's own names or ids say, once it is read
+            (:meth:`HeartSource.resolved`); and the usual label set elsewhere.
         space: Axes of meshes and points, ``lps`` or ``ras``, unless their files name them.
+        usual: Label set for files that do not say otherwise; None: ``default``.
 
     Raises:
         InputError: An input does not exist or holds no heart, a folder holds several kinds of
@@ -53,33 +59,37 @@ def find_hearts(
     hearts: dict[str, HeartSource] = {}
     # Paths travel to workers, whose current folder may be another.
     everything = (given.absolute() for given in inputs)
-    for heart in (source for given in everything for source in _sources(given, label_set, space)):
+    found = (_sources(given, label_set, space, usual) for given in everything)
+    for heart in chain.from_iterable(found):
         other = hearts.setdefault(heart.name, heart)
         if other.path.resolve() != heart.path.resolve():
             raise InputError(f"{heart.path}: {other.path} has the same name; rename one of the two")
     return dict(sorted(hearts.items()))
 
 
-def _sources(given: Path, labels: LabelSet | None, space: str) -> Iterator[HeartSource]:
+def _sources(
+    given: Path, labels: LabelSet | None, space: str, usual: LabelSet | None
+) -> Iterator[HeartSource]:
     if not given.exists():
         raise InputError(f"{given}: no such file or folder")
+    known, chosen = labels or usual or named_label_set("default"), labels is not None
     if not given.is_dir():
-        files, known = [given], labels or named_label_set("default")
+        files = [given]
     elif is_nnunet(given):
-        files, known = nnunet_label_maps(given), labels or nnunet_label_set(given)
+        files, known, chosen = nnunet_label_maps(given), labels or nnunet_label_set(given), True
     else:
-        yield from _in_folder(given, labels or named_label_set("default"), space)
+        yield from _in_folder(given, known, space, chosen)
         return
     for file in files:
-        yield _of_file(file)(stem(file), file, known, space)
+        yield _of_file(file)(stem(file), file, known, space, chosen)
 
 
-def _in_folder(given: Path, labels: LabelSet, space: str) -> Iterator[HeartSource]:
+def _in_folder(given: Path, labels: LabelSet, space: str, chosen: bool) -> Iterator[HeartSource]:
     # 1. The folder is one heart.
     folder = _masks_of(given)
     entries = visible(folder)
     if source := _of_folder(entries):
-        yield source(_name_of_folder(folder), folder, labels, space)
+        yield source(_name_of_folder(folder), folder, labels, space, chosen)
         return
     # 2. Otherwise it holds hearts, all as files or all as folders.
     files = [f for f in entries if f.is_file() and (is_image(f) or f.suffix.lower() in _SAMPLES)]
@@ -96,10 +106,10 @@ def _in_folder(given: Path, labels: LabelSet, space: str) -> Iterator[HeartSourc
             "per heart with a mask or mesh per structure, named as in LV.nii.gz or LV.vtp"
         )
     for file in files:
-        yield _of_file(file)(stem(file), file, labels, space)
+        yield _of_file(file)(stem(file), file, labels, space, chosen)
     # Among folders with hearts, one that does not look like a heart must fail, not be skipped.
     for sub in folders if usual else ():
-        yield (found[sub] or usual[0][0])(_name_of_folder(sub), sub, labels, space)
+        yield (found[sub] or usual[0][0])(_name_of_folder(sub), sub, labels, space, chosen)
 
 
 def _masks_of(folder: Path) -> Path:

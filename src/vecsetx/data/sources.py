@@ -15,7 +15,7 @@ PointsSource        labelled surface points                            LabelledP
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -25,6 +25,7 @@ from vecsetx.anatomy.frame import MM_PER_UNIT
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.label_sets import LabelSet
 from vecsetx.data.dataset import DataSet, HeartEntry
+from vecsetx.data.label_set_choice import label_set_of
 from vecsetx.errors import InputError
 from vecsetx.formats.folders import (
     masks_left_out,
@@ -32,7 +33,7 @@ from vecsetx.formats.folders import (
     structure_meshes,
     with_voxel_files,
 )
-from vecsetx.formats.label_maps import read_label_map
+from vecsetx.formats.label_maps import name_table_of, read_label_map
 from vecsetx.formats.masks import read_masks
 from vecsetx.formats.meshes import read_mesh
 from vecsetx.formats.points import LabelledPoints, read_points
@@ -56,6 +57,8 @@ class HeartSource(ABC):
         path: The file, or the folder (masks and meshes).
         label_set: The structures that ids or file names stand for.
         space: Axes of meshes and points, ``lps`` or ``ras``, unless their files name them.
+        chosen: Whether the label set was chosen for these files. If not, :meth:`resolved` replaces
+            it by the one that a label map itself describes.
     """
 
     kind: ClassVar[str]
@@ -67,6 +70,15 @@ class HeartSource(ABC):
     path: Path
     label_set: LabelSet
     space: str = "lps"
+    chosen: bool = True
+
+    def resolved(self) -> "HeartSource":
+        """Return the source with the label set that its files describe, if none was chosen.
+
+        Raises:
+            InputError: The files are unreadable, or name what is no structure.
+        """
+        return self
 
     @abstractmethod
     def read(
@@ -186,6 +198,17 @@ class LabelMapSource(_VolumeSource):
     kind: ClassVar[str] = "label map"
     _holds: ClassVar[str] = "a label map"
 
+    _read: LabelMap | None = field(default=None, repr=False, compare=False)
+
+    def resolved(self) -> "LabelMapSource":
+        """Return the source with its label set; see :func:`label_set_of`. It holds the map."""
+        if self.chosen:
+            return self
+        label_map = read_label_map(self.path)
+        found, remarks = label_set_of(label_map, self.label_set)
+        label_map = replace(label_map, remarks=(*label_map.remarks, *remarks))
+        return replace(self, label_set=found, chosen=True, _read=label_map)
+
     def segmentation(self, structures: tuple[str, ...]) -> Segmentation:
         """Read the label map.
 
@@ -193,11 +216,19 @@ class LabelMapSource(_VolumeSource):
             InputError: It is unreadable, a single slice, holds none of the structures, or an id
                 that the label set does not know.
         """
-        label_map = read_label_map(self.path).to_structures(
-            self.label_set, structures, str(self.path)
-        )
+        source = self.resolved()
+        stored = source._read or read_label_map(self.path)
+        label_map = stored.to_structures(source.label_set, structures, str(self.path))
+        if stored.names and (
+            remark := stored.names.contradiction(source.label_set, stored.present())
+        ):
+            label_map = replace(label_map, remarks=(*label_map.remarks, remark))
         _check_thick(label_map, self.path)
         return Segmentation(self.path, structures, label_map)
+
+    def _paths(self) -> tuple[Path, ...]:
+        table = name_table_of(self.path)
+        return (self.path, table) if table else (self.path,)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 from vecsetx.anatomy.label_sets import LabelSet, label_set_hint
 from vecsetx.anatomy.structures import find_structure
 from vecsetx.errors import InputError
-from vecsetx.formats.images import IMAGE_ENDINGS, NIFTI_ENDINGS, is_image
+from vecsetx.formats.images import IMAGE_ENDINGS, ITK_ENDINGS, is_image
 from vecsetx.formats.meshes import MESH_ENDINGS, is_mesh
 
 __all__ = [
@@ -55,7 +55,7 @@ def with_voxel_files(path: Path) -> tuple[Path, ...]:
     Raises:
         InputError: The header is unreadable, or a file with voxels is missing.
     """
-    if not is_image(path) or path.name.lower().endswith(NIFTI_ENDINGS):
+    if not path.name.lower().endswith(ITK_ENDINGS):
         return (path,)
     from vecsetx.formats import itk  # here: slow to import, and NIfTI does not need it
 

@@ -1,6 +1,7 @@
 """Image files: their voxel values, and the affine that maps voxel indices to RAS+ mm.
 
-nibabel reads NIfTI; ITK reads NRRD and MetaImage (:mod:`vecsetx.formats.itk`). Remarks report what
+nibabel reads NIfTI; ITK reads NRRD and MetaImage (:mod:`vecsetx.formats.itk`); highdicom reads
+DICOM segmentations (:mod:`vecsetx.formats.dicom_seg`). Remarks report what
 a header leaves unspecified or contradicts itself about.
 """
 
@@ -18,10 +19,13 @@ from nibabel.imageglobals import LoggingOutputSuppressor
 from nibabel.spatialimages import HeaderDataError
 from nibabel.wrapstruct import WrapStructError
 
+from vecsetx.anatomy.label_names import LabelNames
 from vecsetx.errors import InputError
+from vecsetx.formats.name_tables import names_in_extensions
 
 __all__ = [
     "IMAGE_ENDINGS",
+    "ITK_ENDINGS",
     "NIFTI_ENDINGS",
     "Image",
     "grid_corners",
@@ -31,11 +35,12 @@ __all__ = [
 ]
 
 NIFTI_ENDINGS = (".nii.gz", ".nii")
-_ITK_ENDINGS = (".seg.nrrd", ".nrrd", ".nhdr", ".mha", ".mhd")
-IMAGE_ENDINGS = NIFTI_ENDINGS + _ITK_ENDINGS
+ITK_ENDINGS = (".seg.nrrd", ".nrrd", ".nhdr", ".mha", ".mhd")
+_DICOM_ENDING = ".dcm"
+IMAGE_ENDINGS = (*NIFTI_ENDINGS, *ITK_ENDINGS, _DICOM_ENDING)
 """File extensions of the supported image formats; longer ones before their suffixes."""
 
-_FORMATS = "NIfTI (.nii, .nii.gz), NRRD (.nrrd, .nhdr) or MetaImage (.mha, .mhd)"
+_FORMATS = "NIfTI (.nii, .nii.gz), NRRD (.nrrd, .nhdr), MetaImage (.mha, .mhd) or DICOM SEG (.dcm)"
 
 # By unit code of the NIfTI-1 header: unspecified, metre, millimetre, micrometre.
 _MM_PER_SPACE_UNIT = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}
@@ -56,11 +61,13 @@ class Image:
         values: Voxel values ``[I, J, K, …]`` of any type, in the order of the file's axes.
         affine: ``[4, 4]`` float64, maps voxel indices (integers at voxel centres) to RAS+ mm.
         remarks: Notes for the user on missing or contradictory header entries, as sentences.
+        names: Names that the file itself gives its values; None if it gives none.
     """
 
     values: np.ndarray
     affine: np.ndarray
     remarks: tuple[str, ...] = ()
+    names: LabelNames | None = None
 
 
 def is_image(path: Path) -> bool:
@@ -79,10 +86,12 @@ def read_image(path: Path) -> Image:
     """
     _check_there(path)
     if not path.name.lower().endswith(NIFTI_ENDINGS):
-        from vecsetx.formats import itk  # here: slow to import, and NIfTI does not need it
+        # Here, because these are slow to import, and NIfTI does not need them.
+        from vecsetx.formats import dicom_seg, itk
 
-        values, affine, remarks = itk.read_values(path)
-        return Image(values, _regular(affine, path), remarks)
+        reader = dicom_seg if path.name.lower().endswith(_DICOM_ENDING) else itk
+        values, affine, remarks, names = reader.read_values(path)
+        return Image(values, _regular(affine, path), remarks, names)
     try:
         # Decompress the whole file, because only then is gzip's checksum verified.
         content = path.read_bytes()
@@ -93,11 +102,12 @@ def read_image(path: Path) -> Image:
             image = (nib.Nifti2Image if second else nib.Nifti1Image).from_bytes(content)
             values = np.asarray(image.dataobj)
             affine, remarks = _nifti_affine(image, path)
+            names = names_in_extensions(image, path)
     except InputError:
         raise
     except _UNREADABLE as error:
         raise _unreadable(path, error) from error
-    return Image(values, _regular(affine, path), remarks)
+    return Image(values, _regular(affine, path), remarks, names)
 
 
 def read_grid(path: Path) -> tuple[tuple[int, int, int], np.ndarray]:
@@ -123,9 +133,10 @@ def read_grid(path: Path) -> tuple[tuple[int, int, int], np.ndarray]:
         except _UNREADABLE as error:
             raise _unreadable(path, error) from error
     else:
-        from vecsetx.formats import itk
+        from vecsetx.formats import dicom_seg, itk
 
-        shape, affine, _ = itk.read_grid(path)
+        reader = dicom_seg if path.name.lower().endswith(_DICOM_ENDING) else itk
+        shape, affine = reader.read_grid(path)
     if len(shape) < 3:
         raise InputError(f"{path}: not a 3-D image, its shape is {shape}; give one that is")
     i, j, k = shape[:3]

@@ -15,44 +15,59 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
+from vecsetx.anatomy.label_names import LabelNames
 from vecsetx.errors import InputError
+from vecsetx.formats.segments import merge_layers, segments_of
 
 _RAS_FROM_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _CHUNK = 1 << 22
 
 
-def read_values(path: Path) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
-    """Read the voxel values, the affine ``[4, 4]`` to RAS+ mm, and remarks.
+def read_values(
+    path: Path,
+) -> tuple[np.ndarray, np.ndarray, tuple[str, ...], LabelNames | None]:
+    """Read the voxel values, the affine ``[4, 4]`` to RAS+ mm, remarks, and the ids' names.
+
+    A 3D Slicer segmentation of several layers becomes one label map, in which the n-th segment
+    (from 1) has id n; see :func:`vecsetx.formats.segments.merge_layers`.
 
     Raises:
-        InputError: The file is unreadable, damaged or truncated, or has several layers.
+        InputError: The file is unreadable, damaged or truncated, or has several values per voxel
+            without being a 3D Slicer segmentation.
     """
     reader = _reader(path)
     layers = reader.GetNumberOfComponents()
-    if layers > 1:
+    segments = segments_of(_header(path)[0], layers, path)
+    if layers > 1 and not segments:
         raise InputError(
-            f"{path}: has {layers} values per voxel, so it is not a label map; if it is a 3D "
-            "Slicer segmentation with overlapping segments, export it there as a label map "
-            "(Segmentations, 'Export to labelmap')"
+            f"{path}: has {layers} values per voxel and describes no segments, so it is neither a "
+            "label map nor a 3D Slicer segmentation; export it as a label map"
         )
-    _check_voxels(path, math.prod(reader.GetSize()) * _bytes_per_value(reader))
+    _check_voxels(path, layers * math.prod(reader.GetSize()) * _bytes_per_value(reader))
     try:
         image = reader.Execute()
     except RuntimeError as error:
         raise _unreadable(path, error) from error
     values = sitk.GetArrayFromImage(image)
-    # SimpleITK's arrays are indexed [k, j, i].
-    return values.transpose(), _affine(reader, path), _remarks(path)
+    # SimpleITK's arrays are indexed [k, j, i], with several values per voxel [k, j, i, layer].
+    values, remarks = values.transpose(), _remarks(path)
+    numbered = [(segment.value, segment.name) for segment in segments]
+    if layers > 1:
+        values, overlaps = merge_layers(values, segments, path)
+        remarks = (*remarks, *overlaps)
+        numbered = [(n, segment.name) for n, segment in enumerate(segments, 1)]
+    names = LabelNames.of_pairs(numbered, f"{path}: its segments") if segments else None
+    return values, _affine(reader, path), remarks, names
 
 
-def read_grid(path: Path) -> tuple[tuple[int, ...], np.ndarray, tuple[str, ...]]:
-    """Read the grid size, the affine ``[4, 4]`` to RAS+ mm, and remarks, from the header only.
+def read_grid(path: Path) -> tuple[tuple[int, ...], np.ndarray]:
+    """Read the grid size and the affine ``[4, 4]`` to RAS+ mm, from the header only.
 
     Raises:
         InputError: The file is unreadable.
     """
     reader = _reader(path)
-    return tuple(reader.GetSize()), _affine(reader, path), _remarks(path)
+    return tuple(reader.GetSize()), _affine(reader, path)
 
 
 def data_files(path: Path) -> tuple[Path, ...]:
@@ -199,7 +214,7 @@ def _header(path: Path) -> tuple[list[str], int]:
     else:
         local = re.search(rb"(?im)^\s*ElementDataFile\s*=\s*LOCAL[^\n]*\n", head)
         end = local.end() if local else len(head)
-    return head[:end].decode("latin-1").splitlines(), end
+    return head[:end].decode("utf-8", "replace").splitlines(), end
 
 
 def _field(lines: list[str], *keys: str) -> str | None:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 
 from vecsetx.anatomy.label_map import LabelMap
+from vecsetx.anatomy.label_sets import LabelSet
 from vecsetx.errors import InputError
 from vecsetx.files import written_whole
-from vecsetx.formats.images import read_image
+from vecsetx.formats.images import IMAGE_ENDINGS, read_image
+from vecsetx.formats.name_tables import label_extension, names_beside, table_beside
 
 
 def read_label_map(path: Path, may_be_empty: bool = False) -> LabelMap:
     """Read a label map from an image file: NIfTI, NRRD or MetaImage.
+
+    Its ids have the names that the file itself gives them, or else those of a table beside it
+    (:mod:`vecsetx.formats.name_tables`).
 
     Args:
         path: The file.
@@ -23,7 +29,7 @@ def read_label_map(path: Path, may_be_empty: bool = False) -> LabelMap:
     Raises:
         InputError: The file is missing or unreadable, is not a 3-D image, has values that are not
             labels (fractional, negative, too large or not finite), has only background, or its
-            affine is singular.
+            affine is singular; or a table of names cannot be read.
     """
     image = read_image(path)
     values = image.values
@@ -40,13 +46,36 @@ def read_label_map(path: Path, may_be_empty: bool = False) -> LabelMap:
             f"{path}: the label map is empty (every voxel is 0); segment the heart or leave the "
             "file out"
         )
-    return LabelMap(labels, image.affine, image.remarks)
+    names = image.names
+    if names is None and (table := name_table_of(path)):
+        names = names_beside(table)
+    return LabelMap(labels, image.affine, image.remarks, names)
 
 
-def write_label_map(label_map: LabelMap, path: Path) -> None:
-    """Write a label map as NIfTI (``.nii`` or ``.nii.gz``), in mm, atomically."""
+def name_table_of(path: Path) -> Path | None:
+    """Return the file beside a label map that names its ids; None if there is none."""
+    ending = next((e for e in IMAGE_ENDINGS if path.name.lower().endswith(e)), "")
+    return table_beside(path, path.name[: len(path.name) - len(ending)])
+
+
+def write_label_map(
+    label_map: LabelMap,
+    path: Path,
+    structures: Sequence[str] = (),
+    label_set: LabelSet | None = None,
+) -> None:
+    """Write a label map as NIfTI (``.nii`` or ``.nii.gz``), in mm, atomically.
+
+    Args:
+        label_map: The map.
+        path: The file.
+        structures: Structures of the map, whose names go into the header.
+        label_set: The label set that defines their ids; None: the header has no names.
+    """
     image = nib.Nifti1Image(label_map.labels, label_map.affine)
     image.header.set_xyzt_units("mm")
+    if label_set:
+        image.header.extensions.append(label_extension(structures, label_set))
     with written_whole(path) as unfinished:
         nib.save(image, unfinished)
 

@@ -5,6 +5,7 @@ Isensee et al., Nature Methods 2021, doi:10.1038/s41592-020-01008-z. Version 2 w
 """
 
 import json
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from typing import Any
 from vecsetx.anatomy.label_sets import LabelSet
 from vecsetx.anatomy.structures import find_structure, structure
 from vecsetx.errors import InputError
+
+_log = logging.getLogger(__name__)
 
 _BACKGROUND, _IGNORE = "background", "ignore"
 
@@ -44,9 +47,10 @@ def nnunet_label_set(folder: Path) -> LabelSet:
     """Return the label set that ``dataset.json`` describes, with its names resolved to structures.
 
     The label ``ignore`` is left out, so that its id is unknown: unannotated is not background.
+    Regions of several ids are left out, too, if each of their ids has a name of its own.
 
     Raises:
-        InputError: A label is a region of several ids, or does not name a known structure.
+        InputError: An id is only part of regions, or a label does not name a known structure.
     """
     source = folder / "dataset.json"
     labels = _dataset(folder)["labels"]
@@ -54,16 +58,7 @@ def nnunet_label_set(folder: Path) -> LabelSet:
         raise InputError(f"{source}: 'labels' is a table of names and ids, not {labels!r}")
     ids: dict[int, str] = {}
     strange: list[str] = []
-    for key, value in labels.items():
-        # Version 1 has ids as keys and names as values.
-        word, number = (value, key) if isinstance(value, str) and key.isdecimal() else (key, value)
-        if isinstance(number, list):
-            raise InputError(
-                f"{source}: {word!r} is a region of ids {number}; describe the single ids with "
-                "--labels FILE.yaml"
-            )
-        if not str(number).isdecimal():
-            raise InputError(f"{source}: {word!r} has id {number!r}; ids are whole numbers")
+    for word, number in _single_labels(labels, source).items():
         if str(word).lower() in (_BACKGROUND, _IGNORE):
             continue
         if find_structure(word) is None:
@@ -75,6 +70,36 @@ def nnunet_label_set(folder: Path) -> LabelSet:
             f"{source}: {'; '.join(strange)}. Describe the ids with --labels FILE.yaml"
         )
     return LabelSet.from_dict({"name": folder.resolve().name, "ids": ids}, str(source))
+
+
+def _single_labels(labels: Mapping[str, Any], source: Path) -> dict[str, int]:
+    """Return name → id, without regions, of which a line is logged."""
+    single: dict[str, int] = {}
+    regions: dict[str, list[Any]] = {}
+    for key, value in labels.items():
+        # Version 1 has ids as keys and names as values.
+        word, number = (value, key) if isinstance(value, str) and key.isdecimal() else (key, value)
+        if isinstance(number, list) and len(number) > 1:
+            regions[word] = number
+            continue
+        one = number[0] if isinstance(number, list) and number else number
+        if isinstance(one, bool) or not str(one).isdecimal():
+            raise InputError(f"{source}: {word!r} has id {number!r}; ids are whole numbers")
+        if single.setdefault(str(word), int(str(one))) != int(str(one)):
+            raise InputError(f"{source}: {word!r} names two ids; rename one of them")
+    within = {number for region in regions.values() for number in region}
+    if unnamed := sorted(within - set(single.values()), key=str):
+        raise InputError(
+            f"{source}: ids {unnamed} are named only as parts of regions ({', '.join(regions)}); "
+            "describe the single ids with --labels FILE.yaml"
+        )
+    if regions:
+        _log.warning(
+            "%s: the regions %s were left out; each of their ids has a name of its own",
+            source,
+            ", ".join(regions),
+        )
+    return single
 
 
 def _unknown(word: str) -> str:

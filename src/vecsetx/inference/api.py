@@ -38,7 +38,8 @@ def encode(
     Args:
         model: From :func:`load`.
         heart: A label map, a folder of masks or meshes, or labelled points.
-        labels: Name of its label set, or a YAML file; None for the model's own.
+        labels: Name of its label set, or a YAML file; None for what the file itself says, or else
+            the model's own.
         space: Axes of meshes and points that do not state theirs, ``lps`` or ``ras``.
         refine: Maximum number of steps that optimise the latent set on the observed structures.
         recycle: How many times to feed the reconstruction back.
@@ -52,7 +53,7 @@ def encode(
     """
     named = label_set(labels) if labels else None
     options = EncodeOptions(named, refine=refine, recycle=recycle, seed=seed)
-    found = find_hearts([Path(heart)], options.label_set or model.label_set, space)
+    found = find_hearts([Path(heart)], options.label_set, space, model.label_set)
     if len(found) != 1:  # a folder may contain many hearts
         raise InputError(
             f"{heart}: contains {len(found)} hearts ({', '.join(found)}); name one of them"

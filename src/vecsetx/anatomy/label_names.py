@@ -1,0 +1,111 @@
+"""Label names: what a file itself says that its ids mean."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from vecsetx.anatomy.label_sets import LabelSet
+from vecsetx.anatomy.structures import find_structure, structure_names
+from vecsetx.errors import InputError
+
+__all__ = ["LabelNames"]
+
+_BACKGROUND = {"background", "clear label", "exterior", "unlabeled", "unlabelled"}
+
+
+@dataclass(frozen=True, slots=True)
+class LabelNames:
+    """The names that a file gives its ids.
+
+    Attributes:
+        names: Id in the label map → name as the file spells it.
+        source: Where the names stand, for messages, such as ``heart.seg.nrrd: its segments``.
+    """
+
+    names: Mapping[int, str]
+    source: str
+
+    @classmethod
+    def of_pairs(cls, pairs: Iterable[tuple[int, str]], source: str) -> LabelNames:
+        """Gather the names of a table.
+
+        Raises:
+            InputError: Two ids have the same name, or an id has two names.
+        """
+        names: dict[int, str] = {}
+        first: dict[str, int] = {}
+        for label_id, written in pairs:
+            word = " ".join(written.split())
+            if names.get(label_id, word) != word:
+                raise InputError(
+                    f"{source} call id {label_id} both {names[label_id]!r} and {word!r}; give each "
+                    "id one name"
+                )
+            if not _is_background(word) and first.setdefault(word.lower(), label_id) != label_id:
+                raise InputError(
+                    f"{source} call both {first[word.lower()]} and {label_id} {word!r}; rename or "
+                    "merge one of them"
+                )
+            names[label_id] = word
+        return cls(names, source)
+
+    def structures(self) -> dict[int, str]:
+        """Return id → structure for the names that are structures, in the catalogue's order."""
+        found = [(label_id, find_structure(word)) for label_id, word in self.names.items()]
+        return {i: name for name in structure_names() for i, known in found if i and known == name}
+
+    def label_set(self, present: Iterable[int]) -> LabelSet:
+        """Return the label set that the names describe.
+
+        Ids called background become background. The label set's name follows from its content.
+
+        Args:
+            present: Ids in the label map. Names of other ids need not be structures.
+
+        Raises:
+            InputError: An id that is present has no name, or one that is no structure.
+        """
+        ids = self.structures()
+        background = sorted(i for i, word in self.names.items() if i and _is_background(word))
+        strange = sorted(set(present) - {0, *ids, *background})
+        if strange or not ids:
+            raise InputError(self._not_structures(ids, strange))
+        digest = hashlib.sha256(json.dumps([*sorted(ids.items()), background]).encode())
+        return LabelSet(f"names-{digest.hexdigest()[:6]}", ids, frozenset(background))
+
+    def contradiction(self, label_set: LabelSet, present: Iterable[int]) -> str | None:
+        """Return a remark if the label set gives ids other meanings than the file; else None.
+
+        Args:
+            label_set: The label set that is used.
+            present: Ids in the label map.
+        """
+        own = self.structures()
+        differing = [i for i in sorted(present) if i in own and label_set.ids.get(i) != own[i]]
+        if not differing:
+            return None
+        said = ", ".join(f"{i} {self.names[i]}" for i in differing)
+        read = ", ".join(f"{i} {label_set.ids.get(i, 'background')}" for i in differing)
+        return (
+            f"{self.source} say {said}, but label set {label_set.name} says {read}, which was "
+            "used; leave --labels out to read the names"
+        )
+
+    def _not_structures(self, ids: Mapping[int, str], strange: list[int]) -> str:
+        described = ", ".join(f"{i}: {name}" for i, name in sorted(ids.items()))
+        words = ", ".join(
+            f"{i} {self.names[i]!r}" if i in self.names else f"{i} without a name" for i in strange
+        )
+        what = f"hold {words}, which is no structure" if strange else "name no structure"
+        drop = f", drop: {strange}" if strange else ""
+        return (
+            f"{self.source} {what}; describe the ids in a file such as labels.yaml with the line "
+            f"{{ids: {{{described or '1: LV'}}}{drop}}} and give --labels labels.yaml"
+        )
+
+
+def _is_background(word: str) -> bool:
+    return word.lower() in _BACKGROUND

@@ -1,0 +1,119 @@
+"""DICOM segmentations (SEG), read by highdicom, which is an extra.
+
+DICOM uses LPS+ millimetres; this module converts them to RAS+. Segments may overlap.
+"""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vecsetx.anatomy.label_names import LabelNames
+from vecsetx.anatomy.structures import find_structure
+from vecsetx.errors import InputError
+from vecsetx.formats.segments import Segment, merge_layers
+
+__all__ = ["read_grid", "read_values"]
+
+_RAS_FROM_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
+_MOST_VALUES = 1 << 32
+_INSIDE_FRACTION = 0.5
+
+
+def read_values(path: Path) -> tuple[np.ndarray, np.ndarray, tuple[str, ...], LabelNames | None]:
+    """Read the segments as one label map, in which segment n has id n.
+
+    A segment's name is its label, or the meaning of its property type or of its anatomic region if
+    only that is a structure. Of fractional segments, voxels of at least one half are inside.
+
+    Returns:
+        Ids ``[I, J, K]`` uint16, the affine ``[4, 4]`` to RAS+ mm, remarks, and the ids' names.
+
+    Raises:
+        InputError: highdicom is not installed; or the file is unreadable, damaged, no DICOM
+            segmentation, or has no frame of reference or no regular grid.
+    """
+    file = _read(path)
+    numbers = list(file.segment_numbers)
+    geometry = _geometry(file, path)
+    if math.prod(geometry.spatial_shape) * len(numbers) > _MOST_VALUES:
+        raise InputError(
+            f"{path}: {len(numbers)} segments of {geometry.spatial_shape} voxels are too large; "
+            "crop it to the heart"
+        )
+    try:
+        stack = file.get_volume(combine_segments=False).array
+    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise _unreadable(path, error) from error
+    remarks: tuple[str, ...] = ()
+    if stack.dtype.kind == "f":
+        remarks = ("its segments are fractional; voxels of at least one half are inside",)
+        stack = stack >= _INSIDE_FRACTION
+    words = [_word(file.get_segment_description(number)) for number in numbers]
+    segments = [Segment(word, layer, 1) for layer, word in enumerate(words)]
+    merged, overlaps = merge_layers(np.moveaxis(stack, -1, 0), segments, path)
+    ids = np.array([0, *numbers], np.uint16)[merged]
+    names = LabelNames.of_pairs(zip(numbers, words, strict=True), f"{path}: its segments")
+    return ids, _RAS_FROM_LPS @ geometry.affine, remarks + overlaps, names
+
+
+def read_grid(path: Path) -> tuple[tuple[int, ...], np.ndarray]:
+    """Read the grid size and the affine ``[4, 4]`` to RAS+ mm.
+
+    Raises:
+        InputError: As :func:`read_values`.
+    """
+    geometry = _geometry(_read(path), path)
+    return tuple(geometry.spatial_shape), _RAS_FROM_LPS @ geometry.affine
+
+
+def _read(path: Path) -> Any:
+    try:
+        from highdicom.seg import segread
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"{path}: reading DICOM needs highdicom; run: pip install 'vecsetx[dicom]'"
+        ) from error
+    from pydicom.errors import InvalidDicomError
+
+    try:
+        return segread(path)
+    except ValueError as error:
+        raise InputError(
+            f"{path}: not a DICOM segmentation ({error}); give a SEG object, not images"
+        ) from error
+    except (
+        AttributeError, EOFError, InvalidDicomError, KeyError, NotImplementedError, OSError,
+        TypeError,
+    ) as error:  # fmt: skip
+        raise _unreadable(path, error) from error
+
+
+def _geometry(file: Any, path: Path) -> Any:
+    """Return the regular grid of all frames."""
+    if not getattr(file, "FrameOfReferenceUID", None):
+        raise InputError(
+            f"{path}: has no frame of reference, so its voxels have no position; export it again"
+        )
+    try:
+        geometry = file.get_volume_geometry()
+    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise _unreadable(path, error) from error
+    if geometry is None:
+        raise InputError(f"{path}: its frames form no regular grid; export it as one volume")
+    return geometry
+
+
+def _word(description: Any) -> str:
+    """Return a segment's label, or a code's meaning if only that is a structure."""
+    label = str(description.segment_label)
+    codes = [description.segmented_property_type, *(description.anatomic_regions or ())]
+    words = [label, *(str(code.meaning) for code in codes)]
+    return next((word for word in words if find_structure(word)), label)
+
+
+def _unreadable(path: Path, error: Exception) -> InputError:
+    return InputError(
+        f"{path}: cannot be read as a DICOM segmentation ({error}); copy or export it again"
+    )

@@ -1,0 +1,164 @@
+"""Tables that name a label map's ids: in NIfTI header extensions, or in a file beside the map.
+
+======================  =========================  ==========================================
+Table                   Where                      A line or an entry
+======================  =========================  ==========================================
+Caret ``LabelTable``    NIfTI header extension     ``<Label Key="3">LV</Label>``
+BIDS                    ``NAME.tsv``               ``3<tab>LV`` under ``index<tab>name``
+ITK-SNAP                ``NAME[.itksnap].txt``     ``3  222 45 62  1 1 1  "LV"``
+                        ``NAME.label``
+3D Slicer colour table  ``NAME.ctbl``, ``.txt``    ``3 LV 222 45 62 255``
+======================  =========================  ==========================================
+
+Connectome Workbench defines the first, and TotalSegmentator writes it (``--ml``).
+"""
+
+import csv
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import nibabel as nib
+
+from vecsetx.anatomy.label_names import LabelNames
+from vecsetx.anatomy.label_sets import LabelSet
+from vecsetx.anatomy.structures import structure
+from vecsetx.errors import InputError
+
+__all__ = ["label_extension", "names_beside", "names_in_extensions", "table_beside"]
+
+_CARET = 30  # the code of Caret's XML in the NIfTI registry
+_LARGEST_TABLE_BYTES = 1 << 20
+_TABLES = (".tsv", ".itksnap.txt", ".label", ".txt", ".ctbl")
+
+_SNAP = re.compile(r'(\d+)\s+(?:[\d.]+\s+){6}"(.*)"')
+_SLICER = re.compile(r"(\d+)\s+(\S+)\s+(?:\d+\s+){3}\d+")
+
+
+def names_in_extensions(image: nib.Nifti1Image, path: Path) -> LabelNames | None:
+    """Return the names in a NIfTI header's extensions; None if there are none.
+
+    Raises:
+        InputError: A label table is there, but cannot be read.
+    """
+    for extension in image.header.extensions:
+        raw = extension.content  # not decoded: nibabel knows no decoder for Caret's code
+        if b"<LabelTable" in raw:
+            source = f"{path}: the names in its header"
+            return LabelNames.of_pairs(_caret(raw.strip(b"\0 \r\n"), path), source)
+    return None
+
+
+def table_beside(path: Path, stem: str) -> Path | None:
+    """Return the file beside a label map that may name its ids; None if there is none.
+
+    Args:
+        path: The label map.
+        stem: Its name without extension, such as ``sub-01_dseg``.
+    """
+    files = (path.with_name(stem + ending) for ending in _TABLES)
+    return next((file for file in files if file.is_file() and _kind(file)), None)
+
+
+def names_beside(table: Path) -> LabelNames:
+    """Return the names in a table file.
+
+    Raises:
+        InputError: The table cannot be read.
+    """
+    read = _bids if _kind(table) == "bids" else _lines
+    return LabelNames.of_pairs(read(table), f"{table}: its names")
+
+
+def label_extension(structures: Sequence[str], label_set: LabelSet) -> Any:
+    """Return a NIfTI header extension with the names and colours of a label map's ids.
+
+    Args:
+        structures: Names of the structures in the label map.
+        label_set: The label set that defines their ids.
+    """
+    root = ElementTree.Element("CaretExtension")
+    volume = ElementTree.SubElement(root, "VolumeInformation", Index="0")
+    table = ElementTree.SubElement(volume, "LabelTable")
+    for label_id, name in sorted((label_set.id_of(name), name) for name in structures):
+        red, green, blue = (f"{value / 255:.4g}" for value in structure(name).color)
+        label = ElementTree.SubElement(
+            table, "Label", Key=str(label_id), Red=red, Green=green, Blue=blue, Alpha="1"
+        )
+        label.text = name
+    ElementTree.SubElement(volume, "VolumeType").text = "Label"
+    content = ElementTree.tostring(root, encoding="UTF-8", xml_declaration=True)
+    return nib.nifti1.Nifti1Extension(_CARET, content)
+
+
+def _caret(raw: bytes, path: Path) -> Iterator[tuple[int, str]]:
+    # A document type could define entities that expand without end.
+    if len(raw) > _LARGEST_TABLE_BYTES or b"<!DOCTYPE" in raw or b"<!ENTITY" in raw:
+        raise InputError(f"{path}: the label table in its header is not one; remove the extension")
+    try:
+        root = ElementTree.fromstring(raw)
+    except ElementTree.ParseError as error:
+        raise InputError(
+            f"{path}: the label table in its header cannot be read ({error}); remove the extension"
+        ) from error
+    for label in root.iter("Label"):
+        key = label.get("Key", "")
+        if not key.isdecimal():
+            raise InputError(
+                f"{path}: the label table in its header has key {key!r}; keys are whole numbers"
+            )
+        yield int(key), label.text or ""
+
+
+def _kind(file: Path) -> str | None:
+    """Return which table a file is: ``bids``, ``lines``, or None if it is none."""
+    text = _text(file)
+    if file.suffix == ".tsv":
+        head = text.split("\n", 1)[0].lower().split("\t")
+        return "bids" if {"index", "name"} <= {word.strip() for word in head} else None
+    lines = _content(text)
+    known = sum(bool(_SNAP.fullmatch(line) or _SLICER.fullmatch(line)) for line in lines)
+    # Other texts may lie beside a label map, too.
+    return "lines" if known and known >= len(lines) / 2 else None
+
+
+def _bids(file: Path) -> Iterator[tuple[int, str]]:
+    rows = csv.DictReader(_text(file).splitlines(), delimiter="\t")
+    for number, row in enumerate(rows, 2):
+        entry = {str(key).strip().lower(): value for key, value in row.items()}
+        index, name = (entry["index"] or "").strip(), (entry["name"] or "").strip()
+        if not index.isdecimal() or not name:
+            raise InputError(
+                f"{file}: line {number} has index {index!r} and name {name!r}; an index is a whole "
+                "number, and every index has a name"
+            )
+        yield int(index), name
+
+
+def _lines(file: Path) -> Iterator[tuple[int, str]]:
+    for line in _content(_text(file)):
+        snap, slicer = _SNAP.fullmatch(line), _SLICER.fullmatch(line)
+        if snap:
+            yield int(snap[1]), snap[2]
+        elif slicer:
+            yield int(slicer[1]), slicer[2].replace("_", " ")
+        else:
+            raise InputError(
+                f"{file}: cannot read {line!r}; a line has an id, a name and a colour, in the form "
+                "of ITK-SNAP or 3D Slicer"
+            )
+
+
+def _content(text: str) -> list[str]:
+    lines: Iterable[str] = (line.strip() for line in text.splitlines())
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def _text(file: Path) -> str:
+    try:
+        with open(file, "rb") as stream:
+            return stream.read(_LARGEST_TABLE_BYTES).decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{file}: cannot be read as text: {error}") from error

@@ -1,0 +1,122 @@
+"""Segments of a 3D Slicer segmentation (``.seg.nrrd``): their names, layers and label values.
+
+Segments that overlap lie in several layers, each a label map of its own. The fields are those of
+3D Slicer's documentation (Segmentations, "Segmentation file format"). Before 2020, each segment had
+a layer of its own, without a label value.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from vecsetx.anatomy.structures import find_structure
+from vecsetx.errors import InputError
+
+__all__ = ["Segment", "merge_layers", "segments_of"]
+
+_WHOLE_HEART = "Heart"  # all other structures take precedence over it
+_FIELD = re.compile(r"Segment(\d+)_(Name|LabelValue|Layer):=(.*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A segment.
+
+    Attributes:
+        name: Its name.
+        layer: Its layer, from 0.
+        value: The value of its voxels in that layer.
+    """
+
+    name: str
+    layer: int
+    value: int
+
+
+def segments_of(lines: Sequence[str], layers: int, path: Path) -> list[Segment]:
+    """Read the segments from the lines of a NRRD header; none if it describes none.
+
+    Args:
+        lines: The header's lines.
+        layers: Number of layers in the file.
+        path: The file, for error messages.
+
+    Raises:
+        InputError: A segment lacks a name or a label value, or its layer does not exist.
+    """
+    fields: dict[int, dict[str, str]] = {}
+    for line in lines:
+        if found := _FIELD.match(line):
+            fields.setdefault(int(found[1]), {})[found[2]] = found[3].strip()
+    if not fields:
+        return []
+    each_own_layer = len(fields) == layers and not any("LabelValue" in f for f in fields.values())
+    segments = []
+    for position, number in enumerate(sorted(fields)):
+        field = fields[number]
+        missing = [key for key in ("Name", "LabelValue") if not field.get(key)]
+        if missing and not (each_own_layer and field.get("Name")):
+            raise InputError(
+                f"{path}: its segment {number} has no Segment{number}_{missing[0]}; save the "
+                "segmentation again in 3D Slicer"
+            )
+        layer = str(position) if each_own_layer else field.get("Layer", "0")
+        value = field.get("LabelValue", "1")
+        if not (layer.isdecimal() and value.isdecimal()) or int(value) == 0:
+            raise InputError(
+                f"{path}: its segment {number} has layer {layer!r} and label value {value!r}; they "
+                "are whole numbers, and the value is at least 1"
+            )
+        if int(layer) >= layers:
+            raise InputError(
+                f"{path}: its segment {number} lies in layer {layer}, and the file has {layers} "
+                "(from 0); save the segmentation again in 3D Slicer"
+            )
+        segments.append(Segment(field["Name"], int(layer), int(value)))
+    return segments
+
+
+def merge_layers(
+    layers: np.ndarray, segments: Sequence[Segment], path: Path
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Merge the layers into one label map, in which the n-th segment (from 1) has id n.
+
+    A voxel in several segments goes to the smallest of them; the whole heart counts as the largest.
+
+    Args:
+        layers: Values ``[L, I, J, K]``.
+        segments: The segments.
+        path: The file, for error messages.
+
+    Returns:
+        Ids ``[I, J, K]`` uint16, and a remark on every overlap.
+
+    Raises:
+        InputError: Two segments are the same voxels of the same layer.
+    """
+    if len({(s.layer, s.value) for s in segments}) < len(segments):
+        raise InputError(
+            f"{path}: two segments share a layer and a label value; save the segmentation again in "
+            "3D Slicer"
+        )
+    shape = layers.shape[1:]
+    voxels = [np.flatnonzero(layers[s.layer].ravel(order="F") == s.value) for s in segments]
+    ids = np.zeros(int(np.prod(shape)), np.uint16)
+    remarks = []
+    largest_first = sorted(
+        range(len(segments)),
+        key=lambda n: (find_structure(segments[n].name) != _WHOLE_HEART, -len(voxels[n])),
+    )
+    for n in largest_first:  # so that smaller segments overwrite larger ones
+        counts = np.bincount(ids[voxels[n]], minlength=len(segments) + 1)
+        remarks += [
+            f"{segments[n].name} and {segments[other - 1].name} share {counts[other]} voxels; they "
+            f"were given to {segments[n].name}, the smaller one"
+            for other in (np.flatnonzero(counts[1:]) + 1).tolist()
+            if find_structure(segments[other - 1].name) != _WHOLE_HEART
+        ]
+        ids[voxels[n]] = n + 1
+    return ids.reshape(shape, order="F"), tuple(remarks)

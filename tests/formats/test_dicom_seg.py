@@ -1,0 +1,141 @@
+"""DICOM segmentations, as highdicom writes them."""
+
+from pathlib import Path
+
+import highdicom
+import numpy as np
+import pydicom
+import pytest
+from highdicom.seg import Segmentation, SegmentDescription
+from pydicom.sr.codedict import codes
+from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
+from support.maps import LPS, OBLIQUE
+
+from vecsetx.data.find_hearts import find_hearts
+from vecsetx.data.sources import HeartSource
+from vecsetx.errors import InputError
+from vecsetx.formats.images import read_grid, read_image
+from vecsetx.formats.label_maps import read_label_map
+
+FRAME = "1.2.826.0.1.3680043.10.1"
+NAMES = ("left ventricle", "LA", "Segment 3")
+
+# Three boxes of different sizes, off every axis of symmetry.
+LABELS = np.zeros((9, 11, 13), np.uint8)
+LABELS[1:5, 2:6, 3:9] = 1
+LABELS[5:8, 3:9, 2:5] = 2
+LABELS[2:4, 7:10, 9:12] = 3
+
+
+def ct_slice() -> pydicom.Dataset:
+    """The image that a segmentation refers to."""
+    image = pydicom.Dataset()
+    image.file_meta = pydicom.dataset.FileMetaDataset()
+    image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    image.SOPClassUID, image.SOPInstanceUID = CTImageStorage, UID("1.2.3.4")
+    image.SeriesInstanceUID, image.StudyInstanceUID = UID("1.2.3"), UID("1.2")
+    image.FrameOfReferenceUID = UID(FRAME)
+    image.PatientID, image.PatientName, image.StudyID = "1", "A^B", "1"
+    image.PatientBirthDate = image.PatientSex = image.AccessionNumber = ""
+    image.StudyDate = image.StudyTime = image.ReferringPhysicianName = ""
+    image.Modality, image.Rows, image.Columns = "CT", 11, 13
+    image.ImagePositionPatient, image.ImageOrientationPatient = [0, 0, 0], [1, 0, 0, 0, 1, 0]
+    image.PixelSpacing, image.SliceThickness = [1, 1], 1
+    return image
+
+
+def write_seg(path: Path, stack: np.ndarray, names: tuple[str, ...] = NAMES) -> Path:
+    """Write segments ``[I, J, K, S]`` on the grid of ``OBLIQUE``; the third names a region."""
+    regions = {3: [codes.SCT.RightVentricle]}
+    described = [
+        SegmentDescription(
+            number,
+            name,
+            codes.SCT.Tissue,
+            codes.SCT.Tissue,
+            "MANUAL",
+            anatomic_regions=regions.get(number),
+        )
+        for number, name in enumerate(names, 1)
+    ]
+    volume = highdicom.Volume(
+        stack.astype(np.uint8),
+        affine=LPS @ OBLIQUE,
+        coordinate_system="PATIENT",
+        frame_of_reference_uid=FRAME,
+        channels={"SegmentNumber": list(range(1, len(names) + 1))},
+    )
+    seg = Segmentation(
+        [ct_slice()], volume, "BINARY", described, "1.2.5", 1, "1.2.6", 1, "m", "m", "1", "1"
+    )
+    seg.save_as(path)
+    return path
+
+
+def source_of(path: Path) -> HeartSource:
+    (source,) = find_hearts([path]).values()
+    return source
+
+
+def one_hot(labels: np.ndarray) -> np.ndarray:
+    return np.stack([labels == k for k in (1, 2, 3)], -1)
+
+
+def test_segments_have_their_names_and_places(tmp_path: Path) -> None:
+    """Left stays left: the grid is oblique and anisotropic."""
+    stack = one_hot(LABELS)
+    stack[1, 2, 3, 1] = True  # this voxel of the left ventricle is the left atrium's, too
+    path = write_seg(tmp_path / "a.dcm", stack)
+    found = read_label_map(path)
+    source = source_of(path)
+    assert source.resolved().label_set.ids == {1: "LV", 2: "LA", 3: "RV"}
+    assert "share 1 voxels" in " ".join(found.remarks)
+    assert found.voxel_volume_mm3 == pytest.approx(abs(np.linalg.det(OBLIQUE[:3, :3])))
+    for label in (1, 2, 3):
+        truth = np.argwhere(label == LABELS) @ OBLIQUE[:3, :3].T + OBLIQUE[:3, 3]
+        made = found.to_mm(np.argwhere(found.labels == label))
+        assert len(made) == pytest.approx(len(truth), abs=1)
+        assert np.linalg.norm(made.mean(axis=0) - truth.mean(axis=0)) < 0.1
+    shape, affine = read_grid(path)
+    np.testing.assert_allclose(affine, found.affine, atol=1e-4)
+    assert shape == found.shape
+
+
+def broken(path: Path, change) -> Path:
+    file = pydicom.dcmread(path)
+    change(file)
+    file.save_as(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda f: delattr(f, "FrameOfReferenceUID"), "frame of reference"),
+        (lambda f: setattr(f, "SOPClassUID", CTImageStorage), "not a DICOM segmentation"),
+        (lambda f: delattr(f, "SegmentSequence"), "cannot be read|not a DICOM segmentation"),
+        (lambda f: setattr(f, "PixelData", f.PixelData[:10]), "cannot be read"),
+        (
+            lambda f: setattr(f.SegmentSequence[0], "SegmentLabel", "LA"),
+            "call both 1 and 2 'LA'",
+        ),
+    ],
+)
+def test_broken_files(change, expected: str, tmp_path: Path) -> None:
+    path = broken(write_seg(tmp_path / "a.dcm", one_hot(LABELS)), change)
+    with pytest.raises(InputError, match=expected) as raised:
+        read_image(path)
+    assert str(raised.value).startswith(str(path))
+
+
+def test_files_that_are_no_dicom(tmp_path: Path) -> None:
+    path = tmp_path / "a.dcm"
+    path.write_bytes(b"no dicom at all" * 100)
+    with pytest.raises(InputError, match="cannot be read as a DICOM segmentation"):
+        read_image(path)
+
+
+def test_names_that_are_no_structures(tmp_path: Path) -> None:
+    path = write_seg(tmp_path / "a.dcm", one_hot(LABELS)[..., :2], ("LV", "Tumor"))
+    with pytest.raises(InputError, match="2 'Tumor'"):
+        source_of(path).read(("LV",))
