@@ -17,6 +17,7 @@ from vecsetx.cli import (
     diagnose,
     evaluate,
     export,
+    inspect,
     phantom,
     plan,
     prepare,
@@ -58,6 +59,7 @@ def _version(
 # --help lists the commands in this order, the usual order of their use.
 for _command in (
     phantom.phantom,
+    inspect.inspect,
     prepare.prepare,
     check.check,
     export.export,

@@ -26,9 +26,7 @@ def label_set_of(label_map: LabelMap, usual: LabelSet) -> tuple[LabelSet, tuple[
     """
     present = label_map.present()
     if label_map.names:
-        found = label_map.names.label_set(present)
-        said = ", ".join(f"{i} {name}" for i, name in sorted(found.ids.items()))
-        return found, (f"the structures are those that the file names: {said}",)
+        return label_map.names.label_set(present), ()
     fitting = _fitting(present, usual)
     if not fitting:
         return usual, ()  # which says what is wrong when the map is read with it

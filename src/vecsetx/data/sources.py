@@ -193,12 +193,16 @@ class _VolumeSource(HeartSource):
 
 @dataclass(frozen=True, slots=True)
 class LabelMapSource(_VolumeSource):
-    """A label map: an image whose ids stand for the label set's structures."""
+    """A label map: an image whose ids stand for the label set's structures.
+
+    Attributes:
+        stored: The map with its ids as stored, if it has been read.
+    """
 
     kind: ClassVar[str] = "label map"
     _holds: ClassVar[str] = "a label map"
 
-    _read: LabelMap | None = field(default=None, repr=False, compare=False)
+    stored: LabelMap | None = field(default=None, repr=False, compare=False)
 
     def resolved(self) -> "LabelMapSource":
         """Return the source with its label set; see :func:`label_set_of`. It holds the map."""
@@ -207,7 +211,7 @@ class LabelMapSource(_VolumeSource):
         label_map = read_label_map(self.path)
         found, remarks = label_set_of(label_map, self.label_set)
         label_map = replace(label_map, remarks=(*label_map.remarks, *remarks))
-        return replace(self, label_set=found, chosen=True, _read=label_map)
+        return replace(self, label_set=found, chosen=True, stored=label_map)
 
     def segmentation(self, structures: tuple[str, ...]) -> Segmentation:
         """Read the label map.
@@ -217,7 +221,7 @@ class LabelMapSource(_VolumeSource):
                 that the label set does not know.
         """
         source = self.resolved()
-        stored = source._read or read_label_map(self.path)
+        stored = source.stored or read_label_map(self.path)
         label_map = stored.to_structures(source.label_set, structures, str(self.path))
         if stored.names and (
             remark := stored.names.contradiction(source.label_set, stored.present())

@@ -28,6 +28,7 @@ __all__ = [
     "ITK_ENDINGS",
     "NIFTI_ENDINGS",
     "Image",
+    "form_codes",
     "grid_corners",
     "is_image",
     "read_grid",
@@ -141,6 +142,23 @@ def read_grid(path: Path) -> tuple[tuple[int, int, int], np.ndarray]:
         raise InputError(f"{path}: not a 3-D image, its shape is {shape}; give one that is")
     i, j, k = shape[:3]
     return (i, j, k), _regular(affine, path)
+
+
+def form_codes(path: Path) -> tuple[int, int] | None:
+    """Return the codes of sform and qform in a NIfTI header; None for other formats.
+
+    Raises:
+        InputError: The file is missing or unreadable.
+    """
+    if not path.name.lower().endswith(NIFTI_ENDINGS):
+        return None
+    _check_there(path)
+    try:
+        with LoggingOutputSuppressor():
+            header: Any = nib.load(path).header
+    except _UNREADABLE as error:
+        raise _unreadable(path, error) from error
+    return int(header["sform_code"]), int(header["qform_code"])
 
 
 def grid_corners(shape: tuple[int, ...]) -> np.ndarray:

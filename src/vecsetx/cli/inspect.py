@@ -1,0 +1,41 @@
+"""The command ``inspect``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vecsetx.cli.options import LABEL_SETS, Space
+
+
+def inspect(
+    inputs: Annotated[
+        list[Path],
+        typer.Argument(metavar="INPUTS", help="Files and folders; everything that prepare takes."),
+    ],
+    labels: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help=f"{LABEL_SETS} Default: what the files say."),
+    ] = None,
+    space: Space = "lps",
+    json: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also write the report as JSON.")
+    ] = None,
+) -> None:
+    """Show what files hold and how they would be read.
+
+    The exit status is 1 if a file would be refused.
+
+    [dim]Example: vecsetx inspect labels/ --json report.json[/]
+    """
+    from vecsetx.anatomy.label_sets import label_set
+    from vecsetx.commands.inspect import inspect as run
+    from vecsetx.commands.inspection_table import print_inspection
+    from vecsetx.files import write_json
+
+    entries = run(inputs, label_set(labels) if labels else None, space)
+    if json:
+        write_json(json, entries)
+    print_inspection(entries)
+    if any(entry["status"] == "refused" for entry in entries):
+        raise typer.Exit(1)

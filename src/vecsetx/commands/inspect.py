@@ -1,0 +1,150 @@
+"""``vecsetx inspect``: what files hold, and how they would be read."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+
+from vecsetx.anatomy.label_sets import LabelSet
+from vecsetx.commands.progress_bars import steps
+from vecsetx.data.find_hearts import find_hearts
+from vecsetx.data.sources import HeartSource, LabelMapSource
+from vecsetx.errors import InputError
+from vecsetx.formats.images import form_codes
+from vecsetx.formats.points import LabelledPoints
+from vecsetx.sampling.geometry import Segmentation
+from vecsetx.sampling.samples import Samples
+
+__all__ = ["inspect"]
+
+
+def inspect(
+    inputs: Sequence[Path], label_set: LabelSet | None = None, space: str = "lps"
+) -> list[dict[str, Any]]:
+    """Report what each file or folder holds, as ``prepare`` and ``reconstruct`` would read it.
+
+    Args:
+        inputs: Hearts of any kind: files, or folders of them.
+        label_set: What ids mean; None: what the files say.
+        space: Axes of meshes and points whose files do not say.
+
+    Returns:
+        One entry per heart, in order, as plain data for JSON:
+
+        - ``file``: its path; ``kind``: label map, masks, …; ``label_set``: its name.
+        - ``status``: ``ok``; ``warning``, if there are remarks; or ``refused``.
+        - ``axes``: directions of the array's axes, such as ``LPS``; ``spacing_mm``; ``shape``;
+          ``form_codes``: sform and qform of NIfTI. None where a file has none.
+        - ``named``: id → name, as the file itself says; None if it says nothing.
+        - ``structures``: name → ``id``, ``ml`` (inside its surface), ``components``, ``cut``
+          (whether it reaches the edge of the scan). None where a file does not tell.
+        - ``remarks``: sentences; of a refused file, the reason and the remedy.
+    """
+    sources: list[HeartSource | dict[str, Any]] = []
+    for given in inputs:
+        try:
+            sources.extend(find_hearts([given], label_set, space).values())
+        except InputError as error:
+            sources.append(_refused(given, error))
+    entries = []
+    with steps("inspecting hearts", len(sources), "hearts") as progress:
+        for source in sources:
+            entries.append(source if isinstance(source, dict) else _inspected(source))
+            progress.advance()
+    return entries
+
+
+def _inspected(source: HeartSource) -> dict[str, Any]:
+    try:
+        source = source.resolved()
+        found = source.read(source.label_set.structures)
+        if isinstance(found, Segmentation):
+            entry = _of_segmentation(found, source)
+        elif isinstance(found, Samples):
+            entry = _of_samples(found)
+        else:
+            entry = _of_points(found, source)
+    except InputError as error:
+        return _refused(source.path, error, source.kind)
+    entry = _empty(source.path, source.kind) | entry
+    entry["label_set"] = source.label_set.name
+    entry["status"] = "warning" if entry["remarks"] else "ok"
+    return entry
+
+
+def _of_segmentation(heart: Segmentation, source: HeartSource) -> dict[str, Any]:
+    geometry = heart.geometry()
+    columns = zip(
+        heart.structures,
+        geometry.present().tolist(),
+        geometry.volumes_ml().tolist(),
+        geometry.components().tolist(),
+        geometry.cut.tolist(),
+        strict=True,
+    )
+    is_map = isinstance(source, LabelMapSource)
+    names = source.stored.names if isinstance(source, LabelMapSource) and source.stored else None
+    entry: dict[str, Any] = {
+        "named": {str(i): word for i, word in names.names.items()} if names else None,
+        "form_codes": form_codes(source.path) if is_map else None,
+        "structures": {
+            name: {
+                "id": source.label_set.id_of(name) if is_map else None,
+                "ml": round(ml, 3),
+                "components": components,
+                "cut": cut,
+            }
+            for name, present, ml, components, cut in columns
+            if present
+        },
+        "remarks": list(geometry.label_map.remarks),
+    }
+    if heart.closed is None:  # the grid of meshes is ours, not the file's
+        entry["axes"] = "".join(nib.aff2axcodes(heart.label_map.affine))
+        entry["spacing_mm"] = [round(mm, 4) for mm in heart.label_map.spacing_mm.tolist()]
+        entry["shape"] = list(heart.label_map.shape)
+    return entry
+
+
+def _of_samples(samples: Samples) -> dict[str, Any]:
+    info = samples.info
+    return {
+        "structures": {
+            name: {
+                "id": None,
+                "ml": round(info.volumes_ml[name], 3),
+                "components": info.components.get(name),
+                "cut": name in info.cut,
+            }
+            for name in info.structures
+        },
+        "remarks": list(info.remarks),
+    }
+
+
+def _of_points(points: LabelledPoints, source: HeartSource) -> dict[str, Any]:
+    structures = source.label_set.structures
+    unknown = {"id": None, "ml": None, "components": None, "cut": None}
+    there = [structures[index] for index in sorted(set(points.structure.tolist()))]
+    return {"structures": {name: dict(unknown) for name in there}}
+
+
+def _empty(path: Path, kind: str | None) -> dict[str, Any]:
+    return {
+        "file": str(path),
+        "kind": kind,
+        "status": "ok",
+        "label_set": None,
+        "axes": None,
+        "spacing_mm": None,
+        "shape": None,
+        "form_codes": None,
+        "named": None,
+        "structures": {},
+        "remarks": [],
+    }
+
+
+def _refused(path: Path, error: InputError, kind: str | None = None) -> dict[str, Any]:
+    return _empty(path, kind) | {"status": "refused", "remarks": [str(error)]}

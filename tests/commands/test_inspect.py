@@ -1,0 +1,98 @@
+"""``vecsetx inspect``: what files hold, as it would be read."""
+
+import json
+import shutil
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from support.command_line import run
+from support.hearts import write_small_phantoms
+
+from vecsetx.anatomy.label_sets import label_set
+from vecsetx.anatomy.phantom import STRUCTURES
+from vecsetx.commands.inspect import inspect
+from vecsetx.formats.label_maps import read_label_map, write_label_map
+
+
+@pytest.fixture(scope="module")
+def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_small_phantoms(tmp_path_factory.mktemp("maps"), 1)[0]
+
+
+def test_a_label_map_as_it_would_be_read(phantom: Path) -> None:
+    (entry,) = inspect([phantom])
+    label_map = read_label_map(phantom)
+    assert entry["file"] == str(phantom)
+    assert entry["status"] == "ok"
+    assert entry["axes"] == "".join(nib.aff2axcodes(label_map.affine))
+    assert entry["spacing_mm"] == pytest.approx([2.4] * 3)
+    assert entry["shape"] == list(label_map.shape)
+    header = nib.load(phantom).header
+    assert entry["form_codes"] == (header["sform_code"], header["qform_code"])
+    assert entry["structures"].keys() == set(STRUCTURES)
+    for number, name in label_set("default").ids.items():
+        found, voxels = entry["structures"][name], label_map.labels == number
+        assert found["id"] == number
+        ml = voxels.sum() * label_map.voxel_volume_mm3 / 1000
+        if name != "Coronary":  # most of which is specks at this spacing
+            assert found["ml"] == pytest.approx(ml, rel=0.1, abs=1), name  # the surface is smooth
+        edge = voxels.copy()
+        edge[1:-1, 1:-1, 1:-1] = False
+        assert found["cut"] == edge.any()
+
+
+def test_the_json_is_written_whatever_the_status(
+    phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    folder = tmp_path / "maps"
+    folder.mkdir()
+    good = Path(shutil.copy(phantom, folder / "a [good].nii.gz"))
+    unknown = read_label_map(phantom).labels.astype(np.uint16)
+    unknown[unknown == 3] = 77
+    write_label_map(read_label_map(phantom), tmp_path / "b.nii.gz")
+    nib.save(nib.Nifti1Image(unknown, read_label_map(phantom).affine), folder / "bad.nii.gz")
+    nib.save(nib.Nifti1Image(read_label_map(phantom).labels, None), folder / "no form.nii.gz")
+    out = tmp_path / "report.json"
+    missing = tmp_path / "none.nii.gz"
+    assert run("inspect", folder, missing, "--json", out, monkeypatch=monkeypatch) == 1
+    entries = {Path(entry["file"]).name: entry for entry in json.loads(out.read_text())}
+    assert {name: entry["status"] for name, entry in entries.items()} == {
+        good.name: "ok",
+        "bad.nii.gz": "refused",
+        "no form.nii.gz": "warning",
+        missing.name: "refused",
+    }
+    assert "ids [77] are not in label set default" in entries["bad.nii.gz"]["remarks"][0]
+    assert entries["bad.nii.gz"]["structures"] == {}
+    assert "no orientation" in entries["no form.nii.gz"]["remarks"][0]
+    assert "no such file" in entries[missing.name]["remarks"][0]
+    said = capsys.readouterr().out
+    assert "a [good].nii.gz" in said
+    assert "4 hearts: 1 ok, 1 warning, 2 refused" in said
+
+
+def test_names_of_the_file_and_a_label_set_of_the_user(
+    phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    path = tmp_path / "labels.nii.gz"
+    write_label_map(read_label_map(phantom), path, STRUCTURES, label_set("default"))
+    assert run("inspect", path, monkeypatch=monkeypatch) == 0
+    assert "The file says" in capsys.readouterr().out
+    (entry,) = inspect([path])
+    assert entry["named"]["3"] == "LV"
+    (entry,) = inspect([path], label_set("default16"))
+    assert (entry["label_set"], entry["status"]) == ("default16", "ok")
+
+
+@pytest.mark.parametrize("width", [80, 100, 160])
+def test_no_number_is_cut(
+    width: int, phantom: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    assert run("inspect", phantom, monkeypatch=monkeypatch) == 0
+    said = capsys.readouterr().out
+    (entry,) = inspect([phantom])
+    assert "…" not in said
+    assert all(f"{found['ml']:.1f}" in said for found in entry["structures"].values())
