@@ -197,7 +197,7 @@ class LabelMapSource(_VolumeSource):
             self.label_set, structures, str(self.path)
         )
         _check_thick(label_map, self.path)
-        return Segmentation(self.path, structures, label_map)
+        return Segmentation.of_scan(self.path, structures, label_map)
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +221,7 @@ class MasksSource(_VolumeSource):
             remark = f"{', '.join(left_out)}: left out, not in label set {self.label_set.name}"
             label_map = replace(label_map, remarks=(*label_map.remarks, remark))
         _check_thick(label_map, self.path)
-        return Segmentation(self.path, structures, label_map)
+        return Segmentation.of_scan(self.path, structures, label_map)
 
     def annotated(self) -> tuple[str, ...]:
         """Structures with a mask, in the label set's order; empty masks count."""
