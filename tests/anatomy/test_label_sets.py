@@ -73,6 +73,8 @@ def test_unknown_ids():
     assert label_set("totalsegmentator").unknown([0, 1, 51, 117]) == []
     dropping = LabelSet("mine", {1: "LV"}, drop=frozenset({7}))
     assert dropping.unknown([0, 1, 7, 8]) == [8]
+    ignoring = LabelSet("mine", {1: "LV"}, ignore=frozenset({255}))
+    assert ignoring.unknown([0, 1, 8, 255]) == [8]
 
 
 def test_what_is_a_vessel_does_not_depend_on_who_names_it():
@@ -129,6 +131,7 @@ def test_a_label_set_from_a_file(tmp_path):
         st.dictionaries(st.integers(1, 900), st.sampled_from(sorted(SIXTEEN.values())), min_size=1),
         st.frozensets(st.integers(901, 999)),
         st.booleans(),
+        st.frozensets(st.integers(1001, 1099)),
     )
 )
 def test_a_label_set_survives_its_file(tmp_path_factory, written):
@@ -154,6 +157,10 @@ BAD_FILES = {
     "named and dropped": ("ids: {1: LV, 2: RV}\ndrop: [2]\n", r"ids \[2\] are in both"),
     "drop no list": ("ids: {1: LV}\ndrop: 2\n", "'drop'.*2"),
     "drop a word": ("ids: {1: LV}\ndrop: [all]\n", "invalid id 'all'"),
+    "ignored and named": ("ids: {1: LV, 2: RV}\nignore: [2]\n", r"ids \[2\] are in both 'ids' and"),
+    "ignored and dropped": ("ids: {1: LV}\nignore: [9]\ndrop: [9]\n", r"ids \[9\] .*and 'ignore'"),
+    "ignored background": ("ids: {1: LV}\nignore: [0]\n", "id 0 is always background.*'ignore'"),
+    "ignore no list": ("ids: {1: LV}\nignore: 255\n", "'ignore'.*255"),
     "drop_others a word": ("ids: {1: LV}\ndrop_others: never\n", "'drop_others'.*'never'"),
     "a word too many": ("ids: {1: LV}\ndropp: [2]\n", "dropp"),
     "an id twice": ("ids: {1: LV, 1: RV}\n", "duplicate key"),

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
+from vecsetx.anatomy.field_of_view import FieldOfView
 from vecsetx.anatomy.label_names import LabelNames
 from vecsetx.anatomy.label_sets import LabelSet, label_sets_of_ids
 from vecsetx.anatomy.label_sets import label_set as named_label_set
 from vecsetx.errors import InputError
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class LabelMap:
     """A grid of integer labels in scanner space.
 
@@ -22,12 +24,15 @@ class LabelMap:
         affine: ``[4, 4]``, maps voxel indices (integers at voxel centres) to RAS+ mm.
         remarks: Notes for the user on the source, as sentences.
         names: Names that the file itself gives the labels; None if it gives none.
+        unknown: Voxels ``[I, J, K]`` that may belong to any structure or to none, as beyond the
+            edge of the scan; their label is 0. None if all voxels are known.
     """
 
     labels: np.ndarray
     affine: np.ndarray
     remarks: tuple[str, ...] = ()
     names: LabelNames | None = None
+    unknown: np.ndarray | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -44,6 +49,11 @@ class LabelMap:
     def voxel_volume_mm3(self) -> float:
         """Volume of one voxel, mm³."""
         return float(abs(np.linalg.det(self.affine[:3, :3])))
+
+    @cached_property
+    def field_of_view(self) -> FieldOfView:
+        """The part of the grid in which surfaces are trusted."""
+        return FieldOfView(self.shape, np.asarray(self.affine, dtype=np.float64), self.unknown)
 
     def to_mm(self, indices: np.ndarray) -> np.ndarray:
         """Convert voxel indices ``[..., 3]`` (may be fractional) to RAS+ mm."""
@@ -69,6 +79,8 @@ class LabelMap:
         self, label_set: LabelSet, structures: tuple[str, ...], source: str
     ) -> LabelMap:
         """Return the map with labels 1…K in the order of ``structures``, 0 for everything else.
+
+        Voxels with an id that the label set ignores become unknown, with a remark.
 
         Args:
             label_set: What the map's ids mean.
@@ -99,7 +111,35 @@ class LabelMap:
             )
         labels = np.zeros(self.shape, dtype=np.uint8)
         labels[box] = lookup[foreground]
-        return replace(self, labels=labels, names=None)
+        ignored = [i for i in sorted(label_set.ignore) if i in present]
+        if not ignored:
+            return replace(self, labels=labels, names=None)
+        voxels, names = np.isin(self.labels, ignored), ", ".join(map(str, ignored))
+        return replace(self, labels=labels, names=None).with_unknown(
+            voxels,
+            f"{voxels.mean():.1%} of the voxels have the ignored id {names}: they are unknown, "
+            "without surface, loss or score",
+        )
+
+    def with_unknown(self, voxels: np.ndarray, remark: str) -> LabelMap:
+        """Return the map with further voxels unknown, and with a remark.
+
+        Args:
+            voxels: Which voxels, ``[I, J, K]``; their labels become background.
+            remark: A sentence for the user on why.
+        """
+        return replace(
+            self,
+            labels=np.where(voxels, self.labels.dtype.type(0), self.labels),
+            unknown=voxels if self.unknown is None else self.unknown | voxels,
+            remarks=(*self.remarks, remark),
+        )
+
+    def known_part(self, other: LabelMap) -> LabelMap:
+        """Return another map on the same grid with background in voxels that are unknown here."""
+        if self.unknown is None:
+            return other
+        return replace(other, labels=np.where(self.unknown, 0, other.labels))
 
     def present(self) -> list[int]:
         """Return the labels that occur, sorted, without background."""
@@ -119,21 +159,25 @@ class LabelMap:
         """Return the slices of the smallest box around the foreground; empty if there is none."""
         i, j, k = (np.flatnonzero(self.labels.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1)))
         if len(i) == 0:
-            return slice(0), slice(0), slice(0)
+            return slice(0, 0), slice(0, 0), slice(0, 0)
         return slice(i[0], i[-1] + 1), slice(j[0], j[-1] + 1), slice(k[0], k[-1] + 1)
 
     def cropped(self) -> LabelMap:
         """Return the map cropped to :meth:`bounding_box`; positions in mm stay the same."""
         box = self.bounding_box()
         affine = self.affine.copy()
-        affine[:3, 3] = self.to_mm(np.array([side.start or 0 for side in box]))
-        return LabelMap(np.ascontiguousarray(self.labels[box]), affine, self.remarks)
+        affine[:3, 3] = self.to_mm(np.array([side.start for side in box]))
+        labels = np.ascontiguousarray(self.labels[box])
+        unknown = None if self.unknown is None else np.ascontiguousarray(self.unknown[box])
+        return replace(self, labels=labels, affine=affine, unknown=unknown)
 
     def downsampled(self, stride: int) -> LabelMap:
         """Return every ``stride``-th voxel along each axis; positions in mm stay the same."""
         affine = self.affine.copy()
         affine[:3, :3] *= stride
-        return replace(self, labels=self.labels[::stride, ::stride, ::stride], affine=affine)
+        every = (slice(None, None, stride),) * 3
+        unknown = None if self.unknown is None else self.unknown[every]
+        return replace(self, labels=self.labels[every], affine=affine, unknown=unknown)
 
     def _other_label_sets(self, ids: list[int]) -> str:
         fitting = label_sets_of_ids(ids)

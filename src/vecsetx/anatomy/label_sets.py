@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ import yaml
 
 from vecsetx.anatomy.structures import did_you_mean, find_structure, structure
 from vecsetx.errors import InputError
+
+_KEYS = ("name", "ids", "drop", "drop_others", "ignore")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +34,14 @@ class LabelSet:
         drop: Known ids that become background.
         drop_others: Whether ids that are neither in ``ids`` nor in ``drop`` become background too,
             instead of being an error.
+        ignore: Ids of unknown voxels, which may belong to any structure or to none.
     """
 
     name: str
     ids: Mapping[int, str]
     drop: frozenset[int] = frozenset()
     drop_others: bool = False
+    ignore: frozenset[int] = frozenset()
 
     @property
     def structures(self) -> tuple[str, ...]:
@@ -58,7 +63,8 @@ class LabelSet:
         """Return those of ``ids`` that this label set does not know (0 is always known)."""
         if self.drop_others:
             return []
-        return sorted(i for i in ids if i != 0 and i not in self.ids and i not in self.drop)
+        known = {0} | self.ids.keys() | self.drop | self.ignore
+        return sorted(i for i in ids if i not in known)
 
     def structure_named(self, word: str) -> str | None:
         """Return the structure of this label set that ``word`` names.
@@ -88,19 +94,21 @@ class LabelSet:
 
         The ids are strings, so that the data survives a round trip through JSON.
         """
-        return {
+        data = {
             "name": self.name,
             "ids": {str(label_id): name for label_id, name in self.ids.items()},
             "drop": sorted(self.drop),
             "drop_others": self.drop_others,
         }
+        # Without such ids the data is that of earlier versions, which did not know the key.
+        return data | ({"ignore": sorted(self.ignore)} if self.ignore else {})
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], source: str) -> LabelSet:
         """Read a label set from plain data.
 
         Args:
-            data: Keys ``ids`` and optionally ``name``, ``drop`` and ``drop_others``.
+            data: Keys ``ids`` and optionally ``name``, ``drop``, ``drop_others`` and ``ignore``.
             source: Where the data comes from (such as a file), for error messages.
 
         Raises:
@@ -112,29 +120,29 @@ class LabelSet:
             raise InputError(
                 f"{source}: a label set needs 'ids', a table such as {{1: LV, 2: Myocardium}}"
             )
-        if strange := [key for key in data if key not in ("name", "ids", "drop", "drop_others")]:
+        if strange := [key for key in data if key not in _KEYS]:
             raise InputError(
-                f"{source}: unknown keys {strange} in a label set; it has name, ids, drop and "
-                "drop_others"
+                f"{source}: unknown keys {strange} in a label set; it has {', '.join(_KEYS)}"
             )
         ids = {_whole_id(key, source): _known_name(name, source) for key, name in entries.items()}
         if 0 in ids:
             raise InputError(f"{source}: id 0 is always background and cannot be {ids[0]}")
-        dropped, drop_others = data.get("drop") or [], data.get("drop_others", False)
-        if not isinstance(dropped, list):
-            raise InputError(
-                f"{source}: 'drop' must be a list of ids such as [7, 8], not {dropped!r}"
-            )
+        drop_others = data.get("drop_others", False)
         if not isinstance(drop_others, bool):
             raise InputError(f"{source}: 'drop_others' must be true or false, not {drop_others!r}")
-        drop = frozenset(_whole_id(key, source) for key in dropped)
-        if both := sorted(drop & ids.keys()):
-            raise InputError(
-                f"{source}: ids {both} are in both 'ids' and 'drop'; remove them from one of the "
-                "two"
-            )
+        drop, ignore = (_listed_ids(data, key, source) for key in ("drop", "ignore"))
+        if 0 in ignore:
+            raise InputError(f"{source}: id 0 is always background; remove it from 'ignore'")
+        for (one, its), (other, theirs) in combinations(
+            (("ids", ids.keys()), ("drop", drop), ("ignore", ignore)), 2
+        ):
+            if both := sorted(its & theirs):
+                raise InputError(
+                    f"{source}: ids {both} are in both '{one}' and '{other}'; remove them from "
+                    "one of the two"
+                )
         name = str(data.get("name") or Path(source).stem)
-        return cls(name, ids, drop, drop_others)
+        return cls(name, ids, drop, drop_others, ignore)
 
 
 def label_set(name_or_file: str) -> LabelSet:
@@ -206,6 +214,13 @@ def _whole_id(key: Any, source: str) -> int:
     if isinstance(key, bool) or not isinstance(key, int) or key < 0:
         raise InputError(f"{source}: invalid id {key!r}; ids are whole numbers from 0 up")
     return key
+
+
+def _listed_ids(data: Mapping[str, Any], key: str, source: str) -> frozenset[int]:
+    listed = data.get(key) or []
+    if not isinstance(listed, list):
+        raise InputError(f"{source}: '{key}' must be a list of ids such as [7, 8], not {listed!r}")
+    return frozenset(_whole_id(label_id, source) for label_id in listed)
 
 
 def _known_name(name: Any, source: str) -> str:

@@ -332,6 +332,7 @@ def draw_heart(
     buffer.distances[:, columns] = factor * distances_mm
     # Beyond the field of view a cut structure may go on: distances are known up to its edge.
     buffer.known[:, columns] = factor * info.known_mm(edge_mm) if info.cut else np.inf
+    buffer.known[edge_mm == -np.inf] = -np.inf  # unknown voxels
 
 
 def _random_part(
@@ -371,9 +372,8 @@ def _place_structures(
 
 def _frame_of(observed: ObservedPoints, frame: Frame) -> Frame:
     """The frame of the observed points; the heart's own where they are not finite."""
-    if not math.isfinite(np.vdot(observed.points_mm, observed.points_mm)):
-        return frame  # `_invalid` reports the points
-    return Frame.around(observed.points_mm, frame.mm_per_unit)
+    finite = math.isfinite(np.vdot(observed.points_mm, observed.points_mm))
+    return Frame.around(observed.points_mm, frame.mm_per_unit) if finite else frame
 
 
 def _invalid(

@@ -228,7 +228,7 @@ class LabelMapSource(_VolumeSource):
         ):
             label_map = replace(label_map, remarks=(*label_map.remarks, remark))
         _check_thick(label_map, self.path)
-        return Segmentation(self.path, structures, label_map)
+        return Segmentation.of_scan(self.path, structures, label_map)
 
     def _paths(self) -> tuple[Path, ...]:
         table = name_table_of(self.path)
@@ -256,7 +256,7 @@ class MasksSource(_VolumeSource):
             remark = f"{', '.join(left_out)}: left out, not in label set {self.label_set.name}"
             label_map = replace(label_map, remarks=(*label_map.remarks, remark))
         _check_thick(label_map, self.path)
-        return Segmentation(self.path, structures, label_map)
+        return Segmentation.of_scan(self.path, structures, label_map)
 
     def annotated(self) -> tuple[str, ...]:
         """Structures with a mask, in the label set's order; empty masks count."""

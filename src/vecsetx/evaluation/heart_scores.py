@@ -67,6 +67,8 @@ def score_label_maps(
 ) -> list[Score]:
     """Score every structure of one heart on the voxel grid, in mm.
 
+    Voxels that the truth does not know are left out, as if the grid ended there.
+
     Args:
         heart: The heart's name.
         truth: Labels 1…K in the order of ``structures``.
@@ -87,6 +89,7 @@ def score_label_maps(
             f"{heart}: truth and prediction must have the same grid, but their affines differ; "
             "resample the prediction"
         )
+    prediction = truth.known_part(prediction)
     counted = overlaps(truth.labels, prediction.labels, len(structures))
     limit_mm = penalty_mm(truth)
     boxes = [ndimage.find_objects(side.labels, len(structures)) for side in (truth, prediction)]

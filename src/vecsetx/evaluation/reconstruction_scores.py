@@ -51,8 +51,9 @@ class Reconstruction:
 
     @cached_property
     def octree(self) -> ExclusiveOctree:
-        """The field evaluated on the truth's grid."""
-        return evaluate_exclusive(self.field, Grid.of(self.truth))
+        """The field evaluated on the truth's grid; background where the truth is unknown."""
+        octree = evaluate_exclusive(self.field, Grid.of(self.truth))
+        return octree if self.truth.unknown is None else octree.without(self.truth.unknown)
 
     @cached_property
     def surfaces(self) -> dict[str, Surface]:

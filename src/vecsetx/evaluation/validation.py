@@ -162,7 +162,7 @@ class HeartsValidator:
         for name, observation in observations.items():
             field = HeartField.encode(model, structures, observation, truncation)
             field = recenter_domain(field, observation.points_mm)
-            predicted = rasterize(field, truth)
+            predicted = truth.known_part(rasterize(field, truth))
             found += score_heart(name, truth.labels, predicted.labels, structures)
         return [score for score in found if score.structure in heart.annotated]
 

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.sampling.geometry import Geometry
 from vecsetx.sampling.interfaces import SharedSurface
-from vecsetx.sampling.view import EDGE_VOXELS, edge_distances_mm, known_mm
+from vecsetx.sampling.view import edge_distances_mm, known_mm
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ class Visibility:
     ) -> tuple[Float[np.ndarray, "n 3"], Float[np.ndarray, " n"]]:
         """Find each point's nearest point in the field of view.
 
-        It is found along the scan's axes; on a sheared grid this is only approximately the nearest.
+        See :meth:`vecsetx.anatomy.field_of_view.FieldOfView.nearest`.
 
         Args:
             points_mm: RAS+ mm.
@@ -123,14 +123,4 @@ class Visibility:
         """
         if self.scan is None:
             return points_mm, np.zeros(len(points_mm))
-        # The field of view in voxel indices: the grid begins at −0.5, and the field of view
-        # EDGE_VOXELS further in.
-        first = EDGE_VOXELS - 0.5
-        last = np.array(self.scan.shape) - 1 - first
-        if (last <= first).any():
-            return points_mm, np.full(len(points_mm), np.inf)
-        indices = self.scan.to_indices(points_mm)
-        nearest = indices.clip(first, last)
-        within = (nearest == indices).all(axis=1)
-        nearest_mm = np.where(within[:, None], points_mm, self.scan.to_mm(nearest))
-        return nearest_mm, np.linalg.norm(nearest_mm - points_mm, axis=1)
+        return self.scan.field_of_view.nearest(points_mm)

@@ -12,11 +12,11 @@ a surface has the field's own values at both ends.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
-from jaxtyping import Float, Int, UInt
+from jaxtyping import Bool, Float, Int, UInt
 
 from vecsetx.anatomy import sign
 from vecsetx.errors import InputError
@@ -106,9 +106,16 @@ class ExclusiveOctree(Octree):
     Attributes:
         labels: Label of every voxel, uint8 in the grid's shape: 1…K in the order of
             ``structures``, 0 for background.
+        unknown: Voxels that were left out and are background, in the grid's shape: structures end
+            at their faces. None if there are none.
     """
 
     labels: np.ndarray
+    unknown: np.ndarray | None = None
+
+    def without(self, unknown: Bool[np.ndarray, "i j k"]) -> "ExclusiveOctree":
+        """Return the octree with some voxels left out."""
+        return replace(self, labels=np.where(unknown, np.uint8(0), self.labels), unknown=unknown)
 
     def rows(self, voxels: Int[np.ndarray, "n 3"]) -> Float[np.ndarray, "n k"]:
         """Return exclusive distances to all structures at voxels next to a wall, mm.

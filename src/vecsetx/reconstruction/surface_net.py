@@ -92,12 +92,16 @@ def _share(
     axis: int,
     sides: Int[np.ndarray, "m 2"],
 ) -> Float[np.ndarray, " m"]:
-    """Return where each wall crosses its edge, 0…1; half-way where the edge leaves the grid.
+    """Return where each wall crosses its edge, 0…1; half-way to what is not on the grid or unknown.
 
     If a gap narrower than a voxel separates two structures, the wall lies in its middle.
     """
     # Beyond the grid there are no distances.
     within = ((ends >= 0) & (ends + _step(axis) < octree.grid.shape)).all(axis=1)
+    if octree.unknown is not None:
+        known = ~octree.unknown
+        one, other = (tuple(end[within].T) for end in (ends, ends + _step(axis)))
+        within[within] = known[one] & known[other]
     total, owners = np.zeros(within.sum()), np.zeros(within.sum())
     here = np.abs(octree.rows(ends[within]))
     there = np.abs(octree.rows(ends[within] + _step(axis)))

@@ -14,7 +14,9 @@ from jaxtyping import Bool, Float, Int
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.errors import InputError
 from vecsetx.sampling.distance import ClosedSurfaces
+from vecsetx.sampling.flat_cuts import unknown_beyond_cuts
 from vecsetx.sampling.interfaces import remove_specks, shared_surface
+from vecsetx.sampling.pieces import without_stray_pieces
 from vecsetx.sampling.view import cut_structures
 from vecsetx.sampling.voxelize import voxelize_surfaces
 
@@ -79,7 +81,7 @@ class Geometry:
         return replace(
             self,
             closed=[surface for surface, keep in zip(self.closed, kept, strict=True) if keep],
-            label_map=LabelMap(number[before.labels], before.affine, before.remarks),
+            label_map=replace(before, labels=number[before.labels]),
             cut=self.cut[kept],
         )
 
@@ -152,6 +154,24 @@ class Segmentation:
     structures: tuple[str, ...]
     label_map: LabelMap
     closed: ClosedSurfaces | None = None
+
+    @classmethod
+    def of_scan(
+        cls, path: Path, structures: tuple[str, ...], label_map: LabelMap
+    ) -> "Segmentation":
+        """Take a label map as read, without stray pieces, and unknown beyond flat cuts.
+
+        See :func:`~vecsetx.sampling.pieces.without_stray_pieces` and
+        :func:`~vecsetx.sampling.flat_cuts.unknown_beyond_cuts`; the label map's remarks say
+        what was changed.
+
+        Args:
+            path: The file or folder.
+            structures: Names of the K structures.
+            label_map: Labels 1…K.
+        """
+        near = without_stray_pieces(label_map, structures)
+        return cls(path, structures, unknown_beyond_cuts(near, structures))
 
     def geometry(self, drop: Collection[str] = ()) -> Geometry:
         """The heart's geometry.

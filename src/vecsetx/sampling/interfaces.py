@@ -7,7 +7,7 @@ al., "Optimal surface smoothing as filter design", ECCV 1996). Gaussian smoothin
 smoothing would erase the coronaries.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cc3d
@@ -92,7 +92,7 @@ def remove_specks(label_map: LabelMap) -> LabelMap:
         speck = components[around] == component
         # Slices are views: this writes into `labels`. The order of the specks does not matter.
         labels[box][around][speck] = before[around][tuple(nearest)][speck]
-    return LabelMap(labels, label_map.affine, label_map.remarks)
+    return replace(label_map, labels=labels)
 
 
 def shared_surface(label_map: LabelMap) -> SharedSurface:

@@ -12,6 +12,7 @@ from vecsetx.errors import InputError
 from vecsetx.sampling.distance import signed_distances_mm
 from vecsetx.sampling.geometry import Geometry
 from vecsetx.sampling.origin import Origin
+from vecsetx.sampling.pieces import gaps
 from vecsetx.sampling.point_sampling import surface_points, volume_points
 from vecsetx.sampling.samples import HeartInfo, QueryPoints, Samples, SurfacePoints
 from vecsetx.sampling.view import edge_distances_mm
@@ -90,7 +91,10 @@ def sample_heart(
         areas_mm2=dict(zip(structures, areas, strict=True)),
         components=dict(zip(structures, geometry.components().tolist(), strict=True)),
         speck_voxels=geometry.speck_voxels,
-        remarks=geometry.label_map.remarks,
+        remarks=(
+            *geometry.label_map.remarks,
+            *(str(gap) for gap in gaps(geometry.label_map, structures)),
+        ),
         options=options_of(spec, wanted),
         seed=seed,
         version=__version__,

@@ -1,0 +1,206 @@
+"""Flat cuts inside a scan: planes of the grid at which several structures end at once.
+
+A segmentation that was made within a cropped box, and then pasted back into the whole scan, ends at
+the faces of that box. These ends are not anatomy: the structures go on beyond them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import nibabel as nib
+import numpy as np
+
+from vecsetx.anatomy.label_map import LabelMap
+
+__all__ = ["Caps", "FlatCut", "flat_cuts", "outermost_caps", "unknown_beyond_cuts"]
+
+MIN_SHARE = 0.6
+"""Minimum area of a cap, as a share of the structure's largest cross-section just inside."""
+
+MIN_AREA_MM2 = 100.0
+"""Minimum area of a cap."""
+
+MAX_SPACING_MM = 3.0
+"""In thicker slices, what ends by itself may look cut: a stack of short-axis slices has 8 to 10."""
+
+_INSIDE_MM = 8.0
+"""How far inside the plane a structure's cross-sections are compared with its cap."""
+
+_SPECK_VOXELS = 30
+"""So few voxels beyond a plane are a speck, and no part of the heart."""
+
+_LEFT, _RIGHT = frozenset({"LV", "Myocardium", "PML"}), frozenset({"RV", "RVWall"})
+_ATRIA = frozenset({"LA", "LAWall", "LAA", "RA"})
+_VENTRICLES = _LEFT | _RIGHT
+_PARTS = (_LEFT, _RIGHT, frozenset({"LA", "LAWall", "LAA"}))
+"""A cavity and its own wall end together: they are one piece of evidence."""
+
+_ENDS = {
+    "R": ("right", "left"),
+    "L": ("left", "right"),
+    "A": ("anterior", "posterior"),
+    "P": ("posterior", "anterior"),
+    "S": ("superior", "inferior"),
+    "I": ("inferior", "superior"),
+}
+"""Code of an axis → the heart's ends to which its indices rise and fall."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caps:
+    """The flat ends of all structures at one side of the heart.
+
+    Attributes:
+        axis: Axis of the grid.
+        outward: Direction along the axis that leads out of the heart, −1 or 1.
+        index: The heart's outermost slice.
+        areas_mm2: ``[K]`` area of each structure in that slice.
+        shares: ``[K]`` the same as a share of its largest cross-section within 8 mm inside, 0…1.
+    """
+
+    axis: int
+    outward: int
+    index: int
+    areas_mm2: np.ndarray
+    shares: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class FlatCut:
+    """A plane of the grid, inside the scan, at which several structures end.
+
+    Attributes:
+        axis: Axis of the grid.
+        outward: Direction along the axis that leads out of the heart, −1 or 1.
+        index: The last slice inside.
+        structures: Names of the structures that end there.
+        place_mm: ``[3]`` middle of their ends, RAS+ mm.
+    """
+
+    axis: int
+    outward: int
+    index: int
+    structures: tuple[str, ...]
+    place_mm: np.ndarray
+
+
+def unknown_beyond_cuts(label_map: LabelMap, structures: Sequence[str]) -> LabelMap:
+    """Return the map with everything beyond flat cuts unknown, and a remark on each of them.
+
+    Args:
+        label_map: Labels 1…K.
+        structures: Names of the K structures.
+    """
+    for cut in flat_cuts(label_map, structures):
+        beyond = np.zeros(label_map.shape, dtype=bool)
+        slices = np.moveaxis(beyond, cut.axis, 0)
+        slices[cut.index + 1 :] = cut.outward > 0
+        slices[: cut.index] = cut.outward < 0
+        place = ", ".join(f"{mm:.0f}" for mm in cut.place_mm.tolist())
+        names = f"{', '.join(cut.structures[:-1])} and {cut.structures[-1]}"
+        label_map = label_map.with_unknown(
+            beyond,
+            f"several structures end on one plane at ({place}) mm, the {_end(label_map, cut)} end "
+            f"of the heart, inside the scan ({names}): it is taken as the scan's edge, and the "
+            f"{beyond.mean():.1%} of the voxels beyond it as unknown",
+        )
+    return label_map
+
+
+def flat_cuts(label_map: LabelMap, structures: Sequence[str]) -> list[FlatCut]:
+    """Find the planes of the grid, inside the scan, at which several structures end at once.
+
+    At least two parts of the heart must end there with caps of :data:`MIN_AREA_MM2` that are at
+    least :data:`MIN_SHARE` of their cross-section just inside, and nothing of the heart may lie
+    beyond. Ventricles without atria, and atria without ventricles, may end at their valves; they
+    are no evidence.
+
+    Args:
+        label_map: Labels 1…K.
+        structures: Names of the K structures.
+    """
+    return [
+        cut
+        for caps in outermost_caps(label_map, len(structures))
+        if (cut := _cut(caps, label_map, structures))
+    ]
+
+
+def outermost_caps(label_map: LabelMap, structure_count: int) -> list[Caps]:
+    """Measure the ends of all structures in the heart's outermost slice at each of its six sides.
+
+    Sides at which the field of view ends are left out, and those along axes whose slices are too
+    thick to tell.
+
+    Args:
+        label_map: Labels 1…K.
+        structure_count: Number of structures K.
+    """
+    box = label_map.bounding_box()
+    planes_mm = 1 / np.linalg.norm(np.linalg.inv(label_map.affine[:3, :3]), axis=1)
+    found = []
+    for axis, plane_mm in enumerate(planes_mm.tolist()):
+        if plane_mm > MAX_SPACING_MM:
+            continue
+        slices = np.moveaxis(label_map.labels[box], axis, 0)
+        filled = np.array([np.count_nonzero(part) for part in slices])
+        depth = 1 + int(np.ceil(_INSIDE_MM / plane_mm))
+        for outward in (-1, 1):
+            # Count from outside, and skip specks.
+            first = int(np.searchsorted(filled[::-outward].cumsum(), _SPECK_VOXELS))
+            inward = slices[::-outward][first : first + depth]
+            index = (box[axis].start + first) if outward < 0 else box[axis].stop - 1 - first
+            if len(inward) == 0 or _ends_scan(label_map, axis, index, outward):
+                continue
+            counts = np.stack(
+                [np.bincount(part.ravel(), minlength=structure_count + 1) for part in inward]
+            )
+            counts = counts[:, 1:]
+            areas_mm2 = counts[0] * label_map.voxel_volume_mm3 / plane_mm
+            shares = counts[0] / np.maximum(counts.max(axis=0), 1)
+            found.append(Caps(axis, outward, index, areas_mm2, shares))
+    return found
+
+
+def _ends_scan(label_map: LabelMap, axis: int, index: int, outward: int) -> bool:
+    """Whether the field of view ends at a slice of the heart: the grid, or what is known."""
+    if not 0 <= index + outward < label_map.shape[axis]:
+        return True
+    if label_map.unknown is None:
+        return False
+    beyond = np.take(label_map.unknown, index + outward, axis)
+    return bool(beyond[np.take(label_map.labels, index, axis) > 0].any())
+
+
+def _cut(caps: Caps, label_map: LabelMap, structures: Sequence[str]) -> FlatCut | None:
+    flat = (caps.shares >= MIN_SHARE) & (caps.areas_mm2 >= MIN_AREA_MM2)
+    names = tuple(name for name, is_flat in zip(structures, flat, strict=True) if is_flat)
+    if len(_parts(names)) < 2 or _may_be_valves(set(names), label_map, structures):
+        return None
+    in_slice = np.isin(np.take(label_map.labels, caps.index, caps.axis), np.flatnonzero(flat) + 1)
+    # The plane lies at the outer faces of the last slice.
+    middle = np.argwhere(in_slice).mean(axis=0)
+    place = np.insert(middle, caps.axis, caps.index + 0.5 * caps.outward)
+    return FlatCut(caps.axis, caps.outward, caps.index, names, label_map.to_mm(place))
+
+
+def _parts(names: Sequence[str]) -> set[frozenset[str]]:
+    """Return the parts of the heart that structures belong to."""
+    return {next((part for part in _PARTS if n in part), frozenset({n})) for n in names}
+
+
+def _may_be_valves(capped: set[str], label_map: LabelMap, structures: Sequence[str]) -> bool:
+    """Whether caps may be valve planes: of ventricles without atria, or the other way round."""
+    labels = label_map.labels[label_map.bounding_box()]
+    present = {name for label, name in enumerate(structures, 1) if (labels == label).any()}
+    for chambers, others in ((_VENTRICLES, _ATRIA), (_ATRIA, _VENTRICLES)):
+        if capped <= chambers and not present & (others | {"Heart"}):
+            return True
+    return False
+
+
+def _end(label_map: LabelMap, cut: FlatCut) -> str:
+    """Name the end of the heart at which a cut lies."""
+    code = nib.orientations.aff2axcodes(label_map.affine)[cut.axis]
+    rising, falling = _ENDS[code]
+    return rising if cut.outward > 0 else falling
