@@ -406,7 +406,8 @@ V1 = {"0": "background", "2": "left_ventricle", "4": "Aorta", "9": "RV"}
 def test_an_nnunet_data_set(tmp_path, labels):
     hearts = find_hearts([nnunet(tmp_path / "Dataset001_Heart", labels)])
     assert list(hearts) == ["p1"]
-    expected = LabelSet("Dataset001_Heart", {2: "LV", 4: "Aorta", 9: "RV"})
+    ignore = frozenset({labels["ignore"]} if "ignore" in labels else ())
+    expected = LabelSet("Dataset001_Heart", {2: "LV", 4: "Aorta", 9: "RV"}, ignore=ignore)
     assert hearts["p1"].label_set == expected
     assert present(hearts["p1"]) == ("LV", "Aorta", "RV")
     mine = LabelSet("mine", {2: "RV"}, drop_others=True)

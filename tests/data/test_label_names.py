@@ -336,6 +336,17 @@ def test_regions_of_named_ids_are_left_out(
     assert "the regions whole, ventricles were left out" in caplog.text
 
 
+def test_ignored_voxels_are_unknown(other: LabelMap, heart: LabelMap, tmp_path: Path) -> None:
+    labels = other.labels.copy()
+    labels[:, :, :4] = 8  # below the heart
+    written = replace(other, labels=labels)
+    described = {"background": 0, **OTHER_IDS, "ignore": 8}
+    source = source_of(nnunet(tmp_path / "a", written, described))
+    assert_same_heart(source, heart)
+    unknown = source.segmentation(SEVEN).label_map.unknown
+    np.testing.assert_array_equal(unknown, labels == 8)
+
+
 @pytest.mark.parametrize(
     ("labels", "expected"),
     [

@@ -46,8 +46,8 @@ def nnunet_label_maps(folder: Path) -> list[Path]:
 def nnunet_label_set(folder: Path) -> LabelSet:
     """Return the label set that ``dataset.json`` describes, with its names resolved to structures.
 
-    The label ``ignore`` is left out, so that its id is unknown: unannotated is not background.
-    Regions of several ids are left out, too, if each of their ids has a name of its own.
+    Voxels with the label ``ignore`` are unknown. Regions of several ids are left out if each of
+    their ids has a name of its own.
 
     Raises:
         InputError: An id is only part of regions, or a label does not name a known structure.
@@ -57,19 +57,27 @@ def nnunet_label_set(folder: Path) -> LabelSet:
     if not isinstance(labels, Mapping):
         raise InputError(f"{source}: 'labels' is a table of names and ids, not {labels!r}")
     ids: dict[int, str] = {}
+    drop: list[int] = []
+    ignore: list[int] = []
     strange: list[str] = []
     for word, number in _single_labels(labels, source).items():
-        if str(word).lower() in (_BACKGROUND, _IGNORE):
-            continue
-        if find_structure(word) is None:
+        if word.lower() == _IGNORE:
+            ignore.append(number)
+        elif word.lower() == _BACKGROUND:
+            if number:
+                drop.append(number)
+        elif find_structure(word) is None:
             strange.append(_unknown(word))
         else:
-            ids[int(number)] = structure(word).name
+            ids[number] = structure(word).name
     if strange:
         raise InputError(
             f"{source}: {'; '.join(strange)}. Describe the ids with --labels FILE.yaml"
         )
-    return LabelSet.from_dict({"name": folder.resolve().name, "ids": ids}, str(source))
+    name = folder.resolve().name
+    return LabelSet.from_dict(
+        {"name": name, "ids": ids, "drop": drop, "ignore": ignore}, str(source)
+    )
 
 
 def _single_labels(labels: Mapping[str, Any], source: Path) -> dict[str, int]:
