@@ -151,6 +151,10 @@ class LabelMap:
         smallest = np.uint8 if lookup.max() < 256 else np.uint16
         return replace(self, labels=lookup.astype(smallest)[self.labels])
 
+    def remarked(self, remarks: Iterable[str]) -> LabelMap:
+        """Return the map with further remarks."""
+        return replace(self, remarks=(*self.remarks, *remarks))
+
     def without(self, dropped: Iterable[int]) -> LabelMap:
         """Return the map with the given labels set to background."""
         return replace(self, labels=np.where(np.isin(self.labels, list(dropped)), 0, self.labels))

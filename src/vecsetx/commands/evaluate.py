@@ -17,6 +17,7 @@ from vecsetx.commands.evaluation_page import (
     write_evaluation_page,
 )
 from vecsetx.commands.progress_bars import steps, warn
+from vecsetx.commands.remarks import print_remarks
 from vecsetx.data.dataset import DataSet
 from vecsetx.data.find_hearts import find_hearts
 from vecsetx.data.sources import HeartSource, source_of
@@ -108,6 +109,7 @@ def evaluate(model: Path, inputs: Sequence[Path], out: Path, options: EvaluateOp
         uncertainty.check_hearts(hearts)
     # 2. Score all hearts.
     found = _score_all(hearts, _Scorer(trained, options, uncertainty))
+    print_remarks(found.remarks)
     # 3. Summarize and write.
     bootstrap = Bootstrap()
     scores = {
@@ -257,6 +259,7 @@ class _Found:
         dice: Heart → structure → Dice of these fields, as in ``scores.json``.
         kept: Heart → its reconstruction, if the page is likely to show it.
         errors: Errors of the hidden structures of each heart, if there is an ensemble.
+        remarks: Heart → remarks on its source.
     """
 
     rows: list[Score]
@@ -266,6 +269,7 @@ class _Found:
     dice: dict[str, dict[str, dict[str, Value]]]
     kept: dict[str, Reconstruction]
     errors: list[HeartErrors]
+    remarks: dict[str, tuple[str, ...]]
 
 
 def _score_all(hearts: dict[str, _Heart], scorer: _Scorer) -> _Found:
@@ -276,7 +280,7 @@ def _score_all(hearts: dict[str, _Heart], scorer: _Scorer) -> _Found:
     Raises:
         InputError: None of them can be scored.
     """
-    found = _Found([], {}, {}, {}, {}, {}, [])
+    found = _Found([], {}, {}, {}, {}, {}, [], {})
     turns = scorer.trained.structures if scorer.options.drop_each else ()
     each, unit = 1 + len(turns), "reconstructions" if turns else "hearts"
     with steps("scoring hearts", each * len(hearts), unit) as progress:
@@ -303,6 +307,7 @@ def _score_all(hearts: dict[str, _Heart], scorer: _Scorer) -> _Found:
             # Only now, so that a heart that fails in one of its turns leaves no rows.
             found.rows.extend([*rows, *of_turns])
             found.errors.append(errors)
+            found.remarks[name] = reconstruction.segmentation.label_map.remarks
             found.penalties_mm[name] = penalty_mm(reconstruction.truth)
             if any(row.values["prediction_ml"] for row in rows):
                 found.fields[name] = field

@@ -8,6 +8,7 @@ from pathlib import Path
 from vecsetx._version import __version__
 from vecsetx.anatomy.label_sets import LabelSet
 from vecsetx.commands.progress_bars import steps, warn
+from vecsetx.commands.remarks import print_remarks
 from vecsetx.data.dataset import DataSet, HeartEntry
 from vecsetx.data.find_hearts import find_hearts
 from vecsetx.data.sources import HeartSource
@@ -133,6 +134,7 @@ def prepare(
             (out / here[name].file).unlink()
         dataset = _data_set(out, options, before, others, samples, sources, patients)
         dataset.write()
+    print_remarks({name: sampled.info.remarks for name, sampled in samples.items()})
     _warn_of_unannotated(dataset)
     return dataset, dict(sorted(failed.items()))
 

@@ -10,6 +10,7 @@ import numpy as np
 from vecsetx._version import __version__
 from vecsetx.anatomy.label_sets import LabelSet
 from vecsetx.commands.progress_bars import steps
+from vecsetx.commands.remarks import print_remarks
 from vecsetx.data.find_hearts import find_hearts
 from vecsetx.data.sources import HeartSource
 from vecsetx.errors import InputError
@@ -114,15 +115,17 @@ def reconstruct(
     sd_factor = sd_factor_of(model, trained) if options.ensemble else None
     setup = _Setup(trained, model, sd_factor, like, options)
     failed: dict[str, str] = {}
+    remarks: dict[str, tuple[str, ...]] = {}
     with steps("reconstructing hearts", len(hearts), "hearts") as progress:
         for name, source in hearts.items():
             folder = out / name if len(hearts) > 1 else out
             try:
-                _reconstruct_heart(source, folder, setup)
+                remarks[name] = _reconstruct_heart(source, folder, setup)
             except InputError as error:
                 path = str(source.path)
                 failed[name] = str(error) if path in str(error) else f"{path}: {error}"
             progress.advance(note=name)
+    print_remarks(remarks)
     if len(failed) == len(hearts):
         raise InputError("\n".join(failed.values()))
     return failed
@@ -147,7 +150,8 @@ class _Setup:
     options: ReconstructOptions
 
 
-def _reconstruct_heart(source: HeartSource, folder: Path, setup: _Setup) -> None:
+def _reconstruct_heart(source: HeartSource, folder: Path, setup: _Setup) -> tuple[str, ...]:
+    """Reconstruct and write one heart; return the remarks on its source."""
     options, structures = setup.options, setup.trained.structures
     if options.keep_observed and not source.has_volume:
         raise InputError(
@@ -198,6 +202,7 @@ def _reconstruct_heart(source: HeartSource, folder: Path, setup: _Setup) -> None
             for name, sd_mm in known.sd_mm.items()
         },
     )
+    return heart.remarks
 
 
 def _ensemble(
@@ -234,6 +239,7 @@ def _provenance(
     options = setup.options
     return {
         "input": str(source.path.resolve()),
+        "remarks": list(heart.remarks),
         "model": str(setup.model.resolve()),
         "version": __version__,
         "space": options.space.upper(),

@@ -21,6 +21,7 @@ from vecsetx.errors import InputError
 from vecsetx.formats.folders import SAMPLES_ENDING, stem, visible
 from vecsetx.formats.images import is_image
 from vecsetx.formats.meshes import is_mesh
+from vecsetx.formats.nifti_pairs import header_beside
 from vecsetx.formats.nnunet import is_nnunet, nnunet_label_maps, nnunet_label_set
 from vecsetx.formats.points import POINTS_ENDINGS
 
@@ -74,7 +75,7 @@ def _sources(
         raise InputError(f"{given}: no such file or folder")
     known, chosen = labels or usual or named_label_set("default"), labels is not None
     if not given.is_dir():
-        files = [given]
+        files = [header_beside(given) or given]
     elif is_nnunet(given):
         files, known, chosen = nnunet_label_maps(given), labels or nnunet_label_set(given), True
     else:
@@ -137,8 +138,9 @@ def _of_file(path: Path) -> type[HeartSource]:
             f"{path}: one mesh is not a heart; give the folder with all its structures"
         )
     raise InputError(
-        f"{path}: is none of the known inputs; give label maps (.nii, .nii.gz, .nrrd, .nhdr, .mha, "
-        ".mhd), labelled points (.csv, .vtp, .ply), samples (.safetensors, .npz) or a folder"
+        f"{path}: is none of the known inputs; give label maps (.nii, .nii.gz, .hdr/.img, .nrrd, "
+        ".nhdr, .mha, .mhd), labelled points (.csv, .vtp, .ply), samples (.safetensors, .npz) or a "
+        "folder"
     )
 
 

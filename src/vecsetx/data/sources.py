@@ -26,6 +26,7 @@ from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.label_sets import LabelSet
 from vecsetx.data.dataset import DataSet, HeartEntry
 from vecsetx.data.label_set_choice import label_set_of
+from vecsetx.data.missing_spacing import missing_spacing
 from vecsetx.errors import InputError
 from vecsetx.formats.folders import (
     masks_left_out,
@@ -228,6 +229,7 @@ class LabelMapSource(_VolumeSource):
         ):
             label_map = replace(label_map, remarks=(*label_map.remarks, remark))
         _check_thick(label_map, self.path)
+        label_map = label_map.remarked(missing_spacing(label_map, structures))
         return Segmentation.of_scan(self.path, structures, label_map)
 
     def _paths(self) -> tuple[Path, ...]:
@@ -254,8 +256,9 @@ class MasksSource(_VolumeSource):
         label_map = read_masks(files, structures)
         if left_out := masks_left_out(self.path, self.label_set):
             remark = f"{', '.join(left_out)}: left out, not in label set {self.label_set.name}"
-            label_map = replace(label_map, remarks=(*label_map.remarks, remark))
+            label_map = label_map.remarked([remark])
         _check_thick(label_map, self.path)
+        label_map = label_map.remarked(missing_spacing(label_map, structures))
         return Segmentation.of_scan(self.path, structures, label_map)
 
     def annotated(self) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from vecsetx.anatomy.structures import find_structure
 from vecsetx.errors import InputError
 from vecsetx.formats.images import IMAGE_ENDINGS, ITK_ENDINGS, is_image
 from vecsetx.formats.meshes import MESH_ENDINGS, is_mesh
+from vecsetx.formats.nifti_pairs import header_beside, is_pair, pair_files
 
 __all__ = [
     "SAMPLES_ENDING",
@@ -40,21 +41,28 @@ def stem(path: Path) -> str:
 def visible(folder: Path) -> list[Path]:
     """Return the entries of a folder, sorted, without hidden ones.
 
+    A pair of files (``.hdr`` and ``.img``) is one image, so only its header is among them.
+
     Raises:
         InputError: The folder cannot be listed.
     """
     try:
-        return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+        entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
     except OSError as error:
         raise InputError(f"{folder}: cannot be listed: {error.strerror}") from error
+    return [entry for entry in entries if header_beside(entry) is None]
 
 
 def with_voxel_files(path: Path) -> tuple[Path, ...]:
-    """Return a file and, if it is a detached header (NRRD, MetaImage), the files with its voxels.
+    """Return a file and, if it is a detached header, the files with its voxels.
+
+    NRRD and MetaImage may have such headers, and a NIfTI pair has one.
 
     Raises:
-        InputError: The header is unreadable, or a file with voxels is missing.
+        InputError: The header is unreadable, or it or a file with voxels is missing.
     """
+    if is_pair(path):
+        return pair_files(path)
     if not path.name.lower().endswith(ITK_ENDINGS):
         return (path,)
     from vecsetx.formats import itk  # here: slow to import, and NIfTI does not need it

@@ -1,20 +1,24 @@
 """Image files: their voxel values, and the affine that maps voxel indices to RAS+ mm.
 
 nibabel reads NIfTI; ITK reads NRRD and MetaImage (:mod:`vecsetx.formats.itk`); highdicom reads
-DICOM segmentations (:mod:`vecsetx.formats.dicom_seg`). Remarks report what
-a header leaves unspecified or contradicts itself about.
+DICOM segmentations (:mod:`vecsetx.formats.dicom_seg`). Whether NIfTI is compressed shows in its
+first bytes, whatever its name says. Remarks report what a header leaves unspecified or contradicts
+itself about.
 """
 
 import gzip
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from io import BufferedIOBase, BytesIO
 from itertools import product
 from pathlib import Path
-from typing import Any
 from zlib import error as ZlibError
 
 import nibabel as nib
 import numpy as np
 from nibabel.filebasedimages import ImageFileError
+from nibabel.fileholders import FileHolder
 from nibabel.imageglobals import LoggingOutputSuppressor
 from nibabel.spatialimages import HeaderDataError
 from nibabel.wrapstruct import WrapStructError
@@ -22,6 +26,7 @@ from nibabel.wrapstruct import WrapStructError
 from vecsetx.anatomy.label_names import LabelNames
 from vecsetx.errors import InputError
 from vecsetx.formats.name_tables import names_in_extensions
+from vecsetx.formats.nifti_pairs import PAIR_ENDINGS, is_pair, pair_files
 
 __all__ = [
     "IMAGE_ENDINGS",
@@ -35,13 +40,21 @@ __all__ = [
     "read_image",
 ]
 
-NIFTI_ENDINGS = (".nii.gz", ".nii")
+NIFTI_ENDINGS = (".nii.gz", ".nii", *PAIR_ENDINGS)
 ITK_ENDINGS = (".seg.nrrd", ".nrrd", ".nhdr", ".mha", ".mhd")
 _DICOM_ENDING = ".dcm"
 IMAGE_ENDINGS = (*NIFTI_ENDINGS, *ITK_ENDINGS, _DICOM_ENDING)
 """File extensions of the supported image formats; longer ones before their suffixes."""
 
-_FORMATS = "NIfTI (.nii, .nii.gz), NRRD (.nrrd, .nhdr), MetaImage (.mha, .mhd) or DICOM SEG (.dcm)"
+_FORMATS = (
+    "NIfTI (.nii, .nii.gz, .hdr/.img), NRRD (.nrrd, .nhdr), MetaImage (.mha, .mhd) or DICOM SEG "
+    "(.dcm)"
+)
+
+_GZIP = b"\x1f\x8b"
+# The header's size, an int32 in either byte order, and how NIfTI-1 differs from Analyze 7.5.
+_NIFTI_2, _NIFTI_1 = (b"\x1c\x02\0\0", b"\0\0\x02\x1c"), (b"\x5c\x01\0\0", b"\0\0\x01\x5c")
+_MAGIC = (b"ni1", b"n+1")
 
 # By unit code of the NIfTI-1 header: unspecified, metre, millimetre, micrometre.
 _MM_PER_SPACE_UNIT = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}
@@ -93,21 +106,14 @@ def read_image(path: Path) -> Image:
         reader = dicom_seg if path.name.lower().endswith(_DICOM_ENDING) else itk
         values, affine, remarks, names = reader.read_values(path)
         return Image(values, _regular(affine, path), remarks, names)
-    try:
-        # Decompress the whole file, because only then is gzip's checksum verified.
-        content = path.read_bytes()
-        content = gzip.decompress(content) if path.suffix.lower() == ".gz" else content
-        # The header's size, an int32 in either byte order: 540 in NIfTI-2, 348 in NIfTI-1.
-        second = content[:4] in (b"\x1c\x02\0\0", b"\0\0\x02\x1c")
-        with LoggingOutputSuppressor():
-            image = (nib.Nifti2Image if second else nib.Nifti1Image).from_bytes(content)
-            values = np.asarray(image.dataobj)
-            affine, remarks = _nifti_affine(image, path)
-            names = names_in_extensions(image, path)
-    except InputError:
-        raise
-    except _UNREADABLE as error:
-        raise _unreadable(path, error) from error
+    files = _nifti_files(path)
+    with _reading(path):
+        streams = {kind: BytesIO(_content(file)) for kind, file in files.items()}
+        image = _nifti(streams, path)
+        affine, remarks = _nifti_affine(image, path)
+        names = names_in_extensions(image, path)
+    with _reading(files["image"]):
+        values = np.asarray(image.dataobj)
     return Image(values, _regular(affine, path), remarks, names)
 
 
@@ -125,14 +131,8 @@ def read_grid(path: Path) -> tuple[tuple[int, int, int], np.ndarray]:
     _check_there(path)
     shape: tuple[int, ...]
     if path.name.lower().endswith(NIFTI_ENDINGS):
-        try:
-            with LoggingOutputSuppressor():
-                image: Any = nib.load(path)
-                shape, (affine, _) = image.shape, _nifti_affine(image, path)
-        except InputError:
-            raise
-        except _UNREADABLE as error:
-            raise _unreadable(path, error) from error
+        with _nifti_header(path) as image:
+            shape, (affine, _) = image.shape, _nifti_affine(image, path)
     else:
         from vecsetx.formats import dicom_seg, itk
 
@@ -153,12 +153,8 @@ def form_codes(path: Path) -> tuple[int, int] | None:
     if not path.name.lower().endswith(NIFTI_ENDINGS):
         return None
     _check_there(path)
-    try:
-        with LoggingOutputSuppressor():
-            header: Any = nib.load(path).header
-    except _UNREADABLE as error:
-        raise _unreadable(path, error) from error
-    return int(header["sform_code"]), int(header["qform_code"])
+    with _nifti_header(path) as image:
+        return int(image.header["sform_code"]), int(image.header["qform_code"])
 
 
 def grid_corners(shape: tuple[int, ...]) -> np.ndarray:
@@ -180,11 +176,73 @@ def _check_there(path: Path) -> None:
         raise _unreadable(path, error) from error
 
 
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Make what goes wrong while NIfTI is read an :class:`InputError` that names the file."""
+    try:
+        with LoggingOutputSuppressor():
+            yield
+    except InputError:
+        raise
+    except _UNREADABLE as error:
+        raise _unreadable(path, error) from error
+
+
+@contextmanager
+def _nifti_header(path: Path) -> Iterator[nib.Nifti1Pair]:
+    """Open a NIfTI image whose voxels are not read."""
+    with _reading(path), ExitStack() as opened:
+        files = _nifti_files(path)
+        yield _nifti({k: opened.enter_context(_open(file)) for k, file in files.items()}, path)
+
+
 def _unreadable(path: Path, error: Exception) -> InputError:
-    return InputError(f"{path}: cannot be read as a NIfTI image ({error}); copy or export it again")
+    why = " ".join(str(error).split())
+    return InputError(f"{path}: cannot be read as a NIfTI image ({why}); copy or export it again")
 
 
-def _nifti_affine(image: nib.Nifti1Image, path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
+def _nifti_files(path: Path) -> dict[str, Path]:
+    """Return the files of a NIfTI image by what nibabel calls them."""
+    if not is_pair(path):
+        return {"image": path}
+    header, voxels = pair_files(path)
+    return {"header": header, "image": voxels}
+
+
+def _content(path: Path) -> bytes:
+    content = path.read_bytes()
+    # Decompress the whole file, because only then is gzip's checksum verified.
+    return gzip.decompress(content) if content.startswith(_GZIP) else content
+
+
+def _open(path: Path) -> BufferedIOBase:
+    """Open a file, to be read in parts."""
+    with open(path, "rb") as stream:
+        is_compressed = stream.read(len(_GZIP)) == _GZIP
+    if is_compressed:
+        return gzip.open(path)
+    return open(path, "rb")
+
+
+def _nifti(streams: Mapping[str, BufferedIOBase], path: Path) -> nib.Nifti1Pair:
+    """Read the header; the voxels are read when they are needed."""
+    header = streams.get("header", streams["image"])
+    start = header.read(348)
+    header.seek(0)
+    if start[:4] in _NIFTI_1 and start[344:347] not in _MAGIC:
+        raise InputError(
+            f"{path}: is Analyze 7.5, which does not say which side is left; convert it to NIfTI "
+            "with the program that wrote it"
+        )
+    second = start[:4] in _NIFTI_2
+    if "header" in streams:
+        kind = nib.Nifti2Pair if second else nib.Nifti1Pair
+    else:
+        kind = nib.Nifti2Image if second else nib.Nifti1Image
+    return kind.from_file_map({name: FileHolder(fileobj=file) for name, file in streams.items()})
+
+
+def _nifti_affine(image: nib.Nifti1Pair, path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
     """Return the affine in mm, and remarks on it."""
     code = int(image.header["xyzt_units"]) % 8  # the higher bits are the unit of time
     if code not in _MM_PER_SPACE_UNIT:
@@ -200,14 +258,15 @@ def _nifti_affine(image: nib.Nifti1Image, path: Path) -> tuple[np.ndarray, tuple
         remarks.append(f"the header gives lengths in {unit}; they were converted to mm")
     if not (image.header["sform_code"] > 0 or image.header["qform_code"] > 0):
         remarks.append(
-            "the header gives no orientation (neither sform nor qform); left and right are a guess"
+            "the header gives no orientation (neither sform nor qform); its axes are taken to run "
+            "left, anterior and superior, so left and right are a guess"
         )
     elif moved_mm := _disagreement_mm(image, affine, _MM_PER_SPACE_UNIT[code]):
         remarks.append(f"sform and qform disagree by up to {moved_mm:.3g} mm; the sform is used")
     return affine, tuple(remarks)
 
 
-def _disagreement_mm(image: nib.Nifti1Image, sform_mm: np.ndarray, mm_per_unit: float) -> float:
+def _disagreement_mm(image: nib.Nifti1Pair, sform_mm: np.ndarray, mm_per_unit: float) -> float:
     """Return the largest displacement of a grid corner between sform and qform; 0 if they agree."""
     try:
         qform = image.header.get_qform(coded=True)[0]

@@ -143,6 +143,8 @@ def _affine(reader: sitk.ImageFileReader, path: Path) -> np.ndarray:
 def _remarks(path: Path) -> tuple[str, ...]:
     lines, _ = _header(path)
     remarks = []
+    if _field(lines, "space directions", "spacings", "elementspacing", "elementsize") is None:
+        remarks.append("the header gives no spacing; 1 mm is assumed")
     if lines and lines[0].startswith("NRRD"):
         if _field(lines, "space") is None:
             remarks.append(
@@ -154,6 +156,10 @@ def _remarks(path: Path) -> tuple[str, ...]:
                 f"{path}: gives lengths in {', '.join(sorted(units))}, which is not supported; "
                 "export it in mm"
             )
+    elif _field(lines, "transformmatrix", "rotation", "orientation") is None:
+        remarks.append(
+            "the header gives no orientation; LPS is assumed, so left and right are a guess"
+        )
     return tuple(remarks)
 
 

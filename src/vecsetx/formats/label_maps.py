@@ -15,12 +15,18 @@ from vecsetx.files import written_whole
 from vecsetx.formats.images import IMAGE_ENDINGS, read_image
 from vecsetx.formats.name_tables import label_extension, names_beside, table_beside
 
+_WHOLE_WITHIN = 1e-3
+"""A value at most this far from a whole number is that label."""
+
+_FLOAT_SHARE = float(np.finfo(np.float32).eps)
+"""How far off float32 voxels, or a float32 slope in the header, may be, as a share of the label."""
+
 
 def read_label_map(path: Path, may_be_empty: bool = False) -> LabelMap:
     """Read a label map from an image file: NIfTI, NRRD or MetaImage.
 
     Its ids have the names that the file itself gives them, or else those of a table beside it
-    (:mod:`vecsetx.formats.name_tables`).
+    (:mod:`vecsetx.formats.name_tables`). Values within 0.001 of a whole number are rounded to it.
 
     Args:
         path: The file.
@@ -28,8 +34,8 @@ def read_label_map(path: Path, may_be_empty: bool = False) -> LabelMap:
 
     Raises:
         InputError: The file is missing or unreadable, is not a 3-D image, has values that are not
-            labels (fractional, negative, too large or not finite), has only background, or its
-            affine is singular; or a table of names cannot be read.
+            labels (farther than 0.001 from a whole number, negative, too large or not finite), has
+            only background, or its affine is singular; or a table of names cannot be read.
     """
     image = read_image(path)
     values = image.values
@@ -40,7 +46,7 @@ def read_label_map(path: Path, may_be_empty: bool = False) -> LabelMap:
             f"{path}: a label map has 3 dimensions, this image has shape {values.shape}; export a "
             "single frame"
         )
-    labels = _whole_labels(values, path)
+    labels, rounded = _whole_labels(values, path)
     if not (may_be_empty or labels.any()):
         raise InputError(
             f"{path}: the label map is empty (every voxel is 0); segment the heart or leave the "
@@ -49,7 +55,7 @@ def read_label_map(path: Path, may_be_empty: bool = False) -> LabelMap:
     names = image.names
     if names is None and (table := name_table_of(path)):
         names = names_beside(table)
-    return LabelMap(labels, image.affine, image.remarks, names)
+    return LabelMap(labels, image.affine, image.remarks + rounded, names)
 
 
 def name_table_of(path: Path) -> Path | None:
@@ -80,22 +86,54 @@ def write_label_map(
         nib.save(image, unfinished)
 
 
-def _whole_labels(values: np.ndarray, path: Path) -> np.ndarray:
+def _whole_labels(values: np.ndarray, path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Return the values as unsigned integers, and a remark if they had to be rounded."""
     if values.size == 0:
         raise InputError(f"{path}: has no voxels, its shape is {values.shape}; export it again")
-    # Programs also store labels as floating-point numbers.
-    whole = values.dtype.kind in "iu" or (
-        values.dtype.kind == "f" and bool(np.isfinite(values).all() and (values % 1 == 0).all())
-    )
-    if not whole:
-        raise InputError(
-            f"{path}: has values that are not whole numbers; this is an image or a probability "
-            "map, so give a label map"
-        )
-    low, high = int(values.min()), int(values.max())
+    low, high, off = _range(values, path)
     if low < 0 or high > np.iinfo(np.uint16).max:
         raise InputError(
             f"{path}: values range from {low} to {high}; labels range from 0 to 65535, so this "
             "looks like an image: give a label map"
         )
-    return values.astype(np.uint8 if high < 256 else np.uint16, copy=False)
+    smallest = np.uint8 if high < 256 else np.uint16
+    if values.dtype.kind in "iu":
+        return values.astype(smallest, copy=False), ()
+    labels = np.empty_like(values, smallest)
+    for k in range(values.shape[2]):
+        labels[..., k] = np.rint(values[..., k])
+    # What floating-point numbers cannot tell apart was not rounded by us.
+    if off <= _FLOAT_SHARE * max(high, 1):
+        return labels, ()
+    return labels, (f"values lie up to {off:.1g} from whole numbers, to which they were rounded",)
+
+
+def _range(values: np.ndarray, path: Path) -> tuple[int, int, float]:
+    """Return the lowest and highest label, and how far the values are from whole numbers.
+
+    Programs also store labels as floating-point numbers, or scale them in the header.
+
+    Raises:
+        InputError: The values are no whole numbers.
+    """
+    if values.dtype.kind in "iu":
+        return int(values.min()), int(values.max()), 0.0
+    if values.dtype.kind != "f":
+        raise _not_whole(path)
+    low, high, off = np.inf, -np.inf, 0.0
+    for k in range(values.shape[2]):  # slice by slice, which takes little memory
+        labels = np.rint(values[..., k])
+        with np.errstate(invalid="ignore"):  # the difference of infinities is NaN
+            apart = float(np.abs(values[..., k] - labels).max())
+        low, high = min(low, float(labels.min())), max(high, float(labels.max()))
+        if not apart <= max(_WHOLE_WITHIN, _FLOAT_SHARE * high):  # NaN is not within, either
+            raise _not_whole(path)
+        off = max(off, apart)
+    return int(low), int(high), off
+
+
+def _not_whole(path: Path) -> InputError:
+    return InputError(
+        f"{path}: has values that are not whole numbers; this is an image or a probability map, so "
+        "give a label map"
+    )

@@ -82,12 +82,14 @@ class EncodedHeart(NamedTuple):
         visibility: The parts of the heart that are observed.
         shown: The observation that the model's input was chosen from: surfaces in space, or
             labelled surface points.
+        remarks: Notes for the user on the source, as sentences.
     """
 
     field: HeartField
     label_map: LabelMap | None
     visibility: Visibility
     shown: Geometry | Observation
+    remarks: tuple[str, ...] = ()
 
 
 def encode_source(
@@ -103,15 +105,18 @@ def encode_source(
     if isinstance(heart, Segmentation):
         geometry = heart.geometry(options.drop)
         field = encode_heart(geometry, trained, options)
-        return EncodedHeart(field, heart.label_map, Visibility.of_geometry(geometry), geometry)
+        label_map, visibility = heart.label_map, Visibility.of_geometry(geometry)
+        return EncodedHeart(field, label_map, visibility, geometry, label_map.remarks)
+    remarks: tuple[str, ...] = ()
     if isinstance(heart, Samples):
         observation = _observe_samples(heart, trained, options)
         field = _encode_samples(heart, observation, trained, options)
+        remarks = heart.info.remarks
     else:
         observation = _observe_points(heart, source.path, trained, options)
         field = encode_observation(observation, trained, options)
     visibility = Visibility.of_points(observation.structure, len(trained.structures))
-    return EncodedHeart(field, None, visibility, observation)
+    return EncodedHeart(field, None, visibility, observation, remarks)
 
 
 def encode_heart(geometry: Geometry, trained: TrainedModel, options: EncodeOptions) -> HeartField:
