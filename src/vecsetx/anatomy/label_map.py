@@ -10,7 +10,7 @@ import numpy as np
 
 from vecsetx.anatomy.field_of_view import FieldOfView
 from vecsetx.anatomy.label_names import LabelNames
-from vecsetx.anatomy.label_sets import LabelSet, label_sets_of_ids
+from vecsetx.anatomy.label_sets import LabelSet, label_set_names, label_sets_of_ids
 from vecsetx.anatomy.label_sets import label_set as named_label_set
 from vecsetx.errors import InputError
 
@@ -97,7 +97,7 @@ class LabelMap:
         if unknown := label_set.unknown(present.tolist()):
             raise InputError(
                 f"{source}: ids {unknown} are not in label set {label_set.name} "
-                f"(which has {sorted(label_set.ids)}); {self._other_label_sets(present.tolist())}"
+                f"(which has {sorted(label_set.ids)}); {self._hint(label_set)}"
             )
         # A table from ids to labels turns the whole map over in one indexing.
         lookup = np.zeros(int(foreground.max(initial=0)) + 1, dtype=np.uint8)
@@ -183,15 +183,20 @@ class LabelMap:
         unknown = None if self.unknown is None else self.unknown[every]
         return replace(self, labels=self.labels[every], affine=affine, unknown=unknown)
 
-    def _other_label_sets(self, ids: list[int]) -> str:
-        fitting = label_sets_of_ids(ids)
-        if self.names:  # never propose a label set that contradicts what the file says
-            if set(ids) - {0} <= self.names.structures().keys():
-                return "the file names its ids itself: leave --labels out"
-            own = self.names.contradiction
-            fitting = tuple(name for name in fitting if not own(named_label_set(name), ids))
+    def _hint(self, label_set: LabelSet) -> str:
+        """Return which label set to try instead; never one that contradicts what is known."""
+        ids = self.present()
+        if self.names and set(ids) <= self.names.structures().keys():
+            return "the file names its ids itself: leave --labels out"
+        fitting = [named_label_set(name) for name in label_sets_of_ids(ids)]
+        if self.names:
+            fitting = [one for one in fitting if not self.names.contradiction(one, ids)]
+        if label_set.name not in label_set_names():  # it comes from a file that names its ids
+            known = [i for i in ids if i in label_set.ids]
+            fitting = [s for s in fitting if all(s.ids.get(i) == label_set.ids[i] for i in known)]
         if fitting:
-            return f"they fit label set {' or '.join(fitting)}: try --labels {fitting[0]}"
+            names = " or ".join(one.name for one in fitting)
+            return f"they fit label set {names}: try --labels {fitting[0].name}"
         return "choose another with --labels NAME, or describe yours in a FILE.yaml"
 
 

@@ -37,7 +37,7 @@ _SNAP = re.compile(r'(\d+)\s+(?:[\d.]+\s+){6}"(.*)"')
 _SLICER = re.compile(r"(\d+)\s+(\S+)\s+(?:\d+\s+){3}\d+")
 
 
-def names_in_extensions(image: nib.Nifti1Image, path: Path) -> LabelNames | None:
+def names_in_extensions(image: nib.Nifti1Pair, path: Path) -> LabelNames | None:
     """Return the names in a NIfTI header's extensions; None if there are none.
 
     Raises:
