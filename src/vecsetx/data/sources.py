@@ -193,11 +193,14 @@ class LabelMapSource(_VolumeSource):
             InputError: It is unreadable, a single slice, holds none of the structures, or an id
                 that the label set does not know.
         """
-        label_map = read_label_map(self.path).to_structures(
-            self.label_set, structures, str(self.path)
-        )
+        read, path = read_label_map(self.path), str(self.path)
+        label_map = read.to_structures(self.label_set, structures, path)
         _check_thick(label_map, self.path)
-        return Segmentation.of_scan(self.path, structures, label_map)
+        # Where scan and heart end is judged by all structures, not by the wanted ones alone.
+        others = tuple(name for name in self.label_set.structures if name not in structures)
+        if others:
+            label_map = read.to_structures(self.label_set, (*structures, *others), path)
+        return Segmentation.of_scan(self.path, structures, label_map, others)
 
 
 @dataclass(frozen=True, slots=True)
