@@ -234,6 +234,40 @@ def test_dropped_and_other_ids_become_background():
     assert label_map.to_structures(mine, ("LV",), "a.nii").labels.tolist() == [[[0, 1, 0, 0]]]
 
 
+def test_ignored_ids_become_unknown_voxels_and_stay_so():
+    labels = np.zeros((6, 4, 8), np.uint16)
+    labels[1:5, 1:3, 2:7], labels[2, 2, 3], labels[..., :2] = 3, 2, 255
+    mine = LabelSet("mine", {2: "RV", 3: "LV"}, ignore=frozenset({255, 9}))
+    found = LabelMap(labels, OBLIQUE, ("as read",)).to_structures(mine, ("LV",), "a.nii")
+    assert found.labels.tolist() == (labels == 3).tolist()
+    assert found.labels.dtype == np.uint8
+    assert found.unknown.tolist() == (labels == 255).tolist()
+    assert found.remarks == (
+        "as read",
+        "25.0% of the voxels have the ignored id 255: they are unknown, without surface, loss or "
+        "score",
+    )
+    for same in (found.without([1]), found.to_structures(label_set("mnms"), ("LV",), "b.nii")):
+        np.testing.assert_array_equal(same.unknown, found.unknown)
+    np.testing.assert_array_equal(found.downsampled(2).unknown, (labels == 255)[::2, ::2, ::2])
+    wide = found.with_unknown(labels == 2, "one more").cropped()
+    assert wide.labels.tolist() == (labels == 3)[1:5, 1:3, 2:7].tolist()
+    assert np.argwhere(wide.unknown).tolist() == [[1, 1, 1]]
+
+
+def test_a_map_without_ignored_ids_is_known_throughout():
+    mine = LabelSet("mine", {1: "LV"}, ignore=frozenset({255}))
+    found = LabelMap(LABELS // LABELS.max(), OBLIQUE).to_structures(mine, ("LV",), "a.nii")
+    assert (found.unknown, found.remarks) == (None, ())
+
+
+def test_a_map_of_ignored_ids_alone_has_no_structure():
+    mine = LabelSet("mine", {1: "LV"}, ignore=frozenset({255}))
+    everywhere = LabelMap(np.full((4, 4, 4), 255, np.uint8), OBLIQUE)
+    with pytest.raises(InputError, match=r"a\.nii: has none of .*LV.*ids found: \[255\]"):
+        everywhere.to_structures(mine, ("LV",), "a.nii")
+
+
 def test_ids_that_the_label_set_does_not_know():
     label_map = LabelMap(np.array([[[0, 1, 11, 205]]], np.uint8), OBLIQUE)
     with pytest.raises(InputError, match=r"a\.nii: ids \[11, 205\] are not in .*default.*--labels"):

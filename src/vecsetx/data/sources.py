@@ -221,16 +221,18 @@ class LabelMapSource(_VolumeSource):
             InputError: It is unreadable, a single slice, holds none of the structures, or an id
                 that the label set does not know.
         """
-        source = self.resolved()
-        stored = source.stored or read_label_map(self.path)
-        label_map = stored.to_structures(source.label_set, structures, str(self.path))
-        if stored.names and (
-            remark := stored.names.contradiction(source.label_set, stored.present())
-        ):
-            label_map = replace(label_map, remarks=(*label_map.remarks, remark))
+        source, path = self.resolved(), str(self.path)
+        stored, label_set = source.stored or read_label_map(self.path), source.label_set
+        label_map = stored.to_structures(label_set, structures, path)
         _check_thick(label_map, self.path)
-        label_map = label_map.remarked(missing_spacing(label_map, structures))
-        return Segmentation.of_scan(self.path, structures, label_map)
+        # Where scan and heart end is judged by all structures, not by the wanted ones alone.
+        others = tuple(name for name in label_set.structures if name not in structures)
+        if others:
+            label_map = stored.to_structures(label_set, (*structures, *others), path)
+        if stored.names and (remark := stored.names.contradiction(label_set, stored.present())):
+            label_map = label_map.remarked([remark])
+        label_map = label_map.remarked(missing_spacing(label_map, (*structures, *others)))
+        return Segmentation.of_scan(self.path, structures, label_map, others)
 
     def _paths(self) -> tuple[Path, ...]:
         table = name_table_of(self.path)

@@ -12,7 +12,7 @@ import numpy as np
 
 from vecsetx.anatomy.label_map import LabelMap
 
-__all__ = ["Caps", "FlatCut", "flat_cuts", "outermost_caps", "unknown_beyond_cuts"]
+__all__ = ["Caps", "FlatCut", "flat_cuts", "outermost_caps", "parts", "unknown_beyond_cuts"]
 
 MIN_SHARE = 0.6
 """Minimum area of a cap, as a share of the structure's largest cross-section just inside."""
@@ -34,6 +34,9 @@ _ATRIA = frozenset({"LA", "LAWall", "LAA", "RA"})
 _VENTRICLES = _LEFT | _RIGHT
 _PARTS = (_LEFT, _RIGHT, frozenset({"LA", "LAWall", "LAA"}))
 """A cavity and its own wall end together: they are one piece of evidence."""
+
+_TRIMMED = frozenset({"Coronary", "PV", "SVC", "IVC", "CS"})
+"""Vessels that are trimmed to stumps: their ends are no evidence."""
 
 _ENDS = {
     "R": ("right", "left"),
@@ -112,8 +115,8 @@ def flat_cuts(label_map: LabelMap, structures: Sequence[str]) -> list[FlatCut]:
 
     At least two parts of the heart must end there with caps of :data:`MIN_AREA_MM2` that are at
     least :data:`MIN_SHARE` of their cross-section just inside, and nothing of the heart may lie
-    beyond. Ventricles without atria, and atria without ventricles, may end at their valves; they
-    are no evidence.
+    beyond. No evidence are veins and coronaries, and ventricles without atria or atria without
+    ventricles, which may end at their valves.
 
     Args:
         label_map: Labels 1…K.
@@ -149,7 +152,7 @@ def outermost_caps(label_map: LabelMap, structure_count: int) -> list[Caps]:
             # Count from outside, and skip specks.
             first = int(np.searchsorted(filled[::-outward].cumsum(), _SPECK_VOXELS))
             inward = slices[::-outward][first : first + depth]
-            index = (box[axis].start + first) if outward < 0 else box[axis].stop - 1 - first
+            index = int(box[axis].start + first if outward < 0 else box[axis].stop - 1 - first)
             if len(inward) == 0 or _ends_scan(label_map, axis, index, outward):
                 continue
             counts = np.stack(
@@ -175,7 +178,7 @@ def _ends_scan(label_map: LabelMap, axis: int, index: int, outward: int) -> bool
 def _cut(caps: Caps, label_map: LabelMap, structures: Sequence[str]) -> FlatCut | None:
     flat = (caps.shares >= MIN_SHARE) & (caps.areas_mm2 >= MIN_AREA_MM2)
     names = tuple(name for name, is_flat in zip(structures, flat, strict=True) if is_flat)
-    if len(_parts(names)) < 2 or _may_be_valves(set(names), label_map, structures):
+    if len(parts(names)) < 2 or _may_be_valves(set(names), label_map, structures):
         return None
     in_slice = np.isin(np.take(label_map.labels, caps.index, caps.axis), np.flatnonzero(flat) + 1)
     # The plane lies at the outer faces of the last slice.
@@ -184,9 +187,13 @@ def _cut(caps: Caps, label_map: LabelMap, structures: Sequence[str]) -> FlatCut 
     return FlatCut(caps.axis, caps.outward, caps.index, names, label_map.to_mm(place))
 
 
-def _parts(names: Sequence[str]) -> set[frozenset[str]]:
-    """Return the parts of the heart that structures belong to."""
-    return {next((part for part in _PARTS if n in part), frozenset({n})) for n in names}
+def parts(names: Sequence[str]) -> set[frozenset[str]]:
+    """Return the parts of the heart that structures belong to, without trimmed vessels."""
+    return {
+        next((part for part in _PARTS if name in part), frozenset({name}))
+        for name in names
+        if name not in _TRIMMED
+    }
 
 
 def _may_be_valves(capped: set[str], label_map: LabelMap, structures: Sequence[str]) -> bool:

@@ -157,21 +157,28 @@ class Segmentation:
 
     @classmethod
     def of_scan(
-        cls, path: Path, structures: tuple[str, ...], label_map: LabelMap
+        cls,
+        path: Path,
+        structures: tuple[str, ...],
+        label_map: LabelMap,
+        others: tuple[str, ...] = (),
     ) -> "Segmentation":
-        """Take a label map as read, without stray pieces, and unknown beyond flat cuts.
+        """Take a label map without stray pieces, and with what lies beyond flat cuts unknown.
 
         See :func:`~vecsetx.sampling.pieces.without_stray_pieces` and
-        :func:`~vecsetx.sampling.flat_cuts.unknown_beyond_cuts`; the label map's remarks say
-        what was changed.
+        :func:`~vecsetx.sampling.flat_cuts.unknown_beyond_cuts`. The remarks say what was changed.
 
         Args:
             path: The file or folder.
             structures: Names of the K structures.
-            label_map: Labels 1…K.
+            label_map: Labels 1…K, and K + 1… for ``others``.
+            others: Further structures, which serve to judge the heart and are then left out.
         """
-        near = without_stray_pieces(label_map, structures)
-        return cls(path, structures, unknown_beyond_cuts(near, structures))
+        everything = (*structures, *others)
+        judged = unknown_beyond_cuts(without_stray_pieces(label_map, everything), everything)
+        if others:
+            judged = judged.without(range(len(structures) + 1, len(everything) + 1))
+        return cls(path, structures, judged)
 
     def geometry(self, drop: Collection[str] = ()) -> Geometry:
         """The heart's geometry.

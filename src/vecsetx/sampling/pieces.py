@@ -67,7 +67,7 @@ def without_stray_pieces(label_map: LabelMap, structures: Sequence[str]) -> Labe
     """
     tight = label_map.cropped()
     bodies = cc3d.connected_components(tight.labels > 0, connectivity=26)
-    voxels = cc3d.statistics(bodies)["voxel_counts"]
+    voxels = cc3d.statistics(bodies)["voxel_counts"].astype(np.int64)
     large = [body for body in range(1, len(voxels)) if voxels[body] >= SPECK_VOXELS]
     if len(large) < 2:
         return label_map
@@ -107,7 +107,7 @@ def gaps(label_map: LabelMap, structures: Sequence[str]) -> list[Gap]:
     """
     box, tight = label_map.bounding_box(), label_map.cropped()
     pieces = cc3d.connected_components(tight.labels, connectivity=26)
-    voxels = cc3d.statistics(pieces)["voxel_counts"]
+    voxels = cc3d.statistics(pieces)["voxel_counts"].astype(np.int64)
     cut = np.unique(pieces[voxels_at_edge(label_map, box)])
     found = []
     for label, name in enumerate(structures, start=1):
