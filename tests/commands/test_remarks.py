@@ -10,6 +10,7 @@ from support.command_line import run
 from support.hearts import write_small_phantoms
 from support.here import work_here
 
+from vecsetx import encode, load
 from vecsetx.commands import evaluate as evaluating
 from vecsetx.commands import prepare as preparing
 from vecsetx.commands.evaluate import EvaluateOptions, evaluate
@@ -66,12 +67,13 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
     maps = write_small_phantoms(tmp_path_factory.mktemp("maps"), 3)
     for name, path in zip(("a", "b", "c"), maps, strict=True):
         image = nib.load(path)
-        labels = np.asarray(image.dataobj)
+        labels = np.asarray(image.dataobj)[::2, ::2, ::2]  # coarse is enough
         changed = nib.Nifti1Image(labels[::-1], None)
-        changed.header.set_zooms([2.4 if name == "a" else 1.0] * 3)
+        changed.header.set_zooms([4.8 if name == "a" else 1.0] * 3)
         if name == "c":
-            changed = nib.Nifti1Image(labels, image.affine)
-            qform = image.affine.copy()
+            affine = image.affine @ np.diag([2, 2, 2, 1])
+            changed = nib.Nifti1Image(labels, affine)
+            qform = affine.copy()
             qform[0, 3] += 7
             changed.set_qform(qform, code=1)
         nib.save(changed, folder / f"{name}.nii.gz")
@@ -108,6 +110,7 @@ def test_reconstruct_and_evaluate_print_them(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     few = ("--points", 200, "--latents", 16)
     words = ("reconstruct", trained_run, cohort / "c.nii.gz", "--out", tmp_path / "r", *few)
@@ -115,6 +118,8 @@ def test_reconstruct_and_evaluate_print_them(
     assert lines_with("disagree", capsys.readouterr().out) == [f"c: {MOVED.format(7)}"]
     summary = json.loads((tmp_path / "r" / "summary.json").read_text())
     assert summary["provenance"]["remarks"] == [MOVED.format(7)]
+    encode(load(trained_run), cohort / "c.nii.gz")
+    assert caplog.messages == [f"{cohort / 'c.nii.gz'}: {MOVED.format(7)}"]
     # without meshes and page, which take seconds and print no remarks
     monkeypatch.setattr(evaluating, "write_evaluation_page", lambda *_: None)
     options = EvaluateOptions(EncodeOptions(points=200, latents=16), meshes=False)

@@ -121,6 +121,15 @@ def test_metaimage_without_spacing(tmp_path, truth, labels):
     assert told_ml(found.remarks) == pytest.approx(np.count_nonzero(labels) / 1000, rel=0.02)
 
 
+def test_nrrd_of_unknown_spacings(tmp_path, labels):
+    """NRRD writes NaN for what is not known."""
+    header = {"spacings": [2.5, np.nan, np.nan]}
+    nrrd.write(str(tmp_path / "a.nrrd"), labels, header)
+    remarks = read_heart(tmp_path / "a.nrrd").remarks
+    assert remarks[0].startswith("the header gives spacings 2.5")
+    assert remarks[0].endswith("1 mm is assumed where none is known")
+
+
 def grid(ml, labels, spacing_mm=(1.0, 1.0, 1.0)):
     """A map with equal parts of these labels, of so many ml together."""
     each = int(ml * 1000 / np.prod(spacing_mm) / len(labels))

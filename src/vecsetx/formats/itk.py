@@ -143,8 +143,11 @@ def _affine(reader: sitk.ImageFileReader, path: Path) -> np.ndarray:
 def _remarks(path: Path) -> tuple[str, ...]:
     lines, _ = _header(path)
     remarks = []
-    if _field(lines, "space directions", "spacings", "elementspacing", "elementsize") is None:
+    spacing = _field(lines, "space directions", "spacings", "elementspacing", "elementsize")
+    if spacing is None:
         remarks.append("the header gives no spacing; 1 mm is assumed")
+    elif "nan" in spacing.lower():  # NRRD's word for unknown
+        remarks.append(f"the header gives spacings {spacing}; 1 mm is assumed where none is known")
     if lines and lines[0].startswith("NRRD"):
         if _field(lines, "space") is None:
             remarks.append(

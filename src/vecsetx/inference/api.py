@@ -1,5 +1,6 @@
 """The Python API, importable from ``vecsetx``: load a model, encode a heart, mesh it."""
 
+import logging
 from pathlib import Path
 
 from vecsetx.anatomy.label_sets import label_set
@@ -10,6 +11,8 @@ from vecsetx.inference.heart_meshes import RESOLUTION, heart_surfaces
 from vecsetx.model.heart_field import HeartField
 from vecsetx.model.saved import TrainedModel
 from vecsetx.reconstruction.surfaces import Surface
+
+_log = logging.getLogger(__name__)
 
 
 def load(model: str | Path) -> TrainedModel:
@@ -35,6 +38,8 @@ def encode(
 ) -> HeartField:
     """Encode a heart: a signed distance to each structure, anywhere in scanner space.
 
+    Remarks on what its files leave open or contradict are logged as warnings.
+
     Args:
         model: From :func:`load`.
         heart: A label map, a folder of masks or meshes, or labelled points.
@@ -58,7 +63,10 @@ def encode(
         raise InputError(
             f"{heart}: contains {len(found)} hearts ({', '.join(found)}); name one of them"
         )
-    return encode_source(next(iter(found.values())), model, options).field
+    encoded = encode_source(next(iter(found.values())), model, options)
+    for remark in encoded.remarks:
+        _log.warning("%s: %s", heart, remark)
+    return encoded.field
 
 
 def surfaces(field: HeartField, resolution: int = RESOLUTION) -> dict[str, Surface]:
