@@ -18,6 +18,7 @@ from vecsetx.cli.options import (
     Recycle,
     Refine,
     Seed,
+    TrustNames,
     encode_options,
     ensemble_size,
 )
@@ -35,6 +36,7 @@ def evaluate(
     split: Annotated[Literal["train", "val"], typer.Option(help="Split of the data set.")] = "val",
     fold: Fold = None,
     labels: Labels = None,
+    trust_names: TrustNames = False,
     drop: Drop = "",
     drop_each: Annotated[
         bool,
@@ -85,6 +87,7 @@ def evaluate(
         meshes=meshes,
         drop_each=drop_each,
         ensemble=ensemble_size(ensemble, draws),
+        trust_names=trust_names,
     )
     evaluated = run(model, inputs, out, options)
     print_evaluation(evaluated.scores)

@@ -25,6 +25,7 @@ __all__ = [
     "Refine",
     "Seed",
     "Space",
+    "TrustNames",
     "Workers",
     "encode_options",
     "ensemble_size",
@@ -69,6 +70,14 @@ Space = Annotated[
     Literal["lps", "ras"],
     typer.Option(
         help="Axes of input meshes and points whose files do not say.", case_sensitive=False
+    ),
+]
+TrustNames = Annotated[
+    bool,
+    typer.Option(
+        "--trust-names",
+        metavar=FLAG,
+        help="Keep the structures' names where anatomy contradicts them.",
     ),
 ]
 

@@ -18,6 +18,7 @@ from vecsetx.cli.options import (
     Refine,
     Seed,
     Space,
+    TrustNames,
     encode_options,
     ensemble_size,
 )
@@ -87,6 +88,7 @@ def reconstruct(
         typer.Option("--format", help="Format of the meshes.", case_sensitive=False),
     ] = "vtp",
     input_space: Space = "lps",
+    trust_names: TrustNames = False,
     drop: Drop = "",
     latents: Latents = None,
     points: Points = None,
@@ -115,6 +117,7 @@ def reconstruct(
         space=space,
         extension=extension,
         input_space=input_space,
+        trust_names=trust_names,
     )
     failed = run(model, inputs, out, options)
     typer.echo(f"results are in {out}")

@@ -59,6 +59,7 @@ class EvaluateOptions:
         drop_each: Whether to hide each structure of each heart in turn and score it as inferred.
         ensemble: Members of an ensemble, which gives the uncertainty of hidden structures; 0 for
             none.
+        trust_names: Whether structures keep their names where anatomy contradicts them.
     """
 
     encode: EncodeOptions = field(default_factory=EncodeOptions)
@@ -68,6 +69,7 @@ class EvaluateOptions:
     meshes: bool = True
     drop_each: bool = False
     ensemble: int = 0
+    trust_names: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,13 +179,16 @@ def _find(
         if not hearts:
             raise InputError(f"{inputs[0]}: has no hearts in split {options.split!r}")
         return hearts
-    found = find_hearts(inputs, label_set, usual=trained.label_set)
+    found = find_hearts(inputs, label_set, usual=trained.label_set, trust_names=options.trust_names)
     return {name: _Heart(source) for name, source in found.items()}
 
 
 def _relabelled(source: HeartSource, options: EvaluateOptions) -> HeartSource:
     label_set = options.encode.label_set
-    return replace(source, label_set=label_set, chosen=True) if label_set else source
+    if label_set is None:
+        return source
+    trust = options.trust_names
+    return replace(source, label_set=label_set, chosen=True, trust_names=trust)
 
 
 @dataclass(frozen=True, slots=True)

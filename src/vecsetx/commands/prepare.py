@@ -39,6 +39,7 @@ class PrepareOptions:
         workers: Number of processes; None for one per core.
         dask: Address of a Dask scheduler, whose workers are used instead.
         space: Axes of meshes whose files do not say, ``lps`` or ``ras``.
+        trust_names: Whether structures keep their names where anatomy contradicts them.
     """
 
     label_set: LabelSet | None = None
@@ -51,6 +52,7 @@ class PrepareOptions:
     workers: int | None = None
     dask: str | None = None
     space: str = "lps"
+    trust_names: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,9 @@ def prepare(
     """
     # 1. Find the hearts, and those of an earlier preparation.
     _check(options)
-    sources = find_hearts(inputs, options.label_set, options.space)
+    sources = find_hearts(
+        inputs, options.label_set, options.space, trust_names=options.trust_names
+    )
     patients = patients_of(list(sources), options.group_by)
     with only_writer(out, "hearts"):
         before = DataSet.read(out) if (out / "dataset.json").exists() else None

@@ -60,6 +60,7 @@ class ReconstructOptions:
         space: Axes of mesh coordinates, ``lps`` or ``ras``.
         extension: Mesh format: vtp, stl, ply or obj.
         input_space: Axes of input meshes and points whose files do not say.
+        trust_names: Whether structures keep their names where anatomy contradicts them.
     """
 
     encode: EncodeOptions = field(default_factory=EncodeOptions)
@@ -73,6 +74,7 @@ class ReconstructOptions:
     space: str = "lps"
     extension: str = "vtp"
     input_space: str = "lps"
+    trust_names: bool = False
 
 
 def reconstruct(
@@ -110,7 +112,13 @@ def reconstruct(
     """
     refuse_recycled_ensemble(options.ensemble, options.encode)
     trained = TrainedModel.from_pretrained(model)
-    hearts = find_hearts(inputs, options.encode.label_set, options.input_space, trained.label_set)
+    hearts = find_hearts(
+        inputs,
+        options.encode.label_set,
+        options.input_space,
+        trained.label_set,
+        options.trust_names,
+    )
     like = Grid(*read_grid(options.like)) if options.like else None
     sd_factor = sd_factor_of(model, trained) if options.ensemble else None
     setup = _Setup(trained, model, sd_factor, like, options)

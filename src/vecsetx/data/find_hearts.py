@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
@@ -36,6 +37,7 @@ def find_hearts(
     label_set: LabelSet | None = None,
     space: str = "lps",
     usual: LabelSet | None = None,
+    trust_names: bool = False,
 ) -> dict[str, HeartSource]:
     """Heart name → source, sorted by name.
 
@@ -52,6 +54,7 @@ def find_hearts(
             (:meth:`HeartSource.resolved`); and the usual label set elsewhere.
         space: Axes of meshes and points, ``lps`` or ``ras``, unless their files name them.
         usual: Label set for files that do not say otherwise; None: ``default``.
+        trust_names: Whether structures keep their names where anatomy contradicts them.
 
     Raises:
         InputError: An input does not exist or holds no heart, a folder holds several kinds of
@@ -65,7 +68,7 @@ def find_hearts(
         other = hearts.setdefault(heart.name, heart)
         if other.path.resolve() != heart.path.resolve():
             raise InputError(f"{heart.path}: {other.path} has the same name; rename one of the two")
-    return dict(sorted(hearts.items()))
+    return {name: replace(hearts[name], trust_names=trust_names) for name in sorted(hearts)}
 
 
 def _sources(

@@ -27,6 +27,7 @@ from vecsetx.anatomy.label_sets import LabelSet
 from vecsetx.data.dataset import DataSet, HeartEntry
 from vecsetx.data.label_set_choice import label_set_of
 from vecsetx.data.missing_spacing import missing_spacing
+from vecsetx.data.name_check import check_file_names, check_ids
 from vecsetx.errors import InputError
 from vecsetx.formats.folders import (
     masks_left_out,
@@ -60,6 +61,7 @@ class HeartSource(ABC):
         space: Axes of meshes and points, ``lps`` or ``ras``, unless their files name them.
         chosen: Whether the label set was chosen for these files. If not, :meth:`resolved` replaces
             it by the one that a label map itself describes.
+        trust_names: Whether structures keep their names where anatomy contradicts them.
     """
 
     kind: ClassVar[str]
@@ -72,6 +74,7 @@ class HeartSource(ABC):
     label_set: LabelSet
     space: str = "lps"
     chosen: bool = True
+    trust_names: bool = False
 
     def resolved(self) -> "HeartSource":
         """Return the source with the label set that its files describe, if none was chosen.
@@ -106,7 +109,8 @@ class HeartSource(ABC):
             structures: Names of the K structures wanted; those without an id or file are absent.
 
         Raises:
-            InputError: As :meth:`read`; or the files give points.
+            InputError: As :meth:`read`; the files give points; or anatomy contradicts the
+                structures' names, and :attr:`trust_names` is not set.
         """
         raise InputError(
             f"{self.path}: holds {self._holds}; this needs a label map, masks or closed meshes, so "
@@ -219,7 +223,7 @@ class LabelMapSource(_VolumeSource):
 
         Raises:
             InputError: It is unreadable, a single slice, holds none of the structures, or an id
-                that the label set does not know.
+                that the label set does not know; or anatomy contradicts the structures' names.
         """
         source, path = self.resolved(), str(self.path)
         stored, label_set = source.stored or read_label_map(self.path), source.label_set
@@ -231,6 +235,7 @@ class LabelMapSource(_VolumeSource):
             label_map = stored.to_structures(label_set, (*structures, *others), path)
         if stored.names and (remark := stored.names.contradiction(label_set, stored.present())):
             label_map = label_map.remarked([remark])
+        label_map = check_ids(label_map, stored, label_set, self.path, self.trust_names)
         label_map = label_map.remarked(missing_spacing(label_map, (*structures, *others)))
         return Segmentation.of_scan(self.path, structures, label_map, others)
 
@@ -252,7 +257,8 @@ class MasksSource(_VolumeSource):
         Raises:
             InputError: A mask is unreadable, does not fit the others or overlaps them too much, no
                 file is named after one of the structures, one is named after a structure that the
-                label set does not know, or all labels lie in a single slice.
+                label set does not know, all labels lie in a single slice, or anatomy contradicts
+                the structures' names.
         """
         files = _wanted(self.path, structure_masks(self.path, self.label_set), structures)
         label_map = read_masks(files, structures)
@@ -260,6 +266,7 @@ class MasksSource(_VolumeSource):
             remark = f"{', '.join(left_out)}: left out, not in label set {self.label_set.name}"
             label_map = label_map.remarked([remark])
         _check_thick(label_map, self.path)
+        label_map = check_file_names(label_map, structures, self.path, self.trust_names)
         label_map = label_map.remarked(missing_spacing(label_map, structures))
         return Segmentation.of_scan(self.path, structures, label_map)
 
@@ -287,12 +294,16 @@ class MeshesSource(_VolumeSource):
 
         Raises:
             InputError: A mesh is unreadable or not closed, no file is named after one of the
-                structures, or one is named after a structure that the label set does not know.
+                structures, one is named after a structure that the label set does not know, or
+                anatomy contradicts the structures' names.
         """
         files = _wanted(self.path, structure_meshes(self.path, self.label_set), structures)
         absent = (np.empty((0, 3)), np.empty((0, 3), np.int64))
         closed = [read_mesh(files[n], self.space) if n in files else absent for n in structures]
-        return Segmentation(self.path, structures, voxelize_surfaces(closed), closed)
+        label_map = check_file_names(
+            voxelize_surfaces(closed), structures, self.path, self.trust_names
+        )
+        return Segmentation(self.path, structures, label_map, closed)
 
     def annotated(self) -> tuple[str, ...]:
         """Structures with a mesh, in the label set's order."""
@@ -372,6 +383,8 @@ _BY_KIND: Mapping[str, type[HeartSource]] = {
 def source_of(dataset: DataSet, heart: HeartEntry) -> HeartSource:
     """Return the source that a heart of a prepared data set was sampled from.
 
+    Its structures' names are trusted: they were checked, or confirmed, when it was prepared.
+
     Raises:
         InputError: ``dataset.json`` names a kind of source that does not exist.
     """
@@ -381,7 +394,9 @@ def source_of(dataset: DataSet, heart: HeartEntry) -> HeartSource:
             f"{', '.join(_BY_KIND)}; prepare the data again"
         )
     label_set = LabelSet.from_dict(dataset.label_sets[heart.label_set], str(dataset.folder))
-    return _BY_KIND[heart.kind](heart.name, Path(heart.source), label_set, heart.space)
+    return _BY_KIND[heart.kind](
+        heart.name, Path(heart.source), label_set, heart.space, trust_names=True
+    )
 
 
 def _in_order(files: Mapping[str, Path], label_set: LabelSet) -> tuple[str, ...]:

@@ -35,6 +35,7 @@ def encode(
     refine: int = 0,
     recycle: int = 0,
     seed: int = 0,
+    trust_names: bool = False,
 ) -> HeartField:
     """Encode a heart: a signed distance to each structure, anywhere in scanner space.
 
@@ -49,16 +50,18 @@ def encode(
         refine: Maximum number of steps that optimise the latent set on the observed structures.
         recycle: How many times to feed the reconstruction back.
         seed: Seed of the surface points.
+        trust_names: Whether structures keep their names where anatomy contradicts them.
 
     Returns:
         The heart as a field: see its ``distances_mm`` and ``latent_set``.
 
     Raises:
-        InputError: The heart cannot be read, or ``heart`` is not exactly one.
+        InputError: The heart cannot be read, anatomy contradicts its structures' names, or
+            ``heart`` is not exactly one.
     """
     named = label_set(labels) if labels else None
     options = EncodeOptions(named, refine=refine, recycle=recycle, seed=seed)
-    found = find_hearts([Path(heart)], options.label_set, space, model.label_set)
+    found = find_hearts([Path(heart)], options.label_set, space, model.label_set, trust_names)
     if len(found) != 1:  # a folder may contain many hearts
         raise InputError(
             f"{heart}: contains {len(found)} hearts ({', '.join(found)}); name one of them"

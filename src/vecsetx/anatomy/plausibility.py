@@ -1,0 +1,263 @@
+"""Whether the names of structures agree with anatomy that every heart has, whatever its pose.
+
+Names come from ids, and ids from a convention that a file does not state. Contacts between the
+structures show which name belongs where: the myocardium encloses the left ventricle, the aorta
+leaves the left ventricle and the pulmonary artery the right one, each atrium sits on its ventricle.
+
+Only what is seen contradicts a name: contact that no heart has. Contact that is missing does not,
+because a scan may end before it, or a structure may not be labelled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from itertools import pairwise, permutations
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from vecsetx.anatomy.contacts import Contacts
+from vecsetx.anatomy.handedness import is_mirrored
+
+__all__ = ["STRUCTURES", "Contradictions", "contradictions", "fit"]
+
+STRUCTURES = ("Myocardium", "LA", "LV", "RA", "RV", "Aorta", "PA")
+"""Structures that contacts tell apart. Others count as background."""
+
+_SHARES = np.array(
+    [
+        [0.000, 0.010, 0.350, 0.006, 0.139, 0.007, 0.001],
+        [0.033, 0.000, 0.086, 0.028, 0.000, 0.027, 0.004],
+        [0.852, 0.063, 0.000, 0.004, 0.002, 0.038, 0.000],
+        [0.016, 0.022, 0.004, 0.000, 0.091, 0.040, 0.000],
+        [0.242, 0.000, 0.001, 0.061, 0.000, 0.013, 0.033],
+        [0.030, 0.032, 0.061, 0.072, 0.034, 0.000, 0.067],
+        [0.006, 0.004, 0.000, 0.000, 0.113, 0.085, 0.000],
+    ]
+)
+"""Share of each structure's surface (row) that faces each other one, in :data:`STRUCTURES`' order:
+means of 67 real hearts of three sources, each source with the same weight."""
+_ROOTS = np.sqrt(_SHARES)
+
+_MOST_MM2 = {
+    ("LV", "RV"): 250.0,
+    ("LV", "RA"): 420.0,
+    ("LV", "PA"): 150.0,
+    ("RV", "LA"): 150.0,
+}
+"""Contact between two structures that have none in a heart, mm²."""
+
+_VALVE_MM2 = 400.0
+_EDGE_SHARE = 0.8
+_LEAST_ML = 5.0
+_ENCLOSED_MORE = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Contradictions:
+    """What contradicts the names of a heart's structures.
+
+    Attributes:
+        broken: What no heart shows, as clauses: "the LV faces the PA over 812 mm²".
+        best: Id → structure: the names that fit best. Ids that are background are left out.
+        mirrored: Whether the names fit best as they are, and left and right are exchanged.
+    """
+
+    broken: tuple[str, ...]
+    best: Mapping[int, str]
+    mirrored: bool = False
+
+
+def contradictions(contacts: Contacts, names: Mapping[int, str]) -> Contradictions | None:
+    """Hold the names of a heart's structures against anatomy.
+
+    Args:
+        contacts: What was measured of its label map.
+        names: Id → structure; ids without a name are background.
+
+    Returns:
+        None if nothing contradicts the names, or if no other names are contradicted less.
+    """
+    given = _Named.of(contacts, names)
+    broken, mirrored = given.broken(), given.mirrored()
+    if not (broken or mirrored):
+        return None
+    best = _best(contacts, names, given)
+    named = _Named.of(contacts, best)
+    better = len(named.broken()) < len(broken)
+    if mirrored:
+        broken = (*broken, "left and right are exchanged")
+        better = better or (named.names != given.names and named.mirrored() is False)
+    if better:
+        return Contradictions(broken, best)
+    return Contradictions(broken, names, mirrored=True) if mirrored else None
+
+
+def fit(contacts: Contacts, names: Mapping[int, str]) -> float:
+    """Score how well names fit a heart's contacts, to choose between names for the same ids.
+
+    Args:
+        contacts: What was measured of its label map.
+        names: Id → structure.
+
+    Returns:
+        At most 0; higher is better. Minus the number of contradictions, minus the difference of
+        the contacts from those of real hearts (below 1). NaN if fewer than three structures are
+        there that contacts tell apart.
+    """
+    named = _Named.of(contacts, names)
+    if len(named.groups) < 3:
+        return float("nan")
+    return float(named.similarity(named.rows)[0]) - len(named.broken())
+
+
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """Contacts between n named structures: of their ids together, in rows 1…n.
+
+    Row 0 is everything else. The last row, n + 1, stands for structures that are absent.
+
+    Attributes:
+        groups: The ids of each structure.
+        rows: ``[1, 7]`` row of each of :data:`STRUCTURES`.
+        area_mm2: ``[n + 2, n + 2]``, as in :class:`Contacts`.
+        volume_ml: ``[n + 2]``.
+        centroid_mm: ``[n + 2, 3]``.
+        background: Structures whose ids fill the edge of the scan, and are not among the groups.
+    """
+
+    groups: tuple[tuple[int, ...], ...]
+    rows: Int[np.ndarray, "1 7"]
+    area_mm2: Float[np.ndarray, "n2 n2"]
+    volume_ml: Float[np.ndarray, " n2"]
+    centroid_mm: Float[np.ndarray, "n2 3"]
+    background: tuple[str, ...]
+
+    @classmethod
+    def of(cls, contacts: Contacts, names: Mapping[int, str]) -> _Named:
+        """Join the ids of each structure."""
+        ids_of: dict[str, list[int]] = {}
+        background = []
+        for row, label_id in enumerate(contacts.ids, start=1):
+            name = names.get(label_id)
+            if name in STRUCTURES:
+                if contacts.edge_share[row] > _EDGE_SHARE:
+                    background.append(name)
+                else:
+                    ids_of.setdefault(name, []).append(label_id)
+        count = len(ids_of)
+        # 1. A table from the rows of ids to those of structures sums what belongs together.
+        row_of = {i: n for n, ids in enumerate(ids_of.values(), start=1) for i in ids}
+        joins = np.zeros((count + 2, len(contacts.ids) + 1))
+        joins[[0, *(row_of.get(i, 0) for i in contacts.ids)], np.arange(len(contacts.ids) + 1)] = 1
+        area_mm2 = joins @ contacts.area_mm2 @ joins.T
+        np.fill_diagonal(area_mm2, 0.0)
+        volume_ml = joins @ contacts.volume_ml
+        centroid_mm = joins @ (contacts.volume_ml[:, None] * contacts.centroid_mm)
+        # 2. Which row each structure has.
+        rows = np.full((1, len(STRUCTURES)), count + 1)
+        for row, name in enumerate(ids_of, start=1):
+            rows[0, STRUCTURES.index(name)] = row
+        return cls(
+            tuple(tuple(ids) for ids in ids_of.values()),
+            rows,
+            area_mm2,
+            volume_ml,
+            centroid_mm / np.maximum(volume_ml, 1e-9)[:, None],
+            tuple(background),
+        )
+
+    @property
+    def names(self) -> dict[int, str]:
+        """Id → structure."""
+        return {
+            label_id: STRUCTURES[place]
+            for place, row in enumerate(self.rows[0].tolist())
+            if row <= len(self.groups)
+            for label_id in self.groups[row - 1]
+        }
+
+    def shares(self) -> np.ndarray:
+        """Share of each row's surface that faces each other row; 0 where there is no surface."""
+        return self.area_mm2 / np.maximum(self.area_mm2.sum(axis=1, keepdims=True), 1e-9)
+
+    def similarity(self, rows: Int[np.ndarray, "p 7"]) -> Float[np.ndarray, " p"]:
+        """Minus the mean squared difference of contacts from those of real hearts, in −1…0.
+
+        Square roots of the shares are compared (Hellinger), so that valves count beside walls.
+
+        Args:
+            rows: P assignments: the row of each of :data:`STRUCTURES`.
+        """
+        shares, absent = np.sqrt(self.shares()), len(self.groups) + 1
+        off = np.zeros(len(rows))
+        for a in range(len(STRUCTURES)):
+            for b in range(len(STRUCTURES)):
+                here = (rows[:, a] != absent) & (rows[:, b] != absent) & (a != b)
+                off += here * (shares[rows[:, a], rows[:, b]] - _ROOTS[a, b]) ** 2
+        return -off / (2 * max(len(self.groups), 1))
+
+    def broken(self) -> tuple[str, ...]:
+        """Contacts that no heart has, as clauses."""
+        edge = [f"the {name} fills the edge of the scan" for name in self.background]
+        return (*edge, *(clause for found, clause in self._rules(self.rows) if found[0]))
+
+    def mirrored(self) -> bool | None:
+        """Whether the structures lie as in a mirror; None where they do not decide."""
+        row = dict(zip(STRUCTURES, self.rows[0].tolist(), strict=True))
+        # A cut moves the centroids; where both valves are seen, little is cut off.
+        if min(self.area_mm2[row["LV"], row[name]] for name in ("LA", "Aorta")) < _VALVE_MM2:
+            return None
+        return is_mirrored({n: self.centroid_mm[r] for n, r in row.items() if self.volume_ml[r]})
+
+    def _rules(self, rows: np.ndarray) -> Iterator[tuple[np.ndarray, str]]:
+        """Yield for each rule which assignments ``[P]`` break it, and a clause for the first."""
+        row = {name: rows[:, k] for k, name in enumerate(STRUCTURES)}
+        wall, shares, ml = row["Myocardium"], self.shares(), self.volume_ml
+        for (a, b), most_mm2 in _MOST_MM2.items():
+            area_mm2 = self.area_mm2[row[a], row[b]]
+            found = (area_mm2 > most_mm2) & (ml[wall] > _LEAST_ML)
+            yield found, f"the {a} touches the {b} over {area_mm2[0]:.0f} mm²"
+        within = shares[row["LV"], wall]
+        for name in STRUCTURES:
+            if name in ("Myocardium", "LV"):
+                continue
+            large = np.minimum(np.minimum(ml[row[name]], ml[row["LV"]]), ml[wall]) > _LEAST_ML
+            found = large & (shares[row[name], wall] > within + _ENCLOSED_MORE)
+            yield found, f"the Myocardium encloses the {name}, and not the LV"
+        large = np.minimum(ml[row["LV"]], ml[wall]) > _LEAST_ML
+        found = large & (shares[wall, row["LV"]] > within + _ENCLOSED_MORE)
+        yield found, "the LV encloses the Myocardium"
+
+
+def _best(contacts: Contacts, names: Mapping[int, str], given: _Named) -> dict[int, str]:
+    """Find the names that fit best: in any order, or all of them moved by one id."""
+    # 1. The order of the seven structures; others keep their names.
+    rows = _orders(len(given.groups))
+    contradicted = sum(found.astype(int) for found, _ in given._rules(rows))
+    best = int(np.argmax(given.similarity(rows) - contradicted))
+    ordered = replace(given, rows=rows[[best]]).names
+    others = {i: name for i, name in names.items() if name not in STRUCTURES}
+    # 2. All names moved, as by a tool that counts the background, or does not.
+    ids = sorted(names)
+    later = {b: names[a] for a, b in pairwise(ids)}
+    earlier = {a: names[b] for a, b in pairwise(ids)}
+
+    def preference(candidate: Mapping[int, str]) -> tuple[int, int]:
+        named = _Named.of(contacts, candidate)
+        return -len(named.broken()), len(named.groups)
+
+    found = max((others | ordered, later, earlier), key=preference)
+    return {i: found[i] for i in contacts.ids if i in found}
+
+
+@cache
+def _orders(count: int) -> Int[np.ndarray, "p 7"]:
+    """All ways of naming ``count`` groups: the row of each of :data:`STRUCTURES`."""
+    chosen = np.array(list(permutations(range(len(STRUCTURES)), count)))
+    rows = np.full((len(chosen), len(STRUCTURES)), count + 1)
+    for group in range(count):
+        rows[np.arange(len(rows)), chosen[:, group]] = group + 1
+    return rows

@@ -1,0 +1,96 @@
+"""Names of structures, held against anatomy before a heart is used."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from vecsetx.anatomy.contacts import Contacts
+from vecsetx.anatomy.label_map import LabelMap
+from vecsetx.anatomy.label_sets import LabelSet, label_set, label_set_names
+from vecsetx.anatomy.plausibility import STRUCTURES, Contradictions, contradictions
+from vecsetx.errors import InputError
+
+__all__ = ["check_file_names", "check_ids"]
+
+_MIRRORED = "mend the file's axes, one of which has the wrong sign"
+
+
+def check_ids(
+    label_map: LabelMap, raw: LabelMap, named: LabelSet, path: Path, trust: bool
+) -> LabelMap:
+    """Hold what a label map's ids stand for against anatomy.
+
+    Args:
+        label_map: The label map in structures' labels.
+        raw: The same with the file's ids.
+        named: What the ids stand for.
+        path: The file, for the message.
+        trust: Whether the user has confirmed the names.
+
+    Returns:
+        The label map; with a remark if its names are trusted although anatomy contradicts them.
+
+    Raises:
+        InputError: Anatomy contradicts the names, and they are not trusted.
+    """
+    contacts = Contacts.of(raw)
+    found = contradictions(contacts, named.ids)
+    if found is None:
+        return label_map
+    remedy = _MIRRORED if found.mirrored else _label_set_that_fits(found, contacts.ids, named)
+    return _told(label_map, found, remedy, path, trust)
+
+
+def check_file_names(
+    label_map: LabelMap, structures: Sequence[str], path: Path, trust: bool
+) -> LabelMap:
+    """Hold the names of a folder's files against anatomy.
+
+    Args:
+        label_map: The files as one label map, with labels 1…K in the order of ``structures``.
+        structures: Names of the K structures.
+        path: The folder, for the message.
+        trust: Whether the user has confirmed the names.
+
+    Returns:
+        As :func:`check_ids`.
+
+    Raises:
+        InputError: As :func:`check_ids`.
+    """
+    names = dict(enumerate(structures, start=1))
+    found = contradictions(Contacts.of(label_map), names)
+    if found is None:
+        return label_map
+    moved = [f"{names[k]} to {new}" for k, new in found.best.items() if names[k] != new]
+    remedy = _MIRRORED if found.mirrored else f"rename {', '.join(moved)}, which fit best"
+    return _told(label_map, found, remedy, path, trust)
+
+
+def _told(
+    label_map: LabelMap, found: Contradictions, remedy: str, path: Path, trust: bool
+) -> LabelMap:
+    seen = "; ".join(found.broken)
+    if trust:
+        remark = f"the structures' names are trusted although anatomy contradicts them: {seen}"
+        return replace(label_map, remarks=(*label_map.remarks, remark))
+    raise InputError(
+        f"{path}: anatomy contradicts the structures' names: {seen}; {remedy}, or confirm the "
+        "names with --trust-names, as for transposed great arteries or situs inversus"
+    )
+
+
+def _label_set_that_fits(found: Contradictions, present: Sequence[int], before: LabelSet) -> str:
+    """Say which label set to use instead: a named one, or the text of a YAML file."""
+    best = dict(found.best)
+    kept = {i: name for i in present if (name := before.ids.get(i)) and name not in STRUCTURES}
+    ids = {**{i: name for i, name in kept.items() if name not in best.values()}, **best}
+    fitting = "the names that fit best are " + ", ".join(f"{i} {best[i]}" for i in sorted(best))
+    for name in label_set_names():
+        other = label_set(name)
+        if {i: other.ids.get(i) for i in present} == ids and not other.drop_others:
+            return f"{fitting}: use --labels {name}"
+    table = ", ".join(f"{i}: {ids[i]}" for i in sorted(ids))
+    drop = sorted(set(present) - ids.keys())
+    rest = f", drop: {drop}" if drop else ""
+    return f"{fitting}: use --labels FILE.yaml with {{ids: {{{table}}}{rest}}}"
