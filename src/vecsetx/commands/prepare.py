@@ -106,9 +106,7 @@ def prepare(
     """
     # 1. Find the hearts, and those of an earlier preparation.
     _check(options)
-    sources = find_hearts(
-        inputs, options.label_set, options.space, trust_names=options.trust_names
-    )
+    sources = find_hearts(inputs, options.label_set, options.space, trust_names=options.trust_names)
     patients = patients_of(list(sources), options.group_by)
     with only_writer(out, "hearts"):
         before = DataSet.read(out) if (out / "dataset.json").exists() else None

@@ -1,28 +1,40 @@
-"""Which label set a label map has: what the user said, what the file says, or what its ids fit."""
+"""Which label set a label map has: what the file says, or what its ids and anatomy fit."""
 
+import math
+
+from vecsetx.anatomy.contacts import Contacts
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.label_sets import LabelSet, label_set, label_sets_of_ids
+from vecsetx.anatomy.plausibility import fit
+from vecsetx.errors import InputError
 
 __all__ = ["label_set_of"]
 
+_CLEARLY_BETTER = 0.1
+"""Lead in :func:`~vecsetx.anatomy.plausibility.fit` that decides between label sets."""
 
-def label_set_of(label_map: LabelMap, usual: LabelSet) -> tuple[LabelSet, tuple[str, ...]]:
+
+def label_set_of(
+    label_map: LabelMap, usual: LabelSet, source: str
+) -> tuple[LabelSet, tuple[str, ...]]:
     """Find the label set of a label map for which the user chose none.
 
     1. If the file names its ids, the names decide.
-    2. Otherwise the label set that fits the ids decides: the usual one, or one with a name. If
-       several fit, the usual or the first one is taken, and a remark names those that mean other
-       structures.
+    2. Otherwise the label set that fits the ids decides: the usual one, or one with a name.
+    3. If several fit that mean different structures, the one decides whose structures lie as in a
+       heart.
 
     Args:
         label_map: The map with its ids as stored.
-        usual: The label set to prefer among those that fit: ``default`` or a model's own.
+        usual: The label set to prefer among those that mean the same: ``default`` or a model's own.
+        source: The file, for error messages.
 
     Returns:
         The label set, and remarks on the choice.
 
     Raises:
-        InputError: A name is no structure.
+        InputError: A name is no structure, or several label sets fit between which anatomy cannot
+            decide.
     """
     present = label_map.present()
     if label_map.names:
@@ -30,17 +42,14 @@ def label_set_of(label_map: LabelMap, usual: LabelSet) -> tuple[LabelSet, tuple[
     fitting = _fitting(present, usual)
     if not fitting:
         return usual, ()  # which says what is wrong when the map is read with it
+    meanings: dict[tuple[str | None, ...], LabelSet] = {}
+    for one in fitting:
+        meanings.setdefault(tuple(one.ids.get(label_id) for label_id in present), one)
+    if len(meanings) > 1:
+        return _by_anatomy(list(meanings.values()), label_map, present, source)
     chosen = fitting[0]
-    others = [one for one in fitting if _meaning(one, present) != _meaning(chosen, present)]
-    if others:
-        also = "; ".join(f"{one.name} ({_told(one, present)})" for one in others)
-        return chosen, (
-            f"its ids were read with label set {chosen.name} ({_told(chosen, present)}), but also "
-            f"fit {also}: choose one with --labels NAME",
-        )
-    if chosen == usual:
-        return chosen, ()
-    return chosen, (f"its ids fit label set {chosen.name}, which was used",)
+    said = f"its ids fit label set {chosen.name}, which was used"
+    return chosen, () if chosen == usual else (said,)
 
 
 def _fitting(present: list[int], usual: LabelSet) -> list[LabelSet]:
@@ -50,9 +59,22 @@ def _fitting(present: list[int], usual: LabelSet) -> list[LabelSet]:
     return ([usual] if fits else []) + [one for one in named if one != usual]
 
 
-def _meaning(one: LabelSet, present: list[int]) -> tuple[str | None, ...]:
-    return tuple(one.ids.get(label_id) for label_id in present)
-
-
-def _told(one: LabelSet, present: list[int]) -> str:
-    return ", ".join(f"{i} {one.ids[i]}" for i in present if i in one.ids)
+def _by_anatomy(
+    candidates: list[LabelSet], label_map: LabelMap, present: list[int], source: str
+) -> tuple[LabelSet, tuple[str, ...]]:
+    contacts = Contacts.of(label_map)
+    scores = {one.name: fit(contacts, one.ids) for one in candidates}
+    scores = {name: -math.inf if math.isnan(score) else score for name, score in scores.items()}
+    first, second = sorted(candidates, key=lambda one: -scores[one.name])[:2]
+    told = {one.name: ", ".join(f"{i} {one.ids.get(i)}" for i in present) for one in candidates}
+    if not scores[first.name] - scores[second.name] > _CLEARLY_BETTER:
+        raise InputError(
+            f"{source}: its ids mean different structures in label sets "
+            + "; ".join(f"{name} ({words})" for name, words in told.items())
+            + ", and anatomy cannot tell which: choose one with --labels NAME"
+        )
+    others = ", ".join(one.name for one in candidates if one is not first)
+    return first, (
+        f"its ids fit label sets {first.name}, {others}; by anatomy they are those of "
+        f"{first.name} ({told[first.name]})",
+    )
