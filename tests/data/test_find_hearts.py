@@ -293,13 +293,13 @@ def test_ids_of_another_label_set(tmp_path):
 def test_a_single_slice(tmp_path, axis):
     labels = np.zeros((6, 7, 8), np.uint8)
     labels[tuple(3 if k == axis else slice(1, 5) for k in range(3))] = 1
-    heart = one(save(tmp_path / "a.nii.gz", labels))
+    heart = one(save(tmp_path / "a.nii.gz", labels), DEFAULT)
     with pytest.raises(InputError, match=rf"a\.nii\.gz: a single slice; .*axis {'ijk'[axis]}"):
         heart.segmentation(("Myocardium",))
     thin = np.take(labels, [3], axis=axis)
     assert read_label_map(save(tmp_path / "b.nii.gz", thin)).shape == thin.shape
     with pytest.raises(InputError, match="a single slice"):
-        present(one(tmp_path / "b.nii.gz"))
+        present(one(tmp_path / "b.nii.gz", DEFAULT))
 
 
 def remarks_of(heart, structure):

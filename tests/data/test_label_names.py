@@ -119,8 +119,11 @@ def test_a_label_set_that_contradicts_the_names_is_used_with_a_remark(
 ) -> None:
     segments = [(name, 0, value) for name, value in OTHER_IDS.items()]
     path = write_segmentation(tmp_path / "a.seg.nrrd", other, segments)
-    found = source_of(path, label_set=label_set("default")).segmentation(SEVEN).label_map
-    (remark,) = (r for r in found.remarks if "default" in r)
+    default = label_set("default")
+    with pytest.raises(InputError, match="1 LA, 2 LV, 3 Myocardium"):  # anatomy knows better
+        source_of(path, label_set=default).segmentation(SEVEN)
+    found = source_of(path, label_set=default, trust_names=True).segmentation(SEVEN).label_map
+    (remark,) = (r for r in found.remarks if "label set default" in r)
     assert "1 LA, 2 LV, 3 Myocardium" in remark
     assert "1 Myocardium, 2 LA, 3 LV" in remark
     # The hint of an error proposes no label set that the names contradict.
@@ -389,3 +392,22 @@ def test_each_heart_of_a_cohort_is_read_by_its_own_names(
     files = {f: f.stat().st_mtime_ns for f in (tmp_path / "data" / "hearts").iterdir()}
     prepare([maps], tmp_path / "data", options)
     assert all(file.stat().st_mtime_ns == time for file, time in files.items())
+
+
+def test_sides_that_a_header_leaves_open_are_told_by_anatomy(
+    heart: LabelMap, tmp_path: Path
+) -> None:
+    """Whichever of the two ways the axes ran, the heart is no mirror image."""
+    remarks = []
+    for number, labels in enumerate((heart.labels, heart.labels[::-1])):
+        image = nib.Nifti1Image(labels, None)
+        image.header.set_zooms(heart.spacing_mm)
+        image.set_sform(None, 0)
+        image.set_qform(None, 0)
+        nib.save(image, tmp_path / f"{number}.nii.gz")
+        source = source_of(tmp_path / f"{number}.nii.gz", label_set=label_set("default"))
+        found = source.segmentation(SEVEN).label_map
+        assert np.linalg.det(found.affine) * np.linalg.det(heart.affine) * (-1) ** number > 0
+        remarks.append(" ".join(found.remarks))
+    assert all("left and right are a guess" in said for said in remarks)
+    assert sum("R and L were exchanged" in said for said in remarks) == 1

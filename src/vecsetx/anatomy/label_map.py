@@ -14,6 +14,9 @@ from vecsetx.anatomy.label_sets import LabelSet, label_set_names, label_sets_of_
 from vecsetx.anatomy.label_sets import label_set as named_label_set
 from vecsetx.errors import InputError
 
+SIDES_GUESSED = "left and right are a guess"
+"""In the remark on a map whose file gives no orientation."""
+
 
 @dataclass(frozen=True)
 class LabelMap:
@@ -134,6 +137,15 @@ class LabelMap:
             unknown=voxels if self.unknown is None else self.unknown | voxels,
             remarks=(*self.remarks, remark),
         )
+
+    @property
+    def sides_guessed(self) -> bool:
+        """Whether the file gives no orientation, so that the map may be mirrored."""
+        return any(SIDES_GUESSED in remark for remark in self.remarks)
+
+    def mirrored(self) -> LabelMap:
+        """Return the map with left and right exchanged: R+ mm change their sign."""
+        return replace(self, affine=np.diag([-1.0, 1, 1, 1]) @ self.affine)
 
     def known_part(self, other: LabelMap) -> LabelMap:
         """Return another map on the same grid with background in voxels that are unknown here."""

@@ -28,7 +28,8 @@ def check_ids(
         trust: Whether the user has confirmed the names.
 
     Returns:
-        The label map; with a remark if its names are trusted although anatomy contradicts them.
+        The label map; with a remark if its names are trusted although anatomy contradicts them. A
+        map whose file gives no orientation is mirrored if anatomy shows that it has to be.
 
     Raises:
         InputError: Anatomy contradicts the names, and they are not trusted.
@@ -37,6 +38,10 @@ def check_ids(
     found = contradictions(contacts, named.ids)
     if found is None:
         return label_map
+    if found.mirrored and raw.sides_guessed:
+        return label_map.mirrored().remarked(
+            ["anatomy shows that the sides guessed are exchanged, so R and L were exchanged"]
+        )
     remedy = _MIRRORED if found.mirrored else _label_set_that_fits(found, contacts.ids, named)
     return _told(label_map, found, remedy, path, trust)
 

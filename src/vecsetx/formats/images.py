@@ -23,6 +23,7 @@ from nibabel.imageglobals import LoggingOutputSuppressor
 from nibabel.spatialimages import HeaderDataError
 from nibabel.wrapstruct import WrapStructError
 
+from vecsetx.anatomy.label_map import SIDES_GUESSED
 from vecsetx.anatomy.label_names import LabelNames
 from vecsetx.errors import InputError
 from vecsetx.formats.name_tables import names_in_extensions
@@ -259,7 +260,7 @@ def _nifti_affine(image: nib.Nifti1Pair, path: Path) -> tuple[np.ndarray, tuple[
     if not (image.header["sform_code"] > 0 or image.header["qform_code"] > 0):
         remarks.append(
             "the header gives no orientation (neither sform nor qform); its axes are taken to run "
-            "left, anterior and superior, so left and right are a guess"
+            f"left, anterior and superior, so {SIDES_GUESSED}"
         )
     elif moved_mm := _disagreement_mm(image, affine, _MM_PER_SPACE_UNIT[code]):
         remarks.append(f"sform and qform disagree by up to {moved_mm:.3g} mm; the sform is used")

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
+from vecsetx.anatomy.label_map import SIDES_GUESSED
 from vecsetx.anatomy.label_names import LabelNames
 from vecsetx.errors import InputError
 from vecsetx.formats.segments import merge_layers, segments_of
@@ -150,9 +151,7 @@ def _remarks(path: Path) -> tuple[str, ...]:
         remarks.append(f"the header gives spacings {spacing}; 1 mm is assumed where none is known")
     if lines and lines[0].startswith("NRRD"):
         if _field(lines, "space") is None:
-            remarks.append(
-                "the header names no space; LPS is assumed, so left and right are a guess"
-            )
+            remarks.append(f"the header names no space; LPS is assumed, so {SIDES_GUESSED}")
         units = set(re.findall(r'"([^"]*)"', _field(lines, "space units") or "")) - {"mm", ""}
         if units:
             raise InputError(
@@ -160,9 +159,7 @@ def _remarks(path: Path) -> tuple[str, ...]:
                 "export it in mm"
             )
     elif _field(lines, "transformmatrix", "rotation", "orientation") is None:
-        remarks.append(
-            "the header gives no orientation; LPS is assumed, so left and right are a guess"
-        )
+        remarks.append(f"the header gives no orientation; LPS is assumed, so {SIDES_GUESSED}")
     return tuple(remarks)
 
 
