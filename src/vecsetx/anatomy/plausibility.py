@@ -43,16 +43,26 @@ _ROOTS = np.sqrt(_SHARES)
 
 _MOST_MM2 = {
     ("LV", "RV"): 250.0,
-    ("LV", "RA"): 420.0,
-    ("LV", "PA"): 150.0,
-    ("RV", "LA"): 150.0,
+    ("LV", "RA"): 450.0,
+    ("LV", "PA"): 250.0,
+    ("RV", "LA"): 250.0,
+    ("Myocardium", "PA"): 500.0,
+    ("LA", "PA"): 1500.0,
+    ("Myocardium", "RA"): 1500.0,
+    ("Myocardium", "LA"): 2500.0,
+    ("RV", "Aorta"): 2500.0,
+    ("Myocardium", "Aorta"): 3500.0,
+    ("LA", "Aorta"): 3500.0,
+    ("LV", "Aorta"): 3500.0,
+    ("LV", "LA"): 4000.0,
 }
-"""Contact between two structures that have none in a heart, mm²."""
+"""Contact that no two structures exceed, mm²."""
 
-_VALVE_MM2 = 400.0
-_EDGE_SHARE = 0.8
 _LEAST_ML = 5.0
-_ENCLOSED_MORE = 0.1
+_ENCLOSED_MORE = 0.25
+_EDGE_SHARE = 0.8
+_LEAST_SIMILARITY = -0.1
+_VALVE_MM2 = 400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +88,8 @@ def contradictions(contacts: Contacts, names: Mapping[int, str]) -> Contradictio
         names: Id → structure; ids without a name are background.
 
     Returns:
-        None if nothing contradicts the names, or if no other names are contradicted less.
+        None if nothing contradicts the names, or if something contradicts all others, too: not
+        every heart is as most are, and not everything is a heart.
     """
     given = _Named.of(contacts, names)
     broken, mirrored = given.broken(), given.mirrored()
@@ -86,11 +97,12 @@ def contradictions(contacts: Contacts, names: Mapping[int, str]) -> Contradictio
         return None
     best = _best(contacts, names, given)
     named = _Named.of(contacts, best)
-    better = len(named.broken()) < len(broken)
+    if named.broken() or named.similarity(named.rows)[0] < _LEAST_SIMILARITY:
+        return None
     if mirrored:
         broken = (*broken, "left and right are exchanged")
-        better = better or (named.names != given.names and named.mirrored() is False)
-    if better:
+    is_unmirrored = mirrored and named.mirrored() is False
+    if given.broken() or is_unmirrored:
         return Contradictions(broken, best)
     return Contradictions(broken, names, mirrored=True) if mirrored else None
 
@@ -202,15 +214,39 @@ class _Named:
     def broken(self) -> tuple[str, ...]:
         """Contacts that no heart has, as clauses."""
         edge = [f"the {name} fills the edge of the scan" for name in self.background]
-        return (*edge, *(clause for found, clause in self._rules(self.rows) if found[0]))
+        sides = self._sides()
+        hands = ["some structures lie as in a mirror, and others not"]
+        return (
+            *edge,
+            *(clause for found, clause in self._rules(self.rows) if found[0]),
+            *(hands if True in sides and False in sides else ()),
+        )
 
     def mirrored(self) -> bool | None:
         """Whether the structures lie as in a mirror; None where they do not decide."""
+        left, right = self._sides()
+        return None if left != right and None not in (left, right) else left
+
+    def _sides(self) -> tuple[bool | None, bool | None]:
+        """Whether LV, RV, aorta and LA lie as in a mirror, and whether LV, RA, RV and PA do.
+
+        None where they do not decide. A cut moves the centroids; where the valves are seen, little
+        is cut off.
+        """
         row = dict(zip(STRUCTURES, self.rows[0].tolist(), strict=True))
-        # A cut moves the centroids; where both valves are seen, little is cut off.
-        if min(self.area_mm2[row["LV"], row[name]] for name in ("LA", "Aorta")) < _VALVE_MM2:
-            return None
-        return is_mirrored({n: self.centroid_mm[r] for n, r in row.items() if self.volume_ml[r]})
+        at = {name: self.centroid_mm[r] for name, r in row.items() if self.volume_ml[r]}
+
+        def seen(*valves: tuple[str, str]) -> bool:
+            return min(self.area_mm2[row[a], row[b]] for a, b in valves) > _VALVE_MM2
+
+        left = right = None
+        if seen(("LV", "LA"), ("LV", "Aorta")):
+            if self.volume_ml[row["RV"]] > self.volume_ml[row["LV"]] / 2:
+                left = is_mirrored(at)
+        if seen(("RV", "RA"), ("RV", "PA")) and "LV" in at:
+            corners = {"LV": "LV", "RV": "RA", "Aorta": "RV", "LA": "PA"}
+            right = is_mirrored({role: at[name] for role, name in corners.items()})
+        return left, right
 
     def _rules(self, rows: np.ndarray) -> Iterator[tuple[np.ndarray, str]]:
         """Yield for each rule which assignments ``[P]`` break it, and a clause for the first."""
@@ -219,6 +255,8 @@ class _Named:
         for (a, b), most_mm2 in _MOST_MM2.items():
             area_mm2 = self.area_mm2[row[a], row[b]]
             found = (area_mm2 > most_mm2) & (ml[wall] > _LEAST_ML)
+            if (a, b) == ("LV", "RV"):
+                found &= area_mm2 > self.area_mm2[wall, row["RV"]] / 2
             yield found, f"the {a} touches the {b} over {area_mm2[0]:.0f} mm²"
         within = shares[row["LV"], wall]
         for name in STRUCTURES:
@@ -227,9 +265,6 @@ class _Named:
             large = np.minimum(np.minimum(ml[row[name]], ml[row["LV"]]), ml[wall]) > _LEAST_ML
             found = large & (shares[row[name], wall] > within + _ENCLOSED_MORE)
             yield found, f"the Myocardium encloses the {name}, and not the LV"
-        large = np.minimum(ml[row["LV"]], ml[wall]) > _LEAST_ML
-        found = large & (shares[wall, row["LV"]] > within + _ENCLOSED_MORE)
-        yield found, "the LV encloses the Myocardium"
 
 
 def _best(contacts: Contacts, names: Mapping[int, str], given: _Named) -> dict[int, str]:

@@ -1,0 +1,179 @@
+"""Names that anatomy contradicts are noticed, and right ones never are."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from support.hearts import write_small_phantoms
+from vecsetx.anatomy.contacts import Contacts
+from vecsetx.anatomy.label_map import LabelMap
+from vecsetx.anatomy.label_sets import label_set
+from vecsetx.anatomy.phantom import PhantomHeart
+from vecsetx.anatomy.plausibility import STRUCTURES, contradictions, fit
+from vecsetx.formats.label_maps import read_label_map
+
+DEFAULT = label_set("default").ids
+MAIN = {i: name for i, name in DEFAULT.items() if name in STRUCTURES}
+
+
+@pytest.fixture(scope="module")
+def heart(tmp_path_factory: pytest.TempPathFactory) -> LabelMap:
+    (path,) = write_small_phantoms(tmp_path_factory.mktemp("hearts"), 1)
+    return read_label_map(path)
+
+
+def exchanged(a: int, b: int) -> dict[int, str]:
+    return DEFAULT | {a: DEFAULT[b], b: DEFAULT[a]}
+
+
+def three_of(heart: LabelMap, spacing_mm: int = 10) -> LabelMap:
+    """A stack with ACDC's ids: 1 RV, 2 myocardium, 3 LV."""
+    ids = np.zeros(11, np.uint8)
+    ids[[5, 1, 3]] = 1, 2, 3
+    stride = round(spacing_mm / heart.spacing_mm[2])
+    affine = heart.affine @ np.diag([1, 1, stride, 1])
+    return LabelMap(ids[heart.labels[:, :, ::stride]], affine)
+
+
+def cuts_of(heart: LabelMap) -> Iterator[LabelMap]:
+    """Cut by a scan that ends, and emptied, on each side in turn, to a half or a quarter."""
+    box = heart.bounding_box()
+    for axis, side in enumerate(box):
+        for share in (0.25, 0.5):
+            at = int(side.start + share * (side.stop - side.start))
+            for kept in (slice(at, None), slice(None, side.stop - at + side.start)):
+                where = tuple(kept if k == axis else slice(None) for k in range(3))
+                emptied = np.zeros_like(heart.labels)
+                emptied[where] = heart.labels[where]
+                yield LabelMap(emptied, heart.affine)
+                yield LabelMap(heart.labels[where], heart.affine)  # where it lies does not matter
+
+
+def test_right_names_are_never_contradicted(heart: LabelMap) -> None:
+    assert contradictions(Contacts.of(heart), DEFAULT) is None
+    for cut in cuts_of(heart):
+        assert contradictions(Contacts.of(cut), DEFAULT) is None
+    for pair in combinations(MAIN, 2):
+        assert contradictions(Contacts.of(heart.without(pair)), DEFAULT) is None
+    stack, acdc = three_of(heart), label_set("acdc").ids
+    for first in range(0, stack.shape[2] - 3):
+        part = replace(stack, labels=stack.labels[:, :, first : first + 3])
+        assert contradictions(Contacts.of(part), acdc) is None
+
+
+@pytest.mark.parametrize("pair", list(combinations(MAIN, 2)))
+def test_two_names_exchanged(heart: LabelMap, pair: tuple[int, int]) -> None:
+    found = contradictions(Contacts.of(heart), exchanged(*pair))
+    assert found is not None
+    assert not found.mirrored
+    assert found.best == DEFAULT
+
+
+def test_names_in_any_order(heart: LabelMap) -> None:
+    contacts, generator = Contacts.of(heart), np.random.default_rng(0)
+    for _ in range(20):
+        moved = dict(zip(MAIN, generator.permutation(list(MAIN.values())).tolist(), strict=True))
+        found = contradictions(contacts, DEFAULT | moved)
+        assert (found is None) == (moved == MAIN)
+        assert found is None or found.best == DEFAULT
+
+
+def test_ids_moved_by_one(heart: LabelMap) -> None:
+    """A tool wrote the background as 1."""
+    eight = heart.without([9, 10])
+    found = contradictions(Contacts.of(replace(eight, labels=eight.labels + 1)), DEFAULT)
+    assert found is not None
+    assert found.best == {i + 1: DEFAULT[i] for i in range(1, 9)}
+    assert found.broken[0] == "the Myocardium fills the edge of the scan"
+
+
+def test_a_mirrored_heart(heart: LabelMap) -> None:
+    for axis in range(3):
+        mirrored = replace(heart, labels=np.flip(heart.labels, axis))
+        found = contradictions(Contacts.of(mirrored), DEFAULT)
+        assert found is not None
+        assert found.mirrored
+        assert found.broken == ("left and right are exchanged",)
+    turned = replace(heart, labels=np.flip(heart.labels, (0, 2)))
+    assert contradictions(Contacts.of(turned), DEFAULT) is None
+
+
+def test_three_structures_decide_between_acdc_and_mnms(heart: LabelMap) -> None:
+    acdc, mnms = label_set("acdc").ids, label_set("mnms").ids
+    contacts = Contacts.of(three_of(heart))
+    assert contradictions(contacts, acdc) is None
+    found = contradictions(contacts, mnms)
+    assert found is not None
+    assert found.best == acdc
+    assert fit(contacts, acdc) > -0.5 > fit(contacts, mnms)
+
+
+def test_five_structures_decide_between_default_and_vhmesh(heart: LabelMap) -> None:
+    contacts = Contacts.of(heart.without(range(6, 11)))
+    assert fit(contacts, DEFAULT) > -0.5 > fit(contacts, label_set("vhmesh").ids)
+
+
+def test_too_little_to_tell(heart: LabelMap) -> None:
+    assert np.isnan(fit(Contacts.of(heart.without([1, 2, 4, 6, 7])), DEFAULT))
+    empty = replace(heart, labels=np.zeros_like(heart.labels))
+    assert np.isnan(fit(Contacts.of(empty), DEFAULT))
+    assert contradictions(Contacts.of(empty), DEFAULT) is None
+
+
+def test_what_is_no_heart_is_not_judged() -> None:
+    """Boxes side by side: neither these names nor others fit."""
+    labels = np.zeros((40, 20, 20), np.uint8)
+    for k in range(1, 8):
+        labels[5 * k - 2 : 5 * k + 3, 2:-2, 2:-2] = k
+    contacts = Contacts.of(LabelMap(labels, np.diag([3.0, 3, 3, 1])))
+    assert contradictions(contacts, DEFAULT) is None
+
+
+def test_contacts_of_two_boxes() -> None:
+    """20 × 20 mm of contact, across 4 mm of background too, at any voxel size; not across 6 mm."""
+    for spacing_mm in (0.5, 1.0, 2.0):
+        for gap_mm, mm2 in ((0, 400), (2, 400), (4, 400), (6, 0)):
+            sides = np.array([10, 10 + gap_mm, 30]) / spacing_mm
+            labels = np.zeros((round(40 / spacing_mm),) * 3, np.uint16)
+            across = slice(round(8 / spacing_mm), round(28 / spacing_mm))
+            labels[round(4 / spacing_mm) : round(sides[0]), across, across] = 205
+            labels[round(sides[1]) : round(sides[2]), across, across] = 850
+            contacts = Contacts.of(LabelMap(labels, np.diag([-spacing_mm, spacing_mm, spacing_mm, 1])))
+            assert contacts.ids == (205, 850)
+            assert contacts.area_mm2[1, 2] == contacts.area_mm2[2, 1] == mm2
+            assert contacts.area_mm2[1].sum() == 2 * 400 + 4 * 20 * 6
+            assert contacts.volume_ml[1] == pytest.approx(2.4)
+
+
+def test_a_large_map_is_measured_fast() -> None:
+    """It is subsampled: a heart of 0.5 mm has the contacts of one of 2 mm."""
+    phantom = PhantomHeart.random(np.random.default_rng([7, 0]))
+    coarse = phantom.voxelize(64, 2.0)
+    fine = LabelMap(np.repeat(np.repeat(np.repeat(coarse.labels, 4, 0), 4, 1), 4, 2),
+                    coarse.affine @ np.diag([0.25, 0.25, 0.25, 1]))  # fmt: skip
+    np.testing.assert_allclose(Contacts.of(fine).area_mm2, Contacts.of(coarse).area_mm2)
+
+
+@pytest.mark.parametrize(
+    ("file", "labels"),
+    [
+        ("kcl/val/case13.nii.gz", "default"),
+        ("mmwhs/ct_train_1005.nii.gz", "mmwhs"),
+        ("visible_human/female.nii.gz", "default"),
+    ],
+)
+def test_real_hearts(real_hearts: Path, file: str, labels: str) -> None:
+    named = label_set(labels).ids
+    if not (real_hearts / file).exists():
+        pytest.skip(f"{file} is not here")
+    contacts = Contacts.of(read_label_map(real_hearts / file))
+    assert contradictions(contacts, named) is None
+    for a, b in combinations([i for i in contacts.ids if named[i] in STRUCTURES], 2):
+        found = contradictions(contacts, {**named, a: named[b], b: named[a]})
+        if {named[a], named[b]} != {"RA", "PA"}:
+            assert found is not None
+            assert found.best == {i: named[i] for i in contacts.ids}
