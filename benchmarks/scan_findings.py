@@ -23,7 +23,13 @@ from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.label_sets import label_set
 from vecsetx.anatomy.phantom import STRUCTURES, PhantomHeart
 from vecsetx.formats.label_maps import read_label_map
-from vecsetx.sampling.flat_cuts import MIN_AREA_MM2, flat_cuts, outermost_caps, parts
+from vecsetx.sampling.flat_cuts import (
+    MAX_SPACING_MM,
+    MIN_AREA_MM2,
+    flat_cuts,
+    outermost_caps,
+    parts,
+)
 from vecsetx.sampling.interfaces import remove_specks
 from vecsetx.sampling.pieces import gaps, without_stray_pieces
 
@@ -153,6 +159,12 @@ def short_axis(
     return LabelMap(whole.at(grid.to_mm(indices)).reshape(shape), affine)
 
 
+def in_slices(whole: LabelMap, thickness_mm: float) -> LabelMap:
+    """Take every few slices along the last axis, at most ``thickness_mm`` apart."""
+    step = int((thickness_mm + 1e-3) / whole.spacing_mm[2])
+    return LabelMap(whole.labels[:, :, ::step], whole.affine @ np.diag([1, 1, step, 1]))
+
+
 def only(label_map: LabelMap, structures: tuple[str, ...], kept: tuple[str, ...]) -> LabelMap:
     """Return the map with only some structures."""
     return label_map.without([k for k, name in enumerate(structures, 1) if name not in kept])
@@ -183,6 +195,10 @@ def main() -> None:
         found.setdefault(cohort, Findings()).add(name, whole, structures, cut=False)
         if cohort == "phantoms, 2.4 mm":
             continue
+        thick = in_slices(whole, MAX_SPACING_MM)
+        found.setdefault(f"{cohort}, slices of 3 mm", Findings()).add(
+            name, thick, structures, False
+        )
         coarse = whole.downsampled(max(round(1.5 / float(whole.spacing_mm.max())), 1))
         found.setdefault(f"{cohort}, cut", Findings()).add(name, coarse, structures, cut=True)
         for kind, spacing_mm, kept in (

@@ -345,6 +345,17 @@ def test_outliers_are_remarked_upon_but_not_if_cut_or_if_hearts_are_few(heart):
     assert volume_scores(cohort(heart, 7)) == {f"heart{n}": {} for n in range(7)}
 
 
+@pytest.mark.parametrize(("count", "is_remarked"), [(200, False), (296, True)])
+def test_unusually_many_speck_voxels_are_remarked(heart, count: int, is_remarked: bool):
+    samples, label_map = heart
+    specked = replace(samples, info=replace(samples.info, speck_voxels=count))
+    found = heart_quality(specked, STRUCTURES, STRUCTURES, label_map)
+    told = [remark for remark in found.remarks if "speck" in remark]
+    share = count / np.count_nonzero(label_map.labels)
+    expected = f"{count} speck voxels were refilled, {share:.2%} of the heart"
+    assert told == [expected] * is_remarked
+
+
 def test_twins_are_found_by_content_and_by_volumes(heart):
     hearts = cohort(heart, 30)
     assert duplicates(hearts) == []

@@ -14,7 +14,7 @@ from vecsetx.anatomy.label_map import LabelMap
 
 __all__ = ["Caps", "FlatCut", "flat_cuts", "outermost_caps", "parts", "unknown_beyond_cuts"]
 
-MIN_SHARE = 0.6
+MIN_SHARE = 0.5
 """Minimum area of a cap, as a share of the structure's largest cross-section just inside."""
 
 MIN_AREA_MM2 = 100.0
@@ -23,7 +23,7 @@ MIN_AREA_MM2 = 100.0
 MAX_SPACING_MM = 3.0
 """In thicker slices, what ends by itself may look cut: a stack of short-axis slices has 8 to 10."""
 
-_INSIDE_MM = 8.0
+_INSIDE_MM = 6.0
 """How far inside the plane a structure's cross-sections are compared with its cap."""
 
 _SPECK_VOXELS = 30
@@ -58,7 +58,7 @@ class Caps:
         outward: Direction along the axis that leads out of the heart, −1 or 1.
         index: The heart's outermost slice.
         areas_mm2: ``[K]`` area of each structure in that slice.
-        shares: ``[K]`` the same as a share of its largest cross-section within 8 mm inside, 0…1.
+        shares: ``[K]`` the same as a share of its largest cross-section within 6 mm inside, 0…1.
     """
 
     axis: int
@@ -143,7 +143,7 @@ def outermost_caps(label_map: LabelMap, structure_count: int) -> list[Caps]:
     planes_mm = 1 / np.linalg.norm(np.linalg.inv(label_map.affine[:3, :3]), axis=1)
     found = []
     for axis, plane_mm in enumerate(planes_mm.tolist()):
-        if plane_mm > MAX_SPACING_MM:
+        if round(plane_mm, 3) > MAX_SPACING_MM:
             continue
         slices = np.moveaxis(label_map.labels[box], axis, 0)
         filled = np.array([np.count_nonzero(part) for part in slices])

@@ -105,24 +105,27 @@ def gaps(label_map: LabelMap, structures: Sequence[str]) -> list[Gap]:
         label_map: Labels 1…K, without specks.
         structures: Names of the K structures.
     """
-    box, tight = label_map.bounding_box(), label_map.cropped()
+    tight = label_map.cropped()
     pieces = cc3d.connected_components(tight.labels, connectivity=26)
-    voxels = cc3d.statistics(pieces)["voxel_counts"].astype(np.int64)
-    cut = np.unique(pieces[voxels_at_edge(label_map, box)])
-    found = []
+    voxels = np.bincount(pieces.ravel())
+    # A piece has one label throughout, so that any of its voxels may set the entry.
+    label_of = np.zeros(len(voxels), dtype=np.int64)
+    label_of[pieces.ravel()] = tight.labels.ravel()
+    found: list[Gap] = []
     for label, name in enumerate(structures, start=1):
-        own = np.unique(pieces[tight.labels == label])
+        own = np.flatnonzero(label_of == label)
         large = own[voxels[own] >= LARGE_SHARE * voxels[own].sum()]
         if name in _MANY or len(large) < 2:
             continue
+        at_edge = voxels_at_edge(label_map, label_map.bounding_box())
         by_size = large[np.argsort(-voxels[large], kind="stable")].tolist()
         for position, piece in enumerate(by_size):
-            others = [p for p in by_size[:position] if not (piece in cut and p in cut)]
-            nearest = [
-                (_gap_mm(tight, pieces == piece, pieces == other), other) for other in others
-            ]
-            if nearest and min(nearest)[0] < GAP_MM:
-                gap_mm, other = min(nearest)
+            cut = at_edge[pieces == piece].any()
+            others = [p for p in by_size[:position] if not (cut and at_edge[pieces == p].any())]
+            if not others:
+                continue
+            gap_mm, other = min((_gap_mm(tight, pieces == piece, pieces == p), p) for p in others)
+            if gap_mm < GAP_MM:
                 larger, smaller = voxels[[other, piece]] * tight.voxel_volume_mm3 / 1000
                 found.append(Gap(name, (float(larger), float(smaller)), gap_mm))
     return found

@@ -55,6 +55,11 @@ _NORMAL_COMPONENTS: Mapping[str, int] = {"Aorta": 2, "PA": 2, "Coronary": 4, "PV
 """Maximum number of components that is normal; 1 for other structures. The field of view cuts
 vessels, and the coronary tree has two roots."""
 
+_MAX_SPECK_VOXELS = 200
+_MAX_SPECK_SHARE = 0.0001
+"""Numbers of speck voxels, in all and as a share of the heart, that are normal: real hearts have up
+to 5, and 5 of 10 million. Coarse grids break up vessels thinner than a voxel."""
+
 _MIN_WALL_VOXELS = 2.0
 
 _MAX_ROTATION_DEG = 60.0
@@ -245,6 +250,12 @@ def _about_structures(info: HeartInfo, absent: list[str], untrusted: float) -> l
         most = _NORMAL_COMPONENTS.get(name, 1)
         if count > most:
             remarks.append(f"{name} has {count} components (normally at most {most})")
+    heart_voxels = 1000 * sum(info.volumes_ml.values()) / float(np.prod(info.spacing_mm))
+    if info.speck_voxels > max(_MAX_SPECK_VOXELS, _MAX_SPECK_SHARE * heart_voxels):
+        remarks.append(
+            f"{info.speck_voxels} speck voxels were refilled, "
+            f"{info.speck_voxels / heart_voxels:.2%} of the heart"
+        )
     return remarks
 
 
