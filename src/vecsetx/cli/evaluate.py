@@ -8,6 +8,7 @@ import typer
 from vecsetx.cli.failures import report_failures
 from vecsetx.cli.options import (
     FLAG,
+    Absent,
     Draws,
     Drop,
     Fold,
@@ -35,6 +36,7 @@ def evaluate(
     split: Annotated[Literal["train", "val"], typer.Option(help="Split of the data set.")] = "val",
     fold: Fold = None,
     labels: Labels = None,
+    absent: Absent = "",
     drop: Drop = "",
     drop_each: Annotated[
         bool,
@@ -73,6 +75,7 @@ def evaluate(
 
     [dim]Example: vecsetx evaluate run/ data/ --out scores/[/]
     """
+    from vecsetx.anatomy.structures import parse_names, structure_names
     from vecsetx.commands.evaluate import EvaluateOptions
     from vecsetx.commands.evaluate import evaluate as run
     from vecsetx.commands.tables import print_evaluation
@@ -85,6 +88,7 @@ def evaluate(
         meshes=meshes,
         drop_each=drop_each,
         ensemble=ensemble_size(ensemble, draws),
+        absent=parse_names(absent, structure_names()),
     )
     evaluated = run(model, inputs, out, options)
     print_evaluation(evaluated.scores)
