@@ -7,12 +7,10 @@ import shutil
 import signal
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from support.command_line import run
 from support.hearts import write_small_phantoms
 from support.here import work_here
 from support.waiting import LONGEST_SECONDS, wait_until
@@ -27,7 +25,6 @@ from vecsetx.commands.check import check
 from vecsetx.commands.prepare import PrepareOptions, prepare
 from vecsetx.data.batches import BatchSpec, TrainingBatches
 from vecsetx.data.dataset import DataSet
-from vecsetx.data.sources import source_of
 from vecsetx.errors import InputError
 from vecsetx.formats.label_maps import read_label_map, write_label_map
 from vecsetx.sampling.sampler import SamplingSpec
@@ -127,70 +124,6 @@ def test_data_sets_of_different_label_sets_are_learned_from_together(
         np.testing.assert_array_equal(finite, known)
     assert data.hearts[1].annotated == ("SVC", "RA", "LV")
     assert set(data.structures) <= set(data.label_set().structures)
-
-
-def write_two_hearts_of_masks(folder: Path, phantom: Path) -> Path:
-    """``p0`` with LV, RV and LA, and ``p1`` with LV and an empty mask of RV."""
-    heart = read_label_map(phantom)
-    for number, names in enumerate((("LV", "RV", "LA"), ("LV", "RV"))):
-        for name in names:
-            label = label_set("default").id_of(name)
-            mask = (heart.labels == label).astype(np.uint8) * (name != "RV" or number == 0)
-            mask = np.roll(mask, number, axis=0)
-            write_label_map(LabelMap(mask, heart.affine), folder / f"p{number}" / f"{name}.nii.gz")
-    return folder
-
-
-def test_one_file_per_structure_says_what_is_annotated(maps: list[Path], tmp_path: Path) -> None:
-    """Of a structure without a file nothing is known, nor of one with an empty mask."""
-    masks = write_two_hearts_of_masks(tmp_path / "masks", maps[0])
-    data, failed = prepare([masks], tmp_path / "data", OPTIONS)
-    assert not failed
-    assert [set(heart.annotated) for heart in data.hearts] == [{"LV", "RV", "LA"}, {"LV"}]
-    assert [bool(data.open(heart).info.remarks) for heart in data.hearts] == [False, True]
-    # What was not to be learned is not annotated either, though it has a mask.
-    only, _ = prepare([masks], tmp_path / "left", replace(OPTIONS, structures=("LA", "LV")))
-    assert only.structures == ("LA", "LV")
-    assert [heart.annotated for heart in only.hearts] == [("LA", "LV"), ("LV",)]
-
-
-def test_an_empty_mask_is_an_absent_structure_where_the_user_says_so(
-    maps: list[Path], tmp_path: Path
-) -> None:
-    masks, out = write_two_hearts_of_masks(tmp_path / "masks", maps[0]), tmp_path / "data"
-    for absent, annotated, remarked in (((), {"LV"}, True), (("RV",), {"LV", "RV"}, False)):
-        data, failed = prepare([masks], out, replace(OPTIONS, label_set=None, absent=absent))
-        assert not failed
-        full, empty = data.hearts
-        assert set(full.annotated) == {"LV", "RV", "LA"}
-        assert set(empty.annotated) == annotated
-        assert set(data.open(empty).info.structures) == {"LV"}
-        remarks = data.open(empty).info.remarks
-        assert any("empty masks: RV; segmentation may" in line for line in remarks) == remarked
-        read = source_of(data, empty).segmentation(("LV", "RV")).label_map
-        assert bool(read.remarks) == remarked
-    files = {file: file.stat().st_mtime_ns for file in (out / "hearts").iterdir()}
-    prepare([masks], out, replace(OPTIONS, label_set=None, absent=("RV",)))
-    assert {file: file.stat().st_mtime_ns for file in files} == files  # nothing was sampled again
-
-
-def test_absent_structures_on_the_command_line(
-    maps: list[Path],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    masks, data = write_two_hearts_of_masks(tmp_path / "masks", maps[0]), tmp_path / "data"
-    words = ("prepare", masks, "--out", data, "--points", 300, "--workers", 1, "--absent")
-    for absent, line in (("RW", "unknown structure 'RW'"), ("LA", "--absent LA: not among --str")):
-        assert run(*words, absent, "--structures", "LV,RV", monkeypatch=monkeypatch) != 0
-        assert line in " ".join(capsys.readouterr().err.split())
-        assert not data.exists()
-    assert run(*words, "right_ventricle", monkeypatch=monkeypatch) == 0
-    told = capsys.readouterr()
-    assert "structures LA, LV, RV" in " ".join(told.out.split())
-    assert "in none of the" not in told.err  # the masks say what is annotated
-    assert DataSet.read(data).hearts[1].annotated == ("LV", "RV")
 
 
 def start(folder: Path, *words: object) -> subprocess.Popen[str]:
