@@ -131,7 +131,11 @@ def stacked(heart: LabelMap, generator: np.random.Generator) -> LabelMap:
 
 
 def count_case(
-    counts: Counts, name: str, label_map: LabelMap, names: Mapping[int, str], truth: Mapping[int, str]
+    counts: Counts,
+    name: str,
+    label_map: LabelMap,
+    names: Mapping[int, str],
+    truth: Mapping[int, str],
 ) -> None:
     """Count a case: what it is named, and what would be right."""
     contacts = Contacts.of(label_map)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from support.hearts import write_small_phantoms
+
 from vecsetx.anatomy.contacts import Contacts
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.label_sets import label_set
@@ -142,7 +142,9 @@ def test_contacts_of_two_boxes() -> None:
             across = slice(round(8 / spacing_mm), round(28 / spacing_mm))
             labels[round(4 / spacing_mm) : round(sides[0]), across, across] = 205
             labels[round(sides[1]) : round(sides[2]), across, across] = 850
-            contacts = Contacts.of(LabelMap(labels, np.diag([-spacing_mm, spacing_mm, spacing_mm, 1])))
+            contacts = Contacts.of(
+                LabelMap(labels, np.diag([-spacing_mm, spacing_mm, spacing_mm, 1]))
+            )
             assert contacts.ids == (205, 850)
             assert contacts.area_mm2[1, 2] == contacts.area_mm2[2, 1] == mm2
             assert contacts.area_mm2[1].sum() == 2 * 400 + 4 * 20 * 6

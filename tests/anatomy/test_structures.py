@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from vecsetx.anatomy.structures import (
     Structure,
     find_structure,
+    is_other_organ,
     parse_names,
     structure,
     structure_names,
@@ -98,3 +99,13 @@ def test_a_name_that_is_not_among_those_here():
         parse_names("LV,LAS", ["LV", "LA"])
     with pytest.raises(InputError, match=r"'PV'; did you mean LV"):
         parse_names("PV", ["LV", "LA"])
+
+
+def test_other_organs_are_no_structures():
+    text = resources.files("vecsetx.anatomy").joinpath("other_organs.yaml").read_text("utf-8")
+    organs = yaml.safe_load(text)
+    assert len(organs) == len(set(organs)) == 116
+    assert all(is_other_organ(word) for word in organs)
+    assert [word for word in organs if find_structure(word)] == []
+    assert is_other_organ("Rib left 12")
+    assert not any(is_other_organ(word) for word in (*structure_names(), "rib_left_13", "", "hart"))

@@ -126,25 +126,6 @@ def test_data_sets_of_different_label_sets_are_learned_from_together(
     assert set(data.structures) <= set(data.label_set().structures)
 
 
-def test_one_file_per_structure_says_what_is_annotated(maps: list[Path], tmp_path: Path) -> None:
-    """A mask without a voxel is an absent structure; without a file nothing is known of it."""
-    heart = read_label_map(maps[0])
-    for number, names in enumerate((("LV", "RV", "LA"), ("LV", "RV"))):
-        for name in names:
-            label = label_set("default").id_of(name)
-            mask = (heart.labels == label).astype(np.uint8) * (name != "RV" or number == 0)
-            mask[0, 0, 0] = 0
-            mask = np.roll(mask, number, axis=0)
-            if name == "RV" and number:
-                mask[:] = 0
-            folder = tmp_path / "masks" / f"p{number}"
-            write_label_map(LabelMap(mask, heart.affine), folder / f"{name}.nii.gz")
-    data, failed = prepare([tmp_path / "masks"], tmp_path / "data", OPTIONS)
-    assert not failed
-    assert [set(heart.annotated) for heart in data.hearts] == [{"LV", "RV", "LA"}, {"LV", "RV"}]
-    assert set(data.open(data.hearts[1]).info.structures) == {"LV"}
-
-
 def start(folder: Path, *words: object) -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
     with (folder / "log.txt").open("a") as log:

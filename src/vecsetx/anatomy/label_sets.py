@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from vecsetx.anatomy.structures import did_you_mean, find_structure, structure
+from vecsetx.anatomy.structures import did_you_mean, find_structure, structure, structure_names
 from vecsetx.errors import InputError
 
 _KEYS = ("name", "ids", "drop", "drop_others", "ignore")
@@ -174,6 +174,14 @@ def label_set(name_or_file: str) -> LabelSet:
 def label_set_names() -> tuple[str, ...]:
     """Return the names of the label sets that need no file."""
     return tuple(_named_label_sets())
+
+
+def every_structure() -> LabelSet:
+    """Return the label set of files that are named after their structures and need no ids.
+
+    It has all structures, under the ids 1, 2, … in the order of :func:`structure_names`.
+    """
+    return LabelSet("structures", dict(enumerate(structure_names(), 1)))
 
 
 def label_set_hint(names: Iterable[str], others: bool) -> str:

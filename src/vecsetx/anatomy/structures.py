@@ -1,7 +1,7 @@
 """Structures of the heart: their names, aliases and colours.
 
 A *structure* is a named part of the heart. All of them are listed in ``structures.yaml`` beside
-this file.
+this file, and names of organs beside the heart in ``other_organs.yaml``.
 """
 
 from __future__ import annotations
@@ -56,6 +56,15 @@ def find_structure(word: str) -> str | None:
     return _names_by_word().get(_normalized(word))
 
 
+def is_other_organ(word: str) -> bool:
+    """Return whether ``word`` names an organ beside the heart, as TotalSegmentator's classes do.
+
+    Such a file or label may be left out, while an unknown name may be a misspelt structure. Case,
+    spaces and the signs ``-``, ``_`` and ``.`` are ignored.
+    """
+    return _normalized(word) in _other_organs()
+
+
 def structure_names() -> tuple[str, ...]:
     """Return the names of all structures that VecSetX knows."""
     return tuple(_catalogue())
@@ -106,10 +115,18 @@ def _normalized(word: str) -> str:
     return re.sub(r"[-_. ]", "", str(word)).lower()
 
 
+def _content(file: str) -> Any:
+    return yaml.safe_load(resources.files("vecsetx.anatomy").joinpath(file).read_text("utf-8"))
+
+
+@cache
+def _other_organs() -> frozenset[str]:
+    return frozenset(_normalized(word) for word in _content("other_organs.yaml"))
+
+
 @cache
 def _entries() -> dict[str, Any]:
-    text = resources.files("vecsetx.anatomy").joinpath("structures.yaml").read_text("utf-8")
-    entries: dict[str, Any] = yaml.safe_load(text)
+    entries: dict[str, Any] = _content("structures.yaml")
     return entries
 
 

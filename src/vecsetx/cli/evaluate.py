@@ -8,6 +8,7 @@ import typer
 from vecsetx.cli.failures import report_failures
 from vecsetx.cli.options import (
     FLAG,
+    Absent,
     Draws,
     Drop,
     Fold,
@@ -37,6 +38,7 @@ def evaluate(
     fold: Fold = None,
     labels: Labels = None,
     trust_names: TrustNames = False,
+    absent: Absent = "",
     drop: Drop = "",
     drop_each: Annotated[
         bool,
@@ -75,6 +77,7 @@ def evaluate(
 
     [dim]Example: vecsetx evaluate run/ data/ --out scores/[/]
     """
+    from vecsetx.anatomy.structures import parse_names, structure_names
     from vecsetx.commands.evaluate import EvaluateOptions
     from vecsetx.commands.evaluate import evaluate as run
     from vecsetx.commands.tables import print_evaluation
@@ -88,6 +91,7 @@ def evaluate(
         drop_each=drop_each,
         ensemble=ensemble_size(ensemble, draws),
         trust_names=trust_names,
+        absent=parse_names(absent, structure_names()),
     )
     evaluated = run(model, inputs, out, options)
     print_evaluation(evaluated.scores)

@@ -10,6 +10,7 @@ from vecsetx.anatomy.label_sets import label_set_names
 __all__ = [
     "FLAG",
     "LABEL_SETS",
+    "Absent",
     "Config",
     "DataSetPath",
     "Draws",
@@ -93,6 +94,15 @@ Drop = Annotated[
     typer.Option(
         metavar="NAMES",
         help="Structures to hide from the model, such as LAA,PV.",
+        show_default=False,
+    ),
+]
+Absent = Annotated[
+    str,
+    typer.Option(
+        metavar="NAMES",
+        help="Structures that hearts lack where their masks are empty, such as LAA. Others with an "
+        "empty mask count as not annotated, as segmentation may have failed.",
         show_default=False,
     ),
 ]

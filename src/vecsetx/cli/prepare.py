@@ -7,7 +7,7 @@ import typer
 
 from vecsetx.anatomy.structures import structure_names
 from vecsetx.cli.failures import report_failures
-from vecsetx.cli.options import LABEL_SETS, Seed, Space, TrustNames, Workers
+from vecsetx.cli.options import LABEL_SETS, Absent, Seed, Space, TrustNames, Workers
 
 
 def prepare(
@@ -37,6 +37,7 @@ def prepare(
             help="Structures to learn, such as LV,RV (default: those that occur in the inputs).",
         ),
     ] = None,
+    absent: Absent = "",
     group_by: Annotated[
         str | None,
         typer.Option(
@@ -94,6 +95,7 @@ def prepare(
     options = PrepareOptions(
         label_set=chosen,
         structures=parse_names(structures, known) if structures else None,
+        absent=parse_names(absent, known) if absent else (),
         sampling=SamplingSpec(points, points, points, reach_mm=reach, mm_per_unit=mm_per_unit),
         val_share=val_share,
         folds=folds,

@@ -41,6 +41,7 @@ from vecsetx.model.heart_field import HeartField
 from vecsetx.model.saved import TrainedModel
 from vecsetx.report.ranking import chosen
 from vecsetx.report.scene import HeartView
+from vecsetx.sampling.geometry import Segmentation
 
 __all__ = ["EvaluateOptions", "Evaluated", "evaluate"]
 
@@ -60,6 +61,8 @@ class EvaluateOptions:
         ensemble: Members of an ensemble, which gives the uncertainty of hidden structures; 0 for
             none.
         trust_names: Whether structures keep their names where anatomy contradicts them.
+        absent: Structures that hearts lack where their masks are empty; others are not scored
+            there. Only for hearts outside of a data set, which records its own.
     """
 
     encode: EncodeOptions = field(default_factory=EncodeOptions)
@@ -70,6 +73,7 @@ class EvaluateOptions:
     drop_each: bool = False
     ensemble: int = 0
     trust_names: bool = False
+    absent: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,9 +163,9 @@ class _Heart:
     source: HeartSource
     named: tuple[str, ...] | None = None
 
-    def annotated(self) -> tuple[str, ...]:
+    def annotated(self, truth: Segmentation) -> tuple[str, ...]:
         """Structures that it annotates: by default, all of its label set's."""
-        named = self.source.annotated() if self.named is None else self.named
+        named = self.source.annotated(_found(truth)) if self.named is None else self.named
         return self.source.label_set.structures if named is None else named
 
 
@@ -171,6 +175,10 @@ def _find(
     """Find the hearts to score, by name."""
     label_set = options.encode.label_set
     if len(inputs) == 1 and DataSet.is_at(inputs[0]):
+        if options.absent:
+            raise InputError(
+                f"{inputs[0]}: has recorded what its hearts lack; give --absent to vecsetx prepare"
+            )
         dataset = DataSet.read(inputs[0])
         hearts = {
             entry.name: _Heart(_relabelled(source_of(dataset, entry), options), entry.annotated)
@@ -180,7 +188,13 @@ def _find(
             raise InputError(f"{inputs[0]}: has no hearts in split {options.split!r}")
         return hearts
     found = find_hearts(inputs, label_set, usual=trained.label_set, trust_names=options.trust_names)
-    return {name: _Heart(source) for name, source in found.items()}
+    return {name: _Heart(replace(source, absent=options.absent)) for name, source in found.items()}
+
+
+def _found(truth: Segmentation) -> set[str]:
+    """Return the structures that a heart has."""
+    labels = np.unique(truth.label_map.labels).tolist()
+    return {name for label, name in enumerate(truth.structures, 1) if label in labels}
 
 
 def _relabelled(source: HeartSource, options: EvaluateOptions) -> HeartSource:
@@ -215,11 +229,12 @@ class _Scorer:
         geometry = whole.geometry(drop)
         field = encode_heart(geometry, self.trained, options.encode)
         reconstruction = Reconstruction(whole, field, geometry.label_map)
+        annotated = heart.annotated(whole)
         rows = score_reconstruction(
-            name, reconstruction, heart.annotated(), options.tolerance_mm, options.meshes, drop
+            name, reconstruction, annotated, options.tolerance_mm, options.meshes, drop
         )
         errors: HeartErrors = {}
-        hidden = set(drop).intersection(heart.annotated())
+        hidden = set(drop).intersection(annotated)
         if self.uncertainty and hidden:
             surfaces = reconstruction.surfaces
             errors = self.uncertainty.errors(
@@ -235,9 +250,8 @@ class _Scorer:
         Both are empty if the heart does not contain or annotate the structure, or contains nothing
         else to show.
         """
-        structures = self.trained.structures
-        there = {structures[label - 1] for label in np.unique(whole.truth.labels).tolist() if label}
-        if len(there) == 1 or hidden not in there.intersection(heart.annotated()):
+        there = _found(whole.segmentation)
+        if len(there) == 1 or hidden not in there.intersection(heart.annotated(whole.segmentation)):
             return [], {}
         geometry = whole.segmentation.geometry([hidden])
         field = encode_heart(geometry, self.trained, self.options.encode)
@@ -342,7 +356,7 @@ def _views(
         heart, field = hearts[name], found.fields[name]
         # Large label maps were not kept, to save memory: evaluate the field on them again.
         reconstruction = found.kept.get(name) or _again(heart.source, field, options)
-        observed = set(heart.annotated()).difference(options.drop)
+        observed = set(heart.annotated(reconstruction.segmentation)).difference(options.drop)
         yield heart_view(name, reconstruction, field, found.dice[name], observed)
 
 

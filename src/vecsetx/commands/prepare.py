@@ -11,7 +11,7 @@ from vecsetx.commands.progress_bars import steps, warn
 from vecsetx.commands.remarks import print_remarks
 from vecsetx.data.dataset import DataSet, HeartEntry
 from vecsetx.data.find_hearts import find_hearts
-from vecsetx.data.sources import HeartSource
+from vecsetx.data.sources import HeartSource, MasksSource, MeshesSource
 from vecsetx.data.split import Assignment, patients_of, split_by_patient
 from vecsetx.errors import InputError
 from vecsetx.sampling.sampler import SamplingSpec, options_of
@@ -21,14 +21,16 @@ from vecsetx.workers.lock import only_writer
 
 __all__ = ["PrepareOptions", "prepare"]
 
+_FILE_PER_STRUCTURE = (MasksSource.kind, MeshesSource.kind)
+
 
 @dataclass(frozen=True, slots=True)
 class PrepareOptions:
     """Options of a preparation.
 
     Attributes:
-        label_set: Meaning of ids and file names; None for the labels of an nnU-Net data set, and
-            ``default`` for other inputs.
+        label_set: Meaning of ids and file names; None for the labels of an nnU-Net data set, all
+            structures for files named after them, and ``default`` for other inputs.
         structures: Structures to learn; None for those of the label set that occur in the inputs.
         sampling: How each heart is sampled.
         val_share: Share of the patients for validation.
@@ -40,6 +42,8 @@ class PrepareOptions:
         dask: Address of a Dask scheduler, whose workers are used instead.
         space: Axes of meshes whose files do not say, ``lps`` or ``ras``.
         trust_names: Whether structures keep their names where anatomy contradicts them.
+        absent: Structures that hearts lack where their masks are empty. Others with an empty mask
+            count as not annotated, as segmentation may have failed there.
     """
 
     label_set: LabelSet | None = None
@@ -53,6 +57,7 @@ class PrepareOptions:
     dask: str | None = None
     space: str = "lps"
     trust_names: bool = False
+    absent: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +111,8 @@ def prepare(
     """
     # 1. Find the hearts, and those of an earlier preparation.
     _check(options)
-    sources = find_hearts(inputs, options.label_set, options.space, trust_names=options.trust_names)
+    found = find_hearts(inputs, options.label_set, options.space, trust_names=options.trust_names)
+    sources = {name: replace(heart, absent=options.absent) for name, heart in found.items()}
     patients = patients_of(list(sources), options.group_by)
     with only_writer(out, "hearts"):
         before = DataSet.read(out) if (out / "dataset.json").exists() else None
@@ -146,6 +152,10 @@ def _check(options: PrepareOptions) -> None:
         raise InputError(f"--val-share {options.val_share}: must be between 0 and 1")
     if options.folds < 2:
         raise InputError(f"--folds {options.folds}: cross-validation needs at least 2")
+    if options.structures and (outside := set(options.absent) - set(options.structures)):
+        raise InputError(
+            f"--absent {','.join(sorted(outside))}: not among --structures; name it there, too"
+        )
 
 
 def _check_same(
@@ -186,11 +196,12 @@ def _sample(task: _Task, out: Path, options: PrepareOptions) -> _Sampled:
     source = _resolved(source, out / file, sha256)
     wanted = options.structures or source.label_set.structures
     info = _current(out / file, source, wanted, sha256, options)
-    if info is None:
+    # Remarks depend on what is known to be absent.
+    if info is None or (known and source.annotated(info.structures) not in (None, known.annotated)):
         samples = source.samples(wanted, options.sampling, options.seed)
         write_samples(samples, out / file)
         info = samples.info
-    return _Sampled(file, info, source.annotated())
+    return _Sampled(file, info, source.annotated(info.structures))
 
 
 def _current(
@@ -340,6 +351,8 @@ def _annotated(
 def _warn_of_unannotated(dataset: DataSet) -> None:
     for name, data in dataset.label_sets.items():
         hearts = [heart for heart in dataset.hearts if heart.label_set == name]
+        if all(heart.kind in _FILE_PER_STRUCTURE for heart in hearts):
+            continue  # their files say what is annotated
         annotated = {structure for heart in hearts for structure in heart.annotated}
         missing = [structure for structure in data["ids"].values() if structure not in annotated]
         if missing:

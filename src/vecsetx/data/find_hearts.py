@@ -6,7 +6,7 @@ from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
-from vecsetx.anatomy.label_sets import LabelSet
+from vecsetx.anatomy.label_sets import LabelSet, every_structure
 from vecsetx.anatomy.label_sets import label_set as named_label_set
 from vecsetx.anatomy.structures import find_structure
 from vecsetx.data.sources import (
@@ -51,7 +51,8 @@ def find_hearts(
         inputs: Files and folders.
         label_set: The structures that ids and file names stand for. None: what an nnU-Net data set
             describes; what a label map's own names or ids say, once it is read
-            (:meth:`HeartSource.resolved`); and the usual label set elsewhere.
+            (:meth:`HeartSource.resolved`); the usual label set elsewhere, or without one, all
+            structures for files named after them.
         space: Axes of meshes and points, ``lps`` or ``ras``, unless their files name them.
         usual: Label set for files that do not say otherwise; None: ``default``.
         trust_names: Whether structures keep their names where anatomy contradicts them.
@@ -82,18 +83,22 @@ def _sources(
     elif is_nnunet(given):
         files, known, chosen = nnunet_label_maps(given), labels or nnunet_label_set(given), True
     else:
-        yield from _in_folder(given, known, space, chosen)
+        named = labels or usual or every_structure()
+        yield from _in_folder(given, known, named, space, chosen)
         return
     for file in files:
         yield _of_file(file)(stem(file), file, known, space, chosen)
 
 
-def _in_folder(given: Path, labels: LabelSet, space: str, chosen: bool) -> Iterator[HeartSource]:
+def _in_folder(
+    given: Path, labels: LabelSet, named: LabelSet, space: str, chosen: bool
+) -> Iterator[HeartSource]:
+    """Yield the hearts in a folder; files named after structures get the label set ``named``."""
     # 1. The folder is one heart.
     folder = _masks_of(given)
     entries = visible(folder)
     if source := _of_folder(entries):
-        yield source(_name_of_folder(folder), folder, labels, space, chosen)
+        yield source(_name_of_folder(folder), folder, named, space, chosen)
         return
     # 2. Otherwise it holds hearts, all as files or all as folders.
     files = [f for f in entries if f.is_file() and (is_image(f) or f.suffix.lower() in _SAMPLES)]
@@ -113,7 +118,7 @@ def _in_folder(given: Path, labels: LabelSet, space: str, chosen: bool) -> Itera
         yield _of_file(file)(stem(file), file, labels, space, chosen)
     # Among folders with hearts, one that does not look like a heart must fail, not be skipped.
     for sub in folders if usual else ():
-        yield (found[sub] or usual[0][0])(_name_of_folder(sub), sub, labels, space, chosen)
+        yield (found[sub] or usual[0][0])(_name_of_folder(sub), sub, named, space, chosen)
 
 
 def _masks_of(folder: Path) -> Path:

@@ -14,7 +14,7 @@ PointsSource        labelled surface points                            LabelledP
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
@@ -30,7 +30,6 @@ from vecsetx.data.missing_spacing import missing_spacing
 from vecsetx.data.name_check import check_file_names, check_ids
 from vecsetx.errors import InputError
 from vecsetx.formats.folders import (
-    masks_left_out,
     structure_masks,
     structure_meshes,
     with_voxel_files,
@@ -62,6 +61,8 @@ class HeartSource(ABC):
         chosen: Whether the label set was chosen for these files. If not, :meth:`resolved` replaces
             it by the one that a label map itself describes.
         trust_names: Whether structures keep their names where anatomy contradicts them.
+        absent: Structures that the heart lacks if their masks are empty. An empty mask of another
+            structure tells nothing: segmentation may have failed there.
     """
 
     kind: ClassVar[str]
@@ -75,6 +76,7 @@ class HeartSource(ABC):
     space: str = "lps"
     chosen: bool = True
     trust_names: bool = False
+    absent: tuple[str, ...] = ()
 
     def resolved(self) -> "HeartSource":
         """Return the source with the label set that its files describe, if none was chosen.
@@ -131,11 +133,14 @@ class HeartSource(ABC):
         geometry = self.segmentation(structures).geometry()
         return sample_heart(geometry, self.origin(), structures, spec, seed)
 
-    def annotated(self) -> tuple[str, ...] | None:
+    def annotated(self, found: Collection[str]) -> tuple[str, ...] | None:
         """Structures that the heart's files annotate, in the label set's order.
 
-        A structure with a file of its own is annotated even if the file is empty. None for kinds
-        whose files do not say which structures were annotated.
+        A structure with a file of its own is annotated if it was found, or if :attr:`absent` names
+        it. None for kinds whose files do not say which structures were annotated.
+
+        Args:
+            found: Structures that the heart has, as read.
 
         Raises:
             InputError: See :func:`vecsetx.formats.folders.structure_meshes`.
@@ -256,26 +261,23 @@ class MasksSource(_VolumeSource):
 
         Raises:
             InputError: A mask is unreadable, does not fit the others or overlaps them too much, no
-                file is named after one of the structures, one is named after a structure that the
-                label set does not know, all labels lie in a single slice, or anatomy contradicts
-                the structures' names.
+                file is named after one of the structures, one has an unknown name, all labels lie
+                in a single slice, or anatomy contradicts the structures' names.
         """
-        files = _wanted(self.path, structure_masks(self.path, self.label_set), structures)
-        label_map = read_masks(files, structures)
-        if left_out := masks_left_out(self.path, self.label_set):
-            remark = f"{', '.join(left_out)}: left out, not in label set {self.label_set.name}"
-            label_map = label_map.remarked([remark])
+        named = structure_masks(self.path, self.label_set, self.chosen)
+        label_map = read_masks(named.of(structures), structures, self.absent, named.left_out())
+        label_map = label_map.remarked(named.remarks())
         _check_thick(label_map, self.path)
         label_map = check_file_names(label_map, structures, self.path, self.trust_names)
         label_map = label_map.remarked(missing_spacing(label_map, structures))
         return Segmentation.of_scan(self.path, structures, label_map)
 
-    def annotated(self) -> tuple[str, ...]:
-        """Structures with a mask, in the label set's order; empty masks count."""
-        return _in_order(structure_masks(self.path, self.label_set), self.label_set)
+    def annotated(self, found: Collection[str]) -> tuple[str, ...]:
+        """Structures with a mask that were found or are known to be absent."""
+        return structure_masks(self.path, self.label_set).annotated({*found, *self.absent})
 
     def _paths(self) -> tuple[Path, ...]:
-        return tuple(structure_masks(self.path, self.label_set).values())
+        return tuple(structure_masks(self.path, self.label_set).files.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,23 +296,22 @@ class MeshesSource(_VolumeSource):
 
         Raises:
             InputError: A mesh is unreadable or not closed, no file is named after one of the
-                structures, one is named after a structure that the label set does not know, or
-                anatomy contradicts the structures' names.
+                structures, one has an unknown name, or anatomy contradicts the structures' names.
         """
-        files = _wanted(self.path, structure_meshes(self.path, self.label_set), structures)
+        named = structure_meshes(self.path, self.label_set, self.chosen)
+        files = named.of(structures)
         absent = (np.empty((0, 3)), np.empty((0, 3), np.int64))
         closed = [read_mesh(files[n], self.space) if n in files else absent for n in structures]
-        label_map = check_file_names(
-            voxelize_surfaces(closed), structures, self.path, self.trust_names
-        )
+        label_map = replace(voxelize_surfaces(closed), remarks=named.remarks())
+        label_map = check_file_names(label_map, structures, self.path, self.trust_names)
         return Segmentation(self.path, structures, label_map, closed)
 
-    def annotated(self) -> tuple[str, ...]:
-        """Structures with a mesh, in the label set's order."""
-        return _in_order(structure_meshes(self.path, self.label_set), self.label_set)
+    def annotated(self, found: Collection[str]) -> tuple[str, ...]:
+        """Structures with a mesh, as far as they were read."""
+        return structure_meshes(self.path, self.label_set).annotated(found)
 
     def _paths(self) -> tuple[Path, ...]:
-        return tuple(structure_meshes(self.path, self.label_set).values())
+        return tuple(structure_meshes(self.path, self.label_set).files.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -394,25 +395,9 @@ def source_of(dataset: DataSet, heart: HeartEntry) -> HeartSource:
             f"{', '.join(_BY_KIND)}; prepare the data again"
         )
     label_set = LabelSet.from_dict(dataset.label_sets[heart.label_set], str(dataset.folder))
-    return _BY_KIND[heart.kind](
-        heart.name, Path(heart.source), label_set, heart.space, trust_names=True
-    )
-
-
-def _in_order(files: Mapping[str, Path], label_set: LabelSet) -> tuple[str, ...]:
-    return tuple(name for name in label_set.structures if name in files)
-
-
-def _wanted(
-    folder: Path, files: Mapping[str, Path], structures: tuple[str, ...]
-) -> dict[str, Path]:
-    wanted = {name: file for name, file in files.items() if name in structures}
-    if not wanted:
-        raise InputError(
-            f"{folder}: none of its files is named after {', '.join(structures)}; name each file "
-            "after its structure, as in LV.nii.gz"
-        )
-    return wanted
+    source = _BY_KIND[heart.kind](heart.name, Path(heart.source), label_set, heart.space)
+    # Of what is annotated, no mask failed.
+    return replace(source, trust_names=True, absent=heart.annotated)
 
 
 def _check_thick(label_map: LabelMap, path: Path) -> None:

@@ -1,10 +1,11 @@
 """File names of hearts: their extensions, and folders with one file per structure."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from vecsetx.anatomy.label_sets import LabelSet, label_set_hint
-from vecsetx.anatomy.structures import find_structure
+from vecsetx.anatomy.structures import find_structure, is_other_organ, structure
 from vecsetx.errors import InputError
 from vecsetx.formats.images import IMAGE_ENDINGS, ITK_ENDINGS, is_image
 from vecsetx.formats.meshes import MESH_ENDINGS, is_mesh
@@ -12,7 +13,7 @@ from vecsetx.formats.nifti_pairs import header_beside, is_pair, pair_files
 
 __all__ = [
     "SAMPLES_ENDING",
-    "masks_left_out",
+    "StructureFiles",
     "stem",
     "structure_masks",
     "structure_meshes",
@@ -70,39 +71,97 @@ def with_voxel_files(path: Path) -> tuple[Path, ...]:
     return (path, *itk.data_files(path))
 
 
-def structure_masks(folder: Path, label_set: LabelSet) -> dict[str, Path]:
-    """Return structure → mask for the masks in a folder; see :func:`structure_meshes`."""
-    return _structure_files(folder, label_set, is_image, is_mesh)
+@dataclass(frozen=True, slots=True)
+class StructureFiles:
+    """The files of a folder that are named after structures.
+
+    Attributes:
+        folder: The folder.
+        label_set: The structures wanted.
+        chosen: Whether the user chose it.
+        files: Structure → file.
+        outside: Structures with a file that are not in the label set, sorted.
+        organs: File names, without extensions, that name other organs.
+        unknown: File names, without extensions, that name nothing known; only with
+            ``drop_others``.
+    """
+
+    folder: Path
+    label_set: LabelSet
+    chosen: bool
+    files: dict[str, Path]
+    outside: tuple[str, ...]
+    organs: tuple[str, ...]
+    unknown: tuple[str, ...]
+
+    def of(self, structures: Collection[str]) -> dict[str, Path]:
+        """Return structure → file for the given structures.
+
+        Raises:
+            InputError: None of them has a file.
+        """
+        wanted = {name: file for name, file in self.files.items() if name in structures}
+        if not wanted:
+            raise InputError(
+                f"{self.folder}: none of its files is named after {', '.join(structures)}; "
+                + (self.left_out() or "name each file after its structure, as in LV.nii.gz")
+            )
+        return wanted
+
+    def annotated(self, known: Collection[str]) -> tuple[str, ...]:
+        """Return the structures of ``known`` that have a file, in the label set's order."""
+        return tuple(n for n in self.label_set.structures if n in self.files and n in known)
+
+    def left_out(self) -> str:
+        """Return which structures are left out, and how to read them; empty if none is."""
+        if not self.outside:
+            return ""
+        how = " (leave --labels away to read all, or choose another)" if self.chosen else ""
+        names = ", ".join(self.outside)
+        return f"{names}: left out, not in label set {self.label_set.name}{how}"
+
+    def remarks(self) -> tuple[str, ...]:
+        """Return remarks on the files that are left out."""
+        remarks = [self.left_out()]
+        for words, why in (
+            (self.organs, "organs beside the heart"),
+            (self.unknown, "no structure has these names"),
+        ):
+            if words:
+                shown = ", ".join(words[:3]) + (", …" if words[3:] else "")
+                files = "files" if words[1:] else "file"
+                remarks.append(f"left out {len(words)} {files} ({shown}): {why}")
+        return tuple(filter(None, remarks))
 
 
-def structure_meshes(folder: Path, label_set: LabelSet) -> dict[str, Path]:
-    """Return structure → mesh for the meshes in a folder that are named after their structures.
+def structure_masks(folder: Path, label_set: LabelSet, chosen: bool = True) -> StructureFiles:
+    """Return the masks in a folder by structure; see :func:`structure_meshes`."""
+    return _structure_files(folder, label_set, chosen, is_image, is_mesh)
+
+
+def structure_meshes(folder: Path, label_set: LabelSet, chosen: bool = True) -> StructureFiles:
+    """Return the meshes in a folder that are named after structures.
 
     Args:
         folder: The folder.
-        label_set: The structures to find. Files named after others are an error, unless the label
-            set has ``drop_others``.
+        label_set: The structures to find. Files of other structures and other organs are left out.
+        chosen: Whether the user chose it, and may choose another.
 
     Raises:
-        InputError: The folder holds both meshes and images, two files of one structure, or a file
-            that is not named after a structure of the label set.
+        InputError: The folder holds both meshes and images, two files of one structure, or, unless
+            the label set has ``drop_others``, a file whose name is unknown.
     """
-    return _structure_files(folder, label_set, is_mesh, is_image)
-
-
-def masks_left_out(folder: Path, label_set: LabelSet) -> list[str]:
-    """Return the structures, sorted, with a mask in the folder that are not in the label set."""
-    named = {find_structure(stem(file)) for file in visible(folder) if is_image(file)}
-    return sorted(name for name in named if name and name not in label_set.structures)
+    return _structure_files(folder, label_set, chosen, is_mesh, is_image)
 
 
 def _structure_files(
     folder: Path,
     label_set: LabelSet,
+    chosen: bool,
     is_wanted: Callable[[Path], bool],
     is_other: Callable[[Path], bool],
-) -> dict[str, Path]:
-    """Return structure → file of the wanted kind; raise as :func:`structure_meshes` does."""
+) -> StructureFiles:
+    """Return the files of the wanted kind; raise as :func:`structure_meshes` does."""
     files = visible(folder)
     # Folders written by ``vecsetx reconstruct`` hold a label map beside the meshes.
     if others := [f.name for f in files if is_other(f) and stem(f).lower() != _OWN_LABEL_MAP]:
@@ -111,35 +170,36 @@ def _structure_files(
             "folder of its own"
         )
     found: dict[str, Path] = {}
-    unknown: list[str] = []
+    outside: set[str] = set()
+    unnamed: list[str] = []
     for file in filter(is_wanted, files):
         name = find_structure(stem(file))
-        if name in found:
+        if name is None:
+            unnamed.append(stem(file))
+        elif name not in label_set.structures:
+            outside.add(name)
+        elif name in found:
             raise InputError(
                 f"{file}: {found[name].name} is also {name}; keep one file per structure"
             )
-        if name in label_set.structures:
+        else:
             found[name] = file
-        elif not label_set.drop_others:
-            unknown.append(stem(file))
-    if unknown:
-        raise _unknown(folder, label_set, unknown, found)
-    return found
+    organs = tuple(word for word in unnamed if is_other_organ(word))
+    unknown = tuple(word for word in unnamed if not is_other_organ(word))
+    if unknown and not label_set.drop_others:
+        raise _unknown(folder, unknown, {*found, *outside})
+    return StructureFiles(folder, label_set, chosen, found, tuple(sorted(outside)), organs, unknown)
 
 
-def _unknown(
-    folder: Path, label_set: LabelSet, words: list[str], found: Iterable[str]
-) -> InputError:
-    """Return the error for file names that no structure of the label set has, with a remedy."""
-    # Suggest a label set with all these structures, and with `drop_others` if a name is unknown.
-    outside = [name for name in map(find_structure, words) if name]
-    hint = label_set_hint([*found, *outside], others=len(outside) < len(words))
+def _unknown(folder: Path, words: Sequence[str], found: Iterable[str]) -> InputError:
+    """Return the error for file names that are neither structures nor organs, with a remedy."""
+    shown = ", ".join(words[:5]) + (f" and {len(words) - 5} more" if words[5:] else "")
+    why = f"no structure is named {shown}; rename these files"
     if len(words) == 1:
         try:
-            label_set.structure_named(words[0])
-        except InputError as error:
+            structure(words[0])
+        except InputError as error:  # suggests the structure that may be meant
             why = str(error)
-    else:
-        shown = ", ".join(words[:5]) + (f" and {len(words) - 5} more" if words[5:] else "")
-        why = f"label set {label_set.name} has no {shown}; rename these files"
+    # A label set with all the structures found, which leaves out what it does not name.
+    hint = label_set_hint(found, others=True)
     return InputError(f"{folder}: {why}, or move them away, or try --labels{hint}")

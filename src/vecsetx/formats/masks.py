@@ -1,62 +1,72 @@
-"""Masks: one image file per structure, all on one grid, as TotalSegmentator writes them."""
+"""Masks: one image file per structure, as TotalSegmentator and 3D Slicer write them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.errors import InputError
-from vecsetx.formats.images import grid_corners
 from vecsetx.formats.label_maps import read_label_map
+from vecsetx.formats.lattice import PlacedMask, Placement, SharedGrid
 
 __all__ = ["read_mask", "read_masks"]
 
 _WHOLE_HEART = "Heart"  # all other structures take precedence over it
-_OVERLAP_SHARE = 0.01  # largest overlap of two masks, as a fraction of the smaller one
-_SAME_GRID_VOXELS = 1e-3  # largest displacement between grids that count as the same
+_WHOLE_OF = {"LAA": "LA", "PML": "LV"}  # structures that others include in these
+_OVERLAP_SHARE = 0.01  # largest overlap of two others, as a fraction of the smaller one
+_GUESSED = "left and right are a guess"  # in remarks on headers without orientation
+_SAME_PLACE_VOXELS = 1e-3  # largest displacement of voxels that coincide
 
 
-def read_masks(files: Mapping[str, Path], structures: Sequence[str]) -> LabelMap:
+def read_masks(
+    files: Mapping[str, Path],
+    structures: Sequence[str],
+    absent: Collection[str] = (),
+    remedy: str = "",
+) -> LabelMap:
     """Combine the masks of a heart into one label map.
 
-    A voxel in several masks goes to the smallest of them; the whole heart counts as the largest.
+    The masks may be cropped, or have their axes swapped or flipped, if their voxel centres coincide
+    within 0.001 voxel. A voxel in several masks goes to the smallest of them; the whole heart
+    counts as the largest.
 
     Args:
         files: Structure name → mask file, with the value 0 outside and any other single integer
-            inside. A mask may be empty: its structure is annotated but absent.
+            inside.
         structures: Names of the K structures to read; those without a file are absent.
+        absent: Structures that the heart lacks if their masks are empty. An empty mask of another
+            structure gets a remark.
+        remedy: What else to do if all masks are empty, for the error message.
 
     Returns:
-        Labels 1…K in the order of ``structures``, with a remark on every overlap.
+        Labels 1…K in the order of ``structures``, with the axes of the first mask, on a grid around
+        all masks. Remarks report overlaps, empty masks and grids that differ.
 
     Raises:
-        InputError: A file is not a valid mask, two grids differ, two masks overlap by more than
-            1 % of the smaller one, or all masks are empty.
+        InputError: A file is not a valid mask, voxels of two masks do not coincide, the grid would
+            have more than 2³¹ voxels, two masks overlap by more than 1 % of the smaller one, or all
+            masks are empty.
     """
     wanted = [name for name in structures if name in files]
     if not wanted:
         raise InputError(
             f"none of {', '.join(structures)} has a mask; name each file after its structure"
         )
-    first = read_mask(files[wanted[0]])
-    remarks = list(first.remarks)
-    voxels: dict[str, np.ndarray] = {}
-    for name in wanted:
-        mask = first if name == wanted[0] else read_mask(files[name])
-        _check_same_grid(first, files[wanted[0]], mask, files[name])
-        remarks += [remark for remark in mask.remarks if remark not in remarks]
-        voxels[name] = _inside(mask)
-    if not any(len(inside) for inside in voxels.values()):
-        raise InputError(
-            f"{files[wanted[0]].parent}: every mask is empty; segment the heart or leave it out"
-        )
-    labels = np.zeros(first.labels.size, np.uint8)
+    folder = files[wanted[0]].parent
+    lattice, masks, remarks = _placed(files, wanted)
+    remarks += _empty(folder, masks, absent, remedy)
+    grid = SharedGrid.around(list(masks.values()), str(folder))
+    remarks += grid.remarks
+    voxels = {name: grid.voxels(mask) for name, mask in masks.items()}
+    labels = np.zeros(grid.shape, np.uint8, order="F")
+    flat = labels.ravel(order="K")  # a view, in the order of the flat indices
     by_size = sorted(wanted, key=lambda name: (name != _WHOLE_HEART, -len(voxels[name])))
     for name in by_size:  # the largest first, so that smaller ones overwrite it
-        remarks += _overlaps(name, voxels, labels[voxels[name]], structures, files)
-        labels[voxels[name]] = structures.index(name) + 1
-    return LabelMap(labels.reshape(first.shape, order="F"), first.affine, tuple(remarks))
+        remarks += _overlaps(name, voxels, flat[voxels[name]], structures, files)
+        flat[voxels[name]] = structures.index(name) + 1
+    return replace(grid.label_map(labels, lattice), remarks=tuple(remarks))
 
 
 def read_mask(path: Path) -> LabelMap:
@@ -80,19 +90,61 @@ def _inside(mask: LabelMap) -> np.ndarray:
     return np.flatnonzero(mask.labels.ravel(order="F"))
 
 
-def _check_same_grid(first: LabelMap, first_path: Path, mask: LabelMap, path: Path) -> None:
-    if mask.shape != first.shape:
-        difference = f"{first.shape} and {mask.shape} voxels"
-    else:
-        corners = grid_corners(mask.shape)
-        moved = np.abs(first.to_indices(mask.to_mm(corners)) - corners).max()
-        if moved <= _SAME_GRID_VOXELS:
-            return
-        difference = f"displaced by up to {moved:.3g} voxels"
-    raise InputError(
-        f"{path}: its grid differs from that of {first_path.name} ({difference}); resample all "
-        "masks of a heart to one grid"
+def _placed(
+    files: Mapping[str, Path], wanted: Sequence[str]
+) -> tuple[np.ndarray, dict[str, PlacedMask], list[str]]:
+    """Read masks and place them on the lattice of the first one.
+
+    Returns:
+        The affine of the lattice, structure → mask, and the remarks on the files.
+
+    Raises:
+        InputError: A file is not a valid mask, voxels do not coincide, or grids differ and a header
+            does not say where its grid lies.
+    """
+    path = files[wanted[0]]
+    first = read_mask(path)
+    masks: dict[str, PlacedMask] = {}
+    remarks: list[str] = []
+    for name in wanted:
+        mask = first if name == wanted[0] else read_mask(files[name])
+        remarks += [remark for remark in mask.remarks if remark not in remarks]
+        placement = Placement.of(mask.shape, mask.affine, first.affine)
+        differs = f"{files[name]}: its grid differs from that of {path.name}"
+        if placement is None or placement.moved > _SAME_PLACE_VOXELS:
+            moved = placement and f"displaced by up to {placement.moved:.3g} voxels"
+            raise InputError(
+                f"{differs} ({moved or 'another spacing or direction'}); resample all masks of a "
+                "heart to one grid"
+            )
+        masks[name] = PlacedMask(_inside(mask), placement)
+        same = placement.is_same(masks[wanted[0]].placement)
+        if not same and any(_GUESSED in remark for remark in remarks):
+            raise InputError(
+                f"{differs}, and a header does not say where its grid lies, so that they cannot be "
+                "placed; export all masks of a heart on one grid"
+            )
+    return first.affine, masks, remarks
+
+
+def _empty(
+    folder: Path, masks: Mapping[str, PlacedMask], absent: Collection[str], remedy: str
+) -> list[str]:
+    """Return a remark on empty masks.
+
+    Raises:
+        InputError: All are empty.
+    """
+    empty = [name for name, mask in masks.items() if not len(mask.voxels)]
+    if len(empty) == len(masks):
+        remedy = remedy or "segment the heart or leave it out"
+        raise InputError(f"{folder}: every mask is empty ({', '.join(empty)}); {remedy}")
+    failed = ", ".join(name for name in empty if name not in absent)
+    remark = (
+        f"empty masks: {failed}; segmentation may have failed there, so they count as not "
+        "annotated (prepare and evaluate: if the heart lacks them, name them with --absent)"
     )
+    return [remark] if failed else []
 
 
 def _overlaps(
@@ -112,7 +164,7 @@ def _overlaps(
     for other, count in zip(structures, shared[1:].tolist(), strict=True):
         if count == 0 or other == _WHOLE_HEART:
             continue
-        if count > _OVERLAP_SHARE * len(voxels[name]):
+        if count > _OVERLAP_SHARE * len(voxels[name]) and other != _WHOLE_OF.get(name):
             raise InputError(
                 f"{files[name]}: {count} of its {len(voxels[name])} voxels are also in "
                 f"{files[other].name}; remove them from one of the two"
