@@ -18,6 +18,8 @@ from vecsetx.cli.options import (
     Recycle,
     Refine,
     Seed,
+    Space,
+    Units,
     encode_options,
     ensemble_size,
 )
@@ -65,6 +67,8 @@ def evaluate(
     meshes: Annotated[
         bool, typer.Option(metavar=FLAG, help="Also score meshes (doubles the scoring time).")
     ] = True,
+    space: Space = "lps",
+    units: Units = "mm",
     seed: Seed = 0,
 ) -> None:
     """Score a model on the grids of the true label maps.
@@ -85,6 +89,8 @@ def evaluate(
         meshes=meshes,
         drop_each=drop_each,
         ensemble=ensemble_size(ensemble, draws),
+        space=space,
+        units=units,
     )
     evaluated = run(model, inputs, out, options)
     print_evaluation(evaluated.scores)

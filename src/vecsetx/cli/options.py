@@ -25,6 +25,7 @@ __all__ = [
     "Refine",
     "Seed",
     "Space",
+    "Units",
     "Workers",
     "encode_options",
     "ensemble_size",
@@ -69,6 +70,12 @@ Space = Annotated[
     Literal["lps", "ras"],
     typer.Option(
         help="Axes of input meshes and points whose files do not say.", case_sensitive=False
+    ),
+]
+Units = Annotated[
+    Literal["m", "cm", "mm", "um"],
+    typer.Option(
+        help="Unit of input meshes and points, whose files do not say.", case_sensitive=False
     ),
 ]
 

@@ -7,7 +7,7 @@ import typer
 
 from vecsetx.anatomy.structures import structure_names
 from vecsetx.cli.failures import report_failures
-from vecsetx.cli.options import LABEL_SETS, Seed, Space, Workers
+from vecsetx.cli.options import LABEL_SETS, Seed, Space, Units, Workers
 
 
 def prepare(
@@ -66,6 +66,7 @@ def prepare(
         float, typer.Option(metavar="MM", help="Length of one unit of the model's space, mm.")
     ] = 80.0,
     space: Space = "lps",
+    units: Units = "mm",
     seed: Seed = 0,
     workers: Workers = None,
     dask: Annotated[
@@ -101,6 +102,7 @@ def prepare(
         workers=workers,
         dask=dask,
         space=space,
+        units=units,
     )
     dataset, failed = run(inputs, out, options)
     train, val = (len(dataset.of_split(split)) for split in ("train", "val"))

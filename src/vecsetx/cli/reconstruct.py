@@ -18,6 +18,7 @@ from vecsetx.cli.options import (
     Refine,
     Seed,
     Space,
+    Units,
     encode_options,
     ensemble_size,
 )
@@ -87,6 +88,7 @@ def reconstruct(
         typer.Option("--format", help="Format of the meshes.", case_sensitive=False),
     ] = "vtp",
     input_space: Space = "lps",
+    units: Units = "mm",
     drop: Drop = "",
     latents: Latents = None,
     points: Points = None,
@@ -115,6 +117,7 @@ def reconstruct(
         space=space,
         extension=extension,
         input_space=input_space,
+        units=units,
     )
     failed = run(model, inputs, out, options)
     typer.echo(f"results are in {out}")

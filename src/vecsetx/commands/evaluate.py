@@ -58,6 +58,8 @@ class EvaluateOptions:
         drop_each: Whether to hide each structure of each heart in turn and score it as inferred.
         ensemble: Members of an ensemble, which gives the uncertainty of hidden structures; 0 for
             none.
+        space: Axes of meshes whose files do not say, ``lps`` or ``ras``.
+        units: Unit of meshes, a key of :data:`~vecsetx.anatomy.size.UNITS_MM`.
     """
 
     encode: EncodeOptions = field(default_factory=EncodeOptions)
@@ -67,6 +69,8 @@ class EvaluateOptions:
     meshes: bool = True
     drop_each: bool = False
     ensemble: int = 0
+    space: str = "lps"
+    units: str = "mm"
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +179,7 @@ def _find(
         if not hearts:
             raise InputError(f"{inputs[0]}: has no hearts in split {options.split!r}")
         return hearts
-    found = find_hearts(inputs, label_set or trained.label_set)
+    found = find_hearts(inputs, label_set or trained.label_set, options.space, options.units)
     return {name: _Heart(source) for name, source in found.items()}
 
 

@@ -38,6 +38,7 @@ class PrepareOptions:
         workers: Number of processes; None for one per core.
         dask: Address of a Dask scheduler, whose workers are used instead.
         space: Axes of meshes whose files do not say, ``lps`` or ``ras``.
+        units: Unit of meshes, a key of :data:`~vecsetx.anatomy.size.UNITS_MM`.
     """
 
     label_set: LabelSet | None = None
@@ -50,6 +51,7 @@ class PrepareOptions:
     workers: int | None = None
     dask: str | None = None
     space: str = "lps"
+    units: str = "mm"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,7 @@ def prepare(
     """
     # 1. Find the hearts, and those of an earlier preparation.
     _check(options)
-    sources = find_hearts(inputs, options.label_set, options.space)
+    sources = find_hearts(inputs, options.label_set, options.space, options.units)
     patients = patients_of(list(sources), options.group_by)
     with only_writer(out, "hearts"):
         before = DataSet.read(out) if (out / "dataset.json").exists() else None
@@ -251,6 +253,7 @@ def _data_set(
             label_set=sources[name].label_set.name,
             annotated=sampled.annotated or by_label_set[sources[name].label_set.name],
             version=sampled.info.version,
+            units=sources[name].units,
         )
         for name, sampled in samples.items()
     ]

@@ -59,6 +59,7 @@ class ReconstructOptions:
         space: Axes of mesh coordinates, ``lps`` or ``ras``.
         extension: Mesh format: vtp, stl, ply or obj.
         input_space: Axes of input meshes and points whose files do not say.
+        units: Unit of their coordinates, a key of :data:`~vecsetx.anatomy.size.UNITS_MM`.
     """
 
     encode: EncodeOptions = field(default_factory=EncodeOptions)
@@ -72,6 +73,7 @@ class ReconstructOptions:
     space: str = "lps"
     extension: str = "vtp"
     input_space: str = "lps"
+    units: str = "mm"
 
 
 def reconstruct(
@@ -110,7 +112,7 @@ def reconstruct(
     refuse_recycled_ensemble(options.ensemble, options.encode)
     trained = TrainedModel.from_pretrained(model)
     label_set = options.encode.label_set or trained.label_set
-    hearts = find_hearts(inputs, label_set, options.input_space)
+    hearts = find_hearts(inputs, label_set, options.input_space, options.units)
     like = Grid(*read_grid(options.like)) if options.like else None
     sd_factor = sd_factor_of(model, trained) if options.ensemble else None
     setup = _Setup(trained, model, sd_factor, like, options)

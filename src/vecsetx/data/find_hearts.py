@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from vecsetx.anatomy.label_sets import LabelSet
@@ -30,7 +31,10 @@ _SAMPLES: dict[str, type[HeartSource]] = {".npz": NpzSource, SAMPLES_ENDING: Sam
 
 
 def find_hearts(
-    inputs: Sequence[Path], label_set: LabelSet | None = None, space: str = "lps"
+    inputs: Sequence[Path],
+    label_set: LabelSet | None = None,
+    space: str = "lps",
+    units: str = "mm",
 ) -> dict[str, HeartSource]:
     """Heart name → source, sorted by name.
 
@@ -45,6 +49,7 @@ def find_hearts(
         label_set: The structures that ids and file names stand for. None: the label set that an
             nnU-Net data set describes, and ``default`` elsewhere.
         space: Axes of meshes and points, ``lps`` or ``ras``, unless their files name them.
+        units: Unit of their coordinates, a key of :data:`~vecsetx.anatomy.size.UNITS_MM`.
 
     Raises:
         InputError: An input does not exist or holds no heart, a folder holds several kinds of
@@ -57,7 +62,7 @@ def find_hearts(
         other = hearts.setdefault(heart.name, heart)
         if other.path.resolve() != heart.path.resolve():
             raise InputError(f"{heart.path}: {other.path} has the same name; rename one of the two")
-    return dict(sorted(hearts.items()))
+    return {name: replace(heart, units=units) for name, heart in sorted(hearts.items())}
 
 
 def _sources(given: Path, labels: LabelSet | None, space: str) -> Iterator[HeartSource]:

@@ -29,6 +29,7 @@ def encode(
     heart: str | Path,
     labels: str | None = None,
     space: str = "lps",
+    units: str = "mm",
     refine: int = 0,
     recycle: int = 0,
     seed: int = 0,
@@ -40,6 +41,7 @@ def encode(
         heart: A label map, a folder of masks or meshes, or labelled points.
         labels: Name of its label set, or a YAML file; None for the model's own.
         space: Axes of meshes and points that do not state theirs, ``lps`` or ``ras``.
+        units: Unit of their coordinates: ``mm``, ``cm``, ``m`` or ``um``.
         refine: Maximum number of steps that optimise the latent set on the observed structures.
         recycle: How many times to feed the reconstruction back.
         seed: Seed of the surface points.
@@ -52,7 +54,7 @@ def encode(
     """
     named = label_set(labels) if labels else None
     options = EncodeOptions(named, refine=refine, recycle=recycle, seed=seed)
-    found = find_hearts([Path(heart)], options.label_set or model.label_set, space)
+    found = find_hearts([Path(heart)], options.label_set or model.label_set, space, units)
     if len(found) != 1:  # a folder may contain many hearts
         raise InputError(
             f"{heart}: contains {len(found)} hearts ({', '.join(found)}); name one of them"
