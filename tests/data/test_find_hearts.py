@@ -105,7 +105,7 @@ def affine_of(turn, spacing_mm, offset_mm, flips):
 @pytest.mark.parametrize("angles", [(0, 0, 0), (20, -35, 50)])
 def test_a_heart_lies_where_it_lay_in_every_format(tmp_path, flips, angles):
     turn = Rotation.from_euler("xyz", angles, degrees=True)
-    affine = affine_of(turn, (1.5, 0.9, 2.2), (-31.5, 17.25, 60.0), flips)
+    affine = affine_of(turn, (3.0, 1.8, 4.4), (-31.5, 17.25, 60.0), flips)
     structures = ("Aorta", "LV", "RV")
     truth = LabelMap(HEART, affine).to_structures(THREE, structures, "truth")
     true_mm = np.array(centers_mm(truth))
@@ -307,7 +307,9 @@ def remarks_of(heart, structure):
 
 
 def test_remarks_come_along(tmp_path):
-    nib.save(nib.Nifti1Image(HEART, None), tmp_path / "a.nii.gz")
+    image = nib.Nifti1Image(HEART, None)
+    image.header.set_zooms((5, 5, 5))
+    nib.save(image, tmp_path / "a.nii.gz")
     assert "left and right" in remarks_of(one(tmp_path / "a.nii.gz", THREE), "LV")[0]
 
 

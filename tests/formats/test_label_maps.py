@@ -53,7 +53,7 @@ def test_what_is_written_says_mm_and_scanner_space(tmp_path):
     header = nib.load(tmp_path / "a.nii.gz").header
     assert header.get_xyzt_units()[0] == "mm"
     assert header["sform_code"] > 0
-    np.testing.assert_allclose(header.get_zooms(), [0.4, 0.7, 2], rtol=1e-6)
+    np.testing.assert_allclose(header.get_zooms(), [2, 3.5, 10], rtol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_lengths_in_other_units_become_mm(tmp_path, code, mm_per_length):
     path = save(tmp_path / "a.nii.gz", LABELS, affine, xyzt_units=code)
     found = read_label_map(path)
     np.testing.assert_allclose(found.affine, OBLIQUE, rtol=1e-6)
-    np.testing.assert_allclose(found.spacing_mm, [0.4, 0.7, 2], rtol=1e-6)
+    np.testing.assert_allclose(found.spacing_mm, [2, 3.5, 10], rtol=1e-6)
 
 
 @pytest.mark.parametrize("dtype", [np.int8, np.int16, np.int32, np.uint32, np.float32, np.float64])

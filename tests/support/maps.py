@@ -13,9 +13,9 @@ LABELS[1, 2, 3], LABELS[0, 1, 0] = 9, 2
 
 OBLIQUE = np.eye(4)
 OBLIQUE[:3, :3] = Rotation.from_euler("xyz", [20, -35, 50], degrees=True).as_matrix() * [
-    0.4,
-    0.7,
     2,
+    3.5,
+    10,
 ]
 OBLIQUE[:3, 3] = [-120.5, 33.25, 901.0]
 

@@ -173,7 +173,11 @@ class LabelMap:
 
     def bounding_box(self) -> tuple[slice, slice, slice]:
         """Return the slices of the smallest box around the foreground; empty if there is none."""
-        i, j, k = (np.flatnonzero(self.labels.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1)))
+        # Two projections of the volume serve all three axes; the others are projections of these.
+        in_ij, in_jk = np.any(self.labels, axis=2), np.any(self.labels, axis=0)
+        i, j, k = map(
+            np.flatnonzero, (np.any(in_ij, axis=1), np.any(in_ij, axis=0), np.any(in_jk, axis=0))
+        )
         if len(i) == 0:
             return slice(0, 0), slice(0, 0), slice(0, 0)
         return slice(i[0], i[-1] + 1), slice(j[0], j[-1] + 1), slice(k[0], k[-1] + 1)

@@ -19,7 +19,9 @@ from vecsetx.cli.options import (
     Recycle,
     Refine,
     Seed,
+    Space,
     TrustNames,
+    Units,
     encode_options,
     ensemble_size,
 )
@@ -69,6 +71,8 @@ def evaluate(
     meshes: Annotated[
         bool, typer.Option(metavar=FLAG, help="Also score meshes (doubles the scoring time).")
     ] = True,
+    space: Space = "lps",
+    units: Units = "mm",
     seed: Seed = 0,
 ) -> None:
     """Score a model on the grids of the true label maps.
@@ -92,6 +96,8 @@ def evaluate(
         ensemble=ensemble_size(ensemble, draws),
         trust_names=trust_names,
         absent=parse_names(absent, structure_names()),
+        space=space,
+        units=units,
     )
     evaluated = run(model, inputs, out, options)
     print_evaluation(evaluated.scores)

@@ -27,6 +27,7 @@ __all__ = [
     "Seed",
     "Space",
     "TrustNames",
+    "Units",
     "Workers",
     "encode_options",
     "ensemble_size",
@@ -79,6 +80,12 @@ TrustNames = Annotated[
         "--trust-names",
         metavar=FLAG,
         help="Keep the structures' names where anatomy contradicts them.",
+    ),
+]
+Units = Annotated[
+    Literal["m", "cm", "mm", "um"],
+    typer.Option(
+        help="Unit of input meshes and points, whose files do not say.", case_sensitive=False
     ),
 ]
 

@@ -7,7 +7,7 @@ import typer
 
 from vecsetx.anatomy.structures import structure_names
 from vecsetx.cli.failures import report_failures
-from vecsetx.cli.options import LABEL_SETS, Absent, Seed, Space, TrustNames, Workers
+from vecsetx.cli.options import LABEL_SETS, Absent, Seed, Space, TrustNames, Units, Workers
 
 
 def prepare(
@@ -67,6 +67,7 @@ def prepare(
         float, typer.Option(metavar="MM", help="Length of one unit of the model's space, mm.")
     ] = 80.0,
     space: Space = "lps",
+    units: Units = "mm",
     trust_names: TrustNames = False,
     seed: Seed = 0,
     workers: Workers = None,
@@ -104,6 +105,7 @@ def prepare(
         workers=workers,
         dask=dask,
         space=space,
+        units=units,
         trust_names=trust_names,
     )
     dataset, failed = run(inputs, out, options)

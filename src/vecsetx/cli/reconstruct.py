@@ -19,6 +19,7 @@ from vecsetx.cli.options import (
     Seed,
     Space,
     TrustNames,
+    Units,
     encode_options,
     ensemble_size,
 )
@@ -88,6 +89,7 @@ def reconstruct(
         typer.Option("--format", help="Format of the meshes.", case_sensitive=False),
     ] = "vtp",
     input_space: Space = "lps",
+    units: Units = "mm",
     trust_names: TrustNames = False,
     drop: Drop = "",
     latents: Latents = None,
@@ -117,6 +119,7 @@ def reconstruct(
         space=space,
         extension=extension,
         input_space=input_space,
+        units=units,
         trust_names=trust_names,
     )
     failed = run(model, inputs, out, options)

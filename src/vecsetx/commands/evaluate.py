@@ -63,6 +63,8 @@ class EvaluateOptions:
         trust_names: Whether structures keep their names where anatomy contradicts them.
         absent: Structures that hearts lack where their masks are empty; others are not scored
             there. Only for hearts outside of a data set, which records its own.
+        space: Axes of meshes whose files do not say, ``lps`` or ``ras``.
+        units: Unit of meshes, a key of :data:`~vecsetx.anatomy.size.UNITS_MM`.
     """
 
     encode: EncodeOptions = field(default_factory=EncodeOptions)
@@ -74,6 +76,8 @@ class EvaluateOptions:
     ensemble: int = 0
     trust_names: bool = False
     absent: tuple[str, ...] = ()
+    space: str = "lps"
+    units: str = "mm"
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +191,9 @@ def _find(
         if not hearts:
             raise InputError(f"{inputs[0]}: has no hearts in split {options.split!r}")
         return hearts
-    found = find_hearts(inputs, label_set, usual=trained.label_set, trust_names=options.trust_names)
+    found = find_hearts(
+        inputs, label_set, options.space, options.units, trained.label_set, options.trust_names
+    )
     return {name: _Heart(replace(source, absent=options.absent)) for name, source in found.items()}
 
 

@@ -44,6 +44,7 @@ class PrepareOptions:
         trust_names: Whether structures keep their names where anatomy contradicts them.
         absent: Structures that hearts lack where their masks are empty. Others with an empty mask
             count as not annotated, as segmentation may have failed there.
+        units: Unit of meshes, a key of :data:`~vecsetx.anatomy.size.UNITS_MM`.
     """
 
     label_set: LabelSet | None = None
@@ -58,6 +59,7 @@ class PrepareOptions:
     space: str = "lps"
     trust_names: bool = False
     absent: tuple[str, ...] = ()
+    units: str = "mm"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,13 @@ def prepare(
     """
     # 1. Find the hearts, and those of an earlier preparation.
     _check(options)
-    found = find_hearts(inputs, options.label_set, options.space, trust_names=options.trust_names)
+    found = find_hearts(
+        inputs,
+        options.label_set,
+        options.space,
+        options.units,
+        trust_names=options.trust_names,
+    )
     sources = {name: replace(heart, absent=options.absent) for name, heart in found.items()}
     patients = patients_of(list(sources), options.group_by)
     with only_writer(out, "hearts"):
@@ -286,6 +294,7 @@ def _data_set(
             label_set=sampled.label_set.name,
             annotated=sampled.annotated or by_label_set[sampled.label_set.name],
             version=sampled.info.version,
+            units=sources[name].units,
         )
         for name, sampled in samples.items()
     ]

@@ -60,6 +60,7 @@ class ReconstructOptions:
         space: Axes of mesh coordinates, ``lps`` or ``ras``.
         extension: Mesh format: vtp, stl, ply or obj.
         input_space: Axes of input meshes and points whose files do not say.
+        units: Unit of their coordinates, a key of :data:`~vecsetx.anatomy.size.UNITS_MM`.
         trust_names: Whether structures keep their names where anatomy contradicts them.
     """
 
@@ -74,6 +75,7 @@ class ReconstructOptions:
     space: str = "lps"
     extension: str = "vtp"
     input_space: str = "lps"
+    units: str = "mm"
     trust_names: bool = False
 
 
@@ -116,6 +118,7 @@ def reconstruct(
         inputs,
         options.encode.label_set,
         options.input_space,
+        options.units,
         trained.label_set,
         options.trust_names,
     )

@@ -28,7 +28,7 @@ class HeartEntry:
         split: ``train`` or ``val``.
         fold: 0…F−1, for cross-validation.
         file: Samples file, relative to the data set's folder.
-        kind, source, space: Its source: see :class:`vecsetx.data.sources.HeartSource`.
+        kind, source, space, units: Its source: see :class:`vecsetx.data.sources.HeartSource`.
         sha256: Hash of the source's files.
         content: Hash of the heart's shape.
         label_set: Name of its label set.
@@ -50,6 +50,7 @@ class HeartEntry:
     label_set: str
     annotated: tuple[str, ...]
     version: str
+    units: str = "mm"
 
 
 @dataclass(frozen=True, slots=True)

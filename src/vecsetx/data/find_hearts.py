@@ -36,6 +36,7 @@ def find_hearts(
     inputs: Sequence[Path],
     label_set: LabelSet | None = None,
     space: str = "lps",
+    units: str = "mm",
     usual: LabelSet | None = None,
     trust_names: bool = False,
 ) -> dict[str, HeartSource]:
@@ -54,6 +55,7 @@ def find_hearts(
             (:meth:`HeartSource.resolved`); the usual label set elsewhere, or without one, all
             structures for files named after them.
         space: Axes of meshes and points, ``lps`` or ``ras``, unless their files name them.
+        units: Unit of their coordinates, a key of :data:`~vecsetx.anatomy.size.UNITS_MM`.
         usual: Label set for files that do not say otherwise; None: ``default``.
         trust_names: Whether structures keep their names where anatomy contradicts them.
 
@@ -69,7 +71,10 @@ def find_hearts(
         other = hearts.setdefault(heart.name, heart)
         if other.path.resolve() != heart.path.resolve():
             raise InputError(f"{heart.path}: {other.path} has the same name; rename one of the two")
-    return {name: replace(hearts[name], trust_names=trust_names) for name in sorted(hearts)}
+    return {
+        name: replace(heart, units=units, trust_names=trust_names)
+        for name, heart in sorted(hearts.items())
+    }
 
 
 def _sources(
@@ -87,7 +92,7 @@ def _sources(
         yield from _in_folder(given, known, named, space, chosen)
         return
     for file in files:
-        yield _of_file(file)(stem(file), file, known, space, chosen)
+        yield _of_file(file)(stem(file), file, known, space, chosen=chosen)
 
 
 def _in_folder(
@@ -98,7 +103,7 @@ def _in_folder(
     folder = _masks_of(given)
     entries = visible(folder)
     if source := _of_folder(entries):
-        yield source(_name_of_folder(folder), folder, named, space, chosen)
+        yield source(_name_of_folder(folder), folder, named, space, chosen=chosen)
         return
     # 2. Otherwise it holds hearts, all as files or all as folders.
     files = [f for f in entries if f.is_file() and (is_image(f) or f.suffix.lower() in _SAMPLES)]
@@ -115,10 +120,10 @@ def _in_folder(
             "per heart with a mask or mesh per structure, named as in LV.nii.gz or LV.vtp"
         )
     for file in files:
-        yield _of_file(file)(stem(file), file, labels, space, chosen)
+        yield _of_file(file)(stem(file), file, labels, space, chosen=chosen)
     # Among folders with hearts, one that does not look like a heart must fail, not be skipped.
     for sub in folders if usual else ():
-        yield (found[sub] or usual[0][0])(_name_of_folder(sub), sub, named, space, chosen)
+        yield (found[sub] or usual[0][0])(_name_of_folder(sub), sub, named, space, chosen=chosen)
 
 
 def _masks_of(folder: Path) -> Path:

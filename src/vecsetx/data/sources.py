@@ -24,6 +24,7 @@ import numpy as np
 from vecsetx.anatomy.frame import MM_PER_UNIT
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.label_sets import LabelSet
+from vecsetx.anatomy.size import HeartSize, check_coordinates, check_spacing
 from vecsetx.data.dataset import DataSet, HeartEntry
 from vecsetx.data.label_set_choice import label_set_of
 from vecsetx.data.missing_spacing import missing_spacing
@@ -36,7 +37,7 @@ from vecsetx.formats.folders import (
 )
 from vecsetx.formats.label_maps import name_table_of, read_label_map
 from vecsetx.formats.masks import read_masks
-from vecsetx.formats.meshes import read_mesh
+from vecsetx.formats.mesh_sets import read_meshes
 from vecsetx.formats.points import LabelledPoints, read_points
 from vecsetx.sampling.geometry import Segmentation
 from vecsetx.sampling.npz.layout import read_npz
@@ -58,6 +59,7 @@ class HeartSource(ABC):
         path: The file, or the folder (masks and meshes).
         label_set: The structures that ids or file names stand for.
         space: Axes of meshes and points, ``lps`` or ``ras``, unless their files name them.
+        units: Unit of their coordinates, a key of :data:`~vecsetx.anatomy.size.UNITS_MM`.
         chosen: Whether the label set was chosen for these files. If not, :meth:`resolved` replaces
             it by the one that a label map itself describes.
         trust_names: Whether structures keep their names where anatomy contradicts them.
@@ -68,12 +70,13 @@ class HeartSource(ABC):
     kind: ClassVar[str]
     has_volume: ClassVar[bool] = False
     _holds: ClassVar[str]
-    _depends_on_space: ClassVar[bool] = False
+    _has_coordinates: ClassVar[bool] = False
 
     name: str
     path: Path
     label_set: LabelSet
     space: str = "lps"
+    units: str = "mm"
     chosen: bool = True
     trust_names: bool = False
     absent: tuple[str, ...] = ()
@@ -158,8 +161,8 @@ class HeartSource(ABC):
     def sha256(self) -> str:
         """Hash of the files' contents.
 
-        In a folder, it includes the files' names; for meshes and points, it includes :attr:`space`.
-        The hash of a label map in one file is that of the file.
+        In a folder, it includes the files' names; for meshes and points, it includes :attr:`space`
+        and :attr:`units`. The hash of a label map in one file is that of the file.
 
         Raises:
             InputError: A file is missing or unreadable, or a folder's files cannot be matched to
@@ -176,8 +179,10 @@ class HeartSource(ABC):
                         digest.update(chunk)
             except OSError as error:
                 raise InputError(f"{file}: cannot be read: {error.strerror}") from error
-        if self._depends_on_space:
+        if self._has_coordinates:
             digest.update(self.space.lower().encode())
+            # Millimetres add nothing, so that hashes of older data sets hold.
+            digest.update(b"" if self.units == "mm" else self.units.encode())
         return digest.hexdigest()
 
     def origin(self) -> Origin:
@@ -228,12 +233,13 @@ class LabelMapSource(_VolumeSource):
 
         Raises:
             InputError: It is unreadable, a single slice, holds none of the structures, or an id
-                that the label set does not know; or anatomy contradicts the structures' names.
+                that the label set does not know; no heart has its size; or anatomy contradicts the
+                structures' names.
         """
         source, path = self.resolved(), str(self.path)
         stored, label_set = source.stored or read_label_map(self.path), source.label_set
         label_map = stored.to_structures(label_set, structures, path)
-        _check_thick(label_map, self.path)
+        _check_grid(label_map, structures, self.path)
         # Where scan and heart end is judged by all structures, not by the wanted ones alone.
         others = tuple(name for name in label_set.structures if name not in structures)
         if others:
@@ -262,12 +268,13 @@ class MasksSource(_VolumeSource):
         Raises:
             InputError: A mask is unreadable, does not fit the others or overlaps them too much, no
                 file is named after one of the structures, one has an unknown name, all labels lie
-                in a single slice, or anatomy contradicts the structures' names.
+                in a single slice, no heart has the size, or anatomy contradicts the structures'
+                names.
         """
         named = structure_masks(self.path, self.label_set, self.chosen)
         label_map = read_masks(named.of(structures), structures, self.absent, named.left_out())
         label_map = label_map.remarked(named.remarks())
-        _check_thick(label_map, self.path)
+        _check_grid(label_map, structures, self.path)
         label_map = check_file_names(label_map, structures, self.path, self.trust_names)
         label_map = label_map.remarked(missing_spacing(label_map, structures))
         return Segmentation.of_scan(self.path, structures, label_map)
@@ -286,7 +293,7 @@ class MeshesSource(_VolumeSource):
 
     kind: ClassVar[str] = "meshes"
     _holds: ClassVar[str] = "surface meshes"
-    _depends_on_space: ClassVar[bool] = True
+    _has_coordinates: ClassVar[bool] = True
 
     def segmentation(self, structures: tuple[str, ...]) -> Segmentation:
         """Read the meshes: per structure its closed surface, and one label map of all.
@@ -295,14 +302,16 @@ class MeshesSource(_VolumeSource):
         are empty for a structure without a file.
 
         Raises:
-            InputError: A mesh is unreadable or not closed, no file is named after one of the
-                structures, one has an unknown name, or anatomy contradicts the structures' names.
+            InputError: See :func:`~vecsetx.formats.mesh_sets.read_meshes`; or no file is named
+                after one of the structures, one has an unknown name, or anatomy contradicts the
+                structures' names.
         """
         named = structure_meshes(self.path, self.label_set, self.chosen)
-        files = named.of(structures)
-        absent = (np.empty((0, 3)), np.empty((0, 3), np.int64))
-        closed = [read_mesh(files[n], self.space) if n in files else absent for n in structures]
-        label_map = replace(voxelize_surfaces(closed), remarks=named.remarks())
+        heart = read_meshes(named.of(structures), self.space, self.units)
+        surfaces = {name: (mesh.vertices_mm, mesh.faces) for name, mesh in heart.meshes.items()}
+        empty = (np.empty((0, 3)), np.empty((0, 3), np.int64))
+        closed = [surfaces.get(name, empty) for name in structures]
+        label_map = voxelize_surfaces(closed).remarked((*named.remarks(), *heart.remarks))
         label_map = check_file_names(label_map, structures, self.path, self.trust_names)
         return Segmentation(self.path, structures, label_map, closed)
 
@@ -357,13 +366,21 @@ class PointsSource(HeartSource):
 
     kind: ClassVar[str] = "points"
     _holds: ClassVar[str] = "labelled points"
-    _depends_on_space: ClassVar[bool] = True
+    _has_coordinates: ClassVar[bool] = True
 
     def read(
         self, structures: tuple[str, ...], seed: int = 0, mm_per_unit: float = MM_PER_UNIT
     ) -> LabelledPoints:
-        """Read the points; see :func:`vecsetx.formats.points.read_points`."""
-        return read_points(self.path, structures, self.label_set, self.space)
+        """Read the points.
+
+        Raises:
+            InputError: See :func:`vecsetx.formats.points.read_points`; or no heart has their size.
+        """
+        found = read_points(self.path, structures, self.label_set, self.space, self.units)
+        present = (structures[index] for index in np.unique(found.structure))
+        size = HeartSize.of(np.ptp(found.points_mm, axis=0), None, present)
+        check_coordinates(size, self.units, self.path)
+        return found
 
     def samples(self, structures: tuple[str, ...], spec: SamplingSpec, seed: int) -> Samples:
         """Raise :class:`InputError`: points do not define a volume."""
@@ -395,19 +412,19 @@ def source_of(dataset: DataSet, heart: HeartEntry) -> HeartSource:
             f"{', '.join(_BY_KIND)}; prepare the data again"
         )
     label_set = LabelSet.from_dict(dataset.label_sets[heart.label_set], str(dataset.folder))
-    source = _BY_KIND[heart.kind](heart.name, Path(heart.source), label_set, heart.space)
+    source = _BY_KIND[heart.kind](
+        heart.name, Path(heart.source), label_set, heart.space, heart.units
+    )
     # Of what is annotated, no mask failed.
     return replace(source, trust_names=True, absent=heart.annotated)
 
 
-def _check_thick(label_map: LabelMap, path: Path) -> None:
-    """Refuse labels that are one voxel thick, which enclose no volume."""
-    # Two projections of the volume serve all three axes; the others are projections of these.
-    in_ij, in_jk = np.any(label_map.labels, axis=2), np.any(label_map.labels, axis=0)
-    for axis, seen in enumerate((np.any(in_ij, axis=1), np.any(in_ij, axis=0), np.any(in_jk, 0))):
-        found = np.flatnonzero(seen)
-        if len(found) and found[-1] == found[0]:
+def _check_grid(label_map: LabelMap, structures: tuple[str, ...], path: Path) -> None:
+    """Refuse labels that are one voxel thick, which enclose no volume, and impossible sizes."""
+    for axis, side in zip("ijk", label_map.bounding_box(), strict=True):
+        if side.stop - (side.start or 0) == 1:
             raise InputError(
-                f"{path}: a single slice; its labels are one voxel thick along axis {'ijk'[axis]}, "
-                "which encloses nothing: give the whole stack"
+                f"{path}: a single slice; its labels are one voxel thick along axis {axis}, which "
+                "encloses nothing: give the whole stack"
             )
+    check_spacing(HeartSize.of_label_map(label_map, structures), label_map.spacing_mm, path)

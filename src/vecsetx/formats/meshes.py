@@ -1,8 +1,9 @@
-"""Closed surface meshes of structures, converted to RAS+ mm and checked for enclosing a volume.
+"""Mesh files of single structures, as closed meshes in RAS+ mm.
 
-Programs write meshes in LPS+ or RAS+ mm, and few formats record which. As in 3D Slicer, an entry
+Programs write meshes in LPS+ or RAS+, and few formats record which. As in 3D Slicer, an entry
 ``SPACE=LPS`` or ``SPACE=RAS`` in the header (STL), a comment (PLY, OBJ) or field data (VTP) is
 honoured. The two differ by a rotation of 180° about the S axis, so faces keep their orientation.
+No format records the unit.
 """
 
 import re
@@ -11,20 +12,20 @@ from threading import Lock
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from vtkmodules.util.numpy_support import vtk_to_numpy
 from vtkmodules.vtkCommonCore import vtkLogger, vtkOutputWindow, vtkStringOutputWindow
 from vtkmodules.vtkFiltersCore import vtkTriangleFilter
 from vtkmodules.vtkIOXML import vtkXMLPolyDataReader
 
+from vecsetx.anatomy.size import mm_per
 from vecsetx.errors import InputError
+from vecsetx.formats.closed_mesh import ClosedMesh, closed_mesh
 
 MESH_ENDINGS = (".vtp", ".stl", ".ply", ".obj")
 """File extensions of the supported mesh formats."""
 
 _RAS_FROM = {"lps": np.array([-1.0, -1.0, 1.0]), "ras": np.ones(3)}  # factors per axis
+_FARTHEST = 1e12  # in any unit; volumes of such lengths stay finite
 _HEADER_BYTES = 1 << 14  # enough for the header and comments
 _VTK_OUTPUT = Lock()  # VTK has one output window for all threads
 _TAG = re.compile(rb"SPACE\s*=\s*(LPS|RAS)\b", re.IGNORECASE)
@@ -35,37 +36,32 @@ def is_mesh(path: Path) -> bool:
     return path.name.lower().endswith(MESH_ENDINGS)
 
 
-def read_mesh(
-    path: Path, space: str = "lps"
-) -> tuple[Float[np.ndarray, "vertices 3"], Int[np.ndarray, "faces 3"]]:
-    """Read a closed surface.
-
-    Vertices at the same position are merged, because STL repeats them for every face.
+def read_mesh(path: Path, space: str = "lps", units: str = "mm") -> ClosedMesh:
+    """Read a closed surface; see :func:`~vecsetx.formats.closed_mesh.closed_mesh`.
 
     Args:
         path: ``.vtp``, ``.stl``, ``.ply`` or ``.obj``; polygons are split into triangles.
         space: Axes of the coordinates, ``lps`` or ``ras``, if the file does not specify them.
-
-    Returns:
-        Vertices in RAS+ mm, and faces with corners in counterclockwise order seen from outside.
+        units: Unit of the coordinates, a key of :data:`~vecsetx.anatomy.size.UNITS_MM`.
 
     Raises:
         InputError: The file is missing or unreadable, or its surface is empty, not finite, not
-            closed or not facing outwards.
+            closed, flat, or faces both inwards and outwards.
     """
+    mm = mm_per(units, path)
     vertices, faces, tag = _read_vtp(path) if path.suffix.lower() == ".vtp" else _read_plain(path)
     if len(faces) == 0:
         raise InputError(f"{path}: contains no faces; export the surface again")
-    if not np.isfinite(vertices).all():
-        row = int(np.flatnonzero(~np.isfinite(vertices).all(axis=1))[0])
+    within = (np.abs(vertices) < _FARTHEST).all(axis=1)  # not so for NaN
+    if not within.all():
+        row = int(np.flatnonzero(~within)[0])
         raise InputError(
-            f"{path}: vertex {row} is not finite ({vertices[row].tolist()}); export it again"
+            f"{path}: vertex {row} is not finite or beyond {_FARTHEST:g} "
+            f"({vertices[row].tolist()}); export it again"
         )
     if faces.min() < 0 or faces.max() >= len(vertices):
         raise InputError(f"{path}: a face refers to a vertex that does not exist; export it again")
-    vertices, faces = _merged(vertices * ras_factors(tag or space, path), faces)
-    _check_closed(vertices, faces, path)
-    return vertices, faces
+    return closed_mesh(vertices * (mm * ras_factors(tag or space, path)), faces, path)
 
 
 def ras_factors(space: str, source: Path) -> np.ndarray:
@@ -81,95 +77,6 @@ def ras_factors(space: str, source: Path) -> np.ndarray:
     if space.lower() not in _RAS_FROM:
         raise InputError(f"{source}: unknown space {space!r}; coordinates are in lps or ras")
     return _RAS_FROM[space.lower()]
-
-
-def _check_closed(vertices: np.ndarray, faces: np.ndarray, source: Path) -> None:
-    """Check that a mesh encloses a volume: closed, consistently oriented and facing outwards.
-
-    Surfaces may touch themselves along an edge. They may enclose cavities, whose faces point into
-    the cavity.
-
-    Raises:
-        InputError: The mesh fails a check; the message says how to repair it.
-    """
-    # Number the edges, the same in either direction.
-    start, end = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]).T
-    edge = np.minimum(start, end).astype(np.int64) * len(vertices) + np.maximum(start, end)
-    _, which, count = np.unique(edge, return_inverse=True, return_counts=True)
-    if opened := int((count % 2 != 0).sum()):
-        raise InputError(
-            f"{source}: the surface is open, {opened} of {len(count)} edges belong to only one "
-            "face; close its holes, including cut vessel ends"
-        )
-    # In an oriented surface, every edge is used equally often in both directions.
-    forth = np.bincount(which, start < end)
-    if turned := int((2 * forth != count).sum()):
-        raise InputError(
-            f"{source}: adjacent faces have opposite orientations along {turned} edges; make the "
-            "normals consistent"
-        )
-    _check_outward(vertices, faces, source)
-
-
-def _check_outward(vertices: np.ndarray, faces: np.ndarray, source: Path) -> None:
-    links = coo_array(
-        (np.ones(2 * len(faces), bool), faces[:, [0, 1, 1, 2]].reshape(-1, 2).T),
-        shape=(len(vertices), len(vertices)),
-    )
-    component_of_face = connected_components(links, directed=False)[1][faces[:, 0]]
-    # Signed volumes by the divergence theorem: negative for components that point inwards.
-    corners = vertices[faces] - vertices.mean(axis=0)
-    tetrahedra = np.einsum("fi,fi->f", corners[:, 0], np.cross(corners[:, 1], corners[:, 2])) / 6
-    volumes = np.bincount(component_of_face, tetrahedra)
-    components = np.unique(component_of_face)
-    if (volumes[components] <= 0).all():
-        raise InputError(
-            f"{source}: all faces point inwards; flip the normals or, if an axis has the wrong "
-            "sign and the heart is mirrored, mirror it back"
-        )
-    if len(components) == 1:
-        return
-    for number in components:
-        own = component_of_face == number
-        around = _winding(vertices[faces[own][0, 0]], vertices[faces[~own]])
-        # A solid lies in no other component, and a cavity in exactly one. At one half they touch.
-        if volumes[number] > 0 and around > 0.75:
-            raise InputError(
-                f"{source}: a component of {volumes[number] / 1000:.3g} ml lies inside another and "
-                "also points outwards; flip it if it bounds a cavity, otherwise merge the two"
-            )
-        if volumes[number] < 0 and around < 0.25:
-            raise InputError(
-                f"{source}: a component of {-volumes[number] / 1000:.3g} ml points inwards and "
-                "lies in no other; flip its normals"
-            )
-
-
-def _winding(point: np.ndarray, triangles: np.ndarray) -> float:
-    """Return the winding number of triangles ``[F, 3, 3]`` around a point.
-
-    From their solid angles (van Oosterom and Strackee, IEEE TBME 1983).
-    """
-    a, b, c = np.moveaxis(triangles - point, 1, 0)
-    la, lb, lc = (np.linalg.norm(side, axis=1) for side in (a, b, c))
-    dot = np.einsum
-    spanned = dot("fi,fi->f", a, np.cross(b, c))
-    below = la * lb * lc
-    below += dot("fi,fi->f", a, b) * lc + dot("fi,fi->f", b, c) * la + dot("fi,fi->f", c, a) * lb
-    return float(np.arctan2(spanned, below).sum() / (2 * np.pi))
-
-
-def _merged(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Merge vertices at the same position, and drop the faces that this collapses."""
-    vertices = vertices + 0.0  # −0 becomes 0
-    order = np.lexsort(vertices.T)  # brings equal positions together
-    placed = vertices[order]
-    is_new = np.concatenate([[True], (placed[1:] != placed[:-1]).any(axis=1)])
-    number = np.empty(len(vertices), np.int64)
-    number[order] = np.cumsum(is_new) - 1
-    faces = number[faces]
-    a, b, c = faces.T
-    return placed[is_new], faces[(a != b) & (b != c) & (c != a)]
 
 
 def _read_plain(path: Path) -> tuple[np.ndarray, np.ndarray, str | None]:

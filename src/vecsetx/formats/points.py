@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 from vtkmodules.util.numpy_support import vtk_to_numpy
 
 from vecsetx.anatomy.label_sets import LabelSet
+from vecsetx.anatomy.size import mm_per
 from vecsetx.errors import InputError
 from vecsetx.formats.meshes import polydata_points, polydata_space, ras_factors, read_polydata
 
@@ -36,11 +37,15 @@ class LabelledPoints:
 
 
 def read_points(
-    path: Path, structures: Sequence[str], label_set: LabelSet, space: str = "lps"
+    path: Path,
+    structures: Sequence[str],
+    label_set: LabelSet,
+    space: str = "lps",
+    units: str = "mm",
 ) -> LabelledPoints:
     """Read labelled surface points.
 
-    A CSV file has columns ``x``, ``y``, ``z`` (mm) and ``structure`` (a name or an id of the label
+    A CSV file has columns ``x``, ``y``, ``z`` and ``structure`` (a name or an id of the label
     set); a line ``# SPACE=RAS`` or ``# SPACE=LPS`` above them specifies the axes. A VTP file has
     point data ``structure`` (names or ids) or ``label`` (ids), and may have field data ``SPACE``.
     In a PLY file, the vertices have a property ``structure`` or ``label`` (ids), and a comment may
@@ -51,6 +56,7 @@ def read_points(
         structures: Names of the K structures to read; points of others are left out.
         label_set: What ids mean, and which structures there may be.
         space: Axes of the coordinates, ``lps`` or ``ras``, if the file does not specify them.
+        units: Unit of the coordinates, a key of :data:`~vecsetx.anatomy.size.UNITS_MM`.
 
     Raises:
         InputError: The file is missing or unreadable, lacks a column, has a number that is not
@@ -83,8 +89,10 @@ def read_points(
             f"{path}: {wanted.sum()} of its {len(number)} points belong to "
             f"{', '.join(structures)}; give at least {_FEWEST_POINTS}"
         )
-    points_mm = table.points * ras_factors(table.space or space, path)
-    return LabelledPoints(points_mm[wanted], number[wanted])
+    points_mm = table.points[wanted] * (
+        mm_per(units, path) * ras_factors(table.space or space, path)
+    )
+    return LabelledPoints(points_mm, number[wanted])
 
 
 class _Table(NamedTuple):

@@ -32,6 +32,7 @@ def encode(
     heart: str | Path,
     labels: str | None = None,
     space: str = "lps",
+    units: str = "mm",
     refine: int = 0,
     recycle: int = 0,
     seed: int = 0,
@@ -47,6 +48,7 @@ def encode(
         labels: Name of its label set, or a YAML file; None for what the file itself says, or else
             the model's own.
         space: Axes of meshes and points that do not state theirs, ``lps`` or ``ras``.
+        units: Unit of their coordinates: ``mm``, ``cm``, ``m`` or ``um``.
         refine: Maximum number of steps that optimise the latent set on the observed structures.
         recycle: How many times to feed the reconstruction back.
         seed: Seed of the surface points.
@@ -61,7 +63,8 @@ def encode(
     """
     named = label_set(labels) if labels else None
     options = EncodeOptions(named, refine=refine, recycle=recycle, seed=seed)
-    found = find_hearts([Path(heart)], options.label_set, space, model.label_set, trust_names)
+    usual = model.label_set
+    found = find_hearts([Path(heart)], named, space, units, usual, trust_names)
     if len(found) != 1:  # a folder may contain many hearts
         raise InputError(
             f"{heart}: contains {len(found)} hearts ({', '.join(found)}); name one of them"
