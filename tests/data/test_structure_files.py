@@ -85,6 +85,10 @@ def test_what_a_label_set_leaves_out_is_told(folder, phantom):
     assert empty.startswith(f"empty masks: Aorta, PA; {FAILED}")
     assert left_out == f"LAA: left out, {BY_LABELS.format('heartchambers')}"
     check_chambers(read(folder, "default"), phantom)
+    # A model's own label set is not the user's choice.
+    (heart,) = find_hearts([folder], usual=label_set("heartchambers")).values()
+    remarks = heart.segmentation(heart.label_set.structures).label_map.remarks
+    assert remarks[1] == "LAA: left out, not in label set heartchambers"
 
 
 def test_a_label_set_that_leaves_out_all_that_is_there(folder):

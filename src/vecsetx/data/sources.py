@@ -30,11 +30,7 @@ from vecsetx.data.label_set_choice import label_set_of
 from vecsetx.data.missing_spacing import missing_spacing
 from vecsetx.data.name_check import check_file_names, check_ids
 from vecsetx.errors import InputError
-from vecsetx.formats.folders import (
-    structure_masks,
-    structure_meshes,
-    with_voxel_files,
-)
+from vecsetx.formats.folders import structure_masks, structure_meshes, with_voxel_files
 from vecsetx.formats.label_maps import name_table_of, read_label_map
 from vecsetx.formats.masks import read_masks
 from vecsetx.formats.mesh_sets import read_meshes
