@@ -3,13 +3,12 @@
 import datetime
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from vecsetx._version import __version__
+from vecsetx.commands.evaluation_inputs import EvaluateOptions, ScoredHeart, find_scored_hearts
 from vecsetx.commands.evaluation_page import (
     PAGE_VOXELS,
     SHOWN_HEARTS,
@@ -18,13 +17,10 @@ from vecsetx.commands.evaluation_page import (
 )
 from vecsetx.commands.progress_bars import steps, warn
 from vecsetx.commands.remarks import print_remarks
-from vecsetx.data.dataset import DataSet
-from vecsetx.data.find_hearts import find_hearts
-from vecsetx.data.sources import HeartSource, source_of
-from vecsetx.data.split import Split
+from vecsetx.data.sources import HeartSource
 from vecsetx.errors import InputError
 from vecsetx.evaluation.bootstrap import Bootstrap
-from vecsetx.evaluation.heart_scores import TOLERANCE_MM, penalty_mm
+from vecsetx.evaluation.heart_scores import penalty_mm
 from vecsetx.evaluation.reconstruction_scores import (
     Reconstruction,
     SingleStructureField,
@@ -41,43 +37,8 @@ from vecsetx.model.heart_field import HeartField
 from vecsetx.model.saved import TrainedModel
 from vecsetx.report.ranking import chosen
 from vecsetx.report.scene import HeartView
-from vecsetx.sampling.geometry import Segmentation
 
 __all__ = ["EvaluateOptions", "Evaluated", "evaluate"]
-
-
-@dataclass(frozen=True, slots=True)
-class EvaluateOptions:
-    """Options of an evaluation.
-
-    Attributes:
-        encode: How hearts are encoded. The truth is always the whole heart.
-        split: Split of the data set.
-        fold: Fold of the data set whose hearts are ``val``; None for the data set's own split.
-        tolerance_mm: Tolerance of the normalized surface distance.
-        meshes: Whether to score meshes, too: the true surfaces, and the model's on the truth's
-            grid.
-        drop_each: Whether to hide each structure of each heart in turn and score it as inferred.
-        ensemble: Members of an ensemble, which gives the uncertainty of hidden structures; 0 for
-            none.
-        trust_names: Whether structures keep their names where anatomy contradicts them.
-        absent: Structures that hearts lack where their masks are empty; others are not scored
-            there. Only for hearts outside of a data set, which records its own.
-        space: Axes of meshes whose files do not say, ``lps`` or ``ras``.
-        units: Unit of meshes, a key of :data:`~vecsetx.anatomy.size.UNITS_MM`.
-    """
-
-    encode: EncodeOptions = field(default_factory=EncodeOptions)
-    split: Split = "val"
-    fold: int | None = None
-    tolerance_mm: float = TOLERANCE_MM
-    meshes: bool = True
-    drop_each: bool = False
-    ensemble: int = 0
-    trust_names: bool = False
-    absent: tuple[str, ...] = ()
-    space: str = "lps"
-    units: str = "mm"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +72,7 @@ def evaluate(model: Path, inputs: Sequence[Path], out: Path, options: EvaluateOp
     _check(options)
     # 1. What to score, and with what.
     trained = TrainedModel.from_pretrained(model)
-    hearts = _find(inputs, options, trained)
+    hearts = find_scored_hearts(inputs, options, trained)
     uncertainty = None
     if options.ensemble:
         factor = sd_factor_of(model, trained)
@@ -156,62 +117,6 @@ def _check(options: EvaluateOptions) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Heart:
-    """A heart to score.
-
-    Attributes:
-        source: Its source.
-        named: Structures that it annotates according to a data set; None without one.
-    """
-
-    source: HeartSource
-    named: tuple[str, ...] | None = None
-
-    def annotated(self, truth: Segmentation) -> tuple[str, ...]:
-        """Structures that it annotates: by default, all of its label set's."""
-        named = self.source.annotated(_found(truth)) if self.named is None else self.named
-        return self.source.label_set.structures if named is None else named
-
-
-def _find(
-    inputs: Sequence[Path], options: EvaluateOptions, trained: TrainedModel
-) -> dict[str, _Heart]:
-    """Find the hearts to score, by name."""
-    label_set = options.encode.label_set
-    if len(inputs) == 1 and DataSet.is_at(inputs[0]):
-        if options.absent:
-            raise InputError(
-                f"{inputs[0]}: has recorded what its hearts lack; give --absent to vecsetx prepare"
-            )
-        dataset = DataSet.read(inputs[0])
-        hearts = {
-            entry.name: _Heart(_relabelled(source_of(dataset, entry), options), entry.annotated)
-            for entry in dataset.of_split(options.split, options.fold)
-        }
-        if not hearts:
-            raise InputError(f"{inputs[0]}: has no hearts in split {options.split!r}")
-        return hearts
-    found = find_hearts(
-        inputs, label_set, options.space, options.units, trained.label_set, options.trust_names
-    )
-    return {name: _Heart(replace(source, absent=options.absent)) for name, source in found.items()}
-
-
-def _found(truth: Segmentation) -> set[str]:
-    """Return the structures that a heart has."""
-    labels = np.unique(truth.label_map.labels).tolist()
-    return {name for label, name in enumerate(truth.structures, 1) if label in labels}
-
-
-def _relabelled(source: HeartSource, options: EvaluateOptions) -> HeartSource:
-    label_set = options.encode.label_set
-    if label_set is None:
-        return source
-    trust = options.trust_names
-    return replace(source, label_set=label_set, chosen=True, trust_names=trust)
-
-
-@dataclass(frozen=True, slots=True)
 class _Scorer:
     """Reconstructs hearts with a model and scores them.
 
@@ -226,7 +131,7 @@ class _Scorer:
     uncertainty: EnsembleScoring | None = None
 
     def score(
-        self, name: str, heart: _Heart
+        self, name: str, heart: ScoredHeart
     ) -> tuple[Reconstruction, HeartField, list[Score], HeartErrors]:
         """Score a heart: a row for each of the model's structures, and errors of hidden ones."""
         options, drop = self.options, self.options.encode.drop
@@ -249,7 +154,7 @@ class _Scorer:
         return reconstruction, field, rows, errors
 
     def score_hidden(
-        self, name: str, heart: _Heart, whole: Reconstruction, hidden: str
+        self, name: str, heart: ScoredHeart, whole: Reconstruction, hidden: str
     ) -> tuple[list[Score], HeartErrors]:
         """Hide one structure and score it: its row and its errors.
 
@@ -297,7 +202,7 @@ class _Found:
     remarks: dict[str, tuple[str, ...]]
 
 
-def _score_all(hearts: dict[str, _Heart], scorer: _Scorer) -> _Found:
+def _score_all(hearts: dict[str, ScoredHeart], scorer: _Scorer) -> _Found:
     """Score hearts, with each structure hidden in turn if the options say so.
 
     ``hearts`` gets the label sets that the files describe.
@@ -355,7 +260,7 @@ def _forget(
 
 
 def _views(
-    hearts: Mapping[str, _Heart], found: _Found, options: EncodeOptions
+    hearts: Mapping[str, ScoredHeart], found: _Found, options: EncodeOptions
 ) -> Iterable[HeartView]:
     """Yield the hearts of the page's viewer one by one, since each takes much memory."""
     for name in chosen(found.dice, SHOWN_HEARTS):
@@ -375,7 +280,7 @@ def _provenance(
     model: Path,
     trained: TrainedModel,
     inputs: Sequence[Path],
-    hearts: Mapping[str, _Heart],
+    hearts: Mapping[str, ScoredHeart],
     options: EvaluateOptions,
 ) -> dict[str, Any]:
     """Return where the scores come from; warn if some hearts may be training hearts."""

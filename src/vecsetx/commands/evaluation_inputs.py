@@ -1,0 +1,122 @@
+"""What ``vecsetx evaluate`` scores: its options and its hearts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from vecsetx.data.dataset import DataSet
+from vecsetx.data.find_hearts import find_hearts
+from vecsetx.data.sources import HeartSource, source_of
+from vecsetx.data.split import Split
+from vecsetx.errors import InputError
+from vecsetx.evaluation.heart_scores import TOLERANCE_MM
+from vecsetx.inference.encode import EncodeOptions
+from vecsetx.model.saved import TrainedModel
+from vecsetx.sampling.geometry import Segmentation
+
+__all__ = ["EvaluateOptions", "ScoredHeart", "find_scored_hearts"]
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluateOptions:
+    """Options of an evaluation.
+
+    Attributes:
+        encode: How hearts are encoded. The truth is always the whole heart.
+        split: Split of the data set.
+        fold: Fold of the data set whose hearts are ``val``; None for the data set's own split.
+        tolerance_mm: Tolerance of the normalized surface distance.
+        meshes: Whether to score meshes, too: the true surfaces, and the model's on the truth's
+            grid.
+        drop_each: Whether to hide each structure of each heart in turn and score it as inferred.
+        ensemble: Members of an ensemble, which gives the uncertainty of hidden structures; 0 for
+            none.
+        trust_names: Whether structures keep their names where anatomy contradicts them.
+        absent: Structures that hearts lack where their masks are empty; others are not scored
+            there. Only for hearts outside of a data set, which records its own.
+        space: Axes of meshes whose files do not say, ``lps`` or ``ras``.
+        units: Unit of meshes, a key of :data:`~vecsetx.anatomy.size.UNITS_MM`.
+    """
+
+    encode: EncodeOptions = field(default_factory=EncodeOptions)
+    split: Split = "val"
+    fold: int | None = None
+    tolerance_mm: float = TOLERANCE_MM
+    meshes: bool = True
+    drop_each: bool = False
+    ensemble: int = 0
+    trust_names: bool = False
+    absent: tuple[str, ...] = ()
+    space: str = "lps"
+    units: str = "mm"
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredHeart:
+    """A heart to score.
+
+    Attributes:
+        source: Its source.
+        named: Structures that it annotates according to a data set; None without one.
+    """
+
+    source: HeartSource
+    named: tuple[str, ...] | None = None
+
+    def annotated(self, truth: Segmentation) -> tuple[str, ...]:
+        """Structures that it annotates: by default, all of its label set's."""
+        named = self.source.annotated(_found(truth)) if self.named is None else self.named
+        return self.source.label_set.structures if named is None else named
+
+
+def find_scored_hearts(
+    inputs: Sequence[Path], options: EvaluateOptions, trained: TrainedModel
+) -> dict[str, ScoredHeart]:
+    """Find the hearts to score, by name.
+
+    Args:
+        inputs: One prepared data set, whose split is scored; or hearts of any kind.
+        options: The options of the evaluation.
+        trained: The model.
+
+    Raises:
+        InputError: The inputs cannot be found, or hold no hearts.
+    """
+    label_set = options.encode.label_set
+    if len(inputs) == 1 and DataSet.is_at(inputs[0]):
+        if options.absent:
+            raise InputError(
+                f"{inputs[0]}: has recorded what its hearts lack; give --absent to vecsetx prepare"
+            )
+        dataset = DataSet.read(inputs[0])
+        hearts = {
+            entry.name: ScoredHeart(
+                _relabelled(source_of(dataset, entry), options), entry.annotated
+            )
+            for entry in dataset.of_split(options.split, options.fold)
+        }
+        if not hearts:
+            raise InputError(f"{inputs[0]}: has no hearts in split {options.split!r}")
+        return hearts
+    found = find_hearts(
+        inputs, label_set, options.space, options.units, trained.label_set, options.trust_names
+    )
+    return {
+        name: ScoredHeart(replace(source, absent=options.absent)) for name, source in found.items()
+    }
+
+
+def _found(truth: Segmentation) -> set[str]:
+    """Return the structures that a heart has."""
+    labels = np.unique(truth.label_map.labels).tolist()
+    return {name for label, name in enumerate(truth.structures, 1) if label in labels}
+
+
+def _relabelled(source: HeartSource, options: EvaluateOptions) -> HeartSource:
+    label_set = options.encode.label_set
+    if label_set is None:
+        return source
+    trust = options.trust_names
+    return replace(source, label_set=label_set, chosen=True, trust_names=trust)
