@@ -8,7 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from vecsetx._version import __version__
-from vecsetx.commands.evaluation_inputs import EvaluateOptions, ScoredHeart, find_scored_hearts
+from vecsetx.commands.evaluation_inputs import (
+    EvaluateOptions,
+    ScoredHeart,
+    find_scored_hearts,
+    structures_in,
+)
 from vecsetx.commands.evaluation_page import (
     PAGE_VOXELS,
     SHOWN_HEARTS,
@@ -161,7 +166,7 @@ class _Scorer:
         Both are empty if the heart does not contain or annotate the structure, or contains nothing
         else to show.
         """
-        there = _found(whole.segmentation)
+        there = structures_in(whole.segmentation)
         if len(there) == 1 or hidden not in there.intersection(heart.annotated(whole.segmentation)):
             return [], {}
         geometry = whole.segmentation.geometry([hidden])

@@ -16,7 +16,7 @@ from vecsetx.inference.encode import EncodeOptions
 from vecsetx.model.saved import TrainedModel
 from vecsetx.sampling.geometry import Segmentation
 
-__all__ = ["EvaluateOptions", "ScoredHeart", "find_scored_hearts"]
+__all__ = ["EvaluateOptions", "ScoredHeart", "find_scored_hearts", "structures_in"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class ScoredHeart:
 
     def annotated(self, truth: Segmentation) -> tuple[str, ...]:
         """Structures that it annotates: by default, all of its label set's."""
-        named = self.source.annotated(_found(truth)) if self.named is None else self.named
+        named = self.source.annotated(structures_in(truth)) if self.named is None else self.named
         return self.source.label_set.structures if named is None else named
 
 
@@ -108,7 +108,7 @@ def find_scored_hearts(
     }
 
 
-def _found(truth: Segmentation) -> set[str]:
+def structures_in(truth: Segmentation) -> set[str]:
     """Return the structures that a heart has."""
     labels = np.unique(truth.label_map.labels).tolist()
     return {name for label, name in enumerate(truth.structures, 1) if label in labels}
