@@ -237,7 +237,7 @@ class _Named:
         at = {name: self.centroid_mm[r] for name, r in row.items() if self.volume_ml[r]}
 
         def seen(*valves: tuple[str, str]) -> bool:
-            return min(self.area_mm2[row[a], row[b]] for a, b in valves) > _VALVE_MM2
+            return bool(min(self.area_mm2[row[a], row[b]] for a, b in valves) > _VALVE_MM2)
 
         left = right = None
         if seen(("LV", "LA"), ("LV", "Aorta")):
