@@ -6,7 +6,6 @@ within the myocardium. See :mod:`vecsetx.anatomy.plausibility`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +20,9 @@ VOXEL_MM = 2.0
 
 GAP_MM = 4.0
 """Structures face each other across background up to this wide: walls are often not labelled."""
+
+EDGE_SHARE, LEAST_OTHERS_ML = 0.8, 20.0
+"""Bounds of :meth:`Contacts.fills_edge`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +71,14 @@ class Contacts:
             edge_share=on_edge / max(on_edge.sum(), 1),
         )
 
-    def merged(self, names: Mapping[int, str]) -> dict[str, list[int]]:
-        """Structure → its rows; ids without a name are background."""
-        rows: dict[str, list[int]] = {}
-        for row, label_id in enumerate(self.ids, start=1):
-            if name := names.get(label_id):
-                rows.setdefault(name, []).append(row)
-        return rows
+    def fills_edge(self, row: int) -> bool:
+        """Whether a label is the background by another number: it lies all around the others.
+
+        It covers more than 80 % of the scan's edge (at most 85 % in cuts of hearts, of which those
+        over 58 % had less than 1 ml of anything else), and there are 20 ml of other labels.
+        """
+        others_ml = self.volume_ml[1:].sum() - self.volume_ml[row]
+        return bool(self.edge_share[row] > EDGE_SHARE and others_ml > LEAST_OTHERS_ML)
 
 
 def _cropped(label_map: LabelMap) -> LabelMap:

@@ -58,9 +58,11 @@ _MOST_MM2 = {
 }
 """Contact that no two structures exceed, mm²."""
 
+_LEAST_WALL_ML = 1.0
+_MIRRORED_BEHIND = 0.01
 _LEAST_ML = 5.0
-_ENCLOSED_MORE = 0.25
-_EDGE_SHARE = 0.8
+_ENCLOSED_MORE = 0.3
+_TRIED = 8
 _LEAST_SIMILARITY = -0.1
 _VALVE_MM2 = 400.0
 
@@ -97,14 +99,14 @@ def contradictions(contacts: Contacts, names: Mapping[int, str]) -> Contradictio
         return None
     best = _best(contacts, names, given)
     named = _Named.of(contacts, best)
-    if named.broken() or named.similarity(named.rows)[0] < _LEAST_SIMILARITY:
+    likeness = named.similarity(named.rows)[0]
+    if named.broken() or likeness < _LEAST_SIMILARITY:
         return None
     if mirrored:
         broken = (*broken, "left and right are exchanged")
-    is_unmirrored = mirrored and named.mirrored() is False
-    if given.broken() or is_unmirrored:
-        return Contradictions(broken, best)
-    return Contradictions(broken, names, mirrored=True) if mirrored else None
+        if not given.broken() and given.similarity(given.rows)[0] > likeness - _MIRRORED_BEHIND:
+            return Contradictions(broken, names, mirrored=True)
+    return Contradictions(broken, best)
 
 
 def fit(contacts: Contacts, names: Mapping[int, str]) -> float:
@@ -155,7 +157,7 @@ class _Named:
         for row, label_id in enumerate(contacts.ids, start=1):
             name = names.get(label_id)
             if name in STRUCTURES:
-                if contacts.edge_share[row] > _EDGE_SHARE:
+                if contacts.fills_edge(row):
                     background.append(name)
                 else:
                     ids_of.setdefault(name, []).append(label_id)
@@ -254,7 +256,7 @@ class _Named:
         wall, shares, ml = row["Myocardium"], self.shares(), self.volume_ml
         for (a, b), most_mm2 in _MOST_MM2.items():
             area_mm2 = self.area_mm2[row[a], row[b]]
-            found = (area_mm2 > most_mm2) & (ml[wall] > _LEAST_ML)
+            found = (area_mm2 > most_mm2) & (ml[wall] > _LEAST_WALL_ML)
             if (a, b) == ("LV", "RV"):
                 found &= area_mm2 > self.area_mm2[wall, row["RV"]] / 2
             yield found, f"the {a} touches the {b} over {area_mm2[0]:.0f} mm²"
@@ -272,8 +274,9 @@ def _best(contacts: Contacts, names: Mapping[int, str], given: _Named) -> dict[i
     # 1. The order of the seven structures; others keep their names.
     rows = _orders(len(given.groups))
     contradicted = sum(found.astype(int) for found, _ in given._rules(rows))
-    best = int(np.argmax(given.similarity(rows) - contradicted))
-    ordered = replace(given, rows=rows[[best]]).names
+    ranked = np.argsort(contradicted - given.similarity(rows))[:_TRIED]
+    orders = [replace(given, rows=rows[[k]], background=()) for k in ranked]
+    ordered = min(orders, key=lambda order: (len(order.broken()), order.mirrored() is True)).names
     others = {i: name for i, name in names.items() if name not in STRUCTURES}
     # 2. All names moved, as by a tool that counts the background, or does not.
     ids = sorted(names)
