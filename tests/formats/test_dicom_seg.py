@@ -95,7 +95,7 @@ def test_segments_have_their_names_and_places(tmp_path: Path) -> None:
         truth = np.argwhere(label == LABELS) @ OBLIQUE[:3, :3].T + OBLIQUE[:3, 3]
         made = found.to_mm(np.argwhere(found.labels == label))
         assert len(made) == pytest.approx(len(truth), abs=1)
-        assert np.linalg.norm(made.mean(axis=0) - truth.mean(axis=0)) < 0.1
+        assert np.linalg.norm(made.mean(axis=0) - truth.mean(axis=0)) < 0.5
     shape, affine = read_grid(path)
     np.testing.assert_allclose(affine, found.affine, atol=1e-4)
     assert shape == found.shape
