@@ -23,6 +23,10 @@ EXPECTED = {
     "default16": SIXTEEN,
     "heartchambers": {i: TEN[i] for i in range(1, 8)},
     "totalsegmentator": {51: "Heart", 52: "Aorta", 53: "PV", 61: "LAA", 62: "SVC", 63: "IVC"},
+    "totalsegmentator_v1": {
+        7: "Aorta", 8: "IVC", 44: "Myocardium", 45: "LA", 46: "LV", 47: "RA", 48: "RV", 49: "PA"
+    },
+    "totalsegmentator_mr": {22: "Heart", 23: "Aorta"},
     "mmwhs": {
         500: "LV", 600: "RV", 420: "LA", 421: "LA", 550: "RA",
         205: "Myocardium", 820: "Aorta", 850: "PA",
@@ -42,7 +46,7 @@ def test_ids_of_a_named_label_set(name):
     found = label_set(name)
     assert found.name == name
     assert dict(found.ids) == EXPECTED[name]
-    assert found.drop_others == (name == "totalsegmentator")
+    assert found.drop_others == name.startswith("totalsegmentator")
     assert found.drop == frozenset()
 
 

@@ -31,11 +31,12 @@ DEFAULT = label_set("default")
 THREE = LabelSet("three", {2: "LV", 9: "RV", 4: "Aorta"})
 
 # A left ventricle to the left and below, a smaller right one to the right and in front, and an
-# aorta above and behind: mirroring any axis, or swapping two, makes another heart of it.
+# aorta above and behind: mirroring any axis, or swapping two, makes another heart of it. No two end
+# on one plane, which would be taken as a cut.
 HEART = np.zeros((12, 14, 16), np.uint8)
-HEART[2:6, 3:8, 2:9] = 2
-HEART[7:10, 8:12, 3:7] = 9
-HEART[3:9, 2:5, 11:15] = 4
+HEART[2:6, 4:8, 2:9] = 2
+HEART[7:11, 8:13, 5:9] = 9
+HEART[4:8, 2:5, 11:15] = 4
 
 
 def present(heart: HeartSource) -> tuple[str, ...]:

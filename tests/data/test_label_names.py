@@ -211,6 +211,17 @@ def test_the_label_table_of_a_nifti_header(
     assert_same_heart(source_of(path), heart)
 
 
+def test_other_organs_in_a_label_table_are_left_out(
+    other: LabelMap, heart: LabelMap, tmp_path: Path
+) -> None:
+    labels = other.labels.copy()
+    labels[:3, :3, :3] = 20
+    pairs = [*((value, name) for name, value in OTHER_IDS.items()), (20, "liver"), (21, "spleen")]
+    path = write_with_extension(tmp_path / "a.nii.gz", replace(other, labels=labels), caret(pairs))
+    assert_same_heart(source_of(path), heart)
+    assert source_of(path).resolved().label_set.drop == {20, 21}
+
+
 @pytest.mark.parametrize(
     ("content", "expected"),
     [

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from vecsetx.anatomy.label_sets import LabelSet
-from vecsetx.anatomy.structures import find_structure, structure_names
+from vecsetx.anatomy.structures import find_structure, is_other_organ, structure_names
 from vecsetx.errors import InputError
 
 __all__ = ["LabelNames"]
@@ -60,7 +60,8 @@ class LabelNames:
     def label_set(self, present: Iterable[int]) -> LabelSet:
         """Return the label set that the names describe.
 
-        Ids called background become background. The label set's name follows from its content.
+        Ids called background or by the name of another organ become background. The label set's
+        name follows from its content.
 
         Args:
             present: Ids in the label map. Names of other ids need not be structures.
@@ -69,7 +70,11 @@ class LabelNames:
             InputError: An id that is present has no name, or one that is no structure.
         """
         ids = self.structures()
-        background = sorted(i for i, word in self.names.items() if i and _is_background(word))
+        background = sorted(
+            i
+            for i, word in self.names.items()
+            if i and i not in ids and (_is_background(word) or is_other_organ(word))
+        )
         strange = sorted(set(present) - {0, *ids, *background})
         if strange or not ids:
             raise InputError(self._not_structures(ids, strange))
