@@ -1,6 +1,9 @@
 """Scans and meshes in a wrong unit stop with the right one; those that say it are read."""
 
+import importlib
+import re
 from pathlib import Path
+from unittest.mock import Mock
 
 import nibabel as nib
 import numpy as np
@@ -123,3 +126,53 @@ def test_prepare_in_metres(phantom, tmp_path: Path, monkeypatch, capsys):
         assert volumes_ml[name] == pytest.approx(true[name].volume / 1000, rel=0.02)
         found_mm = trimesh.Trimesh(vertices, faces, process=False).center_mass
         assert np.linalg.norm(found_mm - true[name].center_mass) < 0.5
+
+
+BROKEN = {
+    "no volume": (
+        lambda v, f: (v * [1, 1, 0], f),
+        [],
+        r"LV\.stl: the surface is flat and encloses no",
+    ),
+    "inward": (
+        lambda v, f: (v, f[:, ::-1]),
+        [],
+        r"LV\.stl: all faces point inwards, but those",
+    ),
+    "inch": (lambda v, f: (v, f), ["--units", "inch"], "'inch' is not one of"),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_nothing_is_written(phantom, tmp_path, monkeypatch, capsys, case):
+    work_here(monkeypatch, preparing)
+    spoil, options, reason = BROKEN[case]
+    closed = Geometry.of_label_map(phantom, len(NAMES)).closed
+    (tmp_path / "p").mkdir()
+    for name in ("LA", "LV"):
+        mesh = closed[NAMES.index(name)]
+        mesh = spoil(*mesh) if name == "LV" else mesh
+        trimesh.Trimesh(*mesh, process=False).export(tmp_path / "p" / f"{name}.stl")
+    words = ["prepare", tmp_path / "p", "--out", tmp_path / "data", *options]
+    assert run(*words, monkeypatch=monkeypatch) == 2
+    assert re.search(reason, " ".join(capsys.readouterr().err.split()))
+    assert [file for file in (tmp_path / "data").rglob("*") if file.is_file()] == []
+
+
+@pytest.mark.parametrize(
+    ("command", "space"), [("reconstruct", "--input-space"), ("evaluate", "--space")]
+)
+def test_other_commands_take_units(command, space, tmp_path, monkeypatch):
+    module = importlib.import_module(f"vecsetx.commands.{command}")
+    given = []
+
+    def find(_inputs, _labels, *options):
+        given.extend(options)
+        raise InputError("no hearts")
+
+    monkeypatch.setattr(module, "find_hearts", find)
+    model = Mock(spec=module.TrainedModel, label_set=DEFAULT)
+    monkeypatch.setattr(module.TrainedModel, "from_pretrained", lambda _: model)
+    words = [command, tmp_path, tmp_path, "--out", tmp_path / "out", space, "ras", "--units", "cm"]
+    assert run(*words, monkeypatch=monkeypatch) == 2
+    assert given == ["ras", "cm"]
