@@ -1,9 +1,7 @@
 """Scans and meshes in a wrong unit stop with the right one; those that say it are read."""
 
-import importlib
 import re
 from pathlib import Path
-from unittest.mock import Mock
 
 import nibabel as nib
 import numpy as np
@@ -95,7 +93,7 @@ def test_points_in_another_unit(phantom, tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("# SPACE=RAS\nx,y,z,structure\n" + "\n".join(rows))
     (heart,) = find_hearts([path]).values()
-    with pytest.raises(InputError, match=r"a\.csv: no heart has its size.*add --units m \("):
+    with pytest.raises(InputError, match=r"a\.csv: no heart has its size.*give --units m \("):
         heart.read(NAMES)
     (heart,) = find_hearts([path], units="m").values()
     true_mm = np.concatenate([vertices[::50] for vertices, _ in closed])
@@ -113,7 +111,7 @@ def test_prepare_in_metres(phantom, tmp_path: Path, monkeypatch, capsys):
         mesh.copy().apply_scale(1e-3).export(tmp_path / "p" / f"{name}.stl")
     words = ["prepare", tmp_path / "p", "--space", "ras", "--points", 300, "--labels", "default"]
     assert run(*words, "--out", tmp_path / "none", monkeypatch=monkeypatch) == 2
-    assert "add --units m (" in " ".join(capsys.readouterr().err.split())
+    assert "give --units m (" in " ".join(capsys.readouterr().err.split())
     assert [file for file in (tmp_path / "none").rglob("*") if file.is_file()] == []
     words += ["--out", tmp_path / "data", "--units", "m"]
     assert run(*words, monkeypatch=monkeypatch) == 0
@@ -157,22 +155,3 @@ def test_nothing_is_written(phantom, tmp_path, monkeypatch, capsys, case):
     assert run(*words, monkeypatch=monkeypatch) == 2
     assert re.search(reason, " ".join(capsys.readouterr().err.split()))
     assert [file for file in (tmp_path / "data").rglob("*") if file.is_file()] == []
-
-
-@pytest.mark.parametrize(
-    ("command", "space"), [("reconstruct", "--input-space"), ("evaluate", "--space")]
-)
-def test_other_commands_take_units(command, space, tmp_path, monkeypatch):
-    module = importlib.import_module(f"vecsetx.commands.{command}")
-    given = []
-
-    def find(_inputs, _labels, *options):
-        given.extend(options)
-        raise InputError("no hearts")
-
-    monkeypatch.setattr(module, "find_hearts", find)
-    model = Mock(spec=module.TrainedModel, label_set=DEFAULT)
-    monkeypatch.setattr(module.TrainedModel, "from_pretrained", lambda _: model)
-    words = [command, tmp_path, tmp_path, "--out", tmp_path / "out", space, "ras", "--units", "cm"]
-    assert run(*words, monkeypatch=monkeypatch) == 2
-    assert given == ["ras", "cm"]

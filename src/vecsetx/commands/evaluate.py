@@ -59,7 +59,8 @@ class EvaluateOptions:
         ensemble: Members of an ensemble, which gives the uncertainty of hidden structures; 0 for
             none.
         space: Axes of meshes whose files do not say, ``lps`` or ``ras``.
-        units: Unit of meshes, a key of :data:`~vecsetx.anatomy.size.UNITS_MM`.
+        units: Unit of meshes, a key of :data:`~vecsetx.anatomy.size.UNITS_MM`. A prepared data set
+            has recorded the space and unit of each heart.
     """
 
     encode: EncodeOptions = field(default_factory=EncodeOptions)
