@@ -1,5 +1,6 @@
 """Scans and meshes in a wrong unit stop with the right one; those that say it are read."""
 
+import re
 from pathlib import Path
 
 import nibabel as nib
@@ -92,7 +93,7 @@ def test_points_in_another_unit(phantom, tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("# SPACE=RAS\nx,y,z,structure\n" + "\n".join(rows))
     (heart,) = find_hearts([path]).values()
-    with pytest.raises(InputError, match=r"a\.csv: no heart has its size.*add --units m \("):
+    with pytest.raises(InputError, match=r"a\.csv: no heart has its size.*give --units m \("):
         heart.read(NAMES)
     (heart,) = find_hearts([path], units="m").values()
     true_mm = np.concatenate([vertices[::50] for vertices, _ in closed])
@@ -110,7 +111,7 @@ def test_prepare_in_metres(phantom, tmp_path: Path, monkeypatch, capsys):
         mesh.copy().apply_scale(1e-3).export(tmp_path / "p" / f"{name}.stl")
     words = ["prepare", tmp_path / "p", "--space", "ras", "--points", 300, "--labels", "default"]
     assert run(*words, "--out", tmp_path / "none", monkeypatch=monkeypatch) == 2
-    assert "add --units m (" in " ".join(capsys.readouterr().err.split())
+    assert "give --units m (" in " ".join(capsys.readouterr().err.split())
     assert [file for file in (tmp_path / "none").rglob("*") if file.is_file()] == []
     words += ["--out", tmp_path / "data", "--units", "m"]
     assert run(*words, monkeypatch=monkeypatch) == 0
@@ -123,3 +124,34 @@ def test_prepare_in_metres(phantom, tmp_path: Path, monkeypatch, capsys):
         assert volumes_ml[name] == pytest.approx(true[name].volume / 1000, rel=0.02)
         found_mm = trimesh.Trimesh(vertices, faces, process=False).center_mass
         assert np.linalg.norm(found_mm - true[name].center_mass) < 0.5
+
+
+BROKEN = {
+    "no volume": (
+        lambda v, f: (v * [1, 1, 0], f),
+        [],
+        r"LV\.stl: the surface is flat and encloses no",
+    ),
+    "inward": (
+        lambda v, f: (v, f[:, ::-1]),
+        [],
+        r"LV\.stl: all faces point inwards, but those",
+    ),
+    "inch": (lambda v, f: (v, f), ["--units", "inch"], "'inch' is not one of"),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_nothing_is_written(phantom, tmp_path, monkeypatch, capsys, case):
+    work_here(monkeypatch, preparing)
+    spoil, options, reason = BROKEN[case]
+    closed = Geometry.of_label_map(phantom, len(NAMES)).closed
+    (tmp_path / "p").mkdir()
+    for name in ("LA", "LV"):
+        mesh = closed[NAMES.index(name)]
+        mesh = spoil(*mesh) if name == "LV" else mesh
+        trimesh.Trimesh(*mesh, process=False).export(tmp_path / "p" / f"{name}.stl")
+    words = ["prepare", tmp_path / "p", "--out", tmp_path / "data", *options]
+    assert run(*words, monkeypatch=monkeypatch) == 2
+    assert re.search(reason, " ".join(capsys.readouterr().err.split()))
+    assert [file for file in (tmp_path / "data").rglob("*") if file.is_file()] == []

@@ -21,17 +21,19 @@ MIRROR = np.array([-1.0, 1, 1])
 
 
 @pytest.fixture(scope="module")
-def phantom(tmp_path_factory):
-    """Structure → outward mesh of a phantom, RAS+ mm, and its label map.
-
-    Without coronary arteries: as thin as a voxel here, they fall into pieces.
-    """
+def all_meshes(tmp_path_factory):
+    """Structure → outward mesh of a phantom, RAS+ mm, and its label map."""
     (path,) = write_small_phantoms(tmp_path_factory.mktemp("phantom"), 1)
     label_map = read_label_map(path)
     closed = Geometry.of_label_map(label_map, len(NAMES)).closed
-    meshes = dict(zip(NAMES, closed, strict=True))
-    del meshes["Coronary"]
-    return meshes, label_map
+    return dict(zip(NAMES, closed, strict=True)), label_map
+
+
+@pytest.fixture(scope="module")
+def phantom(all_meshes):
+    """The same of a few structures only, which takes less time."""
+    meshes, label_map = all_meshes
+    return {name: meshes[name] for name in ("LA", "LV", "RV", "Aorta")}, label_map
 
 
 def measured(vertices, faces):
@@ -74,14 +76,14 @@ def assert_same(found, meshes):
 def test_a_heart_in_another_unit(phantom, tmp_path, units, scale):
     meshes, _ = phantom
     files = write(tmp_path / "p", meshes, scale)
-    with pytest.raises(InputError, match=rf"p: no heart has its size, .* add --units {units} \("):
+    with pytest.raises(InputError, match=rf"p: no heart has its size, .* give --units {units} \("):
         read_meshes(files, "ras")
     found = read_meshes(files, "ras", units)
     assert_same(found.meshes, meshes)
     assert found.remarks == (f"coordinates were converted from {units} to mm",)
     # Named by mistake, and no unit that is known.
     millimetres = write(tmp_path / "mm", meshes)
-    with pytest.raises(InputError, match=r"no heart has its size.*add --units mm \("):
+    with pytest.raises(InputError, match=r"no heart has its size.*give --units mm \("):
         read_meshes(millimetres, "ras", units)
     with pytest.raises(InputError, match=r"stl: unknown unit 'inch'; coordinates are in mm, cm"):
         read_meshes(files, "ras", "inch")
@@ -97,10 +99,10 @@ def test_the_size_that_a_unit_would_give_is_told(phantom, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["LAA", "PV", "PA", "LV"])
-def test_a_single_structure_is_a_heart_too(phantom, tmp_path, name):
-    meshes = {name: phantom[0][name]}
+def test_a_single_structure_is_a_heart_too(all_meshes, tmp_path, name):
+    meshes = {name: all_meshes[0][name]}
     assert_same(read_meshes(write(tmp_path / "p", meshes), "ras").meshes, meshes)
-    with pytest.raises(InputError, match="add --units cm"):
+    with pytest.raises(InputError, match="give --units cm"):
         read_meshes(write(tmp_path / "cm", meshes, 0.1), "ras")
 
 
@@ -172,8 +174,8 @@ def test_inward_meshes_without_the_structures_that_tell(phantom, tmp_path, missi
 
 
 def test_one_inward_mesh_among_outward_ones(phantom, tmp_path):
-    files = write(tmp_path / "p", phantom[0], inward=["RA"])
-    with pytest.raises(InputError, match=r"RA\.stl: all faces point inwards, but those of Myo"):
+    files = write(tmp_path / "p", phantom[0], inward=["LV"])
+    with pytest.raises(InputError, match=r"LV\.stl: all faces point inwards, but those of LA"):
         read_meshes(files, "ras")
 
 

@@ -140,7 +140,7 @@ def check_coordinates(size: HeartSize, units: str, source: Path) -> None:
         remedy = "scale it to millimetres"
         if fitting:
             unit, scaled = next(iter(fitting.items()))
-            remedy = f"if its coordinates are in {unit}, add --units {unit} (then {scaled})"
+            remedy = f"if its coordinates are in {unit}, give --units {unit} (then {scaled})"
         raise InputError(f"{source}: {_impossible(size)} (read in {units}); {remedy}")
     if max(size.extent_mm) > _FARTHEST_MM:
         raise InputError(

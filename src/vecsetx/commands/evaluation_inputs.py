@@ -37,7 +37,8 @@ class EvaluateOptions:
         absent: Structures that hearts lack where their masks are empty; others are not scored
             there. Only for hearts outside of a data set, which records its own.
         space: Axes of meshes whose files do not say, ``lps`` or ``ras``.
-        units: Unit of meshes, a key of :data:`~vecsetx.anatomy.size.UNITS_MM`.
+        units: Unit of meshes, a key of :data:`~vecsetx.anatomy.size.UNITS_MM`. A prepared data set
+            has recorded the space and unit of each heart.
     """
 
     encode: EncodeOptions = field(default_factory=EncodeOptions)

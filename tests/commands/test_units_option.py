@@ -1,0 +1,29 @@
+"""``--units`` and the space of inputs reach the reading of hearts."""
+
+import importlib
+from unittest.mock import Mock
+
+import pytest
+from support.command_line import run
+
+from vecsetx.anatomy.label_sets import label_set
+from vecsetx.errors import InputError
+
+
+@pytest.mark.parametrize(
+    ("command", "space"), [("reconstruct", "--input-space"), ("evaluate", "--space")]
+)
+def test_other_commands_take_units(command, space, tmp_path, monkeypatch):
+    module = importlib.import_module(f"vecsetx.commands.{command}")
+    given = []
+
+    def find(_inputs, _labels, *options):
+        given.extend(options)
+        raise InputError("no hearts")
+
+    monkeypatch.setattr(module, "find_hearts", find)
+    model = Mock(spec=module.TrainedModel, label_set=label_set("default"))
+    monkeypatch.setattr(module.TrainedModel, "from_pretrained", lambda _: model)
+    words = [command, tmp_path, tmp_path, "--out", tmp_path / "out", space, "ras", "--units", "cm"]
+    assert run(*words, monkeypatch=monkeypatch) == 2
+    assert given == ["ras", "cm"]
