@@ -1,6 +1,6 @@
 """Names of structures, held against anatomy before a heart is used."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -75,8 +75,8 @@ def _told(
         remark = f"the structures' names are trusted although anatomy contradicts them: {seen}"
         return replace(label_map, remarks=(*label_map.remarks, remark))
     raise InputError(
-        f"{path}: anatomy contradicts the structures' names: {seen}; {remedy}, or confirm the names "
-        "with --trust-names, as for transposed great arteries or situs inversus"
+        f"{path}: anatomy contradicts the structures' names: {seen}; {remedy}, or confirm the "
+        "names with --trust-names, as for transposed great arteries or situs inversus"
     )
 
 
