@@ -12,7 +12,6 @@ from support.hearts import write_small_phantoms
 from vecsetx.anatomy.contacts import Contacts
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.label_sets import label_set
-from vecsetx.anatomy.phantom import PhantomHeart
 from vecsetx.anatomy.plausibility import STRUCTURES, contradictions, fit
 from vecsetx.formats.label_maps import read_label_map
 
@@ -142,22 +141,21 @@ def test_contacts_of_two_boxes() -> None:
             across = slice(round(8 / spacing_mm), round(28 / spacing_mm))
             labels[round(4 / spacing_mm) : round(sides[0]), across, across] = 205
             labels[round(sides[1]) : round(sides[2]), across, across] = 850
-            contacts = Contacts.of(
-                LabelMap(labels, np.diag([-spacing_mm, spacing_mm, spacing_mm, 1]))
-            )
+            affine = np.diag([-spacing_mm, spacing_mm, spacing_mm, 1])
+            contacts = Contacts.of(LabelMap(labels, affine))
             assert contacts.ids == (205, 850)
-            assert contacts.area_mm2[1, 2] == contacts.area_mm2[2, 1] == mm2
-            assert contacts.area_mm2[1].sum() == 2 * 400 + 4 * 20 * 6
+            assert contacts.area_mm2[1, 2] == pytest.approx(mm2)
+            assert contacts.area_mm2[2, 1] == pytest.approx(mm2)
+            assert contacts.area_mm2[1].sum() == pytest.approx(2 * 400 + 4 * 20 * 6)
             assert contacts.volume_ml[1] == pytest.approx(2.4)
 
 
-def test_a_large_map_is_measured_fast() -> None:
-    """It is subsampled: a heart of 0.5 mm has the contacts of one of 2 mm."""
-    phantom = PhantomHeart.random(np.random.default_rng([7, 0]))
-    coarse = phantom.voxelize(64, 2.0)
-    fine = LabelMap(np.repeat(np.repeat(np.repeat(coarse.labels, 4, 0), 4, 1), 4, 2),
-                    coarse.affine @ np.diag([0.25, 0.25, 0.25, 1]))  # fmt: skip
-    np.testing.assert_allclose(Contacts.of(fine).area_mm2, Contacts.of(coarse).area_mm2)
+def test_fine_maps_are_subsampled(heart: LabelMap) -> None:
+    """A heart of 0.5 mm has the contacts of one of 2 mm."""
+    coarse = LabelMap(heart.labels, np.diag([2.0, 2, 2, 1]))
+    fine = heart.labels.repeat(4, axis=0).repeat(4, axis=1).repeat(4, axis=2)
+    found = Contacts.of(LabelMap(fine, np.diag([0.5, 0.5, 0.5, 1])))
+    np.testing.assert_allclose(found.area_mm2, Contacts.of(coarse).area_mm2)
 
 
 @pytest.mark.parametrize(
@@ -176,6 +174,5 @@ def test_real_hearts(real_hearts: Path, file: str, labels: str) -> None:
     assert contradictions(contacts, named) is None
     for a, b in combinations([i for i in contacts.ids if named[i] in STRUCTURES], 2):
         found = contradictions(contacts, {**named, a: named[b], b: named[a]})
-        if {named[a], named[b]} != {"RA", "PA"}:
-            assert found is not None
-            assert found.best == {i: named[i] for i in contacts.ids}
+        assert found is not None
+        assert found.best == {i: named[i] for i in contacts.ids}
