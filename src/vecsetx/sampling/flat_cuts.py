@@ -15,7 +15,8 @@ from vecsetx.anatomy.label_map import LabelMap
 __all__ = ["Caps", "FlatCut", "flat_cuts", "outermost_caps", "parts", "unknown_beyond_cuts"]
 
 MIN_SHARE = 0.5
-"""Minimum area of a cap, as a share of the structure's largest cross-section just inside."""
+"""Minimum area of a cap, as a share of the structure's largest cross-section just inside. Of whole
+hearts, the second largest share at any side is at most 0.35 (``benchmarks/scan_findings.py``)."""
 
 MIN_AREA_MM2 = 100.0
 """Minimum area of a cap."""
