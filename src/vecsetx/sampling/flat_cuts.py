@@ -15,7 +15,8 @@ from vecsetx.anatomy.label_map import LabelMap
 __all__ = ["Caps", "FlatCut", "flat_cuts", "outermost_caps", "parts", "unknown_beyond_cuts"]
 
 MIN_SHARE = 0.5
-"""Minimum area of a cap, as a share of the structure's largest cross-section just inside."""
+"""Minimum area of a cap, as a share of the structure's largest cross-section just inside. Of whole
+hearts, the second largest share at any side is at most 0.35 (``benchmarks/scan_findings.py``)."""
 
 MIN_AREA_MM2 = 100.0
 """Minimum area of a cap."""
@@ -26,8 +27,8 @@ MAX_SPACING_MM = 3.0
 _INSIDE_MM = 6.0
 """How far inside the plane a structure's cross-sections are compared with its cap."""
 
-_SPECK_VOXELS = 30
-"""So few voxels beyond a plane are a speck, and no part of the heart."""
+_SPECK_SHARE = 0.002
+"""What is so small a share of the heart beyond a plane are specks, and no part of the heart."""
 
 _LEFT, _RIGHT = frozenset({"LV", "Myocardium", "PML"}), frozenset({"RV", "RVWall"})
 _ATRIA = frozenset({"LA", "LAWall", "LAA", "RA"})
@@ -56,7 +57,7 @@ class Caps:
     Attributes:
         axis: Axis of the grid.
         outward: Direction along the axis that leads out of the heart, −1 or 1.
-        index: The heart's outermost slice.
+        index: The heart's outermost slice, without specks.
         areas_mm2: ``[K]`` area of each structure in that slice.
         shares: ``[K]`` the same as a share of its largest cross-section within 6 mm inside, 0…1.
     """
@@ -132,8 +133,8 @@ def flat_cuts(label_map: LabelMap, structures: Sequence[str]) -> list[FlatCut]:
 def outermost_caps(label_map: LabelMap, structure_count: int) -> list[Caps]:
     """Measure the ends of all structures in the heart's outermost slice at each of its six sides.
 
-    Sides at which the field of view ends are left out, and those along axes whose slices are too
-    thick to tell.
+    The outermost slice is the first one large enough for two caps. Left out are sides at which more
+    than specks lies beyond it or the field of view ends, and axes whose slices are too thick.
 
     Args:
         label_map: Labels 1…K.
@@ -146,15 +147,22 @@ def outermost_caps(label_map: LabelMap, structure_count: int) -> list[Caps]:
         if round(plane_mm, 3) > MAX_SPACING_MM:
             continue
         slices = np.moveaxis(label_map.labels[box], axis, 0)
-        filled = np.array([np.count_nonzero(part) for part in slices])
+        filled = np.array([np.count_nonzero(part) for part in slices], dtype=np.int64)
+        # Two caps fill at least so many voxels of a slice.
+        least = 2 * MIN_AREA_MM2 * plane_mm / label_map.voxel_volume_mm3
         depth = 1 + int(np.ceil(_INSIDE_MM / plane_mm))
         for outward in (-1, 1):
             # Count from outside, and skip specks.
-            first = int(np.searchsorted(filled[::-outward].cumsum(), _SPECK_VOXELS))
-            inward = slices[::-outward][first : first + depth]
+            first = int(np.argmax(filled[::-outward] >= least))
+            beyond = filled[::-outward][:first].sum()
             index = int(box[axis].start + first if outward < 0 else box[axis].stop - 1 - first)
-            if len(inward) == 0 or _ends_scan(label_map, axis, index, outward):
+            if (
+                filled.max(initial=0) < least
+                or beyond > _SPECK_SHARE * filled.sum()
+                or _ends_scan(label_map, axis, index, outward)
+            ):
                 continue
+            inward = slices[::-outward][first : first + depth]
             counts = np.stack(
                 [np.bincount(part.ravel(), minlength=structure_count + 1) for part in inward]
             )

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import cc3d
 import numpy as np
+from jaxtyping import Float
 from pykdtree.kdtree import KDTree
 from scipy import ndimage
 
@@ -67,15 +68,20 @@ def without_stray_pieces(label_map: LabelMap, structures: Sequence[str]) -> Labe
     """
     tight = label_map.cropped()
     bodies = cc3d.connected_components(tight.labels > 0, connectivity=26)
-    voxels = cc3d.statistics(bodies)["voxel_counts"].astype(np.int64)
+    statistics = cc3d.statistics(bodies)
+    voxels, boxes = statistics["voxel_counts"].astype(np.int64), statistics["bounding_boxes"]
     large = [body for body in range(1, len(voxels)) if voxels[body] >= SPECK_VOXELS]
+    large.sort(key=lambda body: -voxels[body])
     if len(large) < 2:
         return label_map
-    large.sort(key=lambda body: -voxels[body])
-    far_mm = _far_from_first({body: _surface_mm(tight, bodies == body) for body in large})
+    surfaces_mm = {body: tight.to_mm(_surface_voxels(bodies, body, boxes[body])) for body in large}
+    far_mm = _far_from_first(surfaces_mm)
+    if not far_mm:
+        return label_map
     # Number of voxels of each body and label.
-    sizes = np.zeros((len(voxels), len(structures) + 1), dtype=np.int64)
-    np.add.at(sizes, (bodies, tight.labels), 1)
+    count = len(structures) + 1
+    pairs = bodies.ravel().astype(np.int64) * count + tight.labels.ravel()
+    sizes = np.bincount(pairs, minlength=len(voxels) * count).reshape(-1, count)
     left, remarks = tight.labels.copy(), list(label_map.remarks)
     for body, away_mm in far_mm.items():
         for label in np.flatnonzero(sizes[body]).tolist():
@@ -92,7 +98,7 @@ def without_stray_pieces(label_map: LabelMap, structures: Sequence[str]) -> Labe
             )
     labels = label_map.labels.copy()
     labels[label_map.bounding_box()] = left
-    return replace(label_map, labels=labels, remarks=tuple(remarks)) if far_mm else label_map
+    return replace(label_map, labels=labels, remarks=tuple(remarks))
 
 
 def gaps(label_map: LabelMap, structures: Sequence[str]) -> list[Gap]:
@@ -111,22 +117,26 @@ def gaps(label_map: LabelMap, structures: Sequence[str]) -> list[Gap]:
     # A piece has one label throughout, so that any of its voxels may set the entry.
     label_of = np.zeros(len(voxels), dtype=np.int64)
     label_of[pieces.ravel()] = tight.labels.ravel()
+    boxes = ndimage.find_objects(pieces)
     found: list[Gap] = []
     for label, name in enumerate(structures, start=1):
         own = np.flatnonzero(label_of == label)
         large = own[voxels[own] >= LARGE_SHARE * voxels[own].sum()]
         if name in _MANY or len(large) < 2:
             continue
-        at_edge = voxels_at_edge(label_map, label_map.bounding_box())
         by_size = large[np.argsort(-voxels[large], kind="stable")].tolist()
+        surfaces = {piece: _surface_voxels(pieces, piece, boxes[piece - 1]) for piece in by_size}
+        at_edge = voxels_at_edge(label_map, label_map.bounding_box())
+        cut = {piece: at_edge[tuple(surfaces[piece].astype(int).T)].any() for piece in by_size}
         for position, piece in enumerate(by_size):
-            cut = at_edge[pieces == piece].any()
-            others = [p for p in by_size[:position] if not (cut and at_edge[pieces == p].any())]
-            if not others:
-                continue
-            gap_mm, other = min((_gap_mm(tight, pieces == piece, pieces == p), p) for p in others)
+            gaps_mm = [
+                (_gap_mm(tight, surfaces[piece], surfaces[other]), other)
+                for other in by_size[:position]
+                if not (cut[piece] and cut[other])
+            ]
+            gap_mm, nearest = min(gaps_mm, default=(np.inf, piece))
             if gap_mm < GAP_MM:
-                larger, smaller = voxels[[other, piece]] * tight.voxel_volume_mm3 / 1000
+                larger, smaller = voxels[[nearest, piece]] * tight.voxel_volume_mm3 / 1000
                 found.append(Gap(name, (float(larger), float(smaller)), gap_mm))
     return found
 
@@ -150,18 +160,23 @@ def _far_from_first(points_mm: dict[int, np.ndarray]) -> dict[int, float]:
 
 
 def _gap_mm(label_map: LabelMap, one: np.ndarray, other: np.ndarray) -> float:
-    """Return the shortest distance between the faces of two pieces' voxels."""
-    in_one, in_other = _surface_voxels(one), _surface_voxels(other)
-    distances, nearest = KDTree(label_map.to_mm(in_one)).query(label_map.to_mm(in_other))
+    """Return the shortest distance between the faces of the voxels of two pieces.
+
+    Args:
+        label_map: The grid.
+        one: Indices ``[N, 3]`` of the voxels at the surface of one piece.
+        other: The same of the other.
+    """
+    distances, nearest = KDTree(label_map.to_mm(one)).query(label_map.to_mm(other))
     at = int(distances.argmin())
-    steps = np.abs(in_one[nearest[at]] - in_other[at])
+    steps = np.abs(one[nearest[at]] - other[at])
     return float(np.linalg.norm(np.maximum(steps - 1, 0) * label_map.spacing_mm))
 
 
-def _surface_mm(label_map: LabelMap, mask: np.ndarray) -> np.ndarray:
-    return label_map.to_mm(_surface_voxels(mask))
-
-
-def _surface_voxels(mask: np.ndarray) -> np.ndarray:
-    """Return the indices ``[N, 3]`` of the voxels that have a neighbour outside the mask."""
-    return np.argwhere(mask & ~ndimage.binary_erosion(mask)).astype(float)
+def _surface_voxels(
+    pieces: np.ndarray, piece: int, box: tuple[slice, slice, slice]
+) -> Float[np.ndarray, "n 3"]:
+    """Return the indices of the voxels of a piece, within its box, with a neighbour outside it."""
+    mask = pieces[box] == piece
+    start = [side.start for side in box]
+    return (np.argwhere(mask & ~ndimage.binary_erosion(mask)) + start).astype(np.float64)

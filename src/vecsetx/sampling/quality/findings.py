@@ -58,7 +58,7 @@ vessels, and the coronary tree has two roots."""
 _MAX_SPECK_VOXELS = 200
 _MAX_SPECK_SHARE = 0.0001
 """Numbers of speck voxels, in all and as a share of the heart, that are normal: real hearts have up
-to 5, and 5 of 10 million. Coarse grids break up vessels thinner than a voxel."""
+to 5. Coarse grids break up thin vessels: phantoms at 2.4 mm have up to 77."""
 
 _MIN_WALL_VOXELS = 2.0
 
