@@ -27,7 +27,7 @@ MAX_SPACING_MM = 3.0
 _INSIDE_MM = 6.0
 """How far inside the plane a structure's cross-sections are compared with its cap."""
 
-_SPECK_SHARE = 0.002
+_SPECK_SHARE = 0.003
 """What is so small a share of the heart beyond a plane are specks, and no part of the heart."""
 
 _LEFT, _RIGHT = frozenset({"LV", "Myocardium", "PML"}), frozenset({"RV", "RVWall"})
