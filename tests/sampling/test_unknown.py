@@ -49,7 +49,7 @@ def test_what_touches_unknown_voxels_is_cut() -> None:
     labels, unknown = np.zeros((9, 9, 9), np.uint8), np.zeros((9, 9, 9), bool)
     labels[3, 3, 3], labels[6, 3, 3] = 1, 2
     unknown[4, 4, 4] = True  # shares a corner with the first
-    assert cut_structures(LabelMap(labels, np.eye(4), (), unknown), 3).tolist() == [True, 0, 0]
+    assert cut_structures(LabelMap(labels, np.eye(4), unknown=unknown), 3).tolist() == [True, 0, 0]
     assert not cut_structures(LabelMap(labels, np.eye(4)), 3).any()
 
 
