@@ -8,8 +8,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vecsetx.anatomy.frame import DOMAIN, Frame
+from vecsetx.model.anchors import anchors_by_structure
 from vecsetx.model.vecset import LatentSet, VecSetAutoEncoder
-from vecsetx.sampling.farthest import anchors_by_structure
 from vecsetx.sampling.sampler import Observation
 
 _CHUNK_POINTS = 16_384

@@ -20,12 +20,12 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from vecsetx.errors import InputError
+from vecsetx.model.anchors import anchors_by_structure
 from vecsetx.model.attention import Block
 from vecsetx.model.bottleneck import KLBottleneck, NoBottleneck, NormalizedBottleneck
 from vecsetx.model.embedding import LabelledPointEmbedding, PointEmbedding
 from vecsetx.model.heads import DistanceHead, Head, UnionHead
 from vecsetx.model.structure_latents import StructureLatents
-from vecsetx.sampling.farthest import anchors_by_structure
 
 Result = TypeVar("Result")
 
