@@ -56,7 +56,7 @@ def find_hearts(
             structures for files named after them.
         space: Axes of meshes and points, ``lps`` or ``ras``, unless their files name them.
         units: Unit of their coordinates, a key of :data:`~vecsetx.anatomy.size.UNITS_MM`.
-        usual: Label set for files that do not say otherwise; None: ``default``.
+        usual: The model's label set, for files that do not say otherwise; None: ``default``.
         trust_names: Whether structures keep their names where anatomy contradicts them.
 
     Raises:
@@ -72,7 +72,7 @@ def find_hearts(
         if other.path.resolve() != heart.path.resolve():
             raise InputError(f"{heart.path}: {other.path} has the same name; rename one of the two")
     return {
-        name: replace(heart, units=units, trust_names=trust_names)
+        name: replace(heart, units=units, of_model=usual is not None, trust_names=trust_names)
         for name, heart in sorted(hearts.items())
     }
 

@@ -35,6 +35,7 @@ class HeartSource(ABC):
         units: Unit of their coordinates, a key of :data:`~vecsetx.anatomy.size.UNITS_MM`.
         chosen: Whether the label set was chosen for these files. If not, :meth:`resolved` replaces
             it by the one that a label map itself describes.
+        of_model: Whether the label set is that of a model, which decides where the files do not.
         trust_names: Whether structures keep their names where anatomy contradicts them.
         absent: Structures that the heart lacks if their masks are empty. An empty mask of another
             structure tells nothing: segmentation may have failed there.
@@ -51,6 +52,7 @@ class HeartSource(ABC):
     space: str = "lps"
     units: str = "mm"
     chosen: bool = True
+    of_model: bool = False
     trust_names: bool = False
     absent: tuple[str, ...] = ()
 

@@ -15,18 +15,19 @@ _CLEARLY_BETTER = 0.1
 
 
 def label_set_of(
-    label_map: LabelMap, usual: LabelSet, source: str
+    label_map: LabelMap, usual: LabelSet, of_model: bool, source: str
 ) -> tuple[LabelSet, tuple[str, ...]]:
     """Find the label set of a label map for which the user chose none.
 
     1. If the file names its ids, the names decide.
     2. Otherwise the label set that fits the ids decides: the usual one, or one with a name.
     3. If several fit that mean different structures, the one decides whose structures lie as in a
-       heart.
+       heart. Where that cannot be told, a model's own label set is taken.
 
     Args:
         label_map: The map with its ids as stored.
         usual: The label set to prefer among those that mean the same: ``default`` or a model's own.
+        of_model: Whether it is a model's own, which is also taken where anatomy cannot decide.
         source: The file, for error messages.
 
     Returns:
@@ -46,7 +47,8 @@ def label_set_of(
     for one in fitting:
         meanings.setdefault(tuple(one.ids.get(label_id) for label_id in present), one)
     if len(meanings) > 1:
-        return _by_anatomy(list(meanings.values()), label_map, present, source)
+        candidates = list(meanings.values())
+        return _by_anatomy(candidates, label_map, present, source, usual if of_model else None)
     chosen = fitting[0]
     said = f"its ids fit label set {chosen.name}, which was used"
     return chosen, () if chosen == usual else (said,)
@@ -60,7 +62,11 @@ def _fitting(present: list[int], usual: LabelSet) -> list[LabelSet]:
 
 
 def _by_anatomy(
-    candidates: list[LabelSet], label_map: LabelMap, present: list[int], source: str
+    candidates: list[LabelSet],
+    label_map: LabelMap,
+    present: list[int],
+    source: str,
+    of_model: LabelSet | None,
 ) -> tuple[LabelSet, tuple[str, ...]]:
     contacts = Contacts.of(label_map)
     scores = {one.name: fit(contacts, one.ids) for one in candidates}
@@ -68,6 +74,9 @@ def _by_anatomy(
     first, second = sorted(candidates, key=lambda one: -scores[one.name])[:2]
     told = {one.name: ", ".join(f"{i} {one.ids.get(i)}" for i in present) for one in candidates}
     if not scores[first.name] - scores[second.name] > _CLEARLY_BETTER:
+        if of_model in candidates:
+            said = f"{of_model.name} ({told[of_model.name]}), the model's own"
+            return of_model, (f"its ids were read with label set {said}",)
         raise InputError(
             f"{source}: its ids mean different structures in label sets "
             + "; ".join(f"{name} ({words})" for name, words in told.items())

@@ -56,7 +56,7 @@ class LabelMapSource(_VolumeSource):
         if self.chosen:
             return self
         label_map = read_label_map(self.path)
-        found, remarks = label_set_of(label_map, self.label_set, str(self.path))
+        found, remarks = label_set_of(label_map, self.label_set, self.of_model, str(self.path))
         label_map = replace(label_map, remarks=(*label_map.remarks, *remarks))
         return replace(self, label_set=found, chosen=True, stored=label_map)
 
