@@ -4,10 +4,10 @@
 
 Whole hearts, their cuts (by the scan's box and by oblique planes), cuts without some structures,
 and stacks of the three structures of ACDC (10 mm slices, whole and partial) keep their right names:
-every alarm is a false one. Then whole hearts get wrong names: each pair of structures exchanged, all
-ids moved by one with the background as 1, the image mirrored, ACDC read as M&Ms, and the default
-label set read as VHMesh. The benchmark counts how many are noticed, and for how many the proposed
-names are the right ones. A phantom takes about a second, and each case 40 ms.
+every alarm is a false one. Then hearts get wrong names: each pair of structures exchanged, all ids
+moved by one with the background as 1, the image mirrored, ACDC read as M&Ms, and the default label
+set read as VHMesh. The benchmark counts how many are noticed, and for how many the proposed names
+are the right ones. A phantom takes about a second, and each case 40 ms.
 """
 
 import argparse

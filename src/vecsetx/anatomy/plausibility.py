@@ -85,12 +85,12 @@ or more. With it, and an RV half as large as the LV, no cut was taken for a mirr
 _LEAST_SIMILARITY = -0.06
 """Similarity below which no names fit: −0.02 at worst in whole hearts, −0.05 in stacks."""
 
-_MIRRORED_BEHIND = 0.01
-"""How much less similar a mirrored heart's own names may be than others. A mirror changes no
-contact, and the truth of one in 30 phantoms is not the most similar, by up to 0.004."""
+_BEHIND = 0.01
+"""How much less similar names may be that handedness prefers. The right ones are the most similar in
+all real hearts, and up to 0.004 behind in one of 30 phantoms."""
 
 _TRIED = 8
-"""How many of the most similar names are tried in full."""
+"""How many of the most similar names are compared by handedness."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ class Contradictions:
     """What contradicts the names of a heart's structures.
 
     Attributes:
-        broken: What no heart shows, as clauses: "the LV faces the PA over 812 mm²".
+        broken: What no heart shows, as clauses: "the LV touches the PA over 812 mm²".
         best: Id → structure: the names that fit best. Ids that are background are left out.
         mirrored: Whether the names fit best as they are, and left and right are exchanged.
     """
@@ -130,7 +130,7 @@ def contradictions(contacts: Contacts, names: Mapping[int, str]) -> Contradictio
         return None
     if mirrored:
         broken = (*broken, "left and right are exchanged")
-        if not given.broken() and given.similarity(given.rows)[0] > likeness - _MIRRORED_BEHIND:
+        if not given.broken() and given.similarity(given.rows)[0] > likeness - _BEHIND:
             return Contradictions(broken, names, mirrored=True)
     return Contradictions(broken, best)
 
@@ -299,8 +299,8 @@ def _best(contacts: Contacts, names: Mapping[int, str], given: _Named) -> dict[i
     """Find the names that fit best: in any order, or all of them moved by one id."""
     # 1. The order of the seven structures; others keep their names.
     rows = _orders(len(given.groups))
-    contradicted = sum(found.astype(int) for found, _ in given._rules(rows))
-    ranked = np.argsort(contradicted - given.similarity(rows))[:_TRIED]
+    off = np.sum([found for found, _ in given._rules(rows)], axis=0) - given.similarity(rows)
+    ranked = [k for k in np.argsort(off)[:_TRIED] if off[k] <= off.min() + _BEHIND]
     orders = [replace(given, rows=rows[[k]], background=()) for k in ranked]
     ordered = min(orders, key=lambda order: (len(order.broken()), order.mirrored() is True)).names
     others = {i: name for i, name in names.items() if name not in STRUCTURES}
