@@ -239,7 +239,7 @@ def summary_of(out: Path) -> dict:
 def expected_sd_mm(model: Path, source: Path, draws: int, drop: tuple[str, ...]) -> float:
     trained = TrainedModel.from_pretrained(model)
     options = EncodeOptions(drop=drop)
-    encoded = encode_source(find_hearts([source])["scan"], trained, options)
+    encoded = encode_source(find_hearts([source], label_set("default"))["scan"], trained, options)
     drawn = encode_ensemble(encoded.shown, trained, draws, 0).members
     off_mm = [shift_mm(draw) - shift_mm(encoded.field) for draw in drawn]  # type: ignore[arg-type]
     return float(np.sqrt(np.mean(np.square(off_mm))))
