@@ -78,16 +78,19 @@ _LEAST_ML = 5.0
 _LEAST_WALL_ML = 1.0
 """Volume of myocardium that counts as labelled. Without it, ventricles may include their walls."""
 
-_VALVE_MM2 = 400.0
+_VALVE_MM2 = 200.0
 """Contact at a valve that shows that little of its two sides is cut off; real whole hearts have 574
-or more. With it, and an RV half as large as the LV, no cut was taken for a mirror image."""
+or more. A cut may still turn the sense of LV, RV, aorta and LA (to −0.23), but not that of LV, RA,
+RV and PA as well (0.17 or more): only both together say that a heart is mirrored."""
+
+_HALF_MIRRORED = "some structures lie as in a mirror, and others not"
 
 _LEAST_SIMILARITY = -0.06
 """Similarity below which no names fit: −0.02 at worst in whole hearts, −0.05 in stacks."""
 
 _BEHIND = 0.01
-"""How much less similar names may be that handedness prefers. The right ones are the most similar in
-all real hearts, and up to 0.004 behind in one of 30 phantoms."""
+"""How much less similar names may be that handedness prefers. The right ones are the most similar
+in all real hearts, and up to 0.004 behind in one of 30 phantoms."""
 
 _TRIED = 8
 """How many of the most similar names are compared by handedness."""
@@ -128,9 +131,12 @@ def contradictions(contacts: Contacts, names: Mapping[int, str]) -> Contradictio
     likeness = named.similarity(named.rows)[0]
     if named.broken() or likeness < _LEAST_SIMILARITY:
         return None
+    own_likeness = given.similarity(given.rows)[0]
+    if broken == (_HALF_MIRRORED,) and own_likeness > likeness:
+        return None  # a cut may turn some of the structures' sense
     if mirrored:
         broken = (*broken, "left and right are exchanged")
-        if not given.broken() and given.similarity(given.rows)[0] > likeness - _BEHIND:
+        if not given.broken() and own_likeness > likeness - _BEHIND:
             return Contradictions(broken, names, mirrored=True)
     return Contradictions(broken, best)
 
@@ -243,17 +249,16 @@ class _Named:
         """Contacts that no heart has, as clauses."""
         edge = [f"the {name} fills the edge of the scan" for name in self.background]
         sides = self._sides()
-        hands = ["some structures lie as in a mirror, and others not"]
         return (
             *edge,
             *(clause for found, clause in self._rules(self.rows) if found[0]),
-            *(hands if True in sides and False in sides else ()),
+            *([_HALF_MIRRORED] if True in sides and False in sides else []),
         )
 
     def mirrored(self) -> bool | None:
-        """Whether the structures lie as in a mirror; None where they do not decide."""
-        left, right = self._sides()
-        return None if left != right and None not in (left, right) else left
+        """Whether all structures lie as in a mirror; None where they do not decide."""
+        sides = set(self._sides())
+        return sides.pop() if len(sides) == 1 else None
 
     def _sides(self) -> tuple[bool | None, bool | None]:
         """Whether LV, RV, aorta and LA lie as in a mirror, and whether LV, RA, RV and PA do.
