@@ -30,6 +30,9 @@ _INSIDE_MM = 6.0
 _SPECK_SHARE = 0.003
 """What is so small a share of the heart beyond a plane are specks, and no part of the heart."""
 
+_SPECK_AREA_SHARE = 0.05
+"""Nor may specks fill more of the slice beyond than this share of the last one: a heart tapers."""
+
 _LEFT, _RIGHT = frozenset({"LV", "Myocardium", "PML"}), frozenset({"RV", "RVWall"})
 _ATRIA = frozenset({"LA", "LAWall", "LAA", "RA"})
 _VENTRICLES = _LEFT | _RIGHT
@@ -147,18 +150,21 @@ def outermost_caps(label_map: LabelMap, structure_count: int) -> list[Caps]:
         if round(plane_mm, 3) > MAX_SPACING_MM:
             continue
         slices = np.moveaxis(label_map.labels[box], axis, 0)
-        filled = np.array([np.count_nonzero(part) for part in slices], dtype=np.int64)
+        if len(slices) == 0:
+            continue
+        filled = np.array([np.count_nonzero(part) for part in slices])
         # Two caps fill at least so many voxels of a slice.
         least = 2 * MIN_AREA_MM2 * plane_mm / label_map.voxel_volume_mm3
         depth = 1 + int(np.ceil(_INSIDE_MM / plane_mm))
         for outward in (-1, 1):
             # Count from outside, and skip specks.
             first = int(np.argmax(filled[::-outward] >= least))
-            beyond = filled[::-outward][:first].sum()
+            outside, last = filled[::-outward][:first], filled[::-outward][first]
             index = int(box[axis].start + first if outward < 0 else box[axis].stop - 1 - first)
             if (
-                filled.max(initial=0) < least
-                or beyond > _SPECK_SHARE * filled.sum()
+                filled.max() < least
+                or outside.sum() > _SPECK_SHARE * filled.sum()
+                or outside[-1:].sum() > _SPECK_AREA_SHARE * last
                 or _ends_scan(label_map, axis, index, outward)
             ):
                 continue
