@@ -330,6 +330,17 @@ def test_totalsegmentators_other_numberings(ids, heart: LabelMap, tmp_path: Path
         assert (found.labels == k).sum() == (labels == number).sum() > 0, structure_name
 
 
+def test_a_whole_body_is_not_guessed_at(tmp_path: Path) -> None:
+    """Every numbering of TotalSegmentator fits its ids; in this one, 44 … 49 are vertebrae."""
+    labels = np.zeros((40, 40, 120), np.uint8)
+    for number in range(1, 118):
+        labels[18:30, 10:22, number] = number
+    image = LabelMap(labels, np.diag([-2.0, -2, 2, 1]))
+    write_label_map(image, tmp_path / "body.nii.gz")
+    with pytest.raises(InputError, match=r"totalsegmentator_v1 .*choose one with --labels NAME"):
+        source_of(tmp_path / "body.nii.gz").resolved()
+
+
 # --- nnU-Net ------------------------------------------------------------------------------------
 
 

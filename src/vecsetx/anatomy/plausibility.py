@@ -21,7 +21,7 @@ from jaxtyping import Float, Int
 from vecsetx.anatomy.contacts import Contacts
 from vecsetx.anatomy.handedness import is_mirrored
 
-__all__ = ["STRUCTURES", "Contradictions", "contradictions", "fit"]
+__all__ = ["LEAST_SIMILARITY", "STRUCTURES", "Contradictions", "contradictions", "fit"]
 
 STRUCTURES = ("Myocardium", "LA", "LV", "RA", "RV", "Aorta", "PA")
 """Structures that contacts tell apart. Others count as background."""
@@ -85,7 +85,7 @@ RV and PA as well (0.17 or more): only both together say that a heart is mirrore
 
 _HALF_MIRRORED = "some structures lie as in a mirror, and others not"
 
-_LEAST_SIMILARITY = -0.06
+LEAST_SIMILARITY = -0.06
 """Similarity below which no names fit: −0.02 at worst in whole hearts, −0.05 in stacks."""
 
 _BEHIND = 0.01
@@ -129,7 +129,7 @@ def contradictions(contacts: Contacts, names: Mapping[int, str]) -> Contradictio
     best = _best(contacts, names, given)
     named = _Named.of(contacts, best)
     likeness = named.similarity(named.rows)[0]
-    if named.broken() or likeness < _LEAST_SIMILARITY:
+    if named.broken() or likeness < LEAST_SIMILARITY:
         return None
     own_likeness = given.similarity(given.rows)[0]
     if broken == (_HALF_MIRRORED,) and own_likeness > likeness:

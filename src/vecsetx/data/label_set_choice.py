@@ -5,7 +5,7 @@ import math
 from vecsetx.anatomy.contacts import Contacts
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.label_sets import LabelSet, label_set, label_sets_of_ids
-from vecsetx.anatomy.plausibility import fit
+from vecsetx.anatomy.plausibility import LEAST_SIMILARITY, fit
 from vecsetx.errors import InputError
 
 __all__ = ["label_set_of"]
@@ -73,7 +73,8 @@ def _by_anatomy(
     scores = {name: -math.inf if math.isnan(score) else score for name, score in scores.items()}
     first, second = sorted(candidates, key=lambda one: -scores[one.name])[:2]
     told = {one.name: ", ".join(f"{i} {one.ids.get(i)}" for i in present) for one in candidates}
-    if not scores[first.name] - scores[second.name] > _CLEARLY_BETTER:
+    is_heart = scores[first.name] >= LEAST_SIMILARITY
+    if not (is_heart and scores[first.name] - scores[second.name] > _CLEARLY_BETTER):
         if of_model in candidates:
             said = f"{of_model.name} ({told[of_model.name]}), the model's own"
             return of_model, (f"its ids were read with label set {said}",)

@@ -153,7 +153,7 @@ def outermost_caps(label_map: LabelMap, structure_count: int) -> list[Caps]:
         if len(slices) == 0:
             continue
         filled = np.array([np.count_nonzero(part) for part in slices])
-        # Two caps fill at least so many voxels of a slice.
+        # Two caps fill at least this many voxels of a slice.
         least = 2 * MIN_AREA_MM2 * plane_mm / label_map.voxel_volume_mm3
         depth = 1 + int(np.ceil(_INSIDE_MM / plane_mm))
         for outward in (-1, 1):
