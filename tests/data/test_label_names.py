@@ -32,7 +32,7 @@ OTHER_IDS = {"LA": 1, "LV": 2, "Myocardium": 3, "RV": 4, "RA": 5, "PA": 6, "Aort
 def heart(tmp_path_factory: pytest.TempPathFactory) -> LabelMap:
     """A phantom of seven structures, with labels 1…7 in the order of ``SEVEN``."""
     (path,) = write_small_phantoms(tmp_path_factory.mktemp("heart"), 1)
-    return replace(read_label_map(path).to_structures(label_set("default"), SEVEN, ""), names=None)
+    return read_label_map(path).to_structures(label_set("default"), SEVEN, "")
 
 
 @pytest.fixture(scope="module")
