@@ -145,8 +145,22 @@ def test_overlapping_segments_lie_in_layers(old: bool, heart: LabelMap, tmp_path
     assert_same_heart(source, heart)
     remarks = source.segmentation(SEVEN).label_map.remarks
     assert [r for r in remarks if "share" in r] == [
-        "Aorta and LV share 3 voxels; they were given to Aorta, the smaller one"
+        "Aorta and LV share 3 voxels; they were given to Aorta"
     ]
+
+
+def test_other_organs_take_no_voxel_from_a_structure(heart: LabelMap, tmp_path: Path) -> None:
+    """Nor may a layer have values that no segment describes."""
+    layers = np.stack([heart.labels, np.zeros_like(heart.labels)], -1)
+    layers[2:12, 2:12, :, 1] = 1
+    layers[..., 1][heart.labels == 3] = 1  # the left ventricle lies in the liver, which is larger
+    segments = [(name, 0, k) for k, name in enumerate(SEVEN, 1)]
+    path = tmp_path / "a.seg.nrrd"
+    write_segmentation(path, heart, [*segments, ("liver", 1, 1)], layers)
+    assert_same_heart(source_of(path), heart)
+    write_segmentation(path, heart, segments, layers)
+    with pytest.raises(InputError, match=r"its layer 1 has values \[1\], which no segment"):
+        source_of(path).resolved()
 
 
 def test_slicerio_reads_what_we_read_and_we_read_what_it_writes(
@@ -279,6 +293,9 @@ def test_other_files_beside_the_map_are_no_tables(heart: LabelMap, tmp_path: Pat
     (tmp_path / "a.txt").write_text("Segmented on Monday.\n1 remark\n")
     (tmp_path / "a.tsv").write_text("onset\tduration\n1\t2\n")
     assert_same_heart(source_of(path), heart)
+    for content in ("Größe normal".encode("latin-1"), b"1 LV 1 1 1 1\n" * 100_000):
+        (tmp_path / "a.txt").write_bytes(content)
+        assert_same_heart(source_of(path), heart)
     (tmp_path / "a.tsv").write_text("index\tname\n1\tLV\nx\tRV\n")
     with pytest.raises(InputError, match="line 3 has index 'x'"):
         source_of(path).segmentation(SEVEN)

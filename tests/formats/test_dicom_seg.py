@@ -139,3 +139,14 @@ def test_names_that_are_no_structures(tmp_path: Path) -> None:
     path = write_seg(tmp_path / "a.dcm", one_hot(LABELS)[..., :2], ("LV", "Tumor"))
     with pytest.raises(InputError, match="2 'Tumor'"):
         source_of(path).read(("LV",))
+
+
+def test_the_code_of_the_heart_names_no_part_of_it(tmp_path: Path) -> None:
+    """Programs give it to any segment; the label is what counts."""
+    path = write_seg(tmp_path / "a.dcm", one_hot(LABELS)[..., :2], ("LV", "endocardial volume"))
+    file = pydicom.dcmread(path)
+    heart = file.SegmentSequence[1].SegmentedPropertyTypeCodeSequence[0]
+    heart.CodeValue, heart.CodeMeaning = "80891009", "Heart"
+    file.save_as(path)
+    with pytest.raises(InputError, match="2 'endocardial volume'"):
+        source_of(path).read(("LV",))

@@ -285,3 +285,22 @@ def test_a_file_that_may_not_be_read(tmp_path):
     if done.stderr == "cannot\n":
         pytest.skip("the right to read everything cannot be given up here")
     assert "a.nii.gz: permission denied" in done.stdout, done.stderr
+
+
+def test_a_header_that_claims_more_than_its_file_holds(tmp_path):
+    """It is refused before the voxels are allocated."""
+    path = tmp_path / "a.nii"
+    nib.save(nib.Nifti1Image(np.zeros((4, 5, 6), np.uint8), np.eye(4)), path)
+    content = bytearray(path.read_bytes())
+    content[42:48] = np.array([30000, 30000, 30000], "<i2").tobytes()
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="truncated, has 472 of 27000000000352 bytes"):
+        read_image(path)
+
+
+def test_an_origin_beyond_any_room(tmp_path):
+    affine = np.eye(4)
+    affine[:3, 3] = [1e7, 0, 0]
+    nib.save(nib.Nifti1Image(np.ones((4, 5, 6), np.uint8), affine), tmp_path / "a.nii")
+    with pytest.raises(InputError, match="lies 1e\\+04 m from the scanner's origin"):
+        read_image(tmp_path / "a.nii")

@@ -105,10 +105,13 @@ class LabelNames:
             f"{i} {self.names[i]!r}" if i in self.names else f"{i} without a name" for i in strange
         )
         what = f"hold {words}, which is no structure" if strange else "name no structure"
+        if not ids and strange:  # an example for the first
+            described, strange = f"{strange[0]}: LV", strange[1:]
         drop = f", drop: {strange}" if strange else ""
         return (
             f"{self.source} {what}; describe the ids in a file such as labels.yaml with the line "
-            f"{{ids: {{{described or '1: LV'}}}{drop}}} and give --labels labels.yaml"
+            f"{{ids: {{{described or '1: LV'}}}{drop}}} and give --labels labels.yaml; move what "
+            "is part of the heart from drop to ids"
         )
 
 

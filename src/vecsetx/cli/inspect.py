@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from vecsetx.cli.options import LABEL_SETS, Space
+from vecsetx.cli.options import LABEL_SETS, Space, TrustNames, Units
 
 
 def inspect(
@@ -18,6 +18,8 @@ def inspect(
         typer.Option(metavar="NAME", help=f"{LABEL_SETS} Default: what the files say."),
     ] = None,
     space: Space = "lps",
+    units: Units = "mm",
+    trust_names: TrustNames = False,
     json: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also write the report as JSON.")
     ] = None,
@@ -33,7 +35,7 @@ def inspect(
     from vecsetx.commands.inspection_table import print_inspection
     from vecsetx.files import write_json
 
-    entries = run(inputs, label_set(labels) if labels else None, space)
+    entries = run(inputs, label_set(labels) if labels else None, space, units, trust_names)
     if json:
         write_json(json, entries)
     print_inspection(entries)

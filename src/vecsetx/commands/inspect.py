@@ -20,7 +20,11 @@ __all__ = ["inspect"]
 
 
 def inspect(
-    inputs: Sequence[Path], label_set: LabelSet | None = None, space: str = "lps"
+    inputs: Sequence[Path],
+    label_set: LabelSet | None = None,
+    space: str = "lps",
+    units: str = "mm",
+    trust_names: bool = False,
 ) -> list[dict[str, Any]]:
     """Report what each file or folder holds, as ``prepare`` and ``reconstruct`` would read it.
 
@@ -28,6 +32,8 @@ def inspect(
         inputs: Hearts of any kind: files, or folders of them.
         label_set: What ids mean; None: what the files say.
         space: Axes of meshes and points whose files do not say.
+        units: Unit of their coordinates, a key of :data:`~vecsetx.anatomy.size.UNITS_MM`.
+        trust_names: Whether structures keep their names where anatomy contradicts them.
 
     Returns:
         One entry per heart, in order, as plain data for JSON:
@@ -44,7 +50,8 @@ def inspect(
     sources: list[HeartSource | dict[str, Any]] = []
     for given in inputs:
         try:
-            sources.extend(find_hearts([given], label_set, space).values())
+            found = find_hearts([given], label_set, space, units, trust_names=trust_names)
+            sources.extend(found.values())
         except InputError as error:
             sources.append(_refused(given, error))
     entries = []

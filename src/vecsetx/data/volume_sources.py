@@ -76,9 +76,13 @@ class LabelMapSource(_VolumeSource):
         others = tuple(name for name in label_set.structures if name not in structures)
         if others:
             label_map = stored.to_structures(label_set, (*structures, *others), path)
-        if stored.names and (remark := stored.names.contradiction(label_set, stored.present())):
-            label_map = label_map.remarked([remark])
-        label_map = check_ids(label_map, stored, label_set, self.path, self.trust_names)
+        contradiction = stored.names and stored.names.contradiction(label_set, stored.present())
+        if contradiction:
+            label_map = label_map.remarked([contradiction])
+        try:
+            label_map = check_ids(label_map, stored, label_set, self.path, self.trust_names)
+        except InputError as error:
+            raise InputError(f"{error}. {contradiction}") if contradiction else error from None
         label_map = label_map.remarked(missing_spacing(label_map, (*structures, *others)))
         return Segmentation.of_scan(self.path, structures, label_map, others)
 

@@ -18,6 +18,7 @@ __all__ = ["read_grid", "read_values"]
 
 _RAS_FROM_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _MOST_VALUES = 1 << 32
+_WHOLE_HEART = "Heart"
 _INSIDE_FRACTION = 0.5
 
 
@@ -109,8 +110,11 @@ def _word(description: Any) -> str:
     """Return a segment's label, or a code's meaning if only that is a structure."""
     label = str(description.segment_label)
     codes = [description.segmented_property_type, *(description.anatomic_regions or ())]
-    words = [label, *(str(code.meaning) for code in codes)]
-    return next((word for word in words if find_structure(word)), label)
+    if find_structure(label):
+        return label
+    meanings = [str(code.meaning) for code in codes]
+    # Programs give the code of the heart to any part of it.
+    return next((w for w in meanings if find_structure(w) not in (None, _WHOLE_HEART)), label)
 
 
 def _unreadable(path: Path, error: Exception) -> InputError:

@@ -7,12 +7,14 @@ itself about.
 """
 
 import gzip
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from io import BufferedIOBase, BytesIO
 from itertools import product
 from pathlib import Path
+from typing import Any
 from zlib import error as ZlibError
 
 import nibabel as nib
@@ -59,6 +61,8 @@ _MAGIC = (b"ni1", b"n+1")
 
 # By unit code of the NIfTI-1 header: unspecified, metre, millimetre, micrometre.
 _MM_PER_SPACE_UNIT = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}
+
+_FARTHEST_ORIGIN_MM = 1e5
 
 _SAME_PLACE_VOXELS = 0.1
 """sform and qform agree if no corner of the grid differs by more than this."""
@@ -114,6 +118,7 @@ def read_image(path: Path) -> Image:
         affine, remarks = _nifti_affine(image, path)
         names = names_in_extensions(image, path)
     with _reading(files["image"]):
+        _check_size(image, streams["image"].getbuffer().nbytes)
         values = np.asarray(image.dataobj)
     return Image(values, _regular(affine, path), remarks, names)
 
@@ -243,6 +248,14 @@ def _nifti(streams: Mapping[str, BufferedIOBase], path: Path) -> nib.Nifti1Pair:
     return kind.from_file_map({name: FileHolder(fileobj=file) for name, file in streams.items()})
 
 
+def _check_size(image: nib.Nifti1Pair, found: int) -> None:
+    """Check that the file has the bytes of voxels that its header claims, before any is read."""
+    voxels: Any = image.dataobj
+    expected = voxels.offset + math.prod(map(int, voxels.shape)) * voxels.dtype.itemsize
+    if expected > found:
+        raise EOFError(f"truncated, has {found} of {expected} bytes")
+
+
 def _nifti_affine(image: nib.Nifti1Pair, path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
     """Return the affine in mm, and remarks on it."""
     code = int(image.header["xyzt_units"]) % 8  # the higher bits are the unit of time
@@ -291,6 +304,11 @@ def _regular(affine: np.ndarray, path: Path) -> np.ndarray:
     with np.errstate(all="ignore"):  # entries may be infinite or NaN, which is checked below
         # Relative to perpendicular edges of these lengths, so that the voxel size does not matter.
         flat = abs(np.linalg.det(edges)) <= 1e-6 * np.linalg.norm(edges, axis=0).prod()
+    if np.isfinite(affine).all() and np.abs(affine[:3, 3]).max() > _FARTHEST_ORIGIN_MM:
+        raise InputError(
+            f"{path}: its first voxel lies {np.abs(affine[:3, 3]).max() / 1000:.3g} m from the "
+            "scanner's origin; repair the header"
+        )
     if not np.isfinite(affine).all() or flat:
         raise InputError(
             f"{path}: the affine is singular or not finite, so voxels have no position in mm; "

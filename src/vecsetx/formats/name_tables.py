@@ -115,6 +115,8 @@ def _caret(raw: bytes, path: Path) -> Iterator[tuple[int, str]]:
 def _kind(file: Path) -> str | None:
     """Return which table a file is: ``bids``, ``lines``, or None if it is none."""
     text = _text(file)
+    if text is None:
+        return None
     if file.suffix == ".tsv":
         head = text.split("\n", 1)[0].lower().split("\t")
         return "bids" if {"index", "name"} <= {word.strip() for word in head} else None
@@ -125,7 +127,7 @@ def _kind(file: Path) -> str | None:
 
 
 def _bids(file: Path) -> Iterator[tuple[int, str]]:
-    rows = csv.DictReader(_text(file).splitlines(), delimiter="\t")
+    rows = csv.DictReader((_text(file) or "").splitlines(), delimiter="\t")
     for number, row in enumerate(rows, 2):
         entry = {str(key).strip().lower(): value for key, value in row.items()}
         index, name = (entry["index"] or "").strip(), (entry["name"] or "").strip()
@@ -138,7 +140,7 @@ def _bids(file: Path) -> Iterator[tuple[int, str]]:
 
 
 def _lines(file: Path) -> Iterator[tuple[int, str]]:
-    for line in _content(_text(file)):
+    for line in _content(_text(file) or ""):
         snap, slicer = _SNAP.fullmatch(line), _SLICER.fullmatch(line)
         if snap:
             yield int(snap[1]), snap[2]
@@ -156,9 +158,13 @@ def _content(text: str) -> list[str]:
     return [line for line in lines if line and not line.startswith("#")]
 
 
-def _text(file: Path) -> str:
+def _text(file: Path) -> str | None:
+    """Return a file's text; None for large or binary files, which are no tables."""
     try:
-        with open(file, "rb") as stream:
-            return stream.read(_LARGEST_TABLE_BYTES).decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{file}: cannot be read as text: {error}") from error
+        if file.stat().st_size > _LARGEST_TABLE_BYTES:
+            return None
+        return file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        return None
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read: {error.strerror}") from error

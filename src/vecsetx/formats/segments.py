@@ -84,7 +84,8 @@ def merge_layers(
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     """Merge the layers into one label map, in which the n-th segment (from 1) has id n.
 
-    A voxel in several segments goes to the smallest of them; the whole heart counts as the largest.
+    A voxel in several segments goes to the smallest structure; the whole heart counts as the
+    largest one, and what is no structure as larger still.
 
     Args:
         layers: Values ``[L, I, J, K]``.
@@ -95,28 +96,41 @@ def merge_layers(
         Ids ``[I, J, K]`` uint16, and a remark on every overlap.
 
     Raises:
-        InputError: Two segments are the same voxels of the same layer.
+        InputError: Two segments are the same voxels of the same layer, or voxels are in no segment.
     """
     if len({(s.layer, s.value) for s in segments}) < len(segments):
         raise InputError(
             f"{path}: two segments share a layer and a label value; save the segmentation again in "
             "3D Slicer"
         )
+    for number, layer in enumerate(layers):
+        known = [0, *(s.value for s in segments if s.layer == number)]
+        if unknown := sorted(set(np.unique(layer).tolist()) - set(known)):
+            raise InputError(
+                f"{path}: its layer {number} has values {unknown}, which no segment describes; "
+                "save the segmentation again in 3D Slicer"
+            )
     shape = layers.shape[1:]
     voxels = [np.flatnonzero(layers[s.layer].ravel(order="F") == s.value) for s in segments]
     ids = np.zeros(int(np.prod(shape)), np.uint16)
     remarks = []
     largest_first = sorted(
         range(len(segments)),
-        key=lambda n: (find_structure(segments[n].name) != _WHOLE_HEART, -len(voxels[n])),
+        key=lambda n: (_rank(segments[n].name), -len(voxels[n])),
     )
     for n in largest_first:  # so that smaller segments overwrite larger ones
         counts = np.bincount(ids[voxels[n]], minlength=len(segments) + 1)
         remarks += [
             f"{segments[n].name} and {segments[other - 1].name} share {counts[other]} voxels; they "
-            f"were given to {segments[n].name}, the smaller one"
+            f"were given to {segments[n].name}"
             for other in (np.flatnonzero(counts[1:]) + 1).tolist()
             if find_structure(segments[other - 1].name) != _WHOLE_HEART
         ]
         ids[voxels[n]] = n + 1
     return ids.reshape(shape, order="F"), tuple(remarks)
+
+
+def _rank(name: str) -> int:
+    """Return which segments come first where they overlap: the later the higher."""
+    structure = find_structure(name)
+    return 0 if structure is None else 1 if structure == _WHOLE_HEART else 2
