@@ -1,4 +1,4 @@
-"""A mirrored heart is told from one as it is, in whatever pose it lies."""
+"""Handedness distinguishes a heart from its mirror image in any pose."""
 
 import hypothesis.extra.numpy as arrays
 import nibabel as nib

@@ -176,3 +176,12 @@ def test_real_hearts(real_hearts: Path, file: str, labels: str) -> None:
         found = contradictions(contacts, {**named, a: named[b], b: named[a]})
         assert found is not None
         assert found.best == {i: named[i] for i in contacts.ids}
+
+
+def test_a_map_with_a_label_per_voxel_takes_little_memory() -> None:
+    """The table of contacts of 60 000 labels would take 29 GB."""
+    labels = np.arange(60_000, dtype=np.uint16).reshape(30, 40, 50)
+    labels[:10, :10, :10] = 7
+    contacts = Contacts.of(LabelMap(labels, np.diag([2.0, 2, 2, 1])))
+    assert len(contacts.ids) == 1000
+    assert contacts.volume_ml[contacts.ids.index(7) + 1] == pytest.approx(8.0, rel=0.01)

@@ -84,6 +84,7 @@ def test_names_of_the_file_and_a_label_set_of_the_user(
     assert entry["named"]["3"] == "LV"
     (entry,) = inspect([path], label_set("default16"))
     assert (entry["label_set"], entry["status"]) == ("default16", "ok")
+    assert entry["named"]["3"] == "LV"
 
 
 @pytest.mark.parametrize("width", [80, 100, 160])

@@ -131,7 +131,7 @@ def test_nrrd_of_unknown_spacings(tmp_path, labels):
 
 
 def grid(ml, labels, spacing_mm=(1.0, 1.0, 1.0)):
-    """A map with equal parts of these labels, of so many ml together."""
+    """A map with equal parts of these labels and this total volume."""
     each = int(ml * 1000 / np.prod(spacing_mm) / len(labels))
     values = np.zeros((60, 60, 60), np.uint8)
     for number, label in enumerate(labels):

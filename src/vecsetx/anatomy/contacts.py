@@ -21,6 +21,9 @@ VOXEL_MM = 2.0
 GAP_MM = 4.0
 """Structures face each other across background up to this wide: walls are often not labelled."""
 
+MOST_LABELS = 1000
+"""The table of contacts has the square of this many entries."""
+
 EDGE_SHARE, LEAST_OTHERS_ML = 0.8, 20.0
 """Bounds of :meth:`Contacts.fills_edge`."""
 
@@ -48,15 +51,20 @@ class Contacts:
     def of(cls, label_map: LabelMap) -> Contacts:
         """Measure a label map, with whatever ids it has.
 
+        Of more than :data:`MOST_LABELS` labels, the smallest count as background.
+
         Takes about 0.1 s for 10⁸ voxels of 0.6 mm.
         """
         stride = np.maximum((VOXEL_MM / label_map.spacing_mm + 1e-6).astype(int), 1)
         labels = label_map.labels[tuple(slice(None, None, int(s)) for s in stride)]
         # 1. Number the ids 0, 1, …: a table is ten times faster than sorting.
-        seen = np.zeros(int(labels.max(initial=0)) + 1, dtype=bool)
-        seen[0] = seen[labels] = True
-        ids = np.flatnonzero(seen)
-        numbers = (np.cumsum(seen) - 1).astype(np.int32)[labels]
+        voxels = np.bincount(labels.ravel())
+        voxels[0] = labels.size + 1  # is always there
+        ids = np.sort(np.argsort(-voxels, kind="stable")[: MOST_LABELS + 1])
+        ids = ids[voxels[ids] > 0]
+        table = np.zeros(len(voxels), np.int32)
+        table[ids] = np.arange(len(ids))
+        numbers = table[labels]
         # 2. What lies at the edge of the scan.
         edges = [np.moveaxis(numbers, axis, 0)[end].ravel() for axis in range(3) for end in (0, -1)]
         on_edge = np.bincount(np.concatenate(edges), minlength=len(ids))

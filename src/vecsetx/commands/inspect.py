@@ -1,6 +1,7 @@
 """``vecsetx inspect``: what files hold, and how they would be read."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from vecsetx.data.find_hearts import find_hearts
 from vecsetx.data.sources import HeartSource, LabelMapSource
 from vecsetx.errors import InputError
 from vecsetx.formats.images import form_codes
+from vecsetx.formats.label_maps import read_label_map
 from vecsetx.formats.points import LabelledPoints
 from vecsetx.sampling.geometry import Segmentation
 from vecsetx.sampling.samples import Samples
@@ -65,6 +67,8 @@ def inspect(
 def _inspected(source: HeartSource) -> dict[str, Any]:
     try:
         source = source.resolved()
+        if isinstance(source, LabelMapSource) and source.stored is None:
+            source = replace(source, stored=read_label_map(source.path))  # for the names in it
         found = source.read(source.label_set.structures)
         if isinstance(found, Segmentation):
             entry = _of_segmentation(found, source)

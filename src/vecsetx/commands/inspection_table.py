@@ -23,9 +23,8 @@ def print_inspection(entries: Sequence[Mapping[str, Any]]) -> None:
     for entry in entries:
         status = entry["status"]
         file = f"[bold]{escape(entry['file'])}[/]"
-        console.print(
-            f"\n{file} [{_STYLES[status]}]{status}[/]", soft_wrap=True
-        )  # paths stay whole
+        # Not wrapped, so that a path can be copied.
+        console.print(f"\n{file} [{_STYLES[status]}]{status}[/]", soft_wrap=True)
         if status == "refused":
             console.print(f"  {escape(entry['remarks'][0].removeprefix(entry['file'] + ': '))}")
             continue
