@@ -87,6 +87,22 @@ def test_names_of_the_file_and_a_label_set_of_the_user(
     assert entry["named"]["3"] == "LV"
 
 
+def test_ids_that_leave_no_choice_are_no_warning(phantom: Path, tmp_path: Path) -> None:
+    structures = tuple(n for n in STRUCTURES if n in label_set("mmwhs").structures)
+    found = read_label_map(phantom).to_structures(label_set("default"), structures, "")
+    for path, ids in ((tmp_path / "a.nii.gz", "mmwhs"), (tmp_path / "b.nii.gz", "acdc")):
+        written = tuple(name for name in structures if name in label_set(ids).structures)
+        others = [k for k, name in enumerate(structures, 1) if name not in written]
+        lookup = np.zeros(8, np.uint16)
+        for k, name in enumerate(structures, 1):
+            lookup[k] = 0 if k in others else label_set(ids).id_of(name)
+        nib.save(nib.Nifti1Image(lookup[found.labels], found.affine), path)
+    unique, by_anatomy = inspect([tmp_path])
+    assert (unique["label_set"], unique["status"]) == ("mmwhs", "ok")
+    assert unique["remarks"] == ["its ids fit label set mmwhs, which was used"]
+    assert (by_anatomy["label_set"], by_anatomy["status"]) == ("acdc", "warning")
+
+
 @pytest.mark.parametrize("width", [80, 100, 160])
 def test_no_number_is_cut(
     width: int, phantom: Path, monkeypatch: pytest.MonkeyPatch, capsys

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -124,6 +125,21 @@ def test_data_sets_of_different_label_sets_are_learned_from_together(
         np.testing.assert_array_equal(finite, known)
     assert data.hearts[1].annotated == ("SVC", "RA", "LV")
     assert set(data.structures) <= set(data.label_set().structures)
+
+
+def test_label_sets_of_one_name_are_one_label_set(maps: list[Path], tmp_path: Path) -> None:
+    """Also where one of them was chosen by a file's ids, once it was read."""
+    ids = label_set("mmwhs")
+    structures = ids.structures
+    found = read_label_map(maps[1]).to_structures(label_set("default"), structures, "")
+    write_label_map(found.to_label_set(ids, structures), tmp_path / "theirs.nii.gz")
+    own = replace(label_set("default"), name="mmwhs")
+    data = tmp_path / "data"
+    prepare([maps[0]], data, replace(OPTIONS, label_set=own))
+    before = (data / "dataset.json").read_bytes()
+    with pytest.raises(InputError, match="label set mmwhs, and other hearts of the data set with"):
+        prepare([tmp_path / "theirs.nii.gz"], data, replace(OPTIONS, label_set=None))
+    assert (data / "dataset.json").read_bytes() == before
 
 
 def start(folder: Path, *words: object) -> subprocess.Popen[str]:

@@ -22,6 +22,7 @@ from vecsetx.errors import InputError
 from vecsetx.formats.label_maps import read_label_map, write_label_map
 from vecsetx.reconstruction.label_tables import write_color_table, write_label_descriptions
 from vecsetx.sampling.sampler import SamplingSpec
+from vecsetx.sampling.view import cut_structures
 
 SEVEN = ("Myocardium", "LA", "LV", "RA", "RV", "Aorta", "PA")
 OTHER_IDS = {"LA": 1, "LV": 2, "Myocardium": 3, "RV": 4, "RA": 5, "PA": 6, "Aorta": 7}
@@ -114,6 +115,60 @@ def test_names_that_are_no_structures_are_listed_with_the_yaml_to_write(
     source_of(path, label_set=found).segmentation(SEVEN)
 
 
+def test_the_yaml_to_write_guesses_no_structure_but_a_misspelt_one(
+    other: LabelMap, tmp_path: Path
+) -> None:
+    words = {"LA": "Left Atruim", "PA": "Stent"}
+    segments = [(words.get(name, name), 0, value) for name, value in OTHER_IDS.items()]
+    path = write_segmentation(tmp_path / "a.seg.nrrd", other, segments)
+    with pytest.raises(InputError, match=r"\(perhaps 1 LA") as raised:
+        source_of(path).segmentation(SEVEN)
+    assert "{ids: {1: LA, 2: LV," in str(raised.value)
+    assert "drop: [6]}" in str(raised.value)
+    path = write_segmentation(
+        tmp_path / "b.seg.nrrd", other, [(f"Segment_{k}", 0, k) for k in range(1, 8)]
+    )
+    with pytest.raises(InputError) as raised:
+        source_of(path).segmentation(SEVEN)
+    line = str(raised.value).split("with the line ")[1].split(" and give")[0]
+    assert line == "{ids: {1: STRUCTURE}, drop: [2, 3, 4, 5, 6, 7]}"
+    described = tmp_path / "labels.yaml"
+    described.write_text(line)  # copied as it is, it is no label set
+    with pytest.raises(InputError, match="unknown structure 'STRUCTURE'"):
+        label_set(str(described))
+
+
+def test_a_cropped_segmentation_does_not_show_where_the_scan_ends(
+    other: LabelMap, tmp_path: Path
+) -> None:
+    """Round ends are whole, and flat ones cut; with room around, nothing is in doubt."""
+    segments = [(name, 0, value) for name, value in OTHER_IDS.items()]
+    k = other.bounding_box()[2]
+    halved = replace(other, labels=other.labels[:, :, : (k.start + 2 * k.stop) // 3])
+    for label_map, remarked in ((other, 0), (other.cropped(), 1), (halved.cropped(), 1)):
+        path = write_segmentation(tmp_path / "a.seg.nrrd", label_map, segments)
+        heart = source_of(path).segmentation(SEVEN)
+        remarks = [r for r in heart.label_map.remarks if "do not show" in r or "does not show" in r]
+        assert len(remarks) == remarked
+        whole = label_map.labels.shape[2] != halved.cropped().labels.shape[2]
+        expected = np.zeros(7, bool) if whole else cut_structures(_in_order(halved), 7)
+        np.testing.assert_array_equal(cut_structures(heart.label_map, 7), expected)
+        for number, value in enumerate(OTHER_IDS[name] for name in SEVEN):
+            truth = label_map.to_mm(np.argwhere(label_map.labels == value))
+            found = heart.label_map.to_mm(np.argwhere(heart.label_map.labels == number + 1))
+            np.testing.assert_allclose(found.mean(axis=0), truth.mean(axis=0), atol=1e-3)
+    assert expected.any()
+    assert not expected.all()
+
+
+def _in_order(other: LabelMap) -> LabelMap:
+    """Labels 1…7 in the order of ``SEVEN``."""
+    lookup = np.zeros(8, np.uint8)
+    for label, name in enumerate(SEVEN, 1):
+        lookup[OTHER_IDS[name]] = label
+    return replace(other, labels=lookup[other.labels])
+
+
 def test_a_label_set_that_contradicts_the_names_is_used_with_a_remark(
     other: LabelMap, tmp_path: Path
 ) -> None:
@@ -182,7 +237,7 @@ def test_slicerio_reads_what_we_read_and_we_read_what_it_writes(
         (lambda s: [*s[:-1], ("Aorta", 0, "seven")], "label value 'seven'"),
         (lambda s: [*s[:-1], ("LA", 0, 7)], "call both 1 and 7 'LA'"),
         (lambda s: [*s[:-1], ("Aorta", 3, 7)], "lies in layer 3, and the file has 1"),
-        (lambda s: s[:-1], "hold 7 without a name"),
+        (lambda s: s[:-1], "have no name for 7, which the file holds"),
     ],
 )
 def test_broken_segmentations(changed, expected, other: LabelMap, tmp_path: Path) -> None:
@@ -241,7 +296,7 @@ def test_other_organs_in_a_label_table_are_left_out(
     [
         (caret([("one", "LV")]), "key 'one'"),
         (caret([(1, "LV")])[:-9], "cannot be read"),
-        (caret([(1, "LV")], '<!DOCTYPE x [<!ENTITY a "aaaa">]>'), "is not one"),
+        (caret([(1, "LV")], '<!DOCTYPE x [<!ENTITY a "aaaa">]>'), "defines XML entities"),
     ],
 )
 def test_broken_label_tables(content, expected, other: LabelMap, tmp_path: Path) -> None:
@@ -281,10 +336,25 @@ def test_a_table_beside_the_map(
     assert_same_heart(source_of(path), heart)
     assert len(find_hearts([tmp_path])) == 1
     assert source_of(path).sha256() != before
-    # The header's own names come first.
+    # The header's own names come first, and the contradiction is told.
     pairs = [(value, name) for name, value in zip(SEVEN, range(1, 8), strict=True)]
     write_with_extension(path, heart, caret(pairs))
     assert_same_heart(source_of(path), heart)
+    remarks = source_of(path).segmentation(SEVEN).label_map.remarks
+    (told,) = (remark for remark in remarks if "which was used" in remark)
+    assert "the names in its header say 1 Myocardium" in told
+    assert f"{tmp_path / name}: its names say 1 " in told
+
+
+def test_a_broken_table_beside_a_map_that_names_its_ids_is_ignored_with_a_remark(
+    other: LabelMap, heart: LabelMap, tmp_path: Path
+) -> None:
+    pairs = [(value, name) for name, value in OTHER_IDS.items()]
+    path = write_with_extension(tmp_path / "a.nii.gz", other, caret(pairs))
+    (tmp_path / "a.tsv").write_text("index\tname\n1\tLV\nx\tRV\n")
+    assert_same_heart(source_of(path), heart)
+    remarks = source_of(path).segmentation(SEVEN).label_map.remarks
+    assert any("line 3 has index 'x'" in r and "it was ignored" in r for r in remarks)
 
 
 def test_other_files_beside_the_map_are_no_tables(heart: LabelMap, tmp_path: Path) -> None:

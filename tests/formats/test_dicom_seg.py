@@ -101,6 +101,24 @@ def test_segments_have_their_names_and_places(tmp_path: Path) -> None:
     assert shape == found.shape
 
 
+def test_slices_left_out_are_not_the_edge_of_the_scan(tmp_path: Path) -> None:
+    """DICOM has no frames without segments: a round end there is whole, and a flat one cut."""
+    i, j, k = np.indices((9, 11, 13)) - np.array([4, 5, 6]).reshape(3, 1, 1, 1)
+    round_ends = i**2 + j**2 + k**2 < 12
+    stack = np.stack([round_ends & (k < 0), round_ends & (k >= 0)], -1)
+    for first, cut in ((0, False), (4, True)):
+        kept = stack.copy()
+        kept[:first] = False
+        path = write_seg(tmp_path / "a.dcm", kept, ("LV", "RV"))
+        found = read_label_map(path)
+        assert any("does not show where the scan ends" in remark for remark in found.remarks)
+        assert found.labels[0].any() == cut
+        assert not found.labels[-1].any()
+        truth = np.argwhere(kept[..., 0]) @ OBLIQUE[:3, :3].T + OBLIQUE[:3, 3]
+        made = found.to_mm(np.argwhere(found.labels == 1))
+        np.testing.assert_allclose(made.mean(axis=0), truth.mean(axis=0), atol=1e-3)
+
+
 def broken(path: Path, change) -> Path:
     file = pydicom.dcmread(path)
     change(file)

@@ -89,6 +89,22 @@ def conflicting(path, turn=None, shift_mm=0.0, spacing=1.0):
     return path
 
 
+def test_a_spacing_of_zero_is_told(tmp_path, capfd):
+    """Only where it is needed; nibabel prints nothing itself."""
+    path = tmp_path / "a.nii"
+    nib.save(nib.Nifti1Image(LABELS, np.diag([2.0, 2, 2, 1])), path)
+    content = bytearray(path.read_bytes())
+    content[80:92] = bytes(12)  # pixdim
+    path.write_bytes(content)
+    assert read_image(path).remarks == ()  # the sform gives the spacing
+    content[252:256] = bytes(4)  # qform_code and sform_code
+    path.write_bytes(content)
+    found = read_image(path)
+    assert found.remarks[0] == "the header gives no spacing; 1 mm is assumed where there is none"
+    assert found.affine[:3, :3].tolist() == [[-1, 0, 0], [0, 1, 0], [0, 0, 1]]
+    assert capfd.readouterr() == ("", "")
+
+
 def test_sform_and_qform_that_disagree(tmp_path):
     found = read_label_map(conflicting(tmp_path / "a.nii.gz", shift_mm=3.1))
     assert found.remarks == ("sform and qform disagree by up to 3.1 mm; the sform is used",)
@@ -239,7 +255,7 @@ def test_the_same_checks_in_every_format(tmp_path):
         [
             (LABELS.astype(np.int16) - 3, "values range from -3"),
             (LABELS + np.float32(0.5), "not whole numbers"),
-            (np.where(LABELS > 0, np.nan, 0), "not whole numbers"),
+            (np.where(LABELS > 0, np.nan, 0), "NaN or infinite"),
             (np.zeros_like(LABELS), "is empty"),
         ]
     ):

@@ -74,22 +74,22 @@ def fractions(path):
 
 def not_a_number(path):
     save(path, np.where(LABELS > 0, np.nan, 1.0))
-    return "not whole numbers"
+    return "voxels that are NaN or infinite"
 
 
 def infinite(path):
     save(path, np.where(LABELS > 0, np.inf, 1.0))
-    return "not whole numbers"
+    return "voxels that are NaN or infinite"
 
 
 def complex_numbers(path):
     save(path, LABELS.astype(np.complex64))
-    return "not whole numbers"
+    return "colours or complex numbers"
 
 
 def colours(path):
     save(path, np.zeros(LABELS.shape, [("R", "u1"), ("G", "u1"), ("B", "u1")]))
-    return "not whole numbers"
+    return "colours or complex numbers"
 
 
 def negative(path):

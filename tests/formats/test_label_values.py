@@ -107,8 +107,15 @@ def test_two_thousandths_are_no_whole_number(tmp_path):
 def test_one_value_that_is_no_number(tmp_path, value):
     values = LABELS.astype(np.float32)
     values[0, 0, 1] = value
-    with pytest.raises(InputError, match="not whole numbers"):
+    with pytest.raises(InputError, match="NaN or infinite; save it as whole numbers, with 0"):
         read_label_map(save(tmp_path / "a.nii.gz", values))
+
+
+def test_colours_and_complex_numbers_are_no_labels(tmp_path):
+    colours = np.zeros(LABELS.shape, [("R", "u1"), ("G", "u1"), ("B", "u1")])
+    for values in (colours, LABELS.astype(np.complex64)):
+        with pytest.raises(InputError, match="colours or complex numbers, not labels"):
+            read_label_map(save(tmp_path / "a.nii.gz", values))
 
 
 def test_scales_that_make_no_labels(tmp_path):

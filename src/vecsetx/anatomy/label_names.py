@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from vecsetx.anatomy.label_sets import LabelSet
-from vecsetx.anatomy.structures import find_structure, is_other_organ, structure_names
+from vecsetx.anatomy.structures import (
+    find_structure,
+    is_other_organ,
+    similar_structures,
+    structure_names,
+)
 from vecsetx.errors import InputError
 
 __all__ = ["LabelNames"]
@@ -99,20 +104,44 @@ class LabelNames:
             "used; leave --labels out to read the names"
         )
 
+    def contradiction_by(self, other: LabelNames) -> str | None:
+        """Return a remark if other names for the same ids, which are not used, differ; else None.
+
+        Args:
+            other: The other names.
+        """
+        own, theirs = self.structures(), other.structures()
+        differing = [i for i in sorted(own.keys() & theirs.keys()) if own[i] != theirs[i]]
+        if not differing:
+            return None
+        said = ", ".join(f"{i} {self.names[i]}" for i in differing)
+        elsewhere = ", ".join(f"{i} {other.names[i]}" for i in differing)
+        return f"{self.source} say {said}, which was used; {other.source} say {elsewhere}"
+
     def _not_structures(self, ids: Mapping[int, str], strange: list[int]) -> str:
-        described = ", ".join(f"{i}: {name}" for i, name in sorted(ids.items()))
-        words = ", ".join(
-            f"{i} {self.names[i]!r}" if i in self.names else f"{i} without a name" for i in strange
-        )
-        what = f"hold {words}, which is no structure" if strange else "name no structure"
-        if not ids and strange:  # an example for the first
-            described, strange = f"{strange[0]}: LV", strange[1:]
-        drop = f", drop: {strange}" if strange else ""
+        """Return what is wrong with names that are no structures, and the YAML to write."""
+        meant = {i: found for i in strange if (found := similar_structures(self.names.get(i, "")))}
+        what = "; ".join(self._strange(strange, meant)) or "name no structure"
+        known = {**ids, **{i: found[0] for i, found in meant.items()}}
+        drop = [i for i in strange if i not in known]
+        if not known:  # a placeholder, which is no structure either, so that nobody copies a guess
+            known, drop = {next(iter(strange), 1): "STRUCTURE"}, strange[1:]
+        described = ", ".join(f"{i}: {name}" for i, name in sorted(known.items()))
+        rest = f", drop: {drop}" if drop else ""
         return (
             f"{self.source} {what}; describe the ids in a file such as labels.yaml with the line "
-            f"{{ids: {{{described or '1: LV'}}}{drop}}} and give --labels labels.yaml; move what "
-            "is part of the heart from drop to ids"
+            f"{{ids: {{{described}}}{rest}}} and give --labels labels.yaml; move what is part of "
+            "the heart from drop to ids"
         )
+
+    def _strange(self, ids: list[int], meant: Mapping[int, list[str]]) -> Iterator[str]:
+        if named := [i for i in ids if i in self.names]:
+            words = ", ".join(f"{i} {self.names[i]!r}" for i in named)
+            guesses = ", ".join(f"{i} {' or '.join(found)}" for i, found in meant.items())
+            perhaps = f" (perhaps {guesses})" if guesses else ""
+            yield f"have names that are no structures: {words}{perhaps}"
+        if nameless := ", ".join(str(i) for i in ids if i not in self.names):
+            yield f"have no name for {nameless}, which the file holds"
 
 
 def _is_background(word: str) -> bool:

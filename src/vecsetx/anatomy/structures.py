@@ -18,6 +18,9 @@ import yaml
 
 from vecsetx.errors import InputError
 
+WHOLE_HEART = "Heart"
+"""The structure that includes all others, which take precedence over it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Structure:
@@ -104,9 +107,14 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return "choose from " + ", ".join(known)
 
 
-def _suggest_structure(word: str) -> str:
+def similar_structures(word: str) -> list[str]:
+    """Return at most two structures that ``word`` may name misspelt, the likeliest first."""
     near = difflib.get_close_matches(_normalized(word), list(_names_by_word()), n=4, cutoff=0.6)
-    if names := list(dict.fromkeys(_names_by_word()[entry] for entry in near))[:2]:
+    return list(dict.fromkeys(_names_by_word()[entry] for entry in near))[:2]
+
+
+def _suggest_structure(word: str) -> str:
+    if names := similar_structures(word):
         return "did you mean " + " or ".join(f"{n} ({_catalogue()[n].title})" for n in names) + "?"
     return "choose from " + ", ".join(_catalogue())
 

@@ -10,6 +10,7 @@ import nibabel as nib
 from vecsetx.anatomy.label_sets import LabelSet
 from vecsetx.commands.progress_bars import steps
 from vecsetx.data.find_hearts import find_hearts
+from vecsetx.data.label_set_choice import chosen_by_ids
 from vecsetx.data.sources import HeartSource, LabelMapSource
 from vecsetx.errors import InputError
 from vecsetx.formats.images import form_codes
@@ -41,7 +42,8 @@ def inspect(
         One entry per heart, in order, as plain data for JSON:
 
         - ``file``: its path; ``kind``: label map, masks, …; ``label_set``: its name.
-        - ``status``: ``ok``; ``warning``, if there are remarks; or ``refused``.
+        - ``status``: ``ok``; ``warning``, if a remark says more than which label set was chosen;
+          or ``refused``.
         - ``axes``: directions of the array's axes, such as ``LPS``; ``spacing_mm``; ``shape``;
           ``form_codes``: sform and qform of NIfTI. None where a file has none.
         - ``named``: id → name, as the file itself says; None if it says nothing.
@@ -80,7 +82,9 @@ def _inspected(source: HeartSource) -> dict[str, Any]:
         return _refused(source.path, error, source.kind)
     entry = _empty(source.path, source.kind) | entry
     entry["label_set"] = source.label_set.name
-    entry["status"] = "warning" if entry["remarks"] else "ok"
+    # That ids leave no choice is worth a line, but no warning.
+    doubts = set(entry["remarks"]) - {chosen_by_ids(source.label_set)}
+    entry["status"] = "warning" if doubts else "ok"
     return entry
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from vecsetx._version import __version__
 from vecsetx.anatomy.label_sets import LabelSet
@@ -274,10 +275,7 @@ def _data_set(
     sources: Mapping[str, HeartSource],
     patients: Mapping[str, str],
 ) -> DataSet:
-    of_others = {name: before.label_sets[name] for name in {h.label_set for h in others} if before}
-    label_sets = of_others | {
-        sampled.label_set.name: sampled.label_set.to_dict() for sampled in samples.values()
-    }
+    label_sets = _label_sets(before, others, samples)
     by_label_set = _annotated(others, samples, options)
     entries = [
         HeartEntry(
@@ -326,6 +324,28 @@ def _data_set(
         _places(before, options),
     )
     return dataset.with_assignments(places)
+
+
+def _label_sets(
+    before: DataSet | None, others: Sequence[HeartEntry], samples: Mapping[str, _Sampled]
+) -> dict[str, Mapping[str, Any]]:
+    """Return the label sets of all hearts by name.
+
+    Raises:
+        InputError: Two that differ have the same name.
+    """
+    used = {name: before.label_sets[name] for name in {h.label_set for h in others} if before}
+    label_sets: dict[str, Mapping[str, Any]] = dict(used)
+    for sampled in samples.values():
+        own = sampled.label_set
+        stored = label_sets.setdefault(own.name, own.to_dict())
+        if LabelSet.from_dict(stored, own.name) != own:
+            raise InputError(
+                f"{sampled.info.source}: is read with label set {own.name}, and other hearts of "
+                "the data set with a different one of that name; rename one of the two: the YAML "
+                "file, or the nnU-Net folder"
+            )
+    return label_sets
 
 
 def _places(before: DataSet | None, options: PrepareOptions) -> dict[str, Assignment]:

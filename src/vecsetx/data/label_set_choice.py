@@ -8,7 +8,7 @@ from vecsetx.anatomy.label_sets import LabelSet, label_set, label_sets_of_ids
 from vecsetx.anatomy.plausibility import LEAST_SIMILARITY, fit
 from vecsetx.errors import InputError
 
-__all__ = ["label_set_of"]
+__all__ = ["chosen_by_ids", "label_set_of"]
 
 _CLEARLY_BETTER = 0.1
 """Lead in :func:`~vecsetx.anatomy.plausibility.fit` that decides between label sets."""
@@ -50,8 +50,12 @@ def label_set_of(
         candidates = list(meanings.values())
         return _by_anatomy(candidates, label_map, present, source, usual if of_model else None)
     chosen = fitting[0]
-    said = f"its ids fit label set {chosen.name}, which was used"
-    return chosen, () if chosen == usual else (said,)
+    return chosen, () if chosen == usual else (chosen_by_ids(chosen),)
+
+
+def chosen_by_ids(label_set: LabelSet) -> str:
+    """Return the remark that a label set was chosen because only its ids fit."""
+    return f"its ids fit label set {label_set.name}, which was used"
 
 
 def _fitting(present: list[int], usual: LabelSet) -> list[LabelSet]:

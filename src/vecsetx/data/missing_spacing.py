@@ -3,11 +3,11 @@
 import numpy as np
 
 from vecsetx.anatomy.label_map import LabelMap
+from vecsetx.anatomy.structures import WHOLE_HEART
 
 __all__ = ["missing_spacing"]
 
 _CHAMBERS = ("Myocardium", "LA", "LV", "RA", "RV")
-_WHOLE_HEART = "Heart"
 
 _TOO_SMALL_ML = 60.0
 """Two chambers of an adult, or one and its myocardium, have more than this in any phase."""
@@ -29,7 +29,7 @@ def missing_spacing(label_map: LabelMap, structures: tuple[str, ...]) -> tuple[s
     if volume_ml >= _TOO_SMALL_ML:
         return ()
     present = {structures[k - 1] for k in np.unique(label_map.labels).tolist() if k}
-    if _WHOLE_HEART not in present and len(present.intersection(_CHAMBERS)) < 2:
+    if WHOLE_HEART not in present and len(present.intersection(_CHAMBERS)) < 2:
         return ()
     return (
         f"voxels are 1 mm wide along every axis, and all structures together have {volume_ml:.3g} "

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from vecsetx.anatomy.label_names import LabelNames
-from vecsetx.anatomy.structures import find_structure
+from vecsetx.anatomy.structures import WHOLE_HEART, find_structure
 from vecsetx.errors import InputError
 from vecsetx.formats.segments import Segment, merge_layers
 
@@ -18,7 +18,6 @@ __all__ = ["read_grid", "read_values"]
 
 _RAS_FROM_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _MOST_VALUES = 1 << 32
-_WHOLE_HEART = "Heart"
 _INSIDE_FRACTION = 0.5
 
 
@@ -114,7 +113,7 @@ def _word(description: Any) -> str:
         return label
     meanings = [str(code.meaning) for code in codes]
     # Programs give the code of the heart to any part of it.
-    return next((w for w in meanings if find_structure(w) not in (None, _WHOLE_HEART)), label)
+    return next((w for w in meanings if find_structure(w) not in (None, WHOLE_HEART)), label)
 
 
 def _unreadable(path: Path, error: Exception) -> InputError:

@@ -21,7 +21,7 @@ import nibabel as nib
 import numpy as np
 from nibabel.filebasedimages import ImageFileError
 from nibabel.fileholders import FileHolder
-from nibabel.imageglobals import LoggingOutputSuppressor
+from nibabel.imageglobals import logger as nibabel_logger
 from nibabel.spatialimages import HeaderDataError
 from nibabel.wrapstruct import WrapStructError
 
@@ -81,12 +81,14 @@ class Image:
         affine: ``[4, 4]`` float64, maps voxel indices (integers at voxel centres) to RAS+ mm.
         remarks: Notes for the user on missing or contradictory header entries, as sentences.
         names: Names that the file itself gives its values; None if it gives none.
+        cropped_axes: Axes along which the program may have saved only the part that it segmented.
     """
 
     values: np.ndarray
     affine: np.ndarray
     remarks: tuple[str, ...] = ()
     names: LabelNames | None = None
+    cropped_axes: tuple[int, ...] = ()
 
 
 def is_image(path: Path) -> bool:
@@ -108,9 +110,12 @@ def read_image(path: Path) -> Image:
         # Here, because these are slow to import, and NIfTI does not need them.
         from vecsetx.formats import dicom_seg, itk
 
-        reader = dicom_seg if path.name.lower().endswith(_DICOM_ENDING) else itk
+        is_dicom = path.name.lower().endswith(_DICOM_ENDING)
+        reader = dicom_seg if is_dicom else itk
         values, affine, remarks, names = reader.read_values(path)
-        return Image(values, _regular(affine, path), remarks, names)
+        # DICOM leaves out slices without segments; 3D Slicer can crop a segmentation.
+        cropped_axes = (0,) if is_dicom else (0, 1, 2) if names else ()
+        return Image(values, _regular(affine, path), remarks, names, cropped_axes)
     files = _nifti_files(path)
     with _reading(path):
         streams = {kind: BytesIO(_content(file)) for kind, file in files.items()}
@@ -185,13 +190,15 @@ def _check_there(path: Path) -> None:
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
     """Make what goes wrong while NIfTI is read an :class:`InputError` that names the file."""
+    nibabel_logger.disabled = True  # what it says is said here, with the file's name
     try:
-        with LoggingOutputSuppressor():
-            yield
+        yield
     except InputError:
         raise
     except _UNREADABLE as error:
         raise _unreadable(path, error) from error
+    finally:
+        nibabel_logger.disabled = False
 
 
 @contextmanager
@@ -270,6 +277,8 @@ def _nifti_affine(image: nib.Nifti1Pair, path: Path) -> tuple[np.ndarray, tuple[
     if _MM_PER_SPACE_UNIT[code] != 1:
         unit = image.header.get_xyzt_units()[0]
         remarks.append(f"the header gives lengths in {unit}; they were converted to mm")
+    if not image.header["sform_code"] > 0 and _without_spacing(image):
+        remarks.append("the header gives no spacing; 1 mm is assumed where there is none")
     if not (image.header["sform_code"] > 0 or image.header["qform_code"] > 0):
         remarks.append(
             "the header gives no orientation (neither sform nor qform); its axes are taken to run "
@@ -278,6 +287,15 @@ def _nifti_affine(image: nib.Nifti1Pair, path: Path) -> tuple[np.ndarray, tuple[
     elif moved_mm := _disagreement_mm(image, affine, _MM_PER_SPACE_UNIT[code]):
         remarks.append(f"sform and qform disagree by up to {moved_mm:.3g} mm; the sform is used")
     return affine, tuple(remarks)
+
+
+def _without_spacing(image: nib.Nifti1Pair) -> bool:
+    """Return whether the header gives no spacing along some axis; nibabel then reads 1."""
+    files = image.file_map
+    stream: Any = files.get("header", files["image"]).fileobj
+    stream.seek(0)
+    raw = type(image.header).from_fileobj(stream, check=False)
+    return bool((raw["pixdim"][1 : 1 + min(raw["dim"][0], 3)] == 0).any())
 
 
 def _disagreement_mm(image: nib.Nifti1Pair, sform_mm: np.ndarray, mm_per_unit: float) -> float:

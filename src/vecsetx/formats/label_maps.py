@@ -9,10 +9,12 @@ import nibabel as nib
 import numpy as np
 
 from vecsetx.anatomy.label_map import LabelMap
+from vecsetx.anatomy.label_names import LabelNames
 from vecsetx.anatomy.label_sets import LabelSet
 from vecsetx.errors import InputError
 from vecsetx.files import written_whole
-from vecsetx.formats.images import IMAGE_ENDINGS, read_image
+from vecsetx.formats.images import IMAGE_ENDINGS, Image, read_image
+from vecsetx.formats.lattice import with_round_ends
 from vecsetx.formats.name_tables import label_extension, names_beside, table_beside
 
 _WHOLE_WITHIN = 1e-3
@@ -35,7 +37,8 @@ def read_label_map(path: Path, may_be_empty: bool = False) -> LabelMap:
     Raises:
         InputError: The file is missing or unreadable, is not a 3-D image, has values that are not
             labels (farther than 0.001 from a whole number, negative, too large or not finite), has
-            only background, or its affine is singular; or a table of names cannot be read.
+            only background, or its affine is singular; or names are in a table alone that cannot be
+            read.
     """
     image = read_image(path)
     values = image.values
@@ -52,10 +55,9 @@ def read_label_map(path: Path, may_be_empty: bool = False) -> LabelMap:
             f"{path}: the label map is empty (every voxel is 0); segment the heart or leave the "
             "file out"
         )
-    names = image.names
-    if names is None and (table := name_table_of(path)):
-        names = names_beside(table)
-    return LabelMap(labels, image.affine, image.remarks + rounded, names)
+    names, remarks = _names(image, path)
+    label_map = LabelMap(labels, image.affine, image.remarks + rounded + remarks, names)
+    return with_round_ends(label_map, image.cropped_axes)
 
 
 def name_table_of(path: Path) -> Path | None:
@@ -84,6 +86,22 @@ def write_label_map(
         image.header.extensions.append(label_extension(structures, label_set))
     with written_whole(path) as unfinished:
         nib.save(image, unfinished)
+
+
+def _names(image: Image, path: Path) -> tuple[LabelNames | None, tuple[str, ...]]:
+    """Return the names in a file, or else in a table beside it; and remarks on the table.
+
+    Raises:
+        InputError: The file names nothing, and the table cannot be read.
+    """
+    table = name_table_of(path)
+    if image.names is None or table is None:
+        return (names_beside(table) if table else image.names), ()
+    try:
+        ignored = image.names.contradiction_by(names_beside(table))
+    except InputError as error:
+        ignored = f"{error}; it was ignored, as the file itself names its ids"
+    return image.names, (ignored,) if ignored else ()
 
 
 def _whole_labels(values: np.ndarray, path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -119,14 +137,22 @@ def _range(values: np.ndarray, path: Path) -> tuple[int, int, float]:
     if values.dtype.kind in "iu":
         return int(values.min()), int(values.max()), 0.0
     if values.dtype.kind != "f":
-        raise _not_whole(path)
+        raise InputError(
+            f"{path}: its voxels are colours or complex numbers, not labels; give a label map with "
+            "one whole number per voxel"
+        )
     low, high, off = np.inf, -np.inf, 0.0
     for k in range(values.shape[2]):  # slice by slice, which takes little memory
         labels = np.rint(values[..., k])
         with np.errstate(invalid="ignore"):  # the difference of infinities is NaN
             apart = float(np.abs(values[..., k] - labels).max())
+        if not np.isfinite(labels).all():
+            raise InputError(
+                f"{path}: has voxels that are NaN or infinite; save it as whole numbers, with 0 "
+                "for the background"
+            )
         low, high = min(low, float(labels.min())), max(high, float(labels.max()))
-        if not apart <= max(_WHOLE_WITHIN, _FLOAT_SHARE * high):  # NaN is not within, either
+        if apart > max(_WHOLE_WITHIN, _FLOAT_SHARE * high):
             raise _not_whole(path)
         off = max(off, apart)
     return int(low), int(high), off

@@ -7,7 +7,7 @@ swap the axes of some files. The voxels of all these grids are nodes of one latt
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.errors import InputError
 from vecsetx.formats.images import grid_corners
 
-__all__ = ["PlacedMask", "Placement", "SharedGrid"]
+__all__ = ["PlacedMask", "Placement", "SharedGrid", "with_round_ends"]
 
 _MOST_VOXELS = 2**31
 
@@ -163,10 +163,7 @@ class SharedGrid:
         """
         low, high = np.zeros(3, int), np.array(self.shape)
         for end, axis in np.argwhere(self.margin).tolist():
-            planes = np.moveaxis(labels, axis, 0)[:: -1 if end else 1]
-            # After the margin. A thin heart may have fewer planes.
-            outer, inner = (np.count_nonzero(planes[n : n + 1]) for n in (2, 4))
-            if outer >= _FLAT_SHARE * inner:
+            if _is_flat(_planes(labels, axis, end)[1:]):  # after the margin
                 low[axis] += not end
                 high[axis] -= end
         affine = lattice.copy()
@@ -184,3 +181,43 @@ class SharedGrid:
         return start + sum(
             step * index for step, index in zip(turned.tolist(), mask.indices(), strict=True)
         )
+
+
+def with_round_ends(label_map: LabelMap, axes: Sequence[int]) -> LabelMap:
+    """Return the map with a margin of one voxel where a round end touches the edge of its grid.
+
+    A program that saves only the part of a scan that it segmented does not say where the scan ends.
+    Structures that end in a plane at the edge of the grid count as cut by the scan, others as
+    whole. The map itself is returned unless it is cropped: voxels inside touch both ends of all the
+    axes.
+
+    Args:
+        label_map: The map.
+        axes: Axes of the grid along which it may be cropped.
+    """
+    ends = [(axis, end, _planes(label_map.labels, axis, end)) for axis in axes for end in (0, 1)]
+    if not ends or not all(planes[0].any() for _, _, planes in ends):
+        return label_map
+    margin = np.zeros((3, 2), int)
+    for axis, end, planes in ends:
+        margin[axis, end] = not _is_flat(planes)
+    affine = label_map.affine.copy()
+    affine[:3, 3] -= affine[:3, :3] @ margin[:, 0]
+    remark = (
+        "the file is cropped to its segments and does not show where the scan ends; structures "
+        "that end in a plane at its edge count as cut there, others as whole"
+    )
+    padded = replace(label_map, labels=np.pad(label_map.labels, margin), affine=affine)
+    return padded.remarked([remark])
+
+
+def _planes(labels: np.ndarray, axis: int, end: int) -> np.ndarray:
+    """Return the planes across an axis, from its first end (0) or its last (1)."""
+    return np.moveaxis(labels, axis, 0)[:: -1 if end else 1]
+
+
+def _is_flat(planes: np.ndarray) -> bool:
+    """Return whether what begins at the first of some planes ends in a plane there."""
+    # A thin heart may have fewer planes.
+    outer, inner = (np.count_nonzero(planes[n : n + 1]) for n in (1, 3))
+    return bool(outer >= _FLAT_SHARE * inner)

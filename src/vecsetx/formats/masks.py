@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from vecsetx.anatomy.label_map import LabelMap
+from vecsetx.anatomy.structures import WHOLE_HEART
 from vecsetx.errors import InputError
 from vecsetx.formats.label_maps import read_label_map
 from vecsetx.formats.lattice import PlacedMask, Placement, SharedGrid
 
 __all__ = ["read_mask", "read_masks"]
 
-_WHOLE_HEART = "Heart"  # all other structures take precedence over it
 _WHOLE_OF = {"LAA": "LA", "PML": "LV"}  # structures that others include in these
 _OVERLAP_SHARE = 0.01  # largest overlap of two others, as a fraction of the smaller one
 _GUESSED = "left and right are a guess"  # in remarks on headers without orientation
@@ -62,7 +62,7 @@ def read_masks(
     voxels = {name: grid.voxels(mask) for name, mask in masks.items()}
     labels = np.zeros(grid.shape, np.uint8, order="F")
     flat = labels.ravel(order="K")  # a view, in the order of the flat indices
-    by_size = sorted(wanted, key=lambda name: (name != _WHOLE_HEART, -len(voxels[name])))
+    by_size = sorted(wanted, key=lambda name: (name != WHOLE_HEART, -len(voxels[name])))
     for name in by_size:  # the largest first, so that smaller ones overwrite it
         remarks += _overlaps(name, voxels, flat[voxels[name]], structures, files)
         flat[voxels[name]] = structures.index(name) + 1
@@ -162,7 +162,7 @@ def _overlaps(
     remarks = []
     shared = np.bincount(covered, minlength=len(structures) + 1)
     for other, count in zip(structures, shared[1:].tolist(), strict=True):
-        if count == 0 or other == _WHOLE_HEART:
+        if count == 0 or other == WHOLE_HEART:
             continue
         if count > _OVERLAP_SHARE * len(voxels[name]) and other != _WHOLE_OF.get(name):
             raise InputError(

@@ -96,7 +96,10 @@ def label_extension(structures: Sequence[str], label_set: LabelSet) -> Any:
 def _caret(raw: bytes, path: Path) -> Iterator[tuple[int, str]]:
     # A document type could define entities that expand without end.
     if len(raw) > _LARGEST_TABLE_BYTES or b"<!DOCTYPE" in raw or b"<!ENTITY" in raw:
-        raise InputError(f"{path}: the label table in its header is not one; remove the extension")
+        raise InputError(
+            f"{path}: the label table in its header is over 1 MB or defines XML entities, so it is "
+            "not read; remove the extension"
+        )
     try:
         root = ElementTree.fromstring(raw)
     except ElementTree.ParseError as error:

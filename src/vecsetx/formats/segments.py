@@ -5,6 +5,7 @@ Segments that overlap lie in several layers, each a label map of its own. The fi
 a layer of its own, without a label value.
 """
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,12 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from vecsetx.anatomy.structures import find_structure
+from vecsetx.anatomy.structures import WHOLE_HEART, find_structure
 from vecsetx.errors import InputError
 
 __all__ = ["Segment", "merge_layers", "segments_of"]
 
-_WHOLE_HEART = "Heart"  # all other structures take precedence over it
 _FIELD = re.compile(r"Segment(\d+)_(Name|LabelValue|Layer):=(.*)")
 
 
@@ -103,34 +103,36 @@ def merge_layers(
             f"{path}: two segments share a layer and a label value; save the segmentation again in "
             "3D Slicer"
         )
+    # 1. The voxels of each segment, as flat indices. Most of a scan is background.
+    voxels: dict[Segment, np.ndarray] = {}
     for number, layer in enumerate(layers):
-        known = [0, *(s.value for s in segments if s.layer == number)]
-        if unknown := sorted(set(np.unique(layer).tolist()) - set(known)):
+        values = layer.ravel(order="F")
+        inside = np.flatnonzero(values)
+        values = values[inside]
+        own = [segment for segment in segments if segment.layer == number]
+        if unknown := sorted(set(np.unique(values).tolist()) - {s.value for s in own}):
             raise InputError(
                 f"{path}: its layer {number} has values {unknown}, which no segment describes; "
                 "save the segmentation again in 3D Slicer"
             )
-    shape = layers.shape[1:]
-    voxels = [np.flatnonzero(layers[s.layer].ravel(order="F") == s.value) for s in segments]
-    ids = np.zeros(int(np.prod(shape)), np.uint16)
+        voxels |= {segment: inside[values == segment.value] for segment in own}
+    # 2. One label map, the largest first, so that smaller segments overwrite larger ones.
+    ids = np.zeros(math.prod(layers.shape[1:]), np.uint16)
     remarks = []
-    largest_first = sorted(
-        range(len(segments)),
-        key=lambda n: (_rank(segments[n].name), -len(voxels[n])),
-    )
-    for n in largest_first:  # so that smaller segments overwrite larger ones
-        counts = np.bincount(ids[voxels[n]], minlength=len(segments) + 1)
+    numbers = {segment: n for n, segment in enumerate(segments, 1)}
+    for segment in sorted(segments, key=lambda s: (_rank(s.name), -len(voxels[s]))):
+        counts = np.bincount(ids[voxels[segment]], minlength=len(segments) + 1)
         remarks += [
-            f"{segments[n].name} and {segments[other - 1].name} share {counts[other]} voxels; they "
-            f"were given to {segments[n].name}"
-            for other in (np.flatnonzero(counts[1:]) + 1).tolist()
-            if find_structure(segments[other - 1].name) != _WHOLE_HEART
+            f"{segment.name} and {other.name} share {counts[n]} voxels; they were given to "
+            f"{segment.name}"
+            for other, n in numbers.items()
+            if counts[n] and find_structure(other.name) != WHOLE_HEART
         ]
-        ids[voxels[n]] = n + 1
-    return ids.reshape(shape, order="F"), tuple(remarks)
+        ids[voxels[segment]] = numbers[segment]
+    return ids.reshape(layers.shape[1:], order="F"), tuple(remarks)
 
 
 def _rank(name: str) -> int:
     """Return which segments come first where they overlap: the later the higher."""
     structure = find_structure(name)
-    return 0 if structure is None else 1 if structure == _WHOLE_HEART else 2
+    return 0 if structure is None else 1 if structure == WHOLE_HEART else 2

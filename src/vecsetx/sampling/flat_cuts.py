@@ -11,6 +11,7 @@ import nibabel as nib
 import numpy as np
 
 from vecsetx.anatomy.label_map import LabelMap
+from vecsetx.anatomy.structures import WHOLE_HEART
 
 __all__ = ["Caps", "FlatCut", "flat_cuts", "outermost_caps", "parts", "unknown_beyond_cuts"]
 
@@ -215,7 +216,7 @@ def _may_be_valves(capped: set[str], label_map: LabelMap, structures: Sequence[s
     labels = label_map.labels[label_map.bounding_box()]
     present = {name for label, name in enumerate(structures, 1) if (labels == label).any()}
     for chambers, others in ((_VENTRICLES, _ATRIA), (_ATRIA, _VENTRICLES)):
-        if capped <= chambers and not present & (others | {"Heart"}):
+        if capped <= chambers and not present & (others | {WHOLE_HEART}):
             return True
     return False
 
