@@ -66,10 +66,13 @@ def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def one_worker_process() -> Iterator[None]:
     """Start one worker process where a test names no number: starting one takes seconds."""
+    from support.forked import FromServer
+
     from vecsetx.workers import processes
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(processes, "_cores", lambda: 1)
+        patch.setattr(processes, "_SPAWN", FromServer)
         yield
 
 

@@ -7,7 +7,7 @@ touches no GPU, so its children may.
 import os
 import sys
 from collections.abc import Callable
-from multiprocessing import get_context
+from multiprocessing import forkserver, get_context
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -22,13 +22,25 @@ _SERVER = get_context("forkserver")
 _SERVER.set_forkserver_preload(["support.forked", "vecsetx.cli", "vecsetx.commands.train"])
 
 
+class FromServer:
+    """What ``multiprocessing`` offers to start processes, with the server running."""
+
+    Pipe = staticmethod(_SERVER.Pipe)
+
+    @staticmethod
+    def Process(**options: Any) -> BaseProcess:
+        """Return a process that is not started yet."""
+        folders = os.pathsep.join(folder for folder in sys.path if folder)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PYTHONPATH", folders)
+            forkserver.ensure_running()
+        return _SERVER.Process(**options)
+
+
 def forked(work: Callable[..., object], *arguments: Any) -> BaseProcess:
     """Start a process that calls a function of a module that can be imported."""
-    process = _SERVER.Process(target=work, args=arguments)
-    folders = os.pathsep.join(folder for folder in sys.path if folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", folders)  # for the server, which the first process starts
-        process.start()
+    process = FromServer.Process(target=work, args=arguments)
+    process.start()
     return process
 
 
