@@ -26,7 +26,7 @@ EXPECTED = {
     "totalsegmentator_v1": {
         7: "Aorta", 8: "IVC", 44: "Myocardium", 45: "LA", 46: "LV", 47: "RA", 48: "RV", 49: "PA"
     },
-    "totalsegmentator_mr": {22: "Heart", 23: "Aorta"},
+    "totalsegmentator_mr": {22: "Heart", 23: "Aorta", 24: "IVC"},
     "mmwhs": {
         500: "LV", 600: "RV", 420: "LA", 421: "LA", 550: "RA",
         205: "Myocardium", 820: "Aorta", 850: "PA",

@@ -81,6 +81,49 @@ def test_names_in_any_order(heart: LabelMap) -> None:
         assert found is None or found.best == DEFAULT
 
 
+@pytest.mark.parametrize(
+    "kept",
+    [
+        ("Myocardium", "LA", "LV", "RA", "RV"),
+        ("Myocardium", "LA", "LV"),
+        ("Myocardium", "LA", "LV", "RA", "RV", "Aorta"),
+    ],
+)
+def test_only_names_that_are_given_are_proposed(heart: LabelMap, kept: tuple[str, ...]) -> None:
+    truth = {i: name for i, name in DEFAULT.items() if name in kept}
+    some = heart.without([i for i in DEFAULT if i not in truth])
+    contacts = Contacts.of(some)
+    assert contradictions(contacts, truth) is None
+    for a, b in combinations(truth, 2):
+        found = contradictions(contacts, truth | {a: truth[b], b: truth[a]})
+        if {truth[a], truth[b]} == {"LA", "Aorta"}:
+            continue  # both lie on the LV and between atria and RV
+        assert found is not None, (truth[a], truth[b])
+        assert found.best == truth
+
+
+def test_ids_moved_by_one_with_the_background_as_it_was(heart: LabelMap) -> None:
+    """The myocardium has no name, so that the ventricles seem to have no labelled wall."""
+    behind = replace(heart, labels=np.where(heart.labels, heart.labels + 1, 0))
+    found = contradictions(Contacts.of(behind), DEFAULT)
+    assert found is not None
+    assert {i: name for i, name in found.best.items() if name in STRUCTURES} == {
+        i + 1: name for i, name in MAIN.items()
+    }
+
+
+def test_ventricles_that_include_their_walls(heart: LabelMap) -> None:
+    names = {i: name for i, name in MAIN.items() if name != "Myocardium"}
+    walls = replace(heart, labels=np.where(heart.labels == 1, 3, heart.labels))
+    assert contradictions(Contacts.of(walls), names) is None
+    for cut in cuts_of(walls):
+        assert contradictions(Contacts.of(cut), names) is None
+    for a, b in ((3, 5), (2, 4)):  # the ventricles, and the atria
+        found = contradictions(Contacts.of(walls), names | {a: names[b], b: names[a]})
+        assert found is not None
+        assert found.best == names
+
+
 def test_ids_moved_by_one(heart: LabelMap) -> None:
     """A tool wrote the background as 1."""
     eight = heart.without([9, 10])

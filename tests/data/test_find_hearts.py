@@ -250,6 +250,17 @@ def test_inputs_that_hold_no_heart(tmp_path):
             find_hearts([path])
 
 
+def test_a_link_to_a_missing_file_is_a_heart_that_fails(tmp_path):
+    """As left behind by git-annex and DataLad where content was not fetched."""
+    touch(tmp_path, "case1.nii.gz", "about.txt")
+    (tmp_path / "case2.nii.gz").symlink_to(tmp_path / "gone.nii.gz")
+    (tmp_path / "more.txt").symlink_to(tmp_path / "gone.txt")
+    hearts = find_hearts([tmp_path])
+    assert list(hearts) == ["case1", "case2"]
+    with pytest.raises(InputError, match=r"case2\.nii\.gz: .*no such file"):
+        present(hearts["case2"])
+
+
 def test_one_name_from_two_places(tmp_path):
     touch(tmp_path, "x/a.nii.gz", "y/a.mha")
     with pytest.raises(InputError, match=r"a\.mha: .*x/a\.nii\.gz has the same name; rename one"):

@@ -354,7 +354,7 @@ def test_a_broken_table_beside_a_map_that_names_its_ids_is_ignored_with_a_remark
     (tmp_path / "a.tsv").write_text("index\tname\n1\tLV\nx\tRV\n")
     assert_same_heart(source_of(path), heart)
     remarks = source_of(path).segmentation(SEVEN).label_map.remarks
-    assert any("line 3 has index 'x'" in r and "it was ignored" in r for r in remarks)
+    assert any("line 3 has index 'x'" in r and "was ignored" in r for r in remarks)
 
 
 def test_other_files_beside_the_map_are_no_tables(heart: LabelMap, tmp_path: Path) -> None:
@@ -369,6 +369,92 @@ def test_other_files_beside_the_map_are_no_tables(heart: LabelMap, tmp_path: Pat
     (tmp_path / "a.tsv").write_text("index\tname\n1\tLV\nx\tRV\n")
     with pytest.raises(InputError, match="line 3 has index 'x'"):
         source_of(path).segmentation(SEVEN)
+    # A label set chosen by hand does without the table.
+    found = source_of(path, label_set=label_set("default")).segmentation(SEVEN)
+    assert any("line 3 has index 'x'" in remark for remark in found.label_map.remarks)
+
+
+@pytest.mark.parametrize(
+    ("name", "encoding"),
+    [
+        ("a_dseg.tsv", "latin-1"),
+        ("a_dseg.tsv", "utf-16"),
+        ("a_dseg.TSV", "utf-8"),
+        ("a_dseg.label", "latin-1"),
+    ],
+)
+def test_tables_in_other_encodings(
+    name: str, encoding: str, other: LabelMap, heart: LabelMap, tmp_path: Path
+) -> None:
+    write_label_map(other, tmp_path / "a_dseg.nii.gz")
+    (own_tables if name.endswith("label") else bids)(tmp_path / name)
+    text = (tmp_path / name).read_text()
+    text = "# Größe\n" + text if name.endswith("label") else text.replace("#fff", "weiß")
+    (tmp_path / name).write_text(text, encoding=encoding)
+    assert_same_heart(source_of(tmp_path / "a_dseg.nii.gz"), heart)
+
+
+def test_a_color_table_with_shares_of_colors(
+    other: LabelMap, heart: LabelMap, tmp_path: Path
+) -> None:
+    write_label_map(other, tmp_path / "a.nii.gz")
+    lines = [f"{value} {name} 0.5 0.25 1 1" for name, value in OTHER_IDS.items()]
+    (tmp_path / "a.ctbl").write_text("\n".join(lines))
+    assert_same_heart(source_of(tmp_path / "a.nii.gz"), heart)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.tsv", "index,name\n1,LA\n"),
+        ("a.tsv", "id\tlabel\n1\tLA\n"),
+        ("a.label", "1: LA\n"),
+        ("a.ctbl", "left atrium\n"),
+    ],
+)
+def test_a_table_that_cannot_be_read_is_not_ignored_in_silence(
+    name: str, text: str, heart: LabelMap, tmp_path: Path
+) -> None:
+    write_label_map(heart, tmp_path / "a.nii.gz")
+    (tmp_path / name).write_text(text)
+    remarks = source_of(tmp_path / "a.nii.gz").segmentation(SEVEN).label_map.remarks
+    (told,) = (remark for remark in remarks if "was ignored" in remark)
+    assert told.startswith(f"{tmp_path / name} is no table of names that can be read")
+
+
+def test_names_of_organs_contradict_a_label_set_and_a_table(
+    heart: LabelMap, tmp_path: Path
+) -> None:
+    pairs = [(k, "stomach" if name == "Aorta" else name) for k, name in enumerate(SEVEN, 1)]
+    path = write_with_extension(tmp_path / "a.nii.gz", heart, caret(pairs))
+    found = source_of(path, label_set=label_set("default")).segmentation(SEVEN)
+    (told,) = (remark for remark in found.label_map.remarks if "label set default" in remark)
+    assert "say 6 stomach, but label set default says 6 Aorta, which was used" in told
+    (tmp_path / "a.tsv").write_text("index\tname\n6\tAorta\n")
+    found = source_of(path).segmentation(SEVEN)
+    (told,) = (remark for remark in found.label_map.remarks if "which was used" in remark)
+    assert "6 stomach" in told
+    assert "say 6 Aorta" in told
+
+
+def test_ids_may_share_a_name_that_is_no_structure(heart: LabelMap, tmp_path: Path) -> None:
+    pairs = [*((k, name) for k, name in enumerate(SEVEN, 1)), (8, "(none)"), (9, "(none)")]
+    assert_same_heart(
+        source_of(write_with_extension(tmp_path / "a.nii.gz", heart, caret(pairs))), heart
+    )
+
+
+def test_a_map_of_one_id_that_is_named_after_a_structure(heart: LabelMap, tmp_path: Path) -> None:
+    """Also by a model, whose label set would say that 1 is the myocardium."""
+    alone = replace(heart, labels=(heart.labels == SEVEN.index("LA") + 1).astype(np.uint8))
+    write_label_map(alone, tmp_path / "left_atrium.nii.gz")
+    for usual in (None, label_set("default")):
+        found = source_of(tmp_path / "left_atrium.nii.gz", usual=usual).segmentation(SEVEN)
+        assert np.unique(found.label_map.labels).tolist() == [0, SEVEN.index("LA") + 1]
+        assert "its only id was read as LA, after the file" in found.label_map.remarks
+    write_label_map(alone, tmp_path / "case_1.nii.gz")
+    with pytest.raises(InputError, match=r"default \(1 Myocardium\); acdc \(1 RV\)"):
+        source_of(tmp_path / "case_1.nii.gz").resolved()
 
 
 def test_what_we_write_names_its_ids(other: LabelMap, heart: LabelMap, tmp_path: Path) -> None:
@@ -424,8 +510,10 @@ def test_a_whole_body_is_not_guessed_at(tmp_path: Path) -> None:
         labels[18:30, 10:22, number] = number
     image = LabelMap(labels, np.diag([-2.0, -2, 2, 1]))
     write_label_map(image, tmp_path / "body.nii.gz")
-    with pytest.raises(InputError, match=r"totalsegmentator_v1 .*choose one with --labels NAME"):
+    with pytest.raises(InputError, match=r"totalsegmentator_v1 .*choose one with") as raised:
         source_of(tmp_path / "body.nii.gz").resolved()
+    assert "None" not in str(raised.value)
+    assert len(str(raised.value)) < 1000
 
 
 # --- nnU-Net ------------------------------------------------------------------------------------
@@ -446,6 +534,16 @@ def test_regions_of_named_ids_are_left_out(
     labels = regions | {name: [value] for name, value in OTHER_IDS.items()}
     assert_same_heart(source_of(nnunet(tmp_path / "a", other, labels)), heart)
     assert "the regions whole, ventricles were left out" in caplog.text
+
+
+def test_parts_of_an_nnunet_data_set_are_read_by_its_labels(
+    other: LabelMap, heart: LabelMap, tmp_path: Path
+) -> None:
+    folder = nnunet(tmp_path / "a", other, {"background": 0, **OTHER_IDS})
+    for path in (folder / "labelsTr", folder / "labelsTr" / "case_1.nii.gz"):
+        assert_same_heart(source_of(path), heart)
+    chosen = source_of(folder / "labelsTr", label_set=label_set("default"))
+    assert chosen.label_set == label_set("default")
 
 
 def test_ignored_voxels_are_unknown(other: LabelMap, heart: LabelMap, tmp_path: Path) -> None:

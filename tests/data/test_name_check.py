@@ -4,6 +4,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 import trimesh
@@ -29,6 +30,31 @@ DEFAULT = label_set("default")
 def heart(tmp_path_factory: pytest.TempPathFactory) -> LabelMap:
     (path,) = write_small_phantoms(tmp_path_factory.mktemp("hearts"), 1)
     return read_label_map(path)
+
+
+def test_masks_without_orientation_are_mirrored_where_anatomy_shows_it(
+    heart: LabelMap, tmp_path: Path
+) -> None:
+    """As for label maps; R and L of masks with an orientation are not exchanged."""
+    mirrored = np.diag([-1.0, 1, 1, 1]) @ heart.affine  # the phantom's voxels run to the right
+    for affine, folder in ((None, tmp_path / "unsaid"), (mirrored, tmp_path / "said")):
+        folder.mkdir()
+        for number, name in DEFAULT.ids.items():
+            if name in STRUCTURES:
+                mask = nib.Nifti1Image((heart.labels == number).astype(np.uint8), affine)
+                mask.header.set_zooms(heart.spacing_mm.tolist())
+                nib.save(mask, folder / f"{name}.nii.gz")
+    (source,) = find_hearts([tmp_path / "unsaid"]).values()
+    found = source.segmentation(STRUCTURES).label_map
+    assert any("R and L were exchanged" in remark for remark in found.remarks)
+    x = {
+        name: found.to_mm(np.argwhere(found.labels == k)).mean(axis=0)[0]
+        for k, name in enumerate(STRUCTURES, 1)
+    }
+    assert x["LV"] < x["RV"]  # RAS: left is negative
+    (source,) = find_hearts([tmp_path / "said"]).values()
+    with pytest.raises(InputError, match="mend the file's axes"):
+        source.segmentation(STRUCTURES)
 
 
 def with_ids(heart: LabelMap, ids: dict[int, int]) -> LabelMap:

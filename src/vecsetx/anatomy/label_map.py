@@ -203,7 +203,7 @@ class LabelMap:
         """Return which label set to try instead; never one that contradicts what is known."""
         ids = self.present()
         if self.names and set(ids) <= self.names.structures().keys():
-            return "the file names its ids itself: leave --labels out"
+            return "the file names its ids itself: leave --labels out, or give --labels FILE.yaml"
         fitting = [named_label_set(name) for name in label_sets_of_ids(ids)]
         if self.names:
             fitting = [one for one in fitting if not self.names.contradiction(one, ids)]

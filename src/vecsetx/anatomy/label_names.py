@@ -38,7 +38,7 @@ class LabelNames:
         """Gather the names of a table.
 
         Raises:
-            InputError: Two ids have the same name, or an id has two names.
+            InputError: Two ids have the name of the same structure, or an id has two names.
         """
         names: dict[int, str] = {}
         first: dict[str, int] = {}
@@ -49,7 +49,8 @@ class LabelNames:
                     f"{source} call id {label_id} both {names[label_id]!r} and {word!r}; give each "
                     "id one name"
                 )
-            if not _is_background(word) and first.setdefault(word.lower(), label_id) != label_id:
+            is_structure = find_structure(word) is not None
+            if is_structure and first.setdefault(word.lower(), label_id) != label_id:
                 raise InputError(
                     f"{source} call both {first[word.lower()]} and {label_id} {word!r}; rename or "
                     "merge one of them"
@@ -75,11 +76,7 @@ class LabelNames:
             InputError: An id that is present has no name, or one that is no structure.
         """
         ids = self.structures()
-        background = sorted(
-            i
-            for i, word in self.names.items()
-            if i and i not in ids and (_is_background(word) or is_other_organ(word))
-        )
+        background = sorted(self._background())
         strange = sorted(set(present) - {0, *ids, *background})
         if strange or not ids:
             raise InputError(self._not_structures(ids, strange))
@@ -93,7 +90,7 @@ class LabelNames:
             label_set: The label set that is used.
             present: Ids in the label map.
         """
-        own = self.structures()
+        own = self._meanings()
         differing = [i for i in sorted(present) if i in own and label_set.ids.get(i) != own[i]]
         if not differing:
             return None
@@ -101,7 +98,7 @@ class LabelNames:
         read = ", ".join(f"{i} {label_set.ids.get(i, 'background')}" for i in differing)
         return (
             f"{self.source} say {said}, but label set {label_set.name} says {read}, which was "
-            "used; leave --labels out to read the names"
+            "used; to read the names, leave --labels out, or write them into --labels FILE.yaml"
         )
 
     def contradiction_by(self, other: LabelNames) -> str | None:
@@ -110,13 +107,21 @@ class LabelNames:
         Args:
             other: The other names.
         """
-        own, theirs = self.structures(), other.structures()
+        own, theirs = self._meanings(), other._meanings()
         differing = [i for i in sorted(own.keys() & theirs.keys()) if own[i] != theirs[i]]
         if not differing:
             return None
         said = ", ".join(f"{i} {self.names[i]}" for i in differing)
         elsewhere = ", ".join(f"{i} {other.names[i]}" for i in differing)
         return f"{self.source} say {said}, which was used; {other.source} say {elsewhere}"
+
+    def _meanings(self) -> dict[int, str | None]:
+        """Return id → structure, or None for what is no structure; unknown names are left out."""
+        return {**dict.fromkeys(self._background()), **self.structures()}
+
+    def _background(self) -> list[int]:
+        """Return the ids that are called background, or by the name of another organ."""
+        return [i for i, word in self.names.items() if i and _is_no_structure(word)]
 
     def _not_structures(self, ids: Mapping[int, str], strange: list[int]) -> str:
         """Return what is wrong with names that are no structures, and the YAML to write."""
@@ -144,5 +149,6 @@ class LabelNames:
             yield f"have no name for {nameless}, which the file holds"
 
 
-def _is_background(word: str) -> bool:
-    return word.lower() in _BACKGROUND
+def _is_no_structure(word: str) -> bool:
+    """Whether a name is known, and that of no structure: background or another organ."""
+    return word.lower() in _BACKGROUND or (is_other_organ(word) and not find_structure(word))

@@ -32,7 +32,9 @@ def evaluate(
     inputs: Annotated[
         list[Path],
         typer.Argument(
-            metavar="INPUTS", help="A prepared data set, or label maps or folders of them."
+            metavar="INPUTS",
+            readable=False,
+            help="A prepared data set, or label maps or folders of them.",
         ),
     ],
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder for scores and report.")],

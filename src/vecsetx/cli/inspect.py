@@ -11,7 +11,11 @@ from vecsetx.cli.options import LABEL_SETS, Space, TrustNames, Units
 def inspect(
     inputs: Annotated[
         list[Path],
-        typer.Argument(metavar="INPUTS", help="Files and folders; everything that prepare takes."),
+        typer.Argument(
+            metavar="INPUTS",
+            readable=False,
+            help="Files and folders; everything that prepare takes.",
+        ),
     ],
     labels: Annotated[
         str | None,

@@ -15,6 +15,7 @@ def prepare(
         list[Path],
         typer.Argument(
             metavar="INPUTS",
+            readable=False,
             help="Label maps (NIfTI, NRRD, MetaImage), folders of them, an nnU-Net data set, or "
             "folders with a mask or mesh per structure.",
         ),

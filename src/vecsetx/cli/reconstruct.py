@@ -31,6 +31,7 @@ def reconstruct(
         list[Path],
         typer.Argument(
             metavar="INPUTS",
+            readable=False,
             help="Label maps, folders of them, folders with a mask or mesh per structure, "
             "prepared samples, or labelled surface points (CSV, VTP, PLY).",
         ),

@@ -23,7 +23,7 @@ from vecsetx.formats.folders import SAMPLES_ENDING, stem, visible
 from vecsetx.formats.images import is_image
 from vecsetx.formats.meshes import is_mesh
 from vecsetx.formats.nifti_pairs import header_beside
-from vecsetx.formats.nnunet import is_nnunet, nnunet_label_maps, nnunet_label_set
+from vecsetx.formats.nnunet import nnunet_around, nnunet_label_maps, nnunet_label_set
 from vecsetx.formats.points import POINTS_ENDINGS
 
 _SEGMENTATIONS = "segmentations"
@@ -83,10 +83,13 @@ def _sources(
     if not given.exists():
         raise InputError(f"{given}: no such file or folder")
     known, chosen = labels or usual or named_label_set("default"), labels is not None
+    whole = nnunet_around(given)
+    if whole and not chosen:
+        known, chosen = nnunet_label_set(whole), True
     if not given.is_dir():
         files = [header_beside(given) or given]
-    elif is_nnunet(given):
-        files, known, chosen = nnunet_label_maps(given), labels or nnunet_label_set(given), True
+    elif whole == given:
+        files = nnunet_label_maps(given)
     else:
         named = labels or usual or every_structure()
         yield from _in_folder(given, known, named, space, chosen)
@@ -106,7 +109,9 @@ def _in_folder(
         yield source(_name_of_folder(folder), folder, named, space, chosen=chosen)
         return
     # 2. Otherwise it holds hearts, all as files or all as folders.
-    files = [f for f in entries if f.is_file() and (is_image(f) or f.suffix.lower() in _SAMPLES)]
+    # A link to a file that is missing must fail, not be skipped.
+    present = [f for f in entries if f.is_file() or (f.is_symlink() and not f.exists())]
+    files = [f for f in present if is_image(f) or f.suffix.lower() in _SAMPLES]
     folders = [_masks_of(f) for f in entries if f.is_dir()]
     found = {f: _of_folder(visible(f)) for f in folders}
     usual = Counter(source for source in found.values() if source).most_common(1)
@@ -152,8 +157,8 @@ def _of_file(path: Path) -> type[HeartSource]:
         )
     raise InputError(
         f"{path}: is none of the known inputs; give label maps (.nii, .nii.gz, .hdr/.img, .nrrd, "
-        ".nhdr, .mha, .mhd), labelled points (.csv, .vtp, .ply), samples (.safetensors, .npz) or a "
-        "folder"
+        ".nhdr, .mha, .mhd, .dcm), labelled points (.csv, .vtp, .ply), samples (.safetensors, "
+        ".npz) or a folder"
     )
 
 

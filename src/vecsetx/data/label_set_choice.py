@@ -1,12 +1,16 @@
 """Which label set a label map has: what the file says, or what its ids and anatomy fit."""
 
 import math
+from pathlib import Path
 
 from vecsetx.anatomy.contacts import Contacts
 from vecsetx.anatomy.label_map import LabelMap
+from vecsetx.anatomy.label_names import LabelNames
 from vecsetx.anatomy.label_sets import LabelSet, label_set, label_sets_of_ids
 from vecsetx.anatomy.plausibility import LEAST_SIMILARITY, fit
+from vecsetx.anatomy.structures import find_structure
 from vecsetx.errors import InputError
+from vecsetx.formats.folders import stem
 
 __all__ = ["chosen_by_ids", "label_set_of"]
 
@@ -15,20 +19,22 @@ _CLEARLY_BETTER = 0.1
 
 
 def label_set_of(
-    label_map: LabelMap, usual: LabelSet, of_model: bool, source: str
+    label_map: LabelMap, usual: LabelSet, of_model: bool, path: Path
 ) -> tuple[LabelSet, tuple[str, ...]]:
     """Find the label set of a label map for which the user chose none.
 
     1. If the file names its ids, the names decide.
     2. Otherwise the label set that fits the ids decides: the usual one, or one with a name.
-    3. If several fit that mean different structures, the one decides whose structures lie as in a
-       heart. Where that cannot be told, a model's own label set is taken.
+    3. If several fit that mean different structures, and the file has a single id and is named
+       after a structure, it is this structure.
+    4. Otherwise the one decides whose structures lie as in a heart. Where that cannot be told, a
+       model's own label set is taken.
 
     Args:
         label_map: The map with its ids as stored.
         usual: The label set to prefer among those that mean the same: ``default`` or a model's own.
         of_model: Whether it is a model's own, which is also taken where anatomy cannot decide.
-        source: The file, for error messages.
+        path: The file.
 
     Returns:
         The label set, and remarks on the choice.
@@ -47,8 +53,11 @@ def label_set_of(
     for one in fitting:
         meanings.setdefault(tuple(one.ids.get(label_id) for label_id in present), one)
     if len(meanings) > 1:
+        if len(present) == 1 and (name := find_structure(stem(path))):
+            names = LabelNames({present[0]: name}, f"{path}: its name")
+            return names.label_set(present), (f"its only id was read as {name}, after the file",)
         candidates = list(meanings.values())
-        return _by_anatomy(candidates, label_map, present, source, usual if of_model else None)
+        return _by_anatomy(candidates, label_map, present, path, usual if of_model else None)
     chosen = fitting[0]
     return chosen, () if chosen == usual else (chosen_by_ids(chosen),)
 
@@ -69,21 +78,22 @@ def _by_anatomy(
     candidates: list[LabelSet],
     label_map: LabelMap,
     present: list[int],
-    source: str,
+    path: Path,
     of_model: LabelSet | None,
 ) -> tuple[LabelSet, tuple[str, ...]]:
     contacts = Contacts.of(label_map)
     scores = {one.name: fit(contacts, one.ids) for one in candidates}
     scores = {name: -math.inf if math.isnan(score) else score for name, score in scores.items()}
     first, second = sorted(candidates, key=lambda one: -scores[one.name])[:2]
-    told = {one.name: ", ".join(f"{i} {one.ids.get(i)}" for i in present) for one in candidates}
+    differing = [i for i in present if len({one.ids.get(i) for one in candidates}) > 1]
+    told = {one.name: _meaning(one, differing) for one in candidates}
     is_heart = scores[first.name] >= LEAST_SIMILARITY
     if not (is_heart and scores[first.name] - scores[second.name] > _CLEARLY_BETTER):
         if of_model in candidates:
             said = f"{of_model.name} ({told[of_model.name]}), the model's own"
             return of_model, (f"its ids were read with label set {said}",)
         raise InputError(
-            f"{source}: its ids mean different structures in label sets "
+            f"{path}: its ids mean different structures in label sets "
             + "; ".join(f"{name} ({words})" for name, words in told.items())
             + ", and anatomy cannot tell which: choose one with --labels NAME"
         )
@@ -92,3 +102,11 @@ def _by_anatomy(
         f"its ids fit label sets {first.name}, {others}; by anatomy they are those of "
         f"{first.name} ({told[first.name]})",
     )
+
+
+def _meaning(label_set: LabelSet, ids: list[int]) -> str:
+    """Say which of some ids are which structures, and how many are none."""
+    known = [i for i in ids if i in label_set.ids]
+    others = len(ids) - len(known)
+    words = [f"{i} {label_set.ids[i]}" for i in known]
+    return ", ".join([*words, f"{others} ids are no structures"] if others else words)

@@ -39,9 +39,7 @@ def check_ids(
     if found is None:
         return label_map
     if found.mirrored and raw.sides_guessed:
-        return label_map.mirrored().remarked(
-            ["anatomy shows that the sides guessed are exchanged, so R and L were exchanged"]
-        )
+        return _mirrored(label_map)
     remedy = _MIRRORED if found.mirrored else _label_set_that_fits(found, contacts.ids, named)
     return _told(label_map, found, remedy, path, trust)
 
@@ -67,9 +65,17 @@ def check_file_names(
     found = contradictions(Contacts.of(label_map), names)
     if found is None:
         return label_map
+    if found.mirrored and label_map.sides_guessed:
+        return _mirrored(label_map)
     moved = [f"{names[k]} to {new}" for k, new in found.best.items() if names[k] != new]
     remedy = _MIRRORED if found.mirrored else f"rename {', '.join(moved)}, which fit best"
     return _told(label_map, found, remedy, path, trust)
+
+
+def _mirrored(label_map: LabelMap) -> LabelMap:
+    return label_map.mirrored().remarked(
+        ["anatomy shows that the sides guessed are exchanged, so R and L were exchanged"]
+    )
 
 
 def _told(

@@ -56,7 +56,7 @@ class LabelMapSource(_VolumeSource):
         if self.chosen:
             return self
         label_map = read_label_map(self.path)
-        found, remarks = label_set_of(label_map, self.label_set, self.of_model, str(self.path))
+        found, remarks = label_set_of(label_map, self.label_set, self.of_model, self.path)
         label_map = replace(label_map, remarks=(*label_map.remarks, *remarks))
         return replace(self, label_set=found, chosen=True, stored=label_map)
 
@@ -69,7 +69,8 @@ class LabelMapSource(_VolumeSource):
                 structures' names.
         """
         source, path = self.resolved(), str(self.path)
-        stored, label_set = source.stored or read_label_map(self.path), source.label_set
+        stored = source.stored or read_label_map(self.path, names_matter=False)
+        label_set = source.label_set
         label_map = stored.to_structures(label_set, structures, path)
         _check_grid(label_map, structures, self.path)
         # Where scan and heart end is judged by all structures, not by the wanted ones alone.

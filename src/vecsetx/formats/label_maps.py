@@ -15,7 +15,12 @@ from vecsetx.errors import InputError
 from vecsetx.files import written_whole
 from vecsetx.formats.images import IMAGE_ENDINGS, Image, read_image
 from vecsetx.formats.lattice import with_round_ends
-from vecsetx.formats.name_tables import label_extension, names_beside, table_beside
+from vecsetx.formats.name_tables import (
+    label_extension,
+    names_beside,
+    table_beside,
+    unread_beside,
+)
 
 _WHOLE_WITHIN = 1e-3
 """A value at most this far from a whole number is that label."""
@@ -24,7 +29,7 @@ _FLOAT_SHARE = float(np.finfo(np.float32).eps)
 """How far off float32 voxels, or a float32 slope in the header, may be, as a share of the label."""
 
 
-def read_label_map(path: Path, may_be_empty: bool = False) -> LabelMap:
+def read_label_map(path: Path, may_be_empty: bool = False, names_matter: bool = True) -> LabelMap:
     """Read a label map from an image file: NIfTI, NRRD or MetaImage.
 
     Its ids have the names that the file itself gives them, or else those of a table beside it
@@ -33,6 +38,8 @@ def read_label_map(path: Path, may_be_empty: bool = False) -> LabelMap:
     Args:
         path: The file.
         may_be_empty: Whether a map with only background is accepted.
+        names_matter: Whether its ids are read by its names. If not, a table beside the map that
+            cannot be read gets a remark.
 
     Raises:
         InputError: The file is missing or unreadable, is not a 3-D image, has values that are not
@@ -55,15 +62,19 @@ def read_label_map(path: Path, may_be_empty: bool = False) -> LabelMap:
             f"{path}: the label map is empty (every voxel is 0); segment the heart or leave the "
             "file out"
         )
-    names, remarks = _names(image, path)
+    names, remarks = _names(image, path, names_matter)
     label_map = LabelMap(labels, image.affine, image.remarks + rounded + remarks, names)
     return with_round_ends(label_map, image.cropped_axes)
 
 
 def name_table_of(path: Path) -> Path | None:
     """Return the file beside a label map that names its ids; None if there is none."""
+    return table_beside(path, _stem(path))
+
+
+def _stem(path: Path) -> str:
     ending = next((e for e in IMAGE_ENDINGS if path.name.lower().endswith(e)), "")
-    return table_beside(path, path.name[: len(path.name) - len(ending)])
+    return path.name[: len(path.name) - len(ending)]
 
 
 def write_label_map(
@@ -88,20 +99,30 @@ def write_label_map(
         nib.save(image, unfinished)
 
 
-def _names(image: Image, path: Path) -> tuple[LabelNames | None, tuple[str, ...]]:
-    """Return the names in a file, or else in a table beside it; and remarks on the table.
+def _names(
+    image: Image, path: Path, names_matter: bool
+) -> tuple[LabelNames | None, tuple[str, ...]]:
+    """Return the names in a file, or else in a table beside it; and remarks on the tables.
 
     Raises:
-        InputError: The file names nothing, and the table cannot be read.
+        InputError: The names matter, the file has none, and the table cannot be read.
     """
-    table = name_table_of(path)
-    if image.names is None or table is None:
-        return (names_beside(table) if table else image.names), ()
-    try:
-        ignored = image.names.contradiction_by(names_beside(table))
-    except InputError as error:
-        ignored = f"{error}; it was ignored, as the file itself names its ids"
-    return image.names, (ignored,) if ignored else ()
+    remarks = [
+        f"{file} is no table of names that can be read, and was ignored; a table has columns index "
+        "and name (BIDS), or the form of ITK-SNAP or 3D Slicer"
+        for file in unread_beside(path, _stem(path))
+    ]
+    beside = None
+    if table := name_table_of(path):
+        try:
+            beside = names_beside(table)
+        except InputError as error:
+            if names_matter and image.names is None:
+                raise
+            remarks.append(f"{error}; the table was ignored")
+    if image.names and beside and (differs := image.names.contradiction_by(beside)):
+        remarks.append(differs)
+    return image.names or beside, tuple(remarks)
 
 
 def _whole_labels(values: np.ndarray, path: Path) -> tuple[np.ndarray, tuple[str, ...]]:

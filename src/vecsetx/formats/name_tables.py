@@ -13,6 +13,7 @@ ITK-SNAP                ``NAME[.itksnap].txt``     ``3  222 45 62  1 1 1  "LV"``
 Connectome Workbench defines the first, and TotalSegmentator writes it (``--ml``).
 """
 
+import codecs
 import csv
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -27,14 +28,21 @@ from vecsetx.anatomy.label_sets import LabelSet
 from vecsetx.anatomy.structures import structure
 from vecsetx.errors import InputError
 
-__all__ = ["label_extension", "names_beside", "names_in_extensions", "table_beside"]
+__all__ = [
+    "label_extension",
+    "names_beside",
+    "names_in_extensions",
+    "table_beside",
+    "unread_beside",
+]
 
 _CARET = 30  # the code of Caret's XML in the NIfTI registry
 _LARGEST_TABLE_BYTES = 1 << 20
 _TABLES = (".tsv", ".itksnap.txt", ".label", ".txt", ".ctbl")
+_ONLY_TABLES = (".tsv", ".label", ".ctbl")  # files with other endings may be anything
 
 _SNAP = re.compile(r'(\d+)\s+(?:[\d.]+\s+){6}"(.*)"')
-_SLICER = re.compile(r"(\d+)\s+(\S+)\s+(?:\d+\s+){3}\d+")
+_SLICER = re.compile(r"(\d+)\s+(\S+)\s+(?:[\d.]+\s+){3}[\d.]+")
 
 
 def names_in_extensions(image: nib.Nifti1Pair, path: Path) -> LabelNames | None:
@@ -58,8 +66,23 @@ def table_beside(path: Path, stem: str) -> Path | None:
         path: The label map.
         stem: Its name without extension, such as ``sub-01_dseg``.
     """
-    files = (path.with_name(stem + ending) for ending in _TABLES)
-    return next((file for file in files if file.is_file() and _kind(file)), None)
+    return next((file for file in _beside(path, stem, _TABLES) if _kind(file)), None)
+
+
+def unread_beside(path: Path, stem: str) -> list[Path]:
+    """Return files beside a label map that look like tables of names, but are none we can read.
+
+    Args:
+        path: The label map.
+        stem: Its name without extension.
+    """
+    return [file for file in _beside(path, stem, _ONLY_TABLES) if not _kind(file)]
+
+
+def _beside(path: Path, stem: str, endings: Iterable[str]) -> list[Path]:
+    spelt = (stem + spelling for ending in endings for spelling in (ending, ending.upper()))
+    found = {name.lower(): file for name in spelt if (file := path.with_name(name)).is_file()}
+    return list(found.values())
 
 
 def names_beside(table: Path) -> LabelNames:
@@ -120,7 +143,7 @@ def _kind(file: Path) -> str | None:
     text = _text(file)
     if text is None:
         return None
-    if file.suffix == ".tsv":
+    if file.suffix.lower() == ".tsv":
         head = text.split("\n", 1)[0].lower().split("\t")
         return "bids" if {"index", "name"} <= {word.strip() for word in head} else None
     lines = _content(text)
@@ -166,8 +189,14 @@ def _text(file: Path) -> str | None:
     try:
         if file.stat().st_size > _LARGEST_TABLE_BYTES:
             return None
-        return file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        return None
+        content = file.read_bytes()
     except OSError as error:
         raise InputError(f"{file}: cannot be read: {error.strerror}") from error
+    wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    for encoding in ("utf-16",) if wide else ("utf-8-sig", "latin-1"):
+        try:
+            text = content.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        return None if "\0" in text else text
+    return None

@@ -16,16 +16,20 @@ from vecsetx.errors import InputError
 
 _log = logging.getLogger(__name__)
 
+_LABEL_MAPS = "labelsTr"
 _BACKGROUND, _IGNORE = "background", "ignore"
 
 
-def is_nnunet(folder: Path) -> bool:
-    """Return whether a folder is an nnU-Net data set.
+def nnunet_around(path: Path) -> Path | None:
+    """Return the nnU-Net data set that a path is, or to whose label maps it belongs.
 
     Raises:
         InputError: Its ``dataset.json`` is unreadable, or belongs to a prepared data set.
     """
-    return (folder / "dataset.json").is_file() and "labels" in _dataset(folder)
+    maps = path if path.is_dir() else path.parent
+    folder = maps.parent if maps.name == _LABEL_MAPS else path
+    is_nnunet = (folder / "dataset.json").is_file() and "labels" in _dataset(folder)
+    return folder if is_nnunet else None
 
 
 def nnunet_label_maps(folder: Path) -> list[Path]:
@@ -35,7 +39,7 @@ def nnunet_label_maps(folder: Path) -> list[Path]:
         InputError: There are none.
     """
     ending = str(_dataset(folder).get("file_ending", ".nii.gz"))
-    labels = folder / "labelsTr"
+    labels = folder / _LABEL_MAPS
     entries = sorted(labels.iterdir()) if labels.is_dir() else []
     files = [f for f in entries if f.name.endswith(ending) and not f.name.startswith(".")]
     if not files:
