@@ -35,6 +35,8 @@ class ClosedMesh:
         is_inward: Whether the faces looked inwards; they were turned.
         specks: Number of components that were removed because they are too small.
         specks_ml: Their volume.
+        duplicates: Number of faces that were removed because another has the same corners and looks
+            to the same side.
     """
 
     vertices_mm: Float[np.ndarray, "v 3"]
@@ -42,6 +44,7 @@ class ClosedMesh:
     is_inward: bool = False
     specks: int = 0
     specks_ml: float = 0.0
+    duplicates: int = 0
 
     def volume_ml(self) -> float:
         """Return the volume inside, ml."""
@@ -64,7 +67,8 @@ def closed_mesh(
 
     A mesh must be closed and consistently oriented. It may touch itself along an edge. It may
     enclose cavities, whose faces look into the cavity. Vertices at one position are merged, because
-    STL repeats them for every face.
+    STL repeats them for every face. Faces that occur more than once are then kept once: a surface
+    that lies twice in a file would count its volume twice.
 
     A speck is a component of less than 0.015 ml and less than 0.1 % of the largest component,
     whichever way it faces.
@@ -77,7 +81,9 @@ def closed_mesh(
     Raises:
         InputError: The mesh fails a check; the message says how to repair it.
     """
-    vertices, faces = _merged(vertices_mm, faces)
+    vertices, merged = _merged(vertices_mm, faces)
+    faces = _distinct(merged)
+    duplicates = len(merged) - len(faces)
     _check_edges(vertices, faces, source)
     component = _components(vertices, faces)
     volumes = np.bincount(component, _tetrahedra(vertices, faces))
@@ -96,6 +102,7 @@ def closed_mesh(
         turned,
         int(is_speck.sum()),
         float(sizes[is_speck].sum()) / 1000,
+        duplicates,
     )
 
 
@@ -232,6 +239,18 @@ def _merged(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.nda
     faces = number[faces]
     a, b, c = faces.T
     return placed[is_new], faces[(a != b) & (b != c) & (c != a)]
+
+
+def _distinct(faces: np.ndarray) -> np.ndarray:
+    """Keep the first of the faces with the same corners in the same cyclic order."""
+    rows, first = np.arange(len(faces)), faces.argmin(axis=1)
+    a, b, c = (faces[rows, (first + step) % 3] for step in range(3))
+    order = np.lexsort((c, b, a))  # stable: of equal faces, the first stays the first
+    is_new = np.ones(len(faces), dtype=bool)
+    is_new[1:] = np.any([side[order][1:] != side[order][:-1] for side in (a, b, c)], axis=0)
+    kept = np.zeros(len(faces), dtype=bool)
+    kept[order] = is_new
+    return faces[kept]
 
 
 def _used(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
