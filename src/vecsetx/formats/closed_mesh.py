@@ -10,7 +10,7 @@ from scipy.sparse.csgraph import connected_components
 
 from vecsetx.errors import InputError
 
-__all__ = ["ClosedMesh", "closed_mesh"]
+__all__ = ["ClosedMesh", "closed_mesh", "face_components"]
 
 _SPECK_MM3 = 15.0
 """Components below this volume are specks. A label map's are below 30 voxels: this many of 0.8 mm,
@@ -85,7 +85,7 @@ def closed_mesh(
     faces = _distinct(merged)
     duplicates = len(merged) - len(faces)
     _check_edges(vertices, faces, source)
-    component = _components(vertices, faces)
+    component = face_components(vertices, faces)
     volumes = np.bincount(component, _tetrahedra(vertices, faces))
     # 1. Specks, and vertices without a face.
     sizes = np.abs(volumes)
@@ -104,6 +104,19 @@ def closed_mesh(
         float(sizes[is_speck].sum()) / 1000,
         duplicates,
     )
+
+
+def face_components(
+    vertices_mm: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"]
+) -> Int[np.ndarray, " f"]:
+    """Return the connected component of each face, numbered from 0."""
+    links = coo_array(
+        (np.ones(2 * len(faces), bool), faces[:, [0, 1, 1, 2]].reshape(-1, 2).T),
+        shape=(len(vertices_mm), len(vertices_mm)),
+    )
+    of_vertex = connected_components(links, directed=False)[1]
+    component: np.ndarray = np.unique(of_vertex[faces[:, 0]], return_inverse=True)[1]
+    return component
 
 
 def _check_edges(vertices: np.ndarray, faces: np.ndarray, source: Path) -> None:
@@ -188,17 +201,6 @@ def _fault(volumes: np.ndarray, around: np.ndarray) -> str | None:
                 "its normals"
             )
     return None
-
-
-def _components(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """Return the connected component of each face, numbered from 0."""
-    links = coo_array(
-        (np.ones(2 * len(faces), bool), faces[:, [0, 1, 1, 2]].reshape(-1, 2).T),
-        shape=(len(vertices), len(vertices)),
-    )
-    of_vertex = connected_components(links, directed=False)[1]
-    component: np.ndarray = np.unique(of_vertex[faces[:, 0]], return_inverse=True)[1]
-    return component
 
 
 def _tetrahedra(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
