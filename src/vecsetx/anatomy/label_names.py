@@ -62,6 +62,14 @@ class LabelNames:
         found = [(label_id, find_structure(word)) for label_id, word in self.names.items()]
         return {i: name for name in structure_names() for i, known in found if i and known == name}
 
+    def background(self) -> list[int]:
+        """Return the ids, sorted and without 0, called background or by another organ's name."""
+        return sorted(
+            i
+            for i, word in self.names.items()
+            if i and find_structure(word) is None and (_is_background(word) or is_other_organ(word))
+        )
+
     def label_set(self, present: Iterable[int]) -> LabelSet:
         """Return the label set that the names describe.
 
@@ -74,12 +82,7 @@ class LabelNames:
         Raises:
             InputError: An id that is present has no name, or one that is no structure.
         """
-        ids = self.structures()
-        background = sorted(
-            i
-            for i, word in self.names.items()
-            if i and i not in ids and (_is_background(word) or is_other_organ(word))
-        )
+        ids, background = self.structures(), self.background()
         strange = sorted(set(present) - {0, *ids, *background})
         if strange or not ids:
             raise InputError(self._not_structures(ids, strange))
