@@ -222,3 +222,60 @@ def test_a_file_of_other_organs_alone_names_no_structure(
     monkeypatch.setattr(dicom_seg, "_MOST_VALUES", 1)
     with pytest.raises(InputError, match="its segments name no structure"):
         read_image(path)
+
+
+# --- what a file says of its segments -----------------------------------------------------------
+
+
+def with_codes(path: Path, number: int, kind: str, region: str | None = None) -> Path:
+    """Give a segment another meaning of its type and of its region."""
+
+    def change(file: pydicom.Dataset) -> None:
+        segment = file.SegmentSequence[number - 1]
+        segment.SegmentedPropertyTypeCodeSequence[0].CodeMeaning = kind
+        if region:
+            segment.AnatomicRegionSequence = [pydicom.Dataset()]
+            (code,) = segment.AnatomicRegionSequence
+            code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = "1", "SCT", region
+
+    return broken(path, change)
+
+
+@pytest.mark.parametrize(
+    ("kind", "region", "meant"),
+    [
+        ("Left atrium", None, "Left atrium"),
+        ("Tissue", "Left atrium", "Left atrium"),
+        ("Heart", "Right ventricle", "Right ventricle"),
+        ("Left ventricle", None, None),
+        ("Heart", "Tissue", None),
+        ("Left ventricle", "Left atrium", None),  # one of the two agrees
+    ],
+)
+def test_a_code_that_contradicts_a_name_is_told(
+    tmp_path: Path, kind: str, region: str | None, meant: str | None
+) -> None:
+    path = with_codes(write_seg(tmp_path / "a.dcm", one_hot(LABELS)), 1, kind, region)
+    told = f"segment 1 is called left ventricle, but its code means {meant}; its name was used"
+    found = read_label_map(path)
+    assert [r for r in found.remarks if "segment 1" in r] == [told] * (meant is not None)
+    assert source_of(path).resolved().label_set.ids == {1: "LV", 2: "LA", 3: "RV"}
+
+
+@pytest.mark.parametrize("kind", ["BINARY", "LABELMAP"])
+def test_frames_of_a_segment_that_is_not_described(tmp_path: Path, kind: str) -> None:
+    values = LABELS if kind == "LABELMAP" else one_hot(LABELS)
+    path = write_seg(tmp_path / "a.dcm", values, kind=kind)
+    assert read_label_map(path).present() == [1, 2, 3]
+
+    def change(file: pydicom.Dataset) -> None:
+        (second,) = (one for one in file.SegmentSequence if one.SegmentNumber == 2)
+        file.SegmentSequence.remove(second)
+
+    broken(path, change)
+    with pytest.raises(
+        InputError,
+        match=r"a\.dcm: its frames refer to segments \[2\], which it does not describe \(it has "
+        r"\[1, 3\]\); export it again",
+    ):
+        read_image(path)

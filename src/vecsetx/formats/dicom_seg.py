@@ -4,6 +4,7 @@ DICOM uses LPS+ millimetres; this module converts them to RAS+. Segments may ove
 """
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,8 @@ def read_values(path: Path) -> tuple[np.ndarray, np.ndarray, tuple[str, ...], La
 
     Raises:
         InputError: highdicom is not installed; or the file is unreadable, damaged, too large, no
-            DICOM segmentation, has no frame of reference or no regular grid.
+            DICOM segmentation, has no frame of reference or no regular grid, or does not describe
+            all its segments.
     """
     file = _read(path)
     geometry = _geometry(file, path)
@@ -42,10 +44,16 @@ def read_values(path: Path) -> tuple[np.ndarray, np.ndarray, tuple[str, ...], La
     names = LabelNames.of_pairs(words.items(), f"{path}: its segments")
     wanted = _wanted(names, geometry.spatial_shape, path)
     try:
+        referred = _referred(file)
         stack = file.get_volume(segment_numbers=wanted, combine_segments=False).array
     except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise _unreadable(path, error) from error
-    remarks = []
+    if unknown := sorted(referred - words.keys()):
+        raise InputError(
+            f"{path}: its frames refer to segments {unknown}, which it does not describe (it has "
+            f"{sorted(words)}); export it again"
+        )
+    remarks = _contradictions({number: described[number] for number in wanted})
     if stack.dtype.kind == "f":
         remarks.append("its segments are fractional; voxels of at least one half are inside")
         stack = stack >= _INSIDE_FRACTION
@@ -119,6 +127,37 @@ def _wanted(names: LabelNames, shape: tuple[int, ...], path: Path) -> list[int]:
             "the heart"
         )
     return decoded
+
+
+def _referred(file: Any) -> set[int]:
+    """Return the numbers of the segments that frames, or voxels of a label map, refer to."""
+    if file.SegmentationType == "LABELMAP":
+        found = np.zeros(1 << 16, dtype=bool)
+        for frame in file.pixel_array.reshape(-1, file.Rows, file.Columns):
+            found[frame] = True
+        return set(np.flatnonzero(found).tolist()) - {0, file.get("PixelPaddingValue", 0)}
+    groups = (*file.PerFrameFunctionalGroupsSequence, *file.SharedFunctionalGroupsSequence)
+    return {
+        int(identified.ReferencedSegmentNumber)
+        for group in groups
+        for identified in group.get("SegmentIdentificationSequence", ())
+    }
+
+
+def _contradictions(described: Mapping[int, Any]) -> list[str]:
+    """Return remarks on segments whose label is one structure and whose code is another."""
+    remarks = []
+    for number, description in described.items():
+        own = find_structure(description.segment_label)
+        coded = {find_structure(meaning): meaning for meaning in _meanings(description)}
+        others = [meaning for name, meaning in coded.items() if name not in (None, WHOLE_HEART)]
+        # "Myocardium" with the region "Left ventricle" is no contradiction if a code says the same.
+        if own and others and own not in coded:
+            remarks.append(
+                f"segment {number} is called {description.segment_label!s}, but its code means "
+                f"{others[0]}; its name was used"
+            )
+    return remarks
 
 
 def _word(description: Any) -> str:
