@@ -62,6 +62,37 @@ def test_a_space_by_hand(tmp_path):
     assert found.remarks == ()
 
 
+SPACE = (
+    "NRRD0004\ntype: uchar\ndimension: {n}\nspace: {space}\nsizes: {sizes}\n"
+    "space directions: {directions}\nspace origin: {origin}\nencoding: raw\n\n"
+)
+
+
+def write_in_space(path, space):
+    """NRRD with axes of 2, 3 and 5 mm; a space with time has a fourth axis of length 1."""
+    timed = space.lower().endswith("-time") or space in ("RAST", "LAST", "LPST")
+    fields = {
+        "n": 4, "sizes": "2 3 4 1", "directions": "(2,0,0,0) (0,3,0,0) (0,0,5,0) (0,0,0,1)",
+        "origin": "(100,7,-50,0)",
+    } if timed else {
+        "n": 3, "sizes": "2 3 4", "directions": "(2,0,0) (0,3,0) (0,0,5)", "origin": "(100,7,-50)",
+    }  # fmt: skip
+    path.write_bytes(SPACE.format(space=space, **fields).encode() + LABELS.tobytes(order="F"))
+    return path
+
+
+@pytest.mark.parametrize("space", ["3D-right-handed", "3D-left-handed", "scanner-xyz"])
+@pytest.mark.parametrize("time", ["", "-time"])
+def test_a_space_that_names_no_anatomy_is_told(tmp_path, space, time):
+    found = read_label_map(write_in_space(tmp_path / "a.nrrd", space + time))
+    assert found.remarks == (
+        f"the header names the space {space}{time}, not anatomy; LPS is assumed, so left and "
+        "right are a guess",
+    )
+    assert found.sides_guessed
+    assert found.to_mm(np.array([1, 2, 3])).tolist() == [-102, -13, -35]
+
+
 def test_nifti_2(tmp_path):
     nib.save(nib.Nifti2Image(LABELS, OBLIQUE), tmp_path / "a.nii")
     found = read_label_map(tmp_path / "a.nii")

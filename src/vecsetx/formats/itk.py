@@ -23,6 +23,11 @@ from vecsetx.formats.segments import merge_layers, segments_of
 _RAS_FROM_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _CHUNK = 1 << 22
 
+# NRRD's spaces that say where left is; scanner-xyz, 3D-right-handed and 3D-left-handed do not.
+_ANATOMICAL = re.compile(
+    "(right-anterior|left-anterior|left-posterior)-superior(-time)?|(ra|la|lp)st?", re.IGNORECASE
+)
+
 
 def read_values(
     path: Path,
@@ -150,8 +155,10 @@ def _remarks(path: Path) -> tuple[str, ...]:
     elif "nan" in spacing.lower():  # NRRD's word for unknown
         remarks.append(f"the header gives spacings {spacing}; 1 mm is assumed where none is known")
     if lines and lines[0].startswith("NRRD"):
-        if _field(lines, "space") is None:
-            remarks.append(f"the header names no space; LPS is assumed, so {SIDES_GUESSED}")
+        space = _field(lines, "space")
+        if space is None or not _ANATOMICAL.fullmatch(space):
+            named = "names no space" if space is None else f"names the space {space}, not anatomy"
+            remarks.append(f"the header {named}; LPS is assumed, so {SIDES_GUESSED}")
         units = set(re.findall(r'"([^"]*)"', _field(lines, "space units") or "")) - {"mm", ""}
         if units:
             raise InputError(
