@@ -93,6 +93,24 @@ def test_a_space_that_names_no_anatomy_is_told(tmp_path, space, time):
     assert found.to_mm(np.array([1, 2, 3])).tolist() == [-102, -13, -35]
 
 
+@pytest.mark.parametrize(
+    ("spaces", "sides"),
+    [
+        (("right-anterior-superior", "RAS", "right-anterior-superior-time", "RAST"), (1, 1)),
+        (("left-anterior-superior", "LAS", "Left-Anterior-Superior-time", "LAST"), (-1, 1)),
+        (("left-posterior-superior", "LPS", "left-posterior-superior-time", "LPST"), (-1, -1)),
+    ],
+)
+def test_every_space_that_names_anatomy(tmp_path, spaces, sides):
+    """ITK alone reads those with time as LPS."""
+    for space in spaces:
+        found = read_label_map(write_in_space(tmp_path / "a.nrrd", space))
+        right, anterior = sides
+        assert found.to_mm(np.array([1, 2, 3])).tolist() == [102 * right, 13 * anterior, -35]
+        assert found.labels.tolist() == LABELS.tolist()
+        assert found.remarks == ()
+
+
 def test_nifti_2(tmp_path):
     nib.save(nib.Nifti2Image(LABELS, OBLIQUE), tmp_path / "a.nii")
     found = read_label_map(tmp_path / "a.nii")

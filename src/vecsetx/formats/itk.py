@@ -21,6 +21,11 @@ from vecsetx.errors import InputError
 from vecsetx.formats.segments import merge_layers, segments_of
 
 _RAS_FROM_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
+# ITK turns RAS and LAS to LPS, but neither of them where the space has a time axis.
+_RAS_FROM_TIMED = {
+    **dict.fromkeys(("right-anterior-superior-time", "rast"), np.eye(4)),
+    **dict.fromkeys(("left-anterior-superior-time", "last"), np.diag([-1.0, 1.0, 1.0, 1.0])),
+}
 _CHUNK = 1 << 22
 
 # NRRD's spaces that say where left is; scanner-xyz, 3D-right-handed and 3D-left-handed do not.
@@ -143,7 +148,8 @@ def _affine(reader: sitk.ImageFileReader, path: Path) -> np.ndarray:
     axes = min(n, 3)
     affine[:axes, :axes] = directions * reader.GetSpacing()[:3]
     affine[:axes, 3] = reader.GetOrigin()[:3]
-    return _RAS_FROM_LPS @ affine
+    space = (_field(lines, "space") or "").lower()
+    return _RAS_FROM_TIMED.get(space, _RAS_FROM_LPS) @ affine
 
 
 def _remarks(path: Path) -> tuple[str, ...]:
