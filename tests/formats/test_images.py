@@ -1,6 +1,7 @@
 """NIfTI, NRRD and MetaImage: one content is one label map, and headers are not trusted."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -260,6 +261,37 @@ def test_text_and_nothing(tmp_path, ending, capfd):
         path.write_text(content)
         with pytest.raises(InputError, match=rf"a\.{ending}: cannot be read"):
             read_image(path)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("ending", ["mha", "mhd"])
+@pytest.mark.parametrize(
+    ("key", "value", "reason"),
+    [
+        (
+            "NDims",
+            "4",
+            r"DimSize = 2 3 4 in its header does not fit NDims = 4 \(numbers needed: 4\)",
+        ),
+        ("NDims", "2", "does not fit NDims = 2"),
+        ("NDims", "-1", "its header gives NDims = -1, which no image has"),  # these end
+        ("NDims", "99999999", "gives NDims = 99999999"),  # ITK's process
+        ("DimSize", "2 3", r"DimSize = 2 3 in .* NDims = 3 \(numbers needed: 3\); repair"),
+        ("DimSize", "2 3 x", "DimSize = 2 3 x in its header"),
+        ("DimSize", None, "its header has no DimSize; copy or export it again"),
+        ("ElementSpacing", "1 1", "ElementSpacing = 1 1 in its header"),
+        ("TransformMatrix", "1 0 0 1", r"does not fit NDims = 3 \(numbers needed: 9\)"),
+        ("ElementType", None, "its header has no ElementType"),
+    ],
+)
+def test_metaimage_headers_that_contradict_themselves(tmp_path, ending, key, value, reason, capfd):
+    path = save_itk(tmp_path / f"a.{ending}", LABELS)
+    field = re.compile(rf"^{key} = .*\n".encode(), re.MULTILINE)
+    changed = b"" if value is None else f"{key} = {value}\n".encode()
+    path.write_bytes(field.sub(changed, path.read_bytes(), count=1))
+    for reader in (read_image, read_grid):
+        with pytest.raises(InputError, match=rf"a\.{ending}: .*{reason}"):
+            reader(path)
     assert capfd.readouterr() == ("", "")
 
 
