@@ -87,12 +87,17 @@ def strange_type(path):
 
 def two_dimensions(path):
     save(path, LABELS[0])
-    return r"3 dimensions, this image has shape \(3, 4\)"
+    return r"3 dimensions, this image has shape \(3, 4\); it is a single slice, so give the whole"
 
 
 def four_dimensions(path):
     save(path, np.stack([LABELS, LABELS], axis=-1))
-    return r"3 dimensions, this image has shape \(2, 3, 4, 2\)"
+    return r"has shape \(2, 3, 4, 2\); it is a series, or has a channel per .*export one label map"
+
+
+def five_dimensions(path):
+    save(path, np.stack([LABELS, LABELS], axis=-1)[..., None, :])
+    return r"this image has shape \(2, 3, 4, 1, 2\); it is a series, or has a channel per struct"
 
 
 def fractions(path):
@@ -163,8 +168,8 @@ def undefined_unit(path):
 
 BAD = [
     gone, text, nothing, folder, cut_short, cut_short_inside, header_cut_short,
-    second_header_cut_short, wrong_magic, no_magic, damaged, strange_type,
-    two_dimensions, four_dimensions, fractions, not_a_number, infinite, complex_numbers, colours,
+    second_header_cut_short, wrong_magic, no_magic, damaged, strange_type, two_dimensions,
+    four_dimensions, five_dimensions, fractions, not_a_number, infinite, complex_numbers, colours,
     negative, too_high, much_too_high, empty, singular, affine_not_finite, undefined_unit,
 ]  # fmt: skip
 
