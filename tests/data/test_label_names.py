@@ -448,6 +448,16 @@ def test_regions_of_named_ids_are_left_out(
     assert "the regions whole, ventricles were left out" in caplog.text
 
 
+def test_a_byte_order_mark_before_the_names(
+    other: LabelMap, heart: LabelMap, tmp_path: Path
+) -> None:
+    folder = nnunet(tmp_path / "a", other, {"background": 0, **OTHER_IDS})
+    path = folder / "dataset.json"
+    path.write_text(path.read_text(), encoding="utf-8-sig")
+    assert path.read_bytes().startswith(b"\xef\xbb\xbf{")
+    assert_same_heart(source_of(folder), heart)
+
+
 def test_ignored_voxels_are_unknown(other: LabelMap, heart: LabelMap, tmp_path: Path) -> None:
     labels = other.labels.copy()
     labels[:, :, :4] = 8  # below the heart

@@ -120,7 +120,8 @@ def _unknown(word: str) -> str:
 def _dataset(folder: Path) -> dict[str, Any]:
     path = folder / "dataset.json"
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        # Editors on Windows put a byte order mark before the text, which JSON does not have.
+        data = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read as JSON: {error}") from error
     if not isinstance(data, dict):
