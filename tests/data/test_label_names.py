@@ -445,7 +445,11 @@ def test_regions_of_named_ids_are_left_out(
     regions = {"background": 0, "whole": list(range(1, 8)), "ventricles": [2, 4]}
     labels = regions | {name: [value] for name, value in OTHER_IDS.items()}
     assert_same_heart(source_of(nnunet(tmp_path / "a", other, labels)), heart)
-    assert "the regions whole, ventricles were left out" in caplog.text
+    told = "dataset.json: regions left out, as each of their ids has a name of its own: "
+    assert told + "whole, ventricles\n" in caplog.text
+    del labels["ventricles"]
+    assert_same_heart(source_of(nnunet(tmp_path / "b", other, labels)), heart)
+    assert told + "whole\n" in caplog.text
 
 
 def test_a_byte_order_mark_before_the_names(

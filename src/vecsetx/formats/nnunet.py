@@ -103,7 +103,7 @@ def _single_labels(labels: Mapping[str, Any], source: Path) -> dict[str, int]:
         )
     if regions:
         _log.warning(
-            "%s: the regions %s were left out; each of their ids has a name of its own",
+            "%s: regions left out, as each of their ids has a name of its own: %s",
             source,
             ", ".join(regions),
         )
