@@ -533,7 +533,21 @@ def test_regions_of_named_ids_are_left_out(
     regions = {"background": 0, "whole": list(range(1, 8)), "ventricles": [2, 4]}
     labels = regions | {name: [value] for name, value in OTHER_IDS.items()}
     assert_same_heart(source_of(nnunet(tmp_path / "a", other, labels)), heart)
-    assert "the regions whole, ventricles were left out" in caplog.text
+    told = "dataset.json: regions left out, as each of their ids has a name of its own: "
+    assert told + "whole, ventricles\n" in caplog.text
+    del labels["ventricles"]
+    assert_same_heart(source_of(nnunet(tmp_path / "b", other, labels)), heart)
+    assert told + "whole\n" in caplog.text
+
+
+def test_a_byte_order_mark_before_the_names(
+    other: LabelMap, heart: LabelMap, tmp_path: Path
+) -> None:
+    folder = nnunet(tmp_path / "a", other, {"background": 0, **OTHER_IDS})
+    path = folder / "dataset.json"
+    path.write_text(path.read_text(), encoding="utf-8-sig")
+    assert path.read_bytes().startswith(b"\xef\xbb\xbf{")
+    assert_same_heart(source_of(folder), heart)
 
 
 def test_parts_of_an_nnunet_data_set_are_read_by_its_labels(
@@ -563,6 +577,9 @@ def test_ignored_voxels_are_unknown(other: LabelMap, heart: LabelMap, tmp_path: 
         ({"whole": [1, 2, 3], "LV": 3, "Myocardium": [1]}, r"ids \[2\] are named only as parts"),
         ({"LV": "three"}, "has id 'three'"),
         ({"1": "LV", "2": "LV"}, "'LV' names two ids"),
+        ({"LV": 3, "LAA": 3}, r"dataset\.json: id 3 is named both 'LV' and 'LAA'; remove one"),
+        ({"LV": [3], "tumour": "3"}, "id 3 is named both 'LV' and 'tumour'"),
+        ({"LV": 0}, "id 0 is named both 'background' and 'LV'"),
         ({"LV": True}, "has id True"),
         ({"LV": []}, r"has id \[\]"),
     ],
@@ -570,6 +587,20 @@ def test_ignored_voxels_are_unknown(other: LabelMap, heart: LabelMap, tmp_path: 
 def test_nnunet_labels_that_leave_ids_open(labels, expected, heart, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=expected):
         source_of(nnunet(tmp_path / "a", heart, {"background": 0, **labels}))
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        ('"0": "background", "3": "LV", "3": "LAA"', "'3' is both 'LV' and 'LAA'; remove one"),
+        ('"background": 0, "LV": 3, "LV": 4', "'LV' is both 3 and 4; remove one"),
+    ],
+)
+def test_a_key_that_occurs_twice(labels: str, expected: str, heart, tmp_path: Path) -> None:
+    folder = nnunet(tmp_path / "a", heart, {})
+    (folder / "dataset.json").write_text(f'{{"labels": {{{labels}}}}}')
+    with pytest.raises(InputError, match=rf"dataset\.json: cannot be read as JSON: {expected}"):
+        source_of(folder)
 
 
 # --- the commands -------------------------------------------------------------------------------

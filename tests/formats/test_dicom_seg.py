@@ -11,9 +11,11 @@ from pydicom.sr.codedict import codes
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 from support.maps import LPS, OBLIQUE
 
+from vecsetx.anatomy.label_sets import LabelSet
 from vecsetx.data.find_hearts import find_hearts
 from vecsetx.data.sources import HeartSource
 from vecsetx.errors import InputError
+from vecsetx.formats import dicom_seg
 from vecsetx.formats.images import read_grid, read_image
 from vecsetx.formats.label_maps import read_label_map
 
@@ -44,9 +46,11 @@ def ct_slice() -> pydicom.Dataset:
     return image
 
 
-def write_seg(path: Path, stack: np.ndarray, names: tuple[str, ...] = NAMES) -> Path:
+def write_seg(
+    path: Path, stack: np.ndarray, names: tuple[str, ...] = NAMES, kind: str = "BINARY"
+) -> Path:
     """Write segments ``[I, J, K, S]`` on the grid of ``OBLIQUE``; the third names a region."""
-    regions = {3: [codes.SCT.RightVentricle]}
+    regions = {3: [codes.SCT.RightVentricle]} if names == NAMES else {}
     described = [
         SegmentDescription(
             number,
@@ -63,17 +67,17 @@ def write_seg(path: Path, stack: np.ndarray, names: tuple[str, ...] = NAMES) -> 
         affine=LPS @ OBLIQUE,
         coordinate_system="PATIENT",
         frame_of_reference_uid=FRAME,
-        channels={"SegmentNumber": list(range(1, len(names) + 1))},
+        channels={"SegmentNumber": list(range(1, len(names) + 1))} if stack.ndim == 4 else None,
     )
     seg = Segmentation(
-        [ct_slice()], volume, "BINARY", described, "1.2.5", 1, "1.2.6", 1, "m", "m", "1", "1"
+        [ct_slice()], volume, kind, described, "1.2.5", 1, "1.2.6", 1, "m", "m", "1", "1"
     )
     seg.save_as(path)
     return path
 
 
-def source_of(path: Path) -> HeartSource:
-    (source,) = find_hearts([path]).values()
+def source_of(path: Path, **options: object) -> HeartSource:
+    (source,) = find_hearts([path], **options).values()
     return source
 
 
@@ -168,3 +172,110 @@ def test_the_code_of_the_heart_names_no_part_of_it(tmp_path: Path) -> None:
     file.save_as(path)
     with pytest.raises(InputError, match="2 'endocardial volume'"):
         source_of(path).read(("LV",))
+
+
+# --- segments of other organs -------------------------------------------------------------------
+
+ORGANS = ("liver", "LV", "Background", "LA", "spleen", "RV")
+
+
+def with_organs() -> np.ndarray:
+    """The boxes as segments 2, 4 and 6; the others reach into them and beyond."""
+    organ = np.zeros(LABELS.shape, bool)
+    organ[2:8, 3:9, 3:12] = True
+    boxes = one_hot(LABELS)
+    return np.stack([organ, boxes[..., 0], organ, boxes[..., 1], organ, boxes[..., 2]], -1)
+
+
+def test_segments_of_other_organs_are_not_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a whole result of TotalSegmentator, most of which would take memory for nothing."""
+    path = write_seg(tmp_path / "a.dcm", with_organs(), ORGANS)
+    grid = np.prod(read_grid(path)[0])
+    monkeypatch.setattr(dicom_seg, "_MOST_VALUES", 3 * grid)
+    found = read_label_map(path)
+    assert not any("share" in remark for remark in found.remarks)
+    assert found.present() == [2, 4, 6]
+    assert source_of(path).resolved().label_set.ids == {2: "LV", 4: "LA", 6: "RV"}
+    for label, number in ((1, 2), (2, 4), (3, 6)):
+        truth = np.argwhere(label == LABELS) @ OBLIQUE[:3, :3].T + OBLIQUE[:3, 3]
+        made = found.to_mm(np.argwhere(found.labels == number))
+        assert len(made) == len(truth)
+        np.testing.assert_allclose(made.mean(axis=0), truth.mean(axis=0), atol=1e-3)
+    monkeypatch.setattr(dicom_seg, "_MOST_VALUES", 3 * grid - 1)
+    with pytest.raises(InputError, match=r"3 segments of \(\d+, 11, 13\) voxels are too large"):
+        read_image(path)
+
+
+def test_a_file_of_other_organs_alone_names_no_structure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    organs = ("liver", "spleen", "Background")
+    path = write_seg(tmp_path / "a.dcm", one_hot(LABELS), organs)
+    with pytest.raises(InputError, match=r"a\.dcm: its segments name no structure; describe the"):
+        source_of(path).read(("LV",))
+    # A label set may say otherwise.
+    described = LabelSet("mine", {1: "LV", 2: "RV"}, frozenset({3}))
+    found = source_of(path, label_set=described).segmentation(("LV", "RV")).label_map
+    assert (found.labels == 1).sum() == (LABELS == 1).sum()
+    monkeypatch.setattr(dicom_seg, "_MOST_VALUES", 1)
+    with pytest.raises(InputError, match="its segments name no structure"):
+        read_image(path)
+
+
+# --- what a file says of its segments -----------------------------------------------------------
+
+
+def with_codes(path: Path, number: int, kind: str, region: str | None = None) -> Path:
+    """Give a segment another meaning of its type and of its region."""
+
+    def change(file: pydicom.Dataset) -> None:
+        segment = file.SegmentSequence[number - 1]
+        segment.SegmentedPropertyTypeCodeSequence[0].CodeMeaning = kind
+        if region:
+            segment.AnatomicRegionSequence = [pydicom.Dataset()]
+            (code,) = segment.AnatomicRegionSequence
+            code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = "1", "SCT", region
+
+    return broken(path, change)
+
+
+@pytest.mark.parametrize(
+    ("kind", "region", "meant"),
+    [
+        ("Left atrium", None, "Left atrium"),
+        ("Tissue", "Left atrium", "Left atrium"),
+        ("Heart", "Right ventricle", "Right ventricle"),
+        ("Left ventricle", None, None),
+        ("Heart", "Tissue", None),
+        ("Left ventricle", "Left atrium", None),  # one of the two agrees
+    ],
+)
+def test_a_code_that_contradicts_a_name_is_told(
+    tmp_path: Path, kind: str, region: str | None, meant: str | None
+) -> None:
+    path = with_codes(write_seg(tmp_path / "a.dcm", one_hot(LABELS)), 1, kind, region)
+    told = f"segment 1 is called left ventricle, but its code means {meant}; its name was used"
+    found = read_label_map(path)
+    assert [r for r in found.remarks if "segment 1" in r] == [told] * (meant is not None)
+    assert source_of(path).resolved().label_set.ids == {1: "LV", 2: "LA", 3: "RV"}
+
+
+@pytest.mark.parametrize("kind", ["BINARY", "LABELMAP"])
+def test_frames_of_a_segment_that_is_not_described(tmp_path: Path, kind: str) -> None:
+    values = LABELS if kind == "LABELMAP" else one_hot(LABELS)
+    path = write_seg(tmp_path / "a.dcm", values, kind=kind)
+    assert read_label_map(path).present() == [1, 2, 3]
+
+    def change(file: pydicom.Dataset) -> None:
+        (second,) = (one for one in file.SegmentSequence if one.SegmentNumber == 2)
+        file.SegmentSequence.remove(second)
+
+    broken(path, change)
+    with pytest.raises(
+        InputError,
+        match=r"a\.dcm: its frames refer to segments \[2\], which it does not describe \(it has "
+        r"\[1, 3\]\); export it again",
+    ):
+        read_image(path)

@@ -1,6 +1,7 @@
 """NIfTI, NRRD and MetaImage: one content is one label map, and headers are not trusted."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -60,6 +61,55 @@ def test_a_space_by_hand(tmp_path):
     assert found.labels.tolist() == LABELS.tolist()
     assert found.to_mm(np.array([1, 2, 3])).tolist() == [98, 13, -35]
     assert found.remarks == ()
+
+
+SPACE = (
+    "NRRD0004\ntype: uchar\ndimension: {n}\nspace: {space}\nsizes: {sizes}\n"
+    "space directions: {directions}\nspace origin: {origin}\nencoding: raw\n\n"
+)
+
+
+def write_in_space(path, space):
+    """NRRD with axes of 2, 3 and 5 mm; a space with time has a fourth axis of length 1."""
+    timed = space.lower().endswith("-time") or space in ("RAST", "LAST", "LPST")
+    fields = {
+        "n": 4, "sizes": "2 3 4 1", "directions": "(2,0,0,0) (0,3,0,0) (0,0,5,0) (0,0,0,1)",
+        "origin": "(100,7,-50,0)",
+    } if timed else {
+        "n": 3, "sizes": "2 3 4", "directions": "(2,0,0) (0,3,0) (0,0,5)", "origin": "(100,7,-50)",
+    }  # fmt: skip
+    path.write_bytes(SPACE.format(space=space, **fields).encode() + LABELS.tobytes(order="F"))
+    return path
+
+
+@pytest.mark.parametrize("space", ["3D-right-handed", "3D-left-handed", "scanner-xyz"])
+@pytest.mark.parametrize("time", ["", "-time"])
+def test_a_space_that_names_no_anatomy_is_told(tmp_path, space, time):
+    found = read_label_map(write_in_space(tmp_path / "a.nrrd", space + time))
+    assert found.remarks == (
+        f"the header names the space {space}{time}, not anatomy; LPS is assumed, so left and "
+        "right are a guess",
+    )
+    assert found.sides_guessed
+    assert found.to_mm(np.array([1, 2, 3])).tolist() == [-102, -13, -35]
+
+
+@pytest.mark.parametrize(
+    ("spaces", "sides"),
+    [
+        (("right-anterior-superior", "RAS", "right-anterior-superior-time", "RAST"), (1, 1)),
+        (("left-anterior-superior", "LAS", "Left-Anterior-Superior-time", "LAST"), (-1, 1)),
+        (("left-posterior-superior", "LPS", "left-posterior-superior-time", "LPST"), (-1, -1)),
+    ],
+)
+def test_every_space_that_names_anatomy(tmp_path, spaces, sides):
+    """ITK alone reads those with time as LPS."""
+    for space in spaces:
+        found = read_label_map(write_in_space(tmp_path / "a.nrrd", space))
+        right, anterior = sides
+        assert found.to_mm(np.array([1, 2, 3])).tolist() == [102 * right, 13 * anterior, -35]
+        assert found.labels.tolist() == LABELS.tolist()
+        assert found.remarks == ()
 
 
 def test_nifti_2(tmp_path):
@@ -211,6 +261,37 @@ def test_text_and_nothing(tmp_path, ending, capfd):
         path.write_text(content)
         with pytest.raises(InputError, match=rf"a\.{ending}: cannot be read"):
             read_image(path)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("ending", ["mha", "mhd"])
+@pytest.mark.parametrize(
+    ("key", "value", "reason"),
+    [
+        (
+            "NDims",
+            "4",
+            r"DimSize = 2 3 4 in its header does not fit NDims = 4 \(numbers needed: 4\)",
+        ),
+        ("NDims", "2", "does not fit NDims = 2"),
+        ("NDims", "-1", "its header gives NDims = -1, which no image has"),  # these end
+        ("NDims", "99999999", "gives NDims = 99999999"),  # ITK's process
+        ("DimSize", "2 3", r"DimSize = 2 3 in .* NDims = 3 \(numbers needed: 3\); repair"),
+        ("DimSize", "2 3 x", "DimSize = 2 3 x in its header"),
+        ("DimSize", None, "its header has no DimSize; copy or export it again"),
+        ("ElementSpacing", "1 1", "ElementSpacing = 1 1 in its header"),
+        ("TransformMatrix", "1 0 0 1", r"does not fit NDims = 3 \(numbers needed: 9\)"),
+        ("ElementType", None, "its header has no ElementType"),
+    ],
+)
+def test_metaimage_headers_that_contradict_themselves(tmp_path, ending, key, value, reason, capfd):
+    path = save_itk(tmp_path / f"a.{ending}", LABELS)
+    field = re.compile(rf"^{key} = .*\n".encode(), re.MULTILINE)
+    changed = b"" if value is None else f"{key} = {value}\n".encode()
+    path.write_bytes(field.sub(changed, path.read_bytes(), count=1))
+    for reader in (read_image, read_grid):
+        with pytest.raises(InputError, match=rf"a\.{ending}: .*{reason}"):
+            reader(path)
     assert capfd.readouterr() == ("", "")
 
 

@@ -50,6 +50,34 @@ def damaged(path):
     return "cannot be read as a NIfTI image"
 
 
+def header_cut_short(path):
+    whole = gzip.decompress(save(path, LABELS).read_bytes())
+    path.write_bytes(gzip.compress(whole[:200]))
+    return r"truncated, has 200 of the 348 bytes of a NIfTI header; copy or export it again"
+
+
+def second_header_cut_short(path):
+    nib.save(nib.Nifti2Image(LABELS, OBLIQUE), path)
+    path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes())[:400]))
+    return r"truncated, has 400 of the 540 bytes of a NIfTI header"
+
+
+def with_magic(path, magic):
+    whole = bytearray(gzip.decompress(save(path, LABELS).read_bytes()))
+    whole[344:348] = magic
+    path.write_bytes(gzip.compress(bytes(whole)))
+
+
+def wrong_magic(path):
+    with_magic(path, b"nx1\0")
+    return r"not NIfTI, its header has b'nx1' in place of NIfTI's b'n\+1' or b'ni1'; copy or export"
+
+
+def no_magic(path):
+    with_magic(path, bytes(4))
+    return r"is Analyze 7\.5, which does not say which side is left"
+
+
 def strange_type(path):
     whole = bytearray(gzip.decompress(save(path, LABELS).read_bytes()))
     whole[70:72] = (999).to_bytes(2, "little")
@@ -59,12 +87,17 @@ def strange_type(path):
 
 def two_dimensions(path):
     save(path, LABELS[0])
-    return r"3 dimensions, this image has shape \(3, 4\)"
+    return r"3 dimensions, this image has shape \(3, 4\); it is a single slice, so give the whole"
 
 
 def four_dimensions(path):
     save(path, np.stack([LABELS, LABELS], axis=-1))
-    return r"3 dimensions, this image has shape \(2, 3, 4, 2\)"
+    return r"has shape \(2, 3, 4, 2\); it is a series, or has a channel per .*export one label map"
+
+
+def five_dimensions(path):
+    save(path, np.stack([LABELS, LABELS], axis=-1)[..., None, :])
+    return r"this image has shape \(2, 3, 4, 1, 2\); it is a series, or has a channel per struct"
 
 
 def fractions(path):
@@ -134,8 +167,9 @@ def undefined_unit(path):
 
 
 BAD = [
-    gone, text, nothing, folder, cut_short, cut_short_inside, damaged, strange_type,
-    two_dimensions, four_dimensions, fractions, not_a_number, infinite, complex_numbers, colours,
+    gone, text, nothing, folder, cut_short, cut_short_inside, header_cut_short,
+    second_header_cut_short, wrong_magic, no_magic, damaged, strange_type, two_dimensions,
+    four_dimensions, five_dimensions, fractions, not_a_number, infinite, complex_numbers, colours,
     negative, too_high, much_too_high, empty, singular, affine_not_finite, undefined_unit,
 ]  # fmt: skip
 

@@ -82,9 +82,26 @@ def test_the_headers_slope_and_intercept_are_heeded(tmp_path):
     assert read_label_map(tmp_path / "a.nii.gz").labels.tolist() == LABELS.tolist()
 
 
-def test_a_single_fourth_dimension_is_dropped(tmp_path):
-    found = read_label_map(save(tmp_path / "a.nii.gz", LABELS[..., None]))
+@pytest.mark.parametrize("ending", ["nii.gz", "mha"])
+@pytest.mark.parametrize("more", [1, 2])
+def test_further_dimensions_of_length_1_are_dropped(tmp_path, ending, more):
+    path, affine = tmp_path / f"a.{ending}", OBLIQUE
+    if ending == "nii.gz":
+        save(path, LABELS.reshape(*LABELS.shape, *[1] * more))
+    else:
+        matrix = " ".join(f"{value:g}" for value in np.eye(3 + more).ravel())
+        path.write_bytes(
+            f"ObjectType = Image\nNDims = {3 + more}\nTransformMatrix = {matrix}\n"
+            f"Offset = 100 7 -50{' 0' * more}\nElementSpacing = 2 3 5{' 1' * more}\n"
+            f"DimSize = 2 3 4{' 1' * more}\nElementType = MET_UCHAR\n"
+            "ElementDataFile = LOCAL\n".encode()
+            + LABELS.tobytes(order="F")
+        )
+        affine = np.diag([-2.0, -3, 5, 1])
+        affine[:3, 3] = [-100, -7, -50]
+    found = read_label_map(path)
     assert found.labels.tolist() == LABELS.tolist()
+    np.testing.assert_allclose(found.affine, affine, rtol=1e-6)
 
 
 def test_the_sform_is_heeded_before_the_qform(tmp_path):

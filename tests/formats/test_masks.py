@@ -90,3 +90,32 @@ def test_nothing_at_all(tmp_path):
         read_masks(files, ("LV", "RV"))
     with pytest.raises(InputError, match="none of LA has a mask"):
         read_masks(files, ("LA",))
+
+
+def write_segment(path, mask, name, value=1):
+    """One segment, as 3D Slicer writes it."""
+    header = (
+        "NRRD0004\ntype: uchar\ndimension: 3\nspace: right-anterior-superior\nsizes: 8 9 10\n"
+        "space directions: (1,0,0) (0,1,0) (0,0,1)\nspace origin: (0,0,0)\nencoding: raw\n"
+        f"Segment0_ID:=a\nSegment0_Name:={name}\nSegment0_LabelValue:={value}\n"
+        "Segment0_Layer:=0\n\n"
+    )
+    path.write_bytes(header.encode() + (mask * np.uint8(value)).tobytes(order="F"))
+    return path
+
+
+@pytest.mark.parametrize("value", [1, 7])
+def test_a_segment_of_another_name_than_its_file_is_told(tmp_path, value):
+    files = {
+        "LV": write_segment(tmp_path / "heart_ventricle_left.seg.nrrd", LEFT, "RV", value),
+        "RV": write_segment(tmp_path / "RV.seg.nrrd", RIGHT, "right ventricle", value),
+    }
+    found = read_masks(files, ("LV", "RV"))
+    assert found.labels.tolist() == (LEFT + 2 * RIGHT).tolist()
+    (told,) = (remark for remark in found.remarks if "named after" in remark)
+    assert told == (
+        f"{files['LV']}: its segments say {value} RV, but the file is named after LV, which was "
+        "used"
+    )
+    write_segment(files["LV"], LEFT, "Segment_1", value)  # no structure, so no contradiction
+    assert not any("named after" in r for r in read_masks(files, ("LV", "RV")).remarks)

@@ -191,6 +191,18 @@ def test_remarks_are_stored_with_the_samples(phantom, tmp_path):
         assert volume_ml == pytest.approx(measured(*phantom[0][name])[0], rel=0.02)
 
 
+def test_faces_that_occur_twice_are_remarked(phantom, tmp_path):
+    vertices, faces = phantom[0]["LV"]
+    files = write(tmp_path / "p", phantom[0] | {"LV": (vertices, np.concatenate([faces, faces]))})
+    found = read_meshes(files, "ras")
+    assert found.remarks == (f"LV: {len(faces)} duplicate faces were removed",)
+    assert_same(found.meshes, phantom[0])
+    label_map = one(tmp_path / "p").segmentation(NAMES).label_map
+    in_lv = np.count_nonzero(label_map.labels == NAMES.index("LV") + 1)
+    true_ml, _ = measured(vertices, faces)
+    assert in_lv * label_map.voxel_volume_mm3 / 1000 == pytest.approx(true_ml, rel=0.02)
+
+
 def test_units_are_part_of_the_source(phantom, tmp_path):
     write(tmp_path / "p", {"LV": phantom[0]["LV"]})
     hashes = {units: one(tmp_path / "p", units=units).sha256() for units in ("mm", "cm", "m")}

@@ -233,6 +233,48 @@ def test_small_pieces_of_a_small_structure_are_no_specks(tmp_path):
     assert (alone.specks, len(alone.faces)) == (0, len(BALL[1]))
 
 
+# --- faces that occur more than once ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("inward", [False, True])
+@pytest.mark.parametrize("extension", ["stl", "ply", "obj"])
+@pytest.mark.parametrize("copies", [2, 3])
+def test_a_surface_that_lies_twice_in_its_file_counts_once(tmp_path, extension, copies, inward):
+    """With vertices of its own, or turned to another first corner."""
+    part = moved(BALL, (3, 0, 0), inward=inward)
+    turned = part[0], np.roll(part[1], 1, axis=1)
+    whole = joined(*[part, turned, part][:copies], moved(BALL, (100, 0, 0), 0.5, inward))
+    path = tmp_path / f"LV.{extension}"
+    trimesh.Trimesh(*whole, process=False).export(path)
+    found = read_mesh(path, "ras")
+    assert found.duplicates == (copies - 1) * len(BALL[1])
+    assert found.is_inward == inward
+    ball_ml = volume(*BALL) / 1000
+    assert found.volume_ml() == pytest.approx(ball_ml * (1 + 0.5**3), rel=1e-4)
+    once = joined(part, moved(BALL, (100, 0, 0), 0.5, inward))
+    trimesh.Trimesh(*once, process=False).export(path)
+    np.testing.assert_array_equal(
+        triangles(found.vertices_mm, found.faces), triangles(*read(path, "ras"))
+    )
+
+
+def test_single_faces_that_occur_twice(tmp_path):
+    vertices, faces = BALL
+    found = read_mesh(saved(tmp_path, vertices, np.concatenate([faces, faces[7:12, [1, 2, 0]]])))
+    assert (found.duplicates, len(found.faces)) == (5, len(faces))
+    with pytest.raises(InputError, match="the surface is open, 3 of 480 edges"):
+        read_mesh(saved(tmp_path, vertices, np.concatenate([faces[1:], faces[1:]])))
+
+
+def test_a_plain_surface_stays_as_it_is(tmp_path):
+    """Two faces with the same corners that look to opposite sides are no duplicates."""
+    found = read_mesh(saved(tmp_path, *boxes_sharing_an_edge()))
+    assert (found.duplicates, len(found.faces)) == (0, 24)
+    sheet = BALL[0][:3] + [0, 0, 40], np.array([[0, 1, 2], [2, 1, 0]])
+    found = read_mesh(saved(tmp_path, *joined(LARGE, sheet)))
+    assert (found.duplicates, found.specks) == (0, 1)
+
+
 @pytest.mark.parametrize("extension", FORMATS)
 def test_text_nothing_and_gone(tmp_path, extension, capfd):
     path = tmp_path / f"LV.{extension}"

@@ -225,7 +225,7 @@ def header_of_text(header, voxels):
 
 def header_cut_short(header, voxels):
     header.write_bytes(header.read_bytes()[:200])
-    return r"a\.hdr: "
+    return r"a\.hdr: truncated, has 200 of the 348 bytes of a NIfTI header"
 
 
 def header_empty(header, voxels):

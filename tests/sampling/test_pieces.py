@@ -5,17 +5,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import trimesh
 from support.hearts import write_small_phantoms
 
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.label_sets import label_set
 from vecsetx.anatomy.phantom import STRUCTURES
-from vecsetx.data.sources import LabelMapSource
+from vecsetx.data.sources import LabelMapSource, MeshesSource
 from vecsetx.formats.label_maps import read_label_map, write_label_map
+from vecsetx.sampling.geometry import Geometry
 from vecsetx.sampling.interfaces import remove_specks
 from vecsetx.sampling.pieces import gaps, without_stray_pieces
 from vecsetx.sampling.quality.heart_quality import heart_quality
 from vecsetx.sampling.sampler import SamplingSpec
+from vecsetx.sampling.stray_surfaces import without_stray_surfaces
+from vecsetx.sampling.voxelize import voxelize_surfaces
 
 SPACING_MM = 2.4
 LV, AORTA = STRUCTURES.index("LV") + 1, STRUCTURES.index("Aorta") + 1
@@ -104,6 +108,110 @@ def test_specks_far_away_are_left_to_be_refilled(whole) -> None:
     made = with_piece(whole, LV, 60, size=2)
     assert without_stray_pieces(made, STRUCTURES) is made
     np.testing.assert_array_equal(remove_specks(made).labels, remove_specks(whole).labels)
+
+
+# --- pieces of closed surfaces ----------------------------------------------------------------
+
+Surfaces = dict[str, tuple[np.ndarray, np.ndarray]]
+
+
+@pytest.fixture(scope="module")
+def surfaces(whole) -> Surfaces:
+    """Structure → the phantom's closed surface."""
+    closed = Geometry.of_label_map(whole, len(STRUCTURES)).closed
+    return dict(zip(STRUCTURES, closed, strict=True))
+
+
+def with_ball(
+    surfaces: Surfaces, name: str, below_mm: float, radius_mm: float = 10, hollow: bool = False
+) -> Surfaces:
+    """A ball of a structure straight below the heart's lowest vertex, so far from it."""
+    vertices, faces = surfaces[name]
+    everywhere = np.concatenate([own for own, _ in surfaces.values()])
+    lowest = everywhere[everywhere[:, 2].argmin()]
+    ball = trimesh.creation.icosphere(radius=radius_mm)
+    middle = lowest - [0, 0, below_mm + radius_mm]
+    shells = [(ball.vertices + middle, ball.faces)]
+    if hollow:
+        shells.append((ball.vertices * 0.5 + middle, ball.faces[:, ::-1]))
+    for more, its_faces in shells:
+        faces = np.concatenate([faces, its_faces + len(vertices)])
+        vertices = np.concatenate([vertices, more])
+    return surfaces | {name: (vertices, faces)}
+
+
+def cleared(surfaces: Surfaces) -> tuple[Surfaces, LabelMap]:
+    closed, label_map = without_stray_surfaces(list(surfaces.values()), list(surfaces))
+    return dict(zip(surfaces, closed, strict=True)), label_map
+
+
+def assert_surfaces(found: Surfaces, expected: Surfaces) -> None:
+    for name, (vertices, faces) in expected.items():
+        np.testing.assert_array_equal(found[name][0], vertices)
+        np.testing.assert_array_equal(found[name][1], faces)
+
+
+@pytest.mark.parametrize("hollow", [False, True])
+def test_a_ball_far_below_is_named_and_left_out(surfaces, hollow: bool) -> None:
+    made = with_ball(surfaces, "LV", 100, hollow=hollow)
+    found, label_map = cleared(made)
+    assert_surfaces(found, surfaces)
+    before = voxelize_surfaces(list(surfaces.values()))
+    np.testing.assert_array_equal(label_map.labels, before.labels)
+    np.testing.assert_array_equal(label_map.affine, before.affine)
+    x, y, z = made["LV"][0][len(surfaces["LV"][0]) :].mean(axis=0)
+    (remark,) = label_map.remarks
+    ml = (1 - 0.5**3 * hollow) * 4 / 3 * np.pi
+    assert float(remark.split("(")[1].split(" ml")[0]) == pytest.approx(ml, abs=0.1)
+    place = np.array(remark.split("at (")[1].split(")")[0].split(","), float)
+    np.testing.assert_allclose(place, [x, y, z], atol=0.7)  # whole mm
+    away_mm = float(remark.split("lies ")[1].split(" mm")[0])
+    assert away_mm == pytest.approx(100, abs=2.5)  # between centres of voxels of 0.8 mm
+    assert remark.startswith("a piece of LV (")
+    assert remark.endswith(" mm from the rest of the heart: it is left out")
+
+
+@pytest.mark.parametrize(("below_mm", "is_left_out"), [(27, False), (33, True)])
+def test_only_surfaces_more_than_30_mm_from_the_heart_are_left_out(
+    surfaces, below_mm: float, is_left_out: bool
+) -> None:
+    made = with_ball(surfaces, "LV", below_mm)
+    found, label_map = cleared(made)
+    assert_surfaces(found, surfaces if is_left_out else made)
+    assert len(label_map.remarks) == is_left_out
+
+
+def test_the_largest_surface_of_a_structure_stays_wherever_it_is(surfaces) -> None:
+    nothing = np.empty((0, 3)), np.empty((0, 3), np.int64)
+    made = with_ball(surfaces | {"LAA": nothing}, "LAA", 60)
+    found, label_map = cleared(made)
+    assert_surfaces(found, made)
+    (remark,) = label_map.remarks
+    assert remark.startswith("the largest piece of LAA (4.")
+    assert remark.endswith(" mm from the rest of the heart: it is kept, so look at it")
+    both, label_map = cleared(with_ball(made, "LV", 20))  # 20 mm from the appendage
+    assert_surfaces(both, made)
+    assert len(label_map.remarks) == 2
+
+
+def test_meshes_with_a_stray_ball_give_the_samples_of_those_without(
+    surfaces, tmp_path: Path
+) -> None:
+    chosen = {name: surfaces[name] for name in ("LV", "LA", "Aorta")}
+    samples = []
+    for number, meshes in enumerate((chosen, with_ball(chosen, "LV", 150))):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        for name, mesh in meshes.items():
+            trimesh.Trimesh(*mesh, process=False).export(folder / f"{name}.stl")
+        source = MeshesSource("a", folder, label_set("default"), space="ras")
+        samples.append(source.samples(STRUCTURES, SPEC, 0))
+    expected, found = samples
+    assert [remark[:13] for remark in found.info.remarks] == ["a piece of LV"]
+    assert expected.info.remarks == ()
+    assert found.info.volumes_ml == expected.info.volumes_ml
+    assert found.info.frame == expected.info.frame
+    np.testing.assert_array_equal(found.near.points_mm, expected.near.points_mm)
 
 
 # --- gaps -------------------------------------------------------------------------------------

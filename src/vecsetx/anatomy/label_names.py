@@ -63,6 +63,10 @@ class LabelNames:
         found = [(label_id, find_structure(word)) for label_id, word in self.names.items()]
         return {i: name for name in structure_names() for i, known in found if i and known == name}
 
+    def background(self) -> list[int]:
+        """Return the ids, sorted and without 0, called background or by another organ's name."""
+        return sorted(i for i, word in self.names.items() if i and _is_no_structure(word))
+
     def label_set(self, present: Iterable[int]) -> LabelSet:
         """Return the label set that the names describe.
 
@@ -75,8 +79,7 @@ class LabelNames:
         Raises:
             InputError: An id that is present has no name, or one that is no structure.
         """
-        ids = self.structures()
-        background = sorted(self._background())
+        ids, background = self.structures(), self.background()
         strange = sorted(set(present) - {0, *ids, *background})
         if strange or not ids:
             raise InputError(self._not_structures(ids, strange))
@@ -117,11 +120,7 @@ class LabelNames:
 
     def _meanings(self) -> dict[int, str | None]:
         """Return id → structure, or None for what is no structure; unknown names are left out."""
-        return {**dict.fromkeys(self._background()), **self.structures()}
-
-    def _background(self) -> list[int]:
-        """Return the ids that are called background, or by the name of another organ."""
-        return [i for i, word in self.names.items() if i and _is_no_structure(word)]
+        return {**dict.fromkeys(self.background()), **self.structures()}
 
     def _not_structures(self, ids: Mapping[int, str], strange: list[int]) -> str:
         """Return what is wrong with names that are no structures, and the YAML to write."""

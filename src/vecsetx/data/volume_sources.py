@@ -20,7 +20,7 @@ from vecsetx.formats.label_maps import name_table_of, read_label_map
 from vecsetx.formats.masks import read_masks
 from vecsetx.formats.mesh_sets import read_meshes
 from vecsetx.sampling.geometry import Segmentation
-from vecsetx.sampling.voxelize import voxelize_surfaces
+from vecsetx.sampling.stray_surfaces import without_stray_surfaces
 
 __all__ = ["LabelMapSource", "MasksSource", "MeshesSource"]
 
@@ -136,7 +136,8 @@ class MeshesSource(_VolumeSource):
         """Read the meshes: per structure its closed surface, and one label map of all.
 
         Vertices are ``[V, 3]`` float64 in RAS+ mm, faces ``[F, 3]`` int64 that look outwards; both
-        are empty for a structure without a file.
+        are empty for a structure without a file. Pieces far from the heart are left out, with a
+        remark.
 
         Raises:
             InputError: See :func:`~vecsetx.formats.mesh_sets.read_meshes`; or no file is named
@@ -148,9 +149,10 @@ class MeshesSource(_VolumeSource):
         surfaces = {name: (mesh.vertices_mm, mesh.faces) for name, mesh in heart.meshes.items()}
         empty = (np.empty((0, 3)), np.empty((0, 3), np.int64))
         closed = [surfaces.get(name, empty) for name in structures]
-        label_map = voxelize_surfaces(closed).remarked((*named.remarks(), *heart.remarks))
+        near, label_map = without_stray_surfaces(closed, structures)
+        label_map = label_map.remarked((*named.remarks(), *heart.remarks))
         label_map = check_file_names(label_map, structures, self.path, self.trust_names)
-        return Segmentation(self.path, structures, label_map, closed)
+        return Segmentation(self.path, structures, label_map, near)
 
     def annotated(self, found: Collection[str]) -> tuple[str, ...]:
         """Structures with a mesh, as far as they were read."""

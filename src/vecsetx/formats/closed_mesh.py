@@ -10,7 +10,7 @@ from scipy.sparse.csgraph import connected_components
 
 from vecsetx.errors import InputError
 
-__all__ = ["ClosedMesh", "closed_mesh"]
+__all__ = ["ClosedMesh", "closed_mesh", "face_components"]
 
 _SPECK_MM3 = 15.0
 """Components below this volume are specks. A label map's are below 30 voxels: this many of 0.8 mm,
@@ -35,6 +35,8 @@ class ClosedMesh:
         is_inward: Whether the faces looked inwards; they were turned.
         specks: Number of components that were removed because they are too small.
         specks_ml: Their volume.
+        duplicates: Number of faces that were removed because another has the same corners and looks
+            to the same side.
     """
 
     vertices_mm: Float[np.ndarray, "v 3"]
@@ -42,6 +44,7 @@ class ClosedMesh:
     is_inward: bool = False
     specks: int = 0
     specks_ml: float = 0.0
+    duplicates: int = 0
 
     def volume_ml(self) -> float:
         """Return the volume inside, ml."""
@@ -64,7 +67,8 @@ def closed_mesh(
 
     A mesh must be closed and consistently oriented. It may touch itself along an edge. It may
     enclose cavities, whose faces look into the cavity. Vertices at one position are merged, because
-    STL repeats them for every face.
+    STL repeats them for every face. Faces that occur more than once are then kept once: a surface
+    that lies twice in a file would count its volume twice.
 
     A speck is a component of less than 0.015 ml and less than 0.1 % of the largest component,
     whichever way it faces.
@@ -77,9 +81,11 @@ def closed_mesh(
     Raises:
         InputError: The mesh fails a check; the message says how to repair it.
     """
-    vertices, faces = _merged(vertices_mm, faces)
+    vertices, merged = _merged(vertices_mm, faces)
+    faces = _distinct(merged)
+    duplicates = len(merged) - len(faces)
     _check_edges(vertices, faces, source)
-    component = _components(vertices, faces)
+    component = face_components(vertices, faces)
     volumes = np.bincount(component, _tetrahedra(vertices, faces))
     # 1. Specks, and vertices without a face.
     sizes = np.abs(volumes)
@@ -96,7 +102,21 @@ def closed_mesh(
         turned,
         int(is_speck.sum()),
         float(sizes[is_speck].sum()) / 1000,
+        duplicates,
     )
+
+
+def face_components(
+    vertices_mm: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"]
+) -> Int[np.ndarray, " f"]:
+    """Return the connected component of each face, numbered from 0."""
+    links = coo_array(
+        (np.ones(2 * len(faces), bool), faces[:, [0, 1, 1, 2]].reshape(-1, 2).T),
+        shape=(len(vertices_mm), len(vertices_mm)),
+    )
+    of_vertex = connected_components(links, directed=False)[1]
+    component: np.ndarray = np.unique(of_vertex[faces[:, 0]], return_inverse=True)[1]
+    return component
 
 
 def _check_edges(vertices: np.ndarray, faces: np.ndarray, source: Path) -> None:
@@ -183,17 +203,6 @@ def _fault(volumes: np.ndarray, around: np.ndarray) -> str | None:
     return None
 
 
-def _components(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """Return the connected component of each face, numbered from 0."""
-    links = coo_array(
-        (np.ones(2 * len(faces), bool), faces[:, [0, 1, 1, 2]].reshape(-1, 2).T),
-        shape=(len(vertices), len(vertices)),
-    )
-    of_vertex = connected_components(links, directed=False)[1]
-    component: np.ndarray = np.unique(of_vertex[faces[:, 0]], return_inverse=True)[1]
-    return component
-
-
 def _tetrahedra(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """Return the signed volume ``[F]`` between each face and the mean vertex.
 
@@ -232,6 +241,18 @@ def _merged(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.nda
     faces = number[faces]
     a, b, c = faces.T
     return placed[is_new], faces[(a != b) & (b != c) & (c != a)]
+
+
+def _distinct(faces: np.ndarray) -> np.ndarray:
+    """Keep the first of the faces with the same corners in the same cyclic order."""
+    rows, first = np.arange(len(faces)), faces.argmin(axis=1)
+    a, b, c = (faces[rows, (first + step) % 3] for step in range(3))
+    order = np.lexsort((c, b, a))  # stable: of equal faces, the first stays the first
+    is_new = np.ones(len(faces), dtype=bool)
+    is_new[1:] = np.any([side[order][1:] != side[order][:-1] for side in (a, b, c)], axis=0)
+    kept = np.zeros(len(faces), dtype=bool)
+    kept[order] = is_new
+    return faces[kept]
 
 
 def _used(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

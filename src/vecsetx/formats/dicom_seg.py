@@ -4,6 +4,7 @@ DICOM uses LPS+ millimetres; this module converts them to RAS+. Segments may ove
 """
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,37 +26,41 @@ def read_values(path: Path) -> tuple[np.ndarray, np.ndarray, tuple[str, ...], La
     """Read the segments as one label map, in which segment n has id n.
 
     A segment's name is its label, or the meaning of its property type or of its anatomic region if
-    only that is a structure. Of fractional segments, voxels of at least one half are inside.
+    only that is a structure. Segments called background or by another organ's name are left out,
+    unless all are. Of fractional segments, voxels of at least one half are inside.
 
     Returns:
         Ids ``[I, J, K]`` uint16, the affine ``[4, 4]`` to RAS+ mm, remarks, and the ids' names.
 
     Raises:
-        InputError: highdicom is not installed; or the file is unreadable, damaged, no DICOM
-            segmentation, or has no frame of reference or no regular grid.
+        InputError: highdicom is not installed; or the file is unreadable, damaged, too large, no
+            DICOM segmentation, has no frame of reference or no regular grid, or does not describe
+            all its segments.
     """
     file = _read(path)
-    numbers = list(file.segment_numbers)
     geometry = _geometry(file, path)
-    if math.prod(geometry.spatial_shape) * len(numbers) > _MOST_VALUES:
-        raise InputError(
-            f"{path}: {len(numbers)} segments of {geometry.spatial_shape} voxels are too large; "
-            "crop it to the heart"
-        )
+    described = {n: file.get_segment_description(n) for n in file.segment_numbers}
+    words = {number: _word(description) for number, description in described.items()}
+    names = LabelNames.of_pairs(words.items(), f"{path}: its segments")
+    wanted = _wanted(names, geometry.spatial_shape, path)
     try:
-        stack = file.get_volume(combine_segments=False).array
+        referred = _referred(file)
+        stack = file.get_volume(segment_numbers=wanted, combine_segments=False).array
     except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise _unreadable(path, error) from error
-    remarks: tuple[str, ...] = ()
+    if unknown := sorted(referred - words.keys()):
+        raise InputError(
+            f"{path}: its frames refer to segments {unknown}, which it does not describe (it has "
+            f"{sorted(words)}); export it again"
+        )
+    remarks = _contradictions({number: described[number] for number in wanted})
     if stack.dtype.kind == "f":
-        remarks = ("its segments are fractional; voxels of at least one half are inside",)
+        remarks.append("its segments are fractional; voxels of at least one half are inside")
         stack = stack >= _INSIDE_FRACTION
-    words = [_word(file.get_segment_description(number)) for number in numbers]
-    segments = [Segment(word, layer, 1) for layer, word in enumerate(words)]
+    segments = [Segment(words[number], layer, 1) for layer, number in enumerate(wanted)]
     merged, overlaps = merge_layers(np.moveaxis(stack, -1, 0), segments, path)
-    ids = np.array([0, *numbers], np.uint16)[merged]
-    names = LabelNames.of_pairs(zip(numbers, words, strict=True), f"{path}: its segments")
-    return ids, _RAS_FROM_LPS @ geometry.affine, remarks + overlaps, names
+    ids = np.array([0, *wanted], np.uint16)[merged]
+    return ids, _RAS_FROM_LPS @ geometry.affine, (*remarks, *overlaps), names
 
 
 def read_grid(path: Path) -> tuple[tuple[int, ...], np.ndarray]:
@@ -105,15 +110,70 @@ def _geometry(file: Any, path: Path) -> Any:
     return geometry
 
 
+def _wanted(names: LabelNames, shape: tuple[int, ...], path: Path) -> list[int]:
+    """Return the numbers of the segments that may be structures; of all if none may.
+
+    Raises:
+        InputError: They are too large.
+    """
+    background = names.background()
+    wanted = [number for number in names.names if number and number not in background]
+    decoded = wanted or list(names.names)
+    if math.prod(shape) * len(decoded) > _MOST_VALUES:
+        if not wanted:
+            names.label_set(())  # raises, as no name is a structure
+        raise InputError(
+            f"{path}: {len(decoded)} segments of {tuple(shape)} voxels are too large; crop it to "
+            "the heart"
+        )
+    return decoded
+
+
+def _referred(file: Any) -> set[int]:
+    """Return the numbers of the segments that frames, or voxels of a label map, refer to."""
+    if file.SegmentationType == "LABELMAP":
+        found = np.zeros(1 << 16, dtype=bool)
+        for frame in file.pixel_array.reshape(-1, file.Rows, file.Columns):
+            found[frame] = True
+        return set(np.flatnonzero(found).tolist()) - {0, file.get("PixelPaddingValue", 0)}
+    groups = (*file.PerFrameFunctionalGroupsSequence, *file.SharedFunctionalGroupsSequence)
+    return {
+        int(identified.ReferencedSegmentNumber)
+        for group in groups
+        for identified in group.get("SegmentIdentificationSequence", ())
+    }
+
+
+def _contradictions(described: Mapping[int, Any]) -> list[str]:
+    """Return remarks on segments whose label is one structure and whose code is another."""
+    remarks = []
+    for number, description in described.items():
+        own = find_structure(description.segment_label)
+        coded = {find_structure(meaning): meaning for meaning in _meanings(description)}
+        others = [meaning for name, meaning in coded.items() if name not in (None, WHOLE_HEART)]
+        # "Myocardium" with the region "Left ventricle" is no contradiction if a code says the same.
+        if own and others and own not in coded:
+            remarks.append(
+                f"segment {number} is called {description.segment_label!s}, but its code means "
+                f"{others[0]}; its name was used"
+            )
+    return remarks
+
+
 def _word(description: Any) -> str:
     """Return a segment's label, or a code's meaning if only that is a structure."""
     label = str(description.segment_label)
-    codes = [description.segmented_property_type, *(description.anatomic_regions or ())]
     if find_structure(label):
         return label
-    meanings = [str(code.meaning) for code in codes]
     # Programs give the code of the heart to any part of it.
-    return next((w for w in meanings if find_structure(w) not in (None, WHOLE_HEART)), label)
+    meant = (w for w in _meanings(description) if find_structure(w) not in (None, WHOLE_HEART))
+    return next(meant, label)
+
+
+def _meanings(description: Any) -> list[str]:
+    """Return the meanings of the codes of a segment's type and of its anatomic regions."""
+    codes = [description.segmented_property_type, *(description.anatomic_regions or ())]
+    return [str(code.meaning) for code in codes]
 
 
 def _unreadable(path: Path, error: Exception) -> InputError:

@@ -57,6 +57,7 @@ _FORMATS = (
 _GZIP = b"\x1f\x8b"
 # The header's size, an int32 in either byte order, and how NIfTI-1 differs from Analyze 7.5.
 _NIFTI_2, _NIFTI_1 = (b"\x1c\x02\0\0", b"\0\0\x02\x1c"), (b"\x5c\x01\0\0", b"\0\0\x01\x5c")
+_NIFTI_1_BYTES, _NIFTI_2_BYTES = 348, 540
 _MAGIC = (b"ni1", b"n+1")
 
 # By unit code of the NIfTI-1 header: unspecified, metre, millimetre, micrometre.
@@ -240,19 +241,43 @@ def _open(path: Path) -> BufferedIOBase:
 def _nifti(streams: Mapping[str, BufferedIOBase], path: Path) -> nib.Nifti1Pair:
     """Read the header; the voxels are read when they are needed."""
     header = streams.get("header", streams["image"])
-    start = header.read(348)
+    start = header.read(_NIFTI_2_BYTES)
     header.seek(0)
-    if start[:4] in _NIFTI_1 and start[344:347] not in _MAGIC:
-        raise InputError(
-            f"{path}: is Analyze 7.5, which does not say which side is left; convert it to NIfTI "
-            "with the program that wrote it"
-        )
+    _check_nifti(start, path)
     second = start[:4] in _NIFTI_2
     if "header" in streams:
         kind = nib.Nifti2Pair if second else nib.Nifti1Pair
     else:
         kind = nib.Nifti2Image if second else nib.Nifti1Image
     return kind.from_file_map({name: FileHolder(fileobj=file) for name, file in streams.items()})
+
+
+def _check_nifti(start: bytes, path: Path) -> None:
+    """Check that a file's first bytes, where its header is, are a whole header of NIfTI.
+
+    Raises:
+        InputError: They are only a part of one, or those of another format.
+    """
+    is_first = start[:4] in _NIFTI_1
+    if not (is_first or start[:4] in _NIFTI_2):
+        return  # nibabel says what is wrong
+    if len(start) < (whole := _NIFTI_1_BYTES if is_first else _NIFTI_2_BYTES):
+        raise InputError(
+            f"{path}: truncated, has {len(start)} of the {whole} bytes of a NIfTI header; copy or "
+            "export it again"
+        )
+    magic = start[344:348].rstrip(b"\0")
+    if not is_first or magic in _MAGIC:
+        return
+    if magic:
+        raise InputError(
+            f"{path}: not NIfTI, its header has {magic!r} in place of NIfTI's b'n+1' or b'ni1'; "
+            "copy or export it again"
+        )
+    raise InputError(
+        f"{path}: is Analyze 7.5, which does not say which side is left; convert it to NIfTI "
+        "with the program that wrote it"
+    )
 
 
 def _check_size(image: nib.Nifti1Pair, found: int) -> None:

@@ -21,7 +21,17 @@ from vecsetx.errors import InputError
 from vecsetx.formats.segments import merge_layers, segments_of
 
 _RAS_FROM_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
+# ITK turns RAS and LAS to LPS, but neither of them where the space has a time axis.
+_RAS_FROM_TIMED = {
+    **dict.fromkeys(("right-anterior-superior-time", "rast"), np.eye(4)),
+    **dict.fromkeys(("left-anterior-superior-time", "last"), np.diag([-1.0, 1.0, 1.0, 1.0])),
+}
 _CHUNK = 1 << 22
+
+# NRRD's spaces that say where left is; scanner-xyz, 3D-right-handed and 3D-left-handed do not.
+_ANATOMICAL = re.compile(
+    "(right-anterior|left-anterior|left-posterior)-superior(-time)?|(ra|la|lp)st?", re.IGNORECASE
+)
 
 
 def read_values(
@@ -101,6 +111,7 @@ def data_files(path: Path) -> tuple[Path, ...]:
 def _reader(path: Path) -> sitk.ImageFileReader:
     """Return a reader that has read the header."""
     data_files(path)  # raises if one is missing
+    _check_meta_header(path)
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
@@ -109,6 +120,48 @@ def _reader(path: Path) -> sitk.ImageFileReader:
     except RuntimeError as error:
         raise _unreadable(path, error) from error
     return reader
+
+
+# MetaImage: how many numbers a field has, as a power of the number of dimensions.
+_META_POWERS = {
+    "DimSize": 1, "ElementSpacing": 1, "ElementSize": 1, "Offset": 1, "Position": 1, "Origin": 1,
+    "TransformMatrix": 2, "Rotation": 2, "Orientation": 2, "ElementNumberOfChannels": 0,
+}  # fmt: skip
+
+
+def _check_meta_header(path: Path) -> None:
+    """Check the fields of a MetaImage header that ITK prints lines about, or crashes on.
+
+    Raises:
+        InputError: A field is missing, or has another number of values than NDims implies.
+    """
+    lines, _ = _header(path)
+    dimensions = _field(lines, "ndims")
+    if dimensions is None or _is_nrrd(lines):
+        return  # ITK recognizes MetaImage by this field
+    if dimensions not in ("2", "3", "4", "5"):
+        raise InputError(
+            f"{path}: its header gives NDims = {dimensions}, which no image has; correct it to 3"
+        )
+    for key in ("DimSize", "ElementType", "ElementDataFile"):
+        if _field(lines, key.lower()) is None:
+            raise InputError(f"{path}: its header has no {key}; copy or export it again")
+    for key, power in _META_POWERS.items():
+        value, count = _field(lines, key.lower()), int(dimensions) ** power
+        words = (value or "").split()
+        if value is not None and not (len(words) == count and all(map(_is_number, words))):
+            raise InputError(
+                f"{path}: {key} = {value} in its header does not fit NDims = {dimensions} (numbers "
+                f"needed: {count}); repair the header"
+            )
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
 
 
 def _unreadable(path: Path, error: Exception) -> InputError:
@@ -138,7 +191,8 @@ def _affine(reader: sitk.ImageFileReader, path: Path) -> np.ndarray:
     axes = min(n, 3)
     affine[:axes, :axes] = directions * reader.GetSpacing()[:3]
     affine[:axes, 3] = reader.GetOrigin()[:3]
-    return _RAS_FROM_LPS @ affine
+    space = (_field(lines, "space") or "").lower()
+    return _RAS_FROM_TIMED.get(space, _RAS_FROM_LPS) @ affine
 
 
 def _remarks(path: Path) -> tuple[str, ...]:
@@ -149,9 +203,11 @@ def _remarks(path: Path) -> tuple[str, ...]:
         remarks.append("the header gives no spacing; 1 mm is assumed")
     elif "nan" in spacing.lower():  # NRRD's word for unknown
         remarks.append(f"the header gives spacings {spacing}; 1 mm is assumed where none is known")
-    if lines and lines[0].startswith("NRRD"):
-        if _field(lines, "space") is None:
-            remarks.append(f"the header names no space; LPS is assumed, so {SIDES_GUESSED}")
+    if _is_nrrd(lines):
+        space = _field(lines, "space")
+        if space is None or not _ANATOMICAL.fullmatch(space):
+            named = "names no space" if space is None else f"names the space {space}, not anatomy"
+            remarks.append(f"the header {named}; LPS is assumed, so {SIDES_GUESSED}")
         units = set(re.findall(r'"([^"]*)"', _field(lines, "space units") or "")) - {"mm", ""}
         if units:
             raise InputError(
@@ -221,6 +277,10 @@ def _header(path: Path) -> tuple[list[str], int]:
         local = re.search(rb"(?im)^\s*ElementDataFile\s*=\s*LOCAL[^\n]*\n", head)
         end = local.end() if local else len(head)
     return head[:end].decode("utf-8", "replace").splitlines(), end
+
+
+def _is_nrrd(lines: list[str]) -> bool:
+    return bool(lines) and lines[0].startswith("NRRD")
 
 
 def _field(lines: list[str], *keys: str) -> str | None:

@@ -48,14 +48,7 @@ def read_label_map(path: Path, may_be_empty: bool = False, names_matter: bool = 
             read.
     """
     image = read_image(path)
-    values = image.values
-    if values.ndim == 4 and values.shape[3] == 1:
-        values = values[..., 0]  # some programs write a time axis of length 1
-    if values.ndim != 3:
-        raise InputError(
-            f"{path}: a label map has 3 dimensions, this image has shape {values.shape}; export a "
-            "single frame"
-        )
+    values = _three_dimensional(image.values, path)
     labels, rounded = _whole_labels(values, path)
     if not (may_be_empty or labels.any()):
         raise InputError(
@@ -97,6 +90,26 @@ def write_label_map(
         image.header.extensions.append(label_extension(structures, label_set))
     with written_whole(path) as unfinished:
         nib.save(image, unfinished)
+
+
+def _three_dimensional(values: np.ndarray, path: Path) -> np.ndarray:
+    """Return the values ``[I, J, K]``, without further axes of length 1, such as one of time.
+
+    Raises:
+        InputError: They have another number of dimensions.
+    """
+    shape = values.shape
+    while values.ndim > 3 and values.shape[-1] == 1:
+        values = values[..., 0]
+    if values.ndim == 3:
+        return values
+    if values.ndim < 3:
+        remedy = "it is a single slice, so give the whole volume"
+    else:
+        remedy = "it is a series, or has a channel per structure (one-hot): export one label map"
+    raise InputError(
+        f"{path}: a label map has 3 dimensions, this image has shape {shape}; {remedy}"
+    )
 
 
 def _names(

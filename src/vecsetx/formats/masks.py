@@ -42,7 +42,8 @@ def read_masks(
 
     Returns:
         Labels 1…K in the order of ``structures``, with the axes of the first mask, on a grid around
-        all masks. Remarks report overlaps, empty masks and grids that differ.
+        all masks. Remarks report overlaps, empty masks, grids that differ, and files that name
+        their values otherwise.
 
     Raises:
         InputError: A file is not a valid mask, voxels of two masks do not coincide, the grid would
@@ -85,6 +86,19 @@ def read_mask(path: Path) -> LabelMap:
     return mask
 
 
+def _contradiction(name: str, mask: LabelMap) -> list[str]:
+    """Return a remark if a mask's own name for its value is another structure than ``name``."""
+    if mask.names is None:
+        return []
+    own = mask.names.structures()
+    return [
+        f"{mask.names.source} say {value} {mask.names.names[value]}, but the file is named after "
+        f"{name}, which was used"
+        for value in mask.present()
+        if own.get(value, name) != name
+    ]
+
+
 def _inside(mask: LabelMap) -> np.ndarray:
     """Return the flat indices of the voxels inside, in Fortran order, which image files use."""
     return np.flatnonzero(mask.labels.ravel(order="F"))
@@ -109,6 +123,7 @@ def _placed(
     for name in wanted:
         mask = first if name == wanted[0] else read_mask(files[name])
         remarks += [remark for remark in mask.remarks if remark not in remarks]
+        remarks += _contradiction(name, mask)
         placement = Placement.of(mask.shape, mask.affine, first.affine)
         differs = f"{files[name]}: its grid differs from that of {path.name}"
         if placement is None or placement.moved > _SAME_PLACE_VOXELS:

@@ -54,7 +54,8 @@ def nnunet_label_set(folder: Path) -> LabelSet:
     their ids has a name of its own.
 
     Raises:
-        InputError: An id is only part of regions, or a label does not name a known structure.
+        InputError: An id is only part of regions or has two names, or a label does not name a
+            known structure.
     """
     source = folder / "dataset.json"
     labels = _dataset(folder)["labels"]
@@ -99,6 +100,12 @@ def _single_labels(labels: Mapping[str, Any], source: Path) -> dict[str, int]:
             raise InputError(f"{source}: {word!r} has id {number!r}; ids are whole numbers")
         if single.setdefault(str(word), int(str(one))) != int(str(one)):
             raise InputError(f"{source}: {word!r} names two ids; rename one of them")
+    names: dict[int, str] = {}
+    for word, number in single.items():
+        if (other := names.setdefault(number, word)) != word:
+            raise InputError(
+                f"{source}: id {number} is named both {other!r} and {word!r}; remove one of the two"
+            )
     within = {number for region in regions.values() for number in region}
     if unnamed := sorted(within - set(single.values()), key=str):
         raise InputError(
@@ -107,7 +114,7 @@ def _single_labels(labels: Mapping[str, Any], source: Path) -> dict[str, int]:
         )
     if regions:
         _log.warning(
-            "%s: the regions %s were left out; each of their ids has a name of its own",
+            "%s: regions left out, as each of their ids has a name of its own: %s",
             source,
             ", ".join(regions),
         )
@@ -121,10 +128,25 @@ def _unknown(word: str) -> str:
         return str(error)
 
 
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the table; of a key with two values, Python's reader would take the later one.
+
+    Raises:
+        ValueError: A key has two values.
+    """
+    table: dict[str, Any] = {}
+    for key, value in pairs:
+        if table.setdefault(key, value) != value:
+            raise ValueError(f"{key!r} is both {table[key]!r} and {value!r}; remove one of the two")
+    return table
+
+
 def _dataset(folder: Path) -> dict[str, Any]:
     path = folder / "dataset.json"
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        # Editors on Windows put a byte order mark before the text, which JSON does not have.
+        text = path.read_text(encoding="utf-8-sig")
+        data = json.loads(text, object_pairs_hook=_without_repeats)
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read as JSON: {error}") from error
     if not isinstance(data, dict):
