@@ -18,9 +18,9 @@ from skimage.transform import SimilarityTransform
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.errors import InputError
 from vecsetx.evaluation.alignment import LabelledSurface, align
+from vecsetx.geometry.distance import signed_distances_mm
+from vecsetx.geometry.heart_geometry import Geometry
 from vecsetx.reconstruction.grid import Grid
-from vecsetx.sampling.distance import signed_distances_mm
-from vecsetx.sampling.geometry import Geometry
 from vecsetx.sampling.point_sampling import surface_points
 from vecsetx.sampling.sampler import Observation, SamplingSpec
 

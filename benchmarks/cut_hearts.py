@@ -11,13 +11,13 @@ from seam import seams_mm
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.evaluation.calibration import Calibration, VertexErrors
 from vecsetx.evaluation.cut import Cut, errors_beyond
+from vecsetx.geometry.heart_geometry import Geometry
 from vecsetx.inference.completion import CompletedField
 from vecsetx.inference.encode import EncodeOptions, encode_heart
 from vecsetx.inference.ensemble import encode_ensemble
 from vecsetx.inference.sd_factor import SdFactor
 from vecsetx.model.saved import TrainedModel
 from vecsetx.reconstruction.rasterize import rasterize
-from vecsetx.sampling.geometry import Geometry
 
 RECYCLE_AND_REFINE = EncodeOptions(recycle=1, refine=50)
 """Options for the most accurate completion."""

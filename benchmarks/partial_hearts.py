@@ -17,12 +17,12 @@ from vecsetx.data.sources import source_of
 from vecsetx.evaluation.heart_scores import penalty_mm
 from vecsetx.evaluation.overlap import overlaps
 from vecsetx.evaluation.surface_distance import voxel_distances
+from vecsetx.geometry.heart_geometry import Geometry
 from vecsetx.inference.completion import CompletedField
 from vecsetx.inference.encode import EncodeOptions, encode_heart
 from vecsetx.model.saved import TrainedModel
 from vecsetx.reconstruction.distance_field import DistanceField
 from vecsetx.reconstruction.rasterize import rasterize
-from vecsetx.sampling.geometry import Geometry
 from vecsetx.sampling.sampler import observe
 
 MAIN = ("Myocardium", "LA", "LV", "RA", "RV", "Aorta", "PA")

@@ -35,7 +35,7 @@ from vecsetx.anatomy.phantom import PhantomHeart
 from vecsetx.anatomy.sign import inside, label_of
 from vecsetx.data.sources import LabelMapSource
 from vecsetx.formats.label_maps import read_label_map, write_label_map
-from vecsetx.sampling.distance import signed_distances_mm
+from vecsetx.geometry.distance import signed_distances_mm
 from vecsetx.sampling.sampler import SamplingSpec
 from vecsetx.sampling.samples import SamplesFile, write_samples
 

@@ -23,15 +23,15 @@ from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.label_sets import label_set
 from vecsetx.anatomy.phantom import STRUCTURES, PhantomHeart
 from vecsetx.formats.label_maps import read_label_map
-from vecsetx.sampling.flat_cuts import (
+from vecsetx.geometry.flat_cuts import (
     MAX_SPACING_MM,
     MIN_AREA_MM2,
     flat_cuts,
     outermost_caps,
     parts,
 )
-from vecsetx.sampling.interfaces import remove_specks
-from vecsetx.sampling.pieces import gaps, without_stray_pieces
+from vecsetx.geometry.interfaces import remove_specks
+from vecsetx.geometry.pieces import gaps, without_stray_pieces
 
 REAL = {"kcl/train": "default", "kcl/val": "default", "mmwhs": "mmwhs", "visible_human": "default"}
 ACDC = ("LV", "Myocardium", "RV")

@@ -5,8 +5,8 @@ from jaxtyping import Float
 
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.sign import inside
+from vecsetx.geometry.view import EDGE_VOXELS
 from vecsetx.reconstruction.distance_field import DistanceField, exclusive_distances
-from vecsetx.sampling.view import EDGE_VOXELS
 
 _ASIDE_MM = 0.005
 """The field is evaluated this far on each side of the edge."""

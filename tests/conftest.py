@@ -101,7 +101,7 @@ def clock(monkeypatch: pytest.MonkeyPatch):
     """The clock by which progress is told, at a time that the test sets."""
     from support.clock import Clock
 
-    from vecsetx.commands import progress_bars
+    from vecsetx.terminal import progress_bars
 
     clock = Clock()
     monkeypatch.setattr(progress_bars, "time", clock)

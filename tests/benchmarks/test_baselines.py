@@ -18,9 +18,9 @@ from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.phantom import PhantomHeart
 from vecsetx.errors import InputError
 from vecsetx.evaluation.alignment import LabelledSurface, align
+from vecsetx.geometry.heart_geometry import Geometry
 from vecsetx.reconstruction.distance_field import DistanceField
 from vecsetx.reconstruction.rasterize import rasterize
-from vecsetx.sampling.geometry import Geometry
 from vecsetx.sampling.sampler import Observation, observe
 
 STRUCTURES = ("Myocardium", "LV", "LA", "Aorta")

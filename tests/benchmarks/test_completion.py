@@ -19,13 +19,13 @@ from vecsetx.data.dataset import DataSet
 from vecsetx.data.partial import PartialSpec
 from vecsetx.evaluation.cut import Cut, errors_beyond, oblique
 from vecsetx.evaluation.overlap import overlaps
+from vecsetx.geometry.heart_geometry import Geometry
 from vecsetx.inference.completion import CompletedField
 from vecsetx.inference.encode import EncodeOptions, encode_heart
 from vecsetx.inference.ensemble import Ensemble
 from vecsetx.inference.sd_factor import SdFactor
 from vecsetx.model.saved import TrainedModel
 from vecsetx.reconstruction.rasterize import rasterize
-from vecsetx.sampling.geometry import Geometry
 
 
 @pytest.fixture(scope="module")

@@ -11,13 +11,14 @@ from support.hearts import write_small_phantoms
 
 from vecsetx.anatomy.label_sets import label_set
 from vecsetx.anatomy.phantom import STRUCTURES
-from vecsetx.commands.check import check, doubtful_first
-from vecsetx.commands.tables import print_check, print_heart_check
+from vecsetx.commands.check import check
 from vecsetx.data.dataset import DataSet, HeartEntry
 from vecsetx.data.sources import LabelMapSource
 from vecsetx.errors import InputError
+from vecsetx.report.ranking import doubtful_first
 from vecsetx.sampling.sampler import SamplingSpec
 from vecsetx.sampling.samples import SamplesFile, write_samples
+from vecsetx.terminal.tables import print_check, print_heart_check
 
 SPEC = SamplingSpec(2000, 2000, 2000)
 NAMES = ("sound", "moved", "broken", "gone", "changed", "first", "copy")

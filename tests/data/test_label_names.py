@@ -20,9 +20,9 @@ from vecsetx.data.find_hearts import find_hearts
 from vecsetx.data.sources import HeartSource
 from vecsetx.errors import InputError
 from vecsetx.formats.label_maps import read_label_map, write_label_map
+from vecsetx.geometry.view import cut_structures
 from vecsetx.reconstruction.label_tables import write_color_table, write_label_descriptions
 from vecsetx.sampling.sampler import SamplingSpec
-from vecsetx.sampling.view import cut_structures
 
 SEVEN = ("Myocardium", "LA", "LV", "RA", "RV", "Aorta", "PA")
 OTHER_IDS = {"LA": 1, "LV": 2, "Myocardium": 3, "RV": 4, "RA": 5, "PA": 6, "Aorta": 7}

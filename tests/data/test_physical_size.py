@@ -19,7 +19,7 @@ from vecsetx.data.find_hearts import find_hearts
 from vecsetx.data.sources import source_of
 from vecsetx.errors import InputError
 from vecsetx.formats.label_maps import read_label_map
-from vecsetx.sampling.geometry import Geometry
+from vecsetx.geometry.heart_geometry import Geometry
 
 DEFAULT = label_set("default")
 NAMES = DEFAULT.structures

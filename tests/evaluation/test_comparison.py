@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.commands.compare import compare_scores, print_comparison
-from vecsetx.commands.progress_bars import console
 from vecsetx.errors import InputError
 from vecsetx.evaluation.bootstrap import Bootstrap
 from vecsetx.evaluation.comparison import compare, holm
 from vecsetx.evaluation.heart_scores import score_label_maps
 from vecsetx.evaluation.score_measures import MEASURES
 from vecsetx.evaluation.scores import Score, summarize, write_scores
+from vecsetx.terminal.progress_bars import console
 
 HEARTS = 8
 STRUCTURES = ("LV", "Aorta", "LA")

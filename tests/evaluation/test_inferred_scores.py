@@ -15,7 +15,6 @@ from vecsetx.anatomy.label_sets import label_set
 from vecsetx.cli import main
 from vecsetx.commands.compare import print_comparison
 from vecsetx.commands.evaluate import EvaluateOptions, evaluate
-from vecsetx.commands.progress_bars import console
 from vecsetx.data.dataset import DataSet
 from vecsetx.errors import InputError
 from vecsetx.evaluation.bootstrap import Bootstrap
@@ -28,11 +27,12 @@ from vecsetx.evaluation.reconstruction_scores import (
 )
 from vecsetx.evaluation.scores import Score, summarize, write_scores
 from vecsetx.formats.label_maps import read_label_map, write_label_map
+from vecsetx.geometry.heart_geometry import Segmentation
 from vecsetx.inference.encode import EncodeOptions
 from vecsetx.reconstruction.octree import evaluate_exclusive
 from vecsetx.reconstruction.rasterize import rasterize
 from vecsetx.report.page import Report, write_report
-from vecsetx.sampling.geometry import Segmentation
+from vecsetx.terminal.progress_bars import console
 
 LABELS = label_set("default")
 NAMES = LABELS.structures

@@ -13,10 +13,10 @@ from vecsetx.commands.evaluate import _forget
 from vecsetx.data.sources import MeshesSource
 from vecsetx.evaluation.reconstruction_scores import Reconstruction, score_reconstruction
 from vecsetx.evaluation.scores import Score
+from vecsetx.geometry.heart_geometry import Segmentation
 from vecsetx.reconstruction.mesh_export import write_surfaces
 from vecsetx.reconstruction.rasterize import rasterize
 from vecsetx.reconstruction.surfaces import field_surfaces
-from vecsetx.sampling.geometry import Segmentation
 
 LABELS = label_set("default")
 NAMES = LABELS.structures

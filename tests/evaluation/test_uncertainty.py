@@ -12,21 +12,21 @@ from vecsetx.anatomy.frame import Frame
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.label_sets import label_set
 from vecsetx.commands.evaluate import EvaluateOptions, evaluate
-from vecsetx.commands.progress_bars import console
-from vecsetx.commands.tables import print_uncertainty
 from vecsetx.errors import InputError
 from vecsetx.evaluation import uncertainty
 from vecsetx.evaluation.calibration import Calibration, VertexErrors, summarize_structures
 from vecsetx.evaluation.reconstruction_scores import Reconstruction
 from vecsetx.evaluation.scores import Score, summarize
 from vecsetx.evaluation.uncertainty import EnsembleScoring
+from vecsetx.geometry.heart_geometry import Geometry, Segmentation
 from vecsetx.inference.ensemble import Ensemble
 from vecsetx.inference.sd_factor import SdFactor
 from vecsetx.model.saved import TrainedModel
 from vecsetx.model.vecset import ModelSpec
 from vecsetx.reconstruction.rasterize import rasterize
 from vecsetx.report.page import Report, write_report
-from vecsetx.sampling.geometry import Geometry, Segmentation
+from vecsetx.terminal.progress_bars import console
+from vecsetx.terminal.tables import print_uncertainty
 
 LABELS = label_set("default")
 NAMES = LABELS.structures

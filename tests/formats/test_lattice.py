@@ -13,7 +13,7 @@ from vecsetx.anatomy.label_sets import label_set
 from vecsetx.errors import InputError
 from vecsetx.formats.label_maps import read_label_map
 from vecsetx.formats.masks import read_masks
-from vecsetx.sampling.view import cut_structures
+from vecsetx.geometry.view import cut_structures
 
 STRUCTURES = label_set("default").structures
 BOTH = ("LV", "RV")

@@ -12,7 +12,7 @@ from vecsetx.data.find_hearts import find_hearts
 from vecsetx.errors import InputError
 from vecsetx.formats.label_maps import read_label_map
 from vecsetx.formats.mesh_sets import read_meshes
-from vecsetx.sampling.geometry import Geometry
+from vecsetx.geometry.heart_geometry import Geometry
 from vecsetx.sampling.sampler import SamplingSpec
 
 DEFAULT = label_set("default")

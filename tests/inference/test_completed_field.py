@@ -19,6 +19,9 @@ from vecsetx.anatomy.label_sets import label_set
 from vecsetx.commands.reconstruct import ReconstructOptions, reconstruct
 from vecsetx.errors import InputError
 from vecsetx.formats.label_maps import write_label_map
+from vecsetx.geometry.distance import signed_distances_mm
+from vecsetx.geometry.heart_geometry import Geometry
+from vecsetx.geometry.view import edge_distances_mm
 from vecsetx.inference.completion import CompletedField
 from vecsetx.inference.encode import EncodeOptions
 from vecsetx.inference.visibility import Visibility
@@ -28,9 +31,6 @@ from vecsetx.reconstruction.octree import evaluate_exclusive
 from vecsetx.reconstruction.rasterize import rasterize
 from vecsetx.reconstruction.surface_net import shared_interfaces
 from vecsetx.reconstruction.surfaces import field_surfaces
-from vecsetx.sampling.distance import signed_distances_mm
-from vecsetx.sampling.geometry import Geometry
-from vecsetx.sampling.view import edge_distances_mm
 
 AFFINES = {
     "straight": np.eye(3),

@@ -14,12 +14,12 @@ from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.label_sets import label_set
 from vecsetx.commands.reconstruct import ReconstructOptions, reconstruct
 from vecsetx.formats.label_maps import write_label_map
+from vecsetx.geometry.heart_geometry import Geometry
 from vecsetx.inference.encode import EncodeOptions, encode_heart
 from vecsetx.model.saved import TrainedModel
 from vecsetx.model.vecset import VecSetAutoEncoder
 from vecsetx.reconstruction.grid import Grid
 from vecsetx.reconstruction.rasterize import rasterize
-from vecsetx.sampling.geometry import Geometry
 
 NAMES = ("LV", "RV", "LA")
 LV, RV, LA = range(3)

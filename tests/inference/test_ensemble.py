@@ -16,6 +16,7 @@ from vecsetx.commands.reconstruct import ReconstructOptions, reconstruct
 from vecsetx.data.find_hearts import find_hearts
 from vecsetx.errors import InputError
 from vecsetx.formats.label_maps import write_label_map
+from vecsetx.geometry.heart_geometry import Geometry
 from vecsetx.inference.encode import EncodeOptions, encode_source
 from vecsetx.inference.ensemble import Ensemble, encode_ensemble
 from vecsetx.inference.sd_factor import SdFactor
@@ -24,7 +25,6 @@ from vecsetx.model.saved import TrainedModel
 from vecsetx.model.vecset import ModelSpec
 from vecsetx.reconstruction.grid import Grid
 from vecsetx.reconstruction.rasterize import rasterize
-from vecsetx.sampling.geometry import Geometry
 from vecsetx.sampling.sampler import Observation
 
 NAMES = ("LV", "RV", "LA")

@@ -15,15 +15,15 @@ from vecsetx.commands.evaluate import EvaluateOptions, evaluate
 from vecsetx.commands.reconstruct import ReconstructOptions, reconstruct
 from vecsetx.errors import InputError
 from vecsetx.formats.label_maps import write_label_map
+from vecsetx.geometry.heart_geometry import Geometry
+from vecsetx.geometry.view import edge_distances_mm
 from vecsetx.inference.encode import EncodeOptions, encode_heart, encode_observation
 from vecsetx.inference.recycling import recycle
 from vecsetx.model.heart_field import HeartField
 from vecsetx.model.saved import TrainedModel
 from vecsetx.reconstruction.grid import Grid
 from vecsetx.reconstruction.rasterize import rasterize
-from vecsetx.sampling.geometry import Geometry
 from vecsetx.sampling.sampler import Observation, observe
-from vecsetx.sampling.view import edge_distances_mm
 
 NAMES = ("LV", "RV", "LA")
 LV, RV, LA = range(3)

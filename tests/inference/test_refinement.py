@@ -10,10 +10,10 @@ from support.runs import RECIPE
 from vecsetx.data.batch import Batch
 from vecsetx.data.dataset import DataSet
 from vecsetx.data.sources import source_of
+from vecsetx.geometry.heart_geometry import Geometry
 from vecsetx.inference.observed import of_geometry, of_points
 from vecsetx.inference.refinement import RefinementSpec, refine
 from vecsetx.model.heart_field import HeartField
-from vecsetx.sampling.geometry import Geometry
 from vecsetx.sampling.sampler import Observation, observe
 from vecsetx.training.objective import ObjectiveSpec, latent_objective
 

@@ -14,12 +14,12 @@ from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.label_sets import LabelSet
 from vecsetx.commands.reconstruct import ReconstructOptions, reconstruct
 from vecsetx.formats.label_maps import write_label_map
+from vecsetx.geometry.heart_geometry import Geometry
 from vecsetx.inference.completion import CompletedField
 from vecsetx.inference.encode import EncodeOptions
 from vecsetx.model.heart_field import HeartField
 from vecsetx.reconstruction.grid import Grid
 from vecsetx.reconstruction.rasterize import rasterize
-from vecsetx.sampling.geometry import Geometry
 
 NAMES = ("LV", "RV", "LA")
 NOWHERE = ball((500, 0, 0), 5)

@@ -14,8 +14,8 @@ from vecsetx.anatomy.label_sets import LabelSet
 from vecsetx.data.sources import LabelMapSource
 from vecsetx.errors import InputError
 from vecsetx.formats.label_maps import write_label_map
+from vecsetx.geometry.heart_geometry import Geometry
 from vecsetx.model.anchors import anchors_by_structure
-from vecsetx.sampling.geometry import Geometry
 from vecsetx.sampling.point_sampling import quotas
 from vecsetx.sampling.sampler import SamplingSpec, observe
 from vecsetx.sampling.samples import Samples, SamplesFile, write_samples

@@ -17,11 +17,11 @@ from vecsetx.errors import InputError
 from vecsetx.evaluation.heart_scores import score_label_maps
 from vecsetx.evaluation.reconstruction_scores import Reconstruction, score_reconstruction
 from vecsetx.formats.label_maps import read_label_map, write_label_map
-from vecsetx.sampling.distance import signed_distances_mm
-from vecsetx.sampling.geometry import Segmentation
+from vecsetx.geometry.distance import signed_distances_mm
+from vecsetx.geometry.heart_geometry import Segmentation
+from vecsetx.geometry.view import cut_structures, known_mm
 from vecsetx.sampling.sampler import SamplingSpec
 from vecsetx.sampling.samples import SamplesFile, write_samples
-from vecsetx.sampling.view import cut_structures, known_mm
 
 IGNORING = LabelSet("mine", dict(enumerate(STRUCTURES, 1)), ignore=frozenset({99}))
 SPEC = SamplingSpec(3000, 3000, 3000)

@@ -31,7 +31,7 @@ def calibrate(
     [dim]Example: vecsetx calibrate run/ data/[/]
     """
     from vecsetx.commands.calibrate import calibrate as run
-    from vecsetx.commands.tables import print_calibration
+    from vecsetx.terminal.tables import print_calibration
 
     calibrated = run(model, data, split, fold, ensemble_size(ensemble, draws), seed)
     print_calibration(calibrated.found)

@@ -37,7 +37,7 @@ def check(
     [dim]Example: vecsetx check data/[/]
     """
     from vecsetx.commands.check import check as run
-    from vecsetx.commands.tables import print_check, print_heart_check
+    from vecsetx.terminal.tables import print_check, print_heart_check
 
     folder = out or data / "check"
     result = run(data, folder, heart=heart, workers=workers, pictures=pictures)

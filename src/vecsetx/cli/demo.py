@@ -23,7 +23,7 @@ def demo(
     """
     from vecsetx.commands.demo import DemoOptions
     from vecsetx.commands.demo import demo as run
-    from vecsetx.commands.tables import print_scores
+    from vecsetx.terminal.tables import print_scores
 
     evaluated = run(out, DemoOptions(seed=seed))
     print_scores(evaluated.scores)

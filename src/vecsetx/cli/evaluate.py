@@ -86,7 +86,7 @@ def evaluate(
     from vecsetx.anatomy.structures import parse_names, structure_names
     from vecsetx.commands.evaluate import EvaluateOptions
     from vecsetx.commands.evaluate import evaluate as run
-    from vecsetx.commands.tables import print_evaluation
+    from vecsetx.terminal.tables import print_evaluation
 
     options = EvaluateOptions(
         encode=encode_options(model, labels, drop, latents, points, refine, recycle, seed),

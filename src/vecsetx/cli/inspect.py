@@ -36,8 +36,8 @@ def inspect(
     """
     from vecsetx.anatomy.label_sets import label_set
     from vecsetx.commands.inspect import inspect as run
-    from vecsetx.commands.inspection_table import print_inspection
     from vecsetx.files import write_json
+    from vecsetx.terminal.inspection_table import print_inspection
 
     entries = run(inputs, label_set(labels) if labels else None, space, units, trust_names)
     if json:

@@ -11,7 +11,7 @@ class _TerminalHandler(logging.Handler):
     """Prints each record as one line, above a live display if there is one."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        from vecsetx.commands.progress_bars import warn
+        from vecsetx.terminal.progress_bars import warn
 
         warn(self.format(record))
 

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from vecsetx._version import __version__
-from vecsetx.commands.progress_bars import steps, warn
 from vecsetx.data.dataset import DataSet, HeartEntry
 from vecsetx.data.sources import source_of
 from vecsetx.data.split import Split
@@ -23,6 +22,7 @@ from vecsetx.evaluation.calibration import (
 )
 from vecsetx.evaluation.cut import cut_errors
 from vecsetx.evaluation.reconstruction_scores import SingleStructureField
+from vecsetx.geometry.heart_geometry import Geometry
 from vecsetx.inference.encode import EncodeOptions, encode_heart
 from vecsetx.inference.ensemble import MEMBERS, encode_ensemble
 from vecsetx.inference.sd_factor import SdFactor
@@ -32,7 +32,7 @@ from vecsetx.reconstruction.grid import Grid
 from vecsetx.reconstruction.octree import evaluate_exclusive
 from vecsetx.reconstruction.surfaces import Surface, octree_surfaces
 from vecsetx.report.calibration_page import write_calibration_page
-from vecsetx.sampling.geometry import Geometry
+from vecsetx.terminal.progress_bars import steps, warn
 
 __all__ = ["Calibrated", "calibrate"]
 

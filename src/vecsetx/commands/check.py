@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from vecsetx.anatomy.label_map import LabelMap
-from vecsetx.commands.progress_bars import steps
 from vecsetx.data.dataset import DataSet, HeartEntry
 from vecsetx.data.sources import source_of
 from vecsetx.errors import InputError
 from vecsetx.files import write_json
 from vecsetx.report.check_page import HeartPage, write_check_page, write_heart_page
+from vecsetx.report.ranking import doubtful_first
 from vecsetx.report.slices import montage, three_slices
 from vecsetx.sampling.quality.cohort import (
     Duplicates,
@@ -25,10 +25,11 @@ from vecsetx.sampling.quality.cohort import (
 from vecsetx.sampling.quality.heart_quality import heart_quality
 from vecsetx.sampling.quality.measures import HeartQuality
 from vecsetx.sampling.samples import HeartInfo
+from vecsetx.terminal.progress_bars import steps
 from vecsetx.workers.base import Workers
 from vecsetx.workers.for_each import Outcome, for_each_heart, open_workers
 
-__all__ = ["check", "doubtful_first"]
+__all__ = ["check"]
 
 _PICTURES = 40
 """Number of hearts with pictures, most doubtful first."""
@@ -92,24 +93,6 @@ def check(
     in_order = {row["name"]: drawings[row["name"]] for row in ranked if row["name"] in drawings}
     write_check_page(out / "check.html", {**result, "hearts": ranked}, in_order)
     return result
-
-
-def doubtful_first(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Sort hearts: failed ones first, then the most unusual, then those with the most remarks.
-
-    Args:
-        rows: ``hearts`` as in ``check.json``.
-    """
-
-    def doubt(row: dict[str, Any]) -> tuple[bool, float, int]:
-        scores = [
-            abs(found["volume_z"])
-            for found in row["structures"].values()
-            if found["volume_z"] is not None
-        ]
-        return row["passed"], -max(scores, default=0.0), -len(row["remarks"])
-
-    return sorted(rows, key=doubt)
 
 
 def _pictures(hearts: Mapping[str, DataSet], workers: Workers) -> dict[str, str]:

@@ -8,12 +8,12 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from vecsetx.commands.progress_bars import console
 from vecsetx.errors import InputError
 from vecsetx.evaluation.bootstrap import Bootstrap
 from vecsetx.evaluation.comparison import compare
 from vecsetx.evaluation.score_measures import MEASURES
 from vecsetx.files import write_json
+from vecsetx.terminal.progress_bars import console
 
 __all__ = ["compare_scores", "print_comparison"]
 

@@ -11,13 +11,13 @@ from vecsetx.commands.check import check
 from vecsetx.commands.evaluate import Evaluated, EvaluateOptions, evaluate
 from vecsetx.commands.phantom import make_phantoms
 from vecsetx.commands.prepare import PrepareOptions, prepare
-from vecsetx.commands.progress_bars import console
 from vecsetx.commands.reconstruct import ReconstructOptions, reconstruct
 from vecsetx.commands.train import train_model
 from vecsetx.data.sources import source_of
 from vecsetx.errors import InputError
 from vecsetx.presets import preset
 from vecsetx.sampling.sampler import SamplingSpec
+from vecsetx.terminal.progress_bars import console
 
 __all__ = ["DemoOptions", "demo"]
 

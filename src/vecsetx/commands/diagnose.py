@@ -3,9 +3,9 @@
 import json
 from pathlib import Path
 
-from vecsetx.commands.progress_bars import console
 from vecsetx.errors import InputError
 from vecsetx.report.curves import write_curves
+from vecsetx.terminal.progress_bars import console
 from vecsetx.training.diagnosis import Diagnosis, diagnose
 from vecsetx.training.journal import read_journal
 

@@ -20,8 +20,6 @@ from vecsetx.commands.evaluation_page import (
     heart_view,
     write_evaluation_page,
 )
-from vecsetx.commands.progress_bars import steps, warn
-from vecsetx.commands.remarks import print_remarks
 from vecsetx.data.sources import HeartSource
 from vecsetx.errors import InputError
 from vecsetx.evaluation.bootstrap import Bootstrap
@@ -42,6 +40,8 @@ from vecsetx.model.heart_field import HeartField
 from vecsetx.model.saved import TrainedModel
 from vecsetx.report.ranking import chosen
 from vecsetx.report.scene import HeartView
+from vecsetx.terminal.progress_bars import steps, warn
+from vecsetx.terminal.remarks import print_remarks
 
 __all__ = ["EvaluateOptions", "Evaluated", "evaluate"]
 

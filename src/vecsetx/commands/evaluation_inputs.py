@@ -12,9 +12,9 @@ from vecsetx.data.sources import HeartSource, source_of
 from vecsetx.data.split import Split
 from vecsetx.errors import InputError
 from vecsetx.evaluation.heart_scores import TOLERANCE_MM
+from vecsetx.geometry.heart_geometry import Segmentation
 from vecsetx.inference.encode import EncodeOptions
 from vecsetx.model.saved import TrainedModel
-from vecsetx.sampling.geometry import Segmentation
 
 __all__ = ["EvaluateOptions", "ScoredHeart", "find_scored_hearts", "structures_in"]
 

@@ -4,10 +4,10 @@ from functools import partial
 from pathlib import Path
 
 from vecsetx.anatomy.label_sets import LabelSet
-from vecsetx.commands.progress_bars import steps
 from vecsetx.data.dataset import DataSet, HeartEntry
 from vecsetx.sampling.npz.layout import write_npz
 from vecsetx.sampling.samples import SamplesFile
+from vecsetx.terminal.progress_bars import steps
 from vecsetx.workers.for_each import for_each_heart, open_workers
 
 __all__ = ["export"]

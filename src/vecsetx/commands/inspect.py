@@ -8,7 +8,6 @@ from typing import Any
 import nibabel as nib
 
 from vecsetx.anatomy.label_sets import LabelSet
-from vecsetx.commands.progress_bars import steps
 from vecsetx.data.find_hearts import find_hearts
 from vecsetx.data.label_set_choice import chosen_by_ids
 from vecsetx.data.sources import HeartSource, LabelMapSource
@@ -16,8 +15,9 @@ from vecsetx.errors import InputError
 from vecsetx.formats.images import form_codes
 from vecsetx.formats.label_maps import read_label_map
 from vecsetx.formats.points import LabelledPoints
-from vecsetx.sampling.geometry import Segmentation
+from vecsetx.geometry.heart_geometry import Segmentation
 from vecsetx.sampling.samples import Samples
+from vecsetx.terminal.progress_bars import steps
 
 __all__ = ["inspect"]
 

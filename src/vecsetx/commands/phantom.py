@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from vecsetx.anatomy.phantom.phantom_heart import PhantomHeart
-from vecsetx.commands.progress_bars import steps
 from vecsetx.errors import InputError
 from vecsetx.formats.label_maps import write_label_map
+from vecsetx.terminal.progress_bars import steps
 from vecsetx.workers.for_each import for_each_heart, open_workers
 from vecsetx.workers.lock import only_writer
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from vecsetx.commands.progress_bars import console, steps
 from vecsetx.data.dataset import DataSet
 from vecsetx.recipe import Recipe
+from vecsetx.terminal.progress_bars import console, steps
 from vecsetx.training.memory import PARTS, StepMemory, StepSpec, measure
 
 __all__ = ["Plan", "make_plan", "plan_training"]

@@ -8,8 +8,6 @@ from typing import Any
 
 from vecsetx._version import __version__
 from vecsetx.anatomy.label_sets import LabelSet
-from vecsetx.commands.progress_bars import steps, warn
-from vecsetx.commands.remarks import print_remarks
 from vecsetx.data.dataset import DataSet, HeartEntry
 from vecsetx.data.find_hearts import find_hearts
 from vecsetx.data.sources import HeartSource, MasksSource, MeshesSource
@@ -17,6 +15,8 @@ from vecsetx.data.split import Assignment, patients_of, split_by_patient
 from vecsetx.errors import InputError
 from vecsetx.sampling.sampler import SamplingSpec, options_of
 from vecsetx.sampling.samples import HeartInfo, SamplesFile, write_samples
+from vecsetx.terminal.progress_bars import steps, warn
+from vecsetx.terminal.remarks import print_remarks
 from vecsetx.workers.for_each import for_each_heart, open_workers
 from vecsetx.workers.lock import only_writer
 

@@ -9,13 +9,12 @@ import numpy as np
 
 from vecsetx._version import __version__
 from vecsetx.anatomy.label_sets import LabelSet
-from vecsetx.commands.progress_bars import steps
-from vecsetx.commands.remarks import print_remarks
 from vecsetx.data.find_hearts import find_hearts
 from vecsetx.data.sources import HeartSource
 from vecsetx.errors import InputError
 from vecsetx.formats.images import read_grid
 from vecsetx.formats.label_maps import write_label_map
+from vecsetx.geometry.heart_geometry import Geometry
 from vecsetx.inference.completion import CompletedField
 from vecsetx.inference.encode import EncodedHeart, EncodeOptions, encode_source
 from vecsetx.inference.ensemble import Ensemble, encode_ensemble, refuse_recycled_ensemble
@@ -35,7 +34,8 @@ from vecsetx.reconstruction.label_tables import write_color_table, write_label_d
 from vecsetx.reconstruction.mesh_export import write_interfaces, write_scene, write_surfaces
 from vecsetx.reconstruction.rasterize import rasterize
 from vecsetx.reconstruction.summary import sd_summary, write_summary
-from vecsetx.sampling.geometry import Geometry
+from vecsetx.terminal.progress_bars import steps
+from vecsetx.terminal.remarks import print_remarks
 
 __all__ = ["ReconstructOptions", "reconstruct"]
 

@@ -12,9 +12,6 @@ import yaml
 
 from vecsetx._version import __version__
 from vecsetx.commands.diagnose import diagnose_run
-from vecsetx.commands.progress_bars import console, warn
-from vecsetx.commands.run_log import RunLog
-from vecsetx.commands.training_display import training_display
 from vecsetx.data.batches import TrainingBatches
 from vecsetx.data.dataset import DataSet
 from vecsetx.errors import InputError
@@ -22,6 +19,9 @@ from vecsetx.evaluation.validation import make_validator
 from vecsetx.files import write_json, write_text
 from vecsetx.model.saved import TrainedModel, parameter_count, weights_sha256
 from vecsetx.recipe import Recipe, read_changes
+from vecsetx.terminal.progress_bars import console, warn
+from vecsetx.terminal.run_log import RunLog
+from vecsetx.terminal.training_display import training_display
 from vecsetx.training.journal import Entry
 from vecsetx.training.loggers import loggers
 from vecsetx.training.loop import Training

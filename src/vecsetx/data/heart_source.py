@@ -12,7 +12,7 @@ from vecsetx.anatomy.label_sets import LabelSet
 from vecsetx.errors import InputError
 from vecsetx.formats.folders import with_voxel_files
 from vecsetx.formats.points import LabelledPoints
-from vecsetx.sampling.geometry import Segmentation
+from vecsetx.geometry.heart_geometry import Segmentation
 from vecsetx.sampling.origin import Origin
 from vecsetx.sampling.sampler import SamplingSpec, sample_heart
 from vecsetx.sampling.samples import Samples

@@ -19,8 +19,8 @@ from vecsetx.formats.folders import structure_masks, structure_meshes
 from vecsetx.formats.label_maps import name_table_of, read_label_map
 from vecsetx.formats.masks import read_masks
 from vecsetx.formats.mesh_sets import read_meshes
-from vecsetx.sampling.geometry import Segmentation
-from vecsetx.sampling.stray_surfaces import without_stray_surfaces
+from vecsetx.geometry.heart_geometry import Segmentation
+from vecsetx.geometry.stray_surfaces import without_stray_surfaces
 
 __all__ = ["LabelMapSource", "MasksSource", "MeshesSource"]
 

@@ -8,6 +8,7 @@ from scipy.spatial.transform import Rotation
 
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.evaluation.calibration import VertexErrors, vertex_errors
+from vecsetx.geometry.heart_geometry import Geometry
 from vecsetx.inference.completion import CompletedField
 from vecsetx.inference.encode import EncodeOptions, encode_heart
 from vecsetx.inference.ensemble import Ensemble, encode_ensemble
@@ -15,7 +16,6 @@ from vecsetx.inference.visibility import Visibility
 from vecsetx.model.saved import TrainedModel
 from vecsetx.reconstruction.grid import Grid
 from vecsetx.reconstruction.surfaces import field_surfaces, label_map_surfaces
-from vecsetx.sampling.geometry import Geometry
 
 __all__ = ["Cut", "cut_errors", "errors_beyond", "oblique"]
 

@@ -16,13 +16,13 @@ from vecsetx.evaluation.heart_scores import (
     with_mesh_scores,
 )
 from vecsetx.evaluation.scores import Score
+from vecsetx.geometry.heart_geometry import Segmentation
+from vecsetx.geometry.view import cut_structures
 from vecsetx.inference.visibility import Visibility
 from vecsetx.reconstruction.distance_field import DistanceField, exclusive_distances
 from vecsetx.reconstruction.grid import Grid
 from vecsetx.reconstruction.octree import ExclusiveOctree, evaluate_exclusive
 from vecsetx.reconstruction.surfaces import Surface, label_map_surfaces, octree_surfaces
-from vecsetx.sampling.geometry import Segmentation
-from vecsetx.sampling.view import cut_structures
 
 _MIN_MM = 1e-6
 """Minimum magnitude of exclusive distances: where a point is equally deep inside two structures,

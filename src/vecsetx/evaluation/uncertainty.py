@@ -16,11 +16,11 @@ from vecsetx.evaluation.calibration import (
     vertex_errors,
 )
 from vecsetx.evaluation.reconstruction_scores import Reconstruction
+from vecsetx.geometry.heart_geometry import Geometry
 from vecsetx.inference.ensemble import encode_ensemble
 from vecsetx.inference.sd_factor import SdFactor
 from vecsetx.model.saved import TrainedModel
 from vecsetx.reconstruction.surfaces import Surface
-from vecsetx.sampling.geometry import Geometry
 
 __all__ = ["EnsembleScoring", "HeartErrors"]
 

@@ -15,11 +15,11 @@ from jaxtyping import Bool, Float, Int
 
 from vecsetx.anatomy.sign import inside, with_sign
 from vecsetx.errors import InputError
+from vecsetx.geometry.distance import ClosedSurfaces, signed_distances_mm
+from vecsetx.geometry.heart_geometry import Geometry
+from vecsetx.geometry.view import edge_distances_mm
 from vecsetx.inference.visibility import Visibility
 from vecsetx.reconstruction.distance_field import DistanceField
-from vecsetx.sampling.distance import ClosedSurfaces, signed_distances_mm
-from vecsetx.sampling.geometry import Geometry
-from vecsetx.sampling.view import edge_distances_mm
 
 __all__ = ["BLEND_MM", "CompletedField"]
 

@@ -17,6 +17,7 @@ from vecsetx.data.batch import Batch
 from vecsetx.data.sources import HeartSource
 from vecsetx.errors import InputError
 from vecsetx.formats.points import LabelledPoints
+from vecsetx.geometry.heart_geometry import Geometry, Segmentation
 from vecsetx.inference.domain import recenter_domain
 from vecsetx.inference.observed import of_geometry, of_points, of_samples
 from vecsetx.inference.recycling import recycle
@@ -24,7 +25,6 @@ from vecsetx.inference.refinement import RefinementSpec, refine
 from vecsetx.inference.visibility import Visibility
 from vecsetx.model.heart_field import HeartField
 from vecsetx.model.saved import TrainedModel
-from vecsetx.sampling.geometry import Geometry, Segmentation
 from vecsetx.sampling.sampler import Observation, observe
 from vecsetx.sampling.samples import Samples
 from vecsetx.training.objective import ObjectiveSpec

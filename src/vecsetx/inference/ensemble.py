@@ -19,12 +19,12 @@ from jaxtyping import Bool, Float, Float32
 
 from vecsetx.anatomy.frame import Frame
 from vecsetx.errors import InputError
+from vecsetx.geometry.heart_geometry import Geometry
 from vecsetx.inference.encode import EncodeOptions
 from vecsetx.inference.visibility import Visibility
 from vecsetx.model.heart_field import HeartField
 from vecsetx.model.saved import TrainedModel
 from vecsetx.reconstruction.distance_field import DistanceField, exclusive_distances
-from vecsetx.sampling.geometry import Geometry
 from vecsetx.sampling.sampler import Observation, observe
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float32
 
 from vecsetx.errors import InputError
+from vecsetx.geometry.interfaces import SharedSurface
 from vecsetx.inference.completion import CompletedField
 from vecsetx.inference.ensemble import Ensemble
 from vecsetx.inference.visibility import Visibility
@@ -27,7 +28,6 @@ from vecsetx.reconstruction.surfaces import (
     field_surfaces,
     structure_surfaces,
 )
-from vecsetx.sampling.interfaces import SharedSurface
 
 RESOLUTION = 192
 """Default number of voxels along the longest side of the grid used for meshing."""

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from vecsetx.anatomy.frame import Frame
 from vecsetx.data.batch import Batch, Queries, SurfaceQueries
-from vecsetx.sampling.geometry import Geometry
+from vecsetx.geometry.heart_geometry import Geometry
+from vecsetx.geometry.view import known_mm
 from vecsetx.sampling.sampler import Observation, SamplingSpec, draw_samples
 from vecsetx.sampling.samples import Samples
-from vecsetx.sampling.view import known_mm
 
 __all__ = ["of_geometry", "of_points", "of_samples"]
 

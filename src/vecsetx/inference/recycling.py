@@ -8,6 +8,7 @@ receives its completion as input. The idea is the recycling of AlphaFold (Jumper
 
 import numpy as np
 
+from vecsetx.geometry.heart_geometry import Geometry
 from vecsetx.inference.completion import CompletedField
 from vecsetx.inference.visibility import Visibility
 from vecsetx.model.heart_field import HeartField
@@ -16,7 +17,6 @@ from vecsetx.reconstruction.distance_field import DistanceField
 from vecsetx.reconstruction.grid import Grid
 from vecsetx.reconstruction.octree import find_extent_mm
 from vecsetx.reconstruction.rasterize import rasterize
-from vecsetx.sampling.geometry import Geometry
 from vecsetx.sampling.sampler import Observation, observe
 
 _VOXEL_MM = 1.25

@@ -11,9 +11,9 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from vecsetx.anatomy.label_map import LabelMap
-from vecsetx.sampling.geometry import Geometry
-from vecsetx.sampling.interfaces import SharedSurface
-from vecsetx.sampling.view import edge_distances_mm, known_mm
+from vecsetx.geometry.heart_geometry import Geometry
+from vecsetx.geometry.interfaces import SharedSurface
+from vecsetx.geometry.view import edge_distances_mm, known_mm
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ import igl
 import numpy as np
 from jaxtyping import Float
 
+from vecsetx.geometry.interfaces import SharedSurface
 from vecsetx.reconstruction.surfaces import Surface
-from vecsetx.sampling.interfaces import SharedSurface
 
 
 @dataclass(frozen=True, slots=True)

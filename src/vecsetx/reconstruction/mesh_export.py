@@ -25,8 +25,8 @@ from vecsetx.anatomy.label_sets import LabelSet
 from vecsetx.anatomy.structures import structure
 from vecsetx.errors import InputError
 from vecsetx.files import write_text, written_whole
+from vecsetx.geometry.interfaces import SharedSurface
 from vecsetx.reconstruction.surfaces import Surface, to_polydata
-from vecsetx.sampling.interfaces import SharedSurface
 
 __all__ = ["write_interfaces", "write_scene", "write_surface", "write_surfaces"]
 

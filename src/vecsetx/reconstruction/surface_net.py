@@ -16,8 +16,8 @@ the volume, and makes the worst vertex worse.
 import numpy as np
 from jaxtyping import Float, Int
 
+from vecsetx.geometry.interfaces import SharedSurface
 from vecsetx.reconstruction.octree import ExclusiveOctree
-from vecsetx.sampling.interfaces import SharedSurface
 
 _RIM_ROUNDS = 10
 _SHRINK, _GROW = 0.5, -0.53

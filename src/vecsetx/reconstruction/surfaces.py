@@ -15,11 +15,11 @@ from vtkmodules.vtkFiltersCore import vtkFlyingEdges3D
 from vecsetx.anatomy import sign
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.errors import InputError
+from vecsetx.geometry.interfaces import SharedSurface, shared_surface
 from vecsetx.reconstruction.distance_field import DistanceField
 from vecsetx.reconstruction.grid import Grid
 from vecsetx.reconstruction.octree import ExclusiveOctree, evaluate_exclusive, evaluate_overlapping
 from vecsetx.reconstruction.surface_net import shared_interfaces
-from vecsetx.sampling.interfaces import SharedSurface, shared_surface
 
 if TYPE_CHECKING:
     import pyvista

@@ -1,4 +1,4 @@
-"""Choose which hearts to show: the best, median and worst by Dice, and others evenly between."""
+"""Rank hearts: by Dice, to choose which to show, and by doubt."""
 
 from collections.abc import Mapping
 from statistics import fmean
@@ -60,3 +60,21 @@ def _ranked(hearts: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> list[str]:
 
 def _median(ranked: list[str]) -> int:
     return (len(ranked) - 1) // 2
+
+
+def doubtful_first(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Sort hearts: failed ones first, then the most unusual, then those with the most remarks.
+
+    Args:
+        rows: ``hearts`` as in ``check.json``.
+    """
+
+    def doubt(row: dict[str, Any]) -> tuple[bool, float, int]:
+        scores = [
+            abs(found["volume_z"])
+            for found in row["structures"].values()
+            if found["volume_z"] is not None
+        ]
+        return row["passed"], -max(scores, default=0.0), -len(row["remarks"])
+
+    return sorted(rows, key=doubt)

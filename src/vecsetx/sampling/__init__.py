@@ -1,1 +1,1 @@
-"""From a heart to training samples: shared surface, exact distances, points, quality checks."""
+"""From a heart's geometry to training samples: points, their files, quality checks."""

@@ -6,8 +6,8 @@ from jaxtyping import Float, Int
 
 from vecsetx.anatomy.frame import Frame
 from vecsetx.errors import InputError
-from vecsetx.sampling.geometry import Geometry
-from vecsetx.sampling.view import EDGE_VOXELS, edge_distances_mm
+from vecsetx.geometry.heart_geometry import Geometry
+from vecsetx.geometry.view import EDGE_VOXELS, edge_distances_mm
 
 __all__ = ["quotas", "surface_points", "volume_points"]
 

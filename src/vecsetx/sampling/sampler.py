@@ -9,13 +9,13 @@ from jaxtyping import Float, Int
 from vecsetx import __version__
 from vecsetx.anatomy.frame import MM_PER_UNIT, Frame
 from vecsetx.errors import InputError
-from vecsetx.sampling.distance import signed_distances_mm
-from vecsetx.sampling.geometry import Geometry
+from vecsetx.geometry.distance import signed_distances_mm
+from vecsetx.geometry.heart_geometry import Geometry
+from vecsetx.geometry.pieces import gaps
+from vecsetx.geometry.view import edge_distances_mm
 from vecsetx.sampling.origin import Origin
-from vecsetx.sampling.pieces import gaps
 from vecsetx.sampling.point_sampling import surface_points, volume_points
 from vecsetx.sampling.samples import HeartInfo, QueryPoints, Samples, SurfacePoints
-from vecsetx.sampling.view import edge_distances_mm
 
 
 @dataclass(frozen=True, slots=True)

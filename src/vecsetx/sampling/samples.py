@@ -22,7 +22,7 @@ from safetensors.numpy import save
 from vecsetx.anatomy.frame import Frame
 from vecsetx.errors import InputError
 from vecsetx.files import written_whole
-from vecsetx.sampling.view import known_mm
+from vecsetx.geometry.view import known_mm
 
 __all__ = [
     "HeartInfo",
@@ -131,7 +131,7 @@ class HeartInfo:
     def known_mm(self, edge_mm: Float[np.ndarray, " n"]) -> Float[np.ndarray, "n k"]:
         """Return the magnitude up to which each structure's distance is known at each point, mm.
 
-        See :func:`vecsetx.sampling.view.known_mm`.
+        See :func:`vecsetx.geometry.view.known_mm`.
         """
         cut = np.array([name in self.cut for name in self.structures])
         return known_mm(edge_mm, cut)

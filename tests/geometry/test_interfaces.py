@@ -12,7 +12,7 @@ from support.shapes import (
 )
 
 from vecsetx.anatomy.label_map import LabelMap
-from vecsetx.sampling.interfaces import remove_specks, shared_surface
+from vecsetx.geometry.interfaces import remove_specks, shared_surface
 
 
 def volume_mm3(vertices: np.ndarray, faces: np.ndarray) -> float:

@@ -6,8 +6,8 @@ import pytest
 from rich.console import Console
 from support.clock import Clock
 
-from vecsetx.commands import progress_bars
-from vecsetx.commands.progress_bars import duration_text, rate_text, steps
+from vecsetx.terminal import progress_bars
+from vecsetx.terminal.progress_bars import duration_text, rate_text, steps
 
 
 @pytest.fixture

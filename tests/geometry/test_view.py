@@ -9,10 +9,10 @@ from support.shapes import CENTRE_MM, grid_affine, voxelized
 
 from vecsetx.anatomy.frame import Frame
 from vecsetx.anatomy.label_map import LabelMap
-from vecsetx.sampling.geometry import Geometry
+from vecsetx.geometry.heart_geometry import Geometry
+from vecsetx.geometry.view import EDGE_VOXELS, cut_structures, edge_distances_mm, known_mm
 from vecsetx.sampling.point_sampling import surface_points
 from vecsetx.sampling.sampler import SamplingSpec, draw_samples
-from vecsetx.sampling.view import EDGE_VOXELS, cut_structures, edge_distances_mm, known_mm
 
 RADIUS_MM = 10.0
 

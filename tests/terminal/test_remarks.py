@@ -14,9 +14,9 @@ from vecsetx import encode, load
 from vecsetx.commands import evaluate as evaluating
 from vecsetx.commands import prepare as preparing
 from vecsetx.commands.evaluate import EvaluateOptions, evaluate
-from vecsetx.commands.remarks import print_remarks
 from vecsetx.data.dataset import DataSet
 from vecsetx.inference.encode import EncodeOptions
+from vecsetx.terminal.remarks import print_remarks
 
 GUESS = "the header gives no orientation (neither sform nor qform); its axes are taken to run left"
 MOVED = "sform and qform disagree by up to {} mm; the sform is used"

@@ -12,9 +12,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from vecsetx.commands.progress_bars import Steps, console, on_terminal, progress_bar, rate_text
-from vecsetx.commands.run_log import RunLog
 from vecsetx.report.curves import mean_points_dice
+from vecsetx.terminal.progress_bars import Steps, console, on_terminal, progress_bar, rate_text
+from vecsetx.terminal.run_log import RunLog
 from vecsetx.training.diagnosis import Row, best_validation
 from vecsetx.training.journal import Entry, read_journal
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from vecsetx.commands import progress_bars
+from vecsetx.terminal import progress_bars
 
 __all__ = ["RunLog"]
 

@@ -7,7 +7,7 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from vecsetx.commands.progress_bars import console
+from vecsetx.terminal.progress_bars import console
 
 __all__ = ["print_inspection"]
 

@@ -13,12 +13,12 @@ from jaxtyping import Bool, Float, Int
 
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.errors import InputError
-from vecsetx.sampling.distance import ClosedSurfaces
-from vecsetx.sampling.flat_cuts import unknown_beyond_cuts
-from vecsetx.sampling.interfaces import remove_specks, shared_surface
-from vecsetx.sampling.pieces import without_stray_pieces
-from vecsetx.sampling.view import cut_structures
-from vecsetx.sampling.voxelize import voxelize_surfaces
+from vecsetx.geometry.distance import ClosedSurfaces
+from vecsetx.geometry.flat_cuts import unknown_beyond_cuts
+from vecsetx.geometry.interfaces import remove_specks, shared_surface
+from vecsetx.geometry.pieces import without_stray_pieces
+from vecsetx.geometry.view import cut_structures
+from vecsetx.geometry.voxelize import voxelize_surfaces
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,8 +165,8 @@ class Segmentation:
     ) -> "Segmentation":
         """Take a label map without stray pieces, and with what lies beyond flat cuts unknown.
 
-        See :func:`~vecsetx.sampling.pieces.without_stray_pieces` and
-        :func:`~vecsetx.sampling.flat_cuts.unknown_beyond_cuts`. The remarks say what was changed.
+        See :func:`~vecsetx.geometry.pieces.without_stray_pieces` and
+        :func:`~vecsetx.geometry.flat_cuts.unknown_beyond_cuts`. The remarks say what was changed.
 
         Args:
             path: The file or folder.

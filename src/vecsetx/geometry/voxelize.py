@@ -7,7 +7,7 @@ from vtkmodules.vtkCommonDataModel import vtkCellArray, vtkPolyData
 from vtkmodules.vtkImagingStencil import vtkImageStencilToImage, vtkPolyDataToImageStencil
 
 from vecsetx.anatomy.label_map import LabelMap
-from vecsetx.sampling.distance import ClosedSurfaces
+from vecsetx.geometry.distance import ClosedSurfaces
 
 __all__ = ["voxelize_surfaces"]
 

@@ -14,8 +14,8 @@ from rich.console import Console
 from support.clock import Clock
 from support.waiting import wait_until
 
-from vecsetx.commands import progress_bars, training_display
-from vecsetx.commands.run_log import RunLog
+from vecsetx.terminal import progress_bars, training_display
+from vecsetx.terminal.run_log import RunLog
 from vecsetx.training.journal import Entry
 
 

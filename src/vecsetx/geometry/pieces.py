@@ -10,7 +10,7 @@ from pykdtree.kdtree import KDTree
 from scipy import ndimage
 
 from vecsetx.anatomy.label_map import LabelMap
-from vecsetx.sampling.view import voxels_at_edge
+from vecsetx.geometry.view import voxels_at_edge
 
 __all__ = ["Gap", "gaps", "without_stray_pieces"]
 

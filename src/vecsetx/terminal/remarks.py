@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 
-from vecsetx.commands.progress_bars import warn
+from vecsetx.terminal.progress_bars import warn
 
 __all__ = ["print_remarks"]
 

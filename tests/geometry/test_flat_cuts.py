@@ -12,10 +12,10 @@ from vecsetx.anatomy.label_sets import label_set
 from vecsetx.anatomy.phantom import STRUCTURES
 from vecsetx.data.sources import LabelMapSource
 from vecsetx.formats.label_maps import read_label_map, write_label_map
-from vecsetx.sampling.flat_cuts import flat_cuts, unknown_beyond_cuts
-from vecsetx.sampling.geometry import Geometry, Segmentation
+from vecsetx.geometry.flat_cuts import flat_cuts, unknown_beyond_cuts
+from vecsetx.geometry.heart_geometry import Geometry, Segmentation
+from vecsetx.geometry.view import edge_distances_mm
 from vecsetx.sampling.sampler import SamplingSpec
-from vecsetx.sampling.view import edge_distances_mm
 
 DEFAULT = label_set("default")
 SEVEN = STRUCTURES[:7]

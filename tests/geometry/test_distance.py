@@ -7,8 +7,8 @@ from scipy.spatial.transform import Rotation
 from support.shapes import CENTRE_MM, ball_in_shell_distances, grid_affine, voxelized
 
 from vecsetx.anatomy.label_map import LabelMap
-from vecsetx.sampling.distance import signed_distances_mm
-from vecsetx.sampling.interfaces import shared_surface
+from vecsetx.geometry.distance import signed_distances_mm
+from vecsetx.geometry.interfaces import shared_surface
 
 
 def measured(label_map: LabelMap, points_mm: np.ndarray, count: int = 2) -> np.ndarray:

@@ -7,9 +7,9 @@ from pykdtree.kdtree import KDTree
 
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.formats.closed_mesh import face_components
-from vecsetx.sampling.distance import ClosedSurfaces
-from vecsetx.sampling.pieces import without_stray_pieces
-from vecsetx.sampling.voxelize import voxelize_surfaces
+from vecsetx.geometry.distance import ClosedSurfaces
+from vecsetx.geometry.pieces import without_stray_pieces
+from vecsetx.geometry.voxelize import voxelize_surfaces
 
 __all__ = ["without_stray_surfaces"]
 
@@ -19,7 +19,7 @@ def without_stray_surfaces(
 ) -> tuple[ClosedSurfaces, LabelMap]:
     """Return closed surfaces without the pieces that lie far from the heart.
 
-    The rule is that of :func:`~vecsetx.sampling.pieces.without_stray_pieces`, for the voxels inside
+    The rule is that of :func:`~vecsetx.geometry.pieces.without_stray_pieces`, for the voxels inside
     the surfaces.
 
     Args:

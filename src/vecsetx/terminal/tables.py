@@ -8,10 +8,10 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from vecsetx.commands.check import doubtful_first
-from vecsetx.commands.progress_bars import console
 from vecsetx.evaluation.calibration import EXPECTED, MULTIPLES
 from vecsetx.evaluation.score_measures import MEASURES
+from vecsetx.report.ranking import doubtful_first
+from vecsetx.terminal.progress_bars import console
 
 __all__ = [
     "print_calibration",

@@ -13,13 +13,13 @@ from vecsetx.anatomy.label_sets import label_set
 from vecsetx.anatomy.phantom import STRUCTURES
 from vecsetx.data.sources import LabelMapSource, MeshesSource
 from vecsetx.formats.label_maps import read_label_map, write_label_map
-from vecsetx.sampling.geometry import Geometry
-from vecsetx.sampling.interfaces import remove_specks
-from vecsetx.sampling.pieces import gaps, without_stray_pieces
+from vecsetx.geometry.heart_geometry import Geometry
+from vecsetx.geometry.interfaces import remove_specks
+from vecsetx.geometry.pieces import gaps, without_stray_pieces
+from vecsetx.geometry.stray_surfaces import without_stray_surfaces
+from vecsetx.geometry.voxelize import voxelize_surfaces
 from vecsetx.sampling.quality.heart_quality import heart_quality
 from vecsetx.sampling.sampler import SamplingSpec
-from vecsetx.sampling.stray_surfaces import without_stray_surfaces
-from vecsetx.sampling.voxelize import voxelize_surfaces
 
 SPACING_MM = 2.4
 LV, AORTA = STRUCTURES.index("LV") + 1, STRUCTURES.index("Aorta") + 1
