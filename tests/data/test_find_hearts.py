@@ -443,9 +443,12 @@ def test_nnunet_labels_that_cannot_be_used(tmp_path):
                 {"background": 0, "whole": [1, 2]},
                 r"ids \[1, 2\] are named only as parts of regions \(whole\); .*--labels",
             ),
-            ({"left_ventrical": 1, "tumour": 2}, "'left_ventrical'; did you mean LV.*'tumour'"),
+            (
+                {"left_ventrical": 1, "tumour": 2},
+                r"1 'left_ventrical', 2 'tumour' \(perhaps 1 LV or RV\); .*ids: \{1: LV\}",
+            ),
             ({"LV": "one"}, "'LV' has id 'one'"),
-            ({"background": 0}, "needs 'ids'"),
+            ({"background": 0}, "its labels name no structure"),
             (["LV"], "'labels' is a table"),
         ]
     ):

@@ -550,6 +550,18 @@ def test_a_byte_order_mark_before_the_names(
     assert_same_heart(source_of(folder), heart)
 
 
+def test_other_organs_of_an_nnunet_data_set_are_background(
+    other: LabelMap, heart: LabelMap, tmp_path: Path
+) -> None:
+    labels = other.labels.copy()
+    labels[:3, :3, :3] = 8
+    described = {"background": 0, **OTHER_IDS, "liver": 8}
+    source = source_of(nnunet(tmp_path / "a", replace(other, labels=labels), described))
+    assert_same_heart(source, heart)
+    assert source.label_set.drop == {8}
+    assert list(source.label_set.ids.items()) == [(v, k) for k, v in OTHER_IDS.items()]
+
+
 def test_parts_of_an_nnunet_data_set_are_read_by_its_labels(
     other: LabelMap, heart: LabelMap, tmp_path: Path
 ) -> None:

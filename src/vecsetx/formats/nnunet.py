@@ -10,14 +10,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from vecsetx.anatomy.label_names import LabelNames
 from vecsetx.anatomy.label_sets import LabelSet
-from vecsetx.anatomy.structures import find_structure, structure
 from vecsetx.errors import InputError
 
 _log = logging.getLogger(__name__)
 
 _LABEL_MAPS = "labelsTr"
-_BACKGROUND, _IGNORE = "background", "ignore"
+_IGNORE = "ignore"
 
 
 def nnunet_around(path: Path) -> Path | None:
@@ -50,8 +50,8 @@ def nnunet_label_maps(folder: Path) -> list[Path]:
 def nnunet_label_set(folder: Path) -> LabelSet:
     """Return the label set that ``dataset.json`` describes, with its names resolved to structures.
 
-    Voxels with the label ``ignore`` are unknown. Regions of several ids are left out if each of
-    their ids has a name of its own.
+    Voxels with the label ``ignore`` are unknown, and other organs are background. Regions of
+    several ids are left out if each of their ids has a name of its own.
 
     Raises:
         InputError: An id is only part of regions or has two names, or a label does not name a
@@ -61,24 +61,12 @@ def nnunet_label_set(folder: Path) -> LabelSet:
     labels = _dataset(folder)["labels"]
     if not isinstance(labels, Mapping):
         raise InputError(f"{source}: 'labels' is a table of names and ids, not {labels!r}")
-    ids: dict[int, str] = {}
-    drop: list[int] = []
-    ignore: list[int] = []
-    strange: list[str] = []
-    for word, number in _single_labels(labels, source).items():
-        if word.lower() == _IGNORE:
-            ignore.append(number)
-        elif word.lower() == _BACKGROUND:
-            if number:
-                drop.append(number)
-        elif find_structure(word) is None:
-            strange.append(_unknown(word))
-        else:
-            ids[number] = structure(word).name
-    if strange:
-        raise InputError(
-            f"{source}: {'; '.join(strange)}. Describe the ids with --labels FILE.yaml"
-        )
+    words = {number: word for word, number in _single_labels(labels, source).items()}
+    ignore = [number for number, word in words.items() if word.lower() == _IGNORE]
+    named = LabelNames({i: words[i] for i in words if i not in ignore}, f"{source}: its labels")
+    known = named.label_set(named.names)
+    ids = {i: known.ids[i] for i in words if i in known.ids}  # in the order of the file
+    drop = sorted(known.drop)
     name = folder.resolve().name
     return LabelSet.from_dict(
         {"name": name, "ids": ids, "drop": drop, "ignore": ignore}, str(source)
@@ -121,26 +109,6 @@ def _single_labels(labels: Mapping[str, Any], source: Path) -> dict[str, int]:
     return single
 
 
-def _unknown(word: str) -> str:
-    try:
-        return structure(word).name
-    except InputError as error:
-        return str(error)
-
-
-def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return the table; of a key with two values, Python's reader would take the later one.
-
-    Raises:
-        ValueError: A key has two values.
-    """
-    table: dict[str, Any] = {}
-    for key, value in pairs:
-        if table.setdefault(key, value) != value:
-            raise ValueError(f"{key!r} is both {table[key]!r} and {value!r}; remove one of the two")
-    return table
-
-
 def _dataset(folder: Path) -> dict[str, Any]:
     path = folder / "dataset.json"
     try:
@@ -157,3 +125,16 @@ def _dataset(folder: Path) -> dict[str, Any]:
             "it was prepared from"
         )
     return data
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the table; of a key with two values, Python's reader would take the later one.
+
+    Raises:
+        ValueError: A key has two values.
+    """
+    table: dict[str, Any] = {}
+    for key, value in pairs:
+        if table.setdefault(key, value) != value:
+            raise ValueError(f"{key!r} is both {table[key]!r} and {value!r}; remove one of the two")
+    return table
