@@ -10,9 +10,7 @@ from vecsetx.errors import InputError
 
 def component_count(inside: Bool[np.ndarray, "i j k"]) -> int:
     """Count the components of a structure; voxels that share a corner are connected (26)."""
-    padded = np.pad(inside, 1)  # cc3d fails on some very small arrays
-    _, count = cc3d.connected_components(padded, connectivity=26, return_N=True)
-    return int(count)
+    return _pieces(inside)[1]
 
 
 def centreline_dice(
@@ -46,9 +44,16 @@ def centreline(inside: Bool[np.ndarray, "i j k"]) -> Bool[np.ndarray, "i j k"]:
     straight components with an even square cross-section (its issue 3757).
     """
     thinned = skeletonize(inside)
-    pieces, count = cc3d.connected_components(inside, connectivity=26, return_N=True)
+    pieces, count = _pieces(inside)
     vanished = np.ones(count + 1, dtype=bool)
     vanished[0] = False
     vanished[pieces[thinned]] = False
     line: np.ndarray = thinned | vanished[pieces]
     return line
+
+
+def _pieces(inside: np.ndarray) -> tuple[np.ndarray, int]:
+    """Return the number of each voxel's component, 0 outside, and how many there are."""
+    padded = np.pad(inside, 1)  # cc3d fails on some arrays that are one voxel thick
+    pieces, count = cc3d.connected_components(padded, connectivity=26, return_N=True)
+    return pieces[1:-1, 1:-1, 1:-1], int(count)
