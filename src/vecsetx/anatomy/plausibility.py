@@ -114,6 +114,9 @@ _BEHIND = 0.01
 """How much less similar names may be that handedness prefers. The right ones are the most similar
 in all real hearts, and up to 0.004 behind in one of 30 phantoms."""
 
+_FAR_BEHIND = 0.03
+"""How much less similar than the given names others may be that nothing contradicts."""
+
 _TRIED = 8
 """How many of the most similar names are compared by handedness."""
 
@@ -154,6 +157,8 @@ def contradictions(contacts: Contacts, names: Mapping[int, str]) -> Contradictio
     if named.broken() or likeness < LEAST_SIMILARITY:
         return None
     own_likeness = given.similarity(given.rows)[0]
+    if not given.background and own_likeness > likeness + _FAR_BEHIND:
+        return None  # an unusual heart under its right names
     if broken == (_HALF_MIRRORED,) and own_likeness > likeness:
         return None  # a cut may turn some of the structures' sense
     if mirrored:
