@@ -195,7 +195,7 @@ def test_faces_that_occur_twice_are_remarked(phantom, tmp_path):
     vertices, faces = phantom[0]["LV"]
     files = write(tmp_path / "p", phantom[0] | {"LV": (vertices, np.concatenate([faces, faces]))})
     found = read_meshes(files, "ras")
-    assert found.remarks == (f"LV: {len(faces)} duplicate faces were removed",)
+    assert found.remarks == (f"LV: duplicate faces removed: {len(faces)}",)
     assert_same(found.meshes, phantom[0])
     label_map = one(tmp_path / "p").segmentation(NAMES).label_map
     in_lv = np.count_nonzero(label_map.labels == NAMES.index("LV") + 1)

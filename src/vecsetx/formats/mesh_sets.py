@@ -48,12 +48,12 @@ def read_meshes(files: Mapping[str, Path], space: str = "lps", units: str = "mm"
     meshes = {name: read_mesh(file, space, units) for name, file in files.items()}
     check_coordinates(_size(meshes), units, folder)
     remarks = [
-        f"{name}: {mesh.duplicates} duplicate faces were removed"
+        f"{name}: duplicate faces removed: {mesh.duplicates}"
         for name, mesh in meshes.items()
         if mesh.duplicates
     ]
     remarks += [
-        f"{name}: {mesh.specks} specks ({mesh.specks_ml:.2g} ml in all) were removed"
+        f"{name}: specks removed: {mesh.specks} ({mesh.specks_ml:.2g} ml in all)"
         for name, mesh in meshes.items()
         if mesh.specks
     ]
