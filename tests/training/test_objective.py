@@ -398,7 +398,8 @@ def test_recipes_take_changes_and_refuse_nonsense() -> None:
     for words, message in (
         (["model.wdth=64"], "no option model.wdth"),
         (["model.width=wide"], "model.width = 'wide'"),
-        (["modle.width=64"], "no part 'modle'"),
+        (["modle.width=64"], "no option modle.width; write model.width=64"),
+        (["modle.colour=64"], "no part 'modle'"),
         (["model.queries=other"], "model.queries"),
         (["model.width=100", "model.heads=8"], "not a multiple of heads"),
         (["training.steps=-4"], "training.steps"),
@@ -408,7 +409,7 @@ def test_recipes_take_changes_and_refuse_nonsense() -> None:
         with pytest.raises(InputError, match=message):
             RECIPE.changed(parse_overrides(words), "here")
     with pytest.raises(InputError, match=r"part\.option=value"):
-        parse_overrides(["width=64"])
+        parse_overrides(["colour=red"])
     with pytest.raises(InputError, match="cannot be read"):
         parse_overrides(["model.width=["])
 
