@@ -109,7 +109,7 @@ class Training:
             self._count_lost([heart for _, lost in gathered for heart in lost])
             too_many = len(self.lost) > spec.max_lost_hearts
             # 3. Log, validate, save. The checkpoint comes last, so that it contains the best Dice.
-            if _due(done, spec.log_every) or done == spec.steps:
+            if _due(done, spec.log_interval) or done == spec.steps:
                 entry = self.meter.entry(done, rate, seconds, steps.share())
                 self._report(replace(entry, lost=sorted(self.lost)))
             self.progress = Progress(
