@@ -47,3 +47,10 @@ def test_what_follows_two_dashes_is_no_option(
 ) -> None:
     assert run("plan", "no-such-data", "--", "--steps=100", monkeypatch=monkeypatch) == 2
     assert "not an override; write training.steps=100" in capfd.readouterr().err
+
+
+def test_a_command_without_words_asks_for_its_argument(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run("plan", monkeypatch=monkeypatch) == 2
+    assert "Missing argument" in capfd.readouterr().err

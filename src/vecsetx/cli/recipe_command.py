@@ -1,6 +1,7 @@
 """Commands whose arguments change a recipe: they know what ``--steps 100`` means."""
 
 import difflib
+from itertools import pairwise
 from typing import Any
 
 from typer.core import TyperCommand
@@ -24,7 +25,7 @@ class RecipeCommand(TyperCommand):
             InputError: An option does not exist, but a recipe has one of a similar name.
         """
         known = {option for each in self.get_params(ctx) for option in each.opts}
-        for word, following in zip(args, [*args[1:], ""], strict=True):
+        for word, following in pairwise([*args, ""]):
             option, equals, value = word.partition("=")
             if option == "--":
                 break
