@@ -188,8 +188,9 @@ def _displayed(session: _Session) -> Iterator[None]:
     if not run.ranks.first:
         yield
         return
-    with training_display(run.training.steps, session.log) as observer:
-        run.observers.append(observer)
+    with training_display(run.training.steps, session.log) as display:
+        run.observers.append(display.entry)
+        run.counters.append(display.step)
         yield
 
 
