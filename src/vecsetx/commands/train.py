@@ -17,16 +17,16 @@ from vecsetx.data.dataset import DataSet
 from vecsetx.errors import InputError
 from vecsetx.evaluation.validation import make_validator
 from vecsetx.files import write_json, write_text
-from vecsetx.model.saved import TrainedModel, parameter_count, weights_sha256
+from vecsetx.model.saved import TrainedModel, weights_sha256
 from vecsetx.recipe import Recipe, read_changes
-from vecsetx.terminal.progress_bars import console, warn
+from vecsetx.terminal.progress_bars import warn
 from vecsetx.terminal.run_log import RunLog
+from vecsetx.terminal.run_summary import long_ramp, origin, size, summary, why_no_validation
 from vecsetx.terminal.training_display import training_display
 from vecsetx.training.journal import Entry
 from vecsetx.training.loggers import loggers
 from vecsetx.training.loop import Training
-from vecsetx.training.meters import GB
-from vecsetx.training.preflight import Preflight, preflight
+from vecsetx.training.preflight import preflight
 from vecsetx.training.ranks import joined_ranks
 from vecsetx.training.run import Run
 from vecsetx.training.stopping import noticing_signals
@@ -88,6 +88,8 @@ def train_model(
         if run.ranks.first:
             trained.save_pretrained(out / "model")
     if run.ranks.first:
+        if done == run.training.steps:
+            session.log.tell(origin(training, session.no_validation))
         try:
             diagnose_run(out)
         except OSError as error:  # the model is saved; a page that cannot be written is no failure
@@ -115,11 +117,13 @@ class _Session:
         training: The run and its state.
         dataset: The data set that it is trained on.
         log: Its ``train.log``.
+        no_validation: Why the run has no validations, or empty.
     """
 
     training: Training
     dataset: DataSet
     log: RunLog
+    no_validation: str
 
 
 @contextmanager
@@ -135,15 +139,10 @@ def _ready(
         dataset = DataSet.read(data)
         torch.manual_seed(recipe.training.seed)
         model = recipe.model.build(len(dataset.structures))
-        hearts = dataset.of_split("train", fold)
-        seed = recipe.training.seed
-        batches = TrainingBatches(
-            dataset, hearts, recipe.batch, recipe.augment, seed, recipe.partial
-        )
-        _check_reach(batches, recipe.objective.truncation)
+        batches = _batches(dataset, fold, recipe)
         teacher = _teacher(batches, recipe, ranks.device)
         per_step = recipe.batch.hearts * recipe.training.passes * ranks.count
-        spec = recipe.training.in_steps(len(hearts), per_step)
+        spec = recipe.training.in_steps(len(batches.files), per_step)
         observers: list[Callable[[Entry], None]] = []
         log = RunLog(out / "train.log")
 
@@ -155,6 +154,7 @@ def _ready(
             if logs != LogOptions():
                 named = out.resolve().name, recipe.to_dict(), logs.tensorboard, logs.wandb
                 observers.append(entered.enter_context(loggers(out, *named, log.warn)))
+            log.tell(size(batches, model, ranks))
 
         ranks.on_first_rank(begin)
         # 3. The run, at its start or at its checkpoint, and a trial step.
@@ -172,13 +172,22 @@ def _ready(
             request=request,
             teacher=teacher,
         )
-        training = Training(run, resume)
-        checked = preflight(training)
-        if ranks.first:
-            text = _summary(run, checked)
-            console.print(text, markup=False, soft_wrap=True)
-            log.write(text)
-        yield _Session(training, dataset, log)
+        session = _Session(
+            Training(run, resume), dataset, log, why_no_validation(dataset, fold, spec)
+        )
+        _try(session, recipe)
+        yield session
+
+
+def _try(session: _Session, recipe: Recipe) -> None:
+    """Run the preflight; say what it found, and what of the recipe does not fit the run."""
+    training = session.training
+    if training.run.ranks.first and (warning := long_ramp(training.run, recipe)):
+        session.log.warn(warning)
+    checked = preflight(training)
+    if training.run.ranks.first:
+        for line in summary(training, checked, recipe, session.no_validation):
+            session.log.tell(line)
 
 
 @contextmanager
@@ -192,19 +201,6 @@ def _displayed(session: _Session) -> Iterator[None]:
         run.observers.append(display.entry)
         run.counters.append(display.step)
         yield
-
-
-def _summary(run: Run, checked: Preflight) -> str:
-    """Summarize a run in two lines: its size, and what a step and its files take."""
-    memory_gb = (checked.memory_bytes + checked.state_bytes) / GB
-    ranks = run.ranks
-    return (
-        f"training on {len(run.batches.files)} hearts: {len(run.batches.structures)} structures, "
-        f"{parameter_count(run.model) / 1e6:.2f} M weights, {ranks.count} × {ranks.device.type}\n"
-        f"preflight passed: a step of {run.hearts_per_step} hearts takes {checked.seconds:.2g} s "
-        f"and about {memory_gb:.2g} GB per process; the files may need "
-        f"{checked.room_bytes / GB:.2g} GB"
-    )
 
 
 def _trained(session: _Session, recipe: Recipe, fold: int | None, done: int) -> TrainedModel:
@@ -232,6 +228,13 @@ def _trained(session: _Session, recipe: Recipe, fold: int | None, done: int) -> 
 def _resolved(model: str | None) -> str | None:
     """Return the absolute path of a local model; other names are those of the Hub."""
     return str(Path(model).resolve()) if model and Path(model).exists() else model
+
+
+def _batches(dataset: DataSet, fold: int | None, recipe: Recipe) -> TrainingBatches:
+    hearts, seed = dataset.of_split("train", fold), recipe.training.seed
+    batches = TrainingBatches(dataset, hearts, recipe.batch, recipe.augment, seed, recipe.partial)
+    _check_reach(batches, recipe.objective.truncation)
+    return batches
 
 
 def _teacher(batches: TrainingBatches, recipe: Recipe, device: torch.device) -> Teacher | None:
