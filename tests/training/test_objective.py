@@ -69,9 +69,10 @@ def test_a_run_is_not_overwritten_nor_resumed_with_another_recipe(
     smaller.write()
     with pytest.raises(InputError, match="other hearts"):
         train_model(smaller.folder, tmp_path / "run", RECIPE, resume=True)
-    longer = replace(RECIPE, training=replace(RECIPE.training, steps=20))
-    with pytest.raises(InputError, match="another recipe"):
-        train_model(dataset.folder, tmp_path / "run", longer, resume=True)
+    other = RECIPE.changed({"model": {"layers": 2}, "training": {"steps": 20, "seed": 1}}, "")
+    differences = r"another recipe \(model\.layers 1, now 2, training\.seed 0, now 1\)"
+    with pytest.raises(InputError, match=differences):
+        train_model(dataset.folder, tmp_path / "run", other, resume=True)
 
 
 def test_a_run_validates_on_the_grid_of_unseen_hearts(dataset: DataSet, tmp_path: Path) -> None:

@@ -1,24 +1,21 @@
 """``vecsetx train``: train a model on a prepared data set."""
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
-from hashlib import sha256
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-import yaml
 
 from vecsetx._version import __version__
 from vecsetx.commands.diagnose import diagnose_run
+from vecsetx.commands.run_folder import begin_run, check_run, contents_of, write_recipe
 from vecsetx.data.batches import TrainingBatches
 from vecsetx.data.dataset import DataSet
 from vecsetx.errors import InputError
 from vecsetx.evaluation.validation import make_validator
-from vecsetx.files import write_json, write_text
-from vecsetx.model.saved import TrainedModel, weights_sha256
-from vecsetx.recipe import Recipe, read_changes
+from vecsetx.model.saved import TrainedModel
+from vecsetx.recipe import Recipe
 from vecsetx.terminal.progress_bars import warn
 from vecsetx.terminal.run_log import RunLog
 from vecsetx.terminal.run_summary import long_ramp, origin, size, summary, why_no_validation
@@ -29,6 +26,7 @@ from vecsetx.training.loop import Training
 from vecsetx.training.preflight import preflight
 from vecsetx.training.ranks import joined_ranks
 from vecsetx.training.run import Run
+from vecsetx.training.spec import TrainingSpec
 from vecsetx.training.stopping import noticing_signals
 from vecsetx.training.teacher import Teacher
 from vecsetx.workers.lock import only_writer
@@ -69,7 +67,8 @@ def train_model(
         data: A prepared data set.
         out: The run's folder.
         recipe: All options of model and training.
-        resume: Continue from the folder's checkpoint; the recipe must be the same.
+        resume: Continue from the folder's checkpoint. The recipe must be the same, except that
+            the run may be longer: from here on its learning rate is that of the new length.
         stop_after: Stop with a checkpoint after this step.
         fold: Fold of the data set to hold out; None for the data set's own split.
         logs: Further loggers.
@@ -82,6 +81,8 @@ def train_model(
     """
     with _ready(data, out, recipe, resume, fold, logs) as session, _displayed(session):
         training, run = session.training, session.training.run
+        if run.former_steps:
+            run.ranks.on_first_rank(lambda: write_recipe(out, recipe))
         done = training.until(stop_after or run.training.steps)
         training.keep()  # of a complete run, the weights of the best validation
         trained = _trained(session, recipe, fold, done)
@@ -147,16 +148,17 @@ def _ready(
         log = RunLog(out / "train.log")
 
         # 2. The run's folder and loggers, on the first rank only. A failure there ends all ranks.
-        def begin() -> None:
+        def begin() -> TrainingSpec:
             entered.enter_context(only_writer(out))
-            _open_run(out, recipe, _contents(batches, teacher), resume)
+            begun = (check_run if resume else begin_run)(out, recipe, contents_of(batches, teacher))
             entered.enter_context(log.of_errors())
             if logs != LogOptions():
                 named = out.resolve().name, recipe.to_dict(), logs.tensorboard, logs.wandb
                 observers.append(entered.enter_context(loggers(out, *named, log.warn)))
             log.tell(size(batches, model, ranks))
+            return begun
 
-        ranks.on_first_rank(begin)
+        former = ranks.on_first_rank(begin).in_steps(len(batches.files), per_step).steps
         # 3. The run, at its start or at its checkpoint, and a trial step.
         run = Run(
             folder=out,
@@ -171,6 +173,7 @@ def _ready(
             ranks=ranks,
             request=request,
             teacher=teacher,
+            former_steps=former if former != spec.steps else None,
         )
         session = _Session(
             Training(run, resume), dataset, log, why_no_validation(dataset, fold, spec)
@@ -271,43 +274,3 @@ def _check_reach(batches: TrainingBatches, truncation: float) -> None:
                 f"objective.truncation needs {needed_mm:g} mm; prepare with a larger --reach, or "
                 "lower objective.truncation"
             )
-
-
-def _contents(batches: TrainingBatches, teacher: Teacher | None) -> dict[str, str]:
-    """Return hashes of a run's data, which must be the same on resuming.
-
-    Each heart's name → hash of the description of its samples; and the hash of a teacher's weights.
-    """
-    described = {
-        file.info.name: json.dumps([asdict(file.info), annotated])
-        for file, annotated in zip(batches.files, batches.annotated, strict=True)
-    }
-    found = {name: sha256(text.encode()).hexdigest() for name, text in described.items()}
-    return found | ({"training.teacher": weights_sha256(teacher.network)} if teacher else {})
-
-
-def _open_run(out: Path, recipe: Recipe, contents: dict[str, str], resume: bool) -> None:
-    """Start a run's folder, or check that its run can be resumed with this recipe and data."""
-    recipe_file, data_file = out / "recipe.yaml", out / "data.json"
-    text = yaml.safe_dump(recipe.to_dict(), sort_keys=False)
-    if not resume:
-        if (out / "checkpoint.pt").exists():
-            raise InputError(
-                f"{out}: already contains a run; add --resume, or choose another --out"
-            )
-        write_text(recipe_file, text)
-        write_json(data_file, contents)
-        return
-    if not (recipe_file.exists() and data_file.exists()):
-        raise InputError(f"{out}: no run to resume (no recipe.yaml); train without --resume")
-    # Both through YAML, which turns tuples into lists.
-    if read_changes(recipe_file) != yaml.safe_load(text):
-        raise InputError(
-            f"{recipe_file}: the run was started with another recipe; resume with the same "
-            "preset, --config and overrides, or choose another --out"
-        )
-    if json.loads(data_file.read_text()) != contents:
-        raise InputError(
-            f"{data_file}: the run was started with other hearts, with hearts prepared "
-            "differently, or with another teacher; resume with the same, or choose another --out"
-        )
