@@ -252,7 +252,7 @@ def test_too_many_lost_hearts_end_the_run_which_can_go_on(
     heart = dataset.of_split("train")[0]
     damaging(monkeypatch, data, {2: (heart.name, truncate)})
     recipe = RECIPE.changed({"training": {"max_lost_hearts": 0}}, "")
-    with pytest.raises(InputError, match=f"1 hearts were lost .*{heart.name}.*--resume"):
+    with pytest.raises(InputError, match=f"1 heart was lost .*{heart.name}.*--resume"):
         train_model(data, tmp_path / "run", recipe)
     monkeypatch.undo()
     shutil.copy(dataset.folder / heart.file, data / heart.file)

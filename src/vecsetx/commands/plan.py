@@ -143,9 +143,10 @@ def _time(dataset: DataSet, recipe: Recipe, plan: Plan) -> str:
     per_step = recipe.batch.hearts * recipe.training.passes
     count = recipe.training.in_steps(len(dataset.of_split("train")), per_step).steps
     seconds = per_step * per_heart
+    length = duration_text(max(1.0, count * seconds))
     return (
-        f"about {duration_text(count * seconds)} for {count} {'step' if count == 1 else 'steps'} "
-        f"of {seconds:.2g} s, validations not counted"
+        f"about {length} for {count} {'step' if count == 1 else 'steps'} of {seconds:.2g} s, "
+        "validations not counted"
     )
 
 

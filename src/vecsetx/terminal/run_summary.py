@@ -48,10 +48,8 @@ def summary(
         done = "the 1 step of this run is" if steps == 1 else f"all {steps} steps of this run are"
         return [*lines, f"{done} done; for more, type --resume {_length(run, recipe, 2 * steps)}"]
     validations = "" if no_validation else ", and validations some more"
-    lines.append(
-        f"{_counted(left, 'step')} will take about {duration_text(left * checked.seconds)} on this "
-        f"machine{validations}"
-    )
+    length = duration_text(max(1.0, left * checked.seconds))
+    lines.append(f"{_counted(left, 'step')} will take about {length} on this machine{validations}")
     return [*lines, *([f"no validations: {no_validation}"] if no_validation else [])]
 
 
