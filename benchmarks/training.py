@@ -102,7 +102,7 @@ class BareSteps:
     def __init__(self, dataset: DataSet, recipe: Recipe) -> None:
         ranks = Ranks(0, 1, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
         data = StepDataset(batches_of(dataset, recipe), recipe.training.passes, 0, 1)
-        self._batches = [data[step].batches for step in range(recipe.training.log_every)]
+        self._batches = [data[step].batches for step in range(recipe.training.log_interval)]
         model = recipe.model.build(len(dataset.structures)).to(ranks.device).train()
         optimizers = recipe.optimizer.build(model)
         for group in (group for optimizer in optimizers for group in optimizer.param_groups):
@@ -124,9 +124,9 @@ def loop(dataset: DataSet, recipe: Recipe, steps: int, folder: Path) -> dict[str
     The first interval is left out: it includes one-time work. The last entry comes one interval
     after ``steps``, so that the checkpoint and validation of that step are included.
     """
-    every = recipe.training.log_every
+    every = recipe.training.log_interval
     validate = recipe.training.validate_every or steps
-    changes = {"steps": steps + every, "validate_every": validate}
+    changes = {"steps": steps + every, "log_every": every, "validate_every": validate}
     bare = BareSteps(dataset, recipe)
     bare.seconds()
     whole_s: list[float] = []

@@ -28,14 +28,14 @@ PRESETS: dict[str, Recipe] = {
         model=ModelSpec(latents=512, width=256, heads=8, layers=8, expansion=4),
         batch=BatchSpec(hearts=16, points=4096, surface=512, near=1024, volume=512),
         optimizer=OptimizerSpec(muon_lr=0.003, adamw_lr=0.001),
-        training=TrainingSpec(steps=20_000, log_every=50, validate_every=1000),
+        training=TrainingSpec(steps=20_000, validate_every=1000),
     ),
     # A day on one GPU.
     "base": Recipe(
         model=ModelSpec(latents=1024, width=512, heads=8, layers=12, expansion=4),
         batch=BatchSpec(hearts=32, points=8192, surface=512, near=1024, volume=512),
         optimizer=OptimizerSpec(muon_lr=0.002, adamw_lr=0.0005),
-        training=TrainingSpec(steps=60_000, log_every=50, validate_every=2000),
+        training=TrainingSpec(steps=60_000, validate_every=2000),
     ),
     # The configuration of the original multi-class VecSetX (425 M weights): learnable queries,
     # standard attention, 24 blocks of 1024 channels, 1024 latents of 16.
@@ -53,7 +53,7 @@ PRESETS: dict[str, Recipe] = {
         ),
         batch=BatchSpec(hearts=64, points=8192, surface=1024, near=1024, volume=1024),
         optimizer=OptimizerSpec(muon_lr=0.001, adamw_lr=0.00025),
-        training=TrainingSpec(steps=100_000, log_every=50, validate_every=2000, recompute=True),
+        training=TrainingSpec(steps=100_000, validate_every=2000, recompute=True),
     ),
 }
 PRESETS |= {

@@ -1,5 +1,6 @@
 """Recipes: all options of a training run, gathered from the modules that define them."""
 
+import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -17,7 +18,7 @@ from vecsetx.training.objective import ObjectiveSpec
 from vecsetx.training.optimizer import OptimizerSpec
 from vecsetx.training.spec import TrainingSpec
 
-__all__ = ["Recipe", "parse_overrides", "read_changes"]
+__all__ = ["Recipe", "overrides_like", "parse_overrides", "read_changes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +59,16 @@ class Recipe:
         merged = asdict(self)
         for part, values in changes.items():
             if part not in merged:
-                raise InputError(f"{source}: no part {part!r}; a recipe has {', '.join(merged)}")
+                raise InputError(
+                    f"{source}: no part {part!r}; {_hint(part) or 'a recipe has ' + _all(merged)}"
+                )
             if not isinstance(values, Mapping):
                 raise InputError(f"{source}: {part} needs options, such as {_example(part)}")
             for name, value in values.items():
                 if name not in merged[part]:
-                    raise InputError(
-                        f"{source}: no option {part}.{name}; {part} has {', '.join(merged[part])}"
-                    )
+                    key = f"{part}.{name}"
+                    has = f"{part} has {_all(merged[part])}"
+                    raise InputError(f"{source}: no option {key}; {_hint(key) or has}")
                 merged[part][name] = value
         # Types and ranges are checked here, and by each part itself (a value_error).
         try:
@@ -107,16 +110,19 @@ def parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
     """Parse the command line's overrides, ``part.option=value``; values are read as YAML.
 
     Raises:
-        InputError: An override does not have that form.
+        InputError: An override does not have that form, or there is no such option.
     """
     changes: dict[str, dict[str, Any]] = {}
     for word in overrides:
         key, equals, value = word.partition("=")
         part, dot, name = key.partition(".")
+        _refuse_former_parts({part: {}}, "command line")
         if not (equals and dot and part and name):
-            raise InputError(
-                f"{word!r}: write an override as part.option=value, as in model.width=256"
-            )
+            meant = overrides_like(key, value)
+            remedy = " or ".join(meant) if meant else "part.option=value, as in model.width=256"
+            raise InputError(f"{word!r}: not an override; write {remedy}")
+        if key not in _defaults() and (meant := overrides_like(key, value)):
+            raise InputError(f"{word!r}: no option {key}; write {' or '.join(meant)}")
         try:
             changes.setdefault(part, {})[name] = yaml.safe_load(value)
         except yaml.YAMLError as error:
@@ -124,6 +130,57 @@ def parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
                 f"{word!r}: the value cannot be read as YAML ({error}); quote it"
             ) from error
     return changes
+
+
+def overrides_like(name: str, value: str = "") -> list[str]:
+    """The overrides that a name may stand for, as words to type.
+
+    Args:
+        name: Name of an option, with or without a part, also misspelt: ``steps`` stands for
+            ``training.steps``, ``surface`` for those of two parts, ``lr`` for all learning rates.
+        value: Its value as text; empty if unknown.
+
+    Returns:
+        Words such as ``training.steps=100``; empty if no option has a similar name.
+    """
+    return [_override(key, value) for key in _keys_like(name)]
+
+
+def _override(key: str, value: str) -> str:
+    flag = isinstance(_defaults()[key], bool)
+    if flag and value not in ("true", "false"):
+        value = "true"
+    return f"{key}={value or 'VALUE'}"
+
+
+def _keys_like(name: str) -> list[str]:
+    """The options, as ``part.option``, of this name, else with it as a word, else like it."""
+    name = name.lower().replace("-", "_")
+    keys = list(_defaults())
+    if name in keys:
+        return [name]
+    own = name.rpartition(".")[2]
+    names = {key: key.partition(".")[2] for key in keys}
+    near = difflib.get_close_matches(own, set(names.values()), n=3, cutoff=0.7)
+    for alike in ({own}, {n for n in names.values() if own in n.split("_")}, set(near)):
+        if found := [key for key in keys if names[key] in alike]:
+            return found
+    return []
+
+
+def _defaults() -> dict[str, Any]:
+    """All options, as ``part.option`` → default."""
+    parts = asdict(Recipe())
+    return {f"{part}.{name}": value for part, of in parts.items() for name, value in of.items()}
+
+
+def _hint(name: str) -> str:
+    keys = _keys_like(name)
+    return f"did you mean {' or '.join(keys)}?" if keys else ""
+
+
+def _all(names: Mapping[str, Any]) -> str:
+    return ", ".join(names)
 
 
 def _refuse_former_parts(changes: Mapping[str, Any], source: str) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from support.clock import Clock
 from support.command_line import run
 from support.hearts import write_small_phantoms
 from support.runs import tensors_of
@@ -29,6 +30,7 @@ from vecsetx.training.memory import (
 from vecsetx.training.objective import ObjectiveSpec, objective
 from vecsetx.training.optimizer import OptimizerSpec
 from vecsetx.training.spec import TrainingSpec
+from vecsetx.training.step import Stepper
 
 SMALL = StepSpec(
     model=ModelSpec(latents=16, width=32, heads=2, layers=1),
@@ -209,6 +211,39 @@ def test_plan_prints_and_writes_nothing(
         assert part in printed
     assert {path: path.stat().st_mtime_ns for path in dataset.folder.rglob("*")} == before
     assert not list(tmp_path.iterdir())
+
+
+FEW_POINTS = ("batch.points=256", "batch.surface=32", "batch.near=64", "batch.volume=32")
+
+
+def test_plan_tells_the_time_of_a_run_without_that_of_warming_up(
+    dataset: DataSet, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock, takes = Clock(), [6.0, 0.25]
+
+    def try_step(*_: object) -> None:
+        clock.now += takes.pop(0)
+
+    monkeypatch.setattr("vecsetx.training.preflight.time", clock)
+    monkeypatch.setattr(Stepper, "try_step", try_step)
+    small = ("model.width=32", "model.layers=1", "training.passes=2", "training.steps=1200")
+    assert run("plan", dataset.folder, *small, *FEW_POINTS, monkeypatch=monkeypatch) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "time on this machine: about 40 min for 1200 steps of 2 s" in printed
+
+
+def test_plan_tells_why_the_time_is_not_known(
+    dataset: DataSet, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = ("plan", dataset.folder, "model.width=32", "model.layers=1")
+    assert run(*small, monkeypatch=monkeypatch) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "time on this machine: unknown, as training cannot start: " in printed
+    assert "500 surface points" in printed
+    monkeypatch.setattr("vecsetx.commands.plan._memory_bytes", lambda: 1e6)
+    assert run(*small, *FEW_POINTS, monkeypatch=monkeypatch) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "unknown, as it has too little memory for a step of even one heart" in printed
 
 
 def test_training_needs_a_folder(

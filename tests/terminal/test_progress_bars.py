@@ -7,7 +7,7 @@ from rich.console import Console
 from support.clock import Clock
 
 from vecsetx.terminal import progress_bars
-from vecsetx.terminal.progress_bars import duration_text, rate_text, steps
+from vecsetx.terminal.progress_bars import RateTexts, duration_text, steps
 
 
 @pytest.fixture
@@ -24,10 +24,45 @@ def test_plain_lines_tell_count_note_pace_and_time_left(clock: Clock, lines: io.
             clock.now += 1.25
             shown.advance(note=f"case{i + 1:03d}")
     told = lines.getvalue().splitlines()
-    assert told[0] == "sampling hearts: 12/998 case012 (0.8 hearts/s, 21 min left)"
-    assert told[9] == "sampling hearts: 120/998 case120 (0.8 hearts/s, 18 min left)"
+    assert told[0] == "sampling hearts: 4/998 case004 (0.8 hearts/s, 21 min left)"
+    assert told[9] == "sampling hearts: 112/998 case112 (0.8 hearts/s, 18 min left)"
     assert told[-1] == "sampling hearts: 998/998 case998 (0.8 hearts/s, took 21 min)"
-    assert len(told) == 998 // 12 + 1  # every 15 s, and the last
+    assert len(told) == 998 // 12 + 1  # after 5 s, every 15 s from there on, and the last
+
+
+@pytest.mark.parametrize(("step_s", "first"), [(0.5, 10), (1.5, 3), (4.0, 1), (9.0, 1)])
+def test_the_first_line_comes_within_5_s_or_with_the_first_step(
+    step_s: float, first: int, clock: Clock, lines: io.StringIO
+) -> None:
+    with steps("training", 1000) as shown:
+        for done in range(1, first + 1):
+            assert not lines.getvalue()
+            clock.now += step_s
+            shown.reach(done)
+    assert lines.getvalue().startswith(f"training: {first}/1000 (")
+
+
+def test_time_left_is_told_from_the_second_report_on(clock: Clock, lines: io.StringIO) -> None:
+    with steps("training", 10) as shown:
+        for done in range(1, 4):
+            clock.now += 30.0 if done == 1 else 20.0
+            shown.reach(done)
+    assert lines.getvalue().splitlines() == [
+        "training: 1/10 (for 30 s)",
+        "training: 2/10 (3.0 steps/min, 3 min left)",
+        "training: 3/10 (3.0 steps/min, 2 min left)",
+    ]
+
+
+def test_the_unit_of_the_pace_stays_the_same(clock: Clock, lines: io.StringIO) -> None:
+    with steps("training", 500) as shown:
+        for done in range(1, 301):
+            clock.now += 0.8 if done < 150 else 4.0
+            shown.reach(done)
+    told = lines.getvalue()
+    assert "(1.2 steps/s, " in told
+    assert "(0.2 steps/s, " in told
+    assert "steps/min" not in told
 
 
 def test_hearts_that_were_there_already_do_not_spoil_the_time_left(
@@ -51,8 +86,11 @@ def test_work_that_is_resumed_has_the_pace_of_what_is_done_now(
             clock.now += 10.0
             shown.reach(done, "loss 0.1")
     assert lines.getvalue().splitlines() == [
+        "training: 5000/9000 loss 0.1 (for 10 s)",
         "training: 5100/9000 loss 0.1 (10 steps/s, 6 min left)",
+        "training: 5200/9000 loss 0.1 (10 steps/s, 6 min left)",
         "training: 5300/9000 loss 0.1 (10 steps/s, 6 min left)",
+        "training: 5400/9000 loss 0.1 (10 steps/s, 6 min left)",
     ]
 
 
@@ -94,11 +132,20 @@ def test_a_terminal_shows_the_same(clock: Clock, monkeypatch: pytest.MonkeyPatch
         (0.4, "24 h/min"),
         (1 / 60, "1.0 h/min"),
         (1 / 3600, "1.0 h/h"),
-        (1e-5, "0.0 h/h"),
+        (1e-5, "0.036 h/h"),
     ],
 )
 def test_rates(per_second: float, text: str) -> None:
-    assert rate_text(per_second, "h") == text
+    assert RateTexts("h").of(per_second) == text
+
+
+def test_later_rates_have_the_period_of_the_first() -> None:
+    rates = RateTexts("hearts")
+    assert [rates.of(rate) for rate in (0.2, 30.0, 1e-4)] == [
+        "12 hearts/min",
+        "1800 hearts/min",
+        "0.006 hearts/min",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ import io
 import json
 import re
 import sys
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,8 +19,17 @@ from vecsetx.terminal.run_log import RunLog
 from vecsetx.training.journal import Entry
 
 
-def display(total_steps: int, log: Path) -> AbstractContextManager[Callable[[Entry], None]]:
-    return training_display.training_display(total_steps, RunLog(log))
+@contextmanager
+def display(total_steps: int, log: Path) -> Iterator[Callable[[Entry], None]]:
+    """A display that is told of entries as the training loop does it."""
+    with training_display.training_display(total_steps, RunLog(log)) as shown:
+
+        def tell(entry: Entry) -> None:
+            shown.entry(entry)
+            if entry.split == "train":
+                shown.step(entry.step)
+
+        yield tell
 
 
 TRAIN = Entry(
@@ -133,6 +142,26 @@ def test_a_line_says_only_what_is_known(lines: io.StringIO, tmp_path: Path) -> N
     ]
 
 
+def test_a_run_that_goes_on_longer_is_logged(lines: io.StringIO, tmp_path: Path) -> None:
+    log = tmp_path / "train.log"
+    with display(200, log) as tell:
+        tell(Entry(step=120, split="length", steps=200, former_steps=120))
+        tell(replace(TRAIN, step=125))
+    assert logged(log)[0] == (
+        "step 120: continues as a run of 200 instead of 120 steps; the learning rate follows the "
+        "new schedule from here on"
+    )
+
+
+def test_the_unit_of_the_throughput_stays_the_same(lines: io.StringIO, tmp_path: Path) -> None:
+    log = tmp_path / "train.log"
+    with display(200, log) as tell:
+        for step, pace in enumerate((0.6, 0.3, 12.0), start=1):
+            tell(Entry(step=step, split="train", loss=1.0, hearts_per_second=pace))
+    paces = [line.partition("throughput ")[2] for line in logged(log)]
+    assert paces == ["0.6 hearts/s", "0.3 hearts/s", "12 hearts/s"]
+
+
 def test_lost_hearts_are_named_when_there_are_more(lines: io.StringIO, tmp_path: Path) -> None:
     log = tmp_path / "train.log"
     with display(1000, log) as tell:
@@ -143,9 +172,7 @@ def test_lost_hearts_are_named_when_there_are_more(lines: io.StringIO, tmp_path:
     assert train == ["", ", lost hearts a", "", ", lost hearts a b\\udcff"]
 
 
-def test_elsewhere_lines_come_at_most_every_15_s(
-    clock: Clock, lines: io.StringIO, tmp_path: Path
-) -> None:
+def test_elsewhere_lines_come_every_15_s(clock: Clock, lines: io.StringIO, tmp_path: Path) -> None:
     with display(400, tmp_path / "train.log") as tell:
         for step in range(10, 401, 10):
             clock.now += 4.0
@@ -153,10 +180,10 @@ def test_elsewhere_lines_come_at_most_every_15_s(
             if step % 100 == 0:
                 tell(replace(VAL, step=step, grid_dice=0.9 - step / 1000))
     told = lines.getvalue().splitlines()
-    assert len(told) == 40 // 4 + 1  # every 16 s, and the last validation
-    assert told[0] == "training: 40/400 loss 2.50 (2.5 steps/s, 144 s left)".replace(
-        "144 s", "2 min"
-    )
+    # From 4 s on every 12 s, as the next entry would come after 16 s; and the last validation.
+    assert len(told) == 14 + 1
+    assert told[0] == "training: 10/400 loss 10.0 (for 4 s)"
+    assert told[1] == "training: 40/400 loss 2.50 (2.5 steps/s, 2 min left)"
     assert told[-1] == (
         "training: 400/400 loss 0.250, grid Dice 0.500, best 0.800 (2.5 steps/s, took 3 min)"
     )

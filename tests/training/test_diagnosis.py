@@ -19,11 +19,13 @@ from vecsetx.anatomy.structures import structure
 from vecsetx.cli import main
 from vecsetx.commands.train import train_model
 from vecsetx.data.dataset import DataSet
+from vecsetx.recipe import Recipe, parse_overrides
 from vecsetx.report.curves import write_curves
 from vecsetx.report.figures import POINTS_PER_CURVE, curve, training_curves
 from vecsetx.training.diagnosis import FEWEST_ENTRIES, FEWEST_STEPS, diagnose
 from vecsetx.training.journal import read_journal
 from vecsetx.training.optimizer import OptimizerSpec, rate_share
+from vecsetx.training.spec import TrainingSpec
 
 LOW, HIGH, PLATEAU = "learning rate too low", "learning rate too high", "plateau"
 STEPS = 100
@@ -169,6 +171,16 @@ def test_a_loss_in_proportion_to_the_rate_is_too_high_a_rate(count: int, scale: 
     assert faults(journal(scale * (rates + 0.001))) == [HIGH]
 
 
+def test_a_rate_that_rose_again_says_nothing_of_its_first_fall() -> None:
+    """As in a run that was resumed with more steps."""
+    entries = journal(journal_rates := np.array([e["lr"] for e in journal(np.ones(100))]) + 0.001)
+    assert faults(entries) == [HIGH]
+    resumed = [entry | {"step": entry["step"] + 4000} for entry in entries[60:]]
+    for entry, loss in zip(resumed, journal_rates[-1] * np.linspace(1, 0.3, 40), strict=True):
+        entry["loss"] = float(loss)
+    assert HIGH not in faults(entries + resumed)
+
+
 def test_a_loss_that_rises_or_jumps_is_too_high_a_rate() -> None:
     rising = learned(40)
     rising[-10:] *= np.linspace(1, 3, 10)
@@ -248,18 +260,47 @@ def test_failed_validations_and_waiting_are_told_with_their_remedies() -> None:
 
 
 @pytest.mark.parametrize(
-    ("entries", "steps", "remedy"),
+    ("entries", "steps", "counted", "remedy"),
     [
-        (FEWEST_ENTRIES - 1, 4000, "log_every"),
-        (40, FEWEST_STEPS - 10, "training.steps"),
-        (0, 1, ""),
+        (5, 120, "5 journal entries over 120 steps", "type training.log_every=15 next time"),
+        (7, 4200, "7 journal entries over 4200 steps", "type training.log_every=525 next time"),
+        (1, 1, "1 journal entry over 1 step", "type training.steps=50 next time"),
+        (40, 40, "40 journal entries over 40 steps", "type training.steps=50 next time"),
+        (
+            2,
+            20,
+            "2 journal entries over 20 steps",
+            "type training.steps=50 training.log_every=6 next time",
+        ),
     ],
 )
-def test_runs_too_short_to_judge_say_so(entries: int, steps: int, remedy: str) -> None:
-    found = diagnose(journal(np.ones(entries), steps) if entries else [])
+def test_runs_too_short_to_judge_say_what_to_type(
+    entries: int, steps: int, counted: str, remedy: str
+) -> None:
+    found = diagnose(journal(np.ones(entries), steps))
     assert not found.findings
-    assert found.lines()[0].startswith("too short to judge: ")
-    assert remedy in found.too_short
+    assert found.lines()[0] == (
+        f"too short to judge: {counted}, at least 8 over 50 are needed; {remedy}"
+    )
+    words = [word for word in remedy.split() if "=" in word]
+    typed = Recipe().changed(parse_overrides([f"training.steps={steps}", *words]), "").training
+    assert typed.steps >= FEWEST_STEPS
+    assert typed.steps // typed.log_interval >= FEWEST_ENTRIES
+
+
+def test_a_run_without_entries_is_too_short() -> None:
+    assert diagnose([]).lines() == [
+        "too short to judge: no journal entry yet",
+        "no training steps in the journal",
+    ]
+
+
+@given(st.integers(FEWEST_STEPS, 200_000))
+def test_runs_long_enough_have_entries_enough(steps: int) -> None:
+    interval = TrainingSpec(steps=steps).log_interval
+    assert steps // interval >= 48
+    assert interval <= 50
+    assert TrainingSpec(steps=steps, log_every=1000).log_interval == 1000
 
 
 def test_losses_that_are_no_number_are_left_out() -> None:

@@ -56,12 +56,12 @@ def test_a_full_disk_keeps_the_old_checkpoint_and_the_run(
 
     monkeypatch.setattr(checkpoint.torch, "save", save)
 
-    def full(*_: object) -> str:
+    def full(*_: object) -> list[str]:
         nothing_left = os.statvfs_result((4096, 4096, 10, 0, 0, 0, 0, 0, 0, 255))
         monkeypatch.setattr(os, "statvfs", lambda _: nothing_left)
-        return ""
+        return []
 
-    monkeypatch.setattr(train_command, "_summary", full)  # after the preflight
+    monkeypatch.setattr(train_command, "summary", full)  # after the preflight
     with pytest.raises(OSError, match=r"MB needed, 0 free"):
         train_model(dataset.folder, tmp_path / "full", RECIPE, stop_after=2)
     assert not (tmp_path / "full" / "checkpoint.pt").exists()
@@ -252,7 +252,7 @@ def test_too_many_lost_hearts_end_the_run_which_can_go_on(
     heart = dataset.of_split("train")[0]
     damaging(monkeypatch, data, {2: (heart.name, truncate)})
     recipe = RECIPE.changed({"training": {"max_lost_hearts": 0}}, "")
-    with pytest.raises(InputError, match=f"1 hearts were lost .*{heart.name}.*--resume"):
+    with pytest.raises(InputError, match=f"1 heart was lost .*{heart.name}.*--resume"):
         train_model(data, tmp_path / "run", recipe)
     monkeypatch.undo()
     shutil.copy(dataset.folder / heart.file, data / heart.file)

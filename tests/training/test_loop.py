@@ -11,6 +11,7 @@ from vecsetx.commands import train as train_command
 from vecsetx.commands.train import train_model
 from vecsetx.data.dataset import DataSet
 from vecsetx.model.saved import TrainedModel
+from vecsetx.terminal.training_display import TrainingDisplay
 from vecsetx.training.journal import read_journal
 from vecsetx.training.run import Validation
 from vecsetx.training.spec import TrainingSpec
@@ -105,6 +106,15 @@ def test_a_validation_that_fails_is_told_and_training_goes_on(
     entries = [e for e in read_journal(tmp_path / "run" / "metrics.jsonl") if e["split"] == "val"]
     assert [entry.get("error") for entry in entries] == ["KeyError: 'LAA'", None]
     assert len(losses(tmp_path / "run")) == 4
+
+
+def test_every_step_is_shown_as_soon_as_it_is_done(
+    dataset: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[int] = []
+    monkeypatch.setattr(TrainingDisplay, "step", lambda _, done: shown.append(done))
+    train_model(dataset.folder, tmp_path / "run", RECIPE)
+    assert shown == list(range(1, 9))
 
 
 def test_epochs_become_steps() -> None:

@@ -69,9 +69,10 @@ def test_a_run_is_not_overwritten_nor_resumed_with_another_recipe(
     smaller.write()
     with pytest.raises(InputError, match="other hearts"):
         train_model(smaller.folder, tmp_path / "run", RECIPE, resume=True)
-    longer = replace(RECIPE, training=replace(RECIPE.training, steps=20))
-    with pytest.raises(InputError, match="another recipe"):
-        train_model(dataset.folder, tmp_path / "run", longer, resume=True)
+    other = RECIPE.changed({"model": {"layers": 2}, "training": {"steps": 20, "seed": 1}}, "")
+    differences = r"another recipe \(model\.layers 1, now 2, training\.seed 0, now 1\)"
+    with pytest.raises(InputError, match=differences):
+        train_model(dataset.folder, tmp_path / "run", other, resume=True)
 
 
 def test_a_run_validates_on_the_grid_of_unseen_hearts(dataset: DataSet, tmp_path: Path) -> None:
@@ -398,7 +399,8 @@ def test_recipes_take_changes_and_refuse_nonsense() -> None:
     for words, message in (
         (["model.wdth=64"], "no option model.wdth"),
         (["model.width=wide"], "model.width = 'wide'"),
-        (["modle.width=64"], "no part 'modle'"),
+        (["modle.width=64"], "no option modle.width; write model.width=64"),
+        (["modle.colour=64"], "no part 'modle'"),
         (["model.queries=other"], "model.queries"),
         (["model.width=100", "model.heads=8"], "not a multiple of heads"),
         (["training.steps=-4"], "training.steps"),
@@ -408,7 +410,7 @@ def test_recipes_take_changes_and_refuse_nonsense() -> None:
         with pytest.raises(InputError, match=message):
             RECIPE.changed(parse_overrides(words), "here")
     with pytest.raises(InputError, match=r"part\.option=value"):
-        parse_overrides(["width=64"])
+        parse_overrides(["colour=red"])
     with pytest.raises(InputError, match="cannot be read"):
         parse_overrides(["model.width=["])
 

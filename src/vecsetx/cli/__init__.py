@@ -27,6 +27,7 @@ from vecsetx.cli import (
 from vecsetx.cli.failures import errors_in_one_line
 from vecsetx.cli.logs import warnings_on_terminal
 from vecsetx.cli.options import FLAG
+from vecsetx.cli.recipe_command import RecipeCommand
 
 __all__ = ["app", "main"]
 
@@ -72,4 +73,4 @@ for _command in (
     compare.compare,
     demo.demo,
 ):
-    app.command()(_command)
+    app.command(cls=RecipeCommand if _command in (plan.plan, train.train) else None)(_command)

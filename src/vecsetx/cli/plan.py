@@ -16,7 +16,7 @@ def plan(
         float, typer.Option(metavar="GB", help="Memory of one GPU, 10⁹ bytes.", min=0)
     ] = 40.0,
 ) -> None:
-    """Estimate the GPU memory of a training step, without training.
+    """Estimate the GPU memory of a training step, and the time of a run on this machine.
 
     [dim]Example: vecsetx plan data/ --preset large --gpu-gb 40[/]
     """

@@ -15,7 +15,12 @@ def train(
     preset: Preset = "tiny",
     config: Config = None,
     resume: Annotated[
-        bool, typer.Option("--resume", metavar=FLAG, help="Continue from the run's checkpoint.")
+        bool,
+        typer.Option(
+            "--resume",
+            metavar=FLAG,
+            help="Continue from the run's checkpoint, also with more training.steps.",
+        ),
     ] = False,
     stop_after: Annotated[
         int | None,

@@ -1,15 +1,24 @@
-"""``vecsetx plan``: estimate the GPU memory of a training step."""
+"""``vecsetx plan``: estimate the GPU memory of a training step, and the time of a run."""
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from vecsetx.data.batches import TrainingBatches
 from vecsetx.data.dataset import DataSet
+from vecsetx.errors import InputError
 from vecsetx.recipe import Recipe
-from vecsetx.terminal.progress_bars import console, steps
+from vecsetx.terminal.progress_bars import console, duration_text, steps
+from vecsetx.training.loop import Training
 from vecsetx.training.memory import PARTS, StepMemory, StepSpec, measure
+from vecsetx.training.preflight import seconds_per_step
+from vecsetx.training.ranks import joined_ranks
+from vecsetx.training.run import Run
+from vecsetx.training.stopping import StopRequest
 
 __all__ = ["Plan", "make_plan", "plan_training"]
 
@@ -20,6 +29,9 @@ _CONTEXT_BYTES = _GB
 
 _FRAGMENTED_SHARE = 0.05
 """Assumed memory that PyTorch's allocator holds beyond the tensors, as a share of the tensors."""
+
+_MEMORY_SHARE = 0.5
+"""Share of this machine's memory that a trial step may take by the estimate."""
 
 _WAYS = (False, True)
 """The values of ``training.recompute``."""
@@ -97,23 +109,73 @@ def make_plan(recipe: Recipe, structure_count: int) -> Plan:
 
 
 def plan_training(data: Path, recipe: Recipe, gpu_gb: float) -> Plan:
-    """Print the GPU memory of training on a data set. Nothing is written.
+    """Print the GPU memory and the time of training on a data set. Nothing is written.
 
     Args:
-        data: A prepared data set; only its structures matter.
+        data: A prepared data set.
         recipe: All options of model and training.
         gpu_gb: Memory of one GPU, 10⁹ bytes.
 
     Raises:
         InputError: There is no usable data set.
     """
-    plan = make_plan(recipe, len(DataSet.read(data).structures))
+    dataset = DataSet.read(data)
+    plan = make_plan(recipe, len(dataset.structures))
     gpu_bytes = gpu_gb * _GB
     console.print(f"{plan.kept.parameters:,} weights")
     console.print(_parts(plan))
     console.print(_ways(plan, gpu_bytes))
-    console.print(f"{plan.hearts} hearts per step: {plan.verdict(gpu_bytes)}")
+    hearts = "1 heart" if plan.hearts == 1 else f"{plan.hearts} hearts"
+    console.print(f"{hearts} per step: {plan.verdict(gpu_bytes)}")
+    console.print(f"time on this machine: {_time(dataset, recipe, plan)}", markup=False)
     return plan
+
+
+def _time(dataset: DataSet, recipe: Recipe, plan: Plan) -> str:
+    """Say how long a run would take on this machine, by a step of one heart."""
+    needed = sum(plan.memory(recipe.training.recompute).peak(1).values())
+    if needed > _MEMORY_SHARE * _memory_bytes():
+        return "unknown, as it has too little memory for a step of even one heart"
+    try:
+        per_heart = _seconds_per_heart(dataset, recipe)
+    except InputError as error:
+        return f"unknown, as training cannot start: {error}"
+    per_step = recipe.batch.hearts * recipe.training.passes
+    count = recipe.training.in_steps(len(dataset.of_split("train")), per_step).steps
+    seconds = per_step * per_heart
+    length = duration_text(max(1.0, count * seconds))
+    return (
+        f"about {length} for {count} {'step' if count == 1 else 'steps'} of {seconds:.2g} s, "
+        "validations not counted"
+    )
+
+
+def _seconds_per_heart(dataset: DataSet, recipe: Recipe) -> float:
+    """Measure a training step of one heart on this machine."""
+    hearts, one = dataset.of_split("train"), replace(recipe.batch, hearts=1)
+    seed = recipe.training.seed
+    with joined_ranks() as ranks:
+        run = Run(
+            folder=Path(),  # nothing is written
+            model=recipe.model.build(len(dataset.structures)),
+            batches=TrainingBatches(dataset, hearts, one, recipe.augment, seed, recipe.partial),
+            objective=recipe.objective,
+            optimizer=recipe.optimizer,
+            training=replace(recipe.training, passes=1, compile=False),
+            validator=None,
+            observers=[],
+            warn=console.print,
+            ranks=ranks,
+            request=StopRequest(),
+        )
+        return seconds_per_step(Training(run, resume=False))
+
+
+def _memory_bytes() -> float:
+    """Return the memory of the first GPU, or of the machine if it has none."""
+    if torch.cuda.is_available():
+        return float(torch.cuda.get_device_properties(0).total_memory)
+    return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
 
 
 def _parts(plan: Plan) -> Table:

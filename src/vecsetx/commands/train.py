@@ -1,34 +1,32 @@
 """``vecsetx train``: train a model on a prepared data set."""
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
-from hashlib import sha256
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-import yaml
 
 from vecsetx._version import __version__
 from vecsetx.commands.diagnose import diagnose_run
+from vecsetx.commands.run_folder import begin_run, check_run, contents_of, write_recipe
 from vecsetx.data.batches import TrainingBatches
 from vecsetx.data.dataset import DataSet
 from vecsetx.errors import InputError
 from vecsetx.evaluation.validation import make_validator
-from vecsetx.files import write_json, write_text
-from vecsetx.model.saved import TrainedModel, parameter_count, weights_sha256
-from vecsetx.recipe import Recipe, read_changes
-from vecsetx.terminal.progress_bars import console, warn
+from vecsetx.model.saved import TrainedModel
+from vecsetx.recipe import Recipe
+from vecsetx.terminal.progress_bars import warn
 from vecsetx.terminal.run_log import RunLog
+from vecsetx.terminal.run_summary import long_ramp, origin, size, summary, why_no_validation
 from vecsetx.terminal.training_display import training_display
 from vecsetx.training.journal import Entry
 from vecsetx.training.loggers import loggers
 from vecsetx.training.loop import Training
-from vecsetx.training.meters import GB
-from vecsetx.training.preflight import Preflight, preflight
+from vecsetx.training.preflight import preflight
 from vecsetx.training.ranks import joined_ranks
 from vecsetx.training.run import Run
+from vecsetx.training.spec import TrainingSpec
 from vecsetx.training.stopping import noticing_signals
 from vecsetx.training.teacher import Teacher
 from vecsetx.workers.lock import only_writer
@@ -69,7 +67,8 @@ def train_model(
         data: A prepared data set.
         out: The run's folder.
         recipe: All options of model and training.
-        resume: Continue from the folder's checkpoint; the recipe must be the same.
+        resume: Continue from the folder's checkpoint. The recipe must be the same, except that
+            the run may be longer: from here on its learning rate is that of the new length.
         stop_after: Stop with a checkpoint after this step.
         fold: Fold of the data set to hold out; None for the data set's own split.
         logs: Further loggers.
@@ -82,12 +81,16 @@ def train_model(
     """
     with _ready(data, out, recipe, resume, fold, logs) as session, _displayed(session):
         training, run = session.training, session.training.run
+        if run.former_steps:
+            run.ranks.on_first_rank(lambda: write_recipe(out, recipe))
         done = training.until(stop_after or run.training.steps)
         training.keep()  # of a complete run, the weights of the best validation
         trained = _trained(session, recipe, fold, done)
         if run.ranks.first:
             trained.save_pretrained(out / "model")
     if run.ranks.first:
+        if done == run.training.steps:
+            session.log.tell(origin(training, session.no_validation))
         try:
             diagnose_run(out)
         except OSError as error:  # the model is saved; a page that cannot be written is no failure
@@ -115,11 +118,13 @@ class _Session:
         training: The run and its state.
         dataset: The data set that it is trained on.
         log: Its ``train.log``.
+        no_validation: Why the run has no validations, or empty.
     """
 
     training: Training
     dataset: DataSet
     log: RunLog
+    no_validation: str
 
 
 @contextmanager
@@ -135,28 +140,25 @@ def _ready(
         dataset = DataSet.read(data)
         torch.manual_seed(recipe.training.seed)
         model = recipe.model.build(len(dataset.structures))
-        hearts = dataset.of_split("train", fold)
-        seed = recipe.training.seed
-        batches = TrainingBatches(
-            dataset, hearts, recipe.batch, recipe.augment, seed, recipe.partial
-        )
-        _check_reach(batches, recipe.objective.truncation)
+        batches = _batches(dataset, fold, recipe)
         teacher = _teacher(batches, recipe, ranks.device)
         per_step = recipe.batch.hearts * recipe.training.passes * ranks.count
-        spec = recipe.training.in_steps(len(hearts), per_step)
+        spec = recipe.training.in_steps(len(batches.files), per_step)
         observers: list[Callable[[Entry], None]] = []
         log = RunLog(out / "train.log")
 
         # 2. The run's folder and loggers, on the first rank only. A failure there ends all ranks.
-        def begin() -> None:
+        def begin() -> TrainingSpec:
             entered.enter_context(only_writer(out))
-            _open_run(out, recipe, _contents(batches, teacher), resume)
+            begun = (check_run if resume else begin_run)(out, recipe, contents_of(batches, teacher))
             entered.enter_context(log.of_errors())
             if logs != LogOptions():
                 named = out.resolve().name, recipe.to_dict(), logs.tensorboard, logs.wandb
                 observers.append(entered.enter_context(loggers(out, *named, log.warn)))
+            log.tell(size(batches, model, ranks))
+            return begun
 
-        ranks.on_first_rank(begin)
+        former = ranks.on_first_rank(begin).in_steps(len(batches.files), per_step).steps
         # 3. The run, at its start or at its checkpoint, and a trial step.
         run = Run(
             folder=out,
@@ -171,14 +173,24 @@ def _ready(
             ranks=ranks,
             request=request,
             teacher=teacher,
+            former_steps=former if former != spec.steps else None,
         )
-        training = Training(run, resume)
-        checked = preflight(training)
-        if ranks.first:
-            text = _summary(run, checked)
-            console.print(text, markup=False, soft_wrap=True)
-            log.write(text)
-        yield _Session(training, dataset, log)
+        session = _Session(
+            Training(run, resume), dataset, log, why_no_validation(dataset, fold, spec)
+        )
+        _try(session, recipe)
+        yield session
+
+
+def _try(session: _Session, recipe: Recipe) -> None:
+    """Run the preflight; say what it found, and what of the recipe does not fit the run."""
+    training = session.training
+    if training.run.ranks.first and (warning := long_ramp(training.run, recipe)):
+        session.log.warn(warning)
+    checked = preflight(training)
+    if training.run.ranks.first:
+        for line in summary(training, checked, recipe, session.no_validation):
+            session.log.tell(line)
 
 
 @contextmanager
@@ -188,22 +200,10 @@ def _displayed(session: _Session) -> Iterator[None]:
     if not run.ranks.first:
         yield
         return
-    with training_display(run.training.steps, session.log) as observer:
-        run.observers.append(observer)
+    with training_display(run.training.steps, session.log) as display:
+        run.observers.append(display.entry)
+        run.counters.append(display.step)
         yield
-
-
-def _summary(run: Run, checked: Preflight) -> str:
-    """Summarize a run in two lines: its size, and what a step and its files take."""
-    memory_gb = (checked.memory_bytes + checked.state_bytes) / GB
-    ranks = run.ranks
-    return (
-        f"training on {len(run.batches.files)} hearts: {len(run.batches.structures)} structures, "
-        f"{parameter_count(run.model) / 1e6:.2f} M weights, {ranks.count} × {ranks.device.type}\n"
-        f"preflight passed: a step of {run.hearts_per_step} hearts takes {checked.seconds:.2g} s "
-        f"and about {memory_gb:.2g} GB per process; the files may need "
-        f"{checked.room_bytes / GB:.2g} GB"
-    )
 
 
 def _trained(session: _Session, recipe: Recipe, fold: int | None, done: int) -> TrainedModel:
@@ -231,6 +231,13 @@ def _trained(session: _Session, recipe: Recipe, fold: int | None, done: int) -> 
 def _resolved(model: str | None) -> str | None:
     """Return the absolute path of a local model; other names are those of the Hub."""
     return str(Path(model).resolve()) if model and Path(model).exists() else model
+
+
+def _batches(dataset: DataSet, fold: int | None, recipe: Recipe) -> TrainingBatches:
+    hearts, seed = dataset.of_split("train", fold), recipe.training.seed
+    batches = TrainingBatches(dataset, hearts, recipe.batch, recipe.augment, seed, recipe.partial)
+    _check_reach(batches, recipe.objective.truncation)
+    return batches
 
 
 def _teacher(batches: TrainingBatches, recipe: Recipe, device: torch.device) -> Teacher | None:
@@ -267,43 +274,3 @@ def _check_reach(batches: TrainingBatches, truncation: float) -> None:
                 f"objective.truncation needs {needed_mm:g} mm; prepare with a larger --reach, or "
                 "lower objective.truncation"
             )
-
-
-def _contents(batches: TrainingBatches, teacher: Teacher | None) -> dict[str, str]:
-    """Return hashes of a run's data, which must be the same on resuming.
-
-    Each heart's name → hash of the description of its samples; and the hash of a teacher's weights.
-    """
-    described = {
-        file.info.name: json.dumps([asdict(file.info), annotated])
-        for file, annotated in zip(batches.files, batches.annotated, strict=True)
-    }
-    found = {name: sha256(text.encode()).hexdigest() for name, text in described.items()}
-    return found | ({"training.teacher": weights_sha256(teacher.network)} if teacher else {})
-
-
-def _open_run(out: Path, recipe: Recipe, contents: dict[str, str], resume: bool) -> None:
-    """Start a run's folder, or check that its run can be resumed with this recipe and data."""
-    recipe_file, data_file = out / "recipe.yaml", out / "data.json"
-    text = yaml.safe_dump(recipe.to_dict(), sort_keys=False)
-    if not resume:
-        if (out / "checkpoint.pt").exists():
-            raise InputError(
-                f"{out}: already contains a run; add --resume, or choose another --out"
-            )
-        write_text(recipe_file, text)
-        write_json(data_file, contents)
-        return
-    if not (recipe_file.exists() and data_file.exists()):
-        raise InputError(f"{out}: no run to resume (no recipe.yaml); train without --resume")
-    # Both through YAML, which turns tuples into lists.
-    if read_changes(recipe_file) != yaml.safe_load(text):
-        raise InputError(
-            f"{recipe_file}: the run was started with another recipe; resume with the same "
-            "preset, --config and overrides, or choose another --out"
-        )
-    if json.loads(data_file.read_text()) != contents:
-        raise InputError(
-            f"{data_file}: the run was started with other hearts, with hearts prepared "
-            "differently, or with another teacher; resume with the same, or choose another --out"
-        )

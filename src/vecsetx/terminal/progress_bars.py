@@ -17,12 +17,12 @@ from rich.progress import (
 )
 
 __all__ = [
+    "RateTexts",
     "Steps",
     "console",
     "duration_text",
     "on_terminal",
     "progress_bar",
-    "rate_text",
     "steps",
     "warn",
 ]
@@ -30,7 +30,9 @@ __all__ = [
 console = Console(highlight=False)
 """Where commands print."""
 
-_SECONDS_BETWEEN_LINES = 15.0
+_SECONDS_TO_FIRST_LINE, _SECONDS_BETWEEN_LINES = 5.0, 15.0
+"""A line is printed as soon as the next report is expected to come later than this."""
+
 _PACE_SECONDS, _PACE_REPORTS = 60.0, 100
 """The pace is the mean over the last minute, or over the last hundred reports if that is longer."""
 
@@ -50,9 +52,10 @@ class Steps:
 
     def __init__(self, title: str, total: int, unit: str, display: Progress | None) -> None:
         self.rate = 0.0
-        self._title, self._total, self._unit, self._display = title, total, unit, display
+        self._title, self._total, self._display = title, total, display
+        self._rate_texts = RateTexts(unit)
         self._done, self._began = 0, time.monotonic()
-        self._last_line = self._began
+        self._next_line = self._began + _SECONDS_TO_FIRST_LINE
         self._reports: deque[tuple[float, int]] = deque()
         self._task = display.add_task(title, total=total, note="", pace="") if display else None
 
@@ -65,13 +68,18 @@ class Steps:
     def reach(self, done: int, note: str = "") -> None:
         """Set the number of steps that are done. Resumed work starts with many at once."""
         self._done, now = done, time.monotonic()
-        self._report(now)
+        next_report = now + self._report(now)
         if self._display is not None and self._task is not None:
             self._display.update(self._task, completed=done, note=note, pace=self._pace(now))
-        elif now - self._last_line >= _SECONDS_BETWEEN_LINES or done == self._total:
-            self._last_line = now
+        elif next_report > self._next_line or done == self._total:
+            self._next_line = now + _SECONDS_BETWEEN_LINES
             line = f"{self._title}: {done}/{self._total} {note}".strip()
             console.print(f"{line} ({self._pace(now)})", markup=False)
+
+    @property
+    def rate_text(self) -> str:
+        """The rate as text; empty while it is unknown."""
+        return self._rate_texts.of(self.rate) if self.rate else ""
 
     @property
     def time_left(self) -> str:
@@ -79,17 +87,20 @@ class Steps:
         left = self._total - self._done
         return duration_text(left / self.rate) if self.rate and left > 0 else ""
 
-    def _report(self, now: float) -> None:
+    def _report(self, now: float) -> float:
+        """Note the count for the rate, and return the seconds since the report before."""
+        last = self._reports[-1][0] if self._reports else self._began
         self._reports.append((now, self._done))
         # Forget reports older than a minute, but keep a hundred.
         while len(self._reports) > _PACE_REPORTS and self._reports[1][0] < now - _PACE_SECONDS:
             self._reports.popleft()
         since, before = self._reports[0]
         self.rate = (self._done - before) / (now - since) if now > since else 0.0
+        return now - last
 
     def _pace(self, now: float) -> str:
         """Format the pace, if known, and the time left or taken."""
-        parts = [rate_text(self.rate, self._unit)] if self.rate else []
+        parts = [self.rate_text] if self.rate else []
         if self._done >= self._total:
             parts.append(f"took {duration_text(now - self._began)}")
         elif self.rate:
@@ -99,12 +110,27 @@ class Steps:
         return ", ".join(parts)
 
 
-def rate_text(per_second: float, unit: str) -> str:
-    """Format a rate per second, minute or hour: the first that gives at least 0.5."""
-    periods = {"s": 1, "min": 60, "h": 3600}
-    name = next((name for name, size in periods.items() if per_second * size >= 0.5), "h")
-    rate = per_second * periods[name]
-    return f"{rate:.{0 if rate >= 9.95 else 1}f} {unit}/{name}"
+class RateTexts:
+    """Formats rates per second, minute or hour: all by the period that suits the first of them.
+
+    Args:
+        unit: What is counted, in the plural.
+    """
+
+    def __init__(self, unit: str) -> None:
+        self._unit = unit
+        self._period: tuple[str, int] | None = None
+
+    def of(self, per_second: float) -> str:
+        """Format a rate; the first one sets the period, the shortest that gives at least 0.5."""
+        if self._period is None:
+            periods = {"s": 1, "min": 60, "h": 3600}
+            fits = (period for period in periods.items() if per_second * period[1] >= 0.5)
+            self._period = next(fits, ("h", 3600))
+        name, seconds = self._period
+        rate = per_second * seconds
+        digits = 0 if rate >= 9.95 else 1 if rate >= 0.095 else 3
+        return f"{rate:.{digits}f} {self._unit}/{name}"
 
 
 def duration_text(seconds: float) -> str:

@@ -33,6 +33,11 @@ class RunLog:
                 progress_bars.warn(f"{self.path}: not written ({error.strerror or error})")
             self._fails = True
 
+    def tell(self, text: str) -> None:
+        """Append a line and print it."""
+        progress_bars.console.print(text, markup=False, soft_wrap=True)
+        self.write(text)
+
     def warn(self, text: str) -> None:
         """Append a line and print it as a warning."""
         progress_bars.warn(text)

@@ -1,6 +1,6 @@
 """Display of a training run: a live display or plain lines, and a log."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -13,48 +13,59 @@ from rich.table import Table
 from rich.text import Text
 
 from vecsetx.report.curves import mean_points_dice
-from vecsetx.terminal.progress_bars import Steps, console, on_terminal, progress_bar, rate_text
+from vecsetx.terminal.progress_bars import RateTexts, Steps, console, on_terminal, progress_bar
 from vecsetx.terminal.run_log import RunLog
 from vecsetx.training.diagnosis import Row, best_validation
 from vecsetx.training.journal import Entry, read_journal
 
-__all__ = ["training_display"]
+__all__ = ["TrainingDisplay", "training_display"]
 
 
 @contextmanager
-def training_display(total_steps: int, log: RunLog) -> Iterator[Callable[[Entry], None]]:
+def training_display(total_steps: int, log: RunLog) -> Iterator["TrainingDisplay"]:
     """Display and log training while the block runs.
 
     Args:
         total_steps: Number of steps of the whole run.
         log: Receives a line for every entry. For a resumed run, the best earlier validation is read
             from the ``metrics.jsonl`` beside it.
-
-    Yields:
-        A function to call with every entry of the journal.
     """
     progress = progress_bar() if on_terminal() else None
     steps = Steps("training", total_steps, "steps", progress)
     course = _Course(log.path.with_name("metrics.jsonl"))
-
-    def show(entry: Entry) -> None:
-        log.write(_line(entry, course.train.lost))
-        course.add(entry)
-        steps.reach(entry.step, course.note())
-
+    shown = TrainingDisplay(steps, course, log)
     if progress is None:
-        yield show
+        yield shown
         return
     with Live(
         get_renderable=lambda: Group(progress, _tables(steps, course)),
         console=console,
         refresh_per_second=10,
     ):
-        yield show
+        yield shown
+
+
+class TrainingDisplay:
+    """Takes what happens in a run, for its display and its log."""
+
+    def __init__(self, steps: Steps, course: "_Course", log: RunLog) -> None:
+        self._steps, self._course, self._log = steps, course, log
+
+    def step(self, done: int) -> None:
+        """Show the number of steps that are done."""
+        self._steps.reach(done, self._course.note())
+
+    def entry(self, entry: Entry) -> None:
+        """Log an entry of the journal, and show it: at once if it is a validation's."""
+        course = self._course
+        self._log.write(_line(entry, course.train.lost, course.hearts))
+        course.add(entry)
+        if entry.split == "val":
+            self.step(entry.step)
 
 
 class _Course:
-    """The last entry of each kind, and the best Dice on the grid.
+    """The last entry of each kind, the best Dice on the grid, and the texts of its heart rates.
 
     Args:
         journal: The run's journal, which contains the validations before the run was resumed.
@@ -65,12 +76,13 @@ class _Course:
         self._grid_dice: float | None = None
         self._best: Row | None = None
         self.train, self.val = Entry(0, "train"), Entry(0, "val")
+        self.hearts = RateTexts("hearts")
 
     def add(self, entry: Entry) -> None:
         """Add the next entry. After a failed validation, the previous one stays."""
         if entry.split == "train":
             self.train = entry
-        elif entry.error is None:
+        elif entry.split == "val" and entry.error is None:
             self.val = entry
         if entry.grid_dice is not None:
             self._grid_dice = entry.grid_dice
@@ -92,9 +104,9 @@ def _tables(steps: Steps, course: _Course) -> Columns:
     """Return the terms of the loss and other facts, side by side if there is room."""
     train = course.train
     facts = {
-        "pace": rate_text(steps.rate, "steps") if steps.rate else "",
+        "pace": steps.rate_text,
         "time left": steps.time_left,
-        **_facts(train),
+        **_facts(train, course.hearts),
         "grid Dice": course.grid_dice(),
         "lost hearts": str(len(train.lost) or ""),
     }
@@ -124,8 +136,13 @@ def _terms_table(train: Entry, val: Entry) -> Table:
     return table
 
 
-def _line(entry: Entry, lost_before: list[str]) -> str:
+def _line(entry: Entry, lost_before: list[str], hearts: RateTexts) -> str:
     """Format an entry as a line of the log."""
+    if entry.split == "length":
+        return (
+            f"step {entry.step}: continues as a run of {entry.steps} instead of "
+            f"{entry.former_steps} steps; the learning rate follows the new schedule from here on"
+        )
     if entry.error is not None:
         return f"step {entry.step}: validation failed: {' '.join(entry.error.split())}"
     terms = {
@@ -135,23 +152,23 @@ def _line(entry: Entry, lost_before: list[str]) -> str:
     loss = {"loss": _with(_number(entry.loss), _joined(terms))}
     if entry.split == "train":
         lost = entry.lost if entry.lost != lost_before else []
-        facts = loss | _facts(entry) | {"lost hearts": " ".join(lost)}
+        facts = loss | _facts(entry, hearts) | {"lost hearts": " ".join(lost)}
         return f"step {entry.step}: {_joined(facts)}"
     grid = _joined({name: _dice(dice) for name, dice in entry.grid.items()})
-    hearts = _joined({"of": " ".join(entry.grid_hearts)})
+    scored = _joined({"of": " ".join(entry.grid_hearts)})
     facts = loss | {
-        "grid Dice": _with(_dice(entry.grid_dice), f"{grid} {hearts}".strip()),
+        "grid Dice": _with(_dice(entry.grid_dice), f"{grid} {scored}".strip()),
         "points Dice": _dice(mean_points_dice(entry.points)),
     }
     return f"step {entry.step}: validation: {_joined(facts)}"
 
 
-def _facts(train: Entry) -> dict[str, str]:
+def _facts(train: Entry, hearts: RateTexts) -> dict[str, str]:
     """Label → text, for an entry's rates, memory and waiting; empty texts where unknown."""
     pace, memory, waiting = train.hearts_per_second, train.memory_gb, train.waiting
     return {
         "learning rate": _number(train.lr),
-        "throughput": "" if pace is None else rate_text(pace, "hearts"),
+        "throughput": "" if pace is None else hearts.of(pace),
         "memory": "" if memory is None else f"{memory:.1f} GB",
         "waiting": "" if waiting is None else f"{waiting:.0%} for data",
     }

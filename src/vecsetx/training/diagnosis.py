@@ -133,7 +133,7 @@ def _figures(train: Sequence[Row], val: Sequence[Row]) -> str:
     if not train:
         return "no training steps in the journal"
     first, last = train[0], train[-1]
-    parts = [f"loss from {first['loss']:.4g} to {last['loss']:.4g} in {last['step']} steps"]
+    parts = [f"loss from {first['loss']:.4g} to {last['loss']:.4g} in {_steps(last['step'])}"]
     if best := best_validation(val):
         parts.append(f"best grid Dice {best['grid_dice']:.3f} at step {best['step']}")
     if pace := steps_per_second(train):
@@ -218,13 +218,16 @@ class _LossCurve:
         """The decrease of log loss after the rate fell below half its peak, and its relative pace.
 
         The pace is the decrease per ``done``, over that before (from 0.2 on, when the first, steep
-        decrease is past). Both are 0 if the rate never fell below half.
+        decrease is past). Both are 0 if the rate never fell below half, or rose again afterwards,
+        as in a run that was resumed with more steps.
         """
         peak = int(self.rate.argmax())
         below = np.nonzero(self.rate[peak:] < self.rate[peak] / 2)[0]
         if not below.size:
             return 0.0, 0.0
         after = peak + int(below[0])
+        if np.any(np.diff(self.rate[after:]) > 0):
+            return 0.0, 0.0
         # Where exactly the rate fell below half, between two windows.
         middle = np.interp(
             self.rate[peak] / 2, self.rate[[after, after - 1]], self.done[[after, after - 1]]
@@ -251,16 +254,25 @@ class _LossCurve:
 
 
 def _too_short(train: Sequence[Row]) -> str:
-    entries, steps = len(train), train[-1]["step"] if train else 0
+    if not train:
+        return "too short to judge: no journal entry yet"
+    entries, steps = len(train), int(train[-1]["step"])
     if entries >= FEWEST_ENTRIES and steps >= FEWEST_STEPS:
         return ""
-    remedy = (
-        "raise training.steps" if steps < FEWEST_STEPS else "lower training.log_every next time"
-    )
+    needed = max(steps, FEWEST_STEPS)
+    options = [f"training.steps={needed}"] if steps < needed else []
+    # As far apart as now, the entries of so many steps would still be too few.
+    if needed * entries // steps < FEWEST_ENTRIES:
+        options.append(f"training.log_every={needed // FEWEST_ENTRIES}")
     return (
-        f"too short to judge: {entries} journal entries over {steps} steps, at least "
-        f"{FEWEST_ENTRIES} over {FEWEST_STEPS} are needed; {remedy}"
+        f"too short to judge: {entries} journal {'entry' if entries == 1 else 'entries'} over "
+        f"{_steps(steps)}, at least {FEWEST_ENTRIES} over {FEWEST_STEPS} are needed; type "
+        f"{' '.join(options)} next time"
     )
+
+
+def _steps(count: int) -> str:
+    return f"{count} {'step' if count == 1 else 'steps'}"
 
 
 def _curve_faults(curve: _LossCurve) -> Iterator[Finding]:

@@ -16,7 +16,7 @@ class Entry:
 
     Attributes:
         step: Steps done.
-        split: ``train`` or ``val``.
+        split: ``train``, ``val``, or ``length`` where the run was resumed with another length.
         loss: Mean loss since the last entry, or over the hearts of a validation.
         terms: Its weighted terms, which add up to it.
         shares: Each term's share of the loss.
@@ -35,6 +35,7 @@ class Entry:
         points: Point scores: per structure ``dice``, ``iou`` and ``accuracy`` of being inside at
             near and volume points of all validation hearts. They are no scores of shapes.
         error: Why a validation failed.
+        steps, former_steps: Number of steps of the whole run from here on, and before.
     """
 
     step: int
@@ -54,6 +55,8 @@ class Entry:
     grid_hearts: list[str] = field(default_factory=list)
     points: dict[str, dict[str, float]] = field(default_factory=dict)
     error: str | None = None
+    steps: int | None = None
+    former_steps: int | None = None
 
 
 class Journal:

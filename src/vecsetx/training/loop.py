@@ -33,7 +33,8 @@ class Training:
         resume: Continue from the run's checkpoint.
 
     Raises:
-        InputError: There is no checkpoint to resume from, or it does not fit the run.
+        InputError: There is no checkpoint to resume from, it does not fit the run, or it has more
+            steps than the run.
     """
 
     def __init__(self, run: Run, resume: bool) -> None:
@@ -61,12 +62,21 @@ class Training:
         self.progress = Progress(0, 0.0, {}, 0)
         if resume:
             self.progress = load_checkpoint(run.checkpoint, self._parts())
-        # Opened by `until`, because opening it removes the lines after the checkpoint.
+            self._check_length()
+        # Opened by `until`, not here, because opening it removes the lines after the checkpoint.
         self.journal: Journal | None = None
         self.meter = RunMeter(self.progress, run.hearts_per_step, run.ranks.device)
         # As if earlier parts of a resumed run had just ended.
         self.began = time.monotonic() - self.progress.seconds
         self.lost: dict[str, LostHeart] = {}
+
+    def _check_length(self) -> None:
+        done, steps = self.progress.step, self.run.training.steps
+        if steps < done:
+            raise InputError(
+                f"{self.run.checkpoint}: {done} steps are done, but the run is to have {steps}; "
+                f"type training.steps={done} or more, or choose another --out"
+            )
 
     def _parts(self) -> dict[str, Stateful]:
         parts: dict[str, Stateful] = {"model": self.run.model, "scaler": self.stepper.scaler}
@@ -93,8 +103,7 @@ class Training:
         """
         if self.run.training.deterministic:
             torch.use_deterministic_algorithms(True)
-        if self.run.ranks.first:
-            self.journal = Journal(self.run.folder / "metrics.jsonl", self.progress.step)
+        self._open_journal()
         spec, first, ranks = self.run.training, self.progress.step, self.run.ranks
         last = min(last, spec.steps)
         steps = WaitTimer(batches_of_steps(self.run, first, last, spec.data_workers))
@@ -109,9 +118,10 @@ class Training:
             self._count_lost([heart for _, lost in gathered for heart in lost])
             too_many = len(self.lost) > spec.max_lost_hearts
             # 3. Log, validate, save. The checkpoint comes last, so that it contains the best Dice.
-            if _due(done, spec.log_every) or done == spec.steps:
+            if _due(done, spec.log_interval) or done == spec.steps:
                 entry = self.meter.entry(done, rate, seconds, steps.share())
                 self._report(replace(entry, lost=sorted(self.lost)))
+            self._count(done)
             self.progress = Progress(
                 done, seconds, self.meter.sums, self.meter.count, self.progress.best
             )
@@ -141,6 +151,20 @@ class Training:
         if finished and self.progress.best is not None and self.run.best.exists():
             load_checkpoint(self.run.best, {"model": kept})
         self.run.model.load_state_dict(kept.state_dict())
+
+    def _open_journal(self) -> None:
+        run, progress = self.run, self.progress
+        if run.ranks.first:
+            self.journal = Journal(run.folder / "metrics.jsonl", progress.step)
+        if run.former_steps:
+            changed = Entry(
+                progress.step,
+                "length",
+                seconds=progress.seconds,
+                steps=run.training.steps,
+                former_steps=run.former_steps,
+            )
+            self._report(changed)
 
     def _step(self, step: int, drawn: StepBatches) -> StepResult:
         # The random state depends on step and rank alone, so that it need not be saved.
@@ -181,7 +205,8 @@ class Training:
     def _lost_text(self, done: int) -> str:
         files = "; ".join(heart.error for heart in self.lost.values())
         return (
-            f"{len(self.lost)} hearts were lost up to step {done}, training.max_lost_hearts allows "
+            f"{len(self.lost)} {'heart was' if len(self.lost) == 1 else 'hearts were'} lost up to "
+            f"step {done}, training.max_lost_hearts allows "
             f"{self.run.training.max_lost_hearts}: {files}. Restore the files (vecsetx prepare "
             "makes missing ones again), then continue with --resume"
         )
@@ -243,6 +268,10 @@ class Training:
             save_checkpoint(path, parts, self.progress)
         except OSError as error:
             self.run.warn(f"{path}: not saved ({error.strerror or error}); the old one stays")
+
+    def _count(self, done: int) -> None:
+        for counter in self.run.counters:
+            counter(done)
 
     def _report(self, entry: Entry) -> None:
         if self.journal is not None:

@@ -11,7 +11,7 @@ from vecsetx.training.loop import Training, batches_of_steps
 from vecsetx.training.meters import GB, peak_bytes
 from vecsetx.training.optimizer import state_bytes
 
-__all__ = ["Preflight", "preflight"]
+__all__ = ["Preflight", "preflight", "seconds_per_step"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class Preflight:
     """The cost of a step and of a run's files.
 
     Attributes:
-        seconds: Duration of one step, including its data.
+        seconds: Duration of one step, as of :func:`seconds_per_step`.
         memory_bytes: Peak memory without the optimizers' state: allocated on a GPU; on a CPU, of
             the process.
         state_bytes: Memory of the optimizers' state, which the first step adds.
@@ -40,24 +40,47 @@ def preflight(training: Training) -> Preflight:
     Raises:
         InputError: There is too little memory or disk space.
     """
-    run, step = training.run, training.progress.step
-    began = time.monotonic()
-    drawn = next(batches_of_steps(run, step, step + 1, workers=0))
+    run = training.run
     try:
-        training.stepper.try_step(drawn.batches)
+        seconds = seconds_per_step(training)
     except torch.OutOfMemoryError as error:
         raise InputError(
             f"batch.hearts {run.batches.spec.hearts}: a step does not fit the memory of "
             f"{run.ranks.device} ({str(error).splitlines()[0]}); lower batch.hearts and "
             "raise training.passes, or set training.recompute=true (estimate with vecsetx plan)"
         ) from error
-    seconds = time.monotonic() - began
     return Preflight(
         seconds,
         peak_bytes(run.ranks.device),
         state_bytes(training.optimizers),
         run.ranks.on_first_rank(lambda: _room(training)),
     )
+
+
+def seconds_per_step(training: Training) -> float:
+    """Measure a run's next step, data included, without updating the weights.
+
+    The first step on a machine takes longer than all others, so that it is tried twice. Every rank
+    must call this.
+
+    Raises:
+        torch.OutOfMemoryError: It does not fit the memory of a GPU.
+    """
+    _seconds(training)
+    return _seconds(training)
+
+
+def _seconds(training: Training) -> float:
+    run, step, began = training.run, training.progress.step, time.monotonic()
+    drawn = next(batches_of_steps(run, step, step + 1, workers=0))
+    ready = time.monotonic()
+    training.stepper.try_step(drawn.batches)
+    if run.ranks.device.type == "cuda":
+        torch.cuda.synchronize(run.ranks.device)
+    drawing, computing = ready - began, time.monotonic() - ready
+    workers = run.training.data_workers
+    # Data workers draw during other steps.
+    return max(computing, drawing / workers) if workers else computing + drawing
 
 
 def _room(training: Training) -> int:

@@ -1,7 +1,7 @@
 """The parts of a training run, and the interface of validators."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -69,6 +69,8 @@ class Run:
         ranks: The processes that train together.
         request: Whether a signal to stop the run has arrived.
         teacher: Supplies distances to unannotated structures, or None.
+        counters: Called after every step with the number of steps done.
+        former_steps: The length of the run before it was resumed, if that was another.
     """
 
     folder: Path
@@ -83,6 +85,8 @@ class Run:
     ranks: Ranks
     request: StopRequest
     teacher: Teacher | None = None
+    counters: list[Callable[[int], None]] = field(default_factory=list)
+    former_steps: int | None = None
 
     @property
     def checkpoint(self) -> Path:

@@ -19,7 +19,8 @@ class TrainingSpec:
         epochs: Instead of ``steps``: passes over all hearts. Where label sets take turns
             (``batch.balance``), this is an average, because hearts of smaller sets come more often.
         seed: Seed of the initial weights, the batches and everything else.
-        log_every: Steps between journal entries.
+        log_every: Steps between journal entries; None for about 50 entries in a run, at most
+            50 steps apart.
         validate_every: Steps between validations; 0 for none.
         validate_epochs: Instead of ``validate_every``: epochs between validations.
         validate_hearts: Hearts whose voxel grids a validation scores. Half of them, rounded up, are
@@ -49,7 +50,7 @@ class TrainingSpec:
     steps: PositiveInt = 1200
     epochs: PositiveInt | None = None
     seed: NonNegativeInt = 0
-    log_every: PositiveInt = 25
+    log_every: PositiveInt | None = None
     validate_every: NonNegativeInt = 0
     validate_epochs: PositiveInt | None = None
     validate_hearts: PositiveInt = 4
@@ -70,6 +71,11 @@ class TrainingSpec:
             raise InputError(
                 f"training.average {self.average}: a decay is below 1; give 0.999, for example"
             )
+
+    @property
+    def log_interval(self) -> int:
+        """Steps between journal entries: ``log_every``, or what the number of steps gives."""
+        return self.log_every or max(1, min(50, self.steps // 48))
 
     def in_steps(self, hearts: int, per_step: int) -> "TrainingSpec":
         """The same options with epochs converted to steps, rounded up.

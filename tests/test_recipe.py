@@ -1,0 +1,59 @@
+"""Changes to a recipe, and what is proposed for words that are none."""
+
+from dataclasses import asdict
+
+import pytest
+import yaml
+
+from vecsetx.errors import InputError
+from vecsetx.recipe import Recipe, overrides_like, parse_overrides
+
+DEFAULTS = {
+    f"{part}.{name}": value
+    for part, options in asdict(Recipe()).items()
+    for name, value in options.items()
+}
+
+
+@pytest.mark.parametrize("key", DEFAULTS)
+def test_every_option_is_proposed_for_its_name_also_misspelt(key: str) -> None:
+    name = key.partition(".")[2]
+    namesakes = [other for other in DEFAULTS if other.partition(".")[2] == name]
+    assert key in namesakes
+    for typed in (f"{name}=5", f"{name.upper()}=5", f"wrong.{name}=5"):
+        with pytest.raises(InputError) as raised:
+            parse_overrides([typed])
+        proposed = str(raised.value).partition("; write ")[2].split(" or ")
+        assert [word.partition("=")[0] for word in proposed] == namesakes
+    for typed in (f"{name}{name[-1]}=5", f"{key}{key[-1]}=5"):
+        with pytest.raises(InputError, match=rf"\b{key}="):
+            parse_overrides([typed])
+
+
+@pytest.mark.parametrize("key", DEFAULTS)
+def test_what_is_proposed_can_be_typed(key: str) -> None:
+    value = yaml.safe_dump(DEFAULTS[key]).split("\n")[0]
+    (word,) = overrides_like(key, value)
+    assert Recipe().changed(parse_overrides([word]), "here") == Recipe() or word.endswith("=true")
+
+
+def test_proposals_by_hand() -> None:
+    assert overrides_like("steps", "100") == ["training.steps=100"]
+    assert overrides_like("log-every", "5") == ["training.log_every=5"]
+    assert overrides_like("surface", "64") == ["batch.surface=64", "objective.surface=64"]
+    assert overrides_like("lr", "0.1") == ["optimizer.muon_lr=0.1", "optimizer.adamw_lr=0.1"]
+    assert overrides_like("compile") == ["training.compile=true"]
+    assert overrides_like("steps") == ["training.steps=VALUE"]
+    assert overrides_like("colour", "red") == []
+
+
+def test_a_file_s_misspelt_options_are_answered_with_near_ones() -> None:
+    for changes, answer in (
+        ({"steps": 100}, "file: no part 'steps'; did you mean training.steps?"),
+        ({"model": {"wdth": 64}}, "file: no option model.wdth; did you mean model.width?"),
+        ({"colours": {}}, "file: no part 'colours'; a recipe has model, batch, augment"),
+        ({"batch": {"colour": 1}}, "file: no option batch.colour; batch has hearts, points"),
+    ):
+        with pytest.raises(InputError) as raised:
+            Recipe().changed(changes, "file")
+        assert str(raised.value).startswith(answer)
