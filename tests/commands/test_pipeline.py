@@ -152,7 +152,7 @@ def test_hidden_structures_are_neither_seen_nor_excused(
     assert run(*words, *hide, monkeypatch=monkeypatch) == 0
     scores = json.loads((tmp_path / "scores.json").read_text())
     assert scores["provenance"]["hidden from the model"] == "LAA, PV"
-    assert scores["provenance"]["recycled"] == "1 times"
+    assert scores["provenance"]["recycled"] == "1 time"
     assert scores["summary"]["structures"]["LAA"]["dice"]["n"] == len(scores["hearts"])
 
 

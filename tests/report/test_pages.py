@@ -19,6 +19,8 @@ from vecsetx.anatomy.frame import Frame
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.structures import structure
 from vecsetx.errors import InputError
+from vecsetx.evaluation.bootstrap import Bootstrap
+from vecsetx.evaluation.scores import Score, summarize
 from vecsetx.reconstruction.surfaces import Surface
 from vecsetx.report import figures, scene, slices
 from vecsetx.report.check_page import HeartPage, write_check_page, write_heart_page
@@ -439,6 +441,19 @@ def test_nothing_scored_trained_or_shown_still_makes_a_page(tmp_path):
     assert "Truth and reconstruction" not in page.visible()
     assert list(page.payload()["plots"]) == ["scores-dice"]
     assert page.payload()["hearts"] == []
+
+
+@pytest.mark.parametrize("hearts", [1, 2, 9, 10])
+def test_no_interval_is_shown_below_ten_hearts(tmp_path, hearts):
+    rows = [
+        Score(f"heart {h}", "LV", "found", {"dice": 0.930 + 0.002 * h, "iou": 0.9})
+        for h in range(hearts)
+    ]
+    text = report_page(tmp_path / "report.html", summarize(rows, Bootstrap(50))).visible()
+    assert ("(95\xa0%)" in text) == (hearts == 10)
+    shown = f"range 0.930 – {0.930 + 0.002 * (hearts - 1):.3f} of {hearts} hearts"
+    assert (shown in text) == (1 < hearts < 10)
+    assert "1 hearts" not in text
 
 
 def test_curves_are_means_over_runs_and_leave_out_what_is_not_a_number(history):
