@@ -7,18 +7,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.command_line import run
 from support.hearts import write_small_phantoms
 
 from vecsetx.anatomy.label_sets import label_set
 from vecsetx.anatomy.phantom import STRUCTURES
 from vecsetx.commands.check import check
+from vecsetx.commands.prepare import PrepareOptions, prepare
 from vecsetx.data.dataset import DataSet, HeartEntry
 from vecsetx.data.sources import LabelMapSource
 from vecsetx.errors import InputError
+from vecsetx.formats.label_maps import read_label_map, write_label_map
 from vecsetx.report.ranking import doubtful_first
 from vecsetx.sampling.sampler import SamplingSpec
 from vecsetx.sampling.samples import SamplesFile, write_samples
-from vecsetx.terminal.tables import print_check, print_heart_check
+from vecsetx.terminal.check_tables import print_check, print_heart_check
 
 SPEC = SamplingSpec(2000, 2000, 2000)
 NAMES = ("sound", "moved", "broken", "gone", "changed", "first", "copy")
@@ -76,12 +79,15 @@ def rows(result: dict) -> dict[str, dict]:
 
 
 def test_every_heart_gets_its_verdict(result: dict) -> None:
-    assert not result["passed"]
-    assert list(rows(result)) == list(NAMES)
-    passed = {name for name, heart in rows(result).items() if heart["passed"]}
-    assert passed == {"sound", "gone", "changed"}
+    assert result["state"] == "unfit"
+    assert {name: heart["state"] for name, heart in rows(result).items()} == {
+        **dict.fromkeys(NAMES, "unfit"),
+        **dict.fromkeys(("sound", "gone", "changed"), "fit"),
+    }
     summary = result["summary"]
-    assert (summary["hearts"], summary["failed"], summary["not_done"]) == (7, 4, 2)
+    assert [summary[key] for key in ("hearts", "fit", "look", "unfit", "not_done")] == [
+        *(7, 3, 0, 4, 2)
+    ]
     assert summary["splits"] == {"train": 6, "val": 1}
     assert summary["states"]["LV"] == {
         "present": 6,
@@ -117,7 +123,7 @@ def test_what_is_written_is_what_is_returned(data: Path, result: dict) -> None:
     info = SamplesFile(data / "hearts" / "sound.safetensors").info
     assert heart["volumes_ml"] == info.volumes_ml
     assert heart["components"] == info.components
-    assert heart["structures"]["LV"]["volume_mm3"] == 1000 * info.volumes_ml["LV"]
+    assert heart["structures"]["LV"]["volume_ml"] == info.volumes_ml["LV"]
     assert heart["structures"]["LV"]["points"]["surface"] == heart["points"]["surface"]["LV"]
     assert sum(heart["points"]["surface"].values()) == 2000
 
@@ -143,7 +149,7 @@ def test_one_heart_in_depth_is_compared_with_the_others(
     page = (tmp_path / "check-copy.html").read_text()
     assert "data:image/webp;base64," in page
     assert '"scene"' in page
-    print_heart_check(found)
+    print_heart_check(found, tmp_path / "check-copy.html")
     shown = capsys.readouterr().out
     assert "Myocardium" in shown
     assert "problem: the same shape as first" in shown
@@ -157,8 +163,43 @@ def test_an_unknown_heart_is_suggested_for(data: Path, tmp_path: Path) -> None:
 def test_the_terminal_tells_problems_and_remarks(
     result: dict, capsys: pytest.CaptureFixture
 ) -> None:
-    print_check(result)
-    shown = " ".join(capsys.readouterr().out.split())
-    assert "4 of 7 hearts are unfit for training" in shown
+    print_check(result, Path("check.html"))
+    printed = capsys.readouterr().out
+    shown = " ".join(printed.split())
+    assert "4 hearts are unfit:" in shown
     assert "2 hearts could not be checked in full" in shown
-    assert "2 hearts have remarks" in shown
+    remarked = sum(bool(heart["remarks"]) for heart in result["hearts"])
+    assert remarked > 1
+    assert f"{remarked} hearts have remarks that need no look" in shown
+    last = printed.splitlines()[-1]
+    assert last == "unfit: 3 fit, 0 to look at, 4 unfit, of 7 hearts; see check.html"
+
+
+def test_a_turned_heart_asks_for_a_look_and_strict_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    labels = label_set("default")
+    (path,) = write_small_phantoms(tmp_path / "labels", 1)
+    sound = read_label_map(path)
+    turned = replace(sound, affine=np.diag([-1.0, -1.0, 1.0, 1.0]) @ sound.affine)
+    write_label_map(turned, path)
+    options = PrepareOptions(labels, sampling=SPEC, val_share=0.0, workers=1)
+    _, failed = prepare([path], tmp_path / "data", options)
+    assert not failed
+    assert run("check", tmp_path / "data", monkeypatch=monkeypatch) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    page = tmp_path / "data" / "check" / "check.html"
+    assert last == f"look: 0 fit, 1 to look at, 0 unfit, of 1 heart; see {page}"
+    result = json.loads(page.with_suffix(".json").read_text())
+    ((heart,), state) = result["hearts"], result["state"]
+    assert (heart["state"], state) == ("look", "look")
+    assert any("rotated by 1" in doubt for doubt in heart["doubts"])
+    text = page.read_text()
+    assert '<span class="badge look">look</span>' in text
+    assert "badge good" not in text
+    assert run("check", tmp_path / "data", "--strict", monkeypatch=monkeypatch) == 1
+    name = heart["name"]
+    assert run("check", tmp_path / "data", "--heart", name, monkeypatch=monkeypatch) == 0
+    assert (
+        run("check", tmp_path / "data", "--heart", name, "--strict", monkeypatch=monkeypatch) == 1
+    )

@@ -97,8 +97,9 @@ ROWS = [
 def test_summary_by_hand() -> None:
     result = summarize(ROWS)
     assert set(result) == {"summary", "hearts"}
-    assert set(result["summary"]) == {"mean", "structures", "states"}
+    assert set(result["summary"]) == {"mean", "range", "n", "structures", "states"}
     lv = result["summary"]["structures"]["LV"]["dice"]
+    assert lv.pop("range") == [0.7, 0.9]
     assert lv == pytest.approx({"mean": 0.8, "std": 0.1, "median": 0.8, "n": 2})
     pv = result["summary"]["structures"]["PV"]
     assert pv["dice"] == pv["iou"] == {"mean": 0, "std": 0, "median": 0, "n": 1}
@@ -193,12 +194,14 @@ def test_the_page_of_scores_shows_their_tolerance(tmp_path: Path) -> None:
 
 # Intervals
 
-few_hearts = arrays(
-    np.float64, st.tuples(st.integers(2, 6), st.integers(1, 3)), elements=st.floats(-5, 5, width=16)
+some_hearts = arrays(
+    np.float64,
+    st.tuples(st.integers(10, 14), st.integers(1, 3)),
+    elements=st.floats(-5, 5, width=16),
 )
 
 
-@given(few_hearts)
+@given(some_hearts)
 def test_an_interval_lies_within_the_hearts_values(values: np.ndarray) -> None:
     low, high = Bootstrap(200).interval(values)
     means = values.mean(axis=1)
@@ -223,13 +226,26 @@ def test_hearts_are_drawn_whole() -> None:
 
 def test_every_structure_weighs_the_same() -> None:
     nan = np.nan
-    values = np.array([[1.0, 0.0, nan], [1.0, nan, nan], [1.0, nan, nan]])
+    values = np.array([[1.0, 0.0, nan], *([[1.0, nan, nan]] * 9)])
     assert mean_over_structures(values) == 0.5
     low, high = Bootstrap().interval(values)
     # The second structure is 0 wherever it is drawn, and where it is not, the first stands alone.
     assert (low, high) == (0.5, 1.0)
 
 
-def test_one_heart_has_no_interval_and_equal_ones_a_point() -> None:
-    assert Bootstrap().interval(np.array([[0.5], [np.nan]])) is None
-    assert Bootstrap().interval(np.array([[0.5], [0.5], [np.nan]])) == [0.5, 0.5]
+def test_fewer_than_ten_hearts_have_no_interval_and_equal_ones_a_point() -> None:
+    values = np.linspace(0, 1, 10)[:, None]
+    assert Bootstrap(50).interval(values) is not None
+    values[3] = np.nan  # a heart without a value does not count
+    assert Bootstrap(50).interval(values) is None
+    assert Bootstrap().interval(np.array([[0.5]] * 10 + [[np.nan]])) == [0.5, 0.5]
+
+
+def test_the_range_is_that_of_hearts_each_a_mean_over_its_structures() -> None:
+    rows = [score("a", "LV", 0.9, 0.8), score("a", "PV", 0.5, 0.4), score("b", "LV", 0.6, 0.5)]
+    summary = summarize([*rows, score("c", "LV", None, None)])["summary"]
+    assert summary["range"]["dice"] == pytest.approx([0.6, 0.7])
+    assert summary["range"]["iou"] == pytest.approx([0.5, 0.6])
+    assert summary["n"] == {"dice": 2, "iou": 2}
+    assert summary["structures"]["LV"]["dice"]["range"] == [0.6, 0.9]
+    assert summary["structures"]["PV"]["dice"]["range"] == [0.5, 0.5]

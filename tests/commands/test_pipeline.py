@@ -49,7 +49,7 @@ def set_up(folder: Path) -> None:
 
 def test_check_writes_its_pages(workplace: Path) -> None:
     found = json.loads((workplace / "data" / "check" / "check.json").read_text())
-    assert found["passed"]
+    assert found["state"] == "fit"
     assert len(found["hearts"]) == 4
     assert (workplace / "data" / "check" / "check.html").exists()
 
@@ -61,8 +61,8 @@ def test_a_broken_samples_file_fails_the_check(
     (data / "hearts" / "phantom01.safetensors").write_bytes(b"broken")
     assert run("check", data, monkeypatch=monkeypatch) == 1
     found = json.loads((data / "check" / "check.json").read_text())
-    failed = [heart["name"] for heart in found["hearts"] if not heart["passed"]]
-    assert failed == ["phantom01"]
+    unfit = [heart["name"] for heart in found["hearts"] if heart["state"] == "unfit"]
+    assert (unfit, found["state"]) == (["phantom01"], "unfit")
 
 
 def test_evaluate_scores_unseen_hearts_on_their_own_grid(
@@ -152,7 +152,7 @@ def test_hidden_structures_are_neither_seen_nor_excused(
     assert run(*words, *hide, monkeypatch=monkeypatch) == 0
     scores = json.loads((tmp_path / "scores.json").read_text())
     assert scores["provenance"]["hidden from the model"] == "LAA, PV"
-    assert scores["provenance"]["recycled"] == "1 times"
+    assert scores["provenance"]["recycled"] == "1 time"
     assert scores["summary"]["structures"]["LAA"]["dice"]["n"] == len(scores["hearts"])
 
 

@@ -1,5 +1,6 @@
 """Two models on the same hearts, and ``vecsetx compare``."""
 
+import csv
 import itertools
 import json
 from copy import deepcopy
@@ -12,16 +13,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vecsetx.anatomy.label_map import LabelMap
-from vecsetx.commands.compare import compare_scores, print_comparison
+from vecsetx.commands.compare import compare_scores
 from vecsetx.errors import InputError
 from vecsetx.evaluation.bootstrap import Bootstrap
 from vecsetx.evaluation.comparison import compare, holm
 from vecsetx.evaluation.heart_scores import score_label_maps
 from vecsetx.evaluation.score_measures import MEASURES
 from vecsetx.evaluation.scores import Score, summarize, write_scores
+from vecsetx.terminal.comparison_tables import print_comparison
 from vecsetx.terminal.progress_bars import console
 
-HEARTS = 8
+HEARTS = 10
 STRUCTURES = ("LV", "Aorta", "LA")
 
 
@@ -60,7 +62,7 @@ def test_a_model_equals_itself() -> None:
     for entry in entries:
         if entry is not None:
             assert entry["difference"] == 0
-            assert entry["interval"] == [0, 0]
+            assert entry["interval"] == entry["range"] == [0, 0]
             assert entry["p"] == 1
             assert entry["a"] == entry["b"]
 
@@ -79,6 +81,7 @@ def test_by_hand() -> None:
     assert low < lv["difference"] < high < 0  # twice the noise is worse
     assert lv["p"] == pytest.approx(signed_rank_p(dice[1] - dice[0]))
     assert lv["n"] == HEARTS
+    assert lv["range"] == [(dice[1] - dice[0]).min(), (dice[1] - dice[0]).max()]
 
 
 def signed_rank_p(differences: np.ndarray) -> float:
@@ -112,9 +115,9 @@ def test_the_mean_lets_every_structure_weigh_the_same() -> None:
 
 def test_a_structure_rightly_left_out_counts_as_perfect_where_the_other_invented_it() -> None:
     found = compare(scores(1), scores(2), BOOTSTRAP)["structures"]["LA"]
-    assert found["dice"] | {"interval": None} == {
-        **{"a": 1, "b": 0, "difference": -1, "interval": None},
-        **{"p": 1, "p_holm": 1, "n": 1},
+    assert found["dice"] == {
+        **{"a": 1, "b": 0, "difference": -1, "interval": None, "range": [-1, -1]},
+        **{"p": None, "p_holm": None, "n": 1},
     }
     assert (found["assd_mm"]["a"], found["component_error"]["a"]) == (0, 0)
     assert found["assd_mm"]["b"] > 10
@@ -201,26 +204,101 @@ def written(folder: Path, seed: int) -> Path:
     return folder
 
 
-def test_the_command_reads_folders_and_files_and_prints_tables(tmp_path: Path) -> None:
+def test_the_command_reads_folders_and_files_and_prints_one_table_first(tmp_path: Path) -> None:
     a, b = written(tmp_path / "a", 1), written(tmp_path / "b", 2)
     found = compare_scores(a, b / "scores.json", tmp_path / "out")
     assert json.loads((tmp_path / "out" / "compare.json").read_text()) == found
     assert found["models"]["b"] == {"model": "run 2"}
-    with console.capture() as printed:
-        print_comparison(found)
-    text = printed.get()
-    assert "A: run 1" in text
-    assert "Dice, higher is better" in text
-    assert "HD95 (mm), lower is better" in text
+    texts = []
+    for everything in (False, True):
+        with console.capture() as printed:
+            print_comparison(found, everything)
+        texts.append(printed.get())
+    means, tables = texts
+    assert "A: run 1" in means
+    assert "Means over structures" in means
+    assert "is better; p of structures" not in means
+    assert f"{found['mean']['dice']['difference']:+.3f}" in means
+    assert "Dice, higher is better" in tables
+    assert "HD95 (mm), lower is better" in tables
     lv = found["structures"]["LV"]["dice"]
-    assert f"{lv['difference']:+.3f}" in text
-    assert f"{lv['interval'][0]:+.3f} … {lv['interval'][1]:+.3f}" in text
+    assert f"{lv['difference']:+.3f}" in tables
+    assert f"{lv['interval'][0]:+.3f} … {lv['interval'][1]:+.3f}" in tables
+
+
+def test_the_page_and_the_table_have_every_number(tmp_path: Path) -> None:
+    found = compare_scores(written(tmp_path / "a", 1), written(tmp_path / "b", 2), tmp_path / "out")
+    with open(tmp_path / "out" / "comparison.csv", newline="") as file:
+        table = {(row["structure"], row["measure"]): row for row in csv.DictReader(file)}
+    for name, of_one in {**found["structures"], "mean": found["mean"]}.items():
+        for measure, one in of_one.items():
+            if one is None:
+                assert (name, measure) not in table
+                continue
+            row = table.pop((name, measure))
+            assert row["part"] == "all"
+            told = [float(row[key]) for key in ("a", "b", "difference", "lowest", "highest")]
+            assert told == [one["a"], one["b"], one["difference"], *one["range"]]
+            ends = [row["interval_low"], row["interval_high"]]
+            assert [float(end) for end in ends if end] == (one["interval"] or [])
+            assert row["p"] == ("" if one["p"] is None else str(one["p"]))
+            assert row["n"] == str(one["n"])
+    assert not table
+    page = (tmp_path / "out" / "comparison.html").read_text()
+    lv = found["structures"]["LV"]["dice"]
+    for number in (f"{lv['a']:.3f}", f"{lv['difference']:+.3f}", f"{lv['range'][0]:+.3f} … "):
+        assert number in page
+    assert "<h1>Two models compared</h1>" in page
+
+
+def test_few_hearts_have_a_range_instead_of_p_and_interval(tmp_path: Path) -> None:
+    a, b = (scores(seed) for seed in (1, 2))
+    for of in (a, b):
+        for heart in range(2, HEARTS):
+            del of["hearts"][f"heart {heart}"]
+    for folder, seed, of in ((tmp_path / "a", 1, a), (tmp_path / "b", 2, b)):
+        write_scores(folder, rows(seed), of)
+    found = compare_scores(tmp_path / "a", tmp_path / "b", tmp_path / "out")
+    entries = [found["mean"]["dice"], found["structures"]["LV"]["dice"]]
+    for entry in entries:
+        assert (entry["p"], entry["interval"], entry["n"]) == (None, None, 2)
+    with console.capture() as printed:
+        print_comparison(found, True)
+    text = printed.get()
+    low, high = entries[0]["range"]
+    assert f"{low:+.3f} … {high:+.3f}" in text
+    assert "2 hearts: too few for a p value or an interval (at least 6 and 10)" in text
+    assert "Interval" not in text
+    page = (tmp_path / "out" / "comparison.html").read_text()
+    assert f"range {low:+.3f} … {high:+.3f} of 2 hearts" in page
+
+
+def test_an_evaluation_is_not_compared_with_itself(tmp_path: Path) -> None:
+    a = written(tmp_path / "a", 1)
+    with pytest.raises(InputError, match="is the same evaluation as A"):
+        compare_scores(a, tmp_path / "a" / ".." / "a" / "scores.json", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_where_no_scores_are_the_message_says_what_to_do(tmp_path: Path) -> None:
+    a = written(tmp_path / "runs" / "a", 1)
+    (tmp_path / "empty").mkdir()
+    for path, message in (
+        (tmp_path / "none", "none: no such file or folder; vecsetx evaluate writes it"),
+        (
+            tmp_path / "empty",
+            "has no scores.json, .*; run vecsetx evaluate MODEL DATA --out .*empty",
+        ),
+        (tmp_path / "runs", "has no scores.json, .*; did you mean .*runs/a\\?"),
+    ):
+        with pytest.raises(InputError, match=message):
+            compare_scores(a, path, tmp_path / "out")
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "cannot be read as scores"),
+        (None, "no such file"),
         ("{", "cannot be read as scores"),
         ("[]", "contains no scores"),
         ('{"summary": {}, "hearts": {}, "provenance": {}}', "run vecsetx evaluate again"),
@@ -235,8 +313,8 @@ def test_files_that_hold_no_scores_are_refused(tmp_path: Path, content, message)
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize(("hearts", "smallest"), [(5, 2 / 2**5), (6, 2 / 2**6)])
-def test_the_smallest_p_needs_six_hearts_to_be_below_005(hearts: int, smallest: float) -> None:
+@pytest.mark.parametrize(("hearts", "smallest"), [(5, None), (6, 2 / 2**6)])
+def test_p_needs_six_hearts_to_be_below_005(hearts: int, smallest: float | None) -> None:
     """Of n hearts that all got better, which one outcome of 2ⁿ either way matches."""
 
     def model(gain: float) -> dict[str, Any]:
@@ -247,5 +325,5 @@ def test_the_smallest_p_needs_six_hearts_to_be_below_005(hearts: int, smallest: 
         return summarize(found) | {"scoring": {}, "provenance": {}}
 
     found = compare(model(0.0), model(0.01), BOOTSTRAP)["structures"]["LV"]["dice"]
-    assert found["p"] == pytest.approx(smallest)
-    assert (found["p"] < 0.05) == (hearts >= 6)
+    assert found["p"] == (smallest and pytest.approx(smallest))
+    assert smallest is None or found["p"] < 0.05 <= 2 / 2**5

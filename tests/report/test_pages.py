@@ -19,6 +19,8 @@ from vecsetx.anatomy.frame import Frame
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.structures import structure
 from vecsetx.errors import InputError
+from vecsetx.evaluation.bootstrap import Bootstrap
+from vecsetx.evaluation.scores import Score, summarize
 from vecsetx.reconstruction.surfaces import Surface
 from vecsetx.report import figures, scene, slices
 from vecsetx.report.check_page import HeartPage, write_check_page, write_heart_page
@@ -88,7 +90,13 @@ def decoded(array) -> np.ndarray:
 
 
 def spread(mean, n=4):
-    return {"mean": mean, "std": None if mean is None else 0.0123, "median": mean, "n": n}
+    return {
+        "mean": mean,
+        "std": None if mean is None else 0.0123,
+        "median": mean,
+        "n": n,
+        "range": None,
+    }
 
 
 @pytest.fixture
@@ -107,7 +115,12 @@ def scores():
         for k, name in enumerate(STRUCTURES)
     }
     return {
-        "summary": {"mean": {"dice": 0.8765, "iou": 0.7}, "structures": structures},
+        "summary": {
+            "mean": {"dice": 0.8765, "iou": 0.7},
+            "range": {"dice": [0.81, 0.93], "iou": [0.6, 0.8]},
+            "n": {"dice": 4, "iou": 4},
+            "structures": structures,
+        },
         "hearts": hearts,
         "provenance": {},
     }
@@ -151,7 +164,6 @@ def structure_check(**changes):
     return {
         "state": "present",
         "volume_ml": 120.0,
-        "volume_mm3": 120_000.0,
         "volume_z": 0.5,
         "components": 1,
         "thickness_mm": 8.0,
@@ -164,15 +176,16 @@ def structure_check(**changes):
     } | changes
 
 
-def heart_check(name, passed=True, **changes):
+def heart_check(name, state="fit", **changes):
     nothing = dict.fromkeys(structure_check())
     return {
         "name": name,
         "split": "val",
         "fold": 0,
         "patient": f"patient of {name}",
-        "passed": passed,
-        "problems": [] if passed else [f"Coronary: no points in {name}"],
+        "state": state,
+        "problems": [f"Coronary: no points in {name}"] if state == "unfit" else [],
+        "doubts": ["the heart is rotated by 173°"] if state == "look" else [],
         "remarks": ["LAA has 7 components"],
         "not_done": [],
         "cut": ["LAA"],
@@ -187,26 +200,31 @@ def heart_check(name, passed=True, **changes):
     } | changes
 
 
-def check_of(hearts, passed=True):
+def check_of(hearts):
+    counts = {s: sum(h["state"] == s for h in hearts) for s in ("fit", "look", "unfit")}
     states = ("present", "cut", "absent", "not annotated")
     return {
-        "passed": passed,
+        "state": next((state for state in ("unfit", "look") if counts[state]), "fit"),
         "structures": list(STRUCTURES),
         "summary": {
             "hearts": len(hearts),
-            "failed": sum(not heart["passed"] for heart in hearts),
-            "remarked": len(hearts),
+            **counts,
             "not_done": sum(bool(heart["not_done"]) for heart in hearts),
             "patients": len(hearts),
             "splits": {"val": len(hearts)},
             "states": {name: dict.fromkeys(states, 1) for name in STRUCTURES},
+            "outliers": {
+                "beyond_z": 4.0,
+                "volume_ml": {"LAA": {"hearts": 8, "median": 9.0, "limits": [2.25, 36.5]}},
+                "thickness_mm": {},
+            },
         },
         "hearts": hearts,
     }
 
 
-def check_page(path, hearts, passed=True, pictures=None):
-    write_check_page(path, check_of(hearts, passed), pictures or {})
+def check_page(path, hearts, pictures=None):
+    write_check_page(path, check_of(hearts), pictures or {})
     return Page(path)
 
 
@@ -260,7 +278,7 @@ def test_hostile_names_stay_text(tmp_path, scores, views):
     # Plotly interprets some HTML, so that its texts are escaped.
     dots = page.payload()["plots"]["scores-dice"]["data"][0]["text"]
     assert dots[1] == "&lt;b&gt;&amp;.nii"
-    checked = check_page(tmp_path / "check.html", [heart_check(name, False) for name in HOSTILE])
+    checked = check_page(tmp_path / "check.html", [heart_check(name, "unfit") for name in HOSTILE])
     assert len(checked.with_tag("script")) == 3
     assert all(name in checked.visible() for name in HOSTILE)
 
@@ -409,6 +427,8 @@ def test_nothing_scored_trained_or_shown_still_makes_a_page(tmp_path):
     scores = {
         "summary": {
             "mean": {"dice": None, "iou": None},
+            "range": {"dice": None, "iou": None},
+            "n": {"dice": 0, "iou": 0},
             "structures": {"LV": {"dice": empty, "iou": empty}},
         },
         "hearts": {"h": {"LV": {"dice": float("nan"), "iou": None}}},
@@ -421,6 +441,19 @@ def test_nothing_scored_trained_or_shown_still_makes_a_page(tmp_path):
     assert "Truth and reconstruction" not in page.visible()
     assert list(page.payload()["plots"]) == ["scores-dice"]
     assert page.payload()["hearts"] == []
+
+
+@pytest.mark.parametrize("hearts", [1, 2, 9, 10])
+def test_no_interval_is_shown_below_ten_hearts(tmp_path, hearts):
+    rows = [
+        Score(f"heart {h}", "LV", "found", {"dice": 0.930 + 0.002 * h, "iou": 0.9})
+        for h in range(hearts)
+    ]
+    text = report_page(tmp_path / "report.html", summarize(rows, Bootstrap(50))).visible()
+    assert ("(95\xa0%)" in text) == (hearts == 10)
+    shown = f"range 0.930 – {0.930 + 0.002 * (hearts - 1):.3f} of {hearts} hearts"
+    assert (shown in text) == (1 < hearts < 10)
+    assert "1 hearts" not in text
 
 
 def test_curves_are_means_over_runs_and_leave_out_what_is_not_a_number(history):
@@ -454,12 +487,14 @@ def test_unknown_structures_are_rejected_without_a_page(tmp_path, scores):
 
 def test_the_check_page_shows_everything_in_the_given_order(tmp_path):
     hearts = [
-        heart_check("bad one", False),
-        heart_check("odd one", structures={"LAA": structure_check(volume_z=-5.5, volume_ml=1.0)}),
+        heart_check("bad one", "unfit"),
+        heart_check(
+            "odd one", "look", structures={"LAA": structure_check(volume_z=-5.5, volume_ml=1.0)}
+        ),
         heart_check("fine one", not_done=["labels: the source is gone"]),
     ]
     pictures = dict.fromkeys(("bad one", "odd one"), "data:image/webp;base64,AAAA")
-    page = check_page(tmp_path / "check.html", hearts, False, pictures)
+    page = check_page(tmp_path / "check.html", hearts, pictures)
     assert_self_contained(page)
     rows = [data for tag, data in page.texts if tag == "th" and data.endswith(" one")]
     assert rows == ["bad one", "odd one", "fine one"]
@@ -467,7 +502,12 @@ def test_the_check_page_shows_everything_in_the_given_order(tmp_path):
     for expected in (*STRUCTURES, "Coronary: no points in bad one", "51.2 %", "97.8 %", "val: 3"):
         assert expected in text
     assert "LAA has 7 components" in text
-    assert "1 of 3 hearts failed the check and is unfit for training" in text
+    assert "1 of 3 hearts is unfit for training. 1 of 3 hearts is fit but needs a look" in text
+    assert "the heart is rotated by 173°" in text
+    assert "4 robust standard deviations" in text
+    assert ("2.2" in text, "36.5" in text) == (True, True)
+    badges = [e["class"] for e in page.with_tag("span") if "badge" in (e.get("class") or "")]
+    assert badges == [f"badge {kind}" for kind in ("bad", "bad", "look", "good", "bad", "look")]
     assert "1 of 3 hearts could not be checked in full: labels." in text
     assert "2 of 3 hearts, most doubtful first" in text
     assert [image["src"] for image in page.with_tag("img")] == list(pictures.values())
@@ -490,13 +530,13 @@ def test_the_check_page_shows_everything_in_the_given_order(tmp_path):
     assert volume["x"] == []
     assert agreement["x"] == pytest.approx([97.8] * 3)
     colors = near["marker"]["color"]
-    assert colors[0] != colors[1] == colors[2]
+    assert len(set(colors)) == 3
 
 
 def test_a_broken_heart_has_its_row(tmp_path):
     nothing = {"near": None, "volume": None}
-    broken = heart_check("h", False, structures={}, inside_share=nothing, agreement=None)
-    page = check_page(tmp_path / "check.html", [broken], passed=False)
+    broken = heart_check("h", "unfit", structures={}, inside_share=nothing, agreement=None)
+    page = check_page(tmp_path / "check.html", [broken])
     assert "Coronary: no points in h" in page.visible()
     assert page.payload()["states"] == [[None] * 3]
 
@@ -597,7 +637,7 @@ def test_points_without_a_label_map_are_drawn_too():
 
 def test_the_heart_page_is_self_contained_and_shows_its_points(tmp_path):
     samples, label_map = ball_samples()
-    heart = heart_check(HOSTILE[0], False, structures={"LV": structure_check()})
+    heart = heart_check(HOSTILE[0], "unfit", structures={"LV": structure_check()})
     heart["inside_share"] = {"near": 0.5, "volume": 0.4}
     picture = slices.montage(samples, label_map)
     write_heart_page(tmp_path / "heart.html", HeartPage(heart, samples, picture))
@@ -605,7 +645,7 @@ def test_the_heart_page_is_self_contained_and_shows_its_points(tmp_path):
     assert_self_contained(page)
     assert len(page.with_tag("script")) == 3
     text = page.visible()
-    for expected in (HOSTILE[0], "<source>", "120,000", "LAA has 7 components", "isotropic"):
+    for expected in (HOSTILE[0], "<source>", "120.0", "LAA has 7 components", "isotropic"):
         assert expected in text
     (cloud,) = page.payload()["plots"]["scene"]["data"]
     points = np.stack([decoded(cloud[axis]) for axis in "xyz"], axis=1)
@@ -616,6 +656,6 @@ def test_the_heart_page_is_self_contained_and_shows_its_points(tmp_path):
 
 
 def test_check_page_of_no_hearts(tmp_path):
-    page = check_page(tmp_path / "check.html", [], passed=False)
+    page = check_page(tmp_path / "check.html", [])
     assert_self_contained(page)
     assert "The data set has no hearts" in page.visible()

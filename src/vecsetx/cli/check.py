@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from vecsetx.cli.options import DataSetPath, Workers
+from vecsetx.cli.options import FLAG, DataSetPath, Workers
 
 
 def check(
@@ -28,22 +28,28 @@ def check(
             min=0,
         ),
     ] = 40,
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", metavar=FLAG, help="Exit status 1 also if a heart needs a look."),
+    ] = False,
     workers: Workers = None,
 ) -> None:
     """Check a data set for problems.
 
-    The exit status is 1 if a heart is unfit for training.
+    Each heart is fit for training; fit, but to be looked at; or unfit. The exit status is 1 if a
+    heart is unfit.
 
     [dim]Example: vecsetx check data/[/]
     """
     from vecsetx.commands.check import check as run
-    from vecsetx.terminal.tables import print_check, print_heart_check
+    from vecsetx.terminal.check_tables import print_check, print_heart_check
 
     folder = out or data / "check"
     result = run(data, folder, heart=heart, workers=workers, pictures=pictures)
-    (print_heart_check if heart else print_check)(result)
-    page = folder / (f"check-{heart}.html" if heart else "check.html")
-    if page.exists():
-        typer.echo(f"see {page}")
-    if not result["passed"]:
+    if heart is None:
+        print_check(result, folder / "check.html")
+    else:
+        page = folder / f"check-{heart}.html"
+        print_heart_check(result, page if page.exists() else None)
+    if result["state"] == "unfit" or (strict and result["state"] == "look"):
         raise typer.Exit(1)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from vecsetx.cli.options import Seed
+from vecsetx.cli.options import FLAG, Seed
 
 
 def compare(
@@ -13,14 +13,23 @@ def compare(
     b: Annotated[
         Path, typer.Argument(metavar="B", help="Folder of another evaluation of the same hearts.")
     ],
-    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder for compare.json.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            metavar="FOLDER", help="Folder for comparison.html, comparison.csv and compare.json."
+        ),
+    ],
+    everything: Annotated[
+        bool, typer.Option("--all", metavar=FLAG, help="Also print a table per measure.")
+    ] = False,
     seed: Seed = 0,
 ) -> None:
     """Compare the scores of two models, paired by heart.
 
     [dim]Example: vecsetx compare scores-a/ scores-b/ --out comparison/[/]
     """
-    from vecsetx.commands.compare import compare_scores, print_comparison
+    from vecsetx.commands.compare import compare_scores
+    from vecsetx.terminal.comparison_tables import print_comparison
 
-    print_comparison(compare_scores(a, b, out, seed))
-    typer.echo(f"see {out / 'compare.json'}")
+    print_comparison(compare_scores(a, b, out, seed), everything)
+    typer.echo(f"see {out / 'comparison.html'}")

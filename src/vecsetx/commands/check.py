@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.data.dataset import DataSet, HeartEntry
@@ -16,14 +16,19 @@ from vecsetx.report.check_page import HeartPage, write_check_page, write_heart_p
 from vecsetx.report.ranking import doubtful_first
 from vecsetx.report.slices import montage, three_slices
 from vecsetx.sampling.quality.cohort import (
+    MAX_Z,
     Duplicates,
+    Usual,
     duplicates,
     outliers,
-    thickness_scores,
-    volume_scores,
+    usual_thicknesses,
+    usual_volumes,
+    whole_thicknesses_mm,
+    whole_volumes_ml,
+    z_scores,
 )
 from vecsetx.sampling.quality.heart_quality import heart_quality
-from vecsetx.sampling.quality.measures import HeartQuality
+from vecsetx.sampling.quality.measures import Fitness, HeartQuality
 from vecsetx.sampling.samples import HeartInfo
 from vecsetx.terminal.progress_bars import steps
 from vecsetx.workers.base import Workers
@@ -43,7 +48,7 @@ class _Checked:
     """A worker's findings about one heart.
 
     Attributes:
-        quality: Problems, remarks and measures.
+        quality: Problems, doubts, remarks and measures.
         info: The description of its samples, for comparisons with other hearts.
     """
 
@@ -68,10 +73,11 @@ def check(
         pictures: Largest number of hearts with pictures, most doubtful first.
 
     Returns:
-        The contents of ``check.json``: ``passed`` (whether every heart is fit for training),
-        ``structures``, ``summary``, and ``hearts``, each with ``name``, ``patient``, ``split``,
-        ``fold``, ``passed``, ``problems``, ``remarks``, ``not_done`` (checks that were impossible)
-        and its measures. With ``heart``, only that heart.
+        The contents of ``check.json``: ``state``, the worst of the hearts' (``fit``, ``look`` or
+        ``unfit``), ``structures``, ``summary``, and ``hearts``, each with ``name``, ``patient``,
+        ``split``, ``fold``, ``state``, ``problems`` (make it unfit), ``doubts`` (ask for a look),
+        ``remarks`` (only inform), ``not_done`` (checks that were impossible) and its measures.
+        With ``heart``, only that heart.
 
     Raises:
         InputError: There is no data set, or no such heart in it.
@@ -114,7 +120,7 @@ def _check_one(dataset: DataSet, entry: HeartEntry, out: Path) -> dict[str, Any]
         with suppress(InputError):
             infos.setdefault(other.name, dataset.open(other).info)
     rows = _rows(alone, checked, infos, _by_name(dataset))
-    result = _summarized(dataset, rows)
+    result = _summarized(dataset, rows, infos)
     if checked.results:
         samples = dataset.open(entry).read()
         label_map, _ = _voxels(alone)
@@ -163,7 +169,7 @@ def _draw(alone: DataSet) -> str:
 
 def _result(dataset: DataSet, checked: Outcome[_Checked]) -> dict[str, Any]:
     infos = {name: found.info for name, found in checked.results.items()}
-    return _summarized(dataset, _rows(dataset, checked, infos, _by_name(dataset)))
+    return _summarized(dataset, _rows(dataset, checked, infos, _by_name(dataset)), infos)
 
 
 def _rows(
@@ -173,7 +179,7 @@ def _rows(
     entries: Mapping[str, HeartEntry],
 ) -> list[dict[str, Any]]:
     """Return a row per heart of ``dataset``, compared with all hearts in ``infos``."""
-    volumes, thicknesses = volume_scores(infos), thickness_scores(infos)
+    volumes, thicknesses = usual_volumes(infos), usual_thicknesses(infos)
     pairs = duplicates(infos)
     rows = []
     for entry in dataset.hearts:
@@ -183,9 +189,10 @@ def _rows(
             continue
         found = checked.results[entry.name]
         problems, remarks = _same_as(entry, pairs, entries)
-        of_volume, of_thickness = volumes[entry.name], thicknesses[entry.name]
-        odd = outliers(found.info, of_volume, of_thickness)
-        quality = found.quality.with_more(problems, [*remarks, *odd])
+        of_volume = z_scores(whole_volumes_ml(found.info), volumes)
+        of_thickness = z_scores(whole_thicknesses_mm(found.info), thicknesses)
+        odd = outliers(found.info, volumes, thicknesses)
+        quality = found.quality.with_more(problems, odd, remarks)
         structures = {
             name: replace(
                 structure, volume_z=of_volume.get(name), thickness_z=of_thickness.get(name)
@@ -230,8 +237,9 @@ def _row(entry: HeartEntry, quality: HeartQuality) -> dict[str, Any]:
         "patient": entry.patient,
         "split": entry.split,
         "fold": entry.fold,
-        "passed": quality.passed,
+        "state": quality.state,
         "problems": list(quality.problems),
+        "doubts": list(quality.doubts),
         "remarks": list(quality.remarks),
         "not_done": list(quality.not_done),
         "cut": [name for name, found in there.items() if found.state == "cut"],
@@ -245,21 +253,20 @@ def _row(entry: HeartEntry, quality: HeartQuality) -> dict[str, Any]:
             group: {name: (found.points or {})[group] for name, found in there.items()}
             for group in ("surface", "near", "volume")
         },
-        "structures": {
-            name: asdict(found) | {"volume_mm3": found.volume_mm3}
-            for name, found in structures.items()
-        },
+        "structures": {name: asdict(found) for name, found in structures.items()},
     }
 
 
-def _summarized(dataset: DataSet, rows: list[dict[str, Any]]) -> dict[str, Any]:
+def _summarized(
+    dataset: DataSet, rows: list[dict[str, Any]], infos: Mapping[str, HeartInfo]
+) -> dict[str, Any]:
+    counts = {state: sum(row["state"] == state for row in rows) for state in get_args(Fitness)}
     return {
-        "passed": all(row["passed"] for row in rows),
+        "state": next((state for state in ("unfit", "look") if counts[state]), "fit"),
         "structures": list(dataset.structures),
         "summary": {
             "hearts": len(rows),
-            "failed": sum(not row["passed"] for row in rows),
-            "remarked": sum(bool(row["remarks"]) for row in rows),
+            **counts,
             "not_done": sum(bool(row["not_done"]) for row in rows),
             "patients": len({row["patient"] for row in rows}),
             "splits": {
@@ -275,8 +282,21 @@ def _summarized(dataset: DataSet, rows: list[dict[str, Any]]) -> dict[str, Any]:
                 }
                 for name in dataset.structures
             },
+            "outliers": {
+                "beyond_z": MAX_Z,
+                "volume_ml": _plain(usual_volumes(infos)),
+                "thickness_mm": _plain(usual_thicknesses(infos)),
+            },
         },
         "hearts": rows,
+    }
+
+
+def _plain(usual: Mapping[str, Usual]) -> dict[str, Any]:
+    """Structure → what is usual, as plain data: hearts, median, and the limits of outliers."""
+    return {
+        name: {"hearts": one.hearts, "median": one.median, "limits": list(one.limits)}
+        for name, one in usual.items()
     }
 
 

@@ -1,28 +1,21 @@
 """``vecsetx compare``: compare two models' scores of the same hearts, paired by heart."""
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rich.markup import escape
-from rich.table import Table
-
 from vecsetx.errors import InputError
 from vecsetx.evaluation.bootstrap import Bootstrap
-from vecsetx.evaluation.comparison import compare
-from vecsetx.evaluation.score_measures import MEASURES
-from vecsetx.files import write_json
-from vecsetx.terminal.progress_bars import console
+from vecsetx.evaluation.comparison import compare, write_comparison
+from vecsetx.report.comparison_page import write_comparison_page
 
-__all__ = ["compare_scores", "print_comparison"]
-
-_SHOWN = ("dice", "nsd", "assd_mm", "hd95_mm", "cldice")
-"""Measures on the terminal; ``compare.json`` contains all of them."""
+__all__ = ["compare_scores"]
 
 
 def compare_scores(a: Path, b: Path, out: Path, seed: int = 0) -> dict[str, Any]:
-    """Compare two evaluations, paired by heart; write ``compare.json`` into ``out``.
+    """Compare two evaluations, paired by heart.
+
+    Writes ``compare.json``, ``comparison.csv`` and ``comparison.html`` into ``out``.
 
     Args:
         a: Folder of one evaluation, or its ``scores.json``.
@@ -35,62 +28,43 @@ def compare_scores(a: Path, b: Path, out: Path, seed: int = 0) -> dict[str, Any]
         ``models``.
 
     Raises:
-        InputError: One of them cannot be read, or their hearts or truths differ.
+        InputError: One of them cannot be read, both are the same, or their hearts or truths differ.
     """
-    of_a, of_b = _read(a), _read(b)
+    file_a, file_b = _file(a), _file(b)
+    of_a, of_b = _read(file_a), _read(file_b)
+    if file_a.resolve() == file_b.resolve():
+        raise InputError(
+            f"{b}: is the same evaluation as A, which differs from itself in nothing; give that of "
+            "another model"
+        )
     models = {"a": of_a["provenance"], "b": of_b["provenance"]}
     comparison = {"models": models, **compare(of_a, of_b, Bootstrap(seed=seed))}
-    write_json(out / "compare.json", comparison)
+    write_comparison(out, comparison)
+    write_comparison_page(out / "comparison.html", comparison)
     return comparison
 
 
-def print_comparison(comparison: Mapping[str, Any]) -> None:
-    """Print a table per measure: means, difference with its interval, and p; bold if p < 0.05.
+def _file(path: Path) -> Path:
+    """Return the ``scores.json`` of an evaluation.
 
-    If structures were hidden from both models, further tables compare only these.
-
-    Args:
-        comparison: The result of :func:`compare_scores`.
+    Raises:
+        InputError: There is none.
     """
-    for side, provenance in comparison["models"].items():
-        console.print(f"{side.upper()}: {escape(str(provenance['model']))}")
-    for part, of in ((comparison, ""), (comparison.get("inferred"), " of inferred structures")):
-        for measure in _SHOWN:
-            if part and part["mean"].get(measure):
-                console.print(_table(part, measure, of))
-    level = comparison["bootstrap"]["level"]
-    console.print(
-        f"B − A: mean over {len(comparison['hearts'])} hearts with its {level:.0%} bootstrap "
-        "interval; p: Wilcoxon signed-rank test, Holm-corrected for single structures; bold: "
-        "p < 0.05"
-    )
-
-
-def _table(comparison: Mapping[str, Any], measure: str, of: str) -> Table:
-    better = "higher" if MEASURES[measure].higher_is_better else "lower"
-    table = Table(title=f"{MEASURES[measure].title}{of}, {better} is better")
-    table.add_column("Structure")
-    for heading in ("A", "B", "B − A", "Interval", "p", "Hearts"):
-        table.add_column(heading, justify="right")
-    for name, found in comparison["structures"].items():
-        if measure in found:
-            table.add_row(*_row(name, found[measure], found[measure]["p_holm"]))
-    table.add_section()
-    mean = comparison["mean"][measure]
-    table.add_row(*_row("mean", mean, mean["p"]))
-    return table
-
-
-def _row(name: str, found: Mapping[str, Any], p: float) -> list[str]:
-    low, high = found["interval"] or (None, None)
-    interval = "–" if low is None else f"{low:+.3f} … {high:+.3f}"
-    cells = [f"{found['a']:.3f}", f"{found['b']:.3f}", f"{found['difference']:+.3f}", interval]
-    cells += ["< 0.001" if p < 0.001 else f"{p:.3f}", str(found["n"])]
-    return [f"[bold]{cell}[/]" if p < 0.05 else cell for cell in (name, *cells)]
-
-
-def _read(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        raise InputError(f"{path}: no such file or folder; vecsetx evaluate writes it, with --out")
     file = path / "scores.json" if path.is_dir() else path
+    if not file.exists():
+        nested = sorted(str(found.parent) for found in path.glob("*/scores.json"))
+        remedy = (
+            f"did you mean {' or '.join(nested[:3])}?"
+            if nested
+            else f"run vecsetx evaluate MODEL DATA --out {path} first"
+        )
+        raise InputError(f"{path}: has no scores.json, so it is no evaluation; {remedy}")
+    return file
+
+
+def _read(file: Path) -> dict[str, Any]:
     try:
         scores = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:

@@ -75,7 +75,7 @@ def demo(out: Path, options: DemoOptions) -> Evaluated:
         if failed:
             raise InputError("\n".join(failed.values()))
     with _stage("3/6 check: look for problems in the data set"):
-        if not check(out / "data", out / "check")["passed"]:
+        if check(out / "data", out / "check")["state"] == "unfit":
             raise InputError(
                 f"{out / 'check/check.html'}: some hearts are unfit for training; see there"
             )

@@ -42,6 +42,7 @@ from vecsetx.report.ranking import chosen
 from vecsetx.report.scene import HeartView
 from vecsetx.terminal.progress_bars import steps, warn
 from vecsetx.terminal.remarks import print_remarks
+from vecsetx.terminal.table import counted
 
 __all__ = ["EvaluateOptions", "Evaluated", "evaluate"]
 
@@ -292,24 +293,30 @@ def _provenance(
     label_sets = sorted(
         {heart.source.label_set.name for heart in hearts.values() if heart.source.chosen}
     )
-    seen = sorted(hearts.keys() & set(trained.provenance["hearts"]))
+    made = trained.provenance
+    seen = sorted(hearts.keys() & set(made["hearts"]))
     if seen:
+        have = (
+            "has the name of a training heart"
+            if len(seen) == 1
+            else "have names of training hearts"
+        )
         warn(
-            f"{len(seen)} of {len(hearts)} hearts have names of training hearts, so these may not "
-            "be scores of unseen hearts"
+            f"{len(seen)} of {counted(len(hearts), 'heart')} {have}, so these may not be scores of "
+            "unseen hearts"
         )
     dropped = ", ".join(options.encode.drop) or "nothing"
     return {
         "model": str(model.resolve()),
-        "trained on": f"{len(trained.provenance['hearts'])} hearts of {trained.provenance['data']}",
-        "training": f"{trained.provenance['steps']} steps, seed {trained.provenance['seed']}",
+        "trained on": f"{counted(len(made['hearts']), 'heart')} of {made['data']}",
+        "training": f"{counted(made['steps'], 'step')}, seed {made['seed']}",
         "scored": ", ".join(str(path.resolve()) for path in inputs),
         "truth": f"the hearts as given, label set {', '.join(label_sets)}",
         "trained on among them": ", ".join(seen) or "none, by name",
         "grid": "every voxel of each label map's own grid",
         "hidden from the model": "each structure in turn" if options.drop_each else dropped,
-        "recycled": f"{options.encode.recycle} times",
-        "refined": f"in {options.encode.refine} steps at most",
+        "recycled": counted(options.encode.recycle, "time"),
+        "refined": f"in {counted(options.encode.refine, 'step')} at most",
         "VecSetX": __version__,
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
     }

@@ -5,6 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
+__all__ = ["MIN_HEARTS", "Bootstrap", "mean_over_structures"]
+
+MIN_HEARTS = 10
+"""Minimum number of hearts for an interval. Resamples of fewer hearts vary too little, so that the
+interval would be too narrow; their range and number say what is known."""
+
 
 @dataclass(frozen=True, slots=True)
 class Bootstrap:
@@ -30,12 +36,12 @@ class Bootstrap:
             values: NaN where there is no value.
 
         Returns:
-            Its two ends; None for fewer than two hearts with values.
+            Its two ends; None for fewer than :data:`MIN_HEARTS` hearts with values.
         """
         from scipy import stats  # here, because it takes half a second to import
 
         with_values = values[~np.isnan(values).all(axis=1)]
-        if len(with_values) < 2:
+        if len(with_values) < MIN_HEARTS:
             return None
         if len(np.unique(with_values, axis=0)) == 1:  # scipy warns if all resamples are the same
             return [mean_over_structures(with_values)] * 2

@@ -1,7 +1,9 @@
 """Compare two models on the same hearts: paired differences, intervals and significance."""
 
+import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,8 +14,12 @@ from vecsetx.errors import InputError
 from vecsetx.evaluation.bootstrap import Bootstrap, mean_over_structures
 from vecsetx.evaluation.score_measures import MEASURES, Measure
 from vecsetx.evaluation.scores import PARTS, values_of
+from vecsetx.files import write_json, written_whole
 
-__all__ = ["compare", "holm"]
+__all__ = ["MIN_PAIRS", "compare", "holm", "write_comparison"]
+
+MIN_PAIRS = 6
+"""Minimum number of hearts for a p-value: with fewer, Wilcoxon's cannot be below 0.05."""
 
 _MAX_NAMED = 3
 """Maximum number of hearts or structures that an error names."""
@@ -33,10 +39,13 @@ def compare(a: Mapping[str, Any], b: Mapping[str, Any], bootstrap: Bootstrap) ->
 
     Returns:
         ``structures.<name>.<measure>`` holds ``a`` and ``b`` (means), ``difference`` (mean of b − a
-        over the hearts), its ``interval``, ``p`` (Wilcoxon's signed-rank test, 1945, two-sided),
-        ``p_holm`` (p corrected by Holm, 1979, over the measure's structures) and ``n`` (hearts);
-        ``mean.<measure>`` holds the same for the mean over structures with equal weights, where
-        ``p`` tests each heart's mean difference. None where no heart counts. If structures were
+        over the hearts), its ``interval`` (None for fewer than
+        :data:`~vecsetx.evaluation.bootstrap.MIN_HEARTS` hearts), ``range`` (lowest and highest
+        difference of a heart), ``p`` (Wilcoxon's signed-rank test, 1945, two-sided; None for fewer
+        than :data:`MIN_PAIRS` hearts), ``p_holm`` (p corrected by Holm, 1979, over the measure's
+        structures with a p) and ``n`` (hearts); ``mean.<measure>`` holds the same for the mean over
+        structures with equal weights, where ``range`` and ``p`` are of each heart's mean
+        difference. None where no heart counts. If structures were
         hidden from both models, ``observed`` and ``inferred`` hold ``structures`` and ``mean`` of
         these scores alone.
 
@@ -55,6 +64,39 @@ def compare(a: Mapping[str, Any], b: Mapping[str, Any], bootstrap: Bootstrap) ->
     }
 
 
+def write_comparison(out: Path, comparison: Mapping[str, Any]) -> None:
+    """Write ``compare.json`` and ``comparison.csv``: a row per part, structure and measure.
+
+    Args:
+        out: Folder to write to.
+        comparison: Content of the JSON: that of :func:`compare`, with ``models``.
+    """
+    write_json(out / "compare.json", comparison)
+    with (
+        written_whole(out / "comparison.csv") as unfinished,
+        open(unfinished, "w", newline="", encoding="utf-8") as file,
+    ):
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(
+            ["part", "structure", "measure", "n", "a", "b", "difference", "lowest", "highest"]
+            + ["interval_low", "interval_high", "p", "p_holm"]
+        )
+        parts = {"all": comparison, **{part: comparison.get(part, {}) for part in PARTS}}
+        for part, found in parts.items():
+            rows = {**found.get("structures", {}), "mean": found.get("mean", {})}
+            for name, measures in rows.items():
+                for measure, one in measures.items():
+                    if one is not None:
+                        table.writerow([part, name, measure, *_cells(one)])
+
+
+def _cells(one: Mapping[str, Any]) -> list[Any]:
+    """Return a difference as the last cells of its row in the table; empty where unknown."""
+    numbers = [one[key] for key in ("n", "a", "b", "difference")]
+    ends = [*one["range"], *(one["interval"] or (None, None))]
+    return [*numbers, *ends, one["p"], one.get("p_holm")]
+
+
 def _compared(
     a: Mapping[str, Any], b: Mapping[str, Any], bootstrap: Bootstrap
 ) -> dict[str, dict[str, Any]]:
@@ -68,13 +110,10 @@ def _compared(
         if measure.perfect is None or measure.name not in in_both:
             continue
         pairs = _pairs(a["hearts"], {heart: b["hearts"][heart] for heart in hearts}, names, measure)
-        # Holm's correction is over the structures that have any value.
         counting = [column for column in range(len(names)) if _counts(pairs[..., [column]]).any()]
         found = [_difference(pairs[..., [column]], bootstrap) for column in counting]
-        for column, one, p_holm in zip(
-            counting, found, holm([one["p"] for one in found]), strict=True
-        ):
-            structures[names[column]][measure.name] = {**one, "p_holm": p_holm}
+        for column, one in zip(counting, _corrected(found), strict=True):
+            structures[names[column]][measure.name] = one
         mean[measure.name] = _difference(pairs[..., counting], bootstrap) if counting else None
     return {"mean": mean, "structures": structures}
 
@@ -121,6 +160,12 @@ def _check_comparable(a: Mapping[str, Any], b: Mapping[str, Any]) -> None:
             )
 
 
+def _corrected(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Add ``p_holm``: Holm's correction over the structures that have a p."""
+    corrected = iter(holm([one["p"] for one in found if one["p"] is not None]))
+    return [{**one, "p_holm": None if one["p"] is None else next(corrected)} for one in found]
+
+
 def holm(p: Sequence[float]) -> list[float]:
     """Correct p-values for multiple tests (Holm, "A simple sequentially rejective …", 1979)."""
     corrected = np.empty(len(p))
@@ -156,17 +201,21 @@ def _difference(
     """Summarize the pairs of one or more structures; at least one heart must have a value."""
     pairs = pairs[:, _counts(pairs)]
     differences = pairs[1] - pairs[0]
+    of_hearts = np.nanmean(differences, axis=1)
     return {
         "a": mean_over_structures(pairs[0]),
         "b": mean_over_structures(pairs[1]),
         "difference": mean_over_structures(differences),
         "interval": bootstrap.interval(differences),
-        "p": _signed_rank_p(np.nanmean(differences, axis=1)),
+        "range": [float(of_hearts.min()), float(of_hearts.max())],
+        "p": _signed_rank_p(of_hearts),
         "n": len(differences),
     }
 
 
-def _signed_rank_p(differences: Float[np.ndarray, " hearts"]) -> float:
+def _signed_rank_p(differences: Float[np.ndarray, " hearts"]) -> float | None:
+    if len(differences) < MIN_PAIRS:
+        return None
     if not differences.any():
         return 1.0  # the test has nothing to rank
     return float(stats.wilcoxon(differences).pvalue)

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float, Integer
 
 from vecsetx.errors import InputError
-from vecsetx.evaluation.bootstrap import Bootstrap
+from vecsetx.evaluation.bootstrap import Bootstrap, mean_over_structures
 from vecsetx.evaluation.overlap import State, overlaps
 from vecsetx.evaluation.score_measures import MEASURES, Value
 from vecsetx.files import write_json, written_whole
@@ -84,13 +84,16 @@ def summarize(rows: Iterable[Score], bootstrap: Bootstrap | None = None) -> dict
         bootstrap: Settings of the means' confidence intervals; None for no intervals.
 
     Returns:
-        ``summary.structures.<name>.<measure>`` holds mean, std (of the population), median, n and
-        interval over the hearts with a score; ``summary.mean.<measure>`` is the mean over the
-        structures' means, with equal weights, and ``summary.interval.<measure>`` its interval;
-        ``summary.states.<name>`` counts hearts by state; ``hearts.<heart>.<name>`` holds the state,
-        whether the structure was observed, and its scores. None means that there was nothing to
-        score. If a structure of a heart was scored both observed and inferred, these values are
-        those of the observed one.
+        ``summary.structures.<name>.<measure>`` holds mean, std (of the population), median, n,
+        range (lowest and highest) and interval over the hearts with a score;
+        ``summary.mean.<measure>`` is the mean over the structures' means, with equal weights, and
+        ``summary.interval.<measure>`` its interval; ``summary.range.<measure>`` is the range of
+        the hearts' own means over structures, and ``summary.n.<measure>`` the number of these
+        hearts. Intervals are None for fewer than
+        :data:`~vecsetx.evaluation.bootstrap.MIN_HEARTS` hearts. ``summary.states.<name>`` counts
+        hearts by state; ``hearts.<heart>.<name>`` holds the state, whether the structure was
+        observed, and its scores. None means that there was nothing to score. If a structure of a
+        heart was scored both observed and inferred, these values are those of the observed one.
 
         If anything was hidden, ``observed`` and ``inferred`` each hold a summary of their rows
         alone, in the form of ``summary``, with their ``hearts``.
@@ -133,6 +136,7 @@ def _summary(rows: Sequence[Score], bootstrap: Bootstrap | None) -> dict[str, An
     structures: dict[str, dict[str, Any]] = {name: {} for name in names}
     mean: dict[str, float | None] = {}
     interval: dict[str, list[float] | None] = {}
+    of_hearts: dict[str, list[float]] = {}
     for measure in _measured(rows):
         values = values_of(hearts, names, measure)
         for name, column in zip(names, values.T, strict=True):
@@ -141,10 +145,13 @@ def _summary(rows: Sequence[Score], bootstrap: Bootstrap | None) -> dict[str, An
         # Structures have equal weight, however many hearts contain them.
         means = [found[measure]["mean"] for found in structures.values() if measure in found]
         mean[measure] = _mean([value for value in means if value is not None])
+        of_hearts[measure] = [mean_over_structures(row[None]) for row in values if _known(row)]
         if bootstrap:
             interval[measure] = bootstrap.interval(values)
     return {
         "mean": mean,
+        "range": {measure: _range(found) for measure, found in of_hearts.items()},
+        "n": {measure: len(found) for measure, found in of_hearts.items()},
         **({"interval": interval} if bootstrap else {}),
         "structures": structures,
         "states": {
@@ -212,10 +219,20 @@ def _statistics(
         "std": statistics.pstdev(scored) if scored else None,
         "median": statistics.median(scored) if scored else None,
         "n": len(scored),
+        "range": _range(scored),
     }
     if bootstrap:
         found["interval"] = bootstrap.interval(column[:, None])
     return found
+
+
+def _known(row: Float[np.ndarray, " structures"]) -> bool:
+    """Whether a heart has a value for any structure."""
+    return not np.isnan(row).all()
+
+
+def _range(values: list[float]) -> list[float] | None:
+    return [min(values), max(values)] if values else None
 
 
 def _mean(values: list[float]) -> float | None:

@@ -21,8 +21,9 @@ from vecsetx.report.figures import (
 from vecsetx.sampling.quality.cohort import MAX_Z
 from vecsetx.sampling.samples import Samples
 
-_FAILED = "#d6414a"
-_PASSED = "rgba(110, 130, 160, 0.7)"
+_COLORS = {"fit": "rgba(110, 130, 160, 0.7)", "look": "#d9962b", "unfit": "#d6414a"}
+"""Colours of hearts by state."""
+
 _DISTANCE_BINS = np.linspace(-15, 15, 121)
 _MAX_LABELS = 12
 """Maximum number of outliers labelled in a figure: the most extreme ones."""
@@ -110,14 +111,19 @@ def _outliers(dots: Sequence[_Dot]) -> go.Scatter:
         mode="markers+text",
         textposition="top center",
         textfont={"size": 11},
-        marker={"size": 11, "symbol": "circle-open", "color": _FAILED, "line": {"width": 2}},
+        marker={
+            "size": 11,
+            "symbol": "circle-open",
+            "color": _COLORS["look"],
+            "line": {"width": 2},
+        },
         hoverinfo="skip",
         cliponaxis=False,
     )
 
 
 def inside_shares(hearts: Sequence[Row]) -> Figure:
-    """Plot the inside shares and the label agreement of each heart; failed hearts in red."""
+    """Plot the inside shares and the label agreement of each heart, coloured by state."""
     rows: Mapping[str, list[Any]] = {
         "near points inside": [heart["inside_share"].get("near") for heart in hearts],
         "volume points inside": [heart["inside_share"].get("volume") for heart in hearts],
@@ -139,7 +145,7 @@ def inside_shares(hearts: Sequence[Row]) -> Figure:
                 mode="markers",
                 marker={
                     "size": 8,
-                    "color": [_PASSED if heart["passed"] else _FAILED for _, heart in known],
+                    "color": [_COLORS[heart["state"]] for _, heart in known],
                 },
                 hovertemplate=f"<b>{title}</b> %{{x:.1f}} %<br>%{{text}}<extra></extra>",
             )

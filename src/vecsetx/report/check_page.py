@@ -14,6 +14,7 @@ from vecsetx.report.check_figures import (
 from vecsetx.report.figures import Row, is_number
 from vecsetx.report.point_cloud import points_scene
 from vecsetx.report.template import write_page
+from vecsetx.sampling.quality.cohort import MAX_Z, MIN_HEARTS
 from vecsetx.sampling.quality.findings import THICKNESS_MM
 from vecsetx.sampling.samples import Samples
 
@@ -22,7 +23,7 @@ _SCENE_POINTS = 16_000
 
 _QUANTITIES: Mapping[str, tuple[str, int]] = {
     "Volume (ml)": ("volume_ml", 1),
-    "Volume (z-score)": ("volume_z", 1),
+    "Volume (robust z)": ("volume_z", 1),
     "Components": ("components", 0),
     "Thickness 2V/A (mm)": ("thickness_mm", 1),
     "Distance slope": ("slope", 3),
@@ -67,13 +68,14 @@ def write_check_page(path: Path, check: Mapping[str, Any], pictures: Mapping[str
         path,
         "check.html.jinja",
         title="Data check",
-        passed=check["passed"],
+        state=check["state"],
         summary=check["summary"],
         hearts=hearts,
-        failed=[heart for heart in hearts if not heart["passed"]],
+        outliers=check["summary"]["outliers"],
         largest_z={heart["name"]: _largest_z(heart) for heart in hearts},
         not_done=sorted({reason.split(":")[0] for heart in hearts for reason in heart["not_done"]}),
         structures={name: _range_of(name, hearts) for name in structures},
+        min_hearts=MIN_HEARTS,
         quantities=list(_QUANTITIES),
         pictures=[(rows[name], picture) for name, picture in pictures.items()],
         data={
@@ -116,6 +118,7 @@ def write_heart_page(path: Path, page: HeartPage) -> None:
         "heart_check.html.jinja",
         title=page.heart["name"],
         heart=page.heart,
+        beyond_z=MAX_Z,
         info=info,
         spacing=" × ".join(dict.fromkeys(f"{mm:.3g}" for mm in info.spacing_mm)),
         counts={

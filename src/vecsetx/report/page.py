@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vecsetx.evaluation.bootstrap import MIN_HEARTS
 from vecsetx.evaluation.calibration import EXPECTED, MULTIPLES
 from vecsetx.evaluation.score_measures import MEASURES
 from vecsetx.evaluation.scores import PARTS
@@ -84,6 +85,7 @@ def write_report(path: Path, report: Report) -> None:
         "report.html.jinja",
         title=report.title,
         summary=summary,
+        min_hearts=MIN_HEARTS,
         headlines=[MEASURES[name] for name in _HEADLINES if _has_mean(summary, name)],
         lowest=_lowest(summary["structures"]),
         ranks=[(rank, name, means[name]) for name, rank in ranked.items()],

@@ -63,18 +63,19 @@ def _median(ranked: list[str]) -> int:
 
 
 def doubtful_first(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Sort hearts: failed ones first, then the most unusual, then those with the most remarks.
+    """Sort hearts: unfit ones first, then those to look at, then the most unusual.
 
     Args:
         rows: ``hearts`` as in ``check.json``.
     """
 
-    def doubt(row: dict[str, Any]) -> tuple[bool, float, int]:
+    def doubt(row: dict[str, Any]) -> tuple[int, float, int]:
         scores = [
             abs(found["volume_z"])
             for found in row["structures"].values()
             if found["volume_z"] is not None
         ]
-        return row["passed"], -max(scores, default=0.0), -len(row["remarks"])
+        rank = ("unfit", "look", "fit").index(row["state"])
+        return rank, -max(scores, default=0.0), -len(row["doubts"] + row["remarks"])
 
     return sorted(rows, key=doubt)

@@ -3,11 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.markup import escape
-from rich.table import Table
 
 from vecsetx.terminal.progress_bars import console
+from vecsetx.terminal.table import Column, counted, number, print_list, print_table
 
 __all__ = ["print_inspection"]
 
@@ -28,13 +27,11 @@ def print_inspection(entries: Sequence[Mapping[str, Any]]) -> None:
         if status == "refused":
             console.print(f"  {escape(entry['remarks'][0].removeprefix(entry['file'] + ': '))}")
             continue
-        console.print(f"  {escape(_head(entry))}")
-        console.print(_table(entry))
-        for remark in entry["remarks"]:
-            console.print(f"  • {escape(remark)}")
+        _print_structures(entry)
+        print_list(entry["remarks"])
     counts = {status: sum(e["status"] == status for e in entries) for status in _STYLES}
     said = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
-    console.print(f"\n{len(entries)} {'heart' if len(entries) == 1 else 'hearts'}: {said}")
+    console.print(f"\n{counted(len(entries), 'heart')}: {said}")
 
 
 def _head(entry: Mapping[str, Any]) -> str:
@@ -48,25 +45,30 @@ def _head(entry: Mapping[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def _table(entry: Mapping[str, Any]) -> Table:
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    table.add_column("Structure", no_wrap=True)
-    for heading in ("Id", "ml", "Components"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for heading in ("At the scan's edge", "The file says"):
-        table.add_column(heading)
+def _print_structures(entry: Mapping[str, Any]) -> None:
+    columns = [
+        Column("Structure", is_text=True),
+        Column("Id", "its number in the file"),
+        Column("ml", "volume inside its surface"),
+        Column("Components", leaves=1),
+        Column("At the scan's edge", is_text=True),
+        Column("The file says", "its name there", leaves=2, is_text=True),
+    ]
     named = entry["named"] or {}
-    for name, found in entry["structures"].items():
-        table.add_row(
+    rows = [
+        [
             name,
-            _number(found["id"]),
-            "" if found["ml"] is None else f"{found['ml']:.1f}",
-            _number(found["components"]),
+            _given(found["id"], "d"),
+            _given(found["ml"], ".1f"),
+            _given(found["components"], "d"),
             "cut" if found["cut"] else "",
-            escape(named.get(str(found["id"]), "")),
-        )
-    return table
+            named.get(str(found["id"]), ""),
+        ]
+        for name, found in entry["structures"].items()
+    ]
+    print_table(_head(entry), columns, rows, also_in="--json FILE")
 
 
-def _number(value: int | None) -> str:
-    return "" if value is None else str(value)
+def _given(value: int | float | None, form: str) -> str:
+    """Format a number; empty if the file does not tell it, so that an untold column is left out."""
+    return "" if value is None else number(value, form)

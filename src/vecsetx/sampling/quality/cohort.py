@@ -1,6 +1,6 @@
 """Comparison of hearts with each other: outliers and duplicates."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,32 +13,35 @@ from vecsetx.sampling.samples import HeartInfo
 
 __all__ = [
     "MAX_Z",
+    "MIN_HEARTS",
     "Duplicates",
-    "Scores",
+    "Usual",
     "duplicates",
     "outliers",
-    "robust_z",
-    "thickness_scores",
-    "volume_scores",
+    "usual_thicknesses",
+    "usual_volumes",
+    "whole_thicknesses_mm",
+    "whole_volumes_ml",
+    "z_scores",
 ]
 
 MAX_Z = 4.0
 """A value with a robust z-score beyond ±:data:`MAX_Z` is an outlier."""
 
-_MIN_HEARTS = 8
+MIN_HEARTS = 8
 """Minimum number of hearts that define what is usual."""
 
 _MIN_SPREAD = 0.02
 """Lower limit of the relative standard deviation, for hearts that are nearly identical."""
+
+_SMALL = {8: 1.129, 9: 1.107}
+"""Correction of the median absolute deviation of so few values (Croux and Rousseeuw 1992)."""
 
 _DUPLICATE_TOLERANCE = 0.002
 """Two hearts are duplicates if all their volumes differ by less than this, relatively."""
 
 _MIN_VOLUMES = 4
 """With fewer structures, volumes may match by chance."""
-
-Scores = dict[str, dict[str, float]]
-"""Heart → structure → robust z-score."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,58 +59,128 @@ class Duplicates:
     by_volume: bool
 
 
-def robust_z(values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-    """Robust z-score of each value: its deviation from the median in robust standard deviations.
+@dataclass(frozen=True, slots=True)
+class Usual:
+    """What is usual for one measure of one structure, on a logarithmic scale.
 
-    Values are compared on a logarithmic scale. The robust standard deviation is 1.4826 times the
-    median absolute deviation (Iglewicz and Hoaglin, How to Detect and Handle Outliers, 1993), at
-    least 0.02.
-
-    Args:
-        values: Positive values.
+    Attributes:
+        median: Median of the hearts' values, in the unit of the measure.
+        spread: Robust standard deviation of the values' logarithms, at least 0.02.
+        hearts: Number of hearts that it comes from.
     """
-    logs = np.log(values)
-    off = logs - np.median(logs)
-    return off / max(1.4826 * float(np.median(np.abs(off))), _MIN_SPREAD)
+
+    median: float
+    spread: float
+    hearts: int
+
+    @classmethod
+    def of(cls, values: Float[np.ndarray, " n"]) -> "Usual":
+        """Find what is usual among positive values.
+
+        The robust standard deviation is 1.4826 times the median absolute deviation (Iglewicz and
+        Hoaglin, How to Detect and Handle Outliers, 1993), times a factor that makes it unbiased in
+        small cohorts (Croux and Rousseeuw, COMPSTAT 1992): one outlier moves neither median nor
+        deviation, whereas it would inflate the standard deviation that judges it.
+        """
+        count, logs = len(values), np.log(values)
+        median = float(np.median(logs))
+        unbiased = _SMALL[count] if count in _SMALL else count / (count - 0.8)
+        spread = 1.4826 * unbiased * float(np.median(np.abs(logs - median)))
+        return cls(float(np.exp(median)), max(spread, _MIN_SPREAD), count)
+
+    def z(self, value: float) -> float:
+        """Robust z-score: deviation of a positive value from the median, in robust s.d."""
+        return float(np.log(value / self.median) / self.spread)
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """The values with z-scores of ±:data:`MAX_Z`."""
+        factor = float(np.exp(MAX_Z * self.spread))
+        return self.median / factor, self.median * factor
 
 
-def volume_scores(hearts: Mapping[str, HeartInfo]) -> Scores:
-    """Robust z-scores of the volumes, separately for each structure.
+def usual_volumes(hearts: Mapping[str, HeartInfo]) -> dict[str, Usual]:
+    """Structure → what is usual for its volume, ml.
 
-    Structures cut by the field of view and structures that are whole in fewer than eight hearts
-    have no score.
+    Structures that are whole, not cut by the field of view, in fewer than :data:`MIN_HEARTS` hearts
+    are missing.
     """
-    return _scores(hearts, {name: info.volumes_ml for name, info in hearts.items()})
+    return _usual([whole_volumes_ml(info) for info in hearts.values()])
 
 
-def thickness_scores(hearts: Mapping[str, HeartInfo]) -> Scores:
-    """Robust z-scores of the mean thicknesses (``2 V / A``), as :func:`volume_scores`."""
-    return _scores(hearts, {name: thicknesses_mm(info) for name, info in hearts.items()})
+def usual_thicknesses(hearts: Mapping[str, HeartInfo]) -> dict[str, Usual]:
+    """Structure → what is usual for its mean thickness, mm; as :func:`usual_volumes`."""
+    return _usual([whole_thicknesses_mm(info) for info in hearts.values()])
+
+
+def z_scores(values: Mapping[str, float], usual: Mapping[str, Usual]) -> dict[str, float]:
+    """Structure → robust z-score of its value, for structures that have both."""
+    return {name: usual[name].z(value) for name, value in values.items() if name in usual}
 
 
 def outliers(
-    info: HeartInfo, of_volume: Mapping[str, float], of_thickness: Mapping[str, float]
+    info: HeartInfo, volumes: Mapping[str, Usual], thicknesses: Mapping[str, Usual]
 ) -> list[str]:
-    """Return a remark for each value of a heart whose score is beyond ±:data:`MAX_Z`.
+    """Return a doubt for each value of a heart whose robust z-score is beyond ±:data:`MAX_Z`.
 
     Args:
         info: The heart.
-        of_volume: Scores of its volumes.
-        of_thickness: Scores of its thicknesses; only those of walls are used.
+        volumes: What is usual for volumes.
+        thicknesses: What is usual for thicknesses; only those of walls are used.
     """
-    volumes = [
-        f"{name} is unusually {'large' if z > 0 else 'small'}: "
-        f"{1000 * info.volumes_ml[name]:,.0f} mm³ (z = {z:+.1f})"
-        for name, z in of_volume.items()
-        if abs(z) > MAX_Z
+    walls_mm = {name: mm for name, mm in whole_thicknesses_mm(info).items() if name in THICKNESS_MM}
+    return [
+        *_beyond(whole_volumes_ml(info), volumes, "ml", ("small", "large")),
+        *_beyond(walls_mm, thicknesses, "mm", ("thin", "thick")),
     ]
-    thicknesses = thicknesses_mm(info)
-    return volumes + [
-        f"{name} is unusually {'thick' if z > 0 else 'thin'}: {thicknesses[name]:.1f} mm "
-        f"(z = {z:+.1f})"
-        for name, z in of_thickness.items()
-        if name in THICKNESS_MM and abs(z) > MAX_Z
-    ]
+
+
+def whole_volumes_ml(info: HeartInfo) -> dict[str, float]:
+    """Volumes of the structures that the field of view does not cut, ml; all are positive."""
+    return _whole(info, info.volumes_ml)
+
+
+def whole_thicknesses_mm(info: HeartInfo) -> dict[str, float]:
+    """Mean thicknesses of the structures that the field of view does not cut, mm."""
+    return _whole(info, thicknesses_mm(info))
+
+
+def _whole(info: HeartInfo, values: Mapping[str, float]) -> dict[str, float]:
+    return {n: value for n, value in values.items() if n not in info.cut and value > 0}
+
+
+def _usual(values: Sequence[Mapping[str, float]]) -> dict[str, Usual]:
+    by_structure: dict[str, list[float]] = {}
+    for of_heart in values:
+        for name, value in of_heart.items():
+            by_structure.setdefault(name, []).append(value)
+    return {
+        name: Usual.of(np.array(found))
+        for name, found in by_structure.items()
+        if len(found) >= MIN_HEARTS
+    }
+
+
+def _beyond(
+    values: Mapping[str, float], usual: Mapping[str, Usual], unit: str, words: tuple[str, str]
+) -> list[str]:
+    """Return a sentence per value beyond the limits; ``words`` say too little and too much."""
+    found = []
+    for name, z in z_scores(values, usual).items():
+        if abs(z) > MAX_Z:
+            low, high = usual[name].limits
+            found.append(
+                f"{name} is unusually {words[z > 0]}: {_figure(values[name])} {unit}, and "
+                f"{_figure(low)} to {_figure(high)} {unit} is usual (median of "
+                f"{usual[name].hearts} hearts {_figure(usual[name].median)} {unit}; "
+                f"robust z {z:+.1f}, limit ±{MAX_Z:g})"
+            )
+    return found
+
+
+def _figure(value: float) -> str:
+    """Format a positive value with a decimal, and small ones with two digits."""
+    return f"{value:.1f}" if value >= 1 else f"{value:.2g}"
 
 
 def duplicates(hearts: Mapping[str, HeartInfo]) -> list[Duplicates]:
@@ -142,19 +215,3 @@ def duplicates(hearts: Mapping[str, HeartInfo]) -> list[Duplicates]:
             if hearts[names[i]].content != hearts[names[j]].content
         ]
     return found
-
-
-def _scores(hearts: Mapping[str, HeartInfo], values: Mapping[str, Mapping[str, float]]) -> Scores:
-    scores: Scores = {name: {} for name in hearts}
-    for structure in {name: None for info in hearts.values() for name in info.structures}:
-        whole = [
-            name
-            for name, info in hearts.items()
-            if structure not in info.cut and values[name].get(structure, 0) > 0
-        ]
-        if len(whole) < _MIN_HEARTS:
-            continue
-        z = robust_z(np.array([values[name][structure] for name in whole]))
-        for name, score in zip(whole, z.tolist(), strict=True):
-            scores[name][structure] = score
-    return scores

@@ -1,4 +1,4 @@
-"""Turn a heart's measurements into problems and remarks; defines the bounds that decide."""
+"""Turn a heart's measurements into problems, doubts and remarks; defines the bounds that decide."""
 
 from collections.abc import Mapping
 
@@ -65,6 +65,18 @@ _MIN_WALL_VOXELS = 2.0
 _MAX_ROTATION_DEG = 60.0
 """Hearts lie within half of this from the usual pose."""
 
+_LOOK = (
+    *("left and right are a guess", "R and L were exchanged", "the heart is mirrored"),
+    *("1 mm is assumed", "the spacing is probably missing", "sform and qform disagree"),
+    *("from the rest of the heart", "a part between them may be missing"),
+    *("empty masks", "left out, not in label set", "no structure has these names"),
+    *(", which was used; ", "its name was used", "by anatomy they are those of"),
+)
+"""Words of those remarks on sources that ask for a look: guessed sides, an assumed spacing or
+place, stray pieces and gaps, masks that are empty or were left out, and names that were chosen
+among several. Other remarks, such as converted units, removed duplicates, other organs and names
+that the user has confirmed, only inform."""
+
 
 def problems(
     samples: Samples,
@@ -90,20 +102,38 @@ def problems(
     ]
 
 
-def remarks(samples: Samples, absent: list[str], untrusted_share: float) -> list[str]:
-    """Return what is unusual about a heart without making it unfit.
+def doubts(samples: Samples, absent: list[str]) -> list[str]:
+    """Return what a person should look at: it changes results, or is unusual.
 
     Args:
         samples: The heart.
         absent: Structures that are annotated but do not occur.
+    """
+    info = samples.info
+    return [
+        *(remark for remark in info.remarks if _asks_for_a_look(remark)),
+        *([f"annotated, but absent: {', '.join(absent)}"] if absent else []),
+        *_odd_pieces(info),
+        *_odd_walls(info),
+        *_odd_pose(samples),
+    ]
+
+
+def remarks(info: HeartInfo, untrusted_share: float) -> list[str]:
+    """Return what is worth knowing about a heart and needs no look.
+
+    Args:
+        info: The heart.
         untrusted_share: Share, 0…1, of the distances that are unknown because the field of view
             ends.
     """
-    return [
-        *_about_structures(samples.info, absent, untrusted_share),
-        *_odd_walls(samples.info),
-        *_odd_pose(samples),
-    ]
+    found = [remark for remark in info.remarks if not _asks_for_a_look(remark)]
+    if info.cut:
+        found.append(
+            f"cut by the field of view: {', '.join(info.cut)}; {untrusted_share:.1%} of all "
+            "distances are unknown"
+        )
+    return found + _thin_walls(info)
 
 
 def not_numbers(samples: Samples) -> list[str]:
@@ -131,7 +161,7 @@ def _inconsistent_samples(samples: Samples) -> list[str]:
     for group in ("near", "volume"):
         doubly = int((inside(getattr(samples, group).distances_mm).sum(axis=1) > 1).sum())
         if doubly:
-            problems.append(f"{doubly} {group} points lie inside more than one structure")
+            problems.append(f"inside more than one structure: {doubly} of the {group} points")
     overlap_mm = _MAX_OVERLAP_VOXELS * max(samples.info.spacing_mm)
     overlapping = float(inside(samples.surface.distances_mm + overlap_mm).any(axis=1).mean())
     if overlapping > _MAX_OVERLAP_SHARE:
@@ -146,7 +176,7 @@ def _inconsistent_samples(samples: Samples) -> list[str]:
 
 def _too_few_points(samples: Samples, found: Mapping[str, StructureQuality]) -> list[str]:
     return [
-        f"only {count} {group} points {'on' if group == 'surface' else 'in'} {name} "
+        f"too few {group} points {'on' if group == 'surface' else 'in'} {name}: {count} "
         f"(at least {least:.0f} needed)"
         for name, structure in found.items()
         for group, count in (structure.points or {}).items()
@@ -237,43 +267,45 @@ def _range(values: Mapping[str, float], form: str) -> str:
     return low if low == high else f"{low} to {high}"
 
 
-def _about_structures(info: HeartInfo, absent: list[str], untrusted: float) -> list[str]:
-    remarks = list(info.remarks)
-    if absent:
-        remarks.append(f"annotated, but absent: {', '.join(absent)}")
-    if info.cut:
-        remarks.append(
-            f"cut by the field of view: {', '.join(info.cut)}; {untrusted:.1%} of all distances "
-            "are unknown"
-        )
-    for name, count in info.components.items():
-        most = _NORMAL_COMPONENTS.get(name, 1)
-        if count > most:
-            remarks.append(f"{name} has {count} components (normally at most {most})")
+def _asks_for_a_look(remark: str) -> bool:
+    """Whether a remark that was made while the source was read asks for a person's look."""
+    return any(words in remark for words in _LOOK)
+
+
+def _odd_pieces(info: HeartInfo) -> list[str]:
+    """Structures in too many pieces, and unusually many specks."""
+    found = [
+        f"{name} has {count} components (normally at most {most})"
+        for name, count in info.components.items()
+        if count > (most := _NORMAL_COMPONENTS.get(name, 1))
+    ]
     heart_voxels = 1000 * sum(info.volumes_ml.values()) / float(np.prod(info.spacing_mm))
     if info.speck_voxels > max(_MAX_SPECK_VOXELS, _MAX_SPECK_SHARE * heart_voxels):
-        remarks.append(
+        found.append(
             f"{info.speck_voxels} speck voxels were refilled, "
             f"{info.speck_voxels / heart_voxels:.2%} of the heart"
         )
-    return remarks
+    return found
 
 
 def _odd_walls(info: HeartInfo) -> list[str]:
+    """Walls whose mean thickness no heart has."""
+    found_mm = thicknesses_mm(info)
+    return [
+        f"{name} is {found_mm[name]:.1f} mm thick (expected {low:g} to {high:g} mm)"
+        for name, (low, high) in THICKNESS_MM.items()
+        if name in found_mm and not low <= found_mm[name] <= high
+    ]
+
+
+def _thin_walls(info: HeartInfo) -> list[str]:
+    """Walls too thin for their grid."""
     voxel_mm = float(np.prod(info.spacing_mm)) ** (1 / 3)
-    remarks = []
-    for name, mm in thicknesses_mm(info).items():
-        if name not in THICKNESS_MM:
-            continue
-        low, high = THICKNESS_MM[name]
-        if not low <= mm <= high:
-            remarks.append(f"{name} is {mm:.1f} mm thick (expected {low:g} to {high:g} mm)")
-        if mm < _MIN_WALL_VOXELS * voxel_mm:
-            remarks.append(
-                f"{name} is {mm / voxel_mm:.1f} voxels thick "
-                f"(at least {_MIN_WALL_VOXELS:g} recommended)"
-            )
-    return remarks
+    return [
+        f"{name} is {mm / voxel_mm:.1f} voxels thick (at least {_MIN_WALL_VOXELS:g} recommended)"
+        for name, mm in thicknesses_mm(info).items()
+        if name in THICKNESS_MM and mm < _MIN_WALL_VOXELS * voxel_mm
+    ]
 
 
 def _odd_pose(samples: Samples) -> list[str]:

@@ -1,13 +1,13 @@
 """Whether a prepared heart is fit for training, judged by its samples and its label map.
 
-A *problem* makes a heart unfit. A *remark* reports something unusual and has no other effect.
+A *problem* makes a heart unfit. A *doubt* asks a person to look at it. A *remark* only informs.
 """
 
 import numpy as np
 
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.sign import inside
-from vecsetx.sampling.quality.findings import not_numbers, problems, remarks
+from vecsetx.sampling.quality.findings import doubts, not_numbers, problems, remarks
 from vecsetx.sampling.quality.measures import HeartQuality, StructureQuality, measure_structures
 from vecsetx.sampling.quality.probes import agreement
 from vecsetx.sampling.samples import Samples
@@ -46,7 +46,8 @@ def heart_quality(
     return HeartQuality(
         info.name,
         tuple(problems(samples, found, shares, compared)),
-        tuple(remarks(samples, absent, untrusted)),
+        tuple(doubts(samples, absent)),
+        tuple(remarks(info, untrusted)),
         structures={name: (found | others)[name] for name in structures},
         inside_share=shares,
         agreement=None if compared is None else compared.share,

@@ -15,6 +15,9 @@ NEAR_WALL_MM = 2.0
 
 State = Literal["present", "cut", "absent", "not annotated"]
 
+Fitness = Literal["fit", "look", "unfit"]
+"""A heart, or a data set: fit for training; fit, but a person should look at it; or unfit."""
+
 
 @dataclass(frozen=True, slots=True)
 class StructureQuality:
@@ -49,11 +52,6 @@ class StructureQuality:
     steep_share: float | None = None
     agreement: float | None = None
 
-    @property
-    def volume_mm3(self) -> float | None:
-        """Volume enclosed by its surface, mm³."""
-        return None if self.volume_ml is None else 1000 * self.volume_ml
-
 
 @dataclass(frozen=True, slots=True)
 class HeartQuality:
@@ -62,7 +60,8 @@ class HeartQuality:
     Attributes:
         name: The heart's name.
         problems: Why it is unfit for training; empty if it is fit.
-        remarks: What is unusual about it.
+        doubts: What a person should look at, because it changes results or is unusual.
+        remarks: What is worth knowing and needs no look.
         not_done: Checks that were not possible, and why.
         structures: Measurements by name, for all structures of the data set.
         inside_share: Share, 0…1, of the ``near`` and ``volume`` points inside any structure; None
@@ -74,6 +73,7 @@ class HeartQuality:
 
     name: str
     problems: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     not_done: tuple[str, ...] = ()
     structures: Mapping[str, StructureQuality] = field(default_factory=dict)
@@ -84,20 +84,22 @@ class HeartQuality:
     untrusted_share: float | None = None
 
     @property
-    def passed(self) -> bool:
-        """Whether the heart is fit for training."""
-        return not self.problems
+    def state(self) -> Fitness:
+        """``unfit`` with any problem; otherwise ``look`` with any doubt; otherwise ``fit``."""
+        return "unfit" if self.problems else "look" if self.doubts else "fit"
 
     def with_more(
         self,
         problems: Iterable[str] = (),
+        doubts: Iterable[str] = (),
         remarks: Iterable[str] = (),
         not_done: Iterable[str] = (),
     ) -> "HeartQuality":
-        """Return a copy with further problems, remarks and checks not done."""
+        """Return a copy with further problems, doubts, remarks and checks not done."""
         return replace(
             self,
             problems=(*self.problems, *problems),
+            doubts=(*self.doubts, *doubts),
             remarks=(*self.remarks, *remarks),
             not_done=(*self.not_done, *not_done),
         )
