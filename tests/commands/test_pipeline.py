@@ -357,7 +357,7 @@ def test_misspelt_names_are_answered_with_near_ones(
     "command",
     [
         *("phantom", "prepare", "check", "export", "plan", "train", "diagnose"),
-        *("reconstruct", "evaluate", "calibrate", "compare", "demo"),
+        *("reconstruct", "evaluate", "calibrate", "compare", "info", "demo"),
     ],
 )
 def test_every_command_has_help_with_an_example(command: str) -> None:

@@ -17,6 +17,7 @@ from vecsetx.cli import (
     diagnose,
     evaluate,
     export,
+    info,
     inspect,
     phantom,
     plan,
@@ -70,6 +71,7 @@ for _command in (
     evaluate.evaluate,
     calibrate.calibrate,
     compare.compare,
+    info.info,
     demo.demo,
 ):
     app.command()(_command)
