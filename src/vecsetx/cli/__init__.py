@@ -4,9 +4,10 @@ The commands are imported inside the functions, because they load torch and VTK,
 ``--help`` should not wait.
 """
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from vecsetx._version import __version__
 from vecsetx.cli import (
@@ -31,8 +32,31 @@ from vecsetx.cli.options import FLAG
 
 __all__ = ["app", "main"]
 
+
+class _Command(TyperCommand):
+    """A command whose ``--help`` shows no type."""
+
+    def get_help_option(self, ctx: Any) -> Any:
+        return _without_type(super().get_help_option(ctx))
+
+
+class _Commands(TyperGroup):
+    """The group of all commands, whose ``--help`` shows no type."""
+
+    def get_help_option(self, ctx: Any) -> Any:
+        return _without_type(super().get_help_option(ctx))
+
+
+def _without_type(option: Any) -> Any:
+    option.metavar = FLAG  # the option is typer's own
+    return option
+
+
 app = typer.Typer(
-    help="Neural implicit models of the whole human heart: from label maps to smooth meshes.",
+    cls=_Commands,
+    help="Start with [bold]vecsetx inspect FILES[/]: what your label maps, masks or meshes hold, "
+    "and how they would be read.\n\n"
+    "Neural implicit models of the whole human heart: from label maps to smooth meshes.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -58,20 +82,12 @@ def _version(
 
 
 # --help lists the commands in this order, the usual order of their use.
-for _command in (
-    phantom.phantom,
-    inspect.inspect,
-    prepare.prepare,
-    check.check,
-    export.export,
-    plan.plan,
-    train.train,
-    diagnose.diagnose,
-    reconstruct.reconstruct,
-    evaluate.evaluate,
-    calibrate.calibrate,
-    compare.compare,
-    info.info,
-    demo.demo,
-):
-    app.command()(_command)
+_PANELS = {
+    "Data": (inspect.inspect, prepare.prepare, check.check, export.export, phantom.phantom),
+    "Training": (plan.plan, train.train, diagnose.diagnose),
+    "Use": (reconstruct.reconstruct, evaluate.evaluate, calibrate.calibrate, compare.compare),
+    "Looking": (info.info, demo.demo),
+}
+for _panel, _of_panel in _PANELS.items():
+    for _command in _of_panel:
+        app.command(cls=_Command, rich_help_panel=_panel)(_command)
