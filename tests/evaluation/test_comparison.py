@@ -217,6 +217,17 @@ def test_the_command_reads_folders_and_files_and_prints_tables(tmp_path: Path) -
     assert f"{lv['interval'][0]:+.3f} … {lv['interval'][1]:+.3f}" in text
 
 
+def test_remarks_on_the_hearts_are_printed_once(tmp_path: Path) -> None:
+    folders = []
+    for seed, remarks in ((1, ["no spacing"]), (2, ["no spacing", "no orientation"])):
+        folders.append(tmp_path / str(seed))
+        found = scores(seed) | {"remarks": {"heart 3": remarks}}
+        write_scores(folders[-1], rows(seed), found)
+    with console.capture() as printed:
+        compare_scores(*folders, tmp_path / "out")
+    assert printed.get() == "heart 3: no spacing\nheart 3: no orientation\n"
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

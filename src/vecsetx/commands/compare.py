@@ -14,6 +14,7 @@ from vecsetx.evaluation.comparison import compare
 from vecsetx.evaluation.score_measures import MEASURES
 from vecsetx.files import write_json
 from vecsetx.terminal.progress_bars import console
+from vecsetx.terminal.remarks import print_remarks
 
 __all__ = ["compare_scores", "print_comparison"]
 
@@ -23,6 +24,8 @@ _SHOWN = ("dice", "nsd", "assd_mm", "hd95_mm", "cldice")
 
 def compare_scores(a: Path, b: Path, out: Path, seed: int = 0) -> dict[str, Any]:
     """Compare two evaluations, paired by heart; write ``compare.json`` into ``out``.
+
+    Prints the remarks on the hearts.
 
     Args:
         a: Folder of one evaluation, or its ``scores.json``.
@@ -41,6 +44,7 @@ def compare_scores(a: Path, b: Path, out: Path, seed: int = 0) -> dict[str, Any]
     models = {"a": of_a["provenance"], "b": of_b["provenance"]}
     comparison = {"models": models, **compare(of_a, of_b, Bootstrap(seed=seed))}
     write_json(out / "compare.json", comparison)
+    print_remarks(_remarks(of_a, of_b))
     return comparison
 
 
@@ -87,6 +91,15 @@ def _row(name: str, found: Mapping[str, Any], p: float) -> list[str]:
     cells = [f"{found['a']:.3f}", f"{found['b']:.3f}", f"{found['difference']:+.3f}", interval]
     cells += ["< 0.001" if p < 0.001 else f"{p:.3f}", str(found["n"])]
     return [f"[bold]{cell}[/]" if p < 0.05 else cell for cell in (name, *cells)]
+
+
+def _remarks(*evaluations: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return the remarks on each heart, of several evaluations, each remark once."""
+    found: dict[str, list[str]] = {}
+    for scores in evaluations:
+        for heart, remarks in scores.get("remarks", {}).items():
+            found[heart] = list(dict.fromkeys([*found.get(heart, []), *remarks]))
+    return found
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -221,6 +221,8 @@ def print_calibration(found: Mapping[str, Any]) -> None:
         f"have the factor over all structures, {found['factor']:.3f}, in brackets. Within, on "
         f"{len(found['hearts_tested'])} test hearts: {shares}"
     )
+    if found["few"]:
+        console.print("[yellow]few hearts: the factors are unreliable; calibrate on more[/]")
 
 
 def print_uncertainty(found: Mapping[str, Any]) -> None:
@@ -229,7 +231,7 @@ def print_uncertainty(found: Mapping[str, Any]) -> None:
     Args:
         found: ``calibration`` as in ``scores.json``.
     """
-    kind = "uncalibrated" if found["factors"] == "uncalibrated" else "calibrated"
+    kind = _calibrated_text(found["factors"])
     if found["all"] is None:
         console.print("uncertainty: none of the hidden structures was reconstructed")
         return
@@ -240,6 +242,12 @@ def print_uncertainty(found: Mapping[str, Any]) -> None:
         )
     )
     console.print(f"uncertainty ({kind}): inferred surfaces within {shares}")
+
+
+def _calibrated_text(factors: Mapping[str, Any] | str) -> str:
+    if isinstance(factors, str):
+        return factors
+    return "calibrated on few hearts, unreliable" if factors["few"] else "calibrated"
 
 
 def _percent(share: float | None) -> str:
