@@ -165,7 +165,7 @@ def completed(
 ) -> dict[str, Any]:
     """Score the completion of partial hearts by a model trained on the same kind of hearts."""
     found = dropped(hearts, trained, cases)
-    found["calibration"] = calibrate(run, hearts.dataset.folder).found
+    found["calibration"] = calibrate(run, hearts.dataset.folder, few=True).found
     sd_factor = SdFactor.read(run, TrainedModel.from_pretrained(run))
     found["cut"] = cut(hearts, trained, sd_factor, times)
     return found

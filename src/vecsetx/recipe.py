@@ -94,6 +94,11 @@ def read_changes(path: Path) -> dict[str, Any]:
     Raises:
         InputError: The file cannot be read, or is not a mapping.
     """
+    if not path.is_file():
+        raise InputError(
+            f"{path}: no such file; give --config a YAML file with changes to the preset, such as "
+            "{training: {steps: 3000}}"
+        )
     try:
         data = yaml.safe_load(path.read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:

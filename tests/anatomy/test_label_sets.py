@@ -182,7 +182,7 @@ def test_a_bad_file_is_refused_with_its_name_and_the_reason(tmp_path, case):
 
 
 def test_a_file_that_is_not_there_or_no_text(tmp_path):
-    with pytest.raises(InputError, match=r"gone\.yaml: cannot be read as a label set"):
+    with pytest.raises(InputError, match=r"gone\.yaml: no such file; give --labels default, "):
         label_set(str(tmp_path / "gone.yaml"))
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00\x01")
     with pytest.raises(InputError, match=r"binary\.yaml: cannot be read as a label set"):

@@ -160,6 +160,7 @@ def test_what_a_model_is_sure_of_is_measured_used_and_checked(
     workplace: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """calibrate, reconstruct --ensemble and evaluate --ensemble, one after the other."""
     monkeypatch.setattr("vecsetx.commands.calibrate.SPACING_MM", 5.0)
@@ -176,17 +177,19 @@ def test_what_a_model_is_sure_of_is_measured_used_and_checked(
     before = evaluated("before")["calibration"]
     assert before["factors"] == "uncalibrated"
     words = ("calibrate", model, workplace / "data", "--split", "train", "--ensemble", 2)
-    assert run(*words, monkeypatch=monkeypatch) == 0
+    assert run(*words, "--few", monkeypatch=monkeypatch) == 0
     factors = json.loads((model / "model" / "calibration.json").read_text())
     words = ("reconstruct", model, heart.source, "--out", tmp_path / "r", "--resolution", 48)
     assert run(*words, *hidden, monkeypatch=monkeypatch) == 0
     summary = json.loads((tmp_path / "r" / "summary.json").read_text())
     told = summary["provenance"]["ensemble"]["calibration"]
-    kept = ("factor", "factors", "cut_factor", "members", "hearts", "date")
+    kept = ("factor", "factors", "cut_factor", "members", "hearts", "date", "few")
     assert told == {key: factors[key] for key in kept}
     scores = evaluated("after")
     after = scores["calibration"]
     assert after["factors"] == told
+    assert told["few"]
+    assert "calibrated on few hearts, unreliable" in capsys.readouterr().out
     assert set(after["structures"]) == {"RV", "PV"}
     rv_before, rv_after = (of["structures"]["RV"] for of in (before, after))
     assert rv_after["hearts"] == len(scores["hearts"])
@@ -357,7 +360,7 @@ def test_misspelt_names_are_answered_with_near_ones(
     "command",
     [
         *("phantom", "prepare", "check", "export", "plan", "train", "diagnose"),
-        *("reconstruct", "evaluate", "calibrate", "compare", "demo"),
+        *("reconstruct", "evaluate", "calibrate", "compare", "info", "demo"),
     ],
 )
 def test_every_command_has_help_with_an_example(command: str) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,9 @@ import igl
 import numpy as np
 import pytest
 from support.analytic_fields import AnalyticField, ball
+from support.forked import forked
+from support.killed import calibrate_until_killed, made_up_errors
+from support.waiting import LONGEST_SECONDS
 from typer.testing import CliRunner
 
 from vecsetx.anatomy.label_map import LabelMap
@@ -24,6 +28,7 @@ from vecsetx.evaluation.calibration import (
     VertexErrors,
     vertex_errors,
 )
+from vecsetx.evaluation.kept_errors import KeptErrors
 from vecsetx.inference.ensemble import Ensemble
 from vecsetx.inference.sd_factor import SdFactor
 from vecsetx.inference.visibility import Visibility
@@ -162,9 +167,13 @@ def invoke(*words: object) -> str:
 
 
 def test_a_model_is_calibrated_and_its_factors_used(
-    run: Path, dataset: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Path,
+    dataset: DataSet,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    words = ("calibrate", run, dataset.folder, "--split", "train", "--ensemble", 2)
+    words = ("calibrate", run, dataset.folder, "--split", "train", "--ensemble", 2, "--few")
     monkeypatch.setattr(calibrating, "SPACING_MM", 5.0)
     monkeypatch.setattr("vecsetx.evaluation.cut._SPACING_MM", 5.0)
     said = " ".join(invoke(*words).split())
@@ -195,6 +204,11 @@ def test_a_model_is_calibrated_and_its_factors_used(
     page = (run / "model" / "calibration.html").read_text("utf-8")
     headings = ("Reliability diagram", "Beyond the field of view")
     assert all(words in page for words in [*names, *headings])
+    assert found["few"]
+    assert "few hearts: the factors are unreliable" in said
+    assert "Few hearts: the factors are unreliable" in page
+    assert "the first heart took" in said
+    assert "; the other 2 hearts take about" in said
 
     heart = dataset.hearts[0].source
     out = tmp_path / "out"
@@ -205,6 +219,8 @@ def test_a_model_is_calibrated_and_its_factors_used(
     draws = json.loads((out / "summary.json").read_text())["provenance"]["ensemble"]
     assert draws["calibration"]["factor"] == found["factor"]
     assert draws["calibration"]["hearts"] == 2
+    assert draws["calibration"]["few"]
+    assert "calibrated on few hearts" in caplog.text
 
 
 def test_the_factor_of_one_half_is_tried_on_the_other(
@@ -221,7 +237,7 @@ def test_the_factor_of_one_half_is_tried_on_the_other(
     monkeypatch.setattr(
         calibrating, "_errors_beyond", lambda heart, *_: gaussian(50_000, told[heart.name] / 2)
     )
-    found = calibrate(run, dataset.folder, "train").found
+    found = calibrate(run, dataset.folder, "train", few=True).found
     assert found["cut_factor"] == pytest.approx(8, rel=0.02)
     np.testing.assert_allclose(
         found["beyond"]["before"]["within"], [0.197, 0.383, 0.547], atol=0.01
@@ -256,7 +272,7 @@ def test_each_structure_has_its_own_factor_if_enough_hearts_show_it(
 
     monkeypatch.setattr(calibrating, "_errors_of", errors_of)
     monkeypatch.setattr(calibrating, "LEAST_HEARTS", 2)
-    found = calibrate(run, dataset.folder, "train").found
+    found = calibrate(run, dataset.folder, "train", few=True).found
     assert set(found["factors"]) == {"LA", "LV"}
     assert found["factors"]["LA"] == pytest.approx(2, rel=0.02)
     assert found["factors"]["LV"] == pytest.approx(4, rel=0.02)
@@ -268,7 +284,7 @@ def test_each_structure_has_its_own_factor_if_enough_hearts_show_it(
         np.testing.assert_allclose(of_structures[name]["within"], EXPECTED, atol=0.01)
     assert of_structures["RV"]["within"][1] > 0.999
     monkeypatch.setattr(calibrating, "LEAST_HEARTS", 3)
-    assert calibrate(run, dataset.folder, "train").found["factors"] == {}
+    assert calibrate(run, dataset.folder, "train", few=True).found["factors"] == {}
     file = run / "model" / "calibration.json"
     read = SdFactor.read(run, TrainedModel.from_pretrained(run))
     assert read is not None
@@ -294,8 +310,8 @@ def test_patients_stay_in_one_half_and_seeds_choose_others(dataset: DataSet) -> 
 
 
 def test_one_patient_is_too_few(run: Path, dataset: DataSet) -> None:
-    with pytest.raises(InputError, match=r"split 'val' has 1 patients .* needs at least two"):
-        calibrate(run, dataset.folder)
+    with pytest.raises(InputError, match=r"split 'val' has 1 patient with .* needs at least two"):
+        calibrate(run, dataset.folder, few=True)
     assert not (run / "model" / "calibration.json").exists()
 
 
@@ -307,12 +323,12 @@ def test_what_is_missed_is_counted(
     monkeypatch.setattr(
         calibrating, "_errors_of", lambda *_: {"LA": gaussian(100), "Coronary": none}
     )
-    found = calibrate(run, dataset.folder, "train").found["structures"]
+    found = calibrate(run, dataset.folder, "train", few=True).found["structures"]
     assert (found["LA"]["missed"], found["Coronary"]["missed"]) == (0, 1)
     assert found["Coronary"]["within"] is None
     monkeypatch.setattr(calibrating, "_errors_of", lambda *_: {"Coronary": none})
     with pytest.raises(InputError, match="no inferred surface"):
-        calibrate(run, dataset.folder, "train")
+        calibrate(run, dataset.folder, "train", few=True)
 
 
 def test_each_annotated_structure_is_hidden_in_turn(
@@ -333,3 +349,106 @@ def test_each_annotated_structure_is_hidden_in_turn(
     large = [errors for errors in found.values() if len(errors.sd_mm)]
     assert len(large) >= 5
     assert all(errors.sd_mm.min() > 0 for errors in large)
+
+
+# Too few hearts, and a calibration that is stopped
+
+
+@pytest.fixture
+def made_up(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Errors need no time; receives the names of the hearts that are measured."""
+    names: list[str] = []
+
+    def errors_of(heart, *_) -> dict[str, VertexErrors]:
+        names.append(heart.name)
+        return made_up_errors(heart)
+
+    monkeypatch.setattr(calibrating, "_errors_of", errors_of)
+    monkeypatch.setattr(
+        calibrating, "_errors_beyond", lambda heart, *_: made_up_errors(heart)["LA"]
+    )
+    return names
+
+
+def test_few_hearts_are_refused_unless_asked_for(
+    run: Path, dataset: DataSet, made_up: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(InputError, match=r"split 'train' has 3 hearts .* at least 8: .* --few"):
+        calibrate(run, dataset.folder, "train")
+    assert made_up == []
+    assert not (run / "model" / "calibration.json").exists()
+    monkeypatch.setattr(calibrating, "ENOUGH_HEARTS", 3)
+    assert not calibrate(run, dataset.folder, "train").found["few"]
+    page = (run / "model" / "calibration.html").read_text("utf-8")
+    assert "unreliable" not in page
+
+
+def test_hearts_that_fail_do_not_count(
+    run: Path, dataset: DataSet, made_up: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, _ = calibrating._halves(dataset.of_split("train"), 0, "")
+    measurement = calibrating._measurement
+
+    def failing(dataset, heart, *others):
+        if heart.name == first[0]:
+            raise InputError("gone")
+        return measurement(dataset, heart, *others)
+
+    monkeypatch.setattr(calibrating, "_measurement", failing)
+    monkeypatch.setattr(calibrating, "ENOUGH_HEARTS", 3)
+    with pytest.raises(InputError, match=r"has 2 hearts that could be measured(?s:.*): gone"):
+        calibrate(run, dataset.folder, "train")
+    calibrated = calibrate(run, dataset.folder, "train", few=True)
+    assert calibrated.found["few"]
+    assert list(calibrated.failed) == [first[0]]
+    assert len(made_up) == 2  # the second call measures none again
+
+
+def test_a_killed_calibration_goes_on_and_ends_alike(
+    run: Path, dataset: DataSet, made_up: list[str], tmp_path: Path
+) -> None:
+    other = shutil.copytree(run, tmp_path / "other")
+    process = forked(calibrate_until_killed, run, dataset.folder, 2)
+    process.join(LONGEST_SECONDS)
+    assert process.exitcode == -signal.SIGKILL
+    assert not (run / "model" / "calibration.json").exists()
+    resumed = calibrate(run, dataset.folder, "train", few=True).found
+    assert made_up == [dataset.of_split("train")[2].name]
+    whole = calibrate(other, dataset.folder, "train", few=True).found
+    assert resumed | {"date": ""} == whole | {"date": ""}
+    assert not (run / "model" / "calibration-unfinished").exists()
+    made_up.clear()
+    calibrate(run, dataset.folder, "train", few=True)
+    assert len(made_up) == 3  # a complete calibration leaves nothing
+
+
+@pytest.mark.parametrize("change", [{"seed": 1}, {"members": 3}, "damaged"], ids=str)
+def test_measurements_of_another_calibration_are_not_used(
+    change, run: Path, dataset: DataSet, made_up: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(KeptErrors, "remove", lambda _: None)
+        calibrate(run, dataset.folder, "train", few=True)
+    made_up.clear()
+    options = {}
+    if change == "damaged":
+        for file in (run / "model" / "calibration-unfinished").iterdir():
+            file.write_text(file.read_text()[:-100])
+    else:
+        options = change
+    calibrate(run, dataset.folder, "train", few=True, **options)
+    assert len(made_up) == 3
+
+
+def test_remarks_on_the_hearts_are_printed(
+    run: Path, dataset: DataSet, made_up: list[str], monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    measurement = calibrating._measurement
+    monkeypatch.setattr(
+        calibrating,
+        "_measurement",
+        lambda *given: replace(measurement(*given), remarks=("the file has no orientation",)),
+    )
+    calibrate(run, dataset.folder, "train", few=True)
+    name = dataset.of_split("train")[0].name
+    assert f"3 hearts ({name}, …): the file has no orientation" in capsys.readouterr().out

@@ -1,6 +1,7 @@
 """``evaluate --ensemble``: the uncertainty that a model states, compared with the truth."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -196,7 +197,11 @@ def test_the_page_says_what_is_uncalibrated_and_what_was_missed(
 
 
 def test_the_terminal_says_it_in_a_line(trained: TrainedModel) -> None:
-    for factors, expected in ((FACTORS, "(calibrated)"), (None, "(uncalibrated)")):
+    for factors, expected in (
+        (FACTORS, "(calibrated)"),
+        (replace(FACTORS, few=True), "(calibrated on few hearts, unreliable)"),
+        (None, "(uncalibrated)"),
+    ):
         with console.capture() as said:
             print_uncertainty(EnsembleScoring(trained, 8, 0, factors).summary(HEARTS))
         words = " ".join(said.get().split())

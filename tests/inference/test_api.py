@@ -1,17 +1,24 @@
 """What ``from vecsetx import …`` offers."""
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from support.command_line import run as command
+from vtkmodules.util.numpy_support import vtk_to_numpy
+from vtkmodules.vtkIOXML import vtkXMLPolyDataReader
 
 import vecsetx
-from vecsetx import encode, load, surfaces
+from vecsetx import encode, labels, load, save, surfaces
 from vecsetx.data.dataset import DataSet
 from vecsetx.errors import InputError
+from vecsetx.formats.label_maps import read_label_map
+from vecsetx.model.saved import TrainedModel
 
 
 @pytest.fixture
@@ -54,3 +61,116 @@ def test_nothing_heavy_is_imported_before_it_is_asked_for() -> None:
     assert done.returncode == 0
     with pytest.raises(AttributeError, match="has no attribute 'decode'"):
         _ = vecsetx.decode
+
+
+# What the command line does, too
+
+OPTIONS = {
+    "plain": ({}, {}, ()),
+    "completed": (
+        {"drop": ["LA", "pv"], "keep_observed": True, "ensemble": 2, "seed": 3},
+        {"resolution_mm": 4.0, "faces": 2000},
+        ("--drop LA,PV --keep-observed --ensemble 2 --seed 3 --resolution-mm 4 --faces 2000"),
+    ),
+    "closed": (
+        {"points": 300, "latents": 40, "refine": 3},
+        {"kind": "closed", "space": "ras", "extension": "ply"},
+        ("--points 300 --latents 40 --refine 3 --surfaces closed --space ras --format ply"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_saved_files_are_those_of_the_command(
+    name: str, run: Path, dataset: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_heart, of_files, words = OPTIONS[name]
+    source = dataset.hearts[0].source
+    of_files = {"resolution": 32} | of_files
+    save(encode(load(run), source, **of_heart), tmp_path / "saved", **of_files)
+    given = ("reconstruct", run, source, "--out", tmp_path / "made", "--resolution", 32)
+    assert command(*given, *(words.split() if words else ()), monkeypatch=monkeypatch) == 0
+    saved, made = (
+        {file.name: file.read_bytes() for file in (tmp_path / folder).iterdir()}
+        for folder in ("saved", "made")
+    )
+    del made["summary.json"]
+    assert saved.keys() == made.keys()
+    assert [name for name in saved if saved[name] != made[name]] == []
+
+
+def test_a_label_map_is_on_the_input_s_grid_or_on_another(
+    run: Path, dataset: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, other = (Path(heart.source) for heart in dataset.hearts[:2])
+    heart = encode(load(run), source)
+    words = ("reconstruct", run, source, "--out", tmp_path, "--resolution", 32)
+    assert command(*words, monkeypatch=monkeypatch) == 0
+    made = read_label_map(tmp_path / "labels.nii.gz")
+    found = labels(heart)
+    np.testing.assert_array_equal(found.labels, made.labels)
+    np.testing.assert_array_equal(found.affine, made.affine)
+    on_other = labels(heart, like=other)
+    np.testing.assert_array_equal(on_other.affine, read_label_map(other).affine)
+    with pytest.raises(InputError, match=r"none\.nii\.gz"):
+        labels(heart, like=tmp_path / "none.nii.gz")
+
+
+def test_meshes_lie_over_the_command_s_files_in_the_space_that_is_asked_for(
+    run: Path, dataset: DataSet, tmp_path: Path
+) -> None:
+    pytest.importorskip("pyvista")
+    heart = encode(load(run), dataset.hearts[0].source, drop=["LA"], ensemble=2)
+    found = surfaces(heart, resolution=32)
+    save(heart, tmp_path, resolution=32)
+    for name, surface in found.items():
+        polydata = polydata_of(tmp_path / f"{name}.vtp")
+        points = vtk_to_numpy(polydata.GetPoints().GetData())
+        lps = surface.to_pyvista(space="lps")
+        np.testing.assert_array_equal(lps.points, points)
+        np.testing.assert_array_equal(surface.to_trimesh(space="lps").vertices, points)
+        np.testing.assert_array_equal(surface.to_trimesh().vertices, points * [-1, -1, 1])
+        for key in ("observed", "sd_mm"):
+            array = vtk_to_numpy(polydata.GetPointData().GetArray(key))
+            np.testing.assert_array_equal(lps.point_data[key], array)
+        assert surface.observed.all() == (name != "LA")
+    with pytest.raises(InputError, match="unknown space 'xyz'; use lps or ras"):
+        surface.to_trimesh(space="xyz")
+
+
+def polydata_of(path: Path):
+    reader = vtkXMLPolyDataReader()
+    reader.SetFileName(str(path))
+    reader.Update()
+    return reader.GetOutput()
+
+
+def test_options_that_do_not_fit_are_refused(run: Path, dataset: DataSet, tmp_path: Path) -> None:
+    model, source = load(run), dataset.hearts[0].source
+    with pytest.raises(InputError, match="unknown structure 'coronry'"):
+        encode(model, source, drop=["coronry"])
+    with pytest.raises(InputError, match="exclude each other"):
+        encode(model, source, recycle=1, ensemble=2)
+    samples = dataset.folder / dataset.hearts[0].file
+    with pytest.raises(InputError, match="observed surfaces cannot be kept"):
+        encode(model, samples, keep_observed=True)
+
+
+def test_the_readme_s_snippet_runs_as_printed(
+    run: Path, dataset: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    pyvista = pytest.importorskip("pyvista")
+    readme = Path(__file__).parents[2] / "README.md"
+    (snippet,) = re.findall(r"```python\n(.*?)```", readme.read_text("utf-8"), re.DOTALL)
+    (tmp_path / "run").symlink_to(run)
+    shutil.copy(dataset.hearts[0].source, tmp_path / "patient.nii.gz")
+    monkeypatch.chdir(tmp_path)
+    shown, uploaded = [], []
+    monkeypatch.setattr(pyvista.PolyData, "plot", lambda mesh: shown.append(mesh), raising=False)
+    monkeypatch.setattr(
+        TrainedModel, "push_to_hub", lambda _, repository: uploaded.append(repository)
+    )
+    exec(compile(snippet, "README.md", "exec"), {})
+    assert len(shown) == len(capsys.readouterr().out.splitlines()) > 5
+    assert uploaded == ["owner/name"]
+    assert (tmp_path / "patient" / "labels.nii.gz").exists()

@@ -162,6 +162,11 @@ def label_set(name_or_file: str) -> LabelSet:
             f"unknown label set {name_or_file!r}; {did_you_mean(name_or_file, named)}, "
             "or give a YAML file"
         )
+    if not path.is_file():
+        raise InputError(
+            f"{path}: no such file; give --labels {', '.join(named)}, or a YAML file such as "
+            "{ids: {1: LV, 2: Myocardium}}"
+        )
     try:
         data = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeyLoader)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:

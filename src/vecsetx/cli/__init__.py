@@ -17,6 +17,7 @@ from vecsetx.cli import (
     diagnose,
     evaluate,
     export,
+    info,
     inspect,
     phantom,
     plan,
@@ -25,14 +26,19 @@ from vecsetx.cli import (
     train,
 )
 from vecsetx.cli.failures import errors_in_one_line
+from vecsetx.cli.help_options import Command, Commands
 from vecsetx.cli.logs import warnings_on_terminal
 from vecsetx.cli.options import FLAG
 from vecsetx.cli.recipe_command import RecipeCommand
 
 __all__ = ["app", "main"]
 
+
 app = typer.Typer(
-    help="Neural implicit models of the whole human heart: from label maps to smooth meshes.",
+    cls=Commands,
+    help="Start with [bold]vecsetx inspect FILES[/]: what your label maps, masks or meshes hold, "
+    "and how they would be read.\n\n"
+    "Neural implicit models of the whole human heart: from label maps to smooth meshes.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -58,19 +64,15 @@ def _version(
 
 
 # --help lists the commands in this order, the usual order of their use.
-for _command in (
-    phantom.phantom,
-    inspect.inspect,
-    prepare.prepare,
-    check.check,
-    export.export,
-    plan.plan,
-    train.train,
-    diagnose.diagnose,
-    reconstruct.reconstruct,
-    evaluate.evaluate,
-    calibrate.calibrate,
-    compare.compare,
-    demo.demo,
-):
-    app.command(cls=RecipeCommand if _command in (plan.plan, train.train) else None)(_command)
+_PANELS = {
+    "Data": (inspect.inspect, prepare.prepare, check.check, export.export, phantom.phantom),
+    "Training": (plan.plan, train.train, diagnose.diagnose),
+    "Use": (reconstruct.reconstruct, evaluate.evaluate, calibrate.calibrate, compare.compare),
+    "Looking": (info.info, demo.demo),
+}
+for _panel, _of_panel in _PANELS.items():
+    for _command in _of_panel:
+        _with_overrides = _command in (plan.plan, train.train)
+        app.command(cls=RecipeCommand if _with_overrides else Command, rich_help_panel=_panel)(
+            _command
+        )

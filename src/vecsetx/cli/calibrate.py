@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import typer
 
 from vecsetx.cli.failures import report_failures
-from vecsetx.cli.options import DataSetPath, Draws, Fold, Model, Seed, ensemble_size
+from vecsetx.cli.options import FLAG, DataSetPath, Draws, Fold, Model, Seed, ensemble_size
 
 
 def calibrate(
@@ -20,11 +20,21 @@ def calibrate(
         int, typer.Option(metavar="N", help="Members of the ensemble of each heart.", min=2)
     ] = 8,
     draws: Draws = None,
+    few: Annotated[
+        bool,
+        typer.Option(
+            "--few",
+            metavar=FLAG,
+            help="Accept fewer than 8 hearts; every output then says that the factors are "
+            "unreliable.",
+        ),
+    ] = False,
     seed: Seed = 0,
 ) -> None:
     """Calibrate the standard deviations of reconstruct --ensemble.
 
     Hides each structure in turn and compares errors with standard deviations.
+    If it is stopped, the same command goes on with the hearts that are missing.
     Writes calibration.json and calibration.html into the model's folder.
     From then on, reconstruct and evaluate use the factors.
 
@@ -33,7 +43,7 @@ def calibrate(
     from vecsetx.commands.calibrate import calibrate as run
     from vecsetx.terminal.tables import print_calibration
 
-    calibrated = run(model, data, split, fold, ensemble_size(ensemble, draws), seed)
+    calibrated = run(model, data, split, fold, ensemble_size(ensemble, draws), seed, few)
     print_calibration(calibrated.found)
     typer.echo(f"see {calibrated.page}")
     report_failures(calibrated.failed)

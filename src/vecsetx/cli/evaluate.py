@@ -22,6 +22,7 @@ from vecsetx.cli.options import (
     Space,
     TrustNames,
     Units,
+    above_zero,
     encode_options,
     ensemble_size,
 )
@@ -68,7 +69,11 @@ def evaluate(
     recycle: Recycle = 0,
     tolerance: Annotated[
         float,
-        typer.Option(metavar="MM", help="Tolerance of the normalized surface distance, mm."),
+        typer.Option(
+            metavar="MM",
+            help="Tolerance of the normalized surface distance, mm.",
+            callback=above_zero,
+        ),
     ] = 1.0,
     meshes: Annotated[
         bool, typer.Option(metavar=FLAG, help="Also score meshes (doubles the scoring time).")

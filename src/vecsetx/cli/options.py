@@ -1,5 +1,6 @@
 """Options and arguments that several commands share."""
 
+import math
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -29,6 +30,7 @@ __all__ = [
     "TrustNames",
     "Units",
     "Workers",
+    "above_zero",
     "encode_options",
     "ensemble_size",
     "recipe_of",
@@ -151,6 +153,16 @@ Overrides = Annotated[
     list[str] | None,
     typer.Argument(metavar="KEY=VALUE", help="Changes to the preset, such as training.steps=3000."),
 ]
+
+
+def above_zero(value: float | None) -> float | None:
+    """Reject a number that is not greater than 0, not finite, or not a number; None passes.
+
+    A callback for options, since typer's ``min`` admits itself and NaN.
+    """
+    if value is not None and not 0 < value < math.inf:
+        raise typer.BadParameter(f"{value:g} is not a finite number greater than 0")
+    return value
 
 
 def ensemble_size(ensemble: int, draws: int | None) -> int:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from vecsetx.cli.options import Seed, Workers
+from vecsetx.cli.options import Seed, Workers, above_zero
 
 
 def phantom(
@@ -15,10 +15,16 @@ def phantom(
     size: Annotated[
         int, typer.Option(metavar="N", help="Voxels along each edge of a label map.", min=8)
     ] = 160,
-    spacing: Annotated[float, typer.Option(metavar="MM", help="Edge of a voxel, mm.")] = 0.8,
+    spacing: Annotated[
+        float, typer.Option(metavar="MM", help="Edge of a voxel, mm.", callback=above_zero)
+    ] = 0.8,
     scale: Annotated[
         float,
-        typer.Option(metavar="FACTOR", help="Size of the hearts; 1.25 gives adult chambers."),
+        typer.Option(
+            metavar="FACTOR",
+            help="Size of the hearts; 1.25 gives adult chambers.",
+            callback=above_zero,
+        ),
     ] = 1.0,
     workers: Workers = None,
 ) -> None:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from vecsetx.cli.options import Config, DataSetPath, Overrides, Preset, recipe_of
+from vecsetx.cli.options import Config, DataSetPath, Overrides, Preset, above_zero, recipe_of
 
 
 def plan(
@@ -13,7 +13,8 @@ def plan(
     preset: Preset = "tiny",
     config: Config = None,
     gpu_gb: Annotated[
-        float, typer.Option(metavar="GB", help="Memory of one GPU, 10⁹ bytes.", min=0)
+        float,
+        typer.Option(metavar="GB", help="Memory of one GPU, 10⁹ bytes.", callback=above_zero),
     ] = 40.0,
 ) -> None:
     """Estimate the GPU memory of a training step, and the time of a run on this machine.

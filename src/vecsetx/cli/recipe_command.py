@@ -4,14 +4,13 @@ import difflib
 from itertools import pairwise
 from typing import Any
 
-from typer.core import TyperCommand
-
+from vecsetx.cli.help_options import Command
 from vecsetx.errors import InputError
 
 __all__ = ["RecipeCommand"]
 
 
-class RecipeCommand(TyperCommand):
+class RecipeCommand(Command):
     """A command with overrides, which answers ``--steps 100`` with ``training.steps=100``."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:

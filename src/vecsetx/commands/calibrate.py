@@ -1,8 +1,9 @@
 """``vecsetx calibrate``: calibrate a model's standard deviations on hearts it never saw."""
 
 import datetime
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -21,20 +22,26 @@ from vecsetx.evaluation.calibration import (
     vertex_errors,
 )
 from vecsetx.evaluation.cut import cut_errors
+from vecsetx.evaluation.kept_errors import HeartMeasurement, KeptErrors
 from vecsetx.evaluation.reconstruction_scores import SingleStructureField
 from vecsetx.geometry.heart_geometry import Geometry
 from vecsetx.inference.encode import EncodeOptions, encode_heart
 from vecsetx.inference.ensemble import MEMBERS, encode_ensemble
 from vecsetx.inference.sd_factor import SdFactor
 from vecsetx.inference.visibility import Visibility
-from vecsetx.model.saved import TrainedModel
+from vecsetx.model.saved import TrainedModel, model_folder, weights_sha256
 from vecsetx.reconstruction.grid import Grid
 from vecsetx.reconstruction.octree import evaluate_exclusive
 from vecsetx.reconstruction.surfaces import Surface, octree_surfaces
 from vecsetx.report.calibration_page import write_calibration_page
-from vecsetx.terminal.progress_bars import steps, warn
+from vecsetx.terminal.progress_bars import console, duration_text, steps, warn
+from vecsetx.terminal.remarks import print_remarks
 
-__all__ = ["Calibrated", "calibrate"]
+__all__ = ["ENOUGH_HEARTS", "Calibrated", "calibrate"]
+
+ENOUGH_HEARTS = 8
+"""Least number of hearts, half of which give the factors. With fewer, factors can be off by several
+times."""
 
 SPACING_MM = 1.5
 """Voxel edge of the grid on which the hidden structures are meshed."""
@@ -65,6 +72,7 @@ def calibrate(
     fold: int | None = None,
     members: int = MEMBERS,
     seed: int = 0,
+    few: bool = False,
 ) -> Calibrated:
     """Fit the factors that calibrate standard deviations, on structures hidden in turn.
 
@@ -73,7 +81,8 @@ def calibrate(
     compared with the truth. Half of the patients, chosen by the hash of their names, give the
     factors; the other half tests them. A structure that was reconstructed in fewer than
     :data:`LEAST_HEARTS` hearts of the first half gets the factor over all structures. Writes
-    ``calibration.json`` and ``calibration.html`` into the model's folder.
+    ``calibration.json`` and ``calibration.html`` into the model's folder. If the calibration is
+    killed, calling it again measures only the hearts that are missing, with the same result.
 
     Args:
         model: Folder of a run or of a saved model.
@@ -82,24 +91,32 @@ def calibrate(
         fold: Fold of the data set whose hearts are ``val``; None for the data set's own split.
         members: Number of ensemble members per heart and hidden structure.
         seed: Seed of the halves, the members and the choice of vertices.
+        few: Whether to accept fewer than :data:`ENOUGH_HEARTS` hearts. Every output then says so.
 
     Raises:
-        InputError: The model or the data set cannot be read, there are fewer than two patients, or
-            one of the halves has nothing to compare.
+        InputError: The model or the data set cannot be read, there are too few hearts or fewer than
+            two patients, or one of the halves has nothing to compare.
     """
     # 1. The hearts, in two halves.
     trained = TrainedModel.from_pretrained(model)
     dataset = DataSet.read(data)
     hearts = dataset.of_split(split, fold)
     hearts = tuple(heart for heart in hearts if source_of(dataset, heart).has_volume)
-    first, second = _halves(hearts, seed, f"{data}: split {split!r}")
+    where = f"{data}: split {split!r}"
+    if not few:
+        _check_count(len(hearts), "with label maps or meshes", where)
+    first, second = _halves(hearts, seed, where)
     _warn_of_training_hearts(trained, hearts)
 
     # 2. Errors and standard deviations of all hearts. Those that fail are left out.
-    measured = _measure(dataset, hearts, trained, members, seed)
+    kept = _kept(model, trained, members, seed)
+    measured = _measure(dataset, hearts, trained, members, seed, kept)
+    print_remarks(measured.remarks)
     failed = measured.failed
     if set(failed) >= set(first) or set(failed) >= set(second):
         raise InputError("\n".join(failed.values()))
+    if not few:
+        _check_count(len(measured.errors), "that could be measured", where, failed.values())
     first, second = measured.of(first), measured.of(second)
 
     # 3. Fit the factors to the first half, and test them on the second.
@@ -123,7 +140,19 @@ def calibrate(
     page = path.with_suffix(".html")
     found = factor.to_dict() | found
     write_calibration_page(page, found)
+    kept.remove()
     return Calibrated(found, page, failed)
+
+
+def _check_count(count: int, which: str, where: str, reasons: Iterable[str] = ()) -> None:
+    if count < ENOUGH_HEARTS:
+        hearts = "1 heart" if count == 1 else f"{count} hearts"
+        message = (
+            f"{where} has {hearts} {which}; calibration needs at least {ENOUGH_HEARTS}: add "
+            "hearts, choose another --split or --fold, or give --few, with which every output says "
+            "that the factors are unreliable"
+        )
+        raise InputError("\n".join([message, *reasons]))
 
 
 def _halves(hearts: Sequence[HeartEntry], seed: int, where: str) -> tuple[list[str], list[str]]:
@@ -139,8 +168,8 @@ def _halves(hearts: Sequence[HeartEntry], seed: int, where: str) -> tuple[list[s
     )
     if len(patients) < 2:
         raise InputError(
-            f"{where} has {len(patients)} patients with label maps or meshes; calibration needs at "
-            "least two: one to fit the factors, one to test them"
+            f"{where} has {'1 patient' if patients else 'no patients'} with label maps or meshes; "
+            "calibration needs at least two: one to fit the factors, one to test them"
         )
     first = set(patients[: (len(patients) + 1) // 2])
     return (
@@ -166,11 +195,18 @@ class _Measured:
         errors: Heart → structure → errors when that structure is hidden.
         beyond: Heart → errors beyond a plane that cuts it.
         failed: Heart → reason, for hearts that could not be used.
+        remarks: Heart → remarks on its source.
     """
 
     errors: dict[str, dict[str, VertexErrors]]
     beyond: dict[str, VertexErrors]
     failed: dict[str, str]
+    remarks: dict[str, tuple[str, ...]]
+
+    def add(self, heart: str, found: HeartMeasurement) -> None:
+        """Add what was measured on a heart."""
+        self.errors[heart], self.beyond[heart] = found.hidden, found.beyond
+        self.remarks[heart] = found.remarks
 
     def of(self, half: Sequence[str]) -> list[str]:
         """Return the hearts of a half that did not fail."""
@@ -185,26 +221,71 @@ class _Measured:
         return VertexErrors.joined(self.beyond[name] for name in half)
 
 
+def _kept(model: Path, trained: TrainedModel, members: int, seed: int) -> KeptErrors:
+    """Return where measurements are kept, and what they depend on."""
+    setting = {
+        "version": __version__,
+        "weights": weights_sha256(trained.network),
+        "members": members,
+        "seed": seed,
+        "mesh_resolution_mm": SPACING_MM,
+    }
+    return KeptErrors(model_folder(model) / "calibration-unfinished", setting)
+
+
 def _measure(
     dataset: DataSet,
     hearts: Sequence[HeartEntry],
     trained: TrainedModel,
     members: int,
     seed: int,
+    kept: KeptErrors,
 ) -> _Measured:
-    found = _Measured({}, {}, {})
+    """Measure the hearts whose measurements are not kept; after the first, tell the time left."""
+    found = _Measured({}, {}, {}, {})
+    known = {heart.name: asdict(heart) | _label_set_of(dataset, heart) for heart in hearts}
+    for heart in hearts:
+        if earlier := kept.read(known[heart.name]):
+            found.add(heart.name, earlier)
+    before = len(found.errors)
+    left = [heart for heart in hearts if heart.name not in found.errors]
+    if before:
+        console.print(f"{before} of {len(hearts)} hearts were measured before; going on")
     with steps("hiding structures in turn", len(hearts), "hearts") as progress:
-        for heart in hearts:
+        progress.reach(before)
+        for number, heart in enumerate(left, start=1):
+            began = time.monotonic()
             try:
-                source = source_of(dataset, heart)
-                whole = source.segmentation(trained.structures).geometry()
-                errors = _errors_of(heart, whole, trained, members, seed)
-                found.beyond[heart.name] = _errors_beyond(heart, whole, trained, members, seed)
-                found.errors[heart.name] = errors
+                measurement = _measurement(dataset, heart, trained, members, seed)
+                kept.write(known[heart.name], measurement)
+                found.add(heart.name, measurement)
+                if len(found.errors) == before + 1 and number < len(left):
+                    _tell_time(time.monotonic() - began, len(left) - number)
             except InputError as error:
                 found.failed[heart.name] = f"{heart.source}: {error}"
             progress.advance(note=heart.name)
     return found
+
+
+def _label_set_of(dataset: DataSet, heart: HeartEntry) -> dict[str, Any]:
+    return {"label_set": dict(dataset.label_sets[heart.label_set])}
+
+
+def _tell_time(seconds: float, left: int) -> None:
+    others = "the other heart takes" if left == 1 else f"the other {left} hearts take"
+    console.print(
+        f"the first heart took {duration_text(seconds)}; {others} about "
+        f"{duration_text(seconds * left)}. If it is stopped, the same command goes on."
+    )
+
+
+def _measurement(
+    dataset: DataSet, heart: HeartEntry, trained: TrainedModel, members: int, seed: int
+) -> HeartMeasurement:
+    whole = source_of(dataset, heart).segmentation(trained.structures).geometry()
+    errors = _errors_of(heart, whole, trained, members, seed)
+    beyond = _errors_beyond(heart, whole, trained, members, seed)
+    return HeartMeasurement(errors, beyond, whole.label_map.remarks)
 
 
 def _errors_of(
@@ -253,7 +334,9 @@ def _fitted(measured: _Measured, first: Sequence[str], members: int) -> SdFactor
     """Fit the factors to the hearts of the first half."""
     date = datetime.datetime.now(datetime.UTC).date().isoformat()
     cut_factor = _factor_of(measured.cut(first))
-    return SdFactor(*_factors(measured.hidden(first)), cut_factor, members, tuple(first), date)
+    few = len(measured.errors) < ENOUGH_HEARTS
+    factors = _factors(measured.hidden(first))
+    return SdFactor(*factors, cut_factor, members, tuple(first), date, few)
 
 
 def _factors(first: _Half) -> tuple[float, dict[str, float]]:

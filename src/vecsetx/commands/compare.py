@@ -1,6 +1,7 @@
 """``vecsetx compare``: compare two models' scores of the same hearts, paired by heart."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ from vecsetx.errors import InputError
 from vecsetx.evaluation.bootstrap import Bootstrap
 from vecsetx.evaluation.comparison import compare, write_comparison
 from vecsetx.report.comparison_page import write_comparison_page
+from vecsetx.terminal.remarks import print_remarks
 
 __all__ = ["compare_scores"]
 
@@ -15,7 +17,8 @@ __all__ = ["compare_scores"]
 def compare_scores(a: Path, b: Path, out: Path, seed: int = 0) -> dict[str, Any]:
     """Compare two evaluations, paired by heart.
 
-    Writes ``compare.json``, ``comparison.csv`` and ``comparison.html`` into ``out``.
+    Writes ``compare.json``, ``comparison.csv`` and ``comparison.html`` into ``out``,
+    and prints the remarks on the hearts.
 
     Args:
         a: Folder of one evaluation, or its ``scores.json``.
@@ -41,6 +44,7 @@ def compare_scores(a: Path, b: Path, out: Path, seed: int = 0) -> dict[str, Any]
     comparison = {"models": models, **compare(of_a, of_b, Bootstrap(seed=seed))}
     write_comparison(out, comparison)
     write_comparison_page(out / "comparison.html", comparison)
+    print_remarks(_remarks(of_a, of_b))
     return comparison
 
 
@@ -62,6 +66,15 @@ def _file(path: Path) -> Path:
         )
         raise InputError(f"{path}: has no scores.json, so it is no evaluation; {remedy}")
     return file
+
+
+def _remarks(*evaluations: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return the remarks on each heart, of several evaluations, each remark once."""
+    found: dict[str, list[str]] = {}
+    for scores in evaluations:
+        for heart, remarks in scores.get("remarks", {}).items():
+            found[heart] = list(dict.fromkeys([*found.get(heart, []), *remarks]))
+    return found
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -98,6 +98,7 @@ def evaluate(model: Path, inputs: Sequence[Path], out: Path, options: EvaluateOp
         },
         "bootstrap": asdict(bootstrap),
         "penalties_mm": found.penalties_mm,
+        "remarks": {name: list(remarks) for name, remarks in found.remarks.items() if remarks},
         "provenance": _provenance(model, trained, inputs, hearts, options),
     }
     write_scores(out, found.rows, scores)

@@ -1,22 +1,35 @@
-"""The Python API, importable from ``vecsetx``: load a model, encode a heart, mesh it."""
+"""The Python API, importable from ``vecsetx``: load a model, encode a heart, mesh and save it."""
 
 import logging
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.label_sets import label_set
+from vecsetx.anatomy.structures import parse_names
 from vecsetx.data.find_hearts import find_hearts
 from vecsetx.errors import InputError
-from vecsetx.inference.encode import EncodeOptions, encode_source
-from vecsetx.inference.heart_meshes import RESOLUTION, heart_surfaces
-from vecsetx.model.heart_field import HeartField
+from vecsetx.formats.images import read_grid
+from vecsetx.formats.label_maps import write_label_map
+from vecsetx.inference.encode import EncodeOptions
+from vecsetx.inference.heart import Heart, MeshOptions
+from vecsetx.inference.heart_meshes import RESOLUTION, SurfaceKind
 from vecsetx.model.saved import TrainedModel
+from vecsetx.reconstruction.grid import Grid
+from vecsetx.reconstruction.label_tables import write_color_table, write_label_descriptions
+from vecsetx.reconstruction.mesh_export import write_interfaces, write_scene, write_surfaces
 from vecsetx.reconstruction.surfaces import Surface
+
+__all__ = ["encode", "labels", "load", "save", "surfaces"]
 
 _log = logging.getLogger(__name__)
 
 
 def load(model: str | Path) -> TrainedModel:
     """Load a trained model.
+
+    Example: ``model = load("run/")``
 
     Args:
         model: Folder of a run or a saved model, or ``owner/name`` on the Hugging Face Hub.
@@ -37,10 +50,19 @@ def encode(
     recycle: int = 0,
     seed: int = 0,
     trust_names: bool = False,
-) -> HeartField:
+    *,
+    drop: Sequence[str] = (),
+    points: int | None = None,
+    latents: int | None = None,
+    keep_observed: bool = False,
+    ensemble: int = 0,
+) -> Heart:
     """Encode a heart: a signed distance to each structure, anywhere in scanner space.
 
-    Remarks on what its files leave open or contradict are logged as warnings.
+    Remarks on what its files leave open or contradict are logged as warnings, and so is that the
+    standard deviations of an ensemble are uncalibrated.
+
+    Example: ``heart = encode(model, "patient.nii.gz", drop=["LAA"], keep_observed=True)``
 
     Args:
         model: From :func:`load`.
@@ -51,41 +73,162 @@ def encode(
         units: Unit of their coordinates: ``mm``, ``cm``, ``m`` or ``um``.
         refine: Maximum number of steps that optimise the latent set on the observed structures.
         recycle: How many times to feed the reconstruction back.
-        seed: Seed of the surface points.
+        seed: Seed of the surface points and of the ensemble.
         trust_names: Whether structures keep their names where anatomy contradicts them.
+        drop: Structures to hide from the model, which then infers them.
+        points: Number of surface points that the model is shown; None for four times as many as in
+            training.
+        latents: Number of latents; None for twice as many as in training.
+        keep_observed: Whether observed surfaces stay as they are, and the model adds only what is
+            missing.
+        ensemble: Members of an ensemble, such as 8, which gives each vertex of :func:`surfaces` a
+            standard deviation; 0 for none.
 
     Returns:
-        The heart as a field: see its ``distances_mm`` and ``latent_set``.
+        The heart: see its ``distances_mm`` and ``latent_set``, and pass it to the other functions.
 
     Raises:
-        InputError: The heart cannot be read, anatomy contradicts its structures' names, or
-            ``heart`` is not exactly one.
+        InputError: The heart cannot be read, anatomy contradicts its structures' names, ``heart``
+            is not exactly one, or the options do not fit it, the model or each other.
     """
-    named = label_set(labels) if labels else None
-    options = EncodeOptions(named, refine=refine, recycle=recycle, seed=seed)
+    options = EncodeOptions(
+        label_set(labels) if labels else None,
+        drop=parse_names(",".join(drop), model.structures) if drop else (),
+        points=points,
+        latents=latents,
+        seed=seed,
+        refine=refine,
+        recycle=recycle,
+    )
     usual = model.label_set
-    found = find_hearts([Path(heart)], named, space, units, usual, trust_names)
+    found = find_hearts([Path(heart)], options.label_set, space, units, usual, trust_names)
     if len(found) != 1:  # a folder may contain many hearts
         raise InputError(
             f"{heart}: contains {len(found)} hearts ({', '.join(found)}); name one of them"
         )
-    encoded = encode_source(next(iter(found.values())), model, options)
+    encoded = Heart.of(next(iter(found.values())), model, options, keep_observed, ensemble)
     for remark in encoded.remarks:
         _log.warning("%s: %s", heart, remark)
-    return encoded.field
+    return encoded
 
 
-def surfaces(field: HeartField, resolution: int = RESOLUTION) -> dict[str, Surface]:
-    """Mesh an encoded heart; neighbours share their walls.
+def surfaces(
+    heart: Heart,
+    resolution: int = RESOLUTION,
+    resolution_mm: float | None = None,
+    kind: SurfaceKind = "shared",
+    faces: int | None = None,
+) -> dict[str, Surface]:
+    """Mesh an encoded heart.
+
+    The coordinates are RAS+ mm. The files of ``vecsetx reconstruct`` and :func:`save` are LPS
+    unless asked otherwise: to lay meshes over them, convert with ``to_pyvista(space="lps")`` or
+    ``to_trimesh(space="lps")``.
+
+    Example: ``surfaces(heart)["LV"].to_pyvista(space="lps").plot()``
 
     Args:
-        field: From :func:`encode`.
+        heart: From :func:`encode`.
         resolution: Voxels along the longest side of the grid used for meshing.
+        resolution_mm: Edge of its voxels instead, mm.
+        kind: ``shared``: neighbours share their walls, without overlaps or gaps; ``closed``: each
+            structure is watertight on its own, and thin vessels are complete.
+        faces: Number of faces to decimate the heart's meshes to; None for no decimation.
 
     Returns:
-        Structure name → surface in RAS+ mm.
+        Structure name → surface in RAS+ mm. Each vertex says whether it is ``observed``, and has
+        ``sd_mm``, the standard deviation of its position, if the heart has an ensemble.
 
     Raises:
         InputError: The field contains no heart, or the grid would have too many voxels.
     """
-    return heart_surfaces(field, resolution)
+    meshes, known = heart.meshes(MeshOptions(resolution, resolution_mm, kind, faces))
+    return {
+        name: replace(surface, observed=known.observed[name], sd_mm=known.sd_mm.get(name))
+        for name, surface in meshes.surfaces.items()
+    }
+
+
+def labels(heart: Heart, like: str | Path | None = None, resolution: int = RESOLUTION) -> LabelMap:
+    """Label the voxels of a grid with the structure that they are deepest inside.
+
+    Example: ``labels(heart, like="ct.nii.gz").labels``
+
+    Args:
+        heart: From :func:`encode`.
+        like: Image whose grid the label map takes; None for the input's.
+        resolution: Voxels along the longest side of the meshing grid, which takes the place of the
+            input's grid if the input has none (meshes excepted: they have one).
+
+    Returns:
+        The label map, with the ids of ``heart.label_set`` and 0 for background.
+
+    Raises:
+        InputError: ``like`` cannot be read, or the grid would have too many voxels.
+    """
+    found = heart.label_map(_grid(like), MeshOptions(resolution))
+    return found.to_label_set(heart.label_set, heart.structures)
+
+
+def save(
+    heart: Heart,
+    folder: str | Path,
+    resolution: int = RESOLUTION,
+    resolution_mm: float | None = None,
+    kind: SurfaceKind = "shared",
+    faces: int | None = None,
+    *,
+    like: str | Path | None = None,
+    space: str = "lps",
+    extension: str = "vtp",
+) -> None:
+    """Save a heart's meshes and label maps, as ``vecsetx reconstruct`` does.
+
+    The files are those of the command, but for ``summary.json``: a mesh per structure,
+    ``heart.glb``, ``interfaces.vtp`` (for shared walls), ``labels.nii.gz`` and ``inferred.nii.gz``,
+    and the tables ``labels.ctbl`` and ``labels.itksnap.txt``.
+
+    Example: ``save(heart, "patient/", extension="stl")``
+
+    Args:
+        heart: From :func:`encode`.
+        folder: The folder.
+        resolution: As for :func:`surfaces`.
+        resolution_mm: As for :func:`surfaces`.
+        kind: As for :func:`surfaces`.
+        faces: As for :func:`surfaces`.
+        like: As for :func:`labels`.
+        space: Axes of the meshes' coordinates, ``lps`` or ``ras``.
+        extension: Format of the meshes: ``vtp``, ``stl``, ``ply`` or ``obj``.
+
+    Raises:
+        InputError: As for :func:`surfaces` and :func:`labels`; or the space or the format is not
+            supported.
+    """
+    folder, options = Path(folder), MeshOptions(resolution, resolution_mm, kind, faces)
+    structures, ids = heart.structures, heart.label_set
+    label_map = heart.label_map(_grid(like), options)
+    meshes, known = heart.meshes(options)
+    write_surfaces(
+        folder, meshes.surfaces, structures, extension, space, ids, known.observed, known.sd_mm
+    )
+    write_scene(folder / "heart.glb", meshes.surfaces, space)
+    if meshes.interfaces:
+        write_interfaces(
+            folder / "interfaces.vtp",
+            meshes.interfaces,
+            structures,
+            ids,
+            space,
+            known.interfaces_observed,
+            known.interfaces_sd_mm,
+        )
+    inferred = heart.encoded.visibility.inferred_part(label_map)
+    for file, voxels in (("labels.nii.gz", label_map), ("inferred.nii.gz", inferred)):
+        write_label_map(voxels.to_label_set(ids, structures), folder / file, structures, ids)
+    write_color_table(folder / "labels.ctbl", structures, ids)
+    write_label_descriptions(folder / "labels.itksnap.txt", structures, ids)
+
+
+def _grid(like: str | Path | None) -> Grid | None:
+    return None if like is None else Grid(*read_grid(Path(like)))

@@ -35,6 +35,8 @@ class SdFactor:
         members: Number of ensemble members in the calibration.
         hearts_fitted: Names of the hearts whose errors gave the factors; others tested them.
         date: Date of the calibration, ISO 8601.
+        few: Whether it had fewer hearts than ``vecsetx calibrate`` asks for, so that the factors
+            may be far off.
     """
 
     factor: PositiveFloat
@@ -43,6 +45,7 @@ class SdFactor:
     members: PositiveInt
     hearts_fitted: tuple[str, ...]
     date: str
+    few: bool = False
 
     def of(self, structure: str) -> float:
         """Return the factor of a structure."""
@@ -91,11 +94,11 @@ class SdFactor:
         return path
 
     @classmethod
-    def read(cls, model: Path, trained: TrainedModel) -> "SdFactor | None":
+    def read(cls, model: Path | None, trained: TrainedModel) -> "SdFactor | None":
         """Read the factors of a model; None if it is uncalibrated.
 
         Args:
-            model: Folder of the model, for messages.
+            model: Folder of the model, for messages; None if it is not known.
             trained: The model, with the text of its calibration.
 
         Raises:
@@ -103,7 +106,7 @@ class SdFactor:
         """
         if trained.calibration is None:
             return None
-        path = model_folder(model) / CALIBRATION
+        path = model_folder(model) / CALIBRATION if model else Path(CALIBRATION)
         remedy = "run vecsetx calibrate again, or remove the file"
         try:
             data = json.loads(trained.calibration)
@@ -121,9 +124,17 @@ class SdFactor:
 _ADAPTER = TypeAdapter(SdFactor)
 
 
-def sd_factor_of(model: Path, trained: TrainedModel) -> SdFactor | None:
-    """Read the factors of a model as :meth:`SdFactor.read`; log a warning if it has none."""
+def sd_factor_of(model: Path | None, trained: TrainedModel) -> SdFactor | None:
+    """Read the factors of a model as :meth:`SdFactor.read`.
+
+    Logs a warning if it has none, or if they come from few hearts.
+    """
     found = SdFactor.read(model, trained)
     if found is None:
         _log.warning("standard deviations are uncalibrated for this model; run vecsetx calibrate")
+    elif found.few:
+        _log.warning(
+            "standard deviations are unreliable: this model was calibrated on few hearts "
+            "(calibrate --few); run vecsetx calibrate on more"
+        )
     return found

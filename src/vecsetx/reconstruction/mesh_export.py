@@ -26,13 +26,11 @@ from vecsetx.anatomy.structures import structure
 from vecsetx.errors import InputError
 from vecsetx.files import write_text, written_whole
 from vecsetx.geometry.interfaces import SharedSurface
-from vecsetx.reconstruction.surfaces import Surface, to_polydata
+from vecsetx.reconstruction.surfaces import Surface, axes, to_polydata
 
 __all__ = ["write_interfaces", "write_scene", "write_surface", "write_surfaces"]
 
 _Arrays = dict[str, np.ndarray]
-
-_FROM_RAS = {"lps": np.array([-1, -1, 1], np.float32), "ras": np.array([1, 1, 1], np.float32)}
 
 
 def write_surface(
@@ -197,9 +195,7 @@ def write_interfaces(
 
 def _to_space(surface: Surface, space: str) -> Surface:
     """Convert a surface from RAS+ mm to ``space``."""
-    if space not in _FROM_RAS:
-        raise InputError(f"unknown space {space!r}; use lps or ras")
-    return Surface(surface.vertices_mm * _FROM_RAS[space], surface.faces)
+    return Surface(surface.vertices_mm * axes(space), surface.faces)
 
 
 def _linear(color: tuple[int, int, int]) -> list[float]:

@@ -30,6 +30,9 @@ _CLEARANCE_VOXELS = 1e-3
 coincide, and programs that merge equal vertices, as all STL readers do, would create holes."""
 
 
+_FROM_RAS = {"lps": np.array([-1, -1, 1], np.float32), "ras": np.array([1, 1, 1], np.float32)}
+
+
 @dataclass(frozen=True, slots=True)
 class Surface:
     """A triangle mesh in RAS+ mm.
@@ -37,10 +40,14 @@ class Surface:
     Attributes:
         vertices_mm: ``[V, 3]`` float32.
         faces: ``[F, 3]`` vertex indices, counter-clockwise when seen from outside.
+        observed: Whether each vertex is observed, or else inferred; None if unknown.
+        sd_mm: Standard deviation of the surface's position at each vertex; None if unknown.
     """
 
     vertices_mm: Float[np.ndarray, "v 3"]
     faces: Int[np.ndarray, "f 3"]
+    observed: Bool[np.ndarray, " v"] | None = None
+    sd_mm: Float[np.ndarray, " v"] | None = None
 
     @property
     def area_mm2(self) -> float:
@@ -64,17 +71,40 @@ class Surface:
         along, against = edges @ [count, 1], edges @ [1, count]
         return len(np.unique(along)) == len(along) and bool(np.isin(along, against).all())
 
-    def to_trimesh(self) -> "trimesh.Trimesh":
-        """Convert to a trimesh mesh, without merging vertices."""
+    def to_trimesh(self, space: str = "ras") -> "trimesh.Trimesh":
+        """Convert to a trimesh mesh in mm, without merging vertices.
+
+        Args:
+            space: Axes of its coordinates, ``ras`` or ``lps``. The command's mesh files are LPS by
+                default; a mesh in RAS laid over them is turned by 180°.
+
+        Raises:
+            InputError: The space is neither.
+        """
         import trimesh
 
-        return trimesh.Trimesh(self.vertices_mm, self.faces, process=False)
+        return trimesh.Trimesh(self.vertices_mm * axes(space), self.faces, process=False)
 
-    def to_pyvista(self) -> "pyvista.PolyData":
-        """Convert to a PyVista mesh; needs PyVista."""
+    def to_pyvista(self, space: str = "ras") -> "pyvista.PolyData":
+        """Convert to a PyVista mesh in mm; needs PyVista.
+
+        Its point data are ``observed`` (1 or 0) and ``sd_mm``, where they are known, as in the
+        command's VTP files.
+
+        Args:
+            space: As for :meth:`to_trimesh`.
+
+        Raises:
+            InputError: The space is neither.
+        """
         import pyvista
 
-        return pyvista.PolyData.from_regular_faces(self.vertices_mm, self.faces)
+        mesh = pyvista.PolyData.from_regular_faces(self.vertices_mm * axes(space), self.faces)
+        if self.observed is not None:
+            mesh.point_data["observed"] = self.observed.astype(np.uint8)
+        if self.sd_mm is not None:
+            mesh.point_data["sd_mm"] = self.sd_mm
+        return mesh
 
     def _corners(self) -> np.ndarray:
         """Return the faces' corners relative to the mesh's centre, ``[3, F, 3]`` float64."""
@@ -83,6 +113,17 @@ class Surface:
             vertices -= vertices.mean(axis=0)
         corners: np.ndarray = vertices[self.faces.T]
         return corners
+
+
+def axes(space: str) -> Float[np.ndarray, " 3"]:
+    """Return the factors that turn RAS+ coordinates into those of a space, ``ras`` or ``lps``.
+
+    Raises:
+        InputError: The space is neither.
+    """
+    if space not in _FROM_RAS:
+        raise InputError(f"unknown space {space!r}; use lps or ras")
+    return _FROM_RAS[space]
 
 
 def field_surfaces(field: DistanceField, grid: Grid) -> dict[str, Surface]:

@@ -161,6 +161,8 @@ def _print_shares(found: Mapping[str, Any]) -> None:
         f"few of them have the factor over all structures, {found['factor']:.3f}, in brackets. "
         f"Within, on {counted(len(found['hearts_tested']), 'test heart')}: {shares}"
     )
+    if found["few"]:
+        console.print("[yellow]few hearts: the factors are unreliable; calibrate on more[/]")
 
 
 def print_uncertainty(found: Mapping[str, Any]) -> None:
@@ -169,7 +171,7 @@ def print_uncertainty(found: Mapping[str, Any]) -> None:
     Args:
         found: ``calibration`` as in ``scores.json``.
     """
-    kind = "uncalibrated" if found["factors"] == "uncalibrated" else "calibrated"
+    kind = _calibrated_text(found["factors"])
     if found["all"] is None:
         console.print("uncertainty: none of the hidden structures was reconstructed")
         return
@@ -180,3 +182,9 @@ def print_uncertainty(found: Mapping[str, Any]) -> None:
         )
     )
     console.print(f"uncertainty ({kind}): inferred surfaces within {shares}")
+
+
+def _calibrated_text(factors: Mapping[str, Any] | str) -> str:
+    if isinstance(factors, str):
+        return factors
+    return "calibrated on few hearts, unreliable" if factors["few"] else "calibrated"

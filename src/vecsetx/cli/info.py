@@ -1,0 +1,40 @@
+"""The command ``info``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def info(
+    path: Annotated[
+        Path,
+        typer.Argument(
+            metavar="PATH",
+            help="A run, a saved model, a data set, scores, a reconstruction, or a heart's samples "
+            "(.safetensors).",
+        ),
+    ],
+    json: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also write the description as JSON.")
+    ] = None,
+) -> None:
+    """Show what something that VecSetX wrote is, and what to type next.
+
+    The exit status is 1 if it is damaged, or if VecSetX did not write it.
+
+    [dim]Example: vecsetx info run/[/]
+    """
+    from vecsetx.commands.info import describe, print_info
+    from vecsetx.errors import InputError
+    from vecsetx.files import write_json
+
+    try:
+        entry = describe(path)
+    except InputError as error:
+        line = " ".join(part.strip() for part in str(error).splitlines())
+        typer.secho(f"vecsetx: {line}", fg="red", err=True)
+        raise typer.Exit(1) from error
+    if json:
+        write_json(json, entry)
+    print_info(entry)

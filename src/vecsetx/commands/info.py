@@ -1,0 +1,362 @@
+"""``vecsetx info``: what a folder or file that VecSetX wrote is, and what to type next.
+
+Nothing that a file says is trusted: weights and samples are read as safetensors, everything else as
+JSON or YAML without objects, and never a pickle, such as a checkpoint.
+"""
+
+import datetime
+import json
+import math
+import shlex
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+from rich.table import Table
+from rich.text import Text
+
+from vecsetx.data.dataset import DataSet
+from vecsetx.errors import InputError
+from vecsetx.inference.sd_factor import SdFactor
+from vecsetx.model.saved import TrainedModel, parameter_count
+from vecsetx.recipe import Recipe, read_changes
+from vecsetx.sampling.samples import SamplesFile
+from vecsetx.terminal.progress_bars import console
+from vecsetx.training.journal import Entry
+
+__all__ = ["describe", "print_info"]
+
+_ENTRY = TypeAdapter(Entry)
+
+
+def describe(path: Path) -> dict[str, Any]:
+    """Describe what VecSetX wrote.
+
+    Args:
+        path: Folder of a run, a saved model, a prepared data set, scores or reconstructions; a
+            heart's samples file; or the main file of such a folder, such as ``scores.json``.
+
+    Returns:
+        Plain data for JSON. Where something does not apply or is not recorded, it is None or empty.
+
+        - ``path``; ``kind``: run, model, data set, scores, reconstruction, reconstructions (of
+          several hearts) or heart.
+        - ``written``: when its main file was last written, ISO 8601; ``version`` of VecSetX.
+        - ``label_set``: its name; ``structures``: their names.
+        - ``size``: what it consists of → how many.
+        - ``training``: ``steps`` done ``of`` so many (None if the recipe counts epochs, since the
+          number of processes is not recorded), ``finished`` (by epochs: whether a model was saved),
+          and ``best_grid_dice`` of a validation, at ``best_step``; both None without validation.
+        - ``calibration``: number of ``hearts`` that gave the factors, ``few`` and ``date``.
+        - ``facts``: further results and origins, name → text.
+        - ``next``: the command to type next.
+
+    Raises:
+        InputError: There is nothing that VecSetX wrote, or it is damaged.
+    """
+    given, name = path, path.name
+    if name in _FOLDERS and path.is_file():
+        path = path.parent
+    if not path.exists():
+        raise InputError(f"{given}: no such file or folder; check the path")
+    try:
+        if path.suffix == ".safetensors":
+            return _entry(path, path, _of_samples(path))
+        for file, of_folder in _FOLDERS.items():
+            # nnU-Net's data sets have a dataset.json, too.
+            if (path / file).exists() and (file != "dataset.json" or DataSet.is_at(path)):
+                return _entry(path, path / file, of_folder(path))
+        if hearts := sorted(path.glob("*/summary.json")):
+            return _entry(path, hearts[0], _of_reconstructions(path, hearts))
+    except InputError:
+        raise
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OSError) as error:
+        # A damaged file may hold anything; each kind of damage needs the same remedy.
+        what = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise InputError(f"{path}: damaged ({what}); write it again") from error
+    raise InputError(
+        f"{given}: nothing that vecsetx wrote; for label maps, masks, meshes and points, type "
+        f"vecsetx inspect {shlex.quote(str(given))}"
+    )
+
+
+def print_info(entry: Mapping[str, Any]) -> None:
+    """Print a line per property, and the command to type next.
+
+    Args:
+        entry: The result of :func:`describe`.
+    """
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    rows = {
+        "kind": entry["kind"],
+        "written": entry["written"] + (f", by {entry['version']}" if entry["version"] else ""),
+        "label set": entry["label_set"],
+        "structures": ", ".join(entry["structures"]),
+        "size": ", ".join(f"{count:,} {what}" for what, count in entry["size"].items()),
+        "training": _training_text(entry["training"]),
+        "calibration": _calibration_text(entry["calibration"], entry["kind"]),
+        **entry["facts"],
+    }
+    for name, value in rows.items():
+        if value:
+            table.add_row(Text(_plain(name)), Text(_plain(value)))  # no markup of a file
+    console.print(_plain(entry["path"]), markup=False, soft_wrap=True, style="bold")
+    console.print(table)
+    console.print(f"next: {_plain(entry['next'])}", markup=False, soft_wrap=True)
+
+
+def _entry(path: Path, file: Path, found: Mapping[str, Any]) -> dict[str, Any]:
+    """Complete what was found, the time at which ``file`` was written included."""
+    written = datetime.datetime.fromtimestamp(file.stat().st_mtime).astimezone()
+    empty: dict[str, Any] = {
+        "path": str(path),
+        "kind": "",
+        "written": written.isoformat(timespec="seconds"),
+        "version": None,
+        "label_set": None,
+        "structures": [],
+        "size": {},
+        "training": None,
+        "calibration": None,
+        "facts": {},
+        "next": "",
+    }
+    return {**empty, **found}
+
+
+def _of_run(run: Path) -> dict[str, Any]:
+    recipe = Recipe().changed(read_changes(run / "recipe.yaml"), str(run / "recipe.yaml")).training
+    entries = _entries(run / "metrics.jsonl")
+    saved = (run / "model" / "model.json").exists()
+    found = _of_model(run / "model") if saved else {}
+    steps = max([entry.step for entry in entries], default=0)
+    if saved:
+        steps = max(steps, int(found["training"]["steps"] or 0))
+    of = None if recipe.epochs else recipe.steps
+    best = max((entry for entry in entries if math.isfinite(_dice(entry))), key=_dice, default=None)
+    finished = saved and (of is None or steps >= of)
+    training = {
+        "steps": steps,
+        "of": of,
+        "finished": finished,
+        "best_grid_dice": best and best.grid_dice,
+        "best_step": best and best.step,
+    }
+    data = found.get("facts", {}).get("data", "DATA")
+    going_on = f"--config {_word(run / 'recipe.yaml')}"
+    if (run / "checkpoint.pt").exists():
+        going_on += " --resume"
+    resume = f"vecsetx train {_word(data)} --out {_word(run)} {going_on}"
+    evaluate = f"vecsetx evaluate {_word(run)} {_word(data)} --out scores/"
+    return {
+        **found,
+        "kind": "run",
+        "training": training,
+        "next": evaluate if finished else resume,
+    }
+
+
+def _entries(journal: Path) -> list[Entry]:
+    """Read a journal; empty if there is none. A run may be writing its last line."""
+    if not journal.exists():
+        return []
+    lines = journal.read_text(encoding="utf-8").splitlines(keepends=True)
+    return [_ENTRY.validate_json(line) for line in lines if line.endswith("\n")]
+
+
+def _dice(entry: Entry) -> float:
+    return math.nan if entry.grid_dice is None else entry.grid_dice
+
+
+def _of_model(folder: Path) -> dict[str, Any]:
+    trained = TrainedModel.from_pretrained(folder)
+    factor = SdFactor.read(folder, trained)
+    origin, spec = trained.provenance, trained.network.spec
+    data, hearts = origin.get("data"), origin.get("hearts") or ()
+    return {
+        "kind": "model",
+        "version": _text(origin.get("version")),
+        "label_set": trained.label_set.name,
+        "structures": list(trained.structures),
+        "size": {
+            "weights": parameter_count(trained.network),
+            "latents": spec.latents,
+            "training hearts": len(hearts),
+        },
+        "training": {
+            "steps": origin.get("steps"),
+            "of": None,
+            "finished": True,
+            "best_grid_dice": None,
+            "best_step": None,
+        },
+        "calibration": _calibration(factor.to_dict() if factor else None),
+        "facts": _facts(data=data, fold=origin.get("fold"), seed=origin.get("seed")),
+        "next": f"vecsetx evaluate {_word(folder)} {_word(data or 'DATA')} --out scores/",
+    }
+
+
+def _of_data(folder: Path) -> dict[str, Any]:
+    dataset = DataSet.read(folder)
+    splits = [heart.split for heart in dataset.hearts]
+    versions = sorted({str(heart.version) for heart in dataset.hearts})
+    checked = (folder / "check" / "check.json").exists()
+    command = "train" if checked else "check"
+    return {
+        "kind": "data set",
+        "version": ", ".join(versions) or None,
+        "label_set": ", ".join(map(str, dataset.label_sets)),
+        "structures": [str(name) for name in dataset.structures],
+        "size": {
+            "hearts": len(splits),
+            "patients": len({heart.patient for heart in dataset.hearts}),
+            "train": splits.count("train"),
+            "val": splits.count("val"),
+            "folds": int(dataset.folds),
+        },
+        "facts": _facts(seed=dataset.seed, checked="yes" if checked else "no"),
+        "next": f"vecsetx {command} {_word(folder)}" + (" --out run/" if checked else ""),
+    }
+
+
+def _of_scores(folder: Path) -> dict[str, Any]:
+    scores = _read_json(folder / "scores.json")
+    origin, mean = scores["provenance"], scores["summary"]["mean"].get("dice")
+    factors = scores.get("calibration", {}).get("factors")
+    return {
+        "kind": "scores",
+        "version": _text(origin.get("VecSetX")),
+        "structures": [str(name) for name in scores["summary"]["structures"]],
+        "size": {"hearts": len(scores["hearts"])},
+        "calibration": _calibration(factors),
+        "facts": _facts(
+            model=origin.get("model"),
+            scored=origin.get("scored"),
+            hidden=origin.get("hidden from the model"),
+            **{"mean Dice": None if mean is None else f"{float(mean):.3f}"},
+        ),
+        "next": f"vecsetx compare {_word(folder)} OTHERS --out comparison/",
+    }
+
+
+def _of_reconstruction(folder: Path) -> dict[str, Any]:
+    summary = _read_json(folder / "summary.json")
+    origin, of_structures = summary["provenance"], summary["structures"]
+    present = [name for name, one in of_structures.items() if one["area_mm2"]]
+    inferred = [name for name in present if of_structures[name]["observed"] is False]
+    return {
+        "kind": "reconstruction",
+        "version": _text(origin.get("version")),
+        "label_set": _text(origin["label_set"].get("name")),
+        "structures": present,
+        "size": {"faces": sum(int(one["faces"]) for one in of_structures.values())},
+        "calibration": _calibration((origin.get("ensemble") or {}).get("calibration")),
+        "facts": _facts(
+            input=origin.get("input"),
+            model=origin.get("model"),
+            inferred=", ".join(inferred) or None,
+            space=origin.get("space"),
+        ),
+        "next": f"vecsetx inspect {_word(folder / 'labels.nii.gz')}",
+    }
+
+
+def _of_reconstructions(folder: Path, summaries: list[Path]) -> dict[str, Any]:
+    first = _of_reconstruction(summaries[0].parent)
+    return {
+        **first,
+        "kind": "reconstructions",
+        "size": {"hearts": len(summaries)},
+        "facts": _facts(model=first["facts"].get("model")),
+        "next": f"vecsetx info {_word(summaries[0].parent)}",
+    }
+
+
+def _of_samples(path: Path) -> dict[str, Any]:
+    samples = SamplesFile(path)
+    info = samples.info
+    volumes = (f"{name} {float(info.volumes_ml[name]):.1f} ml" for name in info.structures)
+    return {
+        "kind": "heart",
+        "version": _text(info.version),
+        "label_set": _text(info.label_set["name"]),
+        "structures": [str(name) for name in info.structures],
+        "size": {
+            f"{group} points": samples.count(group) for group in ("surface", "near", "volume")
+        },
+        "facts": _facts(
+            name=info.name,
+            source=f"{info.source} ({info.kind})",
+            volumes=", ".join(volumes),
+            cut=", ".join(info.cut) or None,
+            remarks="; ".join(info.remarks) or None,
+        ),
+        "next": f"vecsetx reconstruct MODEL {_word(path)} --out heart/",
+    }
+
+
+_FOLDERS: Mapping[str, Callable[[Path], dict[str, Any]]] = {
+    "recipe.yaml": _of_run,  # before its model
+    "model.json": _of_model,
+    "dataset.json": _of_data,
+    "scores.json": _of_scores,
+    "summary.json": _of_reconstruction,
+}
+"""Main file of a folder → what describes such folders."""
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise InputError(f"{path}: cannot be read as JSON ({error}); write it again") from error
+
+
+def _calibration(factors: Any) -> dict[str, Any] | None:
+    """Shorten the plain data of an :class:`SdFactor`; None for a model without one."""
+    if not isinstance(factors, Mapping):  # "uncalibrated", or no ensemble
+        return None
+    return {
+        "hearts": int(factors["hearts"]),
+        "few": bool(factors.get("few", False)),
+        "date": str(factors["date"]),
+    }
+
+
+def _training_text(training: Mapping[str, Any] | None) -> str:
+    if training is None:
+        return ""
+    of = f" of {training['of']}" if training["of"] else ""
+    state = "finished" if training["finished"] else "not finished"
+    best = training["best_grid_dice"]
+    seen = f"; best validation: Dice {best:.3f} at step {training['best_step']}" if best else ""
+    return f"{training['steps']}{of} steps, {state}{seen}"
+
+
+def _calibration_text(calibration: Mapping[str, Any] | None, kind: str) -> str:
+    if calibration is None:
+        return "none" if kind in ("run", "model") else ""
+    hearts = calibration["hearts"]
+    whose = f"from {hearts} {'heart' if hearts == 1 else 'hearts'}, {calibration['date']}"
+    return whose + (" (few: not reliable)" if calibration["few"] else "")
+
+
+def _facts(**values: Any) -> dict[str, str]:
+    return {name: str(value) for name, value in values.items() if value is not None}
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
+
+
+def _word(path: Any) -> str:
+    """Return a path as a word of a command line."""
+    return shlex.quote(str(path))
+
+
+def _plain(text: Any) -> str:
+    """Replace control characters, by which a file could steer the terminal."""
+    return "".join(sign if sign.isprintable() else "�" for sign in str(text))

@@ -1,0 +1,199 @@
+"""A heart that a model has encoded, as the Python API returns it."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from vecsetx.anatomy.label_map import LabelMap
+from vecsetx.anatomy.label_sets import LabelSet
+from vecsetx.data.sources import HeartSource
+from vecsetx.errors import InputError
+from vecsetx.geometry.heart_geometry import Geometry
+from vecsetx.inference.completion import CompletedField
+from vecsetx.inference.encode import EncodedHeart, EncodeOptions, encode_source
+from vecsetx.inference.ensemble import Ensemble, encode_ensemble, refuse_recycled_ensemble
+from vecsetx.inference.heart_meshes import (
+    RESOLUTION,
+    HeartMeshes,
+    SurfaceKind,
+    VertexAttributes,
+    heart_meshes,
+    mesh_grid,
+    vertex_attributes,
+)
+from vecsetx.inference.sd_factor import sd_factor_of
+from vecsetx.model.heart_field import RefinementResult
+from vecsetx.model.saved import TrainedModel
+from vecsetx.model.vecset import LatentSet
+from vecsetx.reconstruction.distance_field import DistanceField
+from vecsetx.reconstruction.grid import Grid
+from vecsetx.reconstruction.rasterize import rasterize
+
+__all__ = ["Heart", "MeshOptions"]
+
+
+class MeshOptions(NamedTuple):
+    """How a heart is meshed.
+
+    Attributes:
+        resolution: Voxels along the longest side of the meshing grid.
+        resolution_mm: Edge of its voxels instead, mm; None for ``resolution``.
+        kind: Whether structures share their walls, or each is closed on its own.
+        faces: Number of faces to decimate the heart's meshes to; None for no decimation.
+    """
+
+    resolution: int = RESOLUTION
+    resolution_mm: float | None = None
+    kind: SurfaceKind = "shared"
+    faces: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Heart:
+    """A heart that a model has encoded.
+
+    It is a :class:`~vecsetx.reconstruction.distance_field.DistanceField`.
+
+    Attributes:
+        trained: The model.
+        label_set: The ids of its label maps: the input's, or the model's own if the input's lacks
+            one of the model's structures.
+        encoded: The model's reconstruction, the input's grid and what is observed.
+        completed: The reconstruction that keeps observed surfaces; None if none are kept.
+        ensemble: Gives the standard deviations of the surfaces; None without one.
+    """
+
+    trained: TrainedModel
+    label_set: LabelSet
+    encoded: EncodedHeart
+    completed: CompletedField | None
+    ensemble: Ensemble | None
+
+    @classmethod
+    def of(
+        cls,
+        source: HeartSource,
+        trained: TrainedModel,
+        options: EncodeOptions,
+        keep_observed: bool = False,
+        ensemble: int = 0,
+    ) -> "Heart":
+        """Read a heart and encode it.
+
+        Args:
+            source: Where it comes from.
+            trained: The model.
+            options: How it is encoded.
+            keep_observed: Whether observed surfaces stay as they are.
+            ensemble: Members of the ensemble; 0 for none.
+
+        Raises:
+            InputError: The heart cannot be read, or the options do not fit it, the model or each
+                other.
+        """
+        refuse_recycled_ensemble(ensemble, options)
+        if keep_observed and not source.has_volume:
+            raise InputError(
+                f"{source.path}: observed surfaces cannot be kept, as points do not define a "
+                "volume; leave keep_observed out, or give a label map, masks or closed meshes"
+            )
+        source = source.resolved()
+        encoded = encode_source(source, trained, options)
+        completed = None
+        if keep_observed and isinstance(encoded.shown, Geometry):
+            completed = CompletedField.of(encoded.field, encoded.shown)
+        members = _ensemble(encoded, completed, trained, ensemble, options.seed)
+        all_named = set(trained.structures) <= set(source.label_set.structures)
+        ids = source.label_set if all_named else trained.label_set
+        return cls(trained, ids, encoded, completed, members)
+
+    @property
+    def field(self) -> DistanceField:
+        """The reconstruction, completed if observed surfaces are kept."""
+        return self.completed or self.encoded.field
+
+    @property
+    def structures(self) -> tuple[str, ...]:
+        """Names of the K structures, in the order of the distances."""
+        return self.trained.structures
+
+    @property
+    def reach_mm(self) -> float:
+        """Distances are reliable up to this magnitude; beyond it, only their sign is."""
+        return self.field.reach_mm
+
+    @property
+    def latent_set(self) -> LatentSet:
+        """The latent set, a batch of one."""
+        return self.encoded.field.latent_set
+
+    @property
+    def refinement(self) -> RefinementResult | None:
+        """How much refinement improved the latent set; None if it was not refined."""
+        return self.encoded.field.refinement
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Notes on what the input's files leave open or contradict, as sentences."""
+        return self.encoded.remarks
+
+    def distances_mm(self, points_mm: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n k"]:
+        """Compute signed distances, negative inside; float32 mm.
+
+        Args:
+            points_mm: RAS+ mm.
+        """
+        return self.field.distances_mm(points_mm)
+
+    def meshes(self, options: MeshOptions) -> tuple[HeartMeshes, VertexAttributes]:
+        """Mesh the heart; return the meshes, and visibility and uncertainty of their vertices.
+
+        Raises:
+            InputError: The field contains no heart, or the grid would have too many voxels.
+        """
+        meshes = heart_meshes(self.field, self._mesh_grid(options), options.kind, options.faces)
+        known = vertex_attributes(
+            meshes,
+            self.structures,
+            self.encoded.visibility,
+            self.ensemble,
+            self.completed is not None,
+        )
+        return meshes, known
+
+    def label_map(self, like: Grid | None, options: MeshOptions) -> LabelMap:
+        """Label each voxel with its structure, 1…K; 0 for background.
+
+        Args:
+            like: The grid; None for the input's, or the meshing grid if the input has none.
+            options: The meshing grid.
+        """
+        if like is None:
+            given = self.encoded.label_map
+            like = self._mesh_grid(options) if given is None else Grid.of(given)
+        return rasterize(self.field, like)
+
+    def _mesh_grid(self, options: MeshOptions) -> Grid:
+        field = self.encoded.field
+        return mesh_grid(field, options.resolution, options.resolution_mm, self.completed)
+
+
+def _ensemble(
+    encoded: EncodedHeart,
+    completed: CompletedField | None,
+    trained: TrainedModel,
+    members: int,
+    seed: int,
+) -> Ensemble | None:
+    if not members:
+        return None
+    sd_factor = sd_factor_of(None, trained)
+    # The factor of cut structures was measured beyond the edge of the scan, with observed surfaces
+    # kept, and holds only there.
+    cut = None if completed is None else encoded.visibility.cut
+    factor = sd_factor.each(trained.structures, cut) if sd_factor else 1.0
+    found = encode_ensemble(encoded.shown, trained, members, seed, factor, encoded.field.domain)
+    # The members keep the observed surfaces if the heart itself does.
+    return found if completed is None else found.mapped(completed.with_model)

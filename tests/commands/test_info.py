@@ -1,0 +1,245 @@
+"""``vecsetx info``: what a path is, and what to type next."""
+
+import json
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from support.command_line import run
+
+from vecsetx import _version
+from vecsetx.anatomy.label_sets import label_set
+from vecsetx.commands.info import describe
+from vecsetx.data.dataset import DataSet
+from vecsetx.inference.sd_factor import SdFactor
+from vecsetx.model.saved import TrainedModel, parameter_count
+from vecsetx.training.journal import read_journal
+
+
+@pytest.fixture
+def copy(trained_run: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(trained_run, tmp_path / "a run")
+
+
+@pytest.fixture(scope="module")
+def results(trained_run: Path, dataset: DataSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Scores and a reconstruction."""
+    folder = tmp_path_factory.mktemp("results")
+    with pytest.MonkeyPatch.context() as patch:
+        words = ("evaluate", trained_run, dataset.folder, "--out", folder / "scores")
+        assert run(*words, "--no-meshes", monkeypatch=patch) == 0
+        words = ("reconstruct", trained_run, dataset.hearts[0].source, "--out", folder / "heart")
+        assert run(*words, "--drop", "LA", "--resolution", 32, monkeypatch=patch) == 0
+    return folder
+
+
+@pytest.fixture
+def made(results: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(results, tmp_path / "results")
+
+
+def test_a_finished_run(copy: Path, dataset: DataSet) -> None:
+    trained = TrainedModel.from_pretrained(copy)
+    found = describe(copy)
+    assert found["kind"] == "run"
+    assert found["version"] == _version.__version__
+    assert found["label_set"] == "default"
+    assert found["structures"] == list(dataset.structures)
+    assert found["size"] == {
+        "weights": parameter_count(trained.network),
+        "latents": 32,
+        "training hearts": 3,
+    }
+    assert found["training"] == {
+        "steps": 60,
+        "of": 60,
+        "finished": True,
+        "best_grid_dice": None,
+        "best_step": None,
+    }
+    assert found["calibration"] is None
+    assert shlex.split(found["next"]) == [
+        *("vecsetx", "evaluate", str(copy), str(dataset.folder.resolve()), "--out", "scores/")
+    ]
+    of_model = describe(copy / "model")
+    assert of_model["kind"] == "model"
+    assert describe(copy / "model" / "model.json") == of_model
+    assert (of_model["size"], of_model["training"]["steps"]) == (found["size"], 60)
+
+
+def test_a_run_that_was_stopped_is_told_how_to_go_on(copy: Path) -> None:
+    shutil.rmtree(copy / "model")
+    journal = copy / "metrics.jsonl"
+    entries = [entry for entry in read_journal(journal) if entry["step"] <= 40]
+    entries += [{"step": step, "split": "val", "grid_dice": dice} for step, dice in BEST]
+    journal.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+    found = describe(copy)
+    assert found["training"] == {
+        "steps": 40,
+        "of": 60,
+        "finished": False,
+        "best_grid_dice": 0.75,
+        "best_step": 20,
+    }
+    recipe = str(copy / "recipe.yaml")
+    resume = ["vecsetx", "train", "DATA", "--out", str(copy), "--config", recipe, "--resume"]
+    assert shlex.split(found["next"]) == resume
+    (copy / "checkpoint.pt").unlink()
+    assert shlex.split(describe(copy)["next"]) == resume[:-1]
+
+
+BEST = ((10, 0.5), (20, 0.75), (30, 0.6))
+
+
+def test_by_epochs_a_run_is_finished_when_its_model_is_saved(copy: Path) -> None:
+    recipe = yaml.safe_load((copy / "recipe.yaml").read_text())
+    recipe["training"]["epochs"] = 7
+    (copy / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    training = describe(copy)["training"]
+    assert (training["steps"], training["of"], training["finished"]) == (60, None, True)
+
+
+def test_a_checkpoint_is_never_unpickled(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (copy / "checkpoint.pt").write_bytes(b"cos\nsystem\n(S'exit 1'\ntR.")
+    monkeypatch.setattr("torch.load", lambda *_, **__: pytest.fail("unpickled"))
+    monkeypatch.setattr("pickle.load", lambda *_, **__: pytest.fail("unpickled"))
+    assert describe(copy)["training"]["finished"]
+
+
+def test_a_calibration_and_whether_it_had_few_hearts(copy: Path) -> None:
+    trained = TrainedModel.from_pretrained(copy)
+    factor = SdFactor(2.0, {}, None, 8, ("a", "b"), "2026-01-31", few=True)
+    factor.write(copy, trained, {})
+    assert describe(copy)["calibration"] == {"hearts": 2, "few": True, "date": "2026-01-31"}
+
+
+def test_a_data_set_and_its_hearts(dataset: DataSet, tmp_path: Path) -> None:
+    found = describe(dataset.folder)
+    assert found["kind"] == "data set"
+    assert found["version"] == _version.__version__
+    assert found["label_set"] == "default"
+    assert found["structures"] == list(dataset.structures)
+    assert found["size"] == {"hearts": 4, "patients": 4, "train": 3, "val": 1, "folds": 5}
+    assert found["next"] == f"vecsetx check {dataset.folder}"
+    data = shutil.copytree(dataset.folder, tmp_path / "data")
+    (data / "check").mkdir()
+    (data / "check" / "check.json").write_text("{}")
+    assert describe(data)["next"] == f"vecsetx train {data} --out run/"
+    heart = dataset.folder / dataset.hearts[0].file
+    of_heart = describe(heart)
+    assert of_heart["kind"] == "heart"
+    assert of_heart["size"] == {f"{g} points": 2000 for g in ("surface", "near", "volume")}
+    assert of_heart["label_set"] == label_set("default").name
+    assert of_heart["facts"]["name"] == dataset.hearts[0].name
+
+
+def test_scores_and_reconstructions(made: Path, trained_run: Path, dataset: DataSet) -> None:
+    scores = json.loads((made / "scores" / "scores.json").read_text())
+    found = describe(made / "scores")
+    assert (found["kind"], found["size"]) == ("scores", {"hearts": 1})
+    assert found["facts"]["mean Dice"] == f"{scores['summary']['mean']['dice']:.3f}"
+    assert found["next"] == f"vecsetx compare {made / 'scores'} OTHERS --out comparison/"
+    heart = describe(made / "heart")
+    summary = json.loads((made / "heart" / "summary.json").read_text())
+    assert (heart["kind"], heart["label_set"]) == ("reconstruction", "default")
+    assert heart["size"] == {"faces": sum(s["faces"] for s in summary["structures"].values())}
+    assert heart["facts"]["input"] == dataset.hearts[0].source
+    assert heart["version"] == found["version"] == _version.__version__
+    (made / "all").mkdir()
+    for name in "ab":
+        shutil.copytree(made / "heart", made / "all" / name)
+    several = describe(made / "all")
+    assert (several["kind"], several["size"]) == ("reconstructions", {"hearts": 2})
+    assert several["next"] == f"vecsetx info {made / 'all' / 'a'}"
+
+
+def test_the_command_prints_and_writes_what_was_found(
+    copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    out = tmp_path / "info.json"
+    assert run("info", copy, "--json", out, monkeypatch=monkeypatch) == 0
+    found = describe(copy)
+    assert json.loads(out.read_text()) == found
+    said = capsys.readouterr().out
+    assert "60 of 60 steps, finished" in said
+    assert f"{found['size']['weights']:,} weights" in " ".join(said.split())
+    assert said.endswith(f"next: {found['next']}\n")
+
+
+FILES = {
+    "run": ("recipe.yaml", "metrics.jsonl"),
+    "model": ("model.json", "model.safetensors", "calibration.json"),
+    "data": ("dataset.json", "hearts/phantom00.safetensors"),
+    "scores": ("scores.json",),
+    "heart": ("summary.json",),
+}
+CONTENTS = (
+    b"",
+    b"\xff\xfe\0",
+    b"{",
+    b"[]\n",
+    b'{"schema": 2}\n',
+    b"[" * 100_000,
+    b"null\n",
+    b"7\n",
+)
+
+
+def test_damaged_files_are_told_in_one_line(
+    made: Path, copy: Path, dataset: DataSet, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    """Whatever a file holds, nothing but a line and exit status 1 comes of it."""
+    folders = {
+        "run": copy,
+        "model": copy / "model",
+        "data": shutil.copytree(dataset.folder, made / "data"),
+        "scores": made / "scores",
+        "heart": made / "heart",
+    }
+    capsys.readouterr()
+    for kind, files in FILES.items():
+        for name in files:
+            file = folders[kind] / name
+            before = file.read_bytes() if file.exists() else None
+            path = file if file.suffix == ".safetensors" and kind == "data" else folders[kind]
+            for content in (*CONTENTS, (before or b"{}")[:-30]):
+                file.write_bytes(content)
+                status = run("info", path, monkeypatch=monkeypatch)
+                said = capsys.readouterr()
+                if name in ("metrics.jsonl", "recipe.yaml") and status == 0:
+                    continue  # an unfinished last line is no damage, nor is an option left out
+                assert (status, said.out) == (1, ""), (name, content)
+                assert said.err.startswith("vecsetx: "), (name, content)
+                assert said.err.count("\n") == 1, (name, content)
+            file.write_bytes(before) if before is not None else file.unlink()
+    assert run("info", copy, monkeypatch=monkeypatch) == 0
+
+
+def test_what_vecsetx_did_not_write_goes_to_inspect(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    (tmp_path / "heart.nii.gz").write_bytes(b"")
+    nnunet = tmp_path / "nnunet"
+    (nnunet / "labelsTr").mkdir(parents=True)
+    (nnunet / "dataset.json").write_text("{}")
+    for path in (tmp_path / "heart.nii.gz", nnunet):
+        assert run("info", path, monkeypatch=monkeypatch) == 1
+        assert f"vecsetx inspect {path}\n" in capsys.readouterr().err
+    assert run("info", tmp_path / "none", monkeypatch=monkeypatch) == 1
+    assert "no such file or folder" in capsys.readouterr().err
+
+
+def test_a_file_cannot_steer_the_terminal(
+    made: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    file = made / "scores" / "scores.json"
+    scores = json.loads(file.read_text())
+    scores["provenance"]["model"] = "\x1b]0;title\x07[bold]x"
+    file.write_text(json.dumps(scores))
+    assert run("info", made / "scores", monkeypatch=monkeypatch) == 0
+    said = capsys.readouterr().out
+    assert "�]0;title�[bold]x" in said
+    assert "\x1b]0" not in said
