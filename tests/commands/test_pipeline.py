@@ -345,7 +345,7 @@ def test_misspelt_names_are_answered_with_near_ones(
         (("prepare", heart, *out, "--structures", "Aotra"), "did you mean Aorta"),
         (("reconstruct", workplace / "run", heart, *out, "--drop", "coronry"), "Coronary"),
         (("reconstruct", workplace / "run", heart, *out, "--space", "xyz"), "lps"),
-        (("evaluate", workplace / "run", heart, *out, "--split", "test"), "val"),
+        (("evaluate", workplace / "run", heart, *out, "--split", "tset"), "val"),
         (("train", workplace / "data", *out, "--preset", "tinny"), "tiny"),
         (("train", workplace / "data", *out, "model.widht=3"), "model.widht"),
     ):
@@ -356,7 +356,7 @@ def test_misspelt_names_are_answered_with_near_ones(
 @pytest.mark.parametrize(
     "command",
     [
-        *("phantom", "prepare", "check", "export", "plan", "train", "diagnose"),
+        *("labels", "phantom", "prepare", "check", "export", "plan", "train", "diagnose"),
         *("reconstruct", "evaluate", "calibrate", "compare", "demo"),
     ],
 )

@@ -18,6 +18,7 @@ from vecsetx.cli import (
     evaluate,
     export,
     inspect,
+    labels,
     phantom,
     plan,
     prepare,
@@ -60,6 +61,7 @@ def _version(
 for _command in (
     phantom.phantom,
     inspect.inspect,
+    labels.labels,
     prepare.prepare,
     check.check,
     export.export,
