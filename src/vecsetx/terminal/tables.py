@@ -99,7 +99,8 @@ def print_heart_check(result: Mapping[str, Any]) -> None:
         result: The result for this heart alone, otherwise as in ``check.json``.
     """
     (heart,) = result["hearts"]
-    title = f"{escape(heart['name'])} ({heart['split']}, fold {heart['fold']})"
+    fold = f", fold {heart['fold']}" if heart["fold"] >= 0 else ""  # test hearts are in none
+    title = f"{escape(heart['name'])} ({heart['split']}{fold})"
     table = Table(title=title, **_NARROW)
     table.add_column("Structure", no_wrap=True)
     table.add_column("State")
