@@ -103,7 +103,7 @@ def dataset(folder: Path) -> DataSet:
     labels = {"pair": {"ids": {"1": "LV", "2": "RV"}}}
     hearts = tuple(entry(name, fold) for fold, name in enumerate("abc"))
     choices = Choices(("RV", "LV"), ("RV",), r"p(\d)", (None, "pair"), own_split=True)
-    return DataSet(folder, ("LV", "RV"), labels, 3, 0.2, 3, {"reach_mm": 20.0}, hearts, choices)
+    return DataSet(folder, ("LV", "RV"), labels, 3, 0.2, 3, {"reach_mm": np.inf}, hearts, choices)
 
 
 def test_dataset_round_trip(tmp_path: Path) -> None:

@@ -74,6 +74,16 @@ def test_folders_name_splits_in_themselves_or_around_themselves(tmp_path: Path) 
     assert given_splits(None, hearts, splits, {name: name for name in hearts}, options) == splits
 
 
+def test_folders_of_splits_need_the_option_that_reads_them(tmp_path: Path) -> None:
+    touch(tmp_path, "cohort/train/a.nii", "cohort/val/b.nii")
+    with pytest.raises(InputError, match="cohort: holds the folders train, val; give --split-by-f"):
+        find_split_hearts([tmp_path / "cohort"], PrepareOptions())
+    folders = [tmp_path / "cohort" / name for name in ("train", "val")]
+    hearts, splits = find_split_hearts(folders, PrepareOptions())
+    assert list(hearts) == ["a", "b"]
+    assert splits == {}
+
+
 def test_folders_that_leave_a_split_open_are_refused(tmp_path: Path) -> None:
     touch(tmp_path, "a.nii.gz", "mixed/train/a.nii.gz", "mixed/b.nii.gz", "mixed/holdout/c.nii.gz")
     for given in (tmp_path, tmp_path / "a.nii.gz", tmp_path / "gone"):

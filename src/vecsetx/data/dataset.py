@@ -1,6 +1,7 @@
 """A prepared data set: a folder with ``dataset.json`` and one samples file per heart."""
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -159,7 +160,8 @@ class DataSet:
             "seed": self.seed,
             "val_share": self.val_share,
             "folds": self.folds,
-            "options": dict(self.options),
+            # JSON has no infinity, which is a reach without limit.
+            "options": {k: str(v) if v == math.inf else v for k, v in self.options.items()},
             "choices": self.choices and asdict(self.choices),
             "hearts": [asdict(heart) for heart in self.hearts],
         }
@@ -196,7 +198,7 @@ class DataSet:
                 seed=data["seed"],
                 val_share=data["val_share"],
                 folds=data["folds"],
-                options=data["options"],
+                options={k: math.inf if v == "inf" else v for k, v in data["options"].items()},
                 hearts=_hearts(data["hearts"]),
                 choices=_choices(data.get("choices")),
             )

@@ -47,6 +47,8 @@ def find_split_hearts(
     folders: Mapping[Split | None, Sequence[Path]] = {None: inputs}
     if options.split_by_folder:
         folders = dict(folders_by_split(inputs).items())
+    else:
+        _check_no_splits(inputs)
     hearts: dict[str, HeartSource] = {}
     splits: dict[str, Split] = {}
     for split, group in folders.items():
@@ -201,6 +203,20 @@ def _lines(file: Path) -> Iterator[tuple[int, str, str]]:
                 yield rows.line_num, heart.strip(), split.strip()
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{file}: cannot be read as a CSV file: {error}") from error
+
+
+def _check_no_splits(inputs: Sequence[Path]) -> None:
+    """Refuse folders that hold nothing but folders named after splits."""
+    for given in inputs:
+        entries = visible(given) if given.is_dir() else []
+        named = [entry for entry in entries if _split_of(entry)]
+        hearts = [e for e in entries if e not in named and (e.is_dir() or is_image(e))]
+        if len(named) > 1 and not hearts:
+            names = ", ".join(folder.name for folder in named)
+            raise InputError(
+                f"{given}: holds the folders {names}; give --split-by-folder to take the hearts' "
+                "splits from them, or give the folders themselves as inputs"
+            )
 
 
 def _split_of(folder: Path) -> Split | None:
