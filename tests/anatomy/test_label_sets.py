@@ -51,6 +51,11 @@ def test_ids_of_a_named_label_set(name):
 
 
 @pytest.mark.parametrize("name", EXPECTED)
+def test_a_label_set_is_named_in_any_case(name):
+    assert label_set(name.upper()) == label_set(name.title()) == label_set(name)
+
+
+@pytest.mark.parametrize("name", EXPECTED)
 def test_ids_and_names_lead_to_each_other(name):
     found = label_set(name)
     assert set(found.structures) == set(EXPECTED[name].values())
@@ -99,6 +104,15 @@ def test_a_word_in_a_label_set():
         label_set("default").structure_named("superior_vena_cava")
 
 
+def test_names_to_drop_are_found_however_they_are_spelt():
+    mine = LabelSet("mine", {1: "LV"}, drop_names=frozenset({"Liver_Tumour"}))
+    assert mine.drops("liver tumour")
+    assert not mine.drops("liver")
+    assert mine.structure_named("LIVER-TUMOUR") is None
+    with pytest.raises(InputError, match="unknown structure 'tumour'"):
+        mine.structure_named("tumour")
+
+
 def test_label_sets_that_ids_may_be_of():
     assert label_sets_of_ids([0, 205, 500, 820]) == ("mmwhs",)
     assert label_sets_of_ids([0, 1, 12]) == ("default16",)
@@ -112,7 +126,7 @@ def test_a_far_miss_lists_what_is_known():
 
 
 @pytest.mark.parametrize(
-    ("typed", "meant"), [("Default", "default"), ("mm-whs", "mmwhs"), ("mnm", "mnms")]
+    ("typed", "meant"), [("Defautl", "default"), ("mm-whs", "mmwhs"), ("mnm", "mnms")]
 )
 def test_a_near_miss_of_a_label_set_is_suggested(typed, meant):
     with pytest.raises(InputError, match=rf"'{typed}'; did you mean .*{meant}.*or give a YAML"):
@@ -136,6 +150,7 @@ def test_a_label_set_from_a_file(tmp_path):
         st.frozensets(st.integers(901, 999)),
         st.booleans(),
         st.frozensets(st.integers(1001, 1099)),
+        st.frozensets(st.sampled_from(["liver", "Left lung", "a: b", "no"])),
     )
 )
 def test_a_label_set_survives_its_file(tmp_path_factory, written):
@@ -160,7 +175,9 @@ BAD_FILES = {
     "structure no name": ("ids: {1: 3}\n", "unknown structure '3'"),
     "named and dropped": ("ids: {1: LV, 2: RV}\ndrop: [2]\n", r"ids \[2\] are in both"),
     "drop no list": ("ids: {1: LV}\ndrop: 2\n", "'drop'.*2"),
-    "drop a word": ("ids: {1: LV}\ndrop: [all]\n", "invalid id 'all'"),
+    "drop a fraction": ("ids: {1: LV}\ndrop: [1.5]\n", r"invalid id 1\.5"),
+    "drop a blank": ("ids: {1: LV}\ndrop: [' ']\n", "'drop' has ' ', which names nothing"),
+    "drop a structure": ("ids: {1: LV}\ndrop: [left_ventricle]\n", "left_ventricle: in both"),
     "ignored and named": ("ids: {1: LV, 2: RV}\nignore: [2]\n", r"ids \[2\] are in both 'ids' and"),
     "ignored and dropped": ("ids: {1: LV}\nignore: [9]\ndrop: [9]\n", r"ids \[9\] .*and 'ignore'"),
     "ignored background": ("ids: {1: LV}\nignore: [0]\n", "id 0 is always background.*'ignore'"),

@@ -135,13 +135,11 @@ def test_a_second_prepare_keeps_what_is_current(
     words = ("prepare", workplace / "labels", "--out", data, "--points", 2000)
     files = sorted((data / "hearts").iterdir())
     before = [file.stat().st_mtime_ns for file in files]
-    assert run(*words, monkeypatch=monkeypatch) == 0
-    assert [file.stat().st_mtime_ns for file in files] == before
     dataset = (data / "dataset.json").read_text()
-    assert run(*words, "--seed", 1, monkeypatch=monkeypatch) == 0
-    assert [file.stat().st_mtime_ns for file in files] != before
-    assert run(*words, monkeypatch=monkeypatch) == 0
-    assert (data / "dataset.json").read_text() == dataset
+    for options, status in (((), 0), (("--seed", 1), 2)):
+        assert run(*words, *options, monkeypatch=monkeypatch) == status
+        assert [file.stat().st_mtime_ns for file in files] == before
+        assert (data / "dataset.json").read_text() == dataset
 
 
 def test_hidden_structures_are_neither_seen_nor_excused(
@@ -348,7 +346,7 @@ def test_misspelt_names_are_answered_with_near_ones(
         (("prepare", heart, *out, "--structures", "Aotra"), "did you mean Aorta"),
         (("reconstruct", workplace / "run", heart, *out, "--drop", "coronry"), "Coronary"),
         (("reconstruct", workplace / "run", heart, *out, "--space", "xyz"), "lps"),
-        (("evaluate", workplace / "run", heart, *out, "--split", "test"), "val"),
+        (("evaluate", workplace / "run", heart, *out, "--split", "tset"), "val"),
         (("train", workplace / "data", *out, "--preset", "tinny"), "tiny"),
         (("train", workplace / "data", *out, "model.widht=3"), "model.widht"),
     ):
@@ -359,7 +357,7 @@ def test_misspelt_names_are_answered_with_near_ones(
 @pytest.mark.parametrize(
     "command",
     [
-        *("phantom", "prepare", "check", "export", "plan", "train", "diagnose"),
+        *("labels", "phantom", "prepare", "check", "export", "plan", "train", "diagnose"),
         *("reconstruct", "evaluate", "calibrate", "compare", "info", "demo"),
     ],
 )

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -5,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vecsetx.data.dataset import DataSet, HeartEntry
+from vecsetx.data.dataset import Choices, DataSet, HeartEntry
 from vecsetx.data.split import Assignment, patients_of, split_by_patient
 from vecsetx.errors import InputError
 
@@ -40,6 +41,21 @@ def test_patients_added_later_move_nobody_and_keep_the_shares(first, more, share
 def test_a_patient_that_leaves_keeps_its_place_for_its_return() -> None:
     before = {"gone": Assignment("val", 2)}
     assert split_by_patient(["new"], 0.5, 3, 0, before)["gone"] == Assignment("val", 2)
+
+
+@given(
+    splits=st.dictionaries(st.text(min_size=1), st.sampled_from(["train", "val", "test"])),
+    later=st.dictionaries(st.text(min_size=1), st.sampled_from(["train", "val", "test"])),
+)
+def test_given_splits_are_kept_and_test_is_in_no_fold(splits, later) -> None:
+    first = split_by_patient(splits, 0.2, 3, 0, given=splits)
+    everyone = {**later, **splits}
+    both = split_by_patient(everyone, 0.2, 3, 0, first, everyone)
+    assert {patient: place.split for patient, place in both.items()} == everyone
+    assert {patient: both[patient] for patient in first} == first
+    assert all((place.fold == -1) == (place.split == "test") for place in both.values())
+    folds = [place.fold for place in both.values() if place.fold >= 0]
+    assert np.ptp(np.bincount(folds, minlength=3)) <= 1
 
 
 def test_split_shares() -> None:
@@ -86,13 +102,16 @@ def entry(name: str, fold: int) -> HeartEntry:
 def dataset(folder: Path) -> DataSet:
     labels = {"pair": {"ids": {"1": "LV", "2": "RV"}}}
     hearts = tuple(entry(name, fold) for fold, name in enumerate("abc"))
-    return DataSet(folder, ("LV", "RV"), labels, 3, 0.2, 3, {"reach_mm": 20.0}, hearts)
+    choices = Choices(("RV", "LV"), ("RV",), r"p(\d)", (None, "pair"), own_split=True)
+    return DataSet(folder, ("LV", "RV"), labels, 3, 0.2, 3, {"reach_mm": np.inf}, hearts, choices)
 
 
 def test_dataset_round_trip(tmp_path: Path) -> None:
     written = dataset(tmp_path)
     written.write()
     assert DataSet.read(tmp_path) == written
+    replace(written, choices=None).write()
+    assert DataSet.read(tmp_path) == replace(written, choices=None)
     (tmp_path / "dataset.json").write_text('{"schema": 1, "hea')
     with pytest.raises(InputError, match="damaged"):
         DataSet.read(tmp_path)

@@ -67,6 +67,20 @@ class LabelNames:
         """Return the ids, sorted and without 0, called background or by another organ's name."""
         return sorted(i for i, word in self.names.items() if i and _is_no_structure(word))
 
+    def dropped_by(self, label_set: LabelSet) -> list[int]:
+        """Return the ids, sorted, whose names a label set drops.
+
+        Raises:
+            InputError: The label set has one of them among its ids.
+        """
+        dropped = sorted(i for i, word in self.names.items() if i and label_set.drops(word))
+        if both := [i for i in dropped if i in label_set.ids or i in label_set.ignore]:
+            raise InputError(
+                f"{self.source} call id {both[0]} {self.names[both[0]]!r}, a name under 'drop' in "
+                f"label set {label_set.name}, which also has the id; remove one of the two from it"
+            )
+        return dropped
+
     def label_set(self, present: Iterable[int]) -> LabelSet:
         """Return the label set that the names describe.
 

@@ -17,7 +17,13 @@ from typing import Any
 
 import yaml
 
-from vecsetx.anatomy.structures import did_you_mean, find_structure, structure, structure_names
+from vecsetx.anatomy.structures import (
+    did_you_mean,
+    find_structure,
+    normalized,
+    structure,
+    structure_names,
+)
 from vecsetx.errors import InputError
 
 _KEYS = ("name", "ids", "drop", "drop_others", "ignore")
@@ -32,6 +38,8 @@ class LabelSet:
         ids: Id in the label map → structure name; several ids may share a structure. 0 is
             background.
         drop: Known ids that become background.
+        drop_names: Names that become background, too: of mask and mesh files, and of labels that a
+            file itself names. Matching is as for structures.
         drop_others: Whether ids that are neither in ``ids`` nor in ``drop`` become background too,
             instead of being an error.
         ignore: Ids of unknown voxels, which may belong to any structure or to none.
@@ -42,6 +50,7 @@ class LabelSet:
     drop: frozenset[int] = frozenset()
     drop_others: bool = False
     ignore: frozenset[int] = frozenset()
+    drop_names: frozenset[str] = frozenset()
 
     @property
     def structures(self) -> tuple[str, ...]:
@@ -66,6 +75,10 @@ class LabelSet:
         known = {0} | self.ids.keys() | self.drop | self.ignore
         return sorted(i for i in ids if i not in known)
 
+    def drops(self, word: str) -> bool:
+        """Return whether ``drop_names`` has a word; case, spaces and ``-_.`` are ignored."""
+        return normalized(word) in map(normalized, self.drop_names)
+
     def structure_named(self, word: str) -> str | None:
         """Return the structure of this label set that ``word`` names.
 
@@ -73,7 +86,7 @@ class LabelSet:
             word: A structure's name, title or alias, for example from a file name or a table.
 
         Returns:
-            The structure's name; None for one that ``drop_others`` leaves out.
+            The structure's name; None for one that ``drop_names`` or ``drop_others`` leaves out.
 
         Raises:
             InputError: No structure has this name, or this label set has no such structure.
@@ -81,7 +94,7 @@ class LabelSet:
         name = find_structure(word)
         if name in self.structures:
             return name
-        if self.drop_others:
+        if self.drop_others or self.drops(word):
             return None
         name = structure(word).name  # raises if no structure has this name
         raise InputError(
@@ -97,7 +110,7 @@ class LabelSet:
         data = {
             "name": self.name,
             "ids": {str(label_id): name for label_id, name in self.ids.items()},
-            "drop": sorted(self.drop),
+            "drop": [*sorted(self.drop), *sorted(self.drop_names)],
             "drop_others": self.drop_others,
         }
         # Without such ids the data is that of earlier versions, which did not know the key.
@@ -130,7 +143,8 @@ class LabelSet:
         drop_others = data.get("drop_others", False)
         if not isinstance(drop_others, bool):
             raise InputError(f"{source}: 'drop_others' must be true or false, not {drop_others!r}")
-        drop, ignore = (_listed_ids(data, key, source) for key in ("drop", "ignore"))
+        drop, names = _drop(data, source)
+        ignore = _ids_of(_listed(data, "ignore", "ids such as [254, 255]", source), source)
         if 0 in ignore:
             raise InputError(f"{source}: id 0 is always background; remove it from 'ignore'")
         for (one, its), (other, theirs) in combinations(
@@ -141,26 +155,30 @@ class LabelSet:
                     f"{source}: ids {both} are in both '{one}' and '{other}'; remove them from "
                     "one of the two"
                 )
+        if words := sorted(word for word in names if find_structure(word) in ids.values()):
+            raise InputError(
+                f"{source}: {', '.join(words)}: in both 'ids' and 'drop'; remove it from one "
+                "of the two"
+            )
         name = str(data.get("name") or Path(source).stem)
-        return cls(name, ids, drop, drop_others, ignore)
+        return cls(name, ids, drop, drop_others, ignore, names)
 
 
 def label_set(name_or_file: str) -> LabelSet:
-    """Return the label set with the given name, or read one from a YAML file.
+    """Return the label set with the given name, in any case, or read one from a YAML file.
 
     Raises:
         InputError: The argument is neither a known name nor a readable file of the right form.
     """
     named = _named_label_sets()
-    if name_or_file in named:
-        return LabelSet.from_dict(
-            {"name": name_or_file, **named[name_or_file]}, f"label set {name_or_file}"
-        )
+    if entry := named.get(name := name_or_file.lower()):
+        data = {key: value for key, value in entry.items() if key != "about"}
+        return LabelSet.from_dict({"name": name, **data}, f"label set {name}")
     path = Path(name_or_file)
     if path.suffix.lower() not in (".yaml", ".yml"):
         raise InputError(
             f"unknown label set {name_or_file!r}; {did_you_mean(name_or_file, named)}, "
-            "or give a YAML file"
+            "or give a YAML file; vecsetx labels lists the label sets"
         )
     if not path.is_file():
         raise InputError(
@@ -179,6 +197,12 @@ def label_set(name_or_file: str) -> LabelSet:
 def label_set_names() -> tuple[str, ...]:
     """Return the names of the label sets that need no file."""
     return tuple(_named_label_sets())
+
+
+def label_set_purpose(name: str) -> str:
+    """Return what a named label set is for; empty for one from a file."""
+    entry = _named_label_sets().get(name, {})
+    return str(entry.get("about", ""))
 
 
 def every_structure() -> LabelSet:
@@ -229,10 +253,24 @@ def _whole_id(key: Any, source: str) -> int:
     return key
 
 
-def _listed_ids(data: Mapping[str, Any], key: str, source: str) -> frozenset[int]:
+def _drop(data: Mapping[str, Any], source: str) -> tuple[frozenset[int], frozenset[str]]:
+    """Return the ids and the names under ``drop``."""
+    listed = _listed(data, "drop", "ids and names such as [7, liver]", source)
+    names = [one for one in listed if isinstance(one, str) and not one.isdecimal()]
+    ids = _ids_of([one for one in listed if one not in names], source)
+    if empty := [word for word in names if not normalized(word)]:
+        raise InputError(f"{source}: 'drop' has {empty[0]!r}, which names nothing; remove it")
+    return ids, frozenset(names)
+
+
+def _listed(data: Mapping[str, Any], key: str, what: str, source: str) -> list[Any]:
     listed = data.get(key) or []
     if not isinstance(listed, list):
-        raise InputError(f"{source}: '{key}' must be a list of ids such as [7, 8], not {listed!r}")
+        raise InputError(f"{source}: '{key}' must be a list of {what}, not {listed!r}")
+    return listed
+
+
+def _ids_of(listed: Iterable[Any], source: str) -> frozenset[int]:
     return frozenset(_whole_id(label_id, source) for label_id in listed)
 
 

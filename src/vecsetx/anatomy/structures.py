@@ -56,7 +56,12 @@ def find_structure(word: str) -> str | None:
 
     Case, spaces and the signs ``-``, ``_`` and ``.`` are ignored.
     """
-    return _names_by_word().get(_normalized(word))
+    return _names_by_word().get(normalized(word))
+
+
+def normalized(word: str) -> str:
+    """Return a word without case, spaces and the signs ``-``, ``_`` and ``.``, for comparisons."""
+    return re.sub(r"[-_. ]", "", str(word)).lower()
 
 
 def is_other_organ(word: str) -> bool:
@@ -65,7 +70,7 @@ def is_other_organ(word: str) -> bool:
     Such a file or label may be left out, while an unknown name may be a misspelt structure. Case,
     spaces and the signs ``-``, ``_`` and ``.`` are ignored.
     """
-    return _normalized(word) in _other_organs()
+    return normalized(word) in _other_organs()
 
 
 def structure_names() -> tuple[str, ...]:
@@ -109,7 +114,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 def similar_structures(word: str) -> list[str]:
     """Return at most two structures that ``word`` may name misspelt, the likeliest first."""
-    near = difflib.get_close_matches(_normalized(word), list(_names_by_word()), n=4, cutoff=0.6)
+    near = difflib.get_close_matches(normalized(word), list(_names_by_word()), n=4, cutoff=0.6)
     return list(dict.fromkeys(_names_by_word()[entry] for entry in near))[:2]
 
 
@@ -119,17 +124,13 @@ def _suggest_structure(word: str) -> str:
     return "choose from " + ", ".join(_catalogue())
 
 
-def _normalized(word: str) -> str:
-    return re.sub(r"[-_. ]", "", str(word)).lower()
-
-
 def _content(file: str) -> Any:
     return yaml.safe_load(resources.files("vecsetx.anatomy").joinpath(file).read_text("utf-8"))
 
 
 @cache
 def _other_organs() -> frozenset[str]:
-    return frozenset(_normalized(word) for word in _content("other_organs.yaml"))
+    return frozenset(normalized(word) for word in _content("other_organs.yaml"))
 
 
 @cache
@@ -150,7 +151,7 @@ def _catalogue() -> dict[str, Structure]:
 def _names_by_word() -> dict[str, str]:
     """Map every word for a structure, normalized, to the structure's name."""
     return {
-        _normalized(word): name
+        normalized(word): name
         for name, entry in _entries().items()
         for word in (name, entry["title"], *entry.get("aliases", ()))
     }

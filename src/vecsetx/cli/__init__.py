@@ -19,6 +19,7 @@ from vecsetx.cli import (
     export,
     info,
     inspect,
+    labels,
     phantom,
     plan,
     prepare,
@@ -65,7 +66,14 @@ def _version(
 
 # --help lists the commands in this order, the usual order of their use.
 _PANELS = {
-    "Data": (inspect.inspect, prepare.prepare, check.check, export.export, phantom.phantom),
+    "Data": (
+        inspect.inspect,
+        labels.labels,
+        prepare.prepare,
+        check.check,
+        export.export,
+        phantom.phantom,
+    ),
     "Training": (plan.plan, train.train, diagnose.diagnose),
     "Use": (reconstruct.reconstruct, evaluate.evaluate, calibrate.calibrate, compare.compare),
     "Looking": (info.info, demo.demo),

@@ -39,7 +39,9 @@ def evaluate(
         ),
     ],
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder for scores and report.")],
-    split: Annotated[Literal["train", "val"], typer.Option(help="Split of the data set.")] = "val",
+    split: Annotated[
+        Literal["train", "val", "test"], typer.Option(help="Split of the data set.")
+    ] = "val",
     fold: Fold = None,
     labels: Labels = None,
     trust_names: TrustNames = False,

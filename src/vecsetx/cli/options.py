@@ -39,7 +39,10 @@ __all__ = [
 FLAG = ""
 """Metavar of options without a value, for which typer would print ``<bool>``."""
 
-LABEL_SETS = f"Label set of the inputs: {', '.join(label_set_names())}, or a YAML file."
+LABEL_SETS = (
+    f"Label set of the inputs (vecsetx labels shows it): {', '.join(label_set_names())}, or a YAML "
+    "file."
+)
 """First sentence of the help of ``--labels``."""
 
 

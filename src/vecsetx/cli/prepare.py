@@ -1,13 +1,13 @@
 """The command ``prepare``."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
 from vecsetx.anatomy.structures import structure_names
 from vecsetx.cli.failures import report_failures
-from vecsetx.cli.options import LABEL_SETS, Absent, Seed, Space, TrustNames, Units, Workers
+from vecsetx.cli.options import FLAG, LABEL_SETS, Absent, Space, TrustNames, Units, Workers
 
 
 def prepare(
@@ -46,31 +46,61 @@ def prepare(
         ),
     ] = None,
     val_share: Annotated[
-        float,
-        typer.Option(metavar="SHARE", help="Share of the patients for validation.", min=0, max=1),
-    ] = 0.2,
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            help="Share of the patients for validation (default: 0.2).",
+            min=0,
+            max=1,
+        ),
+    ] = None,
+    split: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="CSV file with columns heart and split (train, val or test); default: at random.",
+        ),
+    ] = None,
+    split_by_folder: Annotated[
+        bool,
+        typer.Option(
+            "--split-by-folder",
+            metavar=FLAG,
+            help="Take each heart's split from its folder: train, val or test.",
+        ),
+    ] = False,
     folds: Annotated[
-        int, typer.Option(metavar="N", help="Number of folds for cross-validation.", min=2)
-    ] = 5,
+        int | None,
+        typer.Option(metavar="N", help="Number of folds for cross-validation (default: 5).", min=2),
+    ] = None,
     points: Annotated[
-        int,
+        int | None,
         typer.Option(
-            metavar="N", help="Surface points per heart, and as many near and volume points.", min=1
+            metavar="N",
+            help="Surface points per heart, and as many near and volume points (default: 50000).",
+            min=1,
         ),
-    ] = 50_000,
+    ] = None,
     reach: Annotated[
-        float,
+        float | None,
         typer.Option(
-            metavar="MM", help="Truncate stored distances at this value, mm; inf for no limit."
+            metavar="MM",
+            help="Truncate stored distances at this value, mm; inf for no limit (default: 16).",
         ),
-    ] = 16.0,
+    ] = None,
     mm_per_unit: Annotated[
-        float, typer.Option(metavar="MM", help="Length of one unit of the model's space, mm.")
-    ] = 80.0,
+        float | None,
+        typer.Option(
+            metavar="MM", help="Length of one unit of the model's space, mm (default: 80)."
+        ),
+    ] = None,
     space: Space = "lps",
     units: Units = "mm",
     trust_names: TrustNames = False,
-    seed: Seed = 0,
+    seed: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="The same seed gives the same result (default: 0).", min=0),
+    ] = None,
     workers: Workers = None,
     dask: Annotated[
         str | None,
@@ -82,7 +112,8 @@ def prepare(
 ) -> None:
     """Sample points with exact distances from label maps.
 
-    The result is a data set for training, split by patient.
+    The result is a data set for training, split by patient. Hearts added later are prepared with
+    the data set's options; only new ones are sampled.
 
     [dim]Example: vecsetx prepare labels/ --out data/ --labels default[/]
     """
@@ -90,7 +121,8 @@ def prepare(
     from vecsetx.anatomy.structures import parse_names
     from vecsetx.commands.prepare import PrepareOptions
     from vecsetx.commands.prepare import prepare as run
-    from vecsetx.sampling.sampler import SamplingSpec
+    from vecsetx.data.prepare_options import taken_over
+    from vecsetx.data.split import Split
 
     chosen = label_set(labels) if labels else None
     known = chosen.structures if chosen else structure_names()
@@ -98,21 +130,34 @@ def prepare(
         label_set=chosen,
         structures=parse_names(structures, known) if structures else None,
         absent=parse_names(absent, known) if absent else (),
-        sampling=SamplingSpec(points, points, points, reach_mm=reach, mm_per_unit=mm_per_unit),
-        val_share=val_share,
-        folds=folds,
         group_by=group_by,
-        seed=seed,
+        split=split,
+        split_by_folder=split_by_folder,
         workers=workers,
         dask=dask,
         space=space,
         units=units,
         trust_names=trust_names,
+    ).given(
+        labels=labels or None,
+        structures=structures or None,
+        absent=absent or None,
+        group_by=group_by,
+        val_share=val_share,
+        folds=folds,
+        seed=seed,
+        points=points,
+        reach=reach,
+        mm_per_unit=mm_per_unit,
     )
     dataset, failed = run(inputs, out, options)
-    train, val = (len(dataset.of_split(split)) for split in ("train", "val"))
+    hearts = len(dataset.hearts)
+    sizes = {name: len(dataset.of_split(name)) for name in get_args(Split)}
+    counts = ", ".join(f"{n} {name}" for name, n in sizes.items() if n or name != "test")
+    kept = taken_over(dataset, options)
     typer.echo(
-        f"{out}: {len(dataset.hearts)} hearts ({train} train, {val} val), "
+        f"{out}: {hearts} {'heart' if hearts == 1 else 'hearts'} ({counts}), "
         f"structures {', '.join(dataset.structures)}"
+        + (f"; options taken over from the data set: {' '.join(kept)}" if kept else "")
     )
     report_failures(failed)

@@ -217,8 +217,8 @@ def _same_as(
             remarks.append(f"{how} {other.name}, of the same patient")
         elif other.split != entry.split:
             problems.append(
-                f"{how} {other.name}, of another patient and in {other.split}: used for training "
-                "and for validation; remove one, or assign both to one patient (--group-by)"
+                f"{how} {other.name}, of another patient and in {other.split}: used for "
+                f"{_uses(entry, other)}; remove one, or assign both to one patient (--group-by)"
             )
         else:
             problems.append(
@@ -226,6 +226,13 @@ def _same_as(
                 "patient (--group-by)"
             )
     return problems, remarks
+
+
+def _uses(*hearts: HeartEntry) -> str:
+    """Say what hearts are used for, training first."""
+    uses = {"train": "training", "val": "validation", "test": "testing"}
+    splits = {heart.split for heart in hearts}
+    return " and for ".join(use for split, use in uses.items() if split in splits)
 
 
 def _row(entry: HeartEntry, quality: HeartQuality) -> dict[str, Any]:

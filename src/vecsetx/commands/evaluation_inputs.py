@@ -99,7 +99,11 @@ def find_scored_hearts(
             for entry in dataset.of_split(options.split, options.fold)
         }
         if not hearts:
-            raise InputError(f"{inputs[0]}: has no hearts in split {options.split!r}")
+            there = ", ".join(sorted({heart.split for heart in dataset.hearts}))
+            raise InputError(
+                f"{inputs[0]}: has no hearts in split {options.split}; choose another with --split "
+                f"(it has {there}), or with --fold"
+            )
         return hearts
     found = find_hearts(
         inputs, label_set, options.space, options.units, trained.label_set, options.trust_names

@@ -1,7 +1,7 @@
 """``vecsetx prepare``: sample hearts of any kind into a data set for training."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,11 +9,17 @@ from typing import Any
 from vecsetx._version import __version__
 from vecsetx.anatomy.label_sets import LabelSet
 from vecsetx.data.dataset import DataSet, HeartEntry
-from vecsetx.data.find_hearts import find_hearts
+from vecsetx.data.own_split import find_split_hearts, given_splits
+from vecsetx.data.prepare_options import (
+    PrepareOptions,
+    check_place,
+    choices_of,
+    with_those_of,
+)
 from vecsetx.data.sources import HeartSource, MasksSource, MeshesSource
-from vecsetx.data.split import Assignment, patients_of, split_by_patient
+from vecsetx.data.split import Assignment, Split, patients_of, split_by_patient
 from vecsetx.errors import InputError
-from vecsetx.sampling.sampler import SamplingSpec, options_of
+from vecsetx.sampling.sampler import options_of
 from vecsetx.sampling.samples import HeartInfo, SamplesFile, write_samples
 from vecsetx.terminal.progress_bars import steps, warn
 from vecsetx.terminal.remarks import print_remarks
@@ -23,44 +29,6 @@ from vecsetx.workers.lock import only_writer
 __all__ = ["PrepareOptions", "prepare"]
 
 _FILE_PER_STRUCTURE = (MasksSource.kind, MeshesSource.kind)
-
-
-@dataclass(frozen=True, slots=True)
-class PrepareOptions:
-    """Options of a preparation.
-
-    Attributes:
-        label_set: Meaning of ids and file names; None for the labels of an nnU-Net data set, all
-            structures for files named after them, and ``default`` for other inputs.
-        structures: Structures to learn; None for those of the label set that occur in the inputs.
-        sampling: How each heart is sampled.
-        val_share: Share of the patients for validation.
-        folds: Number of folds for cross-validation.
-        group_by: Regular expression that finds the patient in a heart's name; None: each heart is
-            a patient.
-        seed: Seed of split and samples.
-        workers: Number of processes; None for one per core.
-        dask: Address of a Dask scheduler, whose workers are used instead.
-        space: Axes of meshes whose files do not say, ``lps`` or ``ras``.
-        trust_names: Whether structures keep their names where anatomy contradicts them.
-        absent: Structures that hearts lack where their masks are empty. Others with an empty mask
-            count as not annotated, as segmentation may have failed there.
-        units: Unit of meshes, a key of :data:`~vecsetx.anatomy.size.UNITS_MM`.
-    """
-
-    label_set: LabelSet | None = None
-    structures: tuple[str, ...] | None = None
-    sampling: SamplingSpec = field(default_factory=SamplingSpec)
-    val_share: float = 0.2
-    folds: int = 5
-    group_by: str | None = None
-    seed: int = 0
-    workers: int | None = None
-    dask: str | None = None
-    space: str = "lps"
-    trust_names: bool = False
-    absent: tuple[str, ...] = ()
-    units: str = "mm"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +59,30 @@ class _Sampled:
         return LabelSet.from_dict(self.info.label_set, self.info.source)
 
 
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What is to be prepared.
+
+    Attributes:
+        before: The data set to which the hearts are added; None: there is none yet.
+        options: The options, as for this data set.
+        sources: Heart → source.
+        patients: Heart → patient, of the sources.
+        splits: Patient → split; None: at random.
+    """
+
+    before: DataSet | None
+    options: PrepareOptions
+    sources: Mapping[str, HeartSource]
+    patients: Mapping[str, str]
+    splits: Mapping[str, Split] | None
+
+    @property
+    def known(self) -> dict[str, HeartEntry]:
+        """The hearts of the data set by name."""
+        return {heart.name: heart for heart in self.before.hearts} if self.before else {}
+
+
 def prepare(
     inputs: Sequence[Path], out: Path, options: PrepareOptions
 ) -> tuple[DataSet, dict[str, str]]:
@@ -113,22 +105,12 @@ def prepare(
             with other options, another run writes into it, or no heart can be used.
     """
     # 1. Find the hearts, and those of an earlier preparation.
-    _check(options)
-    found = find_hearts(
-        inputs,
-        options.label_set,
-        options.space,
-        options.units,
-        trust_names=options.trust_names,
-    )
-    sources = {name: replace(heart, absent=options.absent) for name, heart in found.items()}
-    patients = patients_of(list(sources), options.group_by)
+    plan = _plan(inputs, out, options)
+    options, known = plan.options, plan.known
     with only_writer(out, "hearts"):
-        before = DataSet.read(out) if (out / "dataset.json").exists() else None
-        if before:
-            _check_same(before, sources, options)
-        known = {heart.name: heart for heart in before.hearts} if before else {}
-        tasks = {name: _Task(source, known.get(name)) for name, source in sources.items()}
+        if _data_set_in(out) != plan.before:
+            raise InputError(f"{out}: another run has just written into it; start again")
+        tasks = {name: _Task(source, known.get(name)) for name, source in plan.sources.items()}
         # 2. Sample them in parallel.
         with open_workers(options.workers, options.dask) as workers:
             sample = partial(_sample, out=out.resolve(), options=options)
@@ -149,43 +131,45 @@ def prepare(
         # 4. Remove the copies' files, and write the data set's description.
         for name in copies:
             (out / here[name].file).unlink()
-        dataset = _data_set(out, options, before, others, samples, sources, patients)
+        dataset = _data_set(out, plan, others, samples)
         dataset.write()
     print_remarks({name: sampled.info.remarks for name, sampled in samples.items()})
     _warn_of_unannotated(dataset)
     return dataset, dict(sorted(failed.items()))
 
 
-def _check(options: PrepareOptions) -> None:
-    if not 0 <= options.val_share <= 1:
-        raise InputError(f"--val-share {options.val_share}: must be between 0 and 1")
-    if options.folds < 2:
-        raise InputError(f"--folds {options.folds}: cross-validation needs at least 2")
-    if options.structures and (outside := set(options.absent) - set(options.structures)):
-        raise InputError(
-            f"--absent {','.join(sorted(outside))}: not among --structures; name it there, too"
-        )
+def _plan(inputs: Sequence[Path], out: Path, options: PrepareOptions) -> _Plan:
+    check_place(inputs, out)
+    options.check()
+    before = _data_set_in(out)
+    options = with_those_of(before, options)
+    options.check()
+    sources, by_folder = find_split_hearts(inputs, options)
+    if before:
+        _check_same(before, sources)
+    patients = patients_of(list(sources), options.group_by)
+    splits = given_splits(before, sources, by_folder, patients, options)
+    return _Plan(before, options, sources, patients, splits)
 
 
-def _check_same(
-    before: DataSet, sources: Mapping[str, HeartSource], options: PrepareOptions
-) -> None:
-    """Check that hearts which stay in the data set were prepared with the same options."""
-    # If all hearts are sampled again, the options may change.
-    rest = [heart.name for heart in before.hearts if heart.name not in sources]
-    then = {**before.options, "seed": before.seed, "folds": before.folds}
-    now = {**asdict(options.sampling), "seed": options.seed, "folds": options.folds}
-    if rest and (changed := [key for key in now if now[key] != then[key]]):
-        raise InputError(
-            f"{before.folder}: its hearts ({rest[0]} and others) were prepared with "
-            + ", ".join(f"{key} {then[key]}" for key in changed)
-            + ", not "
-            + ", ".join(str(now[key]) for key in changed)
-            + "; use the same options, or choose another --out"
-        )
+def _data_set_in(out: Path) -> DataSet | None:
+    return DataSet.read(out) if (out / "dataset.json").exists() else None
+
+
+def _check_same(before: DataSet, sources: Mapping[str, HeartSource]) -> None:
+    """Check that the label sets that were chosen are those of the data set."""
+    known = {heart.name: heart.label_set for heart in before.hearts}
     for source in sources.values():
         label_set = source.label_set
-        stored = before.label_sets.get(label_set.name) if source.chosen else None
+        if not source.chosen:
+            continue
+        if (then := known.get(source.name, label_set.name)) != label_set.name:
+            raise InputError(
+                f"{before.folder}: its heart {source.name} was read with label set {then}, not "
+                f"{label_set.name}; leave --labels out, or choose another --out"
+            )
+        stored = before.label_sets.get(label_set.name)
+        rest = known.keys() - sources.keys()  # if all hearts are read again, it may change
         if rest and stored and LabelSet.from_dict(stored, label_set.name) != label_set:
             raise InputError(
                 f"{before.folder}: has another label set named {label_set.name}; rename this one"
@@ -267,32 +251,27 @@ def _unique(
 
 
 def _data_set(
-    out: Path,
-    options: PrepareOptions,
-    before: DataSet | None,
-    others: Sequence[HeartEntry],
-    samples: Mapping[str, _Sampled],
-    sources: Mapping[str, HeartSource],
-    patients: Mapping[str, str],
+    out: Path, plan: _Plan, others: Sequence[HeartEntry], samples: Mapping[str, _Sampled]
 ) -> DataSet:
+    before, options = plan.before, plan.options
     label_sets = _label_sets(before, others, samples)
     by_label_set = _annotated(others, samples, options)
     entries = [
         HeartEntry(
             name=name,
-            patient=patients[name],
+            patient=plan.patients[name],
             split="train",  # both are assigned below
             fold=0,
             file=sampled.file,
             kind=sampled.info.kind,
             source=sampled.info.source,
-            space=sources[name].space,
+            space=plan.sources[name].space,
             sha256=sampled.info.sha256,
             content=sampled.info.content,
             label_set=sampled.label_set.name,
             annotated=sampled.annotated or by_label_set[sampled.label_set.name],
             version=sampled.info.version,
-            units=sources[name].units,
+            units=plan.sources[name].units,
         )
         for name, sampled in samples.items()
     ]
@@ -314,6 +293,7 @@ def _data_set(
         folds=options.folds,
         options=asdict(options.sampling),
         hearts=tuple(hearts),
+        choices=choices_of(before, options, list(label_sets)),
     )
     # By patient: the hearts of one patient are never both trained on and scored.
     places = split_by_patient(
@@ -321,7 +301,8 @@ def _data_set(
         options.val_share,
         options.folds,
         options.seed,
-        _places(before, options),
+        {heart.patient: Assignment(heart.split, heart.fold) for heart in plan.known.values()},
+        plan.splits,
     )
     return dataset.with_assignments(places)
 
@@ -346,14 +327,6 @@ def _label_sets(
                 "file, or the nnU-Net folder"
             )
     return label_sets
-
-
-def _places(before: DataSet | None, options: PrepareOptions) -> dict[str, Assignment]:
-    """Return the split and fold of a data set's patients; none if other splits are requested."""
-    then = before and (before.seed, before.val_share, before.folds)
-    if before is None or then != (options.seed, options.val_share, options.folds):
-        return {}
-    return {heart.patient: Assignment(heart.split, heart.fold) for heart in before.hearts}
 
 
 def _annotated(
@@ -388,5 +361,5 @@ def _warn_of_unannotated(dataset: DataSet) -> None:
             warn(
                 f"{', '.join(dict.fromkeys(missing))}: in none of the {len(hearts)} hearts of "
                 f"label set {name}, so taken as not annotated; if they are annotated but absent, "
-                "name all structures with --structures"
+                "name all structures with --structures, and another --out"
             )

@@ -1,6 +1,7 @@
 """A prepared data set: a folder with ``dataset.json`` and one samples file per heart."""
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from vecsetx.errors import InputError
 from vecsetx.files import write_json
 from vecsetx.sampling.samples import SamplesFile
 
-__all__ = ["DataSet", "HeartEntry"]
+__all__ = ["Choices", "DataSet", "HeartEntry"]
 
 _SCHEMA = 2
 """Version of ``dataset.json``; other versions are rejected."""
@@ -25,8 +26,8 @@ class HeartEntry:
     Attributes:
         name: Unique name.
         patient: The patient. All hearts of a patient are in the same split and fold.
-        split: ``train`` or ``val``.
-        fold: 0…F−1, for cross-validation.
+        split: ``train``, ``val`` or ``test``.
+        fold: 0…F−1, for cross-validation; −1 in split ``test``, which is in no fold.
         file: Samples file, relative to the data set's folder.
         kind, source, space, units: Its source: see :class:`vecsetx.data.sources.HeartSource`.
         sha256: Hash of the source's files.
@@ -54,6 +55,26 @@ class HeartEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class Choices:
+    """Options that hold for all hearts of a data set, for hearts added later.
+
+    Attributes:
+        structures: Structures to learn; None for those that occur in the inputs.
+        absent: Structures that the hearts prepared last lack where their masks are empty.
+        group_by: Regular expression that finds the patient in a heart's name; None: each heart is
+            a patient.
+        label_sets: Names of the label sets chosen; None among them: the files' own were read.
+        own_split: Whether each heart's split was given; if not, it was drawn at random.
+    """
+
+    structures: tuple[str, ...] | None = None
+    absent: tuple[str, ...] = ()
+    group_by: str | None = None
+    label_sets: tuple[str | None, ...] = ()
+    own_split: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class DataSet:
     """A prepared data set, as described by its ``dataset.json``.
 
@@ -62,10 +83,11 @@ class DataSet:
         structures: Names of the K structures, in the order of every distance.
         label_sets: The label sets of the sources by name, in the form of :meth:`LabelSet.to_dict`.
         seed: Seed of the splits and of the sampling.
-        val_share: Share of the patients in split ``val``, 0…1.
+        val_share: Share of the patients in split ``val``, 0…1, if splits are drawn at random.
         folds: Number of folds.
         options: Options of the sampling.
         hearts: All hearts, sorted by name.
+        choices: Further options; None for a data set of an earlier version, which kept none.
     """
 
     folder: Path
@@ -76,25 +98,32 @@ class DataSet:
     folds: int
     options: Mapping[str, Any]
     hearts: tuple[HeartEntry, ...]
+    choices: Choices | None = None
+
+    @property
+    def own_split(self) -> bool:
+        """Whether each heart's split was given; if not, it was drawn at random."""
+        return self.choices is not None and self.choices.own_split
 
     def of_split(self, split: Split, fold: int | None = None) -> tuple[HeartEntry, ...]:
         """Return the hearts of one split.
 
         Args:
-            split: ``train`` or ``val``.
+            split: ``train``, ``val`` or ``test``.
             fold: None for the data set's own split. With the number of a fold, its hearts are
-                ``val`` and all others ``train``.
+                ``val`` and all others ``train``, without those in ``test``.
 
         Raises:
             InputError: There is no such fold.
         """
-        if fold is None:
+        if fold is None or split == "test":
             return tuple(heart for heart in self.hearts if heart.split == split)
         if not 0 <= fold < self.folds:
             raise InputError(
                 f"{self.folder}: has folds 0 to {self.folds - 1}, not {fold}; choose one of them"
             )
-        return tuple(heart for heart in self.hearts if (heart.fold == fold) == (split == "val"))
+        rest = (heart for heart in self.hearts if heart.split != "test")
+        return tuple(heart for heart in rest if (heart.fold == fold) == (split == "val"))
 
     def open(self, heart: HeartEntry) -> SamplesFile:
         """Open a heart's samples; :class:`InputError` for structures not in the data set."""
@@ -131,7 +160,9 @@ class DataSet:
             "seed": self.seed,
             "val_share": self.val_share,
             "folds": self.folds,
-            "options": dict(self.options),
+            # JSON has no infinity, which is a reach without limit.
+            "options": {k: str(v) if v == math.inf else v for k, v in self.options.items()},
+            "choices": self.choices and asdict(self.choices),
             "hearts": [asdict(heart) for heart in self.hearts],
         }
         write_json(self.folder / "dataset.json", data)
@@ -167,8 +198,9 @@ class DataSet:
                 seed=data["seed"],
                 val_share=data["val_share"],
                 folds=data["folds"],
-                options=data["options"],
+                options={k: math.inf if v == "inf" else v for k, v in data["options"].items()},
                 hearts=_hearts(data["hearts"]),
+                choices=_choices(data.get("choices")),
             )
         except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
             raise InputError(f"{path}: damaged ({error!r}); prepare the data again") from error
@@ -178,3 +210,10 @@ def _hearts(entries: Iterable[Mapping[str, Any]]) -> tuple[HeartEntry, ...]:
     return tuple(
         HeartEntry(**{**heart, "annotated": tuple(heart["annotated"])}) for heart in entries
     )
+
+
+def _choices(data: Mapping[str, Any] | None) -> Choices | None:
+    if data is None:
+        return None
+    found: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+    return Choices(**found)

@@ -23,7 +23,12 @@ from vecsetx.formats.folders import SAMPLES_ENDING, stem, visible
 from vecsetx.formats.images import is_image
 from vecsetx.formats.meshes import is_mesh
 from vecsetx.formats.nifti_pairs import header_beside
-from vecsetx.formats.nnunet import nnunet_around, nnunet_label_maps, nnunet_label_set
+from vecsetx.formats.nnunet import (
+    nnunet_around,
+    nnunet_label_maps,
+    nnunet_label_set,
+    with_dropped_names,
+)
 from vecsetx.formats.points import POINTS_ENDINGS
 
 _SEGMENTATIONS = "segmentations"
@@ -86,6 +91,8 @@ def _sources(
     whole = nnunet_around(given)
     if whole and not chosen:
         known, chosen = nnunet_label_set(whole), True
+    elif whole and known.drop_names:
+        known = with_dropped_names(whole, known)
     if not given.is_dir():
         files = [header_beside(given) or given]
     elif whole == given:

@@ -1,4 +1,4 @@
-"""Split patients into training and validation sets, and into folds for cross-validation."""
+"""Split patients into training, validation and test sets, and into folds for cross-validation."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,7 +10,10 @@ from vecsetx.errors import InputError
 
 __all__ = ["Assignment", "Split", "patients_of", "split_by_patient"]
 
-Split = Literal["train", "val"]
+Split = Literal["train", "val", "test"]
+
+_NO_FOLD = -1
+"""Fold of the patients in ``test``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +21,8 @@ class Assignment:
     """The split and fold of a patient.
 
     Attributes:
-        split: ``train`` or ``val``.
-        fold: 0…F−1.
+        split: ``train``, ``val`` or ``test``.
+        fold: 0…F−1; −1 in ``test``.
     """
 
     split: Split
@@ -59,11 +62,13 @@ def split_by_patient(
     folds: int,
     seed: int,
     existing: Mapping[str, Assignment] | None = None,
+    given: Mapping[str, Split] | None = None,
 ) -> dict[str, Assignment]:
-    """Assign every patient to one split and one fold, at random.
+    """Assign every patient to one split and one fold, at random unless the splits are given.
 
     Patients already assigned keep their split and fold. New ones fill ``val`` up to its share, and
-    the folds evenly, in an order that depends only on their names and the seed.
+    the folds evenly, in an order that depends only on their names and the seed. The folds are those
+    of the patients outside ``test``.
 
     Args:
         patients: The patient of each heart; patients may repeat.
@@ -72,6 +77,7 @@ def split_by_patient(
         folds: Number of folds; their sizes differ by at most one.
         seed: Seed of the order.
         existing: Assignments that already exist, also of patients not among ``patients``.
+        given: Patient → split, for at least the new patients; None: at random.
 
     Returns:
         Patient → assignment, for ``patients`` and those of ``existing``.
@@ -82,15 +88,25 @@ def split_by_patient(
         set(patients) - assigned.keys(),
         key=lambda patient: sha256(f"{seed}/{patient}".encode()).digest(),
     )
-    # The first new patients fill `val` up to its share of all patients.
+    splits = _at_random(new, assigned, val_share) if given is None else given
+    sizes = [sum(one.fold == fold for one in assigned.values()) for fold in range(folds)]
+    for patient in new:
+        if splits[patient] == "test":
+            assigned[patient] = Assignment("test", _NO_FOLD)
+            continue
+        fold = sizes.index(min(sizes))  # the smallest fold, the first of them if several are
+        sizes[fold] += 1
+        assigned[patient] = Assignment(splits[patient], fold)
+    return assigned
+
+
+def _at_random(
+    new: Sequence[str], assigned: Mapping[str, Assignment], val_share: float
+) -> dict[str, Split]:
+    """Return the splits of new patients: the first ones fill ``val`` up to its share of all."""
     total = len(assigned) + len(new)
     wanted = round(val_share * total)
     if 0 < val_share < 1 and total > 1:
         wanted = min(max(wanted, 1), total - 1)
     missing = max(wanted - sum(one.split == "val" for one in assigned.values()), 0)
-    sizes = [sum(one.fold == fold for one in assigned.values()) for fold in range(folds)]
-    for number, patient in enumerate(new):
-        fold = sizes.index(min(sizes))  # the smallest fold, the first of them if several are
-        sizes[fold] += 1
-        assigned[patient] = Assignment("val" if number < missing else "train", fold)
-    return assigned
+    return {patient: "val" if number < missing else "train" for number, patient in enumerate(new)}

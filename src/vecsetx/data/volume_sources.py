@@ -69,8 +69,11 @@ class LabelMapSource(_VolumeSource):
                 structures' names.
         """
         source, path = self.resolved(), str(self.path)
-        stored = source.stored or read_label_map(self.path, names_matter=False)
         label_set = source.label_set
+        by_name = bool(label_set.drop_names)
+        stored = source.stored or read_label_map(self.path, names_matter=by_name)
+        if stored.names and by_name:
+            stored = stored.without(stored.names.dropped_by(label_set))
         label_map = stored.to_structures(label_set, structures, path)
         _check_grid(label_map, structures, self.path)
         # Where scan and heart end is judged by all structures, not by the wanted ones alone.

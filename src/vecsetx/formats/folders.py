@@ -81,6 +81,7 @@ class StructureFiles:
         chosen: Whether the user chose it.
         files: Structure → file.
         outside: Structures with a file that are not in the label set, sorted.
+        dropped: File names, without extensions, that the label set drops.
         organs: File names, without extensions, that name other organs.
         unknown: File names, without extensions, that name nothing known; only with
             ``drop_others``.
@@ -91,6 +92,7 @@ class StructureFiles:
     chosen: bool
     files: dict[str, Path]
     outside: tuple[str, ...]
+    dropped: tuple[str, ...]
     organs: tuple[str, ...]
     unknown: tuple[str, ...]
 
@@ -124,6 +126,7 @@ class StructureFiles:
         """Return remarks on the files that are left out."""
         remarks = [self.left_out()]
         for words, why in (
+            (self.dropped, f"dropped by label set {self.label_set.name}"),
             (self.organs, "organs beside the heart"),
             (self.unknown, "no structure has these names"),
         ):
@@ -144,7 +147,8 @@ def structure_meshes(folder: Path, label_set: LabelSet, chosen: bool = True) -> 
 
     Args:
         folder: The folder.
-        label_set: The structures to find. Files of other structures and other organs are left out.
+        label_set: The structures to find. Files of other structures and other organs are left out,
+            and those whose names it drops.
         chosen: Whether the user chose it, and may choose another.
 
     Raises:
@@ -171,9 +175,13 @@ def _structure_files(
         )
     found: dict[str, Path] = {}
     outside: set[str] = set()
+    wanted = [file for file in files if is_wanted(file)]
+    dropped = tuple(stem(file) for file in wanted if label_set.drops(stem(file)))
     unnamed: list[str] = []
-    for file in filter(is_wanted, files):
+    for file in wanted:
         name = find_structure(stem(file))
+        if stem(file) in dropped:
+            continue
         if name is None:
             unnamed.append(stem(file))
         elif name not in label_set.structures:
@@ -188,7 +196,8 @@ def _structure_files(
     unknown = tuple(word for word in unnamed if not is_other_organ(word))
     if unknown and not label_set.drop_others:
         raise _unknown(folder, unknown, {*found, *outside})
-    return StructureFiles(folder, label_set, chosen, found, tuple(sorted(outside)), organs, unknown)
+    left_out = tuple(sorted(outside)), dropped, organs, unknown
+    return StructureFiles(folder, label_set, chosen, found, *left_out)
 
 
 def _unknown(folder: Path, words: Sequence[str], found: Iterable[str]) -> InputError:
@@ -202,4 +211,7 @@ def _unknown(folder: Path, words: Sequence[str], found: Iterable[str]) -> InputE
             why = str(error)
     # A label set with all the structures found, which leaves out what it does not name.
     hint = label_set_hint(found, others=True)
-    return InputError(f"{folder}: {why}, or move them away, or try --labels{hint}")
+    also = "" if "FILE.yaml" in hint else f", or try --labels{hint}"
+    return InputError(
+        f"{folder}: {why}, or move them away, or name them under 'drop' in --labels FILE.yaml{also}"
+    )

@@ -7,6 +7,7 @@ Isensee et al., Nature Methods 2021, doi:10.1038/s41592-020-01008-z. Version 2 w
 import json
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -73,19 +74,39 @@ def nnunet_label_set(folder: Path) -> LabelSet:
     )
 
 
+def with_dropped_names(folder: Path, label_set: LabelSet) -> LabelSet:
+    """Return a label set that also drops the ids whose names in ``dataset.json`` it drops.
+
+    Raises:
+        InputError: The label set has one of these ids.
+    """
+    source = folder / "dataset.json"
+    labels = _dataset(folder)["labels"]
+    entries = labels.items() if isinstance(labels, Mapping) else ()
+    pairs = [_word_and_id(key, value) for key, value in entries]
+    words = {int(str(number)): word for word, number in pairs if str(number).isdecimal()}
+    dropped = LabelNames(words, f"{source}: its labels").dropped_by(label_set)
+    return replace(label_set, drop=label_set.drop | set(dropped))
+
+
+def _word_and_id(key: str, value: Any) -> tuple[str, Any]:
+    """Return the name and the id of an entry; of a region, its list of ids."""
+    # Version 1 has ids as keys and names as values.
+    word, number = (value, key) if isinstance(value, str) and key.isdecimal() else (key, value)
+    return word, number[0] if isinstance(number, list) and len(number) == 1 else number
+
+
 def _single_labels(labels: Mapping[str, Any], source: Path) -> dict[str, int]:
     """Return name → id, without regions, of which a line is logged."""
     single: dict[str, int] = {}
     regions: dict[str, list[Any]] = {}
     for key, value in labels.items():
-        # Version 1 has ids as keys and names as values.
-        word, number = (value, key) if isinstance(value, str) and key.isdecimal() else (key, value)
-        if isinstance(number, list) and len(number) > 1:
-            regions[word] = number
+        word, one = _word_and_id(key, value)
+        if isinstance(one, list) and one:
+            regions[word] = one
             continue
-        one = number[0] if isinstance(number, list) and number else number
         if isinstance(one, bool) or not str(one).isdecimal():
-            raise InputError(f"{source}: {word!r} has id {number!r}; ids are whole numbers")
+            raise InputError(f"{source}: {word!r} has id {one!r}; ids are whole numbers")
         if single.setdefault(str(word), int(str(one))) != int(str(one)):
             raise InputError(f"{source}: {word!r} names two ids; rename one of them")
     names: dict[int, str] = {}

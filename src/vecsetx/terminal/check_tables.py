@@ -66,7 +66,8 @@ def print_heart_check(result: Mapping[str, Any], page: Path | None) -> None:
     ]
     rows = [[name, found["state"], *_figures(found)] for name, found in heart["structures"].items()]
     if rows:
-        title = f"{heart['name']} ({heart['split']}, fold {heart['fold']})"
+        fold = f", fold {heart['fold']}" if heart["fold"] >= 0 else ""  # test hearts are in none
+        title = f"{heart['name']} ({heart['split']}{fold})"
         print_table(title, columns, rows, also_in=page.name if page else "")
     for kind, style in (
         ("remarks", ""),

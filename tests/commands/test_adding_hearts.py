@@ -1,0 +1,231 @@
+"""Hearts added to a data set are prepared as those before, without typing their options again."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from support.command_line import run
+from support.hearts import write_small_phantoms
+from support.here import work_here
+from support.runs import untrained
+
+from vecsetx.anatomy.phantom import STRUCTURES
+from vecsetx.commands import check as checking
+from vecsetx.commands import prepare as preparing
+from vecsetx.commands.check import check
+from vecsetx.commands.evaluation_inputs import EvaluateOptions, find_scored_hearts
+from vecsetx.data.dataset import DataSet
+from vecsetx.data.prepare_options import PrepareOptions, taken_over, with_those_of
+from vecsetx.errors import InputError
+
+OPTIONS = {
+    "points": "300",
+    "reach": "12",
+    "mm-per-unit": "90",
+    "seed": "3",
+    "folds": "3",
+    "val-share": "0.5",
+    "structures": "LV,RV,LA,Myocardium",
+    "labels": "Default",
+    "absent": "LA",
+    "group-by": r"\d+",
+}
+
+
+@pytest.fixture(autouse=True)
+def _here(monkeypatch: pytest.MonkeyPatch) -> None:
+    work_here(monkeypatch, checking, preparing)
+
+
+@pytest.fixture(scope="module")
+def maps(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    return write_small_phantoms(tmp_path_factory.mktemp("maps"), 4)
+
+
+def words_of(options: dict[str, str]) -> list[str]:
+    return [word for name, value in options.items() for word in (f"--{name}", value)]
+
+
+@pytest.fixture(scope="module")
+def data(maps: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two hearts, prepared with options of which none is the usual one; tests do not change it."""
+    folder = tmp_path_factory.mktemp("adding") / "data"
+    with pytest.MonkeyPatch.context() as patch:
+        work_here(patch, preparing)
+        words = ("prepare", *maps[:2], "--out", folder, "--workers", 1, *words_of(OPTIONS))
+        assert run(*words, monkeypatch=patch) == 0
+    return folder
+
+
+def contents(folder: Path) -> dict[Path, object]:
+    return {f.relative_to(folder): content(f) for f in folder.rglob("*") if f.is_file()}
+
+
+def content(file: Path) -> object:
+    """A file's content; the header of samples is JSON whose keys come in no order."""
+    raw = file.read_bytes()
+    if file.suffix != ".safetensors":
+        return raw
+    end = 8 + int.from_bytes(raw[:8], "little")
+    return json.loads(raw[8:end]), raw[end:]
+
+
+def test_what_is_not_typed_again_is_as_if_it_were(
+    data: Path,
+    maps: list[Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    told = {}
+    for name, typed in (("short", {}), ("long", OPTIONS), ("some", {"points": "300"})):
+        shutil.copytree(data, tmp_path / name)
+        words = ("prepare", maps[2], "--out", tmp_path / name, "--workers", 1, *words_of(typed))
+        assert run(*words, monkeypatch=monkeypatch) == 0
+        told[name] = capsys.readouterr().out.splitlines()[-1]
+    assert len(DataSet.read(tmp_path / "short").hearts) == 3
+    assert contents(tmp_path / "short") == contents(tmp_path / "long")
+    assert contents(tmp_path / "short") == contents(tmp_path / "some")
+    end = "; options taken over from the data set: "
+    listed = told["short"].partition(end)[2].split("--")[1:]
+    assert {word.split()[0]: word.split()[1] for word in listed} == {
+        **OPTIONS, "labels": "default", "structures": "Myocardium,LA,LV,RV",
+    }  # fmt: skip
+    assert end not in told["long"]
+    assert "--points" not in told["some"].partition(end)[2]
+
+
+CONTRADICTIONS = {
+    "points": ("100", "with --points 300, not with --points 100"),
+    "reach": ("inf", "with --reach 12, not with --reach inf"),
+    "mm-per-unit": ("80", "with --mm-per-unit 90, not with --mm-per-unit 80"),
+    "seed": ("0", "with --seed 3, not with --seed 0"),
+    "folds": ("5", "with --folds 3, not with --folds 5"),
+    "val-share": ("0.2", "with --val-share 0.5, not with --val-share 0.2"),
+    "structures": ("LV", "with --structures Myocardium,LA,LV,RV, not with --structures LV"),
+    "group-by": (r"p", r"with --group-by \d+, not with --group-by p"),
+    "labels": ("mmwhs", "its heart phantom00 was read with label set default, not mmwhs"),
+    "split": ("gone.csv", "split at random (--val-share 0.5), not by --split"),
+}
+
+
+@pytest.mark.parametrize("option", CONTRADICTIONS)
+def test_what_contradicts_the_data_set_is_refused_with_both_values(
+    option: str,
+    data: Path,
+    maps: list[Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    before = contents(data)
+    value, told = CONTRADICTIONS[option]
+    words = ("prepare", *maps[:2], "--out", data, f"--{option}", value)
+    assert run(*words, monkeypatch=monkeypatch) == 2
+    message = " ".join(capfd.readouterr().err.split())
+    assert told in message
+    assert message.endswith("or choose another --out")
+    assert contents(data) == before
+
+
+def test_all_that_contradicts_is_told_at_once(data: Path) -> None:
+    given = PrepareOptions(seed=3, folds=3, not_given=frozenset({"reach", "mm_per_unit"}))
+    with pytest.raises(InputError) as raised:
+        with_those_of(DataSet.read(data), given)
+    assert (
+        "prepared with --points 300 and with --structures Myocardium,LA,LV,RV and with --group-by "
+        r"\d+ and with --val-share 0.5, not with --points 50000 and without --structures and "
+        "without --group-by and with --val-share 0.2;"
+    ) in str(raised.value)
+
+
+def test_a_data_set_of_an_earlier_version_has_kept_less(data: Path, tmp_path: Path) -> None:
+    older = json.loads((data / "dataset.json").read_text())
+    del older["choices"]
+    (tmp_path / "dataset.json").write_text(json.dumps(older))
+    names = frozenset(name.replace("-", "_") for name in OPTIONS)
+    options = PrepareOptions(structures=("LV",), not_given=names - {"structures"})
+    found = with_those_of(DataSet.read(tmp_path), options)
+    assert (found.structures, found.group_by, found.label_set) == (("LV",), None, None)
+    assert (found.seed, found.folds, found.val_share, found.sampling.reach_mm) == (3, 3, 0.5, 12)
+    assert taken_over(DataSet.read(tmp_path), options) == [
+        *("--points 300", "--reach 12", "--mm-per-unit 90"),
+        *("--seed 3", "--folds 3", "--val-share 0.5"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--reach", "-3"), "--reach -3: must be above 0 mm"),
+        (("--reach", "nan"), "--reach nan: must be above 0 mm"),
+        (("--mm-per-unit", "0"), "--mm-per-unit 0: must be a length above 0 mm"),
+        (("--mm-per-unit", "inf"), "--mm-per-unit inf: must be a length above 0 mm"),
+        (("--points", "0"), "'--points'"),
+        (("--split", "a.csv", "--val-share", "0.3"), "--val-share 0.3: the splits are given"),
+        (("--split", "a.csv", "--split-by-folder"), "both say the splits; give one of them"),
+    ],
+)
+def test_options_that_cannot_be_meant_are_refused_before_anything_is_written(
+    options: tuple[str, ...],
+    told: str,
+    maps: list[Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    words = ("prepare", maps[0], "--out", tmp_path / "data", *options)
+    assert run(*words, monkeypatch=monkeypatch) == 2
+    assert told in capfd.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("below", ["", "data", "../labels/a/b"])
+def test_a_data_set_is_not_written_among_its_inputs(
+    below: str,
+    maps: list[Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    labels = tmp_path / "labels"
+    labels.mkdir()
+    shutil.copy(maps[0], labels)
+    assert run("prepare", labels, "--out", labels / below, monkeypatch=monkeypatch) == 2
+    message = " ".join(capfd.readouterr().err.split())
+    assert f"is {'inside ' if below else ''}the input" in message
+    assert [f.name for f in labels.iterdir()] == [maps[0].name]
+
+
+def test_an_own_split_holds_from_prepare_to_evaluate(
+    maps: list[Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    data, file = tmp_path / "data", tmp_path / "split.csv"
+    file.write_text("heart,split\nphantom00,test\nphantom01,train\nphantom02,val\n")
+    words = ("prepare", *maps[:3], "--out", data, "--points", 300, "--workers", 1)
+    assert run(*words, "--split", file, "--folds", 2, monkeypatch=monkeypatch) == 0
+    assert "3 hearts (1 train, 1 val, 1 test)," in " ".join(capsys.readouterr().out.split())
+    for split in ("train", "val", "test"):
+        (tmp_path / "more" / split).mkdir(parents=True)
+    shutil.copy(maps[3], tmp_path / "more" / "test")
+    (tmp_path / "more" / "train" / maps[1].name).symlink_to(maps[1])
+    (tmp_path / "more" / "val" / maps[2].name).symlink_to(maps[2])
+    words = ("prepare", tmp_path / "more", "--out", data, "--workers", 1, "--split-by-folder")
+    assert run(*words, monkeypatch=monkeypatch) == 0
+    dataset = DataSet.read(data)
+    assert {heart.name: heart.split for heart in dataset.hearts} == {
+        "phantom00": "test", "phantom01": "train", "phantom02": "val", "phantom03": "test",
+    }  # fmt: skip
+    assert [heart.fold == -1 for heart in dataset.hearts] == [True, False, False, True]
+    for fold in range(2):
+        sides = [{h.name for h in dataset.of_split(side, fold)} for side in ("train", "val")]
+        assert sides[0] | sides[1] == {"phantom01", "phantom02"}
+        assert not sides[0] & sides[1]
+    options = EvaluateOptions(split="test")
+    scored = find_scored_hearts([data], options, untrained(STRUCTURES))
+    assert set(scored) == {"phantom00", "phantom03"}
+    summary = check(data, tmp_path / "check", workers=1, pictures=0)["summary"]
+    assert summary["splits"] == {"test": 2, "train": 1, "val": 1}
