@@ -33,8 +33,10 @@ from vecsetx.reconstruction.mesh_export import (
     write_surface,
     write_surfaces,
 )
+from vecsetx.reconstruction.octree import evaluate_exclusive
 from vecsetx.reconstruction.rasterize import rasterize
-from vecsetx.reconstruction.summary import write_summary
+from vecsetx.reconstruction.specks import find_specks
+from vecsetx.reconstruction.summary import of_decimation, of_label_map, of_specks, of_surface
 from vecsetx.reconstruction.surfaces import (
     Surface,
     field_surfaces,
@@ -225,24 +227,24 @@ def test_unknown_formats_and_spaces_are_refused(tmp_path: Path, asymmetric: Surf
     assert list(tmp_path.iterdir()) == []
 
 
-def test_summary(tmp_path: Path) -> None:
+def test_summaries_of_meshes_and_label_maps() -> None:
     two_balls = any_of(ball((-12, 0, 0), 8), ball((12, 0, 0), 8))
     field = AnalyticField({"Coronary": two_balls, "PV": ball((500, 0, 0), 9)})
     grid = grid_about((0, 0, 0), np.eye(3), 24)
     label_map, surfaces = rasterize(field, grid), field_surfaces(field, grid)
-    write_summary(tmp_path / "summary.json", label_map, surfaces, field.structures, {"model": "m"})
-    summary = json.loads((tmp_path / "summary.json").read_text())
-    coronary = summary["structures"]["Coronary"]
+    coronary = of_surface(surfaces["Coronary"])
     assert coronary["volume_ml"] == pytest.approx(2 * 4 / 3 * np.pi * 0.512, rel=0.02)
     assert coronary["area_mm2"] == pytest.approx(2 * 4 * np.pi * 64, rel=0.02)
-    assert coronary["voxels"] == np.count_nonzero(label_map.labels == 1)
-    assert coronary["components"] == 2
     assert coronary["euler"] == 4  # two balls
     assert coronary["watertight"] is True
-    assert coronary["observed"] is None
-    assert coronary["observed_share"] is None
-    assert coronary["decimation"] is None
-    absent = summary["structures"]["PV"]
-    assert [absent[key] for key in ("volume_ml", "area_mm2", "voxels", "components")] == [0] * 4
-    assert absent["watertight"] is None
-    assert summary["provenance"] == {"model": "m"}
+    none = {"volume_ml": 0, "area_mm2": 0, "faces": 0, "watertight": None, "euler": None}
+    assert of_surface(None) == none
+    voxels = np.count_nonzero(label_map.labels)
+    assert of_label_map(label_map, field.structures) == {
+        "Coronary": {"voxels": voxels, "labels_ml": voxels / 1000, "components": 2},
+        "PV": {"voxels": 0, "labels_ml": 0, "components": 0},
+    }
+    specks = find_specks(evaluate_exclusive(field, grid))
+    assert of_specks(specks, "Coronary") == {"pieces": 2, "specks": None}
+    assert of_specks(specks, "PV") == {"pieces": 0, "specks": None}
+    assert of_decimation({}, "PV") is None
