@@ -138,11 +138,11 @@ def test_specks_go_unless_they_are_kept_or_were_seen(
     model: Path, predicted: dict[str, Distance], tmp_path: Path
 ) -> None:
     speck_mm = (0.0, -30.0, 0.0)
-    predicted["RV"] = any_of(TRUE["RV"], ball(speck_mm, 4))
+    predicted["RV"] = any_of(TRUE["RV"], ball(speck_mm, 3.5))
     for keep, seen in ((False, False), (True, False), (False, True)):
         heart = scan()
         if seen:
-            there = AnalyticField({"LV": ball((500, 0, 0), 5), "RV": ball(speck_mm, 4)})
+            there = AnalyticField({"LV": ball((500, 0, 0), 5), "RV": ball(speck_mm, 3.5)})
             heart = replace(heart, labels=np.maximum(heart.labels, rasterize(there, heart).labels))
         found = reconstructed(model, heart, tmp_path, replace(QUICK, keep_specks=keep))
         rv = found["structures"]["RV"]
@@ -152,7 +152,7 @@ def test_specks_go_unless_they_are_kept_or_were_seen(
             assert labels.at(np.array([speck_mm]))[0] == IDS.id_of("RV")
         else:
             assert (rv["pieces"], rv["components"], rv["specks"]["number"]) == (1, 1, 1)
-            assert rv["specks"]["ml"] == pytest.approx(4 / 3 * np.pi * 4**3 / 1000, rel=0.1)
+            assert rv["specks"]["ml"] == pytest.approx(4 / 3 * np.pi * 3.5**3 / 1000, rel=0.1)
             assert labels.at(np.array([speck_mm]))[0] == 0
             assert rv["volume_ml"] == pytest.approx(4 / 3 * np.pi * 7**3 / 1000, rel=0.05)
 

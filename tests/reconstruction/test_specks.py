@@ -18,8 +18,8 @@ LARGE = {
     "Coronary": tube((-20, -10, 20), (20, 10, 20), 2),
 }
 SPECKS = {
-    "LV": any_of(ball((0, 45, 0), 4), ball((-30, 0, 0), 3)),  # one partly within the RV
-    "RV": ball((30, 0, 0), 4.5),
+    "LV": any_of(ball((0, 45, 0), 3.5), ball((-30, 0, 0), 3)),  # one partly within the RV
+    "RV": ball((30, 0, 0), 3.5),
     "Coronary": ball((25, 30, 25), 1.4),
 }
 BRANCH = ball((-25, -30, 25), 2.2)
@@ -85,7 +85,7 @@ def test_specks_are_counted(grid: Grid) -> None:
     specks = find_specks(evaluate_exclusive(SPECKLED, grid), nowhere)
     assert specks.pieces == {"LV": 1, "RV": 1, "Coronary": 2}
     assert specks.removed == {"LV": 2, "RV": 1, "Coronary": 1}
-    assert specks.removed_ml["RV"] == pytest.approx(4 / 3 * np.pi * 4.5**3 / 1000, rel=0.05)
+    assert specks.removed_ml["RV"] == pytest.approx(4 / 3 * np.pi * 3.5**3 / 1000, rel=0.05)
 
 
 def test_what_something_observed_supports_stays(grid: Grid) -> None:

@@ -21,8 +21,9 @@ from vecsetx.reconstruction.octree import ExclusiveOctree, Level, OverlappingOct
 
 __all__ = ["LEAST_ML", "LEAST_VESSEL_ML", "Specks", "Supports", "find_specks", "without_specks"]
 
-LEAST_ML = 0.5
-"""Smaller pieces of a structure that is one piece, such as a chamber, are specks."""
+LEAST_ML = 0.2
+"""Smaller pieces of a structure that is one piece, such as a chamber, are specks: a ball of this
+volume is 7 mm wide."""
 
 LEAST_VESSEL_ML = 0.02
 """Smaller pieces of a structure that has several pieces are specks."""
