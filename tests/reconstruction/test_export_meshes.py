@@ -78,7 +78,9 @@ def test_every_mesh_lies_where_the_heart_lies(
     if extension == "glb":
         write_scene(tmp_path / "heart.glb", surfaces, space)
         scene = trimesh.load_scene(tmp_path / "heart.glb")
-        ball_found = np.asarray(scene.geometry["LA"].vertices)
+        metres = np.asarray(scene.geometry["LA"].vertices)
+        ras_mm = 1000 * metres[:, [0, 2, 1]] * [-1, 1, 1]  # x to the left, y up, z to the front
+        ball_found = ras_mm * TO_RAS[space]
     else:
         write_surfaces(tmp_path, surfaces, NAMES, extension, space, IDS)
         assert not (tmp_path / f"LV.{extension}").exists()

@@ -117,7 +117,7 @@ def test_reconstruct_and_evaluate_print_them(
     assert run(*words, "--resolution", 24, monkeypatch=monkeypatch) == 0
     assert lines_with("disagree", capsys.readouterr().out) == [f"c: {MOVED.format(7)}"]
     summary = json.loads((tmp_path / "r" / "summary.json").read_text())
-    assert summary["provenance"]["remarks"] == [MOVED.format(7)]
+    assert summary["provenance"]["remarks"][0] == MOVED.format(7)
     encode(load(trained_run), cohort / "c.nii.gz")
     assert caplog.messages == [f"{cohort / 'c.nii.gz'}: {MOVED.format(7)}"]
     # without meshes and page, which take seconds and print no remarks

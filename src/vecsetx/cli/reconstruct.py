@@ -40,7 +40,12 @@ def reconstruct(
     labels: Labels = None,
     resolution: Annotated[
         int,
-        typer.Option(metavar="N", help="Voxels along the longest side of the meshing grid.", min=8),
+        typer.Option(
+            metavar="N",
+            help="Voxels along the longest side of the meshing grid; meshing takes four times as "
+            "long with twice as many.",
+            min=8,
+        ),
     ] = 192,
     resolution_mm: Annotated[
         float | None,
@@ -49,8 +54,9 @@ def reconstruct(
     surfaces: Annotated[
         Literal["shared", "closed"],
         typer.Option(
-            help="shared: no overlaps or gaps between structures; closed: each structure is "
-            "watertight on its own, and thin vessels are complete.",
+            help="shared: no overlaps or gaps between structures, for looking, and with "
+            "interfaces.vtp, their walls as one mesh, for volume meshing; closed: each structure "
+            "is watertight on its own and thin vessels are complete, for printing and volumes.",
             case_sensitive=False,
         ),
     ] = "shared",
@@ -66,22 +72,51 @@ def reconstruct(
             help="Keep observed surfaces as they are; the model adds only what is missing.",
         ),
     ] = False,
+    keep_specks: Annotated[
+        bool,
+        typer.Option(
+            "--keep-specks",
+            metavar=FLAG,
+            help="Keep small pieces that nothing observed supports.",
+        ),
+    ] = False,
     ensemble: Annotated[
         int,
         typer.Option(
             metavar="N",
             help="Add a per-vertex standard deviation in mm to VTP meshes, from an ensemble of N "
-            "members, such as 8.",
+            "members, such as 8; each is one more encoding and evaluation at all vertices.",
             min=0,
         ),
     ] = 0,
     draws: Draws = None,
+    no_labels: Annotated[
+        bool,
+        typer.Option(
+            "--no-labels",
+            metavar=FLAG,
+            help="Make no label maps, which on fine grids take longest: four times as long with "
+            "half the voxel edge.",
+        ),
+    ] = False,
     like: Annotated[
         Path | None,
         typer.Option(
             metavar="IMAGE", help="Image whose grid labels.nii.gz takes (default: the input's)."
         ),
     ] = None,
+    enlarge: Annotated[
+        bool,
+        typer.Option(
+            "--enlarge",
+            metavar=FLAG,
+            help="Enlarge that grid to hold the whole heart, where the input cuts it.",
+        ),
+    ] = False,
+    no_page: Annotated[
+        bool,
+        typer.Option("--no-page", metavar=FLAG, help="Leave out the page heart.html."),
+    ] = False,
     space: Annotated[
         Literal["lps", "ras"], typer.Option(help="Axes of mesh coordinates.", case_sensitive=False)
     ] = "lps",
@@ -101,7 +136,8 @@ def reconstruct(
 ) -> None:
     """Reconstruct hearts as meshes and label maps.
 
-    Writes a mesh per structure in mm, a scene (heart.glb), label maps and summary.json.
+    Writes a mesh per structure in mm, a scene (heart.glb), label maps, a page (heart.html) and
+    summary.json.
 
     [dim]Example: vecsetx reconstruct run/ patient.nii.gz --out patient/[/]
     """
@@ -115,8 +151,12 @@ def reconstruct(
         surfaces=surfaces,
         faces=faces,
         keep_observed=keep_observed,
+        keep_specks=keep_specks,
         ensemble=ensemble_size(ensemble, draws),
+        labels=not no_labels,
         like=like,
+        enlarge=enlarge,
+        page=not no_page,
         space=space,
         extension=extension,
         input_space=input_space,
@@ -124,5 +164,4 @@ def reconstruct(
         trust_names=trust_names,
     )
     failed = run(model, inputs, out, options)
-    typer.echo(f"results are in {out}")
     report_failures(failed)

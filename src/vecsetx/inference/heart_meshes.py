@@ -19,13 +19,14 @@ from vecsetx.reconstruction.decimation import (
 )
 from vecsetx.reconstruction.distance_field import DistanceField
 from vecsetx.reconstruction.grid import Grid
-from vecsetx.reconstruction.octree import evaluate_exclusive, extent_mm
+from vecsetx.reconstruction.octree import evaluate_exclusive, evaluate_overlapping, extent_mm
+from vecsetx.reconstruction.specks import Specks, Supports, find_specks, without_specks
 from vecsetx.reconstruction.surface_net import shared_interfaces
 from vecsetx.reconstruction.surfaces import (
     Surface,
-    closed_surfaces,
     decimate,
     field_surfaces,
+    overlapping_surfaces,
     structure_surfaces,
 )
 
@@ -83,10 +84,23 @@ def mesh_grid(
         grid = Grid.fitted(low_mm, high_mm, resolution)
     else:
         grid = Grid.around(low_mm, high_mm, resolution_mm)
+    return checked_size(grid, "choose a coarser resolution")
+
+
+def checked_size(grid: Grid, remedy: str) -> Grid:
+    """Return the grid, unless it has too many voxels.
+
+    Args:
+        grid: A grid around a heart.
+        remedy: What to do then, for the message.
+
+    Raises:
+        InputError: The grid has more than :data:`MAX_VOXELS` voxels.
+    """
     if grid.voxels > MAX_VOXELS:
         raise InputError(
-            f"a grid of {grid.spacing_mm[0]:.3g} mm around this heart has {grid.voxels:.2g} "
-            f"voxels, more than the maximum of {MAX_VOXELS:.2g}; choose a coarser resolution"
+            f"a grid of {grid.spacing_mm.min():.3g} mm around this heart has {grid.voxels:.2g} "
+            f"voxels, more than the maximum of {MAX_VOXELS:.2g}; {remedy}"
         )
     return grid
 
@@ -99,15 +113,21 @@ class HeartMeshes:
         surfaces: Structure name → surface.
         interfaces: The mesh that all surfaces are parts of; None for closed surfaces.
         decimation: Structure name → decimation error; empty if nothing was decimated.
+        specks: The specks that the meshes lack, and how many pieces are left.
     """
 
     surfaces: dict[str, Surface]
     interfaces: SharedSurface | None
     decimation: dict[str, DecimationError]
+    specks: Specks
 
 
 def heart_meshes(
-    field: DistanceField, grid: Grid, kind: SurfaceKind = "shared", faces: int | None = None
+    field: DistanceField,
+    grid: Grid,
+    kind: SurfaceKind = "shared",
+    faces: int | None = None,
+    supports: Supports | None = None,
 ) -> HeartMeshes:
     """Mesh a heart.
 
@@ -116,18 +136,24 @@ def heart_meshes(
         grid: The grid; its spacing determines the meshes' resolution.
         kind: Whether structures share their walls.
         faces: Number of faces to decimate to, over all structures; None for no decimation.
+        supports: What is observed, so that specks are left out
+            (:func:`~vecsetx.reconstruction.specks.find_specks`); None keeps them.
     """
     interfaces = None
     if kind == "shared":
-        interfaces = shared_interfaces(evaluate_exclusive(field, grid))
+        octree = evaluate_exclusive(field, grid)
+        specks = find_specks(octree, supports)
+        interfaces = shared_interfaces(without_specks(octree, field, specks))
         full = structure_surfaces(interfaces, field.structures)
     else:
-        full = closed_surfaces(field, grid)
+        overlapping = evaluate_overlapping(field, grid)
+        specks = find_specks(overlapping, supports)
+        full = overlapping_surfaces(without_specks(overlapping, field, specks))
     # Walls count once if they are shared.
     total = sum(len(surface.faces) for surface in full.values())
     total = len(interfaces.faces) if interfaces else total
     if faces is None or total <= faces:
-        return HeartMeshes(full, interfaces, {})
+        return HeartMeshes(full, interfaces, {}, specks)
     if interfaces:
         interfaces = decimate_interfaces(interfaces, faces)
         coarse = structure_surfaces(interfaces, field.structures)
@@ -137,7 +163,7 @@ def heart_meshes(
             for name, surface in full.items()
         }
     errors = {name: decimation_error(full[name], coarse[name]) for name in coarse}
-    return HeartMeshes(coarse, interfaces, errors)
+    return HeartMeshes(coarse, interfaces, errors, specks)
 
 
 @dataclass(frozen=True, slots=True)

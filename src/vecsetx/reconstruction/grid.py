@@ -84,3 +84,29 @@ class Grid:
     def to_mm(self, indices: np.ndarray) -> np.ndarray:
         """Convert voxel indices ``[..., 3]``, which may be fractional, to RAS+ mm."""
         return indices @ self.affine[:3, :3].T + self.affine[:3, 3]
+
+    def to_indices(self, points_mm: np.ndarray) -> np.ndarray:
+        """Convert RAS+ mm ``[..., 3]`` to fractional voxel indices."""
+        return (points_mm - self.affine[:3, 3]) @ np.linalg.inv(self.affine[:3, :3]).T
+
+    def holds(self, points_mm: np.ndarray) -> np.ndarray:
+        """Mark the points ``[N, 3]`` (RAS+ mm) that lie in a voxel of the grid."""
+        indices = self.to_indices(points_mm)
+        within = (indices >= -0.5) & (indices <= np.array(self.shape) - 0.5)
+        return np.asarray(within.all(axis=1))
+
+    def enlarged(self, points_mm: np.ndarray) -> Grid:
+        """Return the grid with further voxels on its sides, so that it holds all given points.
+
+        The voxels that it has stay where they are.
+
+        Args:
+            points_mm: ``[N, 3]`` RAS+ mm.
+        """
+        indices = self.to_indices(points_mm)
+        low = np.minimum(np.floor(indices.min(axis=0)), 0)
+        high = np.maximum(np.ceil(indices.max(axis=0)) + 1, self.shape)
+        affine = self.affine.copy()
+        affine[:3, 3] = self.to_mm(low)
+        i, j, k = (high - low).astype(int).tolist()
+        return Grid((i, j, k), affine)

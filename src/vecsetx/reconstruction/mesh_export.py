@@ -1,4 +1,4 @@
-"""Write surfaces to mesh files, in millimetres of scanner space.
+"""Write surfaces to mesh files, in millimetres of scanner space; scenes (GLB) are in metres.
 
 By default, coordinates are LPS+, as in 3D Slicer, ITK and DICOM. Each file states its space: in the
 header (STL), a comment (PLY, OBJ) or field data (VTP) named ``SPACE``, all of which 3D Slicer
@@ -31,6 +31,9 @@ from vecsetx.reconstruction.surfaces import Surface, axes, to_polydata
 __all__ = ["write_interfaces", "write_scene", "write_surface", "write_surfaces"]
 
 _Arrays = dict[str, np.ndarray]
+
+_GLTF_FROM_RAS = np.array([[-1.0, 0, 0], [0, 0, 1], [0, 1, 0]]) / 1000
+"""From RAS+ mm to glTF's metres: x to the patient's left, y up (superior), z to the front."""
 
 
 def write_surface(
@@ -114,35 +117,50 @@ def write_surfaces(
 def write_scene(path: Path, surfaces: Mapping[str, Surface], space: str = "lps") -> None:
     """Write all surfaces to one ``.glb`` file, with a named, coloured node per structure.
 
-    Coordinates are in millimetres and ``space``, as in the other formats, not in glTF's metres with
-    y up; the file's extras record this.
+    Coordinates are as glTF 2.0 prescribes, in metres: x points to the patient's left, y up
+    (superior) and z to the front (anterior). The ``extras`` of the file's ``asset`` say how to get
+    back: ``to_patient_mm`` is the ``[4, 4]`` transform, by rows, to millimetres in ``space``.
 
     Args:
         path: The file.
         surfaces: Structure name → surface.
-        space: Axes of the written coordinates, ``lps`` or ``ras``.
+        space: Axes that ``to_patient_mm`` leads to, ``lps`` or ``ras``.
 
     Raises:
         InputError: The space is not supported.
     """
-    scene = trimesh.Scene(metadata={"space": space.upper(), "unit": "mm"})
+    to_patient = np.eye(4)
+    to_patient[:3, :3] = np.diag(axes(space)) @ np.linalg.inv(_GLTF_FROM_RAS)
+    extras = {
+        "space": space.upper(),
+        "unit": "mm",
+        "to_patient_mm": (to_patient.round(9) + 0.0).tolist(),  # + 0.0: no negative zeros
+    }
+    scene = trimesh.Scene()
     for name, surface in surfaces.items():
-        converted = _to_space(surface, space)
         material = trimesh.visual.material.PBRMaterial(
             name=name,
             baseColorFactor=[*_linear(structure(name).color), 1.0],
             metallicFactor=0.0,
             roughnessFactor=0.7,
         )
+        # Normals of the mesh in mm: in metres, trimesh would take small faces for points.
+        normals = surface.to_trimesh().vertex_normals @ (1000 * _GLTF_FROM_RAS.T)
         mesh = trimesh.Trimesh(
-            converted.vertices_mm,
-            converted.faces,
+            surface.vertices_mm @ _GLTF_FROM_RAS.T,
+            surface.faces,
+            vertex_normals=normals,
             visual=trimesh.visual.TextureVisuals(material=material),
             process=False,
         )
         scene.add_geometry(mesh, node_name=name, geom_name=name)
+
+    def add_extras(tree: dict[str, Any]) -> None:
+        tree["asset"]["extras"] = extras
+
+    content = scene.export(file_type="glb", include_normals=True, tree_postprocessor=add_extras)
     with written_whole(path) as unfinished:
-        unfinished.write_bytes(scene.export(file_type="glb", include_normals=True))
+        unfinished.write_bytes(content)
 
 
 def write_interfaces(

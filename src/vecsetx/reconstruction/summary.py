@@ -1,7 +1,6 @@
-"""``summary.json``: volumes, areas, topology and uncertainty of a reconstruction."""
+"""Structures in ``summary.json``: volumes, areas, topology and uncertainty of a reconstruction."""
 
-from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import cc3d
@@ -10,56 +9,73 @@ from jaxtyping import Bool, Float32
 from scipy import ndimage
 
 from vecsetx.anatomy.label_map import LabelMap
-from vecsetx.files import write_json
 from vecsetx.reconstruction.decimation import DecimationError
+from vecsetx.reconstruction.specks import Specks
 from vecsetx.reconstruction.surfaces import Surface
 
+__all__ = ["of_decimation", "of_label_map", "of_specks", "of_surface", "sd_summary"]
 
-def write_summary(
-    path: Path,
-    label_map: LabelMap,
-    surfaces: Mapping[str, Surface],
-    structures: Sequence[str],
-    provenance: dict[str, Any],
-    observed: Collection[str] | None = None,
-    decimation: Mapping[str, DecimationError] | None = None,
-    observed_share: Mapping[str, float] | None = None,
-    sd_mm: Mapping[str, dict[str, Any]] | None = None,
-) -> None:
-    """Write a summary of a reconstruction as JSON.
 
-    Per structure: ``volume_ml`` and ``area_mm2`` of its surface, its number of ``faces``, its
-    ``euler`` number (2 per closed piece minus 2 per handle; null unless watertight), whether it is
-    ``watertight`` (two faces at every edge), its ``voxels`` and (26-connected) ``components`` in
-    the label map, whether it was ``observed`` (or else inferred), ``observed_share`` of its
-    surface's vertices, the ``decimation`` error, and ``sd_mm``, the surface's uncertainty. A
-    structure without a surface has zeros and nulls.
+def of_surface(surface: Surface | None) -> dict[str, Any]:
+    """Summarize one structure's surface as plain data.
+
+    Returns:
+        ``volume_ml``, ``area_mm2``, ``faces``, ``watertight`` (two faces at every edge) and
+        ``euler`` (2 per closed piece minus 2 per handle; None unless watertight). Zeros and None
+        without a surface.
+    """
+    if surface is None:
+        return {"volume_ml": 0.0, "area_mm2": 0.0, "faces": 0, "watertight": None, "euler": None}
+    watertight = surface.watertight
+    return {
+        "volume_ml": surface.volume_mm3 / 1000,
+        "area_mm2": surface.area_mm2,
+        "faces": len(surface.faces),
+        "watertight": watertight,
+        # V − E + F, where a closed triangle mesh has E = 3F/2.
+        "euler": len(surface.vertices_mm) - len(surface.faces) // 2 if watertight else None,
+    }
+
+
+def of_specks(specks: Specks, name: str) -> dict[str, Any]:
+    """Summarize the pieces of one structure's mesh as plain data.
+
+    Returns:
+        ``pieces``, without the specks; ``specks``: number and ``ml`` of those removed, None if
+        there were none.
+    """
+    number = specks.removed.get(name)
+    removed = None if number is None else {"number": number, "ml": specks.removed_ml[name]}
+    return {"pieces": specks.pieces[name], "specks": removed}
+
+
+def of_label_map(
+    label_map: LabelMap | None, structures: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    """Summarize the structures of a label map as plain data.
 
     Args:
-        path: The file, usually ``summary.json``.
-        label_map: Labels 1…K in the order of ``structures``.
-        surfaces: Structure name → surface.
+        label_map: Labels 1…K in the order of ``structures``; None if none was made.
         structures: Names of the K structures.
-        provenance: Model, input and space of the reconstruction, as plain data.
-        observed: Names of the structures in the model's input; None if unknown.
-        decimation: Structure name → decimation error, for decimated surfaces.
-        observed_share: Structure name → share of its surface's vertices that are observed, 0…1.
-        sd_mm: Structure name → output of :func:`sd_summary`; None without an ensemble.
+
+    Returns:
+        Structure name → its ``voxels``, their volume ``labels_ml``, and their number of
+        (26-connected) ``components``; None without a label map.
     """
+    if label_map is None:
+        nothing = {"voxels": None, "labels_ml": None, "components": None}
+        return {name: dict(nothing) for name in structures}
     boxes = ndimage.find_objects(label_map.labels, max_label=len(structures))
     table: dict[str, dict[str, Any]] = {}
     for label, (name, box) in enumerate(zip(structures, boxes, strict=True), start=1):
         mask = label_map.labels[box] == label if box is not None else np.zeros((1, 1, 1), bool)
+        voxels = int(mask.sum())
         table[name] = {
-            **_of_surface(surfaces.get(name)),
-            "voxels": int(mask.sum()),
+            "voxels": voxels,
+            "labels_ml": voxels * label_map.voxel_volume_mm3 / 1000,
             "components": int(cc3d.connected_components(mask, connectivity=26, return_N=True)[1]),
-            "observed": None if observed is None else name in observed,
-            "observed_share": (observed_share or {}).get(name),
-            "decimation": _of_error((decimation or {}).get(name)),
-            "sd_mm": (sd_mm or {}).get(name),
         }
-    write_json(path, {"structures": table, "provenance": provenance})
+    return table
 
 
 def sd_summary(
@@ -87,27 +103,15 @@ def sd_summary(
     }
 
 
+def of_decimation(errors: Mapping[str, DecimationError], name: str) -> dict[str, Any] | None:
+    """Summarize the decimation error of one structure as plain data; None if not decimated."""
+    error = errors.get(name)
+    if error is None:
+        return None
+    return {"faces_before": error.faces_before, "mean_mm": error.mean_mm, "max_mm": error.max_mm}
+
+
 def _mean_and_p95(sd_mm: Float32[np.ndarray, " v"]) -> dict[str, float] | None:
     if len(sd_mm) == 0:
         return None
     return {"mean": float(sd_mm.mean()), "p95": float(np.percentile(sd_mm, 95))}
-
-
-def _of_surface(surface: Surface | None) -> dict[str, Any]:
-    if surface is None:
-        return {"volume_ml": 0.0, "area_mm2": 0.0, "faces": 0, "watertight": None, "euler": None}
-    watertight = surface.watertight
-    return {
-        "volume_ml": surface.volume_mm3 / 1000,
-        "area_mm2": surface.area_mm2,
-        "faces": len(surface.faces),
-        "watertight": watertight,
-        # V − E + F, where a closed triangle mesh has E = 3F/2.
-        "euler": len(surface.vertices_mm) - len(surface.faces) // 2 if watertight else None,
-    }
-
-
-def _of_error(error: DecimationError | None) -> dict[str, float | int] | None:
-    if error is None:
-        return None
-    return {"faces_before": error.faces_before, "mean_mm": error.mean_mm, "max_mm": error.max_mm}

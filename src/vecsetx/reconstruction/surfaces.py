@@ -18,7 +18,12 @@ from vecsetx.errors import InputError
 from vecsetx.geometry.interfaces import SharedSurface, shared_surface
 from vecsetx.reconstruction.distance_field import DistanceField
 from vecsetx.reconstruction.grid import Grid
-from vecsetx.reconstruction.octree import ExclusiveOctree, evaluate_exclusive, evaluate_overlapping
+from vecsetx.reconstruction.octree import (
+    ExclusiveOctree,
+    OverlappingOctree,
+    evaluate_exclusive,
+    evaluate_overlapping,
+)
 from vecsetx.reconstruction.surface_net import shared_interfaces
 
 if TYPE_CHECKING:
@@ -179,7 +184,12 @@ def closed_surfaces(field: DistanceField, grid: Grid) -> dict[str, Surface]:
     Returns:
         Structure name → surface, in the field's order, without empty structures.
     """
-    octree = evaluate_overlapping(field, grid)
+    return overlapping_surfaces(evaluate_overlapping(field, grid))
+
+
+def overlapping_surfaces(octree: OverlappingOctree) -> dict[str, Surface]:
+    """Mesh each structure of an evaluated field; returns the same as :func:`closed_surfaces`."""
+    grid = octree.grid
     surfaces: dict[str, Surface] = {}
     for index, name in enumerate(octree.structures):
         inside = (octree.sides >> index & 1).astype(np.uint8)

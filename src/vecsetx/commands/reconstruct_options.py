@@ -1,0 +1,57 @@
+"""Options of ``vecsetx reconstruct``."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from vecsetx.inference.encode import EncodeOptions
+from vecsetx.inference.heart_meshes import RESOLUTION, SurfaceKind
+
+__all__ = ["ReconstructOptions"]
+
+
+@dataclass(frozen=True, slots=True)
+class ReconstructOptions:
+    """Options of a reconstruction.
+
+    Attributes:
+        encode: How hearts are encoded.
+        resolution: Voxels along the longest side of the meshing grid.
+        resolution_mm: Edge of its voxels instead, mm; None for ``resolution``.
+        surfaces: Whether structures share their walls
+            (:data:`~vecsetx.inference.heart_meshes.SurfaceKind`).
+        faces: Number of faces to decimate the heart's meshes to; None for no decimation.
+        keep_observed: Whether observed surfaces stay as they are and the model only adds what is
+            missing (:class:`~vecsetx.inference.completion.CompletedField`). Not for points, which
+            do not define a volume.
+        keep_specks: Whether small pieces that nothing observed supports stay
+            (:mod:`~vecsetx.reconstruction.specks`).
+        ensemble: Members of the ensemble that gives the standard deviations of the surfaces
+            (:func:`~vecsetx.inference.ensemble.encode_ensemble`); 0 for none.
+        labels: Whether to make label maps.
+        like: Image whose grid the label map takes; None for the input's.
+        enlarge: Whether that grid is enlarged to hold the whole heart.
+        page: Whether to write the page ``heart.html``.
+        space: Axes of mesh coordinates, ``lps`` or ``ras``.
+        extension: Mesh format: vtp, stl, ply or obj.
+        input_space: Axes of input meshes and points whose files do not say.
+        units: Unit of their coordinates, a key of :data:`~vecsetx.anatomy.size.UNITS_MM`.
+        trust_names: Whether structures keep their names where anatomy contradicts them.
+    """
+
+    encode: EncodeOptions = field(default_factory=EncodeOptions)
+    resolution: int = RESOLUTION
+    resolution_mm: float | None = None
+    surfaces: SurfaceKind = "shared"
+    faces: int | None = None
+    keep_observed: bool = False
+    keep_specks: bool = False
+    ensemble: int = 0
+    labels: bool = True
+    like: Path | None = None
+    enlarge: bool = False
+    page: bool = True
+    space: str = "lps"
+    extension: str = "vtp"
+    input_space: str = "lps"
+    units: str = "mm"
+    trust_names: bool = False

@@ -1,0 +1,135 @@
+"""A heart as ``vecsetx reconstruct`` made it, and how it compares with its input."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from vecsetx.anatomy.label_map import LabelMap
+from vecsetx.anatomy.label_sets import LabelSet
+from vecsetx.data.heart_source import HeartSource
+from vecsetx.evaluation.overlap import overlaps
+from vecsetx.inference.encode import EncodedHeart
+from vecsetx.inference.ensemble import Ensemble
+from vecsetx.inference.heart_meshes import HeartMeshes, VertexAttributes
+from vecsetx.reconstruction.grid import Grid
+
+__all__ = ["LARGE_DIFFERENCE", "ReconstructedHeart"]
+
+LARGE_DIFFERENCE = 0.1
+"""A volume that differs by a larger share from that in the input is marked."""
+
+_LOST_SHARE, _LOST_ML = 0.01, 0.1
+"""What the label map's grid cuts off a structure is told if it is more than both."""
+
+
+@dataclass(frozen=True)
+class ReconstructedHeart:
+    """All that was made of one heart.
+
+    Attributes:
+        source: Where the heart came from.
+        encoded: The heart, its input and what is observed of it.
+        grid: The meshing grid.
+        meshes: Its meshes.
+        known: Visibility and uncertainty at their vertices.
+        labels: Its label map, labels 1…K; None if none was wanted.
+        structures: Names of the K structures.
+        label_set: Label set of the written ids.
+        ensemble: The ensemble; None without one.
+        seconds: Stage → how long it took.
+    """
+
+    source: HeartSource
+    encoded: EncodedHeart
+    grid: Grid
+    meshes: HeartMeshes
+    known: VertexAttributes
+    labels: LabelMap | None
+    structures: tuple[str, ...]
+    label_set: LabelSet
+    ensemble: Ensemble | None
+    seconds: Mapping[str, float]
+
+    @cached_property
+    def inferred(self) -> LabelMap | None:
+        """The label map without observed voxels; None if nothing is inferred, or without one."""
+        if self.labels is None:
+            return None
+        inferred = self.encoded.visibility.inferred_part(self.labels)
+        return inferred if inferred.labels.any() else None
+
+    @property
+    def observed(self) -> dict[str, bool]:
+        """Structure name → whether it is observed."""
+        return dict(zip(self.structures, self.encoded.visibility.present.tolist(), strict=True))
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Notes for the user, as sentences: on the source, and on what labels.nii.gz lacks."""
+        lost = self._lost()
+        if not lost:
+            return self.encoded.remarks
+        return (
+            *self.encoded.remarks,
+            f"the grid of labels.nii.gz is too small for {', '.join(lost)}: --enlarge enlarges it "
+            "to hold the whole heart, and --like IMAGE takes that of an image",
+        )
+
+    @cached_property
+    def agreement(self) -> dict[str, dict[str, Any]]:
+        """Structure name → how its voxels compare with those in the input, hidden ones included.
+
+        ``input_ml``: the volume in the input; ``dice``; ``volume_difference``: share of the input's
+        volume, positive if it grew; ``volume_differs``: whether this is more than
+        :data:`LARGE_DIFFERENCE`. All but unknown voxels of the input's grid count. Only structures
+        that the input has; empty without label maps, or on another grid.
+        """
+        given, made = self.encoded.label_map, self._on_input_s_grid()
+        if given is None or made is None:
+            return {}
+        found = overlaps(given.labels, made, len(self.structures))
+        voxel_ml = given.voxel_volume_mm3 / 1000
+        table: dict[str, dict[str, Any]] = {}
+        for name, overlap in zip(self.structures, found, strict=True):
+            if overlap.truth:
+                difference = overlap.prediction / overlap.truth - 1
+                table[name] = {
+                    "input_ml": overlap.truth * voxel_ml,
+                    "dice": overlap.dice,
+                    "volume_difference": difference,
+                    "volume_differs": abs(difference) > LARGE_DIFFERENCE,
+                }
+        return table
+
+    def _on_input_s_grid(self) -> np.ndarray | None:
+        """Return the labels of the input's voxels; None if the label map lacks some of these."""
+        given, made = self.encoded.label_map, self.labels
+        if given is None or made is None:
+            return None
+        if not np.allclose(given.affine[:3, :3], made.affine[:3, :3], atol=1e-6):
+            return None
+        first = made.to_indices(given.to_mm(np.zeros(3)))
+        low = np.rint(first).astype(int)
+        high = low + given.shape
+        if np.abs(first - low).max() > 1e-3 or (low < 0).any() or (high > made.shape).any():
+            return None
+        labels = made.labels[tuple(map(slice, low, high))]
+        return labels if given.unknown is None else np.where(given.unknown, 0, labels)
+
+    def _lost(self) -> list[str]:
+        """Return the structures that the grid of the label map cuts, with both volumes, as text."""
+        if self.labels is None:
+            return []
+        grid, lost = Grid.of(self.labels), []
+        voxels = np.bincount(self.labels.labels.ravel(), minlength=len(self.structures) + 1)[1:]
+        for name, surface in self.meshes.surfaces.items():
+            mesh_ml = surface.volume_mm3 / 1000
+            labels_ml = voxels[self.structures.index(name)] * self.labels.voxel_volume_mm3 / 1000
+            missing_ml = mesh_ml - labels_ml
+            is_large = missing_ml > max(_LOST_SHARE * mesh_ml, _LOST_ML)
+            if is_large and not grid.holds(surface.vertices_mm).all():
+                lost.append(f"{name} ({mesh_ml:.1f} ml as a mesh, {labels_ml:.1f} ml there)")
+        return lost

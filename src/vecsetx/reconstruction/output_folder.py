@@ -1,0 +1,86 @@
+"""A folder that holds the files of one run: those that an earlier run wrote are removed."""
+
+import json
+import stat
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from vecsetx.anatomy.structures import structure_names
+from vecsetx.files import write_json
+from vecsetx.workers.lock import only_writer
+
+__all__ = ["SUMMARY", "one_run_s_files"]
+
+SUMMARY = "summary.json"
+"""Written last; its ``files`` are the names of all others that the run wrote."""
+
+_NAMES = frozenset(
+    {
+        "heart.glb",
+        "heart.html",
+        "interfaces.vtp",
+        "labels.nii.gz",
+        "inferred.nii.gz",
+        "labels.ctbl",
+        "labels.itksnap.txt",
+    }
+)
+_MESHES = frozenset({".vtp", ".stl", ".ply", ".obj", ".mtl"})
+"""Files of one structure, with its name."""
+
+
+@contextmanager
+def one_run_s_files(folder: Path, names: Collection[str]) -> Iterator[None]:
+    """Prepare a folder for files that the block writes, :data:`SUMMARY` last.
+
+    No other run may write there meanwhile. What an earlier run wrote itself, by the ``files`` of
+    its summary, is removed unless it is written again; all other files stay. Until the block writes
+    the new summary, the old one is replaced by ``{"unfinished": true, "files": …}`` with the names
+    of both runs. So if the block is killed, the next run knows what to remove, and nobody takes the
+    mixture for a result.
+
+    Args:
+        folder: The folder, made if it is missing.
+        names: Names of the files that the block writes, besides the summary.
+
+    Raises:
+        InputError: Another run is writing into the folder.
+        OSError: A file cannot be written or removed.
+    """
+    with only_writer(folder):
+        earlier = _earlier_files(folder / SUMMARY)
+        write_json(folder / SUMMARY, {"unfinished": True, "files": sorted({*earlier, *names})})
+        for name in sorted(earlier - set(names)):
+            (folder / name).unlink()
+        yield
+
+
+def _earlier_files(summary: Path) -> set[str]:
+    """Return the names of the files of an earlier run that are still in the summary's folder.
+
+    The summary may have been changed by anyone. So a name counts only if this command writes files
+    of that name, which excludes paths, and only as long as it names a file proper, not a link.
+    """
+    try:
+        content = json.loads(summary.read_text("utf-8"))
+    except (OSError, ValueError):
+        return set()
+    names = content.get("files") if isinstance(content, dict) else None
+    if not isinstance(names, (list, dict)):
+        return set()
+    return {name for name in names if _is_ours(name) and _is_file(summary.with_name(name))}
+
+
+def _is_ours(name: object) -> bool:
+    if not isinstance(name, str):
+        return False
+    stem, dot, extension = name.partition(".")
+    return name in _NAMES or (stem in structure_names() and dot + extension in _MESHES)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except OSError:
+        return False

@@ -1,0 +1,225 @@
+"""What ``vecsetx reconstruct`` writes and says of a heart."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from support.analytic_fields import AnalyticField, Distance, any_of, ball, grid_about
+from support.command_line import run
+from support.runs import untrained
+
+from vecsetx.anatomy.label_map import LabelMap
+from vecsetx.anatomy.label_sets import label_set
+from vecsetx.commands.reconstruct import ReconstructOptions, reconstruct
+from vecsetx.data.dataset import DataSet
+from vecsetx.errors import InputError
+from vecsetx.formats.label_maps import read_label_map, write_label_map
+from vecsetx.inference.encode import EncodeOptions
+from vecsetx.model.heart_field import HeartField
+from vecsetx.reconstruction.rasterize import rasterize
+
+NAMES = ("LV", "RV", "LA")
+IDS = label_set("default")
+TRUE = {"LV": ball((0, 0, 0), 20), "RV": ball((0, 28, -14), 7), "LA": ball((-18, -4, -20), 8)}
+QUICK = ReconstructOptions(EncodeOptions(points=200), resolution=40, page=False)
+TABLES = {"labels.ctbl", "labels.itksnap.txt"}
+
+
+def scan(above_mm: float = 45.0) -> LabelMap:
+    """The true shapes on a grid that ends ``above_mm`` above the middle of the LV."""
+    whole = grid_about((0, 0, 0), np.diag([1.0, 1.0, 1.5]), 45)
+    i, j, _ = whole.shape
+    return rasterize(AnalyticField(TRUE), replace(whole, shape=(i, j, int((45 + above_mm) / 1.5))))
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("model")
+    untrained(NAMES).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def predicted(monkeypatch: pytest.MonkeyPatch) -> dict[str, Distance]:
+    """The model predicts these shapes; a test may change them."""
+    shapes = dict(TRUE)
+
+    def distances_mm(_: HeartField, points_mm: np.ndarray) -> np.ndarray:
+        return AnalyticField(shapes).distances_mm(points_mm)
+
+    monkeypatch.setattr(HeartField, "distances_mm", distances_mm)
+    return shapes
+
+
+def reconstructed(model: Path, heart: LabelMap, folder: Path, options: ReconstructOptions) -> dict:
+    """Reconstruct into ``folder/out``; return the summary."""
+    write_label_map(heart.to_label_set(IDS, NAMES), folder / "heart.nii.gz")
+    assert reconstruct(model, [folder / "heart.nii.gz"], folder / "out", options) == {}
+    return json.loads((folder / "out" / "summary.json").read_text())
+
+
+def files(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def meshes(extension: str) -> set[str]:
+    return {f"{name}.{extension}" for name in NAMES}
+
+
+@pytest.mark.usefixtures("predicted")
+def test_a_folder_lists_its_files_and_holds_those_of_one_run(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "notes.txt").write_text("mine")
+    labels = {"labels.nii.gz", *TABLES}
+    for extension, more, options in (
+        ("vtp", {"interfaces.vtp", *labels}, QUICK),
+        ("obj", {f"{name}.mtl" for name in NAMES}, replace(QUICK, surfaces="closed", labels=False)),
+        ("stl", {"interfaces.vtp", *labels}, QUICK),
+    ):
+        options = replace(options, extension=extension)
+        summary = reconstructed(model, scan(), tmp_path, options)
+        # Nothing is inferred of a whole heart, so there is no inferred.nii.gz.
+        assert set(summary["files"]) == {*meshes(extension), "heart.glb", *more}
+        assert files(tmp_path / "out") == {*summary["files"], "summary.json", "notes.txt"}
+        assert all("3D Slicer" in summary["files"][name] for name in meshes(extension))
+
+
+@pytest.mark.usefixtures("predicted")
+def test_what_is_inferred_has_a_file(model: Path, tmp_path: Path) -> None:
+    options = replace(QUICK, encode=replace(QUICK.encode, drop=("LA",)))
+    assert "inferred.nii.gz" in reconstructed(model, scan(), tmp_path, options)["files"]
+    inferred = np.asarray(nib.load(tmp_path / "out" / "inferred.nii.gz").dataobj)
+    assert np.unique(inferred).tolist() == [0, IDS.id_of("LA")]
+
+
+@pytest.mark.usefixtures("predicted")
+def test_several_hearts_have_a_folder_each_and_a_single_one_has_none(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    maps = [tmp_path / "maps" / f"{name}.nii.gz" for name in "ab"]
+    for path in maps:
+        write_label_map(scan().to_label_set(IDS, NAMES), path)
+    assert reconstruct(model, maps, tmp_path / "two", QUICK) == {}
+    assert files(tmp_path / "two") == {"a", "b"}
+    output = " ".join(capsys.readouterr().out.split())
+    assert "and 1 more beside it" in output
+    assert output.count("Structure") == 2
+    assert reconstruct(model, maps[:1], tmp_path / "one", QUICK) == {}
+    assert files(tmp_path / "one") == files(tmp_path / "two" / "a")
+
+
+def test_volumes_and_overlap_are_those_of_the_two_label_maps(
+    model: Path, predicted: dict[str, Distance], tmp_path: Path
+) -> None:
+    predicted["LV"], predicted["RV"] = ball((2, 0, 0), 20), ball((0, 28, -14), 6)
+    # The LA is hidden from the model, and compared all the same.
+    options = replace(QUICK, encode=replace(QUICK.encode, drop=("LA",)))
+    found = reconstructed(model, scan(), tmp_path, options)["structures"]
+    truth, made = (
+        read_label_map(path).labels
+        for path in (tmp_path / "heart.nii.gz", tmp_path / "out" / "labels.nii.gz")
+    )
+    for name in NAMES:
+        true, mine = truth == IDS.id_of(name), made == IDS.id_of(name)
+        agreement = found[name]["agreement"]
+        assert agreement["dice"] == pytest.approx(
+            2 * (true & mine).sum() / (true.sum() + mine.sum())
+        )
+        assert agreement["volume_difference"] == pytest.approx(mine.sum() / true.sum() - 1)
+        assert agreement["input_ml"] == pytest.approx(true.sum() * 1.5 / 1000)
+        assert agreement["volume_differs"] is (name == "RV")
+        assert found[name]["labels_ml"] == pytest.approx(mine.sum() * 1.5 / 1000)
+
+
+def test_specks_go_unless_they_are_kept_or_were_seen(
+    model: Path, predicted: dict[str, Distance], tmp_path: Path
+) -> None:
+    speck_mm = (0.0, -30.0, 0.0)
+    predicted["RV"] = any_of(TRUE["RV"], ball(speck_mm, 3.5))
+    for keep, seen in ((False, False), (True, False), (False, True)):
+        heart = scan()
+        if seen:
+            there = AnalyticField({"LV": ball((500, 0, 0), 5), "RV": ball(speck_mm, 3.5)})
+            heart = replace(heart, labels=np.maximum(heart.labels, rasterize(there, heart).labels))
+        found = reconstructed(model, heart, tmp_path, replace(QUICK, keep_specks=keep))
+        rv = found["structures"]["RV"]
+        labels = read_label_map(tmp_path / "out" / "labels.nii.gz")
+        if keep or seen:
+            assert (rv["pieces"], rv["components"], rv["specks"]) == (2, 2, None)
+            assert labels.at(np.array([speck_mm]))[0] == IDS.id_of("RV")
+        else:
+            assert (rv["pieces"], rv["components"], rv["specks"]["number"]) == (1, 1, 1)
+            assert rv["specks"]["ml"] == pytest.approx(4 / 3 * np.pi * 3.5**3 / 1000, rel=0.1)
+            assert labels.at(np.array([speck_mm]))[0] == 0
+            assert rv["volume_ml"] == pytest.approx(4 / 3 * np.pi * 7**3 / 1000, rel=0.05)
+
+
+@pytest.mark.usefixtures("predicted")
+def test_what_the_grid_loses_is_said_and_an_enlarged_grid_keeps_it(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cropped = scan(above_mm=6)
+    options = replace(QUICK, resolution=80, keep_observed=True)
+    small = reconstructed(model, cropped, tmp_path, options)
+    found = small["structures"]["LV"]
+    assert found["labels_ml"] < 0.8 * found["volume_ml"]
+    volumes = f"LV ({found['volume_ml']:.1f} ml as a mesh, {found['labels_ml']:.1f} ml there)"
+    *others, remark = small["provenance"]["remarks"]
+    assert remark == (
+        f"the grid of labels.nii.gz is too small for {volumes}: --enlarge enlarges it to hold the "
+        "whole heart, and --like IMAGE takes that of an image"
+    )
+    assert volumes in capsys.readouterr().out
+    before = read_label_map(tmp_path / "out" / "labels.nii.gz")
+    large = reconstructed(model, cropped, tmp_path, replace(options, enlarge=True))
+    assert large["provenance"]["remarks"] == others
+    kept = large["structures"]["LV"]
+    assert kept["labels_ml"] == pytest.approx(kept["volume_ml"], rel=0.02)
+    assert kept["agreement"] == found["agreement"]
+    # The voxels that the input has are the same, where they were.
+    after = read_label_map(tmp_path / "out" / "labels.nii.gz")
+    indices = np.argwhere(np.ones(before.shape, dtype=bool))
+    np.testing.assert_array_equal(after.at(before.to_mm(indices)), before.labels.ravel())
+    moved = after.to_indices(before.affine[:3, 3])
+    np.testing.assert_allclose(moved, np.rint(moved), atol=1e-4)
+
+
+@pytest.mark.usefixtures("predicted")
+def test_without_label_maps_nothing_is_said_of_voxels(model: Path, tmp_path: Path) -> None:
+    summary = reconstructed(model, scan(), tmp_path, replace(QUICK, labels=False))
+    for found in summary["structures"].values():
+        keys = ("voxels", "labels_ml", "components", "agreement")
+        assert [found[key] for key in keys] == [None] * 4
+        assert found["pieces"] == 1
+    for options in (replace(QUICK, enlarge=True), replace(QUICK, like=tmp_path / "heart.nii.gz")):
+        with pytest.raises(InputError, match="which --no-labels leaves out"):
+            reconstruct(model, [], tmp_path / "other", replace(options, labels=False))
+    assert not (tmp_path / "other").exists()
+
+
+def test_the_command_says_what_it_made_and_what_differs_from_training(
+    dataset: DataSet,
+    trained_run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = ("reconstruct", trained_run, dataset.hearts[0].source, "--out", tmp_path)
+    assert run(*words, "--resolution", 32, "--no-labels", monkeypatch=monkeypatch) == 0
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    made = summary["provenance"]
+    assert (made["latents"], made["latents_in_training"]) == (64, 32)
+    assert (made["points"], made["points_in_training"]) == (1024, 256)
+    assert summary["seconds"].keys() == {"encode", "mesh", "label", "write"}
+    output = capsys.readouterr().out
+    for name, found in summary["structures"].items():
+        assert any(
+            line.split()[:2] == [name, f"{found['volume_ml']:.1f}"] for line in output.splitlines()
+        )
+    folded = "".join(output.split())
+    for name, purpose in summary["files"].items():
+        assert name in folded
+        assert "".join(purpose.split()[:2]) in folded

@@ -1,0 +1,98 @@
+"""The page of one reconstructed heart."""
+
+import json
+import math
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import trimesh
+from support.browser import Browser, chromium
+
+from vecsetx.anatomy.label_map import LabelMap
+from vecsetx.reconstruction.surfaces import Surface
+from vecsetx.report.reconstruction_page import write_reconstruction_page
+from vecsetx.report.scene import HeartView
+
+NAME = "</script><b>case&1"
+
+
+def ball(radius: float, x: float) -> Surface:
+    mesh = trimesh.creation.icosphere(3, radius)
+    return Surface((mesh.vertices + [x, 0, 0]).astype(np.float32), np.asarray(mesh.faces))
+
+
+def structure(volume_ml: float, agreement: dict | None, observed: bool) -> dict:
+    share = 0.62 if observed else 0.0
+    shown = {"volume_ml": volume_ml, "agreement": agreement, "pieces": 1}
+    return shown | {"observed": observed, "observed_share": share}
+
+
+SUMMARY = {
+    "structures": {
+        "LV": structure(
+            99.94,
+            {"input_ml": 90.03, "dice": 0.951, "volume_difference": 0.11, "volume_differs": True},
+            True,
+        ),
+        "RV": structure(33.5, None, False),
+    },
+    "provenance": {
+        **dict.fromkeys(("model", "version", "recycled", "keep_observed", "surfaces"), "told"),
+        **{"input": NAME, "latents": 512, "points": 8192, "remarks": ["a remark <i>"]},
+    },
+}
+
+
+def write(path: Path, with_input: bool = True) -> str:
+    label_map = LabelMap(np.zeros((30, 20, 20), np.uint8), np.diag([4.0, 4, 4, 1]))
+    given = {"LV": ball(20, -30)} if with_input else {}
+    view = HeartView(
+        name=NAME,
+        truth=given,
+        reconstruction={"LV": ball(21, -30), "RV": ball(20, 30)},
+        dice=math.nan,
+        input_map=label_map if with_input else None,
+        structures=("LV", "RV"),
+        inferred=("RV",),
+    )
+    write_reconstruction_page(path, view, SUMMARY)
+    return path.read_text()
+
+
+def test_the_page_is_one_file_with_every_figure(tmp_path: Path) -> None:
+    text = write(tmp_path / "heart.html")
+    assert not re.search(r"<(script|link|img|iframe)[^>]*(src|href)=", text)
+    assert "connect-src" not in text
+    assert "default-src 'none'" in text
+    words = re.sub(r"<[^>]+>", " ", text[text.index("<h2>Structures") : text.index('id="data"')])
+    words = " ".join(words.split())
+    assert "99.9 90.0 +11 % ! 0.951 1 observed (62 %)" in words
+    assert "33.5 1 inferred" in words
+    assert "512" in words
+    assert NAME not in text
+    assert "a remark &lt;i&gt;" in text
+    data = json.loads(re.search(r'id="data">(.*?)</script>', text, re.DOTALL)[1])
+    (heart,) = data["hearts"]
+    assert heart["dice"] == {"LV": 0.951, "RV": None}
+    assert [mesh["name"] for mesh in heart["layout"]["truth"]] == ["LV"]
+    assert [mesh["name"] for mesh in heart["layout"]["reconstruction"]] == ["LV", "RV"]
+
+
+@pytest.mark.skipif(chromium() is None, reason="Chromium is not installed")
+@pytest.mark.parametrize("with_input", [True, False])
+def test_a_browser_shows_it_without_a_request_or_an_error(with_input: bool, tmp_path: Path) -> None:
+    write(tmp_path / "heart.html", with_input)
+    with Browser(tmp_path / "profile", 800, 700) as browser:
+        browser.open(tmp_path / "heart.html")
+        browser.wait("document.getElementById('viewer')?.dataset.ready === '0'")
+        assert browser.run("document.querySelector('#viewer h2').textContent") == (
+            "Input and reconstruction"
+        )
+        browser.click("[data-structure=LV]")
+        browser.wait("document.getElementById('viewer').dataset.ready")
+        assert [text for text in browser.complaints if "GL Driver Message" not in text] == []
+        assert len(browser.requests) == 1
+    shutil.rmtree(tmp_path / "profile", ignore_errors=True)

@@ -1,0 +1,90 @@
+"""The table of a reconstruction, and the list of its files."""
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from vecsetx.terminal import reconstruction_table
+from vecsetx.terminal.reconstruction_table import print_files, print_reconstruction
+
+
+@pytest.fixture(params=[80, 100, 160])
+def shown(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    """What is printed on a terminal of that width."""
+    stream = io.StringIO()
+    console = Console(file=stream, width=request.param, highlight=False)
+    monkeypatch.setattr(reconstruction_table, "console", console)
+    return stream
+
+
+def structure(ml: float, agreement: tuple[float, float, float] | None, **more) -> dict:
+    found = None
+    if agreement:
+        input_ml, change, dice = agreement
+        found = {
+            "input_ml": input_ml,
+            "volume_difference": change,
+            "volume_differs": abs(change) > 0.1,
+            "dice": dice,
+        }
+    usual = {"pieces": 1, "specks": None, "observed": True, "observed_share": 1.0}
+    return {"volume_ml": ml, "agreement": found, **usual, **more}
+
+
+SECONDS = {"encode": 3.12, "mesh": 12.04, "label": 4.5, "write": 1.0}
+
+
+def rows(stream: io.StringIO) -> dict[str, list[str]]:
+    """The first word of each line → the others."""
+    return {
+        words[0]: words[1:] for line in stream.getvalue().splitlines() if (words := line.split())
+    }
+
+
+def test_all_figures_of_a_heart_are_whole(shown: io.StringIO) -> None:
+    structures = {
+        "Myocardium": structure(1234.5, (1234.1, -0.004, 0.951)),
+        "PA": structure(6.94, (10.1, -0.312, 0.806), observed_share=0.62),
+        "LAA": structure(8.0, None, observed=False, observed_share=0.0, pieces=12),
+        "LV": structure(99.9, (99.9, 0.0, 0.99), specks={"number": 11, "ml": 0.25}),
+    }
+    print_reconstruction("case[1]", {"structures": structures, "seconds": SECONDS})
+    found = rows(shown)
+    assert "case[1] 20.7 s (encode 3.1, mesh 12.0, label 4.5, write 1.0)" in shown.getvalue()
+    assert found["Structure"] == [
+        *("ml", "Input", "ml", "Change", "Dice", "Pieces", "Specks", "Source")
+    ]
+    assert found["Myocardium"] == ["1234.5", "1234.1", "-0%", "0.951", "1", "observed"]
+    assert found["PA"] == ["6.9", "10.1", "-31%", "!", "0.806", "1", "62%", "observed"]
+    assert found["LAA"] == ["8.0", "12", "inferred"]
+    assert found["LV"] == ["99.9", "99.9", "+0%", "0.990", "1", "11", "observed"]
+    assert "! over 10 % off the input's volume: PA" in shown.getvalue()
+    assert "Specks: 0.25 ml were removed (--keep-specks keeps them)." in shown.getvalue()
+    assert "…" not in shown.getvalue()
+
+
+def test_what_cannot_be_compared_has_no_columns_for_it(shown: io.StringIO) -> None:
+    structures = {"LV": structure(99.9, None), "PV": structure(0.0, None, observed=False, pieces=0)}
+    print_reconstruction("points", {"structures": structures, "seconds": SECONDS})
+    found = rows(shown)
+    assert found["Structure"] == ["ml", "Pieces", "Source"]
+    assert found["LV"] == ["99.9", "1", "observed"]
+    assert found["PV"] == ["0.0", "0", "inferred"]
+    assert "Specks" not in shown.getvalue()
+    assert "against the input" not in shown.getvalue()
+
+
+def test_every_file_is_listed_with_what_opens_it(shown: io.StringIO) -> None:
+    one = {"LV.vtp": "mesh: opens in ParaView", "RV.vtp": "mesh: opens in ParaView"}
+    other = {"LV.vtp": "mesh: opens in ParaView", "labels.nii.gz": "label map: opens in ITK-SNAP"}
+    print_files({Path("out/[a]"): one, Path("out/b"): other})
+    text = " ".join(shown.getvalue().split())
+    assert text.startswith("written to out/[a] and 1 more beside it:")
+    for words in (
+        "LV.vtp, RV.vtp mesh: opens in ParaView",
+        "labels.nii.gz label map",
+        "summary.json",
+    ):
+        assert words in text
