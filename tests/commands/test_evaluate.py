@@ -102,8 +102,12 @@ def test_summary_by_hand() -> None:
     assert lv.pop("range") == [0.7, 0.9]
     assert lv == pytest.approx({"mean": 0.8, "std": 0.1, "median": 0.8, "n": 2})
     pv = result["summary"]["structures"]["PV"]
-    assert pv["dice"] == pv["iou"] == {"mean": 0, "std": 0, "median": 0, "n": 1}
-    nothing = {"mean": None, "std": None, "median": None, "n": 0}
+    assert (
+        pv["dice"]
+        == pv["iou"]
+        == {**dict.fromkeys(("mean", "std", "median"), 0), "n": 1, "range": [0, 0]}
+    )
+    nothing = {"mean": None, "std": None, "median": None, "n": 0, "range": None}
     assert result["summary"]["structures"]["LAA"] == {"dice": nothing, "iou": nothing}
     # The mean of 0.8 and 0 over the two structures scored, not of the rows (0.533).
     assert result["summary"]["mean"] == pytest.approx({"dice": 0.4, "iou": 0.35})
