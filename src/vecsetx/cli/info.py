@@ -19,7 +19,7 @@ def info(
         Path | None, typer.Option(metavar="FILE", help="Also write the description as JSON.")
     ] = None,
 ) -> None:
-    """Show what something that VecSetX wrote is, and what to type next.
+    """Say what a run, model, data set, … is, and what to type next.
 
     The exit status is 1 if it is damaged, or if VecSetX did not write it.
 

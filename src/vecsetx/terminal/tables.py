@@ -1,6 +1,6 @@
 """Tables of the commands' results on the terminal."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
@@ -217,9 +217,9 @@ def print_calibration(found: Mapping[str, Any]) -> None:
         for row, multiple in enumerate(MULTIPLES)
     )
     console.print(
-        f"factors from {len(found['hearts_fitted'])} hearts; structures found in too few of them "
+        f"factors from {_hearts(found['hearts_fitted'])}; structures found in too few of them "
         f"have the factor over all structures, {found['factor']:.3f}, in brackets. Within, on "
-        f"{len(found['hearts_tested'])} test hearts: {shares}"
+        f"{_hearts(found['hearts_tested'], 'test ')}: {shares}"
     )
     if found["few"]:
         console.print("[yellow]few hearts: the factors are unreliable; calibrate on more[/]")
@@ -242,6 +242,10 @@ def print_uncertainty(found: Mapping[str, Any]) -> None:
         )
     )
     console.print(f"uncertainty ({kind}): inferred surfaces within {shares}")
+
+
+def _hearts(names: Sequence[str], kind: str = "") -> str:
+    return f"{len(names)} {kind}{'heart' if len(names) == 1 else 'hearts'}"
 
 
 def _calibrated_text(factors: Mapping[str, Any] | str) -> str:
