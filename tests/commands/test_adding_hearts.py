@@ -14,10 +14,10 @@ from vecsetx.anatomy.phantom import STRUCTURES
 from vecsetx.commands import check as checking
 from vecsetx.commands import prepare as preparing
 from vecsetx.commands.check import check
-from vecsetx.commands.evaluation_inputs import EvaluateOptions, find_scored_hearts
 from vecsetx.data.dataset import DataSet
 from vecsetx.data.prepare_options import PrepareOptions, taken_over, with_those_of
 from vecsetx.errors import InputError
+from vecsetx.evaluation.inputs import EvaluateOptions, find_scored_hearts
 
 OPTIONS = {
     "points": "300",

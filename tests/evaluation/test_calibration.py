@@ -181,7 +181,7 @@ def test_a_model_is_calibrated_and_its_factors_used(
     found = json.loads(file.read_text())
     assert "factors from 2 hearts" in said
     assert f"have the factor over all structures, {found['factor']:.3f}, in brackets" in said
-    assert "on 1 test hearts: 1 s.d." in said
+    assert "on 1 test heart: 1 s.d." in said
     assert "3 of 3 hearts have names of training hearts" in said
     names = {heart.name for heart in dataset.of_split("train")}
     fitted, tested = set(found["hearts_fitted"]), set(found["hearts_tested"])

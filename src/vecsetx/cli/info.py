@@ -19,15 +19,16 @@ def info(
         Path | None, typer.Option(metavar="FILE", help="Also write the description as JSON.")
     ] = None,
 ) -> None:
-    """Show what something that VecSetX wrote is, and what to type next.
+    """Say what a run, model, data set, … is, and what to type next.
 
     The exit status is 1 if it is damaged, or if VecSetX did not write it.
 
     [dim]Example: vecsetx info run/[/]
     """
-    from vecsetx.commands.info import describe, print_info
+    from vecsetx.commands.info import describe
     from vecsetx.errors import InputError
     from vecsetx.files import write_json
+    from vecsetx.terminal.info_table import print_info
 
     try:
         entry = describe(path)

@@ -164,7 +164,7 @@ Overrides = Annotated[
 def above_zero(value: float | None) -> float | None:
     """Reject a number that is not greater than 0, not finite, or not a number; None passes.
 
-    A callback for options, since typer's ``min`` admits itself and NaN.
+    A callback for options, since typer's ``min`` admits itself, and infinity.
     """
     if value is not None and not 0 < value < math.inf:
         raise typer.BadParameter(f"{value:g} is not a finite number greater than 0")

@@ -8,12 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from vecsetx._version import __version__
-from vecsetx.commands.evaluation_inputs import (
-    EvaluateOptions,
-    ScoredHeart,
-    find_scored_hearts,
-    structures_in,
-)
 from vecsetx.commands.evaluation_page import (
     PAGE_VOXELS,
     SHOWN_HEARTS,
@@ -24,6 +18,12 @@ from vecsetx.data.sources import HeartSource
 from vecsetx.errors import InputError
 from vecsetx.evaluation.bootstrap import Bootstrap
 from vecsetx.evaluation.heart_scores import penalty_mm
+from vecsetx.evaluation.inputs import (
+    EvaluateOptions,
+    ScoredHeart,
+    find_scored_hearts,
+    structures_in,
+)
 from vecsetx.evaluation.reconstruction_scores import (
     Reconstruction,
     SingleStructureField,

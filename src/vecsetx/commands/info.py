@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter
-from rich.table import Table
-from rich.text import Text
 
 from vecsetx.data.dataset import DataSet
 from vecsetx.errors import InputError
@@ -22,10 +20,9 @@ from vecsetx.inference.sd_factor import SdFactor
 from vecsetx.model.saved import TrainedModel, parameter_count
 from vecsetx.recipe import Recipe, read_changes
 from vecsetx.sampling.samples import SamplesFile
-from vecsetx.terminal.progress_bars import console
 from vecsetx.training.journal import Entry
 
-__all__ = ["describe", "print_info"]
+__all__ = ["describe"]
 
 _ENTRY = TypeAdapter(Entry)
 
@@ -79,33 +76,6 @@ def describe(path: Path) -> dict[str, Any]:
         f"{given}: nothing that vecsetx wrote; for label maps, masks, meshes and points, type "
         f"vecsetx inspect {shlex.quote(str(given))}"
     )
-
-
-def print_info(entry: Mapping[str, Any]) -> None:
-    """Print a line per property, and the command to type next.
-
-    Args:
-        entry: The result of :func:`describe`.
-    """
-    table = Table.grid(padding=(0, 2))
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
-    rows = {
-        "kind": entry["kind"],
-        "written": entry["written"] + (f", by {entry['version']}" if entry["version"] else ""),
-        "label set": entry["label_set"],
-        "structures": ", ".join(entry["structures"]),
-        "size": ", ".join(f"{count:,} {what}" for what, count in entry["size"].items()),
-        "training": _training_text(entry["training"]),
-        "calibration": _calibration_text(entry["calibration"], entry["kind"]),
-        **entry["facts"],
-    }
-    for name, value in rows.items():
-        if value:
-            table.add_row(Text(_plain(name)), Text(_plain(value)))  # no markup of a file
-    console.print(_plain(entry["path"]), markup=False, soft_wrap=True, style="bold")
-    console.print(table)
-    console.print(f"next: {_plain(entry['next'])}", markup=False, soft_wrap=True)
 
 
 def _entry(path: Path, file: Path, found: Mapping[str, Any]) -> dict[str, Any]:
@@ -326,24 +296,6 @@ def _calibration(factors: Any) -> dict[str, Any] | None:
     }
 
 
-def _training_text(training: Mapping[str, Any] | None) -> str:
-    if training is None:
-        return ""
-    of = f" of {training['of']}" if training["of"] else ""
-    state = "finished" if training["finished"] else "not finished"
-    best = training["best_grid_dice"]
-    seen = f"; best validation: Dice {best:.3f} at step {training['best_step']}" if best else ""
-    return f"{training['steps']}{of} steps, {state}{seen}"
-
-
-def _calibration_text(calibration: Mapping[str, Any] | None, kind: str) -> str:
-    if calibration is None:
-        return "none" if kind in ("run", "model") else ""
-    hearts = calibration["hearts"]
-    whose = f"from {hearts} {'heart' if hearts == 1 else 'hearts'}, {calibration['date']}"
-    return whose + (" (few: not reliable)" if calibration["few"] else "")
-
-
 def _facts(**values: Any) -> dict[str, str]:
     return {name: str(value) for name, value in values.items() if value is not None}
 
@@ -355,8 +307,3 @@ def _text(value: Any) -> str | None:
 def _word(path: Any) -> str:
     """Return a path as a word of a command line."""
     return shlex.quote(str(path))
-
-
-def _plain(text: Any) -> str:
-    """Replace control characters, by which a file could steer the terminal."""
-    return "".join(sign if sign.isprintable() else "�" for sign in str(text))

@@ -9,11 +9,11 @@ import numpy as np
 
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.commands.reconstruct_options import ReconstructOptions
-from vecsetx.commands.reconstructed_heart import ReconstructedHeart
 from vecsetx.commands.reconstruction_files import Setup, write_heart
 from vecsetx.data.find_hearts import find_hearts
 from vecsetx.data.heart_source import HeartSource
 from vecsetx.errors import InputError
+from vecsetx.evaluation.reconstructed_heart import ReconstructedHeart
 from vecsetx.formats.images import read_grid
 from vecsetx.geometry.heart_geometry import Geometry
 from vecsetx.inference.completion import CompletedField

@@ -11,7 +11,7 @@ import numpy as np
 
 from vecsetx._version import __version__
 from vecsetx.commands.reconstruct_options import ReconstructOptions
-from vecsetx.commands.reconstructed_heart import ReconstructedHeart
+from vecsetx.evaluation.reconstructed_heart import ReconstructedHeart
 from vecsetx.files import write_json
 from vecsetx.formats.label_maps import write_label_map
 from vecsetx.geometry.heart_geometry import Geometry
