@@ -92,9 +92,8 @@ class Grid:
     def holds(self, points_mm: np.ndarray) -> np.ndarray:
         """Mark the points ``[N, 3]`` (RAS+ mm) that lie in a voxel of the grid."""
         indices = self.to_indices(points_mm)
-        within = np.logical_and(indices >= -0.5, indices + 0.5 <= self.shape)
-        held: np.ndarray = within.all(axis=1)
-        return held
+        within = (indices >= -0.5) & (indices <= np.array(self.shape) - 0.5)
+        return np.asarray(within.all(axis=1))
 
     def enlarged(self, points_mm: np.ndarray) -> Grid:
         """Return the grid with further voxels on its sides, so that it holds all given points.
