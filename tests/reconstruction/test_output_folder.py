@@ -75,6 +75,31 @@ with one_run_s_files(folder, ("LV.stl", "RV.stl", "LA.stl")):
 """
 
 
+KILLED_REMOVING = """
+import os, signal, sys
+from pathlib import Path
+from vecsetx.reconstruction.output_folder import one_run_s_files
+unlink = Path.unlink
+def dying(path, missing_ok=False):
+    unlink(path, missing_ok)
+    if path.suffix == ".vtp":
+        os.kill(os.getpid(), signal.SIGKILL)
+Path.unlink = dying
+with one_run_s_files(Path(sys.argv[1]), ("LV.stl",)):
+    pass
+"""
+
+
+def test_killed_while_it_removes_the_next_run_goes_on(tmp_path: Path) -> None:
+    write(tmp_path, "LV.vtp", "RV.vtp")
+    words = [sys.executable, "-c", KILLED_REMOVING, tmp_path]
+    assert subprocess.run(words, env=ENVIRONMENT, check=False).returncode == -9
+    assert "RV.vtp" in listing(tmp_path)
+    assert "LV.vtp" not in listing(tmp_path)
+    write(tmp_path, "LV.ply")
+    assert listing(tmp_path) == {"LV.ply", "summary.json"}
+
+
 def test_killed_in_the_middle_nothing_is_half_and_the_next_run_cleans_up(tmp_path: Path) -> None:
     write(tmp_path, "LV.vtp", "RV.vtp")
     done = subprocess.run([sys.executable, "-c", KILLED, tmp_path], env=ENVIRONMENT, check=False)

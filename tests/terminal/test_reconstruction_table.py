@@ -56,7 +56,7 @@ def test_all_figures_of_a_heart_are_whole(shown: io.StringIO) -> None:
     assert found["Structure"] == [
         *("ml", "Input", "ml", "Change", "Dice", "Pieces", "Specks", "Source")
     ]
-    assert found["Myocardium"] == ["1234.5", "1234.1", "-0%", "0.951", "1", "observed"]
+    assert found["Myocardium"] == ["1234.5", "1234.1", "+0%", "0.951", "1", "observed"]
     assert found["PA"] == ["6.9", "10.1", "-31%", "!", "0.806", "1", "62%", "observed"]
     assert found["LAA"] == ["8.0", "12", "inferred"]
     assert found["LV"] == ["99.9", "99.9", "+0%", "0.990", "1", "11", "observed"]

@@ -78,7 +78,7 @@ def _compared(agreement: Mapping[str, Any] | None) -> tuple[str, str, str]:
     if agreement is None:
         return "", "", ""
     mark = " !" if agreement["volume_differs"] else ""
-    change = f"{agreement['volume_difference']:+.0%}{mark}"
+    change = f"{round(100 * agreement['volume_difference']):+d}%{mark}"  # never −0%
     return f"{agreement['input_ml']:.1f}", change, f"{agreement['dice']:.3f}"
 
 
