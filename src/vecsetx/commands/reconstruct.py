@@ -117,7 +117,9 @@ def _check(options: ReconstructOptions) -> None:
     refuse_recycled_ensemble(options.ensemble, options.encode)
     if not options.labels and (options.like or options.enlarge):
         option = "--like" if options.like else "--enlarge"
-        raise InputError(f"{option} sets the grid of the label map, which --no-labels leaves out")
+        raise InputError(
+            f"{option} sets the grid of the label map, which --no-labels leaves out; choose one"
+        )
 
 
 def _reconstruct_heart(source: HeartSource, like: Grid | None, setup: Setup) -> ReconstructedHeart:
