@@ -88,7 +88,16 @@ def test_saved_files_are_those_of_the_command(
     source = dataset.hearts[0].source
     of_files = {"resolution": 32} | of_files
     save(encode(load(run), source, **of_heart), tmp_path / "saved", **of_files)
-    given = ("reconstruct", run, source, "--out", tmp_path / "made", "--resolution", 32)
+    given = (
+        "reconstruct",
+        run,
+        source,
+        "--out",
+        tmp_path / "made",
+        "--resolution",
+        32,
+        "--no-page",
+    )
     assert command(*given, *(words.split() if words else ()), monkeypatch=monkeypatch) == 0
     saved, made = (
         {file.name: file.read_bytes() for file in (tmp_path / folder).iterdir()}

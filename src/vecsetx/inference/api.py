@@ -157,8 +157,9 @@ def labels(heart: Heart, like: str | Path | None = None, resolution: int = RESOL
     Args:
         heart: From :func:`encode`.
         like: Image whose grid the label map takes; None for the input's.
-        resolution: Voxels along the longest side of the meshing grid, which takes the place of the
-            input's grid if the input has none (meshes excepted: they have one).
+        resolution: Voxels along the longest side of the meshing grid, on which specks are found,
+            and which takes the place of the input's grid if the input has none (meshes excepted:
+            they have one).
 
     Returns:
         The label map, with the ids of ``heart.label_set`` and 0 for background.
@@ -184,9 +185,10 @@ def save(
 ) -> None:
     """Save a heart's meshes and label maps, as ``vecsetx reconstruct`` does.
 
-    The files are those of the command, but for ``summary.json``: a mesh per structure,
-    ``heart.glb``, ``interfaces.vtp`` (for shared walls), ``labels.nii.gz`` and ``inferred.nii.gz``,
-    and the tables ``labels.ctbl`` and ``labels.itksnap.txt``.
+    The files are those of the command, but for ``summary.json`` and ``heart.html``: a mesh per
+    structure, ``heart.glb``, ``interfaces.vtp`` (for shared walls), ``labels.nii.gz``,
+    ``inferred.nii.gz`` (if anything is inferred), and the tables ``labels.ctbl`` and
+    ``labels.itksnap.txt``.
 
     Example: ``save(heart, "patient/", extension="stl")``
 
@@ -207,8 +209,8 @@ def save(
     """
     folder, options = Path(folder), MeshOptions(resolution, resolution_mm, kind, faces)
     structures, ids = heart.structures, heart.label_set
-    label_map = heart.label_map(_grid(like), options)
     meshes, known = heart.meshes(options)
+    label_map = heart.label_map(_grid(like), options, meshes)
     write_surfaces(
         folder, meshes.surfaces, structures, extension, space, ids, known.observed, known.sd_mm
     )
@@ -224,7 +226,10 @@ def save(
             known.interfaces_sd_mm,
         )
     inferred = heart.encoded.visibility.inferred_part(label_map)
-    for file, voxels in (("labels.nii.gz", label_map), ("inferred.nii.gz", inferred)):
+    files = {"labels.nii.gz": label_map}
+    if inferred.labels.any():
+        files["inferred.nii.gz"] = inferred
+    for file, voxels in files.items():
         write_label_map(voxels.to_label_set(ids, structures), folder / file, structures, ids)
     write_color_table(folder / "labels.ctbl", structures, ids)
     write_label_descriptions(folder / "labels.itksnap.txt", structures, ids)

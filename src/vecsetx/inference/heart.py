@@ -24,6 +24,7 @@ from vecsetx.inference.heart_meshes import (
     vertex_attributes,
 )
 from vecsetx.inference.sd_factor import sd_factor_of
+from vecsetx.inference.support import Support
 from vecsetx.model.heart_field import RefinementResult
 from vecsetx.model.saved import TrainedModel
 from vecsetx.model.vecset import LatentSet
@@ -42,12 +43,14 @@ class MeshOptions(NamedTuple):
         resolution_mm: Edge of its voxels instead, mm; None for ``resolution``.
         kind: Whether structures share their walls, or each is closed on its own.
         faces: Number of faces to decimate the heart's meshes to; None for no decimation.
+        keep_specks: Whether small pieces that nothing observed supports stay.
     """
 
     resolution: int = RESOLUTION
     resolution_mm: float | None = None
     kind: SurfaceKind = "shared"
     faces: int | None = None
+    keep_specks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +156,10 @@ class Heart:
         Raises:
             InputError: The field contains no heart, or the grid would have too many voxels.
         """
-        meshes = heart_meshes(self.field, self._mesh_grid(options), options.kind, options.faces)
+        supports = None if options.keep_specks else Support(self.encoded.shown)
+        meshes = heart_meshes(
+            self.field, self._mesh_grid(options), options.kind, options.faces, supports
+        )
         known = vertex_attributes(
             meshes,
             self.structures,
@@ -163,17 +169,24 @@ class Heart:
         )
         return meshes, known
 
-    def label_map(self, like: Grid | None, options: MeshOptions) -> LabelMap:
+    def label_map(
+        self, like: Grid | None, options: MeshOptions, meshes: HeartMeshes | None = None
+    ) -> LabelMap:
         """Label each voxel with its structure, 1…K; 0 for background.
 
         Args:
             like: The grid; None for the input's, or the meshing grid if the input has none.
-            options: The meshing grid.
+            options: The meshing grid, on which specks are found.
+            meshes: The meshes with these options, if they were made: they know the specks.
+
+        Raises:
+            InputError: As :meth:`meshes`.
         """
         if like is None:
             given = self.encoded.label_map
             like = self._mesh_grid(options) if given is None else Grid.of(given)
-        return rasterize(self.field, like)
+        meshes = meshes or self.meshes(options)[0]
+        return rasterize(meshes.specks.field(self.field), like)
 
     def _mesh_grid(self, options: MeshOptions) -> Grid:
         field = self.encoded.field
