@@ -148,8 +148,8 @@ def _time(dataset: DataSet, recipe: Recipe, plan: Plan) -> str:
     seconds = per_step * per_heart
     length = duration_text(max(1.0, count * seconds))
     return (
-        f"at most about {length} for {count} {'step' if count == 1 else 'steps'} of {seconds:.2g} s, "
-        "validations not counted"
+        f"at most about {length} for {count} {'step' if count == 1 else 'steps'} of "
+        f"{seconds:.2g} s, validations not counted"
     )
 
 
