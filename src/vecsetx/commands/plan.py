@@ -132,7 +132,10 @@ def plan_training(data: Path, recipe: Recipe, gpu_gb: float) -> Plan:
 
 
 def _time(dataset: DataSet, recipe: Recipe, plan: Plan) -> str:
-    """Say how long a run would take on this machine, by a step of one heart."""
+    """Say how long a run would take on this machine at most, by a step of one heart.
+
+    Several hearts together take less than one after the other.
+    """
     needed = sum(plan.memory(recipe.training.recompute).peak(1).values())
     if needed > _MEMORY_SHARE * _memory_bytes():
         return "unknown, as it has too little memory for a step of even one heart"
@@ -145,8 +148,8 @@ def _time(dataset: DataSet, recipe: Recipe, plan: Plan) -> str:
     seconds = per_step * per_heart
     length = duration_text(max(1.0, count * seconds))
     return (
-        f"about {length} for {count} {'step' if count == 1 else 'steps'} of {seconds:.2g} s, "
-        "validations not counted"
+        f"at most about {length} for {count} {'step' if count == 1 else 'steps'} of "
+        f"{seconds:.2g} s, validations not counted"
     )
 
 
