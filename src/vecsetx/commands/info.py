@@ -42,7 +42,7 @@ def describe(path: Path) -> dict[str, Any]:
         - ``written``: when its main file was last written, ISO 8601; ``version`` of VecSetX.
         - ``label_set``: its name; ``structures``: their names.
         - ``size``: what it consists of → how many.
-        - ``training``: ``steps`` done ``of`` so many (None if the recipe counts epochs, since the
+        - ``training``: ``steps`` done ``of`` a total (None if the recipe counts epochs, since the
           number of processes is not recorded), ``finished`` (by epochs: whether a model was saved),
           and ``best_grid_dice`` of a validation, at ``best_step``; both None without validation.
         - ``calibration``: number of ``hearts`` that gave the factors, ``few`` and ``date``.

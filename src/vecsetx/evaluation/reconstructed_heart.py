@@ -22,7 +22,7 @@ LARGE_DIFFERENCE = 0.1
 """A volume that differs by a larger share from that in the input is marked."""
 
 _LOST_SHARE, _LOST_ML = 0.01, 0.1
-"""What the label map's grid cuts off a structure is told if it is more than both."""
+"""What the label map's grid cuts off a structure is remarked if it is more than both."""
 
 
 @dataclass(frozen=True)

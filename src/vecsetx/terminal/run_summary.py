@@ -102,7 +102,7 @@ def long_ramp(run: Run, recipe: Recipe) -> str:
 
 
 def _length(run: Run, recipe: Recipe, steps: int) -> str:
-    """Return the override that gives a run at least so many steps."""
+    """Return the override that gives a run at least that number of steps."""
     if recipe.training.epochs:
         return f"training.epochs={-(-steps * run.hearts_per_step // len(run.batches.files))}"
     return f"training.steps={steps}"

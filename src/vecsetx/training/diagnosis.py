@@ -261,7 +261,7 @@ def _too_short(train: Sequence[Row]) -> str:
         return ""
     needed = max(steps, FEWEST_STEPS)
     options = [f"training.steps={needed}"] if steps < needed else []
-    # As far apart as now, the entries of so many steps would still be too few.
+    # As far apart as now, the entries of that number of steps would still be too few.
     if needed * entries // steps < FEWEST_ENTRIES:
         options.append(f"training.log_every={needed // FEWEST_ENTRIES}")
     return (
