@@ -245,7 +245,7 @@ def test_two_large_pieces_with_a_gap_are_remarked(whole, tmp_path: Path) -> None
     samples = source.samples(STRUCTURES, SPEC, 0)
     assert samples.info.remarks == (told,)
     quality = heart_quality(samples, STRUCTURES, STRUCTURES, None)
-    assert told in quality.remarks
+    assert told in quality.doubts
 
 
 def test_pieces_that_both_reach_the_edge_or_unknown_voxels_may_be_one(whole) -> None:
