@@ -116,10 +116,10 @@ def test_a_label_map_is_on_the_input_s_grid_or_on_another(
     words = ("reconstruct", run, source, "--out", tmp_path, "--resolution", 32)
     assert command(*words, monkeypatch=monkeypatch) == 0
     made = read_label_map(tmp_path / "labels.nii.gz")
-    found = labels(heart)
+    found = labels(heart, resolution=32)
     np.testing.assert_array_equal(found.labels, made.labels)
     np.testing.assert_array_equal(found.affine, made.affine)
-    on_other = labels(heart, like=other)
+    on_other = labels(heart, like=other, resolution=32)
     np.testing.assert_array_equal(on_other.affine, read_label_map(other).affine)
     with pytest.raises(InputError, match=r"none\.nii\.gz"):
         labels(heart, like=tmp_path / "none.nii.gz")
