@@ -15,14 +15,14 @@ from vecsetx.errors import InputError
 )
 def test_other_commands_take_units(command, space, tmp_path, monkeypatch):
     module = importlib.import_module(f"vecsetx.commands.{command}")
-    finder = "evaluation_inputs" if command == "evaluate" else command
+    finder = "evaluation.inputs" if command == "evaluate" else f"commands.{command}"
     given = []
 
     def find(_inputs, _labels, *options):
         given.extend(options)
         raise InputError("no hearts")
 
-    monkeypatch.setattr(f"vecsetx.commands.{finder}.find_hearts", find)
+    monkeypatch.setattr(f"vecsetx.{finder}.find_hearts", find)
     model = Mock(spec=module.TrainedModel, label_set=label_set("default"))
     monkeypatch.setattr(module.TrainedModel, "from_pretrained", lambda _: model)
     words = [command, tmp_path, tmp_path, "--out", tmp_path / "out", space, "ras", "--units", "cm"]
