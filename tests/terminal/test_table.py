@@ -32,6 +32,7 @@ def at(width: int) -> Iterator[Any]:
     """Capture what is printed on a console of this width."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("COLUMNS", str(width))
+        patch.setattr(console, "_width", width)  # the environment counts where it was made
         with console.capture() as printed:
             yield printed
 
@@ -207,6 +208,7 @@ def calibrated() -> dict[str, Any]:
         "structures": dict.fromkeys(STRUCTURES, one),
         **{"after": part, "before": part, "beyond": {"after": part, "before": part}},
         **{"factor": 1.234, "cut_factor": 1.5, "hearts_fitted": ["a"], "hearts_tested": ["b"]},
+        "few": True,
     }
 
 
