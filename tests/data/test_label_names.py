@@ -336,7 +336,7 @@ def test_a_table_beside_the_map(
     assert_same_heart(source_of(path), heart)
     assert len(find_hearts([tmp_path])) == 1
     assert source_of(path).sha256() != before
-    # The header's own names come first, and the contradiction is told.
+    # The header's own names come first, and a remark names the contradiction.
     pairs = [(value, name) for name, value in zip(SEVEN, range(1, 8), strict=True)]
     write_with_extension(path, heart, caret(pairs))
     assert_same_heart(source_of(path), heart)

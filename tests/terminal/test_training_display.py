@@ -21,7 +21,7 @@ from vecsetx.training.journal import Entry
 
 @contextmanager
 def display(total_steps: int, log: Path) -> Iterator[Callable[[Entry], None]]:
-    """A display that is told of entries as the training loop does it."""
+    """Report entries to a display as the training loop does."""
     with training_display.training_display(total_steps, RunLog(log)) as shown:
 
         def tell(entry: Entry) -> None:
