@@ -71,7 +71,7 @@ def _after_the_best_was_saved() -> None:
 
 
 def calibrate_until_killed(model: Path, data: Path, measured: int) -> None:
-    """Calibrate with made-up errors, and die within the heart after the given number of measured ones."""
+    """Calibrate with made-up errors, and die within a heart once the given number are measured."""
     names: list[str] = []
 
     def dying(heart: HeartEntry, *_: Any) -> dict[str, VertexErrors]:
