@@ -22,7 +22,7 @@ CHAMBERS = {
 }  # fmt: skip
 EMPTY = ("aorta", "pulmonary_artery", "atrial_appendage_left")
 FAILED = "segmentation may have failed there, so they count as not annotated"
-BY_LABELS = "not in label set {} (leave --labels away to read all, or choose another)"
+BY_LABELS = "not in label set {} (to read them, give --labels a label set that has them)"
 
 
 @pytest.fixture(scope="module")

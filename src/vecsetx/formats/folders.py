@@ -118,7 +118,7 @@ class StructureFiles:
         """Return which structures are left out, and how to read them; empty if none is."""
         if not self.outside:
             return ""
-        how = " (leave --labels away to read all, or choose another)" if self.chosen else ""
+        how = " (to read them, give --labels a label set that has them)" if self.chosen else ""
         names = ", ".join(self.outside)
         return f"{names}: left out, not in label set {self.label_set.name}{how}"
 
