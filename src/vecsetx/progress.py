@@ -1,6 +1,20 @@
-"""How library code reports progress, without knowing how or whether it is displayed."""
+"""How library code reports progress, without knowing how or whether it is displayed.
 
-from typing import Protocol, runtime_checkable
+A :class:`Progress` counts the steps of one piece of work and is passed along. A :func:`stage` says
+what is being done within a step; whoever displays it listens with :func:`hearing_stages`.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import wraps
+from typing import ParamSpec, Protocol, TypeVar, runtime_checkable
+
+__all__ = ["NoProgress", "Progress", "counted_parts", "hearing_stages", "stage", "staged"]
+
+Given = ParamSpec("Given")
+Made = TypeVar("Made")
+Part = TypeVar("Part")
 
 
 @runtime_checkable
@@ -31,3 +45,103 @@ class NoProgress:
 
     def reach(self, done: int, note: str = "") -> None:
         """Do nothing."""
+
+
+class _Stages:
+    """The stages that are going on, the outermost first."""
+
+    def __init__(self, changed: Callable[[str], None]) -> None:
+        self._texts: list[str] = []
+        self._changed = changed
+
+    @contextmanager
+    def entered(self, name: str) -> Iterator[Callable[[str], None]]:
+        place = len(self._texts)
+        self._texts.append(name)
+        self._tell()
+
+        def at(how_far: str) -> None:
+            self._texts[place] = f"{name} {how_far}".strip()
+            self._tell()
+
+        try:
+            yield at
+        finally:
+            del self._texts[place:]
+            self._tell()
+
+    def _tell(self) -> None:
+        self._changed(", ".join(self._texts))
+
+
+_heard: ContextVar[_Stages | None] = ContextVar("_heard", default=None)
+
+
+@contextmanager
+def hearing_stages(changed: Callable[[str], None]) -> Iterator[None]:
+    """Listen to the stages of this thread while the block runs.
+
+    Args:
+        changed: Gets the stages that are going on as one text, the outermost first, such as
+            ``label map, level 5/7 40%``, whenever it changes; empty between stages.
+    """
+    token = _heard.set(_Stages(changed))
+    try:
+        yield
+    finally:
+        _heard.reset(token)
+
+
+@contextmanager
+def stage(name: str) -> Iterator[Callable[[str], None]]:
+    """Name what is being done while the block runs, within the stage around it.
+
+    Args:
+        name: What is being done, such as ``meshing``; may be empty.
+
+    Yields:
+        A function that takes how far it is, such as ``20/100`` or ``40%``.
+    """
+    stages = _heard.get()
+    if stages is None:
+        yield _ignore
+        return
+    with stages.entered(name) as at:
+        yield at
+
+
+def staged(name: str) -> Callable[[Callable[Given, Made]], Callable[Given, Made]]:
+    """Decorate a function all of which is one stage.
+
+    Args:
+        name: As in :func:`stage`.
+    """
+
+    def decorate(function: Callable[Given, Made]) -> Callable[Given, Made]:
+        @wraps(function)
+        def in_stage(*args: Given.args, **kwargs: Given.kwargs) -> Made:
+            with stage(name):
+                return function(*args, **kwargs)
+
+        return in_stage
+
+    return decorate
+
+
+def counted_parts(parts: Sequence[Part], name: str = "") -> Iterator[Part]:
+    """Iterate over the parts of a piece of work, as a stage that says how far it is.
+
+    Args:
+        parts: The parts.
+        name: What is being done; the parts are then counted (``refining 20/100``). Empty: only
+            their share is reported (``20%``).
+    """
+    count = len(parts)
+    with stage(name) as at:
+        for done, part in enumerate(parts):
+            at(f"{done}/{count}" if name else f"{100 * done // count}%")
+            yield part
+
+
+def _ignore(how_far: str) -> None:
+    """Nobody listens."""

@@ -12,7 +12,6 @@ from support.hearts import write_small_phantoms
 from support.runs import tensors_of
 
 from vecsetx.anatomy.label_sets import label_set
-from vecsetx.commands.plan import Plan
 from vecsetx.commands.prepare import PrepareOptions, prepare
 from vecsetx.data.batches import BatchSpec, TrainingBatches
 from vecsetx.data.dataset import DataSet
@@ -29,6 +28,7 @@ from vecsetx.training.memory import (
 )
 from vecsetx.training.objective import ObjectiveSpec, objective
 from vecsetx.training.optimizer import OptimizerSpec
+from vecsetx.training.plan import Plan
 from vecsetx.training.spec import TrainingSpec
 from vecsetx.training.step import Stepper
 

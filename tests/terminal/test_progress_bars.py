@@ -1,20 +1,23 @@
 """What is told of work on its way: count, pace and time left."""
 
 import io
+import time
+from collections.abc import Callable
 
 import pytest
-from rich.console import Console
 from support.clock import Clock
 
+from vecsetx.progress import stage
 from vecsetx.terminal import progress_bars
-from vecsetx.terminal.progress_bars import RateTexts, duration_text, steps
+from vecsetx.terminal.progress_bars import RateTexts, duration_text, steps, waiting
+from vecsetx.terminal.silence import CommandConsole
 
 
 @pytest.fixture
 def lines(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     """What is printed where there is no terminal."""
     text = io.StringIO()
-    monkeypatch.setattr(progress_bars, "console", Console(file=text, width=200))
+    monkeypatch.setattr(progress_bars, "console", CommandConsole(file=text, width=200))
     return text
 
 
@@ -24,14 +27,22 @@ def test_plain_lines_tell_count_note_pace_and_time_left(clock: Clock, lines: io.
             clock.now += 1.25
             shown.advance(note=f"case{i + 1:03d}")
     told = lines.getvalue().splitlines()
-    assert told[0] == "sampling hearts: 4/998 case004 (0.8 hearts/s, 21 min left)"
-    assert told[9] == "sampling hearts: 112/998 case112 (0.8 hearts/s, 18 min left)"
+    assert told[0] == "sampling hearts: 3/998 case003 (0.8 hearts/s, 21 min left)"
+    assert told[36] == "sampling hearts: 111/998 case111 (0.8 hearts/s, 18 min left)"
     assert told[-1] == "sampling hearts: 998/998 case998 (0.8 hearts/s, took 21 min)"
-    assert len(told) == 998 // 12 + 1  # after 5 s, every 15 s from there on, and the last
+    assert len(told) == 998 // 3 + 1  # every 3.75 s, and the last
 
 
-@pytest.mark.parametrize(("step_s", "first"), [(0.5, 10), (1.5, 3), (4.0, 1), (9.0, 1)])
-def test_the_first_line_comes_within_5_s_or_with_the_first_step(
+def test_after_an_hour_lines_come_less_often(clock: Clock, lines: io.StringIO) -> None:
+    with steps("sampling hearts", 10_000, "hearts") as shown:
+        for _ in range(7200):
+            clock.now += 1.0
+            shown.advance()
+    assert len(lines.getvalue().splitlines()) == 3600 // 4 + 3600 // 15
+
+
+@pytest.mark.parametrize(("step_s", "first"), [(0.5, 8), (1.5, 2), (4.0, 1), (9.0, 1)])
+def test_the_first_line_comes_within_4_s_or_with_the_first_step(
     step_s: float, first: int, clock: Clock, lines: io.StringIO
 ) -> None:
     with steps("training", 1000) as shown:
@@ -111,7 +122,7 @@ def test_names_are_no_markup(clock: Clock, lines: io.StringIO) -> None:
 
 def test_a_terminal_shows_the_same(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     text = io.StringIO()
-    screen = Console(file=text, width=200, force_terminal=True, color_system=None)
+    screen = CommandConsole(file=text, width=200, force_terminal=True, color_system=None)
     monkeypatch.setattr(progress_bars, "console", screen)
     with steps("sampling hearts", 10, "hearts") as shown:
         clock.now += 30
@@ -121,6 +132,77 @@ def test_a_terminal_shows_the_same(clock: Clock, monkeypatch: pytest.MonkeyPatch
     assert "3/10" in last
     assert "6.0 hearts/min, 70 s left" in last
     assert "[bold]case[/]" in last
+
+
+def test_a_terminal_shows_the_stage_of_the_heart_in_work(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = io.StringIO()
+    screen = CommandConsole(file=text, width=200, force_terminal=True, color_system=None)
+    monkeypatch.setattr(progress_bars, "console", screen)
+    with steps("scoring hearts", 10, "hearts") as shown:
+        shown.begin("case4")
+        with stage("label map"), stage("") as at:
+            at("40%")
+            shown.print_line()
+    assert "scoring hearts: 0/10 case4: label map, 40% (for 0 s)" in text.getvalue()
+
+
+def test_silence_is_broken_by_a_line_with_the_stage(
+    lines: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress_bars, "_SECONDS_BETWEEN_LINES", 0.0)
+    with steps("scoring hearts", 8, "hearts") as shown:
+        shown.begin("case4")
+        with stage("meshing"):
+            until(lambda: lines.getvalue())
+    assert lines.getvalue().startswith("scoring hearts: 0/8 case4: meshing (for 0 s)\n")
+    ended = lines.getvalue()
+    time.sleep(0.2)
+    assert lines.getvalue() == ended
+
+
+def test_what_cannot_be_counted_is_named_if_it_takes_long(
+    lines: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with waiting("reading [1]"):
+        pass
+    assert not lines.getvalue()
+    monkeypatch.setattr(progress_bars, "_SECONDS_TO_FIRST_LINE", 0.0)
+    with waiting("reading [1]"), stage("model"):
+        until(lambda: lines.getvalue())
+    assert lines.getvalue().startswith("reading [1]: model (0 s)\n")
+
+
+def test_only_the_first_of_several_processes_breaks_the_silence(
+    lines: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress_bars, "_SECONDS_TO_FIRST_LINE", 0.0)
+    monkeypatch.setenv("RANK", "1")
+    with waiting("reading"):
+        time.sleep(0.2)
+    assert not lines.getvalue()
+
+
+def test_a_terminal_shows_what_is_waited_for_and_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    text = io.StringIO()
+    screen = CommandConsole(file=text, width=200, force_terminal=True, color_system=None)
+    monkeypatch.setattr(progress_bars, "console", screen)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    with waiting("reading"), stage("model"):
+        pass
+    assert "reading" in text.getvalue()
+    assert text.getvalue().endswith("\x1b[2K")  # the line is erased
+
+
+def until(is_so: Callable[[], object]) -> None:
+    """Wait up to a minute for what a thread does."""
+    latest = time.monotonic() + 60
+    while not is_so():
+        assert time.monotonic() < latest
+        time.sleep(0.01)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,9 +20,12 @@ from vecsetx.terminal import table as renderer
 from vecsetx.terminal.check_tables import print_check, print_heart_check
 from vecsetx.terminal.comparison_tables import print_comparison
 from vecsetx.terminal.inspection_table import print_inspection
+from vecsetx.terminal.plan_tables import print_plan
 from vecsetx.terminal.progress_bars import console
 from vecsetx.terminal.table import Column, counted, print_list, print_table
 from vecsetx.terminal.tables import print_calibration, print_scores
+from vecsetx.training.memory import PARTS, StepMemory
+from vecsetx.training.plan import Plan
 
 WIDTHS = (80, 100, 160)
 STRUCTURES = ("Myocardium", "LV", "RV", "LA", "RA", "Aorta", "PA", "Coronary", "LAA", "PV")
@@ -225,15 +229,39 @@ def inspected() -> list[dict[str, Any]]:
     return [entry]
 
 
+def planned() -> Plan:
+    """A plan whose numbers are as long as any."""
+
+    def memory(gb: float) -> StepMemory:
+        fixed, per_heart = np.zeros((2, 1, len(PARTS)), np.int64)
+        fixed[0, 0], per_heart[0, 3] = round(gb * 1e9), 10**9
+        return StepMemory(1, fixed, per_heart)
+
+    return Plan(1, False, memory(5678.91), memory(1234.57))
+
+
 TABLES = {
     "check": (lambda: print_check(checked(heart("a")), PAGE), ("1101.2", "1234", *STRUCTURES)),
-    "check --heart": (lambda: print_heart_check(checked(heart("a")), PAGE), ("1101.2", "-10.5")),
+    "check --heart": (
+        lambda: print_heart_check(checked(heart("a")), PAGE),
+        ("Myocardium", "1101.2", "-10.5"),
+    ),
     "evaluate, 3 hearts": (lambda: print_scores(scores(3)), ("0.901", "3", *STRUCTURES)),
-    "evaluate, 12 hearts": (lambda: print_scores(scores(12)), ("0.912", "12")),
-    "compare": (lambda: print_comparison(compared(3), True), ("0.901", "0.911", "+0.010")),
-    "compare, 12 hearts": (lambda: print_comparison(compared(12), True), ("0.906", "< 0.001")),
-    "calibrate": (lambda: print_calibration(calibrated()), ("(16.71)", "91.2%", "90.0%")),
-    "inspect": (lambda: print_inspection(inspected()), ("1234.5", "10123")),
+    "evaluate, 12 hearts": (lambda: print_scores(scores(12)), ("Myocardium", "0.912", "12")),
+    "compare": (
+        lambda: print_comparison(compared(3), True),
+        ("0.901", "0.911", "+0.010", *STRUCTURES),
+    ),
+    "compare, 12 hearts": (
+        lambda: print_comparison(compared(12), True),
+        ("Myocardium", "0.906", "< 0.001"),
+    ),
+    "calibrate": (
+        lambda: print_calibration(calibrated()),
+        ("(16.71)", "91.2%", *STRUCTURES),
+    ),
+    "inspect": (lambda: print_inspection(inspected()), ("Myocardium", "1234.5", "10123")),
+    "plan": (lambda: print_plan(planned(), 40e9), ("1234.57", "5678.91", *PARTS)),
 }
 PAGE = Path(renderer.__file__)  # any path that is longer than a line
 
@@ -248,7 +276,7 @@ def test_every_table_fits_uncut(command: str, width: int) -> None:
     assert "…" not in text.replace(" … ", "")  # within ranges it stands between two numbers
     assert "mm³" not in text
     assert not re.search(r"\b1 hearts|\b1 structures", text)
-    assert all(word in text for word in ("Myocardium", *expected))
+    assert all(word in text for word in expected)
     assert max(cell_len(line) for line in lines(text) if str(PAGE) not in line) <= width
     if width == 160:
         assert "left out" not in text

@@ -30,11 +30,12 @@ from vecsetx.inference.ensemble import MEMBERS, encode_ensemble
 from vecsetx.inference.sd_factor import SdFactor
 from vecsetx.inference.visibility import Visibility
 from vecsetx.model.saved import TrainedModel, model_folder, weights_sha256
+from vecsetx.progress import counted_parts, stage
 from vecsetx.reconstruction.grid import Grid
 from vecsetx.reconstruction.octree import evaluate_exclusive
 from vecsetx.reconstruction.surfaces import Surface, octree_surfaces
 from vecsetx.report.calibration_page import write_calibration_page
-from vecsetx.terminal.progress_bars import console, duration_text, steps, warn
+from vecsetx.terminal.progress_bars import console, duration_text, steps, waiting, warn
 from vecsetx.terminal.remarks import print_remarks
 
 __all__ = ["ENOUGH_HEARTS", "Calibrated", "calibrate"]
@@ -98,7 +99,8 @@ def calibrate(
             two patients, or one of the halves has nothing to compare.
     """
     # 1. The hearts, in two halves.
-    trained = TrainedModel.from_pretrained(model)
+    with waiting("reading the model"):
+        trained = TrainedModel.from_pretrained(model)
     dataset = DataSet.read(data)
     hearts = dataset.of_split(split, fold)
     hearts = tuple(heart for heart in hearts if source_of(dataset, heart).has_volume)
@@ -139,7 +141,8 @@ def calibrate(
     path = factor.write(model, trained, found)
     page = path.with_suffix(".html")
     found = factor.to_dict() | found
-    write_calibration_page(page, found)
+    with waiting("writing calibration.html"):
+        write_calibration_page(page, found)
     kept.remove()
     return Calibrated(found, page, failed)
 
@@ -255,6 +258,7 @@ def _measure(
         progress.reach(before)
         for number, heart in enumerate(left, start=1):
             began = time.monotonic()
+            progress.begin(heart.name)
             try:
                 measurement = _measurement(dataset, heart, trained, members, seed)
                 kept.write(known[heart.name], measurement)
@@ -282,7 +286,8 @@ def _tell_time(seconds: float, left: int) -> None:
 def _measurement(
     dataset: DataSet, heart: HeartEntry, trained: TrainedModel, members: int, seed: int
 ) -> HeartMeasurement:
-    whole = source_of(dataset, heart).segmentation(trained.structures).geometry()
+    with stage("reading"):
+        whole = source_of(dataset, heart).segmentation(trained.structures).geometry()
     errors = _errors_of(heart, whole, trained, members, seed)
     beyond = _errors_beyond(heart, whole, trained, members, seed)
     return HeartMeasurement(errors, beyond, whole.label_map.remarks)
@@ -296,7 +301,7 @@ def _errors_of(
     visibility = Visibility.of_geometry(whole)
     annotated = whole.present() & np.isin(structures, heart.annotated)
     found: dict[str, VertexErrors] = {}
-    for k in np.flatnonzero(annotated).tolist():
+    for k in counted_parts(np.flatnonzero(annotated).tolist(), "hiding structures"):
         # Hide this structure, and reconstruct it from the others.
         hidden = np.arange(len(structures)) == k
         shown = whole.without(hidden)

@@ -30,7 +30,7 @@ from vecsetx.sampling.quality.cohort import (
 from vecsetx.sampling.quality.heart_quality import heart_quality
 from vecsetx.sampling.quality.measures import Fitness, HeartQuality
 from vecsetx.sampling.samples import HeartInfo
-from vecsetx.terminal.progress_bars import steps
+from vecsetx.terminal.progress_bars import steps, waiting
 from vecsetx.workers.base import Workers
 from vecsetx.workers.for_each import Outcome, for_each_heart, open_workers
 
@@ -97,7 +97,8 @@ def check(
         drawings = _pictures(shown, executor)
     write_json(out / "check.json", result)
     in_order = {row["name"]: drawings[row["name"]] for row in ranked if row["name"] in drawings}
-    write_check_page(out / "check.html", {**result, "hearts": ranked}, in_order)
+    with waiting("writing check.html"):
+        write_check_page(out / "check.html", {**result, "hearts": ranked}, in_order)
     return result
 
 
@@ -122,10 +123,11 @@ def _check_one(dataset: DataSet, entry: HeartEntry, out: Path) -> dict[str, Any]
     rows = _rows(alone, checked, infos, _by_name(dataset))
     result = _summarized(dataset, rows, infos)
     if checked.results:
-        samples = dataset.open(entry).read()
-        label_map, _ = _voxels(alone)
-        page = HeartPage(rows[0], samples, montage(samples, label_map))
-        write_heart_page(out / f"check-{entry.name}.html", page)
+        with waiting("drawing the heart"):
+            samples = dataset.open(entry).read()
+            label_map, _ = _voxels(alone)
+            page = HeartPage(rows[0], samples, montage(samples, label_map))
+            write_heart_page(out / f"check-{entry.name}.html", page)
     return result
 
 

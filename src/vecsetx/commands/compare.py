@@ -9,11 +9,13 @@ from vecsetx.errors import InputError
 from vecsetx.evaluation.bootstrap import Bootstrap
 from vecsetx.evaluation.comparison import compare, write_comparison
 from vecsetx.report.comparison_page import write_comparison_page
+from vecsetx.terminal.progress_bars import waiting
 from vecsetx.terminal.remarks import print_remarks
 
 __all__ = ["compare_scores"]
 
 
+@waiting("comparing")
 def compare_scores(a: Path, b: Path, out: Path, seed: int = 0) -> dict[str, Any]:
     """Compare two evaluations, paired by heart.
 

@@ -5,13 +5,14 @@ from pathlib import Path
 
 from vecsetx.errors import InputError
 from vecsetx.report.curves import write_curves
-from vecsetx.terminal.progress_bars import console
+from vecsetx.terminal.progress_bars import console, waiting
 from vecsetx.training.diagnosis import Diagnosis, diagnose
 from vecsetx.training.journal import read_journal
 
 __all__ = ["diagnose_run"]
 
 
+@waiting("drawing curves")
 def diagnose_run(run: Path) -> Diagnosis:
     """Print the diagnosis of a run's journal, and write its curves as ``curves.html`` beside it.
 

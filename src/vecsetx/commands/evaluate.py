@@ -38,9 +38,10 @@ from vecsetx.inference.ensemble import refuse_recycled_ensemble
 from vecsetx.inference.sd_factor import sd_factor_of
 from vecsetx.model.heart_field import HeartField
 from vecsetx.model.saved import TrainedModel
+from vecsetx.progress import stage
 from vecsetx.report.ranking import chosen
 from vecsetx.report.scene import HeartView
-from vecsetx.terminal.progress_bars import steps, warn
+from vecsetx.terminal.progress_bars import steps, waiting, warn
 from vecsetx.terminal.remarks import print_remarks
 from vecsetx.terminal.table import counted
 
@@ -77,8 +78,9 @@ def evaluate(model: Path, inputs: Sequence[Path], out: Path, options: EvaluateOp
     """
     _check(options)
     # 1. What to score, and with what.
-    trained = TrainedModel.from_pretrained(model)
-    hearts = find_scored_hearts(inputs, options, trained)
+    with waiting("reading the model and the hearts"):
+        trained = TrainedModel.from_pretrained(model)
+        hearts = find_scored_hearts(inputs, options, trained)
     uncertainty = None
     if options.ensemble:
         factor = sd_factor_of(model, trained)
@@ -88,21 +90,23 @@ def evaluate(model: Path, inputs: Sequence[Path], out: Path, options: EvaluateOp
     found = _score_all(hearts, _Scorer(trained, options, uncertainty))
     print_remarks(found.remarks)
     # 3. Summarize and write.
-    bootstrap = Bootstrap()
-    scores = {
-        **summarize(found.rows, bootstrap),
-        **({"calibration": uncertainty.summary(found.errors)} if uncertainty else {}),
-        "scoring": {
-            "tolerance_mm": options.tolerance_mm,
-            "missed_mm": "diagonal of the true heart",
-        },
-        "bootstrap": asdict(bootstrap),
-        "penalties_mm": found.penalties_mm,
-        "remarks": {name: list(remarks) for name, remarks in found.remarks.items() if remarks},
-        "provenance": _provenance(model, trained, inputs, hearts, options),
-    }
-    write_scores(out, found.rows, scores)
-    write_evaluation_page(out / "report.html", model, scores, _views(hearts, found, options.encode))
+    with waiting("writing scores and report"):
+        bootstrap = Bootstrap()
+        scores = {
+            **summarize(found.rows, bootstrap),
+            **({"calibration": uncertainty.summary(found.errors)} if uncertainty else {}),
+            "scoring": {
+                "tolerance_mm": options.tolerance_mm,
+                "missed_mm": "diagonal of the true heart",
+            },
+            "bootstrap": asdict(bootstrap),
+            "penalties_mm": found.penalties_mm,
+            "remarks": {name: list(remarks) for name, remarks in found.remarks.items() if remarks},
+            "provenance": _provenance(model, trained, inputs, hearts, options),
+        }
+        write_scores(out, found.rows, scores)
+        views = _views(hearts, found, options.encode)
+        write_evaluation_page(out / "report.html", model, scores, views)
     return Evaluated(scores, found.failed)
 
 
@@ -142,9 +146,10 @@ class _Scorer:
     ) -> tuple[Reconstruction, HeartField, list[Score], HeartErrors]:
         """Score a heart: a row for each of the model's structures, and errors of hidden ones."""
         options, drop = self.options, self.options.encode.drop
-        whole = heart.source.segmentation(self.trained.structures)
-        # The model receives the heart without the hidden structures; the truth keeps them.
-        geometry = whole.geometry(drop)
+        with stage("reading"):
+            whole = heart.source.segmentation(self.trained.structures)
+            # The model receives the heart without the hidden structures; the truth keeps them.
+            geometry = whole.geometry(drop)
         field = encode_heart(geometry, self.trained, options.encode)
         reconstruction = Reconstruction(whole, field, geometry.label_map)
         annotated = heart.annotated(whole)
@@ -222,6 +227,7 @@ def _score_all(hearts: dict[str, ScoredHeart], scorer: _Scorer) -> _Found:
     each, unit = 1 + len(turns), "reconstructions" if turns else "hearts"
     with steps("scoring hearts", each * len(hearts), unit) as progress:
         for number, name in enumerate(list(hearts), start=1):
+            progress.begin(name)
             try:
                 heart = replace(hearts[name], source=hearts[name].source.resolved())
                 # Without the contents of the file, which take much memory.
@@ -233,6 +239,7 @@ def _score_all(hearts: dict[str, ScoredHeart], scorer: _Scorer) -> _Found:
                 progress.advance(note=name)
                 of_turns: list[Score] = []
                 for hidden in turns:
+                    progress.begin(f"{name} without {hidden}")
                     row, of_turn = scorer.score_hidden(name, heart, reconstruction, hidden)
                     of_turns += row
                     errors = {**errors, **of_turn}

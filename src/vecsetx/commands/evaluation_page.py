@@ -9,6 +9,7 @@ from vecsetx.evaluation.reconstruction_scores import Reconstruction
 from vecsetx.evaluation.score_measures import Value
 from vecsetx.inference.heart_meshes import heart_surfaces
 from vecsetx.model.heart_field import HeartField
+from vecsetx.progress import staged
 from vecsetx.report.page import Report, write_report
 from vecsetx.report.ranking import mean_dice
 from vecsetx.report.scene import HeartView
@@ -24,6 +25,7 @@ _PAGE_RESOLUTION, PAGE_VOXELS = 128, 160
 most :data:`PAGE_VOXELS`, the page shows the scored surfaces themselves."""
 
 
+@staged("meshes for the page")
 def heart_view(
     name: str,
     reconstruction: Reconstruction,

@@ -20,6 +20,7 @@ from vecsetx.inference.sd_factor import SdFactor
 from vecsetx.model.saved import TrainedModel, parameter_count
 from vecsetx.recipe import Recipe, read_changes
 from vecsetx.sampling.samples import SamplesFile
+from vecsetx.terminal.progress_bars import waiting
 from vecsetx.training.journal import Entry
 
 __all__ = ["describe"]
@@ -27,6 +28,7 @@ __all__ = ["describe"]
 _ENTRY = TypeAdapter(Entry)
 
 
+@waiting("reading")
 def describe(path: Path) -> dict[str, Any]:
     """Describe what VecSetX wrote.
 

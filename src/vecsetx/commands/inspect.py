@@ -61,6 +61,7 @@ def inspect(
     entries = []
     with steps("inspecting hearts", len(sources), "hearts") as progress:
         for source in sources:
+            progress.begin(source["file"] if isinstance(source, dict) else source.name)
             entries.append(source if isinstance(source, dict) else _inspected(source))
             progress.advance()
     return entries

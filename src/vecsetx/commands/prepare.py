@@ -21,7 +21,7 @@ from vecsetx.data.split import Assignment, Split, patients_of, split_by_patient
 from vecsetx.errors import InputError
 from vecsetx.sampling.sampler import options_of
 from vecsetx.sampling.samples import HeartInfo, SamplesFile, write_samples
-from vecsetx.terminal.progress_bars import steps, warn
+from vecsetx.terminal.progress_bars import steps, waiting, warn
 from vecsetx.terminal.remarks import print_remarks
 from vecsetx.workers.for_each import for_each_heart, open_workers
 from vecsetx.workers.lock import only_writer
@@ -138,6 +138,7 @@ def prepare(
     return dataset, dict(sorted(failed.items()))
 
 
+@waiting("finding hearts")
 def _plan(inputs: Sequence[Path], out: Path, options: PrepareOptions) -> _Plan:
     check_place(inputs, out)
     options.check()

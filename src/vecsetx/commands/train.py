@@ -16,7 +16,7 @@ from vecsetx.errors import InputError
 from vecsetx.evaluation.validation import make_validator
 from vecsetx.model.saved import TrainedModel
 from vecsetx.recipe import Recipe
-from vecsetx.terminal.progress_bars import warn
+from vecsetx.terminal.progress_bars import waiting, warn
 from vecsetx.terminal.run_log import RunLog
 from vecsetx.terminal.run_summary import long_ramp, origin, size, summary, why_no_validation
 from vecsetx.terminal.training_display import training_display
@@ -137,11 +137,12 @@ def _ready(
     """
     with noticing_signals() as request, joined_ranks() as ranks, ExitStack() as entered:
         # 1. Model, batches and teacher. All ranks seed alike, and so start with the same weights.
-        dataset = DataSet.read(data)
-        torch.manual_seed(recipe.training.seed)
-        model = recipe.model.build(len(dataset.structures))
-        batches = _batches(dataset, fold, recipe)
-        teacher = _teacher(batches, recipe, ranks.device)
+        with waiting("reading the data set"):
+            dataset = DataSet.read(data)
+            torch.manual_seed(recipe.training.seed)
+            model = recipe.model.build(len(dataset.structures))
+            batches = _batches(dataset, fold, recipe)
+            teacher = _teacher(batches, recipe, ranks.device)
         per_step = recipe.batch.hearts * recipe.training.passes * ranks.count
         spec = recipe.training.in_steps(len(batches.files), per_step)
         observers: list[Callable[[Entry], None]] = []
@@ -160,6 +161,10 @@ def _ready(
 
         former = ranks.on_first_rank(begin).in_steps(len(batches.files), per_step).steps
         # 3. The run, at its start or at its checkpoint, and a trial step.
+        validator = None
+        if spec.validate_every:
+            with waiting("reading the validation hearts"):
+                validator = make_validator(dataset, fold, recipe)
         run = Run(
             folder=out,
             model=model,
@@ -167,7 +172,7 @@ def _ready(
             objective=recipe.objective,
             optimizer=recipe.optimizer,
             training=spec,
-            validator=make_validator(dataset, fold, recipe) if spec.validate_every else None,
+            validator=validator,
             observers=observers,
             warn=log.warn,
             ranks=ranks,
@@ -182,6 +187,7 @@ def _ready(
         yield session
 
 
+@waiting("trying the first step")
 def _try(session: _Session, recipe: Recipe) -> None:
     """Run the preflight; say what it found, and what of the recipe does not fit the run."""
     training = session.training

@@ -14,6 +14,7 @@ from vecsetx.inference.encode import EncodeOptions, encode_heart
 from vecsetx.inference.ensemble import Ensemble, encode_ensemble
 from vecsetx.inference.visibility import Visibility
 from vecsetx.model.saved import TrainedModel
+from vecsetx.progress import staged
 from vecsetx.reconstruction.grid import Grid
 from vecsetx.reconstruction.surfaces import field_surfaces, label_map_surfaces
 
@@ -96,6 +97,7 @@ def oblique(label_map: LabelMap, generator: np.random.Generator, spacing_mm: flo
     return LabelMap(label_map.at(points_mm).reshape(grid.shape), affine)
 
 
+@staged("cut by a plane")
 def cut_errors(
     heart: str, whole: Geometry, trained: TrainedModel, members: int, seed: int
 ) -> VertexErrors:

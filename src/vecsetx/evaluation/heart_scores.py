@@ -22,6 +22,7 @@ from vecsetx.evaluation.surface_distance import (
     voxel_distances,
 )
 from vecsetx.evaluation.topology import centreline_dice, component_count
+from vecsetx.progress import staged
 from vecsetx.reconstruction.surfaces import Surface
 
 TOLERANCE_MM = 1.0
@@ -57,6 +58,7 @@ def penalty_mm(truth: LabelMap) -> float:
     return float(max(np.linalg.norm(i + a * j + b * k) for a in (-1, 1) for b in (-1, 1)))
 
 
+@staged("scoring voxels")
 def score_label_maps(
     heart: str,
     truth: LabelMap,
@@ -116,6 +118,7 @@ def score_label_maps(
     return rows
 
 
+@staged("scoring meshes")
 def with_mesh_scores(
     rows: Iterable[Score],
     truth: Mapping[str, Surface],

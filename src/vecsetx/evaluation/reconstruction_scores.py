@@ -19,6 +19,7 @@ from vecsetx.evaluation.scores import Score
 from vecsetx.geometry.heart_geometry import Segmentation
 from vecsetx.geometry.view import cut_structures
 from vecsetx.inference.visibility import Visibility
+from vecsetx.progress import stage
 from vecsetx.reconstruction.distance_field import DistanceField, exclusive_distances
 from vecsetx.reconstruction.grid import Grid
 from vecsetx.reconstruction.octree import ExclusiveOctree, evaluate_exclusive
@@ -52,13 +53,16 @@ class Reconstruction:
     @cached_property
     def octree(self) -> ExclusiveOctree:
         """The field evaluated on the truth's grid; background where the truth is unknown."""
-        octree = evaluate_exclusive(self.field, Grid.of(self.truth))
+        with stage("label map"):
+            octree = evaluate_exclusive(self.field, Grid.of(self.truth))
         return octree if self.truth.unknown is None else octree.without(self.truth.unknown)
 
     @cached_property
     def surfaces(self) -> dict[str, Surface]:
         """Structure name → reconstructed surface."""
-        return octree_surfaces(self.octree)
+        octree = self.octree
+        with stage("meshing"):
+            return octree_surfaces(octree)
 
     @cached_property
     def visibility(self) -> Visibility | None:
@@ -73,7 +77,8 @@ class Reconstruction:
         """Structure name → the source's mesh, or the smoothed surface of its label map."""
         closed, structures = self.segmentation.closed, self.segmentation.structures
         if closed is None:
-            return label_map_surfaces(self.truth, structures)
+            with stage("true surfaces"):
+                return label_map_surfaces(self.truth, structures)
         return {
             name: Surface(vertices_mm.astype(np.float32), faces)
             for name, (vertices_mm, faces) in zip(structures, closed, strict=True)

@@ -24,6 +24,7 @@ from vecsetx.evaluation.scores import Score, score_heart, summarize
 from vecsetx.inference.domain import recenter_domain
 from vecsetx.model.heart_field import HeartField
 from vecsetx.model.vecset import VecSetAutoEncoder
+from vecsetx.progress import staged
 from vecsetx.recipe import Recipe
 from vecsetx.reconstruction.rasterize import rasterize
 from vecsetx.sampling.sampler import Observation, observe
@@ -107,6 +108,7 @@ class HeartsValidator:
         places = range(first, first + self._taking_turns)
         return self._same + [self._others[place % len(self._others)] for place in places]
 
+    @staged("validating")
     @torch.no_grad()
     def validate(self, model: VecSetAutoEncoder, turn: int, rank: int, ranks: int) -> RankScores:
         """Validate every ``ranks``-th heart, starting with heart ``rank``.

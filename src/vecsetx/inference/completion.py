@@ -19,6 +19,7 @@ from vecsetx.geometry.distance import ClosedSurfaces, signed_distances_mm
 from vecsetx.geometry.heart_geometry import Geometry
 from vecsetx.geometry.view import edge_distances_mm
 from vecsetx.inference.visibility import Visibility
+from vecsetx.progress import counted_parts
 from vecsetx.reconstruction.distance_field import DistanceField
 
 __all__ = ["BLEND_MM", "CompletedField"]
@@ -105,7 +106,7 @@ class CompletedField:
     def distances_mm(self, points_mm: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n k"]:
         """Compute signed distances, negative inside, at RAS+ mm points; float32 mm."""
         distances = np.empty((len(points_mm), len(self.structures)), dtype=np.float32)
-        for start in range(0, len(points_mm), _CHUNK_POINTS):
+        for start in counted_parts(range(0, len(points_mm), _CHUNK_POINTS)):
             chunk = slice(start, start + _CHUNK_POINTS)
             distances[chunk] = self._complete(np.asarray(points_mm[chunk], dtype=float))
         return distances

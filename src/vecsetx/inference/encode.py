@@ -25,6 +25,7 @@ from vecsetx.inference.refinement import RefinementSpec, refine
 from vecsetx.inference.visibility import Visibility
 from vecsetx.model.heart_field import HeartField
 from vecsetx.model.saved import TrainedModel
+from vecsetx.progress import counted_parts, stage
 from vecsetx.sampling.sampler import Observation, observe
 from vecsetx.sampling.samples import Samples
 from vecsetx.training.objective import ObjectiveSpec
@@ -101,9 +102,11 @@ def encode_source(
         InputError: The heart cannot be read, nothing is left to show, or the options do not fit the
             model.
     """
-    heart = source.read(trained.structures, options.seed, trained.mm_per_unit)
+    with stage("reading"):
+        heart = source.read(trained.structures, options.seed, trained.mm_per_unit)
     if isinstance(heart, Segmentation):
-        geometry = heart.geometry(options.drop)
+        with stage("surfaces"):
+            geometry = heart.geometry(options.drop)
         field = encode_heart(geometry, trained, options)
         label_map, visibility = heart.label_map, Visibility.of_geometry(geometry)
         return EncodedHeart(field, label_map, visibility, geometry, label_map.remarks)
@@ -126,12 +129,15 @@ def encode_heart(geometry: Geometry, trained: TrainedModel, options: EncodeOptio
         InputError: The options do not fit the model.
     """
     points = POINTS_FACTOR * trained.points if options.points is None else options.points
-    observation = observe(geometry, points, trained.mm_per_unit, options.seed)
+    with stage("sampling"):
+        observation = observe(geometry, points, trained.mm_per_unit, options.seed)
     whole = bool(geometry.present().all() and not geometry.cut.any())
     field = _encoded(observation, geometry, trained, options, whole)
     if not options.refine:
         return field
-    return _refined(field, of_geometry(geometry, field.frame, options.seed), options)
+    with stage("sampling to refine"):
+        observed = of_geometry(geometry, field.frame, options.seed)
+    return _refined(field, observed, options)
 
 
 def encode_observation(
@@ -242,14 +248,15 @@ def _encoded(
     latents = options.latents
     if latents is None and spec.queries != "learnable":
         latents = min(LATENTS_FACTOR * spec.anchors, len(observation.points_mm))
-    field = trained.encode(observation, latents)
-    if whole:
-        return field
-    # 2. Centre the domain on the whole reconstruction.
-    shown_mm = shown.points_mm if isinstance(shown, Observation) else shown.vertices_mm()
-    field = recenter_domain(field, shown_mm)
+    with stage("encoding"):
+        field = trained.encode(observation, latents)
+        if whole:
+            return field
+        # 2. Centre the domain on the whole reconstruction.
+        shown_mm = shown.points_mm if isinstance(shown, Observation) else shown.vertices_mm()
+        field = recenter_domain(field, shown_mm)
     # 3. Feed the reconstruction back.
-    for _ in range(options.recycle):
+    for _ in counted_parts(range(options.recycle), "recycling"):
         completed = recycle(observation, shown, field, trained, options.seed)
         field = recenter_domain(trained.encode(completed, latents), shown_mm)
     return field

@@ -24,6 +24,7 @@ from vecsetx.inference.encode import EncodeOptions
 from vecsetx.inference.visibility import Visibility
 from vecsetx.model.heart_field import HeartField
 from vecsetx.model.saved import TrainedModel
+from vecsetx.progress import counted_parts
 from vecsetx.reconstruction.distance_field import DistanceField, exclusive_distances
 from vecsetx.sampling.sampler import Observation, observe
 
@@ -126,7 +127,10 @@ def encode_ensemble(
             which is centred on its observation.
     """
     # A generator per member, so that a member does not depend on the others.
-    encoded = [_member(observed, trained, np.random.default_rng([seed, n])) for n in range(count)]
+    encoded = [
+        _member(observed, trained, np.random.default_rng([seed, n]))
+        for n in counted_parts(range(count), "ensemble")
+    ]
     fields = tuple(replace(field, domain=domain or field.domain) for field, _ in encoded)
     return Ensemble(fields, np.stack([present for _, present in encoded]), factor)
 

@@ -12,6 +12,7 @@ from vecsetx.inference.completion import CompletedField
 from vecsetx.inference.ensemble import Ensemble
 from vecsetx.inference.visibility import Visibility
 from vecsetx.model.heart_field import HeartField
+from vecsetx.progress import stage, staged
 from vecsetx.reconstruction.decimation import (
     DecimationError,
     decimate_interfaces,
@@ -76,7 +77,8 @@ def mesh_grid(
     Raises:
         InputError: The field contains no heart, or the grid would have too many voxels.
     """
-    corners_mm = np.stack(extent_mm(field, *field.domain.domain_mm()))
+    with stage("extent"):
+        corners_mm = np.stack(extent_mm(field, *field.domain.domain_mm()))
     if completed is not None:
         corners_mm = np.concatenate([corners_mm, completed.corners_mm()])
     low_mm, high_mm = corners_mm.min(axis=0), corners_mm.max(axis=0)
@@ -122,6 +124,7 @@ class HeartMeshes:
     specks: Specks
 
 
+@staged("meshing")
 def heart_meshes(
     field: DistanceField,
     grid: Grid,
@@ -189,6 +192,7 @@ class VertexAttributes:
     interfaces_sd_mm: Float32[np.ndarray, " v"] | None = None
 
 
+@staged("vertices")
 def vertex_attributes(
     meshes: HeartMeshes,
     structures: tuple[str, ...],

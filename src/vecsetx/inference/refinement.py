@@ -13,6 +13,7 @@ from torch import Tensor
 
 from vecsetx.data.batch import Batch, Queries
 from vecsetx.model.heart_field import HeartField, RefinementResult
+from vecsetx.progress import counted_parts
 from vecsetx.training.objective import ObjectiveSpec, latent_objective
 
 __all__ = ["RefinementSpec", "refine"]
@@ -77,7 +78,7 @@ def refine(
     with torch.no_grad():
         before = best = float(loss(held_out))
     kept, kept_step, stale = start.latents, 0, 0
-    for step in range(1, spec.steps + 1):
+    for step in counted_parts(range(1, spec.steps + 1), "refining"):
         batch = _random_points(training, spec.points, generator).to(device)
         # The gradient of the latents only: the weights need none.
         (latents.grad,) = torch.autograd.grad(loss(batch), [latents])

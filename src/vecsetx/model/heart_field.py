@@ -10,6 +10,7 @@ from torch import Tensor
 from vecsetx.anatomy.frame import DOMAIN, Frame
 from vecsetx.model.anchors import anchors_by_structure
 from vecsetx.model.vecset import LatentSet, VecSetAutoEncoder
+from vecsetx.progress import counted_parts
 from vecsetx.sampling.sampler import Observation
 
 _CHUNK_POINTS = 16_384
@@ -109,7 +110,7 @@ class HeartField:
             points_mm: RAS+ mm.
         """
         distances = np.empty((len(points_mm), len(self.structures)), dtype=np.float32)
-        for start in range(0, len(points_mm), _CHUNK_POINTS):
+        for start in counted_parts(range(0, len(points_mm), _CHUNK_POINTS)):
             chunk = slice(start, start + _CHUNK_POINTS)
             points = torch.from_numpy(self.frame.to_unit(points_mm[chunk]).astype(np.float32))
             # The domain may have been moved since encoding, so it is not the frame's own box.

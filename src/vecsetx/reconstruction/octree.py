@@ -20,6 +20,7 @@ from jaxtyping import Bool, Float, Int, UInt
 
 from vecsetx.anatomy import sign
 from vecsetx.errors import InputError
+from vecsetx.progress import counted_parts, stage
 from vecsetx.reconstruction.distance_field import DistanceField, exclusive_distances
 from vecsetx.reconstruction.grid import Grid
 
@@ -209,12 +210,13 @@ def _evaluate(
         raise InputError(f"the field's reach must be positive, not {field.reach_mm} mm")
     # Coarse to fine: query all of the coarsest blocks, then the parts of those near a surface.
     levels: list[Level] = []
-    for size in _block_sizes(grid, field.reach_mm / MARGIN):
+    for size in counted_parts(_block_sizes(grid, field.reach_mm / MARGIN), "level"):
         blocks = _split_blocks(levels[-1], size, grid) if levels else _all_blocks(grid, size)
         levels.append(_query(field, grid, blocks, size, classify))
     sides = _assemble(levels, lambda level: level.sides, np.zeros(3, int), np.array(grid.shape))
     # Where the field is steeper than MARGIN allows, walls may leave the queried voxels.
-    levels.extend(_follow_walls(field, grid, levels[-1], sides, classify))
+    with stage("following walls"):
+        levels.extend(_follow_walls(field, grid, levels[-1], sides, classify))
     return tuple(levels), sides
 
 
@@ -233,7 +235,7 @@ def evaluate_dense(field: DistanceField, grid: Grid) -> Float[np.ndarray, "i j k
     distances = np.empty((*grid.shape, len(field.structures)), dtype=np.float32)
     # Plane by plane, to save memory.
     plane = _lattice((1, *grid.shape[1:]))
-    for i in range(grid.shape[0]):
+    for i in counted_parts(range(grid.shape[0])):
         points_mm = grid.to_mm(plane + np.array([i, 0, 0]))
         distances[i] = field.distances_mm(points_mm).reshape(*grid.shape[1:], -1)
     return distances

@@ -1,6 +1,7 @@
 """From a distance field to a label map on any grid."""
 
 from vecsetx.anatomy.label_map import LabelMap
+from vecsetx.progress import stage
 from vecsetx.reconstruction.distance_field import DistanceField
 from vecsetx.reconstruction.grid import Grid
 from vecsetx.reconstruction.octree import evaluate_exclusive
@@ -17,4 +18,5 @@ def rasterize(field: DistanceField, like: Grid | LabelMap) -> LabelMap:
         Labels 1…K in the order of the field's structures, 0 for background, uint8.
     """
     grid = Grid.of(like) if isinstance(like, LabelMap) else like
-    return LabelMap(evaluate_exclusive(field, grid).labels, grid.affine)
+    with stage("label map"):
+        return LabelMap(evaluate_exclusive(field, grid).labels, grid.affine)

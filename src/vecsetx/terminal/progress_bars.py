@@ -3,9 +3,9 @@
 import time
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
-from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -16,6 +16,9 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
+from vecsetx.progress import hearing_stages
+from vecsetx.terminal.silence import CommandConsole
+
 __all__ = [
     "RateTexts",
     "Steps",
@@ -24,14 +27,18 @@ __all__ = [
     "on_terminal",
     "progress_bar",
     "steps",
+    "waiting",
     "warn",
 ]
 
-console = Console(highlight=False)
+console = CommandConsole(highlight=False)
 """Where commands print."""
 
-_SECONDS_TO_FIRST_LINE, _SECONDS_BETWEEN_LINES = 5.0, 15.0
-"""A line is printed as soon as the next report is expected to come later than this."""
+_SECONDS_BETWEEN_LINES, _MANY_LINES_S, _LATER_SECONDS = 4.0, 3600.0, 15.0
+"""Longest silence where lines are printed: up to an hour of one piece of work, and after that."""
+
+_SECONDS_TO_FIRST_LINE = 2.0
+"""The same while there is nothing to count; loading takes longer than this on a slow machine."""
 
 _PACE_SECONDS, _PACE_REPORTS = 60.0, 100
 """The pace is the mean over the last minute, or over the last hundred reports if that is longer."""
@@ -55,7 +62,8 @@ class Steps:
         self._title, self._total, self._display = title, total, display
         self._rate_texts = RateTexts(unit)
         self._done, self._began = 0, time.monotonic()
-        self._next_line = self._began + _SECONDS_TO_FIRST_LINE
+        self._note, self._stage = "", ""
+        self._next_line = self._began + _SECONDS_BETWEEN_LINES
         self._reports: deque[tuple[float, int]] = deque()
         self._task = display.add_task(title, total=total, note="", pace="") if display else None
 
@@ -67,14 +75,34 @@ class Steps:
 
     def reach(self, done: int, note: str = "") -> None:
         """Set the number of steps that are done. Resumed work starts with many at once."""
-        self._done, now = done, time.monotonic()
+        self._done, self._note, now = done, note, time.monotonic()
         next_report = now + self._report(now)
-        if self._display is not None and self._task is not None:
-            self._display.update(self._task, completed=done, note=note, pace=self._pace(now))
+        if self._display is not None:
+            self._show(now)
         elif next_report > self._next_line or done == self._total:
-            self._next_line = now + _SECONDS_BETWEEN_LINES
-            line = f"{self._title}: {done}/{self._total} {note}".strip()
-            console.print(f"{line} ({self._pace(now)})", markup=False)
+            self.print_line()
+
+    def begin(self, note: str) -> None:
+        """Show what the next step is about, such as a heart's name, beside its stages."""
+        self._note = note
+        self._show(time.monotonic())
+
+    def set_stage(self, text: str) -> None:
+        """Show what is being done within a step; empty for nothing in particular."""
+        self._stage = text
+        self._show(time.monotonic())
+
+    def print_line(self) -> None:
+        """Print the count, the note, the stage and the pace as a line."""
+        now = time.monotonic()
+        self._next_line = now + self.seconds_between_lines()
+        line = f"{self._title}: {self._done}/{self._total} {self._doing()}".strip()
+        console.print(f"{line} ({self._pace(now)})", markup=False)
+
+    def seconds_between_lines(self) -> float:
+        """Return the longest silence where lines are printed."""
+        is_long = time.monotonic() - self._began > _MANY_LINES_S
+        return _LATER_SECONDS if is_long else _SECONDS_BETWEEN_LINES
 
     @property
     def rate_text(self) -> str:
@@ -86,6 +114,16 @@ class Steps:
         """The time left as text; empty while it is unknown, and at the end."""
         left = self._total - self._done
         return duration_text(left / self.rate) if self.rate and left > 0 else ""
+
+    def _show(self, now: float) -> None:
+        """Update the live display, if there is one."""
+        if self._display is not None and self._task is not None:
+            self._display.update(
+                self._task, completed=self._done, note=self._doing(), pace=self._pace(now)
+            )
+
+    def _doing(self) -> str:
+        return ": ".join(part for part in (self._note, self._stage) if part)
 
     def _report(self, now: float) -> float:
         """Note the count for the rate, and return the seconds since the report before."""
@@ -174,9 +212,52 @@ def steps(title: str, total: int, unit: str = "steps") -> Iterator[Steps]:
         unit: What is counted, in the plural.
     """
     if not on_terminal():
-        yield Steps(title, total, unit, None)
+        shown = Steps(title, total, unit, None)
+        with (
+            console.breaking_silence(shown.print_line, shown.seconds_between_lines),
+            hearing_stages(shown.set_stage),
+        ):
+            yield shown
         return
     pace = TextColumn("{task.fields[pace]}")
     note = TextColumn("{task.fields[note]}", style="dim", markup=False)
     with progress_bar(pace, note) as display:
-        yield Steps(title, total, unit, display)
+        shown = Steps(title, total, unit, display)
+        with hearing_stages(shown.set_stage):
+            yield shown
+
+
+@contextmanager
+def waiting(doing: str) -> Iterator[None]:
+    """Show that something without steps to count is being done, while the block runs.
+
+    A terminal shows it with the time that it takes, and nothing is left there; elsewhere a line is
+    printed if it takes some seconds. In the block, print by :data:`console` only. It decorates
+    functions, too.
+
+    Args:
+        doing: What is being done, such as ``reading the model``.
+    """
+    began, stage = time.monotonic(), ""
+
+    def say() -> None:
+        what = f"{doing}: {stage}" if stage else doing
+        console.print(f"{what} ({duration_text(time.monotonic() - began)})", markup=False)
+
+    def set_stage(text: str) -> None:
+        nonlocal stage
+        stage = text
+        if display is not None:
+            display.update(task, note=text)
+
+    display = None
+    with ExitStack() as entered:
+        if on_terminal():
+            note = TextColumn("{task.fields[note]}", style="dim", markup=False)
+            columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), note
+            display = entered.enter_context(Progress(*columns, console=console, transient=True))
+            task = display.add_task(escape(doing), total=None, note="")
+        else:
+            entered.enter_context(console.breaking_silence(say, lambda: _SECONDS_TO_FIRST_LINE))
+        entered.enter_context(hearing_stages(set_stage))
+        yield

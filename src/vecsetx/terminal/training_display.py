@@ -12,6 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from vecsetx.progress import hearing_stages
 from vecsetx.report.curves import mean_points_dice
 from vecsetx.terminal.progress_bars import RateTexts, Steps, console, on_terminal, progress_bar
 from vecsetx.terminal.run_log import RunLog
@@ -35,7 +36,11 @@ def training_display(total_steps: int, log: RunLog) -> Iterator["TrainingDisplay
     course = _Course(log.path.with_name("metrics.jsonl"))
     shown = TrainingDisplay(steps, course, log)
     if progress is None:
-        yield shown
+        with (
+            console.breaking_silence(steps.print_line, steps.seconds_between_lines),
+            hearing_stages(steps.set_stage),
+        ):
+            yield shown
         return
     with Live(
         get_renderable=lambda: Group(progress, _tables(steps, course)),

@@ -1,0 +1,72 @@
+"""The tables of ``vecsetx plan``."""
+
+from vecsetx.terminal.table import Column, counted, print_table
+from vecsetx.training.memory import PARTS
+from vecsetx.training.plan import CONTEXT_BYTES, FRAGMENTED_SHARE, WAYS, Plan, name_of
+
+__all__ = ["print_plan"]
+
+_GB, _MB = 10**9, 10**6
+
+
+def print_plan(plan: Plan, gpu_bytes: float) -> None:
+    """Print each part's memory, and what recomputing activations changes.
+
+    Args:
+        plan: The memory of a step.
+        gpu_bytes: Memory of one GPU, for the largest batch.
+    """
+    _print_parts(plan)
+    _print_ways(plan, gpu_bytes)
+
+
+def _print_parts(plan: Plan) -> None:
+    """Tabulate each part's memory at the moment of the peak, and its own maximum."""
+    columns = [
+        Column("Part", is_text=True),
+        Column("kept at the peak", f"with training.{name_of(False)}"),
+        Column("kept at most", leaves=1),
+        Column("recomputed at the peak", f"with training.{name_of(True)}"),
+        Column("recomputed at most", leaves=2),
+    ]
+    peaks = {way: plan.memory(way).peak(plan.hearts) for way in WAYS}
+    mosts = {way: plan.memory(way).most(plan.hearts) for way in WAYS}
+    rows = [
+        [part, *(_gb(of[way][part]) for way in WAYS for of in (peaks, mosts))] for part in PARTS
+    ]
+    measured = {way: sum(peaks[way].values()) for way in WAYS}
+    fragmented = {way: FRAGMENTED_SHARE * measured[way] for way in WAYS}
+    totals = [
+        [title, *(cell for way in WAYS for cell in (_gb(sizes[way]), ""))]
+        for title, sizes in (
+            ("measured", measured),
+            (f"fragmentation, {FRAGMENTED_SHARE:.0%} (assumed)", fragmented),
+            ("CUDA and kernels (assumed)", dict.fromkeys(WAYS, CONTEXT_BYTES)),
+            ("total", {way: plan.total(way) for way in WAYS}),
+        )
+    ]
+    title = f"A step of {counted(plan.hearts, 'heart')} on one GPU, GB (10⁹ bytes)"
+    print_table(title, columns, rows, totals)
+
+
+def _print_ways(plan: Plan, gpu_bytes: float) -> None:
+    columns = [
+        Column("training.", is_text=True),
+        Column("kept per heart, MB", "activations"),
+        Column("total, GB"),
+        Column(f"largest batch in {gpu_bytes / _GB:g} GB"),
+    ]
+    rows = [
+        [
+            name_of(way),
+            f"{plan.memory(way).kept_per_heart() / _MB:.1f}",
+            f"{plan.total(way) / _GB:.1f}",
+            str(plan.largest_batch(way, gpu_bytes)),
+        ]
+        for way in WAYS
+    ]
+    print_table("Recomputing activations", columns, rows)
+
+
+def _gb(size: int | float) -> str:
+    return f"{size / _GB:.2f}"

@@ -1,0 +1,65 @@
+"""A console that is never silent for long, where there is no terminal with a live display."""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+
+__all__ = ["CommandConsole"]
+
+_LEAST_WAIT_S = 0.05
+
+
+class CommandConsole(Console):
+    """A console that knows when something was printed last, by whichever thread.
+
+    Args:
+        options: As for :class:`~rich.console.Console`.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._last_output = time.monotonic()
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print as :class:`~rich.console.Console` does."""
+        super().print(*objects, **options)
+        self._last_output = time.monotonic()
+
+    @contextmanager
+    def breaking_silence(
+        self, say: Callable[[], None], after_s: Callable[[], float]
+    ) -> Iterator[None]:
+        """Call ``say`` whenever nothing was printed for ``after_s()`` seconds, during the block.
+
+        A thread does so, because the code in the block may be deep in a library. Of the processes
+        that ``torchrun`` starts, only the first one says anything.
+
+        Args:
+            say: Prints a line.
+            after_s: Returns the longest silence in seconds.
+        """
+        if os.environ.get("RANK", "0") != "0":
+            yield
+            return
+        ended = threading.Event()
+
+        def left_s() -> float:
+            return self._last_output + after_s() - time.monotonic()
+
+        def watch() -> None:
+            while not ended.wait(max(left_s(), _LEAST_WAIT_S)):
+                if left_s() <= 0:
+                    say()
+
+        watcher = threading.Thread(target=watch, daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            watcher.join()
