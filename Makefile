@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install -qq --no-compile --disable-pip-version-check -c $(CONSTRAINTS)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow test-slurm test-lowest lowest-versions lint format clean
+.PHONY: help install demo tutorial test test-slow test-slurm test-lowest lowest-versions lint format clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 25
@@ -18,6 +18,9 @@ install: $(VENV)/dev ## install VecSetX and the development tools into .venv/
 
 demo: $(VENV)/runtime ## run everything on synthetic hearts; results in demo/
 	$(BIN)/vecsetx demo --out demo
+
+tutorial: $(VENV)/runtime ## run the commands of the tutorial, and write docs/tutorial.md
+	$(BIN)/python benchmarks/tutorial.py
 
 test: $(VENV)/dev ## run the tests except the slow ones, on up to four cores
 	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal

@@ -99,7 +99,8 @@ def output(command: list[str], folder: Path, on_terminal: bool) -> Iterator[tupl
 
     Yields an empty text every tenth of a second, and returns when the output ends.
     """
-    environment = os.environ | {"PYTHONPATH": os.environ.get("PYTHONPATH", "")}
+    code = str(Path(__file__).resolve().parent.parent / "src")
+    environment = {"PYTHONPATH": code} | os.environ
     if on_terminal:
         ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))

@@ -137,6 +137,9 @@ def counted_parts(parts: Sequence[Part], name: str = "") -> Iterator[Part]:
             their share is reported (``20%``).
     """
     count = len(parts)
+    if count == 1 and not name:  # its share would always be 0
+        yield from parts
+        return
     with stage(name) as at:
         for done, part in enumerate(parts):
             at(f"{done}/{count}" if name else f"{100 * done // count}%")

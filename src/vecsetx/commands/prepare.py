@@ -23,10 +23,14 @@ from vecsetx.sampling.sampler import options_of
 from vecsetx.sampling.samples import HeartInfo, SamplesFile, write_samples
 from vecsetx.terminal.progress_bars import steps, waiting, warn
 from vecsetx.terminal.remarks import print_remarks
+from vecsetx.terminal.table import counted
 from vecsetx.workers.for_each import for_each_heart, open_workers
 from vecsetx.workers.lock import only_writer
 
 __all__ = ["PrepareOptions", "prepare"]
+
+_MOST_REASONS = 2
+"""Number of hearts whose reasons are listed if all of them failed."""
 
 _FILE_PER_STRUCTURE = (MasksSource.kind, MeshesSource.kind)
 
@@ -127,7 +131,7 @@ def prepare(
         samples, copies = _unique(here, others)
         failed = outcome.failed | elsewhere | copies
         if not (samples or others):
-            raise InputError("\n".join(failed.values()))
+            raise InputError(_why(list(failed.values())))
         # 4. Remove the copies' files, and write the data set's description.
         for name in copies:
             (out / here[name].file).unlink()
@@ -136,6 +140,13 @@ def prepare(
     print_remarks({name: sampled.info.remarks for name, sampled in samples.items()})
     _warn_of_unannotated(dataset)
     return dataset, dict(sorted(failed.items()))
+
+
+def _why(reasons: list[str]) -> str:
+    """Return the first reasons as lines: as a rule, all hearts fail for the same one."""
+    more = len(reasons) - _MOST_REASONS
+    others = f"{counted(more, 'other heart')} failed, too" if more > 0 else ""
+    return "\n".join(filter(None, [*reasons[:_MOST_REASONS], others]))
 
 
 @waiting("finding hearts")

@@ -19,7 +19,7 @@ from vecsetx.inference.heart import Heart
 from vecsetx.inference.sd_factor import sd_factor_of
 from vecsetx.model.saved import TrainedModel
 from vecsetx.reconstruction.grid import Grid
-from vecsetx.terminal.progress_bars import steps
+from vecsetx.terminal.progress_bars import steps, waiting
 from vecsetx.terminal.reconstruction_table import print_files, print_reconstruction
 from vecsetx.terminal.remarks import print_remarks
 
@@ -65,7 +65,8 @@ def reconstruct(
             could be reconstructed.
     """
     _check(options)
-    trained = TrainedModel.from_pretrained(model)
+    with waiting("reading the model"):
+        trained = TrainedModel.from_pretrained(model)
     hearts = find_hearts(
         inputs,
         options.encode.label_set,
@@ -83,6 +84,7 @@ def reconstruct(
     with steps("reconstructing hearts", len(hearts), "hearts") as progress:
         for name, source in hearts.items():
             folder = out / name if len(hearts) > 1 else out
+            progress.begin(name)
             try:
                 summary = write_heart(folder, _reconstruct_heart(source, like, setup), setup)
             except InputError as error:

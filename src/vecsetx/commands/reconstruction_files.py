@@ -18,6 +18,7 @@ from vecsetx.inference.ensemble import Ensemble
 from vecsetx.inference.heart_files import HeartFile, label_map_files, mesh_files
 from vecsetx.inference.sd_factor import SdFactor
 from vecsetx.model.saved import TrainedModel
+from vecsetx.progress import counted_parts
 from vecsetx.reconstruction.output_folder import SUMMARY, one_run_s_files
 from vecsetx.reconstruction.summary import (
     of_decimation,
@@ -69,7 +70,7 @@ def write_heart(folder: Path, heart: ReconstructedHeart, setup: Setup) -> dict[s
     if options.page:
         files.append(_page(heart, content))
     with one_run_s_files(folder, [file.name for file in files]):
-        for file in files:
+        for file in counted_parts(files, "writing"):
             if file.write:
                 file.write(folder / file.name)
         seconds = {**heart.seconds, "write": time.monotonic() - began}
