@@ -78,7 +78,12 @@ def evaluate(
         ),
     ] = 1.0,
     meshes: Annotated[
-        bool, typer.Option(metavar=FLAG, help="Also score meshes (doubles the scoring time).")
+        bool,
+        typer.Option(
+            metavar=FLAG,
+            help="Also score meshes: about 2.5 s per heart of 160³ voxels on one core. On a CPU "
+            "the model takes longer than that, so that leaving meshes out saves little there.",
+        ),
     ] = True,
     space: Space = "lps",
     units: Units = "mm",
