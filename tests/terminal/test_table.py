@@ -233,7 +233,10 @@ TABLES = {
     "compare": (lambda: print_comparison(compared(3), True), ("0.901", "0.911", "+0.010")),
     "compare, 12 hearts": (lambda: print_comparison(compared(12), True), ("0.906", "< 0.001")),
     "calibrate": (lambda: print_calibration(calibrated()), ("(16.71)", "91.2%", "90.0%")),
-    "inspect": (lambda: print_inspection(inspected()), ("1234.5", "10123")),
+    "inspect": (
+        lambda: print_inspection(inspected(), "vecsetx prepare labels/ --out data/"),
+        ("1234.5", "10123"),
+    ),
 }
 PAGE = Path(renderer.__file__)  # any path that is longer than a line
 
