@@ -129,7 +129,7 @@ def test_a_far_miss_lists_what_is_known():
     ("typed", "meant"), [("Defautl", "default"), ("mm-whs", "mmwhs"), ("mnm", "mnms")]
 )
 def test_a_near_miss_of_a_label_set_is_suggested(typed, meant):
-    with pytest.raises(InputError, match=rf"'{typed}'; did you mean .*{meant}.*or give a YAML"):
+    with pytest.raises(InputError, match=rf"'{typed}'; .* a YAML file .*; did you mean .*{meant}"):
         label_set(typed)
 
 

@@ -113,3 +113,41 @@ def test_no_number_is_cut(
     (entry,) = inspect([phantom])
     assert "…" not in said
     assert all(f"{found['ml']:.1f}" in said for found in entry["structures"].values())
+
+
+def test_other_organs_beside_the_heart_are_no_warning(phantom: Path, tmp_path: Path) -> None:
+    whole = read_label_map(phantom)
+    folder = tmp_path / "patient"
+    folder.mkdir()
+    for name, number in (("LV", 3), ("RV", 5), ("liver", 99)):
+        mask = (whole.labels == number).astype(np.uint8)
+        nib.save(nib.Nifti1Image(mask, whole.affine), folder / f"{name}.nii.gz")
+    (entry,) = inspect([folder])
+    assert entry["remarks"] == ["left out 1 file (liver): organs beside the heart"]
+    assert entry["status"] == "ok"
+
+
+def test_two_hearts_of_one_name_are_told(phantom: Path, tmp_path: Path) -> None:
+    """Prepare refuses them together."""
+    (tmp_path / "other").mkdir()
+    copy = Path(shutil.copy(phantom, tmp_path / "other"))
+    entries = inspect([phantom, copy])
+    assert [entry["status"] for entry in entries] == ["warning", "warning"]
+    assert any(str(copy) in remark for remark in entries[0]["remarks"])
+    assert any(str(phantom) in remark for remark in entries[1]["remarks"])
+    assert inspect([phantom, phantom])[0]["status"] == "ok"  # the same file twice
+
+
+def test_it_ends_with_what_to_type_next_unless_a_file_is_refused(
+    phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    folder = tmp_path / "my hearts"
+    folder.mkdir()
+    shutil.copy(phantom, folder)
+    assert run("inspect", folder, "--labels", "default", monkeypatch=monkeypatch) == 0
+    said = capsys.readouterr().out
+    assert f"next: vecsetx prepare '{folder}' --labels default --out data/" in said
+    assert run("inspect", tmp_path / "wrong", monkeypatch=monkeypatch) == 1
+    said = capsys.readouterr()
+    assert "next:" not in said.out
+    assert "inspecting hearts" not in said.out + said.err  # a wrong path is no heart

@@ -260,7 +260,10 @@ TABLES = {
         lambda: print_calibration(calibrated()),
         ("(16.71)", "91.2%", *STRUCTURES),
     ),
-    "inspect": (lambda: print_inspection(inspected()), ("Myocardium", "1234.5", "10123")),
+    "inspect": (
+        lambda: print_inspection(inspected(), "vecsetx prepare labels/ --out data/"),
+        ("Myocardium", "1234.5", "10123"),
+    ),
     "plan": (lambda: print_plan(planned(), 40e9), ("1234.57", "5678.91", *PARTS)),
 }
 PAGE = Path(renderer.__file__)  # any path that is longer than a line

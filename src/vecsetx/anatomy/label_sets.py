@@ -177,8 +177,8 @@ def label_set(name_or_file: str) -> LabelSet:
     path = Path(name_or_file)
     if path.suffix.lower() not in (".yaml", ".yml"):
         raise InputError(
-            f"unknown label set {name_or_file!r}; {did_you_mean(name_or_file, named)}, "
-            "or give a YAML file; vecsetx labels lists the label sets"
+            f"unknown label set {name_or_file!r}; vecsetx labels lists the label sets, and a YAML "
+            f"file describes your own; {did_you_mean(name_or_file, named)}"
         )
     if not path.is_file():
         raise InputError(

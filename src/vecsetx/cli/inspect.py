@@ -1,5 +1,6 @@
 """The command ``inspect``."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -42,6 +43,7 @@ def inspect(
     entries = run(inputs, label_set(labels) if labels else None, space, units, trust_names)
     if json:
         write_json(json, entries)
-    print_inspection(entries)
+    given = shlex.join([*map(str, inputs), *(["--labels", labels] if labels else [])])
+    print_inspection(entries, f"vecsetx prepare {given} --out data/")
     if any(entry["status"] == "refused" for entry in entries):
         raise typer.Exit(1)

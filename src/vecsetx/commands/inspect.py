@@ -1,6 +1,7 @@
 """``vecsetx inspect``: what files hold, and how they would be read."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from vecsetx.data.find_hearts import find_hearts
 from vecsetx.data.label_set_choice import chosen_by_ids
 from vecsetx.data.sources import HeartSource, LabelMapSource
 from vecsetx.errors import InputError
+from vecsetx.formats.folders import ORGANS
 from vecsetx.formats.images import form_codes
 from vecsetx.formats.label_maps import read_label_map
 from vecsetx.formats.points import LabelledPoints
@@ -42,8 +44,8 @@ def inspect(
         One entry per heart, in order, as plain data for JSON:
 
         - ``file``: its path; ``kind``: label map, masks, …; ``label_set``: its name.
-        - ``status``: ``ok``; ``warning``, if a remark says more than which label set was chosen;
-          or ``refused``.
+        - ``status``: ``ok``; ``warning``, if a remark says more than which label set was chosen
+          and which organs were left out; or ``refused``.
         - ``axes``: directions of the array's axes, such as ``LPS``; ``spacing_mm``; ``shape``;
           ``form_codes``: sform and qform of NIfTI. None where a file has none.
         - ``named``: id → name, as the file itself says; None if it says nothing.
@@ -59,12 +61,28 @@ def inspect(
         except InputError as error:
             sources.append(_refused(given, error))
     entries = []
-    with steps("inspecting hearts", len(sources), "hearts") as progress:
+    hearts = [source for source in sources if not isinstance(source, dict)]
+    with steps("inspecting hearts", len(hearts), "hearts") if hearts else nullcontext() as progress:
         for source in sources:
             progress.begin(source["file"] if isinstance(source, dict) else source.name)
             entries.append(source if isinstance(source, dict) else _inspected(source))
-            progress.advance()
+            if progress and not isinstance(source, dict):
+                progress.advance(note=source.name)
+    _remark_repeated_names(hearts, entries)
     return entries
+
+
+def _remark_repeated_names(hearts: Sequence[HeartSource], entries: list[dict[str, Any]]) -> None:
+    """Add a remark to hearts of one name, which no other command takes together."""
+    places: dict[str, set[str]] = {}
+    for heart in hearts:
+        places.setdefault(heart.name, set()).add(str(heart.path))
+    for name, paths in places.items():
+        for entry in entries:
+            if len(paths) > 1 and entry["file"] in paths and entry["status"] != "refused":
+                others = ", ".join(sorted(paths - {entry["file"]}))
+                entry["remarks"].append(f"{others} has the name {name}, too; rename one of them")
+                entry["status"] = "warning"
 
 
 def _inspected(source: HeartSource) -> dict[str, Any]:
@@ -83,8 +101,9 @@ def _inspected(source: HeartSource) -> dict[str, Any]:
         return _refused(source.path, error, source.kind)
     entry = _empty(source.path, source.kind) | entry
     entry["label_set"] = source.label_set.name
-    # That ids leave no choice is worth a line, but no warning.
-    doubts = set(entry["remarks"]) - {chosen_by_ids(source.label_set)}
+    # That ids leave no choice, or organs were left out, is worth a line, but no warning.
+    usual = {chosen_by_ids(source.label_set)}
+    doubts = [r for r in entry["remarks"] if r not in usual and not r.endswith(ORGANS)]
     entry["status"] = "warning" if doubts else "ok"
     return entry
 

@@ -178,7 +178,8 @@ def _check_same(before: DataSet, sources: Mapping[str, HeartSource]) -> None:
         if (then := known.get(source.name, label_set.name)) != label_set.name:
             raise InputError(
                 f"{before.folder}: its heart {source.name} was read with label set {then}, not "
-                f"{label_set.name}; leave --labels out, or choose another --out"
+                f"{label_set.name}; give only the hearts of label set {label_set.name}, or choose "
+                "another --out"
             )
         stored = before.label_sets.get(label_set.name)
         rest = known.keys() - sources.keys()  # if all hearts are read again, it may change
@@ -371,7 +372,7 @@ def _warn_of_unannotated(dataset: DataSet) -> None:
         missing = [structure for structure in data["ids"].values() if structure not in annotated]
         if missing:
             warn(
-                f"{', '.join(dict.fromkeys(missing))}: in none of the {len(hearts)} hearts of "
-                f"label set {name}, so taken as not annotated; if they are annotated but absent, "
-                "name all structures with --structures, and another --out"
+                f"{', '.join(dict.fromkeys(missing))}: in no heart of label set {name}, so taken "
+                "as not annotated; if it was, but no heart has it, prepare the hearts into another "
+                "--out, and name all structures with --structures"
             )

@@ -71,6 +71,10 @@ def with_voxel_files(path: Path) -> tuple[Path, ...]:
     return (path, *itk.data_files(path))
 
 
+ORGANS = "organs beside the heart"
+"""How the remark on their files ends, which is no reason to look at a heart."""
+
+
 @dataclass(frozen=True, slots=True)
 class StructureFiles:
     """The files of a folder that are named after structures.
@@ -127,7 +131,7 @@ class StructureFiles:
         remarks = [self.left_out()]
         for words, why in (
             (self.dropped, f"dropped by label set {self.label_set.name}"),
-            (self.organs, "organs beside the heart"),
+            (self.organs, ORGANS),
             (self.unknown, "no structure has these names"),
         ):
             if words:

@@ -26,7 +26,7 @@ def print_info(entry: Mapping[str, Any]) -> None:
         "written": entry["written"] + (f", by {entry['version']}" if entry["version"] else ""),
         "label set": entry["label_set"],
         "structures": ", ".join(entry["structures"]),
-        "size": ", ".join(f"{count:,} {what}" for what, count in entry["size"].items()),
+        "size": ", ".join(_counted(*size) for size in entry["size"].items()),
         "training": _training_text(entry["training"]),
         "calibration": _calibration_text(entry["calibration"], entry["kind"]),
         **entry["facts"],
@@ -37,6 +37,10 @@ def print_info(entry: Mapping[str, Any]) -> None:
     console.print(_plain(entry["path"]), markup=False, soft_wrap=True, style="bold")
     console.print(table)
     console.print(f"next: {_plain(entry['next'])}", markup=False, soft_wrap=True)
+
+
+def _counted(what: str, count: int) -> str:
+    return f"{count:,} {what.removesuffix('s') if count == 1 else what}"
 
 
 def _training_text(training: Mapping[str, Any] | None) -> str:

@@ -13,11 +13,12 @@ __all__ = ["print_inspection"]
 _STYLES = {"ok": "green", "warning": "yellow", "refused": "red"}
 
 
-def print_inspection(entries: Sequence[Mapping[str, Any]]) -> None:
-    """Print a table per heart, its remarks, and the number of hearts by status.
+def print_inspection(entries: Sequence[Mapping[str, Any]], next_command: str) -> None:
+    """Print a table per heart, its remarks, the number of hearts by status, and what to type next.
 
     Args:
         entries: From :func:`vecsetx.commands.inspect.inspect`.
+        next_command: The command to type next, if no heart was refused.
     """
     for entry in entries:
         status = entry["status"]
@@ -32,6 +33,8 @@ def print_inspection(entries: Sequence[Mapping[str, Any]]) -> None:
     counts = {status: sum(e["status"] == status for e in entries) for status in _STYLES}
     said = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
     console.print(f"\n{counted(len(entries), 'heart')}: {said}")
+    if not counts["refused"]:
+        console.print(f"next: {next_command}", markup=False, soft_wrap=True)
 
 
 def _head(entry: Mapping[str, Any]) -> str:
@@ -50,7 +53,7 @@ def _print_structures(entry: Mapping[str, Any]) -> None:
         Column("Structure", is_text=True),
         Column("Id", "its number in the file"),
         Column("ml", "volume inside its surface"),
-        Column("Components", leaves=1),
+        Column("Components", "connected parts, without specks", leaves=1),
         Column("At the scan's edge", is_text=True),
         Column("The file says", "its name there", leaves=2, is_text=True),
     ]
