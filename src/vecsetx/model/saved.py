@@ -6,7 +6,6 @@ model card into every saved folder; and it finds no offline model without that `
 """
 
 import hashlib
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -24,6 +23,7 @@ from vecsetx.errors import InputError
 from vecsetx.files import write_json, write_text, written_whole
 from vecsetx.model.heart_field import HeartField
 from vecsetx.model.vecset import ModelSpec, VecSetAutoEncoder
+from vecsetx.plain_data import PlainDataError, read_json
 from vecsetx.sampling.sampler import Observation
 
 SCHEMA = 2
@@ -267,8 +267,8 @@ def read_structures(folder: Path) -> tuple[str, ...]:
 
 def _read_description(path: Path) -> _Description:
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        data = read_json(path)
+    except (OSError, PlainDataError) as error:
         raise InputError(
             f"{path}: cannot be read as a model's description: {error}; save the model again"
         ) from error
