@@ -163,6 +163,11 @@ def test_options_that_do_not_fit_are_refused(run: Path, dataset: DataSet, tmp_pa
     samples = dataset.folder / dataset.hearts[0].file
     with pytest.raises(InputError, match="observed surfaces cannot be kept"):
         encode(model, samples, keep_observed=True)
+    with pytest.raises(
+        InputError, match="unknown mesh format 'vtk'; use one of vtp, stl, ply, obj"
+    ):
+        save(encode(model, source), tmp_path / "saved", resolution=16, extension="vtk")
+    assert not (tmp_path / "saved").exists()
 
 
 def test_the_readme_s_snippet_runs_as_printed(

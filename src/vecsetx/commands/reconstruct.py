@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.commands.reconstruct_options import ReconstructOptions
 from vecsetx.commands.reconstruction_files import Setup, write_heart
 from vecsetx.data.find_hearts import find_hearts
@@ -15,23 +14,11 @@ from vecsetx.data.heart_source import HeartSource
 from vecsetx.errors import InputError
 from vecsetx.evaluation.reconstructed_heart import ReconstructedHeart
 from vecsetx.formats.images import read_grid
-from vecsetx.geometry.heart_geometry import Geometry
-from vecsetx.inference.completion import CompletedField
-from vecsetx.inference.encode import EncodedHeart, encode_source
-from vecsetx.inference.ensemble import Ensemble, encode_ensemble, refuse_recycled_ensemble
-from vecsetx.inference.heart_meshes import (
-    HeartMeshes,
-    checked_size,
-    heart_meshes,
-    mesh_grid,
-    vertex_attributes,
-)
+from vecsetx.inference.ensemble import refuse_recycled_ensemble
+from vecsetx.inference.heart import Heart
 from vecsetx.inference.sd_factor import sd_factor_of
-from vecsetx.inference.support import Support
 from vecsetx.model.saved import TrainedModel
-from vecsetx.reconstruction.distance_field import DistanceField
 from vecsetx.reconstruction.grid import Grid
-from vecsetx.reconstruction.rasterize import rasterize
 from vecsetx.terminal.progress_bars import steps
 from vecsetx.terminal.reconstruction_table import print_files, print_reconstruction
 from vecsetx.terminal.remarks import print_remarks
@@ -130,76 +117,21 @@ def _reconstruct_heart(source: HeartSource, like: Grid | None, setup: Setup) -> 
         like: Grid of the label map; None for the input's own.
         setup: Settings of the run.
     """
-    options, structures = setup.options, setup.trained.structures
-    if options.keep_observed and not source.has_volume:
-        raise InputError(
-            f"{source.path}: --keep-observed needs a label map, masks or closed meshes, as points "
-            "do not define a volume; leave --keep-observed out, or give another input"
-        )
-    source = source.resolved()
+    options = setup.options
     times = [time.monotonic()]
-    # 1. Encode: the heart's field, and optionally its union with the observed structures.
-    heart = encode_source(source, setup.trained, options.encode)
-    completed = None
-    if options.keep_observed and isinstance(heart.shown, Geometry):
-        completed = CompletedField.of(heart.field, heart.shown)
-    field = completed or heart.field
-    times.append(time.monotonic())
-
-    # 2. Mesh the whole heart on a grid around it, which may extend beyond the input.
-    grid = mesh_grid(heart.field, options.resolution, options.resolution_mm, completed)
-    supports = None if options.keep_specks else Support(heart.shown)
-    meshes = heart_meshes(field, grid, options.surfaces, options.faces, supports)
-
-    # 3. For each vertex: whether it is observed, and its standard deviation.
-    ensemble = _ensemble(heart, completed, setup)
-    known = vertex_attributes(meshes, structures, heart.visibility, ensemble, options.keep_observed)
-    times.append(time.monotonic())
-
-    # 4. Label the voxels of the input's grid, or of the meshing grid if the input has none.
-    own = grid if heart.label_map is None else Grid.of(heart.label_map)
-    labels = _labels(meshes.specks.field(field), like or own, meshes, options)
-    times.append(time.monotonic())
-
-    # 5. The input's ids if they cover all structures of the model.
-    all_named = set(structures) <= set(source.label_set.structures)
-    ids = source.label_set if all_named else setup.trained.label_set
-    took = zip(("encode", "mesh", "label"), np.diff(times).tolist(), strict=True)
-    return ReconstructedHeart(
-        source, heart, grid, meshes, known, labels, structures, ids, ensemble, dict(took)
-    )
-
-
-def _labels(
-    field: DistanceField, grid: Grid, meshes: HeartMeshes, options: ReconstructOptions
-) -> LabelMap | None:
-    """Return the label map on the grid, which is enlarged if asked for; None without labels."""
-    if not options.labels:
-        return None
-    if options.enlarge and meshes.surfaces:
-        vertices_mm = [surface.vertices_mm for surface in meshes.surfaces.values()]
-        remedy = "leave --enlarge out, or give a coarser grid with --like"
-        grid = checked_size(grid.enlarged(np.concatenate(vertices_mm).astype(float)), remedy)
-    return rasterize(field, grid)
-
-
-def _ensemble(
-    heart: EncodedHeart, completed: CompletedField | None, setup: Setup
-) -> Ensemble | None:
-    options, structures = setup.options, setup.trained.structures
-    if not options.ensemble:
-        return None
-    # The factor of cut structures was measured beyond the edge of the scan, with observed surfaces
-    # kept, and holds only there.
-    cut = None if completed is None else heart.visibility.cut
-    factor = setup.sd_factor.each(structures, cut) if setup.sd_factor else 1.0
-    ensemble = encode_ensemble(
-        heart.shown,
+    heart = Heart.of(
+        source,
         setup.trained,
+        options.encode,
+        options.keep_observed,
         options.ensemble,
-        options.encode.seed,
-        factor,
-        heart.field.domain,
+        setup.sd_factor,
     )
-    # The members keep the observed surfaces if the heart itself does.
-    return ensemble if completed is None else ensemble.mapped(completed.with_model)
+    times.append(time.monotonic())
+    meshes = heart.meshes(options.meshes)
+    known = heart.vertex_attributes(meshes)
+    times.append(time.monotonic())
+    labels = heart.label_map(meshes, like, options.enlarge) if options.labels else None
+    times.append(time.monotonic())
+    took = zip(("encode", "mesh", "label"), np.diff(times).tolist(), strict=True)
+    return ReconstructedHeart(source, heart, meshes, known, labels, dict(took))

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vecsetx.inference.encode import EncodeOptions
+from vecsetx.inference.heart import MeshOptions
 from vecsetx.inference.heart_meshes import RESOLUTION, SurfaceKind
 
 __all__ = ["ReconstructOptions"]
@@ -55,3 +56,10 @@ class ReconstructOptions:
     input_space: str = "lps"
     units: str = "mm"
     trust_names: bool = False
+
+    @property
+    def meshes(self) -> MeshOptions:
+        """How hearts are meshed."""
+        return MeshOptions(
+            self.resolution, self.resolution_mm, self.surfaces, self.faces, self.keep_specks
+        )

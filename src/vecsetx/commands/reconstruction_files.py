@@ -1,8 +1,7 @@
-"""The files that ``vecsetx reconstruct`` writes of a heart, and what each is for."""
+"""What ``vecsetx reconstruct`` writes of a heart: its files, its page and ``summary.json``."""
 
 import math
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,14 +12,12 @@ from vecsetx._version import __version__
 from vecsetx.commands.reconstruct_options import ReconstructOptions
 from vecsetx.evaluation.reconstructed_heart import ReconstructedHeart
 from vecsetx.files import write_json
-from vecsetx.formats.label_maps import write_label_map
 from vecsetx.geometry.heart_geometry import Geometry
 from vecsetx.inference.encode import POINTS_FACTOR
 from vecsetx.inference.ensemble import Ensemble
+from vecsetx.inference.heart_files import HeartFile, label_map_files, mesh_files
 from vecsetx.inference.sd_factor import SdFactor
 from vecsetx.model.saved import TrainedModel
-from vecsetx.reconstruction.label_tables import write_color_table, write_label_descriptions
-from vecsetx.reconstruction.mesh_export import write_interfaces, write_scene, write_surface
 from vecsetx.reconstruction.output_folder import SUMMARY, one_run_s_files
 from vecsetx.reconstruction.summary import (
     of_decimation,
@@ -35,18 +32,6 @@ from vecsetx.report.scene import HeartView
 from vecsetx.sampling.sampler import Observation
 
 __all__ = ["Setup", "write_heart"]
-
-_PURPOSES = {
-    "shared": "shares its walls with its neighbours, for looking; opens in",
-    "closed": "watertight, for printing and volumes; opens in",
-}
-_MESH_PROGRAMS = {
-    "vtp": "3D Slicer, ParaView, PyVista",
-    "stl": "3D Slicer, MeshLab, any slicer of a 3-D printer",
-    "ply": "3D Slicer, MeshLab, Blender",
-    "obj": "Blender, MeshLab, 3D Slicer",
-}
-_LABEL_PROGRAMS = "3D Slicer, ITK-SNAP, nibabel"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,21 +51,6 @@ class Setup:
     options: ReconstructOptions
 
 
-@dataclass(frozen=True, slots=True)
-class _File:
-    """One file.
-
-    Attributes:
-        name: Its name.
-        purpose: What it is, and what opens it.
-        write: Writes it to a path; None for a file that is written with the one before.
-    """
-
-    name: str
-    purpose: str
-    write: Callable[[Path], None] | None
-
-
 def write_heart(folder: Path, heart: ReconstructedHeart, setup: Setup) -> dict[str, Any]:
     """Write all files of a heart, ``summary.json`` last.
 
@@ -92,8 +62,11 @@ def write_heart(folder: Path, heart: ReconstructedHeart, setup: Setup) -> dict[s
     """
     began = time.monotonic()
     content = {"structures": _structures(heart), "provenance": _provenance(heart, setup)}
-    files = [*_meshes(heart, setup.options), *_label_maps(heart)]
-    if setup.options.page:
+    options, made = setup.options, heart.heart
+    files = list(mesh_files(made, heart.meshes, heart.known, options.space, options.extension))
+    if heart.labels is not None:
+        files.extend(label_map_files(made, heart.labels))
+    if options.page:
         files.append(_page(heart, content))
     with one_run_s_files(folder, [file.name for file in files]):
         for file in files:
@@ -110,67 +83,7 @@ def write_heart(folder: Path, heart: ReconstructedHeart, setup: Setup) -> dict[s
     return summary
 
 
-def _meshes(heart: ReconstructedHeart, options: ReconstructOptions) -> Iterator[_File]:
-    surfaces, known, space = heart.meshes.surfaces, heart.known, options.space
-    opens = f"{_PURPOSES[options.surfaces]} {_MESH_PROGRAMS[options.extension]}"
-    for name in heart.structures:
-        if name in surfaces:
-
-            def write(path: Path, name: str = name) -> None:
-                label = heart.label_set.id_of(name)
-                sd_mm = known.sd_mm.get(name)
-                write_surface(path, surfaces[name], name, label, space, known.observed[name], sd_mm)
-
-            yield _File(f"{name}.{options.extension}", f"mesh: {opens}", write)
-            if options.extension == "obj":
-                yield _File(f"{name}.mtl", f"colour of {name}.obj", None)
-    yield _File(
-        "heart.glb",
-        "all meshes in colour, in metres: opens in Blender, PowerPoint, Windows 3D Viewer",
-        lambda path: write_scene(path, surfaces, space),
-    )
-    if interfaces := heart.meshes.interfaces:
-        yield _File(
-            "interfaces.vtp",
-            "all walls as one mesh, for volume meshing: opens in ParaView, PyVista, 3D Slicer",
-            lambda path: write_interfaces(
-                path,
-                interfaces,
-                heart.structures,
-                heart.label_set,
-                space,
-                known.interfaces_observed,
-                known.interfaces_sd_mm,
-            ),
-        )
-
-
-def _label_maps(heart: ReconstructedHeart) -> Iterator[_File]:
-    structures, ids = heart.structures, heart.label_set
-    for name, voxels, what in (
-        ("labels.nii.gz", heart.labels, "label map"),
-        ("inferred.nii.gz", heart.inferred, "its voxels that are not observed"),
-    ):
-        if voxels is not None:
-
-            def write(path: Path, written: Any = voxels) -> None:
-                write_label_map(written.to_label_set(ids, structures), path, structures, ids)
-
-            yield _File(name, f"{what}: opens in {_LABEL_PROGRAMS}", write)
-    if heart.labels is not None:
-        yield _File(
-            "labels.ctbl",
-            "names and colours of the ids: load it in 3D Slicer before labels.nii.gz",
-            lambda path: write_color_table(path, structures, ids),
-        )
-        yield _File(
-            "labels.itksnap.txt",
-            "names and colours of the ids: ITK-SNAP, Segmentation > Import Label Descriptions",
-            lambda path: write_label_descriptions(path, structures, ids),
-        )
-
-
-def _page(heart: ReconstructedHeart, content: dict[str, Any]) -> _File:
+def _page(heart: ReconstructedHeart, content: dict[str, Any]) -> HeartFile:
     shown = heart.encoded.shown
     given = {}
     if isinstance(shown, Geometry):
@@ -188,7 +101,7 @@ def _page(heart: ReconstructedHeart, content: dict[str, Any]) -> _File:
         structures=heart.structures,
         inferred=tuple(name for name, observed in heart.observed.items() if not observed),
     )
-    return _File(
+    return HeartFile(
         "heart.html",
         "the heart beside its input in 3-D and in slices, and the table: opens in a browser",
         lambda path: write_reconstruction_page(path, view, content),
@@ -219,24 +132,24 @@ def _structures(heart: ReconstructedHeart) -> dict[str, dict[str, Any]]:
 
 def _provenance(heart: ReconstructedHeart, setup: Setup) -> dict[str, Any]:
     """Return how a heart was reconstructed, for its summary."""
-    options, field = setup.options, heart.encoded.field
+    options, field, grid = setup.options, heart.encoded.field, heart.meshes.specks.grid
     return {
         "input": str(heart.source.path.resolve()),
         "remarks": list(heart.remarks),
         "model": str(setup.model.resolve()),
         "version": __version__,
         "space": options.space.upper(),
-        "label_set": heart.label_set.to_dict(),
+        "label_set": heart.heart.label_set.to_dict(),
         "surfaces": options.surfaces,
-        "mesh_resolution": max(heart.grid.shape),
-        "mesh_resolution_mm": float(heart.grid.spacing_mm[0]),
+        "mesh_resolution": max(grid.shape),
+        "mesh_resolution_mm": float(grid.spacing_mm[0]),
         "dropped": list(options.encode.drop),
         "keep_observed": options.keep_observed,
         "keep_specks": options.keep_specks,
         **_unlike_training(heart, setup.trained, options.encode.points),
         "recycled": options.encode.recycle,
         "refined": asdict(field.refinement) if field.refinement else None,
-        "ensemble": _ensemble(heart.ensemble, setup.sd_factor),
+        "ensemble": _ensemble(heart.heart.ensemble, setup.sd_factor),
     }
 
 

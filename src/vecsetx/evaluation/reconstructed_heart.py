@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 
 from vecsetx.anatomy.label_map import LabelMap
-from vecsetx.anatomy.label_sets import LabelSet
 from vecsetx.data.heart_source import HeartSource
 from vecsetx.evaluation.overlap import overlaps
 from vecsetx.inference.encode import EncodedHeart
-from vecsetx.inference.ensemble import Ensemble
+from vecsetx.inference.heart import Heart
 from vecsetx.inference.heart_meshes import HeartMeshes, VertexAttributes
 from vecsetx.reconstruction.grid import Grid
 
@@ -31,35 +30,29 @@ class ReconstructedHeart:
 
     Attributes:
         source: Where the heart came from.
-        encoded: The heart, its input and what is observed of it.
-        grid: The meshing grid.
+        heart: The heart as the model encoded it.
         meshes: Its meshes.
         known: Visibility and uncertainty at their vertices.
         labels: Its label map, labels 1…K; None if none was wanted.
-        structures: Names of the K structures.
-        label_set: Label set of the written ids.
-        ensemble: The ensemble; None without one.
         seconds: Stage → how long it took.
     """
 
     source: HeartSource
-    encoded: EncodedHeart
-    grid: Grid
+    heart: Heart
     meshes: HeartMeshes
     known: VertexAttributes
     labels: LabelMap | None
-    structures: tuple[str, ...]
-    label_set: LabelSet
-    ensemble: Ensemble | None
     seconds: Mapping[str, float]
 
-    @cached_property
-    def inferred(self) -> LabelMap | None:
-        """The label map without observed voxels; None if nothing is inferred, or without one."""
-        if self.labels is None:
-            return None
-        inferred = self.encoded.visibility.inferred_part(self.labels)
-        return inferred if inferred.labels.any() else None
+    @property
+    def encoded(self) -> EncodedHeart:
+        """The model's reconstruction, the input and what is observed of it."""
+        return self.heart.encoded
+
+    @property
+    def structures(self) -> tuple[str, ...]:
+        """Names of the K structures."""
+        return self.heart.structures
 
     @property
     def observed(self) -> dict[str, bool]:

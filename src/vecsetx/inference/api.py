@@ -11,14 +11,13 @@ from vecsetx.anatomy.structures import parse_names
 from vecsetx.data.find_hearts import find_hearts
 from vecsetx.errors import InputError
 from vecsetx.formats.images import read_grid
-from vecsetx.formats.label_maps import write_label_map
 from vecsetx.inference.encode import EncodeOptions
 from vecsetx.inference.heart import Heart, MeshOptions
+from vecsetx.inference.heart_files import label_map_files, mesh_files
 from vecsetx.inference.heart_meshes import RESOLUTION, SurfaceKind
+from vecsetx.inference.sd_factor import sd_factor_of
 from vecsetx.model.saved import TrainedModel
 from vecsetx.reconstruction.grid import Grid
-from vecsetx.reconstruction.label_tables import write_color_table, write_label_descriptions
-from vecsetx.reconstruction.mesh_export import write_interfaces, write_scene, write_surfaces
 from vecsetx.reconstruction.surfaces import Surface
 
 __all__ = ["encode", "labels", "load", "save", "surfaces"]
@@ -106,7 +105,8 @@ def encode(
         raise InputError(
             f"{heart}: contains {len(found)} hearts ({', '.join(found)}); name one of them"
         )
-    encoded = Heart.of(next(iter(found.values())), model, options, keep_observed, ensemble)
+    source, sd_factor = next(iter(found.values())), sd_factor_of(None, model) if ensemble else None
+    encoded = Heart.of(source, model, options, keep_observed, ensemble, sd_factor)
     for remark in encoded.remarks:
         _log.warning("%s: %s", heart, remark)
     return encoded
@@ -142,7 +142,8 @@ def surfaces(
     Raises:
         InputError: The field contains no heart, or the grid would have too many voxels.
     """
-    meshes, known = heart.meshes(MeshOptions(resolution, resolution_mm, kind, faces))
+    meshes = heart.meshes(MeshOptions(resolution, resolution_mm, kind, faces))
+    known = heart.vertex_attributes(meshes)
     return {
         name: replace(surface, observed=known.observed[name], sd_mm=known.sd_mm.get(name))
         for name, surface in meshes.surfaces.items()
@@ -167,7 +168,7 @@ def labels(heart: Heart, like: str | Path | None = None, resolution: int = RESOL
     Raises:
         InputError: ``like`` cannot be read, or the grid would have too many voxels.
     """
-    found = heart.label_map(_grid(like), MeshOptions(resolution))
+    found = heart.label_map(heart.meshes(MeshOptions(resolution)), _grid(like))
     return found.to_label_set(heart.label_set, heart.structures)
 
 
@@ -207,32 +208,15 @@ def save(
         InputError: As for :func:`surfaces` and :func:`labels`; or the space or the format is not
             supported.
     """
-    folder, options = Path(folder), MeshOptions(resolution, resolution_mm, kind, faces)
-    structures, ids = heart.structures, heart.label_set
-    meshes, known = heart.meshes(options)
-    label_map = heart.label_map(_grid(like), options, meshes)
-    write_surfaces(
-        folder, meshes.surfaces, structures, extension, space, ids, known.observed, known.sd_mm
-    )
-    write_scene(folder / "heart.glb", meshes.surfaces, space)
-    if meshes.interfaces:
-        write_interfaces(
-            folder / "interfaces.vtp",
-            meshes.interfaces,
-            structures,
-            ids,
-            space,
-            known.interfaces_observed,
-            known.interfaces_sd_mm,
-        )
-    inferred = heart.encoded.visibility.inferred_part(label_map)
-    files = {"labels.nii.gz": label_map}
-    if inferred.labels.any():
-        files["inferred.nii.gz"] = inferred
-    for file, voxels in files.items():
-        write_label_map(voxels.to_label_set(ids, structures), folder / file, structures, ids)
-    write_color_table(folder / "labels.ctbl", structures, ids)
-    write_label_descriptions(folder / "labels.itksnap.txt", structures, ids)
+    meshes = heart.meshes(MeshOptions(resolution, resolution_mm, kind, faces))
+    known = heart.vertex_attributes(meshes)
+    files = [
+        *mesh_files(heart, meshes, known, space, extension.lstrip(".")),
+        *label_map_files(heart, heart.label_map(meshes, _grid(like))),
+    ]
+    for file in files:
+        if file.write:
+            file.write(Path(folder) / file.name)
 
 
 def _grid(like: str | Path | None) -> Grid | None:

@@ -19,11 +19,12 @@ from vecsetx.inference.heart_meshes import (
     HeartMeshes,
     SurfaceKind,
     VertexAttributes,
+    checked_size,
     heart_meshes,
     mesh_grid,
     vertex_attributes,
 )
-from vecsetx.inference.sd_factor import sd_factor_of
+from vecsetx.inference.sd_factor import SdFactor
 from vecsetx.inference.support import Support
 from vecsetx.model.heart_field import RefinementResult
 from vecsetx.model.saved import TrainedModel
@@ -82,6 +83,7 @@ class Heart:
         options: EncodeOptions,
         keep_observed: bool = False,
         ensemble: int = 0,
+        sd_factor: SdFactor | None = None,
     ) -> "Heart":
         """Read a heart and encode it.
 
@@ -91,6 +93,7 @@ class Heart:
             options: How it is encoded.
             keep_observed: Whether observed surfaces stay as they are.
             ensemble: Members of the ensemble; 0 for none.
+            sd_factor: Calibration factors of its standard deviations; None: they are uncalibrated.
 
         Raises:
             InputError: The heart cannot be read, or the options do not fit it, the model or each
@@ -100,14 +103,16 @@ class Heart:
         if keep_observed and not source.has_volume:
             raise InputError(
                 f"{source.path}: observed surfaces cannot be kept, as points do not define a "
-                "volume; leave keep_observed out, or give a label map, masks or closed meshes"
+                "volume; leave --keep-observed out, or give a label map, masks or closed meshes"
             )
         source = source.resolved()
         encoded = encode_source(source, trained, options)
         completed = None
         if keep_observed and isinstance(encoded.shown, Geometry):
             completed = CompletedField.of(encoded.field, encoded.shown)
-        members = _ensemble(encoded, completed, trained, ensemble, options.seed)
+        members = None
+        if ensemble:
+            members = _ensemble(encoded, completed, trained, ensemble, options.seed, sd_factor)
         all_named = set(trained.structures) <= set(source.label_set.structures)
         ids = source.label_set if all_named else trained.label_set
         return cls(trained, ids, encoded, completed, members)
@@ -150,47 +155,41 @@ class Heart:
         """
         return self.field.distances_mm(points_mm)
 
-    def meshes(self, options: MeshOptions) -> tuple[HeartMeshes, VertexAttributes]:
-        """Mesh the heart; return the meshes, and visibility and uncertainty of their vertices.
+    def meshes(self, options: MeshOptions) -> HeartMeshes:
+        """Mesh the heart on a grid around it, which may extend beyond the input.
 
         Raises:
             InputError: The field contains no heart, or the grid would have too many voxels.
         """
+        grid = mesh_grid(
+            self.encoded.field, options.resolution, options.resolution_mm, self.completed
+        )
         supports = None if options.keep_specks else Support(self.encoded.shown)
-        meshes = heart_meshes(
-            self.field, self._mesh_grid(options), options.kind, options.faces, supports
-        )
-        known = vertex_attributes(
-            meshes,
-            self.structures,
-            self.encoded.visibility,
-            self.ensemble,
-            self.completed is not None,
-        )
-        return meshes, known
+        return heart_meshes(self.field, grid, options.kind, options.faces, supports)
 
-    def label_map(
-        self, like: Grid | None, options: MeshOptions, meshes: HeartMeshes | None = None
-    ) -> LabelMap:
+    def vertex_attributes(self, meshes: HeartMeshes) -> VertexAttributes:
+        """Compute visibility and uncertainty at the vertices of its meshes."""
+        visibility, kept = self.encoded.visibility, self.completed is not None
+        return vertex_attributes(meshes, self.structures, visibility, self.ensemble, kept)
+
+    def label_map(self, meshes: HeartMeshes, like: Grid | None, enlarge: bool = False) -> LabelMap:
         """Label each voxel with its structure, 1…K; 0 for background.
 
         Args:
+            meshes: Its meshes, which lack the specks that the label map lacks, too.
             like: The grid; None for the input's, or the meshing grid if the input has none.
-            options: The meshing grid, on which specks are found.
-            meshes: The meshes with these options, if they were made: they know the specks.
+            enlarge: Whether the grid is enlarged to hold the whole heart.
 
         Raises:
-            InputError: As :meth:`meshes`.
+            InputError: The enlarged grid would have too many voxels.
         """
-        if like is None:
-            given = self.encoded.label_map
-            like = self._mesh_grid(options) if given is None else Grid.of(given)
-        meshes = meshes or self.meshes(options)[0]
-        return rasterize(meshes.specks.field(self.field), like)
-
-    def _mesh_grid(self, options: MeshOptions) -> Grid:
-        field = self.encoded.field
-        return mesh_grid(field, options.resolution, options.resolution_mm, self.completed)
+        given = self.encoded.label_map
+        grid = like or (meshes.specks.grid if given is None else Grid.of(given))
+        if enlarge and meshes.surfaces:
+            vertices_mm = [surface.vertices_mm for surface in meshes.surfaces.values()]
+            remedy = "leave --enlarge out, or give a coarser grid with --like"
+            grid = checked_size(grid.enlarged(np.concatenate(vertices_mm).astype(float)), remedy)
+        return rasterize(meshes.specks.field(self.field), grid)
 
 
 def _ensemble(
@@ -199,10 +198,8 @@ def _ensemble(
     trained: TrainedModel,
     members: int,
     seed: int,
-) -> Ensemble | None:
-    if not members:
-        return None
-    sd_factor = sd_factor_of(None, trained)
+    sd_factor: SdFactor | None,
+) -> Ensemble:
     # The factor of cut structures was measured beyond the edge of the scan, with observed surfaces
     # kept, and holds only there.
     cut = None if completed is None else encoded.visibility.cut
