@@ -135,10 +135,11 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """
     table: dict[str, Any] = {}
     for key, value in pairs:
-        if table.setdefault(key, value) != value:
+        if key in table and table[key] != value:
             raise PlainDataError(
                 f"{key!r} is both {table[key]!r} and {value!r}; remove one of the two"
             )
+        table[key] = value
     return table
 
 
