@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from vecsetx.data.augment import AugmentSpec
@@ -14,6 +13,7 @@ from vecsetx.data.batches import BatchSpec
 from vecsetx.data.partial import PartialSpec
 from vecsetx.errors import InputError
 from vecsetx.model.vecset import ModelSpec
+from vecsetx.plain_data import PlainDataError, parse_yaml, read_yaml
 from vecsetx.training.objective import ObjectiveSpec
 from vecsetx.training.optimizer import OptimizerSpec
 from vecsetx.training.spec import TrainingSpec
@@ -100,8 +100,8 @@ def read_changes(path: Path) -> dict[str, Any]:
             "{training: {steps: 3000}}"
         )
     try:
-        data = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        data = read_yaml(path)
+    except (OSError, PlainDataError) as error:
         raise InputError(
             f"{path}: cannot be read as YAML ({error}); correct or replace it"
         ) from error
@@ -129,8 +129,8 @@ def parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
         if key not in _defaults() and (meant := overrides_like(key, value)):
             raise InputError(f"{word!r}: no option {key}; write {' or '.join(meant)}")
         try:
-            changes.setdefault(part, {})[name] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
+            changes.setdefault(part, {})[name] = parse_yaml(value)
+        except PlainDataError as error:
             raise InputError(
                 f"{word!r}: the value cannot be read as YAML ({error}); quote it"
             ) from error

@@ -80,7 +80,7 @@ def odd_heart(info, folder: Path) -> SamplesFile:
     normals /= np.linalg.norm(normals, axis=1, keepdims=True)
     structure = generator.integers(0, 2, 300).astype(np.uint8)
     surface = SurfacePoints(values(300, 3), structure, normals, values(300, 2), values(300))
-    info = replace(info, structures=("C", "A"), cut=("A",), name="odd")
+    info = replace(info, structures=("RV", "LA"), cut=("LA",), name="odd")
     write_samples(Samples(surface, queries(70), queries(60), info), folder / "odd.safetensors")
     return SamplesFile(folder / "odd.safetensors")
 
@@ -89,7 +89,7 @@ def test_a_draw_is_what_the_file_holds(dataset: DataSet, tmp_path: Path) -> None
     """By hand: whole tensors rolled to the drawn row, structures placed one by one."""
     files = [dataset.open(heart) for heart in dataset.hearts[:2]]
     cases = [(file, dataset.structures, dataset.structures) for file in files]
-    cases.append((odd_heart(files[0].info, tmp_path), ("A", "B", "C", "D"), ("A", "B", "C")))
+    cases.append((odd_heart(files[0].info, tmp_path), ("LA", "LV", "RV", "PA"), ("LA", "LV", "RV")))
     for (file, structures, annotated), seed in ((case, s) for case in cases for s in range(8)):
         drawn = drawn_heart(file, structures, annotated, np.random.default_rng(seed))
         generator, whole, info = np.random.default_rng(seed), file.read(), file.info

@@ -124,7 +124,7 @@ def test_damaged_models_are_named(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(
         (tmp_path / "other" / "model.safetensors").read_bytes()
     )
-    with pytest.raises(InputError, match=r"damaged model: .*\n.*size mismatch"):
+    with pytest.raises(InputError, match=r"damaged model: .* has the shape"):
         TrainedModel.from_pretrained(tmp_path)
     (tmp_path / "model.safetensors").unlink()
     with pytest.raises(InputError, match="damaged model"):

@@ -25,6 +25,7 @@ from vecsetx.anatomy.structures import (
     structure_names,
 )
 from vecsetx.errors import InputError
+from vecsetx.plain_data import PlainDataError, read_yaml
 
 _KEYS = ("name", "ids", "drop", "drop_others", "ignore")
 
@@ -186,8 +187,8 @@ def label_set(name_or_file: str) -> LabelSet:
             "{ids: {1: LV, 2: Myocardium}}"
         )
     try:
-        data = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeyLoader)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        data = read_yaml(path)
+    except (OSError, PlainDataError) as error:
         raise InputError(f"{path}: cannot be read as a label set: {error}") from error
     if not isinstance(data, Mapping):
         raise InputError(f"{path}: a label set is a table with 'ids', such as {{ids: {{1: LV}}}}")
@@ -279,18 +280,6 @@ def _known_name(name: Any, source: str) -> str:
         return structure(str(name)).name
     except InputError as error:
         raise InputError(f"{source}: {error}") from None
-
-
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """Reject tables with duplicate keys, of which YAML would silently keep the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        table = super().construct_mapping(node, deep)
-        if len(table) < len(node.value):
-            raise yaml.constructor.ConstructorError(
-                None, None, "duplicate key in this table", node.start_mark
-            )
-        return table
 
 
 @cache

@@ -12,9 +12,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
+from pydantic import AfterValidator
 
 from vecsetx.errors import InputError
 
@@ -49,6 +50,16 @@ def structure(word: str) -> Structure:
     if name is None:
         raise InputError(f"unknown structure {word!r}; {_suggest_structure(word)}")
     return _catalogue()[name]
+
+
+def _check_known(name: str) -> str:
+    if name not in structure_names():
+        raise ValueError(f"{name[:80]!a} is no structure; {_suggest_structure(name[:80])}")
+    return name
+
+
+StructureName = Annotated[str, AfterValidator(_check_known)]
+"""The name of a structure from a file, checked when it is read: it becomes the name of a mesh."""
 
 
 def find_structure(word: str) -> str | None:

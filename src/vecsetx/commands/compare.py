@@ -1,6 +1,5 @@
 """``vecsetx compare``: compare two models' scores of the same hearts, paired by heart."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from vecsetx.errors import InputError
 from vecsetx.evaluation.bootstrap import Bootstrap
 from vecsetx.evaluation.comparison import compare, write_comparison
+from vecsetx.plain_data import PlainDataError, read_json
 from vecsetx.report.comparison_page import write_comparison_page
 from vecsetx.terminal.progress_bars import waiting
 from vecsetx.terminal.remarks import print_remarks
@@ -81,8 +81,8 @@ def _remarks(*evaluations: Mapping[str, Any]) -> dict[str, list[str]]:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        scores = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        scores = read_json(file)
+    except (OSError, PlainDataError) as error:
         raise InputError(
             f"{file}: cannot be read as scores ({error}); give the output folder of vecsetx "
             "evaluate, or its scores.json"

@@ -5,7 +5,6 @@ JSON or YAML without objects, and never a pickle, such as a checkpoint.
 """
 
 import datetime
-import json
 import math
 import shlex
 from collections.abc import Callable, Mapping
@@ -18,6 +17,7 @@ from vecsetx.data.dataset import DataSet
 from vecsetx.errors import InputError
 from vecsetx.inference.sd_factor import SdFactor
 from vecsetx.model.saved import TrainedModel, parameter_count
+from vecsetx.plain_data import PlainDataError, read_json
 from vecsetx.recipe import Recipe, read_changes
 from vecsetx.sampling.samples import SamplesFile
 from vecsetx.terminal.progress_bars import waiting
@@ -282,8 +282,8 @@ _FOLDERS: Mapping[str, Callable[[Path], dict[str, Any]]] = {
 
 def _read_json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        return read_json(path)
+    except (OSError, PlainDataError) as error:
         raise InputError(f"{path}: cannot be read as JSON ({error}); write it again") from error
 
 

@@ -1,6 +1,5 @@
 """``vecsetx plan``: estimate the GPU memory of a training step, and the time of a run."""
 
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from vecsetx.terminal.progress_bars import console, duration_text, steps, waitin
 from vecsetx.terminal.table import counted
 from vecsetx.training.loop import Training
 from vecsetx.training.memory import StepSpec, measure
+from vecsetx.training.meters import machine_bytes
 from vecsetx.training.plan import WAYS, Plan
 from vecsetx.training.preflight import seconds_per_step
 from vecsetx.training.ranks import joined_ranks
@@ -120,4 +120,4 @@ def _memory_bytes() -> float:
     """Return the memory of the first GPU, or of the machine if it has none."""
     if torch.cuda.is_available():
         return float(torch.cuda.get_device_properties(0).total_memory)
-    return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    return float(machine_bytes())

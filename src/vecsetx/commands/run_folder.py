@@ -13,6 +13,7 @@ from vecsetx.data.batches import TrainingBatches
 from vecsetx.errors import InputError
 from vecsetx.files import write_json, write_text
 from vecsetx.model.saved import weights_sha256
+from vecsetx.plain_data import PlainDataError, read_json
 from vecsetx.recipe import Recipe, read_changes
 from vecsetx.training.spec import TrainingSpec
 from vecsetx.training.teacher import Teacher
@@ -81,7 +82,7 @@ def check_run(out: Path, recipe: Recipe, contents: dict[str, str]) -> TrainingSp
             "the same preset, --config and overrides (only training.steps may grow), or choose "
             "another --out"
         )
-    if json.loads(data_file.read_text()) != contents:
+    if _read_contents(data_file) != contents:
         raise InputError(
             f"{data_file}: the run was started with other hearts, with hearts prepared "
             "differently, or with another teacher; resume with the same, or choose another --out"
@@ -101,6 +102,15 @@ def contents_of(batches: TrainingBatches, teacher: Teacher | None) -> dict[str, 
     }
     found = {name: sha256(text.encode()).hexdigest() for name, text in described.items()}
     return found | ({"training.teacher": weights_sha256(teacher.network)} if teacher else {})
+
+
+def _read_contents(path: Path) -> Any:
+    try:
+        return read_json(path)
+    except (OSError, PlainDataError) as error:
+        raise InputError(
+            f"{path}: cannot be read ({error}); begin another run, with another --out"
+        ) from error
 
 
 def _options(recipe: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from vecsetx.terminal.training_display import training_display
 from vecsetx.training.journal import Entry
 from vecsetx.training.loggers import loggers
 from vecsetx.training.loop import Training
-from vecsetx.training.preflight import preflight
+from vecsetx.training.preflight import check_weights_fit, preflight
 from vecsetx.training.ranks import joined_ranks
 from vecsetx.training.run import Run
 from vecsetx.training.spec import TrainingSpec
@@ -139,6 +139,7 @@ def _ready(
         # 1. Model, batches and teacher. All ranks seed alike, and so start with the same weights.
         with waiting("reading the data set"):
             dataset = DataSet.read(data)
+            check_weights_fit(recipe.model, len(dataset.structures))
             torch.manual_seed(recipe.training.seed)
             model = recipe.model.build(len(dataset.structures))
             batches = _batches(dataset, fold, recipe)

@@ -1,16 +1,21 @@
 """A prepared data set: a folder with ``dataset.json`` and one samples file per heart."""
 
-import json
 import math
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from vecsetx.anatomy.label_sets import LabelSet
+from vecsetx.anatomy.structures import StructureName
 from vecsetx.data.split import Assignment, Split
 from vecsetx.errors import InputError
 from vecsetx.files import write_json
+from vecsetx.names import Name, RelativePath
+from vecsetx.plain_data import PlainDataError, read_json, validated
 from vecsetx.sampling.samples import SamplesFile
 
 __all__ = ["Choices", "DataSet", "HeartEntry"]
@@ -38,18 +43,18 @@ class HeartEntry:
         version: Version of VecSetX that sampled it.
     """
 
-    name: str
+    name: Name
     patient: str
     split: Split
     fold: int
-    file: str
+    file: RelativePath
     kind: str
     source: str
     space: str
     sha256: str
     content: str
     label_set: str
-    annotated: tuple[str, ...]
+    annotated: tuple[StructureName, ...]
     version: str
     units: str = "mm"
 
@@ -67,8 +72,8 @@ class Choices:
         own_split: Whether each heart's split was given; if not, it was drawn at random.
     """
 
-    structures: tuple[str, ...] | None = None
-    absent: tuple[str, ...] = ()
+    structures: tuple[StructureName, ...] | None = None
+    absent: tuple[StructureName, ...] = ()
     group_by: str | None = None
     label_sets: tuple[str | None, ...] = ()
     own_split: bool = False
@@ -185,35 +190,46 @@ class DataSet:
                 f"{folder}: no prepared data set (no dataset.json); run vecsetx prepare"
             )
         try:
-            data = json.loads(path.read_text(encoding="utf-8"))
-            if data["schema"] != _SCHEMA:
+            data = read_json(path)
+            if (schema := data["schema"]) != _SCHEMA:
                 raise InputError(
-                    f"{path}: schema {data['schema']}, this version reads {_SCHEMA}; prepare the "
+                    f"{path}: schema {schema}, this version reads {_SCHEMA}; prepare the "
                     "hearts again, into another folder"
                 )
-            return cls(
-                folder=folder,
-                structures=tuple(data["structures"]),
-                label_sets=data["label_sets"],
-                seed=data["seed"],
-                val_share=data["val_share"],
-                folds=data["folds"],
-                options={k: math.inf if v == "inf" else v for k, v in data["options"].items()},
-                hearts=_hearts(data["hearts"]),
-                choices=_choices(data.get("choices")),
+            file = validated(_FILE.validate_python, data)
+        except (OSError, PlainDataError, KeyError, TypeError) as error:
+            raise InputError(f"{path}: damaged ({error}); prepare the data again") from error
+        if twice := [n for n, k in Counter(h.name for h in file.hearts).items() if k > 1]:
+            raise InputError(
+                f"{path}: damaged ({twice[0]!r} is there twice); prepare the data again"
             )
-        except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
-            raise InputError(f"{path}: damaged ({error!r}); prepare the data again") from error
+        options = {k: math.inf if v == "inf" else v for k, v in file.options.items()}
+        return cls(
+            folder,
+            file.structures,
+            file.label_sets,
+            file.seed,
+            file.val_share,
+            file.folds,
+            options,
+            file.hearts,
+            file.choices,
+        )
 
 
-def _hearts(entries: Iterable[Mapping[str, Any]]) -> tuple[HeartEntry, ...]:
-    return tuple(
-        HeartEntry(**{**heart, "annotated": tuple(heart["annotated"])}) for heart in entries
-    )
+@dataclass(frozen=True, slots=True)
+class _File:
+    """The content of ``dataset.json``, with the same names."""
+
+    schema: int
+    structures: tuple[StructureName, ...]
+    label_sets: dict[str, dict[str, Any]]
+    seed: int
+    val_share: float
+    folds: int
+    options: dict[str, Any]
+    hearts: tuple[HeartEntry, ...]
+    choices: Choices | None = None
 
 
-def _choices(data: Mapping[str, Any] | None) -> Choices | None:
-    if data is None:
-        return None
-    found: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
-    return Choices(**found)
+_FILE = TypeAdapter(_File)

@@ -30,6 +30,7 @@ from vecsetx.formats.nnunet import (
     with_dropped_names,
 )
 from vecsetx.formats.points import POINTS_ENDINGS
+from vecsetx.names import check_name
 
 _SEGMENTATIONS = "segmentations"
 """Subfolder of a heart's folder in which TotalSegmentator's data sets keep the masks."""
@@ -73,6 +74,7 @@ def find_hearts(
     everything = (given.absolute() for given in inputs)
     found = (_sources(given, label_set, space, usual) for given in everything)
     for heart in chain.from_iterable(found):
+        _check_name(heart)
         other = hearts.setdefault(heart.name, heart)
         if other.path.resolve() != heart.path.resolve():
             raise InputError(f"{heart.path}: {other.path} has the same name; rename one of the two")
@@ -80,6 +82,13 @@ def find_hearts(
         name: replace(heart, units=units, of_model=usual is not None, trust_names=trust_names)
         for name, heart in sorted(hearts.items())
     }
+
+
+def _check_name(heart: HeartSource) -> None:
+    try:
+        check_name(heart.name)
+    except ValueError as error:
+        raise InputError(f"{str(heart.path)!a}: {error}; rename it") from error
 
 
 def _sources(

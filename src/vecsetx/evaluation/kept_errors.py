@@ -16,6 +16,7 @@ import numpy as np
 
 from vecsetx.evaluation.calibration import VertexErrors
 from vecsetx.files import write_json
+from vecsetx.plain_data import read_json
 
 __all__ = ["HeartMeasurement", "KeptErrors"]
 
@@ -54,7 +55,7 @@ class KeptErrors:
             heart: Plain data that identify the heart and its shape, ``name`` included.
         """
         try:
-            data = json.loads(self._file(heart).read_text(encoding="utf-8"))
+            data = read_json(self._file(heart))
             if data["key"] != self._key(heart):
                 return None
             hidden = {name: _errors(values) for name, values in data["hidden"].items()}

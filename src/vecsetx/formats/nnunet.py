@@ -4,7 +4,6 @@ Isensee et al., Nature Methods 2021, doi:10.1038/s41592-020-01008-z. Version 2 w
 ``labels: {name: id}``, version 1 ``labels: {id: name}``.
 """
 
-import json
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
@@ -14,6 +13,7 @@ from typing import Any
 from vecsetx.anatomy.label_names import LabelNames
 from vecsetx.anatomy.label_sets import LabelSet
 from vecsetx.errors import InputError
+from vecsetx.plain_data import PlainDataError, read_json
 
 _log = logging.getLogger(__name__)
 
@@ -133,10 +133,8 @@ def _single_labels(labels: Mapping[str, Any], source: Path) -> dict[str, int]:
 def _dataset(folder: Path) -> dict[str, Any]:
     path = folder / "dataset.json"
     try:
-        # Editors on Windows put a byte order mark before the text, which JSON does not have.
-        text = path.read_text(encoding="utf-8-sig")
-        data = json.loads(text, object_pairs_hook=_without_repeats)
-    except (OSError, ValueError) as error:
+        data = read_json(path)
+    except (OSError, PlainDataError) as error:
         raise InputError(f"{path}: cannot be read as JSON: {error}") from error
     if not isinstance(data, dict):
         raise InputError(f"{path}: not an nnU-Net data set, which is a table with 'labels'")
@@ -146,16 +144,3 @@ def _dataset(folder: Path) -> dict[str, Any]:
             "it was prepared from"
         )
     return data
-
-
-def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return the table; of a key with two values, Python's reader would take the later one.
-
-    Raises:
-        ValueError: A key has two values.
-    """
-    table: dict[str, Any] = {}
-    for key, value in pairs:
-        if table.setdefault(key, value) != value:
-            raise ValueError(f"{key!r} is both {table[key]!r} and {value!r}; remove one of the two")
-    return table

@@ -1,6 +1,5 @@
 """Calibration factors of a model's standard deviations: ``calibration.json`` in its folder."""
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -14,6 +13,7 @@ from pydantic import PositiveFloat, PositiveInt, TypeAdapter, ValidationError
 from vecsetx.errors import InputError
 from vecsetx.files import write_json
 from vecsetx.model.saved import CALIBRATION, TrainedModel, model_folder, weights_sha256
+from vecsetx.plain_data import parse_json
 
 __all__ = ["SdFactor", "sd_factor_of"]
 
@@ -109,7 +109,7 @@ class SdFactor:
         path = model_folder(model) / CALIBRATION if model else Path(CALIBRATION)
         remedy = "run vecsetx calibrate again, or remove the file"
         try:
-            data = json.loads(trained.calibration)
+            data = parse_json(trained.calibration)
             weights = data["weights"]
             found = _ADAPTER.validate_python(data)
         except (ValueError, KeyError, TypeError) as error:

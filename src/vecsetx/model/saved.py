@@ -6,25 +6,29 @@ model card into every saved folder; and it finds no offline model without that `
 """
 
 import hashlib
-import json
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Annotated, Any
 
 import torch
-from pydantic import ConfigDict, PositiveFloat, PositiveInt, TypeAdapter, ValidationError
-from safetensors import SafetensorError
+from pydantic import ConfigDict, Field, TypeAdapter
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 
 from vecsetx.anatomy.label_sets import LabelSet
+from vecsetx.anatomy.structures import StructureName
 from vecsetx.errors import InputError
 from vecsetx.files import write_json, write_text, written_whole
 from vecsetx.model.heart_field import HeartField
 from vecsetx.model.vecset import ModelSpec, VecSetAutoEncoder
+from vecsetx.plain_data import PlainDataError, read_json, validated
 from vecsetx.sampling.sampler import Observation
+
+_log = logging.getLogger(__name__)
 
 SCHEMA = 2
 """Version of ``model.json``; other versions are rejected."""
@@ -92,6 +96,7 @@ class TrainedModel:
             unfinished.write_bytes(save(weights))  # save_file hides why a disk fails
         description = _Description(
             schema=SCHEMA,
+            weights_sha256=weights_sha256(self.network),
             model=self.network.spec,
             structures=self.structures,
             label_set=self.label_set.to_dict(),
@@ -137,10 +142,14 @@ class TrainedModel:
         path = folder / _DESCRIPTION
         description = _read_description(path)
         try:
+            # Compared first, so that a description cannot ask for more memory than the file has.
+            expected = description.model.weight_shapes(len(description.structures))
+            _check_shapes(folder / _WEIGHTS, expected)
             network = description.model.build(len(description.structures))
             network.load_state_dict(load_file(folder / _WEIGHTS))
         except (OSError, SafetensorError, RuntimeError) as error:
             raise InputError(f"{folder}: damaged model: {error}") from error
+        _check_hash(folder / _WEIGHTS, network, description.weights_sha256)
         return cls(
             network.eval(),
             description.structures,
@@ -191,6 +200,9 @@ class TrainedModel:
         return str(commit)
 
 
+_Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
 @dataclass(frozen=True, slots=True)
 class _Description:
     """The content of ``model.json``, with the same names. Unknown names are rejected."""
@@ -199,12 +211,13 @@ class _Description:
 
     schema: int
     model: ModelSpec
-    structures: tuple[str, ...]
+    structures: tuple[StructureName, ...]
     label_set: dict[str, Any]
-    mm_per_unit: PositiveFloat
-    truncation: PositiveFloat
-    points: PositiveInt
+    mm_per_unit: _Positive
+    truncation: _Positive
+    points: Annotated[int, Field(ge=1, le=2**24)]
     provenance: dict[str, Any]
+    weights_sha256: str | None = None  # models of earlier versions have none
 
 
 _ADAPTER = TypeAdapter(_Description)
@@ -267,8 +280,8 @@ def read_structures(folder: Path) -> tuple[str, ...]:
 
 def _read_description(path: Path) -> _Description:
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        data = read_json(path)
+    except (OSError, PlainDataError) as error:
         raise InputError(
             f"{path}: cannot be read as a model's description: {error}; save the model again"
         ) from error
@@ -278,16 +291,40 @@ def _read_description(path: Path) -> _Description:
             f"{path}: schema {schema}, this version reads {SCHEMA}; train the model again"
         )
     try:
-        return _ADAPTER.validate_python(data)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(key) for key in first["loc"])
-        raise InputError(f"{path}: damaged model: {where}: {first['msg']}") from error
+        return validated(_ADAPTER.validate_python, data)
+    except PlainDataError as error:
+        raise InputError(f"{path}: damaged model: {error}") from error
 
 
 def _read_text(path: Path) -> str | None:
     """Return a file's text, even if it is damaged: its readers validate it. None for no file."""
     return path.read_text(encoding="utf-8", errors="replace") if path.exists() else None
+
+
+def _check_shapes(path: Path, expected: Mapping[str, tuple[int, ...]]) -> None:
+    """Raise :class:`InputError` if the weights in a file have other names or shapes."""
+    with safe_open(path, framework="pt") as file:
+        found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    for name in sorted(found.keys() | expected.keys()):
+        if found.get(name) != expected.get(name):
+            raise InputError(
+                f"{path}: damaged model: {name} has the shape {found.get(name)}, {_DESCRIPTION} "
+                f"describes {expected.get(name)}; copy both files again, or train the model again"
+            )
+
+
+def _check_hash(path: Path, network: torch.nn.Module, expected: str | None) -> None:
+    if expected is None:
+        _log.warning(
+            "%s: saved by an earlier VecSetX without a hash, so damage would not be noticed; save "
+            "the model again",
+            path,
+        )
+    elif weights_sha256(network) != expected:
+        raise InputError(
+            f"{path}: damaged model: the weights are not those that were saved (their hash "
+            f"differs from that in {_DESCRIPTION}); copy both files again, or train the model again"
+        )
 
 
 def parameter_count(network: torch.nn.Module) -> int:

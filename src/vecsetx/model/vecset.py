@@ -11,11 +11,11 @@ distance to each structure.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import torch
 from jaxtyping import Float, Int
-from pydantic import NonNegativeInt, PositiveInt
+from pydantic import Field
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -28,6 +28,9 @@ from vecsetx.model.heads import DistanceHead, Head, UnionHead
 from vecsetx.model.structure_latents import StructureLatents
 
 Result = TypeVar("Result")
+
+# Beyond these no model was ever useful, and a mistyped or hostile size would take all memory.
+_Channels = Annotated[int, Field(ge=1, le=2**15)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +58,17 @@ class ModelSpec:
     """
 
     queries: Literal["anchored", "point", "learnable"] = "anchored"
-    latents: PositiveInt = 256
-    structure_latents: NonNegativeInt = 0
+    latents: Annotated[int, Field(ge=1, le=2**17)] = 256
+    structure_latents: Annotated[int, Field(ge=0, le=2**12)] = 0
     bottleneck: Literal["normalized", "kl", "none"] = "normalized"
-    latent_channels: PositiveInt = 32
+    latent_channels: _Channels = 32
     field: Literal["distances", "union"] = "distances"
     normals: bool = True
-    width: PositiveInt = 128
-    heads: PositiveInt = 4
-    layers: NonNegativeInt = 4
-    expansion: PositiveInt = 2
-    frequencies: PositiveInt = 8
+    width: _Channels = 128
+    heads: _Channels = 4
+    layers: Annotated[int, Field(ge=0, le=256)] = 4
+    expansion: Annotated[int, Field(ge=1, le=64)] = 2
+    frequencies: Annotated[int, Field(ge=1, le=32)] = 8
     decoder_feed_forward: bool = True
 
     def __post_init__(self) -> None:
@@ -87,6 +90,12 @@ class ModelSpec:
     def build(self, structure_count: int) -> "VecSetAutoEncoder":
         """Build the model for K structures; torch's global generator initialises the weights."""
         return VecSetAutoEncoder(self, structure_count)
+
+    def weight_shapes(self, structure_count: int) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of the weights by name, without allocating any."""
+        with torch.device("meta"):
+            weights = self.build(structure_count).state_dict()
+        return {name: tuple(tensor.shape) for name, tensor in weights.items()}
 
 
 @dataclass(frozen=True, slots=True)

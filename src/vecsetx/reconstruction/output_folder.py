@@ -1,6 +1,5 @@
 """A folder that holds the files of one run: those that an earlier run wrote are removed."""
 
-import json
 import stat
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -8,6 +7,7 @@ from pathlib import Path
 
 from vecsetx.anatomy.structures import structure_names
 from vecsetx.files import write_json
+from vecsetx.plain_data import read_json
 from vecsetx.workers.lock import only_writer
 
 __all__ = ["SUMMARY", "one_run_s_files"]
@@ -63,7 +63,7 @@ def _earlier_files(summary: Path) -> set[str]:
     of that name, which excludes paths, and only as long as it names a file proper, not a link.
     """
     try:
-        content = json.loads(summary.read_text("utf-8"))
+        content = read_json(summary)
     except (OSError, ValueError):
         return set()
     names = content.get("files") if isinstance(content, dict) else None

@@ -16,13 +16,17 @@ from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import Bool, Float, Integer
+from pydantic import ConfigDict, TypeAdapter
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from vecsetx.anatomy.frame import Frame
+from vecsetx.anatomy.structures import StructureName
 from vecsetx.errors import InputError
 from vecsetx.files import written_whole
 from vecsetx.geometry.view import known_mm
+from vecsetx.names import Name
+from vecsetx.plain_data import PlainDataError, parse_json, validated
 
 __all__ = [
     "HeartInfo",
@@ -101,14 +105,16 @@ class HeartInfo:
         version: Version of VecSetX that wrote the file.
     """
 
-    name: str
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    name: Name
     kind: str
     source: str
     sha256: str
     content: str
     label_set: Mapping[str, Any]
-    structures: tuple[str, ...]
-    cut: tuple[str, ...]
+    structures: tuple[StructureName, ...]
+    cut: tuple[StructureName, ...]
     frame: Frame
     reach_mm: float
     spacing_mm: tuple[float, float, float]
@@ -123,10 +129,12 @@ class HeartInfo:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "HeartInfo":
-        """Read the result of ``asdict``, also after a round trip through JSON."""
-        names = ("structures", "spacing_mm", "cut", "remarks")
-        tuples = {name: tuple(data[name]) for name in names}
-        return cls(**{**data, **tuples, "frame": Frame.from_dict(data["frame"])})
+        """Read the result of ``asdict``, also after a round trip through JSON.
+
+        Raises:
+            PlainDataError: A value is missing, unknown, of another type or not allowed.
+        """
+        return validated(_INFO.validate_python, data)
 
     def known_mm(self, edge_mm: Float[np.ndarray, " n"]) -> Float[np.ndarray, "n k"]:
         """Return the magnitude up to which each structure's distance is known at each point, mm.
@@ -140,6 +148,9 @@ class HeartInfo:
         """Return whether each distance of ``points`` is exact; otherwise it is a lower bound."""
         sizes = np.minimum(np.abs(points.distances_mm), self.reach_mm)
         return sizes <= self.known_mm(points.edge_mm)
+
+
+_INFO = TypeAdapter(HeartInfo)
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +225,19 @@ def write_samples(samples: Samples, path: Path) -> None:
     }
     metadata = {"schema": str(_SCHEMA), "heart": json.dumps(asdict(samples.info))}
     with written_whole(path) as unfinished:
-        unfinished.write_bytes(save(tensors, metadata))  # save_file would hide why a write failed
+        # save_file would hide why a write failed.
+        unfinished.write_bytes(_in_order(save(tensors, metadata)))
+
+
+def _in_order(content: bytes) -> bytes:
+    """Return a safetensors file with sorted metadata, which the library writes in a random order.
+
+    Offsets in the header count from the header's end, so that its length may change.
+    """
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.dumps(json.loads(content[8:end]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)  # tensors begin at multiples of 8 bytes
+    return len(header).to_bytes(8, "little") + header + content[end:]
 
 
 class SamplesFile:
@@ -245,7 +268,7 @@ class SamplesFile:
             self._size, self._tensors = _contents(path)
         except (OSError, SafetensorError) as error:
             raise InputError(f"{path}: cannot be read as a heart's samples: {error}") from error
-        self.info = HeartInfo.from_dict(json.loads(metadata["heart"]))
+        self.info = _read_info(metadata, path)
         # 2. Check that the tensors have the columns that a heart of K structures needs.
         self._layouts = {
             group: _Layout.of_group(group, len(self.info.structures)) for group in _GROUPS
@@ -339,6 +362,15 @@ class SamplesFile:
         return _GROUPS[group](**found)
 
 
+def _read_info(metadata: Mapping[str, str], path: Path) -> HeartInfo:
+    try:
+        return HeartInfo.from_dict(parse_json(metadata["heart"]))
+    except (PlainDataError, KeyError) as error:
+        raise InputError(
+            f"{path}: damaged description of the heart ({error}); prepare the heart again"
+        ) from error
+
+
 def _contiguous(points: _Points) -> _Points:
     arrays = {f.name: np.ascontiguousarray(getattr(points, f.name)) for f in fields(points)}
     return replace(points, **arrays)
@@ -361,7 +393,7 @@ def _contents(path: Path) -> tuple[int, dict[str, _Tensor]]:
     """
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
-        header = json.loads(file.read(length))
+        header = parse_json(file.read(length).decode())
         size = os.fstat(file.fileno()).st_size
     header.pop("__metadata__", None)
     tensors = {}

@@ -1,5 +1,6 @@
 """Measurements of a run between journal entries: loss terms, time, memory."""
 
+import os
 import resource
 import sys
 import time
@@ -12,7 +13,7 @@ from vecsetx.training.checkpoint import Progress
 from vecsetx.training.journal import Entry
 from vecsetx.training.step import StepResult
 
-__all__ = ["GB", "RunMeter", "WaitTimer", "peak_bytes"]
+__all__ = ["GB", "RunMeter", "WaitTimer", "machine_bytes", "peak_bytes"]
 
 Item = TypeVar("Item")
 
@@ -88,6 +89,11 @@ class WaitTimer(Generic[Item]):
         share = self._waited / max(now - self._since, 1e-9)
         self._waited, self._since = 0.0, now
         return share
+
+
+def machine_bytes() -> int:
+    """Return the machine's memory."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def peak_bytes(device: torch.device) -> int:

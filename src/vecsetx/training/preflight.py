@@ -1,5 +1,6 @@
 """Preflight: check before a run's first step that a step fits the memory and files fit the disk."""
 
+import math
 import shutil
 import time
 from dataclasses import dataclass
@@ -7,11 +8,12 @@ from dataclasses import dataclass
 import torch
 
 from vecsetx.errors import InputError
+from vecsetx.model.vecset import ModelSpec
 from vecsetx.training.loop import Training, batches_of_steps
-from vecsetx.training.meters import GB, peak_bytes
+from vecsetx.training.meters import GB, machine_bytes, peak_bytes
 from vecsetx.training.optimizer import state_bytes
 
-__all__ = ["Preflight", "preflight", "seconds_per_step"]
+__all__ = ["Preflight", "check_weights_fit", "preflight", "seconds_per_step"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,18 @@ def preflight(training: Training) -> Preflight:
         state_bytes(training.optimizers),
         run.ranks.on_first_rank(lambda: _room(training)),
     )
+
+
+def check_weights_fit(spec: ModelSpec, structure_count: int) -> None:
+    """Raise :class:`InputError` if a model's weights alone exceed the machine's memory."""
+    shapes = spec.weight_shapes(structure_count).values()
+    needed, there = 4 * sum(map(math.prod, shapes)), machine_bytes()
+    if needed > there:
+        raise InputError(
+            f"model.width {spec.width}, model.layers {spec.layers}: the weights alone take "
+            f"{needed / GB:,.0f} GB, this machine has {there / GB:,.0f} GB; lower model.width or "
+            "model.layers"
+        )
 
 
 def seconds_per_step(training: Training) -> float:

@@ -32,6 +32,7 @@ from vecsetx.anatomy.label_sets import LabelSet
 from vecsetx.anatomy.sign import label_of
 from vecsetx.errors import InputError
 from vecsetx.files import written_whole
+from vecsetx.plain_data import PlainDataError, parse_json
 from vecsetx.sampling.npz.arrays import NpzArrays
 from vecsetx.sampling.npz.predecessor import KEYS, predecessor_samples
 from vecsetx.sampling.origin import Origin
@@ -144,14 +145,14 @@ def read_npz(
 
 def _own_samples(arrays: NpzArrays) -> Samples:
     try:
-        own = json.loads(str(arrays.array(_OWN)))
+        own = parse_json(str(arrays.array(_OWN)))
         schema = own["schema"]
         if schema != SCHEMA:
             raise InputError(
                 f"{arrays.path}: schema {schema}, this version reads {SCHEMA}; export it again"
             )
         info = HeartInfo.from_dict(own["heart"])
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
+    except (PlainDataError, KeyError, TypeError) as error:
         raise InputError(
             f"{arrays.path}: its array {_OWN} is damaged ({error!r}); export the heart again, or "
             "remove the array to have distances estimated"

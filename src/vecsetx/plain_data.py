@@ -1,0 +1,198 @@
+"""Read JSON and YAML that anybody may have written, within bounds of size and depth.
+
+No file may exhaust memory or time. A YAML file of a few lines can stand for billions of values, if
+each alias stands for a list of aliases ("billion laughs"). Deep nesting exhausts the stack of a
+reader.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import ValidationError
+
+__all__ = [
+    "PlainDataError",
+    "parse_json",
+    "parse_yaml",
+    "read_json",
+    "read_yaml",
+    "validated",
+]
+
+T = TypeVar("T")
+
+JSON_BYTES = 256 * 2**20
+"""Largest JSON file; the data set of 100,000 hearts has about 100 MB."""
+
+YAML_CHARACTERS = 100_000
+"""Longest YAML text: label sets and recipes have a few thousand characters."""
+
+YAML_VALUES = 20_000
+"""Most values of a YAML text, each counted as often as aliases repeat it."""
+
+DEPTH = 100
+"""Deepest nesting of tables and lists."""
+
+
+class PlainDataError(ValueError):
+    """A text is not the JSON or YAML that it should be. The message names no file."""
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file (UTF-8, with or without a byte order mark).
+
+    Raises:
+        OSError: The file cannot be read.
+        PlainDataError: It is too large or too deeply nested, or no JSON.
+    """
+    return parse_json(_text(path, JSON_BYTES))
+
+
+def parse_json(text: str) -> Any:
+    """Read JSON; a table's key must not have two values.
+
+    Raises:
+        PlainDataError: The text is too deeply nested, or no JSON.
+    """
+    try:
+        return json.loads(text, object_pairs_hook=_without_repeats)
+    except PlainDataError:
+        raise
+    except RecursionError:
+        raise PlainDataError("nested too deeply") from None
+    except ValueError as error:  # also whole numbers of over 4300 digits
+        raise PlainDataError(str(error)) from error
+
+
+def read_yaml(path: Path) -> Any:
+    """Read a YAML file (UTF-8) of plain data.
+
+    Raises:
+        OSError: The file cannot be read.
+        PlainDataError: As :func:`parse_yaml`.
+    """
+    return parse_yaml(_text(path, 4 * YAML_CHARACTERS))
+
+
+def parse_yaml(text: str) -> Any:
+    """Read YAML of plain data; a table's key must not occur twice.
+
+    Raises:
+        PlainDataError: The text is no YAML, has tags for other than plain data, or is too long, too
+            deeply nested, or too large once its aliases are filled in.
+    """
+    if len(text) > YAML_CHARACTERS:
+        raise PlainDataError(f"over {YAML_CHARACTERS} characters")
+    try:
+        # 1. Events come without recursion; they show the depth before a recursive reader sees it.
+        depth = values = 0
+        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            values += isinstance(event, yaml.NodeEvent)
+            _check_size(depth, values)
+        # 2. Nodes share what aliases repeat, so that counting them is cheap.
+        node = yaml.compose(text, Loader=_UniqueKeyLoader)
+        if node is not None:
+            _check_size(depth, _values(node, {}))
+        # 3. The values.
+        return yaml.load(text, Loader=_UniqueKeyLoader)
+    except yaml.YAMLError as error:
+        raise PlainDataError(str(error)) from error
+    except PlainDataError:
+        raise
+    # PyYAML raises these for values that do not fit their tags, such as a date 2026-99-99.
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        raise PlainDataError(f"a value does not fit its type ({error})") from error
+
+
+def validated(validate: Callable[[Any], T], data: Any) -> T:
+    """Return plain data as the type that it should have.
+
+    Args:
+        validate: ``validate_python`` of the type's :class:`pydantic.TypeAdapter`.
+        data: As read from a file.
+
+    Raises:
+        PlainDataError: A value is missing, unknown, of another type or out of its range.
+    """
+    try:
+        return validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(key) for key in first["loc"])
+        raise PlainDataError(": ".join(filter(None, (where, first["msg"])))) from error
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the table; of a key with two values, Python's reader would take the later one.
+
+    Raises:
+        PlainDataError: A key has two values.
+    """
+    table: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in table and table[key] != value:
+            raise PlainDataError(
+                f"{key!r} is both {table[key]!r} and {value!r}; remove one of the two"
+            )
+        table[key] = value
+    return table
+
+
+def _text(path: Path, most: int) -> str:
+    with path.open("rb") as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise PlainDataError(f"over {most} bytes")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise PlainDataError(f"no text in UTF-8 ({error.reason} at byte {error.start})") from error
+
+
+def _check_size(depth: int, values: int) -> None:
+    if depth > DEPTH:
+        raise PlainDataError(f"nested over {DEPTH} deep")
+    if values > YAML_VALUES:
+        raise PlainDataError(f"over {YAML_VALUES} values, counting those that aliases repeat")
+
+
+def _values(node: yaml.Node, counted: dict[int, int | None]) -> int:
+    """Count the values of a node, those of aliases again; at most ``DEPTH`` calls deep.
+
+    Args:
+        node: The node.
+        counted: Identity of a node → its number of values; None while it is being counted.
+
+    Raises:
+        PlainDataError: A node contains itself.
+    """
+    if id(node) in counted:
+        found = counted[id(node)]
+        if found is None:
+            raise PlainDataError("an alias stands for what contains it")
+        return found
+    counted[id(node)] = None
+    children: list[yaml.Node] = []
+    if isinstance(node, yaml.SequenceNode):
+        children = node.value
+    elif isinstance(node, yaml.MappingNode):
+        children = [child for pair in node.value for child in pair]
+    counted[id(node)] = total = 1 + sum(_values(child, counted) for child in children)
+    return total
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """Reject tables with duplicate keys, of which YAML would silently keep the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        table = super().construct_mapping(node, deep)
+        if len(table) < len(node.value):
+            raise yaml.constructor.ConstructorError(
+                None, None, "duplicate key in this table", node.start_mark
+            )
+        return table

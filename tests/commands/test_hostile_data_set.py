@@ -1,0 +1,118 @@
+"""Data sets that a stranger wrote: nothing in them is trusted."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.command_line import run
+
+from vecsetx.anatomy.label_sets import label_set
+from vecsetx.commands.prepare import prepare
+from vecsetx.data.dataset import DataSet
+from vecsetx.data.prepare_options import PrepareOptions
+from vecsetx.errors import InputError
+from vecsetx.sampling.sampler import SamplingSpec
+from vecsetx.sampling.samples import SamplesFile
+
+
+@pytest.fixture
+def copy(dataset: DataSet, tmp_path: Path) -> Path:
+    return shutil.copytree(dataset.folder, tmp_path / "in" / "data")
+
+
+def change(folder: Path, **values: Any) -> None:
+    """Change the first heart's entry in a data set."""
+    file = folder / "dataset.json"
+    content = json.loads(file.read_text())
+    content["hearts"][0] |= values
+    file.write_text(json.dumps(content))
+
+
+def listing(folder: Path) -> dict[Path, bytes | None]:
+    return {f: f.read_bytes() if f.is_file() else None for f in folder.rglob("*")}
+
+
+@pytest.mark.parametrize("name", ["../../X", "X\x1b[2J"])
+@pytest.mark.parametrize("command", ["export", "check", "train", "plan"])
+def test_a_name_never_becomes_a_path(
+    copy: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    command: str,
+    name: str,
+) -> None:
+    change(copy, name=name)
+    before = listing(tmp_path)
+    words = {
+        "export": ("export", copy, "--out", tmp_path / "out"),
+        "check": ("check", copy, "--out", tmp_path / "out", f"--heart={name}"),
+        "train": ("train", copy, "--out", tmp_path / "out", "--preset", "tiny"),
+        "plan": ("plan", copy, "--preset", "tiny"),
+    }
+    assert run(*words[command], monkeypatch=monkeypatch) == 2
+    said = capfd.readouterr().err
+    assert "dataset.json: damaged (hearts.0.name: " in said
+    assert "\x1b" not in said
+    assert "Traceback" not in said
+    assert listing(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"file": "../../secret.safetensors"}, "leads out of the folder"),
+        ({"file": "/etc/passwd"}, "no path within the folder"),
+        ({"split": "all"}, "hearts.0.split"),
+        ({"fold": "first"}, "hearts.0.fold"),
+        ({"annotated": ["../LV"]}, "is no structure"),
+        ({"patient": None}, "hearts.0.patient"),
+        ({"name": "phantom01"}, "'phantom01' is there twice"),
+    ],
+)
+def test_every_entry_has_its_type(copy: Path, values: dict[str, Any], said: str) -> None:
+    change(copy, **values)
+    with pytest.raises(InputError, match=r"dataset\.json: damaged") as refusal:
+        DataSet.read(copy)
+    assert said in str(refusal.value)
+
+
+@pytest.mark.parametrize("text", ["[" * 100000, "null", "[]", '{"schema": 2}', "", "\udc80"])
+def test_a_file_that_is_no_data_set_is_damaged(copy: Path, text: str) -> None:
+    (copy / "dataset.json").write_bytes(text.encode(errors="surrogateescape"))
+    with pytest.raises(InputError, match=r"dataset\.json: damaged"):
+        DataSet.read(copy)
+
+
+def test_a_damaged_description_is_refused_and_sampled_again(
+    dataset: DataSet, copy: Path, tmp_path: Path
+) -> None:
+    """One bit in the text that describes a heart, at every kind of place."""
+    file = copy / dataset.hearts[0].file
+    whole = file.read_bytes()
+    first, end = whole.index(b'\\"name\\"'), 8 + int.from_bytes(whole[:8], "little")
+
+    def flipped(place: int, bit: int) -> None:
+        file.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << bit]) + whole[place + 1 :])
+
+    refused = 0
+    for place in range(first, end, (end - first) // 200):
+        flipped(place, place % 7)
+        try:
+            SamplesFile(file)
+        except InputError as refusal:
+            refused += str(file) in str(refusal)
+    assert refused > 20  # the others change a word or a digit
+
+    flipped(first + 2, 0)  # the key
+    with pytest.raises(InputError, match="damaged description of the heart"):
+        SamplesFile(file)
+    options = PrepareOptions(
+        label_set("default"), sampling=SamplingSpec(2000, 2000, 2000), val_share=0.25, workers=1
+    )
+    made, failed = prepare([Path(dataset.hearts[0].source)], copy, options)
+    assert not failed
+    assert made.hearts == dataset.hearts
+    assert file.read_bytes() == whole
