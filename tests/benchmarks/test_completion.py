@@ -11,8 +11,10 @@ import partial_hearts
 import pytest
 from rich.console import Console
 from scipy import ndimage
+from support.forked import forked
 from support.runs import RECIPE
 from support.shapes import ball_in_shell
+from support.waiting import LONGEST_SECONDS
 
 from vecsetx.commands.train import train_model
 from vecsetx.data.dataset import DataSet
@@ -30,10 +32,15 @@ from vecsetx.reconstruction.rasterize import rasterize
 
 @pytest.fixture(scope="module")
 def trained(dataset: DataSet, tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
+    """Trained by a process of its own, where checking every shape does not take its time."""
     partial = PartialSpec(drop=0.8, cut=0.3, sparse=0.2, ramp=8)
     training = replace(RECIPE.training, steps=40, log_every=20, checkpoint_every=40)
     recipe = replace(RECIPE, partial=partial, training=training)
-    return train_model(dataset.folder, tmp_path_factory.mktemp("partial") / "run", recipe)
+    run = tmp_path_factory.mktemp("partial") / "run"
+    process = forked(train_model, dataset.folder, run, recipe)
+    process.join(LONGEST_SECONDS)
+    assert process.exitcode == 0
+    return TrainedModel.from_pretrained(run)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """The memory that is expected of a training step, and what is said of it."""
 
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -8,15 +9,11 @@ import pytest
 import torch
 from support.clock import Clock
 from support.command_line import run
-from support.hearts import write_small_phantoms
 from support.runs import tensors_of
 
-from vecsetx.anatomy.label_sets import label_set
-from vecsetx.commands.prepare import PrepareOptions, prepare
 from vecsetx.data.batches import BatchSpec, TrainingBatches
 from vecsetx.data.dataset import DataSet
 from vecsetx.model.vecset import ModelSpec
-from vecsetx.sampling.sampler import SamplingSpec
 from vecsetx.training.memory import (
     PARTS,
     StepMemory,
@@ -53,17 +50,6 @@ def step_of(eikonal: bool, recompute: bool) -> StepSpec:
 
 def most_kept(step: StepSpec) -> int:
     return trace_step(step, 2)[:, PARTS.index("activations kept")].max()
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> DataSet:
-    folder = tmp_path_factory.mktemp("small")
-    options = PrepareOptions(
-        label_set("default"), sampling=SamplingSpec(500, 500, 500), val_share=0.5, workers=1
-    )
-    made, failed = prepare(write_small_phantoms(folder / "labels", 2), folder / "data", options)
-    assert not failed
-    return made
 
 
 @pytest.fixture(scope="module")
@@ -195,6 +181,20 @@ def test_totals_and_verdicts_by_hand() -> None:
     assert asked.verdict(12 * GB) == "fits as it is (training.recompute=true): 11.5 GB of 12"
 
 
+measured = cache(measure)
+
+
+@pytest.fixture
+def measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measure a step once for all tests of the command: it takes seconds."""
+    monkeypatch.setattr("vecsetx.commands.plan.measure", measured)
+
+
+ONE_LAYER = ("model.width=32", "model.layers=1", "training.passes=2", "training.steps=1200")
+FEW_POINTS = ("batch.points=256", "batch.surface=32", "batch.near=64", "batch.volume=32")
+
+
+@pytest.mark.usefixtures("measured_once")
 def test_plan_prints_and_writes_nothing(
     dataset: DataSet,
     tmp_path: Path,
@@ -203,7 +203,7 @@ def test_plan_prints_and_writes_nothing(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     before = {path: path.stat().st_mtime_ns for path in dataset.folder.rglob("*")}
-    words = ("model.width=32", "model.layers=1", "--gpu-gb", 8)
+    words = (*ONE_LAYER, "--gpu-gb", 8)
     assert run("plan", dataset.folder, *words, monkeypatch=monkeypatch) == 0
     printed = capsys.readouterr().out
     assert "4 hearts per step: fits as it is" in printed
@@ -213,9 +213,7 @@ def test_plan_prints_and_writes_nothing(
     assert not list(tmp_path.iterdir())
 
 
-FEW_POINTS = ("batch.points=256", "batch.surface=32", "batch.near=64", "batch.volume=32")
-
-
+@pytest.mark.usefixtures("measured_once")
 def test_plan_tells_the_time_of_a_run_without_that_of_warming_up(
     dataset: DataSet, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -226,20 +224,20 @@ def test_plan_tells_the_time_of_a_run_without_that_of_warming_up(
 
     monkeypatch.setattr("vecsetx.training.preflight.time", clock)
     monkeypatch.setattr(Stepper, "try_step", try_step)
-    small = ("model.width=32", "model.layers=1", "training.passes=2", "training.steps=1200")
-    assert run("plan", dataset.folder, *small, *FEW_POINTS, monkeypatch=monkeypatch) == 0
+    assert run("plan", dataset.folder, *ONE_LAYER, *FEW_POINTS, monkeypatch=monkeypatch) == 0
     printed = " ".join(capsys.readouterr().out.split())
     assert "time on this machine: at most about 40 min for 1200 steps of 2 s" in printed
 
 
+@pytest.mark.usefixtures("measured_once")
 def test_plan_tells_why_the_time_is_not_known(
     dataset: DataSet, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    small = ("plan", dataset.folder, "model.width=32", "model.layers=1")
+    small = ("plan", dataset.folder, *ONE_LAYER)
     assert run(*small, monkeypatch=monkeypatch) == 0
     printed = " ".join(capsys.readouterr().out.split())
     assert "time on this machine: unknown, as training cannot start: " in printed
-    assert "500 surface points" in printed
+    assert "2000 surface points" in printed
     monkeypatch.setattr("vecsetx.commands.plan._memory_bytes", lambda: 1e6)
     assert run(*small, *FEW_POINTS, monkeypatch=monkeypatch) == 0
     printed = " ".join(capsys.readouterr().out.split())

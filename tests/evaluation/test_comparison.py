@@ -4,6 +4,7 @@ import csv
 import itertools
 import json
 from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.commands.compare import compare_scores
 from vecsetx.errors import InputError
 from vecsetx.evaluation.bootstrap import Bootstrap
+from vecsetx.evaluation.comparison import _signed_rank_p as p_of
 from vecsetx.evaluation.comparison import compare, holm
 from vecsetx.evaluation.heart_scores import score_label_maps
 from vecsetx.evaluation.score_measures import MEASURES
@@ -27,7 +30,8 @@ HEARTS = 10
 STRUCTURES = ("LV", "Aorta", "LA")
 
 
-def rows(seed: int) -> list[Score]:
+@cache
+def rows(seed: int) -> tuple[Score, ...]:
     """Hearts of noisy boxes: the truth the same for every seed, LA in the truth of none."""
     found = []
     for heart in range(HEARTS):
@@ -41,15 +45,21 @@ def rows(seed: int) -> list[Score]:
             prediction[0, 0, 0] = 3  # invented
         sides = LabelMap(truth, np.eye(4)), LabelMap(prediction, np.eye(4))
         found += score_label_maps(f"heart {heart}", *sides, STRUCTURES, STRUCTURES)
-    return found
+    return tuple(found)
 
 
 def scores(seed: int) -> dict[str, Any]:
+    """A copy of its own for every caller, which may change it."""
     return {
-        **summarize(rows(seed)),
+        **deepcopy(summarized(seed)),
         "scoring": {"tolerance_mm": 1.0},
         "provenance": {"model": f"run {seed}"},
     }
+
+
+@cache
+def summarized(seed: int) -> dict[str, Any]:
+    return summarize(rows(seed))
 
 
 BOOTSTRAP = Bootstrap(500)
@@ -92,6 +102,23 @@ def signed_rank_p(differences: np.ndarray) -> float:
     signs = itertools.product((0, 1), repeat=len(differences))
     sums = np.array([np.dot(ranks, sign) for sign in signs])
     return float((np.abs(sums - middle) >= observed - 1e-9).mean())
+
+
+@pytest.mark.parametrize("hearts", [6, 8])
+@pytest.mark.parametrize("values", [2, 4, 1000])
+def test_p_is_that_of_scipy(hearts: int, values: int) -> None:
+    """With many ties and zeros, with some, and (mostly) without."""
+    generator = np.random.default_rng([hearts, values])
+    for shift in (0, values // 2, values):
+        differences = generator.integers(-values, values + 1, hearts) + float(shift)
+        differences[0] = 1.0  # else there may be nothing to rank
+        assert p_of(differences) == stats.wilcoxon(differences).pvalue
+
+
+@pytest.mark.parametrize("hearts", [10, 13, 14, 60])
+def test_p_of_differences_without_ties_is_that_of_scipy(hearts: int) -> None:
+    differences = np.random.default_rng(hearts).normal(0.4, 1, hearts)
+    assert p_of(differences) == stats.wilcoxon(differences).pvalue
 
 
 def test_swapping_the_models_turns_the_difference() -> None:

@@ -2,9 +2,7 @@
 
 import json
 import re
-from concurrent.futures import ProcessPoolExecutor
 from functools import cache
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from plotly.offline import get_plotlyjs
+from support.faulty_runs import train_faulty_runs
+from support.forked import forked
 from support.runs import RECIPE
 from support.shared import made_once
+from support.waiting import LONGEST_SECONDS
 
 from vecsetx.anatomy.structures import structure
 from vecsetx.cli import main
@@ -28,36 +29,22 @@ from vecsetx.training.optimizer import OptimizerSpec, rate_share
 from vecsetx.training.spec import TrainingSpec
 
 LOW, HIGH, PLATEAU = "learning rate too low", "learning rate too high", "plateau"
-STEPS = 100
-REAL = {
-    "sound": ({}, []),
-    "low": ({"optimizer": {"muon_lr": 5e-5, "adamw_lr": 2e-5}}, [LOW]),
-    "high": ({"optimizer": {"muon_lr": 0.5, "adamw_lr": 0.2}}, [HIGH]),
-    "surface": ({"objective": {"surface": 1000.0}}, ["surface dominates the loss"]),
-}
+FAULTS = {"sound": [], "low": [LOW], "high": [HIGH], "surface": ["surface dominates the loss"]}
 
 
 @pytest.fixture(scope="module")
 def runs(dataset: DataSet) -> Path:
-    """A folder with a real run for each of ``REAL``.
+    """A folder with a real run for each of ``FAULTS``.
 
     They are made by a process of its own: checking every shape would double the time they take.
     """
 
     def make(folder: Path) -> None:
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-            pool.submit(train_real, dataset.folder, folder).result(timeout=3600)
+        process = forked(train_faulty_runs, dataset.folder, folder)
+        process.join(LONGEST_SECONDS)
+        assert process.exitcode == 0
 
     return made_once("runs", make)
-
-
-def train_real(data: Path, folder: Path) -> None:
-    for name, (changes, _) in REAL.items():
-        training = {"steps": STEPS, "log_every": 4, "checkpoint_every": STEPS, "seed": 3}
-        if name == "sound":
-            training |= {"gradient_norms_every": 25}
-        recipe = RECIPE.changed(changes, "test").changed({"training": training}, "test")
-        train_model(data, folder / name, recipe)
 
 
 def faults(entries: list[dict]) -> list[str]:
@@ -109,7 +96,7 @@ def validations(*dice: float, steps: int = 4000) -> list[dict]:
     ]
 
 
-@pytest.mark.parametrize("name", REAL)
+@pytest.mark.parametrize("name", FAULTS)
 @pytest.mark.parametrize("merged", [1, 3])
 def test_real_runs_get_the_name_of_their_fault(runs: Path, name: str, merged: int) -> None:
     """Also as they would have been logged, had they been so less often.
@@ -130,7 +117,7 @@ def test_real_runs_get_the_name_of_their_fault(runs: Path, name: str, merged: in
         }
         for group in groups
     ]
-    assert faults(seen) == REAL[name][1]
+    assert faults(seen) == FAULTS[name]
 
 
 @given(

@@ -130,7 +130,7 @@ until grep -q "checkpoint.pt: not saved" "$5" && grep -q "metrics.jsonl: not wri
     kill -0 $!
     sleep 0.05
 done
-"$2" -c 'import sys, torch; torch.load(sys.argv[1], weights_only=True)' "$1/run/checkpoint.pt"
+cp "$1/run/checkpoint.pt" "$7"
 rm "$1/filler"
 sleep 1
 kill -INT $!
@@ -164,7 +164,8 @@ def test_a_disk_that_really_fills_up(dataset: DataSet, tmp_path: Path) -> None:
     *_, file = command(dataset, tmp_path / "run", RECIPE.changed({"training": often}, ""))
     (tmp_path / "small").mkdir()
     log, journal = tmp_path / "log", tmp_path / "metrics.jsonl"
-    places = [tmp_path / "small", sys.executable, dataset.folder, file, log, journal]
+    kept = tmp_path / "kept.pt"  # the checkpoint while the disk is full
+    places = [tmp_path / "small", sys.executable, dataset.folder, file, log, journal, kept]
     done = subprocess.run(
         ["unshare", "-rm", "bash", "-c", FULL_DISK, "bash", *places],
         env=ENVIRONMENT,
@@ -174,6 +175,7 @@ def test_a_disk_that_really_fills_up(dataset: DataSet, tmp_path: Path) -> None:
     told = log.read_text()
     assert done.returncode == 130, told
     assert "No space left on device" in told
+    torch.load(kept, weights_only=True)
     steps = [entry["step"] for entry in read_journal(journal)]
     assert steps == list(range(1, len(steps) + 1))
 

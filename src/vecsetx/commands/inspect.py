@@ -1,7 +1,6 @@
 """``vecsetx inspect``: what files hold, and how they would be read."""
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -60,15 +59,21 @@ def inspect(
             sources.extend(found.values())
         except InputError as error:
             sources.append(_refused(given, error))
-    entries = []
     hearts = [source for source in sources if not isinstance(source, dict)]
-    with steps("inspecting hearts", len(hearts), "hearts") if hearts else nullcontext() as progress:
-        for source in sources:
-            progress.begin(source["file"] if isinstance(source, dict) else source.name)
-            entries.append(source if isinstance(source, dict) else _inspected(source))
-            if progress and not isinstance(source, dict):
-                progress.advance(note=source.name)
+    inspected = iter(_all_inspected(hearts))
+    entries = [source if isinstance(source, dict) else next(inspected) for source in sources]
     _remark_repeated_names(hearts, entries)
+    return entries
+
+
+def _all_inspected(hearts: Sequence[HeartSource]) -> list[dict[str, Any]]:
+    entries: list[dict[str, Any]] = []
+    if hearts:  # a wrong path is no heart to count
+        with steps("inspecting hearts", len(hearts), "hearts") as progress:
+            for heart in hearts:
+                progress.begin(heart.name)
+                entries.append(_inspected(heart))
+                progress.advance(note=heart.name)
     return entries
 
 

@@ -21,6 +21,9 @@ __all__ = ["MIN_PAIRS", "compare", "holm", "write_comparison"]
 MIN_PAIRS = 6
 """Minimum number of hearts for a p-value: with fewer, Wilcoxon's cannot be below 0.05."""
 
+_MAX_ENUMERATED = 13
+"""Maximum number of hearts for an exact p with ties: there are 2¹³ = 8192 ways to sign them."""
+
 _MAX_NAMED = 3
 """Maximum number of hearts or structures that an error names."""
 
@@ -218,7 +221,24 @@ def _signed_rank_p(differences: Float[np.ndarray, " hearts"]) -> float | None:
         return None
     if not differences.any():
         return 1.0  # the test has nothing to rank
+    if len(differences) <= _MAX_ENUMERATED:
+        return _exact_signed_rank_p(differences)
     return float(stats.wilcoxon(differences).pvalue)
+
+
+def _exact_signed_rank_p(differences: Float[np.ndarray, " hearts"]) -> float:
+    """Compute Wilcoxon's p from the rank sums of all ways to sign the differences' sizes.
+
+    ``scipy.stats.wilcoxon`` computes the same number, but calls a function for each way if there
+    are ties or zeros.
+    """
+    ranked = differences[differences != 0]
+    ranks = stats.rankdata(np.abs(ranked))
+    sums = np.zeros(1)  # multiples of 0.5, so that all comparisons are exact
+    for rank in ranks:
+        sums = np.concatenate([sums, sums + rank])
+    observed = ranks[ranked > 0].sum()
+    return min(1.0, 2.0 * float(min((sums <= observed).mean(), (sums >= observed).mean())))
 
 
 def _hidden(scores: Mapping[str, Any]) -> set[str]:
