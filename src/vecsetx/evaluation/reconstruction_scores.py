@@ -22,6 +22,7 @@ from vecsetx.inference.visibility import Visibility
 from vecsetx.reconstruction.distance_field import DistanceField, exclusive_distances
 from vecsetx.reconstruction.grid import Grid
 from vecsetx.reconstruction.octree import ExclusiveOctree, evaluate_exclusive
+from vecsetx.reconstruction.specks import Supports, find_specks, without_specks
 from vecsetx.reconstruction.surfaces import Surface, label_map_surfaces, octree_surfaces
 
 _MIN_MM = 1e-6
@@ -38,11 +39,14 @@ class Reconstruction:
         field: The reconstruction.
         observed: Label map of the model's input, with the same labels; None if the input was no
             label map.
+        supports: What was observed, so that specks are left out
+            (:func:`~vecsetx.reconstruction.specks.find_specks`); None keeps them.
     """
 
     segmentation: Segmentation
     field: DistanceField
     observed: LabelMap | None = None
+    supports: Supports | None = None
 
     @property
     def truth(self) -> LabelMap:
@@ -53,6 +57,8 @@ class Reconstruction:
     def octree(self) -> ExclusiveOctree:
         """The field evaluated on the truth's grid; background where the truth is unknown."""
         octree = evaluate_exclusive(self.field, Grid.of(self.truth))
+        if self.supports:
+            octree = without_specks(octree, self.field, find_specks(octree, self.supports))
         return octree if self.truth.unknown is None else octree.without(self.truth.unknown)
 
     @cached_property
