@@ -97,7 +97,7 @@ def run(job: Job) -> dict[str, Any]:
     trained = train_model(job.data, job.out, job.recipe)
     dataset = DataSet.read(job.data)
     options = EncodeOptions(
-        points=job.recipe.batch.points, latents=job.recipe.model.anchors or None
+        points=job.recipe.batch.points, latents=job.recipe.model.anchors or None, refine=0
     )
     scores = [
         score

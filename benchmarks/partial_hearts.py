@@ -163,7 +163,7 @@ def whole(hearts: Hearts, trained: TrainedModel) -> dict[str, float]:
     for heart in hearts.unseen:
         truth = hearts.truth(heart, structures)
         field = encode_heart(
-            Geometry.of_label_map(truth, len(structures)), trained, EncodeOptions()
+            Geometry.of_label_map(truth, len(structures)), trained, EncodeOptions(refine=0)
         )
         grid = coarse(truth)
         add_scores(dice, "model", grid, rasterize(field, grid), structures, heart.annotated)

@@ -60,7 +60,7 @@ def run_way(way: str, model: Path, heart: Path, size: int, threads: int, out: Pa
     source = LabelMapSource("heart", heart, label_set("default"))
     geometry = source.segmentation(trained.structures).geometry()
     loaded = time.perf_counter()
-    field = encode_heart(geometry, trained, EncodeOptions())
+    field = encode_heart(geometry, trained, EncodeOptions(refine=0))
     encoded = time.perf_counter()
     low, high = extent_mm(field, *field.domain.domain_mm())
     half_mm = (high - low).max() / 2

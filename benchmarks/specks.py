@@ -44,7 +44,7 @@ def main() -> None:
         truth = heart.voxelize(round(135 / options.spacing_mm), options.spacing_mm)
         for hidden in (None, index % len(names)):
             geometry = shown(truth, len(names), hidden)
-            field = encode_heart(geometry, trained, EncodeOptions())
+            field = encode_heart(geometry, trained, EncodeOptions(refine=0))
             octree = evaluate_exclusive(field, mesh_grid(field, 128))
             specks = find_specks(octree, Support(geometry))
             pair = [rasterize(f, truth).labels for f in (field, specks.field(field))]

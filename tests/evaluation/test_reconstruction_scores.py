@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.analytic_fields import OBLIQUE, AnalyticField, grid_about, heart
+from support.analytic_fields import OBLIQUE, AnalyticField, any_of, ball, grid_about, heart
 
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.label_sets import label_set
@@ -13,7 +13,8 @@ from vecsetx.commands.evaluate import _forget
 from vecsetx.data.sources import MeshesSource
 from vecsetx.evaluation.reconstruction_scores import Reconstruction, score_reconstruction
 from vecsetx.evaluation.scores import Score
-from vecsetx.geometry.heart_geometry import Segmentation
+from vecsetx.geometry.heart_geometry import Geometry, Segmentation
+from vecsetx.inference.support import Support
 from vecsetx.reconstruction.mesh_export import write_surfaces
 from vecsetx.reconstruction.rasterize import rasterize
 from vecsetx.reconstruction.surfaces import field_surfaces
@@ -97,6 +98,22 @@ def test_a_field_is_asked_once_for_scores_and_meshes(truth: LabelMap) -> None:
     score_reconstruction("a", made, NAMES)
     assert made.surfaces is made.surfaces
     assert field.asked == asked > 0
+
+
+def test_specks_are_scored_only_where_something_observed_supports_them(truth: LabelMap) -> None:
+    speck = ball((-40, -30, -20), 3.0)  # 0.11 ml, away from the heart
+    invented = AnalyticField(heart().shapes | {"LV": any_of(heart().shapes["LV"], speck)})
+    supports = Support(Geometry.of_label_map(truth, len(NAMES)))
+    kept, removed = (
+        Reconstruction(given(truth), invented, supports=each) for each in (None, supports)
+    )
+    components = [
+        next(row for row in score_reconstruction("a", made, NAMES) if row.structure == "LV").values
+        for made in (kept, removed)
+    ]
+    assert [found["prediction_components"] for found in components] == [2, 1]
+    assert 1 >= components[1]["dice"] > 0.9999 > components[0]["dice"]
+    assert components[1]["mesh_hd95_mm"] <= components[0]["mesh_hd95_mm"]
 
 
 def test_few_hearts_are_kept_for_the_page_the_best_and_the_worst_among_them() -> None:

@@ -18,6 +18,7 @@ from vecsetx import encode, labels, load, save, surfaces
 from vecsetx.data.dataset import DataSet
 from vecsetx.errors import InputError
 from vecsetx.formats.label_maps import read_label_map
+from vecsetx.inference.encode import REFINE_STEPS
 from vecsetx.model.saved import TrainedModel
 
 
@@ -41,12 +42,16 @@ def test_from_a_file_to_meshes(run: Path, dataset: DataSet) -> None:
         np.testing.assert_array_equal(polydata.points, surface.vertices_mm)
 
 
-def test_refining_is_told_and_brings_the_heart_nearer(run: Path, dataset: DataSet) -> None:
-    model = load(run)
-    refined = encode(model, dataset.hearts[0].source, refine=20)
-    assert refined.refinement is not None
-    assert refined.refinement.loss_after < refined.refinement.loss_before
-    assert encode(model, dataset.hearts[0].source).refinement is None
+def test_whole_hearts_are_refined_and_others_only_if_asked(run: Path, dataset: DataSet) -> None:
+    model, source = load(run), dataset.hearts[0].source
+    gained = encode(model, source).refinement
+    assert gained is not None
+    assert 0 < gained.steps <= REFINE_STEPS
+    assert gained.loss_after < gained.loss_before
+    assert gained.error_mm_after < gained.error_mm_before
+    assert encode(model, source, drop=["LA"], refine=1).refinement is not None
+    assert encode(model, source, drop=["LA"]).refinement is None
+    assert encode(model, source, refine=0).refinement is None
 
 
 def test_a_folder_of_several_hearts_is_refused(run: Path, dataset: DataSet) -> None:

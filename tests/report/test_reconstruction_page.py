@@ -41,7 +41,13 @@ SUMMARY = {
     },
     "provenance": {
         **dict.fromkeys(("model", "version", "recycled", "keep_observed", "surfaces"), "told"),
-        **{"input": NAME, "latents": 512, "points": 8192, "remarks": ["a remark <i>"]},
+        **{
+            "refined": None,
+            "input": NAME,
+            "latents": 512,
+            "points": 8192,
+            "remarks": ["a remark <i>"],
+        },
     },
 }
 

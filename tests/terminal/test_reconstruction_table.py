@@ -35,6 +35,8 @@ def structure(ml: float, agreement: tuple[float, float, float] | None, **more) -
 
 SECONDS = {"encode": 3.12, "mesh": 12.04, "label": 4.5, "write": 1.0}
 
+NOT_REFINED = {"refined": None}
+
 
 def rows(stream: io.StringIO) -> dict[str, list[str]]:
     """The first word of each line → the others."""
@@ -50,7 +52,9 @@ def test_all_figures_of_a_heart_are_whole(shown: io.StringIO) -> None:
         "LAA": structure(8.0, None, observed=False, observed_share=0.0, pieces=12),
         "LV": structure(99.9, (99.9, 0.0, 0.99), specks={"number": 11, "ml": 0.25}),
     }
-    print_reconstruction("case[1]", {"structures": structures, "seconds": SECONDS})
+    print_reconstruction(
+        "case[1]", {"structures": structures, "seconds": SECONDS, "provenance": NOT_REFINED}
+    )
     found = rows(shown)
     assert "case[1] 20.7 s (encode 3.1, mesh 12.0, label 4.5, write 1.0)" in shown.getvalue()
     assert found["Structure"] == [
@@ -67,12 +71,28 @@ def test_all_figures_of_a_heart_are_whole(shown: io.StringIO) -> None:
 
 def test_what_cannot_be_compared_has_no_columns_for_it(shown: io.StringIO) -> None:
     structures = {"LV": structure(99.9, None), "PV": structure(0.0, None, observed=False, pieces=0)}
-    print_reconstruction("points", {"structures": structures, "seconds": SECONDS})
+    print_reconstruction(
+        "points", {"structures": structures, "seconds": SECONDS, "provenance": NOT_REFINED}
+    )
     found = rows(shown)
     assert found["Structure"] == ["ml", "Pieces", "Source"]
     assert found["LV"] == ["99.9", "1", "observed"]
     assert found["PV"] == ["0.0", "0", "inferred"]
     assert "Specks" not in shown.getvalue()
+    assert "Refined" not in shown.getvalue()
+
+
+def test_what_refinement_gained_is_below_the_table(shown: io.StringIO) -> None:
+    refined = {
+        **{"loss_before": 0.05, "loss_after": 0.043, "steps": 10},
+        **{"error_mm_before": 0.617, "error_mm_after": 0.412},
+    }
+    summary = {"structures": {"LV": structure(99.9, None)}, "seconds": SECONDS}
+    print_reconstruction("a", {**summary, "provenance": {"refined": refined}})
+    assert (
+        "Refined in 10 steps: loss at points held out -14%, mean distance to the input's surfaces "
+        "0.62 → 0.41 mm." in " ".join(shown.getvalue().split())
+    )
     assert "against the input" not in shown.getvalue()
 
 

@@ -12,6 +12,7 @@ from vecsetx.cli.options import (
     Draws,
     Drop,
     Fold,
+    KeepSpecks,
     Labels,
     Latents,
     Model,
@@ -67,8 +68,9 @@ def evaluate(
     draws: Draws = None,
     latents: Latents = None,
     points: Points = None,
-    refine: Refine = 0,
+    refine: Refine = None,
     recycle: Recycle = 0,
+    keep_specks: KeepSpecks = False,
     tolerance: Annotated[
         float,
         typer.Option(
@@ -108,6 +110,7 @@ def evaluate(
         meshes=meshes,
         drop_each=drop_each,
         ensemble=ensemble_size(ensemble, draws),
+        keep_specks=keep_specks,
         trust_names=trust_names,
         absent=parse_names(absent, structure_names()),
         space=space,

@@ -127,11 +127,12 @@ Points = Annotated[
     typer.Option(metavar="N", help="Surface points per heart that the model is shown.", min=1),
 ]
 Refine = Annotated[
-    int,
+    int | None,
     typer.Option(
         metavar="N",
-        help="Optimize the latent set on the observed structures in N steps, for more accuracy "
-        "there; with tiny, each step takes about half a second on one core.",
+        help="Optimize the latent set on the observed structures in at most N steps, for more "
+        "accuracy there; 0 for none. Default: 10 for whole hearts; none for partial hearts, whose "
+        "inferred parts it makes worse, and for points.",
         min=0,
     ),
 ]
@@ -141,6 +142,13 @@ Recycle = Annotated[
 ]
 Draws = Annotated[
     int | None, typer.Option("--draws", help="Former name of --ensemble.", hidden=True, min=0)
+]
+
+KeepSpecks = Annotated[
+    bool,
+    typer.Option(
+        "--keep-specks", metavar=FLAG, help="Keep small pieces that nothing observed supports."
+    ),
 ]
 
 # The recipe of a training run
@@ -186,7 +194,7 @@ def encode_options(
     drop: str,
     latents: int | None,
     points: int | None,
-    refine: int,
+    refine: int | None,
     recycle: int,
     seed: int,
 ) -> Any:

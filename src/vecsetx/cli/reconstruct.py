@@ -10,6 +10,7 @@ from vecsetx.cli.options import (
     FLAG,
     Draws,
     Drop,
+    KeepSpecks,
     Labels,
     Latents,
     Model,
@@ -72,14 +73,7 @@ def reconstruct(
             help="Keep observed surfaces as they are; the model adds only what is missing.",
         ),
     ] = False,
-    keep_specks: Annotated[
-        bool,
-        typer.Option(
-            "--keep-specks",
-            metavar=FLAG,
-            help="Keep small pieces that nothing observed supports.",
-        ),
-    ] = False,
+    keep_specks: KeepSpecks = False,
     ensemble: Annotated[
         int,
         typer.Option(
@@ -130,7 +124,7 @@ def reconstruct(
     drop: Drop = "",
     latents: Latents = None,
     points: Points = None,
-    refine: Refine = 0,
+    refine: Refine = None,
     recycle: Recycle = 0,
     seed: Seed = 0,
 ) -> None:

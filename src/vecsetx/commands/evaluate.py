@@ -33,9 +33,10 @@ from vecsetx.evaluation.reconstruction_scores import (
 from vecsetx.evaluation.score_measures import Value
 from vecsetx.evaluation.scores import Score, summarize, write_scores
 from vecsetx.evaluation.uncertainty import EnsembleScoring, HeartErrors
-from vecsetx.inference.encode import EncodeOptions, encode_heart
+from vecsetx.inference.encode import encode_heart
 from vecsetx.inference.ensemble import refuse_recycled_ensemble
 from vecsetx.inference.sd_factor import sd_factor_of
+from vecsetx.inference.support import Support, no_support
 from vecsetx.model.heart_field import HeartField
 from vecsetx.model.saved import TrainedModel
 from vecsetx.progress import stage
@@ -101,11 +102,12 @@ def evaluate(model: Path, inputs: Sequence[Path], out: Path, options: EvaluateOp
             },
             "bootstrap": asdict(bootstrap),
             "penalties_mm": found.penalties_mm,
+            "refinement": found.refined,
             "remarks": {name: list(remarks) for name, remarks in found.remarks.items() if remarks},
-            "provenance": _provenance(model, trained, inputs, hearts, options),
+            "provenance": _provenance(model, trained, inputs, hearts, found, options),
         }
         write_scores(out, found.rows, scores)
-        views = _views(hearts, found, options.encode)
+        views = _views(hearts, found, options)
         write_evaluation_page(out / "report.html", model, scores, views)
     return Evaluated(scores, found.failed)
 
@@ -151,7 +153,8 @@ class _Scorer:
             # The model receives the heart without the hidden structures; the truth keeps them.
             geometry = whole.geometry(drop)
         field = encode_heart(geometry, self.trained, options.encode)
-        reconstruction = Reconstruction(whole, field, geometry.label_map)
+        supports = None if options.keep_specks else Support(geometry)
+        reconstruction = Reconstruction(whole, field, geometry.label_map, supports)
         annotated = heart.annotated(whole)
         rows = score_reconstruction(
             name, reconstruction, annotated, options.tolerance_mm, options.meshes, drop
@@ -178,8 +181,10 @@ class _Scorer:
             return [], {}
         geometry = whole.segmentation.geometry([hidden])
         field = encode_heart(geometry, self.trained, self.options.encode)
-        alone = Reconstruction(whole.segmentation, SingleStructureField(field, hidden))
         options = self.options
+        supports = None if options.keep_specks else no_support
+        alone_field = SingleStructureField(field, hidden)
+        alone = Reconstruction(whole.segmentation, alone_field, supports=supports)
         row = score_hidden_structure(name, whole, alone, options.tolerance_mm, options.meshes)
         errors: HeartErrors = {}
         if self.uncertainty:
@@ -202,6 +207,7 @@ class _Found:
         kept: Heart → its reconstruction, if the page is likely to show it.
         errors: Errors of the hidden structures of each heart, if there is an ensemble.
         remarks: Heart → remarks on its source.
+        refined: Heart → what refinement gained; only hearts that were refined.
     """
 
     rows: list[Score]
@@ -212,6 +218,7 @@ class _Found:
     kept: dict[str, Reconstruction]
     errors: list[HeartErrors]
     remarks: dict[str, tuple[str, ...]]
+    refined: dict[str, dict[str, Any]]
 
 
 def _score_all(hearts: dict[str, ScoredHeart], scorer: _Scorer) -> _Found:
@@ -222,7 +229,7 @@ def _score_all(hearts: dict[str, ScoredHeart], scorer: _Scorer) -> _Found:
     Raises:
         InputError: None of them can be scored.
     """
-    found = _Found([], {}, {}, {}, {}, {}, [], {})
+    found = _Found([], {}, {}, {}, {}, {}, [], {}, {})
     turns = scorer.trained.structures if scorer.options.drop_each else ()
     each, unit = 1 + len(turns), "reconstructions" if turns else "hearts"
     with steps("scoring hearts", each * len(hearts), unit) as progress:
@@ -252,6 +259,8 @@ def _score_all(hearts: dict[str, ScoredHeart], scorer: _Scorer) -> _Found:
             found.rows.extend([*rows, *of_turns])
             found.errors.append(errors)
             found.remarks[name] = reconstruction.segmentation.label_map.remarks
+            if field.refinement:
+                found.refined[name] = asdict(field.refinement)
             found.penalties_mm[name] = penalty_mm(reconstruction.truth)
             if any(row.values["prediction_ml"] for row in rows):
                 found.fields[name] = field
@@ -274,20 +283,22 @@ def _forget(
 
 
 def _views(
-    hearts: Mapping[str, ScoredHeart], found: _Found, options: EncodeOptions
+    hearts: Mapping[str, ScoredHeart], found: _Found, options: EvaluateOptions
 ) -> Iterable[HeartView]:
     """Yield the hearts of the page's viewer one by one, since each takes much memory."""
     for name in chosen(found.dice, SHOWN_HEARTS):
         heart, field = hearts[name], found.fields[name]
         # Large label maps were not kept, to save memory: evaluate the field on them again.
         reconstruction = found.kept.get(name) or _again(heart.source, field, options)
-        observed = set(heart.annotated(reconstruction.segmentation)).difference(options.drop)
+        observed = set(heart.annotated(reconstruction.segmentation)).difference(options.encode.drop)
         yield heart_view(name, reconstruction, field, found.dice[name], observed)
 
 
-def _again(source: HeartSource, field: HeartField, options: EncodeOptions) -> Reconstruction:
+def _again(source: HeartSource, field: HeartField, options: EvaluateOptions) -> Reconstruction:
     whole = source.segmentation(field.structures)
-    return Reconstruction(whole, field, whole.geometry(options.drop).label_map)
+    geometry = whole.geometry(options.encode.drop)
+    supports = None if options.keep_specks else Support(geometry)
+    return Reconstruction(whole, field, geometry.label_map, supports)
 
 
 def _provenance(
@@ -295,6 +306,7 @@ def _provenance(
     trained: TrainedModel,
     inputs: Sequence[Path],
     hearts: Mapping[str, ScoredHeart],
+    found: _Found,
     options: EvaluateOptions,
 ) -> dict[str, Any]:
     """Return where the scores come from; warn if some hearts may be training hearts."""
@@ -314,6 +326,7 @@ def _provenance(
             "unseen hearts"
         )
     dropped = ", ".join(options.encode.drop) or "nothing"
+    most = options.encode.refine_steps(whole=bool(found.refined))
     return {
         "model": str(model.resolve()),
         "trained on": f"{counted(len(made['hearts']), 'heart')} of {made['data']}",
@@ -324,7 +337,8 @@ def _provenance(
         "grid": "every voxel of each label map's own grid",
         "hidden from the model": "each structure in turn" if options.drop_each else dropped,
         "recycled": counted(options.encode.recycle, "time"),
-        "refined": f"in {counted(options.encode.refine, 'step')} at most",
+        "refined": f"{counted(len(found.refined), 'heart')}, {counted(most, 'step')} at most",
+        "specks": "kept" if options.keep_specks else "removed where nothing observed supports them",
         "VecSetX": __version__,
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
     }

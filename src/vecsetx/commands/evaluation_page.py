@@ -7,7 +7,7 @@ from typing import Any
 
 from vecsetx.evaluation.reconstruction_scores import Reconstruction
 from vecsetx.evaluation.score_measures import Value
-from vecsetx.inference.heart_meshes import heart_surfaces
+from vecsetx.inference.heart_meshes import heart_meshes, mesh_grid
 from vecsetx.model.heart_field import HeartField
 from vecsetx.progress import staged
 from vecsetx.report.page import Report, write_report
@@ -45,7 +45,9 @@ def heart_view(
     surfaces = (
         reconstruction.surfaces
         if max(reconstruction.truth.shape) <= PAGE_VOXELS
-        else heart_surfaces(field, _PAGE_RESOLUTION)
+        else heart_meshes(
+            field, mesh_grid(field, _PAGE_RESOLUTION), supports=reconstruction.supports
+        ).surfaces
     )
     dice = mean_dice(found)
     return HeartView(

@@ -33,6 +33,8 @@ class EvaluateOptions:
         drop_each: Whether to hide each structure of each heart in turn and score it as inferred.
         ensemble: Members of an ensemble, which gives the uncertainty of hidden structures; 0 for
             none.
+        keep_specks: Whether small pieces that nothing observed supports are scored, too
+            (:mod:`~vecsetx.reconstruction.specks`).
         trust_names: Whether structures keep their names where anatomy contradicts them.
         absent: Structures that hearts lack where their masks are empty; others are not scored
             there. Only for hearts outside of a data set, which records its own.
@@ -48,6 +50,7 @@ class EvaluateOptions:
     meshes: bool = True
     drop_each: bool = False
     ensemble: int = 0
+    keep_specks: bool = False
     trust_names: bool = False
     absent: tuple[str, ...] = ()
     space: str = "lps"

@@ -23,6 +23,7 @@ from vecsetx.progress import stage
 from vecsetx.reconstruction.distance_field import DistanceField, exclusive_distances
 from vecsetx.reconstruction.grid import Grid
 from vecsetx.reconstruction.octree import ExclusiveOctree, evaluate_exclusive
+from vecsetx.reconstruction.specks import Supports, find_specks, without_specks
 from vecsetx.reconstruction.surfaces import Surface, label_map_surfaces, octree_surfaces
 
 _MIN_MM = 1e-6
@@ -39,11 +40,14 @@ class Reconstruction:
         field: The reconstruction.
         observed: Label map of the model's input, with the same labels; None if the input was no
             label map.
+        supports: What was observed, so that specks are left out
+            (:func:`~vecsetx.reconstruction.specks.find_specks`); None keeps them.
     """
 
     segmentation: Segmentation
     field: DistanceField
     observed: LabelMap | None = None
+    supports: Supports | None = None
 
     @property
     def truth(self) -> LabelMap:
@@ -55,6 +59,8 @@ class Reconstruction:
         """The field evaluated on the truth's grid; background where the truth is unknown."""
         with stage("label map"):
             octree = evaluate_exclusive(self.field, Grid.of(self.truth))
+            if self.supports:
+                octree = without_specks(octree, self.field, find_specks(octree, self.supports))
         return octree if self.truth.unknown is None else octree.without(self.truth.unknown)
 
     @cached_property

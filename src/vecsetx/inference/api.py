@@ -45,7 +45,7 @@ def encode(
     labels: str | None = None,
     space: str = "lps",
     units: str = "mm",
-    refine: int = 0,
+    refine: int | None = None,
     recycle: int = 0,
     seed: int = 0,
     trust_names: bool = False,
@@ -70,7 +70,8 @@ def encode(
             the model's own.
         space: Axes of meshes and points that do not state theirs, ``lps`` or ``ras``.
         units: Unit of their coordinates: ``mm``, ``cm``, ``m`` or ``um``.
-        refine: Maximum number of steps that optimise the latent set on the observed structures.
+        refine: Maximum number of steps that optimise the latent set on the observed structures; 0
+            for none. None for 10 if the heart is whole, else none.
         recycle: How many times to feed the reconstruction back.
         seed: Seed of the surface points and of the ensemble.
         trust_names: Whether structures keep their names where anatomy contradicts them.

@@ -33,6 +33,7 @@ from vecsetx.training.objective import ObjectiveSpec
 __all__ = [
     "LATENTS_FACTOR",
     "POINTS_FACTOR",
+    "REFINE_STEPS",
     "EncodeOptions",
     "EncodedHeart",
     "encode_heart",
@@ -43,6 +44,10 @@ __all__ = [
 POINTS_FACTOR, LATENTS_FACTOR = 4, 2
 """How many times more points and latents a heart gets here than in training. Still more did not
 help (lab log, 2026-11-22)."""
+
+REFINE_STEPS = 10
+"""Default number of refinement steps of a heart that is shown whole: the largest that makes
+``vecsetx reconstruct`` take at most a fifth longer (lab log, 2026-11-28)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +64,8 @@ class EncodeOptions:
             point.
         seed: Seed of the surface points, of an ensemble's members, and of refinement.
         refine: Largest number of refinement steps, which optimise the latent set on the observed
-            structures; 0 for none.
+            structures; 0 for none. None for :data:`REFINE_STEPS` if the whole heart is shown with
+            its distances, else none: by itself, refinement makes what is inferred worse.
         recycle: How often the reconstruction is fed back into the model
             (:func:`~vecsetx.inference.recycling.recycle`), before it is refined.
     """
@@ -69,8 +75,18 @@ class EncodeOptions:
     points: int | None = None
     latents: int | None = None
     seed: int = 0
-    refine: int = 0
+    refine: int | None = None
     recycle: int = 0
+
+    def refine_steps(self, whole: bool) -> int:
+        """Return the number of refinement steps.
+
+        Args:
+            whole: Whether the whole heart is shown with its distances.
+        """
+        if self.refine is None:
+            return REFINE_STEPS if whole else 0
+        return self.refine
 
 
 class EncodedHeart(NamedTuple):
@@ -133,11 +149,11 @@ def encode_heart(geometry: Geometry, trained: TrainedModel, options: EncodeOptio
         observation = observe(geometry, points, trained.mm_per_unit, options.seed)
     whole = bool(geometry.present().all() and not geometry.cut.any())
     field = _encoded(observation, geometry, trained, options, whole)
-    if not options.refine:
+    if not (steps := options.refine_steps(whole)):
         return field
     with stage("sampling to refine"):
-        observed = of_geometry(geometry, field.frame, options.seed)
-    return _refined(field, observed, options)
+        observed = of_geometry(geometry, field.frame, options.seed, steps)
+    return _refined(field, observed, steps, options.seed)
 
 
 def encode_observation(
@@ -151,9 +167,10 @@ def encode_observation(
         InputError: The options do not fit the model.
     """
     field = _encoded(observation, observation, trained, options, whole=False)
-    if not options.refine:
+    if not (steps := options.refine_steps(whole=False)):
         return field
-    return _refined(field, of_points(observation, len(trained.structures)), options)
+    observed = of_points(observation, len(trained.structures))
+    return _refined(field, observed, steps, options.seed)
 
 
 def _encode_samples(
@@ -163,10 +180,10 @@ def _encode_samples(
     observed_count = len(np.unique(observation.structure))
     whole = not samples.info.cut and observed_count == len(trained.structures)
     field = _encoded(observation, observation, trained, options, whole)
-    if not options.refine:
+    if not (steps := options.refine_steps(whole)):
         return field
     observed = of_samples(samples, trained.structures, options.drop, field.frame)
-    return _refined(field, observed, options)
+    return _refined(field, observed, steps, options.seed)
 
 
 def _observe_points(
@@ -262,6 +279,6 @@ def _encoded(
     return field
 
 
-def _refined(field: HeartField, observed: Batch, options: EncodeOptions) -> HeartField:
+def _refined(field: HeartField, observed: Batch, steps: int, seed: int) -> HeartField:
     objective = ObjectiveSpec(truncation=field.truncation)
-    return refine(field, observed, objective, RefinementSpec(options.refine, seed=options.seed))
+    return refine(field, observed, objective, RefinementSpec(steps, seed=seed))

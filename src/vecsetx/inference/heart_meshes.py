@@ -26,7 +26,6 @@ from vecsetx.reconstruction.surface_net import shared_interfaces
 from vecsetx.reconstruction.surfaces import (
     Surface,
     decimate,
-    field_surfaces,
     overlapping_surfaces,
     structure_surfaces,
 )
@@ -42,22 +41,6 @@ SurfaceKind = Literal["shared", "closed"]
 """``shared``: one mesh of the walls between all structures, without overlaps or gaps; each
 structure's surface is a part of it. ``closed``: a watertight mesh of each structure from its own
 distance alone; a thin vessel that runs through a neighbour stays whole and overlaps it."""
-
-
-def heart_surfaces(field: HeartField, resolution: int) -> dict[str, Surface]:
-    """Mesh a field, with shared walls, on a grid around its heart.
-
-    Args:
-        field: The heart.
-        resolution: Voxels along the grid's longest side.
-
-    Returns:
-        Structure name → surface in RAS+ mm.
-
-    Raises:
-        InputError: The field contains no heart, or the grid would have too many voxels.
-    """
-    return field_surfaces(field, mesh_grid(field, resolution))
 
 
 def mesh_grid(

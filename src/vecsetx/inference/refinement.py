@@ -13,6 +13,7 @@ from torch import Tensor
 
 from vecsetx.data.batch import Batch, Queries
 from vecsetx.model.heart_field import HeartField, RefinementResult
+from vecsetx.model.vecset import LatentSet
 from vecsetx.progress import counted_parts
 from vecsetx.training.objective import ObjectiveSpec, latent_objective
 
@@ -38,9 +39,9 @@ class RefinementSpec:
     """
 
     steps: PositiveInt = 150
-    points: PositiveInt = 2048
-    rate: PositiveFloat = 0.03
-    held_out: PositiveFloat = 0.2
+    points: PositiveInt = 512
+    rate: PositiveFloat = 0.06
+    held_out: PositiveFloat = 0.1
     every: PositiveInt = 10
     patience: PositiveInt = 3
     least_gain: PositiveFloat = 0.005
@@ -97,8 +98,20 @@ def refine(
     latent_set = replace(start, latents=kept)
     with torch.no_grad():
         tokens = model.process(latent_set)
-    refinement = RefinementResult(before, best, kept_step)
+    errors_mm = (_error_mm(field, latents, held_out) for latents in (start, latent_set))
+    refinement = RefinementResult(before, best, kept_step, *errors_mm)
     return replace(field, latent_set=latent_set, tokens=tokens, refinement=refinement)
+
+
+@torch.no_grad()
+def _error_mm(field: HeartField, latent_set: LatentSet, batch: Batch) -> float | None:
+    """Return the mean distance from the surface points to their structure's reconstruction."""
+    surface = batch.surface
+    if not surface.count:
+        return None
+    distances = field.model.decode(latent_set, surface.points)
+    own = distances.gather(2, surface.structure[..., None])
+    return float(field.frame.length_to_mm(own.abs().mean()))
 
 
 def _held_out(batch: Batch, share: float, generator: torch.Generator) -> tuple[Batch, Batch]:

@@ -26,11 +26,15 @@ class RefinementResult:
     Attributes:
         loss_before, loss_after: Loss at held-out observed points, before and after.
         steps: Number of steps until the lowest loss.
+        error_mm_before, error_mm_after: Mean distance between the reconstruction and those of
+            these points that lie on observed surfaces; None if there are none.
     """
 
     loss_before: float
     loss_after: float
     steps: int
+    error_mm_before: float | None
+    error_mm_after: float | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from vecsetx.evaluation.refinement_gain import refinement_gain
 from vecsetx.report.scene import (
     DISTANCE_STEP_MM,
     MAX_FACES,
@@ -15,7 +16,17 @@ from vecsetx.report.template import write_page
 
 __all__ = ["write_reconstruction_page"]
 
-_FACTS = ("input", "model", "version", "latents", "points", "recycled", "keep_observed", "surfaces")
+_FACTS = (
+    "input",
+    "model",
+    "version",
+    "latents",
+    "points",
+    "refined",
+    "recycled",
+    "keep_observed",
+    "surfaces",
+)
 """Entries of ``provenance`` that the page shows."""
 
 
@@ -30,6 +41,9 @@ def write_reconstruction_page(path: Path, view: HeartView, summary: Mapping[str,
     packed, structures = pack_heart(view), summary["structures"]
     agreement = {name: found["agreement"] for name, found in structures.items()}
     provenance = summary["provenance"]
+    facts = {key: provenance[key] for key in _FACTS}
+    if refined := provenance["refined"]:
+        facts["refined"] = refinement_gain([refined])
     write_page(
         path,
         "reconstruction.html.jinja",
@@ -37,7 +51,7 @@ def write_reconstruction_page(path: Path, view: HeartView, summary: Mapping[str,
         structures=structures,
         compared=any(agreement.values()),
         remarks=provenance["remarks"],
-        provenance={key: provenance[key] for key in _FACTS},
+        provenance=facts,
         shown=[packed],
         ranked={},
         chips=structures_shown([packed]),

@@ -8,6 +8,7 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
+from vecsetx.evaluation.refinement_gain import refinement_gain
 from vecsetx.terminal.progress_bars import console
 
 __all__ = ["print_files", "print_reconstruction"]
@@ -50,6 +51,8 @@ def print_reconstruction(name: str, summary: Mapping[str, Any]) -> None:
     console.print(table)
     for line in _explained(structures, compared, removed):
         console.print(line)
+    if refined := summary["provenance"]["refined"]:
+        console.print(refinement_gain([refined]))
 
 
 def print_files(files: Mapping[Path, Mapping[str, str]]) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from vecsetx.evaluation.calibration import EXPECTED, MULTIPLES
+from vecsetx.evaluation.refinement_gain import refinement_gain
 from vecsetx.evaluation.score_measures import MEASURES
 from vecsetx.terminal.progress_bars import console
 from vecsetx.terminal.table import Column, counted, number, print_table
@@ -34,6 +35,8 @@ def print_evaluation(scores: Mapping[str, Any]) -> None:
             _print_summary(scores[part], f"{part.capitalize()}: structures {which}")
     else:
         print_scores(scores)
+    if refined := scores["refinement"]:
+        console.print(refinement_gain(refined.values()))
     if "calibration" in scores:
         print_uncertainty(scores["calibration"])
 
