@@ -162,7 +162,7 @@ def test_what_a_model_is_sure_of_is_measured_used_and_checked(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """calibrate, reconstruct --ensemble and evaluate --ensemble, one after the other."""
-    monkeypatch.setattr("vecsetx.commands.calibrate.SPACING_MM", 5.0)
+    monkeypatch.setattr("vecsetx.evaluation.hidden_structures.SPACING_MM", 5.0)
     monkeypatch.setattr("vecsetx.evaluation.cut._SPACING_MM", 5.0)
     model = shutil.copytree(workplace / "run", tmp_path / "run")
     heart = DataSet.read(workplace / "data").of_split("val")[0]

@@ -8,8 +8,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from vecsetx._version import __version__
 from vecsetx.data.dataset import DataSet, HeartEntry
 from vecsetx.data.sources import source_of
@@ -19,21 +17,12 @@ from vecsetx.evaluation.calibration import (
     Calibration,
     VertexErrors,
     summarize_structures,
-    vertex_errors,
 )
-from vecsetx.evaluation.cut import cut_errors
+from vecsetx.evaluation.hidden_structures import SPACING_MM, measure_heart
 from vecsetx.evaluation.kept_errors import HeartMeasurement, KeptErrors
-from vecsetx.evaluation.reconstruction_scores import SingleStructureField
-from vecsetx.geometry.heart_geometry import Geometry
-from vecsetx.inference.encode import EncodeOptions, encode_heart
-from vecsetx.inference.ensemble import MEMBERS, encode_ensemble
+from vecsetx.inference.ensemble import MEMBERS
 from vecsetx.inference.sd_factor import SdFactor
-from vecsetx.inference.visibility import Visibility
 from vecsetx.model.saved import TrainedModel, model_folder, weights_sha256
-from vecsetx.progress import counted_parts, stage
-from vecsetx.reconstruction.grid import Grid
-from vecsetx.reconstruction.octree import evaluate_exclusive
-from vecsetx.reconstruction.surfaces import Surface, octree_surfaces
 from vecsetx.report.calibration_page import write_calibration_page
 from vecsetx.terminal.progress_bars import console, duration_text, steps, waiting, warn
 from vecsetx.terminal.remarks import print_remarks
@@ -43,9 +32,6 @@ __all__ = ["ENOUGH_HEARTS", "Calibrated", "calibrate"]
 ENOUGH_HEARTS = 8
 """Least number of hearts, half of which give the factors. With fewer, factors can be off by several
 times."""
-
-SPACING_MM = 1.5
-"""Voxel edge of the grid on which the hidden structures are meshed."""
 
 LEAST_HEARTS = 3
 """Number of hearts in which a structure must be reconstructed to get its own factor."""
@@ -260,7 +246,7 @@ def _measure(
             began = time.monotonic()
             progress.begin(heart.name)
             try:
-                measurement = _measurement(dataset, heart, trained, members, seed)
+                measurement = measure_heart(dataset, heart, trained, members, seed)
                 kept.write(known[heart.name], measurement)
                 found.add(heart.name, measurement)
                 if len(found.errors) == before + 1 and number < len(left):
@@ -281,54 +267,6 @@ def _tell_time(seconds: float, left: int) -> None:
         f"the first heart took {duration_text(seconds)}; {others} about "
         f"{duration_text(seconds * left)}. If it is stopped, the same command goes on."
     )
-
-
-def _measurement(
-    dataset: DataSet, heart: HeartEntry, trained: TrainedModel, members: int, seed: int
-) -> HeartMeasurement:
-    with stage("reading"):
-        whole = source_of(dataset, heart).segmentation(trained.structures).geometry()
-    errors = _errors_of(heart, whole, trained, members, seed)
-    beyond = _errors_beyond(heart, whole, trained, members, seed)
-    return HeartMeasurement(errors, beyond, whole.label_map.remarks)
-
-
-def _errors_of(
-    heart: HeartEntry, whole: Geometry, trained: TrainedModel, members: int, seed: int
-) -> dict[str, VertexErrors]:
-    """Structure → its errors when it is hidden; no vertices if the model missed it."""
-    structures = trained.structures
-    visibility = Visibility.of_geometry(whole)
-    annotated = whole.present() & np.isin(structures, heart.annotated)
-    found: dict[str, VertexErrors] = {}
-    for k in counted_parts(np.flatnonzero(annotated).tolist(), "hiding structures"):
-        # Hide this structure, and reconstruct it from the others.
-        hidden = np.arange(len(structures)) == k
-        shown = whole.without(hidden)
-        if not shown.present().any():
-            continue
-        field = encode_heart(shown, trained, EncodeOptions(seed=seed))
-        grid = Grid.around(*field.domain.domain_mm(), SPACING_MM)
-        alone = evaluate_exclusive(SingleStructureField(field, structures[k]), grid)
-        surface = octree_surfaces(alone).get(structures[k])
-        if surface is None:
-            found[structures[k]] = VertexErrors.joined([])
-            continue
-        vertices_mm, faces = whole.closed[k]
-        pair = surface, Surface(vertices_mm.astype(np.float32), faces)
-        ensemble = encode_ensemble(shown, trained, members, seed, domain=field.domain)
-        # A generator per structure and heart, so that neither depends on what else is measured.
-        generator = np.random.default_rng([seed, k, *heart.name.encode()])
-        found[structures[k]] = vertex_errors({k: pair}, ensemble, generator, known=visibility)
-    return found
-
-
-def _errors_beyond(
-    heart: HeartEntry, whole: Geometry, trained: TrainedModel, members: int, seed: int
-) -> VertexErrors:
-    """Errors of the completion beyond a plane that cuts the heart."""
-    unannotated = ~np.isin(trained.structures, heart.annotated)
-    return cut_errors(heart.name, whole.without(unannotated), trained, members, seed)
 
 
 _Half = Sequence[Mapping[str, VertexErrors]]

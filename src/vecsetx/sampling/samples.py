@@ -230,13 +230,10 @@ def write_samples(samples: Samples, path: Path) -> None:
 
 
 def _in_order(content: bytes) -> bytes:
-    """Return a safetensors file with sorted metadata, which the library writes in a random order.
-
-    Offsets in the header count from the header's end, so that its length may change.
-    """
+    """Return a safetensors file with sorted metadata, which the library writes in a random order."""
     end = 8 + int.from_bytes(content[:8], "little")
     header = json.dumps(json.loads(content[8:end]), sort_keys=True, separators=(",", ":")).encode()
-    header += b" " * (-len(header) % 8)  # tensors begin at multiples of 8 bytes
+    header += b" " * (-len(header) % 8)  # tensors begin at multiples of 8
     return len(header).to_bytes(8, "little") + header + content[end:]
 
 
@@ -260,14 +257,13 @@ class SamplesFile:
         try:
             with safe_open(path, framework="numpy") as file:
                 metadata = file.metadata() or {}
-            if metadata.get("schema") != str(_SCHEMA):
-                raise InputError(
-                    f"{path}: schema {metadata.get('schema')}, this version reads {_SCHEMA}; "
-                    "prepare the data again"
-                )
             self._size, self._tensors = _contents(path)
-        except (OSError, SafetensorError) as error:
+        except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"{path}: cannot be read as a heart's samples: {error}") from error
+        if (schema := metadata.get("schema")) != str(_SCHEMA):
+            raise InputError(
+                f"{path}: schema {schema}, this version reads {_SCHEMA}; prepare the data again"
+            )
         self.info = _read_info(metadata, path)
         # 2. Check that the tensors have the columns that a heart of K structures needs.
         self._layouts = {
