@@ -230,7 +230,7 @@ def write_samples(samples: Samples, path: Path) -> None:
 
 
 def _in_order(content: bytes) -> bytes:
-    """Return a safetensors file with sorted metadata, which the library writes in a random order."""
+    """Return a safetensors file with sorted metadata; the library writes them in a random order."""
     end = 8 + int.from_bytes(content[:8], "little")
     header = json.dumps(json.loads(content[8:end]), sort_keys=True, separators=(",", ":")).encode()
     header += b" " * (-len(header) % 8)  # tensors begin at multiples of 8
@@ -257,10 +257,11 @@ class SamplesFile:
         try:
             with safe_open(path, framework="numpy") as file:
                 metadata = file.metadata() or {}
-            self._size, self._tensors = _contents(path)
-        except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
+            schema = metadata.get("schema")
+            self._size, self._tensors = _contents(path) if schema == str(_SCHEMA) else (0, {})
+        except (OSError, SafetensorError, ValueError) as error:  # ValueError: not two dimensions
             raise InputError(f"{path}: cannot be read as a heart's samples: {error}") from error
-        if (schema := metadata.get("schema")) != str(_SCHEMA):
+        if schema != str(_SCHEMA):
             raise InputError(
                 f"{path}: schema {schema}, this version reads {_SCHEMA}; prepare the data again"
             )
