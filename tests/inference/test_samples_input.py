@@ -39,7 +39,7 @@ def test_the_first_surface_points_are_shown(dataset: DataSet, trained: TrainedMo
     heart = dataset.hearts[0]
     source = source_at(dataset.folder / heart.file, trained)
     assert (source.kind, source.name) == ("samples", heart.name)
-    found = encode_source(source, trained, EncodeOptions(points=SHOWN))
+    found = encode_source(source, trained, EncodeOptions(points=SHOWN, refine=0))
     surface = dataset.open(heart).read().surface
     by_hand = Observation(
         surface.points_mm[:SHOWN],

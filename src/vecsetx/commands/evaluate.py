@@ -36,7 +36,7 @@ from vecsetx.evaluation.uncertainty import EnsembleScoring, HeartErrors
 from vecsetx.inference.encode import encode_heart
 from vecsetx.inference.ensemble import refuse_recycled_ensemble
 from vecsetx.inference.sd_factor import sd_factor_of
-from vecsetx.inference.support import Support, no_support
+from vecsetx.inference.support import Support
 from vecsetx.model.heart_field import HeartField
 from vecsetx.model.saved import TrainedModel
 from vecsetx.progress import stage
@@ -182,9 +182,10 @@ class _Scorer:
         geometry = whole.segmentation.geometry([hidden])
         field = encode_heart(geometry, self.trained, self.options.encode)
         options = self.options
-        supports = None if options.keep_specks else no_support
-        alone_field = SingleStructureField(field, hidden)
-        alone = Reconstruction(whole.segmentation, alone_field, supports=supports)
+        supports = None if options.keep_specks else Support(geometry)
+        # The specks of all structures, as another structure may fill the place of a speck.
+        left = Reconstruction(whole.segmentation, field, supports=supports).speckless
+        alone = Reconstruction(whole.segmentation, SingleStructureField(left, hidden))
         row = score_hidden_structure(name, whole, alone, options.tolerance_mm, options.meshes)
         errors: HeartErrors = {}
         if self.uncertainty:

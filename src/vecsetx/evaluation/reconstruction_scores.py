@@ -23,7 +23,7 @@ from vecsetx.progress import stage
 from vecsetx.reconstruction.distance_field import DistanceField, exclusive_distances
 from vecsetx.reconstruction.grid import Grid
 from vecsetx.reconstruction.octree import ExclusiveOctree, evaluate_exclusive
-from vecsetx.reconstruction.specks import Supports, find_specks, without_specks
+from vecsetx.reconstruction.specks import Specks, Supports, find_specks, without_specks
 from vecsetx.reconstruction.surfaces import Surface, label_map_surfaces, octree_surfaces
 
 _MIN_MM = 1e-6
@@ -57,11 +57,24 @@ class Reconstruction:
     @cached_property
     def octree(self) -> ExclusiveOctree:
         """The field evaluated on the truth's grid; background where the truth is unknown."""
-        with stage("label map"):
-            octree = evaluate_exclusive(self.field, Grid.of(self.truth))
-            if self.supports:
-                octree = without_specks(octree, self.field, find_specks(octree, self.supports))
+        octree = self._whole_octree
+        if self._specks:
+            octree = without_specks(octree, self.field, self._specks)
         return octree if self.truth.unknown is None else octree.without(self.truth.unknown)
+
+    @property
+    def speckless(self) -> DistanceField:
+        """The field without its specks; the field itself if they are kept."""
+        return self._specks.field(self.field) if self._specks else self.field
+
+    @cached_property
+    def _whole_octree(self) -> ExclusiveOctree:
+        with stage("label map"):
+            return evaluate_exclusive(self.field, Grid.of(self.truth))
+
+    @cached_property
+    def _specks(self) -> Specks | None:
+        return find_specks(self._whole_octree, self.supports) if self.supports else None
 
     @cached_property
     def surfaces(self) -> dict[str, Surface]:

@@ -9,15 +9,10 @@ from pykdtree.kdtree import KDTree
 from vecsetx.geometry.heart_geometry import Geometry
 from vecsetx.sampling.sampler import Observation
 
-__all__ = ["SUPPORT_MM", "Support", "no_support"]
+__all__ = ["SUPPORT_MM", "Support"]
 
 SUPPORT_MM = 2.0
 """What is observed supports points up to this distance from its surface."""
-
-
-def no_support(points_mm: Float[np.ndarray, "n 3"], structure: int) -> Bool[np.ndarray, " n"]:
-    """Mark no point: the support of a structure of which nothing is observed."""
-    return np.zeros(len(points_mm), dtype=bool)
 
 
 @dataclass(frozen=True, slots=True)
