@@ -15,6 +15,7 @@ from vecsetx.evaluation.reconstructed_heart import ReconstructedHeart
 from vecsetx.files import write_json
 from vecsetx.formats.label_maps import write_label_map
 from vecsetx.geometry.heart_geometry import Geometry
+from vecsetx.inference.doubts import doubts, unchecked
 from vecsetx.inference.encode import POINTS_FACTOR
 from vecsetx.inference.ensemble import Ensemble
 from vecsetx.inference.sd_factor import SdFactor
@@ -91,7 +92,7 @@ def write_heart(folder: Path, heart: ReconstructedHeart, setup: Setup) -> dict[s
         InputError: Another run is writing into the folder.
     """
     began = time.monotonic()
-    content = {"structures": _structures(heart), "provenance": _provenance(heart, setup)}
+    content = {"structures": _structures(heart, setup), "provenance": _provenance(heart, setup)}
     files = [*_meshes(heart, setup.options), *_label_maps(heart)]
     if setup.options.page:
         files.append(_page(heart, content))
@@ -195,10 +196,11 @@ def _page(heart: ReconstructedHeart, content: dict[str, Any]) -> _File:
     )
 
 
-def _structures(heart: ReconstructedHeart) -> dict[str, dict[str, Any]]:
+def _structures(heart: ReconstructedHeart, setup: Setup) -> dict[str, dict[str, Any]]:
     """Return the part of the summary on structures; see :func:`.reconstruct.reconstruct`."""
     meshes, known = heart.meshes, heart.known
     observed, voxels = heart.observed, of_label_map(heart.labels, heart.structures)
+    doubtful = doubts(meshes, known, setup.trained.usual)
     table: dict[str, dict[str, Any]] = {}
     for name in heart.structures:
         shares, sd_mm = known.observed.get(name), None
@@ -213,6 +215,7 @@ def _structures(heart: ReconstructedHeart) -> dict[str, dict[str, Any]]:
             "observed_share": None if shares is None else float(shares.mean()),
             "decimation": of_decimation(meshes.decimation, name),
             "sd_mm": sd_mm,
+            "doubtful": doubtful[name],
         }
     return table
 
@@ -222,7 +225,7 @@ def _provenance(heart: ReconstructedHeart, setup: Setup) -> dict[str, Any]:
     options, field = setup.options, heart.encoded.field
     return {
         "input": str(heart.source.path.resolve()),
-        "remarks": list(heart.remarks),
+        "remarks": [*heart.remarks, *unchecked(heart.meshes, heart.known, setup.trained.usual)],
         "model": str(setup.model.resolve()),
         "version": __version__,
         "space": options.space.upper(),

@@ -12,16 +12,22 @@ from vecsetx.data.find_hearts import find_hearts
 from vecsetx.errors import InputError
 from vecsetx.formats.images import read_grid
 from vecsetx.formats.label_maps import write_label_map
+from vecsetx.inference.doubts import doubts, unchecked
 from vecsetx.inference.encode import EncodeOptions
 from vecsetx.inference.heart import Heart, MeshOptions
-from vecsetx.inference.heart_meshes import RESOLUTION, SurfaceKind
+from vecsetx.inference.heart_meshes import (
+    RESOLUTION,
+    HeartMeshes,
+    SurfaceKind,
+    VertexAttributes,
+)
 from vecsetx.model.saved import TrainedModel
 from vecsetx.reconstruction.grid import Grid
 from vecsetx.reconstruction.label_tables import write_color_table, write_label_descriptions
 from vecsetx.reconstruction.mesh_export import write_interfaces, write_scene, write_surfaces
 from vecsetx.reconstruction.surfaces import Surface
 
-__all__ = ["encode", "labels", "load", "save", "surfaces"]
+__all__ = ["doubtful", "encode", "labels", "load", "save", "surfaces"]
 
 _log = logging.getLogger(__name__)
 
@@ -143,6 +149,7 @@ def surfaces(
         InputError: The field contains no heart, or the grid would have too many voxels.
     """
     meshes, known = heart.meshes(MeshOptions(resolution, resolution_mm, kind, faces))
+    _warn_of_doubts(heart, meshes, known)
     return {
         name: replace(surface, observed=known.observed[name], sd_mm=known.sd_mm.get(name))
         for name, surface in meshes.surfaces.items()
@@ -210,6 +217,7 @@ def save(
     folder, options = Path(folder), MeshOptions(resolution, resolution_mm, kind, faces)
     structures, ids = heart.structures, heart.label_set
     meshes, known = heart.meshes(options)
+    _warn_of_doubts(heart, meshes, known)
     label_map = heart.label_map(_grid(like), options, meshes)
     write_surfaces(
         folder, meshes.surfaces, structures, extension, space, ids, known.observed, known.sd_mm
@@ -233,6 +241,37 @@ def save(
         write_label_map(voxels.to_label_set(ids, structures), folder / file, structures, ids)
     write_color_table(folder / "labels.ctbl", structures, ids)
     write_label_descriptions(folder / "labels.itksnap.txt", structures, ids)
+
+
+def doubtful(heart: Heart, resolution: int = RESOLUTION) -> dict[str, list[str] | None]:
+    """Say what is doubtful about the structures that the model inferred.
+
+    They are held against the model's training hearts and their own uncertainty. :func:`surfaces`
+    and :func:`save` log the same doubts as warnings.
+
+    Example: ``doubtful(heart)["PA"]``
+
+    Args:
+        heart: From :func:`encode`.
+        resolution: Voxels along the longest side of the grid used for meshing.
+
+    Returns:
+        As :func:`vecsetx.inference.doubts.doubts`.
+
+    Raises:
+        InputError: As for :func:`surfaces`.
+    """
+    meshes, known = heart.meshes(MeshOptions(resolution))
+    return doubts(meshes, known, heart.trained.usual)
+
+
+def _warn_of_doubts(heart: Heart, meshes: HeartMeshes, known: VertexAttributes) -> None:
+    usual = heart.trained.usual
+    for name, found in doubts(meshes, known, usual).items():
+        if found:
+            _log.warning("%s is doubtful: %s", name, "; ".join(found))
+    for remark in unchecked(meshes, known, usual):
+        _log.warning("%s", remark)
 
 
 def _grid(like: str | Path | None) -> Grid | None:

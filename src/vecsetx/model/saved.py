@@ -24,6 +24,7 @@ from vecsetx.errors import InputError
 from vecsetx.files import write_json, write_text, written_whole
 from vecsetx.model.heart_field import HeartField
 from vecsetx.model.vecset import ModelSpec, VecSetAutoEncoder
+from vecsetx.sampling.quality.usual_heart import UsualHeart
 from vecsetx.sampling.sampler import Observation
 
 SCHEMA = 2
@@ -50,6 +51,7 @@ class TrainedModel:
         points: Number of surface points per heart in training.
         provenance: Where the model comes from, as plain data.
         calibration: Text of its :data:`CALIBRATION` file; None if it has none.
+        usual: What is usual in its training hearts; None for a model of an earlier version.
     """
 
     network: VecSetAutoEncoder
@@ -60,6 +62,7 @@ class TrainedModel:
     points: int
     provenance: Mapping[str, Any]
     calibration: str | None = None
+    usual: UsualHeart | None = None
 
     def encode(self, observation: Observation, latents: int | None = None) -> HeartField:
         """Encode the observed part of a heart; see :meth:`HeartField.encode`.
@@ -99,6 +102,7 @@ class TrainedModel:
             truncation=self.truncation,
             points=self.points,
             provenance=dict(self.provenance),
+            usual=self.usual,
         )
         write_json(folder / _DESCRIPTION, asdict(description))
         if self.calibration is not None:
@@ -150,6 +154,7 @@ class TrainedModel:
             description.points,
             description.provenance,
             _read_text(folder / CALIBRATION),
+            description.usual,
         )
 
     def push_to_hub(
@@ -205,6 +210,7 @@ class _Description:
     truncation: PositiveFloat
     points: PositiveInt
     provenance: dict[str, Any]
+    usual: UsualHeart | None = None
 
 
 _ADAPTER = TypeAdapter(_Description)
@@ -278,11 +284,14 @@ def _read_description(path: Path) -> _Description:
             f"{path}: schema {schema}, this version reads {SCHEMA}; train the model again"
         )
     try:
-        return _ADAPTER.validate_python(data)
+        found = _ADAPTER.validate_python(data)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(key) for key in first["loc"])
         raise InputError(f"{path}: damaged model: {where}: {first['msg']}") from error
+    if found.usual and (unknown := found.usual.unknown_names(found.structures)):
+        raise InputError(f"{path}: damaged model: usual: no structures {sorted(unknown)}")
+    return found
 
 
 def _read_text(path: Path) -> str | None:
