@@ -342,7 +342,7 @@ def test_only_the_model_s_structures_are_usual(name: str, tmp_path: Path) -> Non
     of_lv = usual().structures["LV"]
     others = {
         "as a structure": {name: of_lv},
-        "as another's neighbour": {"LV": replace(of_lv, distances={name: Usual(1, 1, 8)})},
+        "as another's neighbour": {"LV": replace(of_lv, distances={name: Usual(1.0, 1.0, 8)})},
     }
     for structures in others.values():
         replace(model(), usual=UsualHeart(9, structures)).save_pretrained(tmp_path)

@@ -87,7 +87,9 @@ def test_what_is_doubtful_is_marked_and_said(shown: io.StringIO) -> None:
     }
     print_reconstruction("case", {"structures": structures, "seconds": SECONDS})
     found = shown.getvalue()
-    lines = {line.split()[0]: line.split()[1:] for line in found.splitlines()[2:7] if line.split()}
+    lines: dict[str, list[str]] = {}
+    for words in filter(None, map(str.split, found.splitlines())):
+        lines.setdefault(words[0], words[1:])  # the row comes first
     assert lines["LA"] == ["60.0", "1", "inferred"]
     assert lines["PA"] == ["0.2", "1", "inferred,", "doubtful"]
     assert lines["RA"] == ["50.0", "1", "30%", "observed,", "doubtful"]
