@@ -1,8 +1,8 @@
 """VecSetX: neural implicit models of the whole human heart.
 
-``load``, ``encode``, ``surfaces``, ``labels`` and ``save`` come from :mod:`vecsetx.inference.api`.
-They are imported on first use, because they load torch and VTK, for which ``--help`` should not
-wait.
+``load``, ``encode``, ``surfaces``, ``labels``, ``doubtful`` and ``save`` come from
+:mod:`vecsetx.inference.api`. They are imported on first use, because they load torch and
+VTK, for which ``--help`` should not wait.
 """
 
 from importlib import import_module
@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from vecsetx._version import __version__
 
 if TYPE_CHECKING:
-    from vecsetx.inference.api import encode, labels, load, save, surfaces
+    from vecsetx.inference.api import doubtful, encode, labels, load, save, surfaces
 
-__all__ = ["__version__", "encode", "labels", "load", "save", "surfaces"]
+__all__ = ["__version__", "doubtful", "encode", "labels", "load", "save", "surfaces"]
 
 
 def __getattr__(name: str) -> Any:

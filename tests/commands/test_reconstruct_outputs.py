@@ -1,6 +1,7 @@
 """What ``vecsetx reconstruct`` writes and says of a heart."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from support.analytic_fields import AnalyticField, Distance, any_of, ball, grid_
 from support.command_line import run
 from support.runs import untrained
 
+from vecsetx import doubtful, encode, load, surfaces
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.label_sets import label_set
 from vecsetx.commands.reconstruct import ReconstructOptions, reconstruct
@@ -20,6 +22,8 @@ from vecsetx.formats.label_maps import read_label_map, write_label_map
 from vecsetx.inference.encode import EncodeOptions
 from vecsetx.model.heart_field import HeartField
 from vecsetx.reconstruction.rasterize import rasterize
+from vecsetx.sampling.quality.cohort import Usual
+from vecsetx.sampling.quality.usual_heart import UsualHeart, UsualStructure
 
 NAMES = ("LV", "RV", "LA")
 IDS = label_set("default")
@@ -93,6 +97,51 @@ def test_what_is_inferred_has_a_file(model: Path, tmp_path: Path) -> None:
     assert "inferred.nii.gz" in reconstructed(model, scan(), tmp_path, options)["files"]
     inferred = np.asarray(nib.load(tmp_path / "out" / "inferred.nii.gz").dataobj)
     assert np.unique(inferred).tolist() == [0, IDS.id_of("LA")]
+
+
+def test_what_does_not_fit_training_hearts_is_doubtful(
+    predicted: dict[str, Distance],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The hidden LA comes back whole, as a small ball, and not at all."""
+    true_ml = 4 / 3 * np.pi * 0.8**3
+    la = UsualStructure(20, 0.0, Usual(true_ml, 0.1, 20), 1, {})
+    cohort = UsualHeart(20, {"LA": la})
+    replace(untrained(NAMES), usual=cohort).save_pretrained(tmp_path / "model")
+    options = replace(QUICK, encode=replace(QUICK.encode, drop=("LA",)), page=True)
+    found = []
+    for shape in (TRUE["LA"], ball((-18, -4, -20), 5), ball((500, 0, 0), 1)):
+        predicted["LA"] = shape
+        summary = reconstructed(tmp_path / "model", scan(), tmp_path, options)
+        assert "not checked" not in " ".join(summary["provenance"]["remarks"])
+        assert summary["structures"]["LV"]["doubtful"] is None
+        found.append(summary["structures"]["LA"]["doubtful"])
+    assert found[0] == []
+    assert re.fullmatch(r"0\.5\d? ml, and training hearts have 1\.4 to 3\.2 ml", found[1][0])
+    assert found[2] == ["it has no surface"]
+    output = " ".join(capsys.readouterr().out.split())
+    assert f"LA is doubtful: {found[1][0]}" in output
+    assert "LA is doubtful: it has no surface" in output
+    assert "LA is doubtful: it has no surface" in (tmp_path / "out" / "heart.html").read_text()
+    # The Python API finds the same, and says so.
+    predicted["LA"] = ball((-18, -4, -20), 5)
+    trained = load(tmp_path / "model")
+    heart = encode(trained, tmp_path / "heart.nii.gz", drop=["LA"], points=200)
+    assert doubtful(heart, resolution=40) == {"LV": None, "RV": None, "LA": found[1]}
+    surfaces(heart, resolution=40)
+    assert f"LA is doubtful: {found[1][0]}" in caplog.text
+
+
+@pytest.mark.usefixtures("predicted")
+def test_that_a_model_does_not_say_what_is_usual_is_said(model: Path, tmp_path: Path) -> None:
+    options = replace(QUICK, encode=replace(QUICK.encode, drop=("LA",)))
+    summary = reconstructed(model, scan(), tmp_path, options)
+    *others, remark = summary["provenance"]["remarks"]
+    assert remark.startswith("what is inferred was not checked against training hearts")
+    assert {one["doubtful"] for one in summary["structures"].values()} == {None}
+    assert reconstructed(model, scan(), tmp_path, QUICK)["provenance"]["remarks"] == others
 
 
 @pytest.mark.usefixtures("predicted")

@@ -20,6 +20,8 @@ from vecsetx.errors import InputError
 from vecsetx.model import heart_field
 from vecsetx.model.saved import TrainedModel, read_structures
 from vecsetx.model.vecset import ModelSpec
+from vecsetx.sampling.quality.cohort import Usual
+from vecsetx.sampling.quality.usual_heart import UsualHeart, UsualStructure
 from vecsetx.sampling.sampler import Observation
 
 SMALL = ModelSpec(latents=16, width=32, heads=4, layers=2, latent_channels=8)
@@ -295,3 +297,54 @@ def test_the_command_line_names_a_missing_folder(tmp_path: Path) -> None:
     words = ["reconstruct", str(tmp_path / "none"), "heart.nii.gz", "--out", str(tmp_path)]
     with pytest.raises(InputError, match=r"none: no trained model \(no model.json\)"):
         CliRunner().invoke(cli.app, words, catch_exceptions=False)
+
+
+def usual() -> UsualHeart:
+    found = Usual(51.2, 0.17, 9)
+    return UsualHeart(9, {"LV": UsualStructure(9, 0.0, found, 1, {"RV": Usual(20.5, 0.06, 8)})})
+
+
+def test_what_is_usual_travels_with_the_model(tmp_path: Path) -> None:
+    replace(model(), usual=usual()).save_pretrained(tmp_path)
+    assert TrainedModel.from_pretrained(tmp_path).usual == usual()
+    # A model of an earlier version does not say what is usual.
+    data = json.loads((tmp_path / "model.json").read_text())
+    del data["usual"]
+    (tmp_path / "model.json").write_text(json.dumps(data))
+    assert TrainedModel.from_pretrained(tmp_path).usual is None
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("median", float("inf")),
+        ("median", float("nan")),
+        ("median", 0),
+        ("median", "1e999"),
+        ("spread", 1e6),
+        ("spread", -0.1),
+        ("hearts", 0),
+        ("more", 1),
+    ],
+)
+def test_what_cannot_be_usual_is_refused(key: str, value: Any, tmp_path: Path) -> None:
+    replace(model(), usual=usual()).save_pretrained(tmp_path)
+    path = tmp_path / "model.json"
+    data = json.loads(path.read_text())
+    data["usual"]["structures"]["LV"]["distances"]["RV"][key] = value
+    path.write_text(json.dumps(data))
+    with pytest.raises(InputError, match=rf"damaged model: usual.*\.RV\.{key}"):
+        TrainedModel.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["PA", "../x"])
+def test_only_the_model_s_structures_are_usual(name: str, tmp_path: Path) -> None:
+    of_lv = usual().structures["LV"]
+    others = {
+        "as a structure": {name: of_lv},
+        "as another's neighbour": {"LV": replace(of_lv, distances={name: Usual(1.0, 1.0, 8)})},
+    }
+    for structures in others.values():
+        replace(model(), usual=UsualHeart(9, structures)).save_pretrained(tmp_path)
+        with pytest.raises(InputError, match=re.escape(f"no structures ['{name}']")):
+            TrainedModel.from_pretrained(tmp_path)

@@ -27,7 +27,8 @@ def ball(radius: float, x: float) -> Surface:
 def structure(volume_ml: float, agreement: dict | None, observed: bool) -> dict:
     share = 0.62 if observed else 0.0
     shown = {"volume_ml": volume_ml, "agreement": agreement, "pieces": 1}
-    return shown | {"observed": observed, "observed_share": share}
+    doubtful = None if observed else ["33.5 ml <b>"]
+    return shown | {"observed": observed, "observed_share": share, "doubtful": doubtful}
 
 
 SUMMARY = {
@@ -76,7 +77,9 @@ def test_the_page_is_one_file_with_every_figure(tmp_path: Path) -> None:
     words = re.sub(r"<[^>]+>", " ", text[text.index("<h2>Structures") : text.index('id="data"')])
     words = " ".join(words.split())
     assert "99.9 90.0 +11 % ! 0.951 1 observed (62 %)" in words
-    assert "33.5 1 inferred" in words
+    assert "33.5 1 inferred doubtful" in words
+    assert "RV is doubtful: 33.5 ml &lt;b&gt;" in text
+    assert text.count("is doubtful: ") == 1
     assert "512" in words
     assert NAME not in text
     assert "a remark &lt;i&gt;" in text

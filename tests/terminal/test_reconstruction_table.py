@@ -29,7 +29,7 @@ def structure(ml: float, agreement: tuple[float, float, float] | None, **more) -
             "volume_differs": abs(change) > 0.1,
             "dice": dice,
         }
-    usual = {"pieces": 1, "specks": None, "observed": True, "observed_share": 1.0}
+    usual = {"pieces": 1, "specks": None, "observed": True, "observed_share": 1.0, "doubtful": None}
     return {"volume_ml": ml, "agreement": found, **usual, **more}
 
 
@@ -94,6 +94,27 @@ def test_what_refinement_gained_is_below_the_table(shown: io.StringIO) -> None:
         "0.62 → 0.41 mm." in " ".join(shown.getvalue().split())
     )
     assert "against the input" not in shown.getvalue()
+
+
+def test_what_is_doubtful_is_marked_and_said(shown: io.StringIO) -> None:
+    why = ["0.2 ml, and training hearts have 6.1 to 14.8 ml", "its surface"]
+    inferred = {"observed": False, "observed_share": 0.0}
+    structures = {
+        "LV": structure(99.9, None),
+        "LA": structure(60.0, None, **inferred, doubtful=[]),
+        "PA": structure(0.2, None, **inferred, doubtful=why),
+        "RA": structure(50.0, None, observed_share=0.3, doubtful=["odd"]),
+    }
+    print_reconstruction("case", {"structures": structures, "seconds": SECONDS})
+    found = shown.getvalue()
+    lines: dict[str, list[str]] = {}
+    for words in filter(None, map(str.split, found.splitlines())):
+        lines.setdefault(words[0], words[1:])  # the row comes first
+    assert lines["LA"] == ["60.0", "1", "inferred"]
+    assert lines["PA"] == ["0.2", "1", "inferred,", "doubtful"]
+    assert lines["RA"] == ["50.0", "1", "30%", "observed,", "doubtful"]
+    assert f"PA is doubtful: {'; '.join(why)}" in " ".join(found.split())
+    assert found.count(" is doubtful: ") == 2
 
 
 def test_every_file_is_listed_with_what_opens_it(shown: io.StringIO) -> None:

@@ -19,6 +19,7 @@ from vecsetx.inference.sd_factor import SdFactor
 from vecsetx.model.saved import TrainedModel, parameter_count
 from vecsetx.plain_data import PlainDataError, read_json
 from vecsetx.recipe import Recipe, read_changes
+from vecsetx.sampling.quality.usual_heart import UsualHeart
 from vecsetx.sampling.samples import SamplesFile
 from vecsetx.terminal.progress_bars import waiting
 from vecsetx.training.journal import Entry
@@ -166,7 +167,10 @@ def _of_model(folder: Path) -> dict[str, Any]:
             "best_step": None,
         },
         "calibration": _calibration(factor.to_dict() if factor else None),
-        "facts": _facts(data=data, fold=origin.get("fold"), seed=origin.get("seed")),
+        "facts": {
+            **_facts(data=data, fold=origin.get("fold"), seed=origin.get("seed")),
+            "doubts": _doubts(trained.usual),
+        },
         "next": f"vecsetx evaluate {_word(folder)} {_word(data or 'DATA')} --out scores/",
     }
 
@@ -296,6 +300,14 @@ def _calibration(factors: Any) -> dict[str, Any] | None:
         "few": bool(factors.get("few", False)),
         "date": str(factors["date"]),
     }
+
+
+def _doubts(usual: UsualHeart | None) -> str:
+    """Say what the model holds inferred structures against."""
+    if usual is None:
+        return "inferred structures are not checked: the model does not say what is usual"
+    enough = sum(one.volume_ml is not None for one in usual.structures.values())
+    return f"{enough} structures are checked against {usual.hearts} training hearts"
 
 
 def _facts(**values: Any) -> dict[str, str]:

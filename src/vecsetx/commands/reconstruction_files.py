@@ -13,6 +13,7 @@ from vecsetx.commands.reconstruct_options import ReconstructOptions
 from vecsetx.evaluation.reconstructed_heart import ReconstructedHeart
 from vecsetx.files import write_json
 from vecsetx.geometry.heart_geometry import Geometry
+from vecsetx.inference.doubts import doubts, unchecked
 from vecsetx.inference.encode import POINTS_FACTOR
 from vecsetx.inference.ensemble import Ensemble
 from vecsetx.inference.heart_files import HeartFile, label_map_files, mesh_files
@@ -62,7 +63,7 @@ def write_heart(folder: Path, heart: ReconstructedHeart, setup: Setup) -> dict[s
         InputError: Another run is writing into the folder.
     """
     began = time.monotonic()
-    content = {"structures": _structures(heart), "provenance": _provenance(heart, setup)}
+    content = {"structures": _structures(heart, setup), "provenance": _provenance(heart, setup)}
     options, made = setup.options, heart.heart
     files = list(mesh_files(made, heart.meshes, heart.known, options.space, options.extension))
     if heart.labels is not None:
@@ -109,10 +110,11 @@ def _page(heart: ReconstructedHeart, content: dict[str, Any]) -> HeartFile:
     )
 
 
-def _structures(heart: ReconstructedHeart) -> dict[str, dict[str, Any]]:
+def _structures(heart: ReconstructedHeart, setup: Setup) -> dict[str, dict[str, Any]]:
     """Return the part of the summary on structures; see :func:`.reconstruct.reconstruct`."""
     meshes, known = heart.meshes, heart.known
     observed, voxels = heart.observed, of_label_map(heart.labels, heart.structures)
+    doubtful = doubts(meshes, known, setup.trained.usual)
     table: dict[str, dict[str, Any]] = {}
     for name in heart.structures:
         shares, sd_mm = known.observed.get(name), None
@@ -127,6 +129,7 @@ def _structures(heart: ReconstructedHeart) -> dict[str, dict[str, Any]]:
             "observed_share": None if shares is None else float(shares.mean()),
             "decimation": of_decimation(meshes.decimation, name),
             "sd_mm": sd_mm,
+            "doubtful": doubtful[name],
         }
     return table
 
@@ -136,7 +139,7 @@ def _provenance(heart: ReconstructedHeart, setup: Setup) -> dict[str, Any]:
     options, field, grid = setup.options, heart.encoded.field, heart.meshes.specks.grid
     return {
         "input": str(heart.source.path.resolve()),
-        "remarks": list(heart.remarks),
+        "remarks": [*heart.remarks, *unchecked(heart.meshes, heart.known, setup.trained.usual)],
         "model": str(setup.model.resolve()),
         "version": __version__,
         "space": options.space.upper(),

@@ -16,6 +16,7 @@ from vecsetx.errors import InputError
 from vecsetx.evaluation.validation import make_validator
 from vecsetx.model.saved import TrainedModel
 from vecsetx.recipe import Recipe
+from vecsetx.sampling.quality.usual_heart import UsualHeart
 from vecsetx.terminal.progress_bars import waiting, warn
 from vecsetx.terminal.run_log import RunLog
 from vecsetx.terminal.run_summary import long_ramp, origin, size, summary, why_no_validation
@@ -119,12 +120,14 @@ class _Session:
         dataset: The data set that it is trained on.
         log: Its ``train.log``.
         no_validation: Why the run has no validations, or empty.
+        usual: What is usual in its training hearts; only on the first rank.
     """
 
     training: Training
     dataset: DataSet
     log: RunLog
     no_validation: str
+    usual: UsualHeart | None
 
 
 @contextmanager
@@ -181,9 +184,11 @@ def _ready(
             teacher=teacher,
             former_steps=former if former != spec.steps else None,
         )
-        session = _Session(
-            Training(run, resume), dataset, log, why_no_validation(dataset, fold, spec)
-        )
+        usual = None
+        if ranks.first:
+            usual = UsualHeart.of(batches.structures, batches.files, batches.annotated)
+        no_validation = why_no_validation(dataset, fold, spec)
+        session = _Session(Training(run, resume), dataset, log, no_validation, usual)
         _try(session, recipe)
         yield session
 
@@ -232,6 +237,7 @@ def _trained(session: _Session, recipe: Recipe, fold: int | None, done: int) -> 
             "steps": done,
             "teacher": _resolved(recipe.training.teacher),
         },
+        usual=session.usual,
     )
 
 

@@ -11,16 +11,17 @@ from vecsetx.anatomy.structures import parse_names
 from vecsetx.data.find_hearts import find_hearts
 from vecsetx.errors import InputError
 from vecsetx.formats.images import read_grid
+from vecsetx.inference.doubts import doubts, unchecked
 from vecsetx.inference.encode import EncodeOptions
 from vecsetx.inference.heart import Heart, MeshOptions
 from vecsetx.inference.heart_files import label_map_files, mesh_files
-from vecsetx.inference.heart_meshes import RESOLUTION, SurfaceKind
+from vecsetx.inference.heart_meshes import RESOLUTION, HeartMeshes, SurfaceKind, VertexAttributes
 from vecsetx.inference.sd_factor import sd_factor_of
 from vecsetx.model.saved import TrainedModel
 from vecsetx.reconstruction.grid import Grid
 from vecsetx.reconstruction.surfaces import Surface
 
-__all__ = ["encode", "labels", "load", "save", "surfaces"]
+__all__ = ["doubtful", "encode", "labels", "load", "save", "surfaces"]
 
 _log = logging.getLogger(__name__)
 
@@ -145,6 +146,7 @@ def surfaces(
     """
     meshes = heart.meshes(MeshOptions(resolution, resolution_mm, kind, faces))
     known = heart.vertex_attributes(meshes)
+    _warn_of_doubts(heart, meshes, known)
     return {
         name: replace(surface, observed=known.observed[name], sd_mm=known.sd_mm.get(name))
         for name, surface in meshes.surfaces.items()
@@ -211,6 +213,7 @@ def save(
     """
     meshes = heart.meshes(MeshOptions(resolution, resolution_mm, kind, faces))
     known = heart.vertex_attributes(meshes)
+    _warn_of_doubts(heart, meshes, known)
     files = [
         *mesh_files(heart, meshes, known, space, extension.lstrip(".")),
         *label_map_files(heart, heart.label_map(meshes, _grid(like))),
@@ -218,6 +221,37 @@ def save(
     for file in files:
         if file.write:
             file.write(Path(folder) / file.name)
+
+
+def doubtful(heart: Heart, resolution: int = RESOLUTION) -> dict[str, list[str] | None]:
+    """Say what is doubtful about the structures that the model inferred.
+
+    They are held against the model's training hearts and their own uncertainty. :func:`surfaces`
+    and :func:`save` log the same doubts as warnings.
+
+    Example: ``doubtful(heart)["PA"]``
+
+    Args:
+        heart: From :func:`encode`.
+        resolution: Voxels along the longest side of the grid used for meshing.
+
+    Returns:
+        As :func:`vecsetx.inference.doubts.doubts`.
+
+    Raises:
+        InputError: As for :func:`surfaces`.
+    """
+    meshes = heart.meshes(MeshOptions(resolution))
+    return doubts(meshes, heart.vertex_attributes(meshes), heart.trained.usual)
+
+
+def _warn_of_doubts(heart: Heart, meshes: HeartMeshes, known: VertexAttributes) -> None:
+    usual = heart.trained.usual
+    for name, found in doubts(meshes, known, usual).items():
+        if found:
+            _log.warning("%s is doubtful: %s", name, "; ".join(found))
+    for remark in unchecked(meshes, known, usual):
+        _log.warning("%s", remark)
 
 
 def _grid(like: str | Path | None) -> Grid | None:

@@ -26,6 +26,7 @@ from vecsetx.files import write_json, write_text, written_whole
 from vecsetx.model.heart_field import HeartField
 from vecsetx.model.vecset import ModelSpec, VecSetAutoEncoder
 from vecsetx.plain_data import PlainDataError, read_json, validated
+from vecsetx.sampling.quality.usual_heart import UsualHeart
 from vecsetx.sampling.sampler import Observation
 
 _log = logging.getLogger(__name__)
@@ -54,6 +55,7 @@ class TrainedModel:
         points: Number of surface points per heart in training.
         provenance: Where the model comes from, as plain data.
         calibration: Text of its :data:`CALIBRATION` file; None if it has none.
+        usual: What is usual in its training hearts; None for a model of an earlier version.
     """
 
     network: VecSetAutoEncoder
@@ -64,6 +66,7 @@ class TrainedModel:
     points: int
     provenance: Mapping[str, Any]
     calibration: str | None = None
+    usual: UsualHeart | None = None
 
     def encode(self, observation: Observation, latents: int | None = None) -> HeartField:
         """Encode the observed part of a heart; see :meth:`HeartField.encode`.
@@ -104,6 +107,7 @@ class TrainedModel:
             truncation=self.truncation,
             points=self.points,
             provenance=dict(self.provenance),
+            usual=self.usual,
         )
         write_json(folder / _DESCRIPTION, asdict(description))
         if self.calibration is not None:
@@ -159,6 +163,7 @@ class TrainedModel:
             description.points,
             description.provenance,
             _read_text(folder / CALIBRATION),
+            description.usual,
         )
 
     def push_to_hub(
@@ -218,6 +223,7 @@ class _Description:
     points: Annotated[int, Field(ge=1, le=2**24)]
     provenance: dict[str, Any]
     weights_sha256: str | None = None  # models of earlier versions have none
+    usual: UsualHeart | None = None
 
 
 _ADAPTER = TypeAdapter(_Description)
@@ -291,9 +297,12 @@ def _read_description(path: Path) -> _Description:
             f"{path}: schema {schema}, this version reads {SCHEMA}; train the model again"
         )
     try:
-        return validated(_ADAPTER.validate_python, data)
+        found = validated(_ADAPTER.validate_python, data)
     except PlainDataError as error:
         raise InputError(f"{path}: damaged model: {error}") from error
+    if found.usual and (unknown := found.usual.unknown_names(found.structures)):
+        raise InputError(f"{path}: damaged model: usual: no structures {sorted(unknown)}")
+    return found
 
 
 def _read_text(path: Path) -> str | None:

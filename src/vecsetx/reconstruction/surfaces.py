@@ -68,6 +68,14 @@ class Surface:
         return float(np.einsum("ij,ij->", a, np.cross(b, c)) / 6)
 
     @property
+    def centroid_mm(self) -> Float[np.ndarray, "3"]:
+        """Centroid of the surface, RAS+ mm."""
+        a, b, c = self.vertices_mm.astype(np.float64)[self.faces.T]
+        areas = np.linalg.norm(np.cross(b - a, c - a), axis=1)
+        centroid: np.ndarray = np.average((a + b + c) / 3, axis=0, weights=areas)
+        return centroid
+
+    @property
     def watertight(self) -> bool:
         """Whether every edge has exactly two faces, with consistent orientation."""
         edges = self.faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2).astype(np.int64)

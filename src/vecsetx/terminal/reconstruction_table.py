@@ -46,7 +46,7 @@ def print_reconstruction(name: str, summary: Mapping[str, Any]) -> None:
             str(found["pieces"]),
             *([str(specks["number"]) if specks else ""] if removed else []),
             _source(found),
-            style="yellow" if agreement and agreement["volume_differs"] else "",
+            style="yellow" if found["doubtful"] or (agreement and _differs(found)) else "",
         )
     console.print(table)
     for line in _explained(structures, compared, removed):
@@ -87,9 +87,11 @@ def _compared(agreement: Mapping[str, Any] | None) -> tuple[str, str, str]:
 
 def _source(found: Mapping[str, Any]) -> str:
     share = found["observed_share"]
+    doubtful = ", doubtful" if found["doubtful"] else ""
     if not found["observed"]:
-        return "inferred"
-    return "observed" if share is None or share >= _ALL_SHARE else f"{share:.0%} observed"
+        return f"inferred{doubtful}"
+    all_of_it = share is None or share >= _ALL_SHARE
+    return ("observed" if all_of_it else f"{share:.0%} observed") + doubtful
 
 
 def _explained(structures: Mapping[str, Any], compared: bool, removed: bool) -> list[str]:
@@ -99,6 +101,9 @@ def _explained(structures: Mapping[str, Any], compared: bool, removed: bool) -> 
         lines.append("ml: of the mesh. Change of volume and Dice: voxels, against the input.")
     if far := [n for n, f in structures.items() if f["agreement"] and _differs(f)]:
         lines.append(f"[yellow]! over 10 % off the input's volume: {', '.join(far)}[/]")
+    for name, found in structures.items():
+        if found["doubtful"]:
+            lines.append(f"[yellow]{name} is doubtful: {'; '.join(found['doubtful'])}[/]")
     if removed:
         ml = sum(found["specks"]["ml"] for found in structures.values() if found["specks"])
         lines.append(f"Specks: {ml:.2g} ml were removed (--keep-specks keeps them).")

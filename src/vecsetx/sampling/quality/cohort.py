@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from jaxtyping import Float
+from pydantic import ConfigDict, Field
 from scipy.spatial import cKDTree
 
 from vecsetx.sampling.quality.findings import THICKNESS_MM
@@ -69,9 +71,12 @@ class Usual:
         hearts: Number of hearts that it comes from.
     """
 
-    median: float
-    spread: float
-    hearts: int
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    # The bounds hold for values that are read: no exponential of them overflows.
+    median: Annotated[float, Field(gt=1e-9, lt=1e9)]
+    spread: Annotated[float, Field(gt=0, le=20)]
+    hearts: Annotated[int, Field(ge=1, le=10**9)]
 
     @classmethod
     def of(cls, values: Float[np.ndarray, " n"]) -> "Usual":
@@ -95,7 +100,11 @@ class Usual:
     @property
     def limits(self) -> tuple[float, float]:
         """The values with z-scores of ±:data:`MAX_Z`."""
-        factor = float(np.exp(MAX_Z * self.spread))
+        return self.within(MAX_Z)
+
+    def within(self, z: float) -> tuple[float, float]:
+        """Return the values with z-scores of −z and z."""
+        factor = float(np.exp(z * self.spread))
         return self.median / factor, self.median * factor
 
 

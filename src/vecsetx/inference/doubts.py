@@ -1,0 +1,170 @@
+"""Doubts about what a model infers, which no truth tells right from wrong.
+
+An inferred structure is held against the hearts that the model was trained on
+(:class:`~vecsetx.sampling.quality.usual_heart.UsualHeart`) and against its own uncertainty. What
+does not fit is *doubtful*.
+"""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from vecsetx.inference.heart_meshes import HeartMeshes, VertexAttributes
+from vecsetx.reconstruction.surfaces import Surface
+from vecsetx.sampling.quality.cohort import MAX_Z, MIN_HEARTS
+from vecsetx.sampling.quality.usual_heart import UsualHeart, UsualStructure, scaled_distance
+
+__all__ = ["PLACE_Z", "doubts", "unchecked"]
+
+PLACE_Z = 4.5
+"""Robust z-score beyond which a distance is unusual. It is larger than :data:`MAX_Z`, as a
+structure has one volume, but a distance to every structure observed."""
+
+_OBSERVED_SHARE = 0.5
+"""A structure with a smaller share of observed surface counts as inferred."""
+
+_LACKING_SHARE = 0.02
+"""If a larger share of the training hearts lacks a structure, its absence is no reason to doubt."""
+
+_UNCERTAIN_SHARE = 0.5
+"""A standard deviation beyond this share of a structure's mean thickness is large. The Dice of a
+surface that is off by it is about ``1 − 0.8 · 0.5 = 0.6``."""
+
+
+def doubts(
+    meshes: HeartMeshes, known: VertexAttributes, usual: UsualHeart | None
+) -> dict[str, list[str] | None]:
+    """Say what is doubtful about each structure.
+
+    Args:
+        meshes: The heart's meshes.
+        known: Visibility and uncertainty at their vertices.
+        usual: What is usual in the model's training hearts; None if it is not known.
+
+    Returns:
+        Structure name → doubts, as sentences with the value and its limits; empty if there are
+        none; None if it was not checked, because it is observed, or because too few training hearts
+        tell what is usual for it. A structure without a surface is doubtful even then, and so is
+        one whose standard deviation is large, unless it is observed.
+    """
+    found: dict[str, list[str] | None] = {}
+    for name, pieces in meshes.specks.pieces.items():
+        one = _usual_of(name, usual)
+        if name not in meshes.surfaces:
+            lacks = one is not None and one.lacking_share > _LACKING_SHARE
+            found[name] = [] if lacks else ["it has no surface"]
+        elif not _inferred(name, known):
+            found[name] = None
+        else:
+            reasons = list(_uncertain(meshes.surfaces[name], name, known))
+            if one is not None:
+                reasons = [
+                    *_odd_volume(meshes.surfaces[name], one),
+                    *_odd_place(name, one, meshes.surfaces, known),
+                    *_odd_pieces(pieces, one),
+                    *reasons,
+                ]
+            checked = one is not None and one.volume_ml is not None
+            found[name] = reasons if reasons or checked else None
+    return found
+
+
+def unchecked(
+    meshes: HeartMeshes, known: VertexAttributes, usual: UsualHeart | None
+) -> tuple[str, ...]:
+    """Return remarks on what was inferred, but could not be held against training hearts.
+
+    Args:
+        meshes: The heart's meshes.
+        known: Visibility of their vertices.
+        usual: What is usual in the model's training hearts; None if it is not known.
+    """
+    inferred = [name for name in meshes.surfaces if _inferred(name, known)]
+    if not inferred:
+        return ()
+    if usual is None:
+        return (
+            "what is inferred was not checked against training hearts: the model does not say what "
+            "is usual in them (it was trained with an earlier version); train it again",
+        )
+    few = []
+    for name in inferred:
+        one = _usual_of(name, usual)
+        if one is None or one.volume_ml is None:
+            few.append(f"{name} (whole in {one.hearts if one else 0})")
+    if not few:
+        return ()
+    return (
+        f"not checked against training hearts, as at least {MIN_HEARTS} must have the structure "
+        f"whole: {', '.join(few)}",
+    )
+
+
+def _usual_of(name: str, usual: UsualHeart | None) -> UsualStructure | None:
+    return None if usual is None else usual.structures.get(name)
+
+
+def _inferred(name: str, known: VertexAttributes) -> bool:
+    return bool(known.observed[name].mean() < _OBSERVED_SHARE)
+
+
+def _odd_volume(surface: Surface, usual: UsualStructure) -> Iterator[str]:
+    if usual.volume_ml is None:
+        return
+    ml = surface.volume_mm3 / 1000
+    low, high = usual.volume_ml.within(MAX_Z)
+    if not low <= ml <= high:
+        yield f"{_figure(ml)} ml, and training hearts have {_figure(low)} to {_figure(high)} ml"
+
+
+def _odd_place(
+    name: str, usual: UsualStructure, surfaces: Mapping[str, Surface], known: VertexAttributes
+) -> Iterator[str]:
+    """Judge the distances to the structures that are observed; report the oddest."""
+    oddest, sentence = PLACE_Z, ""
+    centroid_mm = surfaces[name].centroid_mm
+    for other, distance in usual.distances.items():
+        if other not in surfaces or _inferred(other, known):
+            continue
+        other_ml = surfaces[other].volume_mm3 / 1000
+        if other_ml <= 0:
+            continue
+        value = scaled_distance(centroid_mm, surfaces[other].centroid_mm, other_ml)
+        if (size := abs(distance.z(value))) <= oddest:
+            continue
+        scale = float(np.linalg.norm(centroid_mm - surfaces[other].centroid_mm)) / value
+        low, high = (limit * scale for limit in distance.within(PLACE_Z))
+        oddest = size
+        sentence = (
+            f"its centre is {value * scale:.0f} mm from that of {other}, and training hearts have "
+            f"{low:.0f} to {high:.0f} mm"
+        )
+    if sentence:
+        yield sentence
+
+
+def _odd_pieces(pieces: int, usual: UsualStructure) -> Iterator[str]:
+    if usual.most_pieces is not None and pieces > usual.most_pieces:
+        yield f"{pieces} pieces, and training hearts have at most {usual.most_pieces}"
+
+
+def _uncertain(surface: Surface, name: str, known: VertexAttributes) -> Iterator[str]:
+    """Compare the mean standard deviation of what is inferred with the mean thickness ``2 V / A``.
+
+    A surface that is off by δ on average changes the volume by ``A δ``, so that Dice falls to about
+    ``1 − A δ / 2V``; of a normal distribution with standard deviation σ, the mean of δ is 0.8 σ.
+    """
+    if name not in known.sd_mm:
+        return
+    sd_mm = float(known.sd_mm[name][~known.observed[name]].mean())
+    thickness_mm = max(2 * surface.volume_mm3 / surface.area_mm2, 0.0)
+    if sd_mm > _UNCERTAIN_SHARE * thickness_mm:
+        yield (
+            f"its surface has a standard deviation of {sd_mm:.1f} mm, more than half of its mean "
+            f"thickness of {thickness_mm:.1f} mm"
+        )
+
+
+def _figure(value: float) -> str:
+    """Format a volume with a decimal, and small ones with two digits."""
+    return f"{value:.1f}" if abs(value) >= 1 else f"{value:.2g}"
