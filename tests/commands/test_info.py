@@ -211,7 +211,9 @@ def test_damaged_files_are_told_in_one_line(
                 said = capsys.readouterr()
                 if name in ("metrics.jsonl", "recipe.yaml") and status == 0:
                     continue  # an unfinished last line is no damage, nor is an option left out
-                assert (status, said.out) == (1, ""), (name, content)
+                # On a slow machine, reading may have its line.
+                lines = [x for x in said.out.splitlines() if not x.startswith("reading (")]
+                assert (status, lines) == (1, []), (name, content)
                 assert said.err.startswith("vecsetx: "), (name, content)
                 assert said.err.count("\n") == 1, (name, content)
             file.write_bytes(before) if before is not None else file.unlink()

@@ -14,6 +14,7 @@ from support.runs import tensors_of
 from vecsetx.data.batches import BatchSpec, TrainingBatches
 from vecsetx.data.dataset import DataSet
 from vecsetx.model.vecset import ModelSpec
+from vecsetx.terminal.progress_bars import console
 from vecsetx.training.memory import (
     PARTS,
     StepMemory,
@@ -202,6 +203,7 @@ def test_plan_prints_and_writes_nothing(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(console, "_width", 160)
     before = {path: path.stat().st_mtime_ns for path in dataset.folder.rglob("*")}
     words = (*ONE_LAYER, "--gpu-gb", 8)
     assert run("plan", dataset.folder, *words, monkeypatch=monkeypatch) == 0

@@ -22,6 +22,7 @@ from vecsetx.commands.calibrate import calibrate
 from vecsetx.data.dataset import DataSet
 from vecsetx.data.sources import source_of
 from vecsetx.errors import InputError
+from vecsetx.evaluation import hidden_structures
 from vecsetx.evaluation.calibration import (
     EXPECTED,
     Calibration,
@@ -232,10 +233,14 @@ def test_the_factor_of_one_half_is_tried_on_the_other(
     first, second = calibrating._halves(hearts, 0, "data")
     told |= dict.fromkeys(first, 0.25) | dict.fromkeys(second, 0.5)
     monkeypatch.setattr(
-        calibrating, "_errors_of", lambda heart, *_: {"LA": gaussian(50_000, told[heart.name])}
+        hidden_structures,
+        "_errors_of",
+        lambda heart, *_: {"LA": gaussian(50_000, told[heart.name])},
     )
     monkeypatch.setattr(
-        calibrating, "_errors_beyond", lambda heart, *_: gaussian(50_000, told[heart.name] / 2)
+        hidden_structures,
+        "_errors_beyond",
+        lambda heart, *_: gaussian(50_000, told[heart.name] / 2),
     )
     found = calibrate(run, dataset.folder, "train", few=True).found
     assert found["cut_factor"] == pytest.approx(8, rel=0.02)
@@ -253,7 +258,7 @@ def test_the_factor_of_one_half_is_tried_on_the_other(
 @pytest.fixture
 def nothing_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if no plane cut a structure."""
-    monkeypatch.setattr(calibrating, "_errors_beyond", lambda *_: VertexErrors.joined([]))
+    monkeypatch.setattr(hidden_structures, "_errors_beyond", lambda *_: VertexErrors.joined([]))
 
 
 @pytest.mark.usefixtures("nothing_cut")
@@ -270,7 +275,7 @@ def test_each_structure_has_its_own_factor_if_enough_hearts_show_it(
         rare = gaussian(20_000) if heart.name != first[0] else none  # missed in one of two
         return told | {"RV": rare}
 
-    monkeypatch.setattr(calibrating, "_errors_of", errors_of)
+    monkeypatch.setattr(hidden_structures, "_errors_of", errors_of)
     monkeypatch.setattr(calibrating, "LEAST_HEARTS", 2)
     found = calibrate(run, dataset.folder, "train", few=True).found
     assert set(found["factors"]) == {"LA", "LV"}
@@ -321,12 +326,12 @@ def test_what_is_missed_is_counted(
 ) -> None:
     none = VertexErrors.joined([])
     monkeypatch.setattr(
-        calibrating, "_errors_of", lambda *_: {"LA": gaussian(100), "Coronary": none}
+        hidden_structures, "_errors_of", lambda *_: {"LA": gaussian(100), "Coronary": none}
     )
     found = calibrate(run, dataset.folder, "train", few=True).found["structures"]
     assert (found["LA"]["missed"], found["Coronary"]["missed"]) == (0, 1)
     assert found["Coronary"]["within"] is None
-    monkeypatch.setattr(calibrating, "_errors_of", lambda *_: {"Coronary": none})
+    monkeypatch.setattr(hidden_structures, "_errors_of", lambda *_: {"Coronary": none})
     with pytest.raises(InputError, match="no inferred surface"):
         calibrate(run, dataset.folder, "train", few=True)
 
@@ -339,10 +344,10 @@ def test_each_annotated_structure_is_hidden_in_turn(
     trained = TrainedModel.from_pretrained(run)
     heart = dataset.hearts[0]
     whole = source_of(dataset, heart).segmentation(trained.structures).geometry()
-    found = calibrating._errors_of(heart, whole, trained, 2, 0)
+    found = hidden_structures._errors_of(heart, whole, trained, 2, 0)
     assert set(found) == set(dataset.structures)
     some = replace(heart, annotated=("LA", "LV"))
-    fewer = calibrating._errors_of(some, whole, trained, 2, 0)
+    fewer = hidden_structures._errors_of(some, whole, trained, 2, 0)
     assert set(fewer) == {"LA", "LV"}
     np.testing.assert_array_equal(fewer["LV"].error_mm, found["LV"].error_mm)
     np.testing.assert_array_equal(fewer["LV"].sd_mm, found["LV"].sd_mm)
@@ -363,9 +368,9 @@ def made_up(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         names.append(heart.name)
         return made_up_errors(heart)
 
-    monkeypatch.setattr(calibrating, "_errors_of", errors_of)
+    monkeypatch.setattr(hidden_structures, "_errors_of", errors_of)
     monkeypatch.setattr(
-        calibrating, "_errors_beyond", lambda heart, *_: made_up_errors(heart)["LA"]
+        hidden_structures, "_errors_beyond", lambda heart, *_: made_up_errors(heart)["LA"]
     )
     return names
 
@@ -387,14 +392,14 @@ def test_hearts_that_fail_do_not_count(
     run: Path, dataset: DataSet, made_up: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, _ = calibrating._halves(dataset.of_split("train"), 0, "")
-    measurement = calibrating._measurement
+    measurement = calibrating.measure_heart
 
     def failing(dataset, heart, *others):
         if heart.name == first[0]:
             raise InputError("gone")
         return measurement(dataset, heart, *others)
 
-    monkeypatch.setattr(calibrating, "_measurement", failing)
+    monkeypatch.setattr(calibrating, "measure_heart", failing)
     monkeypatch.setattr(calibrating, "ENOUGH_HEARTS", 3)
     with pytest.raises(InputError, match=r"has 2 hearts that could be measured(?s:.*): gone"):
         calibrate(run, dataset.folder, "train")
@@ -443,10 +448,10 @@ def test_measurements_of_another_calibration_are_not_used(
 def test_remarks_on_the_hearts_are_printed(
     run: Path, dataset: DataSet, made_up: list[str], monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:
-    measurement = calibrating._measurement
+    measurement = calibrating.measure_heart
     monkeypatch.setattr(
         calibrating,
-        "_measurement",
+        "measure_heart",
         lambda *given: replace(measurement(*given), remarks=("the file has no orientation",)),
     )
     calibrate(run, dataset.folder, "train", few=True)

@@ -11,6 +11,7 @@ import torch
 from vecsetx.commands import calibrate as calibrating
 from vecsetx.commands.train import train_model
 from vecsetx.data.dataset import HeartEntry
+from vecsetx.evaluation import hidden_structures
 from vecsetx.evaluation.calibration import VertexErrors
 from vecsetx.recipe import Recipe
 from vecsetx.training import checkpoint, loop
@@ -80,8 +81,8 @@ def calibrate_until_killed(model: Path, data: Path, measured: int) -> None:
             die()
         return made_up_errors(heart)
 
-    calibrating._errors_of = dying
-    calibrating._errors_beyond = lambda heart, *_: made_up_errors(heart)["LA"]
+    hidden_structures._errors_of = dying
+    hidden_structures._errors_beyond = lambda heart, *_: made_up_errors(heart)["LA"]
     calibrating.calibrate(model, data, "train", few=True)
 
 

@@ -105,7 +105,9 @@ def test_what_is_doubtful_is_marked_and_said(shown: io.StringIO) -> None:
         "PA": structure(0.2, None, **inferred, doubtful=why),
         "RA": structure(50.0, None, observed_share=0.3, doubtful=["odd"]),
     }
-    print_reconstruction("case", {"structures": structures, "seconds": SECONDS})
+    print_reconstruction(
+        "case", {"structures": structures, "seconds": SECONDS, "provenance": NOT_REFINED}
+    )
     found = shown.getvalue()
     lines: dict[str, list[str]] = {}
     for words in filter(None, map(str.split, found.splitlines())):

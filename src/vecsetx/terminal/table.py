@@ -135,12 +135,13 @@ def _width(widths: Sequence[int]) -> int:
 
 
 def _draw(shown: Sequence[_Filled], rows: int, totals: int) -> None:
-    # What is left of the width unfolds text, from left to right.
+    # What is left of the width unfolds text, then headings, from left to right.
     widths = [one.least for one in shown]
     spare = max(console.width - _width(widths), 0)
-    for place, one in enumerate(shown):
-        more = min(one.whole - one.least, spare)
-        widths[place], spare = widths[place] + more, spare - more
+    for wanted in ([one.whole for one in shown], [cell_len(one.column.heading) for one in shown]):
+        for place, width in enumerate(wanted):
+            more = min(max(width - widths[place], 0), spare)
+            widths[place], spare = widths[place] + more, spare - more
     table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), pad_edge=False)
     for one, width in zip(shown, widths, strict=True):
         justify: Literal["left", "right"] = "left" if one.column.is_text else "right"
