@@ -1,5 +1,6 @@
-"""The tutorial's commands suit the present command line, and how they are recorded."""
+"""The tutorial is what its template and the present command line make."""
 
+import re
 import shlex
 from pathlib import Path
 
@@ -10,8 +11,19 @@ import typer
 from vecsetx.cli import app
 from vecsetx.errors import InputError
 
+PAGE = tutorial.TUTORIAL.read_text(encoding="utf-8")
 TEMPLATE = tutorial.TEMPLATE.read_text(encoding="utf-8")
-COMMANDS = [line for line in tutorial.commands(TEMPLATE) if line.startswith("vecsetx ")]
+COMMANDS = [line for line in tutorial.commands(PAGE) if line.startswith("vecsetx ")]
+
+
+def test_the_page_is_its_template_with_outputs() -> None:
+    assert tutorial.without_outputs(PAGE) == TEMPLATE
+    outputs = set(PAGE.splitlines()) - set(TEMPLATE.splitlines())
+    assert len(outputs) > 50
+
+
+def test_the_page_has_no_paths_of_a_machine() -> None:
+    assert not re.search(r"/tmp|/root|/home|/work|/Users", PAGE)
 
 
 @pytest.mark.parametrize("line", COMMANDS)
