@@ -57,3 +57,21 @@ def test_a_file_s_misspelt_options_are_answered_with_near_ones() -> None:
         with pytest.raises(InputError) as raised:
             Recipe().changed(changes, "file")
         assert str(raised.value).startswith(answer)
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("training.steps=sixty", "training.steps='sixty': must be a whole number"),
+        ("model.width=0", "model.width=0: must be at least 1"),
+        ("model.width=1000000000", "model.width=1000000000: must be at most 32768"),
+        ("optimizer.muon_lr=high", "optimizer.muon_lr='high': must be a number"),
+        ("model.normals=maybe", "model.normals='maybe': must be true or false"),
+        ("training.precision=fp8", "must be 'auto', 'fp32', 'bf16' or 'fp16'"),
+    ],
+)
+def test_a_wrong_value_is_told_in_plain_words(override: str, said: str) -> None:
+    with pytest.raises(InputError) as refusal:
+        Recipe().changed(parse_overrides([override]), "command line")
+    assert said in str(refusal.value)
+    assert "Input should" not in str(refusal.value)

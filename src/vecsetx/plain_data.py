@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 __all__ = [
     "PlainDataError",
+    "first_problem",
     "parse_json",
     "parse_yaml",
     "read_json",
@@ -122,9 +123,39 @@ def validated(validate: Callable[[Any], T], data: Any) -> T:
     try:
         return validate(data)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(key) for key in first["loc"])
-        raise PlainDataError(": ".join(filter(None, (where, first["msg"])))) from error
+        where, what = first_problem(error)
+        raise PlainDataError(": ".join(filter(None, (where, what)))) from error
+
+
+def first_problem(error: ValidationError) -> tuple[str, str]:
+    """Return where the first wrong value is, such as ``hearts.0.name``, and what is wrong with it.
+
+    Args:
+        error: Of a validation by pydantic.
+    """
+    first = error.errors()[0]
+    where = ".".join(str(key) for key in first["loc"])
+    said = _SAID.get(first["type"])
+    if said is None:
+        return where, first["msg"].removeprefix("Value error, ")
+    return where, said.format(**first.get("ctx", {}))
+
+
+_WHOLE, _NUMBER = "must be a whole number", "must be a number"
+_SAID = {
+    **dict.fromkeys(("int_parsing", "int_type", "int_from_float", "int_parsing_size"), _WHOLE),
+    **dict.fromkeys(("float_parsing", "float_type"), _NUMBER),
+    **dict.fromkeys(("bool_parsing", "bool_type"), "must be true or false"),
+    "string_type": "must be text",
+    "finite_number": "must be finite",
+    "greater_than": "must be above {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than": "must be below {lt}",
+    "less_than_equal": "must be at most {le}",
+    "literal_error": "must be {expected}",
+    "missing": "is missing",
+}
+"""Type of pydantic's errors → what is wrong, in our words."""
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from vecsetx.data.batches import BatchSpec
 from vecsetx.data.partial import PartialSpec
 from vecsetx.errors import InputError
 from vecsetx.model.vecset import ModelSpec
-from vecsetx.plain_data import PlainDataError, parse_yaml, read_yaml
+from vecsetx.plain_data import PlainDataError, first_problem, parse_yaml, read_yaml
 from vecsetx.training.objective import ObjectiveSpec
 from vecsetx.training.optimizer import OptimizerSpec
 from vecsetx.training.spec import TrainingSpec
@@ -75,10 +75,10 @@ class Recipe:
             return _ADAPTER.validate_python(merged)
         except ValidationError as error:
             first = error.errors()[0]
+            where, what = first_problem(error)
             if first["type"] == "value_error":
-                raise InputError(f"{source}: {first['msg']}") from error
-            where = ".".join(str(key) for key in first["loc"])
-            raise InputError(f"{source}: {where} = {first['input']!r}: {first['msg']}") from error
+                raise InputError(f"{source}: {what}") from error
+            raise InputError(f"{source}: {where}={first['input']!r}: {what}") from error
 
     def to_dict(self) -> dict[str, Any]:
         """This recipe as plain data, for ``recipe.yaml``."""

@@ -21,8 +21,8 @@ _SAMPLING = SamplingSpec(surface_points=16_000, near_points=24_000, volume_point
 """Largest number of query points; each refinement step uses a part of them."""
 
 _LEAST_STEPS, _ALL_STEPS = 10, 40
-"""From so few to so many steps, the number of points grows to that of :data:`_SAMPLING`: few steps
-see few points, and drawing points takes as long as some steps."""
+"""Between these numbers of steps, the number of points grows to that of :data:`_SAMPLING`: few
+steps see few points, and drawing points takes as long as some steps."""
 
 
 def of_geometry(geometry: Geometry, frame: Frame, seed: int, steps: int = _ALL_STEPS) -> Batch:

@@ -13,7 +13,7 @@ from pydantic import PositiveFloat, PositiveInt, TypeAdapter, ValidationError
 from vecsetx.errors import InputError
 from vecsetx.files import write_json
 from vecsetx.model.saved import CALIBRATION, TrainedModel, model_folder, weights_sha256
-from vecsetx.plain_data import parse_json
+from vecsetx.plain_data import first_problem, parse_json
 
 __all__ = ["SdFactor", "sd_factor_of"]
 
@@ -113,7 +113,11 @@ class SdFactor:
             weights = data["weights"]
             found = _ADAPTER.validate_python(data)
         except (ValueError, KeyError, TypeError) as error:
-            what = error.errors()[0]["msg"] if isinstance(error, ValidationError) else repr(error)
+            what = (
+                ": ".join(first_problem(error))
+                if isinstance(error, ValidationError)
+                else repr(error)
+            )
             raise InputError(f"{path}: damaged: {what}; {remedy}") from error
         # After further training, the factors need not hold any more.
         if weights != weights_sha256(trained.network):
