@@ -107,7 +107,7 @@ def test_what_does_not_fit_training_hearts_is_doubtful(
 ) -> None:
     """The hidden LA comes back whole, as a small ball, and not at all."""
     true_ml = 4 / 3 * np.pi * 0.8**3
-    la = UsualStructure(20, 0.0, Usual(true_ml, 0.1, 20), 1, {})
+    la = UsualStructure(20, 0.0, Usual(true_ml, 0.1, 10**6), 1, {})
     cohort = UsualHeart(20, {"LA": la})
     replace(untrained(NAMES), usual=cohort).save_pretrained(tmp_path / "model")
     options = replace(QUICK, encode=replace(QUICK.encode, drop=("LA",)), page=True)

@@ -18,7 +18,7 @@ from vecsetx.reconstruction.surfaces import Surface
 from vecsetx.sampling.quality.cohort import Usual
 from vecsetx.sampling.quality.usual_heart import UsualHeart, UsualStructure, scaled_distance
 
-HEARTS = 40
+HEARTS = 10**6
 CENTRES = {"LV": (0.0, 0, 0), "RV": (40.0, 0, 0), "PA": (15.0, 50, 30)}
 RADII = {"LV": 25.0, "RV": 22.0, "PA": 10.0}
 _SPHERE = trimesh.creation.icosphere(3)
@@ -99,9 +99,10 @@ def test_a_place_is_judged_by_what_is_observed_whatever_the_scanner_s_axes() -> 
             assert "its centre is" in found[0]
             assert "from that of" in found[0]
     # 26 mm forward: 83.1 mm from the LV, where 4.5 · 5 % about 60.2 mm leave 48.1 to 75.4.
+    # Few hearts would have wider limits.
     (sentence,) = doubts(*made(ball("PA", offset_mm=(0, 26, 0))), usual())["PA"]
-    assert "its centre is 83 mm from that of LV" in sentence
-    assert "training hearts have 48 to 75 mm" in sentence
+    assert "its centre is 83.1 mm from that of LV" in sentence
+    assert "training hearts have 48.1 to 75.4 mm" in sentence
     # With nothing observed near it, there is no place to judge.
     meshes, known = made(ball("PA", offset_mm=(0, 26, 0)))
     none = {name: np.zeros_like(seen) for name, seen in known.observed.items()}
@@ -178,3 +179,20 @@ def test_what_is_usual_in_prepared_hearts(dataset: DataSet, tmp_path: Path) -> N
     gone = dataset.open(dataset.hearts[0])
     gone.path = tmp_path / "gone"
     assert UsualHeart.of(dataset.structures, [gone, *files], [(), *annotated]) == few
+
+
+@pytest.mark.parametrize("count", [8, 12, 20, 40])
+def test_limits_of_few_hearts_give_as_few_false_alarms(count: int) -> None:
+    """Hearts of one population, each held against others of it."""
+    generator = np.random.default_rng(count)
+    plain = widened = 0
+    trials = 3000
+    for _ in range(trials):
+        values = np.exp(generator.normal(3.0, 0.2, count + 1))
+        found = Usual.of(values[1:])
+        z = abs(found.z(float(values[0])))
+        plain += z > 4
+        widened += z > found.limit(4.0)
+    assert widened <= 0.004 * trials
+    assert plain > widened
+    assert Usual(1.0, 0.1, 10**6).limit(4.0) == pytest.approx(4, abs=1e-3)

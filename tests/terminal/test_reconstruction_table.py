@@ -131,3 +131,14 @@ def test_every_file_is_listed_with_what_opens_it(shown: io.StringIO) -> None:
         "summary.json",
     ):
         assert words in text
+
+
+def test_an_observed_structure_that_is_lost_is_named(shown: io.StringIO) -> None:
+    structures = {
+        "LV": structure(99.9, (99.9, 0.0, 0.99)),
+        "PA": structure(0.4, (36.7, -0.99, 0.055)),
+    }
+    print_reconstruction(
+        "case", {"structures": structures, "seconds": SECONDS, "provenance": NOT_REFINED}
+    )
+    assert "lost, though the input shows it (Dice below 0.3): PA" in shown.getvalue()

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from support.command_line import run
 from support.runs import RECIPE, weights
 
 from vecsetx.commands.train import LogOptions, check_training, train_model
@@ -110,3 +111,21 @@ def test_a_finished_run_says_so_and_what_to_type(
     told = "all 8 steps of this run are done; for more, type --resume training.steps=16"
     assert told in capsys.readouterr().out.splitlines()
     assert stored(run) == stored(finished)
+
+
+def test_the_command_goes_on_with_the_run_s_own_recipe(
+    dataset: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Preset, file and overrides of the first call need not be typed again."""
+    changes = tmp_path / "small.yaml"
+    changes.write_text(yaml.safe_dump(RECIPE.to_dict()))
+    words = ("train", dataset.folder, "--out", tmp_path / "run")
+    first = ("--config", changes, "training.steps=4", "objective.sharpness=30")
+    assert run(*words, *first, monkeypatch=monkeypatch) == 0
+    assert run(*words, "--resume", "training.steps=6", monkeypatch=monkeypatch) == 0
+    after = yaml.safe_load((tmp_path / "run" / "recipe.yaml").read_text())
+    assert after["training"]["steps"] == 6
+    assert after["objective"]["sharpness"] == 30
+    assert after["model"] == yaml.safe_load(changes.read_text())["model"]
+    assert read_journal(tmp_path / "run" / "metrics.jsonl")[-1]["step"] == 6
+    assert run(*words, "--resume", "--preset", "small", monkeypatch=monkeypatch) == 2

@@ -22,6 +22,7 @@ __all__ = [
     "Model",
     "Overrides",
     "Points",
+    "PRESETS",
     "Preset",
     "Recycle",
     "Refine",
@@ -132,7 +133,7 @@ Refine = Annotated[
         metavar="N",
         help="Optimize the latent set on the observed structures in at most N steps, for more "
         "accuracy there; 0 for none. Default: 10 for whole hearts; none for partial hearts, whose "
-        "inferred parts it makes worse, and for points.",
+        "inferred parts may become better or worse, and for points.",
         min=0,
     ),
 ]
@@ -152,14 +153,11 @@ KeepSpecks = Annotated[
 ]
 
 # The recipe of a training run
-Preset = Annotated[
-    str,
-    typer.Option(
-        metavar="NAME",
-        help="tiny (CPU), small, base or large (GPU); tiny-partial to large-partial learn to "
-        "complete partial hearts.",
-    ),
-]
+PRESETS = (
+    "tiny (CPU), small, base or large (GPU); tiny-partial to large-partial learn to complete "
+    "partial hearts."
+)
+Preset = Annotated[str, typer.Option(metavar="NAME", help=PRESETS)]
 Config = Annotated[
     Path | None, typer.Option(metavar="FILE", help="YAML file with changes to the preset.")
 ]

@@ -5,21 +5,28 @@ from typing import Annotated
 
 import typer
 
-from vecsetx.cli.options import FLAG, Config, DataSetPath, Fold, Overrides, Preset, recipe_of
+from vecsetx.cli.options import FLAG, PRESETS, Config, DataSetPath, Fold, Overrides, recipe_of
 
 
 def train(
     data: DataSetPath,
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder for the run.")],
     overrides: Overrides = None,
-    preset: Preset = "tiny",
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help=f"{PRESETS} Default: tiny; with --resume, the run's own recipe.",
+        ),
+    ] = None,
     config: Config = None,
     resume: Annotated[
         bool,
         typer.Option(
             "--resume",
             metavar=FLAG,
-            help="Continue from the run's checkpoint, also with more training.steps.",
+            help="Continue from the run's checkpoint, with its recipe; also with more "
+            "training.steps.",
         ),
     ] = False,
     stop_after: Annotated[
@@ -50,7 +57,10 @@ def train(
     """
     from vecsetx.commands.train import LogOptions, check_training, train_model
 
-    recipe, logs = recipe_of(preset, config, overrides), LogOptions(tensorboard, wandb)
+    own = out / "recipe.yaml"
+    if resume and preset is None and config is None and own.exists():
+        config = own
+    recipe, logs = recipe_of(preset or "tiny", config, overrides), LogOptions(tensorboard, wandb)
     if preflight:
         check_training(data, out, recipe, resume, fold, logs)
         return

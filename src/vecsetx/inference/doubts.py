@@ -17,8 +17,9 @@ from vecsetx.sampling.quality.usual_heart import UsualHeart, UsualStructure, sca
 __all__ = ["PLACE_Z", "doubts", "unchecked"]
 
 PLACE_Z = 4.5
-"""Robust z-score beyond which a distance is unusual. It is larger than :data:`MAX_Z`, as a
-structure has one volume, but a distance to every structure observed."""
+"""Robust z-score beyond which a distance is unusual in a large cohort; ``Usual.limit`` widens it
+for a small one. It is larger than :data:`MAX_Z`, as a structure has one volume, but a distance to
+every structure observed."""
 
 _OBSERVED_SHARE = 0.5
 """A structure with a smaller share of observed surface counts as inferred."""
@@ -112,7 +113,7 @@ def _odd_volume(surface: Surface, usual: UsualStructure) -> Iterator[str]:
     if usual.volume_ml is None:
         return
     ml = surface.volume_mm3 / 1000
-    low, high = usual.volume_ml.within(MAX_Z)
+    low, high = usual.volume_ml.within(usual.volume_ml.limit(MAX_Z))
     if not low <= ml <= high:
         yield f"{_figure(ml)} ml, and training hearts have {_figure(low)} to {_figure(high)} ml"
 
@@ -121,7 +122,7 @@ def _odd_place(
     name: str, usual: UsualStructure, surfaces: Mapping[str, Surface], known: VertexAttributes
 ) -> Iterator[str]:
     """Judge the distances to the structures that are observed; report the oddest."""
-    oddest, sentence = PLACE_Z, ""
+    oddest, sentence = 1.0, ""  # as a multiple of the limit
     centroid_mm = surfaces[name].centroid_mm
     for other, distance in usual.distances.items():
         if other not in surfaces or _inferred(other, known):
@@ -130,14 +131,15 @@ def _odd_place(
         if other_ml <= 0:
             continue
         value = scaled_distance(centroid_mm, surfaces[other].centroid_mm, other_ml)
-        if (size := abs(distance.z(value))) <= oddest:
+        limit = distance.limit(PLACE_Z)
+        if (size := abs(distance.z(value)) / limit) <= oddest:
             continue
         scale = float(np.linalg.norm(centroid_mm - surfaces[other].centroid_mm)) / value
-        low, high = (limit * scale for limit in distance.within(PLACE_Z))
+        low, high = (bound * scale for bound in distance.within(limit))
         oddest = size
         sentence = (
-            f"its centre is {value * scale:.0f} mm from that of {other}, and training hearts have "
-            f"{low:.0f} to {high:.0f} mm"
+            f"its centre is {value * scale:.1f} mm from that of {other}, and training hearts have "
+            f"{low:.1f} to {high:.1f} mm"
         )
     if sentence:
         yield sentence

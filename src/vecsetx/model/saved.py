@@ -269,6 +269,11 @@ def model_folder(
     for candidate in (given, given / "model"):
         if (candidate / _DESCRIPTION).exists():
             return candidate
+    if (given / "checkpoint.pt").exists():
+        raise InputError(
+            f"{given}: its training has not finished, so there is no model yet; type vecsetx info "
+            f"{given}, which tells how to go on"
+        )
     raise InputError(f"{given}: no trained model (no {_DESCRIPTION}); run vecsetx train")
 
 

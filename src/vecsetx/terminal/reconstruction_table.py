@@ -13,6 +13,9 @@ from vecsetx.terminal.progress_bars import console
 
 __all__ = ["print_files", "print_reconstruction"]
 
+_LOST_DICE = 0.3
+"""An observed structure with a smaller Dice is not there, or elsewhere."""
+
 _ALL_SHARE = 0.995
 """A structure with a larger share of observed surface is shown as observed."""
 
@@ -101,6 +104,11 @@ def _explained(structures: Mapping[str, Any], compared: bool, removed: bool) -> 
         lines.append("ml: of the mesh. Change of volume and Dice: voxels, against the input.")
     if far := [n for n, f in structures.items() if f["agreement"] and _differs(f)]:
         lines.append(f"[yellow]! over 10 % off the input's volume: {', '.join(far)}[/]")
+    lost = [n for n, f in structures.items() if f["agreement"] and _is_lost(f)]
+    if lost:
+        lines.append(
+            f"[red]lost, though the input shows it (Dice below {_LOST_DICE}): {', '.join(lost)}[/]"
+        )
     for name, found in structures.items():
         if found["doubtful"]:
             lines.append(f"[yellow]{name} is doubtful: {'; '.join(found['doubtful'])}[/]")
@@ -108,6 +116,10 @@ def _explained(structures: Mapping[str, Any], compared: bool, removed: bool) -> 
         ml = sum(found["specks"]["ml"] for found in structures.values() if found["specks"])
         lines.append(f"Specks: {ml:.2g} ml were removed (--keep-specks keeps them).")
     return lines
+
+
+def _is_lost(found: Mapping[str, Any]) -> bool:
+    return bool(found["observed"] and found["agreement"]["dice"] < _LOST_DICE)
 
 
 def _differs(found: Mapping[str, Any]) -> bool:

@@ -24,6 +24,7 @@ class CommandConsole(Console):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self._last_output = time.monotonic()
+        self._speaking = threading.Lock()
 
     def print(self, *objects: Any, **options: Any) -> None:
         """Print as :class:`~rich.console.Console` does."""
@@ -53,8 +54,13 @@ class CommandConsole(Console):
 
         def watch() -> None:
             while not ended.wait(max(left_s(), _LEAST_WAIT_S)):
-                if left_s() <= 0:
-                    say()
+                with self._speaking:
+                    if left_s() > 0:
+                        continue
+                    try:
+                        say()
+                    except (OSError, ValueError, SystemExit):
+                        return  # nobody can read it; the next print of the command itself tells
 
         watcher = threading.Thread(target=watch, daemon=True)
         watcher.start()

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 from pydantic import ConfigDict, Field
 from scipy.spatial import cKDTree
+from scipy.special import ndtr, stdtrit
 
 from vecsetx.sampling.quality.findings import THICKNESS_MM
 from vecsetx.sampling.quality.measures import thicknesses_mm
@@ -101,6 +102,20 @@ class Usual:
     def limits(self) -> tuple[float, float]:
         """The values with z-scores of ±:data:`MAX_Z`."""
         return self.within(MAX_Z)
+
+    def limit(self, z: float) -> float:
+        """Return the limit of the z-score of a heart outside the cohort.
+
+        Few hearts tell median and deviation badly. As in a prediction interval, Student's t takes
+        the place of the normal distribution, and the median's own error is added.
+
+        Args:
+            z: The limit for a large cohort.
+        """
+        if self.hearts < 2:
+            return float("inf")
+        rare = float(stdtrit(self.hearts - 1, ndtr(z)))
+        return rare * float(np.sqrt(1 + 1 / self.hearts))
 
     def within(self, z: float) -> tuple[float, float]:
         """Return the values with z-scores of −z and z."""

@@ -41,6 +41,12 @@ _PIECES_Z = 4.0
 _PIECES_SHARE = 0.98
 """… and so is a number that this share of the hearts does not exceed."""
 
+_FEW_HEARTS = 50
+"""With fewer hearts, one piece more than any of them has is usual, too."""
+
+_VOLUMES_ML = 1e-6, 1e6
+"""Other volumes are damaged files, which tell nothing."""
+
 _Count = Annotated[int, Field(ge=0, le=10**9)]
 _Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -124,7 +130,9 @@ class _Measured:
         info = file.info
         # The points are in random order and uniform on each surface: any of them will do.
         read = file.part((0, min(_POINTS, file.count("surface"))), (0, 0), (0, 0)).surface
-        volumes_ml = whole_volumes_ml(info)
+        low, high = _VOLUMES_ML
+        whole = whole_volumes_ml(info).items()
+        volumes_ml = {name: ml for name, ml in whole if low < ml < high and name in info.components}
         centroids_mm = {}
         for k, name in enumerate(info.structures):
             points_mm = read.points_mm[read.structure == k].astype(np.float64)
@@ -182,4 +190,4 @@ def _most_pieces(pieces: Sequence[int]) -> int:
     median = float(np.median(pieces))
     spread = 1.4826 * float(np.median(np.abs(np.array(pieces) - median)))
     share = float(np.quantile(pieces, _PIECES_SHARE, method="higher"))
-    return int(max(median + _PIECES_Z * spread, share))
+    return int(max(median + _PIECES_Z * spread, share)) + (len(pieces) < _FEW_HEARTS)
