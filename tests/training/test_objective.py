@@ -398,7 +398,7 @@ def test_recipes_take_changes_and_refuse_nonsense() -> None:
     assert (changed.model.width, changed.training.seed) == (64, 5)
     for words, message in (
         (["model.wdth=64"], "no option model.wdth"),
-        (["model.width=wide"], "model.width = 'wide'"),
+        (["model.width=wide"], "model.width='wide'"),
         (["modle.width=64"], "no option modle.width; write model.width=64"),
         (["modle.colour=64"], "no part 'modle'"),
         (["model.queries=other"], "model.queries"),
