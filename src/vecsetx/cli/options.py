@@ -11,6 +11,7 @@ from vecsetx.anatomy.label_sets import label_set_names
 __all__ = [
     "FLAG",
     "LABEL_SETS",
+    "PRESETS",
     "Absent",
     "Config",
     "DataSetPath",
@@ -22,7 +23,6 @@ __all__ = [
     "Model",
     "Overrides",
     "Points",
-    "PRESETS",
     "Preset",
     "Recycle",
     "Refine",

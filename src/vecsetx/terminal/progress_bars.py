@@ -38,7 +38,7 @@ _SECONDS_BETWEEN_LINES, _MANY_LINES_S, _LATER_SECONDS = 4.0, 3600.0, 15.0
 """Longest silence where lines are printed: up to an hour of one piece of work, and after that."""
 
 _SECONDS_TO_FIRST_LINE = 2.0
-"""The same while there is nothing to count; loading takes longer than this on a slow machine."""
+"""The same before the first line of a piece of work, and while there is nothing to count."""
 
 _PACE_SECONDS, _PACE_REPORTS = 60.0, 100
 """The pace is the mean over the last minute, or over the last hundred reports if that is longer."""
@@ -64,6 +64,7 @@ class Steps:
         self._done, self._began = 0, time.monotonic()
         self._note, self._stage = "", ""
         self._next_line = self._began + _SECONDS_BETWEEN_LINES
+        self._has_line = False
         self._reports: deque[tuple[float, int]] = deque()
         self._task = display.add_task(title, total=total, note="", pace="") if display else None
 
@@ -95,12 +96,15 @@ class Steps:
     def print_line(self) -> None:
         """Print the count, the note, the stage and the pace as a line."""
         now = time.monotonic()
-        self._next_line = now + self.seconds_between_lines()
+        self._has_line = True
         line = f"{self._title}: {self._done}/{self._total} {self._doing()}".strip()
         console.print(f"{line} ({self._pace(now)})", markup=False)
+        self._next_line = now + self.seconds_between_lines()
 
     def seconds_between_lines(self) -> float:
         """Return the longest silence where lines are printed."""
+        if not self._has_line:
+            return min(_SECONDS_TO_FIRST_LINE, _SECONDS_BETWEEN_LINES)
         is_long = time.monotonic() - self._began > _MANY_LINES_S
         return _LATER_SECONDS if is_long else _SECONDS_BETWEEN_LINES
 

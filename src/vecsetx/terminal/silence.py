@@ -35,7 +35,7 @@ class CommandConsole(Console):
     def breaking_silence(
         self, say: Callable[[], None], after_s: Callable[[], float]
     ) -> Iterator[None]:
-        """Call ``say`` whenever nothing was printed for ``after_s()`` seconds of the block.
+        """Call ``say`` whenever nothing was printed for ``after_s()`` seconds, during the block.
 
         A thread does so, because the code in the block may be deep in a library. Of the processes
         that ``torchrun`` starts, only the first one says anything.
@@ -47,10 +47,10 @@ class CommandConsole(Console):
         if os.environ.get("RANK", "0") != "0":
             yield
             return
-        ended, began = threading.Event(), time.monotonic()
+        ended = threading.Event()
 
         def left_s() -> float:
-            return max(self._last_output, began) + after_s() - time.monotonic()
+            return self._last_output + after_s() - time.monotonic()
 
         def watch() -> None:
             while not ended.wait(max(left_s(), _LEAST_WAIT_S)):
