@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydantic import TypeAdapter
 from support.shapes import BALL_RADIUS_MM, SHELL_RADIUS_MM
 
 from vecsetx.anatomy.frame import MM_PER_UNIT, Frame
@@ -91,7 +92,7 @@ def test_old_code_reads_it(samples, tmp_path):
     np.testing.assert_allclose(low + high, 0, atol=1e-6)
     assert np.linalg.norm(old["surface_points"], axis=1).max() == pytest.approx(1, abs=1e-6)
 
-    frame = Frame.from_dict(own["unit"])
+    frame = TypeAdapter(Frame).validate_python(own["unit"])
     for group, points in (("near", samples.near), ("vol", samples.volume)):
         sdf, labels = old[f"{group}_sdf"], old[f"{group}_labels"]
         assert (sdf.dtype, labels.dtype) == (np.float32, np.int8)

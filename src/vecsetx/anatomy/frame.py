@@ -7,7 +7,6 @@ of millimetres per unit.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,14 +79,8 @@ class Frame:
         return self.to_mm(-corner), self.to_mm(corner)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain data for metadata; :meth:`from_dict` reads it back."""
+        """Return plain data for metadata."""
         return {"center_mm": list(self.center_mm), "mm_per_unit": self.mm_per_unit}
-
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> Frame:
-        """Read what :meth:`to_dict` returned."""
-        center: Sequence[float] = data["center_mm"]
-        return cls((center[0], center[1], center[2]), data["mm_per_unit"])
 
     def _center_like(self, points: Any) -> Any:
         # Promote the type, because integer points would truncate the centre to integers.
