@@ -76,9 +76,10 @@ def _middle_and_lengths(label_map: LabelMap, label: int) -> tuple[np.ndarray, np
     return points_mm.mean(axis=0), np.sqrt(np.linalg.eigvalsh(np.cov(points_mm.T))[::-1])
 
 
-def phantoms(count: int) -> Iterator[LabelMap]:
+def phantoms(count: int, spacing_mm: float = 2.0) -> Iterator[LabelMap]:
     for index in range(count):
-        yield PhantomHeart.random(np.random.default_rng([0, index])).voxelize(64, 2.0)
+        heart = PhantomHeart.random(np.random.default_rng([0, index]))
+        yield heart.voxelize(round(128 / spacing_mm), spacing_mm)
 
 
 def real_hearts(folder: Path, labels: str) -> Iterator[LabelMap]:

@@ -28,7 +28,7 @@ def invoke(*words: object) -> str:
 @pytest.mark.parametrize(
     ("labels", "stride"),
     [
-        ("default", 2),
+        ("default", 3),
         pytest.param("default", 1, marks=pytest.mark.slow),
         pytest.param("mmwhs", 1, marks=pytest.mark.slow),
     ],
@@ -40,7 +40,7 @@ def test_from_real_label_maps_to_scores_and_meshes(
     for name, path in zip(SETS[labels], maps, strict=True):
         write_label_map(read_label_map(real_hearts / name).downsampled(stride), path)
     data, run, out = tmp_path / "data", tmp_path / "run", tmp_path / "out"
-    options = ("--labels", labels, "--points", 4000, "--val-share", 0.5)
+    options = ("--labels", labels, "--points", 2000, "--val-share", 0.5)
     invoke("prepare", *maps, "--out", data, *options)
     assert set(DataSet.read(data).structures) == set(SEVEN)
     invoke("check", data, "--pictures", 1)

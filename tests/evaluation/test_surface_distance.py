@@ -11,11 +11,6 @@ import trimesh
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from monai.metrics import (
-    compute_average_surface_distance,
-    compute_hausdorff_distance,
-    compute_surface_dice,
-)
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 from support import analytic_fields
@@ -60,19 +55,17 @@ def ball(radius_mm: float, affine: np.ndarray, shape=(64, 64, 64), moved_mm=0.0)
 
 def of_second_implementation(truth, prediction, spacing_mm, tolerance_mm) -> tuple[float, ...]:
     """MONAI's ASSD, HD95 (whose percentile it takes in single precision) and NSD."""
+    from monai import metrics  # here, because it takes seconds to import
+
     sides = [torch.from_numpy(np.pad(side, 2))[None, None] for side in (prediction, truth)]
     options = {"include_background": True, "spacing": spacing_mm}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # of an argument that MONAI itself passes on
-        return _of_monai(sides, options, tolerance_mm)
-
-
-def _of_monai(sides, options, tolerance_mm) -> tuple[float, ...]:
-    found = (
-        compute_average_surface_distance(*sides, symmetric=True, **options),
-        compute_hausdorff_distance(*sides, percentile=95, **options),
-        compute_surface_dice(*sides, [tolerance_mm], use_subvoxels=True, **options),
-    )
+        found = (
+            metrics.compute_average_surface_distance(*sides, symmetric=True, **options),
+            metrics.compute_hausdorff_distance(*sides, percentile=95, **options),
+            metrics.compute_surface_dice(*sides, [tolerance_mm], use_subvoxels=True, **options),
+        )
     return tuple(map(float, found))
 
 
