@@ -1,5 +1,6 @@
 """DICOM segmentations, as highdicom writes them."""
 
+import math
 from pathlib import Path
 
 import highdicom
@@ -15,7 +16,7 @@ from vecsetx.anatomy.label_sets import LabelSet
 from vecsetx.data.find_hearts import find_hearts
 from vecsetx.data.sources import HeartSource
 from vecsetx.errors import InputError
-from vecsetx.formats import dicom_seg
+from vecsetx.formats import unpacking
 from vecsetx.formats.images import read_grid, read_image
 from vecsetx.formats.label_maps import read_label_map
 
@@ -192,9 +193,9 @@ def test_segments_of_other_organs_are_not_decoded(
 ) -> None:
     """As in a whole result of TotalSegmentator, most of which would take memory for nothing."""
     path = write_seg(tmp_path / "a.dcm", with_organs(), ORGANS)
-    grid = np.prod(read_grid(path)[0])
-    monkeypatch.setattr(dicom_seg, "_MOST_VALUES", 3 * grid)
-    found = read_label_map(path)
+    grid = math.prod(read_grid(path)[0])
+    monkeypatch.setattr(unpacking, "LAYERS", 3)
+    found = read_label_map(path, most_voxels=grid)
     assert not any("share" in remark for remark in found.remarks)
     assert found.present() == [2, 4, 6]
     assert source_of(path).resolved().label_set.ids == {2: "LV", 4: "LA", 6: "RV"}
@@ -203,14 +204,12 @@ def test_segments_of_other_organs_are_not_decoded(
         made = found.to_mm(np.argwhere(found.labels == number))
         assert len(made) == len(truth)
         np.testing.assert_allclose(made.mean(axis=0), truth.mean(axis=0), atol=1e-3)
-    monkeypatch.setattr(dicom_seg, "_MOST_VALUES", 3 * grid - 1)
-    with pytest.raises(InputError, match=r"3 segments of \(\d+, 11, 13\) voxels are too large"):
-        read_image(path)
+    monkeypatch.setattr(unpacking, "LAYERS", 2)
+    with pytest.raises(InputError, match=r"claims \d+ × 11 × 13 voxels with 3 values each"):
+        read_image(path, most_voxels=grid)
 
 
-def test_a_file_of_other_organs_alone_names_no_structure(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_of_other_organs_alone_names_no_structure(tmp_path: Path) -> None:
     organs = ("liver", "spleen", "Background")
     path = write_seg(tmp_path / "a.dcm", one_hot(LABELS), organs)
     with pytest.raises(InputError, match=r"a\.dcm: its segments name no structure; describe the"):
@@ -219,9 +218,8 @@ def test_a_file_of_other_organs_alone_names_no_structure(
     described = LabelSet("mine", {1: "LV", 2: "RV"}, frozenset({3}))
     found = source_of(path, label_set=described).segmentation(("LV", "RV")).label_map
     assert (found.labels == 1).sum() == (LABELS == 1).sum()
-    monkeypatch.setattr(dicom_seg, "_MOST_VALUES", 1)
     with pytest.raises(InputError, match="its segments name no structure"):
-        read_image(path)
+        read_image(path, most_voxels=1)
 
 
 # --- what a file says of its segments -----------------------------------------------------------

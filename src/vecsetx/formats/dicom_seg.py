@@ -3,7 +3,6 @@
 DICOM uses LPS+ millimetres; this module converts them to RAS+. Segments may overlap.
 """
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,15 +13,17 @@ from vecsetx.anatomy.label_names import LabelNames
 from vecsetx.anatomy.structures import WHOLE_HEART, find_structure
 from vecsetx.errors import InputError
 from vecsetx.formats.segments import Segment, merge_layers
+from vecsetx.formats.unpacking import check_voxel_count
 
 __all__ = ["read_grid", "read_values"]
 
 _RAS_FROM_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
-_MOST_VALUES = 1 << 32
 _INSIDE_FRACTION = 0.5
 
 
-def read_values(path: Path) -> tuple[np.ndarray, np.ndarray, tuple[str, ...], LabelNames | None]:
+def read_values(
+    path: Path, most_voxels: int
+) -> tuple[np.ndarray, np.ndarray, tuple[str, ...], LabelNames | None]:
     """Read the segments as one label map, in which segment n has id n.
 
     A segment's name is its label, or the meaning of its property type or of its anatomic region if
@@ -42,7 +43,7 @@ def read_values(path: Path) -> tuple[np.ndarray, np.ndarray, tuple[str, ...], La
     described = {n: file.get_segment_description(n) for n in file.segment_numbers}
     words = {number: _word(description) for number, description in described.items()}
     names = LabelNames.of_pairs(words.items(), f"{path}: its segments")
-    wanted = _wanted(names, geometry.spatial_shape, path)
+    wanted = _wanted(names, geometry.spatial_shape, most_voxels, path)
     try:
         referred = _referred(file)
         stack = file.get_volume(segment_numbers=wanted, combine_segments=False).array
@@ -110,7 +111,7 @@ def _geometry(file: Any, path: Path) -> Any:
     return geometry
 
 
-def _wanted(names: LabelNames, shape: tuple[int, ...], path: Path) -> list[int]:
+def _wanted(names: LabelNames, shape: tuple[int, ...], most_voxels: int, path: Path) -> list[int]:
     """Return the numbers of the segments that may be structures; of all if none may.
 
     Raises:
@@ -119,13 +120,12 @@ def _wanted(names: LabelNames, shape: tuple[int, ...], path: Path) -> list[int]:
     background = names.background()
     wanted = [number for number in names.names if number and number not in background]
     decoded = wanted or list(names.names)
-    if math.prod(shape) * len(decoded) > _MOST_VALUES:
+    try:
+        check_voxel_count(shape, len(decoded), most_voxels, path)
+    except InputError:
         if not wanted:
             names.label_set(())  # raises, as no name is a structure
-        raise InputError(
-            f"{path}: {len(decoded)} segments of {tuple(shape)} voxels are too large; crop it to "
-            "the heart"
-        )
+        raise
     return decoded
 
 

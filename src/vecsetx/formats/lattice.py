@@ -13,7 +13,7 @@ import numpy as np
 
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.errors import InputError
-from vecsetx.formats.images import grid_corners
+from vecsetx.formats.affines import grid_corners
 
 __all__ = ["PlacedMask", "Placement", "SharedGrid", "with_round_ends"]
 

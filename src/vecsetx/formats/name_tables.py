@@ -27,6 +27,7 @@ from vecsetx.anatomy.label_names import LabelNames
 from vecsetx.anatomy.label_sets import LabelSet
 from vecsetx.anatomy.structures import structure
 from vecsetx.errors import InputError
+from vecsetx.limits import TABLE_BYTES
 
 __all__ = [
     "label_extension",
@@ -37,7 +38,6 @@ __all__ = [
 ]
 
 _CARET = 30  # the code of Caret's XML in the NIfTI registry
-_LARGEST_TABLE_BYTES = 1 << 20
 _TABLES = (".tsv", ".itksnap.txt", ".label", ".txt", ".ctbl")
 _ONLY_TABLES = (".tsv", ".label", ".ctbl")  # files with other endings may be anything
 
@@ -45,13 +45,13 @@ _SNAP = re.compile(r'(\d+)\s+(?:[\d.]+\s+){6}"(.*)"')
 _SLICER = re.compile(r"(\d+)\s+(\S+)\s+(?:[\d.]+\s+){3}[\d.]+")
 
 
-def names_in_extensions(image: nib.Nifti1Pair, path: Path) -> LabelNames | None:
+def names_in_extensions(extensions: Iterable[Any], path: Path) -> LabelNames | None:
     """Return the names in a NIfTI header's extensions; None if there are none.
 
     Raises:
         InputError: A label table is there, but cannot be read.
     """
-    for extension in image.header.extensions:
+    for extension in extensions:
         raw = extension.content  # not decoded: nibabel knows no decoder for Caret's code
         if b"<LabelTable" in raw:
             source = f"{path}: the names in its header"
@@ -118,7 +118,7 @@ def label_extension(structures: Sequence[str], label_set: LabelSet) -> Any:
 
 def _caret(raw: bytes, path: Path) -> Iterator[tuple[int, str]]:
     # A document type could define entities that expand without end.
-    if len(raw) > _LARGEST_TABLE_BYTES or b"<!DOCTYPE" in raw or b"<!ENTITY" in raw:
+    if len(raw) > TABLE_BYTES or b"<!DOCTYPE" in raw or b"<!ENTITY" in raw:
         raise InputError(
             f"{path}: the label table in its header is over 1 MB or defines XML entities, so it is "
             "not read; remove the extension"
@@ -187,7 +187,7 @@ def _content(text: str) -> list[str]:
 def _text(file: Path) -> str | None:
     """Return a file's text; None for large or binary files, which are no tables."""
     try:
-        if file.stat().st_size > _LARGEST_TABLE_BYTES:
+        if file.stat().st_size > TABLE_BYTES:
             return None
         content = file.read_bytes()
     except OSError as error:
