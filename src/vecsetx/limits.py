@@ -17,7 +17,7 @@ __all__ = [
     "NPZ_BYTES",
     "NUMBER_DIGITS",
     "ORIGIN_MM",
-    "POINTS",
+    "POINTS_BYTES",
     "STORED_VOXEL",
     "TABLE_BYTES",
     "TRAILING_BYTES",
@@ -44,16 +44,16 @@ TRAILING_BYTES = 1 << 16
 """Most bytes that are unpacked behind the voxels, to reach the checksum behind padding."""
 
 # Meshes, points and samples
-MESH_BYTES = 1 << 31
+MESH_BYTES = 1 << 30
 """Largest file of a mesh or of points."""
 
 MESH_ITEMS = 50_000_000
 """Most vertices, faces or numbers per array of a mesh: 40 times those of a heart at 0.4 mm."""
 
-POINTS = 20_000_000
-"""Most rows of a file of labelled points."""
+POINTS_BYTES = 1 << 28
+"""Largest table of labelled points."""
 
-NPZ_BYTES = 1 << 31
+NPZ_BYTES = 1 << 30
 """Largest content of an NPZ file; 50,000 points of each kind take 8 MB."""
 
 # Texts

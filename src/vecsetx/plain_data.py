@@ -1,4 +1,4 @@
-"""Read JSON and YAML that anybody may have written, within bounds of size and depth.
+"""Read JSON, YAML and XML that anybody may have written, within bounds of size and depth.
 
 No file may exhaust memory or time. A YAML file of a few lines can stand for billions of values, if
 each alias stands for a list of aliases ("billion laughs"). Deep nesting exhausts the stack of a
@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
+from xml.etree import ElementTree
 
 import yaml
 from pydantic import ValidationError
@@ -18,7 +19,9 @@ from vecsetx.limits import DEPTH, JSON_BYTES, NUMBER_DIGITS, YAML_CHARACTERS, YA
 __all__ = [
     "PlainDataError",
     "first_problem",
+    "is_whole_number",
     "parse_json",
+    "parse_xml",
     "parse_yaml",
     "read_json",
     "read_yaml",
@@ -29,7 +32,7 @@ T = TypeVar("T")
 
 
 class PlainDataError(ValueError):
-    """A text is not the JSON or YAML that it should be. The message names no file."""
+    """A text is not the JSON, YAML or XML that it should be. The message names no file."""
 
 
 def read_json(path: Path) -> Any:
@@ -103,6 +106,31 @@ def parse_yaml(text: str) -> Any:
     # PyYAML raises these for values that do not fit their tags, such as a date 2026-99-99.
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise PlainDataError(f"a value does not fit its type ({error})") from error
+
+
+def is_whole_number(word: str) -> bool:
+    """Return whether a word is a whole number from 0 to 999999999, as ids and counts are.
+
+    Python itself refuses to read longer ones, and reads digits of any script.
+    """
+    return word.isascii() and word.isdecimal() and len(word) <= 9
+
+
+def parse_xml(content: bytes) -> ElementTree.Element:
+    """Read XML without a document type, which could define entities that expand without end.
+
+    Raises:
+        PlainDataError: It is no XML, or has a document type.
+    """
+    try:
+        return ElementTree.fromstring(content, ElementTree.XMLParser(target=_WithoutDoctype()))
+    except (ElementTree.ParseError, ValueError, LookupError) as error:  # of unknown encodings
+        raise PlainDataError(f"no XML ({error})") from error
+
+
+class _WithoutDoctype(ElementTree.TreeBuilder):
+    def doctype(self, *_: object) -> None:
+        raise PlainDataError("its XML has a document type")
 
 
 def validated(validate: Callable[[Any], T], data: Any) -> T:

@@ -27,7 +27,9 @@ from vecsetx.data.heart_source import HeartSource
 from vecsetx.data.volume_sources import LabelMapSource, MasksSource, MeshesSource
 from vecsetx.errors import InputError
 from vecsetx.formats.points import LabelledPoints, read_points
+from vecsetx.plain_data import PlainDataError
 from vecsetx.sampling.npz.layout import read_npz
+from vecsetx.sampling.sample_checks import check_samples
 from vecsetx.sampling.sampler import SamplingSpec, options_of
 from vecsetx.sampling.samples import Samples, SamplesFile
 
@@ -54,7 +56,15 @@ class NpzSource(HeartSource):
         self, structures: tuple[str, ...], seed: int = 0, mm_per_unit: float = MM_PER_UNIT
     ) -> Samples:
         """Read the samples; see :func:`vecsetx.sampling.npz.layout.read_npz`."""
-        return read_npz(self.origin(), structures, seed, mm_per_unit)
+        found = read_npz(self.origin(), structures, seed, mm_per_unit)
+        try:
+            found.info.check()
+        except PlainDataError as error:
+            raise InputError(f"{self.path}: {error}; check --mm-per-unit") from error
+        present = (found.info.structures[k] for k in np.unique(found.surface.structure))
+        size = HeartSize.of(np.ptp(found.surface.points_mm, axis=0), None, present)
+        check_coordinates(size, "mm", self.path)
+        return found
 
     def samples(self, structures: tuple[str, ...], spec: SamplingSpec, seed: int) -> Samples:
         """Return all samples of the file; nothing is sampled again."""
@@ -77,7 +87,9 @@ class SamplesSource(HeartSource):
         Raises:
             InputError: The file is missing, damaged or of another schema.
         """
-        return SamplesFile(self.path).read()
+        samples = SamplesFile(self.path).read()
+        check_samples(samples, self.path)
+        return samples
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,8 @@ def check_size(affine: np.ndarray, bounds_mm: tuple[float, float], path: Path) -
     Raises:
         InputError: A voxel is smaller or larger.
     """
-    sizes_mm = np.linalg.norm(affine[:3, :3], axis=0).round(9)
+    with np.errstate(over="ignore"):
+        sizes_mm = np.linalg.norm(affine[:3, :3], axis=0).round(9)
     low, high = bounds_mm
     if not ((sizes_mm >= low) & (sizes_mm <= high)).all():
         shown = " × ".join(f"{mm:.3g}" for mm in sizes_mm)

@@ -1,5 +1,6 @@
 """Files that another file names: only those in its own folder are read."""
 
+from contextlib import suppress
 from pathlib import Path
 
 from vecsetx.errors import InputError
@@ -21,9 +22,11 @@ def check_beside(file: Path, header: Path) -> None:
         InputError: The file lies elsewhere, or is a link that leads elsewhere.
     """
     folders = {header.parent.resolve(), header.resolve().parent}
-    if any(file.resolve().is_relative_to(folder) for folder in folders):
-        return
+    with suppress(ValueError, OSError, RuntimeError):  # no path, or a link to itself
+        if any(file.resolve().is_relative_to(folder) for folder in folders):
+            return
+    shown = name if len(name := str(file)) <= 200 else f"{name[:200]}…"
     raise InputError(
-        f"{header}: its voxels are in {str(file)!a}, outside of its folder; copy that file beside "
+        f"{header}: its voxels are in {shown!a}, outside of its folder; copy that file beside "
         "it, and correct the header or the link"
     )

@@ -8,6 +8,8 @@ the voxels' bytes beforehand.
 import math
 import re
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from glob import escape
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from vecsetx.anatomy.label_map import SIDES_GUESSED
 from vecsetx.anatomy.label_names import LabelNames
 from vecsetx.errors import InputError
 from vecsetx.formats.beside import check_beside
+from vecsetx.formats.quiet import quiet_stderr
 from vecsetx.formats.segments import merge_layers, segments_of
 from vecsetx.formats.unpacking import Unpacked, check_voxel_count
 from vecsetx.limits import HEADER_BYTES
@@ -58,10 +61,8 @@ def read_values(
             "label map nor a 3D Slicer segmentation; export it as a label map"
         )
     _check_voxels(path, layers * math.prod(reader.GetSize()), _bytes_per_value(reader))
-    try:
+    with _asking_itk(path):
         image = reader.Execute()
-    except RuntimeError as error:
-        raise _unreadable(path, error) from error
     values = sitk.GetArrayFromImage(image)
     # SimpleITK's arrays are indexed [k, j, i], with several values per voxel [k, j, i, layer].
     values, remarks = values.transpose(), _remarks(path)
@@ -132,12 +133,23 @@ def _reader(path: Path) -> sitk.ImageFileReader:
     # Otherwise ITK reads any format that it recognizes, whatever the file's name.
     reader.SetImageIO("NrrdImageIO" if _is_nrrd(lines) else "MetaImageIO")
     reader.SetFileName(str(path))
-    try:
+    with _asking_itk(path):
         reader.ReadImageInformation()
-    except RuntimeError as error:
-        raise _unreadable(path, error) from error
     return reader
 
+
+@contextmanager
+def _asking_itk(path: Path) -> Iterator[None]:
+    """Make an error of ITK an :class:`InputError`; what it says of MetaImage goes to stderr."""
+    is_meta = path.name.lower().endswith(_META_ENDINGS)
+    try:
+        with quiet_stderr() if is_meta else nullcontext():
+            yield
+    except (RuntimeError, UnicodeError) as error:
+        raise _unreadable(path, error) from error
+
+
+_META_ENDINGS = (".mha", ".mhd")
 
 # MetaImage: how many numbers a field has, as a power of the number of dimensions.
 _META_POWERS = {

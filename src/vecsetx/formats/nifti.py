@@ -5,7 +5,6 @@ alone first; what it claims is compared with the file before memory is taken.
 """
 
 import math
-import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from vecsetx.errors import InputError
 from vecsetx.formats.affines import grid_corners
 from vecsetx.formats.name_tables import names_in_extensions
 from vecsetx.formats.nifti_pairs import is_pair, pair_files
+from vecsetx.formats.quiet import quiet_libraries
 from vecsetx.formats.unpacking import Unpacked, check_voxel_count
 from vecsetx.limits import HEADER_BYTES
 
@@ -46,6 +46,7 @@ _SAME_PLACE_VOXELS = 0.1
 
 _UNREADABLE = (
     ImageFileError, HeaderDataError, WrapStructError, OSError, EOFError, ValueError, ZlibError,
+    OverflowError,
 )  # fmt: skip
 
 
@@ -116,17 +117,13 @@ def unreadable(path: Path, error: Exception) -> InputError:
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
     """Make what goes wrong while NIfTI is read an :class:`InputError` that names the file."""
-    nibabel_logger.disabled = True  # what it says is said here, with the file's name
     try:
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")
+        with quiet_libraries(nibabel_logger.name):
             yield
     except InputError:
         raise
     except _UNREADABLE as error:
         raise unreadable(path, error) from error
-    finally:
-        nibabel_logger.disabled = False
 
 
 @contextmanager
@@ -210,7 +207,7 @@ def _affine(header: _Header, path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
             "pixdim"
         )
     if _MM_PER_SPACE_UNIT[code] != 1:
-        unit = read.get_xyzt_units()[0]
+        unit = {1: "meter", 3: "micron"}[code]
         remarks.append(f"the header gives lengths in {unit}; they were converted to mm")
     if not read["sform_code"] > 0 and (header.spacing == 0).any():
         remarks.append("the header gives no spacing; 1 mm is assumed where there is none")

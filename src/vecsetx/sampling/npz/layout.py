@@ -36,6 +36,7 @@ from vecsetx.plain_data import PlainDataError, parse_json
 from vecsetx.sampling.npz.arrays import NpzArrays
 from vecsetx.sampling.npz.predecessor import KEYS, predecessor_samples
 from vecsetx.sampling.origin import Origin
+from vecsetx.sampling.sample_checks import check_samples
 from vecsetx.sampling.samples import HeartInfo, QueryPoints, Samples, SurfacePoints
 
 __all__ = ["npz_ids", "read_npz", "write_npz"]
@@ -160,12 +161,14 @@ def _own_samples(arrays: NpzArrays) -> Samples:
     remark = f"exported by VecSetX {info.version} from {info.kind} {info.source}"
     info = replace(info, remarks=(*info.remarks, remark))
     count = len(info.structures)
-    return Samples(
+    samples = Samples(
         _group(arrays, "surface", SurfacePoints, count),
         _group(arrays, "near", QueryPoints, count),
         _group(arrays, "volume", QueryPoints, count),
         info,
     )
+    check_samples(samples, arrays.path)
+    return samples
 
 
 def _group(arrays: NpzArrays, group: str, kind: type[Points], structure_count: int) -> Points:
