@@ -7,6 +7,7 @@ takes memory.
 __all__ = [
     "DEFLATE_RATIO",
     "DEPTH",
+    "DICOM_BYTES",
     "FARTHEST_MM",
     "HEADER_BYTES",
     "HEART_ML",
@@ -39,6 +40,9 @@ HEADER_BYTES = 1 << 22
 
 DEFLATE_RATIO = 1032
 """Most bytes that one byte of gzip, zlib or deflate can stand for."""
+
+DICOM_BYTES = 1 << 29
+"""Largest DICOM file, unpacked; ten segments of 512 × 512 × 400 voxels take a quarter."""
 
 TRAILING_BYTES = 1 << 16
 """Most bytes that are unpacked behind the voxels, to reach the checksum behind padding."""

@@ -55,8 +55,8 @@ class Unpacked(io.RawIOBase):
     Args:
         path: The file.
         start: Position of its first byte.
-        encoding: ``raw``, ``text``, ``gzip`` (also zlib) or ``bzip2``; None: gzip if the file
-            begins so, else raw.
+        encoding: ``raw``, ``text``, ``gzip`` (also zlib), ``deflate`` or ``bzip2``; None: gzip if
+            the file begins so, else raw.
 
     Raises:
         OSError: The file cannot be read.
@@ -104,7 +104,7 @@ class Unpacked(io.RawIOBase):
         """Return the most bytes that the file can hold; only bzip2 has no such bound."""
         if self.encoding == "bzip2":
             return 1 << 62
-        return self._packed_bytes * (DEFLATE_RATIO if self.encoding == "gzip" else 1)
+        return self._packed_bytes * (DEFLATE_RATIO if self._is_deflate else 1)
 
     def skip(self, count: int) -> int:
         """Read ``count`` bytes and forget them; return how many there were."""
@@ -198,16 +198,18 @@ class Unpacked(io.RawIOBase):
                     raise EOFError("its compressed bytes are truncated")
             packed, self._packed = self._packed, b""
             part: bytes = self._decoder.decompress(packed, most)
-            if self.encoding == "gzip":
+            if self._is_deflate:
                 self._packed = self._decoder.unconsumed_tail
             if part:
                 return part
 
     def _wants_input(self) -> bool:
-        return self.encoding == "gzip" or bool(self._decoder.needs_input)
+        return self._is_deflate or bool(self._decoder.needs_input)
 
     def _next_member(self) -> bool:
         """Go on with the next part of a file of several compressed parts, if there is one."""
+        if self.encoding == "deflate":
+            return False
         magic = _GZIP if self.encoding == "gzip" else _BZIP2
         rest: bytes = self._decoder.unused_data
         if len(rest) < len(magic):
@@ -220,6 +222,10 @@ class Unpacked(io.RawIOBase):
     def _new_decoder(self) -> Any:
         if self.encoding in ("raw", "text"):
             return None
-        return (
-            bz2.BZ2Decompressor() if self.encoding == "bzip2" else zlib.decompressobj(_ANY_HEADER)
-        )
+        if self.encoding == "bzip2":
+            return bz2.BZ2Decompressor()
+        return zlib.decompressobj(-zlib.MAX_WBITS if self.encoding == "deflate" else _ANY_HEADER)
+
+    @property
+    def _is_deflate(self) -> bool:
+        return self.encoding in ("gzip", "deflate")

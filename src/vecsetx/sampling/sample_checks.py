@@ -13,25 +13,22 @@ __all__ = ["check_samples"]
 
 
 def check_samples(samples: Samples, source: Path) -> None:
-    """Check the arrays of a heart, whose shapes are right.
+    """Check the arrays of a heart, whose types and shapes are right.
 
     Args:
         samples: The heart.
         source: Its file, for error messages.
 
     Raises:
-        InputError: An array has another type; a point lies no heart's way from the scanner's
-            origin, or is not finite; a distance is not a number; or a structure does not exist.
+        InputError: A point is not finite, or lies too far from the scanner's origin; a distance is
+            not a number; or a structure does not exist.
     """
     for group in ("surface", "near", "volume"):
         points = getattr(samples, group)
         for field in fields(points):
             values = getattr(points, field.name)
-            name = f"{group}.{field.name}"
-            if values.dtype.kind not in ("iu" if field.name == "structure" else "f"):
-                raise _wrong(source, f"{name} has type {values.dtype}")
             if np.isnan(values).any():
-                raise _wrong(source, f"{name} has what is not a number")
+                raise _wrong(source, f"{group}.{field.name} has what is not a number")
         if not (np.abs(points.points_mm) <= ORIGIN_MM).all():
             raise _wrong(source, f"{group}.points_mm has points beyond {ORIGIN_MM:g} mm")
     surface = samples.surface

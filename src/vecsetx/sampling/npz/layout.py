@@ -180,6 +180,10 @@ def _group(arrays: NpzArrays, group: str, kind: type[Points], structure_count: i
         "distances_mm": (structure_count,),
     }
     for name, array in found.items():
+        if array.dtype.kind not in ("iu" if name == "structure" else "f"):
+            raise InputError(
+                f"{arrays.path}: {group}.{name} has type {array.dtype}; export it again"
+            )
         expected = (rows, *columns.get(name, ()))
         if array.shape != expected:
             raise InputError(
