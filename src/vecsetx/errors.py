@@ -1,6 +1,6 @@
 """Exceptions that the command line reports as one plain line."""
 
-__all__ = ["DivergedError", "InputError", "StoppedError"]
+__all__ = ["DamagedError", "DivergedError", "InputError", "StoppedError"]
 
 
 class InputError(ValueError):
@@ -9,6 +9,10 @@ class InputError(ValueError):
     The message names the file (or option), the value found and the remedy. The command line prints
     it as one line and exits with status 2; in Python it is an ordinary ``ValueError``.
     """
+
+
+class DamagedError(InputError):
+    """A heart's file is damaged; those of other hearts may be whole."""
 
 
 class DivergedError(RuntimeError):

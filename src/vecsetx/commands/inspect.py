@@ -55,8 +55,12 @@ def inspect(
     sources: list[HeartSource | dict[str, Any]] = []
     for given in inputs:
         try:
-            found = find_hearts([given], label_set, space, units, trust_names=trust_names)
+            unsafe: dict[Path, str] = {}
+            found = find_hearts(
+                [given], label_set, space, units, trust_names=trust_names, unsafe=unsafe
+            )
             sources.extend(found.values())
+            sources.extend(_refused(path, InputError(why)) for path, why in unsafe.items())
         except InputError as error:
             sources.append(_refused(given, error))
     hearts = [source for source in sources if not isinstance(source, dict)]
@@ -172,7 +176,7 @@ def _of_points(points: LabelledPoints, source: HeartSource) -> dict[str, Any]:
 
 def _empty(path: Path, kind: str | None) -> dict[str, Any]:
     return {
-        "file": str(path),
+        "file": str(path).encode(errors="backslashreplace").decode(),
         "kind": kind,
         "status": "ok",
         "label_set": None,

@@ -73,6 +73,7 @@ class _Plan:
         sources: Heart → source.
         patients: Heart → patient, of the sources.
         splits: Patient → split; None: at random.
+        unsafe: Path → reason, of hearts whose names are unsafe.
     """
 
     before: DataSet | None
@@ -80,6 +81,7 @@ class _Plan:
     sources: Mapping[str, HeartSource]
     patients: Mapping[str, str]
     splits: Mapping[str, Split] | None
+    unsafe: Mapping[Path, str]
 
     @property
     def known(self) -> dict[str, HeartEntry]:
@@ -129,7 +131,8 @@ def prepare(
         }
         others = [heart for name, heart in known.items() if name not in here]
         samples, copies = _unique(here, others)
-        failed = outcome.failed | elsewhere | copies
+        unsafe = {str(path): reason for path, reason in plan.unsafe.items()}
+        failed = outcome.failed | elsewhere | copies | unsafe
         if not (samples or others):
             raise InputError(_why(list(failed.values())))
         # 4. Remove the copies' files, and write the data set's description.
@@ -156,12 +159,13 @@ def _plan(inputs: Sequence[Path], out: Path, options: PrepareOptions) -> _Plan:
     before = _data_set_in(out)
     options = with_those_of(before, options)
     options.check()
-    sources, by_folder = find_split_hearts(inputs, options)
+    unsafe: dict[Path, str] = {}
+    sources, by_folder = find_split_hearts(inputs, options, unsafe)
     if before:
         _check_same(before, sources)
     patients = patients_of(list(sources), options.group_by)
     splits = given_splits(before, sources, by_folder, patients, options)
-    return _Plan(before, options, sources, patients, splits)
+    return _Plan(before, options, sources, patients, splits, unsafe)
 
 
 def _data_set_in(out: Path) -> DataSet | None:

@@ -141,7 +141,7 @@ def _ready(
     with noticing_signals() as request, joined_ranks() as ranks, ExitStack() as entered:
         # 1. Model, batches and teacher. All ranks seed alike, and so start with the same weights.
         with waiting("reading the data set"):
-            dataset = DataSet.read(data)
+            dataset, damaged = DataSet.read(data).without_damaged(fold)
             check_weights_fit(recipe.model, len(dataset.structures))
             torch.manual_seed(recipe.training.seed)
             model = recipe.model.build(len(dataset.structures))
@@ -160,6 +160,8 @@ def _ready(
             if logs != LogOptions():
                 named = out.resolve().name, recipe.to_dict(), logs.tensorboard, logs.wandb
                 observers.append(entered.enter_context(loggers(out, *named, log.warn)))
+            for name, why in damaged.items():
+                log.warn(f"heart {name} is left out: {why}")
             log.tell(size(batches, model, ranks))
             return begun
 

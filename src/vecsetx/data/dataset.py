@@ -12,9 +12,9 @@ from pydantic import TypeAdapter
 from vecsetx.anatomy.label_sets import LabelSet
 from vecsetx.anatomy.structures import StructureName
 from vecsetx.data.split import Assignment, Split
-from vecsetx.errors import InputError
+from vecsetx.errors import DamagedError, InputError
 from vecsetx.files import write_json
-from vecsetx.names import Name, RelativePath
+from vecsetx.names import Name, RelativePath, check_name
 from vecsetx.plain_data import PlainDataError, read_json, validated
 from vecsetx.sampling.samples import SamplesFile
 
@@ -140,6 +140,33 @@ class DataSet:
             )
         return samples
 
+    def without_damaged(self, fold: int | None) -> tuple["DataSet", dict[str, str]]:
+        """Return the data set without the hearts whose files are damaged, to train on.
+
+        Args:
+            fold: The fold to hold out, as for :meth:`of_split`.
+
+        Returns:
+            The data set; and heart → what is wrong, of its training and validation hearts.
+
+        Raises:
+            InputError: More than half of them are damaged; or a file cannot be read.
+        """
+        damaged: dict[str, str] = {}
+        hearts = (*self.of_split("train", fold), *self.of_split("val", fold))
+        for heart in hearts:
+            try:
+                self.open(heart)
+            except DamagedError as error:
+                damaged[heart.name] = str(error)
+        if len(damaged) > len(hearts) / 2:
+            raise InputError(
+                f"{self.folder}: {len(damaged)} of {len(hearts)} hearts are damaged, such as "
+                f"{next(iter(damaged.values()))}"
+            )
+        kept = tuple(heart for heart in self.hearts if heart.name not in damaged)
+        return replace(self, hearts=kept), damaged
+
     def label_set(self) -> LabelSet:
         """Return a label set with all structures: a source's, or else ids 1…K in their order."""
         for data in self.label_sets.values():
@@ -196,6 +223,7 @@ class DataSet:
                     f"{path}: schema {schema}, this version reads {_SCHEMA}; prepare the "
                     "hearts again, into another folder"
                 )
+            _check_names(data, path)
             file = validated(_FILE.validate_python, data)
         except (OSError, PlainDataError, KeyError, TypeError) as error:
             raise InputError(f"{path}: damaged ({error}); prepare the data again") from error
@@ -215,6 +243,23 @@ class DataSet:
             file.hearts,
             file.choices,
         )
+
+
+def _check_names(data: Any, path: Path) -> None:
+    """Check the names of all hearts, as far as there are any.
+
+    Raises:
+        InputError: One is unsafe.
+    """
+    hearts = data.get("hearts") if isinstance(data, dict) else None
+    for heart in hearts if isinstance(hearts, list) else ():
+        name = heart.get("name") if isinstance(heart, dict) else None
+        try:
+            check_name(name) if isinstance(name, str) else None
+        except ValueError as error:
+            raise InputError(
+                f"{path}: a heart has an {error}; rename it there, or prepare the data again"
+            ) from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,13 +29,14 @@ _SPLITS: Mapping[str, Split] = {
 
 
 def find_split_hearts(
-    inputs: Sequence[Path], options: PrepareOptions
+    inputs: Sequence[Path], options: PrepareOptions, unsafe: dict[Path, str] | None = None
 ) -> tuple[dict[str, HeartSource], dict[str, Split]]:
     """Find the hearts to prepare, and the splits of those whose folder names one.
 
     Args:
         inputs: Files and folders; with ``split_by_folder`` as :func:`folders_by_split` takes them.
         options: The options.
+        unsafe: See :func:`~vecsetx.data.find_hearts.find_hearts`.
 
     Returns:
         Heart → source, sorted by name; and heart → split, empty without ``split_by_folder``.
@@ -58,6 +59,7 @@ def find_split_hearts(
             options.space,
             options.units,
             trust_names=options.trust_names,
+            unsafe=unsafe,
         )
         for name, heart in found.items():
             if name in hearts:

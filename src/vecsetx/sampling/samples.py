@@ -20,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from vecsetx.anatomy.label_sets import LabelSet
-from vecsetx.errors import InputError
+from vecsetx.errors import DamagedError, InputError
 from vecsetx.files import written_whole
 from vecsetx.plain_data import PlainDataError, parse_json
 from vecsetx.sampling.heart_info import HeartInfo
@@ -170,7 +170,8 @@ class SamplesFile:
         info: The heart's metadata.
 
     Raises:
-        InputError: The file is missing, damaged, or of another schema.
+        DamagedError: The file is damaged.
+        InputError: It is missing, or of another schema.
     """
 
     def __init__(self, path: Path) -> None:
@@ -181,8 +182,13 @@ class SamplesFile:
                 metadata = file.metadata() or {}
             schema = metadata.get("schema")
             self._size, self._tensors = _contents(path) if schema == str(_SCHEMA) else (0, {})
-        except (OSError, SafetensorError, ValueError) as error:  # ValueError: not two dimensions
-            raise InputError(f"{path}: cannot be read as a heart's samples: {error}") from error
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+        # KeyError, TypeError and ValueError: entries are missing, or not of two dimensions.
+        except (SafetensorError, KeyError, TypeError, ValueError) as error:
+            raise DamagedError(
+                f"{path}: cannot be read as a heart's samples: {error}; prepare the heart again"
+            ) from error
         if schema != str(_SCHEMA):
             raise InputError(
                 f"{path}: schema {schema}, this version reads {_SCHEMA}; prepare the data again"
@@ -195,7 +201,7 @@ class SamplesFile:
         found = {name: (tensor.dtype, tensor.width) for name, tensor in self._tensors.items()}
         expected = {group: ("F32", layout.width) for group, layout in self._layouts.items()}
         if found != expected:
-            raise InputError(
+            raise DamagedError(
                 f"{path}: holds {found}, but a heart of {len(self.info.structures)} structures "
                 f"has {expected}; prepare the data again"
             )
@@ -287,7 +293,7 @@ def _read_info(metadata: Mapping[str, str], path: Path) -> HeartInfo:
         LabelSet.from_dict(info.label_set, "its label set")
         return info
     except (PlainDataError, KeyError, InputError) as error:
-        raise InputError(
+        raise DamagedError(
             f"{path}: damaged description of the heart ({error}); prepare the heart again"
         ) from error
 
