@@ -15,6 +15,7 @@ from vecsetx.commands.prepare import prepare
 from vecsetx.commands.train import LogOptions, check_training
 from vecsetx.data.dataset import DataSet, HeartEntry
 from vecsetx.data.prepare_options import PrepareOptions
+from vecsetx.data.sources import source_of
 from vecsetx.errors import InputError
 from vecsetx.sampling.sampler import SamplingSpec
 from vecsetx.sampling.samples import SamplesFile
@@ -181,3 +182,19 @@ def test_a_folder_that_is_no_utf_8_is_named(dataset: DataSet, tmp_path: Path) ->
     shutil.copy(dataset.hearts[0].source, folder / "a.nii.gz")
     with pytest.raises(InputError, match="bytes that are no UTF-8; rename its folder"):
         prepare([folder], tmp_path / "data", PrepareOptions(workers=1))
+
+
+def test_the_most_voxels_are_an_option_and_kept(
+    dataset: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    source = Path(dataset.hearts[0].source)
+    for command in ("inspect", "prepare"):
+        out = ("--out", tmp_path / "data", "--workers", 1) if command == "prepare" else ()
+        few = run(command, source, *out, "--max-voxels", 1000, monkeypatch=monkeypatch)
+        assert few in (1, 2)
+        assert "raise --max-voxels" in " ".join("".join(capfd.readouterr()).split())
+    options = PrepareOptions(sampling=SamplingSpec(2000, 2000, 2000), workers=1, most_voxels=10**10)
+    made, _ = prepare([source], tmp_path / "other", options)
+    assert source_of(made, made.hearts[0]).most_voxels == 10**10
+    assert DataSet.read(made.folder) == made

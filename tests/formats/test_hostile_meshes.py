@@ -21,7 +21,7 @@ from vecsetx.anatomy.label_sets import label_set
 from vecsetx.errors import InputError
 from vecsetx.formats.meshes import read_mesh
 from vecsetx.formats.points import read_points
-from vecsetx.formats.polydata import read_polydata
+from vecsetx.formats.vtp.polydata import read_polydata
 
 HUGE = b"999999999999"
 MEGABYTES = 200

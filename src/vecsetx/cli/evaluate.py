@@ -15,6 +15,7 @@ from vecsetx.cli.options import (
     KeepSpecks,
     Labels,
     Latents,
+    MaxVoxels,
     Model,
     Points,
     Recycle,
@@ -27,6 +28,7 @@ from vecsetx.cli.options import (
     encode_options,
     ensemble_size,
 )
+from vecsetx.limits import VOXELS
 
 
 def evaluate(
@@ -46,6 +48,7 @@ def evaluate(
     fold: Fold = None,
     labels: Labels = None,
     trust_names: TrustNames = False,
+    max_voxels: MaxVoxels = VOXELS,
     absent: Absent = "",
     drop: Drop = "",
     drop_each: Annotated[
@@ -112,6 +115,7 @@ def evaluate(
         ensemble=ensemble_size(ensemble, draws),
         keep_specks=keep_specks,
         trust_names=trust_names,
+        most_voxels=max_voxels,
         absent=parse_names(absent, structure_names()),
         space=space,
         units=units,

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from vecsetx.cli.options import LABEL_SETS, Space, TrustNames, Units
+from vecsetx.cli.options import LABEL_SETS, MaxVoxels, Space, TrustNames, Units
+from vecsetx.limits import VOXELS
 
 
 def inspect(
@@ -25,6 +26,7 @@ def inspect(
     space: Space = "lps",
     units: Units = "mm",
     trust_names: TrustNames = False,
+    max_voxels: MaxVoxels = VOXELS,
     json: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also write the report as JSON.")
     ] = None,
@@ -40,7 +42,8 @@ def inspect(
     from vecsetx.files import write_json
     from vecsetx.terminal.inspection_table import print_inspection
 
-    entries = run(inputs, label_set(labels) if labels else None, space, units, trust_names)
+    chosen = label_set(labels) if labels else None
+    entries = run(inputs, chosen, space, units, trust_names, max_voxels)
     if json:
         write_json(json, entries)
     given = shlex.join([*map(str, inputs), *(["--labels", labels] if labels else [])])

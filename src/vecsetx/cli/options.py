@@ -20,6 +20,7 @@ __all__ = [
     "Fold",
     "Labels",
     "Latents",
+    "MaxVoxels",
     "Model",
     "Overrides",
     "Points",
@@ -86,6 +87,16 @@ TrustNames = Annotated[
         "--trust-names",
         metavar=FLAG,
         help="Keep the structures' names where anatomy contradicts them.",
+    ),
+]
+MaxVoxels = Annotated[
+    int,
+    typer.Option(
+        metavar="N",
+        help="Refuse label maps of more voxels (default: 1024³). A voxel takes about 10 bytes of "
+        "memory.",
+        min=1,
+        show_default=False,
     ),
 ]
 Units = Annotated[

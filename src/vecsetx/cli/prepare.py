@@ -7,7 +7,17 @@ import typer
 
 from vecsetx.anatomy.structures import structure_names
 from vecsetx.cli.failures import report_failures
-from vecsetx.cli.options import FLAG, LABEL_SETS, Absent, Space, TrustNames, Units, Workers
+from vecsetx.cli.options import (
+    FLAG,
+    LABEL_SETS,
+    Absent,
+    MaxVoxels,
+    Space,
+    TrustNames,
+    Units,
+    Workers,
+)
+from vecsetx.limits import VOXELS
 
 
 def prepare(
@@ -97,6 +107,7 @@ def prepare(
     space: Space = "lps",
     units: Units = "mm",
     trust_names: TrustNames = False,
+    max_voxels: MaxVoxels = VOXELS,
     seed: Annotated[
         int | None,
         typer.Option(metavar="N", help="The same seed gives the same result (default: 0).", min=0),
@@ -138,6 +149,7 @@ def prepare(
         space=space,
         units=units,
         trust_names=trust_names,
+        most_voxels=max_voxels,
     ).given(
         labels=labels or None,
         structures=structures or None,

@@ -13,6 +13,7 @@ from vecsetx.cli.options import (
     KeepSpecks,
     Labels,
     Latents,
+    MaxVoxels,
     Model,
     Points,
     Recycle,
@@ -24,6 +25,7 @@ from vecsetx.cli.options import (
     encode_options,
     ensemble_size,
 )
+from vecsetx.limits import VOXELS
 
 
 def reconstruct(
@@ -121,6 +123,7 @@ def reconstruct(
     input_space: Space = "lps",
     units: Units = "mm",
     trust_names: TrustNames = False,
+    max_voxels: MaxVoxels = VOXELS,
     drop: Drop = "",
     latents: Latents = None,
     points: Points = None,
@@ -156,6 +159,7 @@ def reconstruct(
         input_space=input_space,
         units=units,
         trust_names=trust_names,
+        most_voxels=max_voxels,
     )
     failed = run(model, inputs, out, options)
     report_failures(failed)

@@ -17,6 +17,7 @@ from vecsetx.formats.images import form_codes
 from vecsetx.formats.label_maps import read_label_map
 from vecsetx.formats.points import LabelledPoints
 from vecsetx.geometry.heart_geometry import Segmentation
+from vecsetx.limits import VOXELS
 from vecsetx.sampling.samples import Samples
 from vecsetx.terminal.progress_bars import steps
 
@@ -29,6 +30,7 @@ def inspect(
     space: str = "lps",
     units: str = "mm",
     trust_names: bool = False,
+    most_voxels: int = VOXELS,
 ) -> list[dict[str, Any]]:
     """Report what each file or folder holds, as ``prepare`` and ``reconstruct`` would read it.
 
@@ -38,6 +40,7 @@ def inspect(
         space: Axes of meshes and points whose files do not say.
         units: Unit of their coordinates, a key of :data:`~vecsetx.anatomy.size.UNITS_MM`.
         trust_names: Whether structures keep their names where anatomy contradicts them.
+        most_voxels: Most voxels of a label map.
 
     Returns:
         One entry per heart, in order, as plain data for JSON:
@@ -57,7 +60,13 @@ def inspect(
         try:
             unsafe: dict[Path, str] = {}
             found = find_hearts(
-                [given], label_set, space, units, trust_names=trust_names, unsafe=unsafe
+                [given],
+                label_set,
+                space,
+                units,
+                trust_names=trust_names,
+                unsafe=unsafe,
+                most_voxels=most_voxels,
             )
             sources.extend(found.values())
             sources.extend(_refused(path, InputError(why)) for path, why in unsafe.items())
@@ -98,7 +107,8 @@ def _inspected(source: HeartSource) -> dict[str, Any]:
     try:
         source = source.resolved()
         if isinstance(source, LabelMapSource) and source.stored is None:
-            source = replace(source, stored=read_label_map(source.path))  # for the names in it
+            stored = read_label_map(source.path, most_voxels=source.most_voxels)
+            source = replace(source, stored=stored)  # for the names in it
         found = source.read(source.label_set.structures)
         if isinstance(found, Segmentation):
             entry = _of_segmentation(found, source)

@@ -74,8 +74,9 @@ def reconstruct(
         options.units,
         trained.label_set,
         options.trust_names,
+        most_voxels=options.most_voxels,
     )
-    like = Grid(*read_grid(options.like)) if options.like else None
+    like = Grid(*read_grid(options.like, options.most_voxels)) if options.like else None
     sd_factor = sd_factor_of(model, trained) if options.ensemble else None
     setup = Setup(trained, model, sd_factor, options)
     failed: dict[str, str] = {}

@@ -14,6 +14,7 @@ from vecsetx.anatomy.structures import StructureName
 from vecsetx.data.split import Assignment, Split
 from vecsetx.errors import DamagedError, InputError
 from vecsetx.files import write_json
+from vecsetx.limits import VOXELS
 from vecsetx.names import Name, RelativePath, check_name
 from vecsetx.plain_data import PlainDataError, read_json, validated
 from vecsetx.sampling.samples import SamplesFile
@@ -70,6 +71,7 @@ class Choices:
             a patient.
         label_sets: Names of the label sets chosen; None among them: the files' own were read.
         own_split: Whether each heart's split was given; if not, it was drawn at random.
+        most_voxels: Most voxels of a label map.
     """
 
     structures: tuple[StructureName, ...] | None = None
@@ -77,6 +79,7 @@ class Choices:
     group_by: str | None = None
     label_sets: tuple[str | None, ...] = ()
     own_split: bool = False
+    most_voxels: int = VOXELS
 
 
 @dataclass(frozen=True, slots=True)

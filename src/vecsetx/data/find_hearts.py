@@ -30,6 +30,7 @@ from vecsetx.formats.nnunet import (
     with_dropped_names,
 )
 from vecsetx.formats.points import POINTS_ENDINGS
+from vecsetx.limits import VOXELS
 from vecsetx.names import check_name
 
 _SEGMENTATIONS = "segmentations"
@@ -46,6 +47,7 @@ def find_hearts(
     usual: LabelSet | None = None,
     trust_names: bool = False,
     unsafe: dict[Path, str] | None = None,
+    most_voxels: int = VOXELS,
 ) -> dict[str, HeartSource]:
     """Heart name → source, sorted by name.
 
@@ -67,6 +69,7 @@ def find_hearts(
         trust_names: Whether structures keep their names where anatomy contradicts them.
         unsafe: Receives path → reason, for hearts whose names are unsafe, which are left out. None:
             such a name is an error.
+        most_voxels: Most voxels of a label map.
 
     Raises:
         InputError: An input does not exist or holds no heart, a folder holds several kinds of
@@ -86,7 +89,13 @@ def find_hearts(
         if other.path.resolve() != heart.path.resolve():
             raise InputError(f"{heart.path}: {other.path} has the same name; rename one of the two")
     return {
-        name: replace(heart, units=units, of_model=usual is not None, trust_names=trust_names)
+        name: replace(
+            heart,
+            units=units,
+            of_model=usual is not None,
+            trust_names=trust_names,
+            most_voxels=most_voxels,
+        )
         for name, heart in sorted(hearts.items())
     }
 

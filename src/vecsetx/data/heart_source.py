@@ -13,6 +13,7 @@ from vecsetx.errors import InputError
 from vecsetx.formats.folders import with_voxel_files
 from vecsetx.formats.points import LabelledPoints
 from vecsetx.geometry.heart_geometry import Segmentation
+from vecsetx.limits import VOXELS
 from vecsetx.sampling.origin import Origin
 from vecsetx.sampling.sampler import SamplingSpec, sample_heart
 from vecsetx.sampling.samples import Samples
@@ -39,6 +40,7 @@ class HeartSource(ABC):
         trust_names: Whether structures keep their names where anatomy contradicts them.
         absent: Structures that the heart lacks if their masks are empty. An empty mask of another
             structure tells nothing: segmentation may have failed there.
+        most_voxels: Most voxels of a label map, or of a grid around masks.
     """
 
     kind: ClassVar[str]
@@ -55,6 +57,7 @@ class HeartSource(ABC):
     of_model: bool = False
     trust_names: bool = False
     absent: tuple[str, ...] = ()
+    most_voxels: int = VOXELS
 
     def resolved(self) -> "HeartSource":
         """Return the source with the label set that its files describe, if none was chosen.

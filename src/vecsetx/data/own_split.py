@@ -60,6 +60,7 @@ def find_split_hearts(
             options.units,
             trust_names=options.trust_names,
             unsafe=unsafe,
+            most_voxels=options.most_voxels,
         )
         for name, heart in found.items():
             if name in hearts:

@@ -9,6 +9,7 @@ from typing import Any
 from vecsetx.anatomy.label_sets import LabelSet
 from vecsetx.data.dataset import Choices, DataSet
 from vecsetx.errors import InputError
+from vecsetx.limits import VOXELS
 from vecsetx.sampling.sampler import SamplingSpec
 
 __all__ = ["PrepareOptions", "check_place", "choices_of", "taken_over", "with_those_of"]
@@ -47,6 +48,7 @@ class PrepareOptions:
         absent: Structures that hearts lack where their masks are empty. Others with an empty mask
             count as not annotated, as segmentation may have failed there.
         units: Unit of meshes, a key of :data:`~vecsetx.anatomy.size.UNITS_MM`.
+        most_voxels: Most voxels of a label map.
         not_given: Names of options on the command line that were not given. A data set to which
             hearts are added decides these; its other options must be the same.
     """
@@ -66,6 +68,7 @@ class PrepareOptions:
     trust_names: bool = False
     absent: tuple[str, ...] = ()
     units: str = "mm"
+    most_voxels: int = VOXELS
     not_given: frozenset[str] = frozenset()
 
     @property
@@ -198,6 +201,9 @@ def choices_of(before: DataSet | None, options: PrepareOptions, used: Sequence[s
         group_by=options.group_by,
         label_sets=tuple(name for name in (None, *used) if name in chosen),
         own_split=options.own_split or bool(before and before.own_split),
+        most_voxels=max(
+            options.most_voxels, before.choices.most_voxels if before and before.choices else 0
+        ),
     )
 
 

@@ -27,6 +27,7 @@ from vecsetx.data.heart_source import HeartSource
 from vecsetx.data.volume_sources import LabelMapSource, MasksSource, MeshesSource
 from vecsetx.errors import InputError
 from vecsetx.formats.points import LabelledPoints, read_points
+from vecsetx.limits import VOXELS
 from vecsetx.plain_data import PlainDataError
 from vecsetx.sampling.npz.layout import read_npz
 from vecsetx.sampling.sample_checks import check_samples
@@ -148,4 +149,5 @@ def source_of(dataset: DataSet, heart: HeartEntry) -> HeartSource:
         heart.name, Path(heart.source), label_set, heart.space, heart.units
     )
     # Of what is annotated, no mask failed.
-    return replace(source, trust_names=True, absent=heart.annotated)
+    most_voxels = dataset.choices.most_voxels if dataset.choices else VOXELS
+    return replace(source, trust_names=True, absent=heart.annotated, most_voxels=most_voxels)

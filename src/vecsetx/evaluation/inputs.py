@@ -14,6 +14,7 @@ from vecsetx.errors import InputError
 from vecsetx.evaluation.heart_scores import TOLERANCE_MM
 from vecsetx.geometry.heart_geometry import Segmentation
 from vecsetx.inference.encode import EncodeOptions
+from vecsetx.limits import VOXELS
 from vecsetx.model.saved import TrainedModel
 
 __all__ = ["EvaluateOptions", "ScoredHeart", "find_scored_hearts", "structures_in"]
@@ -41,6 +42,7 @@ class EvaluateOptions:
         space: Axes of meshes whose files do not say, ``lps`` or ``ras``.
         units: Unit of meshes, a key of :data:`~vecsetx.anatomy.size.UNITS_MM`. A prepared data set
             has recorded the space and unit of each heart.
+        most_voxels: Most voxels of a label map; a prepared data set has recorded that, too.
     """
 
     encode: EncodeOptions = field(default_factory=EncodeOptions)
@@ -55,6 +57,7 @@ class EvaluateOptions:
     absent: tuple[str, ...] = ()
     space: str = "lps"
     units: str = "mm"
+    most_voxels: int = VOXELS
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +112,13 @@ def find_scored_hearts(
             )
         return hearts
     found = find_hearts(
-        inputs, label_set, options.space, options.units, trained.label_set, options.trust_names
+        inputs,
+        label_set,
+        options.space,
+        options.units,
+        trained.label_set,
+        options.trust_names,
+        most_voxels=options.most_voxels,
     )
     return {
         name: ScoredHeart(replace(source, absent=options.absent)) for name, source in found.items()

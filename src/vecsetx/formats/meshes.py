@@ -15,8 +15,8 @@ import numpy as np
 from vecsetx.anatomy.size import mm_per
 from vecsetx.errors import InputError
 from vecsetx.formats.closed_mesh import ClosedMesh, closed_mesh
-from vecsetx.formats.polydata import read_polydata
 from vecsetx.formats.quiet import quiet_libraries
+from vecsetx.formats.vtp.polydata import read_polydata
 from vecsetx.limits import MESH_BYTES
 
 MESH_ENDINGS = (".vtp", ".stl", ".ply", ".obj")

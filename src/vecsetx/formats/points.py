@@ -14,8 +14,8 @@ from vecsetx.anatomy.label_sets import LabelSet
 from vecsetx.anatomy.size import mm_per
 from vecsetx.errors import InputError
 from vecsetx.formats.meshes import check_mesh_size, ras_factors
-from vecsetx.formats.polydata import read_polydata
 from vecsetx.formats.quiet import quiet_libraries
+from vecsetx.formats.vtp.polydata import read_polydata
 from vecsetx.limits import POINTS_BYTES
 from vecsetx.plain_data import is_whole_number
 

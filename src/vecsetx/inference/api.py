@@ -17,6 +17,7 @@ from vecsetx.inference.heart import Heart, MeshOptions
 from vecsetx.inference.heart_files import label_map_files, mesh_files
 from vecsetx.inference.heart_meshes import RESOLUTION, HeartMeshes, SurfaceKind, VertexAttributes
 from vecsetx.inference.sd_factor import sd_factor_of
+from vecsetx.limits import VOXELS
 from vecsetx.model.saved import TrainedModel
 from vecsetx.reconstruction.grid import Grid
 from vecsetx.reconstruction.surfaces import Surface
@@ -56,6 +57,7 @@ def encode(
     latents: int | None = None,
     keep_observed: bool = False,
     ensemble: int = 0,
+    max_voxels: int = VOXELS,
 ) -> Heart:
     """Encode a heart: a signed distance to each structure, anywhere in scanner space.
 
@@ -84,6 +86,7 @@ def encode(
             missing.
         ensemble: Members of an ensemble, such as 8, which gives each vertex of :func:`surfaces` a
             standard deviation; 0 for none.
+        max_voxels: Most voxels of a label map.
 
     Returns:
         The heart: see its ``distances_mm`` and ``latent_set``, and pass it to the other functions.
@@ -102,7 +105,15 @@ def encode(
         recycle=recycle,
     )
     usual = model.label_set
-    found = find_hearts([Path(heart)], options.label_set, space, units, usual, trust_names)
+    found = find_hearts(
+        [Path(heart)],
+        options.label_set,
+        space,
+        units,
+        usual,
+        trust_names,
+        most_voxels=max_voxels,
+    )
     if len(found) != 1:  # a folder may contain many hearts
         raise InputError(
             f"{heart}: contains {len(found)} hearts ({', '.join(found)}); name one of them"

@@ -16,7 +16,7 @@ from vtkmodules.vtkCommonDataModel import vtkCellArray, vtkPolyData
 from vtkmodules.vtkFiltersCore import vtkTriangleFilter
 
 from vecsetx.errors import InputError
-from vecsetx.formats.vtk_arrays import ArrayReader, whole_number
+from vecsetx.formats.vtp.arrays import ArrayReader, whole_number
 from vecsetx.limits import MESH_BYTES
 from vecsetx.plain_data import PlainDataError, parse_xml
 
