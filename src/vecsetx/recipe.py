@@ -78,7 +78,8 @@ class Recipe:
             where, what = first_problem(error)
             if first["type"] == "value_error":
                 raise InputError(f"{source}: {what}") from error
-            raise InputError(f"{source}: {where}={first['input']!r}: {what}") from error
+            needs = _memory(where, merged) if first["type"] == "less_than_equal" else ""
+            raise InputError(f"{source}: {where}={first['input']!r}: {what}{needs}") from error
 
     def to_dict(self) -> dict[str, Any]:
         """This recipe as plain data, for ``recipe.yaml``."""
@@ -86,6 +87,28 @@ class Recipe:
 
 
 _ADAPTER = TypeAdapter(Recipe)
+
+_GB = 10**9
+
+
+def _memory(key: str, options: Mapping[str, Mapping[str, Any]]) -> str:
+    """Say the memory that a recipe takes at least, if the option is one that decides it.
+
+    Counted are the weights of one matrix per layer, or the positions and normals of a batch.
+
+    Args:
+        key: The option, as ``part.option``.
+        options: All options by part, of which this one is out of its range.
+    """
+    model, batch = options["model"], options["batch"]
+    if key in ("model.width", "model.layers"):
+        numbers = model["width"] ** 2 * max(model["layers"], 1)
+    elif key in ("batch.hearts", "batch.points", "batch.surface", "batch.near", "batch.volume"):
+        points = sum(batch[name] for name in ("points", "surface", "near", "volume"))
+        numbers = 6 * batch["hearts"] * points
+    else:
+        return ""
+    return f"; it would take over {4 * numbers // _GB:,} GB of memory"
 
 
 def read_changes(path: Path) -> dict[str, Any]:

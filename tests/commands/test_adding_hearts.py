@@ -157,11 +157,11 @@ def test_a_data_set_of_an_earlier_version_has_kept_less(data: Path, tmp_path: Pa
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (("--reach", "-3"), "--reach -3: must be above 0 mm"),
-        (("--reach", "nan"), "--reach nan: must be above 0 mm"),
-        (("--mm-per-unit", "0"), "--mm-per-unit 0: must be a length above 0 mm"),
-        (("--mm-per-unit", "inf"), "--mm-per-unit inf: must be a length above 0 mm"),
-        (("--points", "0"), "'--points'"),
+        (("--reach", "-3"), "--reach -3: must be a number of at least 0.1, or inf"),
+        (("--reach", "nan"), "--reach nan: must be a number of at least 0.1, or inf"),
+        (("--mm-per-unit", "0"), "--mm-per-unit 0: must be a number from 1 to 1000"),
+        (("--mm-per-unit", "inf"), "--mm-per-unit inf: must be a number from 1 to 1000"),
+        (("--points", "0"), "--points 0: must be a whole number from 1 to 10000000"),
         (("--split", "a.csv", "--val-share", "0.3"), "--val-share 0.3: the splits are given"),
         (("--split", "a.csv", "--split-by-folder"), "both say the splits; give one of them"),
     ],

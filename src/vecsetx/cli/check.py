@@ -5,7 +5,9 @@ from typing import Annotated
 
 import typer
 
+from vecsetx.cli.numbers import number
 from vecsetx.cli.options import FLAG, DataSetPath, Workers
+from vecsetx.ranges import Number
 
 
 def check(
@@ -22,10 +24,10 @@ def check(
     ] = None,
     pictures: Annotated[
         int,
-        typer.Option(
+        number(
+            Number.PICTURES,
             metavar="N",
             help="Number of hearts with pictures, most doubtful first.",
-            min=0,
         ),
     ] = 40,
     strict: Annotated[

@@ -5,7 +5,9 @@ from typing import Annotated
 
 import typer
 
+from vecsetx.cli.numbers import number
 from vecsetx.cli.options import FLAG, PRESETS, Config, DataSetPath, Fold, Overrides, recipe_of
+from vecsetx.ranges import Number
 
 
 def train(
@@ -31,10 +33,10 @@ def train(
     ] = False,
     stop_after: Annotated[
         int | None,
-        typer.Option(
+        number(
+            Number.STEP,
             metavar="STEP",
             help="Stop with a checkpoint after this step; --resume continues.",
-            min=1,
         ),
     ] = None,
     fold: Fold = None,
