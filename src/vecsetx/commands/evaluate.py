@@ -45,6 +45,7 @@ from vecsetx.report.scene import HeartView
 from vecsetx.terminal.progress_bars import steps, waiting, warn
 from vecsetx.terminal.remarks import print_remarks
 from vecsetx.terminal.table import counted
+from vecsetx.workers.lock import only_writer
 
 __all__ = ["EvaluateOptions", "Evaluated", "evaluate"]
 
@@ -74,10 +75,17 @@ def evaluate(model: Path, inputs: Sequence[Path], out: Path, options: EvaluateOp
 
     Raises:
         InputError: The options do not fit together, the model or the inputs cannot be found, no
-            heart can be scored, or an ensemble is requested and all hearts were used to calibrate
-            the model.
+            heart can be scored, an ensemble is requested and all hearts were used to calibrate the
+            model, ``out`` cannot be written, or another run is writing into it.
     """
     _check(options)
+    with only_writer(out):
+        return _evaluate(model, inputs, out, options)
+
+
+def _evaluate(
+    model: Path, inputs: Sequence[Path], out: Path, options: EvaluateOptions
+) -> Evaluated:
     # 1. What to score, and with what.
     with waiting("reading the model and the hearts"):
         trained = TrainedModel.from_pretrained(model)

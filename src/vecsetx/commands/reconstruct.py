@@ -19,9 +19,11 @@ from vecsetx.inference.heart import Heart
 from vecsetx.inference.sd_factor import sd_factor_of
 from vecsetx.model.saved import TrainedModel
 from vecsetx.reconstruction.grid import Grid
+from vecsetx.reconstruction.output_folder import check_foreign
 from vecsetx.terminal.progress_bars import steps, waiting
 from vecsetx.terminal.reconstruction_table import print_files, print_reconstruction
 from vecsetx.terminal.remarks import print_remarks
+from vecsetx.workers.lock import only_writer
 
 __all__ = ["ReconstructOptions", "reconstruct"]
 
@@ -61,10 +63,18 @@ def reconstruct(
         Heart → reason, for hearts that failed. The others are complete.
 
     Raises:
-        InputError: The model or an input cannot be found, options do not fit together, or no heart
-            could be reconstructed.
+        InputError: The model or an input cannot be found, options do not fit together, ``out``
+            cannot be written or holds files of others with the names of results, another run is
+            writing into it, or no heart could be reconstructed.
     """
     _check(options)
+    with only_writer(out):
+        return _reconstruct_all(model, inputs, out, options)
+
+
+def _reconstruct_all(
+    model: Path, inputs: Sequence[Path], out: Path, options: ReconstructOptions
+) -> dict[str, str]:
     with waiting("reading the model"):
         trained = TrainedModel.from_pretrained(model)
     hearts = find_hearts(
@@ -77,13 +87,16 @@ def reconstruct(
     )
     like = Grid(*read_grid(options.like)) if options.like else None
     sd_factor = sd_factor_of(model, trained) if options.ensemble else None
-    setup = Setup(trained, model, sd_factor, options)
+    setup = Setup(trained, model, sd_factor, options, out)
+    folders = {name: out / name if len(hearts) > 1 else out for name in hearts}
+    for folder in folders.values():
+        check_foreign(folder, trained.structures, options.extension)
     failed: dict[str, str] = {}
     summaries: dict[Path, dict[str, Any]] = {}
     remarks: dict[str, list[str]] = {}
     with steps("reconstructing hearts", len(hearts), "hearts") as progress:
         for name, source in hearts.items():
-            folder = out / name if len(hearts) > 1 else out
+            folder = folders[name]
             progress.begin(name)
             try:
                 summary = write_heart(folder, _reconstruct_heart(source, like, setup), setup)
