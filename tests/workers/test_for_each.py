@@ -130,8 +130,11 @@ def test_a_file_that_cannot_be_written_is_its_hearts_failure(tmp_path: Path) -> 
     allowed = {"not allowed": 10**6} if os.getuid() == 0 else {}  # root may write anywhere
     assert outcome.results == {"good": 10**6} | allowed
     for name, words in {
-        "too big": ("File too large", "ulimit -f"),
-        "full disk": ("No space left on device", "make room there"),
+        "too big": ("could not be written: file too large", "ulimit -f"),
+        "full disk": (
+            "could not be written: no space left on device",
+            "free space or choose another --out",
+        ),
         "not allowed": ("Permission denied", "check the permissions of the file and its folder"),
         "no folder": ("File exists", ""),
     }.items():

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import typer
 
 from vecsetx.errors import DivergedError, InputError, StoppedError
+from vecsetx.files import in_words
 
 __all__ = ["errors_in_one_line", "report_failures"]
 
@@ -33,8 +34,7 @@ def errors_in_one_line() -> Iterator[None]:
         _complain(str(error))
         sys.exit(_INTERRUPTED if error.by_hand else _TRY_AGAIN)
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        _complain(f"{where}{error.strerror or error}; make room, or choose another folder")
+        _complain(in_words(error))
         sys.exit(2)
 
 

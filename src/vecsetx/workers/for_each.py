@@ -1,6 +1,5 @@
 """Apply a function to many hearts in parallel; a bad heart does not stop the others."""
 
-import errno
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
@@ -10,6 +9,7 @@ from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
 from vecsetx.errors import InputError
+from vecsetx.files import in_words
 from vecsetx.progress import NoProgress, Progress
 from vecsetx.workers.base import NoWorkersError, Workers
 from vecsetx.workers.dask import DaskCluster
@@ -22,16 +22,6 @@ Result = TypeVar("Result")
 
 _LOOK_AFTER_S = 10.0
 """If no heart finishes for this long, check that there are still workers."""
-
-_REMEDIES = {
-    errno.ENOSPC: "make room there",
-    errno.EDQUOT: "make room there",
-    errno.EFBIG: "raise the limit on file sizes (ulimit -f)",
-    errno.EMFILE: "raise the limit on open files (ulimit -n)",
-    errno.EACCES: "check the permissions of the file and its folder",
-    errno.EPERM: "check the permissions of the file and its folder",
-    errno.EROFS: "choose a folder that can be written",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +154,7 @@ def _attempt(work: Callable[[Argument], Result], name: str, argument: Argument) 
     except MemoryError:
         raise
     except OSError as error:
-        return _Failed(f"{name}: {_in_words(error)}")
+        return _Failed(f"{name}: {in_words(error)}")
     except Exception as error:
         frame = traceback.extract_tb(error.__traceback__)[-1]
         place = f"{Path(frame.filename).name}, line {frame.lineno}"
@@ -194,11 +184,3 @@ def _result(name: str, future: Future[Result | _Failed], workers: Workers) -> Re
             f"({error}); use a machine with more, or leave this heart out"
         )
     return _Failed(f"{name}: {type(error).__name__}: {error}")
-
-
-def _in_words(error: OSError) -> str:
-    """Return the file, what happened and the remedy."""
-    where = error.filename2 or error.filename
-    words = f"{where}: {error.strerror or error}" if where else str(error.strerror or error)
-    remedy = _REMEDIES.get(error.errno or 0)
-    return f"{words}; {remedy}, then run again" if remedy else words
