@@ -18,7 +18,7 @@ from vecsetx.training.objective import ObjectiveSpec
 from vecsetx.training.optimizer import OptimizerSpec
 from vecsetx.training.spec import TrainingSpec
 
-__all__ = ["Recipe", "overrides_like", "parse_overrides", "read_changes"]
+__all__ = ["Recipe", "check_lengths", "overrides_like", "parse_overrides", "read_changes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +158,26 @@ def parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
                 f"{word!r}: the value cannot be read as YAML ({error}); quote it"
             ) from error
     return changes
+
+
+def check_lengths(overrides: Mapping[str, Any], recipe: Recipe) -> None:
+    """Check that no length in steps was typed whose place one in epochs takes.
+
+    Args:
+        overrides: What was typed, by part and option.
+        recipe: The recipe with it, and with all other changes.
+
+    Raises:
+        InputError: A length has no effect.
+    """
+    typed = overrides.get("training", {})
+    for name, instead in (("steps", "epochs"), ("validate_every", "validate_epochs")):
+        epochs = getattr(recipe.training, instead)
+        if name in typed and epochs is not None:
+            raise InputError(
+                f"training.{name}={typed[name]}: changes nothing, as training.{instead}={epochs} "
+                f"takes its place; leave it out, or add training.{instead}=null"
+            )
 
 
 def overrides_like(name: str, value: str = "") -> list[str]:

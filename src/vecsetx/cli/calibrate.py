@@ -56,7 +56,7 @@ def calibrate(
     from vecsetx.terminal.tables import print_calibration
 
     calibrated = run(
-        local_model(model), data, split, fold, ensemble_size(ensemble, draws), seed, few
+        local_model(model), data, split, fold, ensemble_size(ensemble, draws, usual=8), seed, few
     )
     print_calibration(calibrated.found)
     typer.echo(f"see {calibrated.page}")

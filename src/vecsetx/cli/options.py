@@ -7,6 +7,7 @@ import typer
 
 from vecsetx.anatomy.label_sets import label_set_names
 from vecsetx.cli.numbers import number
+from vecsetx.errors import InputError
 from vecsetx.ranges import Number
 
 __all__ = [
@@ -175,10 +176,24 @@ Overrides = Annotated[
 ]
 
 
-def ensemble_size(ensemble: int, draws: int | None) -> int:
-    """Return the size of the ensemble, from ``--ensemble`` or its former name ``--draws``."""
+def ensemble_size(ensemble: int, draws: int | None, usual: int = 0) -> int:
+    """Return the size of the ensemble, from ``--ensemble`` or its former name ``--draws``.
+
+    Args:
+        ensemble: Value of ``--ensemble``.
+        draws: Value of ``--draws``; None: it was not given.
+        usual: Default of ``--ensemble``.
+
+    Raises:
+        InputError: Both were given.
+    """
     if draws is None:
         return ensemble
+    if ensemble not in (usual, draws):
+        raise InputError(
+            f"--ensemble {ensemble} and --draws {draws}: --draws is the former name of --ensemble; "
+            "leave it out"
+        )
     message = f"--draws is now called --ensemble and will be removed; use --ensemble {draws}"
     typer.secho(message, fg="yellow", err=True)
     return draws
@@ -218,9 +233,12 @@ def recipe_of(preset: str, config: Path | None, overrides: list[str] | None) -> 
         InputError: The preset, a key or a value does not exist or does not fit.
     """
     from vecsetx.presets import preset as named
-    from vecsetx.recipe import parse_overrides, read_changes
+    from vecsetx.recipe import check_lengths, parse_overrides, read_changes
 
     recipe = named(preset)
     if config:
         recipe = recipe.changed(read_changes(config), str(config))
-    return recipe.changed(parse_overrides(overrides or []), "command line")
+    typed = parse_overrides(overrides or [])
+    recipe = recipe.changed(typed, "command line")
+    check_lengths(typed, recipe)
+    return recipe

@@ -7,6 +7,7 @@ import typer
 
 from vecsetx.cli.numbers import number
 from vecsetx.cli.options import FLAG, PRESETS, Config, DataSetPath, Fold, Overrides, recipe_of
+from vecsetx.errors import InputError
 from vecsetx.ranges import Number
 
 
@@ -59,6 +60,8 @@ def train(
     """
     from vecsetx.commands.train import LogOptions, check_training, train_model
 
+    if preflight and stop_after is not None:
+        raise InputError(f"--stop-after {stop_after}: --preflight makes no step; leave one out")
     own = out / "recipe.yaml"
     if resume and preset is None and config is None and own.exists():
         config = own

@@ -11,11 +11,13 @@ from vecsetx.commands.reconstruct_options import ReconstructOptions
 from vecsetx.commands.reconstruction_files import Setup, write_heart
 from vecsetx.data.find_hearts import find_hearts
 from vecsetx.data.heart_source import HeartSource
+from vecsetx.data.idle_options import check_idle
 from vecsetx.errors import InputError
 from vecsetx.evaluation.reconstructed_heart import ReconstructedHeart
 from vecsetx.formats.images import read_grid
 from vecsetx.inference.ensemble import refuse_recycled_ensemble
 from vecsetx.inference.heart import Heart
+from vecsetx.inference.heart_meshes import RESOLUTION
 from vecsetx.inference.sd_factor import sd_factor_of
 from vecsetx.model.saved import TrainedModel
 from vecsetx.reconstruction.grid import Grid
@@ -85,6 +87,14 @@ def _reconstruct_all(
         trained.label_set,
         options.trust_names,
     )
+    check_idle(
+        hearts.values(),
+        options.encode.label_set is not None,
+        options.input_space,
+        options.units,
+        options.trust_names,
+        "--input-space",
+    )
     like = Grid(*read_grid(options.like)) if options.like else None
     sd_factor = sd_factor_of(model, trained) if options.ensemble else None
     setup = Setup(trained, model, sd_factor, options, out)
@@ -117,6 +127,11 @@ def _reconstruct_all(
 def _check(options: ReconstructOptions) -> None:
     """Raise :class:`InputError` if options contradict each other."""
     refuse_recycled_ensemble(options.ensemble, options.encode)
+    if options.resolution_mm is not None and options.resolution != RESOLUTION:
+        raise InputError(
+            f"--resolution {options.resolution} and --resolution-mm {options.resolution_mm:g}: "
+            "both set the size of the meshing grid's voxels; choose one"
+        )
     if not options.labels and (options.like or options.enlarge):
         option = "--like" if options.like else "--enlarge"
         raise InputError(
