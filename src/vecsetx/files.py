@@ -9,7 +9,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-__all__ = ["clear_unfinished", "in_words", "write_json", "write_text", "written_whole"]
+from vecsetx.errors import InputError
+
+__all__ = [
+    "check_writable",
+    "clear_unfinished",
+    "in_words",
+    "write_json",
+    "write_text",
+    "written_whole",
+]
 
 _OF_WRITING = {
     errno.ENOSPC: "free space",
@@ -62,6 +71,22 @@ def written_whole(path: Path) -> Iterator[Path]:
     finally:
         if unfinished is not None:
             unfinished.unlink(missing_ok=True)
+
+
+def check_writable(path: Path) -> None:
+    """Check, before the work whose result it is to hold, that a file could be written.
+
+    Raises:
+        InputError: There is a folder of that name, or its own folder is a file or cannot be
+            written.
+    """
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; give the name of a file")
+    there = next(folder for folder in path.parents if os.path.lexists(folder))
+    if not there.is_dir():
+        raise InputError(f"{path}: {there} is a file; choose another folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise InputError(f"{path}: {there} cannot be written; choose another folder")
 
 
 def in_words(error: OSError) -> str:

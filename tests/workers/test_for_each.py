@@ -108,14 +108,23 @@ def test_what_ran_out_of_memory_is_done_last_with_no_other_worker_beside_it(tmp_
 
 def test_every_failure_is_told_in_words_and_the_others_go_on() -> None:
     names = ("bad input", "bug", "exit", "crash", "unpicklable", "interrupt")
+    names += ("no memory", "too much")
     with open_workers(2) as workers:
         outcome = for_each_heart(tasks.fails, {name: name for name in names}, workers)
     assert outcome.results == {"interrupt": "interrupt"}
     assert outcome.failed["bad input"] == "bad.nii.gz: is empty; give another"
     assert outcome.failed["bug"].startswith("bug: OddError: 1 and 2 (cohort_tasks.py, line ")
-    assert "killed twice" in outcome.failed["exit"]
-    assert "exit status 3" in outcome.failed["exit"]
-    assert "exit status 4" in outcome.failed["crash"]
+    for name, how in {"exit": "exit status 3", "crash": "exit status 4"}.items():
+        assert outcome.failed[name] == (
+            f"{name}: its worker process ended by itself twice, the second time with no other "
+            f"heart beside it ({how}); a library fails on its files: check them with vecsetx "
+            "inspect, or leave this heart out"
+        )
+    for name, asked in {"no memory": "", "too much": " (Unable to allocate 9 TiB)"}.items():
+        assert outcome.failed[name] == (
+            f"{name}: takes more memory than there is{asked}; see its size with vecsetx inspect, "
+            "and give a coarser or cropped file, or use a machine with more memory"
+        )
     assert outcome.failed["unpicklable"].startswith("unpicklable: ")
     assert "killed" not in outcome.failed["unpicklable"]
 

@@ -19,8 +19,8 @@ _INTERRUPTED, _TRY_AGAIN = 130, 75
 def errors_in_one_line() -> Iterator[None]:
     """Print the message of an expected error as one line and end the program.
 
-    The exit status is 2 for bad input and for files that cannot be read or written, 1 if training
-    diverged, 130 if a person stopped it, and 75 if another signal did.
+    The exit status is 2 for bad input, for files that cannot be read or written and for lack of
+    memory, 1 if training diverged, 130 if a person stopped it, and 75 if another signal did.
     """
     try:
         yield
@@ -33,6 +33,10 @@ def errors_in_one_line() -> Iterator[None]:
     except StoppedError as error:
         _complain(str(error))
         sys.exit(_INTERRUPTED if error.by_hand else _TRY_AGAIN)
+    except MemoryError as error:
+        details = f" ({error})" if str(error) else ""
+        _complain(f"memory ran out{details}; give fewer or smaller hearts, or a smaller model")
+        sys.exit(2)
     except OSError as error:
         _complain(in_words(error))
         sys.exit(2)

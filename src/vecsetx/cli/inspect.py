@@ -37,9 +37,11 @@ def inspect(
     """
     from vecsetx.anatomy.label_sets import label_set
     from vecsetx.commands.inspect import inspect as run
-    from vecsetx.files import write_json
+    from vecsetx.files import check_writable, write_json
     from vecsetx.terminal.inspection_table import print_inspection
 
+    if json:
+        check_writable(json)
     entries = run(inputs, label_set(labels) if labels else None, space, units, trust_names)
     if json:
         write_json(json, entries)

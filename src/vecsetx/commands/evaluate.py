@@ -15,7 +15,7 @@ from vecsetx.commands.evaluation_page import (
     write_evaluation_page,
 )
 from vecsetx.data.sources import HeartSource
-from vecsetx.errors import InputError
+from vecsetx.errors import InputError, too_large
 from vecsetx.evaluation.bootstrap import Bootstrap
 from vecsetx.evaluation.heart_scores import penalty_mm
 from vecsetx.evaluation.inputs import (
@@ -260,8 +260,10 @@ def _score_all(hearts: dict[str, ScoredHeart], scorer: _Scorer) -> _Found:
                     of_turns += row
                     errors = {**errors, **of_turn}
                     progress.advance(note=f"{name} without {hidden}")
-            except InputError as error:
+            except (InputError, MemoryError) as error:
                 found.failed[name] = str(error)
+                if isinstance(error, MemoryError):
+                    found.failed[name] = f"{hearts[name].source.path}: {too_large(error)}"
                 progress.reach(number * each, note=name)  # skips the turns that are left
                 continue
             # Only now, so that a heart that fails in one of its turns leaves no rows.

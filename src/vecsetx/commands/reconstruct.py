@@ -12,7 +12,7 @@ from vecsetx.commands.reconstruction_files import Setup, write_heart
 from vecsetx.data.find_hearts import find_hearts
 from vecsetx.data.heart_source import HeartSource
 from vecsetx.data.idle_options import check_idle
-from vecsetx.errors import InputError
+from vecsetx.errors import InputError, too_large
 from vecsetx.evaluation.reconstructed_heart import ReconstructedHeart
 from vecsetx.formats.images import read_grid
 from vecsetx.inference.ensemble import refuse_recycled_ensemble
@@ -113,6 +113,8 @@ def _reconstruct_all(
             except InputError as error:
                 path = str(source.path)
                 failed[name] = str(error) if path in str(error) else f"{path}: {error}"
+            except MemoryError as error:
+                failed[name] = f"{source.path}: {too_large(error)}"
             else:
                 print_reconstruction(name, summary)
                 summaries[folder], remarks[name] = summary, summary["provenance"]["remarks"]

@@ -1,5 +1,6 @@
 """Apply a function to many hearts in parallel; a bad heart does not stop the others."""
 
+import re
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
@@ -8,7 +9,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
-from vecsetx.errors import InputError
+from vecsetx.errors import InputError, too_large
 from vecsetx.files import in_words
 from vecsetx.progress import NoProgress, Progress
 from vecsetx.workers.base import NoWorkersError, Workers
@@ -22,6 +23,10 @@ Result = TypeVar("Result")
 
 _LOOK_AFTER_S = 10.0
 """If no heart finishes for this long, check that there are still workers."""
+
+
+_CRASH, _KILL = re.compile(r"signal \d|exit status"), re.compile(r"signal (9|15)\b")
+"""How a worker process ended: of any cause, and as the system or a person ends one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,14 +178,17 @@ def _result(name: str, future: Future[Result | _Failed], workers: Workers) -> Re
     if isinstance(error, NoWorkersError):
         raise error
     if workers.killed(error):
+        how = str(error)
+        crashed = _CRASH.search(how) and not _KILL.search(how)
+        ended, why = (
+            ("ended by itself", "a library fails on its files: check them with vecsetx inspect")
+            if crashed
+            else ("was killed", "memory may have run out: use a machine with more")
+        )
         return _Starved(
-            f"{name}: its worker process was killed twice, the second time with no other heart "
-            f"beside it ({error}); memory may have run out: use a machine with more, or leave this "
-            "heart out"
+            f"{name}: its worker process {ended} twice, the second time with no other heart beside "
+            f"it ({how}); {why}, or leave this heart out"
         )
     if isinstance(error, MemoryError):
-        return _Starved(
-            f"{name}: memory ran out twice, the second time with no other heart beside it "
-            f"({error}); use a machine with more, or leave this heart out"
-        )
+        return _Starved(f"{name}: {too_large(error)}")
     return _Failed(f"{name}: {type(error).__name__}: {error}")
