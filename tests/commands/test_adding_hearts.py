@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support.command_line import run
 from support.hearts import write_small_phantoms
@@ -157,11 +158,11 @@ def test_a_data_set_of_an_earlier_version_has_kept_less(data: Path, tmp_path: Pa
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (("--reach", "-3"), "--reach -3: must be above 0 mm"),
-        (("--reach", "nan"), "--reach nan: must be above 0 mm"),
-        (("--mm-per-unit", "0"), "--mm-per-unit 0: must be a length above 0 mm"),
-        (("--mm-per-unit", "inf"), "--mm-per-unit inf: must be a length above 0 mm"),
-        (("--points", "0"), "'--points'"),
+        (("--reach", "-3"), "--reach -3: must be a number of at least 0.1, or inf"),
+        (("--reach", "nan"), "--reach nan: must be a number of at least 0.1, or inf"),
+        (("--mm-per-unit", "0"), "--mm-per-unit 0: must be a number from 1 to 1000"),
+        (("--mm-per-unit", "inf"), "--mm-per-unit inf: must be a number from 1 to 1000"),
+        (("--points", "0"), "--points 0: must be a whole number from 1 to 10000000"),
         (("--split", "a.csv", "--val-share", "0.3"), "--val-share 0.3: the splits are given"),
         (("--split", "a.csv", "--split-by-folder"), "both say the splits; give one of them"),
     ],
@@ -229,3 +230,17 @@ def test_an_own_split_holds_from_prepare_to_evaluate(
     assert set(scored) == {"phantom00", "phantom03"}
     summary = check(data, tmp_path / "check", workers=1, pictures=0)["summary"]
     assert summary["splits"] == {"test": 2, "train": 1, "val": 1}
+
+
+def test_distances_without_limit_are_kept_and_hearts_can_be_added(
+    maps: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, options = tmp_path / "data", ("--reach", "inf", "--points", "300")
+    for given in (maps[:1], maps[1:2]):
+        words = ("prepare", *given, "--out", out, *options, "--workers", 1)
+        assert run(*words, monkeypatch=monkeypatch) == 0
+    made = DataSet.read(out)
+    assert made.options["reach_mm"] == np.inf
+    volume = made.open(made.hearts[0]).read().volume
+    assert volume.distances_mm.max() > 40  # beyond any limit that is usual
+    assert len(made.hearts) == 2

@@ -17,7 +17,9 @@ from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.label_sets import label_set
 from vecsetx.commands.reconstruct import ReconstructOptions, reconstruct
 from vecsetx.data.dataset import DataSet
+from vecsetx.data.heart_source import HeartSource
 from vecsetx.errors import InputError
+from vecsetx.evaluation.reconstructed_heart import ReconstructedHeart
 from vecsetx.formats.label_maps import read_label_map, write_label_map
 from vecsetx.inference.encode import EncodeOptions
 from vecsetx.model.heart_field import HeartField
@@ -272,3 +274,27 @@ def test_the_command_says_what_it_made_and_what_differs_from_training(
     for name, purpose in summary["files"].items():
         assert name in folded
         assert "".join(purpose.split()[:2]) in folded
+
+
+@pytest.mark.usefixtures("predicted")
+def test_a_heart_beyond_all_memory_leaves_the_others(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from vecsetx.commands import reconstruct as module
+
+    (tmp_path / "hearts").mkdir()
+    for name in ("huge", "usual"):
+        write_label_map(scan().to_label_set(IDS, NAMES), tmp_path / "hearts" / f"{name}.nii.gz")
+    done = module._reconstruct_heart
+
+    def short_of_memory(source: HeartSource, *others: object) -> ReconstructedHeart:
+        if source.name == "huge":
+            raise MemoryError
+        return done(source, *others)
+
+    monkeypatch.setattr(module, "_reconstruct_heart", short_of_memory)
+    failed = reconstruct(model, [tmp_path / "hearts"], tmp_path / "out", QUICK)
+    huge = tmp_path / "hearts" / "huge.nii.gz"
+    assert list(failed) == ["huge"]
+    assert failed["huge"].startswith(f"{huge}: takes more memory than there is; see its size with ")
+    assert files(tmp_path / "out") == {"usual"}

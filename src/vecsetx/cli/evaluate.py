@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from vecsetx.cli.failures import report_failures
+from vecsetx.cli.numbers import number
 from vecsetx.cli.options import (
     FLAG,
     Absent,
@@ -24,11 +25,12 @@ from vecsetx.cli.options import (
     Space,
     TrustNames,
     Units,
-    above_zero,
     encode_options,
     ensemble_size,
+    local_model,
 )
 from vecsetx.limits import VOXELS
+from vecsetx.ranges import Number
 
 
 def evaluate(
@@ -61,11 +63,11 @@ def evaluate(
     ] = False,
     ensemble: Annotated[
         int,
-        typer.Option(
+        number(
+            Number.ENSEMBLE,
             metavar="N",
             help="Score the uncertainty of hidden structures with an ensemble of N members, such "
             "as 8.",
-            min=0,
         ),
     ] = 0,
     draws: Draws = None,
@@ -76,10 +78,10 @@ def evaluate(
     keep_specks: KeepSpecks = False,
     tolerance: Annotated[
         float,
-        typer.Option(
+        number(
+            Number.TOLERANCE_MM,
             metavar="MM",
             help="Tolerance of the normalized surface distance, mm.",
-            callback=above_zero,
         ),
     ] = 1.0,
     meshes: Annotated[
@@ -105,6 +107,7 @@ def evaluate(
     from vecsetx.commands.evaluate import evaluate as run
     from vecsetx.terminal.tables import print_evaluation
 
+    model = local_model(model)
     options = EvaluateOptions(
         encode=encode_options(model, labels, drop, latents, points, refine, recycle, seed),
         split=split,

@@ -39,9 +39,11 @@ def inspect(
     """
     from vecsetx.anatomy.label_sets import label_set
     from vecsetx.commands.inspect import inspect as run
-    from vecsetx.files import write_json
+    from vecsetx.files import check_writable, write_json
     from vecsetx.terminal.inspection_table import print_inspection
 
+    if json:
+        check_writable(json)
     chosen = label_set(labels) if labels else None
     entries = run(inputs, chosen, space, units, trust_names, max_voxels)
     if json:

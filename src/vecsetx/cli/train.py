@@ -5,7 +5,10 @@ from typing import Annotated
 
 import typer
 
+from vecsetx.cli.numbers import number
 from vecsetx.cli.options import FLAG, PRESETS, Config, DataSetPath, Fold, Overrides, recipe_of
+from vecsetx.errors import InputError
+from vecsetx.ranges import Number
 
 
 def train(
@@ -31,10 +34,10 @@ def train(
     ] = False,
     stop_after: Annotated[
         int | None,
-        typer.Option(
+        number(
+            Number.STEP,
             metavar="STEP",
             help="Stop with a checkpoint after this step; --resume continues.",
-            min=1,
         ),
     ] = None,
     fold: Fold = None,
@@ -57,6 +60,8 @@ def train(
     """
     from vecsetx.commands.train import LogOptions, check_training, train_model
 
+    if preflight and stop_after is not None:
+        raise InputError(f"--stop-after {stop_after}: --preflight makes no step; leave one out")
     own = out / "recipe.yaml"
     if resume and preset is None and config is None and own.exists():
         config = own

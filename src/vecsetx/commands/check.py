@@ -33,6 +33,7 @@ from vecsetx.sampling.samples import HeartInfo
 from vecsetx.terminal.progress_bars import steps, waiting
 from vecsetx.workers.base import Workers
 from vecsetx.workers.for_each import Outcome, for_each_heart, open_workers
+from vecsetx.workers.lock import only_writer
 
 __all__ = ["check"]
 
@@ -80,11 +81,18 @@ def check(
         With ``heart``, only that heart.
 
     Raises:
-        InputError: There is no data set, or no such heart in it.
+        InputError: There is no data set, or no such heart in it, ``out`` cannot be written, or
+            another run is writing into it.
     """
     dataset = DataSet.read(data)
-    if heart is not None:
-        return _check_one(dataset, _entry(dataset, heart), out)
+    entry = None if heart is None else _entry(dataset, heart)
+    with only_writer(out):
+        if entry is not None:
+            return _check_one(dataset, entry, out)
+        return _check_all(dataset, out, workers, pictures)
+
+
+def _check_all(dataset: DataSet, out: Path, workers: int | None, pictures: int) -> dict[str, Any]:
     # Workers check one heart each, so they get data sets of one heart.
     alone = {entry.name: replace(dataset, hearts=(entry,)) for entry in dataset.hearts}
     with open_workers(workers) as executor:

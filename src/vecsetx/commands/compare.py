@@ -11,6 +11,7 @@ from vecsetx.plain_data import PlainDataError, read_json
 from vecsetx.report.comparison_page import write_comparison_page
 from vecsetx.terminal.progress_bars import waiting
 from vecsetx.terminal.remarks import print_remarks
+from vecsetx.workers.lock import only_writer
 
 __all__ = ["compare_scores"]
 
@@ -33,19 +34,21 @@ def compare_scores(a: Path, b: Path, out: Path, seed: int = 0) -> dict[str, Any]
         ``models``.
 
     Raises:
-        InputError: One of them cannot be read, both are the same, or their hearts or truths differ.
+        InputError: One of them cannot be read, both are the same, their hearts or truths differ,
+            ``out`` cannot be written, or another run is writing into it.
     """
-    file_a, file_b = _file(a), _file(b)
-    of_a, of_b = _read(file_a), _read(file_b)
-    if file_a.resolve() == file_b.resolve():
-        raise InputError(
-            f"{b}: is the same evaluation as A, which differs from itself in nothing; give that of "
-            "another model"
-        )
-    models = {"a": of_a["provenance"], "b": of_b["provenance"]}
-    comparison = {"models": models, **compare(of_a, of_b, Bootstrap(seed=seed))}
-    write_comparison(out, comparison)
-    write_comparison_page(out / "comparison.html", comparison)
+    with only_writer(out):
+        file_a, file_b = _file(a), _file(b)
+        of_a, of_b = _read(file_a), _read(file_b)
+        if file_a.resolve() == file_b.resolve():
+            raise InputError(
+                f"{b}: is the same evaluation as A, which differs from itself in nothing; give "
+                "that of another model"
+            )
+        models = {"a": of_a["provenance"], "b": of_b["provenance"]}
+        comparison = {"models": models, **compare(of_a, of_b, Bootstrap(seed=seed))}
+        write_comparison(out, comparison)
+        write_comparison_page(out / "comparison.html", comparison)
     print_remarks(_remarks(of_a, of_b))
     return comparison
 

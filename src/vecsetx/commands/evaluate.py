@@ -15,7 +15,7 @@ from vecsetx.commands.evaluation_page import (
     write_evaluation_page,
 )
 from vecsetx.data.sources import HeartSource
-from vecsetx.errors import InputError
+from vecsetx.errors import InputError, too_large
 from vecsetx.evaluation.bootstrap import Bootstrap
 from vecsetx.evaluation.heart_scores import penalty_mm
 from vecsetx.evaluation.inputs import (
@@ -45,6 +45,7 @@ from vecsetx.report.scene import HeartView
 from vecsetx.terminal.progress_bars import steps, waiting, warn
 from vecsetx.terminal.remarks import print_remarks
 from vecsetx.terminal.table import counted
+from vecsetx.workers.lock import only_writer
 
 __all__ = ["EvaluateOptions", "Evaluated", "evaluate"]
 
@@ -74,10 +75,17 @@ def evaluate(model: Path, inputs: Sequence[Path], out: Path, options: EvaluateOp
 
     Raises:
         InputError: The options do not fit together, the model or the inputs cannot be found, no
-            heart can be scored, or an ensemble is requested and all hearts were used to calibrate
-            the model.
+            heart can be scored, an ensemble is requested and all hearts were used to calibrate the
+            model, ``out`` cannot be written, or another run is writing into it.
     """
     _check(options)
+    with only_writer(out):
+        return _evaluate(model, inputs, out, options)
+
+
+def _evaluate(
+    model: Path, inputs: Sequence[Path], out: Path, options: EvaluateOptions
+) -> Evaluated:
     # 1. What to score, and with what.
     with waiting("reading the model and the hearts"):
         trained = TrainedModel.from_pretrained(model)
@@ -252,8 +260,10 @@ def _score_all(hearts: dict[str, ScoredHeart], scorer: _Scorer) -> _Found:
                     of_turns += row
                     errors = {**errors, **of_turn}
                     progress.advance(note=f"{name} without {hidden}")
-            except InputError as error:
+            except (InputError, MemoryError) as error:
                 found.failed[name] = str(error)
+                if isinstance(error, MemoryError):
+                    found.failed[name] = f"{hearts[name].source.path}: {too_large(error)}"
                 progress.reach(number * each, note=name)  # skips the turns that are left
                 continue
             # Only now, so that a heart that fails in one of its turns leaves no rows.

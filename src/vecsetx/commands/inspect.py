@@ -9,6 +9,7 @@ import nibabel as nib
 
 from vecsetx.anatomy.label_sets import LabelSet
 from vecsetx.data.find_hearts import find_hearts
+from vecsetx.data.idle_options import check_idle
 from vecsetx.data.label_set_choice import chosen_by_ids
 from vecsetx.data.sources import HeartSource, LabelMapSource
 from vecsetx.errors import InputError
@@ -73,6 +74,7 @@ def inspect(
         except InputError as error:
             sources.append(_refused(given, error))
     hearts = [source for source in sources if not isinstance(source, dict)]
+    check_idle(hearts, label_set is not None, space, units, trust_names)
     inspected = iter(_all_inspected(hearts))
     entries = [source if isinstance(source, dict) else next(inspected) for source in sources]
     _remark_repeated_names(hearts, entries)

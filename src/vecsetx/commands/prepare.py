@@ -9,6 +9,7 @@ from typing import Any
 from vecsetx._version import __version__
 from vecsetx.anatomy.label_sets import LabelSet
 from vecsetx.data.dataset import DataSet, HeartEntry
+from vecsetx.data.idle_options import check_idle
 from vecsetx.data.own_split import find_split_hearts, given_splits
 from vecsetx.data.prepare_options import (
     PrepareOptions,
@@ -161,6 +162,7 @@ def _plan(inputs: Sequence[Path], out: Path, options: PrepareOptions) -> _Plan:
     options.check()
     unsafe: dict[Path, str] = {}
     sources, by_folder = find_split_hearts(inputs, options, unsafe)
+    check_idle(sources.values(), space=options.space, units=options.units)
     if before:
         _check_same(before, sources)
     patients = patients_of(list(sources), options.group_by)

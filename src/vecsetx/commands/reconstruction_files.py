@@ -45,12 +45,14 @@ class Setup:
         model: Its folder.
         sd_factor: Its calibration factors; None without an ensemble or if it is uncalibrated.
         options: The options.
+        out: The folder of all results, which the run has locked.
     """
 
     trained: TrainedModel
     model: Path
     sd_factor: SdFactor | None
     options: ReconstructOptions
+    out: Path
 
 
 def write_heart(folder: Path, heart: ReconstructedHeart, setup: Setup) -> dict[str, Any]:
@@ -70,7 +72,7 @@ def write_heart(folder: Path, heart: ReconstructedHeart, setup: Setup) -> dict[s
         files.extend(label_map_files(made, heart.labels))
     if options.page:
         files.append(_page(heart, content))
-    with one_run_s_files(folder, [file.name for file in files]):
+    with one_run_s_files(folder, [file.name for file in files], locked=folder == setup.out):
         for file in counted_parts(files, "writing"):
             if file.write:
                 file.write(folder / file.name)

@@ -24,7 +24,7 @@ from vecsetx.terminal.training_display import training_display
 from vecsetx.training.journal import Entry
 from vecsetx.training.loggers import loggers
 from vecsetx.training.loop import Training
-from vecsetx.training.preflight import check_weights_fit, preflight
+from vecsetx.training.preflight import check_batch_fits, check_weights_fit, preflight
 from vecsetx.training.ranks import joined_ranks
 from vecsetx.training.run import Run
 from vecsetx.training.spec import TrainingSpec
@@ -143,6 +143,7 @@ def _ready(
         with waiting("reading the data set"):
             dataset, damaged = DataSet.read(data).without_damaged(fold)
             check_weights_fit(recipe.model, len(dataset.structures))
+            check_batch_fits(recipe.model, recipe.batch, ranks.device)
             torch.manual_seed(recipe.training.seed)
             model = recipe.model.build(len(dataset.structures))
             batches = _batches(dataset, fold, recipe)

@@ -29,6 +29,9 @@ class HeartSource(ABC):
         kind: The kind of source, as ``dataset.json`` stores it.
         has_volume: Whether the files give volumes, which :meth:`segmentation` reads; else they give
             points.
+        has_coordinates: Whether the files hold coordinates, whose axes and unit they may leave
+            open.
+        reads_labels: Whether the label set matters; not if the files name the structures.
         name: The heart's name.
         path: The file, or the folder (masks and meshes).
         label_set: The structures that ids or file names stand for.
@@ -46,7 +49,8 @@ class HeartSource(ABC):
     kind: ClassVar[str]
     has_volume: ClassVar[bool] = False
     _holds: ClassVar[str]
-    _has_coordinates: ClassVar[bool] = False
+    has_coordinates: ClassVar[bool] = False
+    reads_labels: ClassVar[bool] = True
 
     name: str
     path: Path
@@ -157,7 +161,7 @@ class HeartSource(ABC):
                         digest.update(chunk)
             except OSError as error:
                 raise InputError(f"{file}: cannot be read: {error.strerror}") from error
-        if self._has_coordinates:
+        if self.has_coordinates:
             digest.update(self.space.lower().encode())
             # Millimetres add nothing, so that hashes of older data sets hold.
             digest.update(b"" if self.units == "mm" else self.units.encode())

@@ -7,17 +7,14 @@ nothing over the first part of a run.
 """
 
 from dataclasses import dataclass
-from typing import Annotated
 
 import numpy as np
 from jaxtyping import Bool, Float, Integer
-from pydantic import Field, NonNegativeInt, PositiveInt
 
 from vecsetx.errors import InputError
+from vecsetx.ranges import Count, Decay, Every, Share
 
 __all__ = ["OVERSAMPLING", "ObservedPoints", "PartialSpec", "PartialView"]
-
-Share = Annotated[float, Field(ge=0, le=1)]
 
 OVERSAMPLING = 3
 """Candidates drawn per point that the encoder receives, so that enough remain after hiding."""
@@ -46,14 +43,14 @@ class PartialSpec:
     """
 
     drop: Share = 0.0
-    fewest: PositiveInt = 2
-    most: PositiveInt = 5
+    fewest: Count = 2
+    most: Count = 5
     cut: Share = 0.0
-    cut_most: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    cut_most: Decay = 0.5
     sparse: Share = 0.0
-    slices_fewest: PositiveInt = 6
-    slices_most: PositiveInt = 16
-    ramp: NonNegativeInt = 2000
+    slices_fewest: Count = 6
+    slices_most: Count = 16
+    ramp: Every = 2000
 
     def __post_init__(self) -> None:
         if self.fewest > self.most:

@@ -78,6 +78,7 @@ class SamplesSource(HeartSource):
     """Samples of a prepared heart, from the folder ``hearts/`` of a data set."""
 
     kind: ClassVar[str] = "samples"
+    reads_labels: ClassVar[bool] = False
     _holds: ClassVar[str] = "samples"
 
     def read(
@@ -99,7 +100,7 @@ class PointsSource(HeartSource):
 
     kind: ClassVar[str] = "points"
     _holds: ClassVar[str] = "labelled points"
-    _has_coordinates: ClassVar[bool] = True
+    has_coordinates: ClassVar[bool] = True
 
     def read(
         self, structures: tuple[str, ...], seed: int = 0, mm_per_unit: float = MM_PER_UNIT

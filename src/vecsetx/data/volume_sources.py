@@ -137,7 +137,7 @@ class MeshesSource(_VolumeSource):
 
     kind: ClassVar[str] = "meshes"
     _holds: ClassVar[str] = "surface meshes"
-    _has_coordinates: ClassVar[bool] = True
+    has_coordinates: ClassVar[bool] = True
 
     def segmentation(self, structures: tuple[str, ...]) -> Segmentation:
         """Read the meshes: per structure its closed surface, and one label map of all.

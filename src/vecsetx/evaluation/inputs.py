@@ -8,6 +8,7 @@ import numpy as np
 
 from vecsetx.data.dataset import DataSet
 from vecsetx.data.find_hearts import find_hearts
+from vecsetx.data.idle_options import check_idle
 from vecsetx.data.sources import HeartSource, source_of
 from vecsetx.data.split import Split
 from vecsetx.errors import InputError
@@ -97,6 +98,7 @@ def find_scored_hearts(
             raise InputError(
                 f"{inputs[0]}: has recorded what its hearts lack; give --absent to vecsetx prepare"
             )
+        _check_recorded(inputs[0], options)
         dataset = DataSet.read(inputs[0])
         hearts = {
             entry.name: ScoredHeart(
@@ -111,6 +113,12 @@ def find_scored_hearts(
                 f"(it has {there}), or with --fold"
             )
         return hearts
+    if options.split != "val" or options.fold is not None:
+        option = "--fold" if options.fold is not None else "--split"
+        raise InputError(
+            f"{option}: chooses hearts of a data set, and {inputs[0]} is none; leave it out, or "
+            "give the folder of one data set alone"
+        )
     found = find_hearts(
         inputs,
         label_set,
@@ -120,9 +128,28 @@ def find_scored_hearts(
         options.trust_names,
         most_voxels=options.most_voxels,
     )
+    check_idle(
+        found.values(), label_set is not None, options.space, options.units, options.trust_names
+    )
     return {
         name: ScoredHeart(replace(source, absent=options.absent)) for name, source in found.items()
     }
+
+
+def _check_recorded(data: Path, options: EvaluateOptions) -> None:
+    """Raise :class:`InputError` for an option whose value the data set has recorded."""
+    given = {
+        f"--space {options.space}": options.space.lower() != "lps",
+        f"--units {options.units}": options.units != "mm",
+        # The names of a data set's structures were checked, unless another label set is given.
+        "--trust-names": options.trust_names and options.encode.label_set is None,
+    }
+    for option, is_given in given.items():
+        if is_given:
+            raise InputError(
+                f"{option}: changes nothing, as {data} has recorded this of its hearts; leave it "
+                "out, or give it to vecsetx prepare"
+            )
 
 
 def structures_in(truth: Segmentation) -> set[str]:

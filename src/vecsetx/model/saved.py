@@ -263,7 +263,8 @@ def model_folder(
             )
         except (OSError, HFValidationError) as error:
             raise InputError(
-                f"{given}: no such folder, and no such model on the Hugging Face Hub: {error}"
+                f"{given}: no such folder, and no such model on the Hugging Face Hub: "
+                f"{' '.join(str(error).split())}"
             ) from error
     # 2. The model itself, or a run that contains it.
     for candidate in (given, given / "model"):

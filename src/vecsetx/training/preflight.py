@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 import torch
 
+from vecsetx.data.batches import BatchSpec
 from vecsetx.errors import InputError
 from vecsetx.model.vecset import ModelSpec
 from vecsetx.training.loop import Training, batches_of_steps
 from vecsetx.training.meters import GB, machine_bytes, peak_bytes
 from vecsetx.training.optimizer import state_bytes
 
-__all__ = ["Preflight", "check_weights_fit", "preflight", "seconds_per_step"]
+__all__ = ["Preflight", "check_batch_fits", "check_weights_fit", "preflight", "seconds_per_step"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,21 @@ def check_weights_fit(spec: ModelSpec, structure_count: int) -> None:
             f"model.width {spec.width}, model.layers {spec.layers}: the weights alone take "
             f"{needed / GB:,.0f} GB, this machine has {there / GB:,.0f} GB; lower model.width or "
             "model.layers"
+        )
+
+
+def check_batch_fits(spec: ModelSpec, batch: BatchSpec, device: torch.device) -> None:
+    """Raise :class:`InputError` if one tensor of a step alone exceeds the machine's memory.
+
+    That tensor is the embedding of a batch's surface points, in half precision. GPUs report a lack
+    of memory themselves; on a CPU the system would kill the process.
+    """
+    needed = 2 * batch.hearts * batch.points * spec.width
+    if device.type == "cpu" and needed > (there := machine_bytes()):
+        raise InputError(
+            f"batch.hearts {batch.hearts}, batch.points {batch.points}: the embedding of the "
+            f"points alone takes {needed / GB:,.0f} GB, this machine has {there / GB:,.0f} GB; "
+            "lower batch.hearts and raise training.passes (estimate with vecsetx plan)"
         )
 
 
