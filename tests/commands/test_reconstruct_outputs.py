@@ -197,10 +197,10 @@ def test_specks_go_unless_they_are_kept_or_were_seen(
         rv = found["structures"]["RV"]
         labels = read_label_map(tmp_path / "out" / "labels.nii.gz")
         if keep or seen:
-            assert (rv["pieces"], rv["components"], rv["specks"]) == (2, 2, None)
+            assert (rv["pieces"], rv["labels_pieces"], rv["specks"]) == (2, 2, None)
             assert labels.at(np.array([speck_mm]))[0] == IDS.id_of("RV")
         else:
-            assert (rv["pieces"], rv["components"], rv["specks"]["number"]) == (1, 1, 1)
+            assert (rv["pieces"], rv["labels_pieces"], rv["specks"]["number"]) == (1, 1, 1)
             assert rv["specks"]["ml"] == pytest.approx(4 / 3 * np.pi * 3.5**3 / 1000, rel=0.1)
             assert labels.at(np.array([speck_mm]))[0] == 0
             assert rv["volume_ml"] == pytest.approx(4 / 3 * np.pi * 7**3 / 1000, rel=0.05)
@@ -240,7 +240,7 @@ def test_what_the_grid_loses_is_said_and_an_enlarged_grid_keeps_it(
 def test_without_label_maps_nothing_is_said_of_voxels(model: Path, tmp_path: Path) -> None:
     summary = reconstructed(model, scan(), tmp_path, replace(QUICK, labels=False))
     for found in summary["structures"].values():
-        keys = ("voxels", "labels_ml", "components", "agreement")
+        keys = ("voxels", "labels_ml", "labels_pieces", "agreement")
         assert [found[key] for key in keys] == [None] * 4
         assert found["pieces"] == 1
     for options in (replace(QUICK, enlarge=True), replace(QUICK, like=tmp_path / "heart.nii.gz")):

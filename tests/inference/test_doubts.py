@@ -31,7 +31,7 @@ def ball(name: str, scale: float = 1.0, offset_mm: Any = 0.0) -> Surface:
 
 
 def usual() -> UsualHeart:
-    """Volumes vary by 10 % (one s.d.), distances by 5 %."""
+    """Volumes vary by 10% (one s.d.), distances by 5%."""
     surfaces = {name: ball(name) for name in CENTRES}
     structures = {}
     for name, one in surfaces.items():
@@ -98,7 +98,7 @@ def test_a_place_is_judged_by_what_is_observed_whatever_the_scanner_s_axes() -> 
         if odd:
             assert "its centre is" in found[0]
             assert "from that of" in found[0]
-    # 26 mm forward: 83.1 mm from the LV, where 4.5 · 5 % about 60.2 mm leave 48.1 to 75.4.
+    # 26 mm forward: 83.1 mm from the LV, where 4.5 · 5% about 60.2 mm leave 48.1 to 75.4.
     # Few hearts would have wider limits.
     (sentence,) = doubts(*made(ball("PA", offset_mm=(0, 26, 0))), usual())["PA"]
     assert "its centre is 83.1 mm from that of LV" in sentence
@@ -158,7 +158,7 @@ def test_what_is_usual_in_prepared_hearts(dataset: DataSet, tmp_path: Path) -> N
         if one.hearts >= 8:
             median = np.exp(np.median(np.log([i.volumes_ml[name] for i in whole])))
             assert one.volume_ml.median == pytest.approx(median)
-            assert one.most_pieces >= max(i.components[name] for i in whole)
+            assert one.most_pieces >= max(i.pieces[name] for i in whole)
             assert name not in one.distances
     assert many.structures["LV"].distances.keys() >= {"LA", "RA"}
     # The place comes from the points on the surface: LA and LV of the hearts themselves.

@@ -76,7 +76,7 @@ def test_the_page_is_one_file_with_every_figure(tmp_path: Path) -> None:
     assert "default-src 'none'" in text
     words = re.sub(r"<[^>]+>", " ", text[text.index("<h2>Structures") : text.index('id="data"')])
     words = " ".join(words.split())
-    assert "99.9 90.0 +11 % ! 0.951 1 observed (62 %)" in words
+    assert "99.9 90.0 +11% ! 0.951 1 observed (62%)" in words
     assert "33.5 1 inferred doubtful" in words
     assert "RV is doubtful: 33.5 ml &lt;b&gt;" in text
     assert text.count("is doubtful: ") == 1

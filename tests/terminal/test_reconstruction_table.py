@@ -64,7 +64,7 @@ def test_all_figures_of_a_heart_are_whole(shown: io.StringIO) -> None:
     assert found["PA"] == ["6.9", "10.1", "-31%", "!", "0.806", "1", "62%", "observed"]
     assert found["LAA"] == ["8.0", "12", "inferred"]
     assert found["LV"] == ["99.9", "99.9", "+0%", "0.990", "1", "11", "observed"]
-    assert "! over 10 % off the input's volume: PA" in shown.getvalue()
+    assert "! over 10% off the input's volume: PA" in shown.getvalue()
     assert "Specks: 0.25 ml were removed (--keep-specks keeps them)." in shown.getvalue()
     assert "…" not in shown.getvalue()
 

@@ -48,7 +48,7 @@ def inspect(
         - ``axes``: directions of the array's axes, such as ``LPS``; ``spacing_mm``; ``shape``;
           ``form_codes``: sform and qform of NIfTI. None where a file has none.
         - ``named``: id → name, as the file itself says; None if it says nothing.
-        - ``structures``: name → ``id``, ``ml`` (inside its surface), ``components``, ``cut``
+        - ``structures``: name → ``id``, ``ml`` (inside its surface), ``pieces``, ``cut``
           (whether it reaches the edge of the scan). None where a file does not tell.
         - ``remarks``: sentences; of a refused file, the reason and the remedy.
     """
@@ -119,7 +119,7 @@ def _of_segmentation(heart: Segmentation, source: HeartSource) -> dict[str, Any]
         heart.structures,
         geometry.present().tolist(),
         geometry.volumes_ml().tolist(),
-        geometry.components().tolist(),
+        geometry.pieces().tolist(),
         geometry.cut.tolist(),
         strict=True,
     )
@@ -132,10 +132,10 @@ def _of_segmentation(heart: Segmentation, source: HeartSource) -> dict[str, Any]
             name: {
                 "id": source.label_set.id_of(name) if is_map else None,
                 "ml": round(ml, 3),
-                "components": components,
+                "pieces": pieces,
                 "cut": cut,
             }
-            for name, present, ml, components, cut in columns
+            for name, present, ml, pieces, cut in columns
             if present
         },
         "remarks": list(geometry.label_map.remarks),
@@ -154,7 +154,7 @@ def _of_samples(samples: Samples) -> dict[str, Any]:
             name: {
                 "id": None,
                 "ml": round(info.volumes_ml[name], 3),
-                "components": info.components.get(name),
+                "pieces": info.pieces.get(name),
                 "cut": name in info.cut,
             }
             for name in info.structures
@@ -165,7 +165,7 @@ def _of_samples(samples: Samples) -> dict[str, Any]:
 
 def _of_points(points: LabelledPoints, source: HeartSource) -> dict[str, Any]:
     structures = source.label_set.structures
-    unknown = {"id": None, "ml": None, "components": None, "cut": None}
+    unknown = {"id": None, "ml": None, "pieces": None, "cut": None}
     there = [structures[index] for index in sorted(set(points.structure.tolist()))]
     return {"structures": {name: dict(unknown) for name in there}}
 

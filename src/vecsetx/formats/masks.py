@@ -47,7 +47,7 @@ def read_masks(
 
     Raises:
         InputError: A file is not a valid mask, voxels of two masks do not coincide, the grid would
-            have more than 2³¹ voxels, two masks overlap by more than 1 % of the smaller one, or all
+            have more than 2³¹ voxels, two masks overlap by more than 1% of the smaller one, or all
             masks are empty.
     """
     wanted = [name for name in structures if name in files]

@@ -60,10 +60,10 @@ def of_label_map(
 
     Returns:
         Structure name → its ``voxels``, their volume ``labels_ml``, and their number of
-        (26-connected) ``components``; None without a label map.
+        (26-connected) ``labels_pieces``; None without a label map.
     """
     if label_map is None:
-        nothing = {"voxels": None, "labels_ml": None, "components": None}
+        nothing = {"voxels": None, "labels_ml": None, "labels_pieces": None}
         return {name: dict(nothing) for name in structures}
     boxes = ndimage.find_objects(label_map.labels, max_label=len(structures))
     table: dict[str, dict[str, Any]] = {}
@@ -73,7 +73,9 @@ def of_label_map(
         table[name] = {
             "voxels": voxels,
             "labels_ml": voxels * label_map.voxel_volume_mm3 / 1000,
-            "components": int(cc3d.connected_components(mask, connectivity=26, return_N=True)[1]),
+            "labels_pieces": int(
+                cc3d.connected_components(mask, connectivity=26, return_N=True)[1]
+            ),
         }
     return table
 

@@ -24,7 +24,7 @@ _SCENE_POINTS = 16_000
 _QUANTITIES: Mapping[str, tuple[str, int]] = {
     "Volume (ml)": ("volume_ml", 1),
     "Volume (robust z)": ("volume_z", 1),
-    "Components": ("components", 0),
+    "Pieces": ("pieces", 0),
     "Thickness 2V/A (mm)": ("thickness_mm", 1),
     "Distance slope": ("slope", 3),
     "Label agreement": ("agreement", 3),

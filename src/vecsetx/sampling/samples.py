@@ -37,7 +37,7 @@ __all__ = [
     "write_samples",
 ]
 
-_SCHEMA = 3
+_SCHEMA = 4
 """Version of the file format; other versions are rejected."""
 
 
@@ -97,7 +97,7 @@ class HeartInfo:
         spacing_mm: Voxel size along each axis of the label map.
         volumes_ml: Volume enclosed by each structure's surface.
         areas_mm2: Area of each structure's surface.
-        components: Number of connected components of each structure, without specks.
+        pieces: Number of connected pieces of each structure, without specks.
         speck_voxels: Number of voxels in the removed specks.
         remarks: Notes for the user on the source.
         options: Sampling options.
@@ -120,7 +120,7 @@ class HeartInfo:
     spacing_mm: tuple[float, float, float]
     volumes_ml: Mapping[str, float]
     areas_mm2: Mapping[str, float]
-    components: Mapping[str, int]
+    pieces: Mapping[str, int]
     speck_voxels: int
     remarks: tuple[str, ...]
     options: Mapping[str, Any]

@@ -53,7 +53,7 @@ def _print_structures(entry: Mapping[str, Any]) -> None:
         Column("Structure", is_text=True),
         Column("Id", "its number in the file"),
         Column("ml", "volume inside its surface"),
-        Column("Components", "connected parts, without specks", leaves=1),
+        Column("Pieces", "connected parts, without specks", leaves=1),
         Column("At the scan's edge", is_text=True),
         Column("The file says", "its name there", leaves=2, is_text=True),
     ]
@@ -63,7 +63,7 @@ def _print_structures(entry: Mapping[str, Any]) -> None:
             name,
             _given(found["id"], "d"),
             _given(found["ml"], ".1f"),
-            _given(found["components"], "d"),
+            _given(found["pieces"], "d"),
             "cut" if found["cut"] else "",
             named.get(str(found["id"]), ""),
         ]

@@ -103,7 +103,7 @@ def _explained(structures: Mapping[str, Any], compared: bool, removed: bool) -> 
     if compared:
         lines.append("ml: of the mesh. Change of volume and Dice: voxels, against the input.")
     if far := [n for n, f in structures.items() if f["agreement"] and _differs(f)]:
-        lines.append(f"[yellow]! over 10 % off the input's volume: {', '.join(far)}[/]")
+        lines.append(f"[yellow]! over 10% off the input's volume: {', '.join(far)}[/]")
     lost = [n for n, f in structures.items() if f["agreement"] and _is_lost(f)]
     if lost:
         lines.append(

@@ -57,7 +57,7 @@ def _print_summary(summary: Mapping[str, Any], title: str) -> None:
         Column("Dice", "mean over the hearts"),
         # Without an interval, the range alone says how far the hearts differ.
         Column("Range", "of the hearts' Dice", leaves=5 if interval.get("dice") else 1),
-        Column("Interval", "95 % interval of the mean Dice", leaves=6),
+        Column("Interval", "95% interval of the mean Dice", leaves=6),
         *(
             Column(MEASURES[name].title, _MEANINGS[name], leaves=order)
             for name, order in _LEAVES.items()
