@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import math
+import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -237,6 +238,7 @@ def assert_self_contained(page):
         if "src" in attributes:
             assert tag == "img"
             assert attributes["src"].startswith("data:image/")
+    assert not re.search(r"\d %", page.visible())  # percentages have one form
     styles = " ".join(data for tag, data in page.texts if tag == "style")
     assert "url(" not in styles
     assert "@import" not in styles
@@ -531,6 +533,15 @@ def test_the_check_page_shows_everything_in_the_given_order(tmp_path):
     assert agreement["x"] == pytest.approx([97.8] * 3)
     colors = near["marker"]["color"]
     assert len(set(colors)) == 3
+
+
+def test_the_check_page_of_one_heart_shows_values_and_no_ranges(tmp_path):
+    one = check_page(tmp_path / "one.html", [heart_check("a")]).visible()
+    two = check_page(tmp_path / "two.html", [heart_check("a"), heart_check("b")]).visible()
+    assert "120.0 – 120.0" in two
+    assert "97.8%" in one
+    assert not re.search(r"[\d.%]+ – [\d.]+", one)
+    assert ("Bold: median" in one, "Bold: median" in two) == (False, True)
 
 
 def test_a_broken_heart_has_its_row(tmp_path):

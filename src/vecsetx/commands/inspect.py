@@ -43,8 +43,8 @@ def inspect(
         One entry per heart, in order, as plain data for JSON:
 
         - ``file``: its path; ``kind``: label map, masks, …; ``label_set``: its name.
-        - ``status``: ``ok``; ``warning``, if a remark says more than which label set was chosen
-          and which organs were left out; or ``refused``.
+        - ``status``: ``ok``; ``look``, if a remark says more than which label set was chosen and
+          which organs were left out; or ``refused``.
         - ``axes``: directions of the array's axes, such as ``LPS``; ``spacing_mm``; ``shape``;
           ``form_codes``: sform and qform of NIfTI. None where a file has none.
         - ``named``: id → name, as the file itself says; None if it says nothing.
@@ -87,7 +87,7 @@ def _remark_repeated_names(hearts: Sequence[HeartSource], entries: list[dict[str
             if len(paths) > 1 and entry["file"] in paths and entry["status"] != "refused":
                 others = ", ".join(sorted(paths - {entry["file"]}))
                 entry["remarks"].append(f"{others} has the name {name}, too; rename one of them")
-                entry["status"] = "warning"
+                entry["status"] = "look"
 
 
 def _inspected(source: HeartSource) -> dict[str, Any]:
@@ -106,10 +106,10 @@ def _inspected(source: HeartSource) -> dict[str, Any]:
         return _refused(source.path, error, source.kind)
     entry = _empty(source.path, source.kind) | entry
     entry["label_set"] = source.label_set.name
-    # That ids leave no choice, or organs were left out, is worth a line, but no warning.
+    # That ids leave no choice, or organs were left out, is worth a line, but no look.
     usual = {chosen_by_ids(source.label_set)}
     doubts = [r for r in entry["remarks"] if r not in usual and not r.endswith(ORGANS)]
-    entry["status"] = "warning" if doubts else "ok"
+    entry["status"] = "look" if doubts else "ok"
     return entry
 
 

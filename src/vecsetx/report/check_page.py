@@ -151,9 +151,9 @@ def _largest_z(heart: Row) -> float | None:
 
 
 def _range_of(name: str, hearts: Sequence[Row]) -> dict[str, Any]:
-    """Minimum, median and maximum of each measure of a structure; None without values."""
+    """Minimum, median, maximum and number of each measure of a structure; None without values."""
     found: dict[str, Any] = {}
     for key in ("volume_ml", "thickness_mm", "slope", "agreement"):
         values = [value for heart in hearts if (value := _value(heart, name, key)) is not None]
-        found[key] = (min(values), median(values), max(values)) if values else None
+        found[key] = (min(values), median(values), max(values), len(values)) if values else None
     return found

@@ -10,7 +10,7 @@ from vecsetx.terminal.table import Column, counted, number, print_list, print_ta
 
 __all__ = ["print_inspection"]
 
-_STYLES = {"ok": "green", "warning": "yellow", "refused": "red"}
+_STYLES = {"ok": "green", "look": "yellow", "refused": "red"}
 
 
 def print_inspection(entries: Sequence[Mapping[str, Any]], next_command: str) -> None:
