@@ -21,7 +21,6 @@ from vecsetx.model.saved import TrainedModel
 from vecsetx.reconstruction.grid import Grid
 from vecsetx.terminal.progress_bars import steps, waiting
 from vecsetx.terminal.reconstruction_table import print_files, print_reconstruction
-from vecsetx.terminal.remarks import print_remarks
 
 __all__ = ["ReconstructOptions", "reconstruct"]
 
@@ -80,7 +79,6 @@ def reconstruct(
     setup = Setup(trained, model, sd_factor, options)
     failed: dict[str, str] = {}
     summaries: dict[Path, dict[str, Any]] = {}
-    remarks: dict[str, list[str]] = {}
     with steps("reconstructing hearts", len(hearts), "hearts") as progress:
         for name, source in hearts.items():
             folder = out / name if len(hearts) > 1 else out
@@ -92,9 +90,8 @@ def reconstruct(
                 failed[name] = str(error) if path in str(error) else f"{path}: {error}"
             else:
                 print_reconstruction(name, summary)
-                summaries[folder], remarks[name] = summary, summary["provenance"]["remarks"]
+                summaries[folder] = summary
             progress.advance(note=name)
-    print_remarks(remarks)
     if len(failed) == len(hearts):
         raise InputError("\n".join(failed.values()))
     print_files({folder: summary["files"] for folder, summary in summaries.items()})

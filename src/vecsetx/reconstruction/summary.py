@@ -13,7 +13,14 @@ from vecsetx.reconstruction.decimation import DecimationError
 from vecsetx.reconstruction.specks import Specks
 from vecsetx.reconstruction.surfaces import Surface
 
-__all__ = ["of_decimation", "of_label_map", "of_specks", "of_surface", "sd_summary"]
+__all__ = [
+    "of_decimation",
+    "of_label_map",
+    "of_specks",
+    "of_surface",
+    "sd_summary",
+    "table_ml",
+]
 
 
 def of_surface(surface: Surface | None) -> dict[str, Any]:
@@ -78,6 +85,21 @@ def of_label_map(
             ),
         }
     return table
+
+
+def table_ml(found: Mapping[str, Any], compared: bool) -> float:
+    """Return the volume of one structure that tables show, ml.
+
+    Where a heart is compared with its input, it is that of voxels, as the input's is, so that both
+    and their difference are of one measure; otherwise it is that inside the mesh.
+
+    Args:
+        found: The structure in ``summary.json``.
+        compared: Whether any structure of the heart is compared with the input.
+    """
+    if not compared:
+        return float(found["volume_ml"])
+    return float(found["agreement"]["ml"] if found["agreement"] else found["labels_ml"])
 
 
 def sd_summary(
