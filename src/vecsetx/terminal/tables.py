@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from vecsetx.evaluation.calibration import EXPECTED, MULTIPLES
-from vecsetx.evaluation.refinement_gain import not_refined, refinement_gain
+from vecsetx.evaluation.refinement_gain import not_refined, refinement_gain, refinement_of
 from vecsetx.evaluation.score_measures import MEASURES
 from vecsetx.terminal.progress_bars import console
 from vecsetx.terminal.table import Column, counted, number, print_table
@@ -47,7 +47,10 @@ def _print_refinement(scores: Mapping[str, Any]) -> None:
         console.print(refinement_gain(refined.values()))
     if scores["options"]["refine"] is not None:
         return
-    if left := len(hearts) - len(refined):
+    left = len(hearts) - len(refined)
+    if left == len(hearts) == 1:
+        console.print(refinement_of({"refined": None, "refine": None}))
+    elif left:
         console.print(not_refined(f"{left} of {counted(len(hearts), 'heart')}"))
     elif scores["options"]["drop_each"]:
         console.print(not_refined("the hearts that lack a structure in turn"))
