@@ -13,7 +13,7 @@ hearts:
   (real hearts). Dice and ASSD of the hidden structures for each contender; and Dice if each keeps
   the observed surfaces, which give away half of a hidden neighbour.
 * *whole*: Dice of whole hearts, compared with the model trained on whole hearts only.
-* *cut*: a random plane cuts off 10 to 40 % of the heart. Dice of what lies beyond it, and the
+* *cut*: a random plane cuts off 10 to 40% of the heart. Dice of what lies beyond it, and the
   largest step of a surface at the plane. All contenders keep the observed surfaces.
 * *uncertainty*: the models are calibrated on half of the held-out hearts, with each structure
   hidden in turn, and cut by a plane. On the other half: how often the true surface lies within the
@@ -250,7 +250,7 @@ def show_branches(
         "true",
         "Dice",
         "largest distance from parent, mm",
-        "% in components touching it",
+        "% in pieces touching it",
     ):
         table.add_column(heading, justify="right")
     for name, parent in GROWS_ON.items():

@@ -122,7 +122,7 @@ def test_what_is_written_is_what_is_returned(data: Path, result: dict) -> None:
     heart = rows(result)["sound"]
     info = SamplesFile(data / "hearts" / "sound.safetensors").info
     assert heart["volumes_ml"] == info.volumes_ml
-    assert heart["components"] == info.components
+    assert heart["pieces"] == info.pieces
     assert heart["structures"]["LV"]["volume_ml"] == info.volumes_ml["LV"]
     assert heart["structures"]["LV"]["points"]["surface"] == heart["points"]["surface"]["LV"]
     assert sum(heart["points"]["surface"].values()) == 2000

@@ -60,6 +60,8 @@ def test_a_finished_run(copy: Path, dataset: DataSet) -> None:
         "best_step": None,
     }
     assert found["calibration"] is None
+    assert trained.partial is False
+    assert found["facts"]["partial hearts"].startswith("not learned: it was trained on whole")
     assert shlex.split(found["next"]) == [
         *("vecsetx", "evaluate", str(copy), str(dataset.folder.resolve()), "--out", "scores/")
     ]

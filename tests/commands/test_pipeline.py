@@ -145,7 +145,10 @@ def test_a_second_prepare_keeps_what_is_current(
 
 
 def test_hidden_structures_are_neither_seen_nor_excused(
-    workplace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    workplace: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     words = ("evaluate", workplace / "run", workplace / "data", "--out", tmp_path)
     hide = ("--drop", "laa,PV", "--recycle", 1)
@@ -154,6 +157,10 @@ def test_hidden_structures_are_neither_seen_nor_excused(
     assert scores["provenance"]["hidden from the model"] == "LAA, PV"
     assert scores["provenance"]["recycled"] == "1 time"
     assert scores["summary"]["structures"]["LAA"]["dice"]["n"] == len(scores["hearts"])
+    output = " ".join(capsys.readouterr().out.split())
+    assert "the model was trained on whole hearts only" in output
+    assert "is not to be trusted (LAA, PV)" in output
+    assert "Not refined: by default only whole hearts" in output
 
 
 def test_what_a_model_is_sure_of_is_measured_used_and_checked(

@@ -88,7 +88,7 @@ def odd_heart(info, folder: Path) -> SamplesFile:
         name="odd",
         volumes_ml=amounts,
         areas_mm2=amounts,
-        components={"RV": 1, "LA": 2},
+        pieces={"RV": 1, "LA": 2},
     )
     write_samples(Samples(surface, queries(70), queries(60), info), folder / "odd.safetensors")
     return SamplesFile(folder / "odd.safetensors")

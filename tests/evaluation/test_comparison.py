@@ -146,7 +146,7 @@ def test_a_structure_rightly_left_out_counts_as_perfect_where_the_other_invented
         **{"a": 1, "b": 0, "difference": -1, "interval": None, "range": [-1, -1]},
         **{"p": None, "p_holm": None, "n": 1},
     }
-    assert (found["assd_mm"]["a"], found["component_error"]["a"]) == (0, 0)
+    assert (found["assd_mm"]["a"], found["piece_error"]["a"]) == (0, 0)
     assert found["assd_mm"]["b"] > 10
     assert "volume_error_relative" not in found
 

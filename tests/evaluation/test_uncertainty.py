@@ -174,7 +174,7 @@ def test_the_page_shows_the_uncertainty(tmp_path: Path, trained: TrainedModel) -
     page, plots = written(tmp_path, told)
     section = page.split('id="uncertainty">')[1].split("</section>")[0]
     assert "fitted on 2 hearts, 2026-01-31" in section
-    assert '<td class="number" data-value="0.75">75.0 %</td>' in section
+    assert '<td class="number" data-value="0.75">75.0%</td>' in section
     assert "uncalibrated" not in section
     assert "The structure was not reconstructed." in section  # PV
     curve = plots["uncertainty-reliability"]["data"][1]

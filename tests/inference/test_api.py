@@ -18,6 +18,7 @@ from vecsetx import encode, labels, load, save, surfaces
 from vecsetx.data.dataset import DataSet
 from vecsetx.errors import InputError
 from vecsetx.formats.label_maps import read_label_map
+from vecsetx.inference.doubts import WHOLE_ONLY
 from vecsetx.inference.encode import REFINE_STEPS
 from vecsetx.model.saved import TrainedModel
 
@@ -49,6 +50,10 @@ def test_whole_hearts_are_refined_and_others_only_if_asked(run: Path, dataset: D
     assert 0 < gained.steps <= REFINE_STEPS
     assert gained.loss_after < gained.loss_before
     assert gained.error_mm_after < gained.error_mm_before
+    # Fewer steps start from the same: they are judged at the same points.
+    one = encode(model, source, refine=1).refinement
+    assert one is not None
+    assert (one.loss_before, one.error_mm_before) == (gained.loss_before, gained.error_mm_before)
     assert encode(model, source, drop=["LA"], refine=1).refinement is not None
     assert encode(model, source, drop=["LA"]).refinement is None
     assert encode(model, source, refine=0).refinement is None
@@ -190,6 +195,10 @@ def test_the_readme_s_snippet_runs_as_printed(
         TrainedModel, "push_to_hub", lambda _, repository: uploaded.append(repository)
     )
     exec(compile(snippet, "README.md", "exec"), {})
-    assert len(shown) == len(capsys.readouterr().out.splitlines()) > 5
+    lines = capsys.readouterr().out.splitlines()
+    assert len(shown) == sum(line.endswith(" ml") for line in lines) > 5
+    # The model was trained on whole hearts, so the LA, which was hidden, is doubtful.
+    (reasons,) = (line for line in lines if line.startswith("LA is doubtful: "))
+    assert WHOLE_ONLY in reasons
     assert uploaded == ["owner/name"]
     assert (tmp_path / "patient" / "labels.nii.gz").exists()

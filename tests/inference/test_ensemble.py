@@ -49,7 +49,7 @@ def ensemble_of(*radii_mm: float, **more) -> Ensemble:
 
 
 def test_radii_from_a_normal_distribution_give_its_standard_deviation() -> None:
-    """400 draws: the standard error of a standard deviation is 3.5 % of it."""
+    """400 draws: the standard error of a standard deviation is 3.5% of it."""
     radii_mm = np.random.default_rng(0).normal(20, 1.5, 400)
     sd_mm = ensemble_of(*radii_mm.tolist()).spread(on_sphere(20)).sd_mm[:, 0]
     np.testing.assert_allclose(sd_mm, np.sqrt(np.mean((radii_mm - 20) ** 2)), rtol=1e-5)

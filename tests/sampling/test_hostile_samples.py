@@ -148,7 +148,7 @@ def test_numbers_of_no_heart_are_refused(
         {"volumes_ml": {}},
         {"volumes_ml": {"LV": 100.0}},
         {"areas_mm2": {"../LV": 100.0}},
-        {"components": {"LV": 1}},
+        {"pieces": {"LV": 1}},
         {"structures": ["LV"]},
         {"structures": []},
         {"cut": ["SVC"]},
@@ -169,12 +169,12 @@ def test_a_description_fits_a_heart(dataset: DataSet, values: dict[str, Any]) ->
 
 
 @pytest.mark.parametrize("ml", [math.inf, math.nan, -1.0, 1e5])
-@pytest.mark.parametrize("table", ["volumes_ml", "areas_mm2", "components"])
+@pytest.mark.parametrize("table", ["volumes_ml", "areas_mm2", "pieces"])
 def test_amounts_are_those_of_a_heart(dataset: DataSet, table: str, ml: float) -> None:
     info = json.loads(json.dumps(asdict(SamplesFile(first(dataset)).info)))
     name = next(iter(info[table]))
     wrong = ml * 1e3 if table == "areas_mm2" else ml
-    if table == "components" and ml == 1e5:
+    if table == "pieces" and ml == 1e5:
         wrong = 0.5
     info[table][name] = wrong
     with pytest.raises(PlainDataError, match=table):

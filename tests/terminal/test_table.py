@@ -141,7 +141,7 @@ def found(number: int) -> dict[str, Any]:
         "state": "not annotated" if number == 9 else "present",
         "volume_ml": 1101.25 + number,
         "volume_z": -10.5 - number,
-        "components": 17,
+        "pieces": 17,
         "thickness_mm": 25.5,
         "points": {"surface": 10_112 + number, "near": 112_345, "volume": 212_345},
         "slope": 0.987,
@@ -218,7 +218,7 @@ def calibrated() -> dict[str, Any]:
 
 def inspected() -> list[dict[str, Any]]:
     structures = {
-        name: {"id": 10_123, "ml": 1234.5, "components": 123, "cut": True} for name in STRUCTURES
+        name: {"id": 10_123, "ml": 1234.5, "pieces": 123, "cut": True} for name in STRUCTURES
     }
     entry = {
         **{"file": "a.nii.gz", "kind": "label map", "status": "ok", "label_set": "default"},

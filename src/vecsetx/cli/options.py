@@ -168,7 +168,9 @@ Draws = Annotated[
 KeepSpecks = Annotated[
     bool,
     typer.Option(
-        "--keep-specks", metavar=FLAG, help="Keep small pieces that nothing observed supports."
+        "--keep-specks",
+        metavar=FLAG,
+        help="Keep small pieces that nothing observed supports. They count as pieces, too.",
     ),
 ]
 

@@ -265,7 +265,7 @@ def _row(entry: HeartEntry, quality: HeartQuality) -> dict[str, Any]:
         "agreement": quality.agreement,
         "untrusted_share": quality.untrusted_share,
         "volumes_ml": {name: found.volume_ml for name, found in there.items()},
-        "components": {name: found.components for name, found in there.items()},
+        "pieces": {name: found.pieces for name, found in there.items()},
         "points": {
             group: {name: (found.points or {})[group] for name, found in there.items()}
             for group in ("surface", "near", "volume")

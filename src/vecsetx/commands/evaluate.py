@@ -33,6 +33,7 @@ from vecsetx.evaluation.reconstruction_scores import (
 from vecsetx.evaluation.score_measures import Value
 from vecsetx.evaluation.scores import Score, summarize, write_scores
 from vecsetx.evaluation.uncertainty import EnsembleScoring, HeartErrors
+from vecsetx.inference.doubts import whole_only_remark
 from vecsetx.inference.encode import encode_heart
 from vecsetx.inference.ensemble import refuse_recycled_ensemble
 from vecsetx.inference.sd_factor import sd_factor_of
@@ -98,6 +99,9 @@ def _evaluate(
     # 2. Score all hearts.
     found = _score_all(hearts, _Scorer(trained, options, uncertainty))
     print_remarks(found.remarks)
+    if trained.partial is False and (options.drop_each or options.encode.drop):
+        hidden = ["each structure in turn"] if options.drop_each else options.encode.drop
+        warn(whole_only_remark(hidden))
     # 3. Summarize and write.
     with waiting("writing scores and report"):
         bootstrap = Bootstrap()
@@ -110,6 +114,7 @@ def _evaluate(
             },
             "bootstrap": asdict(bootstrap),
             "penalties_mm": found.penalties_mm,
+            "options": {"refine": options.encode.refine, "drop_each": options.drop_each},
             "refinement": found.refined,
             "remarks": {name: list(remarks) for name, remarks in found.remarks.items() if remarks},
             "provenance": _provenance(model, trained, inputs, hearts, found, options),

@@ -28,6 +28,11 @@ __all__ = ["describe"]
 
 _ENTRY = TypeAdapter(Entry)
 
+_PARTIAL: Mapping[bool | None, str] = {
+    True: "learned: parts of its training hearts were hidden",
+    False: "not learned: it was trained on whole hearts only",
+}
+
 
 @waiting("reading")
 def describe(path: Path) -> dict[str, Any]:
@@ -169,6 +174,7 @@ def _of_model(folder: Path) -> dict[str, Any]:
         "calibration": _calibration(factor.to_dict() if factor else None),
         "facts": {
             **_facts(data=data, fold=origin.get("fold"), seed=origin.get("seed")),
+            **_facts(**{"partial hearts": _PARTIAL.get(trained.partial)}),
             "doubts": _doubts(trained.usual),
         },
         "next": f"vecsetx evaluate {_word(folder)} {_word(data or 'DATA')} --out scores/",

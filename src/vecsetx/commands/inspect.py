@@ -47,12 +47,12 @@ def inspect(
         One entry per heart, in order, as plain data for JSON:
 
         - ``file``: its path; ``kind``: label map, masks, …; ``label_set``: its name.
-        - ``status``: ``ok``; ``warning``, if a remark says more than which label set was chosen
-          and which organs were left out; or ``refused``.
+        - ``status``: ``ok``; ``look``, if a remark says more than which label set was chosen and
+          which organs were left out; or ``refused``.
         - ``axes``: directions of the array's axes, such as ``LPS``; ``spacing_mm``; ``shape``;
           ``form_codes``: sform and qform of NIfTI. None where a file has none.
         - ``named``: id → name, as the file itself says; None if it says nothing.
-        - ``structures``: name → ``id``, ``ml`` (inside its surface), ``components``, ``cut``
+        - ``structures``: name → ``id``, ``ml`` (inside its surface), ``pieces``, ``cut``
           (whether it reaches the edge of the scan). None where a file does not tell.
         - ``remarks``: sentences; of a refused file, the reason and the remedy.
     """
@@ -102,7 +102,7 @@ def _remark_repeated_names(hearts: Sequence[HeartSource], entries: list[dict[str
             if len(paths) > 1 and entry["file"] in paths and entry["status"] != "refused":
                 others = ", ".join(sorted(paths - {entry["file"]}))
                 entry["remarks"].append(f"{others} has the name {name}, too; rename one of them")
-                entry["status"] = "warning"
+                entry["status"] = "look"
 
 
 def _inspected(source: HeartSource) -> dict[str, Any]:
@@ -122,10 +122,10 @@ def _inspected(source: HeartSource) -> dict[str, Any]:
         return _refused(source.path, error, source.kind)
     entry = _empty(source.path, source.kind) | entry
     entry["label_set"] = source.label_set.name
-    # That ids leave no choice, or organs were left out, is worth a line, but no warning.
+    # That ids leave no choice, or organs were left out, is worth a line, but no look.
     usual = {chosen_by_ids(source.label_set)}
     doubts = [r for r in entry["remarks"] if r not in usual and not r.endswith(ORGANS)]
-    entry["status"] = "warning" if doubts else "ok"
+    entry["status"] = "look" if doubts else "ok"
     return entry
 
 
@@ -135,7 +135,7 @@ def _of_segmentation(heart: Segmentation, source: HeartSource) -> dict[str, Any]
         heart.structures,
         geometry.present().tolist(),
         geometry.volumes_ml().tolist(),
-        geometry.components().tolist(),
+        geometry.pieces().tolist(),
         geometry.cut.tolist(),
         strict=True,
     )
@@ -148,10 +148,10 @@ def _of_segmentation(heart: Segmentation, source: HeartSource) -> dict[str, Any]
             name: {
                 "id": source.label_set.id_of(name) if is_map else None,
                 "ml": round(ml, 3),
-                "components": components,
+                "pieces": pieces,
                 "cut": cut,
             }
-            for name, present, ml, components, cut in columns
+            for name, present, ml, pieces, cut in columns
             if present
         },
         "remarks": list(geometry.label_map.remarks),
@@ -170,7 +170,7 @@ def _of_samples(samples: Samples) -> dict[str, Any]:
             name: {
                 "id": None,
                 "ml": round(info.volumes_ml[name], 3),
-                "components": info.components.get(name),
+                "pieces": info.pieces.get(name),
                 "cut": name in info.cut,
             }
             for name in info.structures
@@ -181,7 +181,7 @@ def _of_samples(samples: Samples) -> dict[str, Any]:
 
 def _of_points(points: LabelledPoints, source: HeartSource) -> dict[str, Any]:
     structures = source.label_set.structures
-    unknown = {"id": None, "ml": None, "components": None, "cut": None}
+    unknown = {"id": None, "ml": None, "pieces": None, "cut": None}
     there = [structures[index] for index in sorted(set(points.structure.tolist()))]
     return {"structures": {name: dict(unknown) for name in there}}
 

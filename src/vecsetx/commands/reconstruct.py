@@ -24,7 +24,6 @@ from vecsetx.reconstruction.grid import Grid
 from vecsetx.reconstruction.output_folder import check_foreign
 from vecsetx.terminal.progress_bars import steps, waiting
 from vecsetx.terminal.reconstruction_table import print_files, print_reconstruction
-from vecsetx.terminal.remarks import print_remarks
 from vecsetx.workers.lock import only_writer
 
 __all__ = ["ReconstructOptions", "reconstruct"]
@@ -104,7 +103,6 @@ def _reconstruct_all(
         check_foreign(folder, trained.structures, options.extension)
     failed: dict[str, str] = {}
     summaries: dict[Path, dict[str, Any]] = {}
-    remarks: dict[str, list[str]] = {}
     with steps("reconstructing hearts", len(hearts), "hearts") as progress:
         for name, source in hearts.items():
             folder = folders[name]
@@ -118,9 +116,8 @@ def _reconstruct_all(
                 failed[name] = f"{source.path}: {too_large(error)}"
             else:
                 print_reconstruction(name, summary)
-                summaries[folder], remarks[name] = summary, summary["provenance"]["remarks"]
+                summaries[folder] = summary
             progress.advance(note=name)
-    print_remarks(remarks)
     if len(failed) == len(hearts):
         raise InputError("\n".join(failed.values()))
     print_files({folder: summary["files"] for folder, summary in summaries.items()})

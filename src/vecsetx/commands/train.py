@@ -241,6 +241,7 @@ def _trained(session: _Session, recipe: Recipe, fold: int | None, done: int) -> 
             "teacher": _resolved(recipe.training.teacher),
         },
         usual=session.usual,
+        partial=recipe.partial.hides,
     )
 
 

@@ -64,9 +64,14 @@ class PartialSpec:
                 f"{self.slices_most}; lower it, or raise partial.slices_most"
             )
 
+    @property
+    def hides(self) -> bool:
+        """Whether anything is hidden at all."""
+        return bool(self.drop or self.cut or self.sparse)
+
     def at(self, position: int) -> "PartialView | None":
         """How the heart at a position of the training sequence is hidden; None to show it whole."""
-        if not (self.drop or self.cut or self.sparse):
+        if not self.hides:
             return None
         return PartialView(self, min(position / self.ramp, 1.0) if self.ramp else 1.0)
 

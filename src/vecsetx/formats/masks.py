@@ -50,7 +50,7 @@ def read_masks(
 
     Raises:
         InputError: A file is not a valid mask, voxels of two masks do not coincide, the grid would
-            have too many voxels, two masks overlap by more than 1 % of the smaller one, or all
+            have too many voxels, two masks overlap by more than 1% of the smaller one, or all
             masks are empty.
     """
     wanted = [name for name in structures if name in files]

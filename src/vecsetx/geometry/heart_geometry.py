@@ -108,11 +108,11 @@ class Geometry:
         """Area of each closed surface, mm²."""
         return np.array([igl.doublearea(*surface).sum() / 2 for surface in self.closed])
 
-    def components(self) -> Int[np.ndarray, " k"]:
-        """Number of 26-connected components of each structure."""
+    def pieces(self) -> Int[np.ndarray, " k"]:
+        """Number of 26-connected pieces of each structure."""
         labels = self.label_map.cropped().labels  # most of a scan is background
         pieces, count = cc3d.connected_components(labels, connectivity=26, return_N=True)
-        # A component has one label throughout, so that any of its voxels may set the entry.
+        # A piece has one label throughout, so that any of its voxels may set the entry.
         label = np.zeros(count + 1, dtype=np.int64)
         label[pieces.ravel()] = labels.ravel()
         return np.bincount(label[1:], minlength=len(self.closed) + 1)[1:]

@@ -11,7 +11,7 @@ from vecsetx.anatomy.structures import parse_names
 from vecsetx.data.find_hearts import find_hearts
 from vecsetx.errors import InputError
 from vecsetx.formats.images import read_grid
-from vecsetx.inference.doubts import doubts, unchecked
+from vecsetx.inference.doubts import doubts, inference_remarks
 from vecsetx.inference.encode import EncodeOptions
 from vecsetx.inference.heart import Heart, MeshOptions
 from vecsetx.inference.heart_files import label_map_files, mesh_files
@@ -253,15 +253,16 @@ def doubtful(heart: Heart, resolution: int = RESOLUTION) -> dict[str, list[str] 
         InputError: As for :func:`surfaces`.
     """
     meshes = heart.meshes(MeshOptions(resolution))
-    return doubts(meshes, heart.vertex_attributes(meshes), heart.trained.usual)
+    trained = heart.trained
+    return doubts(meshes, heart.vertex_attributes(meshes), trained.usual, trained.partial)
 
 
 def _warn_of_doubts(heart: Heart, meshes: HeartMeshes, known: VertexAttributes) -> None:
-    usual = heart.trained.usual
-    for name, found in doubts(meshes, known, usual).items():
+    learned = heart.trained.usual, heart.trained.partial
+    for name, found in doubts(meshes, known, *learned).items():
         if found:
             _log.warning("%s is doubtful: %s", name, "; ".join(found))
-    for remark in unchecked(meshes, known, usual):
+    for remark in inference_remarks(meshes, known, *learned):
         _log.warning("%s", remark)
 
 

@@ -152,7 +152,7 @@ def encode_heart(geometry: Geometry, trained: TrainedModel, options: EncodeOptio
     if not (steps := options.refine_steps(whole)):
         return field
     with stage("sampling to refine"):
-        observed = of_geometry(geometry, field.frame, options.seed, steps)
+        observed = of_geometry(geometry, field.frame, options.seed)
     return _refined(field, observed, steps, options.seed)
 
 

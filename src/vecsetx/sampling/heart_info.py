@@ -55,7 +55,7 @@ class HeartInfo:
         spacing_mm: Voxel size along each axis of the label map.
         volumes_ml: Volume enclosed by each structure's surface.
         areas_mm2: Area of each structure's surface.
-        components: Number of connected components of each structure, without specks.
+        pieces: Number of connected pieces of each structure, without specks.
         speck_voxels: Number of voxels in the removed specks.
         remarks: Notes for the user on the source.
         options: Sampling options.
@@ -78,7 +78,7 @@ class HeartInfo:
     spacing_mm: tuple[float, float, float]
     volumes_ml: Mapping[str, float]
     areas_mm2: Mapping[str, float]
-    components: Mapping[str, int]
+    pieces: Mapping[str, int]
     speck_voxels: int
     remarks: tuple[str, ...]
     options: Mapping[str, Any]
@@ -108,7 +108,7 @@ class HeartInfo:
         tables: dict[str, tuple[Mapping[str, float], float]] = {
             "volumes_ml": (self.volumes_ml, _MOST_ML),
             "areas_mm2": (self.areas_mm2, _MOST_MM2),
-            "components": (self.components, math.inf),
+            "pieces": (self.pieces, math.inf),
         }
         for table, (values, most) in tables.items():
             if values.keys() != names:

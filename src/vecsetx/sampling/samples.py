@@ -34,7 +34,7 @@ __all__ = [
     "write_samples",
 ]
 
-_SCHEMA = 3
+_SCHEMA = 4
 """Version of the file format; other versions are rejected."""
 
 

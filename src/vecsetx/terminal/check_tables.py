@@ -56,7 +56,7 @@ def print_heart_check(result: Mapping[str, Any], page: Path | None) -> None:
         Column("State", is_text=True),
         Column("ml", "volume"),
         Column("z", "robust z-score of the volume among the data set's hearts", leaves=1),
-        Column("Components", leaves=4),
+        Column("Pieces", leaves=4),
         _THICKNESS,
         Column("Surface", "points on it", leaves=7),
         Column("Near", "near points inside it", leaves=8),
@@ -90,7 +90,7 @@ def _figures(found: Mapping[str, Any]) -> list[str]:
     return [
         number(found["volume_ml"], ".1f"),
         number(found["volume_z"], "+.1f"),
-        number(found["components"], "d"),
+        number(found["pieces"], "d"),
         number(found["thickness_mm"], ".1f"),
         *(number(points.get(group), ",d") for group in ("surface", "near", "volume")),
         number(found["slope"], ".3f"),

@@ -10,7 +10,7 @@ from vecsetx.terminal.table import Column, counted, number, print_list, print_ta
 
 __all__ = ["print_inspection"]
 
-_STYLES = {"ok": "green", "warning": "yellow", "refused": "red"}
+_STYLES = {"ok": "green", "look": "yellow", "refused": "red"}
 
 
 def print_inspection(entries: Sequence[Mapping[str, Any]], next_command: str) -> None:
@@ -53,7 +53,7 @@ def _print_structures(entry: Mapping[str, Any]) -> None:
         Column("Structure", is_text=True),
         Column("Id", "its number in the file"),
         Column("ml", "volume inside its surface"),
-        Column("Components", "connected parts, without specks", leaves=1),
+        Column("Pieces", "connected parts, without specks", leaves=1),
         Column("At the scan's edge", is_text=True),
         Column("The file says", "its name there", leaves=2, is_text=True),
     ]
@@ -63,7 +63,7 @@ def _print_structures(entry: Mapping[str, Any]) -> None:
             name,
             _given(found["id"], "d"),
             _given(found["ml"], ".1f"),
-            _given(found["components"], "d"),
+            _given(found["pieces"], "d"),
             "cut" if found["cut"] else "",
             named.get(str(found["id"]), ""),
         ]

@@ -91,7 +91,7 @@ def long_ramp(run: Run, recipe: Recipe) -> str:
     """
     ramp, steps, per_step = recipe.partial.ramp, run.training.steps, run.hearts_per_step
     hearts = steps * per_step
-    if recipe.partial.at(0) is None or ramp <= hearts:
+    if not recipe.partial.hides or ramp <= hearts:
         return ""
     longer = _length(run, recipe, -(-ramp // per_step))
     return (

@@ -44,7 +44,7 @@ __all__ = ["npz_ids", "read_npz", "write_npz"]
 Points = TypeVar("Points", bound=SurfacePoints | QueryPoints)
 Value = TypeVar("Value")
 
-SCHEMA = 2
+SCHEMA = 3
 """Version of the additions to the old layout; readers reject any other."""
 
 _OWN = "vecsetx"
@@ -239,7 +239,7 @@ def _restricted(samples: Samples, wanted: tuple[str, ...]) -> Samples:
             frame=frame,
             volumes_ml=_of(kept, info.volumes_ml),
             areas_mm2=_of(kept, info.areas_mm2),
-            components=_of(kept, info.components),
+            pieces=_of(kept, info.pieces),
         ),
     )
 
