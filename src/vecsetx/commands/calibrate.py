@@ -85,8 +85,6 @@ def calibrate(
             two patients, or one of the halves has nothing to compare.
     """
     # 1. The hearts, in two halves.
-    with waiting("reading the model"):
-        trained = TrainedModel.from_pretrained(model)
     dataset = DataSet.read(data)
     hearts = dataset.of_split(split, fold)
     hearts = tuple(heart for heart in hearts if source_of(dataset, heart).has_volume)
@@ -94,6 +92,8 @@ def calibrate(
     if not few:
         _check_count(len(hearts), "with label maps or meshes", where)
     first, second = _halves(hearts, seed, where)
+    with waiting("reading the model"):
+        trained = TrainedModel.from_pretrained(model)
     _warn_of_training_hearts(trained, hearts)
 
     # 2. Errors and standard deviations of all hearts. Those that fail are left out.
