@@ -9,6 +9,7 @@ from vecsetx.sampling.npz.layout import write_npz
 from vecsetx.sampling.samples import SamplesFile
 from vecsetx.terminal.progress_bars import steps
 from vecsetx.workers.for_each import for_each_heart, open_workers
+from vecsetx.workers.lock import only_writer
 
 __all__ = ["export"]
 
@@ -27,11 +28,11 @@ def export(data: Path, out: Path, workers: int | None = None) -> dict[str, str]:
         Heart → reason, for hearts that failed.
 
     Raises:
-        InputError: There is no data set.
+        InputError: There is no data set, or another run is writing into ``out``.
     """
     dataset = DataSet.read(data)
     hearts = {heart.name: heart for heart in dataset.hearts}
-    with open_workers(workers) as executor:
+    with only_writer(out), open_workers(workers) as executor:
         write = partial(_export, data=data, out=out, label_set=dataset.label_set())
         with steps("exporting hearts", len(hearts), "hearts") as progress:
             outcome = for_each_heart(write, hearts, executor, progress)
