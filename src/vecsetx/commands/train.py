@@ -9,7 +9,14 @@ import torch
 
 from vecsetx._version import __version__
 from vecsetx.commands.diagnose import diagnose_run
-from vecsetx.commands.run_folder import begin_run, check_run, contents_of, write_recipe
+from vecsetx.commands.run_folder import (
+    RunData,
+    begin_run,
+    check_run,
+    contents_of,
+    write_data,
+    write_recipe,
+)
 from vecsetx.data.batches import TrainingBatches
 from vecsetx.data.dataset import DataSet
 from vecsetx.errors import InputError
@@ -155,7 +162,10 @@ def _ready(
         # 2. The run's folder and loggers, on the first rank only. A failure there ends all ranks.
         def begin() -> TrainingSpec:
             entered.enter_context(only_writer(out))
-            begun = (check_run if resume else begin_run)(out, recipe, contents_of(batches, teacher))
+            contents = contents_of(batches, teacher)
+            of_run = RunData(str(dataset.folder.resolve()), fold, contents)
+            begun = (check_run if resume else begin_run)(out, recipe, of_run)
+            write_data(out, of_run)  # the folder may have another place now
             entered.enter_context(log.of_errors())
             if logs != LogOptions():
                 named = out.resolve().name, recipe.to_dict(), logs.tensorboard, logs.wandb

@@ -54,10 +54,11 @@ def find_split_hearts(
     for split, group in folders.items():
         found = find_hearts(
             group,
-            options.label_set,
+            None if options.labels_taken_over else options.label_set,
             options.space,
             options.units,
-            trust_names=options.trust_names,
+            options.label_set if options.labels_taken_over else None,
+            options.trust_names,
         )
         for name, heart in found.items():
             if name in hearts:

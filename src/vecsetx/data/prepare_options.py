@@ -49,6 +49,8 @@ class PrepareOptions:
         units: Unit of meshes, a key of :data:`~vecsetx.anatomy.size.UNITS_MM`.
         not_given: Names of options on the command line that were not given. A data set to which
             hearts are added decides these; its other options must be the same.
+        labels_taken_over: Whether ``label_set`` is that of the data set to which hearts are added.
+            It then holds unless a heart contradicts it.
     """
 
     label_set: LabelSet | None = None
@@ -67,6 +69,7 @@ class PrepareOptions:
     absent: tuple[str, ...] = ()
     units: str = "mm"
     not_given: frozenset[str] = frozenset()
+    labels_taken_over: bool = False
 
     @property
     def own_split(self) -> bool:
@@ -160,6 +163,7 @@ def with_those_of(before: DataSet | None, options: PrepareOptions) -> PrepareOpt
         then["absent"] = before.choices.absent
     if options.label_set is None and "labels" in options.not_given:
         then["label_set"] = _only_label_set(before)
+        then["labels_taken_over"] = then["label_set"] is not None
     return replace(options, sampling=replace(options.sampling, **sampling), **then)
 
 
