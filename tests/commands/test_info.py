@@ -111,7 +111,8 @@ def test_what_a_stopped_prepare_left_is_told_how_to_go_on(
     assert (found["kind"], found["size"]) == ("unfinished data set", {"sampled hearts": 3})
     assert (found["label_set"], found["version"]) == ("default", _version.__version__)
     maps = str(Path(dataset.hearts[0].source).parent)
-    assert shlex.split(found["next"]) == ["vecsetx", "prepare", maps, "--out", str(copy)]
+    again = ["vecsetx", "prepare", maps, "--out", str(copy), "--points", "2000"]
+    assert shlex.split(found["next"]) == again
     assert run("info", copy, monkeypatch=monkeypatch) == 0
     assert "prepare was stopped before it wrote dataset.json" in " ".join(
         capsys.readouterr().out.split()

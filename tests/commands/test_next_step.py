@@ -12,6 +12,7 @@ from support.runs import RECIPE
 
 from vecsetx.commands.run_folder import is_finished, next_command
 from vecsetx.data.dataset import DataSet
+from vecsetx.terminal.training_display import TrainingDisplay
 
 
 def last_line(capfd: pytest.CaptureFixture[str]) -> list[str]:
@@ -35,7 +36,10 @@ def test_a_run_is_trained_and_evaluated_by_typing_what_comes_next(
     assert following == ["train", data, "--out", "a run", "--fold", "1", "--resume"]
     assert run("diagnose", "a run", monkeypatch=monkeypatch) == 0
     assert last_line(capfd) == following
+    counted: list[int] = []
+    monkeypatch.setattr(TrainingDisplay, "step", lambda _, done: counted.append(done))
     assert run(*following, monkeypatch=monkeypatch) == 0
+    assert counted[0] == 2  # the display goes on where the run does
     following = last_line(capfd)
     assert following == ["evaluate", "a run", data, "--fold", "1", "--out", "scores/"]
     assert run("diagnose", "a run", monkeypatch=monkeypatch) == 0
@@ -44,6 +48,16 @@ def test_a_run_is_trained_and_evaluated_by_typing_what_comes_next(
     monkeypatch.setattr("vecsetx.commands.train.train_model", lambda *_: None)
     assert run(*words, "--resume", monkeypatch=monkeypatch) == 0
     assert capfd.readouterr().out == ""
+
+
+def test_the_wrong_folder_is_told_before_anything_is_read(
+    trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd
+) -> None:
+    words = ("train", tmp_path / "no data", "--out")
+    assert run(*words, tmp_path / "none", "--resume", monkeypatch=monkeypatch) == 2
+    assert "none: no run to resume (no recipe.yaml)" in capfd.readouterr().err
+    assert run(*words, trained_run, monkeypatch=monkeypatch) == 2
+    assert "already contains a run; add --resume" in capfd.readouterr().err
 
 
 def test_after_a_fault_a_run_is_trained_again_beside_it(trained_run: Path, tmp_path: Path) -> None:

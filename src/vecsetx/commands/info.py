@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 
 from vecsetx.commands.run_folder import RunData, next_command
 from vecsetx.data.dataset import DataSet
+from vecsetx.data.prepare_options import sampling_words
 from vecsetx.errors import InputError
 from vecsetx.formats.folders import SAMPLES_ENDING
 from vecsetx.inference.sd_factor import SdFactor
@@ -228,10 +229,10 @@ def _of_unfinished_data(folder: Path, sampled: Sequence[Path]) -> dict[str, Any]
         "label_set": ", ".join(sorted({str(info.label_set["name"]) for info in infos})),
         "size": {"sampled hearts": len(infos)},
         "facts": {
-            "unfinished": "prepare was stopped before it wrote dataset.json; typed again with its "
-            "options, it goes on and samples only the hearts that are missing"
+            "unfinished": "prepare was stopped before it wrote dataset.json; typed again with all "
+            "its options, it goes on and samples only the hearts that are missing"
         },
-        "next": typed("prepare", *inputs, "--out", folder),
+        "next": typed("prepare", *inputs, "--out", folder, *sampling_words(infos[0].options)),
     }
 
 

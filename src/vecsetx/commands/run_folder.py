@@ -26,6 +26,7 @@ from vecsetx.training.teacher import Teacher
 __all__ = [
     "RunData",
     "begin_run",
+    "check_folder",
     "check_run",
     "contents_of",
     "is_finished",
@@ -78,6 +79,14 @@ class RunData:
 _DATA = TypeAdapter(RunData)
 
 
+def check_folder(out: Path, resume: bool) -> None:
+    """Raise :class:`InputError` if there is a run and none to resume, or none and one to resume."""
+    if not resume and (out / "checkpoint.pt").exists():
+        raise InputError(f"{out}: already contains a run; add --resume, or choose another --out")
+    if resume and not ((out / "recipe.yaml").exists() and (out / "data.json").exists()):
+        raise InputError(f"{out}: no run to resume (no recipe.yaml); train without --resume")
+
+
 def begin_run(out: Path, recipe: Recipe, data: RunData) -> TrainingSpec:
     """Start a run's folder: ``recipe.yaml``.
 
@@ -92,8 +101,7 @@ def begin_run(out: Path, recipe: Recipe, data: RunData) -> TrainingSpec:
     Raises:
         InputError: It already contains a run.
     """
-    if (out / "checkpoint.pt").exists():
-        raise InputError(f"{out}: already contains a run; add --resume, or choose another --out")
+    check_folder(out, resume=False)
     write_recipe(out, recipe)
     return recipe.training
 
@@ -123,9 +131,8 @@ def check_run(out: Path, recipe: Recipe, data: RunData) -> TrainingSpec:
         InputError: There is no run, it was started with other hearts, or with a recipe that differs
             in more than the length.
     """
+    check_folder(out, resume=True)
     recipe_file, before_data = out / "recipe.yaml", RunData.of(out)
-    if not (recipe_file.exists() and before_data):
-        raise InputError(f"{out}: no run to resume (no recipe.yaml); train without --resume")
     # Both through YAML, which turns tuples into lists.
     before = _options(read_changes(recipe_file))
     now = _options(yaml.safe_load(yaml.safe_dump(recipe.to_dict())))
@@ -140,7 +147,7 @@ def check_run(out: Path, recipe: Recipe, data: RunData) -> TrainingSpec:
             "the same preset, --config and overrides (only training.steps may grow), or choose "
             "another --out"
         )
-    if before_data.contents != data.contents:
+    if before_data is None or before_data.contents != data.contents:
         raise InputError(
             f"{out / 'data.json'}: the run was started with other hearts, with hearts prepared "
             "differently, or with another teacher; resume with the same, or choose another --out"

@@ -12,6 +12,7 @@ from vecsetx.commands.diagnose import diagnose_run
 from vecsetx.commands.run_folder import (
     RunData,
     begin_run,
+    check_folder,
     check_run,
     contents_of,
     write_data,
@@ -146,6 +147,8 @@ def _ready(
     Every rank does the same, except that only the first one writes.
     """
     with noticing_signals() as request, joined_ranks() as ranks, ExitStack() as entered:
+        # 0. The wrong folder is told at once: what follows takes seconds.
+        ranks.on_first_rank(lambda: check_folder(out, resume))
         # 1. Model, batches and teacher. All ranks seed alike, and so start with the same weights.
         with waiting("reading the data set"):
             dataset = DataSet.read(data)
@@ -225,6 +228,8 @@ def _displayed(session: _Session) -> Iterator[None]:
     with training_display(run.training.steps, session.log) as display:
         run.observers.append(display.entry)
         run.counters.append(display.step)
+        if 0 < session.training.progress.step < run.training.steps:
+            display.step(session.training.progress.step)  # where a resumed run goes on
         yield
 
 

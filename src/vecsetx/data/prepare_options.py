@@ -1,7 +1,7 @@
 """Options of a preparation, and how those of a data set hold for hearts that are added to it."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,14 @@ from vecsetx.data.dataset import Choices, DataSet
 from vecsetx.errors import InputError
 from vecsetx.sampling.sampler import SamplingSpec
 
-__all__ = ["PrepareOptions", "check_place", "choices_of", "taken_over", "with_those_of"]
+__all__ = [
+    "PrepareOptions",
+    "check_place",
+    "choices_of",
+    "sampling_words",
+    "taken_over",
+    "with_those_of",
+]
 
 _VAL_SHARE = 0.2
 _SAMPLING = {
@@ -183,6 +190,17 @@ def taken_over(dataset: DataSet, options: PrepareOptions) -> list[str]:
         _SAMPLING.get(key, key): value for key, value in values.items() if value != usual[key]
     }
     return [_option(name, value) for name, value in changed.items() if name in options.not_given]
+
+
+def sampling_words(kept: Mapping[str, Any]) -> list[str]:
+    """Return the options of the sampling that are not the usual ones, as words to type.
+
+    Args:
+        kept: What a heart's samples record, as :func:`vecsetx.sampling.sampler.options_of` says.
+    """
+    usual = asdict(SamplingSpec())
+    names = {_SAMPLING[key]: kept[key] for key in usual if kept.get(key, usual[key]) != usual[key]}
+    return [word for name, value in names.items() for word in _option(name, value).split()]
 
 
 def choices_of(before: DataSet | None, options: PrepareOptions, used: Sequence[str]) -> Choices:
