@@ -31,7 +31,7 @@ def results(trained_run: Path, dataset: DataSet, tmp_path_factory: pytest.TempPa
         words = ("evaluate", trained_run, dataset.folder, "--out", folder / "scores")
         assert run(*words, "--no-meshes", monkeypatch=patch) == 0
         words = ("reconstruct", trained_run, dataset.hearts[0].source, "--out", folder / "heart")
-        assert run(*words, "--drop", "LA", "--resolution", 32, monkeypatch=patch) == 0
+        assert run(*words, "--hide", "LA", "--resolution", 32, monkeypatch=patch) == 0
     return folder
 
 

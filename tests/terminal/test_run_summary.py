@@ -92,7 +92,7 @@ def test_a_run_shorter_than_its_ramp_is_told_at_its_start(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    hiding = {"partial": {"drop": 0.5, "ramp": 2000}, "training": lasting}
+    hiding = {"partial": {"hide": 0.5, "ramp": 2000}, "training": lasting}
     recipe = RECIPE.changed(hiding, "")
     told = told_before(dataset, tmp_path / "run", recipe, capsys)[1]
     longer = "training.steps=1000" if "steps" in lasting else "training.epochs=667"
@@ -100,7 +100,7 @@ def test_a_run_shorter_than_its_ramp_is_told_at_its_start(
         "partial.ramp: hearts are hidden in full only after 2000 hearts, but this run ends after "
         f"16, at 1% of what is to be hidden; type partial.ramp=3, or {longer} or more"
     )
-    for word in ("partial.ramp=3", longer, "partial.drop=0"):
+    for word in ("partial.ramp=3", longer, "partial.hide=0"):
         changed = recipe.changed(parse_overrides([word]), "")
         lines = told_before(dataset, tmp_path / word, changed, capsys)
         assert not any(line.startswith("partial.ramp") for line in lines)

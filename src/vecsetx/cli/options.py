@@ -16,8 +16,8 @@ __all__ = [
     "Config",
     "DataSetPath",
     "Draws",
-    "Drop",
     "Fold",
+    "Hide",
     "Labels",
     "Latents",
     "Model",
@@ -102,7 +102,7 @@ Labels = Annotated[
         metavar="NAME", help=f"{LABEL_SETS} Default: what the files say, else the model's."
     ),
 ]
-Drop = Annotated[
+Hide = Annotated[
     str,
     typer.Option(
         metavar="NAMES",
@@ -189,7 +189,7 @@ def ensemble_size(ensemble: int, draws: int | None) -> int:
 def encode_options(
     model: Path,
     labels: str | None,
-    drop: str,
+    hide: str,
     latents: int | None,
     points: int | None,
     refine: int | None,
@@ -204,7 +204,7 @@ def encode_options(
 
     return EncodeOptions(
         label_set=label_set(labels) if labels else None,
-        drop=parse_names(drop, read_structures(model)) if drop else (),
+        hide=parse_names(hide, read_structures(model)) if hide else (),
         points=points,
         latents=latents,
         refine=refine,

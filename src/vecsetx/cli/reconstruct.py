@@ -9,7 +9,7 @@ from vecsetx.cli.failures import report_failures
 from vecsetx.cli.options import (
     FLAG,
     Draws,
-    Drop,
+    Hide,
     KeepSpecks,
     Labels,
     Latents,
@@ -121,7 +121,7 @@ def reconstruct(
     input_space: Space = "lps",
     units: Units = "mm",
     trust_names: TrustNames = False,
-    drop: Drop = "",
+    hide: Hide = "",
     latents: Latents = None,
     points: Points = None,
     refine: Refine = None,
@@ -139,7 +139,7 @@ def reconstruct(
     from vecsetx.commands.reconstruct import reconstruct as run
 
     options = ReconstructOptions(
-        encode=encode_options(model, labels, drop, latents, points, refine, recycle, seed),
+        encode=encode_options(model, labels, hide, latents, points, refine, recycle, seed),
         resolution=resolution,
         resolution_mm=resolution_mm,
         surfaces=surfaces,
