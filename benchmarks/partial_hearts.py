@@ -111,7 +111,7 @@ def add_scores(
             )
 
 
-def dropped(
+def hiding(
     hearts: Hearts,
     trained: TrainedModel,
     cases: Iterator[tuple[HeartEntry, tuple[str, ...]]],
@@ -121,17 +121,17 @@ def dropped(
     dice: Rows = defaultdict(list)
     assd: Rows = defaultdict(list)
     kept: Rows = defaultdict(list)
-    for heart, drop in cases:
+    for heart, hide in cases:
         truth = hearts.truth(heart, structures)
         grid = coarse(truth)
-        hidden = [structures.index(name) + 1 for name in drop]
+        hidden = [structures.index(name) + 1 for name in hide]
         geometry = Geometry.of_label_map(truth.without(hidden), len(structures))
-        others = [name for name in heart.annotated if name not in drop]
+        others = [name for name in heart.annotated if name not in hide]
         for name, field in contenders(geometry, trained, hearts.cohort).items():
             found = rasterize(field, grid)
-            add_scores(dice, name, grid, found, structures, drop, assd)
+            add_scores(dice, name, grid, found, structures, hide, assd)
             completed = rasterize(CompletedField.of(field, geometry), grid)
-            add_scores(kept, name, grid, completed, structures, drop)
+            add_scores(kept, name, grid, completed, structures, hide)
             if name == "model":
                 add_scores(dice, "model, observed structures", grid, found, structures, others)
     return {

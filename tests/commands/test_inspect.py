@@ -127,7 +127,9 @@ def test_other_organs_beside_the_heart_are_no_warning(phantom: Path, tmp_path: P
     assert entry["status"] == "ok"
 
 
-def test_two_hearts_of_one_name_are_told(phantom: Path, tmp_path: Path) -> None:
+def test_two_hearts_of_one_name_are_told(
+    phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
     """Prepare refuses them together."""
     (tmp_path / "other").mkdir()
     copy = Path(shutil.copy(phantom, tmp_path / "other"))
@@ -136,6 +138,10 @@ def test_two_hearts_of_one_name_are_told(phantom: Path, tmp_path: Path) -> None:
     assert any(str(copy) in remark for remark in entries[0]["remarks"])
     assert any(str(phantom) in remark for remark in entries[1]["remarks"])
     assert inspect([phantom, phantom])[0]["status"] == "ok"  # the same file twice
+    assert run("inspect", phantom, copy, monkeypatch=monkeypatch) == 1
+    said = capsys.readouterr().out
+    assert "2 hearts share their names, so prepare refuses them together: rename them" in said
+    assert "next:" not in said
 
 
 def test_it_ends_with_what_to_type_next_unless_a_file_is_refused(

@@ -96,7 +96,7 @@ def test_a_folder_lists_its_files_and_holds_those_of_one_run(model: Path, tmp_pa
 
 @pytest.mark.usefixtures("predicted")
 def test_what_is_inferred_has_a_file(model: Path, tmp_path: Path) -> None:
-    options = replace(QUICK, encode=replace(QUICK.encode, drop=("LA",)))
+    options = replace(QUICK, encode=replace(QUICK.encode, hide=("LA",)))
     assert "inferred.nii.gz" in reconstructed(model, scan(), tmp_path, options)["files"]
     inferred = np.asarray(nib.load(tmp_path / "out" / "inferred.nii.gz").dataobj)
     assert np.unique(inferred).tolist() == [0, IDS.id_of("LA")]
@@ -113,7 +113,7 @@ def test_what_does_not_fit_training_hearts_is_doubtful(
     la = UsualStructure(20, 0.0, Usual(true_ml, 0.1, 10**6), 1, {})
     cohort = UsualHeart(20, {"LA": la})
     replace(untrained(NAMES), usual=cohort).save_pretrained(tmp_path / "model")
-    options = replace(QUICK, encode=replace(QUICK.encode, drop=("LA",)), page=True)
+    options = replace(QUICK, encode=replace(QUICK.encode, hide=("LA",)), page=True)
     found = []
     for shape in (TRUE["LA"], ball((-18, -4, -20), 5), ball((500, 0, 0), 1)):
         predicted["LA"] = shape
@@ -133,7 +133,7 @@ def test_what_does_not_fit_training_hearts_is_doubtful(
     # The Python API finds the same, and says so.
     predicted["LA"] = ball((-18, -4, -20), 5)
     trained = load(tmp_path / "model")
-    heart = encode(trained, tmp_path / "heart.nii.gz", drop=["LA"], points=200)
+    heart = encode(trained, tmp_path / "heart.nii.gz", hide=["LA"], points=200)
     assert doubtful(heart, resolution=40) == {"LV": None, "RV": None, "LA": found[1]}
     surfaces(heart, resolution=40)
     assert f"LA is doubtful: {found[1][0]}" in caplog.text
@@ -141,7 +141,7 @@ def test_what_does_not_fit_training_hearts_is_doubtful(
 
 @pytest.mark.usefixtures("predicted")
 def test_that_a_model_does_not_say_what_is_usual_is_said(model: Path, tmp_path: Path) -> None:
-    options = replace(QUICK, encode=replace(QUICK.encode, drop=("LA",)))
+    options = replace(QUICK, encode=replace(QUICK.encode, hide=("LA",)))
     summary = reconstructed(model, scan(), tmp_path, options)
     *others, remark = summary["provenance"]["remarks"]
     assert remark.startswith("what is inferred was not checked against training hearts")
@@ -174,7 +174,7 @@ def test_volumes_and_overlap_are_those_of_the_two_label_maps(
 ) -> None:
     predicted["LV"], predicted["RV"] = ball((2, 0, 0), 20), ball((0, 28, -14), 6)
     # The LA is hidden from the model, and compared all the same.
-    options = replace(QUICK, encode=replace(QUICK.encode, drop=("LA",)))
+    options = replace(QUICK, encode=replace(QUICK.encode, hide=("LA",)))
     found = reconstructed(model, scan(), tmp_path, options)["structures"]
     truth, made = (
         read_label_map(path).labels
@@ -267,7 +267,7 @@ def test_a_model_of_whole_hearts_says_that_it_cannot_infer(
 ) -> None:
     """In the terminal, the page, the summary and the API; of whole hearts, nothing is said."""
     replace(untrained(NAMES), partial=False).save_pretrained(tmp_path / "model")
-    hidden = replace(QUICK, encode=replace(QUICK.encode, drop=("LA",)), page=True)
+    hidden = replace(QUICK, encode=replace(QUICK.encode, hide=("LA",)), page=True)
     summary = reconstructed(tmp_path / "model", scan(), tmp_path, hidden)
     (remark,) = (r for r in summary["provenance"]["remarks"] if r.startswith(WHOLE_ONLY))
     assert "so what it infers is not to be trusted (LA)" in remark
@@ -279,7 +279,7 @@ def test_a_model_of_whole_hearts_says_that_it_cannot_infer(
         assert text in output
         assert text in page
     assert "Not refined: by default" in page
-    heart = encode(load(tmp_path / "model"), tmp_path / "heart.nii.gz", drop=["LA"], points=200)
+    heart = encode(load(tmp_path / "model"), tmp_path / "heart.nii.gz", hide=["LA"], points=200)
     assert doubtful(heart, resolution=40)["LA"] == [WHOLE_ONLY]
     surfaces(heart, resolution=40)
     assert remark in caplog.messages

@@ -235,6 +235,6 @@ def test_hearts_that_the_factors_were_measured_on_tell_nothing(
 
 
 def test_draws_of_nothing_hidden_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"--ensemble 4: .* none are; add --drop-each, or --drop"):
+    with pytest.raises(InputError, match=r"--ensemble 4: .* none are; add --hide-each, or --hide"):
         evaluate(tmp_path, [tmp_path], tmp_path / "out", EvaluateOptions(ensemble=4))
     assert not (tmp_path / "out").exists()

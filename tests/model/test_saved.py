@@ -285,7 +285,7 @@ def test_the_command_line_takes_a_repository(
     monkeypatch.setattr(
         "vecsetx.commands.reconstruct.reconstruct", lambda model, *_: given.append(model) or {}
     )
-    words = ["heart.nii.gz", "--out", str(tmp_path), "--drop", "LV"]
+    words = ["heart.nii.gz", "--out", str(tmp_path), "--hide", "LV"]
     for word, folder in (("owner/name", snapshot), (str(downloads), downloads)):
         words_of_one = ["reconstruct", word, *(words if folder == snapshot else words[:3])]
         CliRunner().invoke(cli.app, words_of_one, catch_exceptions=False)

@@ -207,6 +207,7 @@ def check_of(hearts):
     return {
         "state": next((state for state in ("unfit", "look") if counts[state]), "fit"),
         "structures": list(STRUCTURES),
+        "left_out": {"gone": "gone.nii.gz: <b>damaged</b>"},
         "summary": {
             "hearts": len(hearts),
             **counts,
@@ -504,6 +505,7 @@ def test_the_check_page_shows_everything_in_the_given_order(tmp_path):
     for expected in (*STRUCTURES, "Coronary: no points in bad one", "51.2%", "97.8%", "val: 3"):
         assert expected in text
     assert "LAA has 7 pieces" in text
+    assert "gone.nii.gz: <b>damaged</b>" in text  # as text, not as a tag
     assert "1 of 3 hearts is unfit for training. 1 of 3 hearts is fit but needs a look" in text
     assert "the heart is rotated by 173°" in text
     assert "4 robust standard deviations" in text

@@ -46,6 +46,7 @@ def check(
     """
     from vecsetx.commands.check import check as run
     from vecsetx.terminal.check_tables import print_check, print_heart_check
+    from vecsetx.terminal.next_step import print_next, typed
 
     if heart is not None and (pictures != 40 or workers is not None):
         option = "--workers" if workers is not None else "--pictures"
@@ -54,6 +55,8 @@ def check(
     result = run(data, folder, heart=heart, workers=workers, pictures=pictures)
     if heart is None:
         print_check(result, folder / "check.html")
+        if result["state"] != "unfit":
+            print_next(typed("train", data, "--out", "run/"))
     else:
         page = folder / f"check-{heart}.html"
         print_heart_check(result, page if page.exists() else None)

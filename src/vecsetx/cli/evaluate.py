@@ -11,8 +11,8 @@ from vecsetx.cli.options import (
     FLAG,
     Absent,
     Draws,
-    Drop,
     Fold,
+    Hide,
     KeepSpecks,
     Labels,
     Latents,
@@ -52,11 +52,11 @@ def evaluate(
     trust_names: TrustNames = False,
     max_voxels: MaxVoxels = VOXELS,
     absent: Absent = "",
-    drop: Drop = "",
-    drop_each: Annotated[
+    hide: Hide = "",
+    hide_each: Annotated[
         bool,
         typer.Option(
-            "--drop-each",
+            "--hide-each",
             metavar=FLAG,
             help="Hide each structure in turn, and score its reconstruction.",
         ),
@@ -109,12 +109,12 @@ def evaluate(
 
     model = local_model(model)
     options = EvaluateOptions(
-        encode=encode_options(model, labels, drop, latents, points, refine, recycle, seed),
+        encode=encode_options(model, labels, hide, latents, points, refine, recycle, seed),
         split=split,
         fold=fold,
         tolerance_mm=tolerance,
         meshes=meshes,
-        drop_each=drop_each,
+        hide_each=hide_each,
         ensemble=ensemble_size(ensemble, draws),
         keep_specks=keep_specks,
         trust_names=trust_names,

@@ -1,6 +1,5 @@
 """The command ``inspect``."""
 
-import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -33,7 +32,7 @@ def inspect(
 ) -> None:
     """Show what files hold and how they would be read.
 
-    The exit status is 1 if a file would be refused.
+    The exit status is 1 if a file would be refused, or if hearts have the same name.
 
     [dim]Example: vecsetx inspect labels/ --json report.json[/]
     """
@@ -41,6 +40,7 @@ def inspect(
     from vecsetx.commands.inspect import inspect as run
     from vecsetx.files import check_writable, write_json
     from vecsetx.terminal.inspection_table import print_inspection
+    from vecsetx.terminal.next_step import typed
 
     if json:
         check_writable(json)
@@ -48,7 +48,7 @@ def inspect(
     entries = run(inputs, chosen, space, units, trust_names, max_voxels)
     if json:
         write_json(json, entries)
-    given = shlex.join([*map(str, inputs), *(["--labels", labels] if labels else [])])
-    print_inspection(entries, f"vecsetx prepare {given} --out data/")
-    if any(entry["status"] == "refused" for entry in entries):
+    given = [*inputs, *(["--labels", labels] if labels else [])]
+    print_inspection(entries, typed("prepare", *given, "--out", "data/"))
+    if any(entry["status"] == "refused" or entry["same_name"] for entry in entries):
         raise typer.Exit(1)

@@ -18,8 +18,8 @@ __all__ = [
     "Config",
     "DataSetPath",
     "Draws",
-    "Drop",
     "Fold",
+    "Hide",
     "Labels",
     "Latents",
     "MaxVoxels",
@@ -120,7 +120,7 @@ Labels = Annotated[
         metavar="NAME", help=f"{LABEL_SETS} Default: what the files say, else the model's."
     ),
 ]
-Drop = Annotated[
+Hide = Annotated[
     str,
     typer.Option(
         metavar="NAMES",
@@ -215,7 +215,7 @@ def ensemble_size(ensemble: int, draws: int | None, usual: int = 0) -> int:
 def encode_options(
     model: Path,
     labels: str | None,
-    drop: str,
+    hide: str,
     latents: int | None,
     points: int | None,
     refine: int | None,
@@ -230,7 +230,7 @@ def encode_options(
 
     return EncodeOptions(
         label_set=label_set(labels) if labels else None,
-        drop=parse_names(drop, read_structures(model)) if drop else (),
+        hide=parse_names(hide, read_structures(model)) if hide else (),
         points=points,
         latents=latents,
         refine=refine,

@@ -140,6 +140,7 @@ def prepare(
     from vecsetx.commands.prepare import prepare as run
     from vecsetx.data.prepare_options import taken_over
     from vecsetx.data.split import Split
+    from vecsetx.terminal.next_step import print_next, typed
 
     chosen = label_set(labels) if labels else None
     known = chosen.structures if chosen else structure_names()
@@ -178,4 +179,5 @@ def prepare(
         f"structures {', '.join(dataset.structures)}"
         + (f"; options taken over from the data set: {' '.join(kept)}" if kept else "")
     )
+    print_next(typed("check", out))
     report_failures(failed)

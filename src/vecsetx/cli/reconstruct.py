@@ -10,7 +10,7 @@ from vecsetx.cli.numbers import number
 from vecsetx.cli.options import (
     FLAG,
     Draws,
-    Drop,
+    Hide,
     KeepSpecks,
     Labels,
     Latents,
@@ -127,7 +127,7 @@ def reconstruct(
     units: Units = "mm",
     trust_names: TrustNames = False,
     max_voxels: MaxVoxels = VOXELS,
-    drop: Drop = "",
+    hide: Hide = "",
     latents: Latents = None,
     points: Points = None,
     refine: Refine = None,
@@ -146,7 +146,7 @@ def reconstruct(
 
     model = local_model(model)
     options = ReconstructOptions(
-        encode=encode_options(model, labels, drop, latents, points, refine, recycle, seed),
+        encode=encode_options(model, labels, hide, latents, points, refine, recycle, seed),
         resolution=resolution,
         resolution_mm=resolution_mm,
         surfaces=surfaces,

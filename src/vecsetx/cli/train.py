@@ -1,5 +1,6 @@
 """The command ``train``."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -58,7 +59,9 @@ def train(
 
     [dim]Example: vecsetx train data/ --out run/ --preset tiny training.steps=3000[/]
     """
+    from vecsetx.commands.run_folder import is_finished, next_command
     from vecsetx.commands.train import LogOptions, check_training, train_model
+    from vecsetx.terminal.next_step import print_next
 
     if preflight and stop_after is not None:
         raise InputError(f"--stop-after {stop_after}: --preflight makes no step; leave one out")
@@ -70,4 +73,6 @@ def train(
         check_training(data, out, recipe, resume, fold, logs)
         return
     train_model(data, out, recipe, resume, stop_after, fold, logs)
-    typer.echo(f"the model is in {out / 'model'}")
+    if os.environ.get("RANK", "0") == "0":  # one of the processes that torchrun starts
+        typer.echo(f"the model is in {out / 'model'}")
+        print_next(next_command(out, is_finished(out)))

@@ -97,8 +97,6 @@ def _calibrate(
     model: Path, data: Path, split: Split, fold: int | None, members: int, seed: int, few: bool
 ) -> Calibrated:
     # 1. The hearts, in two halves.
-    with waiting("reading the model"):
-        trained = TrainedModel.from_pretrained(model)
     dataset = DataSet.read(data)
     hearts = dataset.of_split(split, fold)
     hearts = tuple(heart for heart in hearts if source_of(dataset, heart).has_volume)
@@ -106,6 +104,8 @@ def _calibrate(
     if not few:
         _check_count(len(hearts), "with label maps or meshes", where)
     first, second = _halves(hearts, seed, where)
+    with waiting("reading the model"):
+        trained = TrainedModel.from_pretrained(model)
     _warn_of_training_hearts(trained, hearts)
 
     # 2. Errors and standard deviations of all hearts. Those that fail are left out.

@@ -75,8 +75,9 @@ def check(
 
     Returns:
         The contents of ``check.json``: ``state``, the worst of the hearts' (``fit``, ``look`` or
-        ``unfit``), ``structures``, ``summary``, and ``hearts``, each with ``name``, ``patient``,
-        ``split``, ``fold``, ``state``, ``problems`` (make it unfit), ``doubts`` (ask for a look),
+        ``unfit``), ``structures``, ``left_out`` (heart → why it could not be prepared),
+        ``summary``, and ``hearts``, each with ``name``, ``patient``, ``split``, ``fold``,
+        ``state``, ``problems`` (make it unfit), ``doubts`` (ask for a look),
         ``remarks`` (only inform), ``not_done`` (checks that were impossible) and its measures.
         With ``heart``, only that heart.
 
@@ -281,6 +282,7 @@ def _summarized(
     return {
         "state": next((state for state in ("unfit", "look") if counts[state]), "fit"),
         "structures": list(dataset.structures),
+        "left_out": dataset.left_out,
         "summary": {
             "hearts": len(rows),
             **counts,

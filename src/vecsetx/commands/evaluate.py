@@ -99,8 +99,8 @@ def _evaluate(
     # 2. Score all hearts.
     found = _score_all(hearts, _Scorer(trained, options, uncertainty))
     print_remarks(found.remarks)
-    if trained.partial is False and (options.drop_each or options.encode.drop):
-        hidden = ["each structure in turn"] if options.drop_each else options.encode.drop
+    if trained.partial is False and (options.hide_each or options.encode.hide):
+        hidden = ["each structure in turn"] if options.hide_each else options.encode.hide
         warn(whole_only_remark(hidden))
     # 3. Summarize and write.
     with waiting("writing scores and report"):
@@ -114,7 +114,7 @@ def _evaluate(
             },
             "bootstrap": asdict(bootstrap),
             "penalties_mm": found.penalties_mm,
-            "options": {"refine": options.encode.refine, "drop_each": options.drop_each},
+            "options": {"refine": options.encode.refine, "drop_each": options.hide_each},
             "refinement": found.refined,
             "remarks": {name: list(remarks) for name, remarks in found.remarks.items() if remarks},
             "provenance": _provenance(model, trained, inputs, hearts, found, options),
@@ -126,18 +126,18 @@ def _evaluate(
 
 
 def _check(options: EvaluateOptions) -> None:
-    drop, tolerance_mm = options.encode.drop, options.tolerance_mm
+    hide, tolerance_mm = options.encode.hide, options.tolerance_mm
     if not 0 < tolerance_mm < math.inf:
         raise InputError(f"--tolerance {tolerance_mm:g}: must be a length above 0 mm")
-    if options.drop_each and drop:
+    if options.hide_each and hide:
         raise InputError(
-            f"--drop {','.join(drop)} and --drop-each exclude each other: the one hides these "
+            f"--hide {','.join(hide)} and --hide-each exclude each other: the one hides these "
             "structures together, the other hides each structure in turn"
         )
-    if options.ensemble and not (drop or options.drop_each):
+    if options.ensemble and not (hide or options.hide_each):
         raise InputError(
             f"--ensemble {options.ensemble}: measures the uncertainty of hidden structures, and "
-            "none are; add --drop-each, or --drop with their names"
+            "none are; add --hide-each, or --hide with their names"
         )
     refuse_recycled_ensemble(options.ensemble, options.encode)
 
@@ -160,20 +160,20 @@ class _Scorer:
         self, name: str, heart: ScoredHeart
     ) -> tuple[Reconstruction, HeartField, list[Score], HeartErrors]:
         """Score a heart: a row for each of the model's structures, and errors of hidden ones."""
-        options, drop = self.options, self.options.encode.drop
+        options, hide = self.options, self.options.encode.hide
         with stage("reading"):
             whole = heart.source.segmentation(self.trained.structures)
             # The model receives the heart without the hidden structures; the truth keeps them.
-            geometry = whole.geometry(drop)
+            geometry = whole.geometry(hide)
         field = encode_heart(geometry, self.trained, options.encode)
         supports = None if options.keep_specks else Support(geometry)
         reconstruction = Reconstruction(whole, field, geometry.label_map, supports)
         annotated = heart.annotated(whole)
         rows = score_reconstruction(
-            name, reconstruction, annotated, options.tolerance_mm, options.meshes, drop
+            name, reconstruction, annotated, options.tolerance_mm, options.meshes, hide
         )
         errors: HeartErrors = {}
-        hidden = set(drop).intersection(annotated)
+        hidden = set(hide).intersection(annotated)
         if self.uncertainty and hidden:
             surfaces = reconstruction.surfaces
             errors = self.uncertainty.errors(
@@ -244,7 +244,7 @@ def _score_all(hearts: dict[str, ScoredHeart], scorer: _Scorer) -> _Found:
         InputError: None of them can be scored.
     """
     found = _Found([], {}, {}, {}, {}, {}, [], {}, {})
-    turns = scorer.trained.structures if scorer.options.drop_each else ()
+    turns = scorer.trained.structures if scorer.options.hide_each else ()
     each, unit = 1 + len(turns), "reconstructions" if turns else "hearts"
     with steps("scoring hearts", each * len(hearts), unit) as progress:
         for number, name in enumerate(list(hearts), start=1):
@@ -306,13 +306,13 @@ def _views(
         heart, field = hearts[name], found.fields[name]
         # Large label maps were not kept, to save memory: evaluate the field on them again.
         reconstruction = found.kept.get(name) or _again(heart.source, field, options)
-        observed = set(heart.annotated(reconstruction.segmentation)).difference(options.encode.drop)
+        observed = set(heart.annotated(reconstruction.segmentation)).difference(options.encode.hide)
         yield heart_view(name, reconstruction, field, found.dice[name], observed)
 
 
 def _again(source: HeartSource, field: HeartField, options: EvaluateOptions) -> Reconstruction:
     whole = source.segmentation(field.structures)
-    geometry = whole.geometry(options.encode.drop)
+    geometry = whole.geometry(options.encode.hide)
     supports = None if options.keep_specks else Support(geometry)
     return Reconstruction(whole, field, geometry.label_map, supports)
 
@@ -341,7 +341,7 @@ def _provenance(
             f"{len(seen)} of {counted(len(hearts), 'heart')} {have}, so these may not be scores of "
             "unseen hearts"
         )
-    dropped = ", ".join(options.encode.drop) or "nothing"
+    hidden = ", ".join(options.encode.hide) or "nothing"
     most = options.encode.refine_steps(whole=bool(found.refined))
     return {
         "model": str(model.resolve()),
@@ -351,7 +351,7 @@ def _provenance(
         "truth": f"the hearts as given, label set {', '.join(label_sets)}",
         "trained on among them": ", ".join(seen) or "none, by name",
         "grid": "every voxel of each label map's own grid",
-        "hidden from the model": "each structure in turn" if options.drop_each else dropped,
+        "hidden from the model": "each structure in turn" if options.hide_each else hidden,
         "recycled": counted(options.encode.recycle, "time"),
         "refined": f"{counted(len(found.refined), 'heart')}, {counted(most, 'step')} at most",
         "specks": "kept" if options.keep_specks else "removed where nothing observed supports them",

@@ -54,6 +54,7 @@ def inspect(
         - ``named``: id → name, as the file itself says; None if it says nothing.
         - ``structures``: name → ``id``, ``ml`` (inside its surface), ``pieces``, ``cut``
           (whether it reaches the edge of the scan). None where a file does not tell.
+        - ``same_name``: whether another heart has its name; prepare refuses them together.
         - ``remarks``: sentences; of a refused file, the reason and the remedy.
     """
     sources: list[HeartSource | dict[str, Any]] = []
@@ -102,7 +103,7 @@ def _remark_repeated_names(hearts: Sequence[HeartSource], entries: list[dict[str
             if len(paths) > 1 and entry["file"] in paths and entry["status"] != "refused":
                 others = ", ".join(sorted(paths - {entry["file"]}))
                 entry["remarks"].append(f"{others} has the name {name}, too; rename one of them")
-                entry["status"] = "look"
+                entry["status"], entry["same_name"] = "look", True
 
 
 def _inspected(source: HeartSource) -> dict[str, Any]:
@@ -198,6 +199,7 @@ def _empty(path: Path, kind: str | None) -> dict[str, Any]:
         "form_codes": None,
         "named": None,
         "structures": {},
+        "same_name": False,
         "remarks": [],
     }
 

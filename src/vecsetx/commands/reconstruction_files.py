@@ -151,7 +151,7 @@ def _provenance(heart: ReconstructedHeart, setup: Setup) -> dict[str, Any]:
         "surfaces": options.surfaces,
         "mesh_resolution": max(grid.shape),
         "mesh_resolution_mm": float(grid.spacing_mm[0]),
-        "dropped": list(options.encode.drop),
+        "hidden": list(options.encode.hide),
         "keep_observed": options.keep_observed,
         "keep_specks": options.keep_specks,
         **_unlike_training(heart, setup.trained, options.encode.points),

@@ -9,7 +9,15 @@ import torch
 
 from vecsetx._version import __version__
 from vecsetx.commands.diagnose import diagnose_run
-from vecsetx.commands.run_folder import begin_run, check_run, contents_of, write_recipe
+from vecsetx.commands.run_folder import (
+    RunData,
+    begin_run,
+    check_folder,
+    check_run,
+    contents_of,
+    write_data,
+    write_recipe,
+)
 from vecsetx.data.batches import TrainingBatches
 from vecsetx.data.dataset import DataSet
 from vecsetx.errors import InputError
@@ -139,6 +147,8 @@ def _ready(
     Every rank does the same, except that only the first one writes.
     """
     with noticing_signals() as request, joined_ranks() as ranks, ExitStack() as entered:
+        # 0. The wrong folder is told at once: what follows takes seconds.
+        ranks.on_first_rank(lambda: check_folder(out, resume))
         # 1. Model, batches and teacher. All ranks seed alike, and so start with the same weights.
         with waiting("reading the data set"):
             dataset, damaged = DataSet.read(data).without_damaged(fold)
@@ -156,7 +166,10 @@ def _ready(
         # 2. The run's folder and loggers, on the first rank only. A failure there ends all ranks.
         def begin() -> TrainingSpec:
             entered.enter_context(only_writer(out))
-            begun = (check_run if resume else begin_run)(out, recipe, contents_of(batches, teacher))
+            contents = contents_of(batches, teacher)
+            of_run = RunData(str(dataset.folder.resolve()), fold, contents)
+            begun = (check_run if resume else begin_run)(out, recipe, of_run)
+            write_data(out, of_run)  # the folder may have another place now
             entered.enter_context(log.of_errors())
             if logs != LogOptions():
                 named = out.resolve().name, recipe.to_dict(), logs.tensorboard, logs.wandb
@@ -218,6 +231,8 @@ def _displayed(session: _Session) -> Iterator[None]:
     with training_display(run.training.steps, session.log) as display:
         run.observers.append(display.entry)
         run.counters.append(display.step)
+        if 0 < session.training.progress.step < run.training.steps:
+            display.step(session.training.progress.step)  # where a resumed run goes on
         yield
 
 

@@ -19,7 +19,7 @@ from vecsetx.names import Name, RelativePath, check_name
 from vecsetx.plain_data import PlainDataError, read_json, validated
 from vecsetx.sampling.samples import SamplesFile
 
-__all__ = ["Choices", "DataSet", "HeartEntry"]
+__all__ = ["Choices", "DataSet", "FailedHeart", "HeartEntry"]
 
 _SCHEMA = 2
 """Version of ``dataset.json``; other versions are rejected."""
@@ -61,6 +61,21 @@ class HeartEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class FailedHeart:
+    """A heart of the inputs that could not be prepared.
+
+    Attributes:
+        name: Its name.
+        source: Path of its file or folder.
+        reason: Why, in words.
+    """
+
+    name: Name
+    source: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Choices:
     """Options that hold for all hearts of a data set, for hearts added later.
 
@@ -96,6 +111,7 @@ class DataSet:
         options: Options of the sampling.
         hearts: All hearts, sorted by name.
         choices: Further options; None for a data set of an earlier version, which kept none.
+        failed: Hearts that could not be prepared when they were last tried, sorted by name.
     """
 
     folder: Path
@@ -107,6 +123,12 @@ class DataSet:
     options: Mapping[str, Any]
     hearts: tuple[HeartEntry, ...]
     choices: Choices | None = None
+    failed: tuple[FailedHeart, ...] = ()
+
+    @property
+    def left_out(self) -> dict[str, str]:
+        """Heart → why it could not be prepared; only hearts whose files are still there."""
+        return {one.name: one.reason for one in self.failed if Path(one.source).exists()}
 
     @property
     def own_split(self) -> bool:
@@ -199,6 +221,7 @@ class DataSet:
             "options": {k: str(v) if v == math.inf else v for k, v in self.options.items()},
             "choices": self.choices and asdict(self.choices),
             "hearts": [asdict(heart) for heart in self.hearts],
+            "failed": [asdict(heart) for heart in self.failed],
         }
         write_json(self.folder / "dataset.json", data)
 
@@ -245,6 +268,7 @@ class DataSet:
             options,
             file.hearts,
             file.choices,
+            file.failed,
         )
 
 
@@ -278,6 +302,7 @@ class _File:
     options: dict[str, Any]
     hearts: tuple[HeartEntry, ...]
     choices: Choices | None = None
+    failed: tuple[FailedHeart, ...] = ()
 
 
 _FILE = TypeAdapter(_File)

@@ -55,12 +55,13 @@ def find_split_hearts(
     for split, group in folders.items():
         found = find_hearts(
             group,
-            options.label_set,
+            None if options.labels_taken_over else options.label_set,
             options.space,
             options.units,
-            trust_names=options.trust_names,
-            unsafe=unsafe,
-            most_voxels=options.most_voxels,
+            options.label_set if options.labels_taken_over else None,
+            options.trust_names,
+            unsafe,
+            options.most_voxels,
         )
         for name, heart in found.items():
             if name in hearts:

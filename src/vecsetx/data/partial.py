@@ -31,8 +31,8 @@ class PartialSpec:
     """How often hearts are hidden in part, and how much of them; each kind is drawn independently.
 
     Attributes:
-        drop: Share of the hearts from which whole structures are dropped.
-        fewest, most: Number of structures dropped, uniform between them; at least one remains.
+        hide: Share of the hearts from which whole structures are hidden.
+        fewest, most: Number of structures hidden, uniform between them; at least one remains.
         cut: Share of the hearts that are cut, half of them by a plane, half of them by a ball.
         cut_most: Largest share of a heart's points that a cut removes; uniform from 0.
         sparse: Share of the hearts that are sparse: about half of them with few points, the others
@@ -42,7 +42,7 @@ class PartialSpec:
             linearly up to then, from nothing.
     """
 
-    drop: Share = 0.0
+    hide: Share = 0.0
     fewest: Count = 2
     most: Count = 5
     cut: Share = 0.0
@@ -67,7 +67,7 @@ class PartialSpec:
     @property
     def hides(self) -> bool:
         """Whether anything is hidden at all."""
-        return bool(self.drop or self.cut or self.sparse)
+        return bool(self.hide or self.cut or self.sparse)
 
     def at(self, position: int) -> "PartialView | None":
         """How the heart at a position of the training sequence is hidden; None to show it whole."""
@@ -115,10 +115,10 @@ class PartialView:
         """
         spec, points_mm, normals = self.spec, whole.points_mm, whole.normals
         # The order of the steps is that of the random draws, and decides which view a seed gives.
-        # 1. Drop whole structures.
+        # 1. Hide whole structures.
         kept = np.ones(len(points_mm), dtype=bool)
-        if self._happens(spec.drop, generator):
-            kept = ~self._in_dropped(whole.structure, generator)
+        if self._happens(spec.hide, generator):
+            kept = ~self._in_hidden(whole.structure, generator)
         # 2. Cut by a plane or a ball, unless too little would be left.
         if self._happens(spec.cut, generator):
             share = generator.uniform(0, spec.cut_most * self.difficulty)
@@ -140,7 +140,7 @@ class PartialView:
     def _happens(self, share: float, generator: np.random.Generator) -> bool:
         return bool(generator.random() < share * self.difficulty)
 
-    def _in_dropped(
+    def _in_hidden(
         self, structure: Integer[np.ndarray, " n"], generator: np.random.Generator
     ) -> Bool[np.ndarray, " n"]:
         """Which points belong to random structures; at least one structure remains."""

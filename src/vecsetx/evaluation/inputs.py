@@ -32,7 +32,7 @@ class EvaluateOptions:
         tolerance_mm: Tolerance of the normalized surface distance.
         meshes: Whether to score meshes, too: the true surfaces, and the model's on the truth's
             grid.
-        drop_each: Whether to hide each structure of each heart in turn and score it as inferred.
+        hide_each: Whether to hide each structure of each heart in turn and score it as inferred.
         ensemble: Members of an ensemble, which gives the uncertainty of hidden structures; 0 for
             none.
         keep_specks: Whether small pieces that nothing observed supports are scored, too
@@ -51,7 +51,7 @@ class EvaluateOptions:
     fold: int | None = None
     tolerance_mm: float = TOLERANCE_MM
     meshes: bool = True
-    drop_each: bool = False
+    hide_each: bool = False
     ensemble: int = 0
     keep_specks: bool = False
     trust_names: bool = False

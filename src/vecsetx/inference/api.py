@@ -52,7 +52,7 @@ def encode(
     seed: int = 0,
     trust_names: bool = False,
     *,
-    drop: Sequence[str] = (),
+    hide: Sequence[str] = (),
     points: int | None = None,
     latents: int | None = None,
     keep_observed: bool = False,
@@ -64,7 +64,7 @@ def encode(
     Remarks on what its files leave open or contradict are logged as warnings, and so is that the
     standard deviations of an ensemble are uncalibrated.
 
-    Example: ``heart = encode(model, "patient.nii.gz", drop=["LAA"], keep_observed=True)``
+    Example: ``heart = encode(model, "patient.nii.gz", hide=["LAA"], keep_observed=True)``
 
     Args:
         model: From :func:`load`.
@@ -78,7 +78,7 @@ def encode(
         recycle: How many times to feed the reconstruction back.
         seed: Seed of the surface points and of the ensemble.
         trust_names: Whether structures keep their names where anatomy contradicts them.
-        drop: Structures to hide from the model, which then infers them.
+        hide: Structures to hide from the model, which then infers them.
         points: Number of surface points that the model is shown; None for four times as many as in
             training.
         latents: Number of latents; None for twice as many as in training.
@@ -97,7 +97,7 @@ def encode(
     """
     options = EncodeOptions(
         label_set(labels) if labels else None,
-        drop=parse_names(",".join(drop), model.structures) if drop else (),
+        hide=parse_names(",".join(hide), model.structures) if hide else (),
         points=points,
         latents=latents,
         seed=seed,

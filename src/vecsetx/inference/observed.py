@@ -75,17 +75,17 @@ def of_points(observation: Observation, structure_count: int) -> Batch:
 
 
 def of_samples(
-    samples: Samples, structures: tuple[str, ...], drop: Collection[str], frame: Frame
+    samples: Samples, structures: tuple[str, ...], hide: Collection[str], frame: Frame
 ) -> Batch:
     """The samples of a heart.
 
     Args:
         samples: The heart.
         structures: The model's; others in the samples are left out.
-        drop: Structures that are hidden, and so unknown.
+        hide: Structures that are hidden, and so unknown.
         frame: The frame in which the heart was encoded.
     """
-    shown = np.isin(samples.info.structures, [n for n in structures if n not in drop])
+    shown = np.isin(samples.info.structures, [n for n in structures if n not in hide])
     number = _indices(structures, samples.info.structures)
     rows = np.flatnonzero(shown[samples.surface.structure])
     surface_group, near_group, volume_group = (

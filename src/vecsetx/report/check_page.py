@@ -70,6 +70,7 @@ def write_check_page(path: Path, check: Mapping[str, Any], pictures: Mapping[str
         title="Data check",
         state=check["state"],
         summary=check["summary"],
+        left_out=check["left_out"],
         hearts=hearts,
         outliers=check["summary"]["outliers"],
         largest_z={heart["name"]: _largest_z(heart) for heart in hearts},

@@ -37,6 +37,14 @@ def print_check(result: Mapping[str, Any], page: Path) -> None:
     _print_remarks(ranked)
     for state in ("look", "unfit"):
         _print_hearts([heart for heart in ranked if heart["state"] == state], state)
+    if left_out := result["left_out"]:
+        verb = "is" if len(left_out) == 1 else "are"
+        console.print(
+            f"\n{counted(len(left_out), 'heart')} of the inputs {verb} not in the data set, until "
+            "prepared again or removed from the inputs:",
+            style="yellow",
+        )
+        print_list(list(left_out.values()), "yellow")
     count = result["summary"]["not_done"]
     if count:
         console.print(f"{counted(count, 'heart')} could not be checked in full", style="yellow")

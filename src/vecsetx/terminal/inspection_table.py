@@ -5,6 +5,7 @@ from typing import Any
 
 from rich.markup import escape
 
+from vecsetx.terminal.next_step import print_next
 from vecsetx.terminal.progress_bars import console
 from vecsetx.terminal.table import Column, counted, number, print_list, print_table
 
@@ -33,8 +34,14 @@ def print_inspection(entries: Sequence[Mapping[str, Any]], next_command: str) ->
     counts = {status: sum(e["status"] == status for e in entries) for status in _STYLES}
     said = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
     console.print(f"\n{counted(len(entries), 'heart')}: {said}")
-    if not counts["refused"]:
-        console.print(f"next: {next_command}", markup=False, soft_wrap=True)
+    same = sum(entry["same_name"] for entry in entries)
+    if same:
+        console.print(
+            f"{same} hearts share their names, so prepare refuses them together: rename them first",
+            style="red",
+        )
+    elif not counts["refused"]:
+        print_next(next_command)
 
 
 def _head(entry: Mapping[str, Any]) -> str:
