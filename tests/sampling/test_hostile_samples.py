@@ -75,12 +75,12 @@ def write_zip(path: Path, members: dict[str, bytes], zeros: int = 0) -> Path:
 def test_an_archive_of_arrays_is_not_believed(small: Samples, tmp_path: Path) -> None:
     write_npz(small, sound := tmp_path / "sound.npz")
     paths = [
-        write_zip(tmp_path / "large.npz", {"surface_points": array((100 << 20, 3))}, 1200),
-        write_zip(tmp_path / "claim.npz", {"surface_points": array((10**12, 3))}),
-        write_zip(tmp_path / "short.npz", {"surface_points": array((100 << 20, 3)) + bytes(12)}),
-        write_zip(tmp_path / "negative.npz", {"surface_points": array((-5, 3))}),
-        write_zip(tmp_path / "none.npz", {"surface_points": b""}),
-        write_zip(tmp_path / "object.npz", {"surface_points": array((1,), "|O") + b"cos\nsystem"}),
+        write_zip(tmp_path / "large.npz", {"vecsetx": array((100 << 20, 3))}, 1200),
+        write_zip(tmp_path / "claim.npz", {"vecsetx": array((10**12, 3))}),
+        write_zip(tmp_path / "short.npz", {"vecsetx": array((100 << 20, 3)) + bytes(12)}),
+        write_zip(tmp_path / "negative.npz", {"vecsetx": array((-5, 3))}),
+        write_zip(tmp_path / "none.npz", {"vecsetx": b""}),
+        write_zip(tmp_path / "object.npz", {"vecsetx": array((1,), "|O") + b"cos\nsystem"}),
     ]
     calls = [(read_npz, (path,)) for path in (*paths, sound)]
     found = outcomes(calls, 200, [(read_npz, (sound,))])
