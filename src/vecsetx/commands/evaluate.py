@@ -8,12 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from vecsetx._version import __version__
-from vecsetx.commands.evaluation_page import (
-    PAGE_VOXELS,
-    SHOWN_HEARTS,
-    heart_view,
-    write_evaluation_page,
-)
 from vecsetx.data.sources import HeartSource
 from vecsetx.errors import InputError, too_large
 from vecsetx.evaluation.bootstrap import Bootstrap
@@ -41,6 +35,12 @@ from vecsetx.inference.support import Support
 from vecsetx.model.heart_field import HeartField
 from vecsetx.model.saved import TrainedModel
 from vecsetx.progress import stage
+from vecsetx.report.evaluation_page import (
+    PAGE_VOXELS,
+    SHOWN_HEARTS,
+    heart_view,
+    write_evaluation_page,
+)
 from vecsetx.report.ranking import chosen
 from vecsetx.report.scene import HeartView
 from vecsetx.terminal.progress_bars import steps, waiting, warn

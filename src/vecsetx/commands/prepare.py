@@ -12,12 +12,7 @@ from vecsetx.data.added_labels import read_as_in_data_set
 from vecsetx.data.dataset import DataSet, FailedHeart, HeartEntry
 from vecsetx.data.idle_options import check_idle
 from vecsetx.data.own_split import find_split_hearts, given_splits
-from vecsetx.data.prepare_options import (
-    PrepareOptions,
-    check_place,
-    choices_of,
-    with_those_of,
-)
+from vecsetx.data.prepare_options import PrepareOptions, check_place, choices_of, with_those_of
 from vecsetx.data.sources import HeartSource, MasksSource, MeshesSource
 from vecsetx.data.split import Assignment, Split, patients_of, split_by_patient
 from vecsetx.errors import InputError
