@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from baselines import AlignedCohort, Cohort
+from baselines import AlignedCohort, Cohort, CohortSpec
 from jaxtyping import Bool, Float
 from scipy import ndimage
 
@@ -58,14 +58,14 @@ Rows = dict[tuple[str, str], list[float]]
 """(contender, structure) → a value per heart."""
 
 
-def hearts_of(name: str, dataset: DataSet, count: int) -> Hearts:
+def hearts_of(name: str, dataset: DataSet, count: int, spec: CohortSpec | None = None) -> Hearts:
     structures = dataset.structures
     training = dataset.of_split("train")
     maps = (
         (coarse(source_of(dataset, h).segmentation(structures).label_map), h.annotated)
         for h in training
     )
-    return Hearts(name, dataset, dataset.of_split("val")[:count], Cohort.of(maps, structures))
+    return Hearts(name, dataset, dataset.of_split("val")[:count], Cohort.of(maps, structures, spec))
 
 
 def contenders(

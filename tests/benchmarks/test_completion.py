@@ -9,6 +9,7 @@ import cut_hearts
 import numpy as np
 import partial_hearts
 import pytest
+from baselines import CohortSpec
 from rich.console import Console
 from scipy import ndimage
 from support.forked import forked
@@ -46,7 +47,7 @@ def trained(dataset: DataSet, tmp_path_factory: pytest.TempPathFactory) -> Train
 @pytest.fixture(scope="module")
 def hearts(dataset: DataSet):
     """The training hearts as the unseen ones: what a cohort that holds the heart must recognise."""
-    known = partial_hearts.hearts_of("phantoms", dataset, 1)
+    known = partial_hearts.hearts_of("phantoms", dataset, 1, CohortSpec(spacing_mm=4.0))
     return replace(known, unseen=dataset.of_split("train")[:1])
 
 

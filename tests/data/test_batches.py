@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.numpy import load_file
+from support.forked import server
 from support.runs import parts_of, tensors_of
 from torch.utils.data import DataLoader
 
@@ -208,7 +209,7 @@ def test_two_workers_draw_what_one_process_draws(copy: DataSet, lost: bool) -> N
         batch_size=None,
         sampler=range(5),
         num_workers=2,
-        multiprocessing_context="spawn",
+        multiprocessing_context=server(),
         collate_fn=as_it_is,
     )
     for step, drawn in enumerate(loader):

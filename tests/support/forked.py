@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from multiprocessing import forkserver, get_context
 from multiprocessing.connection import wait
+from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,15 @@ _SERVER = get_context("forkserver")
 _SERVER.set_forkserver_preload(["support.forked", "vecsetx.cli", "vecsetx.commands.train"])
 
 
+def server() -> ForkServerContext:
+    """Return the way to start processes from the server, which runs from then on."""
+    folders = os.pathsep.join(folder for folder in sys.path if folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", folders)
+        forkserver.ensure_running()
+    return _SERVER
+
+
 class FromServer:
     """What ``multiprocessing`` offers to start processes, with the server running."""
 
@@ -30,11 +40,7 @@ class FromServer:
     @staticmethod
     def Process(**options: Any) -> BaseProcess:
         """Return a process that is not started yet."""
-        folders = os.pathsep.join(folder for folder in sys.path if folder)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("PYTHONPATH", folders)
-            forkserver.ensure_running()
-        return _SERVER.Process(**options)
+        return server().Process(**options)
 
 
 def forked(work: Callable[..., object], *arguments: Any) -> BaseProcess:

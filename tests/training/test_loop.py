@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from support.forked import server
 from support.runs import GRADIENTS, RECIPE, assert_close, losses, weights
 
 from vecsetx.commands import train as train_command
@@ -12,6 +13,7 @@ from vecsetx.commands.train import train_model
 from vecsetx.data.dataset import DataSet
 from vecsetx.model.saved import TrainedModel
 from vecsetx.terminal.training_display import TrainingDisplay
+from vecsetx.training import loop
 from vecsetx.training.journal import read_journal
 from vecsetx.training.run import Validation
 from vecsetx.training.spec import TrainingSpec
@@ -25,7 +27,11 @@ def test_several_passes_equal_a_larger_batch(dataset: DataSet, tmp_path: Path) -
     assert_close(weights(tmp_path / "one"), weights(tmp_path / "four"))
 
 
-def test_data_workers_draw_the_same(dataset: DataSet, tmp_path: Path) -> None:
+def test_data_workers_draw_the_same(
+    dataset: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert loop._SPAWN.get_start_method() == "spawn"
+    monkeypatch.setattr(loop, "_SPAWN", server())
     for name, workers in (("none", 0), ("two", 2)):
         recipe = RECIPE.changed({"training": {"data_workers": workers}}, "")
         train_model(dataset.folder, tmp_path / name, recipe)

@@ -1,5 +1,6 @@
 """The training loop."""
 
+import multiprocessing
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -23,6 +24,9 @@ from vecsetx.training.step import Stepper, StepResult
 from vecsetx.training.stopping import leave_signals_to_parent
 
 __all__ = ["Training", "batches_of_steps"]
+
+# A forked process cannot use CUDA, and may inherit locks that are held.
+_SPAWN = multiprocessing.get_context("spawn")
 
 
 class Training:
@@ -293,8 +297,7 @@ def batches_of_steps(run: Run, first: int, last: int, workers: int) -> Iterator[
             batch_size=None,  # the data set yields whole batches
             sampler=range(first, last),
             num_workers=workers,
-            # A forked process cannot use CUDA, and may inherit locks that are held.
-            multiprocessing_context="spawn" if workers else None,
+            multiprocessing_context=_SPAWN if workers else None,
             worker_init_fn=leave_signals_to_parent,
             collate_fn=_unchanged,  # type: ignore[arg-type] # typed for lists of samples
         )
