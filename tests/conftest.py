@@ -96,6 +96,15 @@ def trained_run(dataset) -> Path:
     return made_once("trained-run", lambda folder: trained_a_little(dataset, folder))
 
 
+@pytest.fixture(scope="session")
+def calibrated_run(dataset, trained_run) -> Path:
+    """A folder with that run, calibrated, in ``run/``, and what was said of it in ``said.txt``."""
+    from support.runs import calibrated
+    from support.shared import made_once
+
+    return made_once("calibrated-run", lambda folder: calibrated(dataset, trained_run, folder))
+
+
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch):
     """The clock by which progress is told, at a time that the test sets."""

@@ -164,27 +164,24 @@ def test_hidden_structures_are_neither_seen_nor_excused(
 
 
 def test_what_a_model_is_sure_of_is_measured_used_and_checked(
-    workplace: Path,
+    dataset: DataSet,
+    trained_run: Path,
+    calibrated_run: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """calibrate, reconstruct --ensemble and evaluate --ensemble, one after the other."""
-    monkeypatch.setattr("vecsetx.evaluation.hidden_structures.SPACING_MM", 5.0)
-    monkeypatch.setattr("vecsetx.evaluation.cut._SPACING_MM", 5.0)
-    model = shutil.copytree(workplace / "run", tmp_path / "run")
-    heart = DataSet.read(workplace / "data").of_split("val")[0]
+    """reconstruct --ensemble and evaluate --ensemble, before and after calibrate."""
+    heart, model = dataset.of_split("val")[0], calibrated_run / "run"
     hidden = ("--hide", "RV,PV", "--ensemble", 2)
 
-    def evaluated(out: str) -> dict:
-        words = ("evaluate", model, workplace / "data", "--out", tmp_path / out, "--no-meshes")
+    def evaluated(model: Path, out: str) -> dict:
+        words = ("evaluate", model, dataset.folder, "--out", tmp_path / out, "--no-meshes")
         assert run(*words, *hidden, monkeypatch=monkeypatch) == 0
         return json.loads((tmp_path / out / "scores.json").read_text())
 
-    before = evaluated("before")["calibration"]
+    before = evaluated(trained_run, "before")["calibration"]
     assert before["factors"] == "uncalibrated"
-    words = ("calibrate", model, workplace / "data", "--split", "train", "--ensemble", 2)
-    assert run(*words, "--few", monkeypatch=monkeypatch) == 0
     factors = json.loads((model / "model" / "calibration.json").read_text())
     words = ("reconstruct", model, heart.source, "--out", tmp_path / "r", "--resolution", 48)
     assert run(*words, *hidden, monkeypatch=monkeypatch) == 0
@@ -192,7 +189,7 @@ def test_what_a_model_is_sure_of_is_measured_used_and_checked(
     told = summary["provenance"]["ensemble"]["calibration"]
     kept = ("factor", "factors", "cut_factor", "members", "hearts", "date", "few")
     assert told == {key: factors[key] for key in kept}
-    scores = evaluated("after")
+    scores = evaluated(model, "after")
     after = scores["calibration"]
     assert after["factors"] == told
     assert told["few"]

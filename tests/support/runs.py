@@ -1,15 +1,19 @@
 """Small training runs, for the tests."""
 
 import os
+import shutil
 import sys
 from dataclasses import fields
 from pathlib import Path
 
+import pytest
 import torch
 import yaml
+from typer.testing import CliRunner
 
 from support.hearts import write_small_phantoms
 from vecsetx.anatomy.label_sets import label_set
+from vecsetx.cli import app
 from vecsetx.commands.prepare import PrepareOptions, prepare
 from vecsetx.commands.train import train_model
 from vecsetx.data.batch import Batch
@@ -57,6 +61,18 @@ def trained_a_little(dataset: DataSet, out: Path) -> Path:
     )
     train_model(dataset.folder, out, recipe)
     return out
+
+
+def calibrated(dataset: DataSet, trained_run: Path, folder: Path) -> None:
+    """Calibrate a copy of a run on its training hearts, on coarse grids."""
+    run = shutil.copytree(trained_run, folder / "run")
+    words = ("calibrate", run, dataset.folder, "--split", "train", "--ensemble", 2, "--few")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("vecsetx.evaluation.hidden_structures.SPACING_MM", 5.0)
+        patch.setattr("vecsetx.evaluation.cut._SPACING_MM", 5.0)
+        result = CliRunner().invoke(app, list(map(str, words)), catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    (folder / "said.txt").write_text(result.output)
 
 
 def untrained(structures: tuple[str, ...], points: int = 64) -> TrainedModel:
