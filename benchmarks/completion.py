@@ -9,11 +9,11 @@ of each is held out. On the phantoms, it trains the preset ``tiny`` with whole h
 too, and on both kinds together (*mixed*), with the phantoms' model as teacher. Then, on held-out
 hearts:
 
-* *dropped*: three random structures are hidden (phantoms), or each of LA, RA, RV and aorta in turn
+* *hidden*: three random structures are hidden (phantoms), or each of LA, RA, RV and aorta in turn
   (real hearts). Dice and ASSD of the hidden structures for each contender; and Dice if each keeps
   the observed surfaces, which give away half of a hidden neighbour.
 * *whole*: Dice of whole hearts, compared with the model trained on whole hearts only.
-* *cut*: a random plane cuts off 10 to 40 % of the heart. Dice of what lies beyond it, and the
+* *cut*: a random plane cuts off 10 to 40% of the heart. Dice of what lies beyond it, and the
   largest step of a surface at the plane. All contenders keep the observed surfaces.
 * *uncertainty*: the models are calibrated on half of the held-out hearts, with each structure
   hidden in turn, and cut by a plane. On the other half: how often the true surface lies within the
@@ -45,8 +45,8 @@ from partial_hearts import (
     Hearts,
     at_random,
     branches,
-    dropped,
     hearts_of,
+    hiding,
     in_turn,
     whole,
 )
@@ -164,7 +164,7 @@ def completed(
     times: int,
 ) -> dict[str, Any]:
     """Score the completion of partial hearts by a model trained on the same kind of hearts."""
-    found = dropped(hearts, trained, cases)
+    found = hiding(hearts, trained, cases)
     found["calibration"] = calibrate(run, hearts.dataset.folder, few=True).found
     sd_factor = SdFactor.read(run, TrainedModel.from_pretrained(run))
     found["cut"] = cut(hearts, trained, sd_factor, times)
@@ -250,7 +250,7 @@ def show_branches(
         "true",
         "Dice",
         "largest distance from parent, mm",
-        "% in components touching it",
+        "% in pieces touching it",
     ):
         table.add_column(heading, justify="right")
     for name, parent in GROWS_ON.items():

@@ -109,8 +109,8 @@ def trials(
         broken = pieces(truth.voxels[name], broken=True)
         kinds = {
             "true": (surface, whole, len(others)),
-            "shrunk to 10 %": (scaled(surface, 0.1), whole, len(others)),
-            "grown to 200 %": (scaled(surface, 2.0), whole, len(others)),
+            "shrunk to 10%": (scaled(surface, 0.1), whole, len(others)),
+            "grown to 200%": (scaled(surface, 2.0), whole, len(others)),
             "moved, all others shown": (moved(surface, generator), whole, len(others)),
             "moved, three shown": (moved(surface, generator), whole, 3),
             "moved, one shown": (moved(surface, generator), whole, 1),
@@ -154,7 +154,7 @@ def main() -> None:
         )
         print(
             f"{kind}: {int(np.nansum(table))} of {np.count_nonzero(~np.isnan(table))} doubtful, "
-            f"{100 * np.nanmean(np.nanmean(table, axis=0)):.1f} % "
+            f"{100 * np.nanmean(np.nanmean(table, axis=0)):.1f}% "
             f"({100 * low:.1f} to {100 * high:.1f}); {each}"
         )
 

@@ -111,7 +111,7 @@ def add_scores(
             )
 
 
-def dropped(
+def hiding(
     hearts: Hearts,
     trained: TrainedModel,
     cases: Iterator[tuple[HeartEntry, tuple[str, ...]]],
@@ -121,17 +121,17 @@ def dropped(
     dice: Rows = defaultdict(list)
     assd: Rows = defaultdict(list)
     kept: Rows = defaultdict(list)
-    for heart, drop in cases:
+    for heart, hide in cases:
         truth = hearts.truth(heart, structures)
         grid = coarse(truth)
-        hidden = [structures.index(name) + 1 for name in drop]
+        hidden = [structures.index(name) + 1 for name in hide]
         geometry = Geometry.of_label_map(truth.without(hidden), len(structures))
-        others = [name for name in heart.annotated if name not in drop]
+        others = [name for name in heart.annotated if name not in hide]
         for name, field in contenders(geometry, trained, hearts.cohort).items():
             found = rasterize(field, grid)
-            add_scores(dice, name, grid, found, structures, drop, assd)
+            add_scores(dice, name, grid, found, structures, hide, assd)
             completed = rasterize(CompletedField.of(field, geometry), grid)
-            add_scores(kept, name, grid, completed, structures, drop)
+            add_scores(kept, name, grid, completed, structures, hide)
             if name == "model":
                 add_scores(dice, "model, observed structures", grid, found, structures, others)
     return {
@@ -174,7 +174,7 @@ def branches(hearts: Hearts, trained: TrainedModel, recycle: int) -> dict[str, d
     """Score structures that grow on others (:data:`GROWS_ON`) if all of these are hidden.
 
     Observed surfaces are kept. Per structure: the share of hearts with a prediction; predicted and
-    true volumes; the distance to the structure that it grows on, and its share in components that
+    true volumes; the distance to the structure that it grows on, and its share in pieces that
     touch that structure; and Dice. Unannotated structures have no true volume and no Dice.
     """
     structures = trained.structures
@@ -221,9 +221,9 @@ def volume_ml(label_map: LabelMap, mask: Bool[np.ndarray, "x y z"]) -> float:
 def attachment(
     own: Bool[np.ndarray, "x y z"], away_mm: Float[np.ndarray, "x y z"], touching_mm: float
 ) -> tuple[float, float]:
-    """Return a structure's distance to another, and its share in components that touch the other.
+    """Return a structure's distance to another, and its share in pieces that touch the other.
 
-    Components are 26-connected, as vessels may be thinner than two voxels. A component touches the
+    Pieces are 26-connected, as vessels may be thinner than two voxels. A piece touches the
     other structure if it has a voxel at most ``touching_mm`` away from it.
     """
     pieces, count = ndimage.label(own, np.ones((3, 3, 3)))

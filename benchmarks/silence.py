@@ -39,12 +39,12 @@ COMMANDS = {
     "diagnose": "diagnose run",
     "evaluate": "evaluate run data --out scores",
     "evaluate --no-meshes": "evaluate run data --out others --no-meshes",
-    "evaluate --drop-each": "evaluate run data --out each --drop-each",
+    "evaluate --hide-each": "evaluate run data --out each --hide-each",
     "compare": "compare scores others --out comparison",
     "reconstruct": "reconstruct run labels/phantom000.nii.gz --out patient",
     "reconstruct 0.6 mm": "reconstruct run fine/phantom000.nii.gz --out fine-patient "
     "--resolution-mm 0.6 --refine 20",
-    "reconstruct --ensemble": "reconstruct run labels/phantom001.nii.gz --out partial --drop LA "
+    "reconstruct --ensemble": "reconstruct run labels/phantom001.nii.gz --out partial --hide LA "
     "--keep-observed --ensemble 4",
     "calibrate": "calibrate run data --few --ensemble 2",
     "export": "export data --out npz",

@@ -174,10 +174,10 @@ def show(results: dict[str, Any], console: Console) -> None:
         ("ms of CPU per heart, median", f"{loaded['median_cpu_ms']:.2f}", ""),
         ("ms of CPU per heart, minimum", f"{loaded['least_cpu_ms']:.2f}", ""),
         ("waiting, no workers", f"{shares['0']:.2%}", ""),
-        ("waiting, two workers", f"{shares['2']:.2%}", "≤ 3 %"),
+        ("waiting, two workers", f"{shares['2']:.2%}", "≤ 3%"),
         ("seconds per step of a run", f"{run['step_s']:.3f}", ""),
         ("seconds per step alone", f"{run['bare_step_s']:.3f}", ""),
-        ("overhead of a run", f"{run['overhead']:.1%}", "≤ 5 %"),
+        ("overhead of a run", f"{run['overhead']:.1%}", "≤ 5%"),
         ("… between journal entries, median", f"{run['median_overhead']:.1%}", ""),
     ):
         table.add_row(name, measured, target)

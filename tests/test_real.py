@@ -66,6 +66,6 @@ def test_visible_human_has_coronaries_and_veins(real_hearts: Path, tmp_path: Pat
     )
     invoke("check", data, "--pictures", 1)
     found = json.loads((data / "check" / "check.json").read_text())["hearts"][0]
-    assert found["components"]["Coronary"] == 4
+    assert found["pieces"]["Coronary"] == 4
     assert found["volumes_ml"]["Coronary"] == pytest.approx(2.35, abs=0.1)
     assert min(found["points"]["surface"].values()) > 400

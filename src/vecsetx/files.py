@@ -1,5 +1,6 @@
 """Atomic writes: a file is written completely or not at all."""
 
+import errno
 import json
 import os
 import tempfile
@@ -8,7 +9,29 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-__all__ = ["clear_unfinished", "write_json", "write_text", "written_whole"]
+from vecsetx.errors import InputError
+
+__all__ = [
+    "check_writable",
+    "clear_unfinished",
+    "in_words",
+    "write_json",
+    "write_text",
+    "written_whole",
+]
+
+_OF_WRITING = {
+    errno.ENOSPC: "free space",
+    errno.EDQUOT: "free space",
+    errno.EFBIG: "raise the limit on file sizes (ulimit -f)",
+    errno.EROFS: "mount it for writing",
+}
+_OF_ANY = {
+    errno.EMFILE: "raise the limit on open files (ulimit -n)",
+    errno.EACCES: "check the permissions of the file and its folder",
+    errno.EPERM: "check the permissions of the file and its folder",
+}
+"""Number of a system's error → remedy: errors that only writing has, and others."""
 
 _UNFINISHED = ".unfinished-"
 """Prefix of the names of temporary files."""
@@ -48,6 +71,39 @@ def written_whole(path: Path) -> Iterator[Path]:
     finally:
         if unfinished is not None:
             unfinished.unlink(missing_ok=True)
+
+
+def check_writable(path: Path) -> None:
+    """Check, before the work whose result it is to hold, that a file could be written.
+
+    Raises:
+        InputError: There is a folder of that name, or its own folder is a file or cannot be
+            written.
+    """
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; give the name of a file")
+    there = next(folder for folder in path.parents if os.path.lexists(folder))
+    if not there.is_dir():
+        raise InputError(f"{path}: {there} is a file; choose another folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise InputError(f"{path}: {there} cannot be written; choose another folder")
+
+
+def in_words(error: OSError) -> str:
+    """Return the file, what happened, and the remedy, in one line.
+
+    Args:
+        error: An error of reading or writing.
+    """
+    where = error.filename2 or error.filename
+    what = error.strerror or str(error)
+    number = error.errno or 0
+    if number in _OF_WRITING:
+        what = f"could not be written: {what[:1].lower()}{what[1:]}"
+        remedy = f"{_OF_WRITING[number]} or choose another --out"
+    else:
+        remedy = _OF_ANY.get(number, "")
+    return f"{where}: " * bool(where) + what + f"; {remedy}" * bool(remedy)
 
 
 def clear_unfinished(*folders: Path) -> None:

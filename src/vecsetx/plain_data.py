@@ -1,4 +1,4 @@
-"""Read JSON and YAML that anybody may have written, within bounds of size and depth.
+"""Read JSON, YAML and XML that anybody may have written, within bounds of size and depth.
 
 No file may exhaust memory or time. A YAML file of a few lines can stand for billions of values, if
 each alias stands for a list of aliases ("billion laughs"). Deep nesting exhausts the stack of a
@@ -9,14 +9,19 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
+from xml.etree import ElementTree
 
 import yaml
 from pydantic import ValidationError
 
+from vecsetx.limits import DEPTH, JSON_BYTES, NUMBER_DIGITS, YAML_CHARACTERS, YAML_VALUES
+
 __all__ = [
     "PlainDataError",
     "first_problem",
+    "is_whole_number",
     "parse_json",
+    "parse_xml",
     "parse_yaml",
     "read_json",
     "read_yaml",
@@ -25,21 +30,9 @@ __all__ = [
 
 T = TypeVar("T")
 
-JSON_BYTES = 256 * 2**20
-"""Largest JSON file; the data set of 100,000 hearts has about 100 MB."""
-
-YAML_CHARACTERS = 100_000
-"""Longest YAML text: label sets and recipes have a few thousand characters."""
-
-YAML_VALUES = 20_000
-"""Most values of a YAML text, each counted as often as aliases repeat it."""
-
-DEPTH = 100
-"""Deepest nesting of tables and lists."""
-
 
 class PlainDataError(ValueError):
-    """A text is not the JSON or YAML that it should be. The message names no file."""
+    """A text is not the JSON, YAML or XML that it should be. The message names no file."""
 
 
 def read_json(path: Path) -> Any:
@@ -90,17 +83,22 @@ def parse_yaml(text: str) -> Any:
     try:
         # 1. Events come without recursion; they show the depth before a recursive reader sees it.
         depth = values = 0
-        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        for event in yaml.parse(text, Loader=_Loader):
             depth += isinstance(event, yaml.CollectionStartEvent)
             depth -= isinstance(event, yaml.CollectionEndEvent)
             values += isinstance(event, yaml.NodeEvent)
             _check_size(depth, values)
-        # 2. Nodes share what aliases repeat, so that counting them is cheap.
-        node = yaml.compose(text, Loader=_UniqueKeyLoader)
-        if node is not None:
+        loader = _UniqueKeyLoader(text)
+        try:
+            # 2. Nodes share what aliases repeat, so that counting them is cheap.
+            node = loader.get_single_node()
+            if node is None:
+                return None
             _check_size(depth, _values(node, {}))
-        # 3. The values.
-        return yaml.load(text, Loader=_UniqueKeyLoader)
+            # 3. The values.
+            return loader.construct_document(node)
+        finally:
+            loader.dispose()
     except yaml.YAMLError as error:
         raise PlainDataError(str(error)) from error
     except PlainDataError:
@@ -108,6 +106,31 @@ def parse_yaml(text: str) -> Any:
     # PyYAML raises these for values that do not fit their tags, such as a date 2026-99-99.
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise PlainDataError(f"a value does not fit its type ({error})") from error
+
+
+def is_whole_number(word: str) -> bool:
+    """Return whether a word is a whole number from 0 to 999999999, as ids and counts are.
+
+    Python itself refuses to read longer ones, and reads digits of any script.
+    """
+    return word.isascii() and word.isdecimal() and len(word) <= 9
+
+
+def parse_xml(content: bytes) -> ElementTree.Element:
+    """Read XML without a document type, which could define entities that expand without end.
+
+    Raises:
+        PlainDataError: It is no XML, or has a document type.
+    """
+    try:
+        return ElementTree.fromstring(content, ElementTree.XMLParser(target=_WithoutDoctype()))
+    except (ElementTree.ParseError, ValueError, LookupError) as error:  # of unknown encodings
+        raise PlainDataError(f"no XML ({error})") from error
+
+
+class _WithoutDoctype(ElementTree.TreeBuilder):
+    def doctype(self, *_: object) -> None:
+        raise PlainDataError("its XML has a document type")
 
 
 def validated(validate: Callable[[Any], T], data: Any) -> T:
@@ -217,13 +240,44 @@ def _values(node: yaml.Node, counted: dict[int, int | None]) -> int:
     return total
 
 
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """Reject tables with duplicate keys, of which YAML would silently keep the last."""
+# libyaml's is ten times as fast; PyYAML can be built without it.
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _UniqueKeyLoader(_Loader):  # type: ignore[misc]
+    """Reject what the loader would silently change, or take long over.
+
+    Of a table with a key twice, YAML would keep the last value. Numbers of many digits take time
+    that grows with their square, and most of them cannot be shown in a message.
+    """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        table = super().construct_mapping(node, deep)
+        table: dict[Any, Any] = super().construct_mapping(node, deep)
         if len(table) < len(node.value):
             raise yaml.constructor.ConstructorError(
                 None, None, "duplicate key in this table", node.start_mark
             )
         return table
+
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        _check_digits(node)
+        number: int = super().construct_yaml_int(node)
+        return number
+
+    def construct_yaml_float(self, node: yaml.ScalarNode) -> float:
+        _check_digits(node)
+        number: float = super().construct_yaml_float(node)
+        return number
+
+
+for _tag in ("int", "float"):
+    _UniqueKeyLoader.add_constructor(
+        f"tag:yaml.org,2002:{_tag}", getattr(_UniqueKeyLoader, f"construct_yaml_{_tag}")
+    )
+
+
+def _check_digits(node: yaml.ScalarNode) -> None:
+    if len(str(node.value)) > NUMBER_DIGITS:
+        raise yaml.constructor.ConstructorError(
+            None, None, f"a number of over {NUMBER_DIGITS} digits", node.start_mark
+        )

@@ -18,7 +18,7 @@ from vecsetx.training.objective import ObjectiveSpec
 from vecsetx.training.optimizer import OptimizerSpec
 from vecsetx.training.spec import TrainingSpec
 
-__all__ = ["Recipe", "overrides_like", "parse_overrides", "read_changes"]
+__all__ = ["Recipe", "check_lengths", "overrides_like", "parse_overrides", "read_changes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,8 @@ class Recipe:
             where, what = first_problem(error)
             if first["type"] == "value_error":
                 raise InputError(f"{source}: {what}") from error
-            raise InputError(f"{source}: {where}={first['input']!r}: {what}") from error
+            needs = _memory(where, merged) if first["type"] == "less_than_equal" else ""
+            raise InputError(f"{source}: {where}={first['input']!r}: {what}{needs}") from error
 
     def to_dict(self) -> dict[str, Any]:
         """This recipe as plain data, for ``recipe.yaml``."""
@@ -86,6 +87,28 @@ class Recipe:
 
 
 _ADAPTER = TypeAdapter(Recipe)
+
+_GB = 10**9
+
+
+def _memory(key: str, options: Mapping[str, Mapping[str, Any]]) -> str:
+    """Say the memory that a recipe takes at least, if the option is one that decides it.
+
+    Counted are the weights of one matrix per layer, or the positions and normals of a batch.
+
+    Args:
+        key: The option, as ``part.option``.
+        options: All options by part, of which this one is out of its range.
+    """
+    model, batch = options["model"], options["batch"]
+    if key in ("model.width", "model.layers"):
+        numbers = model["width"] ** 2 * max(model["layers"], 1)
+    elif key in ("batch.hearts", "batch.points", "batch.surface", "batch.near", "batch.volume"):
+        points = sum(batch[name] for name in ("points", "surface", "near", "volume"))
+        numbers = 6 * batch["hearts"] * points
+    else:
+        return ""
+    return f"; it would take over {4 * numbers // _GB:,} GB of memory"
 
 
 def read_changes(path: Path) -> dict[str, Any]:
@@ -135,6 +158,26 @@ def parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
                 f"{word!r}: the value cannot be read as YAML ({error}); quote it"
             ) from error
     return changes
+
+
+def check_lengths(overrides: Mapping[str, Any], recipe: Recipe) -> None:
+    """Check that no length in steps was typed whose place one in epochs takes.
+
+    Args:
+        overrides: What was typed, by part and option.
+        recipe: The recipe with it, and with all other changes.
+
+    Raises:
+        InputError: A length has no effect.
+    """
+    typed = overrides.get("training", {})
+    for name, instead in (("steps", "epochs"), ("validate_every", "validate_epochs")):
+        epochs = getattr(recipe.training, instead)
+        if name in typed and epochs is not None:
+            raise InputError(
+                f"training.{name}={typed[name]}: changes nothing, as training.{instead}={epochs} "
+                f"takes its place; leave it out, or add training.{instead}=null"
+            )
 
 
 def overrides_like(name: str, value: str = "") -> list[str]:

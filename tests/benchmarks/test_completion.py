@@ -33,7 +33,7 @@ from vecsetx.reconstruction.rasterize import rasterize
 @pytest.fixture(scope="module")
 def trained(dataset: DataSet, tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
     """Trained by a process of its own, where checking every shape does not take its time."""
-    partial = PartialSpec(drop=0.8, cut=0.3, sparse=0.2, ramp=8)
+    partial = PartialSpec(hide=0.8, cut=0.3, sparse=0.2, ramp=8)
     training = replace(RECIPE.training, steps=40, log_every=20, checkpoint_every=40)
     recipe = replace(RECIPE, partial=partial, training=training)
     run = tmp_path_factory.mktemp("partial") / "run"
@@ -53,8 +53,8 @@ def hearts(dataset: DataSet):
 def test_a_cohort_that_holds_the_heart_knows_what_is_hidden(
     trained: TrainedModel, hearts, dataset: DataSet
 ) -> None:
-    cases = [(hearts.unseen[0], drop) for drop in (("LV", "RA"), ("Aorta",))]
-    found = partial_hearts.dropped(hearts, trained, iter(cases))
+    cases = [(hearts.unseen[0], hide) for hide in (("LV", "RA"), ("Aorta",))]
+    found = partial_hearts.hiding(hearts, trained, iter(cases))
     observed = "model, observed structures"
     assert set(found["dice"]) == {"model", "nearest heart", "mean heart", observed}
     for contender in ("model", "nearest heart", "mean heart"):

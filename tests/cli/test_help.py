@@ -45,26 +45,6 @@ def test_options_without_a_value_show_none(words: tuple[str, ...]) -> None:
     assert "bool" not in "\n".join(helped(*words))
 
 
-@pytest.mark.parametrize("value", ["0", "-1", "nan", "inf"])
-@pytest.mark.parametrize(
-    "words",
-    [
-        ("phantom", "out", "--spacing"),
-        ("phantom", "out", "--scale"),
-        ("plan", "data", "--gpu-gb"),
-        ("evaluate", ".", "data", "--out", "out", "--tolerance"),
-    ],
-    ids=lambda words: words[-1],
-)
-def test_lengths_and_sizes_are_above_zero(
-    words: tuple[str, ...], value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert run(*words, value, monkeypatch=monkeypatch) == 2
-    assert f"Invalid value for '{words[-1]}'" in capsys.readouterr().err
-    assert list(tmp_path.iterdir()) == []
-
-
 @pytest.mark.parametrize("command", [("plan", "data"), ("train", "data", "--out", "out")])
 def test_a_missing_recipe_is_told_in_one_line(
     command: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys

@@ -2,14 +2,18 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import nibabel as nib
+import numpy as np
 import pytest
 from support.command_line import run
 from support.hearts import write_small_phantoms
 from support.here import work_here
 from support.runs import untrained
 
+from vecsetx.anatomy.label_sets import label_set
 from vecsetx.anatomy.phantom import STRUCTURES
 from vecsetx.commands import check as checking
 from vecsetx.commands import prepare as preparing
@@ -18,6 +22,7 @@ from vecsetx.data.dataset import DataSet
 from vecsetx.data.prepare_options import PrepareOptions, taken_over, with_those_of
 from vecsetx.errors import InputError
 from vecsetx.evaluation.inputs import EvaluateOptions, find_scored_hearts
+from vecsetx.formats.label_maps import read_label_map, write_label_map
 
 OPTIONS = {
     "points": "300",
@@ -83,7 +88,8 @@ def test_what_is_not_typed_again_is_as_if_it_were(
         shutil.copytree(data, tmp_path / name)
         words = ("prepare", maps[2], "--out", tmp_path / name, "--workers", 1, *words_of(typed))
         assert run(*words, monkeypatch=monkeypatch) == 0
-        told[name] = capsys.readouterr().out.splitlines()[-1]
+        *_, told[name], then = capsys.readouterr().out.splitlines()
+        assert then == f"next: vecsetx check {tmp_path / name}"
     assert len(DataSet.read(tmp_path / "short").hearts) == 3
     assert contents(tmp_path / "short") == contents(tmp_path / "long")
     assert contents(tmp_path / "short") == contents(tmp_path / "some")
@@ -157,11 +163,11 @@ def test_a_data_set_of_an_earlier_version_has_kept_less(data: Path, tmp_path: Pa
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (("--reach", "-3"), "--reach -3: must be above 0 mm"),
-        (("--reach", "nan"), "--reach nan: must be above 0 mm"),
-        (("--mm-per-unit", "0"), "--mm-per-unit 0: must be a length above 0 mm"),
-        (("--mm-per-unit", "inf"), "--mm-per-unit inf: must be a length above 0 mm"),
-        (("--points", "0"), "'--points'"),
+        (("--reach", "-3"), "--reach -3: must be a number of at least 0.1, or inf"),
+        (("--reach", "nan"), "--reach nan: must be a number of at least 0.1, or inf"),
+        (("--mm-per-unit", "0"), "--mm-per-unit 0: must be a number from 1 to 1000"),
+        (("--mm-per-unit", "inf"), "--mm-per-unit inf: must be a number from 1 to 1000"),
+        (("--points", "0"), "--points 0: must be a whole number from 1 to 10000000"),
         (("--split", "a.csv", "--val-share", "0.3"), "--val-share 0.3: the splits are given"),
         (("--split", "a.csv", "--split-by-folder"), "both say the splits; give one of them"),
     ],
@@ -197,6 +203,54 @@ def test_a_data_set_is_not_written_among_its_inputs(
     assert [f.name for f in labels.iterdir()] == [maps[0].name]
 
 
+def relabelled(heart: Path, to: Path, ids: str, named: bool) -> Path:
+    """The heart with another label set's ids, whose names the file has or not."""
+    label_map, label_set_ = read_label_map(heart), label_set(ids)
+    names = tuple(name for name in STRUCTURES if name in label_set_.structures)
+    found = label_map.to_structures(label_set("default"), STRUCTURES, "")
+    lookup = np.zeros(len(STRUCTURES) + 1, np.uint8)
+    for number, name in enumerate(STRUCTURES, 1):
+        lookup[number] = label_set_.id_of(name) if name in names else 0
+    kept = replace(found, labels=lookup[found.labels])
+    write_label_map(kept, to, names, label_set_)
+    if not named:
+        image = nib.load(to)
+        nib.save(nib.Nifti1Image(np.asarray(image.dataobj), image.affine), to)
+    return to
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["its names", "its anatomy"])
+def test_a_heart_that_contradicts_the_data_set_s_label_set_is_refused(
+    named: bool,
+    data: Path,
+    maps: list[Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Its label set is said to be used, and is used for hearts that agree."""
+    out = shutil.copytree(data, tmp_path / "data")
+    other = relabelled(maps[2], tmp_path / "other 7.nii.gz", "acdc", named)
+    agreeing = relabelled(maps[3], tmp_path / "agreeing 8.nii.gz", "default", True)
+    given = (other, agreeing)
+    assert run("prepare", *given, "--out", out, monkeypatch=monkeypatch) == 1
+    said = capsys.readouterr()
+    assert f"{out}: new hearts are read with its label set default; --labels names" in said.out
+    failed = " ".join(said.err.split())
+    assert "other 7.nii.gz: its ids are 1 RV, 2 Myocardium, but 1 Myocardium, 2 LA in" in failed
+    prepared = DataSet.read(out)
+    assert [heart.name for heart in prepared.hearts][:1] == ["agreeing 8"]
+    assert {heart.label_set for heart in prepared.hearts} == {"default"}
+    assert list(prepared.left_out) == ["other 7"]
+    # Named, its own label set is taken; and nothing is said of the data set's.
+    words = ("prepare", other, "--out", out, "--labels", "acdc")
+    assert run(*words, monkeypatch=monkeypatch) == 0
+    assert "new hearts are read" not in capsys.readouterr().out
+    prepared = DataSet.read(out)
+    assert {heart.label_set for heart in prepared.hearts} == {"default", "acdc"}
+    assert prepared.left_out == {}
+
+
 def test_an_own_split_holds_from_prepare_to_evaluate(
     maps: list[Path],
     tmp_path: Path,
@@ -229,3 +283,17 @@ def test_an_own_split_holds_from_prepare_to_evaluate(
     assert set(scored) == {"phantom00", "phantom03"}
     summary = check(data, tmp_path / "check", workers=1, pictures=0)["summary"]
     assert summary["splits"] == {"test": 2, "train": 1, "val": 1}
+
+
+def test_distances_without_limit_are_kept_and_hearts_can_be_added(
+    maps: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, options = tmp_path / "data", ("--reach", "inf", "--points", "300")
+    for given in (maps[:1], maps[1:2]):
+        words = ("prepare", *given, "--out", out, *options, "--workers", 1)
+        assert run(*words, monkeypatch=monkeypatch) == 0
+    made = DataSet.read(out)
+    assert made.options["reach_mm"] == np.inf
+    volume = made.open(made.hearts[0]).read().volume
+    assert volume.distances_mm.max() > 40  # beyond any limit that is usual
+    assert len(made.hearts) == 2

@@ -122,7 +122,7 @@ def test_what_is_written_is_what_is_returned(data: Path, result: dict) -> None:
     heart = rows(result)["sound"]
     info = SamplesFile(data / "hearts" / "sound.safetensors").info
     assert heart["volumes_ml"] == info.volumes_ml
-    assert heart["components"] == info.components
+    assert heart["pieces"] == info.pieces
     assert heart["structures"]["LV"]["volume_ml"] == info.volumes_ml["LV"]
     assert heart["structures"]["LV"]["points"]["surface"] == heart["points"]["surface"]["LV"]
     assert sum(heart["points"]["surface"].values()) == 2000
@@ -187,7 +187,8 @@ def test_a_turned_heart_asks_for_a_look_and_strict_fails(
     _, failed = prepare([path], tmp_path / "data", options)
     assert not failed
     assert run("check", tmp_path / "data", monkeypatch=monkeypatch) == 0
-    last = capsys.readouterr().out.splitlines()[-1]
+    *_, last, following = capsys.readouterr().out.splitlines()
+    assert following == f"next: vecsetx train {tmp_path / 'data'} --out run/"
     page = tmp_path / "data" / "check" / "check.html"
     assert last == f"look: 0 fit, 1 to look at, 0 unfit, of 1 heart; see {page}"
     result = json.loads(page.with_suffix(".json").read_text())

@@ -241,8 +241,8 @@ def test_summaries_of_meshes_and_label_maps() -> None:
     assert of_surface(None) == none
     voxels = np.count_nonzero(label_map.labels)
     assert of_label_map(label_map, field.structures) == {
-        "Coronary": {"voxels": voxels, "labels_ml": voxels / 1000, "components": 2},
-        "PV": {"voxels": 0, "labels_ml": 0, "components": 0},
+        "Coronary": {"voxels": voxels, "labels_ml": voxels / 1000, "labels_pieces": 2},
+        "PV": {"voxels": 0, "labels_ml": 0, "labels_pieces": 0},
     }
     specks = find_specks(evaluate_exclusive(field, grid))
     assert of_specks(specks, "Coronary") == {"pieces": 2, "specks": None}

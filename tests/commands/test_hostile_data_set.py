@@ -1,17 +1,21 @@
 """Data sets that a stranger wrote: nothing in them is trusted."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.command_line import run
+from support.runs import RECIPE
 
 from vecsetx.anatomy.label_sets import label_set
 from vecsetx.commands.prepare import prepare
-from vecsetx.data.dataset import DataSet
+from vecsetx.commands.train import LogOptions, check_training
+from vecsetx.data.dataset import DataSet, HeartEntry
 from vecsetx.data.prepare_options import PrepareOptions
+from vecsetx.data.sources import source_of
 from vecsetx.errors import InputError
 from vecsetx.sampling.sampler import SamplingSpec
 from vecsetx.sampling.samples import SamplesFile
@@ -54,7 +58,8 @@ def test_a_name_never_becomes_a_path(
     }
     assert run(*words[command], monkeypatch=monkeypatch) == 2
     said = capfd.readouterr().err
-    assert "dataset.json: damaged (hearts.0.name: " in said
+    assert "dataset.json: a heart has an unsafe name '" in said
+    assert "rename it there" in said
     assert "\x1b" not in said
     assert "Traceback" not in said
     assert listing(tmp_path) == before
@@ -116,3 +121,80 @@ def test_a_damaged_description_is_refused_and_sampled_again(
     assert not failed
     assert made.hearts == dataset.hearts
     assert file.read_bytes() == whole
+
+
+def damage(copy: Path, heart: HeartEntry) -> None:
+    """Flip one bit in the text that describes a heart."""
+    file = copy / heart.file
+    whole = bytearray(file.read_bytes())
+    whole[whole.index(b'\\"volumes_ml\\"') + 3] ^= 1
+    file.write_bytes(whole)
+
+
+def test_training_leaves_a_damaged_heart_out_and_says_so(
+    dataset: DataSet, copy: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    first, *others = (heart for heart in dataset.hearts if heart.split == "train")
+    damage(copy, first)
+    out = tmp_path / "run"
+    check_training(copy, out, RECIPE, False, None, LogOptions())
+    said = f"heart {first.name} is left out: {copy / first.file}: damaged description of the heart"
+    assert said in " ".join(capfd.readouterr().out.split())
+    assert said in (out / "train.log").read_text()
+    kept = json.loads((out / "data.json").read_text())
+    assert first.name not in json.dumps(kept)
+    assert others[0].name in json.dumps(kept)
+    for heart in dataset.hearts:
+        if heart.name != first.name:
+            damage(copy, heart)
+    with pytest.raises(InputError, match=r"4 of 4 hearts are damaged, such as .*prepare the heart"):
+        check_training(copy, tmp_path / "other", RECIPE, False, None, LogOptions())
+
+
+def test_one_unsafe_name_does_not_refuse_a_folder(
+    dataset: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    folder = tmp_path / "labels"
+    folder.mkdir()
+    source = Path(dataset.hearts[0].source)
+    for name in (b"sound.nii.gz", b"-x.nii.gz", b"a\xff.nii.gz", b"a\x1bb.nii.gz"):
+        shutil.copy(source, os.fsencode(folder) + b"/" + name)
+    assert run("inspect", folder, "--json", tmp_path / "a.json", monkeypatch=monkeypatch) == 1
+    entries = json.loads((tmp_path / "a.json").read_text())
+    refused = [entry for entry in entries if entry["status"] == "refused"]
+    assert [entry["file"] for entry in entries if entry not in refused] == [
+        str(folder / "sound.nii.gz")
+    ]
+    assert len(refused) == 3
+    assert all("unsafe name" in entry["remarks"][0] for entry in refused)
+    capfd.readouterr()
+    options = PrepareOptions(sampling=SamplingSpec(2000, 2000, 2000), workers=1)
+    made, failed = prepare([folder], tmp_path / "data", options)
+    assert [heart.name for heart in made.hearts] == ["sound"]
+    assert len(failed) == 3
+    assert all("; rename it" in reason for reason in failed.values())
+
+
+def test_a_folder_that_is_no_utf_8_is_named(dataset: DataSet, tmp_path: Path) -> None:
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff"))
+    folder.mkdir()
+    shutil.copy(dataset.hearts[0].source, folder / "a.nii.gz")
+    with pytest.raises(InputError, match="bytes that are no UTF-8; rename its folder"):
+        prepare([folder], tmp_path / "data", PrepareOptions(workers=1))
+
+
+def test_the_most_voxels_are_an_option_and_kept(
+    dataset: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    source = Path(dataset.hearts[0].source)
+    for command in ("inspect", "prepare"):
+        out = ("--out", tmp_path / "data", "--workers", 1) if command == "prepare" else ()
+        few = run(command, source, *out, "--max-voxels", 1000, monkeypatch=monkeypatch)
+        assert few in (1, 2)
+        assert "raise --max-voxels" in " ".join("".join(capfd.readouterr()).split())
+    options = PrepareOptions(sampling=SamplingSpec(2000, 2000, 2000), workers=1, most_voxels=10**10)
+    made, _ = prepare([source], tmp_path / "other", options)
+    assert source_of(made, made.hearts[0]).most_voxels == 10**10
+    assert DataSet.read(made.folder) == made

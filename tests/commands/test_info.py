@@ -31,7 +31,7 @@ def results(trained_run: Path, dataset: DataSet, tmp_path_factory: pytest.TempPa
         words = ("evaluate", trained_run, dataset.folder, "--out", folder / "scores")
         assert run(*words, "--no-meshes", monkeypatch=patch) == 0
         words = ("reconstruct", trained_run, dataset.hearts[0].source, "--out", folder / "heart")
-        assert run(*words, "--drop", "LA", "--resolution", 32, monkeypatch=patch) == 0
+        assert run(*words, "--hide", "LA", "--resolution", 32, monkeypatch=patch) == 0
     return folder
 
 
@@ -60,6 +60,8 @@ def test_a_finished_run(copy: Path, dataset: DataSet) -> None:
         "best_step": None,
     }
     assert found["calibration"] is None
+    assert trained.partial is False
+    assert found["facts"]["partial hearts"].startswith("not learned: it was trained on whole")
     assert shlex.split(found["next"]) == [
         *("vecsetx", "evaluate", str(copy), str(dataset.folder.resolve()), "--out", "scores/")
     ]
@@ -69,7 +71,7 @@ def test_a_finished_run(copy: Path, dataset: DataSet) -> None:
     assert (of_model["size"], of_model["training"]["steps"]) == (found["size"], 60)
 
 
-def test_a_run_that_was_stopped_is_told_how_to_go_on(copy: Path) -> None:
+def test_a_run_that_was_stopped_is_told_how_to_go_on(copy: Path, dataset: DataSet) -> None:
     shutil.rmtree(copy / "model")
     journal = copy / "metrics.jsonl"
     entries = [entry for entry in read_journal(journal) if entry["step"] <= 40]
@@ -83,11 +85,40 @@ def test_a_run_that_was_stopped_is_told_how_to_go_on(copy: Path) -> None:
         "best_grid_dice": 0.75,
         "best_step": 20,
     }
-    recipe = str(copy / "recipe.yaml")
-    resume = ["vecsetx", "train", "DATA", "--out", str(copy), "--config", recipe, "--resume"]
-    assert shlex.split(found["next"]) == resume
+    data = str(dataset.folder.resolve())
+    go_on = ["vecsetx", "train", data, "--out", str(copy)]
+    assert shlex.split(found["next"]) == [*go_on, "--resume"]
+    assert found["facts"]["data"] == data
     (copy / "checkpoint.pt").unlink()
-    assert shlex.split(describe(copy)["next"]) == resume[:-1]
+    again = [*go_on, "--config", str(copy / "recipe.yaml")]
+    assert shlex.split(describe(copy)["next"]) == again
+    recorded = json.loads((copy / "data.json").read_text())
+    gone = recorded | {"folder": "/no longer/here", "fold": 3}
+    (copy / "data.json").write_text(json.dumps(gone))
+    found = describe(copy)
+    told = ["vecsetx", "train", "DATA", "--out", str(copy), "--fold", "3", *again[-2:]]
+    assert shlex.split(found["next"]) == told
+    assert found["facts"]["data"] == ("/no longer/here, no longer there: type its folder for DATA")
+    (copy / "data.json").unlink()
+    assert describe(copy)["facts"]["data"].startswith("not recorded: ")
+
+
+def test_what_a_stopped_prepare_left_is_told_how_to_go_on(
+    dataset: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    copy = shutil.copytree(dataset.folder, tmp_path / "my data")
+    (copy / "dataset.json").unlink()
+    (copy / "hearts" / "phantom01.safetensors").unlink()
+    found = describe(copy)
+    assert (found["kind"], found["size"]) == ("unfinished data set", {"sampled hearts": 3})
+    assert (found["label_set"], found["version"]) == ("default", _version.__version__)
+    maps = str(Path(dataset.hearts[0].source).parent)
+    again = ["vecsetx", "prepare", maps, "--out", str(copy), "--points", "2000"]
+    assert shlex.split(found["next"]) == again
+    assert run("info", copy, monkeypatch=monkeypatch) == 0
+    assert "prepare was stopped before it wrote dataset.json" in " ".join(
+        capsys.readouterr().out.split()
+    )
 
 
 BEST = ((10, 0.5), (20, 0.75), (30, 0.6))
@@ -170,7 +201,7 @@ def test_the_command_prints_and_writes_what_was_found(
 
 
 FILES = {
-    "run": ("recipe.yaml", "metrics.jsonl"),
+    "run": ("recipe.yaml", "metrics.jsonl", "data.json"),
     "model": ("model.json", "model.safetensors", "calibration.json"),
     "data": ("dataset.json", "hearts/phantom00.safetensors"),
     "scores": ("scores.json",),

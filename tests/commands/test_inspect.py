@@ -61,7 +61,7 @@ def test_the_json_is_written_whatever_the_status(
     assert {name: entry["status"] for name, entry in entries.items()} == {
         good.name: "ok",
         "bad.nii.gz": "refused",
-        "no form.nii.gz": "warning",
+        "no form.nii.gz": "look",
         missing.name: "refused",
     }
     assert "ids [77] are not in label set default" in entries["bad.nii.gz"]["remarks"][0]
@@ -70,7 +70,7 @@ def test_the_json_is_written_whatever_the_status(
     assert "no such file" in entries[missing.name]["remarks"][0]
     said = capsys.readouterr().out
     assert "a [good].nii.gz" in said
-    assert "4 hearts: 1 ok, 1 warning, 2 refused" in said
+    assert "4 hearts: 1 ok, 1 look, 2 refused" in said
 
 
 def test_names_of_the_file_and_a_label_set_of_the_user(
@@ -100,7 +100,7 @@ def test_ids_that_leave_no_choice_are_no_warning(phantom: Path, tmp_path: Path) 
     unique, by_anatomy = inspect([tmp_path])
     assert (unique["label_set"], unique["status"]) == ("mmwhs", "ok")
     assert unique["remarks"] == ["its ids fit label set mmwhs, which was used"]
-    assert (by_anatomy["label_set"], by_anatomy["status"]) == ("acdc", "warning")
+    assert (by_anatomy["label_set"], by_anatomy["status"]) == ("acdc", "look")
 
 
 @pytest.mark.parametrize("width", [80, 100, 160])
@@ -127,15 +127,21 @@ def test_other_organs_beside_the_heart_are_no_warning(phantom: Path, tmp_path: P
     assert entry["status"] == "ok"
 
 
-def test_two_hearts_of_one_name_are_told(phantom: Path, tmp_path: Path) -> None:
+def test_two_hearts_of_one_name_are_told(
+    phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
     """Prepare refuses them together."""
     (tmp_path / "other").mkdir()
     copy = Path(shutil.copy(phantom, tmp_path / "other"))
     entries = inspect([phantom, copy])
-    assert [entry["status"] for entry in entries] == ["warning", "warning"]
+    assert [entry["status"] for entry in entries] == ["look", "look"]
     assert any(str(copy) in remark for remark in entries[0]["remarks"])
     assert any(str(phantom) in remark for remark in entries[1]["remarks"])
     assert inspect([phantom, phantom])[0]["status"] == "ok"  # the same file twice
+    assert run("inspect", phantom, copy, monkeypatch=monkeypatch) == 1
+    said = capsys.readouterr().out
+    assert "2 hearts share their names, so prepare refuses them together: rename them" in said
+    assert "next:" not in said
 
 
 def test_it_ends_with_what_to_type_next_unless_a_file_is_refused(

@@ -1,9 +1,15 @@
 """``vecsetx labels``: what it prints is what label maps are read by, and what the docs say."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
+import nibabel as nib
+import numpy as np
 import pytest
 from support.command_line import run
+from support.hearts import write_small_phantoms
+from support.here import work_here
 
 from vecsetx.anatomy.label_sets import (
     LabelSet,
@@ -11,7 +17,9 @@ from vecsetx.anatomy.label_sets import (
     label_set_names,
     label_set_purpose,
 )
+from vecsetx.commands import prepare as preparing
 from vecsetx.commands.labels import label_set_yaml
+from vecsetx.data.dataset import DataSet
 from vecsetx.terminal.progress_bars import console
 
 DOCS = Path(__file__).parents[2] / "docs" / "data.md"
@@ -52,26 +60,53 @@ def test_all_label_sets_are_listed(
         assert all(word.rstrip(",") in told for word in label_set_purpose(name).split())
 
 
-def test_one_label_set_is_shown_with_all_that_it_does(
+@pytest.mark.parametrize("name", label_set_names())
+def test_what_is_printed_is_a_file_by_which_hearts_are_read(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """``labels NAME > FILE``, then ``--labels FILE``, on a narrow terminal, too."""
+    monkeypatch.setattr(console, "_width", 40)
+    assert run("labels", name.upper(), monkeypatch=monkeypatch) == 0
+    file, named = tmp_path / f"{name}.yaml", label_set(name)
+    file.write_text(capsys.readouterr().out)
+    assert label_set(str(file)) == named
+    assert label_set_purpose(name) in file.read_text()
+    labels = np.zeros((4, 4, 16 * len(named.ids)), np.uint16)
+    for place, number in enumerate(named.ids):
+        labels[1:3, 1:3, 16 * place + 1 : 16 * place + 15] = number
+    nib.save(nib.Nifti1Image(labels, np.diag([5.0, 5.0, 1.0, 1.0])), tmp_path / "heart.nii.gz")
+    words = ("inspect", tmp_path / "heart.nii.gz", "--trust-names", "--json", tmp_path / "out.json")
+    assert run(*words, "--labels", file, monkeypatch=monkeypatch) == 0
+    (entry,) = json.loads((tmp_path / "out.json").read_text())
+    assert entry["label_set"] == name
+    ids = {structure: named.id_of(structure) for structure in named.structures}
+    assert {n: found["id"] for n, found in entry["structures"].items()} == ids
+
+
+def test_the_yaml_says_all_that_a_label_set_does(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text(label_set_yaml(MINE))
     assert run("labels", file, monkeypatch=monkeypatch) == 0
     told = capsys.readouterr().out
-    lines = [" ".join(line.split()) for line in told.splitlines()]
-    table = lines[lines.index("Id Meaning") + 2 : lines.index("others an error") + 1]
-    assert table == [
-        "1 Coronary (Coronary arteries)",
-        "3 LV (Left ventricle)",
-        "7 background (drop)",
-        "a: b background (drop)",
-        "255 unknown voxels (ignore)",
-        "others an error",
-    ]
-    assert told.endswith("\n\n" + file.read_text())
-    assert run("labels", "TotalSegmentator", monkeypatch=monkeypatch) == 0
-    assert "others background (drop_others)" in " ".join(capsys.readouterr().out.split())
+    assert told.endswith("\n" + file.read_text())
+    assert "  1: Coronary  # Coronary arteries\n" in told
+    (tmp_path / "again.yaml").write_text(told)
+    assert replace(label_set(str(tmp_path / "again.yaml")), name="mine") == MINE
+
+
+def test_a_heart_is_prepared_by_a_redirected_label_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    work_here(monkeypatch, preparing)
+    (heart,) = write_small_phantoms(tmp_path / "maps", 1)
+    assert run("labels", "default", monkeypatch=monkeypatch) == 0
+    (tmp_path / "mine.yaml").write_text(capsys.readouterr().out)
+    words = ("prepare", heart, "--out", tmp_path / "data", "--labels", tmp_path / "mine.yaml")
+    assert run(*words, "--points", 50, monkeypatch=monkeypatch) == 0
+    (kept,) = DataSet.read(tmp_path / "data").label_sets.values()
+    assert kept == label_set("default").to_dict() | {"name": "mine"}
 
 
 def test_an_unknown_label_set_is_suggested_for(

@@ -145,15 +145,22 @@ def test_a_second_prepare_keeps_what_is_current(
 
 
 def test_hidden_structures_are_neither_seen_nor_excused(
-    workplace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    workplace: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     words = ("evaluate", workplace / "run", workplace / "data", "--out", tmp_path)
-    hide = ("--drop", "laa,PV", "--recycle", 1)
+    hide = ("--hide", "laa,PV", "--recycle", 1)
     assert run(*words, *hide, monkeypatch=monkeypatch) == 0
     scores = json.loads((tmp_path / "scores.json").read_text())
     assert scores["provenance"]["hidden from the model"] == "LAA, PV"
     assert scores["provenance"]["recycled"] == "1 time"
     assert scores["summary"]["structures"]["LAA"]["dice"]["n"] == len(scores["hearts"])
+    output = " ".join(capsys.readouterr().out.split())
+    assert "the model was trained on whole hearts only" in output
+    assert "is not to be trusted (LAA, PV)" in output
+    assert "Not refined: by default only whole hearts" in output
 
 
 def test_what_a_model_is_sure_of_is_measured_used_and_checked(
@@ -167,7 +174,7 @@ def test_what_a_model_is_sure_of_is_measured_used_and_checked(
     monkeypatch.setattr("vecsetx.evaluation.cut._SPACING_MM", 5.0)
     model = shutil.copytree(workplace / "run", tmp_path / "run")
     heart = DataSet.read(workplace / "data").of_split("val")[0]
-    hidden = ("--drop", "RV,PV", "--ensemble", 2)
+    hidden = ("--hide", "RV,PV", "--ensemble", 2)
 
     def evaluated(out: str) -> dict:
         words = ("evaluate", model, workplace / "data", "--out", tmp_path / out, "--no-meshes")
@@ -346,7 +353,7 @@ def test_misspelt_names_are_answered_with_near_ones(
     for words, hint in (
         (("prepare", heart, *out, "--labels", "defualt"), "did you mean default"),
         (("prepare", heart, *out, "--structures", "Aotra"), "did you mean Aorta"),
-        (("reconstruct", workplace / "run", heart, *out, "--drop", "coronry"), "Coronary"),
+        (("reconstruct", workplace / "run", heart, *out, "--hide", "coronry"), "Coronary"),
         (("reconstruct", workplace / "run", heart, *out, "--space", "xyz"), "lps"),
         (("evaluate", workplace / "run", heart, *out, "--split", "tset"), "val"),
         (("train", workplace / "data", *out, "--preset", "tinny"), "tiny"),

@@ -15,6 +15,7 @@ from vecsetx.data.batches import BatchSpec, TrainingBatches
 from vecsetx.data.dataset import DataSet
 from vecsetx.model.vecset import ModelSpec
 from vecsetx.terminal.progress_bars import console
+from vecsetx.training.deadline import Deadline
 from vecsetx.training.memory import (
     PARTS,
     StepMemory,
@@ -24,6 +25,7 @@ from vecsetx.training.memory import (
     trace_step,
     zero_batch,
 )
+from vecsetx.training.meters import bytes_text
 from vecsetx.training.objective import ObjectiveSpec, objective
 from vecsetx.training.optimizer import OptimizerSpec
 from vecsetx.training.plan import Plan
@@ -211,15 +213,16 @@ def test_plan_prints_and_writes_nothing(
     assert "4 hearts per step: fits as it is" in printed
     for part in (*PARTS, "fragmentation", "kept per heart", "largest batch in 8 GB"):
         assert part in printed
+    assert "0.00" not in printed
     assert {path: path.stat().st_mtime_ns for path in dataset.folder.rglob("*")} == before
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.usefixtures("measured_once")
-def test_plan_tells_the_time_of_a_run_without_that_of_warming_up(
+def test_plan_tells_the_time_of_a_run_by_the_fastest_step_after_warming_up(
     dataset: DataSet, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    clock, takes = Clock(), [6.0, 0.25]
+    clock, takes = Clock(), [6.0, 0.25, 4.0]
 
     def try_step(*_: object) -> None:
         clock.now += takes.pop(0)
@@ -228,7 +231,46 @@ def test_plan_tells_the_time_of_a_run_without_that_of_warming_up(
     monkeypatch.setattr(Stepper, "try_step", try_step)
     assert run("plan", dataset.folder, *ONE_LAYER, *FEW_POINTS, monkeypatch=monkeypatch) == 0
     printed = " ".join(capsys.readouterr().out.split())
-    assert "time on this machine: at most about 40 min for 1200 steps of 2 s" in printed
+    expected = "at most about 40 min for 1200 steps of 8 hearts, 2 s each, measured now"
+    assert f"time on this machine: {expected}" in printed
+    assert printed.index("timing steps of one heart") < printed.index(expected)
+    assert not takes
+
+
+@pytest.mark.usefixtures("measured_once")
+def test_plan_tries_no_step_for_long(
+    dataset: DataSet, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The limit ends real operations, of the backward pass, too."""
+    began: list[str] = []
+
+    def backward(*arguments: object, real=torch.Tensor.backward, **options: object) -> None:
+        began.append("backward")
+        deadline._end = 0.0
+        try:
+            real(*arguments, **options)
+        finally:
+            began.append("ended")
+
+    deadline = Deadline(3600.0)
+    monkeypatch.setattr("vecsetx.commands.plan.Deadline", lambda _: deadline)
+    monkeypatch.setattr(torch.Tensor, "backward", backward)
+    assert run("plan", dataset.folder, *ONE_LAYER, *FEW_POINTS, monkeypatch=monkeypatch) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert began == ["backward", "ended"]
+    assert "a step of even one heart takes more than 20 s here, and the run has 1200" in printed
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (0, "0 B"), (999, "999 B"), (64_400, "64 kB"), (1_049_000, "1.05 MB"), (99.9e6, "99.9 MB"),
+        (999e6, "999 MB"), (1e9, "1.00 GB"), (9.99e9, "9.99 GB"), (62.74e9, "62.7 GB"),
+        (2.5e12, "2,500 GB"),
+    ],
+)  # fmt: skip
+def test_sizes_have_the_unit_that_shows_them(size: int | float, text: str) -> None:
+    assert bytes_text(size) == text
 
 
 @pytest.mark.usefixtures("measured_once")

@@ -289,7 +289,10 @@ def test_a_full_disk_fails_hearts_and_leaves_none_half_written(
         check=False,
     )
     assert ended.returncode == 2, ended.stderr
-    assert "phantom00.safetensors: File too large; raise the limit" in ended.stderr
+    assert (
+        "phantom00.safetensors: could not be written: file too large; raise the limit"
+        in ended.stderr
+    )
     assert "Traceback" not in ended.stderr
     assert [f for f in data.rglob("*") if f.is_file()] == []
 

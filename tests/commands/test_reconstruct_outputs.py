@@ -17,8 +17,11 @@ from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.label_sets import label_set
 from vecsetx.commands.reconstruct import ReconstructOptions, reconstruct
 from vecsetx.data.dataset import DataSet
+from vecsetx.data.heart_source import HeartSource
 from vecsetx.errors import InputError
+from vecsetx.evaluation.reconstructed_heart import ReconstructedHeart
 from vecsetx.formats.label_maps import read_label_map, write_label_map
+from vecsetx.inference.doubts import WHOLE_ONLY
 from vecsetx.inference.encode import EncodeOptions
 from vecsetx.model.heart_field import HeartField
 from vecsetx.reconstruction.rasterize import rasterize
@@ -93,7 +96,7 @@ def test_a_folder_lists_its_files_and_holds_those_of_one_run(model: Path, tmp_pa
 
 @pytest.mark.usefixtures("predicted")
 def test_what_is_inferred_has_a_file(model: Path, tmp_path: Path) -> None:
-    options = replace(QUICK, encode=replace(QUICK.encode, drop=("LA",)))
+    options = replace(QUICK, encode=replace(QUICK.encode, hide=("LA",)))
     assert "inferred.nii.gz" in reconstructed(model, scan(), tmp_path, options)["files"]
     inferred = np.asarray(nib.load(tmp_path / "out" / "inferred.nii.gz").dataobj)
     assert np.unique(inferred).tolist() == [0, IDS.id_of("LA")]
@@ -110,7 +113,7 @@ def test_what_does_not_fit_training_hearts_is_doubtful(
     la = UsualStructure(20, 0.0, Usual(true_ml, 0.1, 10**6), 1, {})
     cohort = UsualHeart(20, {"LA": la})
     replace(untrained(NAMES), usual=cohort).save_pretrained(tmp_path / "model")
-    options = replace(QUICK, encode=replace(QUICK.encode, drop=("LA",)), page=True)
+    options = replace(QUICK, encode=replace(QUICK.encode, hide=("LA",)), page=True)
     found = []
     for shape in (TRUE["LA"], ball((-18, -4, -20), 5), ball((500, 0, 0), 1)):
         predicted["LA"] = shape
@@ -119,7 +122,9 @@ def test_what_does_not_fit_training_hearts_is_doubtful(
         assert summary["structures"]["LV"]["doubtful"] is None
         found.append(summary["structures"]["LA"]["doubtful"])
     assert found[0] == []
-    assert re.fullmatch(r"0\.5\d? ml, and training hearts have 1\.4 to 3\.2 ml", found[1][0])
+    assert re.fullmatch(
+        r"0\.5\d? ml in its mesh, and training hearts have 1\.4 to 3\.2 ml", found[1][0]
+    )
     assert found[2] == ["it has no surface"]
     output = " ".join(capsys.readouterr().out.split())
     assert f"LA is doubtful: {found[1][0]}" in output
@@ -128,7 +133,7 @@ def test_what_does_not_fit_training_hearts_is_doubtful(
     # The Python API finds the same, and says so.
     predicted["LA"] = ball((-18, -4, -20), 5)
     trained = load(tmp_path / "model")
-    heart = encode(trained, tmp_path / "heart.nii.gz", drop=["LA"], points=200)
+    heart = encode(trained, tmp_path / "heart.nii.gz", hide=["LA"], points=200)
     assert doubtful(heart, resolution=40) == {"LV": None, "RV": None, "LA": found[1]}
     surfaces(heart, resolution=40)
     assert f"LA is doubtful: {found[1][0]}" in caplog.text
@@ -136,7 +141,7 @@ def test_what_does_not_fit_training_hearts_is_doubtful(
 
 @pytest.mark.usefixtures("predicted")
 def test_that_a_model_does_not_say_what_is_usual_is_said(model: Path, tmp_path: Path) -> None:
-    options = replace(QUICK, encode=replace(QUICK.encode, drop=("LA",)))
+    options = replace(QUICK, encode=replace(QUICK.encode, hide=("LA",)))
     summary = reconstructed(model, scan(), tmp_path, options)
     *others, remark = summary["provenance"]["remarks"]
     assert remark.startswith("what is inferred was not checked against training hearts")
@@ -154,6 +159,10 @@ def test_several_hearts_have_a_folder_each_and_a_single_one_has_none(
     assert reconstruct(model, maps, tmp_path / "two", QUICK) == {}
     assert files(tmp_path / "two") == {"a", "b"}
     output = " ".join(capsys.readouterr().out.split())
+    # The same seed gives the same files; only the time that it took differs.
+    for name in files(tmp_path / "two" / "a") - {"summary.json"}:
+        one, other = ((tmp_path / "two" / heart / name).read_bytes() for heart in "ab")
+        assert one == other
     assert "and 1 more beside it" in output
     assert output.count("Structure") == 2
     assert reconstruct(model, maps[:1], tmp_path / "one", QUICK) == {}
@@ -165,7 +174,7 @@ def test_volumes_and_overlap_are_those_of_the_two_label_maps(
 ) -> None:
     predicted["LV"], predicted["RV"] = ball((2, 0, 0), 20), ball((0, 28, -14), 6)
     # The LA is hidden from the model, and compared all the same.
-    options = replace(QUICK, encode=replace(QUICK.encode, drop=("LA",)))
+    options = replace(QUICK, encode=replace(QUICK.encode, hide=("LA",)))
     found = reconstructed(model, scan(), tmp_path, options)["structures"]
     truth, made = (
         read_label_map(path).labels
@@ -178,6 +187,7 @@ def test_volumes_and_overlap_are_those_of_the_two_label_maps(
             2 * (true & mine).sum() / (true.sum() + mine.sum())
         )
         assert agreement["volume_difference"] == pytest.approx(mine.sum() / true.sum() - 1)
+        assert agreement["ml"] == pytest.approx(mine.sum() * 1.5 / 1000)
         assert agreement["input_ml"] == pytest.approx(true.sum() * 1.5 / 1000)
         assert agreement["volume_differs"] is (name == "RV")
         assert found[name]["labels_ml"] == pytest.approx(mine.sum() * 1.5 / 1000)
@@ -197,10 +207,10 @@ def test_specks_go_unless_they_are_kept_or_were_seen(
         rv = found["structures"]["RV"]
         labels = read_label_map(tmp_path / "out" / "labels.nii.gz")
         if keep or seen:
-            assert (rv["pieces"], rv["components"], rv["specks"]) == (2, 2, None)
+            assert (rv["pieces"], rv["labels_pieces"], rv["specks"]) == (2, 2, None)
             assert labels.at(np.array([speck_mm]))[0] == IDS.id_of("RV")
         else:
-            assert (rv["pieces"], rv["components"], rv["specks"]["number"]) == (1, 1, 1)
+            assert (rv["pieces"], rv["labels_pieces"], rv["specks"]["number"]) == (1, 1, 1)
             assert rv["specks"]["ml"] == pytest.approx(4 / 3 * np.pi * 3.5**3 / 1000, rel=0.1)
             assert labels.at(np.array([speck_mm]))[0] == 0
             assert rv["volume_ml"] == pytest.approx(4 / 3 * np.pi * 7**3 / 1000, rel=0.05)
@@ -215,17 +225,21 @@ def test_what_the_grid_loses_is_said_and_an_enlarged_grid_keeps_it(
     small = reconstructed(model, cropped, tmp_path, options)
     found = small["structures"]["LV"]
     assert found["labels_ml"] < 0.8 * found["volume_ml"]
-    volumes = f"LV ({found['volume_ml']:.1f} ml as a mesh, {found['labels_ml']:.1f} ml there)"
+    lost = found["beyond_grid"]
+    assert lost["ml"] == pytest.approx(found["volume_ml"] - found["labels_ml"])
+    assert lost["share"] == pytest.approx(lost["ml"] / found["volume_ml"])
+    volumes = f"LV ({lost['ml']:.1f} of {found['volume_ml']:.1f} ml, {lost['share']:.0%})"
     *others, remark = small["provenance"]["remarks"]
     assert remark == (
-        f"the grid of labels.nii.gz is too small for {volumes}: --enlarge enlarges it to hold the "
-        "whole heart, and --like IMAGE takes that of an image"
+        f"labels.nii.gz lacks what lies beyond its grid, of {volumes}: --enlarge enlarges it to "
+        "hold the whole heart, and --like IMAGE takes that of an image"
     )
-    assert volumes in capsys.readouterr().out
+    assert volumes in " ".join(capsys.readouterr().out.split())
     before = read_label_map(tmp_path / "out" / "labels.nii.gz")
     large = reconstructed(model, cropped, tmp_path, replace(options, enlarge=True))
     assert large["provenance"]["remarks"] == others
     kept = large["structures"]["LV"]
+    assert kept["beyond_grid"] is None
     assert kept["labels_ml"] == pytest.approx(kept["volume_ml"], rel=0.02)
     assert kept["agreement"] == found["agreement"]
     # The voxels that the input has are the same, where they were.
@@ -237,10 +251,47 @@ def test_what_the_grid_loses_is_said_and_an_enlarged_grid_keeps_it(
 
 
 @pytest.mark.usefixtures("predicted")
+def test_little_beyond_the_grid_is_in_the_summary_alone(model: Path, tmp_path: Path) -> None:
+    """A slice more is more than 2% of the ball of 20 mm, and less than 5%."""
+    options = replace(QUICK, resolution=80, keep_observed=True)
+    summary = reconstructed(model, scan(above_mm=15.5), tmp_path, options)
+    lost = summary["structures"]["LV"]["beyond_grid"]
+    assert 0.02 < lost["share"] < 0.05
+    assert lost["ml"] == pytest.approx(lost["share"] * summary["structures"]["LV"]["volume_ml"])
+    assert not any("beyond its grid" in remark for remark in summary["provenance"]["remarks"])
+
+
+@pytest.mark.usefixtures("predicted")
+def test_a_model_of_whole_hearts_says_that_it_cannot_infer(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """In the terminal, the page, the summary and the API; of whole hearts, nothing is said."""
+    replace(untrained(NAMES), partial=False).save_pretrained(tmp_path / "model")
+    hidden = replace(QUICK, encode=replace(QUICK.encode, hide=("LA",)), page=True)
+    summary = reconstructed(tmp_path / "model", scan(), tmp_path, hidden)
+    (remark,) = (r for r in summary["provenance"]["remarks"] if r.startswith(WHOLE_ONLY))
+    assert "so what it infers is not to be trusted (LA)" in remark
+    assert "--preset tiny-partial" in remark
+    assert summary["structures"]["LA"]["doubtful"] == [WHOLE_ONLY]
+    output = " ".join(capsys.readouterr().out.split())
+    page = (tmp_path / "out" / "heart.html").read_text()
+    for text in (remark, f"LA is doubtful: {WHOLE_ONLY}"):
+        assert text in output
+        assert text in page
+    assert "Not refined: by default" in page
+    heart = encode(load(tmp_path / "model"), tmp_path / "heart.nii.gz", hide=["LA"], points=200)
+    assert doubtful(heart, resolution=40)["LA"] == [WHOLE_ONLY]
+    surfaces(heart, resolution=40)
+    assert remark in caplog.messages
+    whole = reconstructed(tmp_path / "model", scan(), tmp_path, QUICK)
+    assert WHOLE_ONLY not in json.dumps(whole)
+
+
+@pytest.mark.usefixtures("predicted")
 def test_without_label_maps_nothing_is_said_of_voxels(model: Path, tmp_path: Path) -> None:
     summary = reconstructed(model, scan(), tmp_path, replace(QUICK, labels=False))
     for found in summary["structures"].values():
-        keys = ("voxels", "labels_ml", "components", "agreement")
+        keys = ("voxels", "labels_ml", "labels_pieces", "agreement")
         assert [found[key] for key in keys] == [None] * 4
         assert found["pieces"] == 1
     for options in (replace(QUICK, enlarge=True), replace(QUICK, like=tmp_path / "heart.nii.gz")):
@@ -272,3 +323,27 @@ def test_the_command_says_what_it_made_and_what_differs_from_training(
     for name, purpose in summary["files"].items():
         assert name in folded
         assert "".join(purpose.split()[:2]) in folded
+
+
+@pytest.mark.usefixtures("predicted")
+def test_a_heart_beyond_all_memory_leaves_the_others(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from vecsetx.commands import reconstruct as module
+
+    (tmp_path / "hearts").mkdir()
+    for name in ("huge", "usual"):
+        write_label_map(scan().to_label_set(IDS, NAMES), tmp_path / "hearts" / f"{name}.nii.gz")
+    done = module._reconstruct_heart
+
+    def short_of_memory(source: HeartSource, *others: object) -> ReconstructedHeart:
+        if source.name == "huge":
+            raise MemoryError
+        return done(source, *others)
+
+    monkeypatch.setattr(module, "_reconstruct_heart", short_of_memory)
+    failed = reconstruct(model, [tmp_path / "hearts"], tmp_path / "out", QUICK)
+    huge = tmp_path / "hearts" / "huge.nii.gz"
+    assert list(failed) == ["huge"]
+    assert failed["huge"].startswith(f"{huge}: takes more memory than there is; see its size with ")
+    assert files(tmp_path / "out") == {"usual"}

@@ -18,7 +18,8 @@ def test_other_commands_take_units(command, space, tmp_path, monkeypatch):
     finder = "evaluation.inputs" if command == "evaluate" else f"commands.{command}"
     given = []
 
-    def find(_inputs, _labels, *options):
+    def find(_inputs, _labels, *options, most_voxels):
+        assert most_voxels == 12345
         given.extend(options)
         raise InputError("no hearts")
 
@@ -26,5 +27,6 @@ def test_other_commands_take_units(command, space, tmp_path, monkeypatch):
     model = Mock(spec=module.TrainedModel, label_set=label_set("default"))
     monkeypatch.setattr(module.TrainedModel, "from_pretrained", lambda _: model)
     words = [command, tmp_path, tmp_path, "--out", tmp_path / "out", space, "ras", "--units", "cm"]
+    words += ["--max-voxels", 12345]
     assert run(*words, monkeypatch=monkeypatch) == 2
     assert given[:2] == ["ras", "cm"]

@@ -80,7 +80,16 @@ def odd_heart(info, folder: Path) -> SamplesFile:
     normals /= np.linalg.norm(normals, axis=1, keepdims=True)
     structure = generator.integers(0, 2, 300).astype(np.uint8)
     surface = SurfacePoints(values(300, 3), structure, normals, values(300, 2), values(300))
-    info = replace(info, structures=("RV", "LA"), cut=("LA",), name="odd")
+    amounts = {"RV": 1.0, "LA": 2.0}
+    info = replace(
+        info,
+        structures=("RV", "LA"),
+        cut=("LA",),
+        name="odd",
+        volumes_ml=amounts,
+        areas_mm2=amounts,
+        pieces={"RV": 1, "LA": 2},
+    )
     write_samples(Samples(surface, queries(70), queries(60), info), folder / "odd.safetensors")
     return SamplesFile(folder / "odd.safetensors")
 

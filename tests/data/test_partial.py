@@ -54,7 +54,7 @@ def separable(low: np.ndarray, high: np.ndarray) -> bool:
 @settings(max_examples=40, deadline=None)
 def test_whole_structures_are_left_out(seed: int) -> None:
     whole = a_heart(seed)
-    spec = PartialSpec(drop=1.0, fewest=2, most=9)
+    spec = PartialSpec(hide=1.0, fewest=2, most=9)
     part = PartialView(spec, 1.0).observe(whole, 800, np.random.default_rng(seed))
     rows = rows_of(part, whole)
     missing = STRUCTURES - len(np.unique(part.structure))
@@ -68,7 +68,7 @@ def test_every_number_of_structures_and_every_structure_is_left_out() -> None:
     whole, counts, left_out = a_heart(0), set(), set()
     for seed in range(200):
         generator = np.random.default_rng(seed)
-        part = PartialView(PartialSpec(drop=1.0, fewest=2, most=4), 1.0).observe(
+        part = PartialView(PartialSpec(hide=1.0, fewest=2, most=4), 1.0).observe(
             whole, WHOLE, generator
         )
         missing = set(range(STRUCTURES)) - set(part.structure.tolist())
@@ -166,18 +166,18 @@ def _normal_of_planes(points: np.ndarray) -> np.ndarray:
 
 def test_nothing_is_hidden_at_first_and_more_and_more_later() -> None:
     whole = a_heart(1)
-    spec = PartialSpec(drop=1.0, cut=1.0, sparse=1.0, ramp=100)
+    spec = PartialSpec(hide=1.0, cut=1.0, sparse=1.0, ramp=100)
     views = [spec.at(place) for place in (0, 50, 100, 5000)]
     assert [view and view.difficulty for view in views] == [0, 0.5, 1, 1]
-    assert PartialSpec(drop=1.0, ramp=0).at(0) == PartialView(PartialSpec(drop=1.0, ramp=0), 1.0)
+    assert PartialSpec(hide=1.0, ramp=0).at(0) == PartialView(PartialSpec(hide=1.0, ramp=0), 1.0)
     assert PartialSpec().at(5000) is None
     for seed in range(20):
         part = PartialView(spec, 0.0).observe(whole, 500, np.random.default_rng(seed))
         assert np.array_equal(part.points_mm, whole.points_mm[:500])
-    dropping = PartialSpec(drop=0.8)
+    hiding = PartialSpec(hide=0.8)
     parts = [
         [
-            PartialView(dropping, d).observe(whole, 500, np.random.default_rng(seed))
+            PartialView(hiding, d).observe(whole, 500, np.random.default_rng(seed))
             for seed in range(200)
         ]
         for d in (0.5, 1.0)
@@ -189,7 +189,7 @@ def test_nothing_is_hidden_at_first_and_more_and_more_later() -> None:
 def test_one_structure_alone_is_never_left_out() -> None:
     whole = a_heart(2)
     alone = ObservedPoints(whole.points_mm, np.full(WHOLE, 3), whole.normals)
-    part = PartialView(PartialSpec(drop=1.0), 1.0).observe(alone, 100, np.random.default_rng(0))
+    part = PartialView(PartialSpec(hide=1.0), 1.0).observe(alone, 100, np.random.default_rng(0))
     assert np.array_equal(part.points_mm, whole.points_mm[:100])
 
 
@@ -214,7 +214,7 @@ def test_what_is_asked_stays_whole_and_the_frame_is_that_of_what_is_shown(
     dataset: DataSet,
 ) -> None:
     whole = drawn(dataset, None)
-    part = drawn(dataset, PartialSpec(drop=1.0, fewest=4, most=8, cut=0.5, ramp=0))
+    part = drawn(dataset, PartialSpec(hide=1.0, fewest=4, most=8, cut=0.5, ramp=0))
     shifts = part.near.points - whole.near.points
     torch.testing.assert_close(shifts, shifts[:, :1].expand_as(shifts), atol=1e-5, rtol=0)
     torch.testing.assert_close(
@@ -238,7 +238,7 @@ def test_what_is_asked_stays_whole_and_the_frame_is_that_of_what_is_shown(
 
 
 def test_nothing_changes_where_nothing_is_hidden(dataset: DataSet) -> None:
-    at_first = drawn(dataset, PartialSpec(drop=1.0, cut=1.0, sparse=1.0, ramp=10**9))
+    at_first = drawn(dataset, PartialSpec(hide=1.0, cut=1.0, sparse=1.0, ramp=10**9))
     whole = drawn(dataset, None)
     torch.testing.assert_close(at_first.structure, whole.structure)
     assert torch.equal(at_first.normals, whole.normals)
@@ -256,14 +256,14 @@ def test_hearts_that_are_sparse_are_drawn_like_others(dataset: DataSet) -> None:
 
 
 def test_the_same_seed_hides_the_same(dataset: DataSet) -> None:
-    spec = PartialSpec(drop=0.8, cut=0.5, sparse=0.5, ramp=0)
+    spec = PartialSpec(hide=0.8, cut=0.5, sparse=0.5, ramp=0)
     one, other = drawn(dataset, spec), drawn(dataset, spec)
     for name, values in tensors_of(one).items():
         assert torch.equal(values, tensors_of(other)[name]), name
 
 
 def test_a_model_learns_from_parts(dataset: DataSet, tmp_path: Path) -> None:
-    partial = PartialSpec(drop=0.8, cut=0.5, sparse=0.5, ramp=4)
+    partial = PartialSpec(hide=0.8, cut=0.5, sparse=0.5, ramp=4)
     recipe = replace(RECIPE, partial=partial, training=replace(RECIPE.training, steps=4))
     train_model(dataset.folder, tmp_path / "run", recipe, stop_after=2)
     train_model(dataset.folder, tmp_path / "run", recipe, resume=True)
@@ -282,7 +282,7 @@ def test_partial_presets_differ_in_what_they_hide_and_how_long_they_learn() -> N
         if name == "tiny":
             assert all(
                 0 < getattr(part.partial, kind) < getattr(PARTIAL, kind)
-                for kind in ("drop", "cut", "sparse")
+                for kind in ("hide", "cut", "sparse")
             )
             assert 0 < part.objective.inferred < 1
         else:

@@ -146,7 +146,7 @@ def test_a_structure_rightly_left_out_counts_as_perfect_where_the_other_invented
         **{"a": 1, "b": 0, "difference": -1, "interval": None, "range": [-1, -1]},
         **{"p": None, "p_holm": None, "n": 1},
     }
-    assert (found["assd_mm"]["a"], found["component_error"]["a"]) == (0, 0)
+    assert (found["assd_mm"]["a"], found["piece_error"]["a"]) == (0, 0)
     assert found["assd_mm"]["b"] > 10
     assert "volume_error_relative" not in found
 
@@ -309,7 +309,10 @@ def test_an_evaluation_is_not_compared_with_itself(tmp_path: Path) -> None:
 
 def test_where_no_scores_are_the_message_says_what_to_do(tmp_path: Path) -> None:
     a = written(tmp_path / "runs" / "a", 1)
-    (tmp_path / "empty").mkdir()
+    for folder, file in (("empty", "other"), ("a run", "recipe.yaml"), ("page", "report.html")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / file).touch()
+    (tmp_path / "page" / "scores.json").touch()
     for path, message in (
         (tmp_path / "none", "none: no such file or folder; vecsetx evaluate writes it"),
         (
@@ -317,6 +320,8 @@ def test_where_no_scores_are_the_message_says_what_to_do(tmp_path: Path) -> None
             "has no scores.json, .*; run vecsetx evaluate MODEL DATA --out .*empty",
         ),
         (tmp_path / "runs", "has no scores.json, .*; did you mean .*runs/a\\?"),
+        (tmp_path / "a run", "it is a model: run vecsetx evaluate '.*/a run' DATA --out scores/"),
+        (tmp_path / "page" / "report.html", "not scores.json; did you mean .*/page\\?"),
     ):
         with pytest.raises(InputError, match=message):
             compare_scores(a, path, tmp_path / "out")

@@ -232,9 +232,9 @@ def partial(dataset: DataSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def in_turn(run: Path, partial: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """What ``evaluate --drop-each`` writes of both, and what it prints."""
+    """What ``evaluate --hide-each`` writes of both, and what it prints."""
     out = tmp_path_factory.mktemp("each")
-    words = ["vecsetx", "evaluate", run, partial, "--out", out, "--no-meshes", "--drop-each"]
+    words = ["vecsetx", "evaluate", run, partial, "--out", out, "--no-meshes", "--hide-each"]
     with pytest.MonkeyPatch.context() as patch, console.capture() as printed:
         patch.setattr("sys.argv", list(map(str, words)))
         with pytest.raises(SystemExit) as ended:
@@ -243,22 +243,22 @@ def in_turn(run: Path, partial: Path, tmp_path_factory: pytest.TempPathFactory) 
     return out, printed.get()
 
 
-def dropped(run: Path, inputs: Path, out: Path, *drop: str, each: bool = False) -> dict[str, Any]:
-    options = EvaluateOptions(EncodeOptions(drop=drop), meshes=False, drop_each=each)
+def hidden(run: Path, inputs: Path, out: Path, *hide: str, each: bool = False) -> dict[str, Any]:
+    options = EvaluateOptions(EncodeOptions(hide=hide), meshes=False, hide_each=each)
     return evaluate(run, [inputs], out, options).scores
 
 
-def test_in_turn_every_structure_is_scored_as_if_it_alone_were_dropped(
+def test_in_turn_every_structure_is_scored_as_if_it_alone_were_hidden(
     run: Path, partial: Path, in_turn: tuple[Path, str], tmp_path: Path
 ) -> None:
     each = json.loads((in_turn[0] / "scores.json").read_text())
-    whole = dropped(run, partial, tmp_path / "whole")
+    whole = hidden(run, partial, tmp_path / "whole")
     assert (each["summary"], each["hearts"]) == (whole["summary"], whole["hearts"])
     inferred = each["inferred"]["hearts"]
     # What the truth lacks is not hidden, nor is the only structure.
     assert list(inferred) == ["most"]
     assert list(inferred["most"]) == [name for name in NAMES if name != "LAA"]
-    alone = dropped(run, partial / "most.nii.gz", tmp_path / "alone", "Myocardium")
+    alone = hidden(run, partial / "most.nii.gz", tmp_path / "alone", "Myocardium")
     assert alone["inferred"]["hearts"] == {"most": {"Myocardium": inferred["most"]["Myocardium"]}}
     assert inferred["most"]["Myocardium"]["prediction_ml"] > 0
     assert payload(tmp_path / "alone")["hearts"][0]["layout"]["inferred"] == ["Myocardium"]
@@ -280,11 +280,11 @@ def test_the_command_tells_observed_and_inferred_apart(in_turn: tuple[Path, str]
     assert f'<td class="number" data-value="{mean}">' in page
 
 
-def test_dropping_at_once_and_in_turn_exclude_each_other(
+def test_hiding_at_once_and_in_turn_exclude_each_other(
     run: Path, partial: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(InputError, match="--drop LV and --drop-each exclude each other"):
-        dropped(run, partial, tmp_path / "out", "LV", each=True)
+    with pytest.raises(InputError, match="--hide LV and --hide-each exclude each other"):
+        hidden(run, partial, tmp_path / "out", "LV", each=True)
     assert not (tmp_path / "out").exists()
 
 

@@ -107,13 +107,13 @@ def test_specks_are_scored_only_where_something_observed_supports_them(truth: La
     kept, removed = (
         Reconstruction(given(truth), invented, supports=each) for each in (None, supports)
     )
-    components = [
+    pieces = [
         next(row for row in score_reconstruction("a", made, NAMES) if row.structure == "LV").values
         for made in (kept, removed)
     ]
-    assert [found["prediction_components"] for found in components] == [2, 1]
-    assert 1 >= components[1]["dice"] > 0.9999 > components[0]["dice"]
-    assert components[1]["mesh_hd95_mm"] <= components[0]["mesh_hd95_mm"]
+    assert [found["prediction_pieces"] for found in pieces] == [2, 1]
+    assert 1 >= pieces[1]["dice"] > 0.9999 > pieces[0]["dice"]
+    assert pieces[1]["mesh_hd95_mm"] <= pieces[0]["mesh_hd95_mm"]
 
 
 def test_few_hearts_are_kept_for_the_page_the_best_and_the_worst_among_them() -> None:

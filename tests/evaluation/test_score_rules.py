@@ -15,7 +15,7 @@ from vecsetx.errors import InputError
 from vecsetx.evaluation.heart_scores import penalty_mm, score_label_maps, with_mesh_scores
 from vecsetx.evaluation.score_measures import MEASURES
 from vecsetx.evaluation.scores import Score
-from vecsetx.evaluation.topology import centreline, centreline_dice, component_count
+from vecsetx.evaluation.topology import centreline, centreline_dice, piece_count
 from vecsetx.reconstruction.surfaces import Surface
 
 STRUCTURES = ("LV", "Aorta", "LA", "RA", "PV")
@@ -62,7 +62,7 @@ def test_found() -> None:
     assert values["volume_error_relative"] == pytest.approx(-1 / 6)
     assert values["hd95_mm"] == 2.0
     assert 0 < values["assd_mm"] < 2
-    assert values["component_error"] == 0
+    assert values["piece_error"] == 0
     assert "cldice" not in values
 
 
@@ -73,7 +73,7 @@ def test_missed_counts_as_nothing_and_as_far_as_the_heart_is_wide() -> None:
             **{"dice": 0, "iou": 0, "nsd": 0, "cldice": 0},
             **{"assd_mm": TRUE_DIAGONAL_MM, "hd95_mm": TRUE_DIAGONAL_MM},
             **{"volume_error_ml": -0.096, "volume_error_relative": -1, "truth_ml": 0.096},
-            **{"component_error": -1, "truth_components": 1, "prediction_components": 0},
+            **{"piece_error": -1, "truth_pieces": 1, "prediction_pieces": 0},
             "prediction_ml": 0,
         }
     )
@@ -87,7 +87,7 @@ def test_invented_counts_the_same_but_for_the_relative_error() -> None:
             **{"dice": 0, "iou": 0, "nsd": 0},
             **{"assd_mm": TRUE_DIAGONAL_MM, "hd95_mm": TRUE_DIAGONAL_MM},
             **{"volume_error_ml": 0.012, "truth_ml": 0, "prediction_ml": 0.012},
-            **{"component_error": 1, "truth_components": 0, "prediction_components": 1},
+            **{"piece_error": 1, "truth_pieces": 0, "prediction_pieces": 1},
         }
     )
 
@@ -224,8 +224,8 @@ masks = arrays(np.bool_, st.tuples(*[st.integers(1, 6)] * 3)).filter(np.any)
 
 
 @given(masks)
-def test_components_are_those_of_a_second_implementation(mask: np.ndarray) -> None:
-    assert component_count(mask) == ndimage.label(mask, np.ones((3, 3, 3)))[1]
+def test_pieces_are_those_of_a_second_implementation(mask: np.ndarray) -> None:
+    assert piece_count(mask) == ndimage.label(mask, np.ones((3, 3, 3)))[1]
 
 
 @example(np.array([[[True, False, True, False, True]]]))

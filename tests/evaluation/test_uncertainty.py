@@ -174,7 +174,7 @@ def test_the_page_shows_the_uncertainty(tmp_path: Path, trained: TrainedModel) -
     page, plots = written(tmp_path, told)
     section = page.split('id="uncertainty">')[1].split("</section>")[0]
     assert "fitted on 2 hearts, 2026-01-31" in section
-    assert '<td class="number" data-value="0.75">75.0 %</td>' in section
+    assert '<td class="number" data-value="0.75">75.0%</td>' in section
     assert "uncalibrated" not in section
     assert "The structure was not reconstructed." in section  # PV
     curve = plots["uncertainty-reliability"]["data"][1]
@@ -235,6 +235,6 @@ def test_hearts_that_the_factors_were_measured_on_tell_nothing(
 
 
 def test_draws_of_nothing_hidden_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"--ensemble 4: .* none are; add --drop-each, or --drop"):
+    with pytest.raises(InputError, match=r"--ensemble 4: .* none are; add --hide-each, or --hide"):
         evaluate(tmp_path, [tmp_path], tmp_path / "out", EvaluateOptions(ensemble=4))
     assert not (tmp_path / "out").exists()

@@ -69,7 +69,7 @@ def test_the_best_is_chosen_by_the_hearts_of_every_time(dataset: DataSet) -> Non
 
 def test_a_model_that_learns_to_complete_is_looked_at_with_parts(dataset: DataSet) -> None:
     """By hand: grids of each heart as it is whole and in part, all structures scored twice."""
-    partial = PartialSpec(drop=1.0, fewest=4, most=6, ramp=10**9)
+    partial = PartialSpec(hide=1.0, fewest=4, most=6, ramp=10**9)
     recipe = replace(RECIPE.changed({"training": {"validate_hearts": 4}}, ""), partial=partial)
     looks = HeartsValidator(dataset, dataset.hearts, recipe)
     model, structures = model_of(dataset), dataset.structures

@@ -1,79 +1,28 @@
 """DICOM segmentations, as highdicom writes them."""
 
+import math
 from pathlib import Path
 
-import highdicom
 import numpy as np
 import pydicom
 import pytest
-from highdicom.seg import Segmentation, SegmentDescription
-from pydicom.sr.codedict import codes
-from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
-from support.maps import LPS, OBLIQUE
+from pydicom.uid import CTImageStorage
+from support.dicom import write_seg
+from support.maps import OBLIQUE
 
 from vecsetx.anatomy.label_sets import LabelSet
 from vecsetx.data.find_hearts import find_hearts
 from vecsetx.data.sources import HeartSource
 from vecsetx.errors import InputError
-from vecsetx.formats import dicom_seg
+from vecsetx.formats import unpacking
 from vecsetx.formats.images import read_grid, read_image
 from vecsetx.formats.label_maps import read_label_map
-
-FRAME = "1.2.826.0.1.3680043.10.1"
-NAMES = ("left ventricle", "LA", "Segment 3")
 
 # Three boxes of different sizes, off every axis of symmetry.
 LABELS = np.zeros((9, 11, 13), np.uint8)
 LABELS[1:5, 2:6, 3:9] = 1
 LABELS[5:8, 3:9, 2:5] = 2
 LABELS[2:4, 7:10, 9:12] = 3
-
-
-def ct_slice() -> pydicom.Dataset:
-    """The image that a segmentation refers to."""
-    image = pydicom.Dataset()
-    image.file_meta = pydicom.dataset.FileMetaDataset()
-    image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    image.SOPClassUID, image.SOPInstanceUID = CTImageStorage, UID("1.2.3.4")
-    image.SeriesInstanceUID, image.StudyInstanceUID = UID("1.2.3"), UID("1.2")
-    image.FrameOfReferenceUID = UID(FRAME)
-    image.PatientID, image.PatientName, image.StudyID = "1", "A^B", "1"
-    image.PatientBirthDate = image.PatientSex = image.AccessionNumber = ""
-    image.StudyDate = image.StudyTime = image.ReferringPhysicianName = ""
-    image.Modality, image.Rows, image.Columns = "CT", 11, 13
-    image.ImagePositionPatient, image.ImageOrientationPatient = [0, 0, 0], [1, 0, 0, 0, 1, 0]
-    image.PixelSpacing, image.SliceThickness = [1, 1], 1
-    return image
-
-
-def write_seg(
-    path: Path, stack: np.ndarray, names: tuple[str, ...] = NAMES, kind: str = "BINARY"
-) -> Path:
-    """Write segments ``[I, J, K, S]`` on the grid of ``OBLIQUE``; the third names a region."""
-    regions = {3: [codes.SCT.RightVentricle]} if names == NAMES else {}
-    described = [
-        SegmentDescription(
-            number,
-            name,
-            codes.SCT.Tissue,
-            codes.SCT.Tissue,
-            "MANUAL",
-            anatomic_regions=regions.get(number),
-        )
-        for number, name in enumerate(names, 1)
-    ]
-    volume = highdicom.Volume(
-        stack.astype(np.uint8),
-        affine=LPS @ OBLIQUE,
-        coordinate_system="PATIENT",
-        frame_of_reference_uid=FRAME,
-        channels={"SegmentNumber": list(range(1, len(names) + 1))} if stack.ndim == 4 else None,
-    )
-    seg = Segmentation(
-        [ct_slice()], volume, kind, described, "1.2.5", 1, "1.2.6", 1, "m", "m", "1", "1"
-    )
-    seg.save_as(path)
-    return path
 
 
 def source_of(path: Path, **options: object) -> HeartSource:
@@ -192,9 +141,9 @@ def test_segments_of_other_organs_are_not_decoded(
 ) -> None:
     """As in a whole result of TotalSegmentator, most of which would take memory for nothing."""
     path = write_seg(tmp_path / "a.dcm", with_organs(), ORGANS)
-    grid = np.prod(read_grid(path)[0])
-    monkeypatch.setattr(dicom_seg, "_MOST_VALUES", 3 * grid)
-    found = read_label_map(path)
+    grid = math.prod(read_grid(path)[0])
+    monkeypatch.setattr(unpacking, "LAYERS", 3)
+    found = read_label_map(path, most_voxels=grid)
     assert not any("share" in remark for remark in found.remarks)
     assert found.present() == [2, 4, 6]
     assert source_of(path).resolved().label_set.ids == {2: "LV", 4: "LA", 6: "RV"}
@@ -203,14 +152,12 @@ def test_segments_of_other_organs_are_not_decoded(
         made = found.to_mm(np.argwhere(found.labels == number))
         assert len(made) == len(truth)
         np.testing.assert_allclose(made.mean(axis=0), truth.mean(axis=0), atol=1e-3)
-    monkeypatch.setattr(dicom_seg, "_MOST_VALUES", 3 * grid - 1)
-    with pytest.raises(InputError, match=r"3 segments of \(\d+, 11, 13\) voxels are too large"):
-        read_image(path)
+    monkeypatch.setattr(unpacking, "LAYERS", 2)
+    with pytest.raises(InputError, match=r"claims \d+ × 11 × 13 voxels with 3 values each"):
+        read_image(path, most_voxels=grid)
 
 
-def test_a_file_of_other_organs_alone_names_no_structure(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_of_other_organs_alone_names_no_structure(tmp_path: Path) -> None:
     organs = ("liver", "spleen", "Background")
     path = write_seg(tmp_path / "a.dcm", one_hot(LABELS), organs)
     with pytest.raises(InputError, match=r"a\.dcm: its segments name no structure; describe the"):
@@ -219,9 +166,8 @@ def test_a_file_of_other_organs_alone_names_no_structure(
     described = LabelSet("mine", {1: "LV", 2: "RV"}, frozenset({3}))
     found = source_of(path, label_set=described).segmentation(("LV", "RV")).label_map
     assert (found.labels == 1).sum() == (LABELS == 1).sum()
-    monkeypatch.setattr(dicom_seg, "_MOST_VALUES", 1)
     with pytest.raises(InputError, match="its segments name no structure"):
-        read_image(path)
+        read_image(path, most_voxels=1)
 
 
 # --- what a file says of its segments -----------------------------------------------------------

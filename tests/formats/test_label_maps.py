@@ -119,10 +119,13 @@ def test_a_surface_is_no_label_map(tmp_path):
 
 
 def test_the_grid_of_any_image(tmp_path):
-    path = save(tmp_path / "ct.nii.gz", np.full((2, 3, 4, 5), -0.5, np.float32), xyzt_units=3)
+    values = np.full((2, 3, 4, 5), -0.5, np.float32)
+    path = save(
+        tmp_path / "ct.nii.gz", values, OBLIQUE * [[1000], [1000], [1000], [1]], xyzt_units=3
+    )
     shape, affine = read_grid(path)
     assert shape == (2, 3, 4)
-    np.testing.assert_allclose(affine[:3], OBLIQUE[:3] / 1000, rtol=1e-6)
+    np.testing.assert_allclose(affine[:3], OBLIQUE[:3], rtol=1e-6)
     with pytest.raises(InputError, match=r"gone\.nii: no such file"):
         read_grid(tmp_path / "gone.nii")
     with pytest.raises(InputError, match=r"flat\.nii: not a 3-D image"):

@@ -135,7 +135,7 @@ def test_whole_floats_take_one_slice_of_memory(tmp_path, monkeypatch):
     values = np.asfortranarray(np.repeat(values, 60, axis=2))
     path = save(tmp_path / "a.nii", values)
     image = read_image(path)
-    monkeypatch.setattr("vecsetx.formats.label_maps.read_image", lambda _: image)
+    monkeypatch.setattr("vecsetx.formats.label_maps.read_image", lambda *_: image)
     tracemalloc.start()
     found = read_label_map(path)
     peak = tracemalloc.get_traced_memory()[1]

@@ -57,7 +57,7 @@ def test_a_small_overlap_goes_to_the_smaller_structure(tmp_path):
 
 def test_a_large_overlap(tmp_path):
     right = RIGHT.copy()
-    right[2, 3, 4:6] = True  # 2 of 170, more than 1 %
+    right[2, 3, 4:6] = True  # 2 of 170, more than 1%
     with pytest.raises(
         InputError, match=r"RV\.nii\.gz: 2 of its 170 voxels are also in LV\.nii\.gz"
     ):

@@ -59,7 +59,7 @@ def one(path, **options):
 
 
 def assert_same(found, meshes):
-    """Right volumes within 2 %, centroids within 0.5 mm: so left stays left, too."""
+    """Right volumes within 2%, centroids within 0.5 mm: so left stays left, too."""
     for name, (vertices, faces) in meshes.items():
         true_ml, true_mm = measured(vertices, faces)
         found_ml, found_mm = measured(found[name].vertices_mm, found[name].faces)

@@ -265,7 +265,7 @@ def test_pieces_that_both_reach_the_edge_or_unknown_voxels_may_be_one(whole) -> 
 
 def test_small_distant_and_many_pieces_are_no_gap() -> None:
     labels = np.zeros((80, 20, 20), np.uint8)
-    labels[4:14, 5:15, 5:15], labels[20:23, 6:11, 6:11] = 1, 1  # 7 % of it
+    labels[4:14, 5:15, 5:15], labels[20:23, 6:11, 6:11] = 1, 1  # 7% of it
     assert gaps(LabelMap(labels, np.eye(4)), ("LV",)) == []
     labels[20:28, 6:11, 6:11] = 1
     assert len(gaps(LabelMap(labels, np.eye(4)), ("LV",))) == 1

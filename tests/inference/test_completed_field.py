@@ -386,7 +386,7 @@ def test_every_vertex_and_voxel_says_whether_it_is_observed(
     default = label_set("default")
     write_label_map(observed.to_label_set(default, NAMES), tmp_path / "scan.nii.gz")
     options = ReconstructOptions(
-        EncodeOptions(drop=("LA",)), resolution=80, space="ras", keep_observed=keep
+        EncodeOptions(hide=("LA",)), resolution=80, space="ras", keep_observed=keep
     )
     assert reconstruct(model, [tmp_path / "scan.nii.gz"], tmp_path / "r", options) == {}
     summary = json.loads((tmp_path / "r" / "summary.json").read_text())

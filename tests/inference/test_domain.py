@@ -96,7 +96,7 @@ def test_a_reconstruction_holds_all_of_it(tmp_path: Path, monkeypatch: pytest.Mo
     path = tmp_path / "heart.nii.gz"
     write_label_map(scan(hidden).to_label_set(label_set("default"), NAMES), path)
     options = ReconstructOptions(
-        EncodeOptions(drop=("LA",), points=256), resolution=96, keep_observed=True, ensemble=2
+        EncodeOptions(hide=("LA",), points=256), resolution=96, keep_observed=True, ensemble=2
     )
     assert reconstruct(tmp_path / "model", [path], tmp_path / "out", options) == {}
     found = json.loads((tmp_path / "out" / "summary.json").read_text())["structures"]["LA"]

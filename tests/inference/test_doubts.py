@@ -10,7 +10,7 @@ import trimesh
 from scipy.spatial.transform import Rotation
 
 from vecsetx.data.dataset import DataSet
-from vecsetx.inference.doubts import doubts, unchecked
+from vecsetx.inference.doubts import WHOLE_ONLY, doubts, inference_remarks
 from vecsetx.inference.heart_meshes import HeartMeshes, VertexAttributes
 from vecsetx.reconstruction.grid import Grid
 from vecsetx.reconstruction.specks import Specks
@@ -31,7 +31,7 @@ def ball(name: str, scale: float = 1.0, offset_mm: Any = 0.0) -> Surface:
 
 
 def usual() -> UsualHeart:
-    """Volumes vary by 10 % (one s.d.), distances by 5 %."""
+    """Volumes vary by 10% (one s.d.), distances by 5%."""
     surfaces = {name: ball(name) for name in CENTRES}
     structures = {}
     for name, one in surfaces.items():
@@ -69,7 +69,7 @@ def made(
 
 def test_what_fits_is_not_doubtful_and_what_is_observed_is_not_checked() -> None:
     assert doubts(*made(ball("PA")), usual()) == {"LV": None, "RV": None, "PA": []}
-    assert unchecked(*made(ball("PA")), usual()) == ()
+    assert inference_remarks(*made(ball("PA")), usual()) == ()
     wrong = ball("PA", 0.2, (0, 60, 0))
     assert doubts(*made(wrong, observed_share=0.51), usual())["PA"] is None
     assert doubts(*made(wrong, observed_share=0.49), usual())["PA"]
@@ -80,7 +80,7 @@ def test_a_volume_beyond_the_limits_is_told_with_them() -> None:
     low, high = whole_ml * np.exp(-0.4), whole_ml * np.exp(0.4)
     for ml, odd in ((low * 0.99, True), (low * 1.01, False), (high * 0.99, False), (0.2, True)):
         found = doubts(*made(ball("PA", (ml / whole_ml) ** (1 / 3))), usual())["PA"]
-        expected = f"{ml:.1f} ml, and training hearts have {low:.1f} to {high:.1f} ml"
+        expected = f"{ml:.1f} ml in its mesh, and training hearts have {low:.1f} to {high:.1f} ml"
         assert found == ([expected] if odd else [])
 
 
@@ -98,7 +98,7 @@ def test_a_place_is_judged_by_what_is_observed_whatever_the_scanner_s_axes() -> 
         if odd:
             assert "its centre is" in found[0]
             assert "from that of" in found[0]
-    # 26 mm forward: 83.1 mm from the LV, where 4.5 · 5 % about 60.2 mm leave 48.1 to 75.4.
+    # 26 mm forward: 83.1 mm from the LV, where 4.5 · 5% about 60.2 mm leave 48.1 to 75.4.
     # Few hearts would have wider limits.
     (sentence,) = doubts(*made(ball("PA", offset_mm=(0, 26, 0))), usual())["PA"]
     assert "its centre is 83.1 mm from that of LV" in sentence
@@ -128,18 +128,45 @@ def test_pieces_uncertainty_and_absence() -> None:
 def test_what_cannot_be_checked_is_said() -> None:
     tiny = made(ball("PA", 0.2))
     assert doubts(*tiny, None)["PA"] is None
-    (remark,) = unchecked(*tiny, None)
+    (remark,) = inference_remarks(*tiny, None)
     assert "not checked against training hearts" in remark
     assert "train it again" in remark
     few = UsualHeart(5, {"PA": UsualStructure(3, 0.0, None, None, {})})
     assert doubts(*tiny, few)["PA"] is None
-    (remark,) = unchecked(*tiny, few)
+    (remark,) = inference_remarks(*tiny, few)
     assert "at least 8 must have the structure whole: PA (whole in 3)" in remark
     # Absence and uncertainty need no training hearts.
     assert doubts(*made(None), None)["PA"] == ["it has no surface"]
     assert doubts(*made(ball("PA"), sd_mm=9.0), few)["PA"]
     # Nothing is inferred, so there is nothing to say.
-    assert unchecked(*made(ball("PA"), observed_share=1.0), None) == ()
+    assert inference_remarks(*made(ball("PA"), observed_share=1.0), None) == ()
+
+
+def test_nothing_is_trusted_that_a_model_of_whole_hearts_infers() -> None:
+    """What it infers may fit the training hearts; partial models and older ones are not blamed."""
+    fits = made(ball("PA"))
+    assert doubts(*fits, usual(), False) == {"LV": None, "RV": None, "PA": [WHOLE_ONLY]}
+    assert doubts(*fits, None, False)["PA"] == [WHOLE_ONLY]
+    for partial in (True, None):
+        assert doubts(*fits, usual(), partial) == doubts(*fits, usual())
+        assert inference_remarks(*fits, usual(), partial) == ()
+    odd = doubts(*made(ball("PA"), pieces=2), usual(), False)["PA"]
+    assert odd == ["2 pieces, and training hearts have at most 1", WHOLE_ONLY]
+    # Without a surface, it counts only if the structure was hidden, not if the model lost it.
+    meshes, known = made(None)
+    assert doubts(meshes, known, usual(), False)["PA"] == ["it has no surface"]
+    hidden = replace(known, hidden=frozenset({"PA"}))
+    assert doubts(meshes, hidden, usual(), False)["PA"] == ["it has no surface", WHOLE_ONLY]
+    (remark,) = inference_remarks(meshes, hidden, usual(), False)
+    assert remark == (
+        f"{WHOLE_ONLY}, so what it infers is not to be trusted (PA): train one that learns to "
+        "infer, with --preset tiny-partial, small-partial, base-partial or large-partial"
+    )
+    # Of a cut structure, a part is inferred; what the scan's edge cuts off any aorta is not worth
+    # a remark.
+    (remark,) = inference_remarks(*made(ball("PA"), observed_share=0.6), usual(), False)
+    assert "(40% of PA)" in remark
+    assert inference_remarks(*made(ball("PA"), observed_share=0.95), usual(), False) == ()
 
 
 def test_what_is_usual_in_prepared_hearts(dataset: DataSet, tmp_path: Path) -> None:
@@ -158,7 +185,7 @@ def test_what_is_usual_in_prepared_hearts(dataset: DataSet, tmp_path: Path) -> N
         if one.hearts >= 8:
             median = np.exp(np.median(np.log([i.volumes_ml[name] for i in whole])))
             assert one.volume_ml.median == pytest.approx(median)
-            assert one.most_pieces >= max(i.components[name] for i in whole)
+            assert one.most_pieces >= max(i.pieces[name] for i in whole)
             assert name not in one.distances
     assert many.structures["LV"].distances.keys() >= {"LA", "RA"}
     # The place comes from the points on the surface: LA and LV of the hearts themselves.

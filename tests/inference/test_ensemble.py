@@ -49,7 +49,7 @@ def ensemble_of(*radii_mm: float, **more) -> Ensemble:
 
 
 def test_radii_from_a_normal_distribution_give_its_standard_deviation() -> None:
-    """400 draws: the standard error of a standard deviation is 3.5 % of it."""
+    """400 draws: the standard error of a standard deviation is 3.5% of it."""
     radii_mm = np.random.default_rng(0).normal(20, 1.5, 400)
     sd_mm = ensemble_of(*radii_mm.tolist()).spread(on_sphere(20)).sd_mm[:, 0]
     np.testing.assert_allclose(sd_mm, np.sqrt(np.mean((radii_mm - 20) ** 2)), rtol=1e-5)
@@ -223,7 +223,7 @@ def made_with(model: Path, source: Path, out: Path, **options) -> dict[str, dict
     """File → its arrays, of a reconstruction without LA."""
     seed = options.pop("seed", 0)
     made = ReconstructOptions(
-        EncodeOptions(drop=options.pop("drop", ("LA",)), seed=seed),
+        EncodeOptions(hide=options.pop("hide", ("LA",)), seed=seed),
         resolution=72,
         space="ras",
         **options,
@@ -236,9 +236,9 @@ def summary_of(out: Path) -> dict:
     return json.loads((out / "summary.json").read_text())
 
 
-def expected_sd_mm(model: Path, source: Path, draws: int, drop: tuple[str, ...]) -> float:
+def expected_sd_mm(model: Path, source: Path, draws: int, hide: tuple[str, ...]) -> float:
     trained = TrainedModel.from_pretrained(model)
-    options = EncodeOptions(drop=drop)
+    options = EncodeOptions(hide=hide)
     encoded = encode_source(find_hearts([source], label_set("default"))["scan"], trained, options)
     drawn = encode_ensemble(encoded.shown, trained, draws, 0).members
     off_mm = [shift_mm(draw) - shift_mm(encoded.field) for draw in drawn]  # type: ignore[arg-type]
@@ -312,7 +312,7 @@ def test_where_structures_meet_it_is_the_largest(
         tmp_path / "r",
         ensemble=3,
         keep_observed=keep,
-        drop=("RV",),
+        hide=("RV",),
     )
     of_vertex: dict[bytes, list[float]] = {}
     for name in ("LV", "RV"):
@@ -357,7 +357,7 @@ def test_points_are_drawn_from_as_well(
         for x, y, z in on_sphere(10, 40) + middle
     ]
     (tmp_path / "points.csv").write_text("x,y,z,structure\n" + "".join(rows))
-    made = made_with(model, tmp_path / "points.csv", tmp_path / "r", ensemble=3, drop=())
+    made = made_with(model, tmp_path / "points.csv", tmp_path / "r", ensemble=3, hide=())
     assert set(made) == {*NAMES, "interfaces"}
     assert all(made[name]["sd_mm"].min() > 0 for name in NAMES)
     whole, *draws = (seen for seen, _ in encoded)

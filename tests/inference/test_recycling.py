@@ -175,7 +175,7 @@ def test_a_reconstruction_says_so_and_has_no_draws(trained: TrainedModel, tmp_pa
     trained.save_pretrained(tmp_path / "model")
     path = tmp_path / "scan.nii.gz"
     write_label_map(scan(45).to_label_set(label_set("default"), NAMES), path)
-    recycled = EncodeOptions(drop=("LA",), recycle=1)
+    recycled = EncodeOptions(hide=("LA",), recycle=1)
     options = ReconstructOptions(recycled, resolution=24)
     assert reconstruct(tmp_path / "model", [path], tmp_path / "r", options) == {}
     summary = json.loads((tmp_path / "r" / "summary.json").read_text())

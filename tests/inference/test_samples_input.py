@@ -74,15 +74,15 @@ def test_hidden_structures_are_neither_shown_nor_refined_on(
     dataset: DataSet, trained: TrainedModel
 ) -> None:
     structures = dataset.structures
-    drop = ("LV", "PV")
-    hidden = [structures.index(name) for name in drop]
+    hide = ("LV", "PV")
+    hidden = [structures.index(name) for name in hide]
     source = source_at(dataset.folder / dataset.hearts[0].file, trained)
-    found = encode_source(source, trained, EncodeOptions(drop=drop, refine=3))
+    found = encode_source(source, trained, EncodeOptions(hide=hide, refine=3))
     assert set(found.shown.structure.tolist()) == set(range(len(structures))) - set(hidden)
     assert found.field.refinement is not None
     assert found.field.refinement.loss_after <= found.field.refinement.loss_before
     samples = source.read(trained.structures)
-    batch = of_samples(samples, structures, drop, found.field.frame)
+    batch = of_samples(samples, structures, hide, found.field.frame)
     others = [k for k in range(len(structures)) if k not in hidden]
     scale = trained.mm_per_unit
     for group in ("near", "volume"):
@@ -124,6 +124,6 @@ def test_reconstructing_from_samples(dataset: DataSet, run: Path, tmp_path: Path
     assert (tmp_path / "out" / "LV.vtp").exists()
     with pytest.raises(InputError, match="leave --keep-observed out"):
         reconstruct(run, given, tmp_path / "kept", ReconstructOptions(keep_observed=True))
-    everything = EncodeOptions(drop=dataset.structures)
+    everything = EncodeOptions(hide=dataset.structures)
     with pytest.raises(InputError, match="nothing is left to show"):
         reconstruct(run, given, tmp_path / "none", ReconstructOptions(encode=everything))

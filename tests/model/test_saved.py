@@ -285,7 +285,7 @@ def test_the_command_line_takes_a_repository(
     monkeypatch.setattr(
         "vecsetx.commands.reconstruct.reconstruct", lambda model, *_: given.append(model) or {}
     )
-    words = ["heart.nii.gz", "--out", str(tmp_path), "--drop", "LV"]
+    words = ["heart.nii.gz", "--out", str(tmp_path), "--hide", "LV"]
     for word, folder in (("owner/name", snapshot), (str(downloads), downloads)):
         words_of_one = ["reconstruct", word, *(words if folder == snapshot else words[:3])]
         CliRunner().invoke(cli.app, words_of_one, catch_exceptions=False)
@@ -305,13 +305,19 @@ def usual() -> UsualHeart:
 
 
 def test_what_is_usual_travels_with_the_model(tmp_path: Path) -> None:
-    replace(model(), usual=usual()).save_pretrained(tmp_path)
-    assert TrainedModel.from_pretrained(tmp_path).usual == usual()
-    # A model of an earlier version does not say what is usual.
+    for partial in (True, False):
+        replace(model(), usual=usual(), partial=partial).save_pretrained(tmp_path)
+        loaded = TrainedModel.from_pretrained(tmp_path)
+        assert (loaded.usual, loaded.partial) == (usual(), partial)
+    # A model of an earlier version says neither what is usual nor whether hearts were partial.
     data = json.loads((tmp_path / "model.json").read_text())
-    del data["usual"]
+    del data["usual"], data["partial"]
     (tmp_path / "model.json").write_text(json.dumps(data))
-    assert TrainedModel.from_pretrained(tmp_path).usual is None
+    loaded = TrainedModel.from_pretrained(tmp_path)
+    assert (loaded.usual, loaded.partial) == (None, None)
+    (tmp_path / "model.json").write_text(json.dumps({**data, "partial": "some"}))
+    with pytest.raises(InputError, match="damaged model: partial"):
+        TrainedModel.from_pretrained(tmp_path)
 
 
 @pytest.mark.parametrize(

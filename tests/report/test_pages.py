@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import math
+import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -165,7 +166,7 @@ def structure_check(**changes):
         "state": "present",
         "volume_ml": 120.0,
         "volume_z": 0.5,
-        "components": 1,
+        "pieces": 1,
         "thickness_mm": 8.0,
         "thickness_z": -0.5,
         "points": {"surface": 1234, "near": 1234, "volume": 1234},
@@ -186,7 +187,7 @@ def heart_check(name, state="fit", **changes):
         "state": state,
         "problems": [f"Coronary: no points in {name}"] if state == "unfit" else [],
         "doubts": ["the heart is rotated by 173°"] if state == "look" else [],
-        "remarks": ["LAA has 7 components"],
+        "remarks": ["LAA has 7 pieces"],
         "not_done": [],
         "cut": ["LAA"],
         "inside_share": {"near": 0.512, "volume": None},
@@ -206,6 +207,7 @@ def check_of(hearts):
     return {
         "state": next((state for state in ("unfit", "look") if counts[state]), "fit"),
         "structures": list(STRUCTURES),
+        "left_out": {"gone": "gone.nii.gz: <b>damaged</b>"},
         "summary": {
             "hearts": len(hearts),
             **counts,
@@ -237,6 +239,7 @@ def assert_self_contained(page):
         if "src" in attributes:
             assert tag == "img"
             assert attributes["src"].startswith("data:image/")
+    assert not re.search(r"\d %", page.visible())  # percentages have one form
     styles = " ".join(data for tag, data in page.texts if tag == "style")
     assert "url(" not in styles
     assert "@import" not in styles
@@ -499,9 +502,10 @@ def test_the_check_page_shows_everything_in_the_given_order(tmp_path):
     rows = [data for tag, data in page.texts if tag == "th" and data.endswith(" one")]
     assert rows == ["bad one", "odd one", "fine one"]
     text = page.visible()
-    for expected in (*STRUCTURES, "Coronary: no points in bad one", "51.2 %", "97.8 %", "val: 3"):
+    for expected in (*STRUCTURES, "Coronary: no points in bad one", "51.2%", "97.8%", "val: 3"):
         assert expected in text
-    assert "LAA has 7 components" in text
+    assert "LAA has 7 pieces" in text
+    assert "gone.nii.gz: <b>damaged</b>" in text  # as text, not as a tag
     assert "1 of 3 hearts is unfit for training. 1 of 3 hearts is fit but needs a look" in text
     assert "the heart is rotated by 173°" in text
     assert "4 robust standard deviations" in text
@@ -531,6 +535,15 @@ def test_the_check_page_shows_everything_in_the_given_order(tmp_path):
     assert agreement["x"] == pytest.approx([97.8] * 3)
     colors = near["marker"]["color"]
     assert len(set(colors)) == 3
+
+
+def test_the_check_page_of_one_heart_shows_values_and_no_ranges(tmp_path):
+    one = check_page(tmp_path / "one.html", [heart_check("a")]).visible()
+    two = check_page(tmp_path / "two.html", [heart_check("a"), heart_check("b")]).visible()
+    assert "120.0 – 120.0" in two
+    assert "97.8%" in one
+    assert not re.search(r"[\d.%]+ – [\d.]+", one)
+    assert ("Bold: median" in one, "Bold: median" in two) == (False, True)
 
 
 def test_a_broken_heart_has_its_row(tmp_path):
@@ -645,7 +658,7 @@ def test_the_heart_page_is_self_contained_and_shows_its_points(tmp_path):
     assert_self_contained(page)
     assert len(page.with_tag("script")) == 3
     text = page.visible()
-    for expected in (HOSTILE[0], "<source>", "120.0", "LAA has 7 components", "isotropic"):
+    for expected in (HOSTILE[0], "<source>", "120.0", "LAA has 7 pieces", "isotropic"):
         assert expected in text
     (cloud,) = page.payload()["plots"]["scene"]["data"]
     points = np.stack([decoded(cloud[axis]) for axis in "xyz"], axis=1)

@@ -26,7 +26,7 @@ def ball(radius: float, x: float) -> Surface:
 
 def structure(volume_ml: float, agreement: dict | None, observed: bool) -> dict:
     share = 0.62 if observed else 0.0
-    shown = {"volume_ml": volume_ml, "agreement": agreement, "pieces": 1}
+    shown = {"volume_ml": volume_ml, "labels_ml": 33.1, "agreement": agreement, "pieces": 1}
     doubtful = None if observed else ["33.5 ml <b>"]
     return shown | {"observed": observed, "observed_share": share, "doubtful": doubtful}
 
@@ -34,16 +34,21 @@ def structure(volume_ml: float, agreement: dict | None, observed: bool) -> dict:
 SUMMARY = {
     "structures": {
         "LV": structure(
-            99.94,
-            {"input_ml": 90.03, "dice": 0.951, "volume_difference": 0.11, "volume_differs": True},
+            101.2,
+            {
+                **{"ml": 99.93, "input_ml": 90.03, "dice": 0.951},
+                **{"volume_difference": 0.11, "volume_differs": True},
+            },
             True,
         ),
         "RV": structure(33.5, None, False),
     },
     "provenance": {
-        **dict.fromkeys(("model", "version", "recycled", "keep_observed", "surfaces"), "told"),
+        **dict.fromkeys(("model", "version", "recycled", "surfaces"), "told"),
+        "keep_observed": False,
         **{
             "refined": None,
+            "refine": None,
             "input": NAME,
             "latents": 512,
             "points": 8192,
@@ -76,8 +81,11 @@ def test_the_page_is_one_file_with_every_figure(tmp_path: Path) -> None:
     assert "default-src 'none'" in text
     words = re.sub(r"<[^>]+>", " ", text[text.index("<h2>Structures") : text.index('id="data"')])
     words = " ".join(words.split())
-    assert "99.9 90.0 +11 % ! 0.951 1 observed (62 %)" in words
-    assert "33.5 1 inferred doubtful" in words
+    assert "99.9 90.0 +11% ! 0.951 101.2 1 observed (62%)" in words
+    assert "33.1 33.5 1 inferred doubtful" in words
+    assert "refinement Not refined: by default only whole hearts" in words
+    assert "keep observed no" in words
+    assert "None" not in words
     assert "RV is doubtful: 33.5 ml &lt;b&gt;" in text
     assert text.count("is doubtful: ") == 1
     assert "512" in words

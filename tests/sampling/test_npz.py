@@ -182,8 +182,8 @@ def altered(path: Path, **changes: object) -> Path:
         ({"near.normals": None, "near.edge_mm": None}, r"has no near\.edge_mm, only surface"),
         ({"volume.distances_mm": np.zeros((2200, 9))}, r"shape \(2200, 9\), not \(2200, 10\)"),
         ({"vecsetx": np.array("{")}, "vecsetx is damaged .* export the heart again"),
-        ({"vecsetx": np.array('{"schema": 1}')}, "schema 1, this version reads 2"),
-        ({"vecsetx": np.array('{"schema": 2, "heart": {}}')}, "vecsetx is damaged"),
+        ({"vecsetx": np.array('{"schema": 1}')}, "schema 1, this version reads 3"),
+        ({"vecsetx": np.array('{"schema": 3, "heart": {}}')}, "vecsetx is damaged"),
         ({"vecsetx": np.arange(3)}, "vecsetx is damaged"),
     ],
 )
@@ -295,7 +295,7 @@ def test_normals_areas_and_volumes_are_estimated_and_said_to_be(tmp_path):
     ml = 4 / 3000 * np.pi
     assert info.volumes_ml["LV"] == pytest.approx(ml * ball**3, rel=0.05)
     assert info.volumes_ml["Myocardium"] == pytest.approx(ml * (outer**3 - ball**3), rel=0.1)
-    assert info.components == {"Myocardium": 0, "LV": 0}
+    assert info.pieces == {"Myocardium": 0, "LV": 0}
     assert (info.kind, info.cut, info.reach_mm) == ("npz", (), np.inf)
     assert info.trusted(heart.near).all()
     said = " ".join(info.remarks)
@@ -357,7 +357,7 @@ def turned_signs(arrays):
 
 
 def from_different_spaces(arrays):
-    """36.9 % of the points outside by distance, but labelled."""
+    """36.9% of the points outside by distance, but labelled."""
     outside = np.flatnonzero(arrays["vol_sdf"][:, 0] > 0)
     arrays["vol_labels"][outside[: round(0.369 * len(arrays["vol_labels"]))]] = 1
 

@@ -177,16 +177,16 @@ def test_absent_and_not_annotated_structures_differ(heart):
     assert found.state == "look"
 
 
-def test_doubts_on_components_and_walls_and_remarks_on_cuts_and_coarse_grids(heart):
+def test_doubts_on_pieces_and_walls_and_remarks_on_cuts_and_coarse_grids(heart):
     samples, label_map = heart
     info = samples.info
-    pieces = {**info.components, "LV": 2, "Coronary": 4, "PV": 5}
+    pieces = {**info.pieces, "LV": 2, "Coronary": 4, "PV": 5}
     areas = {**info.areas_mm2, "Myocardium": 2000 * info.volumes_ml["Myocardium"] / 2.5}
-    changed = with_info(samples, components=pieces, areas_mm2=areas, cut=("Aorta",))
+    changed = with_info(samples, pieces=pieces, areas_mm2=areas, cut=("Aorta",))
     found = quality(changed, label_map)
     doubts, remarks = " · ".join(found.doubts), " · ".join(found.remarks)
-    assert "LV has 2 components (normally at most 1)" in doubts
-    assert "PV has 5 components" in doubts
+    assert "LV has 2 pieces (normally at most 1)" in doubts
+    assert "PV has 5 pieces" in doubts
     assert "Coronary" not in doubts
     assert "Myocardium is 2.5 mm thick" in doubts
     assert "Myocardium is 1.6 voxels thick" in remarks
@@ -309,7 +309,7 @@ def test_few_structures_have_no_pose():
 
 
 def cohort(heart, count):
-    """Infos of hearts whose volumes spread by some 10 %."""
+    """Infos of hearts whose volumes spread by some 10%."""
     generator = np.random.default_rng(0)
     info = heart[0].info
     hearts = {}
@@ -407,8 +407,8 @@ def test_twins_are_found_by_content_and_by_volumes(heart):
     hearts["moved"] = replace(hearts["heart9"], name="moved", content="m", volumes_ml=moved)
     other = {name: 1.003 * ml for name, ml in hearts["heart8"].volumes_ml.items()}
     hearts["other"] = replace(hearts["heart8"], name="other", content="o", volumes_ml=other)
-    pieces = {**hearts["heart7"].components, "PV": 1 + hearts["heart7"].components["PV"]}
-    hearts["pieces"] = replace(hearts["heart7"], name="pieces", content="p", components=pieces)
+    pieces = {**hearts["heart7"].pieces, "PV": 1 + hearts["heart7"].pieces["PV"]}
+    hearts["pieces"] = replace(hearts["heart7"], name="pieces", content="p", pieces=pieces)
     assert duplicates(hearts) == [
         Duplicates("heart4", "copy", by_volume=False),
         Duplicates("heart9", "moved", by_volume=True),

@@ -65,7 +65,7 @@ def test_what_is_told_of_the_heart(samples: Samples) -> None:
     assert volumes["LV"] == pytest.approx(ball, rel=0.02)
     assert volumes["Myocardium"] == pytest.approx(whole - ball, rel=0.02)
     assert areas["LV"] == pytest.approx(4 * np.pi * 15**2, rel=0.02)
-    assert samples.info.components == {"Myocardium": 1, "LV": 1}
+    assert samples.info.pieces == {"Myocardium": 1, "LV": 1}
     assert samples.info.cut == ()
     assert samples.info.trusted(samples.near).all()
 
@@ -128,7 +128,7 @@ def test_files_of_other_forms_are_refused(samples: Samples, tmp_path: Path) -> N
     write_samples(samples, path)
     content = path.read_bytes()
     for before, after, told in (
-        (b'"schema":"3"', b'"schema":"2"', "schema 2, this version reads 3; prepare the data aga"),
+        (b'"schema":"4"', b'"schema":"2"', "schema 2, this version reads 4; prepare the data aga"),
         (b'"near"', b'"nera"', "holds .*nera.*, but a heart of 2 structures has .*prepare the"),
     ):
         assert content.count(before) == 1
@@ -136,7 +136,7 @@ def test_files_of_other_forms_are_refused(samples: Samples, tmp_path: Path) -> N
         with pytest.raises(InputError, match=rf"pair\.safetensors: {told}"):
             SamplesFile(path)
     save_file({"near.edge_mm": np.zeros(5)}, path, {"schema": "2"})  # as they were
-    with pytest.raises(InputError, match=r"schema 2, this version reads 3"):
+    with pytest.raises(InputError, match=r"schema 2, this version reads 4"):
         SamplesFile(path)
 
 

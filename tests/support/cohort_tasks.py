@@ -103,6 +103,10 @@ def fails(name: str) -> object:
             raise InputError("bad.nii.gz: is empty; give another")
         case "bug":
             raise OddError(1, 2)
+        case "no memory":
+            raise MemoryError
+        case "too much":
+            raise MemoryError("Unable to allocate 9 TiB")
         case "exit":
             sys.exit(3)
         case "crash":

@@ -18,7 +18,7 @@ def read_heart(path: Path) -> LabelMap:
 
 
 def assert_same_heart(found: LabelMap, truth: LabelMap, centred: bool = False) -> None:
-    """Each structure's volume within 2 %, its centroid within 0.5 mm, and left stays left.
+    """Each structure's volume within 2%, its centroid within 0.5 mm, and left stays left.
 
     ``centred``: where the heart lies in space is not told, only how its parts lie to each other.
     """

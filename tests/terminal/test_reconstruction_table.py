@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from vecsetx.terminal import reconstruction_table
+from vecsetx.terminal import reconstruction_table, table
 from vecsetx.terminal.reconstruction_table import print_files, print_reconstruction
 
 
@@ -15,27 +15,30 @@ def shown(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> io
     """What is printed on a terminal of that width."""
     stream = io.StringIO()
     console = Console(file=stream, width=request.param, highlight=False)
-    monkeypatch.setattr(reconstruction_table, "console", console)
+    for module in (reconstruction_table, table):
+        monkeypatch.setattr(module, "console", console)
     return stream
 
 
-def structure(ml: float, agreement: tuple[float, float, float] | None, **more) -> dict:
+def structure(mesh_ml: float, agreement: tuple[float, ...] | None, **more) -> dict:
     found = None
     if agreement:
-        input_ml, change, dice = agreement
+        ml, input_ml, dice = agreement
+        change = ml / input_ml - 1
         found = {
+            "ml": ml,
             "input_ml": input_ml,
             "volume_difference": change,
             "volume_differs": abs(change) > 0.1,
             "dice": dice,
         }
     usual = {"pieces": 1, "specks": None, "observed": True, "observed_share": 1.0, "doubtful": None}
-    return {"volume_ml": ml, "agreement": found, **usual, **more}
+    return {"volume_ml": mesh_ml, "labels_ml": 8.1, "agreement": found, **usual, **more}
 
 
 SECONDS = {"encode": 3.12, "mesh": 12.04, "label": 4.5, "write": 1.0}
 
-NOT_REFINED = {"refined": None}
+NOT_REFINED = {"refined": None, "refine": 0, "remarks": []}
 
 
 def rows(stream: io.StringIO) -> dict[str, list[str]]:
@@ -47,25 +50,28 @@ def rows(stream: io.StringIO) -> dict[str, list[str]]:
 
 def test_all_figures_of_a_heart_are_whole(shown: io.StringIO) -> None:
     structures = {
-        "Myocardium": structure(1234.5, (1234.1, -0.004, 0.951)),
-        "PA": structure(6.94, (10.1, -0.312, 0.806), observed_share=0.62),
+        "Myocardium": structure(1236.5, (1232.5, 1234.1, 0.951)),
+        "PA": structure(7.4, (6.94, 10.1, 0.806), observed_share=0.62),
         "LAA": structure(8.0, None, observed=False, observed_share=0.0, pieces=12),
-        "LV": structure(99.9, (99.9, 0.0, 0.99), specks={"number": 11, "ml": 0.25}),
+        "LV": structure(99.9, (99.9, 99.9, 0.99), specks={"number": 11, "ml": 0.25}),
     }
     print_reconstruction(
         "case[1]", {"structures": structures, "seconds": SECONDS, "provenance": NOT_REFINED}
     )
     found = rows(shown)
+    lines = shown.getvalue().splitlines()
     assert "case[1] 20.7 s (encode 3.1, mesh 12.0, label 4.5, write 1.0)" in shown.getvalue()
-    assert found["Structure"] == [
-        *("ml", "Input", "ml", "Change", "Dice", "Pieces", "Specks", "Source")
-    ]
-    assert found["Myocardium"] == ["1234.5", "1234.1", "+0%", "0.951", "1", "observed"]
-    assert found["PA"] == ["6.9", "10.1", "-31%", "!", "0.806", "1", "62%", "observed"]
-    assert found["LAA"] == ["8.0", "12", "inferred"]
-    assert found["LV"] == ["99.9", "99.9", "+0%", "0.990", "1", "11", "observed"]
-    assert "! over 10 % off the input's volume: PA" in shown.getvalue()
-    assert "Specks: 0.25 ml were removed (--keep-specks keeps them)." in shown.getvalue()
+    # ml, Input ml and Change are of voxels, whatever the mesh holds.
+    assert found["Myocardium"] == ["1232.5", "1234.1", "+0%", "0.951", "1236.5", "1", "observed"]
+    assert found["PA"][:8] == ["6.9", "10.1", "-31%", "!", "0.806", "7.4", "1", "62%"]
+    assert found["LAA"] == ["8.1", "8.0", "12", "inferred"]
+    assert found["LV"] == ["99.9", "99.9", "+0%", "0.990", "99.9", "1", "11", "observed"]
+    assert "! over 10% off the input's volume: PA" in shown.getvalue()
+    assert "Specks of 0.25 ml in all were removed." in shown.getvalue()
+    text = " ".join(shown.getvalue().split())
+    assert "ml: volume of its voxels on the input's grid; Input ml: that of the input" in text
+    assert "Mesh ml: volume inside its mesh, also beyond that grid" in text
+    assert max(map(len, lines)) <= (reconstruction_table.console.width)
     assert "…" not in shown.getvalue()
 
 
@@ -76,10 +82,11 @@ def test_what_cannot_be_compared_has_no_columns_for_it(shown: io.StringIO) -> No
     )
     found = rows(shown)
     assert found["Structure"] == ["ml", "Pieces", "Source"]
+    assert "ml: volume inside its mesh" in shown.getvalue()
     assert found["LV"] == ["99.9", "1", "observed"]
     assert found["PV"] == ["0.0", "0", "inferred"]
     assert "Specks" not in shown.getvalue()
-    assert "Refined" not in shown.getvalue()
+    assert "Not refined (--refine 0)." in shown.getvalue()
 
 
 def test_what_refinement_gained_is_below_the_table(shown: io.StringIO) -> None:
@@ -88,7 +95,7 @@ def test_what_refinement_gained_is_below_the_table(shown: io.StringIO) -> None:
         **{"error_mm_before": 0.617, "error_mm_after": 0.412},
     }
     summary = {"structures": {"LV": structure(99.9, None)}, "seconds": SECONDS}
-    print_reconstruction("a", {**summary, "provenance": {"refined": refined}})
+    print_reconstruction("a", {**summary, "provenance": {**NOT_REFINED, "refined": refined}})
     assert (
         "Refined in 10 steps: loss at points held out -14%, mean distance to the input's surfaces "
         "0.62 → 0.41 mm." in " ".join(shown.getvalue().split())
@@ -115,8 +122,27 @@ def test_what_is_doubtful_is_marked_and_said(shown: io.StringIO) -> None:
     assert lines["LA"] == ["60.0", "1", "inferred"]
     assert lines["PA"] == ["0.2", "1", "inferred,", "doubtful"]
     assert lines["RA"] == ["50.0", "1", "30%", "observed,", "doubtful"]
+    assert max(map(len, found.splitlines())) <= reconstruction_table.console.width
     assert f"PA is doubtful: {'; '.join(why)}" in " ".join(found.split())
     assert found.count(" is doubtful: ") == 2
+
+
+def test_why_a_heart_was_not_refined_and_its_remarks_follow_its_table(shown: io.StringIO) -> None:
+    long = "a remark about /a/path/that-is/to-be-copied.nii.gz " * 4
+    for name in ("first", "second"):
+        provenance = {"refined": None, "refine": None, "remarks": [f"{name}: {long}"]}
+        summary = {"structures": {"LV": structure(99.9, None)}, "seconds": SECONDS}
+        print_reconstruction(name, {**summary, "provenance": provenance})
+    lines = shown.getvalue().splitlines()
+    text = " ".join(shown.getvalue().split())
+    why = "Not refined: by default only whole hearts with all of the model's structures are"
+    assert text.count(why) == text.count("--refine 10 refines this one, too") == 2
+    order = [
+        text.index(word) for word in ("first 20.7", "• first: a", "second 20.7", "• second: a")
+    ]
+    assert order == sorted(order)
+    assert text.count("/a/path/that-is/to-be-copied.nii.gz") == 8
+    assert max(map(len, lines)) <= reconstruction_table.console.width
 
 
 def test_every_file_is_listed_with_what_opens_it(shown: io.StringIO) -> None:
@@ -135,8 +161,8 @@ def test_every_file_is_listed_with_what_opens_it(shown: io.StringIO) -> None:
 
 def test_an_observed_structure_that_is_lost_is_named(shown: io.StringIO) -> None:
     structures = {
-        "LV": structure(99.9, (99.9, 0.0, 0.99)),
-        "PA": structure(0.4, (36.7, -0.99, 0.055)),
+        "LV": structure(99.9, (99.9, 99.9, 0.99)),
+        "PA": structure(0.4, (0.37, 36.7, 0.055)),
     }
     print_reconstruction(
         "case", {"structures": structures, "seconds": SECONDS, "provenance": NOT_REFINED}

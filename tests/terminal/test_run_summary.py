@@ -30,7 +30,7 @@ def test_the_time_of_a_run_is_told_without_that_of_warming_up(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    clock, takes = Clock(), [6.0, 2.0]
+    clock, takes = Clock(), [6.0, 3.0, 2.0]
 
     def try_step(*_: object) -> None:
         clock.now += takes.pop(0)
@@ -41,7 +41,8 @@ def test_the_time_of_a_run_is_told_without_that_of_warming_up(
     size, step, length = told_before(dataset, tmp_path / "run", recipe, capsys)
     assert re.fullmatch(r"training on 3 hearts: 10 structures, 0\.\d\d M weights, 1 × cpu", size)
     assert step.startswith("preflight passed: a step of 2 hearts takes 2 s and about ")
-    assert length == "120 steps will take about 4 min on this machine, and validations some more"
+    told = "120 steps will take about 4 min on this machine, as measured now"
+    assert length == f"{told}, and validations some more"
     assert not takes
 
 
@@ -91,7 +92,7 @@ def test_a_run_shorter_than_its_ramp_is_told_at_its_start(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    hiding = {"partial": {"drop": 0.5, "ramp": 2000}, "training": lasting}
+    hiding = {"partial": {"hide": 0.5, "ramp": 2000}, "training": lasting}
     recipe = RECIPE.changed(hiding, "")
     told = told_before(dataset, tmp_path / "run", recipe, capsys)[1]
     longer = "training.steps=1000" if "steps" in lasting else "training.epochs=667"
@@ -99,7 +100,7 @@ def test_a_run_shorter_than_its_ramp_is_told_at_its_start(
         "partial.ramp: hearts are hidden in full only after 2000 hearts, but this run ends after "
         f"16, at 1% of what is to be hidden; type partial.ramp=3, or {longer} or more"
     )
-    for word in ("partial.ramp=3", longer, "partial.drop=0"):
+    for word in ("partial.ramp=3", longer, "partial.hide=0"):
         changed = recipe.changed(parse_overrides([word]), "")
         lines = told_before(dataset, tmp_path / word, changed, capsys)
         assert not any(line.startswith("partial.ramp") for line in lines)

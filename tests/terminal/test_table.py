@@ -141,7 +141,7 @@ def found(number: int) -> dict[str, Any]:
         "state": "not annotated" if number == 9 else "present",
         "volume_ml": 1101.25 + number,
         "volume_z": -10.5 - number,
-        "components": 17,
+        "pieces": 17,
         "thickness_mm": 25.5,
         "points": {"surface": 10_112 + number, "near": 112_345, "volume": 212_345},
         "slope": 0.987,
@@ -163,6 +163,7 @@ def checked(*hearts: dict[str, Any]) -> dict[str, Any]:
     states = {"present": 1234, "cut": 1234, "absent": 1234, "not annotated": 1234}
     return {
         "state": next((state for state in ("unfit", "look") if counts[state]), "fit"),
+        "left_out": {},
         "structures": list(STRUCTURES),
         "summary": {
             **{"hearts": len(hearts), **counts, "not_done": 0},
@@ -218,13 +219,14 @@ def calibrated() -> dict[str, Any]:
 
 def inspected() -> list[dict[str, Any]]:
     structures = {
-        name: {"id": 10_123, "ml": 1234.5, "components": 123, "cut": True} for name in STRUCTURES
+        name: {"id": 10_123, "ml": 1234.5, "pieces": 123, "cut": True} for name in STRUCTURES
     }
     entry = {
         **{"file": "a.nii.gz", "kind": "label map", "status": "ok", "label_set": "default"},
         **{"axes": "LPS", "spacing_mm": [0.5] * 3, "shape": [512] * 3, "form_codes": (1, 1)},
         **{"named": {"10123": "left atrial appendage of the heart"}, "remarks": ["a remark"]},
         "structures": structures,
+        "same_name": False,
     }
     return [entry]
 
@@ -264,7 +266,7 @@ TABLES = {
         lambda: print_inspection(inspected(), "vecsetx prepare labels/ --out data/"),
         ("Myocardium", "1234.5", "10123"),
     ),
-    "plan": (lambda: print_plan(planned(), 40e9), ("1234.57", "5678.91", *PARTS)),
+    "plan": (lambda: print_plan(planned(), 40e9), ("1,235 GB", "5,679 GB", *PARTS)),
 }
 PAGE = Path(renderer.__file__)  # any path that is longer than a line
 

@@ -49,3 +49,26 @@ def test_preflight_finds_what_is_not_in_order(
     monkeypatch.setattr(Stepper, "try_step", too_large)
     with pytest.raises(InputError, match=r"batch.hearts 2: a step does not fit .*Tried to allo"):
         check_training(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        (
+            {"model": {"width": 32768, "layers": 256}},
+            r"the weights alone take [\d,]{5,} GB, this machine has [\d,]+ GB; lower model.width",
+        ),
+        (
+            {"batch": {"hearts": 65536, "points": 2**22}},
+            r"the embedding of the points alone takes 17,592 GB, .* raise training.passes",
+        ),
+    ],
+)
+def test_what_exceeds_the_memory_is_refused_before_it_is_taken(
+    changes: dict[str, dict[str, int]], told: str, dataset: DataSet, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=told):
+        check_training(
+            dataset.folder, tmp_path, RECIPE.changed(changes, ""), False, None, LogOptions()
+        )
+    assert list(tmp_path.iterdir()) == []

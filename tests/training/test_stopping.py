@@ -1,6 +1,8 @@
 """Signals that stop a run."""
 
 import os
+import re
+import shlex
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -67,11 +69,14 @@ def test_the_exit_status_of_a_stopped_run(
     number: signal.Signals, status: int, dataset: DataSet, tmp_path: Path
 ) -> None:
     endless = RECIPE.changed({"training": {"steps": 100_000, "checkpoint_every": 1000}}, "")
+    _, _, _, *words = map(str, command(dataset, tmp_path / "run", endless))
     with training(dataset, tmp_path, endless) as process:
         assert process.pid
         os.kill(process.pid, number)
     assert process.exitcode == status
-    assert "continue with --resume" in (tmp_path / "log").read_text()
+    told = (tmp_path / "log").read_text().splitlines()[-1]
+    assert re.fullmatch(r"vecsetx: stopped by SIG\w+ after step \d+, which is saved; .*", told)
+    assert told.endswith(f"type: {shlex.join(['vecsetx', *words, '--resume'])}")
     assert (tmp_path / "run" / "checkpoint.pt").exists()
 
 

@@ -108,14 +108,23 @@ def test_what_ran_out_of_memory_is_done_last_with_no_other_worker_beside_it(tmp_
 
 def test_every_failure_is_told_in_words_and_the_others_go_on() -> None:
     names = ("bad input", "bug", "exit", "crash", "unpicklable", "interrupt")
+    names += ("no memory", "too much")
     with open_workers(2) as workers:
         outcome = for_each_heart(tasks.fails, {name: name for name in names}, workers)
     assert outcome.results == {"interrupt": "interrupt"}
     assert outcome.failed["bad input"] == "bad.nii.gz: is empty; give another"
     assert outcome.failed["bug"].startswith("bug: OddError: 1 and 2 (cohort_tasks.py, line ")
-    assert "killed twice" in outcome.failed["exit"]
-    assert "exit status 3" in outcome.failed["exit"]
-    assert "exit status 4" in outcome.failed["crash"]
+    for name, how in {"exit": "exit status 3", "crash": "exit status 4"}.items():
+        assert outcome.failed[name] == (
+            f"{name}: its worker process ended by itself twice, the second time with no other "
+            f"heart beside it ({how}); a library fails on its files: check them with vecsetx "
+            "inspect, or leave this heart out"
+        )
+    for name, asked in {"no memory": "", "too much": " (Unable to allocate 9 TiB)"}.items():
+        assert outcome.failed[name] == (
+            f"{name}: takes more memory than there is{asked}; see its size with vecsetx inspect, "
+            "and give a coarser or cropped file, or use a machine with more memory"
+        )
     assert outcome.failed["unpicklable"].startswith("unpicklable: ")
     assert "killed" not in outcome.failed["unpicklable"]
 
@@ -130,8 +139,11 @@ def test_a_file_that_cannot_be_written_is_its_hearts_failure(tmp_path: Path) -> 
     allowed = {"not allowed": 10**6} if os.getuid() == 0 else {}  # root may write anywhere
     assert outcome.results == {"good": 10**6} | allowed
     for name, words in {
-        "too big": ("File too large", "ulimit -f"),
-        "full disk": ("No space left on device", "make room there"),
+        "too big": ("could not be written: file too large", "ulimit -f"),
+        "full disk": (
+            "could not be written: no space left on device",
+            "free space or choose another --out",
+        ),
         "not allowed": ("Permission denied", "check the permissions of the file and its folder"),
         "no folder": ("File exists", ""),
     }.items():

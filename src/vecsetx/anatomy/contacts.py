@@ -82,8 +82,8 @@ class Contacts:
     def fills_edge(self, row: int) -> bool:
         """Whether a label is the background by another number: it lies all around the others.
 
-        It covers more than 80 % of the scan's edge (at most 85 % in cuts of hearts, of which those
-        over 58 % had less than 1 ml of anything else), and there are 20 ml of other labels.
+        It covers more than 80% of the scan's edge (at most 85% in cuts of hearts, of which those
+        over 58% had less than 1 ml of anything else), and there are 20 ml of other labels.
         """
         others_ml = self.volume_ml[1:].sum() - self.volume_ml[row]
         return bool(self.edge_share[row] > EDGE_SHARE and others_ml > LEAST_OTHERS_ML)

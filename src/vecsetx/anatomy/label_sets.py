@@ -25,8 +25,9 @@ from vecsetx.anatomy.structures import (
     structure_names,
 )
 from vecsetx.errors import InputError
-from vecsetx.plain_data import PlainDataError, read_yaml
+from vecsetx.plain_data import PlainDataError, is_whole_number, read_yaml
 
+_LARGEST_ID = 65535  # of uint16, in which label maps are kept
 _KEYS = ("name", "ids", "drop", "drop_others", "ignore")
 
 
@@ -247,17 +248,19 @@ def label_sets_of_ids(ids: Iterable[int]) -> tuple[str, ...]:
 
 
 def _whole_id(key: Any, source: str) -> int:
-    if isinstance(key, str) and key.isdecimal():  # keys of a JSON object are strings
-        return int(key)
-    if isinstance(key, bool) or not isinstance(key, int) or key < 0:
-        raise InputError(f"{source}: invalid id {key!r}; ids are whole numbers from 0 up")
+    if isinstance(key, str) and is_whole_number(key):  # keys of a JSON object are strings
+        key = int(key)
+    if isinstance(key, bool) or not isinstance(key, int) or not 0 <= key <= _LARGEST_ID:
+        raise InputError(
+            f"{source}: invalid id {str(key)[:80]!r}; ids are whole numbers from 0 to {_LARGEST_ID}"
+        )
     return key
 
 
 def _drop(data: Mapping[str, Any], source: str) -> tuple[frozenset[int], frozenset[str]]:
     """Return the ids and the names under ``drop``."""
     listed = _listed(data, "drop", "ids and names such as [7, liver]", source)
-    names = [one for one in listed if isinstance(one, str) and not one.isdecimal()]
+    names = [one for one in listed if isinstance(one, str) and not is_whole_number(one)]
     ids = _ids_of([one for one in listed if one not in names], source)
     if empty := [word for word in names if not normalized(word)]:
         raise InputError(f"{source}: 'drop' has {empty[0]!r}, which names nothing; remove it")

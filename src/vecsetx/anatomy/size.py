@@ -9,6 +9,7 @@ import numpy as np
 
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.errors import InputError
+from vecsetx.limits import FARTHEST_MM, HEART_ML, VOXEL_MM
 
 __all__ = ["UNITS_MM", "HeartSize", "check_coordinates", "check_spacing", "mm_per"]
 
@@ -36,16 +37,10 @@ class _Bounds(NamedTuple):
 
 
 # Newborns' hearts hold 30 ml, one of their chambers 3 ml, and the largest hearts of adults 3 l.
-_HEART = _Bounds(3.0, 5000.0, 50.0, 17.0)
+_HEART = _Bounds(3.0, HEART_ML, 50.0, 17.0)
 # Left atrial appendages hold 0.8 to 60 ml and are 16 to 60 mm long.
 _SMALL = _Bounds(0.1, 500.0, 12.0, 4.0)
 _SMALL_STRUCTURES = frozenset({"LAA", "Coronary", "PV", "SVC", "IVC", "CS", "PML"})
-
-_FARTHEST_MM = 1000.0
-"""Longest side of the box around a heart's meshes or points."""
-
-_VOXEL_MM = (0.02, 20.0)
-"""Bounds on the voxel size along each axis: from micro-CT to short-axis stacks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +81,7 @@ class HeartSize:
         bounds = _SMALL if self.structures <= _SMALL_STRUCTURES else _HEART
         longest_mm = max(self.extent_mm)
         if self.volume_ml is None:
-            return bounds.shortest_mm <= longest_mm <= _FARTHEST_MM
+            return bounds.shortest_mm <= longest_mm <= FARTHEST_MM
         is_shred = longest_mm >= bounds.shred_mm
         return self.volume_ml <= bounds.most_ml and (self.volume_ml >= bounds.fewest_ml or is_shred)
 
@@ -142,7 +137,7 @@ def check_coordinates(size: HeartSize, units: str, source: Path) -> None:
             unit, scaled = next(iter(fitting.items()))
             remedy = f"if its coordinates are in {unit}, give --units {unit} (then {scaled})"
         raise InputError(f"{source}: {_impossible(size)} (read in {units}); {remedy}")
-    if max(size.extent_mm) > _FARTHEST_MM:
+    if max(size.extent_mm) > FARTHEST_MM:
         raise InputError(
             f"{source}: its structures spread over {_lengths(size.extent_mm)}, though they hold "
             f"only {size.volume_ml:.3g} ml; remove what lies far from the heart"
@@ -164,7 +159,7 @@ def check_spacing(size: HeartSize, spacing_mm: np.ndarray, source: Path) -> None
     if not size.is_possible():
         remedy = _remedy(size, spacing_mm)
         raise InputError(f"{source}: {_impossible(size)}; check {header}, {remedy}")
-    low, high = _VOXEL_MM
+    low, high = VOXEL_MM
     if not ((spacing_mm.round(6) >= low) & (spacing_mm.round(6) <= high)).all():
         raise InputError(
             f"{source}: a voxel measures {low:g} to {high:g} mm along each axis; correct {header}, "

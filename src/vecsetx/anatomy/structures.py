@@ -48,7 +48,8 @@ def structure(word: str) -> Structure:
     """
     name = find_structure(word)
     if name is None:
-        raise InputError(f"unknown structure {word!r}; {_suggest_structure(word)}")
+        shown = word if len(word) <= 80 else f"{word[:80]}…"
+        raise InputError(f"unknown structure {shown!r}; {_suggest_structure(shown)}")
     return _catalogue()[name]
 
 

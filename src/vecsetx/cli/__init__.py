@@ -31,6 +31,7 @@ from vecsetx.cli.help_options import Command, Commands
 from vecsetx.cli.logs import warnings_on_terminal
 from vecsetx.cli.options import FLAG
 from vecsetx.cli.recipe_command import RecipeCommand
+from vecsetx.cli.streams import robust_streams
 
 __all__ = ["app", "main"]
 
@@ -49,7 +50,7 @@ app = typer.Typer(
 
 def main() -> None:
     """Run the command line; bad input becomes one line and exit status 2."""
-    with warnings_on_terminal(), errors_in_one_line():
+    with robust_streams(), warnings_on_terminal(), errors_in_one_line():
         app()
 
 

@@ -5,7 +5,18 @@ from typing import Annotated, Literal
 import typer
 
 from vecsetx.cli.failures import report_failures
-from vecsetx.cli.options import FLAG, DataSetPath, Draws, Fold, Model, Seed, ensemble_size
+from vecsetx.cli.numbers import number
+from vecsetx.cli.options import (
+    FLAG,
+    DataSetPath,
+    Draws,
+    Fold,
+    Model,
+    Seed,
+    ensemble_size,
+    local_model,
+)
+from vecsetx.ranges import Number
 
 
 def calibrate(
@@ -17,7 +28,8 @@ def calibrate(
     ] = "val",
     fold: Fold = None,
     ensemble: Annotated[
-        int, typer.Option(metavar="N", help="Members of the ensemble of each heart.", min=2)
+        int,
+        number(Number.MEMBERS, metavar="N", help="Members of the ensemble of each heart."),
     ] = 8,
     draws: Draws = None,
     few: Annotated[
@@ -43,7 +55,9 @@ def calibrate(
     from vecsetx.commands.calibrate import calibrate as run
     from vecsetx.terminal.tables import print_calibration
 
-    calibrated = run(model, data, split, fold, ensemble_size(ensemble, draws), seed, few)
+    calibrated = run(
+        local_model(model), data, split, fold, ensemble_size(ensemble, draws, usual=8), seed, few
+    )
     print_calibration(calibrated.found)
     typer.echo(f"see {calibrated.page}")
     report_failures(calibrated.failed)

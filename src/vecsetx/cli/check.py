@@ -5,7 +5,10 @@ from typing import Annotated
 
 import typer
 
+from vecsetx.cli.numbers import number
 from vecsetx.cli.options import FLAG, DataSetPath, Workers
+from vecsetx.errors import InputError
+from vecsetx.ranges import Number
 
 
 def check(
@@ -22,10 +25,10 @@ def check(
     ] = None,
     pictures: Annotated[
         int,
-        typer.Option(
+        number(
+            Number.PICTURES,
             metavar="N",
             help="Number of hearts with pictures, most doubtful first.",
-            min=0,
         ),
     ] = 40,
     strict: Annotated[
@@ -43,11 +46,17 @@ def check(
     """
     from vecsetx.commands.check import check as run
     from vecsetx.terminal.check_tables import print_check, print_heart_check
+    from vecsetx.terminal.next_step import print_next, typed
 
+    if heart is not None and (pictures != 40 or workers is not None):
+        option = "--workers" if workers is not None else "--pictures"
+        raise InputError(f"{option}: changes nothing with --heart {heart}; leave it out")
     folder = out or data / "check"
     result = run(data, folder, heart=heart, workers=workers, pictures=pictures)
     if heart is None:
         print_check(result, folder / "check.html")
+        if result["state"] != "unfit":
+            print_next(typed("train", data, "--out", "run/"))
     else:
         page = folder / f"check-{heart}.html"
         print_heart_check(result, page if page.exists() else None)

@@ -20,6 +20,11 @@ def diagnose(
     [dim]Example: vecsetx diagnose run/[/]
     """
     from vecsetx.commands.diagnose import diagnose_run
+    from vecsetx.commands.run_folder import is_finished, next_command
+    from vecsetx.terminal.next_step import print_next
 
-    if diagnose_run(run).findings:
+    found = diagnose_run(run)
+    if (run / "recipe.yaml").exists():  # a journal may lie alone
+        print_next(next_command(run, is_finished(run), faults=bool(found.findings)))
+    if found.findings:
         raise typer.Exit(1)

@@ -6,15 +6,17 @@ from typing import Annotated, Literal
 import typer
 
 from vecsetx.cli.failures import report_failures
+from vecsetx.cli.numbers import number
 from vecsetx.cli.options import (
     FLAG,
     Absent,
     Draws,
-    Drop,
     Fold,
+    Hide,
     KeepSpecks,
     Labels,
     Latents,
+    MaxVoxels,
     Model,
     Points,
     Recycle,
@@ -23,10 +25,12 @@ from vecsetx.cli.options import (
     Space,
     TrustNames,
     Units,
-    above_zero,
     encode_options,
     ensemble_size,
+    local_model,
 )
+from vecsetx.limits import VOXELS
+from vecsetx.ranges import Number
 
 
 def evaluate(
@@ -46,23 +50,24 @@ def evaluate(
     fold: Fold = None,
     labels: Labels = None,
     trust_names: TrustNames = False,
+    max_voxels: MaxVoxels = VOXELS,
     absent: Absent = "",
-    drop: Drop = "",
-    drop_each: Annotated[
+    hide: Hide = "",
+    hide_each: Annotated[
         bool,
         typer.Option(
-            "--drop-each",
+            "--hide-each",
             metavar=FLAG,
             help="Hide each structure in turn, and score its reconstruction.",
         ),
     ] = False,
     ensemble: Annotated[
         int,
-        typer.Option(
+        number(
+            Number.ENSEMBLE,
             metavar="N",
             help="Score the uncertainty of hidden structures with an ensemble of N members, such "
             "as 8.",
-            min=0,
         ),
     ] = 0,
     draws: Draws = None,
@@ -73,10 +78,10 @@ def evaluate(
     keep_specks: KeepSpecks = False,
     tolerance: Annotated[
         float,
-        typer.Option(
+        number(
+            Number.TOLERANCE_MM,
             metavar="MM",
             help="Tolerance of the normalized surface distance, mm.",
-            callback=above_zero,
         ),
     ] = 1.0,
     meshes: Annotated[
@@ -102,16 +107,18 @@ def evaluate(
     from vecsetx.commands.evaluate import evaluate as run
     from vecsetx.terminal.tables import print_evaluation
 
+    model = local_model(model)
     options = EvaluateOptions(
-        encode=encode_options(model, labels, drop, latents, points, refine, recycle, seed),
+        encode=encode_options(model, labels, hide, latents, points, refine, recycle, seed),
         split=split,
         fold=fold,
         tolerance_mm=tolerance,
         meshes=meshes,
-        drop_each=drop_each,
+        hide_each=hide_each,
         ensemble=ensemble_size(ensemble, draws),
         keep_specks=keep_specks,
         trust_names=trust_names,
+        most_voxels=max_voxels,
         absent=parse_names(absent, structure_names()),
         space=space,
         units=units,

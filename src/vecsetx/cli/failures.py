@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import typer
 
 from vecsetx.errors import DivergedError, InputError, StoppedError
+from vecsetx.files import in_words
 
 __all__ = ["errors_in_one_line", "report_failures"]
 
@@ -18,8 +19,8 @@ _INTERRUPTED, _TRY_AGAIN = 130, 75
 def errors_in_one_line() -> Iterator[None]:
     """Print the message of an expected error as one line and end the program.
 
-    The exit status is 2 for bad input and for files that cannot be read or written, 1 if training
-    diverged, 130 if a person stopped it, and 75 if another signal did.
+    The exit status is 2 for bad input, for files that cannot be read or written and for lack of
+    memory, 1 if training diverged, 130 if a person stopped it, and 75 if another signal did.
     """
     try:
         yield
@@ -32,9 +33,12 @@ def errors_in_one_line() -> Iterator[None]:
     except StoppedError as error:
         _complain(str(error))
         sys.exit(_INTERRUPTED if error.by_hand else _TRY_AGAIN)
+    except MemoryError as error:
+        details = f" ({error})" if str(error) else ""
+        _complain(f"memory ran out{details}; give fewer or smaller hearts, or a smaller model")
+        sys.exit(2)
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        _complain(f"{where}{error.strerror or error}; make room, or choose another folder")
+        _complain(in_words(error))
         sys.exit(2)
 
 

@@ -27,9 +27,11 @@ def info(
     """
     from vecsetx.commands.info import describe
     from vecsetx.errors import InputError
-    from vecsetx.files import write_json
+    from vecsetx.files import check_writable, write_json
     from vecsetx.terminal.info_table import print_info
 
+    if json:
+        check_writable(json)
     try:
         entry = describe(path)
     except InputError as error:

@@ -1,12 +1,12 @@
 """The command ``inspect``."""
 
-import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from vecsetx.cli.options import LABEL_SETS, Space, TrustNames, Units
+from vecsetx.cli.options import LABEL_SETS, MaxVoxels, Space, TrustNames, Units
+from vecsetx.limits import VOXELS
 
 
 def inspect(
@@ -25,25 +25,30 @@ def inspect(
     space: Space = "lps",
     units: Units = "mm",
     trust_names: TrustNames = False,
+    max_voxels: MaxVoxels = VOXELS,
     json: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also write the report as JSON.")
     ] = None,
 ) -> None:
     """Show what files hold and how they would be read.
 
-    The exit status is 1 if a file would be refused.
+    The exit status is 1 if a file would be refused, or if hearts have the same name.
 
     [dim]Example: vecsetx inspect labels/ --json report.json[/]
     """
     from vecsetx.anatomy.label_sets import label_set
     from vecsetx.commands.inspect import inspect as run
-    from vecsetx.files import write_json
+    from vecsetx.files import check_writable, write_json
     from vecsetx.terminal.inspection_table import print_inspection
+    from vecsetx.terminal.next_step import typed
 
-    entries = run(inputs, label_set(labels) if labels else None, space, units, trust_names)
+    if json:
+        check_writable(json)
+    chosen = label_set(labels) if labels else None
+    entries = run(inputs, chosen, space, units, trust_names, max_voxels)
     if json:
         write_json(json, entries)
-    given = shlex.join([*map(str, inputs), *(["--labels", labels] if labels else [])])
-    print_inspection(entries, f"vecsetx prepare {given} --out data/")
-    if any(entry["status"] == "refused" for entry in entries):
+    given = [*inputs, *(["--labels", labels] if labels else [])]
+    print_inspection(entries, typed("prepare", *given, "--out", "data/"))
+    if any(entry["status"] == "refused" or entry["same_name"] for entry in entries):
         raise typer.Exit(1)

@@ -11,9 +11,9 @@ def labels(
         typer.Argument(metavar="[NAME]", help="A label set, or a YAML file (default: list all)."),
     ] = None,
 ) -> None:
-    """Show the label sets: which id means which structure.
+    """Show the label sets: which id means which structure, one of them as a YAML file.
 
-    [dim]Example: vecsetx labels mmwhs[/]
+    [dim]Example: vecsetx labels mmwhs > mine.yaml[/]
     """
     from vecsetx.anatomy.label_sets import label_set
     from vecsetx.commands.labels import print_label_set, print_label_sets

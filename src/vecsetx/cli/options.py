@@ -1,12 +1,14 @@
 """Options and arguments that several commands share."""
 
-import math
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
 from vecsetx.anatomy.label_sets import label_set_names
+from vecsetx.cli.numbers import number
+from vecsetx.errors import InputError
+from vecsetx.ranges import Number
 
 __all__ = [
     "FLAG",
@@ -16,10 +18,11 @@ __all__ = [
     "Config",
     "DataSetPath",
     "Draws",
-    "Drop",
     "Fold",
+    "Hide",
     "Labels",
     "Latents",
+    "MaxVoxels",
     "Model",
     "Overrides",
     "Points",
@@ -31,9 +34,9 @@ __all__ = [
     "TrustNames",
     "Units",
     "Workers",
-    "above_zero",
     "encode_options",
     "ensemble_size",
+    "local_model",
     "recipe_of",
 ]
 
@@ -47,8 +50,14 @@ LABEL_SETS = (
 """First sentence of the help of ``--labels``."""
 
 
-def _downloaded(model: Path) -> Path:
-    """Return the model's folder, downloaded from the Hugging Face Hub if it is not a local one."""
+def local_model(model: Path) -> Path:
+    """Return the model's folder, downloaded from the Hugging Face Hub if it is not a local one.
+
+    Not a callback of the argument, which would be called before all options are checked.
+
+    Raises:
+        InputError: There is no such model.
+    """
     if model.exists():
         return model
     from vecsetx.model.saved import model_folder
@@ -62,17 +71,16 @@ Model = Annotated[
     typer.Argument(
         metavar="MODEL",
         help="Folder of a run or of a saved model, or owner/name on the Hugging Face Hub.",
-        callback=_downloaded,
     ),
 ]
-Seed = Annotated[int, typer.Option(metavar="N", help="The same seed gives the same result.", min=0)]
+Seed = Annotated[int, number(Number.SEED, metavar="N", help="The same seed gives the same result.")]
 Workers = Annotated[
     int | None,
-    typer.Option(metavar="N", help="Number of processes (default: one per core).", min=1),
+    number(Number.WORKERS, metavar="N", help="Number of processes (default: one per core)."),
 ]
 Fold = Annotated[
     int | None,
-    typer.Option(metavar="N", help="Fold to hold out (default: the data set's own split).", min=0),
+    number(Number.FOLD, metavar="N", help="Fold to hold out (default: the data set's own split)."),
 ]
 Space = Annotated[
     Literal["lps", "ras"],
@@ -86,6 +94,16 @@ TrustNames = Annotated[
         "--trust-names",
         metavar=FLAG,
         help="Keep the structures' names where anatomy contradicts them.",
+    ),
+]
+MaxVoxels = Annotated[
+    int,
+    typer.Option(
+        metavar="N",
+        help="Refuse label maps of more voxels (default: 1024³). A voxel takes about 10 bytes of "
+        "memory.",
+        min=1,
+        show_default=False,
     ),
 ]
 Units = Annotated[
@@ -102,7 +120,7 @@ Labels = Annotated[
         metavar="NAME", help=f"{LABEL_SETS} Default: what the files say, else the model's."
     ),
 ]
-Drop = Annotated[
+Hide = Annotated[
     str,
     typer.Option(
         metavar="NAMES",
@@ -121,34 +139,38 @@ Absent = Annotated[
 ]
 Latents = Annotated[
     int | None,
-    typer.Option(metavar="N", help="Latents per heart; more are slower but more accurate.", min=1),
+    number(
+        Number.LATENTS, metavar="N", help="Latents per heart; more are slower but more accurate."
+    ),
 ]
 Points = Annotated[
     int | None,
-    typer.Option(metavar="N", help="Surface points per heart that the model is shown.", min=1),
+    number(Number.POINTS, metavar="N", help="Surface points per heart that the model is shown."),
 ]
 Refine = Annotated[
     int | None,
-    typer.Option(
+    number(
+        Number.REFINE,
         metavar="N",
         help="Optimize the latent set on the observed structures in at most N steps, for more "
         "accuracy there; 0 for none. Default: 10 for whole hearts; none for partial hearts, whose "
         "inferred parts may become better or worse, and for points.",
-        min=0,
     ),
 ]
 Recycle = Annotated[
     int,
-    typer.Option(metavar="N", help="Feed the reconstruction back N times (closes gaps).", min=0),
+    number(Number.RECYCLE, metavar="N", help="Feed the reconstruction back N times (closes gaps)."),
 ]
 Draws = Annotated[
-    int | None, typer.Option("--draws", help="Former name of --ensemble.", hidden=True, min=0)
+    int | None, number(Number.ENSEMBLE, "--draws", help="Former name of --ensemble.", hidden=True)
 ]
 
 KeepSpecks = Annotated[
     bool,
     typer.Option(
-        "--keep-specks", metavar=FLAG, help="Keep small pieces that nothing observed supports."
+        "--keep-specks",
+        metavar=FLAG,
+        help="Keep small pieces that nothing observed supports. They count as pieces, too.",
     ),
 ]
 
@@ -167,20 +189,24 @@ Overrides = Annotated[
 ]
 
 
-def above_zero(value: float | None) -> float | None:
-    """Reject a number that is not greater than 0, not finite, or not a number; None passes.
+def ensemble_size(ensemble: int, draws: int | None, usual: int = 0) -> int:
+    """Return the size of the ensemble, from ``--ensemble`` or its former name ``--draws``.
 
-    A callback for options, since typer's ``min`` admits itself, and infinity.
+    Args:
+        ensemble: Value of ``--ensemble``.
+        draws: Value of ``--draws``; None: it was not given.
+        usual: Default of ``--ensemble``.
+
+    Raises:
+        InputError: Both were given.
     """
-    if value is not None and not 0 < value < math.inf:
-        raise typer.BadParameter(f"{value:g} is not a finite number greater than 0")
-    return value
-
-
-def ensemble_size(ensemble: int, draws: int | None) -> int:
-    """Return the size of the ensemble, from ``--ensemble`` or its former name ``--draws``."""
     if draws is None:
         return ensemble
+    if ensemble not in (usual, draws):
+        raise InputError(
+            f"--ensemble {ensemble} and --draws {draws}: --draws is the former name of --ensemble; "
+            "leave it out"
+        )
     message = f"--draws is now called --ensemble and will be removed; use --ensemble {draws}"
     typer.secho(message, fg="yellow", err=True)
     return draws
@@ -189,7 +215,7 @@ def ensemble_size(ensemble: int, draws: int | None) -> int:
 def encode_options(
     model: Path,
     labels: str | None,
-    drop: str,
+    hide: str,
     latents: int | None,
     points: int | None,
     refine: int | None,
@@ -204,7 +230,7 @@ def encode_options(
 
     return EncodeOptions(
         label_set=label_set(labels) if labels else None,
-        drop=parse_names(drop, read_structures(model)) if drop else (),
+        hide=parse_names(hide, read_structures(model)) if hide else (),
         points=points,
         latents=latents,
         refine=refine,
@@ -220,9 +246,12 @@ def recipe_of(preset: str, config: Path | None, overrides: list[str] | None) -> 
         InputError: The preset, a key or a value does not exist or does not fit.
     """
     from vecsetx.presets import preset as named
-    from vecsetx.recipe import parse_overrides, read_changes
+    from vecsetx.recipe import check_lengths, parse_overrides, read_changes
 
     recipe = named(preset)
     if config:
         recipe = recipe.changed(read_changes(config), str(config))
-    return recipe.changed(parse_overrides(overrides or []), "command line")
+    typed = parse_overrides(overrides or [])
+    recipe = recipe.changed(typed, "command line")
+    check_lengths(typed, recipe)
+    return recipe

@@ -5,25 +5,28 @@ from typing import Annotated
 
 import typer
 
-from vecsetx.cli.options import Seed, Workers, above_zero
+from vecsetx.cli.numbers import number
+from vecsetx.cli.options import Seed, Workers
+from vecsetx.ranges import Number
 
 
 def phantom(
     out: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder for the label maps.")],
-    count: Annotated[int, typer.Option(metavar="N", help="Number of hearts.", min=1)] = 40,
+    count: Annotated[int, number(Number.PHANTOMS, metavar="N", help="Number of hearts.")] = 40,
     seed: Seed = 0,
     size: Annotated[
-        int, typer.Option(metavar="N", help="Voxels along each edge of a label map.", min=8)
+        int,
+        number(Number.PHANTOM_SIZE, metavar="N", help="Voxels along each edge of a label map."),
     ] = 160,
     spacing: Annotated[
-        float, typer.Option(metavar="MM", help="Edge of a voxel, mm.", callback=above_zero)
+        float, number(Number.VOXEL_MM, metavar="MM", help="Edge of a voxel, mm.")
     ] = 0.8,
     scale: Annotated[
         float,
-        typer.Option(
+        number(
+            Number.SCALE,
             metavar="FACTOR",
             help="Size of the hearts; 1.25 gives adult chambers.",
-            callback=above_zero,
         ),
     ] = 1.0,
     workers: Workers = None,

@@ -2,9 +2,9 @@
 
 from typing import Annotated
 
-import typer
-
-from vecsetx.cli.options import Config, DataSetPath, Overrides, Preset, above_zero, recipe_of
+from vecsetx.cli.numbers import number
+from vecsetx.cli.options import Config, DataSetPath, Overrides, Preset, recipe_of
+from vecsetx.ranges import Number
 
 
 def plan(
@@ -14,7 +14,7 @@ def plan(
     config: Config = None,
     gpu_gb: Annotated[
         float,
-        typer.Option(metavar="GB", help="Memory of one GPU, 10⁹ bytes.", callback=above_zero),
+        number(Number.GPU_GB, metavar="GB", help="Memory of one GPU, 10⁹ bytes."),
     ] = 40.0,
 ) -> None:
     """Estimate the GPU memory of a training step, and the time of a run on this machine.

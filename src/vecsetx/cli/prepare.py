@@ -7,7 +7,19 @@ import typer
 
 from vecsetx.anatomy.structures import structure_names
 from vecsetx.cli.failures import report_failures
-from vecsetx.cli.options import FLAG, LABEL_SETS, Absent, Space, TrustNames, Units, Workers
+from vecsetx.cli.numbers import number
+from vecsetx.cli.options import (
+    FLAG,
+    LABEL_SETS,
+    Absent,
+    MaxVoxels,
+    Space,
+    TrustNames,
+    Units,
+    Workers,
+)
+from vecsetx.limits import VOXELS
+from vecsetx.ranges import Number
 
 
 def prepare(
@@ -47,11 +59,10 @@ def prepare(
     ] = None,
     val_share: Annotated[
         float | None,
-        typer.Option(
+        number(
+            Number.SHARE,
             metavar="SHARE",
             help="Share of the patients for validation (default: 0.2).",
-            min=0,
-            max=1,
         ),
     ] = None,
     split: Annotated[
@@ -71,35 +82,41 @@ def prepare(
     ] = False,
     folds: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Number of folds for cross-validation (default: 5).", min=2),
+        number(
+            Number.FOLDS, metavar="N", help="Number of folds for cross-validation (default: 5)."
+        ),
     ] = None,
     points: Annotated[
         int | None,
-        typer.Option(
+        number(
+            Number.POINTS,
             metavar="N",
             help="Surface points per heart, and as many near and volume points (default: 50000).",
-            min=1,
         ),
     ] = None,
     reach: Annotated[
         float | None,
-        typer.Option(
+        number(
+            Number.REACH_MM,
             metavar="MM",
             help="Truncate stored distances at this value, mm; inf for no limit (default: 16).",
         ),
     ] = None,
     mm_per_unit: Annotated[
         float | None,
-        typer.Option(
-            metavar="MM", help="Length of one unit of the model's space, mm (default: 80)."
+        number(
+            Number.MM_PER_UNIT,
+            metavar="MM",
+            help="Length of one unit of the model's space, mm (default: 80).",
         ),
     ] = None,
     space: Space = "lps",
     units: Units = "mm",
     trust_names: TrustNames = False,
+    max_voxels: MaxVoxels = VOXELS,
     seed: Annotated[
         int | None,
-        typer.Option(metavar="N", help="The same seed gives the same result (default: 0).", min=0),
+        number(Number.SEED, metavar="N", help="The same seed gives the same result (default: 0)."),
     ] = None,
     workers: Workers = None,
     dask: Annotated[
@@ -123,6 +140,7 @@ def prepare(
     from vecsetx.commands.prepare import prepare as run
     from vecsetx.data.prepare_options import taken_over
     from vecsetx.data.split import Split
+    from vecsetx.terminal.next_step import print_next, typed
 
     chosen = label_set(labels) if labels else None
     known = chosen.structures if chosen else structure_names()
@@ -138,6 +156,7 @@ def prepare(
         space=space,
         units=units,
         trust_names=trust_names,
+        most_voxels=max_voxels,
     ).given(
         labels=labels or None,
         structures=structures or None,
@@ -160,4 +179,5 @@ def prepare(
         f"structures {', '.join(dataset.structures)}"
         + (f"; options taken over from the data set: {' '.join(kept)}" if kept else "")
     )
+    print_next(typed("check", out))
     report_failures(failed)

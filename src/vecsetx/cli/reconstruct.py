@@ -6,13 +6,15 @@ from typing import Annotated, Literal
 import typer
 
 from vecsetx.cli.failures import report_failures
+from vecsetx.cli.numbers import number
 from vecsetx.cli.options import (
     FLAG,
     Draws,
-    Drop,
+    Hide,
     KeepSpecks,
     Labels,
     Latents,
+    MaxVoxels,
     Model,
     Points,
     Recycle,
@@ -23,7 +25,10 @@ from vecsetx.cli.options import (
     Units,
     encode_options,
     ensemble_size,
+    local_model,
 )
+from vecsetx.limits import VOXELS
+from vecsetx.ranges import Number
 
 
 def reconstruct(
@@ -41,16 +46,16 @@ def reconstruct(
     labels: Labels = None,
     resolution: Annotated[
         int,
-        typer.Option(
+        number(
+            Number.RESOLUTION,
             metavar="N",
             help="Voxels along the longest side of the meshing grid; meshing takes four times as "
             "long with twice as many.",
-            min=8,
         ),
     ] = 192,
     resolution_mm: Annotated[
         float | None,
-        typer.Option(metavar="MM", help="Edge of its voxels instead, mm.", min=0.01),
+        number(Number.VOXEL_MM, metavar="MM", help="Edge of its voxels instead, mm."),
     ] = None,
     surfaces: Annotated[
         Literal["shared", "closed"],
@@ -63,7 +68,7 @@ def reconstruct(
     ] = "shared",
     faces: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Decimate the heart's meshes to N faces.", min=4),
+        number(Number.FACES, metavar="N", help="Decimate the heart's meshes to N faces."),
     ] = None,
     keep_observed: Annotated[
         bool,
@@ -76,11 +81,11 @@ def reconstruct(
     keep_specks: KeepSpecks = False,
     ensemble: Annotated[
         int,
-        typer.Option(
+        number(
+            Number.ENSEMBLE,
             metavar="N",
             help="Add a per-vertex standard deviation in mm to VTP meshes, from an ensemble of N "
             "members, such as 8; each is one more encoding and evaluation at all vertices.",
-            min=0,
         ),
     ] = 0,
     draws: Draws = None,
@@ -121,7 +126,8 @@ def reconstruct(
     input_space: Space = "lps",
     units: Units = "mm",
     trust_names: TrustNames = False,
-    drop: Drop = "",
+    max_voxels: MaxVoxels = VOXELS,
+    hide: Hide = "",
     latents: Latents = None,
     points: Points = None,
     refine: Refine = None,
@@ -138,8 +144,9 @@ def reconstruct(
     from vecsetx.commands.reconstruct import ReconstructOptions
     from vecsetx.commands.reconstruct import reconstruct as run
 
+    model = local_model(model)
     options = ReconstructOptions(
-        encode=encode_options(model, labels, drop, latents, points, refine, recycle, seed),
+        encode=encode_options(model, labels, hide, latents, points, refine, recycle, seed),
         resolution=resolution,
         resolution_mm=resolution_mm,
         surfaces=surfaces,
@@ -156,6 +163,7 @@ def reconstruct(
         input_space=input_space,
         units=units,
         trust_names=trust_names,
+        most_voxels=max_voxels,
     )
     failed = run(model, inputs, out, options)
     report_failures(failed)

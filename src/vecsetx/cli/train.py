@@ -1,11 +1,15 @@
 """The command ``train``."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from vecsetx.cli.numbers import number
 from vecsetx.cli.options import FLAG, PRESETS, Config, DataSetPath, Fold, Overrides, recipe_of
+from vecsetx.errors import InputError
+from vecsetx.ranges import Number
 
 
 def train(
@@ -31,10 +35,10 @@ def train(
     ] = False,
     stop_after: Annotated[
         int | None,
-        typer.Option(
+        number(
+            Number.STEP,
             metavar="STEP",
             help="Stop with a checkpoint after this step; --resume continues.",
-            min=1,
         ),
     ] = None,
     fold: Fold = None,
@@ -55,8 +59,12 @@ def train(
 
     [dim]Example: vecsetx train data/ --out run/ --preset tiny training.steps=3000[/]
     """
+    from vecsetx.commands.run_folder import is_finished, next_command
     from vecsetx.commands.train import LogOptions, check_training, train_model
+    from vecsetx.terminal.next_step import print_next
 
+    if preflight and stop_after is not None:
+        raise InputError(f"--stop-after {stop_after}: --preflight makes no step; leave one out")
     own = out / "recipe.yaml"
     if resume and preset is None and config is None and own.exists():
         config = own
@@ -65,4 +73,6 @@ def train(
         check_training(data, out, recipe, resume, fold, logs)
         return
     train_model(data, out, recipe, resume, stop_after, fold, logs)
-    typer.echo(f"the model is in {out / 'model'}")
+    if os.environ.get("RANK", "0") == "0":  # one of the processes that torchrun starts
+        typer.echo(f"the model is in {out / 'model'}")
+        print_next(next_command(out, is_finished(out)))

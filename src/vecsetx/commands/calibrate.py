@@ -26,12 +26,16 @@ from vecsetx.model.saved import TrainedModel, model_folder, weights_sha256
 from vecsetx.report.calibration_page import write_calibration_page
 from vecsetx.terminal.progress_bars import console, duration_text, steps, waiting, warn
 from vecsetx.terminal.remarks import print_remarks
+from vecsetx.workers.lock import only_writer
 
 __all__ = ["ENOUGH_HEARTS", "Calibrated", "calibrate"]
 
 ENOUGH_HEARTS = 8
 """Least number of hearts, half of which give the factors. With fewer, factors can be off by several
 times."""
+
+KEPT = "calibration-unfinished"
+"""Folder in the model's, with the measurements of an incomplete calibration."""
 
 LEAST_HEARTS = 3
 """Number of hearts in which a structure must be reconstructed to get its own factor."""
@@ -82,11 +86,17 @@ def calibrate(
 
     Raises:
         InputError: The model or the data set cannot be read, there are too few hearts or fewer than
-            two patients, or one of the halves has nothing to compare.
+            two patients, one of the halves has nothing to compare, the model's folder cannot be
+            written, or another run is writing into it.
     """
+    with only_writer(model_folder(model), KEPT):
+        return _calibrate(model, data, split, fold, members, seed, few)
+
+
+def _calibrate(
+    model: Path, data: Path, split: Split, fold: int | None, members: int, seed: int, few: bool
+) -> Calibrated:
     # 1. The hearts, in two halves.
-    with waiting("reading the model"):
-        trained = TrainedModel.from_pretrained(model)
     dataset = DataSet.read(data)
     hearts = dataset.of_split(split, fold)
     hearts = tuple(heart for heart in hearts if source_of(dataset, heart).has_volume)
@@ -94,6 +104,8 @@ def calibrate(
     if not few:
         _check_count(len(hearts), "with label maps or meshes", where)
     first, second = _halves(hearts, seed, where)
+    with waiting("reading the model"):
+        trained = TrainedModel.from_pretrained(model)
     _warn_of_training_hearts(trained, hearts)
 
     # 2. Errors and standard deviations of all hearts. Those that fail are left out.
@@ -219,7 +231,7 @@ def _kept(model: Path, trained: TrainedModel, members: int, seed: int) -> KeptEr
         "seed": seed,
         "mesh_resolution_mm": SPACING_MM,
     }
-    return KeptErrors(model_folder(model) / "calibration-unfinished", setting)
+    return KeptErrors(model_folder(model) / KEPT, setting)
 
 
 def _measure(

@@ -33,6 +33,7 @@ from vecsetx.sampling.samples import HeartInfo
 from vecsetx.terminal.progress_bars import steps, waiting
 from vecsetx.workers.base import Workers
 from vecsetx.workers.for_each import Outcome, for_each_heart, open_workers
+from vecsetx.workers.lock import only_writer
 
 __all__ = ["check"]
 
@@ -74,17 +75,25 @@ def check(
 
     Returns:
         The contents of ``check.json``: ``state``, the worst of the hearts' (``fit``, ``look`` or
-        ``unfit``), ``structures``, ``summary``, and ``hearts``, each with ``name``, ``patient``,
-        ``split``, ``fold``, ``state``, ``problems`` (make it unfit), ``doubts`` (ask for a look),
+        ``unfit``), ``structures``, ``left_out`` (heart → why it could not be prepared),
+        ``summary``, and ``hearts``, each with ``name``, ``patient``, ``split``, ``fold``,
+        ``state``, ``problems`` (make it unfit), ``doubts`` (ask for a look),
         ``remarks`` (only inform), ``not_done`` (checks that were impossible) and its measures.
         With ``heart``, only that heart.
 
     Raises:
-        InputError: There is no data set, or no such heart in it.
+        InputError: There is no data set, or no such heart in it, ``out`` cannot be written, or
+            another run is writing into it.
     """
     dataset = DataSet.read(data)
-    if heart is not None:
-        return _check_one(dataset, _entry(dataset, heart), out)
+    entry = None if heart is None else _entry(dataset, heart)
+    with only_writer(out):
+        if entry is not None:
+            return _check_one(dataset, entry, out)
+        return _check_all(dataset, out, workers, pictures)
+
+
+def _check_all(dataset: DataSet, out: Path, workers: int | None, pictures: int) -> dict[str, Any]:
     # Workers check one heart each, so they get data sets of one heart.
     alone = {entry.name: replace(dataset, hearts=(entry,)) for entry in dataset.hearts}
     with open_workers(workers) as executor:
@@ -257,7 +266,7 @@ def _row(entry: HeartEntry, quality: HeartQuality) -> dict[str, Any]:
         "agreement": quality.agreement,
         "untrusted_share": quality.untrusted_share,
         "volumes_ml": {name: found.volume_ml for name, found in there.items()},
-        "components": {name: found.components for name, found in there.items()},
+        "pieces": {name: found.pieces for name, found in there.items()},
         "points": {
             group: {name: (found.points or {})[group] for name, found in there.items()}
             for group in ("surface", "near", "volume")
@@ -273,6 +282,7 @@ def _summarized(
     return {
         "state": next((state for state in ("unfit", "look") if counts[state]), "fit"),
         "structures": list(dataset.structures),
+        "left_out": dataset.left_out,
         "summary": {
             "hearts": len(rows),
             **counts,

@@ -9,10 +9,14 @@ from vecsetx.evaluation.bootstrap import Bootstrap
 from vecsetx.evaluation.comparison import compare, write_comparison
 from vecsetx.plain_data import PlainDataError, read_json
 from vecsetx.report.comparison_page import write_comparison_page
+from vecsetx.terminal.next_step import typed
 from vecsetx.terminal.progress_bars import waiting
 from vecsetx.terminal.remarks import print_remarks
+from vecsetx.workers.lock import only_writer
 
 __all__ = ["compare_scores"]
+
+_SCORES = "scores.json"
 
 
 @waiting("comparing")
@@ -33,19 +37,21 @@ def compare_scores(a: Path, b: Path, out: Path, seed: int = 0) -> dict[str, Any]
         ``models``.
 
     Raises:
-        InputError: One of them cannot be read, both are the same, or their hearts or truths differ.
+        InputError: One of them cannot be read, both are the same, their hearts or truths differ,
+            ``out`` cannot be written, or another run is writing into it.
     """
-    file_a, file_b = _file(a), _file(b)
-    of_a, of_b = _read(file_a), _read(file_b)
-    if file_a.resolve() == file_b.resolve():
-        raise InputError(
-            f"{b}: is the same evaluation as A, which differs from itself in nothing; give that of "
-            "another model"
-        )
-    models = {"a": of_a["provenance"], "b": of_b["provenance"]}
-    comparison = {"models": models, **compare(of_a, of_b, Bootstrap(seed=seed))}
-    write_comparison(out, comparison)
-    write_comparison_page(out / "comparison.html", comparison)
+    with only_writer(out):
+        file_a, file_b = _file(a), _file(b)
+        of_a, of_b = _read(file_a), _read(file_b)
+        if file_a.resolve() == file_b.resolve():
+            raise InputError(
+                f"{b}: is the same evaluation as A, which differs from itself in nothing; give "
+                "that of another model"
+            )
+        models = {"a": of_a["provenance"], "b": of_b["provenance"]}
+        comparison = {"models": models, **compare(of_a, of_b, Bootstrap(seed=seed))}
+        write_comparison(out, comparison)
+        write_comparison_page(out / "comparison.html", comparison)
     print_remarks(_remarks(of_a, of_b))
     return comparison
 
@@ -58,14 +64,15 @@ def _file(path: Path) -> Path:
     """
     if not path.exists():
         raise InputError(f"{path}: no such file or folder; vecsetx evaluate writes it, with --out")
-    file = path / "scores.json" if path.is_dir() else path
+    file = path / _SCORES if path.is_dir() else path
     if not file.exists():
         nested = sorted(str(found.parent) for found in path.glob("*/scores.json"))
-        remedy = (
-            f"did you mean {' or '.join(nested[:3])}?"
-            if nested
-            else f"run vecsetx evaluate MODEL DATA --out {path} first"
-        )
+        remedy = f"run {typed('evaluate', 'MODEL', 'DATA', '--out', path)} first"
+        if nested:
+            remedy = f"did you mean {' or '.join(nested[:3])}?"
+        elif any((path / name).exists() for name in ("recipe.yaml", "model.json")):
+            command = typed("evaluate", path, "DATA", "--out", "scores/")
+            remedy = f"it is a model: run {command} first, and give scores/"
         raise InputError(f"{path}: has no scores.json, so it is no evaluation; {remedy}")
     return file
 
@@ -83,6 +90,8 @@ def _read(file: Path) -> dict[str, Any]:
     try:
         scores = read_json(file)
     except (OSError, PlainDataError) as error:
+        if file.name != _SCORES and (file.parent / _SCORES).exists():
+            raise InputError(f"{file}: not {_SCORES}; did you mean {file.parent}?") from error
         raise InputError(
             f"{file}: cannot be read as scores ({error}); give the output folder of vecsetx "
             "evaluate, or its scores.json"

@@ -18,6 +18,7 @@ from vecsetx.errors import InputError
 from vecsetx.presets import preset
 from vecsetx.sampling.sampler import SamplingSpec
 from vecsetx.terminal.progress_bars import console
+from vecsetx.workers.lock import only_writer
 
 __all__ = ["DemoOptions", "demo"]
 
@@ -57,8 +58,13 @@ def demo(out: Path, options: DemoOptions) -> Evaluated:
         The scores of the unseen hearts.
 
     Raises:
-        InputError: A stage failed.
+        InputError: A stage failed, ``out`` cannot be written, or another run is writing into it.
     """
+    with only_writer(out):
+        return _demo(out, options)
+
+
+def _demo(out: Path, options: DemoOptions) -> Evaluated:
     began = time.monotonic()
     with _stage("1/6 phantom: write label maps of synthetic hearts"):
         phantoms = make_phantoms(

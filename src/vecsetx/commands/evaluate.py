@@ -8,14 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from vecsetx._version import __version__
-from vecsetx.commands.evaluation_page import (
-    PAGE_VOXELS,
-    SHOWN_HEARTS,
-    heart_view,
-    write_evaluation_page,
-)
 from vecsetx.data.sources import HeartSource
-from vecsetx.errors import InputError
+from vecsetx.errors import InputError, too_large
 from vecsetx.evaluation.bootstrap import Bootstrap
 from vecsetx.evaluation.heart_scores import penalty_mm
 from vecsetx.evaluation.inputs import (
@@ -33,6 +27,7 @@ from vecsetx.evaluation.reconstruction_scores import (
 from vecsetx.evaluation.score_measures import Value
 from vecsetx.evaluation.scores import Score, summarize, write_scores
 from vecsetx.evaluation.uncertainty import EnsembleScoring, HeartErrors
+from vecsetx.inference.doubts import whole_only_remark
 from vecsetx.inference.encode import encode_heart
 from vecsetx.inference.ensemble import refuse_recycled_ensemble
 from vecsetx.inference.sd_factor import sd_factor_of
@@ -40,11 +35,18 @@ from vecsetx.inference.support import Support
 from vecsetx.model.heart_field import HeartField
 from vecsetx.model.saved import TrainedModel
 from vecsetx.progress import stage
+from vecsetx.report.evaluation_page import (
+    PAGE_VOXELS,
+    SHOWN_HEARTS,
+    heart_view,
+    write_evaluation_page,
+)
 from vecsetx.report.ranking import chosen
 from vecsetx.report.scene import HeartView
 from vecsetx.terminal.progress_bars import steps, waiting, warn
 from vecsetx.terminal.remarks import print_remarks
 from vecsetx.terminal.table import counted
+from vecsetx.workers.lock import only_writer
 
 __all__ = ["EvaluateOptions", "Evaluated", "evaluate"]
 
@@ -74,10 +76,17 @@ def evaluate(model: Path, inputs: Sequence[Path], out: Path, options: EvaluateOp
 
     Raises:
         InputError: The options do not fit together, the model or the inputs cannot be found, no
-            heart can be scored, or an ensemble is requested and all hearts were used to calibrate
-            the model.
+            heart can be scored, an ensemble is requested and all hearts were used to calibrate the
+            model, ``out`` cannot be written, or another run is writing into it.
     """
     _check(options)
+    with only_writer(out):
+        return _evaluate(model, inputs, out, options)
+
+
+def _evaluate(
+    model: Path, inputs: Sequence[Path], out: Path, options: EvaluateOptions
+) -> Evaluated:
     # 1. What to score, and with what.
     with waiting("reading the model and the hearts"):
         trained = TrainedModel.from_pretrained(model)
@@ -90,6 +99,9 @@ def evaluate(model: Path, inputs: Sequence[Path], out: Path, options: EvaluateOp
     # 2. Score all hearts.
     found = _score_all(hearts, _Scorer(trained, options, uncertainty))
     print_remarks(found.remarks)
+    if trained.partial is False and (options.hide_each or options.encode.hide):
+        hidden = ["each structure in turn"] if options.hide_each else options.encode.hide
+        warn(whole_only_remark(hidden))
     # 3. Summarize and write.
     with waiting("writing scores and report"):
         bootstrap = Bootstrap()
@@ -102,6 +114,7 @@ def evaluate(model: Path, inputs: Sequence[Path], out: Path, options: EvaluateOp
             },
             "bootstrap": asdict(bootstrap),
             "penalties_mm": found.penalties_mm,
+            "options": {"refine": options.encode.refine, "drop_each": options.hide_each},
             "refinement": found.refined,
             "remarks": {name: list(remarks) for name, remarks in found.remarks.items() if remarks},
             "provenance": _provenance(model, trained, inputs, hearts, found, options),
@@ -113,18 +126,18 @@ def evaluate(model: Path, inputs: Sequence[Path], out: Path, options: EvaluateOp
 
 
 def _check(options: EvaluateOptions) -> None:
-    drop, tolerance_mm = options.encode.drop, options.tolerance_mm
+    hide, tolerance_mm = options.encode.hide, options.tolerance_mm
     if not 0 < tolerance_mm < math.inf:
         raise InputError(f"--tolerance {tolerance_mm:g}: must be a length above 0 mm")
-    if options.drop_each and drop:
+    if options.hide_each and hide:
         raise InputError(
-            f"--drop {','.join(drop)} and --drop-each exclude each other: the one hides these "
+            f"--hide {','.join(hide)} and --hide-each exclude each other: the one hides these "
             "structures together, the other hides each structure in turn"
         )
-    if options.ensemble and not (drop or options.drop_each):
+    if options.ensemble and not (hide or options.hide_each):
         raise InputError(
             f"--ensemble {options.ensemble}: measures the uncertainty of hidden structures, and "
-            "none are; add --drop-each, or --drop with their names"
+            "none are; add --hide-each, or --hide with their names"
         )
     refuse_recycled_ensemble(options.ensemble, options.encode)
 
@@ -147,20 +160,20 @@ class _Scorer:
         self, name: str, heart: ScoredHeart
     ) -> tuple[Reconstruction, HeartField, list[Score], HeartErrors]:
         """Score a heart: a row for each of the model's structures, and errors of hidden ones."""
-        options, drop = self.options, self.options.encode.drop
+        options, hide = self.options, self.options.encode.hide
         with stage("reading"):
             whole = heart.source.segmentation(self.trained.structures)
             # The model receives the heart without the hidden structures; the truth keeps them.
-            geometry = whole.geometry(drop)
+            geometry = whole.geometry(hide)
         field = encode_heart(geometry, self.trained, options.encode)
         supports = None if options.keep_specks else Support(geometry)
         reconstruction = Reconstruction(whole, field, geometry.label_map, supports)
         annotated = heart.annotated(whole)
         rows = score_reconstruction(
-            name, reconstruction, annotated, options.tolerance_mm, options.meshes, drop
+            name, reconstruction, annotated, options.tolerance_mm, options.meshes, hide
         )
         errors: HeartErrors = {}
-        hidden = set(drop).intersection(annotated)
+        hidden = set(hide).intersection(annotated)
         if self.uncertainty and hidden:
             surfaces = reconstruction.surfaces
             errors = self.uncertainty.errors(
@@ -231,7 +244,7 @@ def _score_all(hearts: dict[str, ScoredHeart], scorer: _Scorer) -> _Found:
         InputError: None of them can be scored.
     """
     found = _Found([], {}, {}, {}, {}, {}, [], {}, {})
-    turns = scorer.trained.structures if scorer.options.drop_each else ()
+    turns = scorer.trained.structures if scorer.options.hide_each else ()
     each, unit = 1 + len(turns), "reconstructions" if turns else "hearts"
     with steps("scoring hearts", each * len(hearts), unit) as progress:
         for number, name in enumerate(list(hearts), start=1):
@@ -252,8 +265,10 @@ def _score_all(hearts: dict[str, ScoredHeart], scorer: _Scorer) -> _Found:
                     of_turns += row
                     errors = {**errors, **of_turn}
                     progress.advance(note=f"{name} without {hidden}")
-            except InputError as error:
+            except (InputError, MemoryError) as error:
                 found.failed[name] = str(error)
+                if isinstance(error, MemoryError):
+                    found.failed[name] = f"{hearts[name].source.path}: {too_large(error)}"
                 progress.reach(number * each, note=name)  # skips the turns that are left
                 continue
             # Only now, so that a heart that fails in one of its turns leaves no rows.
@@ -291,13 +306,13 @@ def _views(
         heart, field = hearts[name], found.fields[name]
         # Large label maps were not kept, to save memory: evaluate the field on them again.
         reconstruction = found.kept.get(name) or _again(heart.source, field, options)
-        observed = set(heart.annotated(reconstruction.segmentation)).difference(options.encode.drop)
+        observed = set(heart.annotated(reconstruction.segmentation)).difference(options.encode.hide)
         yield heart_view(name, reconstruction, field, found.dice[name], observed)
 
 
 def _again(source: HeartSource, field: HeartField, options: EvaluateOptions) -> Reconstruction:
     whole = source.segmentation(field.structures)
-    geometry = whole.geometry(options.encode.drop)
+    geometry = whole.geometry(options.encode.hide)
     supports = None if options.keep_specks else Support(geometry)
     return Reconstruction(whole, field, geometry.label_map, supports)
 
@@ -326,7 +341,7 @@ def _provenance(
             f"{len(seen)} of {counted(len(hearts), 'heart')} {have}, so these may not be scores of "
             "unseen hearts"
         )
-    dropped = ", ".join(options.encode.drop) or "nothing"
+    hidden = ", ".join(options.encode.hide) or "nothing"
     most = options.encode.refine_steps(whole=bool(found.refined))
     return {
         "model": str(model.resolve()),
@@ -336,7 +351,7 @@ def _provenance(
         "truth": f"the hearts as given, label set {', '.join(label_sets)}",
         "trained on among them": ", ".join(seen) or "none, by name",
         "grid": "every voxel of each label map's own grid",
-        "hidden from the model": "each structure in turn" if options.drop_each else dropped,
+        "hidden from the model": "each structure in turn" if options.hide_each else hidden,
         "recycled": counted(options.encode.recycle, "time"),
         "refined": f"{counted(len(found.refined), 'heart')}, {counted(most, 'step')} at most",
         "specks": "kept" if options.keep_specks else "removed where nothing observed supports them",

@@ -6,27 +6,35 @@ JSON or YAML without objects, and never a pickle, such as a checkpoint.
 
 import datetime
 import math
-import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter
 
+from vecsetx.commands.run_folder import RunData, next_command
 from vecsetx.data.dataset import DataSet
+from vecsetx.data.prepare_options import sampling_words
 from vecsetx.errors import InputError
+from vecsetx.formats.folders import SAMPLES_ENDING
 from vecsetx.inference.sd_factor import SdFactor
 from vecsetx.model.saved import TrainedModel, parameter_count
 from vecsetx.plain_data import PlainDataError, read_json
 from vecsetx.recipe import Recipe, read_changes
 from vecsetx.sampling.quality.usual_heart import UsualHeart
 from vecsetx.sampling.samples import SamplesFile
+from vecsetx.terminal.next_step import typed
 from vecsetx.terminal.progress_bars import waiting
 from vecsetx.training.journal import Entry
 
 __all__ = ["describe"]
 
 _ENTRY = TypeAdapter(Entry)
+
+_PARTIAL: Mapping[bool | None, str] = {
+    True: "learned: parts of its training hearts were hidden",
+    False: "not learned: it was trained on whole hearts only",
+}
 
 
 @waiting("reading")
@@ -40,8 +48,8 @@ def describe(path: Path) -> dict[str, Any]:
     Returns:
         Plain data for JSON. Where something does not apply or is not recorded, it is None or empty.
 
-        - ``path``; ``kind``: run, model, data set, scores, reconstruction, reconstructions (of
-          several hearts) or heart.
+        - ``path``; ``kind``: run, model, data set, unfinished data set (of a ``prepare`` that was
+          stopped), scores, reconstruction, reconstructions (of several hearts) or heart.
         - ``written``: when its main file was last written, ISO 8601; ``version`` of VecSetX.
         - ``label_set``: its name; ``structures``: their names.
         - ``size``: what it consists of → how many.
@@ -67,6 +75,8 @@ def describe(path: Path) -> dict[str, Any]:
             # nnU-Net's data sets have a dataset.json, too.
             if (path / file).exists() and (file != "dataset.json" or DataSet.is_at(path)):
                 return _entry(path, path / file, of_folder(path))
+        if sampled := sorted(path.glob(f"hearts/*{SAMPLES_ENDING}")):
+            return _entry(path, sampled[-1], _of_unfinished_data(path, sampled))
         if hearts := sorted(path.glob("*/summary.json")):
             return _entry(path, hearts[0], _of_reconstructions(path, hearts))
     except InputError:
@@ -77,7 +87,7 @@ def describe(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: damaged ({what}); write it again") from error
     raise InputError(
         f"{given}: nothing that vecsetx wrote; for label maps, masks, meshes and points, type "
-        f"vecsetx inspect {shlex.quote(str(given))}"
+        f"{typed('inspect', given)}"
     )
 
 
@@ -118,18 +128,29 @@ def _of_run(run: Path) -> dict[str, Any]:
         "best_grid_dice": best and best.grid_dice,
         "best_step": best and best.step,
     }
-    data = found.get("facts", {}).get("data", "DATA")
-    going_on = f"--config {_word(run / 'recipe.yaml')}"
-    if (run / "checkpoint.pt").exists():
-        going_on += " --resume"
-    resume = f"vecsetx train {_word(data)} --out {_word(run)} {going_on}"
-    evaluate = f"vecsetx evaluate {_word(run)} {_word(data)} --out scores/"
     return {
         **found,
         "kind": "run",
         "training": training,
-        "next": evaluate if finished else resume,
+        "facts": found.get("facts", {}) | {"data": _data_of(run)},
+        "next": next_command(run, finished),
     }
+
+
+def _data_of(run: Path) -> str:
+    """Say where a run's data set is, or what to type for ``DATA``."""
+    data = RunData.of(run)
+    return _place(data.folder if data else None)
+
+
+def _place(data: Any) -> str:
+    if data is None:
+        return "not recorded: type the data set's folder for DATA"
+    return f"{data}" if _is_there(data) else f"{data}, no longer there: type its folder for DATA"
+
+
+def _is_there(data: Any) -> bool:
+    return isinstance(data, str) and DataSet.is_at(Path(data))
 
 
 def _entries(journal: Path) -> list[Entry]:
@@ -168,10 +189,11 @@ def _of_model(folder: Path) -> dict[str, Any]:
         },
         "calibration": _calibration(factor.to_dict() if factor else None),
         "facts": {
-            **_facts(data=data, fold=origin.get("fold"), seed=origin.get("seed")),
+            **_facts(data=_place(data), fold=origin.get("fold"), seed=origin.get("seed")),
+            **_facts(**{"partial hearts": _PARTIAL.get(trained.partial)}),
             "doubts": _doubts(trained.usual),
         },
-        "next": f"vecsetx evaluate {_word(folder)} {_word(data or 'DATA')} --out scores/",
+        "next": typed("evaluate", folder, data if _is_there(data) else "DATA", "--out", "scores/"),
     }
 
 
@@ -193,8 +215,30 @@ def _of_data(folder: Path) -> dict[str, Any]:
             "val": splits.count("val"),
             "folds": int(dataset.folds),
         },
-        "facts": _facts(seed=dataset.seed, checked="yes" if checked else "no"),
-        "next": f"vecsetx {command} {_word(folder)}" + (" --out run/" if checked else ""),
+        "facts": _facts(
+            seed=dataset.seed,
+            checked="yes" if checked else "no",
+            **{"left out": "; ".join(dataset.left_out.values()) or None},
+        ),
+        "next": typed(command, folder, *(("--out", "run/") if checked else ())),
+    }
+
+
+def _of_unfinished_data(folder: Path, sampled: Sequence[Path]) -> dict[str, Any]:
+    """Describe what ``prepare`` left that was stopped: hearts without a ``dataset.json``."""
+    infos = [SamplesFile(file).info for file in sampled]
+    # As a rule all hearts come from one folder, which was the input.
+    inputs = sorted({str(Path(info.source).parent) for info in infos})
+    return {
+        "kind": "unfinished data set",
+        "version": ", ".join(sorted({info.version for info in infos})),
+        "label_set": ", ".join(sorted({str(info.label_set["name"]) for info in infos})),
+        "size": {"sampled hearts": len(infos)},
+        "facts": {
+            "unfinished": "prepare was stopped before it wrote dataset.json; typed again with all "
+            "its options, it goes on and samples only the hearts that are missing"
+        },
+        "next": typed("prepare", *inputs, "--out", folder, *sampling_words(infos[0].options)),
     }
 
 
@@ -214,7 +258,7 @@ def _of_scores(folder: Path) -> dict[str, Any]:
             hidden=origin.get("hidden from the model"),
             **{"mean Dice": None if mean is None else f"{float(mean):.3f}"},
         ),
-        "next": f"vecsetx compare {_word(folder)} OTHERS --out comparison/",
+        "next": typed("compare", folder, "OTHERS", "--out", "comparison/"),
     }
 
 
@@ -236,7 +280,7 @@ def _of_reconstruction(folder: Path) -> dict[str, Any]:
             inferred=", ".join(inferred) or None,
             space=origin.get("space"),
         ),
-        "next": f"vecsetx inspect {_word(folder / 'labels.nii.gz')}",
+        "next": typed("inspect", folder / "labels.nii.gz"),
     }
 
 
@@ -247,7 +291,7 @@ def _of_reconstructions(folder: Path, summaries: list[Path]) -> dict[str, Any]:
         "kind": "reconstructions",
         "size": {"hearts": len(summaries)},
         "facts": _facts(model=first["facts"].get("model")),
-        "next": f"vecsetx info {_word(summaries[0].parent)}",
+        "next": typed("info", summaries[0].parent),
     }
 
 
@@ -270,7 +314,7 @@ def _of_samples(path: Path) -> dict[str, Any]:
             cut=", ".join(info.cut) or None,
             remarks="; ".join(info.remarks) or None,
         ),
-        "next": f"vecsetx reconstruct MODEL {_word(path)} --out heart/",
+        "next": typed("reconstruct", "MODEL", path, "--out", "heart/"),
     }
 
 
@@ -316,8 +360,3 @@ def _facts(**values: Any) -> dict[str, str]:
 
 def _text(value: Any) -> str | None:
     return None if value is None else str(value)
-
-
-def _word(path: Any) -> str:
-    """Return a path as a word of a command line."""
-    return shlex.quote(str(path))

@@ -9,6 +9,7 @@ import nibabel as nib
 
 from vecsetx.anatomy.label_sets import LabelSet
 from vecsetx.data.find_hearts import find_hearts
+from vecsetx.data.idle_options import check_idle
 from vecsetx.data.label_set_choice import chosen_by_ids
 from vecsetx.data.sources import HeartSource, LabelMapSource
 from vecsetx.errors import InputError
@@ -17,6 +18,7 @@ from vecsetx.formats.images import form_codes
 from vecsetx.formats.label_maps import read_label_map
 from vecsetx.formats.points import LabelledPoints
 from vecsetx.geometry.heart_geometry import Segmentation
+from vecsetx.limits import VOXELS
 from vecsetx.sampling.samples import Samples
 from vecsetx.terminal.progress_bars import steps
 
@@ -29,6 +31,7 @@ def inspect(
     space: str = "lps",
     units: str = "mm",
     trust_names: bool = False,
+    most_voxels: int = VOXELS,
 ) -> list[dict[str, Any]]:
     """Report what each file or folder holds, as ``prepare`` and ``reconstruct`` would read it.
 
@@ -38,28 +41,41 @@ def inspect(
         space: Axes of meshes and points whose files do not say.
         units: Unit of their coordinates, a key of :data:`~vecsetx.anatomy.size.UNITS_MM`.
         trust_names: Whether structures keep their names where anatomy contradicts them.
+        most_voxels: Most voxels of a label map.
 
     Returns:
         One entry per heart, in order, as plain data for JSON:
 
         - ``file``: its path; ``kind``: label map, masks, …; ``label_set``: its name.
-        - ``status``: ``ok``; ``warning``, if a remark says more than which label set was chosen
-          and which organs were left out; or ``refused``.
+        - ``status``: ``ok``; ``look``, if a remark says more than which label set was chosen and
+          which organs were left out; or ``refused``.
         - ``axes``: directions of the array's axes, such as ``LPS``; ``spacing_mm``; ``shape``;
           ``form_codes``: sform and qform of NIfTI. None where a file has none.
         - ``named``: id → name, as the file itself says; None if it says nothing.
-        - ``structures``: name → ``id``, ``ml`` (inside its surface), ``components``, ``cut``
+        - ``structures``: name → ``id``, ``ml`` (inside its surface), ``pieces``, ``cut``
           (whether it reaches the edge of the scan). None where a file does not tell.
+        - ``same_name``: whether another heart has its name; prepare refuses them together.
         - ``remarks``: sentences; of a refused file, the reason and the remedy.
     """
     sources: list[HeartSource | dict[str, Any]] = []
     for given in inputs:
         try:
-            found = find_hearts([given], label_set, space, units, trust_names=trust_names)
+            unsafe: dict[Path, str] = {}
+            found = find_hearts(
+                [given],
+                label_set,
+                space,
+                units,
+                trust_names=trust_names,
+                unsafe=unsafe,
+                most_voxels=most_voxels,
+            )
             sources.extend(found.values())
+            sources.extend(_refused(path, InputError(why)) for path, why in unsafe.items())
         except InputError as error:
             sources.append(_refused(given, error))
     hearts = [source for source in sources if not isinstance(source, dict)]
+    check_idle(hearts, label_set is not None, space, units, trust_names)
     inspected = iter(_all_inspected(hearts))
     entries = [source if isinstance(source, dict) else next(inspected) for source in sources]
     _remark_repeated_names(hearts, entries)
@@ -87,14 +103,15 @@ def _remark_repeated_names(hearts: Sequence[HeartSource], entries: list[dict[str
             if len(paths) > 1 and entry["file"] in paths and entry["status"] != "refused":
                 others = ", ".join(sorted(paths - {entry["file"]}))
                 entry["remarks"].append(f"{others} has the name {name}, too; rename one of them")
-                entry["status"] = "warning"
+                entry["status"], entry["same_name"] = "look", True
 
 
 def _inspected(source: HeartSource) -> dict[str, Any]:
     try:
         source = source.resolved()
         if isinstance(source, LabelMapSource) and source.stored is None:
-            source = replace(source, stored=read_label_map(source.path))  # for the names in it
+            stored = read_label_map(source.path, most_voxels=source.most_voxels)
+            source = replace(source, stored=stored)  # for the names in it
         found = source.read(source.label_set.structures)
         if isinstance(found, Segmentation):
             entry = _of_segmentation(found, source)
@@ -106,10 +123,10 @@ def _inspected(source: HeartSource) -> dict[str, Any]:
         return _refused(source.path, error, source.kind)
     entry = _empty(source.path, source.kind) | entry
     entry["label_set"] = source.label_set.name
-    # That ids leave no choice, or organs were left out, is worth a line, but no warning.
+    # That ids leave no choice, or organs were left out, is worth a line, but no look.
     usual = {chosen_by_ids(source.label_set)}
     doubts = [r for r in entry["remarks"] if r not in usual and not r.endswith(ORGANS)]
-    entry["status"] = "warning" if doubts else "ok"
+    entry["status"] = "look" if doubts else "ok"
     return entry
 
 
@@ -119,7 +136,7 @@ def _of_segmentation(heart: Segmentation, source: HeartSource) -> dict[str, Any]
         heart.structures,
         geometry.present().tolist(),
         geometry.volumes_ml().tolist(),
-        geometry.components().tolist(),
+        geometry.pieces().tolist(),
         geometry.cut.tolist(),
         strict=True,
     )
@@ -132,10 +149,10 @@ def _of_segmentation(heart: Segmentation, source: HeartSource) -> dict[str, Any]
             name: {
                 "id": source.label_set.id_of(name) if is_map else None,
                 "ml": round(ml, 3),
-                "components": components,
+                "pieces": pieces,
                 "cut": cut,
             }
-            for name, present, ml, components, cut in columns
+            for name, present, ml, pieces, cut in columns
             if present
         },
         "remarks": list(geometry.label_map.remarks),
@@ -154,7 +171,7 @@ def _of_samples(samples: Samples) -> dict[str, Any]:
             name: {
                 "id": None,
                 "ml": round(info.volumes_ml[name], 3),
-                "components": info.components.get(name),
+                "pieces": info.pieces.get(name),
                 "cut": name in info.cut,
             }
             for name in info.structures
@@ -165,14 +182,14 @@ def _of_samples(samples: Samples) -> dict[str, Any]:
 
 def _of_points(points: LabelledPoints, source: HeartSource) -> dict[str, Any]:
     structures = source.label_set.structures
-    unknown = {"id": None, "ml": None, "components": None, "cut": None}
+    unknown = {"id": None, "ml": None, "pieces": None, "cut": None}
     there = [structures[index] for index in sorted(set(points.structure.tolist()))]
     return {"structures": {name: dict(unknown) for name in there}}
 
 
 def _empty(path: Path, kind: str | None) -> dict[str, Any]:
     return {
-        "file": str(path),
+        "file": str(path).encode(errors="backslashreplace").decode(),
         "kind": kind,
         "status": "ok",
         "label_set": None,
@@ -182,6 +199,7 @@ def _empty(path: Path, kind: str | None) -> dict[str, Any]:
         "form_codes": None,
         "named": None,
         "structures": {},
+        "same_name": False,
         "remarks": [],
     }
 

@@ -1,10 +1,7 @@
-"""``vecsetx labels``: the label sets, and what each of them makes of a label map's ids."""
-
-from collections.abc import Iterator
+"""``vecsetx labels``: the label sets, as a list or as YAML files."""
 
 import yaml
 from rich.box import SIMPLE_HEAD
-from rich.markup import escape
 from rich.table import Table
 
 from vecsetx.anatomy.label_sets import (
@@ -28,24 +25,16 @@ def print_label_sets() -> None:
     for name in label_set_names():
         table.add_row(name, ", ".join(label_set(name).structures), label_set_purpose(name))
     console.print(table)
-    console.print("vecsetx labels NAME prints a label set's ids, and a YAML file to edit.")
+    console.print("vecsetx labels NAME > FILE.yaml makes a file to edit of one.")
 
 
 def print_label_set(found: LabelSet) -> None:
-    """Print what a label set makes of every id, and its YAML file."""
+    """Print a label set as a YAML file, all of it, so that it can be redirected into one."""
     purpose = label_set_purpose(found.name)
-    console.print(found.name + (f": {purpose}" if purpose else ""), markup=False)
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    table.add_column("Id", justify="right")
-    table.add_column("Meaning")
-    for key, meaning in _meanings(found):
-        table.add_row(escape(key), meaning)
-    console.print(table)
-    console.print(
-        "To describe ids of your own, edit this file and give it as --labels FILE.yaml:\n"
-    )
-    # Not wrapped, so that it can be copied.
-    console.print(label_set_yaml(found), markup=False, soft_wrap=True, end="")
+    about = found.name + (f": {purpose}" if purpose else "")
+    head = f"# {about}\n# Edit this file and give it as --labels FILE.yaml for ids of your own.\n"
+    # Not wrapped, so that a line stays a line.
+    console.print(head + label_set_yaml(found), markup=False, soft_wrap=True, end="")
 
 
 def label_set_yaml(found: LabelSet) -> str:
@@ -62,18 +51,6 @@ def label_set_yaml(found: LabelSet) -> str:
         f"drop_others: {others}  # true: all others become background; false: they are an error\n"
         f"ignore: {_flow(sorted(found.ignore))}  # ids of unknown voxels: no surface, no score\n"
     )
-
-
-def _meanings(found: LabelSet) -> Iterator[tuple[str, str]]:
-    """Yield what each id, and each name under ``drop``, means."""
-    for label_id, name in sorted(found.ids.items()):
-        title = structure(name).title
-        yield str(label_id), name if name == title else f"{name} ({title})"
-    for dropped in (*sorted(found.drop), *sorted(found.drop_names)):
-        yield str(dropped), "background (drop)"
-    for label_id in sorted(found.ignore):
-        yield str(label_id), "unknown voxels (ignore)"
-    yield "others", "background (drop_others)" if found.drop_others else "an error"
 
 
 def _flow(values: list[int | str]) -> str:

@@ -12,6 +12,7 @@ from vecsetx.recipe import Recipe
 from vecsetx.terminal.plan_tables import print_plan
 from vecsetx.terminal.progress_bars import console, duration_text, steps, waiting
 from vecsetx.terminal.table import counted
+from vecsetx.training.deadline import Deadline, DeadlineError
 from vecsetx.training.loop import Training
 from vecsetx.training.memory import StepSpec, measure
 from vecsetx.training.meters import machine_bytes
@@ -24,6 +25,9 @@ from vecsetx.training.stopping import StopRequest
 __all__ = ["make_plan", "plan_training"]
 
 _GB = 10**9
+
+_TIMING_S = 20.0
+"""How long steps are tried to tell the time of a run."""
 
 _MEMORY_SHARE = 0.5
 """Share of this machine's memory that a trial step may take by the estimate."""
@@ -68,15 +72,21 @@ def plan_training(data: Path, recipe: Recipe, gpu_gb: float) -> Plan:
     console.print(f"{plan.kept.parameters:,} weights")
     print_plan(plan, gpu_bytes)
     console.print(f"\n{counted(plan.hearts, 'heart')} per step: {plan.verdict(gpu_bytes)}")
-    console.print(f"time on this machine: {_time(dataset, recipe, plan)}", markup=False)
+    console.print(
+        f"time on this machine: {_time(dataset, recipe, plan)}", markup=False, soft_wrap=True
+    )
     return plan
 
 
 def _time(dataset: DataSet, recipe: Recipe, plan: Plan) -> str:
     """Say how long a run would take on this machine at most, by a step of one heart.
 
-    Several hearts together take less than one after the other.
+    Several hearts together take less than one after the other. If even one heart takes too long to
+    try, say so instead.
     """
+    per_step = recipe.batch.hearts * recipe.training.passes
+    count = recipe.training.in_steps(len(dataset.of_split("train")), per_step).steps
+    run = f"{counted(count, 'step')} of {counted(per_step, 'heart')}"
     needed = sum(plan.memory(recipe.training.recompute).peak(1).values())
     if needed > _MEMORY_SHARE * _memory_bytes():
         return "unknown, as it has too little memory for a step of even one heart"
@@ -84,26 +94,36 @@ def _time(dataset: DataSet, recipe: Recipe, plan: Plan) -> str:
         per_heart = _seconds_per_heart(dataset, recipe)
     except InputError as error:
         return f"unknown, as training cannot start: {error}"
-    per_step = recipe.batch.hearts * recipe.training.passes
-    count = recipe.training.in_steps(len(dataset.of_split("train")), per_step).steps
+    except DeadlineError:
+        return (
+            f"a step of even one heart takes more than {_TIMING_S:.0f} s here, and the run has "
+            f"{run}; train it on a GPU, or plan a smaller preset"
+        )
     seconds = per_step * per_heart
-    length = duration_text(max(1.0, count * seconds))
     return (
-        f"at most about {length} for {count} {'step' if count == 1 else 'steps'} of "
-        f"{seconds:.2g} s, validations not counted"
+        f"at most about {duration_text(max(1.0, count * seconds))} for {run}, {seconds:.2g} s each,"
+        " measured now beside whatever else runs here; validations not counted"
     )
 
 
-@waiting("trying a step")
+@waiting("timing steps")
 def _seconds_per_heart(dataset: DataSet, recipe: Recipe) -> float:
-    """Measure a training step of one heart on this machine."""
+    """Measure a training step of one heart on this machine.
+
+    Raises:
+        InputError: Training cannot start.
+        DeadlineError: It takes longer than :data:`_TIMING_S`.
+    """
+    console.print(f"timing steps of one heart on this machine, for at most {_TIMING_S:.0f} s")
     hearts, one = dataset.of_split("train"), replace(recipe.batch, hearts=1)
     seed = recipe.training.seed
-    with joined_ranks() as ranks:
+    # Before the model, whose weights take time to draw.
+    batches = TrainingBatches(dataset, hearts, one, recipe.augment, seed, recipe.partial)
+    with joined_ranks() as ranks, Deadline(_TIMING_S):
         run = Run(
             folder=Path(),  # nothing is written
             model=recipe.model.build(len(dataset.structures)),
-            batches=TrainingBatches(dataset, hearts, one, recipe.augment, seed, recipe.partial),
+            batches=batches,
             objective=recipe.objective,
             optimizer=recipe.optimizer,
             training=replace(recipe.training, passes=1, compile=False),

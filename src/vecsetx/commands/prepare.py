@@ -8,20 +8,17 @@ from typing import Any
 
 from vecsetx._version import __version__
 from vecsetx.anatomy.label_sets import LabelSet
-from vecsetx.data.dataset import DataSet, HeartEntry
+from vecsetx.data.added_labels import read_as_in_data_set
+from vecsetx.data.dataset import DataSet, FailedHeart, HeartEntry
+from vecsetx.data.idle_options import check_idle
 from vecsetx.data.own_split import find_split_hearts, given_splits
-from vecsetx.data.prepare_options import (
-    PrepareOptions,
-    check_place,
-    choices_of,
-    with_those_of,
-)
+from vecsetx.data.prepare_options import PrepareOptions, check_place, choices_of, with_those_of
 from vecsetx.data.sources import HeartSource, MasksSource, MeshesSource
 from vecsetx.data.split import Assignment, Split, patients_of, split_by_patient
 from vecsetx.errors import InputError
 from vecsetx.sampling.sampler import options_of
 from vecsetx.sampling.samples import HeartInfo, SamplesFile, write_samples
-from vecsetx.terminal.progress_bars import steps, waiting, warn
+from vecsetx.terminal.progress_bars import console, steps, waiting, warn
 from vecsetx.terminal.remarks import print_remarks
 from vecsetx.terminal.table import counted
 from vecsetx.workers.for_each import for_each_heart, open_workers
@@ -73,6 +70,7 @@ class _Plan:
         sources: Heart → source.
         patients: Heart → patient, of the sources.
         splits: Patient → split; None: at random.
+        unsafe: Path → reason, of hearts whose names are unsafe.
     """
 
     before: DataSet | None
@@ -80,6 +78,7 @@ class _Plan:
     sources: Mapping[str, HeartSource]
     patients: Mapping[str, str]
     splits: Mapping[str, Split] | None
+    unsafe: Mapping[Path, str]
 
     @property
     def known(self) -> dict[str, HeartEntry]:
@@ -94,7 +93,8 @@ def prepare(
 
     Existing samples from the same files with the same options are kept. If ``out`` contains a data
     set, the hearts are added to it, and its hearts keep their split and fold. Hearts that fail, or
-    that are copies of another heart, are left out and reported.
+    that are copies of another heart, are left out, reported, and recorded until they succeed or
+    their files are removed.
 
     Args:
         inputs: Hearts of any kind but labelled points: files, or folders of them.
@@ -111,6 +111,9 @@ def prepare(
     # 1. Find the hearts, and those of an earlier preparation.
     plan = _plan(inputs, out, options)
     options, known = plan.options, plan.known
+    if options.labels_taken_over and options.label_set and plan.sources.keys() - known.keys():
+        used = f"new hearts are read with its label set {options.label_set.name}"
+        console.print(f"{out}: {used}; --labels names another", markup=False, soft_wrap=True)
     with only_writer(out, "hearts"):
         if _data_set_in(out) != plan.before:
             raise InputError(f"{out}: another run has just written into it; start again")
@@ -129,13 +132,14 @@ def prepare(
         }
         others = [heart for name, heart in known.items() if name not in here]
         samples, copies = _unique(here, others)
-        failed = outcome.failed | elsewhere | copies
+        unsafe = {str(path): reason for path, reason in plan.unsafe.items()}
+        failed = outcome.failed | elsewhere | copies | unsafe
         if not (samples or others):
             raise InputError(_why(list(failed.values())))
         # 4. Remove the copies' files, and write the data set's description.
         for name in copies:
             (out / here[name].file).unlink()
-        dataset = _data_set(out, plan, others, samples)
+        dataset = replace(_data_set(out, plan, others, samples), failed=_failed(plan, failed))
         dataset.write()
     print_remarks({name: sampled.info.remarks for name, sampled in samples.items()})
     _warn_of_unannotated(dataset)
@@ -156,20 +160,26 @@ def _plan(inputs: Sequence[Path], out: Path, options: PrepareOptions) -> _Plan:
     before = _data_set_in(out)
     options = with_those_of(before, options)
     options.check()
-    sources, by_folder = find_split_hearts(inputs, options)
+    unsafe: dict[Path, str] = {}
+    sources, by_folder = find_split_hearts(inputs, options, unsafe)
+    check_idle(sources.values(), space=options.space, units=options.units)
     if before:
-        _check_same(before, sources)
+        _check_same(before, sources, options)
     patients = patients_of(list(sources), options.group_by)
     splits = given_splits(before, sources, by_folder, patients, options)
-    return _Plan(before, options, sources, patients, splits)
+    return _Plan(before, options, sources, patients, splits, unsafe)
 
 
 def _data_set_in(out: Path) -> DataSet | None:
     return DataSet.read(out) if (out / "dataset.json").exists() else None
 
 
-def _check_same(before: DataSet, sources: Mapping[str, HeartSource]) -> None:
+def _check_same(
+    before: DataSet, sources: Mapping[str, HeartSource], options: PrepareOptions
+) -> None:
     """Check that the label sets that were chosen are those of the data set."""
+    if options.labels_taken_over:
+        return
     known = {heart.name: heart.label_set for heart in before.hearts}
     for source in sources.values():
         label_set = source.label_set
@@ -199,7 +209,7 @@ def _sample(task: _Task, out: Path, options: PrepareOptions) -> _Sampled:
             f"{source.path}: the data set has another heart named {source.name}, from "
             f"{known.source}; rename one of the two"
         )
-    source = _resolved(source, out / file, sha256)
+    source = _resolved(source, out / file, sha256, options)
     wanted = options.structures or source.label_set.structures
     info = _current(out / file, source, wanted, sha256, options)
     # Remarks depend on what is known to be absent.
@@ -227,13 +237,14 @@ def _current(
     return info if is_current and same_ids else None
 
 
-def _resolved(source: HeartSource, path: Path, sha256: str) -> HeartSource:
+def _resolved(source: HeartSource, path: Path, sha256: str, options: PrepareOptions) -> HeartSource:
     """Return the source with its label set, without reading files whose label set is known."""
-    info = None if source.chosen else _info(path)
+    usual = options.label_set if options.labels_taken_over else None
+    info = None if source.chosen and not usual else _info(path)
     if info and (info.version, info.sha256) == (__version__, sha256):
         known = LabelSet.from_dict(info.label_set, str(path))
         return replace(source, label_set=known, chosen=True)
-    return source.resolved()
+    return read_as_in_data_set(source, usual) if usual else source.resolved()
 
 
 def _info(path: Path) -> HeartInfo | None:
@@ -318,6 +329,14 @@ def _data_set(
         plan.splits,
     )
     return dataset.with_assignments(places)
+
+
+def _failed(plan: _Plan, failed: Mapping[str, str]) -> tuple[FailedHeart, ...]:
+    """Return the hearts that failed now, and those of earlier runs that were not tried again."""
+    earlier = plan.before.failed if plan.before else ()
+    kept = [one for one in earlier if one.name not in plan.sources and Path(one.source).exists()]
+    now = [FailedHeart(name, str(plan.sources[name].path), why) for name, why in failed.items()]
+    return tuple(sorted([*kept, *now], key=lambda heart: heart.name))
 
 
 def _label_sets(

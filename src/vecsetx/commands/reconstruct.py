@@ -11,17 +11,20 @@ from vecsetx.commands.reconstruct_options import ReconstructOptions
 from vecsetx.commands.reconstruction_files import Setup, write_heart
 from vecsetx.data.find_hearts import find_hearts
 from vecsetx.data.heart_source import HeartSource
-from vecsetx.errors import InputError
+from vecsetx.data.idle_options import check_idle
+from vecsetx.errors import InputError, too_large
 from vecsetx.evaluation.reconstructed_heart import ReconstructedHeart
 from vecsetx.formats.images import read_grid
 from vecsetx.inference.ensemble import refuse_recycled_ensemble
 from vecsetx.inference.heart import Heart
+from vecsetx.inference.heart_meshes import RESOLUTION
 from vecsetx.inference.sd_factor import sd_factor_of
 from vecsetx.model.saved import TrainedModel
 from vecsetx.reconstruction.grid import Grid
+from vecsetx.reconstruction.output_folder import check_foreign
 from vecsetx.terminal.progress_bars import steps, waiting
 from vecsetx.terminal.reconstruction_table import print_files, print_reconstruction
-from vecsetx.terminal.remarks import print_remarks
+from vecsetx.workers.lock import only_writer
 
 __all__ = ["ReconstructOptions", "reconstruct"]
 
@@ -61,10 +64,18 @@ def reconstruct(
         Heart → reason, for hearts that failed. The others are complete.
 
     Raises:
-        InputError: The model or an input cannot be found, options do not fit together, or no heart
-            could be reconstructed.
+        InputError: The model or an input cannot be found, options do not fit together, ``out``
+            cannot be written or holds files of others with the names of results, another run is
+            writing into it, or no heart could be reconstructed.
     """
     _check(options)
+    with only_writer(out):
+        return _reconstruct_all(model, inputs, out, options)
+
+
+def _reconstruct_all(
+    model: Path, inputs: Sequence[Path], out: Path, options: ReconstructOptions
+) -> dict[str, str]:
     with waiting("reading the model"):
         trained = TrainedModel.from_pretrained(model)
     hearts = find_hearts(
@@ -74,27 +85,39 @@ def reconstruct(
         options.units,
         trained.label_set,
         options.trust_names,
+        most_voxels=options.most_voxels,
     )
-    like = Grid(*read_grid(options.like)) if options.like else None
+    check_idle(
+        hearts.values(),
+        options.encode.label_set is not None,
+        options.input_space,
+        options.units,
+        options.trust_names,
+        "--input-space",
+    )
+    like = Grid(*read_grid(options.like, options.most_voxels)) if options.like else None
     sd_factor = sd_factor_of(model, trained) if options.ensemble else None
-    setup = Setup(trained, model, sd_factor, options)
+    setup = Setup(trained, model, sd_factor, options, out)
+    folders = {name: out / name if len(hearts) > 1 else out for name in hearts}
+    for folder in folders.values():
+        check_foreign(folder, trained.structures, options.extension)
     failed: dict[str, str] = {}
     summaries: dict[Path, dict[str, Any]] = {}
-    remarks: dict[str, list[str]] = {}
     with steps("reconstructing hearts", len(hearts), "hearts") as progress:
         for name, source in hearts.items():
-            folder = out / name if len(hearts) > 1 else out
+            folder = folders[name]
             progress.begin(name)
             try:
                 summary = write_heart(folder, _reconstruct_heart(source, like, setup), setup)
             except InputError as error:
                 path = str(source.path)
                 failed[name] = str(error) if path in str(error) else f"{path}: {error}"
+            except MemoryError as error:
+                failed[name] = f"{source.path}: {too_large(error)}"
             else:
                 print_reconstruction(name, summary)
-                summaries[folder], remarks[name] = summary, summary["provenance"]["remarks"]
+                summaries[folder] = summary
             progress.advance(note=name)
-    print_remarks(remarks)
     if len(failed) == len(hearts):
         raise InputError("\n".join(failed.values()))
     print_files({folder: summary["files"] for folder, summary in summaries.items()})
@@ -104,6 +127,11 @@ def reconstruct(
 def _check(options: ReconstructOptions) -> None:
     """Raise :class:`InputError` if options contradict each other."""
     refuse_recycled_ensemble(options.ensemble, options.encode)
+    if options.resolution_mm is not None and options.resolution != RESOLUTION:
+        raise InputError(
+            f"--resolution {options.resolution} and --resolution-mm {options.resolution_mm:g}: "
+            "both set the size of the meshing grid's voxels; choose one"
+        )
     if not options.labels and (options.like or options.enlarge):
         option = "--like" if options.like else "--enlarge"
         raise InputError(

@@ -6,6 +6,7 @@ from pathlib import Path
 from vecsetx.inference.encode import EncodeOptions
 from vecsetx.inference.heart import MeshOptions
 from vecsetx.inference.heart_meshes import RESOLUTION, SurfaceKind
+from vecsetx.limits import VOXELS
 
 __all__ = ["ReconstructOptions"]
 
@@ -37,6 +38,7 @@ class ReconstructOptions:
         input_space: Axes of input meshes and points whose files do not say.
         units: Unit of their coordinates, a key of :data:`~vecsetx.anatomy.size.UNITS_MM`.
         trust_names: Whether structures keep their names where anatomy contradicts them.
+        most_voxels: Most voxels of a label map.
     """
 
     encode: EncodeOptions = field(default_factory=EncodeOptions)
@@ -56,6 +58,7 @@ class ReconstructOptions:
     input_space: str = "lps"
     units: str = "mm"
     trust_names: bool = False
+    most_voxels: int = VOXELS
 
     @property
     def meshes(self) -> MeshOptions:

@@ -13,7 +13,7 @@ from vecsetx.commands.reconstruct_options import ReconstructOptions
 from vecsetx.evaluation.reconstructed_heart import ReconstructedHeart
 from vecsetx.files import write_json
 from vecsetx.geometry.heart_geometry import Geometry
-from vecsetx.inference.doubts import doubts, unchecked
+from vecsetx.inference.doubts import doubts, inference_remarks
 from vecsetx.inference.encode import POINTS_FACTOR
 from vecsetx.inference.ensemble import Ensemble
 from vecsetx.inference.heart_files import HeartFile, label_map_files, mesh_files
@@ -45,12 +45,14 @@ class Setup:
         model: Its folder.
         sd_factor: Its calibration factors; None without an ensemble or if it is uncalibrated.
         options: The options.
+        out: The folder of all results, which the run has locked.
     """
 
     trained: TrainedModel
     model: Path
     sd_factor: SdFactor | None
     options: ReconstructOptions
+    out: Path
 
 
 def write_heart(folder: Path, heart: ReconstructedHeart, setup: Setup) -> dict[str, Any]:
@@ -70,7 +72,7 @@ def write_heart(folder: Path, heart: ReconstructedHeart, setup: Setup) -> dict[s
         files.extend(label_map_files(made, heart.labels))
     if options.page:
         files.append(_page(heart, content))
-    with one_run_s_files(folder, [file.name for file in files]):
+    with one_run_s_files(folder, [file.name for file in files], locked=folder == setup.out):
         for file in counted_parts(files, "writing"):
             if file.write:
                 file.write(folder / file.name)
@@ -114,7 +116,7 @@ def _structures(heart: ReconstructedHeart, setup: Setup) -> dict[str, dict[str, 
     """Return the part of the summary on structures; see :func:`.reconstruct.reconstruct`."""
     meshes, known = heart.meshes, heart.known
     observed, voxels = heart.observed, of_label_map(heart.labels, heart.structures)
-    doubtful = doubts(meshes, known, setup.trained.usual)
+    doubtful = doubts(meshes, known, setup.trained.usual, setup.trained.partial)
     table: dict[str, dict[str, Any]] = {}
     for name in heart.structures:
         shares, sd_mm = known.observed.get(name), None
@@ -124,6 +126,7 @@ def _structures(heart: ReconstructedHeart, setup: Setup) -> dict[str, dict[str, 
             **of_surface(meshes.surfaces.get(name)),
             **of_specks(meshes.specks, name),
             **voxels[name],
+            "beyond_grid": heart.beyond_grid.get(name),
             "agreement": heart.agreement.get(name),
             "observed": observed[name],
             "observed_share": None if shares is None else float(shares.mean()),
@@ -137,9 +140,10 @@ def _structures(heart: ReconstructedHeart, setup: Setup) -> dict[str, dict[str, 
 def _provenance(heart: ReconstructedHeart, setup: Setup) -> dict[str, Any]:
     """Return how a heart was reconstructed, for its summary."""
     options, field, grid = setup.options, heart.encoded.field, heart.meshes.specks.grid
+    learned = setup.trained.usual, setup.trained.partial
     return {
         "input": str(heart.source.path.resolve()),
-        "remarks": [*heart.remarks, *unchecked(heart.meshes, heart.known, setup.trained.usual)],
+        "remarks": [*heart.remarks, *inference_remarks(heart.meshes, heart.known, *learned)],
         "model": str(setup.model.resolve()),
         "version": __version__,
         "space": options.space.upper(),
@@ -147,11 +151,12 @@ def _provenance(heart: ReconstructedHeart, setup: Setup) -> dict[str, Any]:
         "surfaces": options.surfaces,
         "mesh_resolution": max(grid.shape),
         "mesh_resolution_mm": float(grid.spacing_mm[0]),
-        "dropped": list(options.encode.drop),
+        "hidden": list(options.encode.hide),
         "keep_observed": options.keep_observed,
         "keep_specks": options.keep_specks,
         **_unlike_training(heart, setup.trained, options.encode.points),
         "recycled": options.encode.recycle,
+        "refine": options.encode.refine,
         "refined": asdict(field.refinement) if field.refinement else None,
         "ensemble": _ensemble(heart.heart.ensemble, setup.sd_factor),
     }

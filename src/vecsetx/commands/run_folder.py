@@ -1,36 +1,99 @@
-"""The folder of a training run: begun, or checked before its run is resumed."""
+"""The folder of a training run: begun, checked before its run is resumed, or asked what is next."""
 
 import json
+import shlex
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import TypeAdapter
 
 from vecsetx.data.batches import TrainingBatches
+from vecsetx.data.dataset import DataSet
 from vecsetx.errors import InputError
 from vecsetx.files import write_json, write_text
 from vecsetx.model.saved import weights_sha256
-from vecsetx.plain_data import PlainDataError, read_json
+from vecsetx.plain_data import PlainDataError, read_json, validated
 from vecsetx.recipe import Recipe, read_changes
+from vecsetx.terminal.next_step import typed
+from vecsetx.training.journal import read_journal
 from vecsetx.training.spec import TrainingSpec
 from vecsetx.training.teacher import Teacher
 
-__all__ = ["begin_run", "check_run", "contents_of", "write_recipe"]
+__all__ = [
+    "RunData",
+    "begin_run",
+    "check_folder",
+    "check_run",
+    "contents_of",
+    "is_finished",
+    "next_command",
+    "write_data",
+    "write_recipe",
+]
+
+_JOURNAL = "metrics.jsonl"
 
 _LENGTH = ("training.steps", "training.epochs")
 """The options that a resumed run may change."""
 
 
-def begin_run(out: Path, recipe: Recipe, contents: dict[str, str]) -> TrainingSpec:
-    """Start a run's folder: ``recipe.yaml`` and ``data.json``.
+@dataclass(frozen=True, slots=True)
+class RunData:
+    """The data of a run, as in its ``data.json``.
+
+    Attributes:
+        folder: The data set's folder, an absolute path.
+        fold: The fold that is held out; None for the data set's own split.
+        contents: The hashes of its data, as of :func:`contents_of`.
+    """
+
+    folder: str
+    fold: int | None
+    contents: dict[str, str]
+
+    @classmethod
+    def of(cls, run: Path) -> "RunData | None":
+        """Read the data of a run; None if its folder does not say them.
+
+        Raises:
+            InputError: ``data.json`` is damaged.
+        """
+        path = run / "data.json"
+        try:
+            return validated(_DATA.validate_python, read_json(path)) if path.exists() else None
+        except (OSError, PlainDataError) as error:
+            raise InputError(
+                f"{path}: cannot be read ({error}); begin another run, with another --out"
+            ) from error
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the data set is still in its folder."""
+        return DataSet.is_at(Path(self.folder))
+
+
+_DATA = TypeAdapter(RunData)
+
+
+def check_folder(out: Path, resume: bool) -> None:
+    """Raise :class:`InputError` if there is a run and none to resume, or none and one to resume."""
+    if not resume and (out / "checkpoint.pt").exists():
+        raise InputError(f"{out}: already contains a run; add --resume, or choose another --out")
+    if resume and not ((out / "recipe.yaml").exists() and (out / "data.json").exists()):
+        raise InputError(f"{out}: no run to resume (no recipe.yaml); train without --resume")
+
+
+def begin_run(out: Path, recipe: Recipe, data: RunData) -> TrainingSpec:
+    """Start a run's folder: ``recipe.yaml``.
 
     Args:
         out: The folder.
         recipe: The run's recipe.
-        contents: The hashes of its data, as of :func:`contents_of`.
+        data: Its data, which :func:`write_data` writes.
 
     Returns:
         The recipe's training options.
@@ -38,11 +101,14 @@ def begin_run(out: Path, recipe: Recipe, contents: dict[str, str]) -> TrainingSp
     Raises:
         InputError: It already contains a run.
     """
-    if (out / "checkpoint.pt").exists():
-        raise InputError(f"{out}: already contains a run; add --resume, or choose another --out")
+    check_folder(out, resume=False)
     write_recipe(out, recipe)
-    write_json(out / "data.json", contents)
     return recipe.training
+
+
+def write_data(out: Path, data: RunData) -> None:
+    """Write a run's ``data.json``."""
+    write_json(out / "data.json", asdict(data))
 
 
 def write_recipe(out: Path, recipe: Recipe) -> None:
@@ -50,13 +116,13 @@ def write_recipe(out: Path, recipe: Recipe) -> None:
     write_text(out / "recipe.yaml", yaml.safe_dump(recipe.to_dict(), sort_keys=False))
 
 
-def check_run(out: Path, recipe: Recipe, contents: dict[str, str]) -> TrainingSpec:
+def check_run(out: Path, recipe: Recipe, data: RunData) -> TrainingSpec:
     """Check that a run can be resumed with this recipe and data. Nothing is written.
 
     Args:
         out: Its folder.
         recipe: The recipe with which it is to continue.
-        contents: The hashes of its data, as of :func:`contents_of`.
+        data: The data with which it is to continue.
 
     Returns:
         The recipe's training options with the length that the run had so far.
@@ -65,9 +131,8 @@ def check_run(out: Path, recipe: Recipe, contents: dict[str, str]) -> TrainingSp
         InputError: There is no run, it was started with other hearts, or with a recipe that differs
             in more than the length.
     """
-    recipe_file, data_file = out / "recipe.yaml", out / "data.json"
-    if not (recipe_file.exists() and data_file.exists()):
-        raise InputError(f"{out}: no run to resume (no recipe.yaml); train without --resume")
+    check_folder(out, resume=True)
+    recipe_file, before_data = out / "recipe.yaml", RunData.of(out)
     # Both through YAML, which turns tuples into lists.
     before = _options(read_changes(recipe_file))
     now = _options(yaml.safe_load(yaml.safe_dump(recipe.to_dict())))
@@ -82,9 +147,9 @@ def check_run(out: Path, recipe: Recipe, contents: dict[str, str]) -> TrainingSp
             "the same preset, --config and overrides (only training.steps may grow), or choose "
             "another --out"
         )
-    if _read_contents(data_file) != contents:
+    if before_data is None or before_data.contents != data.contents:
         raise InputError(
-            f"{data_file}: the run was started with other hearts, with hearts prepared "
+            f"{out / 'data.json'}: the run was started with other hearts, with hearts prepared "
             "differently, or with another teacher; resume with the same, or choose another --out"
         )
     length = {key.partition(".")[2]: before[key] for key in _LENGTH if key in before}
@@ -104,13 +169,40 @@ def contents_of(batches: TrainingBatches, teacher: Teacher | None) -> dict[str, 
     return found | ({"training.teacher": weights_sha256(teacher.network)} if teacher else {})
 
 
-def _read_contents(path: Path) -> Any:
-    try:
-        return read_json(path)
-    except (OSError, PlainDataError) as error:
-        raise InputError(
-            f"{path}: cannot be read ({error}); begin another run, with another --out"
-        ) from error
+def is_finished(run: Path) -> bool:
+    """Return whether a run has done all its steps; by epochs, whether its model was saved."""
+    recipe, journal = Recipe().changed(read_changes(run / "recipe.yaml"), str(run)), run / _JOURNAL
+    last = max((row["step"] for row in read_journal(journal)), default=0) if journal.exists() else 0
+    saved = (run / "model" / "model.json").exists()
+    return saved and bool(recipe.training.epochs or last >= recipe.training.steps)
+
+
+def next_command(run: Path, finished: bool, faults: bool = False) -> str:
+    """Return what to type next: evaluate a finished run, go on with another, or train again.
+
+    Args:
+        run: Its folder.
+        finished: Whether it has done all its steps.
+        faults: Whether its diagnosis names an option to change.
+
+    Raises:
+        InputError: ``data.json`` is damaged.
+    """
+    data = RunData.of(run)
+    where = data.folder if data and data.is_there else "DATA"
+    fold = [] if data is None or data.fold is None else ["--fold", data.fold]
+    if faults:
+        again = f"{run.resolve().name}-2"
+        told = typed("train", where, "--out", run.with_name(again), *fold)
+        return f"{told} {_own_recipe(run)} OPTION=VALUE, with the option named above"
+    if finished:
+        return typed("evaluate", run, where, *fold, "--out", "scores/")
+    told = typed("train", where, "--out", run, *fold)
+    return f"{told} {'--resume' if (run / 'checkpoint.pt').exists() else _own_recipe(run)}"
+
+
+def _own_recipe(run: Path) -> str:
+    return shlex.join(["--config", str(run / "recipe.yaml")])
 
 
 def _options(recipe: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,15 @@ import torch
 
 from vecsetx._version import __version__
 from vecsetx.commands.diagnose import diagnose_run
-from vecsetx.commands.run_folder import begin_run, check_run, contents_of, write_recipe
+from vecsetx.commands.run_folder import (
+    RunData,
+    begin_run,
+    check_folder,
+    check_run,
+    contents_of,
+    write_data,
+    write_recipe,
+)
 from vecsetx.data.batches import TrainingBatches
 from vecsetx.data.dataset import DataSet
 from vecsetx.errors import InputError
@@ -24,7 +32,7 @@ from vecsetx.terminal.training_display import training_display
 from vecsetx.training.journal import Entry
 from vecsetx.training.loggers import loggers
 from vecsetx.training.loop import Training
-from vecsetx.training.preflight import check_weights_fit, preflight
+from vecsetx.training.preflight import check_batch_fits, check_weights_fit, preflight
 from vecsetx.training.ranks import joined_ranks
 from vecsetx.training.run import Run
 from vecsetx.training.spec import TrainingSpec
@@ -139,10 +147,13 @@ def _ready(
     Every rank does the same, except that only the first one writes.
     """
     with noticing_signals() as request, joined_ranks() as ranks, ExitStack() as entered:
+        # 0. The wrong folder is told at once: what follows takes seconds.
+        ranks.on_first_rank(lambda: check_folder(out, resume))
         # 1. Model, batches and teacher. All ranks seed alike, and so start with the same weights.
         with waiting("reading the data set"):
-            dataset = DataSet.read(data)
+            dataset, damaged = DataSet.read(data).without_damaged(fold)
             check_weights_fit(recipe.model, len(dataset.structures))
+            check_batch_fits(recipe.model, recipe.batch, ranks.device)
             torch.manual_seed(recipe.training.seed)
             model = recipe.model.build(len(dataset.structures))
             batches = _batches(dataset, fold, recipe)
@@ -155,11 +166,16 @@ def _ready(
         # 2. The run's folder and loggers, on the first rank only. A failure there ends all ranks.
         def begin() -> TrainingSpec:
             entered.enter_context(only_writer(out))
-            begun = (check_run if resume else begin_run)(out, recipe, contents_of(batches, teacher))
+            contents = contents_of(batches, teacher)
+            of_run = RunData(str(dataset.folder.resolve()), fold, contents)
+            begun = (check_run if resume else begin_run)(out, recipe, of_run)
+            write_data(out, of_run)  # the folder may have another place now
             entered.enter_context(log.of_errors())
             if logs != LogOptions():
                 named = out.resolve().name, recipe.to_dict(), logs.tensorboard, logs.wandb
                 observers.append(entered.enter_context(loggers(out, *named, log.warn)))
+            for name, why in damaged.items():
+                log.warn(f"heart {name} is left out: {why}")
             log.tell(size(batches, model, ranks))
             return begun
 
@@ -215,6 +231,8 @@ def _displayed(session: _Session) -> Iterator[None]:
     with training_display(run.training.steps, session.log) as display:
         run.observers.append(display.entry)
         run.counters.append(display.step)
+        if 0 < session.training.progress.step < run.training.steps:
+            display.step(session.training.progress.step)  # where a resumed run goes on
         yield
 
 
@@ -238,6 +256,7 @@ def _trained(session: _Session, recipe: Recipe, fold: int | None, done: int) -> 
             "teacher": _resolved(recipe.training.teacher),
         },
         usual=session.usual,
+        partial=recipe.partial.hides,
     )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from vecsetx.anatomy.frame import Frame
+from vecsetx.ranges import Angle, Share
 
 __all__ = ["IDENTITY", "AugmentSpec", "Augmentation", "random_augmentation", "rotation_about"]
 
@@ -28,10 +29,10 @@ class AugmentSpec:
         without_normals: Share of the hearts whose normals are withheld from the encoder.
     """
 
-    rotation_deg: float = 10.0
-    scale: float = 0.1
-    shift: float = 0.05
-    without_normals: float = 0.2
+    rotation_deg: Angle = 10.0
+    scale: Share = 0.1
+    shift: Share = 0.05
+    without_normals: Share = 0.2
 
 
 @dataclass(frozen=True, slots=True)

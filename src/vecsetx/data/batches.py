@@ -17,7 +17,6 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
-from pydantic import PositiveInt
 from torch.utils.data import Dataset
 
 from vecsetx.anatomy.frame import Frame
@@ -27,6 +26,7 @@ from vecsetx.data.buffer import BatchBuffer
 from vecsetx.data.dataset import DataSet, HeartEntry
 from vecsetx.data.partial import OVERSAMPLING, ObservedPoints, PartialSpec, PartialView
 from vecsetx.errors import InputError
+from vecsetx.ranges import Hearts, Points
 from vecsetx.sampling.samples import HeartInfo, Samples, SamplesFile, SurfacePoints
 
 __all__ = [
@@ -52,11 +52,11 @@ class BatchSpec:
             many it has.
     """
 
-    hearts: PositiveInt = 4
-    points: PositiveInt = 2048
-    surface: PositiveInt = 256
-    near: PositiveInt = 512
-    volume: PositiveInt = 256
+    hearts: Hearts = 4
+    points: Points = 2048
+    surface: Points = 256
+    near: Points = 512
+    volume: Points = 256
     balance: bool = True
 
     @property

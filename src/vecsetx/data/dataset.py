@@ -12,13 +12,14 @@ from pydantic import TypeAdapter
 from vecsetx.anatomy.label_sets import LabelSet
 from vecsetx.anatomy.structures import StructureName
 from vecsetx.data.split import Assignment, Split
-from vecsetx.errors import InputError
+from vecsetx.errors import DamagedError, InputError
 from vecsetx.files import write_json
-from vecsetx.names import Name, RelativePath
+from vecsetx.limits import VOXELS
+from vecsetx.names import Name, RelativePath, check_name
 from vecsetx.plain_data import PlainDataError, read_json, validated
 from vecsetx.sampling.samples import SamplesFile
 
-__all__ = ["Choices", "DataSet", "HeartEntry"]
+__all__ = ["Choices", "DataSet", "FailedHeart", "HeartEntry"]
 
 _SCHEMA = 2
 """Version of ``dataset.json``; other versions are rejected."""
@@ -60,6 +61,21 @@ class HeartEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class FailedHeart:
+    """A heart of the inputs that could not be prepared.
+
+    Attributes:
+        name: Its name.
+        source: Path of its file or folder.
+        reason: Why, in words.
+    """
+
+    name: Name
+    source: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Choices:
     """Options that hold for all hearts of a data set, for hearts added later.
 
@@ -70,6 +86,7 @@ class Choices:
             a patient.
         label_sets: Names of the label sets chosen; None among them: the files' own were read.
         own_split: Whether each heart's split was given; if not, it was drawn at random.
+        most_voxels: Most voxels of a label map.
     """
 
     structures: tuple[StructureName, ...] | None = None
@@ -77,6 +94,7 @@ class Choices:
     group_by: str | None = None
     label_sets: tuple[str | None, ...] = ()
     own_split: bool = False
+    most_voxels: int = VOXELS
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +111,7 @@ class DataSet:
         options: Options of the sampling.
         hearts: All hearts, sorted by name.
         choices: Further options; None for a data set of an earlier version, which kept none.
+        failed: Hearts that could not be prepared when they were last tried, sorted by name.
     """
 
     folder: Path
@@ -104,6 +123,12 @@ class DataSet:
     options: Mapping[str, Any]
     hearts: tuple[HeartEntry, ...]
     choices: Choices | None = None
+    failed: tuple[FailedHeart, ...] = ()
+
+    @property
+    def left_out(self) -> dict[str, str]:
+        """Heart → why it could not be prepared; only hearts whose files are still there."""
+        return {one.name: one.reason for one in self.failed if Path(one.source).exists()}
 
     @property
     def own_split(self) -> bool:
@@ -140,6 +165,33 @@ class DataSet:
             )
         return samples
 
+    def without_damaged(self, fold: int | None) -> tuple["DataSet", dict[str, str]]:
+        """Return the data set without the hearts whose files are damaged, to train on.
+
+        Args:
+            fold: The fold to hold out, as for :meth:`of_split`.
+
+        Returns:
+            The data set; and heart → what is wrong, of its training and validation hearts.
+
+        Raises:
+            InputError: More than half of them are damaged; or a file cannot be read.
+        """
+        damaged: dict[str, str] = {}
+        hearts = (*self.of_split("train", fold), *self.of_split("val", fold))
+        for heart in hearts:
+            try:
+                self.open(heart)
+            except DamagedError as error:
+                damaged[heart.name] = str(error)
+        if len(damaged) > len(hearts) / 2:
+            raise InputError(
+                f"{self.folder}: {len(damaged)} of {len(hearts)} hearts are damaged, such as "
+                f"{next(iter(damaged.values()))}"
+            )
+        kept = tuple(heart for heart in self.hearts if heart.name not in damaged)
+        return replace(self, hearts=kept), damaged
+
     def label_set(self) -> LabelSet:
         """Return a label set with all structures: a source's, or else ids 1…K in their order."""
         for data in self.label_sets.values():
@@ -169,6 +221,7 @@ class DataSet:
             "options": {k: str(v) if v == math.inf else v for k, v in self.options.items()},
             "choices": self.choices and asdict(self.choices),
             "hearts": [asdict(heart) for heart in self.hearts],
+            "failed": [asdict(heart) for heart in self.failed],
         }
         write_json(self.folder / "dataset.json", data)
 
@@ -196,6 +249,7 @@ class DataSet:
                     f"{path}: schema {schema}, this version reads {_SCHEMA}; prepare the "
                     "hearts again, into another folder"
                 )
+            _check_names(data, path)
             file = validated(_FILE.validate_python, data)
         except (OSError, PlainDataError, KeyError, TypeError) as error:
             raise InputError(f"{path}: damaged ({error}); prepare the data again") from error
@@ -214,7 +268,25 @@ class DataSet:
             options,
             file.hearts,
             file.choices,
+            file.failed,
         )
+
+
+def _check_names(data: Any, path: Path) -> None:
+    """Check the names of all hearts, as far as there are any.
+
+    Raises:
+        InputError: One is unsafe.
+    """
+    hearts = data.get("hearts") if isinstance(data, dict) else None
+    for heart in hearts if isinstance(hearts, list) else ():
+        name = heart.get("name") if isinstance(heart, dict) else None
+        try:
+            check_name(name) if isinstance(name, str) else None
+        except ValueError as error:
+            raise InputError(
+                f"{path}: a heart has an {error}; rename it there, or prepare the data again"
+            ) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +302,7 @@ class _File:
     options: dict[str, Any]
     hearts: tuple[HeartEntry, ...]
     choices: Choices | None = None
+    failed: tuple[FailedHeart, ...] = ()
 
 
 _FILE = TypeAdapter(_File)

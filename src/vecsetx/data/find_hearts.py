@@ -30,6 +30,7 @@ from vecsetx.formats.nnunet import (
     with_dropped_names,
 )
 from vecsetx.formats.points import POINTS_ENDINGS
+from vecsetx.limits import VOXELS
 from vecsetx.names import check_name
 
 _SEGMENTATIONS = "segmentations"
@@ -45,6 +46,8 @@ def find_hearts(
     units: str = "mm",
     usual: LabelSet | None = None,
     trust_names: bool = False,
+    unsafe: dict[Path, str] | None = None,
+    most_voxels: int = VOXELS,
 ) -> dict[str, HeartSource]:
     """Heart name → source, sorted by name.
 
@@ -64,31 +67,49 @@ def find_hearts(
         units: Unit of their coordinates, a key of :data:`~vecsetx.anatomy.size.UNITS_MM`.
         usual: The model's label set, for files that do not say otherwise; None: ``default``.
         trust_names: Whether structures keep their names where anatomy contradicts them.
+        unsafe: Receives path → reason, for hearts whose names are unsafe, which are left out. None:
+            such a name is an error.
+        most_voxels: Most voxels of a label map.
 
     Raises:
         InputError: An input does not exist or holds no heart, a folder holds several kinds of
-            hearts, or two hearts from different places have the same name.
+            hearts, two hearts from different places have the same name, or a name is unsafe.
     """
     hearts: dict[str, HeartSource] = {}
     # Paths travel to workers, whose current folder may be another.
     everything = (given.absolute() for given in inputs)
     found = (_sources(given, label_set, space, usual) for given in everything)
     for heart in chain.from_iterable(found):
-        _check_name(heart)
+        if reason := _unsafe(heart):
+            if unsafe is None:
+                raise InputError(reason)
+            unsafe[heart.path] = reason
+            continue
         other = hearts.setdefault(heart.name, heart)
         if other.path.resolve() != heart.path.resolve():
             raise InputError(f"{heart.path}: {other.path} has the same name; rename one of the two")
     return {
-        name: replace(heart, units=units, of_model=usual is not None, trust_names=trust_names)
+        name: replace(
+            heart,
+            units=units,
+            of_model=usual is not None,
+            trust_names=trust_names,
+            most_voxels=most_voxels,
+        )
         for name, heart in sorted(hearts.items())
     }
 
 
-def _check_name(heart: HeartSource) -> None:
+def _unsafe(heart: HeartSource) -> str | None:
+    """Return why a heart's name, or the path that data sets record, is unsafe; else None."""
     try:
         check_name(heart.name)
+        str(heart.path).encode()
+    except UnicodeEncodeError:
+        return f"{str(heart.path)!a}: its path has bytes that are no UTF-8; rename its folder"
     except ValueError as error:
-        raise InputError(f"{str(heart.path)!a}: {error}; rename it") from error
+        return f"{str(heart.path)!a}: {error}; rename it"
+    return None
 
 
 def _sources(

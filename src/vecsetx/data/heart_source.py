@@ -13,6 +13,7 @@ from vecsetx.errors import InputError
 from vecsetx.formats.folders import with_voxel_files
 from vecsetx.formats.points import LabelledPoints
 from vecsetx.geometry.heart_geometry import Segmentation
+from vecsetx.limits import VOXELS
 from vecsetx.sampling.origin import Origin
 from vecsetx.sampling.sampler import SamplingSpec, sample_heart
 from vecsetx.sampling.samples import Samples
@@ -28,6 +29,9 @@ class HeartSource(ABC):
         kind: The kind of source, as ``dataset.json`` stores it.
         has_volume: Whether the files give volumes, which :meth:`segmentation` reads; else they give
             points.
+        has_coordinates: Whether the files hold coordinates, whose axes and unit they may leave
+            open.
+        reads_labels: Whether the label set matters; not if the files name the structures.
         name: The heart's name.
         path: The file, or the folder (masks and meshes).
         label_set: The structures that ids or file names stand for.
@@ -39,12 +43,14 @@ class HeartSource(ABC):
         trust_names: Whether structures keep their names where anatomy contradicts them.
         absent: Structures that the heart lacks if their masks are empty. An empty mask of another
             structure tells nothing: segmentation may have failed there.
+        most_voxels: Most voxels of a label map, or of a grid around masks.
     """
 
     kind: ClassVar[str]
     has_volume: ClassVar[bool] = False
     _holds: ClassVar[str]
-    _has_coordinates: ClassVar[bool] = False
+    has_coordinates: ClassVar[bool] = False
+    reads_labels: ClassVar[bool] = True
 
     name: str
     path: Path
@@ -55,6 +61,7 @@ class HeartSource(ABC):
     of_model: bool = False
     trust_names: bool = False
     absent: tuple[str, ...] = ()
+    most_voxels: int = VOXELS
 
     def resolved(self) -> "HeartSource":
         """Return the source with the label set that its files describe, if none was chosen.
@@ -154,7 +161,7 @@ class HeartSource(ABC):
                         digest.update(chunk)
             except OSError as error:
                 raise InputError(f"{file}: cannot be read: {error.strerror}") from error
-        if self._has_coordinates:
+        if self.has_coordinates:
             digest.update(self.space.lower().encode())
             # Millimetres add nothing, so that hashes of older data sets hold.
             digest.update(b"" if self.units == "mm" else self.units.encode())

@@ -29,13 +29,14 @@ _SPLITS: Mapping[str, Split] = {
 
 
 def find_split_hearts(
-    inputs: Sequence[Path], options: PrepareOptions
+    inputs: Sequence[Path], options: PrepareOptions, unsafe: dict[Path, str] | None = None
 ) -> tuple[dict[str, HeartSource], dict[str, Split]]:
     """Find the hearts to prepare, and the splits of those whose folder names one.
 
     Args:
         inputs: Files and folders; with ``split_by_folder`` as :func:`folders_by_split` takes them.
         options: The options.
+        unsafe: See :func:`~vecsetx.data.find_hearts.find_hearts`.
 
     Returns:
         Heart → source, sorted by name; and heart → split, empty without ``split_by_folder``.
@@ -54,10 +55,13 @@ def find_split_hearts(
     for split, group in folders.items():
         found = find_hearts(
             group,
-            options.label_set,
+            None if options.labels_taken_over else options.label_set,
             options.space,
             options.units,
-            trust_names=options.trust_names,
+            options.label_set if options.labels_taken_over else None,
+            options.trust_names,
+            unsafe,
+            options.most_voxels,
         )
         for name, heart in found.items():
             if name in hearts:

@@ -7,17 +7,14 @@ nothing over the first part of a run.
 """
 
 from dataclasses import dataclass
-from typing import Annotated
 
 import numpy as np
 from jaxtyping import Bool, Float, Integer
-from pydantic import Field, NonNegativeInt, PositiveInt
 
 from vecsetx.errors import InputError
+from vecsetx.ranges import Count, Decay, Every, Share
 
 __all__ = ["OVERSAMPLING", "ObservedPoints", "PartialSpec", "PartialView"]
-
-Share = Annotated[float, Field(ge=0, le=1)]
 
 OVERSAMPLING = 3
 """Candidates drawn per point that the encoder receives, so that enough remain after hiding."""
@@ -34,8 +31,8 @@ class PartialSpec:
     """How often hearts are hidden in part, and how much of them; each kind is drawn independently.
 
     Attributes:
-        drop: Share of the hearts from which whole structures are dropped.
-        fewest, most: Number of structures dropped, uniform between them; at least one remains.
+        hide: Share of the hearts from which whole structures are hidden.
+        fewest, most: Number of structures hidden, uniform between them; at least one remains.
         cut: Share of the hearts that are cut, half of them by a plane, half of them by a ball.
         cut_most: Largest share of a heart's points that a cut removes; uniform from 0.
         sparse: Share of the hearts that are sparse: about half of them with few points, the others
@@ -45,15 +42,15 @@ class PartialSpec:
             linearly up to then, from nothing.
     """
 
-    drop: Share = 0.0
-    fewest: PositiveInt = 2
-    most: PositiveInt = 5
+    hide: Share = 0.0
+    fewest: Count = 2
+    most: Count = 5
     cut: Share = 0.0
-    cut_most: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    cut_most: Decay = 0.5
     sparse: Share = 0.0
-    slices_fewest: PositiveInt = 6
-    slices_most: PositiveInt = 16
-    ramp: NonNegativeInt = 2000
+    slices_fewest: Count = 6
+    slices_most: Count = 16
+    ramp: Every = 2000
 
     def __post_init__(self) -> None:
         if self.fewest > self.most:
@@ -67,9 +64,14 @@ class PartialSpec:
                 f"{self.slices_most}; lower it, or raise partial.slices_most"
             )
 
+    @property
+    def hides(self) -> bool:
+        """Whether anything is hidden at all."""
+        return bool(self.hide or self.cut or self.sparse)
+
     def at(self, position: int) -> "PartialView | None":
         """How the heart at a position of the training sequence is hidden; None to show it whole."""
-        if not (self.drop or self.cut or self.sparse):
+        if not self.hides:
             return None
         return PartialView(self, min(position / self.ramp, 1.0) if self.ramp else 1.0)
 
@@ -113,10 +115,10 @@ class PartialView:
         """
         spec, points_mm, normals = self.spec, whole.points_mm, whole.normals
         # The order of the steps is that of the random draws, and decides which view a seed gives.
-        # 1. Drop whole structures.
+        # 1. Hide whole structures.
         kept = np.ones(len(points_mm), dtype=bool)
-        if self._happens(spec.drop, generator):
-            kept = ~self._in_dropped(whole.structure, generator)
+        if self._happens(spec.hide, generator):
+            kept = ~self._in_hidden(whole.structure, generator)
         # 2. Cut by a plane or a ball, unless too little would be left.
         if self._happens(spec.cut, generator):
             share = generator.uniform(0, spec.cut_most * self.difficulty)
@@ -138,7 +140,7 @@ class PartialView:
     def _happens(self, share: float, generator: np.random.Generator) -> bool:
         return bool(generator.random() < share * self.difficulty)
 
-    def _in_dropped(
+    def _in_hidden(
         self, structure: Integer[np.ndarray, " n"], generator: np.random.Generator
     ) -> Bool[np.ndarray, " n"]:
         """Which points belong to random structures; at least one structure remains."""

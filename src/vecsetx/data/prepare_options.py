@@ -1,7 +1,7 @@
 """Options of a preparation, and how those of a data set hold for hearts that are added to it."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -9,9 +9,17 @@ from typing import Any
 from vecsetx.anatomy.label_sets import LabelSet
 from vecsetx.data.dataset import Choices, DataSet
 from vecsetx.errors import InputError
+from vecsetx.limits import VOXELS
 from vecsetx.sampling.sampler import SamplingSpec
 
-__all__ = ["PrepareOptions", "check_place", "choices_of", "taken_over", "with_those_of"]
+__all__ = [
+    "PrepareOptions",
+    "check_place",
+    "choices_of",
+    "sampling_words",
+    "taken_over",
+    "with_those_of",
+]
 
 _VAL_SHARE = 0.2
 _SAMPLING = {
@@ -47,8 +55,11 @@ class PrepareOptions:
         absent: Structures that hearts lack where their masks are empty. Others with an empty mask
             count as not annotated, as segmentation may have failed there.
         units: Unit of meshes, a key of :data:`~vecsetx.anatomy.size.UNITS_MM`.
+        most_voxels: Most voxels of a label map.
         not_given: Names of options on the command line that were not given. A data set to which
             hearts are added decides these; its other options must be the same.
+        labels_taken_over: Whether ``label_set`` is that of the data set to which hearts are added.
+            It then holds unless a heart contradicts it.
     """
 
     label_set: LabelSet | None = None
@@ -66,7 +77,9 @@ class PrepareOptions:
     trust_names: bool = False
     absent: tuple[str, ...] = ()
     units: str = "mm"
+    most_voxels: int = VOXELS
     not_given: frozenset[str] = frozenset()
+    labels_taken_over: bool = False
 
     @property
     def own_split(self) -> bool:
@@ -160,6 +173,7 @@ def with_those_of(before: DataSet | None, options: PrepareOptions) -> PrepareOpt
         then["absent"] = before.choices.absent
     if options.label_set is None and "labels" in options.not_given:
         then["label_set"] = _only_label_set(before)
+        then["labels_taken_over"] = then["label_set"] is not None
     return replace(options, sampling=replace(options.sampling, **sampling), **then)
 
 
@@ -181,6 +195,17 @@ def taken_over(dataset: DataSet, options: PrepareOptions) -> list[str]:
     return [_option(name, value) for name, value in changed.items() if name in options.not_given]
 
 
+def sampling_words(kept: Mapping[str, Any]) -> list[str]:
+    """Return the options of the sampling that are not the usual ones, as words to type.
+
+    Args:
+        kept: What a heart's samples record, as :func:`vecsetx.sampling.sampler.options_of` says.
+    """
+    usual = asdict(SamplingSpec())
+    names = {_SAMPLING[key]: kept[key] for key in usual if kept.get(key, usual[key]) != usual[key]}
+    return [word for name, value in names.items() for word in _option(name, value).split()]
+
+
 def choices_of(before: DataSet | None, options: PrepareOptions, used: Sequence[str]) -> Choices:
     """Return what a data set keeps of the options, for hearts added later.
 
@@ -198,6 +223,9 @@ def choices_of(before: DataSet | None, options: PrepareOptions, used: Sequence[s
         group_by=options.group_by,
         label_sets=tuple(name for name in (None, *used) if name in chosen),
         own_split=options.own_split or bool(before and before.own_split),
+        most_voxels=max(
+            options.most_voxels, before.choices.most_voxels if before and before.choices else 0
+        ),
     )
 
 

@@ -27,7 +27,10 @@ from vecsetx.data.heart_source import HeartSource
 from vecsetx.data.volume_sources import LabelMapSource, MasksSource, MeshesSource
 from vecsetx.errors import InputError
 from vecsetx.formats.points import LabelledPoints, read_points
+from vecsetx.limits import VOXELS
+from vecsetx.plain_data import PlainDataError
 from vecsetx.sampling.npz.layout import read_npz
+from vecsetx.sampling.sample_checks import check_samples
 from vecsetx.sampling.sampler import SamplingSpec, options_of
 from vecsetx.sampling.samples import Samples, SamplesFile
 
@@ -54,7 +57,15 @@ class NpzSource(HeartSource):
         self, structures: tuple[str, ...], seed: int = 0, mm_per_unit: float = MM_PER_UNIT
     ) -> Samples:
         """Read the samples; see :func:`vecsetx.sampling.npz.layout.read_npz`."""
-        return read_npz(self.origin(), structures, seed, mm_per_unit)
+        found = read_npz(self.origin(), structures, seed, mm_per_unit)
+        try:
+            found.info.check()
+        except PlainDataError as error:
+            raise InputError(f"{self.path}: {error}; check --mm-per-unit") from error
+        present = (found.info.structures[k] for k in np.unique(found.surface.structure))
+        size = HeartSize.of(np.ptp(found.surface.points_mm, axis=0), None, present)
+        check_coordinates(size, "mm", self.path)
+        return found
 
     def samples(self, structures: tuple[str, ...], spec: SamplingSpec, seed: int) -> Samples:
         """Return all samples of the file; nothing is sampled again."""
@@ -67,6 +78,7 @@ class SamplesSource(HeartSource):
     """Samples of a prepared heart, from the folder ``hearts/`` of a data set."""
 
     kind: ClassVar[str] = "samples"
+    reads_labels: ClassVar[bool] = False
     _holds: ClassVar[str] = "samples"
 
     def read(
@@ -77,7 +89,9 @@ class SamplesSource(HeartSource):
         Raises:
             InputError: The file is missing, damaged or of another schema.
         """
-        return SamplesFile(self.path).read()
+        samples = SamplesFile(self.path).read()
+        check_samples(samples, self.path)
+        return samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +100,7 @@ class PointsSource(HeartSource):
 
     kind: ClassVar[str] = "points"
     _holds: ClassVar[str] = "labelled points"
-    _has_coordinates: ClassVar[bool] = True
+    has_coordinates: ClassVar[bool] = True
 
     def read(
         self, structures: tuple[str, ...], seed: int = 0, mm_per_unit: float = MM_PER_UNIT
@@ -136,4 +150,5 @@ def source_of(dataset: DataSet, heart: HeartEntry) -> HeartSource:
         heart.name, Path(heart.source), label_set, heart.space, heart.units
     )
     # Of what is annotated, no mask failed.
-    return replace(source, trust_names=True, absent=heart.annotated)
+    most_voxels = dataset.choices.most_voxels if dataset.choices else VOXELS
+    return replace(source, trust_names=True, absent=heart.annotated, most_voxels=most_voxels)

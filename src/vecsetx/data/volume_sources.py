@@ -55,7 +55,7 @@ class LabelMapSource(_VolumeSource):
         """Return the source with its label set; see :func:`label_set_of`. It holds the map."""
         if self.chosen:
             return self
-        label_map = read_label_map(self.path)
+        label_map = read_label_map(self.path, most_voxels=self.most_voxels)
         found, remarks = label_set_of(label_map, self.label_set, self.of_model, self.path)
         label_map = replace(label_map, remarks=(*label_map.remarks, *remarks))
         return replace(self, label_set=found, chosen=True, stored=label_map)
@@ -71,7 +71,9 @@ class LabelMapSource(_VolumeSource):
         source, path = self.resolved(), str(self.path)
         label_set = source.label_set
         by_name = bool(label_set.drop_names)
-        stored = source.stored or read_label_map(self.path, names_matter=by_name)
+        stored = source.stored or read_label_map(
+            self.path, names_matter=by_name, most_voxels=self.most_voxels
+        )
         if stored.names and by_name:
             stored = stored.without(stored.names.dropped_by(label_set))
         label_map = stored.to_structures(label_set, structures, path)
@@ -112,7 +114,9 @@ class MasksSource(_VolumeSource):
                 names.
         """
         named = structure_masks(self.path, self.label_set, self.chosen)
-        label_map = read_masks(named.of(structures), structures, self.absent, named.left_out())
+        label_map = read_masks(
+            named.of(structures), structures, self.absent, named.left_out(), self.most_voxels
+        )
         label_map = label_map.remarked(named.remarks())
         _check_grid(label_map, structures, self.path)
         label_map = check_file_names(label_map, structures, self.path, self.trust_names)
@@ -133,7 +137,7 @@ class MeshesSource(_VolumeSource):
 
     kind: ClassVar[str] = "meshes"
     _holds: ClassVar[str] = "surface meshes"
-    _has_coordinates: ClassVar[bool] = True
+    has_coordinates: ClassVar[bool] = True
 
     def segmentation(self, structures: tuple[str, ...]) -> Segmentation:
         """Read the meshes: per structure its closed surface, and one label map of all.

@@ -1,7 +1,7 @@
 """Calibration of standard deviations: how often the true surface lies within a multiple of them.
 
 The distance of a true surface from its reconstruction is assumed to be normally distributed, so
-that 68.3, 95.4 and 99.7 % of the vertices should lie within 1, 2 and 3 standard deviations.
+that 68.3, 95.4 and 99.7% of the vertices should lie within 1, 2 and 3 standard deviations.
 Kuleshov et al. (ICML 2018) plot the same shares as a curve, Levi et al. (Sensors 2022) compare
 errors and standard deviations in bins.
 """
@@ -142,7 +142,7 @@ class Calibration:
                 for group in groups
                 if len(group)
             ),
-            # The multiple that contains 95.4 % of the errors should be 2.
+            # The multiple that contains 95.4% of the errors should be 2.
             factor=float(np.quantile(multiples, EXPECTED[1]) / 2),
             rank_correlation=float(stats.spearmanr(error_mm, sd_mm)[0]) if varied else None,
         )

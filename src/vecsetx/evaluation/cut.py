@@ -44,7 +44,7 @@ class Cut:
 
     @classmethod
     def at_random(cls, label_map: LabelMap, generator: np.random.Generator) -> "Cut":
-        """Cut off 10 to 40 % of a heart's voxels by a random plane.
+        """Cut off 10 to 40% of a heart's voxels by a random plane.
 
         Args:
             label_map: The heart, labels 1…K.

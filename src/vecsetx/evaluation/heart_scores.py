@@ -21,7 +21,7 @@ from vecsetx.evaluation.surface_distance import (
     mesh_distances,
     voxel_distances,
 )
-from vecsetx.evaluation.topology import centreline_dice, component_count
+from vecsetx.evaluation.topology import centreline_dice, piece_count
 from vecsetx.progress import staged
 from vecsetx.reconstruction.surfaces import Surface
 
@@ -32,7 +32,7 @@ _Values = dict[str, Value]
 
 _ON_GRID = (
     *("dice", "iou", "nsd", "assd_mm", "hd95_mm", "volume_error_ml", "volume_error_relative"),
-    *("component_error", "truth_ml", "prediction_ml", "truth_components", "prediction_components"),
+    *("piece_error", "truth_ml", "prediction_ml", "truth_pieces", "prediction_pieces"),
 )
 _OF_MESHES = ("mesh_nsd", "mesh_assd_mm", "mesh_hd95_mm", "mesh_volume_error_ml")
 
@@ -112,7 +112,7 @@ def score_label_maps(
             )
             # A missed or invented vessel has no common centreline: clDice 0.
             found = {"dice": overlap.dice, "iou": overlap.iou, "cldice": 0.0} | agreement
-            found |= _volumes(*sides, truth.voxel_volume_mm3 / 1000) | _components(*sides)
+            found |= _volumes(*sides, truth.voxel_volume_mm3 / 1000) | _pieces(*sides)
             values |= {measure: found[measure] for measure in measures}
         rows.append(Score(heart, name, state, values))
     return rows
@@ -196,12 +196,12 @@ def _volumes(truth: np.ndarray, prediction: np.ndarray, voxel_ml: float) -> _Val
     }
 
 
-def _components(truth: np.ndarray, prediction: np.ndarray) -> _Values:
-    true, predicted = component_count(truth), component_count(prediction)
+def _pieces(truth: np.ndarray, prediction: np.ndarray) -> _Values:
+    true, predicted = piece_count(truth), piece_count(prediction)
     return {
-        "truth_components": true,
-        "prediction_components": predicted,
-        "component_error": predicted - true,
+        "truth_pieces": true,
+        "prediction_pieces": predicted,
+        "piece_error": predicted - true,
     }
 
 

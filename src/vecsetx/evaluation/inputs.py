@@ -8,12 +8,14 @@ import numpy as np
 
 from vecsetx.data.dataset import DataSet
 from vecsetx.data.find_hearts import find_hearts
+from vecsetx.data.idle_options import check_idle
 from vecsetx.data.sources import HeartSource, source_of
 from vecsetx.data.split import Split
 from vecsetx.errors import InputError
 from vecsetx.evaluation.heart_scores import TOLERANCE_MM
 from vecsetx.geometry.heart_geometry import Segmentation
 from vecsetx.inference.encode import EncodeOptions
+from vecsetx.limits import VOXELS
 from vecsetx.model.saved import TrainedModel
 
 __all__ = ["EvaluateOptions", "ScoredHeart", "find_scored_hearts", "structures_in"]
@@ -30,7 +32,7 @@ class EvaluateOptions:
         tolerance_mm: Tolerance of the normalized surface distance.
         meshes: Whether to score meshes, too: the true surfaces, and the model's on the truth's
             grid.
-        drop_each: Whether to hide each structure of each heart in turn and score it as inferred.
+        hide_each: Whether to hide each structure of each heart in turn and score it as inferred.
         ensemble: Members of an ensemble, which gives the uncertainty of hidden structures; 0 for
             none.
         keep_specks: Whether small pieces that nothing observed supports are scored, too
@@ -41,6 +43,7 @@ class EvaluateOptions:
         space: Axes of meshes whose files do not say, ``lps`` or ``ras``.
         units: Unit of meshes, a key of :data:`~vecsetx.anatomy.size.UNITS_MM`. A prepared data set
             has recorded the space and unit of each heart.
+        most_voxels: Most voxels of a label map; a prepared data set has recorded that, too.
     """
 
     encode: EncodeOptions = field(default_factory=EncodeOptions)
@@ -48,13 +51,14 @@ class EvaluateOptions:
     fold: int | None = None
     tolerance_mm: float = TOLERANCE_MM
     meshes: bool = True
-    drop_each: bool = False
+    hide_each: bool = False
     ensemble: int = 0
     keep_specks: bool = False
     trust_names: bool = False
     absent: tuple[str, ...] = ()
     space: str = "lps"
     units: str = "mm"
+    most_voxels: int = VOXELS
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +98,7 @@ def find_scored_hearts(
             raise InputError(
                 f"{inputs[0]}: has recorded what its hearts lack; give --absent to vecsetx prepare"
             )
+        _check_recorded(inputs[0], options)
         dataset = DataSet.read(inputs[0])
         hearts = {
             entry.name: ScoredHeart(
@@ -108,12 +113,43 @@ def find_scored_hearts(
                 f"(it has {there}), or with --fold"
             )
         return hearts
+    if options.split != "val" or options.fold is not None:
+        option = "--fold" if options.fold is not None else "--split"
+        raise InputError(
+            f"{option}: chooses hearts of a data set, and {inputs[0]} is none; leave it out, or "
+            "give the folder of one data set alone"
+        )
     found = find_hearts(
-        inputs, label_set, options.space, options.units, trained.label_set, options.trust_names
+        inputs,
+        label_set,
+        options.space,
+        options.units,
+        trained.label_set,
+        options.trust_names,
+        most_voxels=options.most_voxels,
+    )
+    check_idle(
+        found.values(), label_set is not None, options.space, options.units, options.trust_names
     )
     return {
         name: ScoredHeart(replace(source, absent=options.absent)) for name, source in found.items()
     }
+
+
+def _check_recorded(data: Path, options: EvaluateOptions) -> None:
+    """Raise :class:`InputError` for an option whose value the data set has recorded."""
+    given = {
+        f"--space {options.space}": options.space.lower() != "lps",
+        f"--units {options.units}": options.units != "mm",
+        # The names of a data set's structures were checked, unless another label set is given.
+        "--trust-names": options.trust_names and options.encode.label_set is None,
+    }
+    for option, is_given in given.items():
+        if is_given:
+            raise InputError(
+                f"{option}: changes nothing, as {data} has recorded this of its hearts; leave it "
+                "out, or give it to vecsetx prepare"
+            )
 
 
 def structures_in(truth: Segmentation) -> set[str]:

@@ -20,8 +20,9 @@ __all__ = ["LARGE_DIFFERENCE", "ReconstructedHeart"]
 LARGE_DIFFERENCE = 0.1
 """A volume that differs by a larger share from that in the input is marked."""
 
-_LOST_SHARE, _LOST_ML = 0.01, 0.1
-"""What the label map's grid cuts off a structure is remarked if it is more than both."""
+_LOST_SHARE, _LOST_ML = 0.05, 0.1
+"""What the label map's grid cuts off a structure is remarked if it is more than both. Volumes of
+voxels and of a mesh differ by up to some percent, even if nothing is cut off."""
 
 
 @dataclass(frozen=True)
@@ -62,23 +63,47 @@ class ReconstructedHeart:
     @property
     def remarks(self) -> tuple[str, ...]:
         """Notes for the user, as sentences: on the source, and on what labels.nii.gz lacks."""
-        lost = self._lost()
-        if not lost:
+        large = [
+            f"{name} ({lost['ml']:.1f} of {self.meshes.surfaces[name].volume_mm3 / 1000:.1f} ml, "
+            f"{lost['share']:.0%})"
+            for name, lost in self.beyond_grid.items()
+            if lost["share"] > _LOST_SHARE and lost["ml"] > _LOST_ML
+        ]
+        if not large:
             return self.encoded.remarks
         return (
             *self.encoded.remarks,
-            f"the grid of labels.nii.gz is too small for {', '.join(lost)}: --enlarge enlarges it "
-            "to hold the whole heart, and --like IMAGE takes that of an image",
+            f"labels.nii.gz lacks what lies beyond its grid, of {', '.join(large)}: --enlarge "
+            "enlarges it to hold the whole heart, and --like IMAGE takes that of an image",
         )
+
+    @cached_property
+    def beyond_grid(self) -> dict[str, dict[str, float]]:
+        """Structure name → what its voxels lack because its mesh extends beyond their grid.
+
+        ``ml``: the mesh's volume less that of the voxels; ``share`` of the mesh's volume. Only
+        structures that lack something; empty without a label map.
+        """
+        if self.labels is None:
+            return {}
+        grid, found = Grid.of(self.labels), {}
+        voxels = np.bincount(self.labels.labels.ravel(), minlength=len(self.structures) + 1)[1:]
+        for name, surface in self.meshes.surfaces.items():
+            mesh_ml = surface.volume_mm3 / 1000
+            labels_ml = voxels[self.structures.index(name)] * self.labels.voxel_volume_mm3 / 1000
+            missing_ml = float(mesh_ml - labels_ml)
+            if missing_ml > 0 and not grid.holds(surface.vertices_mm).all():
+                found[name] = {"ml": missing_ml, "share": missing_ml / mesh_ml}
+        return found
 
     @cached_property
     def agreement(self) -> dict[str, dict[str, Any]]:
         """Structure name → how its voxels compare with those in the input, hidden ones included.
 
-        ``input_ml``: the volume in the input; ``dice``; ``volume_difference``: share of the input's
-        volume, positive if it grew; ``volume_differs``: whether this is more than
-        :data:`LARGE_DIFFERENCE`. All but unknown voxels of the input's grid count. Only structures
-        that the input has; empty without label maps, or on another grid.
+        ``ml``: the volume; ``input_ml``: that in the input; ``dice``; ``volume_difference``: share
+        of the input's volume, positive if it grew; ``volume_differs``: whether this is more than
+        :data:`LARGE_DIFFERENCE`. All are counted in voxels: all but unknown voxels of the input's
+        grid. Only structures that the input has; empty without label maps, or on another grid.
         """
         given, made = self.encoded.label_map, self._on_input_s_grid()
         if given is None or made is None:
@@ -90,6 +115,7 @@ class ReconstructedHeart:
             if overlap.truth:
                 difference = overlap.prediction / overlap.truth - 1
                 table[name] = {
+                    "ml": overlap.prediction * voxel_ml,
                     "input_ml": overlap.truth * voxel_ml,
                     "dice": overlap.dice,
                     "volume_difference": difference,
@@ -111,18 +137,3 @@ class ReconstructedHeart:
             return None
         labels = made.labels[tuple(map(slice, low, high))]
         return labels if given.unknown is None else np.where(given.unknown, 0, labels)
-
-    def _lost(self) -> list[str]:
-        """Return the structures that the grid of the label map cuts, with both volumes, as text."""
-        if self.labels is None:
-            return []
-        grid, lost = Grid.of(self.labels), []
-        voxels = np.bincount(self.labels.labels.ravel(), minlength=len(self.structures) + 1)[1:]
-        for name, surface in self.meshes.surfaces.items():
-            mesh_ml = surface.volume_mm3 / 1000
-            labels_ml = voxels[self.structures.index(name)] * self.labels.voxel_volume_mm3 / 1000
-            missing_ml = mesh_ml - labels_ml
-            is_large = missing_ml > max(_LOST_SHARE * mesh_ml, _LOST_ML)
-            if is_large and not grid.holds(surface.vertices_mm).all():
-                lost.append(f"{name} ({mesh_ml:.1f} ml as a mesh, {labels_ml:.1f} ml there)")
-        return lost

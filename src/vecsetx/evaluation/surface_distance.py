@@ -102,7 +102,7 @@ class SurfaceDistances:
         return float(moments / (self.truth_mm2.sum() + self.prediction_mm2.sum()))
 
     def hd95_mm(self) -> float:
-        """Return the 95 % Hausdorff distance, which ignores the farthest 5 % of each area.
+        """Return the 95% Hausdorff distance, which ignores the farthest 5% of each area.
 
         It is the larger of the two directions' values.
         """

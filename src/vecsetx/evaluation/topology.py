@@ -1,4 +1,4 @@
-"""Topology, which distances do not measure: connected components and centrelines of vessels."""
+"""Topology, which distances do not measure: connected pieces and centrelines of vessels."""
 
 import cc3d
 import numpy as np
@@ -8,8 +8,8 @@ from skimage.morphology import skeletonize
 from vecsetx.errors import InputError
 
 
-def component_count(inside: Bool[np.ndarray, "i j k"]) -> int:
-    """Count the components of a structure; voxels that share a corner are connected (26)."""
+def piece_count(inside: Bool[np.ndarray, "i j k"]) -> int:
+    """Count the pieces of a structure; voxels that share a corner are connected (26)."""
     return _pieces(inside)[1]
 
 
@@ -40,8 +40,8 @@ def centreline_dice(
 def centreline(inside: Bool[np.ndarray, "i j k"]) -> Bool[np.ndarray, "i j k"]:
     """Thin a structure to its centreline (Lee, Kashyap and Chu, CVGIP 1994).
 
-    A component that thinning removes altogether is its own centreline: scikit-image removes
-    straight components with an even square cross-section (its issue 3757).
+    A piece that thinning removes altogether is its own centreline: scikit-image removes
+    straight pieces with an even square cross-section (its issue 3757).
     """
     thinned = skeletonize(inside)
     pieces, count = _pieces(inside)
@@ -53,7 +53,7 @@ def centreline(inside: Bool[np.ndarray, "i j k"]) -> Bool[np.ndarray, "i j k"]:
 
 
 def _pieces(inside: np.ndarray) -> tuple[np.ndarray, int]:
-    """Return the number of each voxel's component, 0 outside, and how many there are."""
+    """Return the number of each voxel's piece, 0 outside, and how many there are."""
     padded = np.pad(inside, 1)  # cc3d fails on some arrays that are one voxel thick
     pieces, count = cc3d.connected_components(padded, connectivity=26, return_N=True)
     return pieces[1:-1, 1:-1, 1:-1], int(count)

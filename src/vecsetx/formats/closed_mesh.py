@@ -10,14 +10,14 @@ from scipy.sparse.csgraph import connected_components
 
 from vecsetx.errors import InputError
 
-__all__ = ["ClosedMesh", "closed_mesh", "face_components"]
+__all__ = ["ClosedMesh", "closed_mesh", "face_pieces"]
 
 _SPECK_MM3 = 15.0
-"""Components below this volume are specks. A label map's are below 30 voxels: this many of 0.8 mm,
+"""Pieces below this volume are specks. A label map's are below 30 voxels: this many of 0.8 mm,
 the voxels that meshes are sampled with."""
 
 _SPECK_SHARE = 0.001
-"""Largest share of a speck in the largest component of its mesh. Thin vessels fall into pieces that
+"""Largest share of a speck in the largest piece of its mesh. Thin vessels fall into pieces that
 are small, too: of coronary arteries, this is half a millimetre."""
 
 _FLAT = 1e-6
@@ -33,7 +33,7 @@ class ClosedMesh:
         vertices_mm: ``[V, 3]`` float64, RAS+ mm.
         faces: ``[F, 3]`` int64, corners in counterclockwise order seen from outside.
         is_inward: Whether the faces looked inwards; they were turned.
-        specks: Number of components that were removed because they are too small.
+        specks: Number of pieces that were removed because they are too small.
         specks_ml: Their volume.
         duplicates: Number of faces that were removed because another has the same corners and looks
             to the same side.
@@ -70,7 +70,7 @@ def closed_mesh(
     STL repeats them for every face. Faces that occur more than once are then kept once: a surface
     that lies twice in a file would count its volume twice.
 
-    A speck is a component of less than 0.015 ml and less than 0.1 % of the largest component,
+    A speck is a piece of less than 0.015 ml and less than 0.1% of the largest piece,
     whichever way it faces.
 
     Args:
@@ -85,17 +85,17 @@ def closed_mesh(
     faces = _distinct(merged)
     duplicates = len(merged) - len(faces)
     _check_edges(vertices, faces, source)
-    component = face_components(vertices, faces)
-    volumes = np.bincount(component, _tetrahedra(vertices, faces))
+    piece = face_pieces(vertices, faces)
+    volumes = np.bincount(piece, _tetrahedra(vertices, faces))
     # 1. Specks, and vertices without a face.
     sizes = np.abs(volumes)
     is_speck = sizes < min(_SPECK_MM3, _SPECK_SHARE * sizes.max())
-    kept = ~is_speck[component]
+    kept = ~is_speck[piece]
     number = np.cumsum(~is_speck) - 1
     vertices, faces = _used(vertices, faces[kept])
     _check_thick(vertices, volumes[~is_speck], source)
     # 2. Orientation.
-    turned = _is_inward(vertices, faces, number[component[kept]], volumes[~is_speck], source)
+    turned = _is_inward(vertices, faces, number[piece[kept]], volumes[~is_speck], source)
     return ClosedMesh(
         vertices,
         np.ascontiguousarray(faces[:, ::-1]) if turned else faces,
@@ -106,17 +106,17 @@ def closed_mesh(
     )
 
 
-def face_components(
+def face_pieces(
     vertices_mm: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"]
 ) -> Int[np.ndarray, " f"]:
-    """Return the connected component of each face, numbered from 0."""
+    """Return the connected piece of each face, numbered from 0."""
     links = coo_array(
         (np.ones(2 * len(faces), bool), faces[:, [0, 1, 1, 2]].reshape(-1, 2).T),
         shape=(len(vertices_mm), len(vertices_mm)),
     )
     of_vertex = connected_components(links, directed=False)[1]
-    component: np.ndarray = np.unique(of_vertex[faces[:, 0]], return_inverse=True)[1]
-    return component
+    piece: np.ndarray = np.unique(of_vertex[faces[:, 0]], return_inverse=True)[1]
+    return piece
 
 
 def _check_edges(vertices: np.ndarray, faces: np.ndarray, source: Path) -> None:
@@ -153,17 +153,17 @@ def _check_thick(vertices: np.ndarray, volumes: np.ndarray, source: Path) -> Non
 def _is_inward(
     vertices: np.ndarray,
     faces: np.ndarray,
-    component: np.ndarray,
+    piece: np.ndarray,
     volumes: np.ndarray,
     source: Path,
 ) -> bool:
-    """Return whether all components face the wrong way.
+    """Return whether all pieces face the wrong way.
 
     Args:
         vertices: ``[V, 3]``.
         faces: ``[F, 3]``.
-        component: Component ``[F]`` of each face.
-        volumes: Signed volume of each component, mm³: negative if its faces look inwards.
+        piece: Piece ``[F]`` of each face.
+        volumes: Signed volume of each piece, mm³: negative if its faces look inwards.
         source: The file, for error messages.
 
     Raises:
@@ -172,7 +172,7 @@ def _is_inward(
     around = np.zeros(len(volumes))
     if len(volumes) > 1:
         for number in range(len(volumes)):
-            own = component == number
+            own = piece == number
             around[number] = _winding(vertices[faces[own][0, 0]], vertices[faces[~own]])
     if (fault := _fault(volumes, around)) is None:
         return False
@@ -182,22 +182,22 @@ def _is_inward(
 
 
 def _fault(volumes: np.ndarray, around: np.ndarray) -> str | None:
-    """Return what is wrong with the orientation of components, or None.
+    """Return what is wrong with the orientation of pieces, or None.
 
     Args:
-        volumes: Signed volume of each component, mm³.
+        volumes: Signed volume of each piece, mm³.
         around: Winding number of all others around each.
     """
     for mm3, turns in zip(volumes, around, strict=True):
-        # A solid lies in no other component, and a cavity in exactly one. At one half they touch.
+        # A solid lies in no other piece, and a cavity in exactly one. At one half they touch.
         if mm3 > 0 and turns > 0.75:
             return (
-                f"a component of {mm3 / 1000:.3g} ml lies inside another and also points outwards; "
+                f"a piece of {mm3 / 1000:.3g} ml lies inside another and also points outwards; "
                 "flip it if it bounds a cavity, otherwise merge the two"
             )
         if mm3 < 0 and turns < 0.25:
             return (
-                f"a component of {-mm3 / 1000:.3g} ml points inwards and lies in no other; flip "
+                f"a piece of {-mm3 / 1000:.3g} ml points inwards and lies in no other; flip "
                 "its normals"
             )
     return None

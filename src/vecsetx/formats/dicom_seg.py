@@ -4,7 +4,8 @@ DICOM uses LPS+ millimetres; this module converts them to RAS+. Segments may ove
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +14,20 @@ import numpy as np
 from vecsetx.anatomy.label_names import LabelNames
 from vecsetx.anatomy.structures import WHOLE_HEART, find_structure
 from vecsetx.errors import InputError
+from vecsetx.formats.quiet import quiet_libraries
 from vecsetx.formats.segments import Segment, merge_layers
+from vecsetx.formats.unpacking import Unpacked, check_voxel_count
+from vecsetx.limits import DEFLATE_RATIO, DICOM_BYTES
 
 __all__ = ["read_grid", "read_values"]
 
 _RAS_FROM_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
-_MOST_VALUES = 1 << 32
 _INSIDE_FRACTION = 0.5
 
 
-def read_values(path: Path) -> tuple[np.ndarray, np.ndarray, tuple[str, ...], LabelNames | None]:
+def read_values(
+    path: Path, most_voxels: int
+) -> tuple[np.ndarray, np.ndarray, tuple[str, ...], LabelNames | None]:
     """Read the segments as one label map, in which segment n has id n.
 
     A segment's name is its label, or the meaning of its property type or of its anatomic region if
@@ -37,17 +42,22 @@ def read_values(path: Path) -> tuple[np.ndarray, np.ndarray, tuple[str, ...], La
             DICOM segmentation, has no frame of reference or no regular grid, or does not describe
             all its segments.
     """
+    with _reading(path):
+        return _read_values(path, most_voxels)
+
+
+def _read_values(
+    path: Path, most_voxels: int
+) -> tuple[np.ndarray, np.ndarray, tuple[str, ...], LabelNames | None]:
     file = _read(path)
     geometry = _geometry(file, path)
     described = {n: file.get_segment_description(n) for n in file.segment_numbers}
     words = {number: _word(description) for number, description in described.items()}
     names = LabelNames.of_pairs(words.items(), f"{path}: its segments")
-    wanted = _wanted(names, geometry.spatial_shape, path)
-    try:
-        referred = _referred(file)
-        stack = file.get_volume(segment_numbers=wanted, combine_segments=False).array
-    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
-        raise _unreadable(path, error) from error
+    wanted = _wanted(names, geometry.spatial_shape, most_voxels, path)
+    _check_claim(file, math.prod(geometry.spatial_shape) * len(wanted), path)
+    referred = _referred(file)
+    stack = file.get_volume(segment_numbers=wanted, combine_segments=False).array
     if unknown := sorted(referred - words.keys()):
         raise InputError(
             f"{path}: its frames refer to segments {unknown}, which it does not describe (it has "
@@ -69,8 +79,21 @@ def read_grid(path: Path) -> tuple[tuple[int, ...], np.ndarray]:
     Raises:
         InputError: As :func:`read_values`.
     """
-    geometry = _geometry(_read(path), path)
-    return tuple(geometry.spatial_shape), _RAS_FROM_LPS @ geometry.affine
+    with _reading(path):
+        geometry = _geometry(_read(path), path)
+        return tuple(geometry.spatial_shape), _RAS_FROM_LPS @ geometry.affine
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Make what goes wrong an :class:`InputError`; damaged files have any error raised."""
+    try:
+        with quiet_libraries("pydicom", "highdicom", "highdicom.base", "highdicom.seg.sop"):
+            yield
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:  # highdicom and pydicom pass on any error of damaged elements
+        raise _unreadable(path, error) from error
 
 
 def _read(path: Path) -> Any:
@@ -80,19 +103,45 @@ def _read(path: Path) -> Any:
         raise InputError(
             f"{path}: reading DICOM needs highdicom; run: pip install 'vecsetx[dicom]'"
         ) from error
-    from pydicom.errors import InvalidDicomError
-
+    _check_packed(path)
     try:
         return segread(path)
     except ValueError as error:
         raise InputError(
             f"{path}: not a DICOM segmentation ({error}); give a SEG object, not images"
         ) from error
-    except (
-        AttributeError, EOFError, InvalidDicomError, KeyError, NotImplementedError, OSError,
-        TypeError,
-    ) as error:  # fmt: skip
-        raise _unreadable(path, error) from error
+
+
+def _check_packed(path: Path) -> None:
+    """Check the size of a file, and what a deflated one unpacks to.
+
+    Raises:
+        ValueError: It is too large.
+    """
+    from pydicom.filereader import read_file_meta_info
+    from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+    meta = read_file_meta_info(path)
+    size = path.stat().st_size
+    if meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
+        # Behind the preamble and the first element, which has the length of the others.
+        start = 132 + 12 + int(meta.FileMetaInformationGroupLength)
+        with Unpacked(path, start, "deflate") as file:
+            size = file.skip(DICOM_BYTES + 1)
+    if size > DICOM_BYTES:
+        raise OSError(f"it has over {DICOM_BYTES} bytes")
+
+
+def _check_claim(file: Any, values: int, path: Path) -> None:
+    """Check that a file of this size can hold the values of its grid, and its frames.
+
+    Raises:
+        EOFError: It cannot.
+    """
+    frames = int(file.NumberOfFrames) * int(file.Rows) * int(file.Columns)
+    most = max(DEFLATE_RATIO * len(file.PixelData), 1)
+    if max(values, frames) > most:
+        raise EOFError(f"it claims {max(values, frames)} voxels, more than it can hold")
 
 
 def _geometry(file: Any, path: Path) -> Any:
@@ -101,16 +150,13 @@ def _geometry(file: Any, path: Path) -> Any:
         raise InputError(
             f"{path}: has no frame of reference, so its voxels have no position; export it again"
         )
-    try:
-        geometry = file.get_volume_geometry()
-    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
-        raise _unreadable(path, error) from error
+    geometry = file.get_volume_geometry()
     if geometry is None:
         raise InputError(f"{path}: its frames form no regular grid; export it as one volume")
     return geometry
 
 
-def _wanted(names: LabelNames, shape: tuple[int, ...], path: Path) -> list[int]:
+def _wanted(names: LabelNames, shape: tuple[int, ...], most_voxels: int, path: Path) -> list[int]:
     """Return the numbers of the segments that may be structures; of all if none may.
 
     Raises:
@@ -119,13 +165,12 @@ def _wanted(names: LabelNames, shape: tuple[int, ...], path: Path) -> list[int]:
     background = names.background()
     wanted = [number for number in names.names if number and number not in background]
     decoded = wanted or list(names.names)
-    if math.prod(shape) * len(decoded) > _MOST_VALUES:
+    try:
+        check_voxel_count(shape, len(decoded), most_voxels, path)
+    except InputError:
         if not wanted:
             names.label_set(())  # raises, as no name is a structure
-        raise InputError(
-            f"{path}: {len(decoded)} segments of {tuple(shape)} voxels are too large; crop it to "
-            "the heart"
-        )
+        raise
     return decoded
 
 

@@ -5,10 +5,11 @@ compressed voxels, and prints to the terminal if voxels are missing. This module
 the voxels' bytes beforehand.
 """
 
-import bz2
 import math
 import re
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from glob import escape
 from pathlib import Path
 
@@ -18,7 +19,11 @@ import SimpleITK as sitk
 from vecsetx.anatomy.label_map import SIDES_GUESSED
 from vecsetx.anatomy.label_names import LabelNames
 from vecsetx.errors import InputError
+from vecsetx.formats.beside import check_beside
+from vecsetx.formats.quiet import quiet_stderr
 from vecsetx.formats.segments import merge_layers, segments_of
+from vecsetx.formats.unpacking import Unpacked, check_voxel_count
+from vecsetx.limits import HEADER_BYTES
 
 _RAS_FROM_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 # ITK turns RAS and LAS to LPS, but neither of them where the space has a time axis.
@@ -26,7 +31,6 @@ _RAS_FROM_TIMED = {
     **dict.fromkeys(("right-anterior-superior-time", "rast"), np.eye(4)),
     **dict.fromkeys(("left-anterior-superior-time", "last"), np.diag([-1.0, 1.0, 1.0, 1.0])),
 }
-_CHUNK = 1 << 22
 
 # NRRD's spaces that say where left is; scanner-xyz, 3D-right-handed and 3D-left-handed do not.
 _ANATOMICAL = re.compile(
@@ -35,7 +39,7 @@ _ANATOMICAL = re.compile(
 
 
 def read_values(
-    path: Path,
+    path: Path, most_voxels: int
 ) -> tuple[np.ndarray, np.ndarray, tuple[str, ...], LabelNames | None]:
     """Read the voxel values, the affine ``[4, 4]`` to RAS+ mm, remarks, and the ids' names.
 
@@ -43,22 +47,22 @@ def read_values(
     (from 1) has id n; see :func:`vecsetx.formats.segments.merge_layers`.
 
     Raises:
-        InputError: The file is unreadable, damaged or truncated, or has several values per voxel
-            without being a 3D Slicer segmentation.
+        InputError: The file is unreadable, damaged or truncated, claims too many voxels, has its
+            voxels in another folder, or has several values per voxel without being a 3D Slicer
+            segmentation.
     """
     reader = _reader(path)
     layers = reader.GetNumberOfComponents()
+    check_voxel_count(reader.GetSize(), layers, most_voxels, path)
     segments = segments_of(_header(path)[0], layers, path)
     if layers > 1 and not segments:
         raise InputError(
             f"{path}: has {layers} values per voxel and describes no segments, so it is neither a "
             "label map nor a 3D Slicer segmentation; export it as a label map"
         )
-    _check_voxels(path, layers * math.prod(reader.GetSize()) * _bytes_per_value(reader))
-    try:
+    _check_voxels(path, layers * math.prod(reader.GetSize()), _bytes_per_value(reader))
+    with _asking_itk(path):
         image = reader.Execute()
-    except RuntimeError as error:
-        raise _unreadable(path, error) from error
     values = sitk.GetArrayFromImage(image)
     # SimpleITK's arrays are indexed [k, j, i], with several values per voxel [k, j, i, layer].
     values, remarks = values.transpose(), _remarks(path)
@@ -85,42 +89,67 @@ def data_files(path: Path) -> tuple[Path, ...]:
     """Return the files that hold the voxels, if they are not in ``path`` itself.
 
     Raises:
-        InputError: One of these files is missing.
+        InputError: One of these files is missing, or lies in no folder at or below the header's.
     """
     lines, _ = _header(path)
-    name = _field(lines, "data file", "datafile", "elementdatafile")
-    if name is None or name.upper() == "LOCAL":
-        return ()
+    keys = ("data file", "datafile", "elementdatafile")
+    # Of several, it is ITK that decides which it reads: all have to be safe.
+    names = [name for line in lines if (name := _field([line], *keys))]
+    files = [file for name in names for file in _data_files(name, lines, path)]
+    return tuple(dict.fromkeys(files))
+
+
+def _data_files(name: str, lines: list[str], path: Path) -> list[Path]:
+    if name.upper() == "LOCAL":
+        return []
     if name.upper().startswith("LIST"):
         start = next(n for n, line in enumerate(lines) if line.upper().endswith(name.upper()))
         names = [line.strip() for line in lines[start + 1 :] if line.strip()]
         files = [path.parent / line for line in names]
     elif "%" in name:  # a printf pattern and the range of slices: ct%03d.raw 1 64 1
+        check_beside(path.parent / name.split()[0], path)
         pattern = re.sub(r"%\d*d", "*", escape(name.split()[0]))
         files = sorted(path.parent.glob(pattern))
     else:
         files = [path.parent / name]
     for file in files or [path.parent / name]:
+        check_beside(file, path)
         if not file.is_file():
             raise InputError(
                 f"{path}: its voxels are in {file.name}, which is missing; copy that file, too"
             )
-    return tuple(files)
+    return files
 
 
 def _reader(path: Path) -> sitk.ImageFileReader:
     """Return a reader that has read the header."""
+    lines, _ = _header(path)
+    if not (_is_nrrd(lines) or _field(lines, "ndims")):
+        raise _unreadable(path, ValueError("neither NRRD nor MetaImage"))
     data_files(path)  # raises if one is missing
     _check_meta_header(path)
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     reader = sitk.ImageFileReader()
+    # Otherwise ITK reads any format that it recognizes, whatever the file's name.
+    reader.SetImageIO("NrrdImageIO" if _is_nrrd(lines) else "MetaImageIO")
     reader.SetFileName(str(path))
-    try:
+    with _asking_itk(path):
         reader.ReadImageInformation()
-    except RuntimeError as error:
-        raise _unreadable(path, error) from error
     return reader
 
+
+@contextmanager
+def _asking_itk(path: Path) -> Iterator[None]:
+    """Make an error of ITK an :class:`InputError`; what it says of MetaImage goes to stderr."""
+    is_meta = path.name.lower().endswith(_META_ENDINGS)
+    try:
+        with quiet_stderr() if is_meta else nullcontext():
+            yield
+    except (RuntimeError, UnicodeError) as error:
+        raise _unreadable(path, error) from error
+
+
+_META_ENDINGS = (".mha", ".mhd")
 
 # MetaImage: how many numbers a field has, as a power of the number of dimensions.
 _META_POWERS = {
@@ -137,8 +166,8 @@ def _check_meta_header(path: Path) -> None:
     """
     lines, _ = _header(path)
     dimensions = _field(lines, "ndims")
-    if dimensions is None or _is_nrrd(lines):
-        return  # ITK recognizes MetaImage by this field
+    if _is_nrrd(lines):
+        return
     if dimensions not in ("2", "3", "4", "5"):
         raise InputError(
             f"{path}: its header gives NDims = {dimensions}, which no image has; correct it to 3"
@@ -223,53 +252,54 @@ def _bytes_per_value(reader: sitk.ImageFileReader) -> int:
     return sitk.Image([1, 1], reader.GetPixelID()).GetSizeOfPixelComponent()
 
 
-def _check_voxels(path: Path, expected: int) -> None:
-    """Check that the ``expected`` bytes of voxels are there and can be decompressed."""
-    lines, _ = _header(path)
-    if _field(lines, "line skip", "lineskip", "byte skip", "byteskip"):
-        return  # the file has bytes before the voxels
+def _check_voxels(path: Path, values: int, value_bytes: int) -> None:
+    """Check that the file has the values that its header claims, before ITK takes their memory."""
+    lines, end = _header(path)
     encoding = _field(lines, "encoding")
     if encoding is None:
         compressed = (_field(lines, "compresseddata") or "").lower() == "true"
         binary = (_field(lines, "binarydata") or "true").lower() == "true"
         encoding = "gzip" if compressed else "raw" if binary else "text"
-    if encoding.lower() not in _ENCODINGS:
-        return  # numbers as text, which ITK checks itself
+    packing = _ENCODINGS.get(encoding.lower(), "text")
+    expected = values * value_bytes if packing != "text" else 2 * values - 1  # digits and spaces
+    is_skipping = _field(lines, "line skip", "lineskip", "byte skip", "byteskip") is not None
     files = data_files(path)
-    start = 0 if files else _header(path)[1]
-    found = sum(_voxel_bytes(file, start, encoding.lower(), path) for file in files or (path,))
+    found = 0
+    try:
+        for file in files or (path,):
+            with Unpacked(file, 0 if files else end, packing) as stream:
+                found += _count(stream, expected - found, is_skipping)
+    except (EOFError, OSError, ValueError, zlib.error) as error:
+        raise _unreadable(path, error) from error
     if found < expected:
         raise InputError(
             f"{path}: truncated, has {found} of {expected} bytes of voxels; copy or export it again"
         )
 
 
-_ENCODINGS = ("raw", "gzip", "gz", "bzip2", "bz2")
+_ENCODINGS = {"raw": "raw", "gzip": "gzip", "gz": "gzip", "bzip2": "bzip2", "bz2": "bzip2"}
 
 
-def _voxel_bytes(file: Path, start: int, encoding: str, path: Path) -> int:
-    """Return the number of voxel bytes in a file from byte ``start`` on, after decompression."""
-    if encoding == "raw":
-        return file.stat().st_size - start
-    # 47 detects the header: gzip or zlib
-    decoder = bz2.BZ2Decompressor() if encoding.startswith("b") else zlib.decompressobj(47)
-    found = 0
-    with open(file, "rb") as stream:
-        stream.seek(start)
-        try:
-            while not decoder.eof and (chunk := stream.read(_CHUNK)):
-                found += len(decoder.decompress(chunk))
-        except (zlib.error, OSError) as error:
-            raise _unreadable(path, error) from error
-    if not decoder.eof:
-        raise _unreadable(path, EOFError("its compressed voxels are truncated"))
+def _count(stream: Unpacked, most: int, is_skipping: bool) -> int:
+    """Return how many of the next bytes of a file are there, up to ``most``.
+
+    Where ITK skips bytes before the voxels, it is only how many there can be.
+
+    Raises:
+        EOFError, OSError, ValueError, zlib.error: They are damaged, or too many are left.
+    """
+    holds = stream.holds()
+    if is_skipping or stream.encoding in ("raw", "text") or holds < most:
+        return min(most, holds)
+    found = stream.skip(most)
+    stream.check_end()
     return found
 
 
 def _header(path: Path) -> tuple[list[str], int]:
     """Return the header's lines, and the position of the first byte after them."""
     with open(path, "rb") as file:
-        head = file.read(_CHUNK)
+        head = file.read(HEADER_BYTES)
     if head.startswith(b"NRRD"):
         blank = re.search(rb"\n\r?\n", head)
         end = blank.end() if blank else len(head)

@@ -21,6 +21,7 @@ from vecsetx.formats.name_tables import (
     table_beside,
     unread_beside,
 )
+from vecsetx.limits import VOXELS
 
 _WHOLE_WITHIN = 1e-3
 """A value at most this far from a whole number is that label."""
@@ -29,7 +30,12 @@ _FLOAT_SHARE = float(np.finfo(np.float32).eps)
 """How far off float32 voxels, or a float32 slope in the header, may be, as a share of the label."""
 
 
-def read_label_map(path: Path, may_be_empty: bool = False, names_matter: bool = True) -> LabelMap:
+def read_label_map(
+    path: Path,
+    may_be_empty: bool = False,
+    names_matter: bool = True,
+    most_voxels: int = VOXELS,
+) -> LabelMap:
     """Read a label map from an image file: NIfTI, NRRD or MetaImage.
 
     Its ids have the names that the file itself gives them, or else those of a table beside it
@@ -40,6 +46,7 @@ def read_label_map(path: Path, may_be_empty: bool = False, names_matter: bool = 
         may_be_empty: Whether a map with only background is accepted.
         names_matter: Whether its ids are read by its names. If not, a table beside the map that
             cannot be read gets a remark.
+        most_voxels: Most voxels that are read.
 
     Raises:
         InputError: The file is missing or unreadable, is not a 3-D image, has values that are not
@@ -47,7 +54,7 @@ def read_label_map(path: Path, may_be_empty: bool = False, names_matter: bool = 
             only background, or its affine is singular; or names are in a table alone that cannot be
             read.
     """
-    image = read_image(path)
+    image = read_image(path, most_voxels)
     values = _three_dimensional(image.values, path)
     labels, rounded = _whole_labels(values, path)
     if not (may_be_empty or labels.any()):

@@ -13,11 +13,10 @@ import numpy as np
 
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.errors import InputError
-from vecsetx.formats.images import grid_corners
+from vecsetx.formats.affines import grid_corners
+from vecsetx.limits import VOXELS
 
 __all__ = ["PlacedMask", "Placement", "SharedGrid", "with_round_ends"]
-
-_MOST_VOXELS = 2**31
 
 _FLAT_SHARE = 0.7
 """A heart counts as cut at a side if its second plane there has at least this share of the voxels
@@ -113,7 +112,9 @@ class SharedGrid:
     remarks: tuple[str, ...] = ()
 
     @classmethod
-    def around(cls, masks: Sequence[PlacedMask], source: str) -> SharedGrid:
+    def around(
+        cls, masks: Sequence[PlacedMask], source: str, most_voxels: int = VOXELS
+    ) -> SharedGrid:
         """Return the grid of the masks, or, if they differ, one around all.
 
         A side that only masks cropped to their structures reach gets a margin, as it need not be
@@ -122,9 +123,10 @@ class SharedGrid:
         Args:
             masks: The masks; the first one defines the lattice.
             source: Their folder, for error messages.
+            most_voxels: Most voxels of the grid.
 
         Raises:
-            InputError: The grid would have more than 2³¹ voxels.
+            InputError: The grid would have more voxels.
         """
         first = masks[0].placement
         if all(mask.placement.is_same(first) for mask in masks):
@@ -138,10 +140,10 @@ class SharedGrid:
         # 2. The grid, unless it is too large.
         size = high - low + 1
         shown = " × ".join(f"{n:.6g}" for n in size)
-        if size.prod() > _MOST_VOXELS:
+        if size.prod() > most_voxels:
             raise InputError(
                 f"{source}: its masks lie so far apart that a grid around them has {shown} voxels; "
-                "check the origin of each, or resample all to one grid"
+                "check the origin of each, resample all to one grid, or raise --max-voxels"
             )
         remarks = ["the masks' grids differ; they were pasted into one grid around all"]
         if margin.any():

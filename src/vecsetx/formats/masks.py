@@ -11,6 +11,7 @@ from vecsetx.anatomy.structures import WHOLE_HEART
 from vecsetx.errors import InputError
 from vecsetx.formats.label_maps import read_label_map
 from vecsetx.formats.lattice import PlacedMask, Placement, SharedGrid
+from vecsetx.limits import VOXELS
 
 __all__ = ["read_mask", "read_masks"]
 
@@ -25,6 +26,7 @@ def read_masks(
     structures: Sequence[str],
     absent: Collection[str] = (),
     remedy: str = "",
+    most_voxels: int = VOXELS,
 ) -> LabelMap:
     """Combine the masks of a heart into one label map.
 
@@ -39,6 +41,7 @@ def read_masks(
         absent: Structures that the heart lacks if their masks are empty. An empty mask of another
             structure gets a remark.
         remedy: What else to do if all masks are empty, for the error message.
+        most_voxels: Most voxels of a mask, and of a grid around all masks.
 
     Returns:
         Labels 1…K in the order of ``structures``, with the axes of the first mask, on a grid around
@@ -47,7 +50,7 @@ def read_masks(
 
     Raises:
         InputError: A file is not a valid mask, voxels of two masks do not coincide, the grid would
-            have more than 2³¹ voxels, two masks overlap by more than 1 % of the smaller one, or all
+            have too many voxels, two masks overlap by more than 1% of the smaller one, or all
             masks are empty.
     """
     wanted = [name for name in structures if name in files]
@@ -56,9 +59,9 @@ def read_masks(
             f"none of {', '.join(structures)} has a mask; name each file after its structure"
         )
     folder = files[wanted[0]].parent
-    lattice, masks, remarks = _placed(files, wanted)
+    lattice, masks, remarks = _placed(files, wanted, most_voxels)
     remarks += _empty(folder, masks, absent, remedy)
-    grid = SharedGrid.around(list(masks.values()), str(folder))
+    grid = SharedGrid.around(list(masks.values()), str(folder), most_voxels)
     remarks += grid.remarks
     voxels = {name: grid.voxels(mask) for name, mask in masks.items()}
     labels = np.zeros(grid.shape, np.uint8, order="F")
@@ -70,13 +73,17 @@ def read_masks(
     return replace(grid.label_map(labels, lattice), remarks=tuple(remarks))
 
 
-def read_mask(path: Path) -> LabelMap:
+def read_mask(path: Path, most_voxels: int = VOXELS) -> LabelMap:
     """Read one structure's mask: 0 outside, any other single integer inside.
+
+    Args:
+        path: The file.
+        most_voxels: Most voxels that are read.
 
     Raises:
         InputError: The file is not a valid label map, or has several labels.
     """
-    mask = read_label_map(path, may_be_empty=True)
+    mask = read_label_map(path, may_be_empty=True, most_voxels=most_voxels)
     values = mask.labels.ravel(order="F")[_inside(mask)]
     if len(values) and (other := values[values != values[0]]).size:
         raise InputError(
@@ -105,7 +112,7 @@ def _inside(mask: LabelMap) -> np.ndarray:
 
 
 def _placed(
-    files: Mapping[str, Path], wanted: Sequence[str]
+    files: Mapping[str, Path], wanted: Sequence[str], most_voxels: int
 ) -> tuple[np.ndarray, dict[str, PlacedMask], list[str]]:
     """Read masks and place them on the lattice of the first one.
 
@@ -117,11 +124,11 @@ def _placed(
             does not say where its grid lies.
     """
     path = files[wanted[0]]
-    first = read_mask(path)
+    first = read_mask(path, most_voxels)
     masks: dict[str, PlacedMask] = {}
     remarks: list[str] = []
     for name in wanted:
-        mask = first if name == wanted[0] else read_mask(files[name])
+        mask = first if name == wanted[0] else read_mask(files[name], most_voxels)
         remarks += [remark for remark in mask.remarks if remark not in remarks]
         remarks += _contradiction(name, mask)
         placement = Placement.of(mask.shape, mask.affine, first.affine)

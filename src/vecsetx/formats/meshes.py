@@ -8,18 +8,16 @@ No format records the unit.
 
 import re
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import numpy as np
-from vtkmodules.util.numpy_support import vtk_to_numpy
-from vtkmodules.vtkCommonCore import vtkLogger, vtkOutputWindow, vtkStringOutputWindow
-from vtkmodules.vtkFiltersCore import vtkTriangleFilter
-from vtkmodules.vtkIOXML import vtkXMLPolyDataReader
 
 from vecsetx.anatomy.size import mm_per
 from vecsetx.errors import InputError
 from vecsetx.formats.closed_mesh import ClosedMesh, closed_mesh
+from vecsetx.formats.quiet import quiet_libraries
+from vecsetx.formats.vtp.polydata import read_polydata
+from vecsetx.limits import MESH_BYTES
 
 MESH_ENDINGS = (".vtp", ".stl", ".ply", ".obj")
 """File extensions of the supported mesh formats."""
@@ -27,7 +25,6 @@ MESH_ENDINGS = (".vtp", ".stl", ".ply", ".obj")
 _RAS_FROM = {"lps": np.array([-1.0, -1.0, 1.0]), "ras": np.ones(3)}  # factors per axis
 _FARTHEST = 1e12  # in any unit; volumes of such lengths stay finite
 _HEADER_BYTES = 1 << 14  # enough for the header and comments
-_VTK_OUTPUT = Lock()  # VTK has one output window for all threads
 _TAG = re.compile(rb"SPACE\s*=\s*(LPS|RAS)\b", re.IGNORECASE)
 
 
@@ -86,13 +83,19 @@ def _read_plain(path: Path) -> tuple[np.ndarray, np.ndarray, str | None]:
     import trimesh  # here, because it takes a second to import and label maps do not need it
 
     try:
-        with open(path, "rb") as file:
+        check_mesh_size(path)
+        with open(path, "rb") as file, quiet_libraries("trimesh"):
             head = file.read(_HEADER_BYTES)
-        if path.suffix.lower() == ".stl":
-            _check_stl(path, head)
-        mesh: Any = trimesh.load_mesh(path, process=False, maintain_order=True)
-        vertices = np.array(mesh.vertices, np.float64)
-        faces = np.array(mesh.faces, np.int64).reshape(-1, 3)
+            file.seek(0)
+            if path.suffix.lower() == ".stl":
+                _check_stl(path, head)
+            # From an open file, trimesh finds no other files that this one names, as of textures.
+            mesh: Any = trimesh.load_mesh(
+                file, path.suffix[1:].lower(), process=False, maintain_order=True,
+                skip_materials=True,
+            )  # fmt: skip
+            vertices = np.array(mesh.vertices, np.float64)
+            faces = np.array(mesh.faces, np.int64).reshape(-1, 3)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except InputError:
@@ -101,6 +104,21 @@ def _read_plain(path: Path) -> tuple[np.ndarray, np.ndarray, str | None]:
         raise InputError(f"{path}: cannot be read as a mesh ({error}); export it again") from error
     tag = _TAG.search(_header(head, path.suffix.lower()))
     return vertices.reshape(-1, 3), faces, tag[1].decode() if tag else None
+
+
+def check_mesh_size(path: Path, most: int = MESH_BYTES) -> None:
+    """Check the size of a file of a mesh or of points.
+
+    Args:
+        path: The file.
+        most: Its largest size, in bytes.
+
+    Raises:
+        InputError: It is too large.
+        OSError: It is missing.
+    """
+    if path.stat().st_size > most:
+        raise InputError(f"{path}: has over {most} bytes; give a smaller file")
 
 
 def _check_stl(path: Path, head: bytes) -> None:
@@ -123,56 +141,6 @@ def _header(head: bytes, suffix: str) -> bytes:
     return b"\n".join(line for line in head.splitlines() if line.startswith(b"#"))
 
 
-def read_polydata(path: Path) -> Any:
-    """Read a ``.vtp`` file as VTK polydata, with VTK's errors as :class:`InputError`.
-
-    Raises:
-        InputError: The file is missing or unreadable.
-    """
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
-    reader = vtkXMLPolyDataReader()
-    reader.SetFileName(str(path))
-    # VTK's parser reports errors only to VTK's output window and to its log, on the terminal.
-    captured = vtkStringOutputWindow()
-    with _VTK_OUTPUT:
-        window, verbosity = vtkOutputWindow.GetInstance(), vtkLogger.GetCurrentVerbosityCutoff()
-        vtkOutputWindow.SetInstance(captured)
-        vtkLogger.SetStderrVerbosity(vtkLogger.VERBOSITY_OFF)
-        try:
-            reader.Update()
-        finally:
-            vtkOutputWindow.SetInstance(window)
-            vtkLogger.SetStderrVerbosity(verbosity)
-    if output := captured.GetOutput().strip():
-        message = re.search(r"\(0x[0-9a-f]+\): (.*)", output)
-        reason = message[1] if message else output.splitlines()[0]
-        raise InputError(f"{path}: cannot be read as VTP ({reason}); export it again")
-    return reader.GetOutput()
-
-
-def polydata_space(polydata: Any) -> str | None:
-    """Return the space that the field data ``SPACE`` names, as in 3D Slicer, or None."""
-    named = polydata.GetFieldData().GetAbstractArray("SPACE")
-    return named.GetVariantValue(0).ToString() if named and named.GetNumberOfValues() else None
-
-
-def polydata_points(polydata: Any) -> np.ndarray:
-    """Return the points ``[N, 3]`` as stored, float64."""
-    if polydata.GetNumberOfPoints() == 0:
-        return np.empty((0, 3))
-    return vtk_to_numpy(polydata.GetPoints().GetData()).astype(np.float64)
-
-
 def _read_vtp(path: Path) -> tuple[np.ndarray, np.ndarray, str | None]:
     polydata = read_polydata(path)
-    triangles = vtkTriangleFilter()
-    triangles.SetInputData(polydata)
-    triangles.PassVertsOff()
-    triangles.PassLinesOff()
-    triangles.Update()
-    cells = triangles.GetOutput().GetPolys()
-    if cells.GetNumberOfCells() == 0:
-        return np.empty((0, 3)), np.empty((0, 3), np.int64), None
-    faces = vtk_to_numpy(cells.GetConnectivityArray()).astype(np.int64).reshape(-1, 3)
-    return polydata_points(triangles.GetOutput()), faces, polydata_space(polydata)
+    return polydata.points, polydata.faces, polydata.space

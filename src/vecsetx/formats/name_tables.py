@@ -27,6 +27,8 @@ from vecsetx.anatomy.label_names import LabelNames
 from vecsetx.anatomy.label_sets import LabelSet
 from vecsetx.anatomy.structures import structure
 from vecsetx.errors import InputError
+from vecsetx.limits import TABLE_BYTES
+from vecsetx.plain_data import PlainDataError, is_whole_number, parse_xml
 
 __all__ = [
     "label_extension",
@@ -37,21 +39,20 @@ __all__ = [
 ]
 
 _CARET = 30  # the code of Caret's XML in the NIfTI registry
-_LARGEST_TABLE_BYTES = 1 << 20
 _TABLES = (".tsv", ".itksnap.txt", ".label", ".txt", ".ctbl")
 _ONLY_TABLES = (".tsv", ".label", ".ctbl")  # files with other endings may be anything
 
-_SNAP = re.compile(r'(\d+)\s+(?:[\d.]+\s+){6}"(.*)"')
-_SLICER = re.compile(r"(\d+)\s+(\S+)\s+(?:[\d.]+\s+){3}[\d.]+")
+_SNAP = re.compile(r'(\d{1,9})\s+(?:[\d.]+\s+){6}"(.*)"')
+_SLICER = re.compile(r"(\d{1,9})\s+(\S+)\s+(?:[\d.]+\s+){3}[\d.]+")
 
 
-def names_in_extensions(image: nib.Nifti1Pair, path: Path) -> LabelNames | None:
+def names_in_extensions(extensions: Iterable[Any], path: Path) -> LabelNames | None:
     """Return the names in a NIfTI header's extensions; None if there are none.
 
     Raises:
         InputError: A label table is there, but cannot be read.
     """
-    for extension in image.header.extensions:
+    for extension in extensions:
         raw = extension.content  # not decoded: nibabel knows no decoder for Caret's code
         if b"<LabelTable" in raw:
             source = f"{path}: the names in its header"
@@ -92,7 +93,10 @@ def names_beside(table: Path) -> LabelNames:
         InputError: The table cannot be read.
     """
     read = _bids if _kind(table) == "bids" else _lines
-    return LabelNames.of_pairs(read(table), f"{table}: its names")
+    try:
+        return LabelNames.of_pairs(read(table), f"{table}: its names")
+    except csv.Error as error:
+        raise InputError(f"{table}: cannot be read as a table: {error}") from error
 
 
 def label_extension(structures: Sequence[str], label_set: LabelSet) -> Any:
@@ -117,21 +121,20 @@ def label_extension(structures: Sequence[str], label_set: LabelSet) -> Any:
 
 
 def _caret(raw: bytes, path: Path) -> Iterator[tuple[int, str]]:
-    # A document type could define entities that expand without end.
-    if len(raw) > _LARGEST_TABLE_BYTES or b"<!DOCTYPE" in raw or b"<!ENTITY" in raw:
+    if len(raw) > TABLE_BYTES:
         raise InputError(
-            f"{path}: the label table in its header is over 1 MB or defines XML entities, so it is "
-            "not read; remove the extension"
+            f"{path}: the label table in its header is over 1 MB, so it is not read; remove the "
+            "extension"
         )
     try:
-        root = ElementTree.fromstring(raw)
-    except ElementTree.ParseError as error:
+        root = parse_xml(raw)
+    except PlainDataError as error:
         raise InputError(
             f"{path}: the label table in its header cannot be read ({error}); remove the extension"
         ) from error
     for label in root.iter("Label"):
         key = label.get("Key", "")
-        if not key.isdecimal():
+        if not is_whole_number(key):
             raise InputError(
                 f"{path}: the label table in its header has key {key!r}; keys are whole numbers"
             )
@@ -157,7 +160,7 @@ def _bids(file: Path) -> Iterator[tuple[int, str]]:
     for number, row in enumerate(rows, 2):
         entry = {str(key).strip().lower(): value for key, value in row.items()}
         index, name = (entry["index"] or "").strip(), (entry["name"] or "").strip()
-        if not index.isdecimal() or not name:
+        if not is_whole_number(index) or not name:
             raise InputError(
                 f"{file}: line {number} has index {index!r} and name {name!r}; an index is a whole "
                 "number, and every index has a name"
@@ -187,7 +190,7 @@ def _content(text: str) -> list[str]:
 def _text(file: Path) -> str | None:
     """Return a file's text; None for large or binary files, which are no tables."""
     try:
-        if file.stat().st_size > _LARGEST_TABLE_BYTES:
+        if file.stat().st_size > TABLE_BYTES:
             return None
         content = file.read_bytes()
     except OSError as error:

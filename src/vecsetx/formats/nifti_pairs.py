@@ -6,6 +6,7 @@ NIfTI and its predecessor Analyze 7.5 keep images so; either of the two files na
 from pathlib import Path
 
 from vecsetx.errors import InputError
+from vecsetx.formats.beside import check_beside
 
 __all__ = ["PAIR_ENDINGS", "header_beside", "is_pair", "pair_files"]
 
@@ -26,7 +27,8 @@ def pair_files(path: Path) -> tuple[Path, Path]:
     """Return the header and the file with the voxels of the pair that ``path`` is one of.
 
     Raises:
-        InputError: The other file is missing, or there are two of it (``.img`` and ``.img.gz``).
+        InputError: The other file is missing, or there are two of it (``.img`` and ``.img.gz``),
+            or the voxels are a link that leads out of the header's folder.
     """
     is_header = path.name.lower().endswith(_HEADERS)
     others = _beside(path, _VOXELS if is_header else _HEADERS)
@@ -37,7 +39,9 @@ def pair_files(path: Path) -> tuple[Path, Path]:
     if len(others) > 1:
         names = " and ".join(other.name for other in others)
         raise InputError(f"{path}: {names} both belong to it; keep the right one")
-    return (path, others[0]) if is_header else (others[0], path)
+    header, voxels = (path, others[0]) if is_header else (others[0], path)
+    check_beside(voxels, header)
+    return header, voxels
 
 
 def header_beside(path: Path) -> Path | None:

@@ -13,7 +13,7 @@ from typing import Any
 from vecsetx.anatomy.label_names import LabelNames
 from vecsetx.anatomy.label_sets import LabelSet
 from vecsetx.errors import InputError
-from vecsetx.plain_data import PlainDataError, read_json
+from vecsetx.plain_data import PlainDataError, is_whole_number, read_json
 
 _log = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ def with_dropped_names(folder: Path, label_set: LabelSet) -> LabelSet:
     labels = _dataset(folder)["labels"]
     entries = labels.items() if isinstance(labels, Mapping) else ()
     pairs = [_word_and_id(key, value) for key, value in entries]
-    words = {int(str(number)): word for word, number in pairs if str(number).isdecimal()}
+    words = {int(str(number)): word for word, number in pairs if is_whole_number(str(number))}
     dropped = LabelNames(words, f"{source}: its labels").dropped_by(label_set)
     return replace(label_set, drop=label_set.drop | set(dropped))
 
@@ -92,7 +92,7 @@ def with_dropped_names(folder: Path, label_set: LabelSet) -> LabelSet:
 def _word_and_id(key: str, value: Any) -> tuple[str, Any]:
     """Return the name and the id of an entry; of a region, its list of ids."""
     # Version 1 has ids as keys and names as values.
-    word, number = (value, key) if isinstance(value, str) and key.isdecimal() else (key, value)
+    word, number = (value, key) if isinstance(value, str) and is_whole_number(key) else (key, value)
     return word, number[0] if isinstance(number, list) and len(number) == 1 else number
 
 
@@ -105,7 +105,7 @@ def _single_labels(labels: Mapping[str, Any], source: Path) -> dict[str, int]:
         if isinstance(one, list) and one:
             regions[word] = one
             continue
-        if isinstance(one, bool) or not str(one).isdecimal():
+        if isinstance(one, bool) or not is_whole_number(str(one)):
             raise InputError(f"{source}: {word!r} has id {one!r}; ids are whole numbers")
         if single.setdefault(str(word), int(str(one))) != int(str(one)):
             raise InputError(f"{source}: {word!r} names two ids; rename one of them")

@@ -5,16 +5,19 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
-from vtkmodules.util.numpy_support import vtk_to_numpy
 
 from vecsetx.anatomy.label_sets import LabelSet
 from vecsetx.anatomy.size import mm_per
 from vecsetx.errors import InputError
-from vecsetx.formats.meshes import polydata_points, polydata_space, ras_factors, read_polydata
+from vecsetx.formats.meshes import check_mesh_size, ras_factors
+from vecsetx.formats.quiet import quiet_libraries
+from vecsetx.formats.vtp.polydata import read_polydata
+from vecsetx.limits import POINTS_BYTES
+from vecsetx.plain_data import is_whole_number
 
 POINTS_ENDINGS = (".csv", ".vtp", ".ply")
 """File extensions of the supported point formats."""
@@ -66,7 +69,10 @@ def read_points(
     readers = {".csv": _read_csv, ".vtp": _read_vtp, ".ply": _read_ply}
     if (reader := readers.get(path.suffix.lower())) is None:
         raise InputError(f"{path}: unsupported point format; give {' or '.join(POINTS_ENDINGS)}")
-    table = reader(path)
+    try:
+        table = reader(path)
+    except csv.Error as error:
+        raise InputError(f"{path}: cannot be read as a table: {error}") from error
     # 1. From words to structures, each word once: files repeat a few words many times.
     index: dict[str, int] = {}
     for word, row in zip(table.words, table.rows, strict=True):
@@ -113,7 +119,7 @@ class _Table(NamedTuple):
 
 def _structure(word: str, label_set: LabelSet) -> str | None:
     """Return the structure with a name or an id; None for one that the label set leaves out."""
-    if not word.isdecimal():
+    if not is_whole_number(word):
         return label_set.structure_named(word)
     if label_set.unknown([int(word)]) or int(word) == 0:
         raise InputError(
@@ -125,6 +131,7 @@ def _structure(word: str, label_set: LabelSet) -> str | None:
 
 def _read_csv(path: Path) -> _Table:
     try:
+        check_mesh_size(path, POINTS_BYTES)
         text = path.read_text(encoding="utf-8-sig")  # Excel writes a byte order mark
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read as a table: {error}") from error
@@ -158,34 +165,35 @@ def _read_csv(path: Path) -> _Table:
 
 def _read_vtp(path: Path) -> _Table:
     polydata = read_polydata(path)
-    data = polydata.GetPointData()
-    array: Any = data.GetAbstractArray("structure") or data.GetAbstractArray("label")
-    if array is None:
+    found = next((polydata.data[n] for n in ("structure", "label") if n in polydata.data), None)
+    if found is None:
         raise InputError(
             f"{path}: has no point data 'structure' or 'label' to assign the points to structures; "
             "if it is the surface of one structure, give the folder of all surfaces"
         )
-    count = polydata.GetNumberOfPoints()
-    if array.IsA("vtkDataArray"):
-        numbers = vtk_to_numpy(array).reshape(count, -1)[:, 0]
-        words = _words(numbers)
-    else:
-        words = [array.GetVariantValue(index).ToString().strip() for index in range(count)]
-    rows = [f"point {index}" for index in range(count)]
-    return _Table(polydata_points(polydata), words, rows, polydata_space(polydata))
+    words = _words(found) if isinstance(found, np.ndarray) else found
+    rows = [f"point {index}" for index in range(len(words))]
+    return _Table(polydata.points, words, rows, polydata.space)
 
 
 def _read_ply(path: Path) -> _Table:
     import trimesh  # here, because it takes a second to import and other inputs do not need it
 
     try:
-        head = path.read_bytes().partition(b"end_header")[0].decode("ascii")
-        read = trimesh.load(path, process=False)
+        check_mesh_size(path)
+        with open(path, "rb") as file, quiet_libraries("trimesh"):
+            head = file.read().partition(b"end_header")[0].decode("ascii")
+            file.seek(0)
+            read = trimesh.load(file, "ply", process=False, skip_materials=True)
         # trimesh drops properties that it does not know, but keeps the raw vertices.
         vertices = read.metadata["_ply_raw"]["vertex"]["data"]
         points = np.column_stack([np.ravel(vertices[axis]) for axis in "xyz"]).astype(np.float64)
-    except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
-        raise InputError(f"{path}: cannot be read as PLY points: {error!r}") from error
+    except InputError:
+        raise
+    except Exception as error:  # for damaged files, trimesh passes on any error of numpy
+        raise InputError(
+            f"{path}: cannot be read as PLY points ({error}); export them again"
+        ) from error
     known = getattr(vertices, "dtype", None)
     names = known.names if known is not None and known.names else list(vertices)
     found = next((name for name in ("structure", "label") if name in names), None)

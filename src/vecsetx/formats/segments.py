@@ -15,10 +15,11 @@ import numpy as np
 
 from vecsetx.anatomy.structures import WHOLE_HEART, find_structure
 from vecsetx.errors import InputError
+from vecsetx.plain_data import is_whole_number
 
 __all__ = ["Segment", "merge_layers", "segments_of"]
 
-_FIELD = re.compile(r"Segment(\d+)_(Name|LabelValue|Layer):=(.*)")
+_FIELD = re.compile(r"Segment(\d{1,9})_(Name|LabelValue|Layer):=(.*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ def segments_of(lines: Sequence[str], layers: int, path: Path) -> list[Segment]:
             )
         layer = str(position) if each_own_layer else field.get("Layer", "0")
         value = field.get("LabelValue", "1")
-        if not (layer.isdecimal() and value.isdecimal()) or int(value) == 0:
+        if not (is_whole_number(layer) and is_whole_number(value)) or int(value) == 0:
             raise InputError(
                 f"{path}: its segment {number} has layer {layer!r} and label value {value!r}; they "
                 "are whole numbers, and the value is at least 1"

@@ -108,11 +108,11 @@ class Geometry:
         """Area of each closed surface, mm²."""
         return np.array([igl.doublearea(*surface).sum() / 2 for surface in self.closed])
 
-    def components(self) -> Int[np.ndarray, " k"]:
-        """Number of 26-connected components of each structure."""
+    def pieces(self) -> Int[np.ndarray, " k"]:
+        """Number of 26-connected pieces of each structure."""
         labels = self.label_map.cropped().labels  # most of a scan is background
         pieces, count = cc3d.connected_components(labels, connectivity=26, return_N=True)
-        # A component has one label throughout, so that any of its voxels may set the entry.
+        # A piece has one label throughout, so that any of its voxels may set the entry.
         label = np.zeros(count + 1, dtype=np.int64)
         label[pieces.ravel()] = labels.ravel()
         return np.bincount(label[1:], minlength=len(self.closed) + 1)[1:]
@@ -180,25 +180,25 @@ class Segmentation:
             judged = judged.without(range(len(structures) + 1, len(everything) + 1))
         return cls(path, structures, judged)
 
-    def geometry(self, drop: Collection[str] = ()) -> Geometry:
+    def geometry(self, hide: Collection[str] = ()) -> Geometry:
         """The heart's geometry.
 
         Args:
-            drop: Structures to leave out, as if they had not been segmented: the surface of a label
+            hide: Structures to leave out, as if they had not been segmented: the surface of a label
                 map is computed without them.
 
         Raises:
             InputError: No structure is left.
         """
-        hidden = np.isin(self.structures, list(drop))
+        hidden = np.isin(self.structures, list(hide))
         if self.closed is not None:
             whole = Geometry.of_surfaces(self.closed, self.label_map)
-            self._check_left(bool((whole.present() & ~hidden).any()), drop)
-            return whole.without(hidden) if drop else whole
+            self._check_left(bool((whole.present() & ~hidden).any()), hide)
+            return whole.without(hidden) if hide else whole
         shown = self.label_map
-        if drop:
+        if hide:
             shown = shown.without((np.flatnonzero(hidden) + 1).tolist())
-        self._check_left(bool(shown.labels.any()), drop)
+        self._check_left(bool(shown.labels.any()), hide)
         return Geometry.of_label_map(shown, len(self.structures))
 
     def sampled_voxels(self) -> LabelMap:
@@ -207,11 +207,11 @@ class Segmentation:
             return self.label_map
         return remove_specks(self.label_map).cropped()
 
-    def _check_left(self, is_left: bool, drop: Collection[str]) -> None:
+    def _check_left(self, is_left: bool, hide: Collection[str]) -> None:
         if is_left:
             return
-        if drop:
+        if hide:
             raise InputError(
-                f"{self.path}: nothing is left after --drop {','.join(drop)}; drop fewer structures"
+                f"{self.path}: nothing is left after --hide {','.join(hide)}; hide fewer structures"
             )
         raise InputError(f"{self.path}: holds none of {', '.join(self.structures)}")

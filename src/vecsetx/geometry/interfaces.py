@@ -22,7 +22,7 @@ from vecsetx.anatomy.label_map import LabelMap
 
 __all__ = ["SharedSurface", "remove_specks", "shared_surface"]
 
-_SMALLEST_COMPONENT_VOXELS = 30  # smaller ones are segmentation errors, not anatomy
+_SMALLEST_PIECE_VOXELS = 30  # smaller ones are segmentation errors, not anatomy
 
 # Of the windowed-sinc filter: a narrower pass band smooths more.
 _SMOOTHING_ITERATIONS = 30
@@ -65,31 +65,31 @@ class SharedSurface:
 def remove_specks(label_map: LabelMap) -> LabelMap:
     """Return the label map with specks relabelled like their surroundings.
 
-    A speck is a 26-connected component of fewer than 30 voxels. Each of its voxels takes the label
-    (or background) of the nearest voxel that is not part of a speck. The largest component of a
+    A speck is a 26-connected piece of fewer than 30 voxels. Each of its voxels takes the label
+    (or background) of the nearest voxel that is not part of a speck. The largest piece of a
     structure is never a speck, so that no structure vanishes.
     """
     box = label_map.bounding_box()
     before = label_map.labels[box]
-    components = cc3d.connected_components(before, connectivity=26)
-    statistics = cc3d.statistics(components)
-    specks = _specks(before, components, statistics)
+    pieces = cc3d.connected_components(before, connectivity=26)
+    statistics = cc3d.statistics(pieces)
+    specks = _specks(before, pieces, statistics)
     if not specks:
         return label_map
     labels = label_map.labels.copy()
-    for component in specks:
+    for piece in specks:
         # No speck is longer than this margin, so that voxels outside it are in view.
         around = tuple(
             slice(
-                max(side.start - _SMALLEST_COMPONENT_VOXELS, 0),
-                side.stop + _SMALLEST_COMPONENT_VOXELS,
+                max(side.start - _SMALLEST_PIECE_VOXELS, 0),
+                side.stop + _SMALLEST_PIECE_VOXELS,
             )
-            for side in statistics["bounding_boxes"][component]
+            for side in statistics["bounding_boxes"][piece]
         )
         nearest = ndimage.distance_transform_edt(
-            np.isin(components[around], specks), return_distances=False, return_indices=True
+            np.isin(pieces[around], specks), return_distances=False, return_indices=True
         )
-        speck = components[around] == component
+        speck = pieces[around] == piece
         # Slices are views: this writes into `labels`. The order of the specks does not matter.
         labels[box][around][speck] = before[around][tuple(nearest)][speck]
     return replace(label_map, labels=labels)
@@ -114,18 +114,18 @@ def shared_surface(label_map: LabelMap) -> SharedSurface:
     return SharedSurface(tight.to_mm(indices), np.ascontiguousarray(faces), sides)
 
 
-def _specks(labels: np.ndarray, components: np.ndarray, statistics: Any) -> list[int]:
-    """Return the numbers of the components that are specks."""
+def _specks(labels: np.ndarray, pieces: np.ndarray, statistics: Any) -> list[int]:
+    """Return the numbers of the pieces that are specks."""
     voxels, boxes = statistics["voxel_counts"], statistics["bounding_boxes"]
     small_by_label: dict[int, list[int]] = {}
-    for component in np.flatnonzero(voxels[1:] < _SMALLEST_COMPONENT_VOXELS) + 1:
-        label = int(labels[boxes[component]][components[boxes[component]] == component][0])
-        small_by_label.setdefault(label, []).append(int(component))
+    for piece in np.flatnonzero(voxels[1:] < _SMALLEST_PIECE_VOXELS) + 1:
+        label = int(labels[boxes[piece]][pieces[boxes[piece]] == piece][0])
+        small_by_label.setdefault(label, []).append(int(piece))
     specks: list[int] = []
     for label, small in small_by_label.items():
-        # Of a structure that consists of small components only, the largest is kept.
+        # Of a structure that consists of small pieces only, the largest is kept.
         if voxels[small].sum() == np.count_nonzero(labels == label):
-            small.remove(max(small, key=lambda component: voxels[component]))
+            small.remove(max(small, key=lambda piece: voxels[piece]))
         specks += small
     return specks
 

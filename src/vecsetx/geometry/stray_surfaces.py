@@ -6,7 +6,7 @@ import numpy as np
 from pykdtree.kdtree import KDTree
 
 from vecsetx.anatomy.label_map import LabelMap
-from vecsetx.formats.closed_mesh import face_components
+from vecsetx.formats.closed_mesh import face_pieces
 from vecsetx.geometry.distance import ClosedSurfaces
 from vecsetx.geometry.pieces import without_stray_pieces
 from vecsetx.geometry.voxelize import voxelize_surfaces
@@ -41,23 +41,23 @@ def without_stray_surfaces(
 def _near_part(
     surface: tuple[np.ndarray, np.ndarray], everything: LabelMap, near: LabelMap, label: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the components of a structure's surface that lie nearer to what is left of its voxels.
+    """Return the pieces of a structure's surface that lie nearer to what is left of its voxels.
 
-    Not the voxels themselves decide, because a thin component may have none.
+    Not the voxels themselves decide, because a thin piece may have none.
     """
     is_left = near.labels == label
     is_gone = (everything.labels == label) & ~is_left
     if not is_gone.any():
         return surface
     vertices, faces = surface
-    component = face_components(vertices, faces)
+    piece = face_pieces(vertices, faces)
     to_left, to_gone = (
         _distances_mm(vertices[faces[:, 0]], everything, voxels) for voxels in (is_left, is_gone)
     )
-    nearest = np.full((2, component.max() + 1), np.inf)
-    np.minimum.at(nearest[0], component, to_left)
-    np.minimum.at(nearest[1], component, to_gone)
-    kept = faces[(nearest[0] <= nearest[1])[component]]
+    nearest = np.full((2, piece.max() + 1), np.inf)
+    np.minimum.at(nearest[0], piece, to_left)
+    np.minimum.at(nearest[1], piece, to_gone)
+    kept = faces[(nearest[0] <= nearest[1])[piece]]
     used, renumbered = np.unique(kept, return_inverse=True)
     return vertices[used], renumbered.reshape(-1, 3)
 

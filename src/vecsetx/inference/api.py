@@ -11,12 +11,13 @@ from vecsetx.anatomy.structures import parse_names
 from vecsetx.data.find_hearts import find_hearts
 from vecsetx.errors import InputError
 from vecsetx.formats.images import read_grid
-from vecsetx.inference.doubts import doubts, unchecked
+from vecsetx.inference.doubts import doubts, inference_remarks
 from vecsetx.inference.encode import EncodeOptions
 from vecsetx.inference.heart import Heart, MeshOptions
 from vecsetx.inference.heart_files import label_map_files, mesh_files
 from vecsetx.inference.heart_meshes import RESOLUTION, HeartMeshes, SurfaceKind, VertexAttributes
 from vecsetx.inference.sd_factor import sd_factor_of
+from vecsetx.limits import VOXELS
 from vecsetx.model.saved import TrainedModel
 from vecsetx.reconstruction.grid import Grid
 from vecsetx.reconstruction.surfaces import Surface
@@ -51,18 +52,19 @@ def encode(
     seed: int = 0,
     trust_names: bool = False,
     *,
-    drop: Sequence[str] = (),
+    hide: Sequence[str] = (),
     points: int | None = None,
     latents: int | None = None,
     keep_observed: bool = False,
     ensemble: int = 0,
+    max_voxels: int = VOXELS,
 ) -> Heart:
     """Encode a heart: a signed distance to each structure, anywhere in scanner space.
 
     Remarks on what its files leave open or contradict are logged as warnings, and so is that the
     standard deviations of an ensemble are uncalibrated.
 
-    Example: ``heart = encode(model, "patient.nii.gz", drop=["LAA"], keep_observed=True)``
+    Example: ``heart = encode(model, "patient.nii.gz", hide=["LAA"], keep_observed=True)``
 
     Args:
         model: From :func:`load`.
@@ -76,7 +78,7 @@ def encode(
         recycle: How many times to feed the reconstruction back.
         seed: Seed of the surface points and of the ensemble.
         trust_names: Whether structures keep their names where anatomy contradicts them.
-        drop: Structures to hide from the model, which then infers them.
+        hide: Structures to hide from the model, which then infers them.
         points: Number of surface points that the model is shown; None for four times as many as in
             training.
         latents: Number of latents; None for twice as many as in training.
@@ -84,6 +86,7 @@ def encode(
             missing.
         ensemble: Members of an ensemble, such as 8, which gives each vertex of :func:`surfaces` a
             standard deviation; 0 for none.
+        max_voxels: Most voxels of a label map.
 
     Returns:
         The heart: see its ``distances_mm`` and ``latent_set``, and pass it to the other functions.
@@ -94,7 +97,7 @@ def encode(
     """
     options = EncodeOptions(
         label_set(labels) if labels else None,
-        drop=parse_names(",".join(drop), model.structures) if drop else (),
+        hide=parse_names(",".join(hide), model.structures) if hide else (),
         points=points,
         latents=latents,
         seed=seed,
@@ -102,7 +105,15 @@ def encode(
         recycle=recycle,
     )
     usual = model.label_set
-    found = find_hearts([Path(heart)], options.label_set, space, units, usual, trust_names)
+    found = find_hearts(
+        [Path(heart)],
+        options.label_set,
+        space,
+        units,
+        usual,
+        trust_names,
+        most_voxels=max_voxels,
+    )
     if len(found) != 1:  # a folder may contain many hearts
         raise InputError(
             f"{heart}: contains {len(found)} hearts ({', '.join(found)}); name one of them"
@@ -242,15 +253,16 @@ def doubtful(heart: Heart, resolution: int = RESOLUTION) -> dict[str, list[str] 
         InputError: As for :func:`surfaces`.
     """
     meshes = heart.meshes(MeshOptions(resolution))
-    return doubts(meshes, heart.vertex_attributes(meshes), heart.trained.usual)
+    trained = heart.trained
+    return doubts(meshes, heart.vertex_attributes(meshes), trained.usual, trained.partial)
 
 
 def _warn_of_doubts(heart: Heart, meshes: HeartMeshes, known: VertexAttributes) -> None:
-    usual = heart.trained.usual
-    for name, found in doubts(meshes, known, usual).items():
+    learned = heart.trained.usual, heart.trained.partial
+    for name, found in doubts(meshes, known, *learned).items():
         if found:
             _log.warning("%s is doubtful: %s", name, "; ".join(found))
-    for remark in unchecked(meshes, known, usual):
+    for remark in inference_remarks(meshes, known, *learned):
         _log.warning("%s", remark)
 
 

@@ -2,19 +2,21 @@
 
 An inferred structure is held against the hearts that the model was trained on
 (:class:`~vecsetx.sampling.quality.usual_heart.UsualHeart`) and against its own uncertainty. What
-does not fit is *doubtful*.
+does not fit is *doubtful*, and so is all that is inferred by a model that was trained on whole
+hearts only, and never learned to infer.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from vecsetx.inference.heart_meshes import HeartMeshes, VertexAttributes
+from vecsetx.presets import PRESETS
 from vecsetx.reconstruction.surfaces import Surface
 from vecsetx.sampling.quality.cohort import MAX_Z, MIN_HEARTS
 from vecsetx.sampling.quality.usual_heart import UsualHeart, UsualStructure, scaled_distance
 
-__all__ = ["PLACE_Z", "doubts", "unchecked"]
+__all__ = ["PLACE_Z", "WHOLE_ONLY", "doubts", "inference_remarks", "whole_only_remark"]
 
 PLACE_Z = 4.5
 """Robust z-score beyond which a distance is unusual in a large cohort; ``Usual.limit`` widens it
@@ -23,6 +25,13 @@ every structure observed."""
 
 _OBSERVED_SHARE = 0.5
 """A structure with a smaller share of observed surface counts as inferred."""
+
+_WHOLE_SHARE = 0.9
+"""Of a structure with a smaller share of observed surface, a good part is inferred. The scan's edge
+cuts the great vessels of most hearts, and what is missing there is less."""
+
+WHOLE_ONLY = "the model was trained on whole hearts only"
+"""Why whatever a model infers is doubtful, if nothing was hidden in its training."""
 
 _LACKING_SHARE = 0.02
 """If a larger share of the training hearts lacks a structure, its absence is no reason to doubt."""
@@ -33,7 +42,10 @@ surface that is off by it is about ``1 − 0.8 · 0.5 = 0.6``."""
 
 
 def doubts(
-    meshes: HeartMeshes, known: VertexAttributes, usual: UsualHeart | None
+    meshes: HeartMeshes,
+    known: VertexAttributes,
+    usual: UsualHeart | None,
+    partial: bool | None = None,
 ) -> dict[str, list[str] | None]:
     """Say what is doubtful about each structure.
 
@@ -41,23 +53,27 @@ def doubts(
         meshes: The heart's meshes.
         known: Visibility and uncertainty at their vertices.
         usual: What is usual in the model's training hearts; None if it is not known.
+        partial: Whether parts of hearts were hidden in its training; None if it is not known.
 
     Returns:
         Structure name → doubts, as sentences with the value and its limits; empty if there are
         none; None if it was not checked, because it is observed, or because too few training hearts
         tell what is usual for it. A structure without a surface is doubtful even then, and so is
-        one whose standard deviation is large, unless it is observed.
+        one whose standard deviation is large, unless it is observed. With ``partial`` False,
+        everything inferred is doubtful.
     """
     found: dict[str, list[str] | None] = {}
     for name, pieces in meshes.specks.pieces.items():
         one = _usual_of(name, usual)
+        never_learned = [WHOLE_ONLY] if partial is False else []
         if name not in meshes.surfaces:
             lacks = one is not None and one.lacking_share > _LACKING_SHARE
-            found[name] = [] if lacks else ["it has no surface"]
+            why = never_learned if name in known.hidden else []
+            found[name] = [] if lacks else ["it has no surface", *why]
         elif not _inferred(name, known):
             found[name] = None
         else:
-            reasons = list(_uncertain(meshes.surfaces[name], name, known))
+            reasons = [*_uncertain(meshes.surfaces[name], name, known), *never_learned]
             if one is not None:
                 reasons = [
                     *_odd_volume(meshes.surfaces[name], one),
@@ -70,16 +86,48 @@ def doubts(
     return found
 
 
-def unchecked(
-    meshes: HeartMeshes, known: VertexAttributes, usual: UsualHeart | None
+def inference_remarks(
+    meshes: HeartMeshes,
+    known: VertexAttributes,
+    usual: UsualHeart | None,
+    partial: bool | None = None,
 ) -> tuple[str, ...]:
-    """Return remarks on what was inferred, but could not be held against training hearts.
+    """Return remarks on what the model has not learned to infer, and on what cannot be checked.
 
     Args:
         meshes: The heart's meshes.
         known: Visibility of their vertices.
         usual: What is usual in the model's training hearts; None if it is not known.
+        partial: Whether parts of hearts were hidden in its training; None if it is not known.
     """
+    inferred = []
+    for name in meshes.specks.pieces:
+        share = 0.0 if name in known.hidden else 1.0
+        if name in known.observed:
+            share = float(known.observed[name].mean())
+        if share < _WHOLE_SHARE:
+            inferred.append(f"{1 - share:.0%} of {name}" if share else name)
+    never_learned = (whole_only_remark(inferred),) if inferred and partial is False else ()
+    return (*never_learned, *_unchecked(meshes, known, usual))
+
+
+def whole_only_remark(inferred: Sequence[str]) -> str:
+    """Say that a model never learned to infer, and which presets train one that does.
+
+    Args:
+        inferred: What it infers all the same.
+    """
+    *others, last = (name for name in PRESETS if PRESETS[name].partial.hides)
+    return (
+        f"{WHOLE_ONLY}, so what it infers is not to be trusted ({', '.join(inferred)}): train one "
+        f"that learns to infer, with --preset {', '.join(others)} or {last}"
+    )
+
+
+def _unchecked(
+    meshes: HeartMeshes, known: VertexAttributes, usual: UsualHeart | None
+) -> tuple[str, ...]:
+    """Return remarks on what was inferred, but could not be held against training hearts."""
     inferred = [name for name in meshes.surfaces if _inferred(name, known)]
     if not inferred:
         return ()
@@ -115,7 +163,8 @@ def _odd_volume(surface: Surface, usual: UsualStructure) -> Iterator[str]:
     ml = surface.volume_mm3 / 1000
     low, high = usual.volume_ml.within(usual.volume_ml.limit(MAX_Z))
     if not low <= ml <= high:
-        yield f"{_figure(ml)} ml, and training hearts have {_figure(low)} to {_figure(high)} ml"
+        usual_ml = f"{_figure(low)} to {_figure(high)} ml"
+        yield f"{_figure(ml)} ml in its mesh, and training hearts have {usual_ml}"
 
 
 def _odd_place(

@@ -57,7 +57,7 @@ class EncodeOptions:
     Attributes:
         label_set: The structures that ids and file names stand for; None for the model's own label
             set.
-        drop: Structures hidden from the model.
+        hide: Structures hidden from the model.
         points: Number of surface points; None for four times as many as in training.
         latents: Number of latents; None for twice as many as in training, if the model is anchored
             (other models have a fixed number). More latents are slower, and more accurate up to a
@@ -71,7 +71,7 @@ class EncodeOptions:
     """
 
     label_set: LabelSet | None = None
-    drop: tuple[str, ...] = ()
+    hide: tuple[str, ...] = ()
     points: int | None = None
     latents: int | None = None
     seed: int = 0
@@ -122,7 +122,7 @@ def encode_source(
         heart = source.read(trained.structures, options.seed, trained.mm_per_unit)
     if isinstance(heart, Segmentation):
         with stage("surfaces"):
-            geometry = heart.geometry(options.drop)
+            geometry = heart.geometry(options.hide)
         field = encode_heart(geometry, trained, options)
         label_map, visibility = heart.label_map, Visibility.of_geometry(geometry)
         return EncodedHeart(field, label_map, visibility, geometry, label_map.remarks)
@@ -152,7 +152,7 @@ def encode_heart(geometry: Geometry, trained: TrainedModel, options: EncodeOptio
     if not (steps := options.refine_steps(whole)):
         return field
     with stage("sampling to refine"):
-        observed = of_geometry(geometry, field.frame, options.seed, steps)
+        observed = of_geometry(geometry, field.frame, options.seed)
     return _refined(field, observed, steps, options.seed)
 
 
@@ -182,7 +182,7 @@ def _encode_samples(
     field = _encoded(observation, observation, trained, options, whole)
     if not (steps := options.refine_steps(whole)):
         return field
-    observed = of_samples(samples, trained.structures, options.drop, field.frame)
+    observed = of_samples(samples, trained.structures, options.hide, field.frame)
     return _refined(field, observed, steps, options.seed)
 
 
@@ -194,11 +194,11 @@ def _observe_points(
     Raises:
         InputError: No point is left.
     """
-    hidden = [trained.structures.index(name) for name in options.drop]
+    hidden = [trained.structures.index(name) for name in options.hide]
     left = np.flatnonzero(~np.isin(points.structure, hidden))
     if len(left) == 0:
         raise InputError(
-            f"{path}: nothing is left after --drop {','.join(options.drop)}; drop fewer structures"
+            f"{path}: nothing is left after --hide {','.join(options.hide)}; hide fewer structures"
         )
     wanted = POINTS_FACTOR * trained.points if options.points is None else options.points
     # The first points of a permutation: fewer of them are a subset of more.
@@ -218,13 +218,13 @@ def _observe_samples(
         InputError: No point is left of a structure that the model knows.
     """
     surface, names = samples.surface, np.array(samples.info.structures)
-    known = np.isin(names, trained.structures) & ~np.isin(names, options.drop)
+    known = np.isin(names, trained.structures) & ~np.isin(names, options.hide)
     left = np.flatnonzero(known[surface.structure])
     if len(left) == 0:
         raise InputError(
             f"{samples.info.name}: nothing is left to show of {', '.join(names)}; the model knows "
             f"{', '.join(trained.structures)}"
-            + (f", without {', '.join(options.drop)}" if options.drop else "")
+            + (f", without {', '.join(options.hide)}" if options.hide else "")
         )
     wanted = POINTS_FACTOR * trained.points if options.points is None else options.points
     chosen = left[:wanted]

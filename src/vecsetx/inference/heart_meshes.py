@@ -166,6 +166,7 @@ class VertexAttributes:
             that meet there; None for closed surfaces.
         interfaces_sd_mm: Largest standard deviation at each vertex of the shared mesh, over the
             structures that meet there; None for closed surfaces or without an ensemble.
+        hidden: Structures of which nothing is observed, whether or not they have a surface.
     """
 
     observed: dict[str, Bool[np.ndarray, " _"]]
@@ -173,6 +174,7 @@ class VertexAttributes:
     beyond_reach: dict[str, Bool[np.ndarray, " _"]] = field(default_factory=dict)
     interfaces_observed: Bool[np.ndarray, " v"] | None = None
     interfaces_sd_mm: Float32[np.ndarray, " v"] | None = None
+    hidden: frozenset[str] = frozenset()
 
 
 @staged("vertices")
@@ -197,7 +199,8 @@ def vertex_attributes(
         {
             name: visibility.observed_vertices(surface.vertices_mm, structures.index(name))
             for name, surface in meshes.surfaces.items()
-        }
+        },
+        hidden=frozenset(np.array(structures)[~visibility.present].tolist()),
     )
     shared = meshes.interfaces
     if shared is not None:

@@ -1,7 +1,6 @@
 """The observed heart as a batch of query points, on which its latent set is refined."""
 
 from collections.abc import Collection
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -17,15 +16,12 @@ from vecsetx.sampling.samples import Samples
 
 __all__ = ["of_geometry", "of_points", "of_samples"]
 
-_SAMPLING = SamplingSpec(surface_points=16_000, near_points=24_000, volume_points=12_000)
-"""Largest number of query points; each refinement step uses a part of them."""
-
-_LEAST_STEPS, _ALL_STEPS = 10, 40
-"""Between these numbers of steps, the number of points grows to that of :data:`_SAMPLING`: few
-steps see few points, and drawing points takes as long as some steps."""
+_SAMPLING = SamplingSpec(surface_points=12_000, near_points=18_000, volume_points=9000)
+"""Query points; each refinement step uses a part of them. Their number does not depend on that of
+the steps, so that refinements of different length are judged at the same points."""
 
 
-def of_geometry(geometry: Geometry, frame: Frame, seed: int, steps: int = _ALL_STEPS) -> Batch:
+def of_geometry(geometry: Geometry, frame: Frame, seed: int) -> Batch:
     """Points of a heart with their distances, drawn as ``prepare`` draws them.
 
     Structures that are not present are unknown: they may be hidden, or outside the scan.
@@ -34,18 +30,10 @@ def of_geometry(geometry: Geometry, frame: Frame, seed: int, steps: int = _ALL_S
         geometry: The heart.
         frame: The frame in which it was encoded.
         seed: Seed of the points.
-        steps: For how many steps of refinement; fewer points are drawn for fewer steps.
     """
-    share = min(max(steps, _LEAST_STEPS) / _ALL_STEPS, 1)
-    spec = replace(
-        _SAMPLING,
-        surface_points=round(share * _SAMPLING.surface_points),
-        near_points=round(share * _SAMPLING.near_points),
-        volume_points=round(share * _SAMPLING.volume_points),
-    )
     # Another stream than that of the encoder's points, which have the seed alone.
     generator = np.random.default_rng([seed, 1])
-    surface, near, volume = draw_samples(geometry, frame, spec, generator)
+    surface, near, volume = draw_samples(geometry, frame, _SAMPLING, generator)
     present = geometry.present()
     surface_group, near_group, volume_group = (
         _in_units(
@@ -87,17 +75,17 @@ def of_points(observation: Observation, structure_count: int) -> Batch:
 
 
 def of_samples(
-    samples: Samples, structures: tuple[str, ...], drop: Collection[str], frame: Frame
+    samples: Samples, structures: tuple[str, ...], hide: Collection[str], frame: Frame
 ) -> Batch:
     """The samples of a heart.
 
     Args:
         samples: The heart.
         structures: The model's; others in the samples are left out.
-        drop: Structures that are hidden, and so unknown.
+        hide: Structures that are hidden, and so unknown.
         frame: The frame in which the heart was encoded.
     """
-    shown = np.isin(samples.info.structures, [n for n in structures if n not in drop])
+    shown = np.isin(samples.info.structures, [n for n in structures if n not in hide])
     number = _indices(structures, samples.info.structures)
     rows = np.flatnonzero(shown[samples.surface.structure])
     surface_group, near_group, volume_group = (

@@ -106,7 +106,7 @@ class Attention(nn.Module):
         if positions is None or context_positions is None:
             raise ValueError("anchored attention needs positions")
         with torch.autocast(tokens.device.type, enabled=False):
-            # bf16 would round positions to 0.4 %, several millimetres: stay in fp32.
+            # bf16 would round positions to 0.4%, several millimetres: stay in fp32.
             attended, offset = anchored_attention(
                 at_least_single(query),
                 at_least_single(key),

@@ -56,6 +56,8 @@ class TrainedModel:
         provenance: Where the model comes from, as plain data.
         calibration: Text of its :data:`CALIBRATION` file; None if it has none.
         usual: What is usual in its training hearts; None for a model of an earlier version.
+        partial: Whether training hid parts of hearts, so that the model learned to infer them; None
+            for a model of an earlier version, which does not say.
     """
 
     network: VecSetAutoEncoder
@@ -67,6 +69,7 @@ class TrainedModel:
     provenance: Mapping[str, Any]
     calibration: str | None = None
     usual: UsualHeart | None = None
+    partial: bool | None = None
 
     def encode(self, observation: Observation, latents: int | None = None) -> HeartField:
         """Encode the observed part of a heart; see :meth:`HeartField.encode`.
@@ -108,6 +111,7 @@ class TrainedModel:
             points=self.points,
             provenance=dict(self.provenance),
             usual=self.usual,
+            partial=self.partial,
         )
         write_json(folder / _DESCRIPTION, asdict(description))
         if self.calibration is not None:
@@ -164,6 +168,7 @@ class TrainedModel:
             description.provenance,
             _read_text(folder / CALIBRATION),
             description.usual,
+            description.partial,
         )
 
     def push_to_hub(
@@ -224,6 +229,7 @@ class _Description:
     provenance: dict[str, Any]
     weights_sha256: str | None = None  # models of earlier versions have none
     usual: UsualHeart | None = None
+    partial: bool | None = None
 
 
 _ADAPTER = TypeAdapter(_Description)
@@ -263,7 +269,8 @@ def model_folder(
             )
         except (OSError, HFValidationError) as error:
             raise InputError(
-                f"{given}: no such folder, and no such model on the Hugging Face Hub: {error}"
+                f"{given}: no such folder, and no such model on the Hugging Face Hub: "
+                f"{' '.join(str(error).split())}"
             ) from error
     # 2. The model itself, or a run that contains it.
     for candidate in (given, given / "model"):

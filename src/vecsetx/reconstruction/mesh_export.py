@@ -27,6 +27,7 @@ from vecsetx.errors import InputError
 from vecsetx.files import write_text, written_whole
 from vecsetx.geometry.interfaces import SharedSurface
 from vecsetx.reconstruction.surfaces import Surface, axes, to_polydata
+from vecsetx.reconstruction.vtk_files import write_polydata
 
 __all__ = ["write_interfaces", "write_scene", "write_surface", "write_surfaces"]
 
@@ -208,7 +209,7 @@ def write_interfaces(
     numbers.SetName("Ids")
     polydata.GetFieldData().AddArray(numbers)
     with written_whole(path) as unfinished:
-        _write(vtkXMLPolyDataWriter(), polydata, unfinished)
+        write_polydata(vtkXMLPolyDataWriter(), polydata, unfinished)
 
 
 def _to_space(surface: Surface, space: str) -> Surface:
@@ -242,7 +243,7 @@ def _write_vtp(
     color.SetName("Color")
     polydata.GetFieldData().AddArray(color)
     _add_point_arrays(polydata, point_arrays)
-    _write(vtkXMLPolyDataWriter(), polydata, path)
+    write_polydata(vtkXMLPolyDataWriter(), polydata, path)
 
 
 def _point_arrays(
@@ -278,7 +279,7 @@ def _write_stl(
     writer = vtkSTLWriter()
     writer.SetFileTypeToBinary()
     writer.SetHeader(f"SPACE={space} unit=mm {name}")
-    _write(writer, to_polydata(surface.vertices_mm, surface.faces), path)
+    write_polydata(writer, to_polydata(surface.vertices_mm, surface.faces), path)
 
 
 def _write_ply(
@@ -288,7 +289,7 @@ def _write_ply(
     writer.AddComment(f"SPACE={space} unit=mm {name}")
     writer.SetColorModeToUniformColor()
     writer.SetColor(*structure(name).color)
-    _write(writer, to_polydata(surface.vertices_mm, surface.faces), path)
+    write_polydata(writer, to_polydata(surface.vertices_mm, surface.faces), path)
 
 
 def _write_obj(
@@ -307,13 +308,6 @@ def _write_material(path: Path, name: str) -> None:
     """Write the colour of an ``.obj`` file to the material file that it names."""
     red, green, blue = (part / 255 for part in structure(name).color)
     write_text(path, f"newmtl {name}\nKd {red:.4f} {green:.4f} {blue:.4f}\n")
-
-
-def _write(writer: Any, polydata: Any, path: Path) -> None:
-    writer.SetInputData(polydata)
-    writer.SetFileName(str(path))
-    if writer.Write() != 1 or writer.GetErrorCode():
-        raise OSError(f"{path}: could not be written; check that the disk is not full")
 
 
 _WRITERS: dict[str, Callable[[Path, Surface, str, int, str, _Arrays], None]] = {

@@ -1,16 +1,18 @@
 """A folder that holds the files of one run: those that an earlier run wrote are removed."""
 
+import os
 import stat
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from vecsetx.anatomy.structures import structure_names
+from vecsetx.errors import InputError
 from vecsetx.files import write_json
 from vecsetx.plain_data import read_json
 from vecsetx.workers.lock import only_writer
 
-__all__ = ["SUMMARY", "one_run_s_files"]
+__all__ = ["SUMMARY", "check_foreign", "one_run_s_files"]
 
 SUMMARY = "summary.json"
 """Written last; its ``files`` are the names of all others that the run wrote."""
@@ -30,8 +32,29 @@ _MESHES = frozenset({".vtp", ".stl", ".ply", ".obj", ".mtl"})
 """Files of one structure, with its name."""
 
 
+def check_foreign(folder: Path, structures: Sequence[str], extension: str) -> None:
+    """Check that a reconstruction replaces no files but those of an earlier one.
+
+    Args:
+        folder: The folder, which may be missing.
+        structures: Names of the structures whose meshes may be written.
+        extension: Format of the meshes.
+
+    Raises:
+        InputError: A file of another origin, such as an input, has the name of a result.
+    """
+    ours = _earlier_files(folder / SUMMARY)
+    endings = (extension, "mtl") if extension == "obj" else (extension,)
+    names = _NAMES.union(f"{name}.{ending}" for name in structures for ending in endings)
+    if foreign := [name for name in sorted(names - ours) if os.path.lexists(folder / name)]:
+        raise InputError(
+            f"{folder / foreign[0]}: no earlier reconstruction wrote this file, and it would be "
+            "replaced; choose another --out, or move the file"
+        )
+
+
 @contextmanager
-def one_run_s_files(folder: Path, names: Collection[str]) -> Iterator[None]:
+def one_run_s_files(folder: Path, names: Collection[str], locked: bool = False) -> Iterator[None]:
     """Prepare a folder for files that the block writes, :data:`SUMMARY` last.
 
     No other run may write there meanwhile. What an earlier run wrote itself, by the ``files`` of
@@ -43,12 +66,13 @@ def one_run_s_files(folder: Path, names: Collection[str]) -> Iterator[None]:
     Args:
         folder: The folder, made if it is missing.
         names: Names of the files that the block writes, besides the summary.
+        locked: Whether the caller keeps other runs from writing there.
 
     Raises:
         InputError: Another run is writing into the folder.
         OSError: A file cannot be written or removed.
     """
-    with only_writer(folder):
+    with nullcontext() if locked else only_writer(folder):
         earlier = _earlier_files(folder / SUMMARY)
         write_json(folder / SUMMARY, {"unfinished": True, "files": sorted({*earlier, *names})})
         for name in sorted(earlier - set(names)):

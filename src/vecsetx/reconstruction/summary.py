@@ -13,7 +13,14 @@ from vecsetx.reconstruction.decimation import DecimationError
 from vecsetx.reconstruction.specks import Specks
 from vecsetx.reconstruction.surfaces import Surface
 
-__all__ = ["of_decimation", "of_label_map", "of_specks", "of_surface", "sd_summary"]
+__all__ = [
+    "of_decimation",
+    "of_label_map",
+    "of_specks",
+    "of_surface",
+    "sd_summary",
+    "table_ml",
+]
 
 
 def of_surface(surface: Surface | None) -> dict[str, Any]:
@@ -60,10 +67,10 @@ def of_label_map(
 
     Returns:
         Structure name → its ``voxels``, their volume ``labels_ml``, and their number of
-        (26-connected) ``components``; None without a label map.
+        (26-connected) ``labels_pieces``; None without a label map.
     """
     if label_map is None:
-        nothing = {"voxels": None, "labels_ml": None, "components": None}
+        nothing = {"voxels": None, "labels_ml": None, "labels_pieces": None}
         return {name: dict(nothing) for name in structures}
     boxes = ndimage.find_objects(label_map.labels, max_label=len(structures))
     table: dict[str, dict[str, Any]] = {}
@@ -73,9 +80,26 @@ def of_label_map(
         table[name] = {
             "voxels": voxels,
             "labels_ml": voxels * label_map.voxel_volume_mm3 / 1000,
-            "components": int(cc3d.connected_components(mask, connectivity=26, return_N=True)[1]),
+            "labels_pieces": int(
+                cc3d.connected_components(mask, connectivity=26, return_N=True)[1]
+            ),
         }
     return table
+
+
+def table_ml(found: Mapping[str, Any], compared: bool) -> float:
+    """Return the volume of one structure that tables show, ml.
+
+    Where a heart is compared with its input, it is that of voxels, as the input's is, so that both
+    and their difference are of one measure; otherwise it is that inside the mesh.
+
+    Args:
+        found: The structure in ``summary.json``.
+        compared: Whether any structure of the heart is compared with the input.
+    """
+    if not compared:
+        return float(found["volume_ml"])
+    return float(found["agreement"]["ml"] if found["agreement"] else found["labels_ml"])
 
 
 def sd_summary(

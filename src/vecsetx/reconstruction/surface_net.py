@@ -7,9 +7,9 @@ structures meet belongs to all three.
 
 The distances at an edge's two ends determine where the wall crosses it. A cell's vertex is the mean
 of the crossings on the cell's edges. On curved surfaces, this mean lies on the inside of the curve:
-a tube with a radius of 1.5 voxels would lose 18 % of its volume. Hence the vertices move once along
-the walls' normals, by the distance between quads and crossings. That reduces the loss to 2 %
-(flying edges lose 10 %) and halves the error of a ball. Moving them a second time does not improve
+a tube with a radius of 1.5 voxels would lose 18% of its volume. Hence the vertices move once along
+the walls' normals, by the distance between quads and crossings. That reduces the loss to 2%
+(flying edges lose 10%) and halves the error of a ball. Moving them a second time does not improve
 the volume, and makes the worst vertex worse.
 """
 

@@ -147,7 +147,7 @@ def inside_shares(hearts: Sequence[Row]) -> Figure:
                     "size": 8,
                     "color": [_COLORS[heart["state"]] for _, heart in known],
                 },
-                hovertemplate=f"<b>{title}</b> %{{x:.1f}} %<br>%{{text}}<extra></extra>",
+                hovertemplate=f"<b>{title}</b> %{{x:.1f}}%<br>%{{text}}<extra></extra>",
             )
         )
     return figure(

@@ -24,7 +24,7 @@ _SCENE_POINTS = 16_000
 _QUANTITIES: Mapping[str, tuple[str, int]] = {
     "Volume (ml)": ("volume_ml", 1),
     "Volume (robust z)": ("volume_z", 1),
-    "Components": ("components", 0),
+    "Pieces": ("pieces", 0),
     "Thickness 2V/A (mm)": ("thickness_mm", 1),
     "Distance slope": ("slope", 3),
     "Label agreement": ("agreement", 3),
@@ -70,6 +70,7 @@ def write_check_page(path: Path, check: Mapping[str, Any], pictures: Mapping[str
         title="Data check",
         state=check["state"],
         summary=check["summary"],
+        left_out=check["left_out"],
         hearts=hearts,
         outliers=check["summary"]["outliers"],
         largest_z={heart["name"]: _largest_z(heart) for heart in hearts},
@@ -151,9 +152,9 @@ def _largest_z(heart: Row) -> float | None:
 
 
 def _range_of(name: str, hearts: Sequence[Row]) -> dict[str, Any]:
-    """Minimum, median and maximum of each measure of a structure; None without values."""
+    """Minimum, median, maximum and number of each measure of a structure; None without values."""
     found: dict[str, Any] = {}
     for key in ("volume_ml", "thickness_mm", "slope", "agreement"):
         values = [value for heart in hearts if (value := _value(heart, name, key)) is not None]
-        found[key] = (min(values), median(values), max(values)) if values else None
+        found[key] = (min(values), median(values), max(values), len(values)) if values else None
     return found

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vecsetx.evaluation.refinement_gain import refinement_gain
+from vecsetx.evaluation.refinement_gain import refinement_of
+from vecsetx.reconstruction.summary import table_ml
 from vecsetx.report.scene import (
     DISTANCE_STEP_MM,
     MAX_FACES,
@@ -22,7 +23,6 @@ _FACTS = (
     "version",
     "latents",
     "points",
-    "refined",
     "recycled",
     "keep_observed",
     "surfaces",
@@ -40,16 +40,17 @@ def write_reconstruction_page(path: Path, view: HeartView, summary: Mapping[str,
     """
     packed, structures = pack_heart(view), summary["structures"]
     agreement = {name: found["agreement"] for name, found in structures.items()}
+    compared = any(agreement.values())
     provenance = summary["provenance"]
-    facts = {key: provenance[key] for key in _FACTS}
-    if refined := provenance["refined"]:
-        facts["refined"] = refinement_gain([refined])
+    facts = {key: _text(provenance[key]) for key in _FACTS}
+    facts["refinement"] = refinement_of(provenance)
     write_page(
         path,
         "reconstruction.html.jinja",
         title=view.name,
         structures=structures,
-        compared=any(agreement.values()),
+        compared=compared,
+        ml={name: table_ml(found, compared) for name, found in structures.items()},
         remarks=provenance["remarks"],
         provenance=facts,
         shown=[packed],
@@ -69,3 +70,7 @@ def write_reconstruction_page(path: Path, view: HeartView, summary: Mapping[str,
             "distanceStep": DISTANCE_STEP_MM,
         },
     )
+
+
+def _text(value: Any) -> str:
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)

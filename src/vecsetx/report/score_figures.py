@@ -11,11 +11,11 @@ from vecsetx.report.figures import Figure, figure, is_number, rgb, structure_axi
 
 _SHOWN_MEASURES = (
     *("dice", "nsd", "assd_mm", "hd95_mm", "cldice", "iou", "volume_error_ml"),
-    *("volume_error_relative", "component_error", "mesh_nsd", "mesh_assd_mm", "mesh_hd95_mm"),
+    *("volume_error_relative", "piece_error", "mesh_nsd", "mesh_assd_mm", "mesh_hd95_mm"),
 )
 """Measures with a figure and a column of their own, if they have a value, in the page's order."""
 
-_FORMATS = {"volume_error_relative": "+.1%", "volume_error_ml": "+.2f", "component_error": "+d"}
+_FORMATS = {"volume_error_relative": "+.1%", "volume_error_ml": "+.2f", "piece_error": "+d"}
 
 
 def measures_found(scores: Mapping[str, Any]) -> list[Measure]:

@@ -89,7 +89,7 @@ def sample_heart(
         spacing_mm=tuple(geometry.label_map.spacing_mm.tolist()),
         volumes_ml=dict(zip(structures, volumes, strict=True)),
         areas_mm2=dict(zip(structures, areas, strict=True)),
-        components=dict(zip(structures, geometry.components().tolist(), strict=True)),
+        pieces=dict(zip(structures, geometry.pieces().tolist(), strict=True)),
         speck_voxels=geometry.speck_voxels,
         remarks=(
             *geometry.label_map.remarks,

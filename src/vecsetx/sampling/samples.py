@@ -15,18 +15,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from jaxtyping import Bool, Float, Integer
-from pydantic import ConfigDict, TypeAdapter
+from jaxtyping import Float, Integer
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from vecsetx.anatomy.frame import Frame
-from vecsetx.anatomy.structures import StructureName
-from vecsetx.errors import InputError
+from vecsetx.anatomy.label_sets import LabelSet
+from vecsetx.errors import DamagedError, InputError
 from vecsetx.files import written_whole
-from vecsetx.geometry.view import known_mm
-from vecsetx.names import Name
-from vecsetx.plain_data import PlainDataError, parse_json, validated
+from vecsetx.plain_data import PlainDataError, parse_json
+from vecsetx.sampling.heart_info import HeartInfo
 
 __all__ = [
     "HeartInfo",
@@ -37,7 +34,7 @@ __all__ = [
     "write_samples",
 ]
 
-_SCHEMA = 3
+_SCHEMA = 4
 """Version of the file format; other versions are rejected."""
 
 
@@ -76,81 +73,6 @@ class QueryPoints:
     points_mm: Float[np.ndarray, "n 3"]
     distances_mm: Float[np.ndarray, "n k"]
     edge_mm: Float[np.ndarray, " n"]
-
-
-@dataclass(frozen=True, slots=True)
-class HeartInfo:
-    """Metadata of a prepared heart.
-
-    Attributes:
-        name: The heart's name, unique in its data set.
-        kind: Kind of source: label map, masks, meshes or npz.
-        source: Path of the source.
-        sha256: Hash of the source's files.
-        content: Hash of the heart's shape, the same if two files contain the same heart.
-        label_set: The label set, as :meth:`LabelSet.to_dict` returns it.
-        structures: Names of the K structures that the heart has, in the order of the distances.
-            The data set records whether the others are absent or not annotated.
-        cut: Those of them that reach the edge of the scan and may continue beyond it.
-        frame: Conversion between mm and units.
-        reach_mm: Distances are truncated at this value.
-        spacing_mm: Voxel size along each axis of the label map.
-        volumes_ml: Volume enclosed by each structure's surface.
-        areas_mm2: Area of each structure's surface.
-        components: Number of connected components of each structure, without specks.
-        speck_voxels: Number of voxels in the removed specks.
-        remarks: Notes for the user on the source.
-        options: Sampling options.
-        seed: Random seed of the samples.
-        version: Version of VecSetX that wrote the file.
-    """
-
-    __pydantic_config__ = ConfigDict(extra="forbid")
-
-    name: Name
-    kind: str
-    source: str
-    sha256: str
-    content: str
-    label_set: Mapping[str, Any]
-    structures: tuple[StructureName, ...]
-    cut: tuple[StructureName, ...]
-    frame: Frame
-    reach_mm: float
-    spacing_mm: tuple[float, float, float]
-    volumes_ml: Mapping[str, float]
-    areas_mm2: Mapping[str, float]
-    components: Mapping[str, int]
-    speck_voxels: int
-    remarks: tuple[str, ...]
-    options: Mapping[str, Any]
-    seed: int
-    version: str
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> "HeartInfo":
-        """Read the result of ``asdict``, also after a round trip through JSON.
-
-        Raises:
-            PlainDataError: A value is missing, unknown, of another type or not allowed.
-        """
-        return validated(_INFO.validate_python, data)
-
-    def known_mm(self, edge_mm: Float[np.ndarray, " n"]) -> Float[np.ndarray, "n k"]:
-        """Return the magnitude up to which each structure's distance is known at each point, mm.
-
-        See :func:`vecsetx.geometry.view.known_mm`.
-        """
-        cut = np.array([name in self.cut for name in self.structures])
-        return known_mm(edge_mm, cut)
-
-    def trusted(self, points: "SurfacePoints | QueryPoints") -> Bool[np.ndarray, "n k"]:
-        """Return whether each distance of ``points`` is exact; otherwise it is a lower bound."""
-        sizes = np.minimum(np.abs(points.distances_mm), self.reach_mm)
-        return sizes <= self.known_mm(points.edge_mm)
-
-
-_INFO = TypeAdapter(HeartInfo)
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +170,8 @@ class SamplesFile:
         info: The heart's metadata.
 
     Raises:
-        InputError: The file is missing, damaged, or of another schema.
+        DamagedError: The file is damaged.
+        InputError: It is missing, or of another schema.
     """
 
     def __init__(self, path: Path) -> None:
@@ -259,8 +182,13 @@ class SamplesFile:
                 metadata = file.metadata() or {}
             schema = metadata.get("schema")
             self._size, self._tensors = _contents(path) if schema == str(_SCHEMA) else (0, {})
-        except (OSError, SafetensorError, ValueError) as error:  # ValueError: not two dimensions
-            raise InputError(f"{path}: cannot be read as a heart's samples: {error}") from error
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+        # KeyError, TypeError and ValueError: entries are missing, or not of two dimensions.
+        except (SafetensorError, KeyError, TypeError, ValueError) as error:
+            raise DamagedError(
+                f"{path}: cannot be read as a heart's samples: {error}; prepare the heart again"
+            ) from error
         if schema != str(_SCHEMA):
             raise InputError(
                 f"{path}: schema {schema}, this version reads {_SCHEMA}; prepare the data again"
@@ -273,7 +201,7 @@ class SamplesFile:
         found = {name: (tensor.dtype, tensor.width) for name, tensor in self._tensors.items()}
         expected = {group: ("F32", layout.width) for group, layout in self._layouts.items()}
         if found != expected:
-            raise InputError(
+            raise DamagedError(
                 f"{path}: holds {found}, but a heart of {len(self.info.structures)} structures "
                 f"has {expected}; prepare the data again"
             )
@@ -361,9 +289,11 @@ class SamplesFile:
 
 def _read_info(metadata: Mapping[str, str], path: Path) -> HeartInfo:
     try:
-        return HeartInfo.from_dict(parse_json(metadata["heart"]))
-    except (PlainDataError, KeyError) as error:
-        raise InputError(
+        info = HeartInfo.from_dict(parse_json(metadata["heart"]))
+        LabelSet.from_dict(info.label_set, "its label set")
+        return info
+    except (PlainDataError, KeyError, InputError) as error:
+        raise DamagedError(
             f"{path}: damaged description of the heart ({error}); prepare the heart again"
         ) from error
 

@@ -37,6 +37,14 @@ def print_check(result: Mapping[str, Any], page: Path) -> None:
     _print_remarks(ranked)
     for state in ("look", "unfit"):
         _print_hearts([heart for heart in ranked if heart["state"] == state], state)
+    if left_out := result["left_out"]:
+        verb = "is" if len(left_out) == 1 else "are"
+        console.print(
+            f"\n{counted(len(left_out), 'heart')} of the inputs {verb} not in the data set, until "
+            "prepared again or removed from the inputs:",
+            style="yellow",
+        )
+        print_list(list(left_out.values()), "yellow")
     count = result["summary"]["not_done"]
     if count:
         console.print(f"{counted(count, 'heart')} could not be checked in full", style="yellow")
@@ -56,7 +64,7 @@ def print_heart_check(result: Mapping[str, Any], page: Path | None) -> None:
         Column("State", is_text=True),
         Column("ml", "volume"),
         Column("z", "robust z-score of the volume among the data set's hearts", leaves=1),
-        Column("Components", leaves=4),
+        Column("Pieces", leaves=4),
         _THICKNESS,
         Column("Surface", "points on it", leaves=7),
         Column("Near", "near points inside it", leaves=8),
@@ -90,7 +98,7 @@ def _figures(found: Mapping[str, Any]) -> list[str]:
     return [
         number(found["volume_ml"], ".1f"),
         number(found["volume_z"], "+.1f"),
-        number(found["components"], "d"),
+        number(found["pieces"], "d"),
         number(found["thickness_mm"], ".1f"),
         *(number(points.get(group), ",d") for group in ("surface", "near", "volume")),
         number(found["slope"], ".3f"),

@@ -19,7 +19,7 @@ _NUMBERS = (
     Column("B"),
     Column("B − A", "mean over the hearts"),
     Column("Range", "of the hearts' differences", leaves=2),
-    Column("Interval", "95 % bootstrap interval of B − A", leaves=1),
+    Column("Interval", "95% bootstrap interval of B − A", leaves=1),
     Column("p", "Wilcoxon signed-rank test"),
     Column("Hearts"),
 )

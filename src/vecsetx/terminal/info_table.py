@@ -6,6 +6,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from vecsetx.terminal.next_step import print_next
 from vecsetx.terminal.progress_bars import console
 from vecsetx.terminal.table import counted
 
@@ -36,7 +37,7 @@ def print_info(entry: Mapping[str, Any]) -> None:
             table.add_row(Text(_plain(name)), Text(_plain(value)))  # no markup of a file
     console.print(_plain(entry["path"]), markup=False, soft_wrap=True, style="bold")
     console.print(table)
-    console.print(f"next: {_plain(entry['next'])}", markup=False, soft_wrap=True)
+    print_next(_plain(entry["next"]))
 
 
 def _counted(what: str, count: int) -> str:

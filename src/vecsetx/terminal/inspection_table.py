@@ -5,12 +5,13 @@ from typing import Any
 
 from rich.markup import escape
 
+from vecsetx.terminal.next_step import print_next
 from vecsetx.terminal.progress_bars import console
 from vecsetx.terminal.table import Column, counted, number, print_list, print_table
 
 __all__ = ["print_inspection"]
 
-_STYLES = {"ok": "green", "warning": "yellow", "refused": "red"}
+_STYLES = {"ok": "green", "look": "yellow", "refused": "red"}
 
 
 def print_inspection(entries: Sequence[Mapping[str, Any]], next_command: str) -> None:
@@ -33,8 +34,14 @@ def print_inspection(entries: Sequence[Mapping[str, Any]], next_command: str) ->
     counts = {status: sum(e["status"] == status for e in entries) for status in _STYLES}
     said = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
     console.print(f"\n{counted(len(entries), 'heart')}: {said}")
-    if not counts["refused"]:
-        console.print(f"next: {next_command}", markup=False, soft_wrap=True)
+    same = sum(entry["same_name"] for entry in entries)
+    if same:
+        console.print(
+            f"{same} hearts share their names, so prepare refuses them together: rename them first",
+            style="red",
+        )
+    elif not counts["refused"]:
+        print_next(next_command)
 
 
 def _head(entry: Mapping[str, Any]) -> str:
@@ -53,7 +60,7 @@ def _print_structures(entry: Mapping[str, Any]) -> None:
         Column("Structure", is_text=True),
         Column("Id", "its number in the file"),
         Column("ml", "volume inside its surface"),
-        Column("Components", "connected parts, without specks", leaves=1),
+        Column("Pieces", "connected parts, without specks", leaves=1),
         Column("At the scan's edge", is_text=True),
         Column("The file says", "its name there", leaves=2, is_text=True),
     ]
@@ -63,7 +70,7 @@ def _print_structures(entry: Mapping[str, Any]) -> None:
             name,
             _given(found["id"], "d"),
             _given(found["ml"], ".1f"),
-            _given(found["components"], "d"),
+            _given(found["pieces"], "d"),
             "cut" if found["cut"] else "",
             named.get(str(found["id"]), ""),
         ]

@@ -2,11 +2,10 @@
 
 from vecsetx.terminal.table import Column, counted, print_table
 from vecsetx.training.memory import PARTS
+from vecsetx.training.meters import GB, bytes_text
 from vecsetx.training.plan import CONTEXT_BYTES, FRAGMENTED_SHARE, WAYS, Plan, name_of
 
 __all__ = ["print_plan"]
-
-_GB, _MB = 10**9, 10**6
 
 
 def print_plan(plan: Plan, gpu_bytes: float) -> None:
@@ -32,12 +31,13 @@ def _print_parts(plan: Plan) -> None:
     peaks = {way: plan.memory(way).peak(plan.hearts) for way in WAYS}
     mosts = {way: plan.memory(way).most(plan.hearts) for way in WAYS}
     rows = [
-        [part, *(_gb(of[way][part]) for way in WAYS for of in (peaks, mosts))] for part in PARTS
+        [part, *(bytes_text(of[way][part]) for way in WAYS for of in (peaks, mosts))]
+        for part in PARTS
     ]
     measured = {way: sum(peaks[way].values()) for way in WAYS}
     fragmented = {way: FRAGMENTED_SHARE * measured[way] for way in WAYS}
     totals = [
-        [title, *(cell for way in WAYS for cell in (_gb(sizes[way]), ""))]
+        [title, *(cell for way in WAYS for cell in (bytes_text(sizes[way]), ""))]
         for title, sizes in (
             ("measured", measured),
             (f"fragmentation, {FRAGMENTED_SHARE:.0%} (assumed)", fragmented),
@@ -45,28 +45,24 @@ def _print_parts(plan: Plan) -> None:
             ("total", {way: plan.total(way) for way in WAYS}),
         )
     ]
-    title = f"A step of {counted(plan.hearts, 'heart')} on one GPU, GB (10⁹ bytes)"
+    title = f"A step of {counted(plan.hearts, 'heart')} on one GPU (1 GB is 10⁹ bytes)"
     print_table(title, columns, rows, totals)
 
 
 def _print_ways(plan: Plan, gpu_bytes: float) -> None:
     columns = [
         Column("training.", is_text=True),
-        Column("kept per heart, MB", "activations"),
-        Column("total, GB"),
-        Column(f"largest batch in {gpu_bytes / _GB:g} GB"),
+        Column("kept per heart", "activations"),
+        Column("total"),
+        Column(f"largest batch in {gpu_bytes / GB:g} GB"),
     ]
     rows = [
         [
             name_of(way),
-            f"{plan.memory(way).kept_per_heart() / _MB:.1f}",
-            f"{plan.total(way) / _GB:.1f}",
+            bytes_text(plan.memory(way).kept_per_heart()),
+            bytes_text(plan.total(way)),
             str(plan.largest_batch(way, gpu_bytes)),
         ]
         for way in WAYS
     ]
     print_table("Recomputing activations", columns, rows)
-
-
-def _gb(size: int | float) -> str:
-    return f"{size / _GB:.2f}"

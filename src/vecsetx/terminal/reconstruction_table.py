@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from vecsetx.evaluation.refinement_gain import refinement_gain
+from vecsetx.evaluation.refinement_gain import refinement_of
+from vecsetx.reconstruction.summary import table_ml
 from vecsetx.terminal.progress_bars import console
+from vecsetx.terminal.table import Column, print_list, print_table
 
 __all__ = ["print_files", "print_reconstruction"]
 
@@ -19,43 +20,54 @@ _LOST_DICE = 0.3
 _ALL_SHARE = 0.995
 """A structure with a larger share of observed surface is shown as observed."""
 
+_VOXELS = (
+    Column("ml", "volume of its voxels on the input's grid"),
+    Column("Input ml", "that of the input"),
+    Column("Change", "of ml against Input ml"),
+    Column("Dice", "of the same voxels", leaves=1),
+    Column("Mesh ml", "volume inside its mesh, also beyond that grid", leaves=2),
+)
+"""Columns of a heart that is compared with its input."""
+
 
 def print_reconstruction(name: str, summary: Mapping[str, Any]) -> None:
-    """Print the table of one heart.
+    """Print the table of one heart, and the remarks on it.
 
     Args:
         name: The heart's name.
         summary: As in ``summary.json``.
     """
-    seconds = summary["seconds"]
+    seconds, structures = summary["seconds"], summary["structures"]
     stages = ", ".join(f"{stage} {took:.1f}" for stage, took in seconds.items())
-    head = f"\n[bold]{escape(name)}[/] {sum(seconds.values()):.1f} s ({stages})"
-    console.print(head, soft_wrap=True)
-    structures = summary["structures"]
     compared = any(found["agreement"] for found in structures.values())
-    removed = any(found["specks"] for found in structures.values())
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    table.add_column("Structure", no_wrap=True)
-    headings = ["ml", *(["Input ml", "Change", "Dice"] if compared else []), "Pieces"]
-    for heading in [*headings, *(["Specks"] if removed else [])]:
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("Source", no_wrap=True)
-    for structure, found in structures.items():
-        agreement, specks = found["agreement"], found["specks"]
-        table.add_row(
+    columns = [
+        Column("Structure", is_text=True),
+        *(_VOXELS if compared else [Column("ml", "volume inside its mesh")]),
+        Column("Pieces", leaves=4),
+        Column("Specks", "pieces that were removed (--keep-specks keeps them)", leaves=3),
+        Column("Source", is_text=True),
+    ]
+    rows = [
+        [
             structure,
-            f"{found['volume_ml']:.1f}",
-            *(_compared(agreement) if compared else ()),
+            *_volumes(found, compared),
             str(found["pieces"]),
-            *([str(specks["number"]) if specks else ""] if removed else []),
+            str(found["specks"]["number"]) if found["specks"] else "",
             _source(found),
-            style="yellow" if found["doubtful"] or (agreement and _differs(found)) else "",
-        )
-    console.print(table)
-    for line in _explained(structures, compared, removed):
-        console.print(line)
-    if refined := summary["provenance"]["refined"]:
-        console.print(refinement_gain([refined]))
+        ]
+        for structure, found in structures.items()
+    ]
+    styles = [
+        "yellow" if found["doubtful"] or (found["agreement"] and _differs(found)) else ""
+        for found in structures.values()
+    ]
+    title = f"{name} {sum(seconds.values()):.1f} s ({stages})"
+    print_table(title, columns, rows, also_in="heart.html", styles=styles)
+    for line, style in _explained(structures):
+        print_list([line], style)
+    provenance = summary["provenance"]
+    print_list([refinement_of(provenance)])
+    print_list(provenance["remarks"], "yellow")
 
 
 def print_files(files: Mapping[Path, Mapping[str, str]]) -> None:
@@ -80,12 +92,17 @@ def print_files(files: Mapping[Path, Mapping[str, str]]) -> None:
     console.print(table)
 
 
-def _compared(agreement: Mapping[str, Any] | None) -> tuple[str, str, str]:
+def _volumes(found: Mapping[str, Any], compared: bool) -> list[str]:
+    """Return the cells of volumes and overlap: those of voxels if the input has some, too."""
+    ml = f"{table_ml(found, compared):.1f}"
+    if not compared:
+        return [ml]
+    agreement, mesh_ml = found["agreement"], f"{found['volume_ml']:.1f}"
     if agreement is None:
-        return "", "", ""
+        return [ml, "", "", "", mesh_ml]
     mark = " !" if agreement["volume_differs"] else ""
     change = f"{round(100 * agreement['volume_difference']):+d}%{mark}"  # never −0%
-    return f"{agreement['input_ml']:.1f}", change, f"{agreement['dice']:.3f}"
+    return [ml, f"{agreement['input_ml']:.1f}", change, f"{agreement['dice']:.3f}", mesh_ml]
 
 
 def _source(found: Mapping[str, Any]) -> str:
@@ -97,24 +114,20 @@ def _source(found: Mapping[str, Any]) -> str:
     return ("observed" if all_of_it else f"{share:.0%} observed") + doubtful
 
 
-def _explained(structures: Mapping[str, Any], compared: bool, removed: bool) -> list[str]:
-    """Return the lines below the table."""
+def _explained(structures: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the lines below the table, each with its style."""
     lines = []
-    if compared:
-        lines.append("ml: of the mesh. Change of volume and Dice: voxels, against the input.")
     if far := [n for n, f in structures.items() if f["agreement"] and _differs(f)]:
-        lines.append(f"[yellow]! over 10 % off the input's volume: {', '.join(far)}[/]")
-    lost = [n for n, f in structures.items() if f["agreement"] and _is_lost(f)]
-    if lost:
-        lines.append(
-            f"[red]lost, though the input shows it (Dice below {_LOST_DICE}): {', '.join(lost)}[/]"
-        )
+        lines.append((f"! over 10% off the input's volume: {', '.join(far)}", "yellow"))
+    if lost := [n for n, f in structures.items() if f["agreement"] and _is_lost(f)]:
+        missing = f"lost, though the input shows it (Dice below {_LOST_DICE}): {', '.join(lost)}"
+        lines.append((missing, "red"))
     for name, found in structures.items():
         if found["doubtful"]:
-            lines.append(f"[yellow]{name} is doubtful: {'; '.join(found['doubtful'])}[/]")
-    if removed:
-        ml = sum(found["specks"]["ml"] for found in structures.values() if found["specks"])
-        lines.append(f"Specks: {ml:.2g} ml were removed (--keep-specks keeps them).")
+            lines.append((f"{name} is doubtful: {'; '.join(found['doubtful'])}", "yellow"))
+    specks = [found["specks"]["ml"] for found in structures.values() if found["specks"]]
+    if specks:
+        lines.append((f"Specks of {sum(specks):.2g} ml in all were removed.", ""))
     return lines
 
 

@@ -7,7 +7,7 @@ from vecsetx.model.vecset import VecSetAutoEncoder
 from vecsetx.recipe import Recipe
 from vecsetx.terminal.progress_bars import duration_text
 from vecsetx.training.loop import Training
-from vecsetx.training.meters import GB
+from vecsetx.training.meters import bytes_text
 from vecsetx.training.preflight import Preflight
 from vecsetx.training.ranks import Ranks
 from vecsetx.training.run import Run
@@ -37,11 +37,11 @@ def summary(
         no_validation: Why it has no validations, or empty.
     """
     run = training.run
-    memory_gb = (checked.memory_bytes + checked.state_bytes) / GB
+    memory = bytes_text(checked.memory_bytes + checked.state_bytes)
     lines = [
         f"preflight passed: a step of {_counted(run.hearts_per_step, 'heart')} takes "
-        f"{checked.seconds:.2g} s and about {memory_gb:.2g} GB per process; the files may need "
-        f"{checked.room_bytes / GB:.2g} GB",
+        f"{checked.seconds:.2g} s and about {memory} per process; the files may need "
+        f"{bytes_text(checked.room_bytes)}",
     ]
     steps, left = run.training.steps, run.training.steps - training.progress.step
     if not left:
@@ -49,7 +49,10 @@ def summary(
         return [*lines, f"{done} done; for more, type --resume {_length(run, recipe, 2 * steps)}"]
     validations = "" if no_validation else ", and validations some more"
     length = duration_text(max(1.0, left * checked.seconds))
-    lines.append(f"{_counted(left, 'step')} will take about {length} on this machine{validations}")
+    lines.append(
+        f"{_counted(left, 'step')} will take about {length} on this machine, as measured now"
+        f"{validations}"
+    )
     return [*lines, *([f"no validations: {no_validation}"] if no_validation else [])]
 
 
@@ -91,7 +94,7 @@ def long_ramp(run: Run, recipe: Recipe) -> str:
     """
     ramp, steps, per_step = recipe.partial.ramp, run.training.steps, run.hearts_per_step
     hearts = steps * per_step
-    if recipe.partial.at(0) is None or ramp <= hearts:
+    if not recipe.partial.hides or ramp <= hearts:
         return ""
     longer = _length(run, recipe, -(-ramp // per_step))
     return (

@@ -64,6 +64,7 @@ def print_table(
     rows: Sequence[Sequence[str]],
     totals: Sequence[Sequence[str]] = (),
     also_in: str = "",
+    styles: Sequence[str] = (),
 ) -> None:
     """Print a table as wide as the terminal allows.
 
@@ -77,13 +78,14 @@ def print_table(
         rows: Cells of each row as plain text, one per column.
         totals: Rows below a line, such as means; bold.
         also_in: A file that has the columns that left.
+        styles: The style of each row, such as ``yellow``; empty for no styles.
     """
     cells = zip(*rows, *totals, strict=True) if rows or totals else [()] * len(columns)
     filled = [_Filled(*pair) for pair in zip(columns, map(tuple, cells), strict=True)]
     filled = [one for one in filled if any(one.cells) or not one.cells]
     shown = _fitting(filled, console.width)
     console.print(f"\n{title}", style="italic", markup=False)
-    _draw(shown, len(rows), len(totals))
+    _draw(shown, len(rows), len(totals), styles)
     _explain([one.column for one in shown])
     left = [one.column.heading for one in filled if one not in shown]
     if left:
@@ -134,7 +136,7 @@ def _width(widths: Sequence[int]) -> int:
     return sum(widths) + _GAP * (len(widths) - 1)
 
 
-def _draw(shown: Sequence[_Filled], rows: int, totals: int) -> None:
+def _draw(shown: Sequence[_Filled], rows: int, totals: int, styles: Sequence[str]) -> None:
     # What is left of the width unfolds text, then headings, from left to right.
     widths = [one.least for one in shown]
     spare = max(console.width - _width(widths), 0)
@@ -149,7 +151,7 @@ def _draw(shown: Sequence[_Filled], rows: int, totals: int) -> None:
     for row in range(rows + totals):
         if totals and row == rows:
             table.add_section()
-        style = "bold" if row >= rows else ""
+        style = "bold" if row >= rows else styles[row] if styles else ""
         table.add_row(*(Text(one.cells[row]) for one in shown), style=style)
     # Rendered as wide as it has to be: rich would squeeze it into the terminal, and cut numbers.
     options = console.options.update(width=_width(widths))

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from vecsetx.evaluation.calibration import EXPECTED, MULTIPLES
-from vecsetx.evaluation.refinement_gain import refinement_gain
+from vecsetx.evaluation.refinement_gain import not_refined, refinement_gain, refinement_of
 from vecsetx.evaluation.score_measures import MEASURES
 from vecsetx.terminal.progress_bars import console
 from vecsetx.terminal.table import Column, counted, number, print_table
@@ -35,10 +35,25 @@ def print_evaluation(scores: Mapping[str, Any]) -> None:
             _print_summary(scores[part], f"{part.capitalize()}: structures {which}")
     else:
         print_scores(scores)
-    if refined := scores["refinement"]:
-        console.print(refinement_gain(refined.values()))
+    _print_refinement(scores)
     if "calibration" in scores:
         print_uncertainty(scores["calibration"])
+
+
+def _print_refinement(scores: Mapping[str, Any]) -> None:
+    """Print what refinement gained, and which hearts are not refined by default."""
+    refined, hearts = scores["refinement"], scores["hearts"]
+    if refined:
+        console.print(refinement_gain(refined.values()))
+    if scores["options"]["refine"] is not None:
+        return
+    left = len(hearts) - len(refined)
+    if left == len(hearts) == 1:
+        console.print(refinement_of({"refined": None, "refine": None}))
+    elif left:
+        console.print(not_refined(f"{left} of {counted(len(hearts), 'heart')}"))
+    elif scores["options"]["drop_each"]:
+        console.print(not_refined("the hearts that lack a structure in turn"))
 
 
 def print_scores(scores: Mapping[str, Any]) -> None:
@@ -57,7 +72,7 @@ def _print_summary(summary: Mapping[str, Any], title: str) -> None:
         Column("Dice", "mean over the hearts"),
         # Without an interval, the range alone says how far the hearts differ.
         Column("Range", "of the hearts' Dice", leaves=5 if interval.get("dice") else 1),
-        Column("Interval", "95 % interval of the mean Dice", leaves=6),
+        Column("Interval", "95% interval of the mean Dice", leaves=6),
         *(
             Column(MEASURES[name].title, _MEANINGS[name], leaves=order)
             for name, order in _LEAVES.items()

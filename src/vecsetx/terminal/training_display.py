@@ -18,6 +18,7 @@ from vecsetx.terminal.progress_bars import RateTexts, Steps, console, on_termina
 from vecsetx.terminal.run_log import RunLog
 from vecsetx.training.diagnosis import Row, best_validation
 from vecsetx.training.journal import Entry, read_journal
+from vecsetx.training.meters import GB, bytes_text
 
 __all__ = ["TrainingDisplay", "training_display"]
 
@@ -174,7 +175,7 @@ def _facts(train: Entry, hearts: RateTexts) -> dict[str, str]:
     return {
         "learning rate": _number(train.lr),
         "throughput": "" if pace is None else hearts.of(pace),
-        "memory": "" if memory is None else f"{memory:.1f} GB",
+        "memory": "" if memory is None else bytes_text(memory * GB),
         "waiting": "" if waiting is None else f"{waiting:.0%} for data",
     }
 

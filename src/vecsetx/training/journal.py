@@ -84,7 +84,7 @@ class Journal:
         self._unwritten += json.dumps(data) + "\n"
         whole = self.path.stat().st_size
         try:
-            with self.path.open("a") as file:
+            with self.path.open("a", encoding="utf-8") as file:
                 file.write(self._unwritten)
         except OSError:
             os.truncate(self.path, whole)  # removes half a line, should there be one
@@ -100,7 +100,7 @@ def read_journal(path: Path) -> list[dict]:  # type: ignore[type-arg]
     if not path.exists():
         return []
     entries = []
-    for line in path.read_text().splitlines(keepends=True):
+    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
         if line.endswith("\n"):
             entries.append(json.loads(line))
     return entries

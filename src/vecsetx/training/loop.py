@@ -135,7 +135,7 @@ class Training:
                 raise InputError(self._lost_text(done))
             if stopped_by:
                 raise StoppedError(
-                    f"stopped by {stopped_by.name} after step {done}; continue with --resume",
+                    f"stopped by {stopped_by.name} after step {done}, which is saved",
                     by_hand=stopped_by.name == "SIGINT",
                 )
         return max(first, last)

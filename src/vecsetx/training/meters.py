@@ -13,7 +13,7 @@ from vecsetx.training.checkpoint import Progress
 from vecsetx.training.journal import Entry
 from vecsetx.training.step import StepResult
 
-__all__ = ["GB", "RunMeter", "WaitTimer", "machine_bytes", "peak_bytes"]
+__all__ = ["GB", "RunMeter", "WaitTimer", "bytes_text", "machine_bytes", "peak_bytes"]
 
 Item = TypeVar("Item")
 
@@ -89,6 +89,15 @@ class WaitTimer(Generic[Item]):
         share = self._waited / max(now - self._since, 1e-9)
         self._waited, self._since = 0.0, now
         return share
+
+
+def bytes_text(size: int | float) -> str:
+    """Format a number of bytes: ``62.7 GB`` (10⁹ bytes), ``840 MB``, ``3.20 MB``, ``12 kB``."""
+    for unit, name in ((GB, "GB"), (10**6, "MB")):
+        if size >= unit:
+            digits = 2 if size < 9.995 * unit else 1 if size < 99.95 * unit else 0
+            return f"{size / unit:,.{digits}f} {name}"
+    return f"{size / 1000:.0f} kB" if size >= 1000 else f"{size:.0f} B"
 
 
 def machine_bytes() -> int:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float, Int
-from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -15,6 +14,7 @@ from vecsetx.errors import InputError
 from vecsetx.model.gradient import spatial_gradients
 from vecsetx.model.heads import Head
 from vecsetx.model.vecset import LatentSet, VecSetAutoEncoder
+from vecsetx.ranges import Distance, Factor, Points, Weight
 
 __all__ = [
     "ObjectiveSpec",
@@ -52,18 +52,18 @@ class ObjectiveSpec:
             gradient there.
     """
 
-    near: NonNegativeFloat = 10.0
-    volume: NonNegativeFloat = 10.0
-    surface: NonNegativeFloat = 10.0
-    inside: NonNegativeFloat = 0.5
-    eikonal: NonNegativeFloat = 0.0
-    normal: NonNegativeFloat = 0.0
-    kl: NonNegativeFloat = 0.001
-    inferred: NonNegativeFloat = 1.0
-    truncation: PositiveFloat = 0.1
-    sharpness: PositiveFloat = 40.0
-    gradient_points: PositiveInt = 192
-    gradient_within: PositiveFloat = 0.02
+    near: Weight = 10.0
+    volume: Weight = 10.0
+    surface: Weight = 10.0
+    inside: Weight = 0.5
+    eikonal: Weight = 0.0
+    normal: Weight = 0.0
+    kl: Weight = 0.001
+    inferred: Weight = 1.0
+    truncation: Distance = 0.1
+    sharpness: Factor = 40.0
+    gradient_points: Points = 192
+    gradient_within: Distance = 0.02
 
     def __post_init__(self) -> None:
         if not (self.near or self.volume or self.surface or self.inside):

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import nn
 
 from vecsetx.model.attention import Attention
 from vecsetx.model.vecset import VecSetAutoEncoder
+from vecsetx.ranges import Count, Factor, Rate, Share, Weight
 from vecsetx.training.muon import Muon
 
 __all__ = ["OptimizerSpec", "parameter_groups", "rate_share", "state_bytes"]
@@ -33,13 +33,13 @@ class OptimizerSpec:
     """
 
     hidden: Literal["muon", "adamw"] = "muon"
-    muon_lr: PositiveFloat = 0.005
-    adamw_lr: PositiveFloat = 0.002
-    per_hearts: PositiveInt | None = None
-    weight_decay: NonNegativeFloat = 0.01
-    warmup: NonNegativeFloat = 0.05
-    final: NonNegativeFloat = 0.02
-    clip: PositiveFloat = 1.0
+    muon_lr: Rate = 0.005
+    adamw_lr: Rate = 0.002
+    per_hearts: Count | None = None
+    weight_decay: Weight = 0.01
+    warmup: Share = 0.05
+    final: Share = 0.02
+    clip: Factor = 1.0
 
     def build(self, model: VecSetAutoEncoder) -> list[torch.optim.Optimizer]:
         """The optimizers of a model; each parameter belongs to exactly one."""

@@ -7,13 +7,18 @@ from dataclasses import dataclass
 
 import torch
 
+from vecsetx.data.batches import BatchSpec
 from vecsetx.errors import InputError
 from vecsetx.model.vecset import ModelSpec
+from vecsetx.training.deadline import DeadlineError
 from vecsetx.training.loop import Training, batches_of_steps
-from vecsetx.training.meters import GB, machine_bytes, peak_bytes
+from vecsetx.training.meters import bytes_text, machine_bytes, peak_bytes
 from vecsetx.training.optimizer import state_bytes
 
-__all__ = ["Preflight", "check_weights_fit", "preflight", "seconds_per_step"]
+__all__ = ["Preflight", "check_batch_fits", "check_weights_fit", "preflight", "seconds_per_step"]
+
+_TRIES = 3
+"""Number of steps that are tried: one to warm up, and two because other programs may slow one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,22 +71,45 @@ def check_weights_fit(spec: ModelSpec, structure_count: int) -> None:
     if needed > there:
         raise InputError(
             f"model.width {spec.width}, model.layers {spec.layers}: the weights alone take "
-            f"{needed / GB:,.0f} GB, this machine has {there / GB:,.0f} GB; lower model.width or "
+            f"{bytes_text(needed)}, this machine has {bytes_text(there)}; lower model.width or "
             "model.layers"
+        )
+
+
+def check_batch_fits(spec: ModelSpec, batch: BatchSpec, device: torch.device) -> None:
+    """Raise :class:`InputError` if one tensor of a step alone exceeds the machine's memory.
+
+    That tensor is the embedding of a batch's surface points, in half precision. GPUs report a lack
+    of memory themselves; on a CPU the system would kill the process.
+    """
+    needed = 2 * batch.hearts * batch.points * spec.width
+    if device.type == "cpu" and needed > (there := machine_bytes()):
+        raise InputError(
+            f"batch.hearts {batch.hearts}, batch.points {batch.points}: the embedding of the "
+            f"points alone takes {bytes_text(needed)}, this machine has {bytes_text(there)}; "
+            "lower batch.hearts and raise training.passes (estimate with vecsetx plan)"
         )
 
 
 def seconds_per_step(training: Training) -> float:
     """Measure a run's next step, data included, without updating the weights.
 
-    The first step on a machine takes longer than all others, so that it is tried twice. Every rank
-    must call this.
+    It is tried :data:`_TRIES` times. The first one takes longer than all others on a machine; the
+    fastest of the others counts, as the least disturbed by other programs. Every rank must call
+    this. Within a :class:`~vecsetx.training.deadline.Deadline`, fewer tries may have to do.
 
     Raises:
         torch.OutOfMemoryError: It does not fit the memory of a GPU.
+        DeadlineError: Not even the first try ended in time.
     """
-    _seconds(training)
-    return _seconds(training)
+    seconds: list[float] = []
+    try:
+        for _ in range(_TRIES):
+            seconds.append(_seconds(training))
+    except DeadlineError:
+        if not seconds:
+            raise
+    return min(seconds[1:] or seconds)
 
 
 def _seconds(training: Training) -> float:
@@ -109,7 +137,7 @@ def _room(training: Training) -> int:
     free = shutil.disk_usage(run.folder).free
     if needed - there > free:
         raise InputError(
-            f"{run.folder}: checkpoints and model may take {needed / GB:.2g} GB, but only "
-            f"{free / GB:.2g} GB are free; make room, or choose another --out"
+            f"{run.folder}: checkpoints and model may take {bytes_text(needed)}, but only "
+            f"{bytes_text(free)} are free; make room, or choose another --out"
         )
     return needed

@@ -3,9 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
-
-from vecsetx.errors import InputError
+from vecsetx.ranges import Count, Decay, Every, Hearts, Seed, Workers
 
 __all__ = ["TrainingSpec"]
 
@@ -47,30 +45,24 @@ class TrainingSpec:
         gradient_norms_every: Steps between measurements of each term's own gradient; 0 for none.
     """
 
-    steps: PositiveInt = 1200
-    epochs: PositiveInt | None = None
-    seed: NonNegativeInt = 0
-    log_every: PositiveInt | None = None
-    validate_every: NonNegativeInt = 0
-    validate_epochs: PositiveInt | None = None
-    validate_hearts: PositiveInt = 4
-    checkpoint_every: PositiveInt = 250
-    max_lost_hearts: NonNegativeInt = 3
+    steps: Count = 1200
+    epochs: Count | None = None
+    seed: Seed = 0
+    log_every: Count | None = None
+    validate_every: Every = 0
+    validate_epochs: Count | None = None
+    validate_hearts: Count = 4
+    checkpoint_every: Count = 250
+    max_lost_hearts: Every = 3
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    passes: PositiveInt = 1
-    average: NonNegativeFloat = 0.0
-    data_workers: NonNegativeInt = 0
+    passes: Hearts = 1
+    average: Decay = 0.0
+    data_workers: Workers = 0
     deterministic: bool = False
     recompute: bool = False
     compile: bool = False
     teacher: str | None = None
-    gradient_norms_every: NonNegativeInt = 0
-
-    def __post_init__(self) -> None:
-        if self.average >= 1:
-            raise InputError(
-                f"training.average {self.average}: a decay is below 1; give 0.999, for example"
-            )
+    gradient_norms_every: Every = 0
 
     @property
     def log_interval(self) -> int:

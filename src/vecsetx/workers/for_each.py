@@ -1,6 +1,6 @@
 """Apply a function to many hearts in parallel; a bad heart does not stop the others."""
 
-import errno
+import re
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
@@ -9,7 +9,8 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
-from vecsetx.errors import InputError
+from vecsetx.errors import InputError, too_large
+from vecsetx.files import in_words
 from vecsetx.progress import NoProgress, Progress
 from vecsetx.workers.base import NoWorkersError, Workers
 from vecsetx.workers.dask import DaskCluster
@@ -23,15 +24,9 @@ Result = TypeVar("Result")
 _LOOK_AFTER_S = 10.0
 """If no heart finishes for this long, check that there are still workers."""
 
-_REMEDIES = {
-    errno.ENOSPC: "make room there",
-    errno.EDQUOT: "make room there",
-    errno.EFBIG: "raise the limit on file sizes (ulimit -f)",
-    errno.EMFILE: "raise the limit on open files (ulimit -n)",
-    errno.EACCES: "check the permissions of the file and its folder",
-    errno.EPERM: "check the permissions of the file and its folder",
-    errno.EROFS: "choose a folder that can be written",
-}
+
+_CRASH, _KILL = re.compile(r"signal \d|exit status"), re.compile(r"signal (9|15)\b")
+"""How a worker process ended: of any cause, and as the system or a person ends one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +159,7 @@ def _attempt(work: Callable[[Argument], Result], name: str, argument: Argument) 
     except MemoryError:
         raise
     except OSError as error:
-        return _Failed(f"{name}: {_in_words(error)}")
+        return _Failed(f"{name}: {in_words(error)}")
     except Exception as error:
         frame = traceback.extract_tb(error.__traceback__)[-1]
         place = f"{Path(frame.filename).name}, line {frame.lineno}"
@@ -183,22 +178,17 @@ def _result(name: str, future: Future[Result | _Failed], workers: Workers) -> Re
     if isinstance(error, NoWorkersError):
         raise error
     if workers.killed(error):
+        how = str(error)
+        crashed = _CRASH.search(how) and not _KILL.search(how)
+        ended, why = (
+            ("ended by itself", "a library fails on its files: check them with vecsetx inspect")
+            if crashed
+            else ("was killed", "memory may have run out: use a machine with more")
+        )
         return _Starved(
-            f"{name}: its worker process was killed twice, the second time with no other heart "
-            f"beside it ({error}); memory may have run out: use a machine with more, or leave this "
-            "heart out"
+            f"{name}: its worker process {ended} twice, the second time with no other heart beside "
+            f"it ({how}); {why}, or leave this heart out"
         )
     if isinstance(error, MemoryError):
-        return _Starved(
-            f"{name}: memory ran out twice, the second time with no other heart beside it "
-            f"({error}); use a machine with more, or leave this heart out"
-        )
+        return _Starved(f"{name}: {too_large(error)}")
     return _Failed(f"{name}: {type(error).__name__}: {error}")
-
-
-def _in_words(error: OSError) -> str:
-    """Return the file, what happened and the remedy."""
-    where = error.filename2 or error.filename
-    words = f"{where}: {error.strerror or error}" if where else str(error.strerror or error)
-    remedy = _REMEDIES.get(error.errno or 0)
-    return f"{words}; {remedy}, then run again" if remedy else words

@@ -2,8 +2,10 @@
 
 import errno
 import logging
+import os
+import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -23,48 +25,87 @@ _NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP}
 def only_writer(folder: Path, *subfolders: str) -> Iterator[None]:
     """Keep other runs from writing into a folder while the block runs.
 
-    The folder is created if it is missing. The operating system holds the lock, so it ends with
-    this process, even if the process is killed. Unfinished files of killed runs are removed, at the
-    beginning and at the end. On a file system without locks a warning is logged, other runs can
-    still write, and nothing is removed.
+    The folder is created if it is missing, and removed at the end if it is still empty. Commands
+    enter the block before they do any work, so that a folder that cannot be written is noticed in
+    time. The operating system holds the lock, so it ends with this process, even if the process is
+    killed. Unfinished files of killed runs are removed, at the beginning and at the end. On a file
+    system without locks a warning is logged, other runs can still write, and nothing is removed.
 
     Args:
         folder: The folder.
         *subfolders: Names of the subfolders that the block writes into.
 
     Raises:
-        InputError: Another run is writing into the folder.
+        InputError: Another run is writing into the folder, it is a file, or it cannot be written.
     """
-    was_there = folder.exists()
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / ".writing.lock"
-    try:
-        # A soft lock is only a file, which a killed run would leave behind.
-        lock = FileLock(file, timeout=0, fallback_to_soft=False).acquire()
-    except Timeout as error:
-        raise InputError(
-            f"{folder}: another run is writing into it; wait until it ends, or choose another --out"
-        ) from error
-    except OSError as error:
-        file.unlink(missing_ok=True)
-        if error.errno not in _NO_LOCKS:
-            raise
-        _log.warning(
-            "%s: the file system has no locks (%s); make sure that no other run writes there",
-            folder,
-            error.strerror,
-        )
-        yield
-        return
-    written = [folder, *(folder / name for name in subfolders)]
-    with lock:
+    with ExitStack() as entered:
+        entered.callback(_remove_empty, _make(folder))
+        file = folder / ".writing.lock"
         try:
-            clear_unfinished(*written)
-            yield
-        finally:
-            clear_unfinished(*written)
-            # While the lock is held, so that no other run can lock the removed file.
+            # A soft lock is only a file, which a killed run would leave behind.
+            lock = FileLock(file, timeout=0, fallback_to_soft=False).acquire()
+        except Timeout as error:
+            raise InputError(
+                f"{folder}: another run is writing into it{_by(file)}; wait until it ends, or "
+                "choose another --out"
+            ) from error
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise _unwritable(folder, error) from error
             file.unlink(missing_ok=True)
-            if not was_there:
-                with suppress(OSError):
-                    folder.rmdir()  # only if nothing was written into it
+            _log.warning(
+                "%s: the file system has no locks (%s); make sure that no other run writes there",
+                folder,
+                error.strerror,
+            )
+            yield
+            return
+        with suppress(OSError):  # on a full disk the lock holds, too, but names nobody
+            file.write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
+        written = [folder, *(folder / name for name in subfolders)]
+        entered.enter_context(lock)
+        # While the lock is held, so that no other run can lock the removed file.
+        entered.callback(file.unlink, missing_ok=True)
+        entered.callback(clear_unfinished, *written)
+        clear_unfinished(*written)
+        yield
+
+
+def _make(folder: Path) -> list[Path]:
+    """Make a folder and those that it lies in; return the new ones, the innermost first.
+
+    Raises:
+        InputError: It cannot be made or written.
+    """
+    new = [path for path in (folder, *folder.parents) if not os.path.lexists(path)]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        there = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+        raise InputError(f"{folder}: {there} is a file; choose another --out") from error
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise _unwritable(folder, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
+    return new
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    with suppress(OSError):
+        for folder in folders:
+            folder.rmdir()  # only if nothing was written into it
+
+
+def _unwritable(folder: Path, error: OSError) -> InputError:
+    return InputError(
+        f"{folder}: cannot be written: {(error.strerror or str(error)).lower()}; choose another "
+        "--out, or change its permissions"
+    )
+
+
+def _by(file: Path) -> str:
+    """Name the process that holds a lock, in brackets; empty if it has not said so."""
+    with suppress(OSError, UnicodeDecodeError):
+        if said := file.read_text(encoding="utf-8")[:100].strip():
+            return f" ({said})"
+    return ""

@@ -2,7 +2,7 @@
 
 All coordinates are RAS+ mm, for a heart of size 1 in its default orientation, with the origin at
 the centre of the left ventricle. The values are means over the four-chamber CT atlas of Rodero et
-al., PLoS Comput Biol 2021;17(4):e1008851, scaled to 86 %.
+al., PLoS Comput Biol 2021;17(4):e1008851, scaled to 86%.
 """
 
 import numpy as np

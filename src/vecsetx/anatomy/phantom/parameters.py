@@ -75,7 +75,7 @@ class Parameters:
         The spreads were chosen to match real hearts. After a cohort is aligned and its size
         removed, the centroids of the structures lie 2.7 mm from their means (root mean square;
         3.3 mm in 60 real hearts), and the lengths of the structures along their principal axes
-        vary by 6.5 % (real: 7.3 %). ``benchmarks/spread.py`` measures both.
+        vary by 6.5% (real: 7.3%). ``benchmarks/spread.py`` measures both.
         """
 
         def around(mean: float, spread: float) -> float:

@@ -1,5 +1,7 @@
 """The arrays of an NPZ file, each validated when it is read."""
 
+import lzma
+import math
 import zipfile
 import zlib
 from pathlib import Path
@@ -8,6 +10,13 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from vecsetx.errors import InputError
+from vecsetx.limits import DEFLATE_RATIO, NPZ_BYTES, ORIGIN_MM
+
+_UNREADABLE = (
+    ValueError, EOFError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError,
+    KeyError, RuntimeError, SyntaxError, TypeError, OverflowError,
+)  # fmt: skip
+"""What damaged archives and arrays raise; RuntimeError: an encrypted member."""
 
 
 class NpzArrays:
@@ -26,15 +35,13 @@ class NpzArrays:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            with open(path, "rb") as stream:
-                if not zipfile.is_zipfile(stream):
-                    raise zipfile.BadZipFile
+            _check_members(path)
             self._file = np.load(path, allow_pickle=False)
         except OSError as error:
-            raise InputError(f"{path}: cannot be read: {error.strerror}") from error
-        except (ValueError, zipfile.BadZipFile) as error:
+            raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+        except _UNREADABLE as error:
             raise InputError(
-                f"{path}: is not an NPZ file, or is cut short; copy or write it again"
+                f"{path}: is not an NPZ file, or is cut short ({error}); copy or write it again"
             ) from error
 
     def __enter__(self) -> "NpzArrays":
@@ -59,7 +66,7 @@ class NpzArrays:
         self.need(name)
         try:
             return np.asarray(self._file[name])
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        except (OSError, *_UNREADABLE) as error:
             raise InputError(
                 f"{self.path}: {name} cannot be read: {error}; copy or write the file again"
             ) from error
@@ -69,11 +76,23 @@ class NpzArrays:
         points = self._numbers(name)
         if points.ndim != 2 or points.shape[1] != 3 or len(points) == 0:
             raise self._misshapen(name, points, "(N, 3), with N at least 1")
+        if (farthest := np.abs(points).max()) > ORIGIN_MM:
+            raise InputError(
+                f"{self.path}: {name} has coordinates up to {farthest:.3g}, where no heart lies; "
+                "prepare this heart again"
+            )
         return points.astype(np.float32)
 
     def distances(self, name: str, count: int) -> Float[np.ndarray, " n"]:
         """Distances ``[N]`` float32 of ``count`` points; the file may hold ``[N, 1]``."""
-        return self._column(name, count).astype(np.float32)
+        with np.errstate(over="ignore"):
+            distances = self._column(name, count).astype(np.float32)
+        if not np.isfinite(distances).all():
+            raise InputError(
+                f"{self.path}: {name} has distances up to {np.abs(self._numbers(name)).max():.3g}; "
+                "prepare this heart again"
+            )
+        return distances
 
     def ids(self, name: str, count: int) -> Int[np.ndarray, " n"]:
         """Ids ``[N]`` int64 of ``count`` points.
@@ -123,3 +142,33 @@ class NpzArrays:
         return InputError(
             f"{self.path}: {name} has shape {found.shape}, not {expected}; prepare this heart again"
         )
+
+
+def _check_members(path: Path) -> None:
+    """Check the sizes that an archive and its arrays' headers claim, before any array is read.
+
+    Raises:
+        ValueError: They are too large, or contradict each other.
+    """
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+        if sum(member.file_size for member in members) > NPZ_BYTES:
+            raise ValueError(f"its arrays have over {NPZ_BYTES} bytes")
+        for member in members:
+            if member.compress_type == zipfile.ZIP_DEFLATED:
+                most = DEFLATE_RATIO * member.compress_size
+                if member.file_size > most:
+                    raise ValueError(f"{member.filename} claims more bytes than it can hold")
+            with archive.open(member) as stream:
+                version = np.lib.format.read_magic(stream)
+                read = (
+                    np.lib.format.read_array_header_1_0
+                    if version == (1, 0)
+                    else np.lib.format.read_array_header_2_0
+                )
+                shape, _, dtype = read(stream)
+                claimed = stream.tell() + math.prod(shape) * dtype.itemsize
+                if min(shape, default=0) < 0 or (
+                    claimed != member.file_size and not dtype.hasobject
+                ):
+                    raise ValueError(f"{member.filename} has {member.file_size} of {claimed} bytes")

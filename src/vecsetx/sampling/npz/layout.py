@@ -36,6 +36,7 @@ from vecsetx.plain_data import PlainDataError, parse_json
 from vecsetx.sampling.npz.arrays import NpzArrays
 from vecsetx.sampling.npz.predecessor import KEYS, predecessor_samples
 from vecsetx.sampling.origin import Origin
+from vecsetx.sampling.sample_checks import check_samples
 from vecsetx.sampling.samples import HeartInfo, QueryPoints, Samples, SurfacePoints
 
 __all__ = ["npz_ids", "read_npz", "write_npz"]
@@ -43,7 +44,7 @@ __all__ = ["npz_ids", "read_npz", "write_npz"]
 Points = TypeVar("Points", bound=SurfacePoints | QueryPoints)
 Value = TypeVar("Value")
 
-SCHEMA = 2
+SCHEMA = 3
 """Version of the additions to the old layout; readers reject any other."""
 
 _OWN = "vecsetx"
@@ -160,12 +161,14 @@ def _own_samples(arrays: NpzArrays) -> Samples:
     remark = f"exported by VecSetX {info.version} from {info.kind} {info.source}"
     info = replace(info, remarks=(*info.remarks, remark))
     count = len(info.structures)
-    return Samples(
+    samples = Samples(
         _group(arrays, "surface", SurfacePoints, count),
         _group(arrays, "near", QueryPoints, count),
         _group(arrays, "volume", QueryPoints, count),
         info,
     )
+    check_samples(samples, arrays.path)
+    return samples
 
 
 def _group(arrays: NpzArrays, group: str, kind: type[Points], structure_count: int) -> Points:
@@ -177,6 +180,10 @@ def _group(arrays: NpzArrays, group: str, kind: type[Points], structure_count: i
         "distances_mm": (structure_count,),
     }
     for name, array in found.items():
+        if array.dtype.kind not in ("iu" if name == "structure" else "f"):
+            raise InputError(
+                f"{arrays.path}: {group}.{name} has type {array.dtype}; export it again"
+            )
         expected = (rows, *columns.get(name, ()))
         if array.shape != expected:
             raise InputError(
@@ -232,7 +239,7 @@ def _restricted(samples: Samples, wanted: tuple[str, ...]) -> Samples:
             frame=frame,
             volumes_ml=_of(kept, info.volumes_ml),
             areas_mm2=_of(kept, info.areas_mm2),
-            components=_of(kept, info.components),
+            pieces=_of(kept, info.pieces),
         ),
     )
 

@@ -51,7 +51,7 @@ def predecessor_samples(
     """Read a file that holds only labels and the distance to the nearest structure.
 
     Distances to every structure, normals, areas and volumes are estimated from the surface
-    points (:mod:`vecsetx.sampling.npz.discs`). Components are not counted (their number is 0), no
+    points (:mod:`vecsetx.sampling.npz.discs`). Pieces are not counted (their number is 0), no
     edge of the scan is known, and axes are assumed to be RAS+. The samples' remarks report this.
 
     Args:
@@ -126,7 +126,7 @@ def _info(
         spacing_mm=(2 * float(np.median([surface.radius() for surface in discs])),) * 3,
         volumes_ml=dict(zip(names, (s.volume() / 1000 for s in discs), strict=True)),
         areas_mm2=dict(zip(names, (s.area() for s in discs), strict=True)),
-        components=dict.fromkeys(names, 0),
+        pieces=dict.fromkeys(names, 0),
         speck_voxels=0,
         remarks=remarks,
         options={},

@@ -211,15 +211,15 @@ def duplicates(hearts: Mapping[str, HeartInfo]) -> list[Duplicates]:
     """Find pairs of entries that are the same heart.
 
     Two entries are duplicates if their content is identical. They are also duplicates if they have
-    the same structures (at least four) with the same numbers of components, and each volume agrees
-    within 0.2 %: one may be the other after translation, rotation or resampling.
+    the same structures (at least four) with the same numbers of pieces, and each volume agrees
+    within 0.2%: one may be the other after translation, rotation or resampling.
     """
     by_content: dict[str, list[str]] = {}
-    by_components: dict[tuple[tuple[str, int], ...], list[str]] = {}
+    by_pieces: dict[tuple[tuple[str, int], ...], list[str]] = {}
     for name, info in hearts.items():
         by_content.setdefault(info.content, []).append(name)
         if len(info.structures) >= _MIN_VOLUMES:
-            by_components.setdefault(tuple(sorted(info.components.items())), []).append(name)
+            by_pieces.setdefault(tuple(sorted(info.pieces.items())), []).append(name)
     # 1. Identical voxels.
     found = [
         Duplicates(first, second, by_volume=False)
@@ -228,9 +228,9 @@ def duplicates(hearts: Mapping[str, HeartInfo]) -> list[Duplicates]:
         for second in same[i + 1 :]
     ]
     # 2. Equal volumes. Relative differences are differences of logarithms, so a tree finds pairs.
-    for components, names in by_components.items():
+    for pieces, names in by_pieces.items():
         volumes = [
-            [hearts[name].volumes_ml[structure] for structure, _ in components] for name in names
+            [hearts[name].volumes_ml[structure] for structure, _ in pieces] for name in names
         ]
         pairs = cKDTree(np.log(volumes)).query_pairs(np.log1p(_DUPLICATE_TOLERANCE), p=np.inf)
         found += [

@@ -51,8 +51,8 @@ centre of a voxel, is too much."""
 _SLOPE = (0.9, 1.1)
 """Bounds on the change of a signed distance per mm away from the surface."""
 
-_NORMAL_COMPONENTS: Mapping[str, int] = {"Aorta": 2, "PA": 2, "Coronary": 4, "PV": 4}
-"""Maximum number of components that is normal; 1 for other structures. The field of view cuts
+_NORMAL_PIECES: Mapping[str, int] = {"Aorta": 2, "PA": 2, "Coronary": 4, "PV": 4}
+"""Maximum number of pieces that is normal; 1 for other structures. The field of view cuts
 vessels, and the coronary tree has two roots."""
 
 _MAX_SPECK_VOXELS = 200
@@ -275,9 +275,9 @@ def _asks_for_a_look(remark: str) -> bool:
 def _odd_pieces(info: HeartInfo) -> list[str]:
     """Structures in too many pieces, and unusually many specks."""
     found = [
-        f"{name} has {count} components (normally at most {most})"
-        for name, count in info.components.items()
-        if count > (most := _NORMAL_COMPONENTS.get(name, 1))
+        f"{name} has {count} pieces (normally at most {most})"
+        for name, count in info.pieces.items()
+        if count > (most := _NORMAL_PIECES.get(name, 1))
     ]
     heart_voxels = 1000 * sum(info.volumes_ml.values()) / float(np.prod(info.spacing_mm))
     if info.speck_voxels > max(_MAX_SPECK_VOXELS, _MAX_SPECK_SHARE * heart_voxels):

@@ -28,7 +28,7 @@ class StructureQuality:
             but does not occur; ``not annotated``: nothing is known.
         volume_ml: Volume enclosed by its surface.
         volume_z: Robust z-score of the volume among the data set's hearts.
-        components: Number of connected components.
+        pieces: Number of connected pieces.
         thickness_mm: ``2 V / A``, twice the volume over the area: the mean thickness of a shell.
         thickness_z: Robust z-score of the thickness among the data set's hearts.
         points: Number of points on it (``surface``) and inside it (``near``, ``volume``).
@@ -43,7 +43,7 @@ class StructureQuality:
     state: State
     volume_ml: float | None = None
     volume_z: float | None = None
-    components: int | None = None
+    pieces: int | None = None
     thickness_mm: float | None = None
     thickness_z: float | None = None
     points: Mapping[str, int] | None = None
@@ -139,7 +139,7 @@ def measure_structures(samples: Samples, compared: Agreement | None) -> dict[str
         name: StructureQuality(
             state="cut" if name in info.cut else "present",
             volume_ml=info.volumes_ml[name],
-            components=int(info.components[name]),
+            pieces=int(info.pieces[name]),
             thickness_mm=thickness.get(name),
             points={group: int(counts[k]) for group, counts in points.items()},
             inside_share_near=float(inner[k]) if at_wall[:, k].any() else None,

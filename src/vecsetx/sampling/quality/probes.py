@@ -118,7 +118,7 @@ def slopes(samples: Samples) -> Float[np.ndarray, " k"]:
     between ``r`` and the height ``e`` over the tangent plane, which is at least 0.94 ``r`` (except
     for the surface's curvature between its closest point and the nearest surface point). The slope
     is the median of ``d / ((e + r) / 2)``, where ``r`` takes the sign of ``e``, so that swapped
-    signs give −1. It is accurate to 3 % on spheres of 10 mm radius and more, and within 5 % of 1 on
+    signs give −1. It is accurate to 3% on spheres of 10 mm radius and more, and within 5% of 1 on
     phantoms and real hearts.
 
     Returns:

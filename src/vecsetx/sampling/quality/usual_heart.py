@@ -132,13 +132,13 @@ class _Measured:
         read = file.part((0, min(_POINTS, file.count("surface"))), (0, 0), (0, 0)).surface
         low, high = _VOLUMES_ML
         whole = whole_volumes_ml(info).items()
-        volumes_ml = {name: ml for name, ml in whole if low < ml < high and name in info.components}
+        volumes_ml = {name: ml for name, ml in whole if low < ml < high and name in info.pieces}
         centroids_mm = {}
         for k, name in enumerate(info.structures):
             points_mm = read.points_mm[read.structure == k].astype(np.float64)
             if name in volumes_ml and len(points_mm) and np.isfinite(points_mm).all():
                 centroids_mm[name] = points_mm.mean(axis=0)
-        pieces = {name: info.components[name] for name in volumes_ml}
+        pieces = {name: info.pieces[name] for name in volumes_ml}
         return cls(
             volumes_ml, pieces, centroids_mm, frozenset(info.structures), frozenset(annotated)
         )

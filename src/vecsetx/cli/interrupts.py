@@ -1,0 +1,102 @@
+"""What is said of a command that is stopped by hand: what is kept, and what to type to go on."""
+
+import os
+import shlex
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+__all__ = ["resuming_text", "stopped_text"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What a command leaves behind that is stopped.
+
+    Attributes:
+        folder: Parameter of the command with the folder that it writes into.
+        files: Patterns of the files that tell what is kept.
+        noun: What each of these files stands for.
+        goes_on: Whether the same command goes on with what is missing; what earlier runs left
+            counts, too.
+        counts: Whether a file that matches counts.
+    """
+
+    folder: str
+    files: tuple[str, ...] = ("**/*",)
+    noun: str = "file"
+    goes_on: bool = False
+    counts: Callable[[Path], bool] = Path.is_file
+
+
+def _is_complete(summary: Path) -> bool:
+    """Return whether a reconstruction's ``summary.json`` is that of a complete heart."""
+    return '"unfinished": true' not in summary.read_text("utf-8", "replace")
+
+
+_OF_COMMANDS: Mapping[str, _Kept] = {
+    "prepare": _Kept("out", ("hearts/*.safetensors",), "sampled heart", goes_on=True),
+    "calibrate": _Kept(
+        "model", ("calibration-unfinished/*", "model/calibration-unfinished/*"), "measured heart",
+        goes_on=True,
+    ),
+    "reconstruct": _Kept(
+        "out", ("summary.json", "*/summary.json"), "complete heart", counts=_is_complete
+    ),
+    "export": _Kept("out", ("*.npz",), "exported heart"),
+    "phantom": _Kept("out", ("*.nii.gz",), "phantom"),
+    "train": _Kept("out", ("checkpoint.pt",), "checkpoint", goes_on=True),
+    "evaluate": _Kept("out", ("scores.csv", "scores.json", "report.html")),
+    "check": _Kept("out", ("check*.json", "check*.html")),
+    "compare": _Kept("out", ("compar*.*",)),
+    "demo": _Kept("out"),
+}  # fmt: skip
+
+
+def stopped_text(command: str, params: Mapping[str, Any], began: float) -> str:
+    """Return a line on a command that Ctrl-C has stopped.
+
+    Args:
+        command: Its name.
+        params: Its parameters, by name.
+        began: When it began, seconds since the epoch.
+    """
+    kept = _OF_COMMANDS.get(command)
+    folder: Path | None = params.get(kept.folder) if kept else None
+    if command == "check" and folder is None:
+        folder = params["data"] / "check"
+    if kept is None or folder is None:
+        return f"stopped; nothing was written. To start again, type: {_typed()}"
+    there = [file for file in _files(folder, kept) if kept.goes_on or _since(file, began)]
+    if not there:
+        return f"stopped; nothing in {folder} is complete. To start again, type: {_typed()}"
+    count = f"1 {kept.noun} is" if len(there) == 1 else f"{len(there)} {kept.noun}s are"
+    go_on = "To go on with the rest" if kept.goes_on else "To start again"
+    typed = _typed("--resume") if command == "train" else _typed()
+    return f"stopped; {count} kept in {folder}. {go_on}, type: {typed}"
+
+
+def resuming_text() -> str:
+    """Return how a training goes on that saved a checkpoint and stopped."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:  # a launcher started this process
+        return "to go on, repeat the command with --resume"
+    return f"to go on, type: {_typed('--resume')}"
+
+
+def _files(folder: Path, kept: _Kept) -> Iterator[Path]:
+    for pattern in kept.files:
+        yield from (
+            f for f in folder.glob(pattern) if not f.name.startswith(".") and kept.counts(f)
+        )
+
+
+def _since(file: Path, began: float) -> bool:
+    return file.stat().st_mtime >= began - 1  # file systems round times
+
+
+def _typed(option: str = "") -> str:
+    """Return the command as it was typed, with an option that it may lack."""
+    words = sys.argv[1:]
+    return shlex.join(["vecsetx", *words, *([option] if option and option not in words else [])])

@@ -1,0 +1,33 @@
+"""Standard output and error, where text that cannot be shown or read must not end a command."""
+
+import io
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+__all__ = ["robust_streams"]
+
+
+@contextmanager
+def robust_streams() -> Iterator[None]:
+    """Show a question mark for each sign that the terminal's encoding lacks, while the block runs.
+
+    Otherwise a heart's name could end a command after its work was done. If the reader of a pipe
+    has gone (``| head -1``), what is left to print is dropped at the end, without an error. Files
+    that commands write are always UTF-8.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+    try:
+        yield
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                stream.flush()
+            except BrokenPipeError:
+                # Python flushes once more as it ends; that goes nowhere.
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, stream.fileno())
+                os.close(nowhere)

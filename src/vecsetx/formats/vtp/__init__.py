@@ -1,0 +1,1 @@
+"""VTP files, VTK's XML format of surfaces."""

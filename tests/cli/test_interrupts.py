@@ -1,0 +1,190 @@
+"""Ctrl-C in every command: a line on what is kept and what to type, and exit status 130."""
+
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+from support.command_line import run
+from support.killed import made_up_errors
+from typer.main import get_command
+
+from vecsetx.cli import app
+from vecsetx.cli.interrupts import resuming_text
+from vecsetx.commands import calibrate as calibrating
+from vecsetx.commands import export as exporting
+from vecsetx.data.dataset import DataSet
+from vecsetx.evaluation import hidden_structures
+from vecsetx.workers import for_each
+
+FUNCTIONS = {
+    "calibrate": "calibrate.calibrate",
+    "check": "check.check",
+    "compare": "compare.compare_scores",
+    "demo": "demo.demo",
+    "diagnose": "diagnose.diagnose_run",
+    "evaluate": "evaluate.evaluate",
+    "export": "export.export",
+    "info": "info.describe",
+    "inspect": "inspect.inspect",
+    "labels": "labels.print_label_sets",
+    "phantom": "phantom.make_phantoms",
+    "plan": "plan.plan_training",
+    "prepare": "prepare.prepare",
+    "reconstruct": "reconstruct.reconstruct",
+    "train": "train.train_model",
+}
+"""Command → what it calls in ``vecsetx.commands``."""
+
+WORDS = {
+    "calibrate": ("run", "data"),
+    "check": ("data",),
+    "compare": ("a", "b", "--out", "out"),
+    "diagnose": ("run",),
+    "evaluate": ("run", "data", "--out", "out"),
+    "export": ("data", "--out", "out"),
+    "info": ("run",),
+    "inspect": ("my maps",),
+    "phantom": ("out",),
+    "plan": ("data",),
+    "prepare": ("my maps", "--out", "out"),
+    "reconstruct": ("run", "map.nii.gz", "--out", "out"),
+    "train": ("data", "--out", "out"),
+}
+
+
+def interrupt(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("command", sorted(get_command(app).commands))
+def test_every_command_says_that_it_was_stopped(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "run").mkdir()
+    monkeypatch.setattr(f"vecsetx.commands.{FUNCTIONS[command]}", interrupt)
+    words = (command, *WORDS.get(command, ()))
+    assert run(*words, monkeypatch=monkeypatch) == 130
+    told = capfd.readouterr().err
+    assert told.startswith("vecsetx: stopped; nothing ")
+    assert told.endswith(f" To start again, type: {shlex.join(['vecsetx', *words])}\n")
+    assert told.count("\n") == 1
+
+
+def test_a_stop_before_a_command_begins(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("vecsetx.model.saved.model_folder", interrupt)  # a download
+    assert run("calibrate", "owner/name", "data", monkeypatch=monkeypatch) == 130
+    assert capfd.readouterr().err == "vecsetx: stopped before it began; nothing was written\n"
+
+
+def test_hearts_that_were_sampled_are_kept_and_counted(
+    dataset: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd
+) -> None:
+    maps, out = Path(dataset.hearts[0].source).parent, tmp_path / "data"
+    words = ("prepare", maps, "--out", out, "--points", 50)
+    stop_after(2, monkeypatch)
+    assert run(*words, monkeypatch=monkeypatch) == 130
+    told = capfd.readouterr().err.splitlines()[-1]
+    assert not (out / "dataset.json").exists()
+    kept = {file: file.stat().st_mtime_ns for file in (out / "hearts").iterdir()}
+    assert len(kept) >= 2  # another may have been done, too
+    count = f"{len(kept)} sampled hearts are kept in {out}"
+    assert told.startswith(f"vecsetx: stopped; {count}. To go on with the rest, type: ")
+    monkeypatch.undo()
+    assert run(*shlex.split(told.partition("type: vecsetx ")[2]), monkeypatch=monkeypatch) == 0
+    assert len(DataSet.read(out).hearts) == 4
+    assert {file: file.stat().st_mtime_ns for file in kept} == kept
+
+
+def stop_after(hearts: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Press Ctrl-C when that many hearts are done."""
+    results = for_each._results
+
+    def stopping(*given: object):
+        for done, result in enumerate(results(*given)):
+            if done == hearts:
+                raise KeyboardInterrupt
+            yield result
+
+    monkeypatch.setattr(for_each, "_results", stopping)
+
+
+def test_an_export_leaves_nothing_unfinished(
+    dataset: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd
+) -> None:
+    def stopping(*_: object):
+        (tmp_path / "npz" / ".unfinished-x.npz").write_bytes(b"half")  # of a worker that was killed
+        (tmp_path / "npz" / "a.npz").write_bytes(b"")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(exporting, "for_each_heart", stopping)
+    words = ("export", dataset.folder, "--out", tmp_path / "npz")
+    assert run(*words, monkeypatch=monkeypatch) == 130
+    assert "1 exported heart is kept in" in capfd.readouterr().err
+    assert [file.name for file in (tmp_path / "npz").iterdir()] == ["a.npz"]
+
+
+def test_a_stopped_calibration_goes_on_as_it_says(
+    trained_run: Path, dataset: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd
+) -> None:
+    model = shutil.copytree(trained_run, tmp_path / "a run")
+    measured: list[str] = []
+
+    def errors_of(heart, *_: object):
+        measured.append(heart.name)
+        if len(measured) == 3:
+            raise KeyboardInterrupt
+        return made_up_errors(heart)
+
+    monkeypatch.setattr(hidden_structures, "_errors_of", errors_of)
+    monkeypatch.setattr(
+        hidden_structures, "_errors_beyond", lambda heart, *_: made_up_errors(heart)["LA"]
+    )
+    monkeypatch.setattr(calibrating, "ENOUGH_HEARTS", 3)
+    words = ("calibrate", model, dataset.folder, "--split", "train")
+    assert run(*words, monkeypatch=monkeypatch) == 130
+    told = capfd.readouterr().err.splitlines()[-1]
+    assert told.startswith(f"vecsetx: stopped; 2 measured hearts are kept in {model}. To go on")
+    assert run(*shlex.split(told.partition("type: vecsetx ")[2]), monkeypatch=monkeypatch) == 0
+    assert "2 of 3 hearts were measured before; going on" in capfd.readouterr().out
+    assert len(measured) == 4
+
+
+def test_a_heart_counts_as_complete_only_with_its_summary(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("run").mkdir()
+
+    def stopping(*_: object) -> None:
+        for name, text in (("a", '{"structures": {}}'), ("b", '{"unfinished": true}')):
+            Path("out", name).mkdir(parents=True)
+            Path("out", name, "summary.json").write_text(text)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("vecsetx.commands.reconstruct.reconstruct", stopping)
+    assert run("reconstruct", "run", "maps", "--out", "out", monkeypatch=monkeypatch) == 130
+    assert "stopped; 1 complete heart is kept in out. To start" in capfd.readouterr().err
+
+
+def test_a_training_goes_on_from_its_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("out").mkdir()
+    Path("out", "checkpoint.pt").touch()
+    monkeypatch.setattr("vecsetx.commands.train.train_model", interrupt)
+    assert run("train", "my data", "--out", "out", monkeypatch=monkeypatch) == 130
+    told = capfd.readouterr().err
+    go_on = "vecsetx train 'my data' --out out --resume"
+    assert (
+        told
+        == ("vecsetx: stopped; 1 checkpoint is kept in out. To go on with the rest, type: " + go_on)
+        + "\n"
+    )
+    assert resuming_text() == f"to go on, type: {go_on}"
+    monkeypatch.setenv("WORLD_SIZE", "2")  # of which sys.argv does not know the launcher
+    assert resuming_text() == "to go on, repeat the command with --resume"

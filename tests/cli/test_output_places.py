@@ -1,0 +1,178 @@
+"""Where commands write: one run at a time; what cannot be written is noticed before any work."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from support.command_line import run
+from support.forked import forked
+from support.shared import made_once
+from support.waiting import wait_until
+from typer.main import get_command
+
+from vecsetx.cli import app
+from vecsetx.data.dataset import DataSet
+from vecsetx.files import write_text
+from vecsetx.terminal import progress_bars
+from vecsetx.workers.lock import only_writer
+
+WRITING = {
+    "prepare": ("{labels}", "--out", "{out}"),
+    "check": ("{data}", "--out", "{out}"),
+    "export": ("{data}", "--out", "{out}"),
+    "phantom": ("{out}",),
+    "train": ("{data}", "--out", "{out}", "model.latents=32", "batch.points=256"),
+    "reconstruct": ("{run}", "{labels}", "--out", "{out}"),
+    "evaluate": ("{run}", "{data}", "--out", "{out}"),
+    "compare": ("a", "b", "--out", "{out}"),
+    "demo": ("--out", "{out}"),
+}
+"""Commands that write into a folder of the user's choice. Besides these, `calibrate` writes into
+the model's folder, and `diagnose` one page, whole, beside a journal that may still grow."""
+
+WRITE_NO_FOLDER = {"inspect", "labels", "plan", "info", "calibrate", "diagnose"}
+
+
+def test_all_commands_are_here() -> None:
+    assert WRITING.keys() | WRITE_NO_FOLDER == get_command(app).commands.keys()
+
+
+@pytest.fixture
+def words(dataset: DataSet, trained_run: Path) -> Callable[[str, Path], list[str]]:
+    """The command line of a command that writes into a folder."""
+    labels = made_once("dataset", lambda _: None) / "labels"
+    places = {"data": dataset.folder, "run": trained_run, "labels": labels}
+    return lambda command, out: [
+        command,
+        *(word.format(out=out, **places) for word in WRITING[command]),
+    ]
+
+
+@pytest.fixture
+def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no piece of work begin that is counted."""
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("work has begun")
+
+    for module in ("check", "export", "phantom", "prepare", "reconstruct", "evaluate"):
+        monkeypatch.setattr(f"vecsetx.commands.{module}.steps", refuse)
+    assert progress_bars.steps is not refuse
+
+
+def hold(folder: Path, taken: Path) -> None:
+    """Write into a folder for ever."""
+    with only_writer(folder):
+        write_text(taken, "")
+        wait_until(lambda: False)
+
+
+@pytest.fixture(scope="module")
+def held(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
+    """A folder that another process writes into, and the number of that process."""
+    folder = tmp_path_factory.mktemp("held")
+    taken = folder.with_name("taken")
+    process = forked(hold, folder / "out", taken)
+    assert wait_until(taken.exists)
+    yield folder / "out", process.pid
+    process.kill()
+    process.join()
+    with only_writer(folder / "out"):  # the lock died with its process
+        pass
+
+
+@pytest.mark.usefixtures("no_work")
+@pytest.mark.parametrize("command", WRITING)
+def test_a_second_run_into_a_folder_is_refused_with_the_first_one_s_process(
+    command: str, words, held: tuple[Path, int], monkeypatch: pytest.MonkeyPatch, capfd
+) -> None:
+    out, number = held
+    assert run(*words(command, out), monkeypatch=monkeypatch) == 2
+    last = capfd.readouterr().err.splitlines()[-1]
+    assert last.startswith(f"vecsetx: {out}: another run is writing into it (process {number} on ")
+    assert last.endswith("; wait until it ends, or choose another --out")
+    assert [file.name for file in out.iterdir()] == [".writing.lock"]
+
+
+@pytest.mark.usefixtures("no_work")
+@pytest.mark.parametrize("command", WRITING)
+@pytest.mark.parametrize("below", ["", "deeper"])
+def test_a_file_in_place_of_the_folder_is_noticed_before_any_work(
+    command: str, below: str, words, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd
+) -> None:
+    file = tmp_path / "file"
+    file.write_text("mine")
+    assert run(*words(command, file / below), monkeypatch=monkeypatch) == 2
+    told = f"vecsetx: {file / below}: {file} is a file; choose another --out"
+    assert capfd.readouterr().err.splitlines()[-1] == told
+    assert file.read_text() == "mine"
+
+
+@pytest.mark.usefixtures("no_work")
+@pytest.mark.parametrize("command", WRITING)
+def test_a_folder_that_cannot_be_written_is_noticed_before_any_work(
+    command: str, words, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd
+) -> None:
+    # As for root, who may write anywhere, the system says so in the test.
+    access = os.access
+    monkeypatch.setattr(
+        os,
+        "access",
+        lambda path, mode: access(path, mode) and not (path == tmp_path and mode & os.W_OK),
+    )
+    assert run(*words(command, tmp_path), monkeypatch=monkeypatch) == 2
+    last = capfd.readouterr().err.splitlines()[-1]
+    assert last.startswith(f"vecsetx: {tmp_path}: cannot be written: permission denied; choose ")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("no_work")
+def test_calibrate_keeps_other_runs_from_the_model_s_folder(
+    dataset: DataSet, trained_run: Path, monkeypatch: pytest.MonkeyPatch, capfd
+) -> None:
+    with only_writer(trained_run / "model"):
+        words = ("calibrate", trained_run, dataset.folder, "--few")
+        assert run(*words, monkeypatch=monkeypatch) == 2
+    assert f"{trained_run / 'model'}: another run is writing into it" in capfd.readouterr().err
+
+
+def test_a_reconstruction_replaces_no_input(
+    dataset: DataSet, trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd
+) -> None:
+    mine = tmp_path / "labels.nii.gz"
+    shutil.copy(dataset.hearts[0].source, mine)
+    before = mine.read_bytes()
+    words = ("reconstruct", trained_run, mine, "--out", tmp_path)
+    assert run(*words, monkeypatch=monkeypatch) == 2
+    assert capfd.readouterr().err.endswith(
+        f"vecsetx: {mine}: no earlier reconstruction wrote this file, and it would be replaced; "
+        "choose another --out, or move the file\n"
+    )
+    assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [(mine.name, before)]
+
+
+@pytest.mark.parametrize("command", ["inspect", "info"])
+@pytest.mark.parametrize(
+    ("file", "told"),
+    [
+        ("folder", "folder: is a folder; give the name of a file"),
+        ("mine/a.json", "mine/a.json: mine is a file; choose another folder"),
+        ("locked/a.json", "locked/a.json: locked cannot be written; choose another folder"),
+    ],
+)
+def test_a_report_that_cannot_be_written_is_noticed_before_any_work(
+    command: str, file: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("folder", "locked"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "mine").write_text("mine")
+    access = os.access
+    monkeypatch.setattr(
+        os, "access", lambda path, mode: access(path, mode) and Path(path).name != "locked"
+    )
+    assert run(command, "no/such", "--json", file, monkeypatch=monkeypatch) == 2
+    assert capfd.readouterr().err.splitlines()[-1] == f"vecsetx: {told}"
+    assert (tmp_path / "mine").read_text() == "mine"

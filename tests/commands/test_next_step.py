@@ -1,0 +1,79 @@
+"""What a run's commands say to type next does what it says."""
+
+import json
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from support.command_line import run
+from support.runs import RECIPE
+
+from vecsetx.commands.run_folder import is_finished, next_command
+from vecsetx.data.dataset import DataSet
+from vecsetx.terminal.training_display import TrainingDisplay
+
+
+def last_line(capfd: pytest.CaptureFixture[str]) -> list[str]:
+    *_, last = capfd.readouterr().out.splitlines()
+    assert last.startswith("next: vecsetx ")
+    return shlex.split(last)[2:]
+
+
+def test_a_run_is_trained_and_evaluated_by_typing_what_comes_next(
+    dataset: DataSet,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    config, data = tmp_path / "recipe.yaml", str(dataset.folder.resolve())
+    config.write_text(yaml.safe_dump(RECIPE.changed({"training": {"steps": 4}}, "").to_dict()))
+    words = ("train", dataset.folder, "--out", "a run", "--config", config, "--fold", 1)
+    assert run(*words, "--stop-after", 2, monkeypatch=monkeypatch) == 0
+    following = last_line(capfd)
+    assert following == ["train", data, "--out", "a run", "--fold", "1", "--resume"]
+    assert run("diagnose", "a run", monkeypatch=monkeypatch) == 0
+    assert last_line(capfd) == following
+    counted: list[int] = []
+    monkeypatch.setattr(TrainingDisplay, "step", lambda _, done: counted.append(done))
+    assert run(*following, monkeypatch=monkeypatch) == 0
+    assert counted[0] == 2  # the display goes on where the run does
+    following = last_line(capfd)
+    assert following == ["evaluate", "a run", data, "--fold", "1", "--out", "scores/"]
+    assert run("diagnose", "a run", monkeypatch=monkeypatch) == 0
+    assert last_line(capfd) == following
+    monkeypatch.setenv("RANK", "1")  # a process beside the first one, which alone speaks
+    monkeypatch.setattr("vecsetx.commands.train.train_model", lambda *_: None)
+    assert run(*words, "--resume", monkeypatch=monkeypatch) == 0
+    assert capfd.readouterr().out == ""
+
+
+def test_the_wrong_folder_is_told_before_anything_is_read(
+    trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd
+) -> None:
+    words = ("train", tmp_path / "no data", "--out")
+    assert run(*words, tmp_path / "none", "--resume", monkeypatch=monkeypatch) == 2
+    assert "none: no run to resume (no recipe.yaml)" in capfd.readouterr().err
+    assert run(*words, trained_run, monkeypatch=monkeypatch) == 2
+    assert "already contains a run; add --resume" in capfd.readouterr().err
+
+
+def test_after_a_fault_a_run_is_trained_again_beside_it(trained_run: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(trained_run, tmp_path / "a run")
+    data = json.loads((copy / "data.json").read_text())["folder"]
+    assert is_finished(copy)
+    told = next_command(copy, True, faults=True)
+    again = f"vecsetx train {data} --out '{copy}-2' --config '{copy}/recipe.yaml' OPTION=VALUE"
+    assert told == f"{again}, with the option named above"
+
+
+def test_a_data_set_that_has_moved_is_recorded_on_resuming(
+    dataset: DataSet, trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = shutil.copytree(trained_run, tmp_path / "run")
+    moved = shutil.copytree(dataset.folder, tmp_path / "moved")
+    words = ("train", moved, "--out", copy, "--resume", "--preflight")
+    assert run(*words, monkeypatch=monkeypatch) == 0
+    assert json.loads((copy / "data.json").read_text())["folder"] == str(moved)
