@@ -124,8 +124,8 @@ def _command(attack: Attack, complaint: Path) -> int:
     from vecsetx.cli import main
 
     sys.argv = ["vecsetx", *attack.words]
-    attack.before()
     try:
+        attack.before()
         main()
         status = 0
     except SystemExit as ended:

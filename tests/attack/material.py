@@ -57,9 +57,9 @@ class Material:
         return Path(copying(source, target))
 
 
-def make_material(folder: Path, hearts: int = 3) -> Material:
-    """Fill an empty folder with sound inputs; takes about 20 s."""
-    maps = write_small_phantoms(folder / "labels", hearts)
+def make_material(folder: Path) -> Material:
+    """Fill an empty folder with sound inputs, a data set, a run and two evaluations: 20 s."""
+    maps = write_small_phantoms(folder / "labels", 3)
     options = PrepareOptions(
         label_set("default"), sampling=SamplingSpec(1000, 1000, 1000), val_share=0.34, workers=1
     )
@@ -68,14 +68,19 @@ def make_material(folder: Path, hearts: int = 3) -> Material:
     recipe = RECIPE.changed({"batch": {"hearts": 1}, "training": {"steps": 20}}, "attack")
     train_model(data.folder, folder / "run", recipe)
     (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe.to_dict()))
-    label_map = read_label_map(maps[0])
-    _write_images(label_map, folder)
-    _write_surfaces(label_map, folder)
-    export(data.folder, folder / "npz")
     for name, steps in (("scores", 0), ("refined", 3)):
         scored = EvaluateOptions(EncodeOptions(refine=steps), "train", meshes=False)
         evaluate(folder / "run", [folder / "data"], folder / name, scored)
-    shutil.copy(next((data.folder / "hearts").glob("*.safetensors")), folder / "heart.safetensors")
+    return with_inputs(folder, maps[0])
+
+
+def with_inputs(folder: Path, heart: Path) -> Material:
+    """Add a heart in every format to a folder that holds ``data/`` and ``run/``."""
+    label_map = read_label_map(heart)
+    _write_images(label_map, folder)
+    _write_surfaces(label_map, folder)
+    export(folder / "data", folder / "npz")
+    shutil.copy(folder / "data" / "hearts" / "phantom00.safetensors", folder / "heart.safetensors")
     return Material(folder)
 
 
