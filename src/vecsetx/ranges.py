@@ -85,6 +85,7 @@ class Number:
     RESOLUTION, FACES = Range(8, 4096), Range(4, 10**9)
     REFINE, RECYCLE = Range(0, 100_000), Range(0, 100)
     STEP = Range(1, 10**9)
+    VOXELS = Range(1, 4096**3)
 
 
 # Types of a recipe's options

@@ -77,7 +77,8 @@ def test_a_stop_before_a_command_begins(
 ) -> None:
     monkeypatch.setattr("vecsetx.model.saved.model_folder", interrupt)  # a download
     assert run("calibrate", "owner/name", "data", monkeypatch=monkeypatch) == 130
-    assert capfd.readouterr().err == "vecsetx: stopped before it began; nothing was written\n"
+    said = capfd.readouterr().err
+    assert said.startswith("vecsetx: stopped; nothing was written. To start again, type: vecsetx ")
 
 
 def test_hearts_that_were_sampled_are_kept_and_counted(

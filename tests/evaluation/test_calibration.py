@@ -376,11 +376,16 @@ def made_up(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_few_hearts_are_refused_unless_asked_for(
-    run: Path, dataset: DataSet, made_up: list[str], monkeypatch: pytest.MonkeyPatch
+    run: Path,
+    dataset: DataSet,
+    made_up: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # Before the model is read, which takes time: this one cannot be.
+    (tmp_path / "model.json").write_text("no JSON")
     with pytest.raises(InputError, match=r"split 'train' has 3 hearts .* at least 8: .* --few"):
-        # Before the model is read, which takes time: this one cannot be.
-        calibrate(run / "no model", dataset.folder, "train")
+        calibrate(tmp_path, dataset.folder, "train")
     assert made_up == []
     assert not (run / "model" / "calibration.json").exists()
     monkeypatch.setattr(calibrating, "ENOUGH_HEARTS", 3)

@@ -56,7 +56,7 @@ def test_preflight_finds_what_is_not_in_order(
     [
         (
             {"model": {"width": 32768, "layers": 256}},
-            r"the weights alone take [\d,]{5,} GB, this machine has [\d,]+ GB; lower model.width",
+            r"the weights alone take [\d,]{5,} GB, this machine has [\d,.]+ GB; lower model.width",
         ),
         (
             {"batch": {"hearts": 65536, "points": 2**22}},

@@ -64,7 +64,12 @@ def test_what_the_first_rank_does_holds_for_all(tmp_path: Path) -> None:
 
 def test_all_ranks_stop_at_a_loss_that_is_no_number(dataset: DataSet, tmp_path: Path) -> None:
     wild = GRADIENTS.changed(
-        {"optimizer": {"adamw_lr": 1e30}, "batch": {"hearts": 1}, "training": {"steps": 1000}}, ""
+        {
+            "optimizer": {"adamw_lr": 100, "muon_lr": 100},
+            "batch": {"hearts": 1},
+            "training": {"steps": 1000},
+        },
+        "",
     )
     _, _, _, *words = command(dataset, tmp_path / "run", wild)
     run_ranks(2, fail_as_command, list(map(str, words)), tmp_path)

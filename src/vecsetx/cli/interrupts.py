@@ -67,7 +67,7 @@ def stopped_text(command: str, params: Mapping[str, Any], began: float) -> str:
     folder: Path | None = params.get(kept.folder) if kept else None
     if command == "check" and folder is None:
         folder = params["data"] / "check"
-    if kept is None or folder is None:
+    if kept is None or folder is None or not folder.exists():
         return f"stopped; nothing was written. To start again, type: {_typed()}"
     there = [file for file in _files(folder, kept) if kept.goes_on or _since(file, began)]
     if not there:

@@ -98,11 +98,11 @@ TrustNames = Annotated[
 ]
 MaxVoxels = Annotated[
     int,
-    typer.Option(
+    number(
+        Number.VOXELS,
         metavar="N",
         help="Refuse label maps of more voxels (default: 1024³). A voxel takes about 10 bytes of "
         "memory.",
-        min=1,
         show_default=False,
     ),
 ]

@@ -335,7 +335,10 @@ def _failed(plan: _Plan, failed: Mapping[str, str]) -> tuple[FailedHeart, ...]:
     """Return the hearts that failed now, and those of earlier runs that were not tried again."""
     earlier = plan.before.failed if plan.before else ()
     kept = [one for one in earlier if one.name not in plan.sources and Path(one.source).exists()]
-    now = [FailedHeart(name, str(plan.sources[name].path), why) for name, why in failed.items()]
+    now = [
+        FailedHeart(name, str(plan.sources[name].path if name in plan.sources else name), why)
+        for name, why in failed.items()
+    ]
     return tuple(sorted([*kept, *now], key=lambda heart: heart.name))
 
 

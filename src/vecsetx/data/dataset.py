@@ -65,12 +65,12 @@ class FailedHeart:
     """A heart of the inputs that could not be prepared.
 
     Attributes:
-        name: Its name.
+        name: Its name; not safe for a path, as that may be why it could not be prepared.
         source: Path of its file or folder.
         reason: Why, in words.
     """
 
-    name: Name
+    name: str
     source: str
     reason: str
 
