@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install -qq --no-compile --disable-pip-version-check -c $(CONSTRAINTS)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo tutorial test test-slow test-slurm test-lowest lowest-versions lint format clean
+.PHONY: help install demo tutorial test test-attack test-slow test-slurm test-lowest lowest-versions lint format clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 25
@@ -24,6 +24,9 @@ tutorial: $(VENV)/runtime ## run the commands of the tutorial, and write docs/tu
 
 test: $(VENV)/dev ## run the tests except the slow ones, on up to four cores
 	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal
+
+test-attack: $(VENV)/dev ## attack the commands: five minutes; with LONG=1 an hour or two
+	PYTHONPATH=src:tests $(BIN)/python -m attack $(if $(LONG),long,short)
 
 test-slow: $(VENV)/dev ## run the slow tests
 	$(BIN)/python -m pytest -m slow

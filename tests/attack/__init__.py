@@ -1,0 +1,1 @@
+"""Attacks on the command line: hostile files, mad options, stops, and places that refuse."""

@@ -1,0 +1,73 @@
+"""Every option of every command with 0, −1, nan, infinity, huge numbers and words."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import numpy as np
+import typer
+
+from attack.judge import Attack
+from attack.material import Material
+
+VALUES = ("0", "-1", "nan", "inf", "-inf", "1e12", "1000000000000", "word", "", "1e-12", "9" * 400)
+
+BASES = {
+    "inspect": "inspect plain.nii",
+    "labels": "labels default",
+    "prepare": "prepare plain.nii --out out --points 100 --workers 1",
+    "check": "check {data} --out out",
+    "export": "export {data} --out out",
+    "phantom": "phantom out --count 1 --size 32 --spacing 4",
+    "plan": "plan {data} --config recipe.yaml",
+    "train": "train {data} --out out --config recipe.yaml training.steps=2",
+    "diagnose": "diagnose {run}",
+    "reconstruct": "reconstruct {run} plain.nii --out out --resolution 16 --refine 0 --no-page",
+    "evaluate": "evaluate {run} {data} --out out --refine 0 --no-meshes",
+    "calibrate": "calibrate {run} {data} --split train --few --ensemble 2",
+    "compare": "compare {scores} {refined} --out out",
+    "info": "info {run}",
+}
+"""A sound command line of each command; the demo's is too long to be made for every value."""
+
+RECIPE_KEYS = ("model.width", "model.layers", "batch.hearts", "training.steps", "optimizer.muon_lr")
+
+
+def attacks(
+    material: Material, folder: Path, count: int, seed: int
+) -> Iterator[tuple[str, Attack]]:
+    """Yield attacks with every option; ``count`` is the number of values of each."""
+    from vecsetx.cli import app
+
+    rng = np.random.default_rng([seed, 2])
+    commands = typer.main.get_command(app).commands
+    for name, base in BASES.items():
+        for option in _options(commands[name]):
+            for value in rng.choice(VALUES, min(count, len(VALUES)), replace=False):
+                yield "options", _attack(material, folder, base, [f"{option}={value}"])
+    for command in ("train", "plan"):
+        for key in RECIPE_KEYS:
+            for value in rng.choice(VALUES, min(count, len(VALUES)), replace=False):
+                yield "options", _attack(material, folder, BASES[command], [f"{key}={value}"])
+
+
+def _options(command: click.Command) -> list[str]:
+    """Return the options that take a value."""
+    return [
+        parameter.opts[0]
+        for parameter in command.params
+        if isinstance(parameter, click.Option) and not parameter.is_flag
+    ]
+
+
+def _attack(material: Material, folder: Path, base: str, added: list[str]) -> Attack:
+    material.copy("plain.nii", folder)
+    material.copy("recipe.yaml", folder)
+    places = {"run": "run", "data": "data", "scores": "scores", "refined": "refined"}
+    for key in places:
+        if f"{{{key}}}" in base:
+            material.copy(key, folder)
+    words = [*base.format(**places).split(), *added]
+    command = words[0]
+    out = {"diagnose": "run", "calibrate": "run"}.get(command, "out")
+    return Attack(f"{command} {' '.join(added)[:60]}", tuple(words), out)
