@@ -105,6 +105,7 @@ def _tried(
         # What is started again needs what the stop before it left behind.
         again = kind == "started again"
         if options.only and options.only not in attack.name:
+            _emptied(folder)
             continue
         key = f"{options.seed} {attack.name}"
         if key not in judged:
