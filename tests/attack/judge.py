@@ -15,6 +15,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from multiprocessing import get_context
 from pathlib import Path
 
 MOST_BYTES = 2 << 30
@@ -132,7 +133,10 @@ def _run(attack: Attack, folder: Path, output: int, complaint: Path) -> None:
 
 def _command(attack: Attack, complaint: Path) -> int:
     from vecsetx.cli import main
+    from vecsetx.workers import processes
 
+    # Workers are forked, so that they inherit the limits, and import nothing.
+    processes._SPAWN = get_context("fork")  # type: ignore[assignment]
     sys.argv = ["vecsetx", *attack.words]
     try:
         attack.before()
