@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TextIO
 
@@ -27,7 +26,6 @@ from attack.material import Material, make_material
 from attack.preload import preload
 from vecsetx import __version__
 from vecsetx.files import write_text
-from vecsetx.workers import processes
 
 Attacks = Callable[[Material, Path, int, int], Iterator[tuple[str, Attack]]]
 
@@ -63,8 +61,6 @@ def main() -> None:
     """Run the attacks; exit status 1 if one did not hold."""
     options = _options()
     options.folder.mkdir(parents=True, exist_ok=True)
-    # Workers are forked, so that they inherit the limits of the command that starts them.
-    processes._SPAWN = get_context("fork")  # type: ignore[assignment]
     material = _material(options.folder)
     preload(material)
     counts: dict[str, list[int]] = {}
@@ -105,6 +101,7 @@ def _tried(
         # What is started again needs what the stop before it left behind.
         again = kind == "started again"
         if options.only and options.only not in attack.name:
+            _emptied(folder)
             continue
         key = f"{options.seed} {attack.name}"
         if key not in judged:

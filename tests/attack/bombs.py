@@ -80,7 +80,7 @@ def _npz(material: Material, folder: Path) -> str:
     """An array of 3 GB in 3 MB, beside the sound ones."""
     target = folder / "a.npz"
     with (
-        ZipFile(material.folder / "npz" / "phantom00.npz") as sound,
+        ZipFile(material.folder / "heart.npz") as sound,
         ZipFile(target, "w", ZIP_DEFLATED) as made,
     ):
         for name in sound.namelist():

@@ -20,9 +20,9 @@ _GROWTH_BYTES = 64 << 20
 """What caches may gain between the tenth heart and the last."""
 
 COMMANDS = {
-    "prepare": "prepare part --out out --points 500 --workers 1",
-    "evaluate": "evaluate {run} part --out out --refine 0",
-    "reconstruct": "reconstruct {run} part --out out --resolution 32 --refine 0",
+    "prepare": "prepare {part} --out out --points 500 --workers 1",
+    "evaluate": "evaluate {run} {part} --out out --refine 0",
+    "reconstruct": "reconstruct {run} {part} --out out --resolution 32 --refine 0",
 }
 
 
@@ -31,7 +31,9 @@ def attacks(
 ) -> Iterator[tuple[str, Attack]]:
     """Yield each command over ``count`` hearts, ten at a time in one process."""
     for name, line in COMMANDS.items():
-        words = line.format(run=material.folder / "run").split()
+        # Beside the attack's folder, in which nothing may change but the results.
+        part = material.folder.parent / "part"
+        words = line.format(run=material.folder / "run", part=part).split()
         states: list[tuple[int, int]] = []
         yield (
             "cohort",
@@ -39,7 +41,7 @@ def attacks(
                 f"{name} {count} hearts",
                 tuple(words),
                 "out",
-                before=partial(_all_but_the_last, words, material, folder, count, states),
+                before=partial(_all_but_the_last, words, material, part, count, states),
                 wrong=partial(_grown, states),
                 most_seconds=20.0 + 5.0 * count,
             ),
@@ -47,14 +49,13 @@ def attacks(
 
 
 def _all_but_the_last(
-    words: list[str], material: Material, folder: Path, count: int, states: list[tuple[int, int]]
+    words: list[str], material: Material, part: Path, count: int, states: list[tuple[int, int]]
 ) -> None:
     """Run the command on ten hearts after the other; the last ten are left to the attack itself."""
     from vecsetx.cli import main
 
     sources = sorted((material.folder / "labels").glob("*.nii.gz"))
     for start in range(0, count, _AT_ONCE):
-        part = folder / "part"
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir()
         for number in range(start, min(start + _AT_ONCE, count)):

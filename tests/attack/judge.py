@@ -4,6 +4,7 @@ A command may refuse, but it ends in time, within its memory, with a line and wi
 and it writes nowhere but into its own folder. If it succeeds, its result is right.
 """
 
+import io
 import os
 import re
 import resource
@@ -12,13 +13,15 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
+from multiprocessing import get_context
 from pathlib import Path
 
 MOST_BYTES = 2 << 30
 """Address space that a command may take beyond what its process begins with."""
 _MOST_LINES = 60
-_OUTPUT, _COMPLAINT = "output.txt", "complaint.txt"
+_COMPLAINT = "complaint.txt"
 _STATUSES = {0, 1, 2, 75, 130}
 _OURS = re.compile(r"^(vecsetx: \S|Usage: |.*\bfailed:$)", re.MULTILINE)
 _FOREIGN = re.compile(
@@ -83,16 +86,22 @@ def try_attack(attack: Attack, folder: Path) -> Verdict:
         folder: Holds the attack's files. What lies beside it must not change.
     """
     before = _listing(folder.parent)
-    log = folder.parent.parent / _OUTPUT
     complaint = folder.parent.parent / _COMPLAINT
     complaint.unlink(missing_ok=True)
     sys.stdout.flush()
     sys.stderr.flush()
+    # A pipe, as limits on the size of files would hold for a file of the output, too.
+    reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
-        _run(attack, folder, log, complaint)
-    status, used, hangs = _wait(child, attack)
-    output = log.read_bytes().decode(errors="replace")
+        os.close(reader)
+        _run(attack, folder, writer, complaint)
+    os.close(writer)
+    os.set_blocking(reader, False)
+    printed: list[bytes] = []
+    with os.fdopen(reader, "rb", buffering=0) as pipe:
+        status, used, hangs = _wait(child, attack, pipe, printed)
+    output = b"".join(printed).decode(errors="replace")
     found = _complaints(attack, status, output, hangs)
     found += _strays(before, _listing(folder.parent), folder, attack)
     if complaint.exists():
@@ -100,14 +109,15 @@ def try_attack(attack: Attack, folder: Path) -> Verdict:
     return Verdict(found, status, output, used.ru_maxrss * 1024)
 
 
-def _run(attack: Attack, folder: Path, log: Path, complaint: Path) -> None:
+def _run(attack: Attack, folder: Path, output: int, complaint: Path) -> None:
     """Be the command; never returns."""
     status = 99
     try:
         os.setsid()
-        with log.open("wb") as file:
-            os.dup2(file.fileno(), 1)
-            os.dup2(file.fileno(), 2)
+        for number, name in ((1, "stdout"), (2, "stderr")):
+            os.dup2(output, number)
+            setattr(sys, name, os.fdopen(number, "w", closefd=False))  # as Python would for a pipe
+        os.close(output)
         os.chdir(folder)
         os.environ.update(HOME=str(folder / "home"), COLUMNS="100", TERM="dumb")
         _limit(attack.most_seconds)
@@ -115,14 +125,18 @@ def _run(attack: Attack, folder: Path, log: Path, complaint: Path) -> None:
     except BaseException:
         traceback.print_exc()
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        with suppress(OSError):  # a closed pipe
+            sys.stdout.flush()
+            sys.stderr.flush()
         os._exit(status)
 
 
 def _command(attack: Attack, complaint: Path) -> int:
     from vecsetx.cli import main
+    from vecsetx.workers import processes
 
+    # Workers are forked, so that they inherit the limits, and import nothing.
+    processes._SPAWN = get_context("fork")  # type: ignore[assignment]
     sys.argv = ["vecsetx", *attack.words]
     try:
         attack.before()
@@ -146,11 +160,18 @@ def _limit(most_seconds: float) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def _wait(child: int, attack: Attack) -> tuple[int, resource.struct_rusage, bool]:
-    """Wait for the process; return its exit status, what it used, and whether it hung."""
+def _wait(
+    child: int, attack: Attack, pipe: io.FileIO, printed: list[bytes]
+) -> tuple[int, resource.struct_rusage, bool]:
+    """Wait for the process; return its exit status, what it used, and whether it hung.
+
+    What it prints is added to ``printed``.
+    """
     begun, hangs, stop = time.monotonic(), False, attack.stop
     while True:
         ended, state, used = os.wait4(child, os.WNOHANG)
+        while text := pipe.read(1 << 16):
+            printed.append(text)
         if ended:
             break
         waited = time.monotonic() - begun
@@ -178,7 +199,7 @@ def _complaints(attack: Attack, status: int, output: str, hangs: bool) -> list[s
     found = []
     if hangs or status == -signal.SIGXCPU:
         found.append(f"took more than {attack.most_seconds:g} s")
-    elif status < 0 and not (attack.stop and status == -signal.SIGKILL):
+    elif status < 0 and not (attack.stop and status == -attack.stop[0]):
         found.append(f"ended by {signal.Signals(-status).name}")
     elif status >= 0 and status not in _STATUSES:
         found.append(f"exit status {status}")
@@ -207,7 +228,8 @@ def _strays(
     found = [
         f"changed {path.relative_to(folder.parent)}, outside its own folder" for path in outside
     ]
-    killed = attack.stop is not None and attack.stop[0] == signal.SIGKILL
+    # A process that a signal ends cannot clean up; the next run does.
+    killed = attack.stop is not None and attack.stop[0] != signal.SIGINT
     if not killed:
         found += [f"left {p.name}" for p in changed if ".unfinished-" in p.name and p in after]
     return found

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import click
 import numpy as np
 import typer
 
@@ -51,12 +51,14 @@ def attacks(
                 yield "options", _attack(material, folder, BASES[command], [f"{key}={value}"])
 
 
-def _options(command: click.Command) -> list[str]:
-    """Return the options that take a value."""
+def _options(command: Any) -> list[str]:
+    """Return the options that take a value, but for files that are written: those are places."""
     return [
         parameter.opts[0]
         for parameter in command.params
-        if isinstance(parameter, click.Option) and not parameter.is_flag
+        if parameter.param_type_name == "option"
+        and not parameter.is_flag
+        and parameter.name not in {"out", "json"}
     ]
 
 

@@ -27,13 +27,14 @@ from vtkmodules.vtkCommonDataModel import vtkCellArray, vtkPolyData
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.label_sets import label_set
 from vecsetx.commands.evaluate import evaluate
-from vecsetx.commands.export import export
 from vecsetx.commands.prepare import PrepareOptions, prepare
 from vecsetx.commands.train import train_model
 from vecsetx.evaluation.inputs import EvaluateOptions
 from vecsetx.formats.label_maps import read_label_map
 from vecsetx.inference.encode import EncodeOptions
+from vecsetx.sampling.npz.layout import write_npz
 from vecsetx.sampling.sampler import SamplingSpec
+from vecsetx.sampling.samples import SamplesFile
 
 MESH_FORMATS = ("vtp", "stl", "ply", "obj")
 _FRAME_OF_REFERENCE = "1.2.826.0.1.3680043.10.1"
@@ -45,7 +46,7 @@ class Material:
 
     Attributes:
         folder: Holds ``labels/``, ``data/`` (prepared), ``run/`` (trained), ``meshes-FORMAT/``,
-            ``npz/``, ``scores/`` and ``refined/``, and one file for each other format.
+            ``scores/`` and ``refined/``, and one file for each other format.
     """
 
     folder: Path
@@ -79,8 +80,9 @@ def with_inputs(folder: Path, heart: Path) -> Material:
     label_map = read_label_map(heart)
     _write_images(label_map, folder)
     _write_surfaces(label_map, folder)
-    export(folder / "data", folder / "npz")
-    shutil.copy(folder / "data" / "hearts" / "phantom00.safetensors", folder / "heart.safetensors")
+    heart_file = folder / "data" / "hearts" / "phantom00.safetensors"
+    shutil.copy(heart_file, folder / "heart.safetensors")
+    write_npz(SamplesFile(heart_file).read(), folder / "heart.npz")
     return Material(folder)
 
 

@@ -58,7 +58,7 @@ FORMATS = (
         for ending in MESH_FORMATS
     ),
     _input("points CSV", "points.csv"),
-    _input("NPZ", "npz/phantom00.npz", taken="phantom00.npz", damaged="phantom00.npz"),
+    _input("NPZ", "heart.npz"),
     _input("prepared heart", "heart.safetensors"),
     Format(
         "label set YAML",
