@@ -147,7 +147,7 @@ def _ready(
     Every rank does the same, except that only the first one writes.
     """
     with noticing_signals() as request, joined_ranks() as ranks, ExitStack() as entered:
-        # 0. The wrong folder is told at once: what follows takes seconds.
+        # 0. Refuse the wrong folder at once: what follows takes seconds.
         ranks.on_first_rank(lambda: check_folder(out, resume))
         # 1. Model, batches and teacher. All ranks seed alike, and so start with the same weights.
         with waiting("reading the data set"):

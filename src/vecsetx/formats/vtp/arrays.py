@@ -38,7 +38,7 @@ _COMPRESSORS = ("", "vtkZLibDataCompressor", "vtkLZMADataCompressor", "vtkLZ4Dat
 _LZMA_MEMORY = 1 << 27
 
 _Decode = Callable[[memoryview, int], bytes]
-"""Returns so many bytes of an array from what is stored."""
+"""Returns a number of bytes of an array from what is stored."""
 
 
 def whole_number(text: str | None, name: str, most: int = MESH_ITEMS) -> int:
