@@ -81,6 +81,8 @@ def test_an_archive_of_arrays_is_not_believed(small: Samples, tmp_path: Path) ->
         write_zip(tmp_path / "negative.npz", {"vecsetx": array((-5, 3))}),
         write_zip(tmp_path / "none.npz", {"vecsetx": b""}),
         write_zip(tmp_path / "object.npz", {"vecsetx": array((1,), "|O") + b"cos\nsystem"}),
+        write_zip(tmp_path / "open.npz", {"vecsetx": array((5, 3)).replace(b"(5, 3)", b"(5, [3")}),
+        write_zip(tmp_path / "old.npz", {"vecsetx": array((5, 3)).replace(b"(5, 3)", b"(5L,3)")}),
     ]
     calls = [(read_npz, (path,)) for path in (*paths, sound)]
     found = outcomes(calls, 200, [(read_npz, (sound,))])

@@ -2,9 +2,11 @@
 
 import lzma
 import math
+import warnings
 import zipfile
 import zlib
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -14,9 +16,10 @@ from vecsetx.limits import DEFLATE_RATIO, NPZ_BYTES, ORIGIN_MM
 
 _UNREADABLE = (
     ValueError, EOFError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError,
-    KeyError, RuntimeError, SyntaxError, TypeError, OverflowError,
+    KeyError, RuntimeError, SyntaxError, TypeError, OverflowError, TokenError, UserWarning,
 )  # fmt: skip
-"""What damaged archives and arrays raise; RuntimeError: an encrypted member."""
+"""What damaged archives and arrays raise; RuntimeError: an encrypted member; TokenError and
+UserWarning: a header that NumPy reads as one of Python 2."""
 
 
 class NpzArrays:
@@ -166,7 +169,9 @@ def _check_members(path: Path) -> None:
                     if version == (1, 0)
                     else np.lib.format.read_array_header_2_0
                 )
-                shape, _, dtype = read(stream)
+                with warnings.catch_warnings():
+                    warnings.simplefilter("error", UserWarning)
+                    shape, _, dtype = read(stream)
                 claimed = stream.tell() + math.prod(shape) * dtype.itemsize
                 if min(shape, default=0) < 0 or (
                     claimed != member.file_size and not dtype.hasobject
