@@ -253,6 +253,19 @@ def test_the_command_reads_folders_and_files_and_prints_one_table_first(tmp_path
     assert f"{lv['interval'][0]:+.3f} … {lv['interval'][1]:+.3f}" in tables
 
 
+def test_options_that_differ_are_named(tmp_path: Path) -> None:
+    folders = [written(tmp_path / name, number) for number, name in enumerate("ab", 1)]
+    for folder, latents in zip(folders, (None, 64), strict=True):
+        scores = json.loads((folder / "scores.json").read_text())
+        scores["options"] = {"refine": None, "latents": latents}
+        (folder / "scores.json").write_text(json.dumps(scores))
+    found = compare_scores(*folders, tmp_path / "out")
+    assert found["options"] == {"latents": [None, 64]}
+    with console.capture() as printed:
+        print_comparison(found)
+    assert "they differ in latents, too: the usual in A, 64 in B\n" in printed.get()
+
+
 def test_the_page_and_the_table_have_every_number(tmp_path: Path) -> None:
     found = compare_scores(written(tmp_path / "a", 1), written(tmp_path / "b", 2), tmp_path / "out")
     with open(tmp_path / "out" / "comparison.csv", newline="") as file:

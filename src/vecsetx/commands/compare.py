@@ -33,8 +33,8 @@ def compare_scores(a: Path, b: Path, out: Path, seed: int = 0) -> dict[str, Any]
         seed: Seed of the bootstrap.
 
     Returns:
-        The result of :func:`~vecsetx.evaluation.comparison.compare`, and the provenance of both as
-        ``models``.
+        The result of :func:`~vecsetx.evaluation.comparison.compare`, the provenance of both as
+        ``models``, and the options of ``evaluate`` that differ: name → values in A and B.
 
     Raises:
         InputError: One of them cannot be read, both are the same, their hearts or truths differ,
@@ -49,7 +49,11 @@ def compare_scores(a: Path, b: Path, out: Path, seed: int = 0) -> dict[str, Any]
                 "that of another model"
             )
         models = {"a": of_a["provenance"], "b": of_b["provenance"]}
-        comparison = {"models": models, **compare(of_a, of_b, Bootstrap(seed=seed))}
+        comparison = {
+            "models": models,
+            "options": _differing(of_a.get("options", {}), of_b.get("options", {})),
+            **compare(of_a, of_b, Bootstrap(seed=seed)),
+        }
         write_comparison(out, comparison)
         write_comparison_page(out / "comparison.html", comparison)
     print_remarks(_remarks(of_a, of_b))
@@ -75,6 +79,11 @@ def _file(path: Path) -> Path:
             remedy = f"it is a model: run {command} first, and give scores/"
         raise InputError(f"{path}: has no scores.json, so it is no evaluation; {remedy}")
     return file
+
+
+def _differing(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, list[Any]]:
+    names = sorted(a.keys() | b.keys())
+    return {name: [a.get(name), b.get(name)] for name in names if a.get(name) != b.get(name)}
 
 
 def _remarks(*evaluations: Mapping[str, Any]) -> dict[str, list[str]]:

@@ -114,7 +114,7 @@ def _evaluate(
             },
             "bootstrap": asdict(bootstrap),
             "penalties_mm": found.penalties_mm,
-            "options": {"refine": options.encode.refine, "drop_each": options.hide_each},
+            "options": _recorded(options),
             "refinement": found.refined,
             "remarks": {name: list(remarks) for name, remarks in found.remarks.items() if remarks},
             "provenance": _provenance(model, trained, inputs, hearts, found, options),
@@ -315,6 +315,21 @@ def _again(source: HeartSource, field: HeartField, options: EvaluateOptions) -> 
     geometry = whole.geometry(options.encode.hide)
     supports = None if options.keep_specks else Support(geometry)
     return Reconstruction(whole, field, geometry.label_map, supports)
+
+
+def _recorded(options: EvaluateOptions) -> dict[str, Any]:
+    """Return the options that may change scores; None for the usual."""
+    encode = options.encode
+    return {
+        "refine": encode.refine,
+        "latents": encode.latents,
+        "points": encode.points,
+        "recycle": encode.recycle,
+        "hide": list(encode.hide),
+        "hide_each": options.hide_each,
+        "keep_specks": options.keep_specks,
+        "seed": encode.seed,
+    }
 
 
 def _provenance(

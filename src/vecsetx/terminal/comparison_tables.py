@@ -35,6 +35,10 @@ def print_comparison(comparison: Mapping[str, Any], everything: bool = False) ->
     for side, provenance in comparison["models"].items():
         model = str(provenance["model"])
         console.print(f"{side.upper()}: {model}", markup=False, soft_wrap=True)
+    for name, values in comparison.get("options", {}).items():
+        one, other = ("the usual" if value is None else value for value in values)
+        line = f"they differ in {name}, too: {one} in A, {other} in B"
+        console.print(line, markup=False, soft_wrap=True)
     parts = {"": comparison}
     if "inferred" in comparison:
         parts[", inferred"] = comparison["inferred"]

@@ -52,7 +52,7 @@ def _print_refinement(scores: Mapping[str, Any]) -> None:
         console.print(refinement_of({"refined": None, "refine": None}))
     elif left:
         console.print(not_refined(f"{left} of {counted(len(hearts), 'heart')}"))
-    elif scores["options"]["drop_each"]:
+    elif scores["options"]["hide_each"]:
         console.print(not_refined("the hearts that lack a structure in turn"))
 
 
