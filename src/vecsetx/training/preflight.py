@@ -10,12 +10,18 @@ import torch
 from vecsetx.data.batches import BatchSpec
 from vecsetx.errors import InputError
 from vecsetx.model.vecset import ModelSpec
-from vecsetx.training.deadline import DeadlineError
 from vecsetx.training.loop import Training, batches_of_steps
 from vecsetx.training.meters import bytes_text, machine_bytes, peak_bytes
 from vecsetx.training.optimizer import state_bytes
 
-__all__ = ["Preflight", "check_batch_fits", "check_weights_fit", "preflight", "seconds_per_step"]
+__all__ = [
+    "Preflight",
+    "check_batch_fits",
+    "check_weights_fit",
+    "preflight",
+    "seconds_per_step",
+    "try_step",
+]
 
 _TRIES = 3
 """Number of steps that are tried: one to warm up, and two because other programs may slow one."""
@@ -96,23 +102,16 @@ def seconds_per_step(training: Training) -> float:
 
     It is tried :data:`_TRIES` times. The first one takes longer than all others on a machine; the
     fastest of the others counts, as the least disturbed by other programs. Every rank must call
-    this. Within a :class:`~vecsetx.training.deadline.Deadline`, fewer tries may have to do.
+    this.
 
     Raises:
         torch.OutOfMemoryError: It does not fit the memory of a GPU.
-        DeadlineError: Not even the first try ended in time.
     """
-    seconds: list[float] = []
-    try:
-        for _ in range(_TRIES):
-            seconds.append(_seconds(training))
-    except DeadlineError:
-        if not seconds:
-            raise
-    return min(seconds[1:] or seconds)
+    return min([try_step(training) for _ in range(_TRIES)][1:])
 
 
-def _seconds(training: Training) -> float:
+def try_step(training: Training) -> float:
+    """Take a run's next step without updating the weights; return how long it took, s."""
     run, step, began = training.run, training.progress.step, time.monotonic()
     drawn = next(batches_of_steps(run, step, step + 1, workers=0))
     ready = time.monotonic()
