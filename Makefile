@@ -25,7 +25,7 @@ tutorial: $(VENV)/runtime ## run the commands of the tutorial, and write docs/tu
 test: $(VENV)/dev ## run the tests except the slow ones, on up to four cores
 	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal
 
-test-attack: $(VENV)/dev ## attack the commands: five minutes; with LONG=1 an hour or two
+test-attack: $(VENV)/dev ## attack the commands: five minutes; with LONG=1 some hours
 	PYTHONPATH=src:tests $(BIN)/python -m attack $(if $(LONG),long,short)
 
 test-slow: $(VENV)/dev ## run the slow tests

@@ -12,10 +12,9 @@ import trimesh
 import yaml
 from highdicom import Volume
 from highdicom.seg import Segmentation, SegmentDescription
-from pydicom import Dataset
 from pydicom.sr.codedict import codes
-from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 from skimage.measure import marching_cubes
+from support.dicom import FRAME, ct_slice
 from support.hearts import write_small_phantoms
 from support.maps import LPS
 from support.meshes import write_vtp
@@ -37,7 +36,6 @@ from vecsetx.sampling.sampler import SamplingSpec
 from vecsetx.sampling.samples import SamplesFile
 
 MESH_FORMATS = ("vtp", "stl", "ply", "obj")
-_FRAME_OF_REFERENCE = "1.2.826.0.1.3680043.10.1"
 
 
 @dataclass(frozen=True)
@@ -141,30 +139,13 @@ def _write_dicom(label_map: LabelMap, names: list[tuple[int, str]], path: Path) 
         masks,
         affine=LPS @ label_map.affine,
         coordinate_system="PATIENT",
-        frame_of_reference_uid=_FRAME_OF_REFERENCE,
+        frame_of_reference_uid=FRAME,
         channels={"SegmentNumber": list(range(1, len(present) + 1))},
     )
-    slices = [_ct_slice(*label_map.labels.shape[1:])]
+    slices = [ct_slice(*label_map.labels.shape[1:])]
     Segmentation(
         slices, volume, "BINARY", described, "1.2.5", 1, "1.2.6", 1, "m", "m", "1", "1"
     ).save_as(path)
-
-
-def _ct_slice(rows: int, columns: int) -> Dataset:
-    """The image that a segmentation refers to."""
-    image = Dataset()
-    image.file_meta = Dataset()
-    image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    image.SOPClassUID, image.SOPInstanceUID = CTImageStorage, UID("1.2.3.4")
-    image.SeriesInstanceUID, image.StudyInstanceUID = UID("1.2.3"), UID("1.2")
-    image.FrameOfReferenceUID = UID(_FRAME_OF_REFERENCE)
-    image.PatientID, image.PatientName, image.StudyID = "1", "A^B", "1"
-    image.PatientBirthDate = image.PatientSex = image.AccessionNumber = ""
-    image.StudyDate = image.StudyTime = image.ReferringPhysicianName = ""
-    image.Modality, image.Rows, image.Columns = "CT", rows, columns
-    image.ImagePositionPatient, image.ImageOrientationPatient = [0, 0, 0], [1, 0, 0, 0, 1, 0]
-    image.PixelSpacing, image.SliceThickness = [1, 1], 1
-    return image
 
 
 def _write_surfaces(label_map: LabelMap, folder: Path) -> None:

@@ -62,7 +62,7 @@ def array(shape: tuple[int, ...], kind: str = "<f4") -> bytes:
 
 
 def write_zip(path: Path, members: dict[str, bytes], zeros: int = 0) -> Path:
-    """A compressed NPZ file; each member ends with so many MB of zeros."""
+    """A compressed NPZ file; each member ends with ``zeros`` MB of zeros."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for name, content in members.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as stream:

@@ -15,7 +15,7 @@ FRAME = "1.2.826.0.1.3680043.10.1"
 NAMES = ("left ventricle", "LA", "Segment 3")
 
 
-def ct_slice() -> pydicom.Dataset:
+def ct_slice(rows: int = 11, columns: int = 13) -> pydicom.Dataset:
     """The image that a segmentation refers to."""
     image = pydicom.Dataset()
     image.file_meta = pydicom.dataset.FileMetaDataset()
@@ -26,7 +26,7 @@ def ct_slice() -> pydicom.Dataset:
     image.PatientID, image.PatientName, image.StudyID = "1", "A^B", "1"
     image.PatientBirthDate = image.PatientSex = image.AccessionNumber = ""
     image.StudyDate = image.StudyTime = image.ReferringPhysicianName = ""
-    image.Modality, image.Rows, image.Columns = "CT", 11, 13
+    image.Modality, image.Rows, image.Columns = "CT", rows, columns
     image.ImagePositionPatient, image.ImageOrientationPatient = [0, 0, 0], [1, 0, 0, 0, 1, 0]
     image.PixelSpacing, image.SliceThickness = [1, 1], 1
     return image

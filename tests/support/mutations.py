@@ -12,7 +12,7 @@ def mutations(
         whole: The file.
         generator: Draws the mutations.
         count: Number of mutations beside the truncated files.
-        near: Most are within so many first bytes: headers decide what is read.
+        near: Most are within this number of first bytes: headers decide what is read.
     """
     found = [whole[: len(whole) * k // 50] for k in range(50)]
     near = min(len(whole), near)
