@@ -19,13 +19,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import cc3d
 import numpy as np
 
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.data.dataset import DataSet, HeartEntry
 from vecsetx.data.sources import source_of
 from vecsetx.evaluation.bootstrap import Bootstrap
+from vecsetx.geometry.connected import number_pieces
 from vecsetx.geometry.heart_geometry import Geometry
 from vecsetx.inference.doubts import doubts
 from vecsetx.inference.heart_meshes import HeartMeshes, VertexAttributes
@@ -84,7 +84,7 @@ def pieces(voxels: np.ndarray, broken: bool = False) -> int:
         along = centred @ np.linalg.svd(np.cov(centred.T))[0][:, 0]
         for third in np.quantile(along, [1 / 3, 2 / 3]):
             mask[tuple(inside[np.abs(along - third) <= GAP_VOXELS / 2].T)] = False
-    return int(cc3d.connected_components(mask, connectivity=26, return_N=True)[1])
+    return number_pieces(mask)[1]
 
 
 def is_doubtful(

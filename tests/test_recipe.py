@@ -52,6 +52,7 @@ def test_a_file_s_misspelt_options_are_answered_with_near_ones() -> None:
         ({"steps": 100}, "file: no part 'steps'; did you mean training.steps?"),
         ({"model": {"wdth": 64}}, "file: no option model.wdth; did you mean model.width?"),
         ({"colours": {}}, "file: no part 'colours'; a recipe has model, batch, augment"),
+        ({None: {}}, "file: no part None; a recipe has model, batch, augment"),
         ({"batch": {"colour": 1}}, "file: no option batch.colour; batch has hearts, points"),
     ):
         with pytest.raises(InputError) as raised:

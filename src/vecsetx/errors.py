@@ -3,12 +3,20 @@
 __all__ = ["DamagedError", "DivergedError", "InputError", "StoppedError", "too_large"]
 
 
+_MOST_CHARACTERS = 2000
+"""Longest message; what a reader acts on stands at its ends: the file, and the remedy."""
+
+
 class InputError(ValueError):
     """The user's input cannot be used.
 
     The message names the file (or option), the value found and the remedy. The command line prints
-    it as one line and exits with status 2; in Python it is an ordinary ``ValueError``.
+    it as one line and exits with status 2; in Python it is an ordinary ``ValueError``. Of a value
+    as long as a damaged file can hold, the message leaves out the middle.
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(_without_middle(message))
 
 
 class DamagedError(InputError):
@@ -42,3 +50,11 @@ def too_large(error: MemoryError) -> str:
         f"takes more memory than there is{asked}; see its size with vecsetx inspect, and give a "
         "coarser or cropped file, or use a machine with more memory"
     )
+
+
+def _without_middle(message: str) -> str:
+    left_out = len(message) - _MOST_CHARACTERS
+    if left_out <= 0:
+        return message
+    half = _MOST_CHARACTERS // 2
+    return f"{message[:half]} … ({left_out:,} characters left out) … {message[-half:]}"

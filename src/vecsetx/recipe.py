@@ -59,9 +59,8 @@ class Recipe:
         merged = asdict(self)
         for part, values in changes.items():
             if part not in merged:
-                raise InputError(
-                    f"{source}: no part {part!r}; {_hint(part) or 'a recipe has ' + _all(merged)}"
-                )
+                has = f"a recipe has {_all(merged)}"
+                raise InputError(f"{source}: no part {part!r}; {_hint(str(part)) or has}")
             if not isinstance(values, Mapping):
                 raise InputError(f"{source}: {part} needs options, such as {_example(part)}")
             for name, value in values.items():

@@ -131,6 +131,31 @@ def test_the_most_voxels_can_be_chosen(tmp_path: Path) -> None:
         read_label_map(path, most_voxels=SIZE**3 - 1)
 
 
+MORE = {
+    "raw.nii": lambda more: nifti() + more,
+    "packed.nii.gz": lambda more: gzip.compress(nifti() + more),
+    "raw.nrrd": lambda more: nrrd(encoding="raw") + VOXELS + more,
+    "gzip.nrrd": lambda more: nrrd() + gzip.compress(VOXELS + more),
+    "bz2.nrrd": lambda more: nrrd(encoding="bzip2") + bz2.compress(VOXELS + more),
+    "raw.mha": lambda more: meta() + VOXELS + more,
+    "zlib.mha": lambda more: meta(more="CompressedData = True\n") + zlib.compress(VOXELS + more),
+}
+
+
+@pytest.mark.parametrize("name", MORE)
+def test_voxels_that_no_header_describes_are_remarked(name: str, tmp_path: Path) -> None:
+    remarks = {}
+    for count in (0, 1, 36):
+        path = tmp_path / f"{count}-{name}"
+        path.write_bytes(MORE[name](bytes(count)))
+        read = read_label_map(path)
+        np.testing.assert_array_equal(read.labels, LABELS)
+        remarks[count] = set(read.remarks)
+    for count in (1, 36):
+        (said,) = remarks[count] - remarks[0]
+        assert said.startswith(f"{count} bytes follow the voxels")
+
+
 # --- where voxels lie ----------------------------------------------------------------------------
 
 

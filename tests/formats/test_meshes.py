@@ -1,5 +1,7 @@
 """Meshes: read where they lie, whatever the format says of space, and refused without an inside."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import trimesh
@@ -180,6 +182,25 @@ def test_surfaces_without_an_inside(tmp_path, case):
     lines += [f"f {a} {b} {c}" for a, b, c in np.asarray(faces) + 1]
     path.write_text("\n".join(lines) + "\n")
     with pytest.raises(InputError, match=rf"LV\.obj: .*{reason}"):
+        read_mesh(path)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "sizes"),
+    [({3: 2}, "2 or 3"), ({3: 2, 4: 4}, "2 or 3 or 4"), (dict.fromkeys(range(8), 2), "2")],
+    ids=["one lacks one", "one has that of another", "all lack one"],
+)
+def test_every_vertex_of_an_obj_file_has_the_same_numbers(
+    numbers: dict[int, int], sizes: str, tmp_path: Path
+) -> None:
+    lines = trimesh.exchange.obj.export_obj(trimesh.creation.box((20, 30, 40))).splitlines()
+    vertices = [number for number, line in enumerate(lines) if line.startswith("v ")]
+    for vertex, count in numbers.items():
+        line = lines[vertices[vertex]]
+        lines[vertices[vertex]] = " ".join((line + " 7").split()[: 1 + count])
+    path = tmp_path / "LV.obj"
+    path.write_text("\n".join(lines))
+    with pytest.raises(InputError, match=f"LV.obj: its vertices have {sizes} numbers each"):
         read_mesh(path)
 
 

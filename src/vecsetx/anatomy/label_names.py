@@ -157,7 +157,7 @@ class LabelNames:
             words = ", ".join(f"{i} {self.names[i]!r}" for i in named)
             guesses = ", ".join(f"{i} {' or '.join(found)}" for i, found in meant.items())
             perhaps = f" (perhaps {guesses})" if guesses else ""
-            yield f"have names that are no structures: {words}{perhaps}"
+            yield f"include some that are no structures: {words}{perhaps}"
         if nameless := ", ".join(str(i) for i in ids if i not in self.names):
             yield f"have no name for {nameless}, which the file holds"
 

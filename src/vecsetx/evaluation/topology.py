@@ -1,16 +1,16 @@
 """Topology, which distances do not measure: connected pieces and centrelines of vessels."""
 
-import cc3d
 import numpy as np
 from jaxtyping import Bool
 from skimage.morphology import skeletonize
 
 from vecsetx.errors import InputError
+from vecsetx.geometry.connected import number_pieces
 
 
 def piece_count(inside: Bool[np.ndarray, "i j k"]) -> int:
     """Count the pieces of a structure; voxels that share a corner are connected (26)."""
-    return _pieces(inside)[1]
+    return number_pieces(inside)[1]
 
 
 def centreline_dice(
@@ -44,16 +44,9 @@ def centreline(inside: Bool[np.ndarray, "i j k"]) -> Bool[np.ndarray, "i j k"]:
     straight pieces with an even square cross-section (its issue 3757).
     """
     thinned = skeletonize(inside)
-    pieces, count = _pieces(inside)
+    pieces, count = number_pieces(inside)
     vanished = np.ones(count + 1, dtype=bool)
     vanished[0] = False
     vanished[pieces[thinned]] = False
     line: np.ndarray = thinned | vanished[pieces]
     return line
-
-
-def _pieces(inside: np.ndarray) -> tuple[np.ndarray, int]:
-    """Return the number of each voxel's piece, 0 outside, and how many there are."""
-    padded = np.pad(inside, 1)  # cc3d fails on some arrays that are one voxel thick
-    pieces, count = cc3d.connected_components(padded, connectivity=26, return_N=True)
-    return pieces[1:-1, 1:-1, 1:-1], int(count)

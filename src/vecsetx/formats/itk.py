@@ -60,12 +60,12 @@ def read_values(
             f"{path}: has {layers} values per voxel and describes no segments, so it is neither a "
             "label map nor a 3D Slicer segmentation; export it as a label map"
         )
-    _check_voxels(path, layers * math.prod(reader.GetSize()), _bytes_per_value(reader))
+    left = _check_voxels(path, layers * math.prod(reader.GetSize()), _bytes_per_value(reader))
     with _asking_itk(path):
         image = reader.Execute()
     values = sitk.GetArrayFromImage(image)
     # SimpleITK's arrays are indexed [k, j, i], with several values per voxel [k, j, i, layer].
-    values, remarks = values.transpose(), _remarks(path)
+    values, remarks = values.transpose(), _remarks(path) + left
     numbered = [(segment.value, segment.name) for segment in segments]
     if layers > 1:
         values, overlaps = merge_layers(values, segments, path)
@@ -252,8 +252,12 @@ def _bytes_per_value(reader: sitk.ImageFileReader) -> int:
     return sitk.Image([1, 1], reader.GetPixelID()).GetSizeOfPixelComponent()
 
 
-def _check_voxels(path: Path, values: int, value_bytes: int) -> None:
-    """Check that the file has the values that its header claims, before ITK takes their memory."""
+def _check_voxels(path: Path, values: int, value_bytes: int) -> tuple[str, ...]:
+    """Check that the file has the values that its header claims, before ITK takes their memory.
+
+    Returns:
+        Remarks, if it has more.
+    """
     lines, end = _header(path)
     encoding = _field(lines, "encoding")
     if encoding is None:
@@ -265,23 +269,26 @@ def _check_voxels(path: Path, values: int, value_bytes: int) -> None:
     is_skipping = _field(lines, "line skip", "lineskip", "byte skip", "byteskip") is not None
     files = data_files(path)
     found = 0
+    remarks: tuple[str, ...] = ()
     try:
         for file in files or (path,):
             with Unpacked(file, 0 if files else end, packing) as stream:
-                found += _count(stream, expected - found, is_skipping)
+                of_file, remarks = _count(stream, expected - found, is_skipping)
+                found += of_file
     except (EOFError, OSError, ValueError, zlib.error) as error:
         raise _unreadable(path, error) from error
     if found < expected:
         raise InputError(
             f"{path}: truncated, has {found} of {expected} bytes of voxels; copy or export it again"
         )
+    return remarks
 
 
 _ENCODINGS = {"raw": "raw", "gzip": "gzip", "gz": "gzip", "bzip2": "bzip2", "bz2": "bzip2"}
 
 
-def _count(stream: Unpacked, most: int, is_skipping: bool) -> int:
-    """Return how many of the next bytes of a file are there, up to ``most``.
+def _count(stream: Unpacked, most: int, is_skipping: bool) -> tuple[int, tuple[str, ...]]:
+    """Return how many of the next bytes of a file are there, up to ``most``, and remarks.
 
     Where ITK skips bytes before the voxels, it is only how many there can be.
 
@@ -289,11 +296,13 @@ def _count(stream: Unpacked, most: int, is_skipping: bool) -> int:
         EOFError, OSError, ValueError, zlib.error: They are damaged, or too many are left.
     """
     holds = stream.holds()
-    if is_skipping or stream.encoding in ("raw", "text") or holds < most:
-        return min(most, holds)
+    if is_skipping or stream.encoding == "text" or holds < most:
+        return min(most, holds), ()
+    if stream.encoding == "raw":
+        stream.seek(most)
+        return most, stream.check_end()
     found = stream.skip(most)
-    stream.check_end()
-    return found
+    return found, stream.check_end()
 
 
 def _header(path: Path) -> tuple[list[str], int]:

@@ -8,7 +8,7 @@ No format records the unit.
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -89,6 +89,8 @@ def _read_plain(path: Path) -> tuple[np.ndarray, np.ndarray, str | None]:
             file.seek(0)
             if path.suffix.lower() == ".stl":
                 _check_stl(path, head)
+            elif path.suffix.lower() == ".obj":
+                _check_obj(path, file)
             # From an open file, trimesh finds no other files that this one names, as of textures.
             mesh: Any = trimesh.load_mesh(
                 file, path.suffix[1:].lower(), process=False, maintain_order=True,
@@ -129,6 +131,18 @@ def _check_stl(path: Path, head: bytes) -> None:
         raise InputError(
             f"{path}: truncated or not an STL file ({max(found, 0)} of {faces} faces found); copy "
             "or export it again"
+        )
+
+
+def _check_obj(path: Path, file: BinaryIO) -> None:
+    # trimesh reads the numbers of all vertices as one sequence: one that a vertex lacks and
+    # another has in excess would shift all vertices between the two.
+    numbers = {len(line.split()) - 1 for line in file if line.startswith(b"v ")}
+    file.seek(0)
+    if len(numbers) > 1 or min(numbers, default=3) < 3:
+        raise InputError(
+            f"{path}: its vertices have {' or '.join(map(str, sorted(numbers)))} numbers each, "
+            "which must be 3 for all, with or without weights or colours; copy or export it again"
         )
 
 

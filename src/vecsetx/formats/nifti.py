@@ -84,7 +84,7 @@ def read_values(
             voxels: Any = ArrayProxy(stream, header.read)
             stream.check_claim(voxels.offset + math.prod(header.shape) * voxels.dtype.itemsize)
             values = np.asarray(voxels)
-            stream.check_end()
+            remarks += stream.check_end()
     return values, affine, remarks, names
 
 

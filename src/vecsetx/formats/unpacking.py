@@ -122,20 +122,30 @@ class Unpacked(io.RawIOBase):
         self._head += self._more(count - len(self._head))
         return self._head[:count]
 
-    def check_end(self) -> None:
-        """Check that the file ends here, or at most :data:`TRAILING_BYTES` on.
+    def check_end(self) -> tuple[str, ...]:
+        """Return a remark if the file does not end here, which its header says it does.
 
-        Raw files are not checked. The end of compressed ones holds a checksum, which is verified.
+        The end of a compressed file holds a checksum, which is verified. To reach it, at most
+        :data:`TRAILING_BYTES` more are unpacked.
 
         Raises:
             EOFError: The file is truncated.
             ValueError: More than these bytes are left.
         """
         if self._decoder is None:
-            return
-        left = len(self._more(TRAILING_BYTES + 1))
-        if left > TRAILING_BYTES:
-            raise ValueError(f"it holds more than the {self._position} bytes of its header's claim")
+            left = self._packed_bytes - self._position
+        else:
+            left = len(self._more(TRAILING_BYTES + 1))
+            if left > TRAILING_BYTES:
+                raise ValueError(
+                    f"it holds more than the {self._position} bytes of its header's claim"
+                )
+        if left <= 0:
+            return ()
+        return (
+            f"{left:,} bytes follow the voxels that the header describes; unless they are "
+            "padding, the header or the voxels are damaged",
+        )
 
     def readable(self) -> bool:
         """Return True."""

@@ -5,7 +5,6 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import cc3d
 import igl
 import nibabel as nib
 import numpy as np
@@ -13,6 +12,7 @@ from jaxtyping import Bool, Float, Int
 
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.errors import InputError
+from vecsetx.geometry.connected import number_pieces
 from vecsetx.geometry.distance import ClosedSurfaces
 from vecsetx.geometry.flat_cuts import unknown_beyond_cuts
 from vecsetx.geometry.interfaces import remove_specks, shared_surface
@@ -111,7 +111,7 @@ class Geometry:
     def pieces(self) -> Int[np.ndarray, " k"]:
         """Number of 26-connected pieces of each structure."""
         labels = self.label_map.cropped().labels  # most of a scan is background
-        pieces, count = cc3d.connected_components(labels, connectivity=26, return_N=True)
+        pieces, count = number_pieces(labels)
         # A piece has one label throughout, so that any of its voxels may set the entry.
         label = np.zeros(count + 1, dtype=np.int64)
         label[pieces.ravel()] = labels.ravel()

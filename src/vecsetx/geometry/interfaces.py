@@ -19,6 +19,7 @@ from vtkmodules.vtkCommonDataModel import vtkImageData, vtkPolyData
 from vtkmodules.vtkFiltersCore import vtkSurfaceNets3D, vtkWindowedSincPolyDataFilter
 
 from vecsetx.anatomy.label_map import LabelMap
+from vecsetx.geometry.connected import number_pieces
 
 __all__ = ["SharedSurface", "remove_specks", "shared_surface"]
 
@@ -71,7 +72,7 @@ def remove_specks(label_map: LabelMap) -> LabelMap:
     """
     box = label_map.bounding_box()
     before = label_map.labels[box]
-    pieces = cc3d.connected_components(before, connectivity=26)
+    pieces = number_pieces(before)[0]
     statistics = cc3d.statistics(pieces)
     specks = _specks(before, pieces, statistics)
     if not specks:

@@ -10,6 +10,7 @@ from pykdtree.kdtree import KDTree
 from scipy import ndimage
 
 from vecsetx.anatomy.label_map import LabelMap
+from vecsetx.geometry.connected import number_pieces
 from vecsetx.geometry.view import voxels_at_edge
 
 __all__ = ["Gap", "gaps", "without_stray_pieces"]
@@ -67,7 +68,7 @@ def without_stray_pieces(label_map: LabelMap, structures: Sequence[str]) -> Labe
         The map, with a remark on every such piece.
     """
     tight = label_map.cropped()
-    bodies = cc3d.connected_components(tight.labels > 0, connectivity=26)
+    bodies = number_pieces(tight.labels > 0)[0]
     statistics = cc3d.statistics(bodies)
     voxels, boxes = statistics["voxel_counts"].astype(np.int64), statistics["bounding_boxes"]
     large = [body for body in range(1, len(voxels)) if voxels[body] >= SPECK_VOXELS]
@@ -112,7 +113,7 @@ def gaps(label_map: LabelMap, structures: Sequence[str]) -> list[Gap]:
         structures: Names of the K structures.
     """
     tight = label_map.cropped()
-    pieces = cc3d.connected_components(tight.labels, connectivity=26)
+    pieces = number_pieces(tight.labels)[0]
     voxels = np.bincount(pieces.ravel())
     # A piece has one label throughout, so that any of its voxels may set the entry.
     label_of = np.zeros(len(voxels), dtype=np.int64)

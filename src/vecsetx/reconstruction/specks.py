@@ -9,12 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeVar
 
-import cc3d
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy import ndimage
 
 from vecsetx.anatomy import sign
+from vecsetx.geometry.connected import number_pieces
 from vecsetx.reconstruction.distance_field import DistanceField, exclusive_distances
 from vecsetx.reconstruction.grid import Grid
 from vecsetx.reconstruction.octree import ExclusiveOctree, Level, OverlappingOctree
@@ -111,12 +111,12 @@ def find_specks(
         if not boxes:
             found.pieces[name] = 0
             continue
-        numbers, count = cc3d.connected_components(inside[boxes[0]], connectivity=26, return_N=True)
+        numbers, count = number_pieces(inside[boxes[0]])
         low = np.array([side.start for side in boxes[0]])
         specks = _unsupported(
             numbers, low, _least_ml(name) / voxel_ml, octree.grid, supports, index
         )
-        found.pieces[name] = int(count) - len(specks)
+        found.pieces[name] = count - len(specks)
         if len(specks):
             voxels = np.pad(np.isin(numbers, specks), 1)
             found.removed[name] = len(specks)

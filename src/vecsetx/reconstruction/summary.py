@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import cc3d
 import numpy as np
 from jaxtyping import Bool, Float32
 from scipy import ndimage
 
 from vecsetx.anatomy.label_map import LabelMap
+from vecsetx.geometry.connected import number_pieces
 from vecsetx.reconstruction.decimation import DecimationError
 from vecsetx.reconstruction.specks import Specks
 from vecsetx.reconstruction.surfaces import Surface
@@ -80,9 +80,7 @@ def of_label_map(
         table[name] = {
             "voxels": voxels,
             "labels_ml": voxels * label_map.voxel_volume_mm3 / 1000,
-            "labels_pieces": int(
-                cc3d.connected_components(mask, connectivity=26, return_N=True)[1]
-            ),
+            "labels_pieces": number_pieces(mask)[1],
         }
     return table
 
