@@ -45,7 +45,7 @@ class Recipe:
                 "batch.points"
             )
 
-    def changed(self, changes: Mapping[str, Any], source: str) -> "Recipe":
+    def changed(self, changes: Mapping[Any, Any], source: str) -> "Recipe":
         """This recipe with some options replaced.
 
         Args:
@@ -110,7 +110,7 @@ def _memory(key: str, options: Mapping[str, Mapping[str, Any]]) -> str:
     return f"; it would take over {4 * numbers // _GB:,} GB of memory"
 
 
-def read_changes(path: Path) -> dict[str, Any]:
+def read_changes(path: Path) -> dict[Any, Any]:
     """Read changes to a recipe, or a whole one, from a YAML file.
 
     Raises:
@@ -230,7 +230,7 @@ def _all(names: Mapping[str, Any]) -> str:
     return ", ".join(names)
 
 
-def _refuse_former_parts(changes: Mapping[str, Any], source: str) -> None:
+def _refuse_former_parts(changes: Mapping[Any, Any], source: str) -> None:
     """Raise an :class:`InputError` for the former name of a part."""
     if "draws" in changes:
         raise InputError(f"{source}: the part draws is now called batch; rename it to batch")

@@ -59,6 +59,13 @@ def meta(shape: tuple[int, ...] = LABELS.shape, data: str = "LOCAL", more: str =
     ).encode()
 
 
+def packed_meta(voxels: bytes, shape: tuple[int, ...] = LABELS.shape, size: str = "") -> bytes:
+    """A MetaImage file with compressed voxels; ``size`` replaces the size of them that it gives."""
+    packed = zlib.compress(voxels)
+    given = size.format(len(packed) - 1) if size else f"CompressedDataSize = {len(packed)}\n"
+    return meta(shape, more=f"CompressedData = True\n{given}") + packed
+
+
 def bomb(head: bytes = b"") -> bytes:
     """Gzip of some bytes and 512 MB of zeros after them, without the checksum at its end."""
     packer = zlib.compressobj(1, wbits=31)
@@ -92,8 +99,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         + gzip.compress(VOXELS),
         "zeros-behind.nrrd": nrrd() + bomb(VOXELS),
         "claims-bytes.mha": meta(LARGE) + VOXELS,
-        "claims-bytes-zlib.mha": meta(LARGE, more="CompressedData = True\n")
-        + zlib.compress(VOXELS),
+        "claims-bytes-zlib.mha": packed_meta(VOXELS, LARGE),
         "claims-voxels.mha": meta(HUGE) + VOXELS,
     }
     contents["zeros-behind-bz2.nrrd"] = nrrd(encoding="bzip2") + (
@@ -136,9 +142,8 @@ MORE = {
     "packed.nii.gz": lambda more: gzip.compress(nifti() + more),
     "raw.nrrd": lambda more: nrrd(encoding="raw") + VOXELS + more,
     "gzip.nrrd": lambda more: nrrd() + gzip.compress(VOXELS + more),
-    "bz2.nrrd": lambda more: nrrd(encoding="bzip2") + bz2.compress(VOXELS + more),
     "raw.mha": lambda more: meta() + VOXELS + more,
-    "zlib.mha": lambda more: meta(more="CompressedData = True\n") + zlib.compress(VOXELS + more),
+    "zlib.mha": lambda more: packed_meta(VOXELS + more),
 }
 
 
@@ -154,6 +159,16 @@ def test_voxels_that_no_header_describes_are_remarked(name: str, tmp_path: Path)
     for count in (1, 36):
         (said,) = remarks[count] - remarks[0]
         assert said.startswith(f"{count} bytes follow the voxels")
+
+
+@pytest.mark.parametrize("size", ["CompressedDataSize = {}\n", "Comment = none\n"])
+def test_compressed_voxels_of_a_wrong_size_are_refused(size: str, tmp_path: Path) -> None:
+    """ITK would take whatever the memory held for voxels that it did not unpack."""
+    path = tmp_path / "a.mha"
+    path.write_bytes(packed_meta(VOXELS, size=size))
+    given = len(zlib.compress(VOXELS)) - 1 if "{}" in size else r"\(missing\)"
+    with pytest.raises(InputError, match=f"a.mha: .*CompressedDataSize {given};"):
+        read_label_map(path)
 
 
 # --- where voxels lie ----------------------------------------------------------------------------

@@ -268,6 +268,9 @@ def _check_voxels(path: Path, values: int, value_bytes: int) -> tuple[str, ...]:
     expected = values * value_bytes if packing != "text" else 2 * values - 1  # digits and spaces
     is_skipping = _field(lines, "line skip", "lineskip", "byte skip", "byteskip") is not None
     files = data_files(path)
+    if encoding == "gzip" and not _is_nrrd(lines) and len(files) < 2:
+        there = files[0].stat().st_size if files else path.stat().st_size - end
+        _check_packed_size(path, lines, there)
     found = 0
     remarks: tuple[str, ...] = ()
     try:
@@ -282,6 +285,19 @@ def _check_voxels(path: Path, values: int, value_bytes: int) -> tuple[str, ...]:
             f"{path}: truncated, has {found} of {expected} bytes of voxels; copy or export it again"
         )
     return remarks
+
+
+def _check_packed_size(path: Path, lines: list[str], there: int) -> None:
+    """Check the size of compressed voxels that a MetaImage header gives.
+
+    ITK unpacks that many bytes: without it none, so that all voxels are whatever the memory held.
+    """
+    given = _field(lines, "compresseddatasize") or "(missing)"
+    if given != str(there):
+        raise InputError(
+            f"{path}: truncated or damaged, has {there} bytes of compressed voxels, and its header "
+            f"gives CompressedDataSize {given}; copy or export it again"
+        )
 
 
 _ENCODINGS = {"raw": "raw", "gzip": "gzip", "gz": "gzip", "bzip2": "bzip2", "bz2": "bzip2"}
