@@ -4,6 +4,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 CONSTRAINTS ?= constraints.txt
+# Tests wait for processes that they start, so one worker more than there are cores; at most four.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(os.cpu_count() + 1, 4))')
 BIN := $(VENV)/bin
 # --no-compile halves the installation time; Python compiles each module on first import.
 INSTALL := $(BIN)/python -m pip install -qq --no-compile --disable-pip-version-check -c $(CONSTRAINTS)
@@ -22,8 +24,8 @@ demo: $(VENV)/runtime ## run everything on synthetic hearts; results in demo/
 tutorial: $(VENV)/runtime ## run the commands of the tutorial, and write docs/tutorial.md
 	$(BIN)/python benchmarks/tutorial.py
 
-test: $(VENV)/dev ## run the tests except the slow ones, on up to four cores
-	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal
+test: $(VENV)/dev ## run the tests except the slow ones, in up to four processes
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 test-attack: $(VENV)/dev ## attack the commands: five minutes; with LONG=1 some hours
 	PYTHONPATH=src:tests $(BIN)/python -m attack $(if $(LONG),long,short)

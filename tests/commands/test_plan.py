@@ -207,7 +207,7 @@ def test_plan_prints_and_writes_nothing(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(console, "_width", 160)
     before = {path: path.stat().st_mtime_ns for path in dataset.folder.rglob("*")}
-    words = (*ONE_LAYER, "--gpu-gb", 8)
+    words = (*ONE_LAYER, *FEW_POINTS, "--gpu-gb", 8)
     assert run("plan", dataset.folder, *words, monkeypatch=monkeypatch) == 0
     printed = capsys.readouterr().out
     assert "4 hearts per step: fits as it is" in printed
