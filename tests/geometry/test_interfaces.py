@@ -83,6 +83,26 @@ def test_a_structure_of_specks_alone_keeps_its_largest() -> None:
     assert cleaned.labels.sum() == 27
 
 
+@pytest.mark.parametrize("scattered", [3, 300])
+def test_however_many_specks_there_are_the_nearest_other_voxel_decides(scattered: int) -> None:
+    rng = np.random.default_rng(scattered)
+    labels = np.zeros((40, 36, 30), np.uint8)
+    labels[8:22, 8:28, 8:22] = 1
+    labels[22:34, 8:28, 8:22] = 2
+    is_speck = np.zeros(labels.shape, dtype=bool)
+    for place in rng.permutation(np.argwhere(labels))[:scattered]:
+        if labels[tuple(slice(max(i - 1, 0), i + 2) for i in place)].max() != 3:
+            labels[tuple(place)], is_speck[tuple(place)] = 3, True
+    labels[2:6, 2:6, 2:6] = 3  # the largest piece of structure 3, which stays
+    others = np.argwhere(~is_speck)
+    cleaned = remove_specks(LabelMap(labels, np.eye(4))).labels
+    np.testing.assert_array_equal(cleaned[~is_speck], labels[~is_speck])
+    for place in np.argwhere(is_speck):
+        away = np.square(others - place).sum(axis=1)
+        nearest = others[away == away.min()]
+        assert cleaned[tuple(place)] in labels[tuple(nearest.T)]
+
+
 def test_a_thin_tube_keeps_its_volume() -> None:
     """A coronary of radius 1.5 voxels would be erased by smoothing that shrinks."""
     line = np.array([0.3, 0.2, 1.0]) / np.linalg.norm([0.3, 0.2, 1.0])

@@ -7,6 +7,7 @@ al., "Optimal surface smoothing as filter design", ECCV 1996). Gaussian smoothin
 smoothing would erase the coronaries.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -78,21 +79,13 @@ def remove_specks(label_map: LabelMap) -> LabelMap:
     if not specks:
         return label_map
     labels = label_map.labels.copy()
-    for piece in specks:
-        # No speck is longer than this margin, so that voxels outside it are in view.
-        around = tuple(
-            slice(
-                max(side.start - _SMALLEST_PIECE_VOXELS, 0),
-                side.stop + _SMALLEST_PIECE_VOXELS,
-            )
-            for side in statistics["bounding_boxes"][piece]
-        )
+    is_speck = np.isin(pieces, specks)
+    for view, relabelled in _views(pieces, specks, statistics["bounding_boxes"], is_speck):
         nearest = ndimage.distance_transform_edt(
-            np.isin(pieces[around], specks), return_distances=False, return_indices=True
+            is_speck[view], return_distances=False, return_indices=True
         )
-        speck = pieces[around] == piece
         # Slices are views: this writes into `labels`. The order of the specks does not matter.
-        labels[box][around][speck] = before[around][tuple(nearest)][speck]
+        labels[box][view][relabelled] = before[view][tuple(nearest)][relabelled]
     return replace(label_map, labels=labels)
 
 
@@ -129,6 +122,27 @@ def _specks(labels: np.ndarray, pieces: np.ndarray, statistics: Any) -> list[int
             small.remove(max(small, key=lambda piece: voxels[piece]))
         specks += small
     return specks
+
+
+def _views(
+    pieces: np.ndarray, specks: list[int], boxes: Any, is_speck: np.ndarray
+) -> Iterator[tuple[tuple[slice, ...], np.ndarray]]:
+    """Yield parts of the grid, and which of their voxels to relabel from what they show.
+
+    Each part shows a speck and its surroundings. Many specks together would take more than the
+    whole grid, which is then the only part.
+    """
+    # No speck is longer than this margin, so that voxels outside it are in view.
+    margin = _SMALLEST_PIECE_VOXELS
+    views = [
+        tuple(slice(max(side.start - margin, 0), side.stop + margin) for side in boxes[piece])
+        for piece in specks
+    ]
+    if sum(is_speck[view].size for view in views) > is_speck.size:
+        yield tuple(slice(None) for _ in is_speck.shape), is_speck
+        return
+    for piece, view in zip(specks, views, strict=True):
+        yield view, pieces[view] == piece
 
 
 def _surface_nets(labels: np.ndarray) -> vtkPolyData:
