@@ -65,6 +65,25 @@ def test_time_left_is_told_from_the_second_report_on(clock: Clock, lines: io.Str
     ]
 
 
+def test_time_left_runs_down_within_a_step_until_it_takes_longer_than_those_before(
+    clock: Clock, lines: io.StringIO
+) -> None:
+    with steps("reconstructing hearts", 3, "hearts") as shown:
+        for done in range(2):
+            clock.now += 20.0
+            shown.reach(done + 1)
+        for _ in range(3):
+            clock.now += 8.0
+            shown.print_line()
+    assert [line.partition("(")[2] for line in lines.getvalue().splitlines()] == [
+        "for 20 s)",
+        "3.0 hearts/min, 20 s left)",
+        "3.0 hearts/min, 12 s left)",
+        "3.0 hearts/min, 4 s left)",
+        "3.0 hearts/min, for 64 s)",
+    ]
+
+
 def test_the_unit_of_the_pace_stays_the_same(clock: Clock, lines: io.StringIO) -> None:
     with steps("training", 500) as shown:
         for done in range(1, 301):
