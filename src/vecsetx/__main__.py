@@ -8,12 +8,13 @@ __all__ = ["main"]
 
 def main() -> None:
     """Import the command line, and run it; Ctrl-C stops it in one line in either."""
-    before = signal.getsignal(signal.SIGINT)
-    if before is signal.default_int_handler:  # not ignored, as in the background of a shell
+    interruptible = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if interruptible:  # not in the background of a shell, which has Ctrl-C ignored
         signal.signal(signal.SIGINT, _stop)
     from vecsetx.cli import main as run
 
-    signal.signal(signal.SIGINT, before)
+    if interruptible:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     run()
 
 

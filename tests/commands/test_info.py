@@ -184,6 +184,9 @@ def test_scores_and_reconstructions(made: Path, trained_run: Path, dataset: Data
     assert heart["size"] == {"faces": sum(s["faces"] for s in summary["structures"].values())}
     assert heart["facts"]["input"] == dataset.hearts[0].source
     assert heart["version"] == found["version"] == _version.__version__
+    assert heart["next"] == f"vecsetx inspect {made / 'heart' / 'labels.nii.gz'}"
+    (made / "heart" / "labels.nii.gz").unlink()  # as with --no-labels
+    assert describe(made / "heart")["next"] == f"vecsetx inspect {made / 'heart'}"
     (made / "all").mkdir()
     for name in "ab":
         shutil.copytree(made / "heart", made / "all" / name)

@@ -181,6 +181,18 @@ def test_silence_is_broken_by_a_line_with_the_stage(
     assert lines.getvalue() == ended
 
 
+def test_a_long_line_of_progress_is_not_folded(
+    lines: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress_bars.console, "_width", 40)
+    with steps("reconstructing hearts", 8, "hearts") as shown:
+        shown.begin("case4")
+        with stage("label map"), stage("level 3/4"):
+            shown.print_line()
+    told = "reconstructing hearts: 0/8 case4: label map, level 3/4 (for 0 s)\n"
+    assert lines.getvalue() == told
+
+
 def test_what_cannot_be_counted_is_named_if_it_takes_long(
     lines: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -36,6 +36,7 @@ from vecsetx.sampling.quality.usual_heart import UsualHeart
 from vecsetx.sampling.samples import SamplesFile
 from vecsetx.terminal.next_step import typed
 from vecsetx.terminal.progress_bars import waiting
+from vecsetx.terminal.table import counted
 from vecsetx.training.journal import Entry
 
 __all__ = ["describe"]
@@ -295,4 +296,5 @@ def _doubts(usual: UsualHeart | None) -> str:
     if usual is None:
         return "inferred structures are not checked: the model does not say what is usual"
     enough = sum(one.volume_ml is not None for one in usual.structures.values())
-    return f"{enough} structures are checked against {usual.hearts} training hearts"
+    hearts = counted(usual.hearts, "training heart")
+    return f"{counted(enough, 'structure')} checked against what is usual in {hearts}"

@@ -70,6 +70,7 @@ def of_reconstruction(folder: Path) -> dict[str, Any]:
     origin, of_structures = summary["provenance"], summary["structures"]
     present = [name for name, one in of_structures.items() if one["area_mm2"]]
     inferred = [name for name in present if of_structures[name]["observed"] is False]
+    labels = folder / "labels.nii.gz"
     return {
         "kind": "reconstruction",
         "version": as_text(origin.get("version")),
@@ -83,7 +84,7 @@ def of_reconstruction(folder: Path) -> dict[str, Any]:
             inferred=", ".join(inferred) or None,
             space=origin.get("space"),
         ),
-        "next": typed("inspect", folder / "labels.nii.gz"),
+        "next": typed("inspect", labels if labels.exists() else folder),
     }
 
 

@@ -97,7 +97,7 @@ class Steps:
         """Print the count, the note, the stage and the pace as a line."""
         self._has_line = True
         line = f"{self._title}: {self._done}/{self._total} {self._doing()}".strip()
-        console.print(f"{line} ({self.pace})", markup=False)
+        console.print(f"{line} ({self.pace})", markup=False, soft_wrap=True)
         self._next_line = time.monotonic() + self.seconds_between_lines()
 
     def seconds_between_lines(self) -> float:
@@ -247,11 +247,14 @@ def waiting(doing: str) -> Iterator[None]:
     Args:
         doing: What is being done, such as ``reading the model``.
     """
-    began, stage = time.monotonic(), ""
+    began, stage, has_line = time.monotonic(), "", False
 
     def say() -> None:
+        nonlocal has_line
+        has_line = True
         what = f"{doing}: {stage}" if stage else doing
-        console.print(f"{what} ({duration_text(time.monotonic() - began)})", markup=False)
+        took = duration_text(time.monotonic() - began)
+        console.print(f"{what} ({took})", markup=False, soft_wrap=True)
 
     def set_stage(text: str) -> None:
         nonlocal stage
@@ -267,6 +270,10 @@ def waiting(doing: str) -> Iterator[None]:
             display = entered.enter_context(Progress(*columns, console=console, transient=True))
             task = display.add_task(escape(doing), total=None, note="")
         else:
-            entered.enter_context(console.breaking_silence(say, lambda: _SECONDS_TO_FIRST_LINE))
+            entered.enter_context(
+                console.breaking_silence(
+                    say, lambda: _SECONDS_BETWEEN_LINES if has_line else _SECONDS_TO_FIRST_LINE
+                )
+            )
         entered.enter_context(hearing_stages(set_stage))
         yield
