@@ -30,6 +30,7 @@ COMMANDS = {
     "inspect": "inspect labels",
     "labels": "labels default",
     "prepare": "prepare labels --out data --labels default",
+    "prepare 0.6 mm": "prepare fine --out fine-data --labels default",
     "check": "check data",
     "check --heart": "check data --heart phantom000",
     "plan": "plan data --preset tiny",
@@ -100,7 +101,7 @@ def output(command: list[str], folder: Path, on_terminal: bool) -> Iterator[tupl
     Yields an empty text every tenth of a second, and returns when the output ends.
     """
     code = str(Path(__file__).resolve().parent.parent / "src")
-    environment = {"PYTHONPATH": code} | os.environ
+    environment = os.environ | {"PYTHONPATH": code}
     if on_terminal:
         ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))

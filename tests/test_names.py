@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from vecsetx.names import Name, RelativePath, check_name
+from vecsetx.names import Name, RelativePath, check_name, natural_key
 
 UNSAFE = [
     "",
@@ -68,3 +68,10 @@ def test_paths_stay_in_their_folder(path: str) -> None:
     with pytest.raises(ValidationError):
         TypeAdapter(RelativePath).validate_python(path)
     assert TypeAdapter(RelativePath).validate_python("hearts/a.safetensors")
+
+
+def test_names_sort_as_people_count() -> None:
+    names = ["case10", "case2b", "case2a", "case", "a3x10", "a3x9", "²", "7"]
+    assert sorted(names, key=natural_key) == [
+        "7", "a3x9", "a3x10", "case", "case2a", "case2b", "case10", "²",
+    ]  # fmt: skip

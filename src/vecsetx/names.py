@@ -4,13 +4,14 @@ A name may come from a file that a stranger wrote. A path in place of a name, su
 ``../../notes``, would have VecSetX write outside its output folder.
 """
 
+import re
 import unicodedata
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Annotated
 
 from pydantic import AfterValidator
 
-__all__ = ["Name", "RelativePath", "check_name"]
+__all__ = ["Name", "RelativePath", "check_name", "natural_key"]
 
 _NAME_BYTES = 200
 """Longest name in UTF-8; file systems take 255 with the extension."""
@@ -22,6 +23,9 @@ _DIRECTIONS = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\
 """Changes of the writing direction, which make a name look like another."""
 
 _SEPARATORS = frozenset("/\\")
+
+_COUNTED = re.compile(r"(\D*)(\d*)", re.ASCII)
+"""The parts of a name: text, and the number behind it."""
 
 
 def check_name(name: str) -> str:
@@ -44,6 +48,11 @@ def check_name(name: str) -> str:
         shown = ascii(name if len(name) <= 80 else name[:80] + "…")
         raise ValueError(f"unsafe name {shown}: {problem}")
     return name
+
+
+def natural_key(name: str) -> list[tuple[str, int]]:
+    """Return a key by which names sort as people count: ``case2`` before ``case10``."""
+    return [(text, int(digits or 0)) for text, digits in _COUNTED.findall(name)]
 
 
 def _is_unsafe(sign: str) -> bool:

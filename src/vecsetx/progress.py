@@ -36,6 +36,13 @@ class Progress(Protocol):
             note: As in :meth:`advance`.
         """
 
+    def begin(self, note: str) -> None:
+        """Show what is being done, until the next step is done.
+
+        Args:
+            note: For instance a heart's name and stage.
+        """
+
 
 class NoProgress:
     """A :class:`Progress` that displays nothing."""
@@ -44,6 +51,9 @@ class NoProgress:
         """Do nothing."""
 
     def reach(self, done: int, note: str = "") -> None:
+        """Do nothing."""
+
+    def begin(self, note: str) -> None:
         """Do nothing."""
 
 
@@ -71,7 +81,8 @@ class _Stages:
             self._tell()
 
     def _tell(self) -> None:
-        self._changed(", ".join(self._texts))
+        # A stage within one of the same name is the same.
+        self._changed(", ".join(dict.fromkeys(self._texts)))
 
 
 _heard: ContextVar[_Stages | None] = ContextVar("_heard", default=None)

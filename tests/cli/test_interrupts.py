@@ -1,15 +1,23 @@
 """Ctrl-C in every command: a line on what is kept and what to type, and exit status 130."""
 
+import os
 import shlex
 import shutil
+import signal
+import sys
+from contextlib import suppress
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from support.command_line import run
+from support.forked import forked
 from support.killed import made_up_errors
+from support.waiting import LONGEST_SECONDS
 from typer.main import get_command
 
-from vecsetx.cli import app
+from vecsetx import __main__ as starting
+from vecsetx.cli import app, help_options
 from vecsetx.cli.interrupts import resuming_text
 from vecsetx.commands import calibrate as calibrating
 from vecsetx.commands import export as exporting
@@ -27,14 +35,14 @@ FUNCTIONS = {
     "export": "export.export",
     "info": "info.describe",
     "inspect": "inspect.inspect",
-    "labels": "labels.print_label_sets",
+    "labels": "terminal.label_set_tables.print_label_sets",
     "phantom": "phantom.make_phantoms",
     "plan": "plan.plan_training",
     "prepare": "prepare.prepare",
     "reconstruct": "reconstruct.reconstruct",
     "train": "train.train_model",
 }
-"""Command → what it calls in ``vecsetx.commands``."""
+"""Command → what it calls in ``vecsetx.commands``, or elsewhere in ``vecsetx``."""
 
 WORDS = {
     "calibrate": ("run", "data"),
@@ -63,13 +71,53 @@ def test_every_command_says_that_it_was_stopped(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "run").mkdir()
-    monkeypatch.setattr(f"vecsetx.commands.{FUNCTIONS[command]}", interrupt)
+    within = "vecsetx" if command == "labels" else "vecsetx.commands"
+    monkeypatch.setattr(f"{within}.{FUNCTIONS[command]}", interrupt)
     words = (command, *WORDS.get(command, ()))
     assert run(*words, monkeypatch=monkeypatch) == 130
     told = capfd.readouterr().err
     assert told.startswith("vecsetx: stopped; nothing ")
     assert told.endswith(f" To start again, type: {shlex.join(['vecsetx', *words])}\n")
     assert told.count("\n") == 1
+
+
+class Interrupting(ModuleType):
+    """A module in the midst of whose import Ctrl-C is pressed, and which swallows exceptions."""
+
+    def __getattr__(self, name: str) -> object:
+        if name == "main":
+            with suppress(KeyboardInterrupt):
+                os.kill(os.getpid(), signal.SIGINT)
+        raise AttributeError(name)
+
+
+def stopped_while_importing(log: Path, module: str, words: tuple[str, ...]) -> None:
+    """Run the program; a module is interrupted while it is imported."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    with log.open("wb", buffering=0) as file:
+        os.dup2(file.fileno(), sys.stderr.fileno())
+    sys.modules[module] = Interrupting(module)
+    sys.argv = ["vecsetx", *words]
+    if module != "vecsetx.cli":
+        help_options.import_module = lambda _: sys.modules[module].main
+    starting.main()
+
+
+@pytest.mark.parametrize(
+    ("module", "told"),
+    [
+        ("vecsetx.cli", "stopped before it began; nothing was written"),
+        (
+            "vecsetx.commands.info",
+            "stopped; nothing was written. To start again, type: vecsetx info run",
+        ),
+    ],
+)
+def test_a_stop_while_the_program_is_imported(module: str, told: str, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    process = forked(stopped_while_importing, log, module, ("info", "run"))
+    process.join(LONGEST_SECONDS)
+    assert (process.exitcode, log.read_text()) == (130, f"vecsetx: {told}\n")
 
 
 def test_a_stop_before_a_command_begins(

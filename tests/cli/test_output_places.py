@@ -105,8 +105,8 @@ def test_a_file_in_place_of_the_folder_is_noticed_before_any_work(
     file = tmp_path / "file"
     file.write_text("mine")
     assert run(*words(command, file / below), monkeypatch=monkeypatch) == 2
-    told = f"vecsetx: {file / below}: {file} is a file; choose another --out"
-    assert capfd.readouterr().err.splitlines()[-1] == told
+    told = f"{file} is a file, where a folder is needed; choose another --out"
+    assert capfd.readouterr().err.splitlines()[-1] == f"vecsetx: {file / below}: {told}"
     assert file.read_text() == "mine"
 
 

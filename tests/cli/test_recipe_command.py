@@ -1,4 +1,4 @@
-"""Options of a recipe that are typed like those of a command."""
+"""Options of a recipe that are typed like those of a command, and options of other commands."""
 
 import pytest
 from support.command_line import run
@@ -23,6 +23,9 @@ TRAIN, PLAN = ("train", "data", "--out", "run"), ("plan", "data")
             (*PLAN, "training.stesp=100"),
             "'training.stesp=100': no option training.stesp; write training.steps=100",
         ),
+        ((*TRAIN, "--resolution", 64), "no option --resolution; it is an option of reconstruct"),
+        (("inspect", "a", "--faces=9"), "no option --faces; it is an option of reconstruct"),
+        (("info", "run", "--folds", 3), "no option --folds; it is an option of prepare"),
     ],
 )
 def test_a_recipe_s_option_is_answered_with_what_to_type(

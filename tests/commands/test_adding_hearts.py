@@ -297,3 +297,27 @@ def test_distances_without_limit_are_kept_and_hearts_can_be_added(
     volume = made.open(made.hearts[0]).read().volume
     assert volume.distances_mm.max() > 40  # beyond any limit that is usual
     assert len(made.hearts) == 2
+
+
+def test_hearts_without_an_annotation_are_added_with_a_label_set_that_lacks_it(
+    maps: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    lacking = read_label_map(maps[1]).without([label_set("default").id_of("LAA")])
+    write_label_map(lacking, tmp_path / "lacking.nii.gz")
+    words = ("prepare", maps[0], "--out", tmp_path / "data", "--points", 200)
+    assert run(*words, "--labels", "default", monkeypatch=monkeypatch) == 0
+    assert "absent there" not in capsys.readouterr().out
+    words = ("prepare", tmp_path / "lacking.nii.gz", *words[2:])
+    copy = shutil.copytree(tmp_path / "data", tmp_path / "copy")
+    assert run(*words[:3], copy, *words[4:], monkeypatch=monkeypatch) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "missing from some hearts, and so taken as absent there: LAA (lacking). If" in told
+    # What it says to type instead, as in docs/data.md.
+    assert run("labels", "default", monkeypatch=monkeypatch) == 0
+    lines = capsys.readouterr().out.splitlines()
+    mine = tmp_path / "without-laa.yaml"
+    mine.write_text("\n".join(line for line in lines if ": LAA" not in line))
+    assert run(*words, "--labels", mine, monkeypatch=monkeypatch) == 0
+    assert "absent there" not in capsys.readouterr().out
+    without, full = DataSet.read(tmp_path / "data").hearts
+    assert set(full.annotated) - set(without.annotated) == {"LAA"}

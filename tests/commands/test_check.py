@@ -175,6 +175,16 @@ def test_the_terminal_tells_problems_and_remarks(
     assert last == "unfit: 3 fit, 0 to look at, 4 unfit, of 7 hearts; see check.html"
 
 
+def test_hearts_are_listed_by_their_names(capsys: pytest.CaptureFixture) -> None:
+    heart = {"state": "look", "problems": [], "doubts": ["odd"], "remarks": [], "structures": {}}
+    hearts = [{**heart, "name": name} for name in ("case10", "case2", "case1")]
+    summary = {"hearts": 3, "fit": 0, "look": 3, "unfit": 0, "not_done": 0, "states": {}}
+    result = {"hearts": hearts, "structures": [], "left_out": {}, "state": "look"}
+    print_check({**result, "summary": summary}, Path("check.html"))
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if line.startswith("case")] == ["case1", "case2", "case10"]
+
+
 def test_a_turned_heart_asks_for_a_look_and_strict_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:

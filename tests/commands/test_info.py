@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 import yaml
 from support.command_line import run
+from support.here import work_here
 
 from vecsetx import _version
 from vecsetx.anatomy.label_sets import label_set
+from vecsetx.commands import export as exporting
 from vecsetx.commands.info import describe
 from vecsetx.data.dataset import DataSet
 from vecsetx.inference.sd_factor import SdFactor
@@ -25,11 +27,15 @@ def copy(trained_run: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def results(trained_run: Path, dataset: DataSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Scores and a reconstruction."""
+    """Scores, their comparison with themselves, and a reconstruction."""
     folder = tmp_path_factory.mktemp("results")
     with pytest.MonkeyPatch.context() as patch:
         words = ("evaluate", trained_run, dataset.folder, "--out", folder / "scores")
         assert run(*words, "--no-meshes", monkeypatch=patch) == 0
+        scores, other = folder / "scores", folder / "other"
+        shutil.copytree(scores, other)
+        words = ("compare", scores, other, "--out", folder / "comparison")
+        assert run(*words, monkeypatch=patch) == 0
         words = ("reconstruct", trained_run, dataset.hearts[0].source, "--out", folder / "heart")
         assert run(*words, "--hide", "LA", "--resolution", 32, monkeypatch=patch) == 0
     return folder
@@ -178,12 +184,32 @@ def test_scores_and_reconstructions(made: Path, trained_run: Path, dataset: Data
     assert heart["size"] == {"faces": sum(s["faces"] for s in summary["structures"].values())}
     assert heart["facts"]["input"] == dataset.hearts[0].source
     assert heart["version"] == found["version"] == _version.__version__
+    assert heart["next"] == f"vecsetx inspect {made / 'heart' / 'labels.nii.gz'}"
+    (made / "heart" / "labels.nii.gz").unlink()  # as with --no-labels
+    assert describe(made / "heart")["next"] == f"vecsetx inspect {made / 'heart'}"
     (made / "all").mkdir()
     for name in "ab":
         shutil.copytree(made / "heart", made / "all" / name)
     several = describe(made / "all")
     assert (several["kind"], several["size"]) == ("reconstructions", {"hearts": 2})
     assert several["next"] == f"vecsetx info {made / 'all' / 'a'}"
+
+
+def test_a_comparison_and_exported_hearts(
+    made: Path, trained_run: Path, dataset: DataSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = describe(made / "comparison")
+    dice = json.loads((made / "scores" / "scores.json").read_text())["summary"]["mean"]["dice"]
+    assert (found["kind"], found["size"]) == ("comparison", {"hearts": 1})
+    assert found["facts"]["A"] == f"{trained_run}, mean Dice {dice:.3f}" == found["facts"]["B"]
+    assert found["next"] == f"vecsetx reconstruct {trained_run} INPUTS --out patient/"
+    work_here(monkeypatch, exporting)
+    assert run("export", dataset.folder, "--out", made / "npz", monkeypatch=monkeypatch) == 0
+    found = describe(made / "npz")
+    assert (found["kind"], found["size"]) == ("exported hearts", {"hearts": 4})
+    assert (found["label_set"], found["version"]) == ("default", _version.__version__)
+    assert set(found["structures"]) == set(dataset.structures)
+    assert found["next"] == f"vecsetx prepare {made / 'npz'} --out data/"
 
 
 def test_the_command_prints_and_writes_what_was_found(
@@ -205,6 +231,7 @@ FILES = {
     "model": ("model.json", "model.safetensors", "calibration.json"),
     "data": ("dataset.json", "hearts/phantom00.safetensors"),
     "scores": ("scores.json",),
+    "comparison": ("compare.json",),
     "heart": ("summary.json",),
 }
 CONTENTS = (
@@ -228,6 +255,7 @@ def test_damaged_files_are_told_in_one_line(
         "model": copy / "model",
         "data": shutil.copytree(dataset.folder, made / "data"),
         "scores": made / "scores",
+        "comparison": made / "comparison",
         "heart": made / "heart",
     }
     capsys.readouterr()

@@ -4,6 +4,7 @@ import json
 import shlex
 import shutil
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import yaml
@@ -35,7 +36,7 @@ def test_a_run_is_trained_and_evaluated_by_typing_what_comes_next(
     following = last_line(capfd)
     assert following == ["train", data, "--out", "a run", "--fold", "1", "--resume"]
     assert run("diagnose", "a run", monkeypatch=monkeypatch) == 0
-    assert last_line(capfd) == following
+    assert last_line(capfd) == [*following, "training.steps=50"]  # as 4 are too few to judge
     counted: list[int] = []
     monkeypatch.setattr(TrainingDisplay, "step", lambda _, done: counted.append(done))
     assert run(*following, monkeypatch=monkeypatch) == 0
@@ -48,6 +49,38 @@ def test_a_run_is_trained_and_evaluated_by_typing_what_comes_next(
     monkeypatch.setattr("vecsetx.commands.train.train_model", lambda *_: None)
     assert run(*words, "--resume", monkeypatch=monkeypatch) == 0
     assert capfd.readouterr().out == ""
+
+
+class Nothing(dict[str, str]):
+    """No failures, and an evaluation without any."""
+
+    scores: ClassVar[dict[str, str]] = {}
+    failed: ClassVar[dict[str, str]] = {}
+
+
+@pytest.mark.parametrize(
+    ("words", "function", "following"),
+    [
+        ("evaluate run data --out s", "evaluate.evaluate", "reconstruct run INPUTS --out patient/"),
+        ("reconstruct run data --out p", "reconstruct.reconstruct", "info p"),
+        ("export data --out npz", "export.export", "inspect npz"),
+        ("phantom labels", "phantom.make_phantoms", "inspect labels"),
+        (
+            "plan data --preset small training.steps=9",
+            "plan.plan_training",
+            "train data --out run/ --preset small training.steps=9",
+        ),
+    ],
+)
+def test_a_command_ends_with_what_to_type_next(
+    words: str, function: str, following: str, monkeypatch: pytest.MonkeyPatch, tmp_path, capfd
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("run").mkdir()
+    monkeypatch.setattr(f"vecsetx.commands.{function}", lambda *_: Nothing())
+    monkeypatch.setattr("vecsetx.terminal.tables.print_evaluation", lambda _: None)
+    assert run(*words.split(), monkeypatch=monkeypatch) == 0
+    assert last_line(capfd) == following.split()
 
 
 def test_the_wrong_folder_is_told_before_anything_is_read(

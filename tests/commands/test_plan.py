@@ -1,5 +1,6 @@
 """The memory that is expected of a training step, and what is said of it."""
 
+import re
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -25,7 +26,7 @@ from vecsetx.training.memory import (
     trace_step,
     zero_batch,
 )
-from vecsetx.training.meters import bytes_text
+from vecsetx.training.meters import bytes_text, unit_of
 from vecsetx.training.objective import ObjectiveSpec, objective
 from vecsetx.training.optimizer import OptimizerSpec
 from vecsetx.training.plan import Plan
@@ -214,6 +215,8 @@ def test_plan_prints_and_writes_nothing(
     for part in (*PARTS, "fragmentation", "kept per heart", "largest batch in 8 GB"):
         assert part in printed
     assert "0.00" not in printed
+    table = printed.partition("A step of")[2].partition("heart per step")[0]
+    assert set(re.findall(r"\d ([kM]?B)\b", table)) == {"MB"}  # 1 GB is said in headings
     assert {path: path.stat().st_mtime_ns for path in dataset.folder.rglob("*")} == before
     assert not list(tmp_path.iterdir())
 
@@ -271,6 +274,15 @@ def test_plan_tries_no_step_for_long(
 )  # fmt: skip
 def test_sizes_have_the_unit_that_shows_them(size: int | float, text: str) -> None:
     assert bytes_text(size) == text
+    assert bytes_text(size, unit_of(size)) == text
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [(0, "0 MB"), (20, "<0.01 MB"), (665_000, "0.67 MB"), (98.1e6, "98.1 MB"), (1.1e9, "1,100 MB")],
+)
+def test_sizes_of_one_table_share_a_unit(size: int | float, text: str) -> None:
+    assert bytes_text(size, "MB") == text
 
 
 @pytest.mark.usefixtures("measured_once")

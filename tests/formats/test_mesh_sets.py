@@ -191,6 +191,22 @@ def test_remarks_are_stored_with_the_samples(phantom, tmp_path):
         assert volume_ml == pytest.approx(measured(*phantom[0][name])[0], rel=0.02)
 
 
+def test_specks_of_all_structures_are_remarked_in_one_sentence(phantom, tmp_path):
+    speck, meshes = trimesh.creation.icosphere(1, 0.3), dict(phantom[0])
+    for name in ("LA", "RV"):
+        vertices, faces = meshes[name]
+        there = speck.vertices + vertices.max(axis=0) + 5
+        meshes[name] = (
+            np.concatenate([vertices, there]),
+            np.concatenate([faces, speck.faces + len(vertices)]),
+        )
+    found = read_meshes(write(tmp_path / "p", meshes), "ras")
+    assert found.remarks == (
+        f"specks removed: LA 1, RV 1 ({2 * speck.volume / 1000:.2g} ml in all)",
+    )
+    assert_same(found.meshes, phantom[0])
+
+
 def test_faces_that_occur_twice_are_remarked(phantom, tmp_path):
     vertices, faces = phantom[0]["LV"]
     files = write(tmp_path / "p", phantom[0] | {"LV": (vertices, np.concatenate([faces, faces]))})

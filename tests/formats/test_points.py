@@ -1,5 +1,7 @@
 """Labelled points: their places, their structures, and the line of what is wrong."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -33,6 +35,16 @@ def test_a_table_by_names_aliases_and_ids(tmp_path):
     assert found.structure.tolist() == NUMBERS
     assert found.points_mm.dtype == np.float64
     assert found.structure.dtype == np.int64
+
+
+def test_the_table_in_the_docs(tmp_path):
+    page = (Path(__file__).parents[2] / "docs" / "data.md").read_text()
+    table = page.partition("\n# SPACE=LPS\n")[2].partition("```")[0]
+    rows = table.splitlines() + ["-6.0,-11.4,99.7,2"]
+    path = write_csv(tmp_path / "a.csv", "# SPACE=LPS\n" + "\n".join(rows))
+    found = read_points(path, ("LV", "LA"), DEFAULT)
+    assert found.points_mm[0].tolist() == [-12.5, 33.1, 104.0]
+    assert found.structure.tolist() == [0, 0, 1, 1]
 
 
 def test_the_space_of_a_table(tmp_path):

@@ -117,6 +117,9 @@ def test_points_without_normals_are_encoded_too() -> None:
 def test_damaged_models_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no trained model \(no model.json\); run vecsetx train"):
         TrainedModel.from_pretrained(tmp_path)
+    (tmp_path / "dataset.json").touch()
+    with pytest.raises(InputError, match="is a prepared data set, not a model, which comes first"):
+        TrainedModel.from_pretrained(tmp_path)
     model().save_pretrained(tmp_path)
     weights = (tmp_path / "model.safetensors").read_bytes()
     (tmp_path / "model.safetensors").write_bytes(weights[: len(weights) // 2])

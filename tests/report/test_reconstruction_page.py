@@ -49,6 +49,7 @@ SUMMARY = {
         **{
             "refined": None,
             "refine": None,
+            "lacks": "shows nothing of RV",
             "input": NAME,
             "latents": 512,
             "points": 8192,
@@ -81,9 +82,9 @@ def test_the_page_is_one_file_with_every_figure(tmp_path: Path) -> None:
     assert "default-src 'none'" in text
     words = re.sub(r"<[^>]+>", " ", text[text.index("<h2>Structures") : text.index('id="data"')])
     words = " ".join(words.split())
-    assert "99.9 90.0 +11% ! 0.951 101.2 1 observed (62%)" in words
+    assert "99.9 90.0 +11.0% ! 0.951 101.2 1 observed (62%)" in words
     assert "33.1 33.5 1 inferred doubtful" in words
-    assert "refinement Not refined: by default only whole hearts" in words
+    assert "refinement Not refined, as the input shows nothing of RV; by default only" in words
     assert "keep observed no" in words
     assert "None" not in words
     assert "RV is doubtful: 33.5 ml &lt;b&gt;" in text

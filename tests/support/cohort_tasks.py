@@ -9,6 +9,7 @@ from pathlib import Path
 
 from vecsetx.errors import InputError
 from vecsetx.files import write_text, written_whole
+from vecsetx.progress import stage
 from vecsetx.workers.for_each import for_each_heart, open_workers
 from vecsetx.workers.lock import only_writer
 
@@ -50,6 +51,13 @@ def slow_double(given: tuple[Path, str]) -> str:
     """Takes 0.2 s."""
     time.sleep(0.2)
     return double(given)
+
+
+def double_in_stages(given: tuple[Path, str]) -> str:
+    """Tells its stages."""
+    with stage("doubling") as at:
+        at("1/2")
+        return double(given)
 
 
 def always_killed(given: tuple[Path, str]) -> str:

@@ -65,6 +65,25 @@ def test_time_left_is_told_from_the_second_report_on(clock: Clock, lines: io.Str
     ]
 
 
+def test_time_left_runs_down_within_a_step_until_it_takes_longer_than_those_before(
+    clock: Clock, lines: io.StringIO
+) -> None:
+    with steps("reconstructing hearts", 3, "hearts") as shown:
+        for done in range(2):
+            clock.now += 20.0
+            shown.reach(done + 1)
+        for _ in range(3):
+            clock.now += 8.0
+            shown.print_line()
+    assert [line.partition("(")[2] for line in lines.getvalue().splitlines()] == [
+        "for 20 s)",
+        "3.0 hearts/min, 20 s left)",
+        "3.0 hearts/min, 12 s left)",
+        "3.0 hearts/min, 4 s left)",
+        "3.0 hearts/min, for 64 s)",
+    ]
+
+
 def test_the_unit_of_the_pace_stays_the_same(clock: Clock, lines: io.StringIO) -> None:
     with steps("training", 500) as shown:
         for done in range(1, 301):
@@ -160,6 +179,18 @@ def test_silence_is_broken_by_a_line_with_the_stage(
     ended = lines.getvalue()
     time.sleep(0.2)
     assert lines.getvalue() == ended
+
+
+def test_a_long_line_of_progress_is_not_folded(
+    lines: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress_bars.console, "_width", 40)
+    with steps("reconstructing hearts", 8, "hearts") as shown:
+        shown.begin("case4")
+        with stage("label map"), stage("level 3/4"):
+            shown.print_line()
+    told = "reconstructing hearts: 0/8 case4: label map, level 3/4 (for 0 s)\n"
+    assert lines.getvalue() == told
 
 
 def test_what_cannot_be_counted_is_named_if_it_takes_long(

@@ -38,7 +38,7 @@ def structure(mesh_ml: float, agreement: tuple[float, ...] | None, **more) -> di
 
 SECONDS = {"encode": 3.12, "mesh": 12.04, "label": 4.5, "write": 1.0}
 
-NOT_REFINED = {"refined": None, "refine": 0, "remarks": []}
+NOT_REFINED = {"refined": None, "refine": 0, "lacks": "", "remarks": []}
 
 
 def rows(stream: io.StringIO) -> dict[str, list[str]]:
@@ -62,15 +62,16 @@ def test_all_figures_of_a_heart_are_whole(shown: io.StringIO) -> None:
     lines = shown.getvalue().splitlines()
     assert "case[1] 20.7 s (encode 3.1, mesh 12.0, label 4.5, write 1.0)" in shown.getvalue()
     # ml, Input ml and Change are of voxels, whatever the mesh holds.
-    assert found["Myocardium"] == ["1232.5", "1234.1", "+0%", "0.951", "1236.5", "1", "observed"]
-    assert found["PA"][:8] == ["6.9", "10.1", "-31%", "!", "0.806", "7.4", "1", "62%"]
+    assert found["Myocardium"] == ["1232.5", "1234.1", "-0.1%", "0.951", "1236.5", "1", "observed"]
+    assert found["PA"][:8] == ["6.9", "10.1", "-31.3%", "!", "0.806", "7.4", "1", "62%"]
     assert found["LAA"] == ["8.1", "8.0", "12", "inferred"]
-    assert found["LV"] == ["99.9", "99.9", "+0%", "0.990", "99.9", "1", "11", "observed"]
+    assert found["LV"] == ["99.9", "99.9", "0.0%", "0.990", "99.9", "1", "11", "observed"]
     assert "! over 10% off the input's volume: PA" in shown.getvalue()
     assert "Specks of 0.25 ml in all were removed." in shown.getvalue()
     text = " ".join(shown.getvalue().split())
     assert "ml: volume of its voxels on the input's grid; Input ml: that of the input" in text
     assert "Mesh ml: volume inside its mesh, also beyond that grid" in text
+    assert "Pieces: of the mesh, with small ones that the input shows" in text
     assert max(map(len, lines)) <= (reconstruction_table.console.width)
     assert "…" not in shown.getvalue()
 
@@ -97,8 +98,8 @@ def test_what_refinement_gained_is_below_the_table(shown: io.StringIO) -> None:
     summary = {"structures": {"LV": structure(99.9, None)}, "seconds": SECONDS}
     print_reconstruction("a", {**summary, "provenance": {**NOT_REFINED, "refined": refined}})
     assert (
-        "Refined in 10 steps: loss at points held out -14%, mean distance to the input's surfaces "
-        "0.62 → 0.41 mm." in " ".join(shown.getvalue().split())
+        "Refined in 10 steps: loss at points held out -14.0%, mean distance to the input's "
+        "surfaces 0.62 → 0.41 mm." in " ".join(shown.getvalue().split())
     )
     assert "against the input" not in shown.getvalue()
 
@@ -130,12 +131,16 @@ def test_what_is_doubtful_is_marked_and_said(shown: io.StringIO) -> None:
 def test_why_a_heart_was_not_refined_and_its_remarks_follow_its_table(shown: io.StringIO) -> None:
     long = "a remark about /a/path/that-is/to-be-copied.nii.gz " * 4
     for name in ("first", "second"):
-        provenance = {"refined": None, "refine": None, "remarks": [f"{name}: {long}"]}
+        provenance = {**NOT_REFINED, "refine": None, "remarks": [f"{name}: {long}"]}
+        provenance["lacks"] = "shows nothing of LAA and only a part of Aorta, PA"
         summary = {"structures": {"LV": structure(99.9, None)}, "seconds": SECONDS}
         print_reconstruction(name, {**summary, "provenance": provenance})
     lines = shown.getvalue().splitlines()
     text = " ".join(shown.getvalue().split())
-    why = "Not refined: by default only whole hearts with all of the model's structures are"
+    why = (
+        "Not refined, as the input shows nothing of LAA and only a part of Aorta, PA; by default "
+        "only whole hearts with all of the model's structures are."
+    )
     assert text.count(why) == text.count("--refine 10 refines this one, too") == 2
     order = [
         text.index(word) for word in ("first 20.7", "• first: a", "second 20.7", "• second: a")

@@ -20,7 +20,6 @@ from vecsetx.anatomy.structures import structure
 from vecsetx.cli import main
 from vecsetx.commands.train import train_model
 from vecsetx.data.dataset import DataSet
-from vecsetx.recipe import Recipe, parse_overrides
 from vecsetx.report.curves import write_curves
 from vecsetx.report.figures import POINTS_PER_CURVE, curve, training_curves
 from vecsetx.training.diagnosis import FEWEST_ENTRIES, FEWEST_STEPS, diagnose
@@ -247,32 +246,28 @@ def test_failed_validations_and_waiting_are_told_with_their_remedies() -> None:
 
 
 @pytest.mark.parametrize(
-    ("entries", "steps", "counted", "remedy"),
+    ("entries", "steps", "counted", "enough"),
     [
-        (5, 120, "5 journal entries over 120 steps", "type training.log_every=15 next time"),
-        (7, 4200, "7 journal entries over 4200 steps", "type training.log_every=525 next time"),
-        (1, 1, "1 journal entry over 1 step", "type training.steps=50 next time"),
-        (40, 40, "40 journal entries over 40 steps", "type training.steps=50 next time"),
-        (
-            2,
-            20,
-            "2 journal entries over 20 steps",
-            "type training.steps=50 training.log_every=6 next time",
-        ),
+        (5, 120, "5 journal entries over 120 steps", 192),
+        (7, 4200, "7 journal entries over 4200 steps", 4800),
+        (1, 1, "1 journal entry over 1 step", 50),
+        (40, 40, "40 journal entries over 40 steps", 50),
+        (2, 20, "2 journal entries over 20 steps", 80),
     ],
 )
-def test_runs_too_short_to_judge_say_what_to_type(
-    entries: int, steps: int, counted: str, remedy: str
+def test_runs_too_short_to_judge_say_how_many_steps_are_enough(
+    entries: int, steps: int, counted: str, enough: int
 ) -> None:
     found = diagnose(journal(np.ones(entries), steps))
     assert not found.findings
     assert found.lines()[0] == (
-        f"too short to judge: {counted}, at least 8 over 50 are needed; {remedy}"
+        f"too short to judge: {counted}, at least 8 over 50 are needed; training.steps={enough} is "
+        "enough"
     )
-    words = [word for word in remedy.split() if "=" in word]
-    typed = Recipe().changed(parse_overrides([f"training.steps={steps}", *words]), "").training
-    assert typed.steps >= FEWEST_STEPS
-    assert typed.steps // typed.log_interval >= FEWEST_ENTRIES
+    assert found.enough == enough
+    # Resumed for as long, with entries as far apart, it is judged.
+    longer = diagnose(journal(np.ones(enough * entries // steps), enough))
+    assert (longer.too_short, longer.enough) == ("", 0)
 
 
 def test_a_run_without_entries_is_too_short() -> None:

@@ -75,6 +75,9 @@ def test_the_exit_status_of_a_stopped_run(
         os.kill(process.pid, number)
     assert process.exitcode == status
     told = (tmp_path / "log").read_text().splitlines()[-1]
+    again = "; Ctrl-C again stops now, without it" if number == signal.SIGINT else ""
+    at_once = f"{number.name}: stopping after this step, with a checkpoint{again}"
+    assert at_once in (tmp_path / "log").read_text()
     assert re.fullmatch(r"vecsetx: stopped by SIG\w+ after step \d+, which is saved; .*", told)
     assert told.endswith(f"type: {shlex.join(['vecsetx', *words, '--resume'])}")
     assert (tmp_path / "run" / "checkpoint.pt").exists()

@@ -19,10 +19,12 @@ from pathlib import Path
 
 import pytest
 from support import cohort_tasks as tasks
+from support.here import Here
 from support.waiting import LONGEST_SECONDS, wait_until
 
 from vecsetx.errors import InputError
 from vecsetx.files import write_text
+from vecsetx.progress import NoProgress
 from vecsetx.workers import dask as dask_cluster
 from vecsetx.workers import for_each as cohort
 from vecsetx.workers.base import NoWorkersError
@@ -54,6 +56,51 @@ def test_a_heart_that_kills_its_worker_is_the_only_one_that_fails(tmp_path: Path
     assert "memory may have run out" in outcome.failed["h03"]
     tries = {name: len(pids) for name, pids in tasks.begun(tmp_path).items()}
     assert tries == dict.fromkeys(hearts(tmp_path), 1) | {"h03": 2}
+
+
+class Shown(NoProgress):
+    """Notes what is shown, in order."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def begin(self, note: str) -> None:
+        self.notes.append(note)
+
+    def advance(self, note: str = "") -> None:
+        self.notes.append(note)
+
+
+def test_the_stages_of_hearts_in_work_are_shown_until_they_are_done(tmp_path: Path) -> None:
+    shown = Shown()
+    with open_workers(1) as workers:
+        outcome = for_each_heart(tasks.double_in_stages, hearts(tmp_path, 2), workers, shown)
+    assert outcome.results == doubled(2)
+    told = [[f"{name}: doubling", f"{name}: doubling 1/2", name] for name in ("h00", "h01")]
+    assert shown.notes == ["h00: starting a process", *told[0], *told[1]]
+
+
+class SideBySide(Here):
+    """Ends no heart before all have begun."""
+
+    def __init__(self, count: int) -> None:
+        self._count, self._ends = count, []
+
+    def submit_heard(self, heard, work, /, *args, **kwargs):
+        heard("meshing")
+        future = Future()
+        self._ends.append(lambda: future.set_result(work(*args, **kwargs)))
+        if len(self._ends) == self._count:
+            for end in self._ends:
+                end()
+        return future
+
+
+def test_once_a_heart_is_done_the_stage_of_another_in_work_is_shown(tmp_path: Path) -> None:
+    shown = Shown()
+    for_each_heart(tasks.double, hearts(tmp_path, 2), SideBySide(2), shown)
+    meshing = ["h00: meshing", "h01: meshing"]
+    assert shown.notes == [*meshing, "h00", meshing[1], "h01"]
 
 
 def test_a_heart_whose_worker_is_killed_once_is_made(tmp_path: Path) -> None:
@@ -145,7 +192,7 @@ def test_a_file_that_cannot_be_written_is_its_hearts_failure(tmp_path: Path) -> 
             "free space or choose another --out",
         ),
         "not allowed": ("Permission denied", "check the permissions of the file and its folder"),
-        "no folder": ("File exists", ""),
+        "no folder": ("File exists", "it is a file where a folder is needed"),
     }.items():
         if name not in allowed:
             assert outcome.failed[name].startswith(f"{name}: {tmp_path / name}")

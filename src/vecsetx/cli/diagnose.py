@@ -25,6 +25,6 @@ def diagnose(
 
     found = diagnose_run(run)
     if (run / "recipe.yaml").exists():  # a journal may lie alone
-        print_next(next_command(run, is_finished(run), faults=bool(found.findings)))
+        print_next(next_command(run, is_finished(run), bool(found.findings), found.enough))
     if found.findings:
         raise typer.Exit(1)

@@ -105,9 +105,10 @@ def evaluate(
     from vecsetx.anatomy.structures import parse_names, structure_names
     from vecsetx.commands.evaluate import EvaluateOptions
     from vecsetx.commands.evaluate import evaluate as run
+    from vecsetx.terminal.next_step import print_next, typed
     from vecsetx.terminal.tables import print_evaluation
 
-    model = local_model(model)
+    given, model = model, local_model(model)
     options = EvaluateOptions(
         encode=encode_options(model, labels, hide, latents, points, refine, recycle, seed),
         split=split,
@@ -126,4 +127,5 @@ def evaluate(
     evaluated = run(model, inputs, out, options)
     print_evaluation(evaluated.scores)
     typer.echo(f"see {out / 'report.html'}")
+    print_next(typed("reconstruct", given, "INPUTS", "--out", "patient/"))
     report_failures(evaluated.failed)

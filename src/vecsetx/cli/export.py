@@ -21,7 +21,9 @@ def export(
     [dim]Example: vecsetx export data/ --out npz/[/]
     """
     from vecsetx.commands.export import export as run
+    from vecsetx.terminal.next_step import print_next, typed
 
     failed = run(data, out, workers)
     typer.echo(f"the hearts are in {out}")
+    print_next(typed("inspect", out))
     report_failures(failed)

@@ -1,20 +1,57 @@
-"""Commands whose ``--help`` option shows no type, and which say when they load or are stopped."""
+"""Commands: their ``--help``, the answers to unknown options, loading, and being stopped."""
 
 import time
+from collections.abc import Callable
+from functools import partial
 from importlib import import_module
+from itertools import pairwise
 from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
 
-from vecsetx.cli.interrupts import resuming_text, stopped_text
+from vecsetx.cli.interrupts import ending_at_once, resuming_text, stopped_text
 from vecsetx.cli.options import FLAG
-from vecsetx.errors import StoppedError
+from vecsetx.errors import InputError, StoppedError
 
 __all__ = ["Command", "Commands"]
 
 
 class Command(TyperCommand):
-    """A command."""
+    """A command, which says which other command has an option that it lacks."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the arguments.
+
+        Args:
+            ctx: The context, of a class that depends on typer's version.
+            args: The words of the command line; those parsed are removed.
+
+        Raises:
+            InputError: An option does not exist, but it is known what is meant.
+        """
+        known = {o for each in self.get_params(ctx) for o in (*each.opts, *each.secondary_opts)}
+        for word, following in pairwise([*args, ""]):
+            option, equals, value = word.partition("=")
+            if option == "--":
+                break
+            if not option.startswith("--") or option in known:
+                continue
+            if remedy := self.remedy(ctx, option, value if equals else following, known):
+                raise InputError(f"no option {option}; {remedy}")
+        return super().parse_args(ctx, args)
+
+    def remedy(self, ctx: Any, option: str, value: str, known: set[str]) -> str:
+        """Say what an option that does not exist may mean; empty if nothing is known of it.
+
+        Args:
+            ctx: The context.
+            option: The option.
+            value: Its value, as far as it has one.
+            known: The command's own options.
+        """
+        commands = ctx.parent.command.commands.items() if ctx.parent else ()
+        having = [name for name, other in commands if any(option in p.opts for p in other.params)]
+        return f"it is an option of {', '.join(having)}" if having else ""
 
     def invoke(self, ctx: Any) -> Any:
         """Load what the command needs, which takes seconds, and run it.
@@ -25,22 +62,21 @@ class Command(TyperCommand):
         Raises:
             StoppedError: Ctrl-C, or a signal that training notices, stopped it.
         """
-        began = time.time()
+        stopped = partial(stopped_text, str(self.name), ctx.params, began=time.time())
         try:
-            return self._loaded(ctx)
+            return self._loaded(ctx, stopped)
         except KeyboardInterrupt:
-            text = stopped_text(str(self.name), ctx.params, began)
-            raise StoppedError(text, by_hand=True) from None
+            raise StoppedError(stopped(), by_hand=True) from None
         except StoppedError as error:
             go_on = resuming_text() if self.name == "train" else f"repeat vecsetx {self.name}"
             raise StoppedError(f"{error}; {go_on}", error.by_hand) from error
 
-    def _loaded(self, ctx: Any) -> Any:
+    def _loaded(self, ctx: Any, stopped: Callable[[], str]) -> Any:
         # The output of `labels` is a file, and it loads at once.
         if self.name != "labels":
             from vecsetx.terminal.progress_bars import waiting
 
-            with waiting("loading"):
+            with waiting("loading"), ending_at_once(stopped):
                 import_module(f"vecsetx.commands.{self.name}")
         return super().invoke(ctx)
 

@@ -11,8 +11,8 @@ def info(
         Path,
         typer.Argument(
             metavar="PATH",
-            help="A run, a saved model, a data set, scores, a reconstruction, or a heart's samples "
-            "(.safetensors).",
+            help="A run, a saved model, a data set, scores, a comparison, a reconstruction, "
+            "exported hearts, or a heart's samples (.safetensors).",
         ),
     ],
     json: Annotated[

@@ -2,13 +2,15 @@
 
 import os
 import shlex
+import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["resuming_text", "stopped_text"]
+__all__ = ["ending_at_once", "resuming_text", "stopped_text"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,32 @@ _OF_COMMANDS: Mapping[str, _Kept] = {
     "compare": _Kept("out", ("compar*.*",)),
     "demo": _Kept("out"),
 }  # fmt: skip
+
+
+@contextmanager
+def ending_at_once(text: Callable[[], str]) -> Iterator[None]:
+    """Let Ctrl-C end the process at once while the block runs, which imports libraries.
+
+    An exception in the midst of an import may be swallowed, or become another one.
+
+    Args:
+        text: Returns what to say then.
+    """
+
+    def end(*_: object) -> None:
+        shows_cursor = "\x1b[?25h\n" if sys.stderr.isatty() else ""  # a spinner has hidden it
+        os.write(2, f"{shows_cursor}vecsetx: {text()}\n".encode(errors="replace"))
+        os._exit(130)
+
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.default_int_handler:  # ignored, as in the background of a shell
+        yield
+        return
+    signal.signal(signal.SIGINT, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def stopped_text(command: str, params: Mapping[str, Any], began: float) -> str:

@@ -16,7 +16,7 @@ def labels(
     [dim]Example: vecsetx labels mmwhs > mine.yaml[/]
     """
     from vecsetx.anatomy.label_sets import label_set
-    from vecsetx.commands.labels import print_label_set, print_label_sets
+    from vecsetx.terminal.label_set_tables import print_label_set, print_label_sets
 
     if name is None:
         print_label_sets()

@@ -36,5 +36,7 @@ def phantom(
     [dim]Example: vecsetx phantom labels/ --count 40 --seed 0[/]
     """
     from vecsetx.commands.phantom import make_phantoms
+    from vecsetx.terminal.next_step import print_next, typed
 
     make_phantoms(out, count, seed, size, spacing, workers, scale)
+    print_next(typed("inspect", out))

@@ -143,6 +143,7 @@ def reconstruct(
     """
     from vecsetx.commands.reconstruct import ReconstructOptions
     from vecsetx.commands.reconstruct import reconstruct as run
+    from vecsetx.terminal.next_step import print_next, typed
 
     model = local_model(model)
     options = ReconstructOptions(
@@ -166,4 +167,5 @@ def reconstruct(
         most_voxels=max_voxels,
     )
     failed = run(model, inputs, out, options)
+    print_next(typed("info", out))
     report_failures(failed)

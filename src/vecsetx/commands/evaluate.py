@@ -34,7 +34,6 @@ from vecsetx.inference.sd_factor import sd_factor_of
 from vecsetx.inference.support import Support
 from vecsetx.model.heart_field import HeartField
 from vecsetx.model.saved import TrainedModel
-from vecsetx.progress import stage
 from vecsetx.report.evaluation_page import (
     PAGE_VOXELS,
     SHOWN_HEARTS,
@@ -116,6 +115,7 @@ def _evaluate(
             "penalties_mm": found.penalties_mm,
             "options": _recorded(options),
             "refinement": found.refined,
+            "lacks": found.lacks,
             "remarks": {name: list(remarks) for name, remarks in found.remarks.items() if remarks},
             "provenance": _provenance(model, trained, inputs, hearts, found, options),
         }
@@ -161,10 +161,9 @@ class _Scorer:
     ) -> tuple[Reconstruction, HeartField, list[Score], HeartErrors]:
         """Score a heart: a row for each of the model's structures, and errors of hidden ones."""
         options, hide = self.options, self.options.encode.hide
-        with stage("reading"):
-            whole = heart.source.segmentation(self.trained.structures)
-            # The model receives the heart without the hidden structures; the truth keeps them.
-            geometry = whole.geometry(hide)
+        whole = heart.source.segmentation(self.trained.structures)
+        # The model receives the heart without the hidden structures; the truth keeps them.
+        geometry = whole.geometry(hide)
         field = encode_heart(geometry, self.trained, options.encode)
         supports = None if options.keep_specks else Support(geometry)
         reconstruction = Reconstruction(whole, field, geometry.label_map, supports)
@@ -222,6 +221,7 @@ class _Found:
         errors: Errors of the hidden structures of each heart, if there is an ensemble.
         remarks: Heart → remarks on its source.
         refined: Heart → what refinement gained; only hearts that were refined.
+        lacks: Heart → what it lacks of a whole heart, in words; only hearts that lack something.
     """
 
     rows: list[Score]
@@ -233,6 +233,7 @@ class _Found:
     errors: list[HeartErrors]
     remarks: dict[str, tuple[str, ...]]
     refined: dict[str, dict[str, Any]]
+    lacks: dict[str, str]
 
 
 def _score_all(hearts: dict[str, ScoredHeart], scorer: _Scorer) -> _Found:
@@ -243,7 +244,7 @@ def _score_all(hearts: dict[str, ScoredHeart], scorer: _Scorer) -> _Found:
     Raises:
         InputError: None of them can be scored.
     """
-    found = _Found([], {}, {}, {}, {}, {}, [], {}, {})
+    found = _Found([], {}, {}, {}, {}, {}, [], {}, {}, {})
     turns = scorer.trained.structures if scorer.options.hide_each else ()
     each, unit = 1 + len(turns), "reconstructions" if turns else "hearts"
     with steps("scoring hearts", each * len(hearts), unit) as progress:
@@ -277,6 +278,8 @@ def _score_all(hearts: dict[str, ScoredHeart], scorer: _Scorer) -> _Found:
             found.remarks[name] = reconstruction.segmentation.label_map.remarks
             if field.refinement:
                 found.refined[name] = asdict(field.refinement)
+            if field.lacks:
+                found.lacks[name] = field.lacks
             found.penalties_mm[name] = penalty_mm(reconstruction.truth)
             if any(row.values["prediction_ml"] for row in rows):
                 found.fields[name] = field

@@ -12,6 +12,18 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from vecsetx.commands.info_results import (
+    as_text,
+    calibration_of,
+    exported_hearts,
+    known_facts,
+    of_comparison,
+    of_export,
+    of_reconstruction,
+    of_reconstructions,
+    of_scores,
+    origins_of,
+)
 from vecsetx.commands.run_folder import RunData, next_command
 from vecsetx.data.dataset import DataSet
 from vecsetx.data.prepare_options import sampling_words
@@ -19,12 +31,12 @@ from vecsetx.errors import InputError
 from vecsetx.formats.folders import SAMPLES_ENDING
 from vecsetx.inference.sd_factor import SdFactor
 from vecsetx.model.saved import TrainedModel, parameter_count
-from vecsetx.plain_data import PlainDataError, read_json
 from vecsetx.recipe import Recipe, read_changes
 from vecsetx.sampling.quality.usual_heart import UsualHeart
 from vecsetx.sampling.samples import SamplesFile
 from vecsetx.terminal.next_step import typed
 from vecsetx.terminal.progress_bars import waiting
+from vecsetx.terminal.table import counted
 from vecsetx.training.journal import Entry
 
 __all__ = ["describe"]
@@ -42,14 +54,16 @@ def describe(path: Path) -> dict[str, Any]:
     """Describe what VecSetX wrote.
 
     Args:
-        path: Folder of a run, a saved model, a prepared data set, scores or reconstructions; a
-            heart's samples file; or the main file of such a folder, such as ``scores.json``.
+        path: Folder of a run, a saved model, a prepared data set, scores, a comparison,
+            reconstructions or exported hearts; a heart's samples file; or the main file of such a
+            folder, such as ``scores.json``.
 
     Returns:
         Plain data for JSON. Where something does not apply or is not recorded, it is None or empty.
 
         - ``path``; ``kind``: run, model, data set, unfinished data set (of a ``prepare`` that was
-          stopped), scores, reconstruction, reconstructions (of several hearts) or heart.
+          stopped), scores, comparison, reconstruction, reconstructions (of several hearts), heart
+          or exported hearts.
         - ``written``: when its main file was last written, ISO 8601; ``version`` of VecSetX.
         - ``label_set``: its name; ``structures``: their names.
         - ``size``: what it consists of → how many.
@@ -78,7 +92,9 @@ def describe(path: Path) -> dict[str, Any]:
         if sampled := sorted(path.glob(f"hearts/*{SAMPLES_ENDING}")):
             return _entry(path, sampled[-1], _of_unfinished_data(path, sampled))
         if hearts := sorted(path.glob("*/summary.json")):
-            return _entry(path, hearts[0], _of_reconstructions(path, hearts))
+            return _entry(path, hearts[0], of_reconstructions(path, hearts))
+        if exported := exported_hearts(path):
+            return _entry(path, next(path.glob("*.npz")), of_export(path, exported))
     except InputError:
         raise
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OSError) as error:
@@ -172,7 +188,7 @@ def _of_model(folder: Path) -> dict[str, Any]:
     data, hearts = origin.get("data"), origin.get("hearts") or ()
     return {
         "kind": "model",
-        "version": _text(origin.get("version")),
+        "version": as_text(origin.get("version")),
         "label_set": trained.label_set.name,
         "structures": list(trained.structures),
         "size": {
@@ -187,10 +203,10 @@ def _of_model(folder: Path) -> dict[str, Any]:
             "best_grid_dice": None,
             "best_step": None,
         },
-        "calibration": _calibration(factor.to_dict() if factor else None),
+        "calibration": calibration_of(factor.to_dict() if factor else None),
         "facts": {
-            **_facts(data=_place(data), fold=origin.get("fold"), seed=origin.get("seed")),
-            **_facts(**{"partial hearts": _PARTIAL.get(trained.partial)}),
+            **known_facts(data=_place(data), fold=origin.get("fold"), seed=origin.get("seed")),
+            **known_facts(**{"partial hearts": _PARTIAL.get(trained.partial)}),
             "doubts": _doubts(trained.usual),
         },
         "next": typed("evaluate", folder, data if _is_there(data) else "DATA", "--out", "scores/"),
@@ -215,7 +231,7 @@ def _of_data(folder: Path) -> dict[str, Any]:
             "val": splits.count("val"),
             "folds": int(dataset.folds),
         },
-        "facts": _facts(
+        "facts": known_facts(
             seed=dataset.seed,
             checked="yes" if checked else "no",
             **{"left out": "; ".join(dataset.left_out.values()) or None},
@@ -231,8 +247,7 @@ def _of_unfinished_data(folder: Path, sampled: Sequence[Path]) -> dict[str, Any]
     inputs = sorted({str(Path(info.source).parent) for info in infos})
     return {
         "kind": "unfinished data set",
-        "version": ", ".join(sorted({info.version for info in infos})),
-        "label_set": ", ".join(sorted({str(info.label_set["name"]) for info in infos})),
+        **origins_of(infos),
         "size": {"sampled hearts": len(infos)},
         "facts": {
             "unfinished": "prepare was stopped before it wrote dataset.json; typed again with all "
@@ -242,72 +257,19 @@ def _of_unfinished_data(folder: Path, sampled: Sequence[Path]) -> dict[str, Any]
     }
 
 
-def _of_scores(folder: Path) -> dict[str, Any]:
-    scores = _read_json(folder / "scores.json")
-    origin, mean = scores["provenance"], scores["summary"]["mean"].get("dice")
-    factors = scores.get("calibration", {}).get("factors")
-    return {
-        "kind": "scores",
-        "version": _text(origin.get("VecSetX")),
-        "structures": [str(name) for name in scores["summary"]["structures"]],
-        "size": {"hearts": len(scores["hearts"])},
-        "calibration": _calibration(factors),
-        "facts": _facts(
-            model=origin.get("model"),
-            scored=origin.get("scored"),
-            hidden=origin.get("hidden from the model"),
-            **{"mean Dice": None if mean is None else f"{float(mean):.3f}"},
-        ),
-        "next": typed("compare", folder, "OTHERS", "--out", "comparison/"),
-    }
-
-
-def _of_reconstruction(folder: Path) -> dict[str, Any]:
-    summary = _read_json(folder / "summary.json")
-    origin, of_structures = summary["provenance"], summary["structures"]
-    present = [name for name, one in of_structures.items() if one["area_mm2"]]
-    inferred = [name for name in present if of_structures[name]["observed"] is False]
-    return {
-        "kind": "reconstruction",
-        "version": _text(origin.get("version")),
-        "label_set": _text(origin["label_set"].get("name")),
-        "structures": present,
-        "size": {"faces": sum(int(one["faces"]) for one in of_structures.values())},
-        "calibration": _calibration((origin.get("ensemble") or {}).get("calibration")),
-        "facts": _facts(
-            input=origin.get("input"),
-            model=origin.get("model"),
-            inferred=", ".join(inferred) or None,
-            space=origin.get("space"),
-        ),
-        "next": typed("inspect", folder / "labels.nii.gz"),
-    }
-
-
-def _of_reconstructions(folder: Path, summaries: list[Path]) -> dict[str, Any]:
-    first = _of_reconstruction(summaries[0].parent)
-    return {
-        **first,
-        "kind": "reconstructions",
-        "size": {"hearts": len(summaries)},
-        "facts": _facts(model=first["facts"].get("model")),
-        "next": typed("info", summaries[0].parent),
-    }
-
-
 def _of_samples(path: Path) -> dict[str, Any]:
     samples = SamplesFile(path)
     info = samples.info
     volumes = (f"{name} {float(info.volumes_ml[name]):.1f} ml" for name in info.structures)
     return {
         "kind": "heart",
-        "version": _text(info.version),
-        "label_set": _text(info.label_set["name"]),
+        "version": as_text(info.version),
+        "label_set": as_text(info.label_set["name"]),
         "structures": [str(name) for name in info.structures],
         "size": {
             f"{group} points": samples.count(group) for group in ("surface", "near", "volume")
         },
-        "facts": _facts(
+        "facts": known_facts(
             name=info.name,
             source=f"{info.source} ({info.kind})",
             volumes=", ".join(volumes),
@@ -322,28 +284,11 @@ _FOLDERS: Mapping[str, Callable[[Path], dict[str, Any]]] = {
     "recipe.yaml": _of_run,  # before its model
     "model.json": _of_model,
     "dataset.json": _of_data,
-    "scores.json": _of_scores,
-    "summary.json": _of_reconstruction,
+    "scores.json": of_scores,
+    "compare.json": of_comparison,
+    "summary.json": of_reconstruction,
 }
 """Main file of a folder → what describes such folders."""
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        return read_json(path)
-    except (OSError, PlainDataError) as error:
-        raise InputError(f"{path}: cannot be read as JSON ({error}); write it again") from error
-
-
-def _calibration(factors: Any) -> dict[str, Any] | None:
-    """Shorten the plain data of an :class:`SdFactor`; None for a model without one."""
-    if not isinstance(factors, Mapping):  # "uncalibrated", or no ensemble
-        return None
-    return {
-        "hearts": int(factors["hearts"]),
-        "few": bool(factors.get("few", False)),
-        "date": str(factors["date"]),
-    }
 
 
 def _doubts(usual: UsualHeart | None) -> str:
@@ -351,12 +296,5 @@ def _doubts(usual: UsualHeart | None) -> str:
     if usual is None:
         return "inferred structures are not checked: the model does not say what is usual"
     enough = sum(one.volume_ml is not None for one in usual.structures.values())
-    return f"{enough} structures are checked against {usual.hearts} training hearts"
-
-
-def _facts(**values: Any) -> dict[str, str]:
-    return {name: str(value) for name, value in values.items() if value is not None}
-
-
-def _text(value: Any) -> str | None:
-    return None if value is None else str(value)
+    hearts = counted(usual.hearts, "training heart")
+    return f"{counted(enough, 'structure')} checked against what is usual in {hearts}"

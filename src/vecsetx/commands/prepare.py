@@ -9,11 +9,12 @@ from typing import Any
 from vecsetx._version import __version__
 from vecsetx.anatomy.label_sets import LabelSet
 from vecsetx.data.added_labels import read_as_in_data_set
+from vecsetx.data.annotations import annotation_remarks
 from vecsetx.data.dataset import DataSet, FailedHeart, HeartEntry
 from vecsetx.data.idle_options import check_idle
 from vecsetx.data.own_split import find_split_hearts, given_splits
 from vecsetx.data.prepare_options import PrepareOptions, check_place, choices_of, with_those_of
-from vecsetx.data.sources import HeartSource, MasksSource, MeshesSource
+from vecsetx.data.sources import HeartSource
 from vecsetx.data.split import Assignment, Split, patients_of, split_by_patient
 from vecsetx.errors import InputError
 from vecsetx.sampling.sampler import options_of
@@ -28,8 +29,6 @@ __all__ = ["PrepareOptions", "prepare"]
 
 _MOST_REASONS = 2
 """Number of hearts whose reasons are listed if all of them failed."""
-
-_FILE_PER_STRUCTURE = (MasksSource.kind, MeshesSource.kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +141,9 @@ def prepare(
         dataset = replace(_data_set(out, plan, others, samples), failed=_failed(plan, failed))
         dataset.write()
     print_remarks({name: sampled.info.remarks for name, sampled in samples.items()})
-    _warn_of_unannotated(dataset)
+    has = {name: sampled.info.structures for name, sampled in samples.items()}
+    for remark in annotation_remarks(dataset, has):
+        warn(remark)
     return dataset, dict(sorted(failed.items()))
 
 
@@ -383,18 +384,3 @@ def _annotated(
         key: tuple(name for name in structures if name in found[key])
         for key, structures in order.items()
     }
-
-
-def _warn_of_unannotated(dataset: DataSet) -> None:
-    for name, data in dataset.label_sets.items():
-        hearts = [heart for heart in dataset.hearts if heart.label_set == name]
-        if all(heart.kind in _FILE_PER_STRUCTURE for heart in hearts):
-            continue  # their files say what is annotated
-        annotated = {structure for heart in hearts for structure in heart.annotated}
-        missing = [structure for structure in data["ids"].values() if structure not in annotated]
-        if missing:
-            warn(
-                f"{', '.join(dict.fromkeys(missing))}: in no heart of label set {name}, so taken "
-                "as not annotated; if it was, but no heart has it, prepare the hearts into another "
-                "--out, and name all structures with --structures"
-            )

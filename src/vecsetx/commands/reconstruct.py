@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from vecsetx.commands.reconstruct_options import ReconstructOptions
 from vecsetx.commands.reconstruction_files import Setup, write_heart
 from vecsetx.data.find_hearts import find_hearts
 from vecsetx.data.heart_source import HeartSource
@@ -18,6 +17,7 @@ from vecsetx.formats.images import read_grid
 from vecsetx.inference.ensemble import refuse_recycled_ensemble
 from vecsetx.inference.heart import Heart
 from vecsetx.inference.heart_meshes import RESOLUTION
+from vecsetx.inference.reconstruct_options import ReconstructOptions
 from vecsetx.inference.sd_factor import sd_factor_of
 from vecsetx.model.saved import TrainedModel
 from vecsetx.reconstruction.grid import Grid

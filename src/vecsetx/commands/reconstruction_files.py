@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from vecsetx._version import __version__
-from vecsetx.commands.reconstruct_options import ReconstructOptions
 from vecsetx.evaluation.reconstructed_heart import ReconstructedHeart
 from vecsetx.files import write_json
 from vecsetx.geometry.heart_geometry import Geometry
@@ -17,6 +16,7 @@ from vecsetx.inference.doubts import doubts, inference_remarks
 from vecsetx.inference.encode import POINTS_FACTOR
 from vecsetx.inference.ensemble import Ensemble
 from vecsetx.inference.heart_files import HeartFile, label_map_files, mesh_files
+from vecsetx.inference.reconstruct_options import ReconstructOptions
 from vecsetx.inference.sd_factor import SdFactor
 from vecsetx.model.saved import TrainedModel
 from vecsetx.progress import counted_parts
@@ -158,6 +158,7 @@ def _provenance(heart: ReconstructedHeart, setup: Setup) -> dict[str, Any]:
         "recycled": options.encode.recycle,
         "refine": options.encode.refine,
         "refined": asdict(field.refinement) if field.refinement else None,
+        "lacks": field.lacks,
         "ensemble": _ensemble(heart.heart.ensemble, setup.sd_factor),
     }
 

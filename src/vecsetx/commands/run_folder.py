@@ -171,19 +171,24 @@ def contents_of(batches: TrainingBatches, teacher: Teacher | None) -> dict[str, 
 
 def is_finished(run: Path) -> bool:
     """Return whether a run has done all its steps; by epochs, whether its model was saved."""
-    recipe, journal = Recipe().changed(read_changes(run / "recipe.yaml"), str(run)), run / _JOURNAL
+    training, journal = _training(run), run / _JOURNAL
     last = max((row["step"] for row in read_journal(journal)), default=0) if journal.exists() else 0
     saved = (run / "model" / "model.json").exists()
-    return saved and bool(recipe.training.epochs or last >= recipe.training.steps)
+    return saved and bool(training.epochs or last >= training.steps)
 
 
-def next_command(run: Path, finished: bool, faults: bool = False) -> str:
+def _training(run: Path) -> TrainingSpec:
+    return Recipe().changed(read_changes(run / "recipe.yaml"), str(run)).training
+
+
+def next_command(run: Path, finished: bool, faults: bool = False, least: int = 0) -> str:
     """Return what to type next: evaluate a finished run, go on with another, or train again.
 
     Args:
         run: Its folder.
         finished: Whether it has done all its steps.
         faults: Whether its diagnosis names an option to change.
+        least: Number of steps that it needs to be judged.
 
     Raises:
         InputError: ``data.json`` is damaged.
@@ -198,7 +203,10 @@ def next_command(run: Path, finished: bool, faults: bool = False) -> str:
     if finished:
         return typed("evaluate", run, where, *fold, "--out", "scores/")
     told = typed("train", where, "--out", run, *fold)
-    return f"{told} {'--resume' if (run / 'checkpoint.pt').exists() else _own_recipe(run)}"
+    told += f" {'--resume' if (run / 'checkpoint.pt').exists() else _own_recipe(run)}"
+    training = _training(run)
+    too_short = training.epochs is None and training.steps < least
+    return f"{told} training.steps={least}" if too_short else told
 
 
 def _own_recipe(run: Path) -> str:

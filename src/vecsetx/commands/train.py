@@ -1,5 +1,8 @@
 """``vecsetx train``: train a model on a prepared data set."""
 
+import os
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -146,7 +149,11 @@ def _ready(
 
     Every rank does the same, except that only the first one writes.
     """
-    with noticing_signals() as request, joined_ranks() as ranks, ExitStack() as entered:
+    with (
+        noticing_signals(_say_stopping) as request,
+        joined_ranks() as ranks,
+        ExitStack() as entered,
+    ):
         # 0. Refuse the wrong folder at once: what follows takes seconds.
         ranks.on_first_rank(lambda: check_folder(out, resume))
         # 1. Model, batches and teacher. All ranks seed alike, and so start with the same weights.
@@ -207,6 +214,15 @@ def _ready(
         session = _Session(Training(run, resume), dataset, log, no_validation, usual)
         _try(session, recipe)
         yield session
+
+
+def _say_stopping(number: signal.Signals) -> None:
+    """Say at once that a run stops: its step may go on for long."""
+    again = "; Ctrl-C again stops now, without it" if number == signal.SIGINT else ""
+    text = f"{number.name}: stopping after this step, with a checkpoint{again}"
+    if os.environ.get("RANK", "0") == "0":
+        # In a thread, as the signal may have come in the midst of printing.
+        threading.Thread(target=warn, args=(text,)).start()
 
 
 @waiting("trying the first step")

@@ -21,6 +21,7 @@ from vecsetx.formats.masks import read_masks
 from vecsetx.formats.mesh_sets import read_meshes
 from vecsetx.geometry.heart_geometry import Segmentation
 from vecsetx.geometry.stray_surfaces import without_stray_surfaces
+from vecsetx.progress import staged
 
 __all__ = ["LabelMapSource", "MasksSource", "MeshesSource"]
 
@@ -51,6 +52,7 @@ class LabelMapSource(_VolumeSource):
 
     stored: LabelMap | None = field(default=None, repr=False, compare=False)
 
+    @staged("reading")
     def resolved(self) -> "LabelMapSource":
         """Return the source with its label set; see :func:`label_set_of`. It holds the map."""
         if self.chosen:
@@ -60,6 +62,7 @@ class LabelMapSource(_VolumeSource):
         label_map = replace(label_map, remarks=(*label_map.remarks, *remarks))
         return replace(self, label_set=found, chosen=True, stored=label_map)
 
+    @staged("reading")
     def segmentation(self, structures: tuple[str, ...]) -> Segmentation:
         """Read the label map.
 
@@ -104,6 +107,7 @@ class MasksSource(_VolumeSource):
     kind: ClassVar[str] = "masks"
     _holds: ClassVar[str] = "masks"
 
+    @staged("reading")
     def segmentation(self, structures: tuple[str, ...]) -> Segmentation:
         """Read the masks as one label map.
 
@@ -139,6 +143,7 @@ class MeshesSource(_VolumeSource):
     _holds: ClassVar[str] = "surface meshes"
     has_coordinates: ClassVar[bool] = True
 
+    @staged("reading")
     def segmentation(self, structures: tuple[str, ...]) -> Segmentation:
         """Read the meshes: per structure its closed surface, and one label map of all.
 

@@ -16,7 +16,7 @@ from vecsetx.inference.encode import EncodeOptions, encode_heart
 from vecsetx.inference.ensemble import encode_ensemble
 from vecsetx.inference.visibility import Visibility
 from vecsetx.model.saved import TrainedModel
-from vecsetx.progress import counted_parts, stage
+from vecsetx.progress import counted_parts
 from vecsetx.reconstruction.grid import Grid
 from vecsetx.reconstruction.octree import evaluate_exclusive
 from vecsetx.reconstruction.surfaces import Surface, octree_surfaces
@@ -42,8 +42,7 @@ def measure_heart(
     Raises:
         InputError: The heart cannot be read.
     """
-    with stage("reading"):
-        whole = source_of(dataset, heart).segmentation(trained.structures).geometry()
+    whole = source_of(dataset, heart).segmentation(trained.structures).geometry()
     errors = _errors_of(heart, whole, trained, members, seed)
     beyond = _errors_beyond(heart, whole, trained, members, seed)
     return HeartMeasurement(errors, beyond, whole.label_map.remarks)

@@ -5,36 +5,44 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from vecsetx.inference.encode import REFINE_STEPS
+from vecsetx.reconstruction.summary import change_text
 
 __all__ = ["not_refined", "refinement_gain", "refinement_of"]
 
 _DEFAULT = (
-    "by default only whole hearts with all of the model's structures are, and labelled points are "
-    f"not. --refine {REFINE_STEPS}"
+    f"by default only whole hearts with all of the model's structures are. --refine {REFINE_STEPS}"
 )
 _RISK = "what is inferred may become worse"
+
+_NAMED = 3
+"""Number of hearts that are named."""
 
 
 def refinement_of(provenance: Mapping[str, Any]) -> str:
     """Return what refinement gained in one heart, or why it was not refined.
 
     Args:
-        provenance: As in ``summary.json``, with ``refined`` and ``refine``.
+        provenance: As in ``summary.json``, with ``refined``, ``refine`` and ``lacks``.
     """
     if provenance["refined"]:
         return refinement_gain([provenance["refined"]])
     if provenance["refine"] == 0:
         return "Not refined (--refine 0)."
-    return f"Not refined: {_DEFAULT} refines this one, too; {_RISK}."
+    why = f"the input {provenance['lacks']}"
+    return f"Not refined, as {why}; {_DEFAULT} refines this one, too; {_RISK}."
 
 
-def not_refined(which: str) -> str:
-    """Return that hearts were not refined by default, and which option refines them.
+def not_refined(which: str, lacks: Mapping[str, str]) -> str:
+    """Return that hearts were not refined by default, why, and which option refines them.
 
     Args:
         which: Which hearts, such as ``2 of 5 hearts``.
+        lacks: Some of these hearts → what they lack of a whole heart.
     """
-    return f"Not refined: {which}; {_DEFAULT} refines them, too; {_RISK}."
+    listed = [f"{name} {words}" for name, words in list(lacks.items())[:_NAMED]]
+    others = [f"{len(lacks) - _NAMED} others"] if len(lacks) > _NAMED else []
+    why = f" ({'; '.join([*listed, *others])})" if listed else ""
+    return f"Not refined: {which}{why}; {_DEFAULT} refines them, too; {_RISK}."
 
 
 def refinement_gain(refined: Collection[Mapping[str, Any]]) -> str:
@@ -55,8 +63,8 @@ def refinement_gain(refined: Collection[Mapping[str, Any]]) -> str:
     head = (
         f"Refined in {most}" if len(refined) == 1 else f"{len(refined)} hearts refined in ≤ {most}"
     )
-    change = round(100 * (mean("loss_after") / mean("loss_before") - 1))
-    line = f"{head}: loss at points held out {change:+d}%"
+    change = change_text(mean("loss_after") / mean("loss_before") - 1)
+    line = f"{head}: loss at points held out {change}"
     if any(found["error_mm_before"] is not None for found in refined):
         before, after = mean("error_mm_before"), mean("error_mm_after")
         line += f", mean distance to the input's surfaces {before:.2f} → {after:.2f} mm"

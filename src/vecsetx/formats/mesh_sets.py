@@ -52,11 +52,9 @@ def read_meshes(files: Mapping[str, Path], space: str = "lps", units: str = "mm"
         for name, mesh in meshes.items()
         if mesh.duplicates
     ]
-    remarks += [
-        f"{name}: specks removed: {mesh.specks} ({mesh.specks_ml:.2g} ml in all)"
-        for name, mesh in meshes.items()
-        if mesh.specks
-    ]
+    if counts := [f"{name} {mesh.specks}" for name, mesh in meshes.items() if mesh.specks]:
+        ml = sum(mesh.specks_ml for mesh in meshes.values())
+        remarks.append(f"specks removed: {', '.join(counts)} ({ml:.2g} ml in all)")
     if units != "mm":
         remarks.append(f"coordinates were converted from {units} to mm")
     remarks += _facing(meshes, files, folder)

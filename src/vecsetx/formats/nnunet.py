@@ -141,6 +141,6 @@ def _dataset(folder: Path) -> dict[str, Any]:
     if "hearts" in data:
         raise InputError(
             f"{folder}: is a data set already prepared; train on it, or give the label maps that "
-            "it was prepared from"
+            f"it was prepared from, or reconstruct its hearts, which are in {folder / 'hearts'}"
         )
     return data

@@ -19,6 +19,7 @@ from vecsetx.geometry.interfaces import remove_specks, shared_surface
 from vecsetx.geometry.pieces import without_stray_pieces
 from vecsetx.geometry.view import cut_structures
 from vecsetx.geometry.voxelize import voxelize_surfaces
+from vecsetx.progress import staged
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +181,7 @@ class Segmentation:
             judged = judged.without(range(len(structures) + 1, len(everything) + 1))
         return cls(path, structures, judged)
 
+    @staged("surfaces")
     def geometry(self, hide: Collection[str] = ()) -> Geometry:
         """The heart's geometry.
 

@@ -4,11 +4,12 @@ A model's input is a set of labelled surface points, sampled from the surfaces o
 taken from the samples or points in a file.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Bool
 
 from vecsetx.anatomy.frame import Frame
 from vecsetx.anatomy.label_map import LabelMap
@@ -118,11 +119,9 @@ def encode_source(
         InputError: The heart cannot be read, nothing is left to show, or the options do not fit the
             model.
     """
-    with stage("reading"):
-        heart = source.read(trained.structures, options.seed, trained.mm_per_unit)
+    heart = source.read(trained.structures, options.seed, trained.mm_per_unit)
     if isinstance(heart, Segmentation):
-        with stage("surfaces"):
-            geometry = heart.geometry(options.hide)
+        geometry = heart.geometry(options.hide)
         field = encode_heart(geometry, trained, options)
         label_map, visibility = heart.label_map, Visibility.of_geometry(geometry)
         return EncodedHeart(field, label_map, visibility, geometry, label_map.remarks)
@@ -147,9 +146,9 @@ def encode_heart(geometry: Geometry, trained: TrainedModel, options: EncodeOptio
     points = POINTS_FACTOR * trained.points if options.points is None else options.points
     with stage("sampling"):
         observation = observe(geometry, points, trained.mm_per_unit, options.seed)
-    whole = bool(geometry.present().all() and not geometry.cut.any())
-    field = _encoded(observation, geometry, trained, options, whole)
-    if not (steps := options.refine_steps(whole)):
+    lacks = _lacks(trained.structures, geometry.present(), geometry.cut)
+    field = _encoded(observation, geometry, trained, options, lacks)
+    if not (steps := options.refine_steps(whole=not lacks)):
         return field
     with stage("sampling to refine"):
         observed = of_geometry(geometry, field.frame, options.seed)
@@ -166,7 +165,7 @@ def encode_observation(
     Raises:
         InputError: The options do not fit the model.
     """
-    field = _encoded(observation, observation, trained, options, whole=False)
+    field = _encoded(observation, observation, trained, options, "is points alone")
     if not (steps := options.refine_steps(whole=False)):
         return field
     observed = of_points(observation, len(trained.structures))
@@ -177,10 +176,11 @@ def _encode_samples(
     samples: Samples, observation: Observation, trained: TrainedModel, options: EncodeOptions
 ) -> HeartField:
     """Encode the surface points of samples; refine on all of the samples."""
-    observed_count = len(np.unique(observation.structure))
-    whole = not samples.info.cut and observed_count == len(trained.structures)
-    field = _encoded(observation, observation, trained, options, whole)
-    if not (steps := options.refine_steps(whole)):
+    names = trained.structures
+    present = np.bincount(observation.structure, minlength=len(names)) > 0
+    lacks = _lacks(names, present, np.isin(names, samples.info.cut))
+    field = _encoded(observation, observation, trained, options, lacks)
+    if not (steps := options.refine_steps(whole=not lacks)):
         return field
     observed = of_samples(samples, trained.structures, options.hide, field.frame)
     return _refined(field, observed, steps, options.seed)
@@ -245,7 +245,7 @@ def _encoded(
     shown: Geometry | Observation,
     trained: TrainedModel,
     options: EncodeOptions,
-    whole: bool,
+    lacks: str,
 ) -> HeartField:
     """Encode an observation, and recycle.
 
@@ -258,7 +258,8 @@ def _encoded(
         shown: The observation that they were sampled from.
         trained: The model.
         options: Latents, recycling and seed.
-        whole: Whether the observation is known to be the whole heart.
+        lacks: What the observation lacks of a whole heart, in words; empty if it is known to be
+            whole.
     """
     # 1. Encode; each latent needs a surface point of its own.
     spec = trained.network.spec
@@ -267,7 +268,7 @@ def _encoded(
         latents = min(LATENTS_FACTOR * spec.anchors, len(observation.points_mm))
     with stage("encoding"):
         field = trained.encode(observation, latents)
-        if whole:
+        if not lacks:
             return field
         # 2. Centre the domain on the whole reconstruction.
         shown_mm = shown.points_mm if isinstance(shown, Observation) else shown.vertices_mm()
@@ -276,7 +277,20 @@ def _encoded(
     for _ in counted_parts(range(options.recycle), "recycling"):
         completed = recycle(observation, shown, field, trained, options.seed)
         field = recenter_domain(trained.encode(completed, latents), shown_mm)
-    return field
+    return replace(field, lacks=lacks)
+
+
+def _lacks(
+    names: tuple[str, ...], present: Bool[np.ndarray, " k"], cut: Bool[np.ndarray, " k"]
+) -> str:
+    """Say what an observation lacks of a whole heart; empty if it is whole."""
+    columns = list(zip(names, present, cut, strict=True))
+    kinds = {
+        "nothing of": [name for name, there, _ in columns if not there],
+        "only a part of": [name for name, there, ends in columns if there and ends],
+    }
+    parts = [f"{kind} {', '.join(some)}" for kind, some in kinds.items() if some]
+    return f"shows {' and '.join(parts)}" if parts else ""
 
 
 def _refined(field: HeartField, observed: Batch, steps: int, seed: int) -> HeartField:

@@ -53,6 +53,7 @@ class HeartField:
         domain: Frame whose box bounds the field: outside that box, every structure is outside.
             After encoding, it is the frame of the observation.
         refinement: How much refinement improved the latent set; None if it was not refined.
+        lacks: What the observation lacks of a whole heart, in words; empty if it is whole.
     """
 
     model: VecSetAutoEncoder
@@ -63,6 +64,7 @@ class HeartField:
     truncation: float
     domain: Frame
     refinement: RefinementResult | None = None
+    lacks: str = ""
 
     @classmethod
     @torch.no_grad()

@@ -21,6 +21,7 @@ from safetensors.torch import load_file, save
 
 from vecsetx.anatomy.label_sets import LabelSet
 from vecsetx.anatomy.structures import StructureName
+from vecsetx.data.dataset import DataSet
 from vecsetx.errors import InputError
 from vecsetx.files import write_json, write_text, written_whole
 from vecsetx.model.heart_field import HeartField
@@ -280,6 +281,11 @@ def model_folder(
         raise InputError(
             f"{given}: its training has not finished, so there is no model yet; type vecsetx info "
             f"{given}, which tells how to go on"
+        )
+    if DataSet.is_at(given):
+        raise InputError(
+            f"{given}: is a prepared data set, not a model, which comes first; give the folder of "
+            f"a run, such as that of vecsetx train {given} --out run/"
         )
     raise InputError(f"{given}: no trained model (no {_DESCRIPTION}); run vecsetx train")
 

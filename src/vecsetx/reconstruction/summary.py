@@ -14,6 +14,7 @@ from vecsetx.reconstruction.specks import Specks
 from vecsetx.reconstruction.surfaces import Surface
 
 __all__ = [
+    "change_text",
     "of_decimation",
     "of_label_map",
     "of_specks",
@@ -98,6 +99,11 @@ def table_ml(found: Mapping[str, Any], compared: bool) -> float:
     if not compared:
         return float(found["volume_ml"])
     return float(found["agreement"]["ml"] if found["agreement"] else found["labels_ml"])
+
+
+def change_text(share: float) -> str:
+    """Format a relative change with its sign: ``−0.4%`` as ``-0.4%``; none if it rounds to 0."""
+    return f"{100 * share:+.1f}%" if abs(share) >= 0.0005 else "0.0%"
 
 
 def sd_summary(

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from vecsetx.evaluation.refinement_gain import refinement_of
-from vecsetx.reconstruction.summary import table_ml
+from vecsetx.reconstruction.summary import change_text, table_ml
 from vecsetx.report.scene import (
     DISTANCE_STEP_MM,
     MAX_FACES,
@@ -51,6 +51,11 @@ def write_reconstruction_page(path: Path, view: HeartView, summary: Mapping[str,
         structures=structures,
         compared=compared,
         ml={name: table_ml(found, compared) for name, found in structures.items()},
+        changes={
+            name: change_text(found["volume_difference"])
+            for name, found in agreement.items()
+            if found
+        },
         remarks=provenance["remarks"],
         provenance=facts,
         shown=[packed],

@@ -13,6 +13,7 @@ from vecsetx.geometry.distance import signed_distances_mm
 from vecsetx.geometry.heart_geometry import Geometry
 from vecsetx.geometry.pieces import gaps
 from vecsetx.geometry.view import edge_distances_mm
+from vecsetx.progress import staged
 from vecsetx.sampling.origin import Origin
 from vecsetx.sampling.point_sampling import surface_points, volume_points
 from vecsetx.sampling.samples import HeartInfo, QueryPoints, Samples, SurfacePoints
@@ -145,6 +146,7 @@ def observe(geometry: Geometry, count: int, mm_per_unit: float, seed: int) -> Ob
     )
 
 
+@staged("points and distances")
 def draw_samples(
     geometry: Geometry, frame: Frame, spec: SamplingSpec, generator: np.random.Generator
 ) -> tuple[SurfacePoints, QueryPoints, QueryPoints]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from vecsetx.names import natural_key
 from vecsetx.report.ranking import doubtful_first
 from vecsetx.terminal.progress_bars import console
 from vecsetx.terminal.table import Column, counted, number, print_list, print_table
@@ -148,13 +149,13 @@ def _print_remarks(hearts: list[dict[str, Any]]) -> None:
 
 
 def _print_hearts(hearts: list[dict[str, Any]], state: str) -> None:
-    """List what was found in hearts that are to be looked at, or unfit."""
+    """List what was found in hearts that are to be looked at, or unfit: the worst, by name."""
     if not hearts:
         return
     verb = "needs" if len(hearts) == 1 else "need"
     what = f"{verb} a look" if state == "look" else ("is" if len(hearts) == 1 else "are") + " unfit"
     console.print(f"\n{counted(len(hearts), 'heart')} {what}:", style=_STYLES[state])
-    for heart in hearts[:_MOST_HEARTS]:
+    for heart in sorted(hearts[:_MOST_HEARTS], key=lambda heart: natural_key(heart["name"])):
         console.print(heart["name"], style="bold", markup=False, soft_wrap=True)
         print_list(heart["problems"], "red")
         print_list(heart["doubts"], "yellow")

@@ -2,7 +2,7 @@
 
 from vecsetx.terminal.table import Column, counted, print_table
 from vecsetx.training.memory import PARTS
-from vecsetx.training.meters import GB, bytes_text
+from vecsetx.training.meters import GB, bytes_text, unit_of
 from vecsetx.training.plan import CONTEXT_BYTES, FRAGMENTED_SHARE, WAYS, Plan, name_of
 
 __all__ = ["print_plan"]
@@ -15,11 +15,13 @@ def print_plan(plan: Plan, gpu_bytes: float) -> None:
         plan: The memory of a step.
         gpu_bytes: Memory of one GPU, for the largest batch.
     """
-    _print_parts(plan)
-    _print_ways(plan, gpu_bytes)
+    # One unit for both tables, so that figures compare at a glance: that of the largest part.
+    unit = unit_of(max(max(plan.memory(way).most(plan.hearts).values()) for way in WAYS))
+    _print_parts(plan, unit)
+    _print_ways(plan, gpu_bytes, unit)
 
 
-def _print_parts(plan: Plan) -> None:
+def _print_parts(plan: Plan, unit: str) -> None:
     """Tabulate each part's memory at the moment of the peak, and its own maximum."""
     columns = [
         Column("Part", is_text=True),
@@ -31,13 +33,13 @@ def _print_parts(plan: Plan) -> None:
     peaks = {way: plan.memory(way).peak(plan.hearts) for way in WAYS}
     mosts = {way: plan.memory(way).most(plan.hearts) for way in WAYS}
     rows = [
-        [part, *(bytes_text(of[way][part]) for way in WAYS for of in (peaks, mosts))]
+        [part, *(bytes_text(of[way][part], unit) for way in WAYS for of in (peaks, mosts))]
         for part in PARTS
     ]
     measured = {way: sum(peaks[way].values()) for way in WAYS}
     fragmented = {way: FRAGMENTED_SHARE * measured[way] for way in WAYS}
     totals = [
-        [title, *(cell for way in WAYS for cell in (bytes_text(sizes[way]), ""))]
+        [title, *(cell for way in WAYS for cell in (bytes_text(sizes[way], unit), ""))]
         for title, sizes in (
             ("measured", measured),
             (f"fragmentation, {FRAGMENTED_SHARE:.0%} (assumed)", fragmented),
@@ -49,7 +51,7 @@ def _print_parts(plan: Plan) -> None:
     print_table(title, columns, rows, totals)
 
 
-def _print_ways(plan: Plan, gpu_bytes: float) -> None:
+def _print_ways(plan: Plan, gpu_bytes: float, unit: str) -> None:
     columns = [
         Column("training.", is_text=True),
         Column("kept per heart", "activations"),
@@ -59,8 +61,8 @@ def _print_ways(plan: Plan, gpu_bytes: float) -> None:
     rows = [
         [
             name_of(way),
-            bytes_text(plan.memory(way).kept_per_heart()),
-            bytes_text(plan.total(way)),
+            bytes_text(plan.memory(way).kept_per_heart(), unit),
+            bytes_text(plan.total(way), unit),
             str(plan.largest_batch(way, gpu_bytes)),
         ]
         for way in WAYS

@@ -66,7 +66,7 @@ class Steps:
         self._next_line = self._began + _SECONDS_BETWEEN_LINES
         self._has_line = False
         self._reports: deque[tuple[float, int]] = deque()
-        self._task = display.add_task(title, total=total, note="", pace="") if display else None
+        self._task = display.add_task(title, total=total, note="", steps=self) if display else None
 
     def advance(self, note: str = "") -> None:
         """Count one more step as done, and show ``note`` beside the count."""
@@ -79,27 +79,26 @@ class Steps:
         self._done, self._note, now = done, note, time.monotonic()
         next_report = now + self._report(now)
         if self._display is not None:
-            self._show(now)
+            self._show()
         elif next_report > self._next_line or done == self._total:
             self.print_line()
 
     def begin(self, note: str) -> None:
         """Show what the next step is about, such as a heart's name, beside its stages."""
         self._note = note
-        self._show(time.monotonic())
+        self._show()
 
     def set_stage(self, text: str) -> None:
         """Show what is being done within a step; empty for nothing in particular."""
         self._stage = text
-        self._show(time.monotonic())
+        self._show()
 
     def print_line(self) -> None:
         """Print the count, the note, the stage and the pace as a line."""
-        now = time.monotonic()
         self._has_line = True
         line = f"{self._title}: {self._done}/{self._total} {self._doing()}".strip()
-        console.print(f"{line} ({self._pace(now)})", markup=False)
-        self._next_line = now + self.seconds_between_lines()
+        console.print(f"{line} ({self.pace})", markup=False, soft_wrap=True)
+        self._next_line = time.monotonic() + self.seconds_between_lines()
 
     def seconds_between_lines(self) -> float:
         """Return the longest silence where lines are printed."""
@@ -115,16 +114,33 @@ class Steps:
 
     @property
     def time_left(self) -> str:
-        """The time left as text; empty while it is unknown, and at the end."""
-        left = self._total - self._done
-        return duration_text(left / self.rate) if self.rate and left > 0 else ""
+        """The time left as text; empty while it is unknown, and at the end.
 
-    def _show(self, now: float) -> None:
+        It runs down within a step, too, until the step takes longer than those before.
+        """
+        left = self._total - self._done
+        if not self.rate or left <= 0:
+            return ""
+        waited_s = time.monotonic() - self._reports[-1][0]
+        left_s = max(left / self.rate - waited_s, (left - 1) / self.rate)
+        return duration_text(left_s) if left_s else ""
+
+    @property
+    def pace(self) -> str:
+        """The pace, if known, and the time left or taken, as text."""
+        parts, took = [self.rate_text] * bool(self.rate), time.monotonic() - self._began
+        if self._done >= self._total:
+            parts.append(f"took {duration_text(took)}")
+        elif left := self.time_left:
+            parts.append(f"{left} left")
+        else:
+            parts.append(f"for {duration_text(took)}")
+        return ", ".join(parts)
+
+    def _show(self) -> None:
         """Update the live display, if there is one."""
         if self._display is not None and self._task is not None:
-            self._display.update(
-                self._task, completed=self._done, note=self._doing(), pace=self._pace(now)
-            )
+            self._display.update(self._task, completed=self._done, note=self._doing())
 
     def _doing(self) -> str:
         return ": ".join(part for part in (self._note, self._stage) if part)
@@ -139,17 +155,6 @@ class Steps:
         since, before = self._reports[0]
         self.rate = (self._done - before) / (now - since) if now > since else 0.0
         return now - last
-
-    def _pace(self, now: float) -> str:
-        """Format the pace, if known, and the time left or taken."""
-        parts = [self.rate_text] if self.rate else []
-        if self._done >= self._total:
-            parts.append(f"took {duration_text(now - self._began)}")
-        elif self.rate:
-            parts.append(f"{self.time_left} left")
-        else:
-            parts.append(f"for {duration_text(now - self._began)}")
-        return ", ".join(parts)
 
 
 class RateTexts:
@@ -223,7 +228,7 @@ def steps(title: str, total: int, unit: str = "steps") -> Iterator[Steps]:
         ):
             yield shown
         return
-    pace = TextColumn("{task.fields[pace]}")
+    pace = TextColumn("{task.fields[steps].pace}")  # as of when it is drawn
     note = TextColumn("{task.fields[note]}", style="dim", markup=False)
     with progress_bar(pace, note) as display:
         shown = Steps(title, total, unit, display)
@@ -242,11 +247,14 @@ def waiting(doing: str) -> Iterator[None]:
     Args:
         doing: What is being done, such as ``reading the model``.
     """
-    began, stage = time.monotonic(), ""
+    began, stage, has_line = time.monotonic(), "", False
 
     def say() -> None:
+        nonlocal has_line
+        has_line = True
         what = f"{doing}: {stage}" if stage else doing
-        console.print(f"{what} ({duration_text(time.monotonic() - began)})", markup=False)
+        took = duration_text(time.monotonic() - began)
+        console.print(f"{what} ({took})", markup=False, soft_wrap=True)
 
     def set_stage(text: str) -> None:
         nonlocal stage
@@ -262,6 +270,10 @@ def waiting(doing: str) -> Iterator[None]:
             display = entered.enter_context(Progress(*columns, console=console, transient=True))
             task = display.add_task(escape(doing), total=None, note="")
         else:
-            entered.enter_context(console.breaking_silence(say, lambda: _SECONDS_TO_FIRST_LINE))
+            entered.enter_context(
+                console.breaking_silence(
+                    say, lambda: _SECONDS_BETWEEN_LINES if has_line else _SECONDS_TO_FIRST_LINE
+                )
+            )
         entered.enter_context(hearing_stages(set_stage))
         yield

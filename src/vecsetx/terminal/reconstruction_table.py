@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from vecsetx.evaluation.refinement_gain import refinement_of
-from vecsetx.reconstruction.summary import table_ml
+from vecsetx.reconstruction.summary import change_text, table_ml
 from vecsetx.terminal.progress_bars import console
 from vecsetx.terminal.table import Column, print_list, print_table
 
@@ -43,7 +43,7 @@ def print_reconstruction(name: str, summary: Mapping[str, Any]) -> None:
     columns = [
         Column("Structure", is_text=True),
         *(_VOXELS if compared else [Column("ml", "volume inside its mesh")]),
-        Column("Pieces", leaves=4),
+        Column("Pieces", "of the mesh, with small ones that the input shows", leaves=4),
         Column("Specks", "pieces that were removed (--keep-specks keeps them)", leaves=3),
         Column("Source", is_text=True),
     ]
@@ -101,7 +101,7 @@ def _volumes(found: Mapping[str, Any], compared: bool) -> list[str]:
     if agreement is None:
         return [ml, "", "", "", mesh_ml]
     mark = " !" if agreement["volume_differs"] else ""
-    change = f"{round(100 * agreement['volume_difference']):+d}%{mark}"  # never −0%
+    change = change_text(agreement["volume_difference"]) + mark
     return [ml, f"{agreement['input_ml']:.1f}", change, f"{agreement['dice']:.3f}", mesh_ml]
 
 

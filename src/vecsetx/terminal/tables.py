@@ -42,18 +42,19 @@ def print_evaluation(scores: Mapping[str, Any]) -> None:
 
 def _print_refinement(scores: Mapping[str, Any]) -> None:
     """Print what refinement gained, and which hearts are not refined by default."""
-    refined, hearts = scores["refinement"], scores["hearts"]
+    refined, hearts, lacks = scores["refinement"], scores["hearts"], scores["lacks"]
     if refined:
         console.print(refinement_gain(refined.values()))
     if scores["options"]["refine"] is not None:
         return
     left = len(hearts) - len(refined)
     if left == len(hearts) == 1:
-        console.print(refinement_of({"refined": None, "refine": None}))
+        (words,) = lacks.values()
+        console.print(refinement_of({"refined": None, "refine": None, "lacks": words}))
     elif left:
-        console.print(not_refined(f"{left} of {counted(len(hearts), 'heart')}"))
+        console.print(not_refined(f"{left} of {counted(len(hearts), 'heart')}", lacks))
     elif scores["options"]["hide_each"]:
-        console.print(not_refined("the hearts that lack a structure in turn"))
+        console.print(not_refined("the hearts that lack a structure in turn", {}))
 
 
 def print_scores(scores: Mapping[str, Any]) -> None:
@@ -69,9 +70,13 @@ def _print_summary(summary: Mapping[str, Any], title: str) -> None:
     interval = summary.get("interval", {})
     columns = [
         _STRUCTURE,
-        Column("Dice", "mean over the hearts"),
+        Column("Dice", "mean over the hearts; in the row mean, of the structures above"),
         # Without an interval, the range alone says how far the hearts differ.
-        Column("Range", "of the hearts' Dice", leaves=5 if interval.get("dice") else 1),
+        Column(
+            "Range",
+            "of the hearts' Dice; in the row mean, of each heart's mean over its structures",
+            leaves=5 if interval.get("dice") else 1,
+        ),
         Column("Interval", "95% interval of the mean Dice", leaves=6),
         *(
             Column(MEASURES[name].title, _MEANINGS[name], leaves=order)

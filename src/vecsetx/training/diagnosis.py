@@ -9,6 +9,7 @@ several seeds each.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from math import isfinite, log
 from statistics import fmean, median
 from typing import Any
@@ -98,11 +99,13 @@ class Diagnosis:
         findings: Its faults, the most serious first; may be empty.
         too_short: Why the run is too short to judge, or empty.
         figures: The main figures, in one sentence.
+        enough: Number of steps with which a run that is too short can be judged; otherwise 0.
     """
 
     findings: tuple[Finding, ...]
     too_short: str
     figures: str
+    enough: int = 0
 
     def lines(self) -> list[str]:
         """The findings, or that there are none, and the main figures, as lines of text."""
@@ -121,11 +124,11 @@ def diagnose(entries: Sequence[Row]) -> Diagnosis:
     train = [entry for entry in entries if entry["split"] == "train" and _is_positive(entry)]
     val = [entry for entry in entries if entry["split"] == "val"]
     findings = list(_failed_validations(val))
-    too_short = _too_short(train)
+    too_short, enough = _too_short(train)
     if not too_short:
         findings += [*_curve_faults(_LossCurve(train)), *_term_faults(train)]
         findings += [*_overfitting(train, val), *_waiting(train)]
-    return Diagnosis(tuple(findings), too_short, _figures(train, val))
+    return Diagnosis(tuple(findings), too_short, _figures(train, val), enough)
 
 
 def _figures(train: Sequence[Row], val: Sequence[Row]) -> str:
@@ -253,22 +256,20 @@ class _LossCurve:
         return float(-slope * np.ptp(x)), spread * float(np.sqrt(12 / len(third)))
 
 
-def _too_short(train: Sequence[Row]) -> str:
+def _too_short(train: Sequence[Row]) -> tuple[str, int]:
+    """Why a run is too short to judge, and how many steps are enough; empty and 0 if it is not."""
     if not train:
-        return "too short to judge: no journal entry yet"
-    entries, steps = len(train), int(train[-1]["step"])
-    if entries >= FEWEST_ENTRIES and steps >= FEWEST_STEPS:
-        return ""
-    needed = max(steps, FEWEST_STEPS)
-    options = [f"training.steps={needed}"] if steps < needed else []
-    # As far apart as now, the entries of that number of steps would still be too few.
-    if needed * entries // steps < FEWEST_ENTRIES:
-        options.append(f"training.log_every={needed // FEWEST_ENTRIES}")
+        return "too short to judge: no journal entry yet", 0
+    entries, steps = len(train), [0, *(int(entry["step"]) for entry in train)]
+    if entries >= FEWEST_ENTRIES and steps[-1] >= FEWEST_STEPS:
+        return "", 0
+    # Entries stay as far apart as now: a run keeps its training.log_every.
+    enough = max(FEWEST_STEPS, FEWEST_ENTRIES * max(b - a for a, b in pairwise(steps)))
     return (
         f"too short to judge: {entries} journal {'entry' if entries == 1 else 'entries'} over "
-        f"{_steps(steps)}, at least {FEWEST_ENTRIES} over {FEWEST_STEPS} are needed; type "
-        f"{' '.join(options)} next time"
-    )
+        f"{_steps(steps[-1])}, at least {FEWEST_ENTRIES} over {FEWEST_STEPS} are needed; "
+        f"training.steps={enough} is enough"
+    ), enough
 
 
 def _steps(count: int) -> str:

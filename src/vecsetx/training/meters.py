@@ -13,11 +13,13 @@ from vecsetx.training.checkpoint import Progress
 from vecsetx.training.journal import Entry
 from vecsetx.training.step import StepResult
 
-__all__ = ["GB", "RunMeter", "WaitTimer", "bytes_text", "machine_bytes", "peak_bytes"]
+__all__ = ["GB", "RunMeter", "WaitTimer", "bytes_text", "machine_bytes", "peak_bytes", "unit_of"]
 
 Item = TypeVar("Item")
 
 GB = 10**9
+
+_UNITS = {"GB": GB, "MB": 10**6, "kB": 1000, "B": 1}
 
 
 class RunMeter:
@@ -91,13 +93,25 @@ class WaitTimer(Generic[Item]):
         return share
 
 
-def bytes_text(size: int | float) -> str:
-    """Format a number of bytes: ``62.7 GB`` (10⁹ bytes), ``840 MB``, ``3.20 MB``, ``12 kB``."""
-    for unit, name in ((GB, "GB"), (10**6, "MB")):
-        if size >= unit:
-            digits = 2 if size < 9.995 * unit else 1 if size < 99.95 * unit else 0
-            return f"{size / unit:,.{digits}f} {name}"
-    return f"{size / 1000:.0f} kB" if size >= 1000 else f"{size:.0f} B"
+def unit_of(size: int | float) -> str:
+    """Return the unit that shows a number of bytes: the largest of which it has at least one."""
+    return next((name for name, unit in _UNITS.items() if size >= unit), "B")
+
+
+def bytes_text(size: int | float, unit: str = "") -> str:
+    """Format a number of bytes: ``62.7 GB`` (10⁹ bytes), ``840 MB``, ``3.20 MB``, ``12 kB``.
+
+    Args:
+        size: The number.
+        unit: Its unit, as of :func:`unit_of` for another number; empty for its own.
+    """
+    unit = unit or unit_of(size)
+    number = size / _UNITS[unit]
+    if 0 < number < 0.005:
+        return f"<0.01 {unit}"
+    whole = not size or unit in ("kB", "B")
+    digits = 0 if whole else 2 if number < 9.995 else 1 if number < 99.95 else 0
+    return f"{number:,.{digits}f} {unit}"
 
 
 def machine_bytes() -> int:

@@ -1,7 +1,7 @@
 """Signals that stop a run: Ctrl-C in a terminal, or a cluster's time limit."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -22,15 +22,22 @@ class StopRequest:
 
 
 @contextmanager
-def noticing_signals() -> Iterator[StopRequest]:
+def noticing_signals(
+    noticed: Callable[[signal.Signals], None] = lambda _: None,
+) -> Iterator[StopRequest]:
     """Turn SIGINT, SIGTERM and SIGUSR1 into a stop request while the block runs.
 
     A second Ctrl-C ends the process as usual. Clusters repeat the other two signals, which must not
     interrupt the checkpoint that the first one caused. Only the main thread may use this.
+
+    Args:
+        noticed: Called with the first signal, in the midst of whatever the main thread is doing.
     """
     request = StopRequest()
 
     def notice(number: int, _: FrameType | None) -> None:
+        if request.signal is None:
+            noticed(signal.Signals(number))
         request.signal = signal.Signals(number)
         if request.signal == signal.SIGINT:
             signal.signal(number, before[request.signal])  # the next Ctrl-C ends the process

@@ -3,12 +3,16 @@
 import os
 import pickle
 from abc import abstractmethod
-from concurrent.futures import Executor
-from typing import Any
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from typing import Any, ParamSpec, TypeVar
 
 from vecsetx.errors import InputError
 
 __all__ = ["ONE_THREAD", "NoWorkersError", "Workers", "do_pickled"]
+
+Result = TypeVar("Result")
+Arguments = ParamSpec("Arguments")
 
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "IGL_NUM_THREADS": "1"}
 """Environment of a worker: one thread, because there is one worker per core. Libraries read it when
@@ -24,6 +28,24 @@ class Workers(Executor):
 
     Use it as a context manager. If an exception leaves the block, all work stops at once.
     """
+
+    def submit_heard(
+        self,
+        heard: Callable[[str], None],
+        work: Callable[Arguments, Result],
+        /,
+        *args: Arguments.args,
+        **kwargs: Arguments.kwargs,
+    ) -> Future[Result]:
+        """Run a call as ``submit`` does, and tell its stages, if these workers can.
+
+        Args:
+            heard: Gets the stages (:func:`vecsetx.progress.hearing_stages`), in any thread.
+            work: The function.
+            args: Its arguments.
+            kwargs: Its arguments by name.
+        """
+        return self.submit(work, *args, **kwargs)
 
     @abstractmethod
     def killed(self, error: BaseException) -> bool:

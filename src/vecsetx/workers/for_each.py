@@ -5,9 +5,10 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from vecsetx.errors import InputError, too_large
 from vecsetx.files import in_words
@@ -92,7 +93,8 @@ def for_each_heart(
         work: Runs in a worker; the function, its argument and its result must be picklable.
         hearts: Heart → argument of ``work``.
         workers: The workers.
-        progress: Advances by one for each heart, with its name as note; None: nothing is reported.
+        progress: Advances by one for each heart, with its name as note, and shows the stages of
+            hearts in work, if the workers tell them; None: nothing is reported.
 
     Raises:
         NoWorkersError: No worker is left. Files that hearts have written until then stay.
@@ -110,7 +112,7 @@ def for_each_heart(
         progress.advance(note=name)
 
     # 1. All hearts side by side.
-    for name, result in _results(work, hearts, workers):
+    for name, result in _results(work, hearts, workers, progress):
         if isinstance(result, _Starved):
             starved.append(name)
         else:
@@ -118,32 +120,52 @@ def for_each_heart(
     # 2. Starved hearts once more, each with all the memory to itself.
     for name in sorted(starved):
         workers.let_go()
-        for _, result in _results(work, {name: hearts[name]}, workers):
+        for _, result in _results(work, {name: hearts[name]}, workers, progress):
             keep(name, result)
     return Outcome(dict(sorted(results.items())), dict(sorted(failed.items())))
 
 
 def _results(
-    work: Callable[[Argument], Result], hearts: Mapping[str, Argument], workers: Workers
+    work: Callable[[Argument], Result],
+    hearts: Mapping[str, Argument],
+    workers: Workers,
+    progress: Progress,
 ) -> Iterator[tuple[str, Result | _Failed]]:
     """Submit all hearts, and yield each one's result or failure as soon as it is known."""
-    # A queue, because `as_completed` leaves no chance to look after the workers in between.
+    # A queue, because `as_completed` leaves no chance to look after the workers in between, and
+    # because the threads of workers hear of stages, which this thread shows.
     names: dict[Future[Result | _Failed], str] = {}
-    ended: SimpleQueue[Future[Result | _Failed]] = SimpleQueue()
+    events: SimpleQueue[Future[Result | _Failed] | tuple[str, str]] = SimpleQueue()
+    stages: dict[str, str] = {}
     for name, argument in hearts.items():
-        future = workers.submit(_attempt, work, name, argument)
+        heard = partial(_hear, events, name)
+        future = workers.submit_heard(heard, _attempt, work, name, argument)
         names[future] = name
-        future.add_done_callback(ended.put)
+        future.add_done_callback(events.put)
     while names:
         try:
-            future = ended.get(timeout=_LOOK_AFTER_S)
+            event = events.get(timeout=_LOOK_AFTER_S)
         except Empty:
             workers.look()
             continue
+        if isinstance(event, tuple):
+            stages[event[0]] = ": ".join(event)
+            progress.begin(stages[event[0]])
+            continue
+        future = event
         name = names.pop(future)
         result = _result(name, future, workers)
-        del future  # Dask would repeat a finished heart whose future is held and whose worker died
+        # Dask would repeat a finished heart whose future is held and whose worker died.
+        del event, future
+        stages.pop(name, None)
         yield name, result
+        if stages:  # of the heart that is in work for longest
+            progress.begin(next(iter(stages.values())))
+
+
+def _hear(events: SimpleQueue[Any], name: str, stage: str) -> None:
+    if stage:
+        events.put((name, stage))
 
 
 def _attempt(work: Callable[[Argument], Result], name: str, argument: Argument) -> Result | _Failed:

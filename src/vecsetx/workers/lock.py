@@ -82,7 +82,9 @@ def _make(folder: Path) -> list[Path]:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
         there = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
-        raise InputError(f"{folder}: {there} is a file; choose another --out") from error
+        raise InputError(
+            f"{folder}: {there} is a file, where a folder is needed; choose another --out"
+        ) from error
     except OSError as error:
         raise _unwritable(folder, error) from error
     if not os.access(folder, os.W_OK | os.X_OK):

@@ -12,6 +12,7 @@ from multiprocessing.connection import Connection, wait
 from types import TracebackType
 from typing import ParamSpec, TypeVar
 
+from vecsetx.progress import hearing_stages
 from vecsetx.workers.base import ONE_THREAD, NoWorkersError, Workers, do_pickled
 
 __all__ = ["Processes"]
@@ -25,6 +26,8 @@ _STARTS = 3
 """Attempts to start a process: one may be killed before it is ready."""
 _LAST_WORDS_S = 2.0
 """Time for a dying process to end, so that its exit status is known."""
+_STAGE, _ANSWER = b"stage ", b"answer "
+"""Beginnings of the messages that a process sends."""
 
 
 class Processes(Workers):
@@ -55,7 +58,18 @@ class Processes(Workers):
         **kwargs: Arguments.kwargs,
     ) -> Future[Result]:
         """Run a call in a process. The function, its arguments and its result must be picklable."""
-        return self._threads.submit(self._do, partial(work, *args, **kwargs))
+        return self.submit_heard(_unheard, work, *args, **kwargs)
+
+    def submit_heard(
+        self,
+        heard: Callable[[str], None],
+        work: Callable[Arguments, Result],
+        /,
+        *args: Arguments.args,
+        **kwargs: Arguments.kwargs,
+    ) -> Future[Result]:
+        """Run a call in a process, and tell its stages; see :meth:`Workers.submit_heard`."""
+        return self._threads.submit(self._do, partial(work, *args, **kwargs), heard)
 
     def killed(self, error: BaseException) -> bool:
         """Return whether a future's exception means that its process was killed."""
@@ -89,14 +103,15 @@ class Processes(Workers):
                     process.kill()
         self.shutdown(cancel_futures=kind is not None)
 
-    def _do(self, call: Callable[[], Result]) -> Result:
+    def _do(self, call: Callable[[], Result], heard: Callable[[str], None]) -> Result:
         """Run a call in an idle process, or in a new one. Runs in a thread of the pool."""
         try:  # not "if": another thread could take the last one in between
             process = self._idle.pop()
         except IndexError:
+            heard("starting a process")
             process = self._start()
         try:
-            answer = process.do(call)
+            answer = process.do(call, heard)
         except _DiedError:
             raise BrokenExecutor(self._end(process, _LAST_WORDS_S)) from None
         except BaseException:  # raised by the call: the process is well
@@ -160,16 +175,21 @@ class _Process:
 
     def wait_until_ready(self) -> None:
         """Wait until the process accepts calls."""
-        self._answer()
+        self._answer(_unheard)
 
-    def do(self, call: Callable[[], Result]) -> Result:
-        """Run a call in the process; return its result or raise its exception."""
+    def do(self, call: Callable[[], Result], heard: Callable[[str], None]) -> Result:
+        """Run a call in the process; return its result or raise its exception.
+
+        Args:
+            call: The call.
+            heard: Gets the call's stages.
+        """
         task = pickle.dumps(call)
         try:
             self._pipe.send_bytes(task)
         except OSError as error:
             raise _DiedError from error
-        result, raised = pickle.loads(self._answer())
+        result, raised = pickle.loads(self._answer(heard))
         if raised is not None:
             raise raised
         return result
@@ -196,11 +216,15 @@ class _Process:
         self._pipe.close()
         return f"signal {-code}, {signal.strsignal(-code)}" if code < 0 else f"exit status {code}"
 
-    def _answer(self) -> bytes:
-        try:
-            return self._pipe.recv_bytes()
-        except (EOFError, OSError) as error:
-            raise _DiedError from error
+    def _answer(self, heard: Callable[[str], None]) -> bytes:
+        while True:
+            try:
+                message = self._pipe.recv_bytes()
+            except (EOFError, OSError) as error:
+                raise _DiedError from error
+            if not message.startswith(_STAGE):
+                return message.removeprefix(_ANSWER)
+            heard(message.removeprefix(_STAGE).decode())
 
 
 def _cores() -> int:
@@ -210,21 +234,28 @@ def _cores() -> int:
     return os.cpu_count() or 1
 
 
+def _unheard(stage: str) -> None:
+    """Nobody listens."""
+
+
 def _serve(pipe: Connection) -> None:
     """Run the calls that come through the pipe until it closes. Runs in a worker process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent decides
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    pipe.send_bytes(b"ready")
+    pipe.send_bytes(_ANSWER)
     while True:
         try:
             task = pipe.recv_bytes()
         except EOFError:
             return
         try:  # pickling, too, may fail
-            answer = pickle.dumps((do_pickled(task), None))
+            with hearing_stages(
+                lambda text: pipe.send_bytes(_STAGE + text.encode(errors="replace"))
+            ):
+                answer = pickle.dumps((do_pickled(task), None))
         except Exception as error:
             answer = pickle.dumps((None, error))
-        pipe.send_bytes(answer)
+        pipe.send_bytes(_ANSWER + answer)
 
 
 def _end_with_parent() -> None:

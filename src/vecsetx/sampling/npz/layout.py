@@ -39,7 +39,7 @@ from vecsetx.sampling.origin import Origin
 from vecsetx.sampling.sample_checks import check_samples
 from vecsetx.sampling.samples import HeartInfo, QueryPoints, Samples, SurfacePoints
 
-__all__ = ["npz_ids", "read_npz", "write_npz"]
+__all__ = ["exported_info", "npz_ids", "read_npz", "write_npz"]
 
 Points = TypeVar("Points", bound=SurfacePoints | QueryPoints)
 Value = TypeVar("Value")
@@ -144,7 +144,17 @@ def read_npz(
     return _restricted(replace(samples, info=info), wanted)
 
 
-def _own_samples(arrays: NpzArrays) -> Samples:
+def exported_info(path: Path) -> HeartInfo | None:
+    """Read the description of the heart in a file of :func:`write_npz`; None for another file.
+
+    Raises:
+        InputError: The file is damaged, or has another schema.
+    """
+    with NpzArrays(path) as arrays:
+        return _own_info(arrays) if _OWN in arrays else None
+
+
+def _own_info(arrays: NpzArrays) -> HeartInfo:
     try:
         own = parse_json(str(arrays.array(_OWN)))
         schema = own["schema"]
@@ -152,12 +162,16 @@ def _own_samples(arrays: NpzArrays) -> Samples:
             raise InputError(
                 f"{arrays.path}: schema {schema}, this version reads {SCHEMA}; export it again"
             )
-        info = HeartInfo.from_dict(own["heart"])
+        return HeartInfo.from_dict(own["heart"])
     except (PlainDataError, KeyError, TypeError) as error:
         raise InputError(
             f"{arrays.path}: its array {_OWN} is damaged ({error!r}); export the heart again, or "
             "remove the array to have distances estimated"
         ) from error
+
+
+def _own_samples(arrays: NpzArrays) -> Samples:
+    info = _own_info(arrays)
     remark = f"exported by VecSetX {info.version} from {info.kind} {info.source}"
     info = replace(info, remarks=(*info.remarks, remark))
     count = len(info.structures)

@@ -62,6 +62,11 @@ to 5. Coarse grids break up thin vessels: phantoms at 2.4 mm have up to 77."""
 
 _MIN_WALL_VOXELS = 2.0
 
+_IF_UNKNOWN = (
+    "if it was not annotated, prepare the heart without --absent (masks), or with a label set that "
+    "lacks it, into another --out (docs/data.md)"
+)
+
 _MAX_ROTATION_DEG = 60.0
 """Hearts lie within half of this from the usual pose."""
 
@@ -112,7 +117,7 @@ def doubts(samples: Samples, absent: list[str]) -> list[str]:
     info = samples.info
     return [
         *(remark for remark in info.remarks if _asks_for_a_look(remark)),
-        *([f"annotated, but absent: {', '.join(absent)}"] if absent else []),
+        *([f"annotated, but absent: {', '.join(absent)}; {_IF_UNKNOWN}"] if absent else []),
         *_odd_pieces(info),
         *_odd_walls(info),
         *_odd_pose(samples),

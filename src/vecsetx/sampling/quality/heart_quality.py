@@ -7,12 +7,14 @@ import numpy as np
 
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.sign import inside
+from vecsetx.progress import staged
 from vecsetx.sampling.quality.findings import doubts, not_numbers, problems, remarks
 from vecsetx.sampling.quality.measures import HeartQuality, StructureQuality, measure_structures
 from vecsetx.sampling.quality.probes import agreement
 from vecsetx.sampling.samples import Samples
 
 
+@staged("checking samples")
 def heart_quality(
     samples: Samples,
     structures: tuple[str, ...],

@@ -1,4 +1,4 @@
-"""``vecsetx labels``: the label sets, as a list or as YAML files."""
+"""The label sets on the terminal: as a list, or as YAML files."""
 
 import yaml
 from rich.box import SIMPLE_HEAD

@@ -18,8 +18,8 @@ from vecsetx.anatomy.label_sets import (
     label_set_purpose,
 )
 from vecsetx.commands import prepare as preparing
-from vecsetx.commands.labels import label_set_yaml
 from vecsetx.data.dataset import DataSet
+from vecsetx.terminal.label_set_tables import label_set_yaml
 from vecsetx.terminal.progress_bars import console
 
 DOCS = Path(__file__).parents[2] / "docs" / "data.md"

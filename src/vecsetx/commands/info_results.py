@@ -1,0 +1,153 @@
+"""``vecsetx info`` of results: scores, comparisons, reconstructions and exported hearts."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from vecsetx.errors import InputError
+from vecsetx.plain_data import PlainDataError, read_json
+from vecsetx.sampling.heart_info import HeartInfo
+from vecsetx.sampling.npz.layout import exported_info
+from vecsetx.terminal.next_step import typed
+
+__all__ = [
+    "as_text",
+    "calibration_of",
+    "exported_hearts",
+    "known_facts",
+    "of_comparison",
+    "of_export",
+    "of_reconstruction",
+    "of_reconstructions",
+    "of_scores",
+    "origins_of",
+]
+
+
+def of_scores(folder: Path) -> dict[str, Any]:
+    """Describe the scores of ``evaluate``."""
+    scores = _read_json(folder / "scores.json")
+    origin, mean = scores["provenance"], scores["summary"]["mean"].get("dice")
+    factors = scores.get("calibration", {}).get("factors")
+    return {
+        "kind": "scores",
+        "version": as_text(origin.get("VecSetX")),
+        "structures": [str(name) for name in scores["summary"]["structures"]],
+        "size": {"hearts": len(scores["hearts"])},
+        "calibration": calibration_of(factors),
+        "facts": known_facts(
+            model=origin.get("model"),
+            scored=origin.get("scored"),
+            hidden=origin.get("hidden from the model"),
+            **{"mean Dice": None if mean is None else f"{float(mean):.3f}"},
+        ),
+        "next": typed("compare", folder, "OTHERS", "--out", "comparison/"),
+    }
+
+
+def of_comparison(folder: Path) -> dict[str, Any]:
+    """Describe a comparison of ``compare``."""
+    found = _read_json(folder / "compare.json")
+    a, b = found["models"]["a"], found["models"]["b"]
+    dice = found["mean"]["dice"] or {"a": 0.0, "b": 0.0}
+    better = b if float(dice["b"]) > float(dice["a"]) else a
+    return {
+        "kind": "comparison",
+        "version": as_text(b.get("VecSetX")),
+        "structures": [str(name) for name in found["structures"]],
+        "size": {"hearts": len(found["hearts"])},
+        "facts": {
+            side: f"{one['model']}, mean Dice {float(dice[side.lower()]):.3f}"
+            for side, one in (("A", a), ("B", b))
+        },
+        "next": typed("reconstruct", better["model"], "INPUTS", "--out", "patient/"),
+    }
+
+
+def of_reconstruction(folder: Path) -> dict[str, Any]:
+    """Describe a heart of ``reconstruct``."""
+    summary = _read_json(folder / "summary.json")
+    origin, of_structures = summary["provenance"], summary["structures"]
+    present = [name for name, one in of_structures.items() if one["area_mm2"]]
+    inferred = [name for name in present if of_structures[name]["observed"] is False]
+    labels = folder / "labels.nii.gz"
+    return {
+        "kind": "reconstruction",
+        "version": as_text(origin.get("version")),
+        "label_set": as_text(origin["label_set"].get("name")),
+        "structures": present,
+        "size": {"faces": sum(int(one["faces"]) for one in of_structures.values())},
+        "calibration": calibration_of((origin.get("ensemble") or {}).get("calibration")),
+        "facts": known_facts(
+            input=origin.get("input"),
+            model=origin.get("model"),
+            inferred=", ".join(inferred) or None,
+            space=origin.get("space"),
+        ),
+        "next": typed("inspect", labels if labels.exists() else folder),
+    }
+
+
+def of_reconstructions(folder: Path, summaries: list[Path]) -> dict[str, Any]:
+    """Describe several hearts of ``reconstruct``, each in its folder."""
+    first = of_reconstruction(summaries[0].parent)
+    return {
+        **first,
+        "kind": "reconstructions",
+        "size": {"hearts": len(summaries)},
+        "facts": known_facts(model=first["facts"].get("model")),
+        "next": typed("info", summaries[0].parent),
+    }
+
+
+def exported_hearts(folder: Path) -> list[HeartInfo]:
+    """Read the descriptions of the hearts that ``export`` wrote into a folder."""
+    found = (exported_info(file) for file in sorted(folder.glob("*.npz")))
+    return [info for info in found if info]
+
+
+def of_export(folder: Path, hearts: Sequence[HeartInfo]) -> dict[str, Any]:
+    """Describe the hearts of ``export``."""
+    return {
+        "kind": "exported hearts",
+        **origins_of(hearts),
+        "structures": list(dict.fromkeys(name for info in hearts for name in info.structures)),
+        "size": {"hearts": len(hearts)},
+        "next": typed("prepare", folder, "--out", "data/"),
+    }
+
+
+def origins_of(infos: Sequence[HeartInfo]) -> dict[str, str]:
+    """Return the versions and the label sets of several hearts."""
+    return {
+        "version": ", ".join(sorted({info.version for info in infos})),
+        "label_set": ", ".join(sorted({str(info.label_set["name"]) for info in infos})),
+    }
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return read_json(path)
+    except (OSError, PlainDataError) as error:
+        raise InputError(f"{path}: cannot be read as JSON ({error}); write it again") from error
+
+
+def calibration_of(factors: Any) -> dict[str, Any] | None:
+    """Shorten the plain data of an :class:`SdFactor`; None for a model without one."""
+    if not isinstance(factors, Mapping):  # "uncalibrated", or no ensemble
+        return None
+    return {
+        "hearts": int(factors["hearts"]),
+        "few": bool(factors.get("few", False)),
+        "date": str(factors["date"]),
+    }
+
+
+def known_facts(**values: Any) -> dict[str, str]:
+    """Return values as texts, without those that are None."""
+    return {name: str(value) for name, value in values.items() if value is not None}
+
+
+def as_text(value: Any) -> str | None:
+    """Return a value as text; None stays None."""
+    return None if value is None else str(value)
