@@ -36,6 +36,13 @@ class Progress(Protocol):
             note: As in :meth:`advance`.
         """
 
+    def begin(self, note: str) -> None:
+        """Say what the next step is about, where steps are done one after another.
+
+        Args:
+            note: As in :meth:`advance`.
+        """
+
 
 class NoProgress:
     """A :class:`Progress` that displays nothing."""
@@ -44,6 +51,9 @@ class NoProgress:
         """Do nothing."""
 
     def reach(self, done: int, note: str = "") -> None:
+        """Do nothing."""
+
+    def begin(self, note: str) -> None:
         """Do nothing."""
 
 

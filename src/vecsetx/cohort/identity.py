@@ -1,0 +1,46 @@
+"""What identifies a heart's input and how it is encoded, as plain data for records."""
+
+from dataclasses import asdict, replace
+from typing import Any
+
+from vecsetx.data.heart_source import HeartSource
+from vecsetx.inference.encode import EncodeOptions
+from vecsetx.inference.sd_factor import SdFactor
+
+__all__ = ["plain_encoding", "plain_sd_factor", "plain_source"]
+
+
+def plain_source(source: HeartSource) -> dict[str, Any]:
+    """Return all of a source that a result depends on: its files by their hash.
+
+    Raises:
+        InputError: A file is missing or unreadable.
+    """
+    path = source.path
+    return {
+        "name": source.name,
+        "kind": source.kind,
+        "path": str(path.resolve()),
+        "sha256": source.sha256(),
+        # Remarks name files of a folder that are left out.
+        "beside": sorted(file.name for file in path.iterdir()) if path.is_dir() else [],
+        "label_set": source.label_set.to_dict(),
+        "chosen": source.chosen,
+        "of_model": source.of_model,
+        "space": source.space,
+        "units": source.units,
+        "trust_names": source.trust_names,
+        "absent": list(source.absent),
+        "most_voxels": source.most_voxels,
+    }
+
+
+def plain_encoding(options: EncodeOptions) -> dict[str, Any]:
+    """Return options of encoding."""
+    label_set = options.label_set.to_dict() if options.label_set else None
+    return asdict(replace(options, label_set=None)) | {"label_set": label_set}
+
+
+def plain_sd_factor(factor: SdFactor | None) -> dict[str, Any] | None:
+    """Return calibration factors with the names of the hearts that they were fitted to."""
+    return None if factor is None else asdict(factor)
