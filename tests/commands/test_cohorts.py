@@ -70,6 +70,34 @@ def test_reconstructions_by_workers_are_those_of_one_process_and_are_skipped_nex
     assert contents(tmp_path / "there") != whole
 
 
+def test_scores_by_workers_are_those_of_one_process_and_are_kept(
+    maps: Path,
+    trained_run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    def evaluate(out: str, *more: object) -> str:
+        few = ("--points", 200, "--refine", 2)
+        words = ("evaluate", trained_run, maps, "--out", tmp_path / out, *few, *more)
+        assert run(*words, monkeypatch=monkeypatch) == 1
+        said = capfd.readouterr()
+        assert "bad.nii.gz" in said.err
+        return " ".join(said.out.split())
+
+    assert "skipped" not in evaluate("here")
+    whole = contents(tmp_path / "here")
+    assert {"scores.csv", "scores.json", "report.html"} == {*whole}
+    evaluate("there", "--workers", 2)
+    assert contents(tmp_path / "there") == whole
+    for file in whole:
+        (tmp_path / "there" / file).unlink()
+    # The page's hearts, which no record holds, are made again.
+    assert "2 of 3 hearts are done already" in evaluate("there")
+    assert contents(tmp_path / "there") == whole
+    assert "skipped" not in evaluate("there", "--no-meshes", "--tolerance", 2)
+
+
 def _times(folder: Path) -> dict[Path, int]:
     return {file: file.stat().st_mtime_ns for file in folder.iterdir()}
 
@@ -92,7 +120,7 @@ def test_a_device_that_is_not_there_is_told_before_anything_is_read(
 ) -> None:
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2 if device == "cuda:3" else 0)
     (tmp_path / "model").mkdir()
-    for command in ("reconstruct",):
+    for command in ("reconstruct", "evaluate"):
         words = (command, tmp_path / "model", tmp_path, "--device", device)
         assert run(*words, "--out", tmp_path / "out", monkeypatch=monkeypatch) == 2
         said = capfd.readouterr().err.strip()

@@ -104,6 +104,7 @@ def test_scores_of_a_structure_with_an_empty_mask(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    monkeypatch.setattr(evaluating, "_views", lambda *_: [])
     monkeypatch.setattr(evaluating, "write_evaluation_page", lambda *given: None)  # slow
     masks = write_two_hearts(tmp_path / "masks", phantom)
     seen = {"hearts": [], "data": "", "steps": 0, "seed": 0}

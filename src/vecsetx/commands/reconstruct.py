@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from vecsetx.cohort.cohort_options import CohortOptions, missing_here
 from vecsetx.cohort.reconstruct_options import ReconstructOptions
@@ -121,7 +122,7 @@ def _reconstruct_all(
             given,
             Records.within(out),
             workers,
-            seen=print_reconstruction,
+            _printed,
         )
     failed = outcome.failed | missing_here(
         {name: folders[name] / SUMMARY for name in outcome.results}
@@ -136,6 +137,11 @@ def _reconstruct_all(
         }
     )
     return failed
+
+
+def _printed(name: str, summary: dict[str, Any]) -> dict[str, Any]:
+    print_reconstruction(name, summary)
+    return summary
 
 
 def _check(options: ReconstructOptions) -> None:

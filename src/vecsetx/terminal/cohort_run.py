@@ -22,7 +22,8 @@ def run_cohort(
     hearts: Mapping[str, Heart],
     records: Records,
     workers: Workers | None,
-    seen: Callable[[str, Result], None] | None = None,
+    keep: Callable[[str, Result], Result] | None = None,
+    quiet: bool = False,
 ) -> Outcome[Result]:
     """Do work on every heart for which no earlier run has done it; say how many are skipped.
 
@@ -32,7 +33,9 @@ def run_cohort(
         hearts: Heart → what the work takes.
         records: What earlier runs have done.
         workers: The workers; None: this process does the work.
-        seen: Gets each heart's name and result as soon as it is known, skipped ones first.
+        keep: Gets each heart's name and result as soon as it is known, skipped ones first; what it
+            returns is kept in the result's place.
+        quiet: Whether nothing is said of skipped hearts, since other work on them said it.
 
     Returns:
         The results of all hearts, skipped ones included, and the reasons of those that failed.
@@ -41,7 +44,7 @@ def run_cohort(
         NoWorkersError: No worker is left. What is done until then is kept.
     """
     try:
-        return _run(title, work, hearts, records, workers, seen)
+        return _run(title, work, hearts, records, workers, keep, quiet)
     finally:
         records.remove_empty()
 
@@ -52,7 +55,8 @@ def _run(
     hearts: Mapping[str, Heart],
     records: Records,
     workers: Workers | None,
-    seen: Callable[[str, Result], None] | None,
+    keep: Callable[[str, Result], Result] | None,
+    quiet: bool,
 ) -> Outcome[Result]:
     named = {name: (name, heart) for name, heart in hearts.items()}
     # 1. What is done already. A heart that cannot be read now is reported below.
@@ -63,7 +67,7 @@ def _run(
         with steps("looking for finished hearts", len(maybe), "hearts") as progress:
             found = for_each_heart(look, maybe, workers, progress)
         done = {name: earlier[0] for name, earlier in found.results.items() if earlier}
-    if done:
+    if done and not quiet:
         of = f"{len(done)} of {counted(len(hearts), 'heart')}" if len(hearts) > 1 else "the heart"
         are = "are" if len(done) > 1 else "is"
         console.print(
@@ -71,9 +75,8 @@ def _run(
             markup=False,
             soft_wrap=True,
         )
-        for name, result in done.items():
-            if seen:
-                seen(name, result)
+    if keep:
+        done = {name: keep(name, result) for name, result in done.items()}
     # 2. The rest.
     rest = {name: given for name, given in named.items() if name not in done}
     if not rest:
@@ -82,5 +85,5 @@ def _run(
     with steps(title, len(hearts), "hearts") as progress:
         if done:
             progress.reach(len(done))
-        outcome = for_each_heart(do, rest, workers, progress, seen)
+        outcome = for_each_heart(do, rest, workers, progress, keep)
     return Outcome(dict(sorted({**done, **outcome.results}.items())), outcome.failed)

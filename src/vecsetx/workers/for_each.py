@@ -99,7 +99,7 @@ def for_each_heart(
     hearts: Mapping[str, Argument],
     workers: Workers | None,
     progress: Progress | None = None,
-    seen: Callable[[str, Result], None] | None = None,
+    keep: Callable[[str, Result], Result] | None = None,
 ) -> Outcome[Result]:
     """Apply ``work`` to every heart.
 
@@ -111,7 +111,8 @@ def for_each_heart(
         hearts: Heart → argument of ``work``.
         workers: The workers; None: this process does the work, one heart after another.
         progress: Advances by one for each heart, with its name as note; None: nothing is reported.
-        seen: Gets each heart's name and result as soon as it is known.
+        keep: Gets each heart's name and result as soon as it is known; what it returns is kept in
+            the result's place.
 
     Raises:
         NoWorkersError: No worker is left. Files that hearts have written until then stay.
@@ -121,31 +122,29 @@ def for_each_heart(
     failed: dict[str, str] = {}
     starved = []
 
-    def keep(name: str, result: Result | _Failed) -> None:
+    def sort(name: str, result: Result | _Failed) -> None:
         if isinstance(result, _Failed):
             failed[name] = result.reason
         else:
-            results[name] = result
-            if seen:
-                seen(name, result)
+            results[name] = keep(name, result) if keep else result
         progress.advance(note=name)
 
     if workers is None:
         for name, heart in hearts.items():
             progress.begin(name)
-            keep(name, _attempt_here(work, name, heart))
+            sort(name, _attempt_here(work, name, heart))
         return Outcome(dict(sorted(results.items())), dict(sorted(failed.items())))
     # 1. All hearts side by side.
     for name, result in _results(work, hearts, workers):
         if isinstance(result, _Starved):
             starved.append(name)
         else:
-            keep(name, result)
+            sort(name, result)
     # 2. Starved hearts once more, each with all the memory to itself.
     for name in sorted(starved):
         workers.let_go()
         for _, result in _results(work, {name: hearts[name]}, workers):
-            keep(name, result)
+            sort(name, result)
     return Outcome(dict(sorted(results.items())), dict(sorted(failed.items())))
 
 
