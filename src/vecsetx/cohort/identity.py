@@ -29,13 +29,14 @@ def plain_source(source: HeartSource) -> dict[str, Any]:
         InputError: A file is missing or unreadable.
     """
     path = source.path
+    beside = path.iterdir() if path.is_dir() else ()
     return {
         "name": source.name,
         "kind": source.kind,
         "path": str(path.resolve()),
         "sha256": source.sha256(),
         # Remarks name files of a folder that are left out.
-        "beside": sorted(file.name for file in path.iterdir()) if path.is_dir() else [],
+        "beside": sorted(file.name for file in beside if not file.name.startswith(".")),
         "label_set": source.label_set.to_dict(),
         "chosen": source.chosen,
         "of_model": source.of_model,

@@ -17,7 +17,6 @@ from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar, Generic, TypeVar
 
 from vecsetx._version import __version__
-from vecsetx.errors import InputError
 from vecsetx.files import write_json
 from vecsetx.plain_data import read_json
 from vecsetx.workers.lock import waiting_lock
@@ -204,9 +203,9 @@ def do_heart(named: tuple[str, Heart], work: HeartWork[Heart, Result], records: 
             return earlier[0]
         key = key_of(work, work.identity(heart))
         result = work.make(heart)
-        if key_of(work, work.identity(heart)) != key:
-            raise InputError(f"{name}: its files changed while they were read; run again")
-        records.write(work, name, key, work.to_record(result), work.files(heart, result))
+        # If its files changed meanwhile, nobody knows which of them were read: no record.
+        if key_of(work, work.identity(heart)) == key:
+            records.write(work, name, key, work.to_record(result), work.files(heart, result))
     return result
 
 
