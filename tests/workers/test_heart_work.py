@@ -103,19 +103,24 @@ def _of(folder: Path, name: str) -> Path:
     return Records.within(folder / "out")._file(tasks.Copying(folder), name)
 
 
-@pytest.mark.parametrize("elsewhere", ["../in/h02", "/etc/passwd", "h99"])
-def test_a_record_vouches_for_files_of_its_folder_alone(folder: Path, elsewhere: str) -> None:
+@pytest.mark.parametrize("elsewhere", ["../in/h02", "/etc/passwd", "h99", ""])
+def test_a_record_vouches_for_the_files_of_its_heart_alone(
+    folder: Path, elsewhere: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     here(folder)
     work, records = tasks.Copying(folder), Records.within(folder / "out")
     key = heart_work.key_of(work, work.identity("h02"))
-    assert records.read(work, "h02", key) == (6,)
+    assert records.read(work, "h02", "h02", key) == (6,)
     target = folder / "out" / elsewhere
-    sha256 = heart_work._sha256(target) if target.exists() else "0"
-    files = {elsewhere: sha256}
+    files = (
+        {elsewhere: heart_work._sha256(target) if target.is_file() else "0"} if elsewhere else {}
+    )
     sealed = heart_work._sha256_of([key, 6, files])
     record = {"key": key, "sha256": sealed, "files": files, "result": 6}
     _of(folder, "h02").write_text(json.dumps(record))
-    assert records.read(work, "h02", key) is None
+    if elsewhere:  # even if the work itself named it
+        monkeypatch.setattr(tasks.Copying, "files", lambda *_: [target])
+    assert records.read(work, "h02", "h02", key) is None
     assert done_earlier(("h02", "h02"), work, records) is None
 
 

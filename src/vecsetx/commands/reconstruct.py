@@ -111,9 +111,11 @@ def _reconstruct_all(
     folders = {name: out / name if len(hearts) > 1 else out for name in hearts}
     for folder in folders.values():
         check_foreign(folder, trained.structures, options.extension)
-    work = Reconstructing(shared, model, options, like, sd_factor, out.resolve())
+    there = out.resolve()
+    work = Reconstructing(shared, model, options, like, sd_factor, there)
     given = {
-        name: HeartToReconstruct(source, folders[name].resolve()) for name, source in hearts.items()
+        name: HeartToReconstruct(source, there / folders[name].relative_to(out))
+        for name, source in hearts.items()
     }
     with workers_or_here(cohort.workers, cohort.dask) as workers:
         outcome = run_cohort(

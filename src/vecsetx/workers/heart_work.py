@@ -95,12 +95,15 @@ class Records:
         """Return whether there is a record of a heart, whatever it was made from."""
         return self._file(work, name).exists()
 
-    def read(self, work: HeartWork[Any, Result], name: str, key: str) -> tuple[Result] | None:
+    def read(
+        self, work: HeartWork[Heart, Result], name: str, heart: Heart, key: str
+    ) -> tuple[Result] | None:
         """Return a heart's result.
 
         Args:
             work: The work.
             name: The heart's name.
+            heart: The heart.
             key: What the result has to be made from, as of :func:`key_of`.
 
         Returns:
@@ -112,9 +115,12 @@ class Records:
             content, files = record["result"], record["files"]
             if (record["key"], record["sha256"]) != (key, _sha256_of([key, content, files])):
                 return None
+            result = work.of_record(content)
+            if files.keys() != {self._relative(file) for file in work.files(heart, result)}:
+                return None
             if not all(self._is_unchanged(file, sha256) for file, sha256 in files.items()):
                 return None
-            return (work.of_record(content),)
+            return (result,)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None  # missing, damaged, or not by this version
 
@@ -130,7 +136,7 @@ class Records:
             content: The result as plain data.
             files: The files that were written, within :attr:`out`.
         """
-        hashes = {file.relative_to(self.out).as_posix(): _sha256(file) for file in files}
+        hashes = {self._relative(file): _sha256(file) for file in files}
         # Through JSON, as it is read back.
         plain = json.loads(json.dumps(content, allow_nan=False))
         sha256 = _sha256_of([key, plain, hashes])
@@ -152,6 +158,9 @@ class Records:
         """Remove the folder if it holds no record."""
         with suppress(OSError):
             self.folder.rmdir()
+
+    def _relative(self, file: Path) -> str:
+        return file.relative_to(self.out).as_posix()
 
     def _is_unchanged(self, file: str, sha256: str) -> bool:
         # Anyone may have changed the record: it cannot name a file elsewhere.
@@ -186,7 +195,7 @@ def done_earlier(
     name, heart = named
     if not records.are_there(work, name):
         return None
-    return records.read(work, name, key_of(work, work.identity(heart)))
+    return records.read(work, name, heart, key_of(work, work.identity(heart)))
 
 
 def do_heart(named: tuple[str, Heart], work: HeartWork[Heart, Result], records: Records) -> Result:
