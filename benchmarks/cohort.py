@@ -146,7 +146,7 @@ def main() -> None:
             model, _ = trained_on_phantoms(folder / "model", options.phantoms, options.steps)
         for command in ("reconstruct", "evaluate"):
             results[command] = measured(command, model, hearts, folder)
-    show(results, Console())
+    show(results, Console(width=max(100, Console().width)))
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(json.dumps(results, indent=2) + "\n")
     if any(results[command]["differing"] for command in ("reconstruct", "evaluate")):

@@ -101,9 +101,13 @@ def test_scores_by_workers_are_those_of_one_process_and_are_kept(
     model_work_here(monkeypatch)
     evaluate("there", "--workers", 2)
     assert contents(tmp_path / "there") == whole
+    # With its scores, the page stays; if it is gone, its hearts, which no record holds, are made.
+    page = tmp_path / "there" / "report.html"
+    before = page.stat().st_mtime_ns
+    assert "2 of 3 hearts are done already" in evaluate("there")
+    assert page.stat().st_mtime_ns == before
     for file in whole:
         (tmp_path / "there" / file).unlink()
-    # The page's hearts, which no record holds, are made again.
     assert "2 of 3 hearts are done already" in evaluate("there")
     assert contents(tmp_path / "there") == whole
 

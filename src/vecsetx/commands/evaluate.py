@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from vecsetx._version import __version__
 from vecsetx.cohort.cohort_options import CohortOptions
+from vecsetx.cohort.identity import plain_file
 from vecsetx.cohort.scoring import FoundScores, Scoring
 from vecsetx.cohort.working_model import WorkingModel
 from vecsetx.errors import InputError
@@ -31,7 +32,7 @@ from vecsetx.terminal.remarks import print_remarks
 from vecsetx.terminal.table import counted
 from vecsetx.workers.base import Workers
 from vecsetx.workers.for_each import for_each_heart, workers_or_here
-from vecsetx.workers.heart_work import Records
+from vecsetx.workers.heart_work import HeartWork, Records, do_heart
 from vecsetx.workers.lock import only_writer
 
 __all__ = ["CohortOptions", "EvaluateOptions", "Evaluated", "evaluate"]
@@ -125,9 +126,9 @@ def _evaluate(
                 "provenance": _provenance(model, trained, inputs, hearts, found, options),
             }
             write_scores(out, found.rows, scores)
-        views = _views(hearts, found, work, workers)
-        with waiting("writing report.html"):
-            write_evaluation_page(out / "report.html", model, scores, views)
+        page = _Page(out.resolve() / "report.html", model, hearts, found, work, workers)
+        records = Records.within(out)
+        do_heart(("report.html", scores), page, replace(records, folder=records.folder / "page"))
     return Evaluated(scores, found.failed)
 
 
@@ -241,6 +242,44 @@ def _views(
 def _view(given: tuple[ScoredHeart, Mapping[str, Any]], work: Scoring) -> HeartView:
     """Make a heart for the page. Runs in a worker."""
     return work.view(*given)
+
+
+@dataclass(frozen=True, slots=True)
+class _Page(HeartWork[dict[str, Any], None]):
+    """Writes the page of all hearts, unless it is there and would be the same; takes the scores.
+
+    The surfaces of the hearts that it shows are in no record, and take long to make again.
+    """
+
+    name: ClassVar[str] = "evaluate: page"
+
+    path: Path
+    model: Path
+    hearts: Mapping[str, ScoredHeart]
+    found: _Found
+    work: Scoring
+    workers: Workers | None
+
+    def setting(self) -> dict[str, Any]:
+        return {**self.work.setting(), "history": plain_file(self.model / "metrics.jsonl")}
+
+    def identity(self, heart: dict[str, Any]) -> dict[str, Any]:
+        shown = chosen(self.found.dice, SHOWN_HEARTS)
+        return {"scores": heart, "shown": [self.work.identity(self.hearts[one]) for one in shown]}
+
+    def make(self, heart: dict[str, Any]) -> None:
+        views = _views(self.hearts, self.found, self.work, self.workers)
+        with waiting("writing report.html"):
+            write_evaluation_page(self.path, self.model, heart, views)
+
+    def to_record(self, result: None) -> Any:
+        return None
+
+    def of_record(self, record: Any) -> None:
+        pass
+
+    def files(self, heart: dict[str, Any], result: None) -> Sequence[Path]:
+        return [self.path]
 
 
 def _recorded(options: EvaluateOptions) -> dict[str, Any]:
