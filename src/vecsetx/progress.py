@@ -37,7 +37,7 @@ class Progress(Protocol):
         """
 
     def begin(self, note: str) -> None:
-        """Show what is being done, until the next step is done.
+        """Show what the next step is about, until it is done.
 
         Args:
             note: For instance a heart's name and stage.

@@ -169,7 +169,7 @@ def test_an_export_leaves_nothing_unfinished(
         (tmp_path / "npz" / "a.npz").write_bytes(b"")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(exporting, "for_each_heart", stopping)
+    monkeypatch.setattr(exporting, "run_cohort", stopping)
     words = ("export", dataset.folder, "--out", tmp_path / "npz")
     assert run(*words, monkeypatch=monkeypatch) == 130
     assert "1 exported heart is kept in" in capfd.readouterr().err
@@ -198,7 +198,7 @@ def test_a_stopped_calibration_goes_on_as_it_says(
     told = capfd.readouterr().err.splitlines()[-1]
     assert told.startswith(f"vecsetx: stopped; 2 measured hearts are kept in {model}. To go on")
     assert run(*shlex.split(told.partition("type: vecsetx ")[2]), monkeypatch=monkeypatch) == 0
-    assert "2 of 3 hearts were measured before; going on" in capfd.readouterr().out
+    assert "2 of 3 hearts are done already" in capfd.readouterr().out
     assert len(measured) == 4
 
 
@@ -216,7 +216,7 @@ def test_a_heart_counts_as_complete_only_with_its_summary(
 
     monkeypatch.setattr("vecsetx.commands.reconstruct.reconstruct", stopping)
     assert run("reconstruct", "run", "maps", "--out", "out", monkeypatch=monkeypatch) == 130
-    assert "stopped; 1 complete heart is kept in out. To start" in capfd.readouterr().err
+    assert "stopped; 1 complete heart is kept in out. To go on" in capfd.readouterr().err
 
 
 def test_a_training_goes_on_from_its_checkpoint(

@@ -57,8 +57,10 @@ def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise AssertionError("work has begun")
 
-    for module in ("check", "export", "phantom", "prepare", "reconstruct", "evaluate"):
+    for module in ("phantom", "prepare"):
         monkeypatch.setattr(f"vecsetx.commands.{module}.steps", refuse)
+    for module in ("check", "export", "reconstruct", "evaluate", "calibrate"):
+        monkeypatch.setattr(f"vecsetx.commands.{module}.run_cohort", refuse)
     assert progress_bars.steps is not refuse
 
 

@@ -104,7 +104,8 @@ def test_scores_of_a_structure_with_an_empty_mask(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(evaluating, "write_evaluation_page", lambda *given: None)  # slow
+    monkeypatch.setattr(evaluating._Page, "make", lambda *_: None)  # slow
+    monkeypatch.setattr(evaluating._Page, "files", lambda *_: ())
     masks = write_two_hearts(tmp_path / "masks", phantom)
     seen = {"hearts": [], "data": "", "steps": 0, "seed": 0}
     replace(untrained(("LV", "RV", "PA")), provenance=seen).save_pretrained(tmp_path / "model")

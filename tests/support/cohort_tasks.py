@@ -1,16 +1,22 @@
 """What workers do in the tests of cohorts. It imports nothing heavy, as each worker imports it."""
 
+import hashlib
 import os
 import resource
 import signal
 import sys
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any, ClassVar
 
 from vecsetx.errors import InputError
 from vecsetx.files import write_text, written_whole
 from vecsetx.progress import stage
-from vecsetx.workers.for_each import for_each_heart, open_workers
+from vecsetx.workers.for_each import Outcome, for_each_heart, open_workers
+from vecsetx.workers.heart_work import HeartWork, Records, do_heart
 from vecsetx.workers.lock import only_writer
 
 
@@ -167,5 +173,66 @@ def run_half_written(folder: Path, seconds: float) -> None:
         write_text(folder / "result.txt", " ".join(outcome.results))
 
 
+@dataclass(frozen=True, slots=True)
+class Copying(HeartWork[str, int]):
+    """Copies a heart's file twice over; its result is the number of characters.
+
+    Each heart notes in ``begun/`` that it is being made. A heart waits, half written, for as long
+    as there is a file of its name in ``hold/``; one that finds such a file in ``kill/`` removes it
+    and kills its worker.
+    """
+
+    name: ClassVar[str] = "copy"
+
+    folder: Path
+    times: int = 2
+
+    def setting(self) -> dict[str, Any]:
+        return {"times": self.times}
+
+    def identity(self, heart: str) -> dict[str, Any]:
+        return {"sha256": hashlib.sha256((self.folder / "in" / heart).read_bytes()).hexdigest()}
+
+    def make(self, heart: str) -> int:
+        note(self.folder / "begun", heart)
+        text = (self.folder / "in" / heart).read_text() * self.times
+        with written_whole(self.folder / "out" / heart) as unfinished:
+            unfinished.write_text("half")
+            if (kill := self.folder / "kill" / heart).exists():
+                kill.unlink()
+                os.kill(os.getpid(), signal.SIGKILL)
+            while (self.folder / "hold" / heart).exists():
+                time.sleep(0.01)
+            unfinished.write_text(text)
+        return len(text)
+
+    def to_record(self, result: int) -> Any:
+        return result
+
+    def of_record(self, record: Any) -> int:
+        if not isinstance(record, int):
+            raise TypeError(record)
+        return record
+
+    def files(self, heart: str, result: int) -> Sequence[Path]:
+        return [self.folder / "out" / heart]
+
+
+def copy_all(folder: Path, workers: int | None = None, dask: str | None = None) -> Outcome[int]:
+    """A whole run over the hearts in ``in/``, as a command would make it."""
+    records = Records.within(folder / "out")
+    named = {file.name: (file.name, file.name) for file in sorted((folder / "in").iterdir())}
+    do = partial(do_heart, work=Copying(folder), records=records)
+    with only_writer(folder / "out"), open_workers(workers, dask) as open_ones:
+        return for_each_heart(do, named, open_ones)
+
+
 if __name__ == "__main__":
-    run_half_written(Path(sys.argv[1]), float(sys.argv[2]))
+    if sys.argv[1] == "copy":
+        from support import cohort_tasks  # by the name that Dask's workers import it by
+
+        by_dask = sys.argv[3].startswith("tcp:")
+        how: dict[str, Any] = {"dask": sys.argv[3]} if by_dask else {"workers": 2}
+        cohort_tasks.copy_all(Path(sys.argv[2]), **how)
+    else:
+        run_half_written(Path(sys.argv[1]), float(sys.argv[2]))

@@ -43,3 +43,9 @@ def work_here(monkeypatch: pytest.MonkeyPatch, *commands: Any) -> None:
 
     for command in commands:
         monkeypatch.setattr(command, "open_workers", open_workers)
+
+
+def model_work_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same for commands that use a model; each heart's work loads it again."""
+    monkeypatch.setattr(for_each, "open_workers", lambda *_: Here())
+    monkeypatch.setattr("vecsetx.cohort.working_model._kept", {})

@@ -121,7 +121,8 @@ def test_reconstruct_and_evaluate_print_them(
     encode(load(trained_run), cohort / "c.nii.gz")
     assert caplog.messages == [f"{cohort / 'c.nii.gz'}: {MOVED.format(7)}"]
     # without meshes and page, which take seconds and print no remarks
-    monkeypatch.setattr(evaluating, "write_evaluation_page", lambda *_: None)
+    monkeypatch.setattr(evaluating._Page, "make", lambda *_: None)  # slow
+    monkeypatch.setattr(evaluating._Page, "files", lambda *_: ())
     options = EvaluateOptions(EncodeOptions(points=200, latents=16), meshes=False)
     evaluate(trained_run, [cohort / "c.nii.gz"], tmp_path / "e", options)
     assert lines_with("disagree", capsys.readouterr().out) == [f"c: {MOVED.format(7)}"]

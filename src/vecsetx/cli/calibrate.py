@@ -8,10 +8,13 @@ from vecsetx.cli.failures import report_failures
 from vecsetx.cli.numbers import number
 from vecsetx.cli.options import (
     FLAG,
+    Dask,
     DataSetPath,
+    Device,
     Draws,
     Fold,
     Model,
+    ModelWorkers,
     Seed,
     ensemble_size,
     local_model,
@@ -42,6 +45,9 @@ def calibrate(
         ),
     ] = False,
     seed: Seed = 0,
+    workers: ModelWorkers = None,
+    dask: Dask = None,
+    device: Device = "cpu",
 ) -> None:
     """Calibrate the standard deviations of reconstruct --ensemble.
 
@@ -52,12 +58,12 @@ def calibrate(
 
     [dim]Example: vecsetx calibrate run/ data/[/]
     """
+    from vecsetx.commands.calibrate import CohortOptions
     from vecsetx.commands.calibrate import calibrate as run
     from vecsetx.terminal.tables import print_calibration
 
-    calibrated = run(
-        local_model(model), data, split, fold, ensemble_size(ensemble, draws, usual=8), seed, few
-    )
+    members, cohort = ensemble_size(ensemble, draws, usual=8), CohortOptions(workers, dask, device)
+    calibrated = run(local_model(model), data, split, fold, members, seed, few, cohort)
     print_calibration(calibrated.found)
     typer.echo(f"see {calibrated.page}")
     report_failures(calibrated.failed)

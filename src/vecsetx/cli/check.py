@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from vecsetx.cli.numbers import number
-from vecsetx.cli.options import FLAG, DataSetPath, Workers
+from vecsetx.cli.options import FLAG, Dask, DataSetPath, Workers
 from vecsetx.errors import InputError
 from vecsetx.ranges import Number
 
@@ -36,6 +36,7 @@ def check(
         typer.Option("--strict", metavar=FLAG, help="Exit status 1 also if a heart needs a look."),
     ] = False,
     workers: Workers = None,
+    dask: Dask = None,
 ) -> None:
     """Check a data set for problems.
 
@@ -48,11 +49,16 @@ def check(
     from vecsetx.terminal.check_tables import print_check, print_heart_check
     from vecsetx.terminal.next_step import print_next, typed
 
-    if heart is not None and (pictures != 40 or workers is not None):
-        option = "--workers" if workers is not None else "--pictures"
-        raise InputError(f"{option}: changes nothing with --heart {heart}; leave it out")
+    idle = {
+        "--workers": workers,
+        "--dask": dask,
+        "--pictures": None if pictures == 40 else pictures,
+    }
+    given = [option for option, value in idle.items() if value is not None]
+    if heart is not None and given:
+        raise InputError(f"{given[0]}: changes nothing with --heart {heart}; leave it out")
     folder = out or data / "check"
-    result = run(data, folder, heart=heart, workers=workers, pictures=pictures)
+    result = run(data, folder, heart=heart, workers=workers, pictures=pictures, dask=dask)
     if heart is None:
         print_check(result, folder / "check.html")
         if result["state"] != "unfit":

@@ -10,6 +10,8 @@ from vecsetx.cli.numbers import number
 from vecsetx.cli.options import (
     FLAG,
     Absent,
+    Dask,
+    Device,
     Draws,
     Fold,
     Hide,
@@ -18,6 +20,7 @@ from vecsetx.cli.options import (
     Latents,
     MaxVoxels,
     Model,
+    ModelWorkers,
     Points,
     Recycle,
     Refine,
@@ -95,6 +98,9 @@ def evaluate(
     space: Space = "lps",
     units: Units = "mm",
     seed: Seed = 0,
+    workers: ModelWorkers = None,
+    dask: Dask = None,
+    device: Device = "cpu",
 ) -> None:
     """Score a model on the grids of the true label maps.
 
@@ -103,7 +109,7 @@ def evaluate(
     [dim]Example: vecsetx evaluate run/ data/ --out scores/[/]
     """
     from vecsetx.anatomy.structures import parse_names, structure_names
-    from vecsetx.commands.evaluate import EvaluateOptions
+    from vecsetx.commands.evaluate import CohortOptions, EvaluateOptions
     from vecsetx.commands.evaluate import evaluate as run
     from vecsetx.terminal.next_step import print_next, typed
     from vecsetx.terminal.tables import print_evaluation
@@ -124,7 +130,7 @@ def evaluate(
         space=space,
         units=units,
     )
-    evaluated = run(model, inputs, out, options)
+    evaluated = run(model, inputs, out, options, CohortOptions(workers, dask, device))
     print_evaluation(evaluated.scores)
     typer.echo(f"see {out / 'report.html'}")
     print_next(typed("reconstruct", given, "INPUTS", "--out", "patient/"))

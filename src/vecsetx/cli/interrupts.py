@@ -45,13 +45,13 @@ _OF_COMMANDS: Mapping[str, _Kept] = {
         goes_on=True,
     ),
     "reconstruct": _Kept(
-        "out", ("summary.json", "*/summary.json"), "complete heart", counts=_is_complete
+        "out", ("summary.json", "*/summary.json"), "complete heart", True, counts=_is_complete
     ),
-    "export": _Kept("out", ("*.npz",), "exported heart"),
+    "export": _Kept("out", ("*.npz",), "exported heart", goes_on=True),
     "phantom": _Kept("out", ("*.nii.gz",), "phantom"),
     "train": _Kept("out", ("checkpoint.pt",), "checkpoint", goes_on=True),
-    "evaluate": _Kept("out", ("scores.csv", "scores.json", "report.html")),
-    "check": _Kept("out", ("check*.json", "check*.html")),
+    "evaluate": _Kept("out", (".vecsetx/*.json",), "scored heart", goes_on=True),
+    "check": _Kept("out", (".vecsetx/*.json",), "checked heart", goes_on=True),
     "compare": _Kept("out", ("compar*.*",)),
     "demo": _Kept("out"),
 }  # fmt: skip

@@ -16,7 +16,9 @@ __all__ = [
     "PRESETS",
     "Absent",
     "Config",
+    "Dask",
     "DataSetPath",
+    "Device",
     "Draws",
     "Fold",
     "Hide",
@@ -24,6 +26,7 @@ __all__ = [
     "Latents",
     "MaxVoxels",
     "Model",
+    "ModelWorkers",
     "Overrides",
     "Points",
     "Preset",
@@ -77,6 +80,29 @@ Seed = Annotated[int, number(Number.SEED, metavar="N", help="The same seed gives
 Workers = Annotated[
     int | None,
     number(Number.WORKERS, metavar="N", help="Number of processes (default: one per core)."),
+]
+Dask = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Address of a Dask scheduler, such as tcp://node:8786 (docs/cluster.md).",
+    ),
+]
+ModelWorkers = Annotated[
+    int | None,
+    number(
+        Number.WORKERS,
+        "--workers",
+        metavar="N",
+        help="Number of processes, each with one thread and the model (default: one heart after "
+        "another, with all cores for it).",
+    ),
+]
+Device = Annotated[
+    str,
+    typer.Option(
+        metavar="DEVICE", help="Where the model runs: cpu, cuda or, of several GPUs, cuda:1."
+    ),
 ]
 Fold = Annotated[
     int | None,

@@ -12,6 +12,7 @@ from vecsetx.cli.options import (
     FLAG,
     LABEL_SETS,
     Absent,
+    Dask,
     MaxVoxels,
     Space,
     TrustNames,
@@ -119,13 +120,7 @@ def prepare(
         number(Number.SEED, metavar="N", help="The same seed gives the same result (default: 0)."),
     ] = None,
     workers: Workers = None,
-    dask: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ADDRESS",
-            help="Address of a Dask scheduler, such as tcp://node:8786 (docs/cluster.md).",
-        ),
-    ] = None,
+    dask: Dask = None,
 ) -> None:
     """Sample points with exact distances from label maps.
 

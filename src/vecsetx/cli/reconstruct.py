@@ -9,6 +9,8 @@ from vecsetx.cli.failures import report_failures
 from vecsetx.cli.numbers import number
 from vecsetx.cli.options import (
     FLAG,
+    Dask,
+    Device,
     Draws,
     Hide,
     KeepSpecks,
@@ -16,6 +18,7 @@ from vecsetx.cli.options import (
     Latents,
     MaxVoxels,
     Model,
+    ModelWorkers,
     Points,
     Recycle,
     Refine,
@@ -133,6 +136,9 @@ def reconstruct(
     refine: Refine = None,
     recycle: Recycle = 0,
     seed: Seed = 0,
+    workers: ModelWorkers = None,
+    dask: Dask = None,
+    device: Device = "cpu",
 ) -> None:
     """Reconstruct hearts as meshes and label maps.
 
@@ -141,7 +147,7 @@ def reconstruct(
 
     [dim]Example: vecsetx reconstruct run/ patient.nii.gz --out patient/[/]
     """
-    from vecsetx.commands.reconstruct import ReconstructOptions
+    from vecsetx.commands.reconstruct import CohortOptions, ReconstructOptions
     from vecsetx.commands.reconstruct import reconstruct as run
     from vecsetx.terminal.next_step import print_next, typed
 
@@ -166,6 +172,6 @@ def reconstruct(
         trust_names=trust_names,
         most_voxels=max_voxels,
     )
-    failed = run(model, inputs, out, options)
+    failed = run(model, inputs, out, options, CohortOptions(workers, dask, device))
     print_next(typed("info", out))
     report_failures(failed)

@@ -1,14 +1,17 @@
 """``vecsetx calibrate``: calibrate a model's standard deviations on hearts it never saw."""
 
 import datetime
-import time
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from vecsetx._version import __version__
+from vecsetx.cohort.cohort_options import CohortOptions
+from vecsetx.cohort.measuring import Measuring
+from vecsetx.cohort.working_model import WorkingModel
 from vecsetx.data.dataset import DataSet, HeartEntry
 from vecsetx.data.sources import source_of
 from vecsetx.data.split import Split
@@ -18,17 +21,20 @@ from vecsetx.evaluation.calibration import (
     VertexErrors,
     summarize_structures,
 )
-from vecsetx.evaluation.hidden_structures import SPACING_MM, measure_heart
-from vecsetx.evaluation.kept_errors import HeartMeasurement, KeptErrors
+from vecsetx.evaluation.heart_measurement import HeartMeasurement
+from vecsetx.evaluation.hidden_structures import SPACING_MM
 from vecsetx.inference.ensemble import MEMBERS
 from vecsetx.inference.sd_factor import SdFactor
-from vecsetx.model.saved import TrainedModel, model_folder, weights_sha256
+from vecsetx.model.saved import TrainedModel, model_folder
 from vecsetx.report.calibration_page import write_calibration_page
-from vecsetx.terminal.progress_bars import console, duration_text, steps, waiting, warn
+from vecsetx.terminal.cohort_run import run_cohort
+from vecsetx.terminal.progress_bars import waiting, warn
 from vecsetx.terminal.remarks import print_remarks
+from vecsetx.workers.for_each import workers_or_here
+from vecsetx.workers.heart_work import Records
 from vecsetx.workers.lock import only_writer
 
-__all__ = ["ENOUGH_HEARTS", "Calibrated", "calibrate"]
+__all__ = ["ENOUGH_HEARTS", "Calibrated", "CohortOptions", "calibrate"]
 
 ENOUGH_HEARTS = 8
 """Least number of hearts, half of which give the factors. With fewer, factors can be off by several
@@ -64,6 +70,7 @@ def calibrate(
     members: int = MEMBERS,
     seed: int = 0,
     few: bool = False,
+    cohort: CohortOptions | None = None,
 ) -> Calibrated:
     """Fit the factors that calibrate standard deviations, on structures hidden in turn.
 
@@ -83,18 +90,28 @@ def calibrate(
         members: Number of ensemble members per heart and hidden structure.
         seed: Seed of the halves, the members and the choice of vertices.
         few: Whether to accept fewer than :data:`ENOUGH_HEARTS` hearts. Every output then says so.
+        cohort: Who does the work; None: this process, on the CPU.
 
     Raises:
         InputError: The model or the data set cannot be read, there are too few hearts or fewer than
             two patients, one of the halves has nothing to compare, the model's folder cannot be
             written, or another run is writing into it.
     """
+    cohort = cohort or CohortOptions()
+    cohort.check()
     with only_writer(model_folder(model), KEPT):
-        return _calibrate(model, data, split, fold, members, seed, few)
+        return _calibrate(model, data, split, fold, members, seed, few, cohort)
 
 
 def _calibrate(
-    model: Path, data: Path, split: Split, fold: int | None, members: int, seed: int, few: bool
+    model: Path,
+    data: Path,
+    split: Split,
+    fold: int | None,
+    members: int,
+    seed: int,
+    few: bool,
+    cohort: CohortOptions,
 ) -> Calibrated:
     # 1. The hearts, in two halves.
     dataset = DataSet.read(data)
@@ -105,12 +122,13 @@ def _calibrate(
         _check_count(len(hearts), "with label maps or meshes", where)
     first, second = _halves(hearts, seed, where)
     with waiting("reading the model"):
-        trained = TrainedModel.from_pretrained(model)
+        shared, trained = WorkingModel.of(model, cohort.device, cohort.is_here)
     _warn_of_training_hearts(trained, hearts)
 
     # 2. Errors and standard deviations of all hearts. Those that fail are left out.
-    kept = _kept(model, trained, members, seed)
-    measured = _measure(dataset, hearts, trained, members, seed, kept)
+    records = Records(model_folder(model).resolve() / KEPT, model_folder(model).resolve())
+    work = Measuring(shared, members, seed)
+    measured = _measure(dataset, hearts, work, records, cohort)
     print_remarks(measured.remarks)
     failed = measured.failed
     if set(failed) >= set(first) or set(failed) >= set(second):
@@ -141,7 +159,7 @@ def _calibrate(
     found = factor.to_dict() | found
     with waiting("writing calibration.html"):
         write_calibration_page(page, found)
-    kept.remove()
+    shutil.rmtree(records.folder, ignore_errors=True)
     return Calibrated(found, page, failed)
 
 
@@ -222,63 +240,24 @@ class _Measured:
         return VertexErrors.joined(self.beyond[name] for name in half)
 
 
-def _kept(model: Path, trained: TrainedModel, members: int, seed: int) -> KeptErrors:
-    """Return where measurements are kept, and what they depend on."""
-    setting = {
-        "version": __version__,
-        "weights": weights_sha256(trained.network),
-        "members": members,
-        "seed": seed,
-        "mesh_resolution_mm": SPACING_MM,
-    }
-    return KeptErrors(model_folder(model) / KEPT, setting)
-
-
 def _measure(
     dataset: DataSet,
     hearts: Sequence[HeartEntry],
-    trained: TrainedModel,
-    members: int,
-    seed: int,
-    kept: KeptErrors,
+    work: Measuring,
+    records: Records,
+    cohort: CohortOptions,
 ) -> _Measured:
-    """Measure the hearts whose measurements are not kept; after the first, tell the time left."""
-    found = _Measured({}, {}, {}, {})
-    known = {heart.name: asdict(heart) | _label_set_of(dataset, heart) for heart in hearts}
+    """Measure the hearts, except for those whose measurements a stopped calibration has kept."""
+    # Workers measure one heart each, so they get data sets of one heart.
+    folder = dataset.folder.resolve()
+    alone = {heart.name: replace(dataset, folder=folder, hearts=(heart,)) for heart in hearts}
+    with workers_or_here(cohort.workers, cohort.dask) as workers:
+        outcome = run_cohort("hiding structures in turn", work, alone, records, workers)
+    found = _Measured({}, {}, outcome.failed, {})
     for heart in hearts:
-        if earlier := kept.read(known[heart.name]):
-            found.add(heart.name, earlier)
-    before = len(found.errors)
-    left = [heart for heart in hearts if heart.name not in found.errors]
-    if before:
-        console.print(f"{before} of {len(hearts)} hearts were measured before; going on")
-    with steps("hiding structures in turn", len(hearts), "hearts") as progress:
-        progress.reach(before)
-        for number, heart in enumerate(left, start=1):
-            began = time.monotonic()
-            progress.begin(heart.name)
-            try:
-                measurement = measure_heart(dataset, heart, trained, members, seed)
-                kept.write(known[heart.name], measurement)
-                found.add(heart.name, measurement)
-                if len(found.errors) == before + 1 and number < len(left):
-                    _tell_time(time.monotonic() - began, len(left) - number)
-            except InputError as error:
-                found.failed[heart.name] = f"{heart.source}: {error}"
-            progress.advance(note=heart.name)
+        if heart.name in outcome.results:
+            found.add(heart.name, outcome.results[heart.name])
     return found
-
-
-def _label_set_of(dataset: DataSet, heart: HeartEntry) -> dict[str, Any]:
-    return {"label_set": dict(dataset.label_sets[heart.label_set])}
-
-
-def _tell_time(seconds: float, left: int) -> None:
-    others = "the other heart takes" if left == 1 else f"the other {left} hearts take"
-    console.print(
-        f"the first heart took {duration_text(seconds)}; {others} about "
-        f"{duration_text(seconds * left)}. If it is stopped, the same command goes on."
-    )
 
 
 _Half = Sequence[Mapping[str, VertexErrors]]

@@ -3,18 +3,17 @@
 import difflib
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, get_args
 
-from vecsetx.anatomy.label_map import LabelMap
+from vecsetx.cohort.checking import Checked, Checking, Drawing, check_heart, voxels_of
 from vecsetx.data.dataset import DataSet, HeartEntry
-from vecsetx.data.sources import source_of
 from vecsetx.errors import InputError
 from vecsetx.files import write_json
 from vecsetx.report.check_page import HeartPage, write_check_page, write_heart_page
 from vecsetx.report.ranking import doubtful_first
-from vecsetx.report.slices import montage, three_slices
+from vecsetx.report.slices import montage
 from vecsetx.sampling.quality.cohort import (
     MAX_Z,
     Duplicates,
@@ -27,34 +26,18 @@ from vecsetx.sampling.quality.cohort import (
     whole_volumes_ml,
     z_scores,
 )
-from vecsetx.sampling.quality.heart_quality import heart_quality
 from vecsetx.sampling.quality.measures import Fitness, HeartQuality
 from vecsetx.sampling.samples import HeartInfo
+from vecsetx.terminal.cohort_run import run_cohort
 from vecsetx.terminal.progress_bars import steps, waiting
-from vecsetx.workers.base import Workers
 from vecsetx.workers.for_each import Outcome, for_each_heart, open_workers
+from vecsetx.workers.heart_work import Records
 from vecsetx.workers.lock import only_writer
 
 __all__ = ["check"]
 
 _PICTURES = 40
 """Number of hearts with pictures, most doubtful first."""
-
-_COMPARISON = "labels by distance against the label map"
-"""The check that needs the voxels of the source."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Checked:
-    """A worker's findings about one heart.
-
-    Attributes:
-        quality: Problems, doubts, remarks and measures.
-        info: The description of its samples, for comparisons with other hearts.
-    """
-
-    quality: HeartQuality
-    info: HeartInfo
 
 
 def check(
@@ -63,6 +46,7 @@ def check(
     heart: str | None = None,
     workers: int | None = None,
     pictures: int = _PICTURES,
+    dask: str | None = None,
 ) -> dict[str, Any]:
     """Check a data set; write ``check.json`` and ``check.html`` into ``out``.
 
@@ -72,6 +56,7 @@ def check(
         heart: Check only this heart, in detail, and write only ``check-HEART.html``.
         workers: Number of processes; None for one per core.
         pictures: Largest number of hearts with pictures, most doubtful first.
+        dask: Address of a Dask scheduler, whose workers are used instead.
 
     Returns:
         The contents of ``check.json``: ``state``, the worst of the hearts' (``fit``, ``look`` or
@@ -90,20 +75,37 @@ def check(
     with only_writer(out):
         if entry is not None:
             return _check_one(dataset, entry, out)
-        return _check_all(dataset, out, workers, pictures)
+        return _check_all(dataset, out, workers, dask, pictures)
 
 
-def _check_all(dataset: DataSet, out: Path, workers: int | None, pictures: int) -> dict[str, Any]:
+def _check_all(
+    dataset: DataSet, out: Path, workers: int | None, dask: str | None, pictures: int
+) -> dict[str, Any]:
     # Workers check one heart each, so they get data sets of one heart.
-    alone = {entry.name: replace(dataset, hearts=(entry,)) for entry in dataset.hearts}
-    with open_workers(workers) as executor:
-        with steps("checking hearts", len(alone), "hearts") as progress:
-            checked = for_each_heart(_check_heart, alone, executor, progress)
+    folder, records = dataset.folder.resolve(), Records.within(out)
+    alone = {
+        entry.name: replace(dataset, folder=folder, hearts=(entry,)) for entry in dataset.hearts
+    }
+    with open_workers(workers, dask) as executor:
+        found = run_cohort("checking hearts", Checking(), alone, records, executor)
+        checked = Outcome(
+            {
+                name: Checked(quality, dataset.open(alone[name].hearts[0]).info)
+                for name, quality in found.results.items()
+            },
+            found.failed,
+        )
         # Comparing hearts with one another needs all of them.
         result = _result(dataset, checked)
         ranked = doubtful_first(result["hearts"])
         shown = {row["name"]: alone[row["name"]] for row in ranked[:pictures] if row["structures"]}
-        drawings = _pictures(shown, executor)
+        drawings = {}
+        if shown:
+            pictures_done = Records(records.folder / "pictures", records.out)
+            drawn = run_cohort(
+                "drawing hearts", Drawing(), shown, pictures_done, executor, quiet=True
+            )
+            drawings = drawn.results
     write_json(out / "check.json", result)
     in_order = {row["name"]: drawings[row["name"]] for row in ranked if row["name"] in drawings}
     with waiting("writing check.html"):
@@ -111,19 +113,11 @@ def _check_all(dataset: DataSet, out: Path, workers: int | None, pictures: int) 
     return result
 
 
-def _pictures(hearts: Mapping[str, DataSet], workers: Workers) -> dict[str, str]:
-    """Heart → its picture, of the hearts that can be drawn."""
-    if not hearts:
-        return {}
-    with steps("drawing hearts", len(hearts), "hearts") as progress:
-        return for_each_heart(_draw, hearts, workers, progress).results
-
-
 def _check_one(dataset: DataSet, entry: HeartEntry, out: Path) -> dict[str, Any]:
     """Check one heart in detail. Of the other hearts, only the descriptions are read."""
     alone = replace(dataset, hearts=(entry,))
     with open_workers(1) as executor, steps("checking a heart", 1, "hearts") as progress:
-        checked = for_each_heart(_check_heart, {entry.name: alone}, executor, progress)
+        checked = for_each_heart(check_heart, {entry.name: alone}, executor, progress)
     infos = {name: found.info for name, found in checked.results.items()}
     for other in dataset.hearts:
         # A damaged file of another heart is reported by the check of that heart.
@@ -134,58 +128,20 @@ def _check_one(dataset: DataSet, entry: HeartEntry, out: Path) -> dict[str, Any]
     if checked.results:
         with waiting("drawing the heart"):
             samples = dataset.open(entry).read()
-            label_map, _ = _voxels(alone)
+            label_map, _ = voxels_of(alone)
             page = HeartPage(rows[0], samples, montage(samples, label_map))
             write_heart_page(out / f"check-{entry.name}.html", page)
     return result
 
 
-def _check_heart(alone: DataSet) -> _Checked:
-    """Check the only heart of ``alone``. Runs in a worker."""
-    (entry,) = alone.hearts
-    samples = alone.open(entry).read()
-    label_map, why_not = _voxels(alone)
-    quality = heart_quality(samples, alone.structures, entry.annotated, label_map)
-    info = samples.info
-    if (info.name, info.content) != (entry.name, entry.content):
-        problem = f"{entry.file} contains another heart than dataset.json says; prepare again"
-        quality = quality.with_more(problems=[problem])
-    if why_not:
-        quality = quality.with_more(remarks=[why_not], not_done=[f"{_COMPARISON}: {why_not}"])
-    return _Checked(quality, info)
-
-
-def _voxels(alone: DataSet) -> tuple[LabelMap | None, str]:
-    """Return the voxels of the source of the only heart; or None and the reason."""
-    (entry,) = alone.hearts
-    source, structures = source_of(alone, entry), alone.open(entry).info.structures
-    if not source.has_volume:
-        return None, f"made from {source.kind}, which has no label map"
-    if not source.path.exists():
-        return None, f"{source.path} is no longer there"
-    try:
-        if source.sha256() != entry.sha256:
-            return None, f"{source.path} has changed since; prepare again"
-        return source.segmentation(structures).sampled_voxels(), ""
-    except (InputError, OSError) as error:
-        return None, f"the source cannot be read any more: {error}"
-
-
-def _draw(alone: DataSet) -> str:
-    """Draw the only heart of ``alone``. Runs in a worker."""
-    (entry,) = alone.hearts
-    label_map, _ = _voxels(alone)
-    return three_slices(alone.open(entry).read(), label_map)
-
-
-def _result(dataset: DataSet, checked: Outcome[_Checked]) -> dict[str, Any]:
+def _result(dataset: DataSet, checked: Outcome[Checked]) -> dict[str, Any]:
     infos = {name: found.info for name, found in checked.results.items()}
     return _summarized(dataset, _rows(dataset, checked, infos, _by_name(dataset)), infos)
 
 
 def _rows(
     dataset: DataSet,
-    checked: Outcome[_Checked],
+    checked: Outcome[Checked],
     infos: Mapping[str, HeartInfo],
     entries: Mapping[str, HeartEntry],
 ) -> list[dict[str, Any]]:

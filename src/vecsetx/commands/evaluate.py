@@ -2,52 +2,40 @@
 
 import datetime
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from vecsetx._version import __version__
-from vecsetx.data.sources import HeartSource
-from vecsetx.errors import InputError, too_large
+from vecsetx.cohort.cohort_options import CohortOptions
+from vecsetx.cohort.identity import plain_file
+from vecsetx.cohort.scoring import FoundScores, Scoring
+from vecsetx.cohort.working_model import WorkingModel
+from vecsetx.errors import InputError
 from vecsetx.evaluation.bootstrap import Bootstrap
-from vecsetx.evaluation.heart_scores import penalty_mm
-from vecsetx.evaluation.inputs import (
-    EvaluateOptions,
-    ScoredHeart,
-    find_scored_hearts,
-    structures_in,
-)
-from vecsetx.evaluation.reconstruction_scores import (
-    Reconstruction,
-    SingleStructureField,
-    score_hidden_structure,
-    score_reconstruction,
-)
+from vecsetx.evaluation.inputs import EvaluateOptions, ScoredHeart, find_scored_hearts
 from vecsetx.evaluation.score_measures import Value
 from vecsetx.evaluation.scores import Score, summarize, write_scores
-from vecsetx.evaluation.uncertainty import EnsembleScoring, HeartErrors
+from vecsetx.evaluation.uncertainty import EnsembleScoring
 from vecsetx.inference.doubts import whole_only_remark
-from vecsetx.inference.encode import encode_heart
 from vecsetx.inference.ensemble import refuse_recycled_ensemble
 from vecsetx.inference.sd_factor import sd_factor_of
-from vecsetx.inference.support import Support
-from vecsetx.model.heart_field import HeartField
 from vecsetx.model.saved import TrainedModel
-from vecsetx.report.evaluation_page import (
-    PAGE_VOXELS,
-    SHOWN_HEARTS,
-    heart_view,
-    write_evaluation_page,
-)
+from vecsetx.report.evaluation_page import SHOWN_HEARTS, write_evaluation_page
 from vecsetx.report.ranking import chosen
 from vecsetx.report.scene import HeartView
+from vecsetx.terminal.cohort_run import run_cohort
 from vecsetx.terminal.progress_bars import steps, waiting, warn
 from vecsetx.terminal.remarks import print_remarks
 from vecsetx.terminal.table import counted
+from vecsetx.workers.base import Workers
+from vecsetx.workers.for_each import for_each_heart, workers_or_here
+from vecsetx.workers.heart_work import HeartWork, Records, do_heart
 from vecsetx.workers.lock import only_writer
 
-__all__ = ["EvaluateOptions", "Evaluated", "evaluate"]
+__all__ = ["CohortOptions", "EvaluateOptions", "Evaluated", "evaluate"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +51,17 @@ class Evaluated:
     failed: dict[str, str]
 
 
-def evaluate(model: Path, inputs: Sequence[Path], out: Path, options: EvaluateOptions) -> Evaluated:
+def evaluate(
+    model: Path,
+    inputs: Sequence[Path],
+    out: Path,
+    options: EvaluateOptions,
+    cohort: CohortOptions | None = None,
+) -> Evaluated:
     """Score a model; write ``scores.csv``, ``scores.json`` and ``report.html`` into ``out``.
+
+    A heart that an earlier run into ``out`` has scored, with the same model and options, is not
+    scored again (:mod:`~vecsetx.workers.heart_work`).
 
     Args:
         model: Folder of a run or of a saved model.
@@ -72,56 +69,67 @@ def evaluate(model: Path, inputs: Sequence[Path], out: Path, options: EvaluateOp
             made from; or hearts of any kind.
         out: Folder for the results.
         options: The options.
+        cohort: Who does the work; None: this process, on the CPU.
 
     Raises:
         InputError: The options do not fit together, the model or the inputs cannot be found, no
             heart can be scored, an ensemble is requested and all hearts were used to calibrate the
             model, ``out`` cannot be written, or another run is writing into it.
     """
+    cohort = cohort or CohortOptions()
     _check(options)
+    cohort.check()
     with only_writer(out):
-        return _evaluate(model, inputs, out, options)
+        return _evaluate(model, inputs, out, options, cohort)
 
 
 def _evaluate(
-    model: Path, inputs: Sequence[Path], out: Path, options: EvaluateOptions
+    model: Path,
+    inputs: Sequence[Path],
+    out: Path,
+    options: EvaluateOptions,
+    cohort: CohortOptions,
 ) -> Evaluated:
     # 1. What to score, and with what.
     with waiting("reading the model and the hearts"):
-        trained = TrainedModel.from_pretrained(model)
+        shared, trained = WorkingModel.of(model, cohort.device, cohort.is_here)
         hearts = find_scored_hearts(inputs, options, trained)
-    uncertainty = None
+    factor, uncertainty = None, None
     if options.ensemble:
         factor = sd_factor_of(model, trained)
         uncertainty = EnsembleScoring(trained, options.ensemble, options.encode.seed, factor)
         uncertainty.check_hearts(hearts)
-    # 2. Score all hearts.
-    found = _score_all(hearts, _Scorer(trained, options, uncertainty))
-    print_remarks(found.remarks)
-    if trained.partial is False and (options.hide_each or options.encode.hide):
-        hidden = ["each structure in turn"] if options.hide_each else options.encode.hide
-        warn(whole_only_remark(hidden))
-    # 3. Summarize and write.
-    with waiting("writing scores and report"):
-        bootstrap = Bootstrap()
-        scores = {
-            **summarize(found.rows, bootstrap),
-            **({"calibration": uncertainty.summary(found.errors)} if uncertainty else {}),
-            "scoring": {
-                "tolerance_mm": options.tolerance_mm,
-                "missed_mm": "diagonal of the true heart",
-            },
-            "bootstrap": asdict(bootstrap),
-            "penalties_mm": found.penalties_mm,
-            "options": _recorded(options),
-            "refinement": found.refined,
-            "lacks": found.lacks,
-            "remarks": {name: list(remarks) for name, remarks in found.remarks.items() if remarks},
-            "provenance": _provenance(model, trained, inputs, hearts, found, options),
-        }
-        write_scores(out, found.rows, scores)
-        views = _views(hearts, found, options)
-        write_evaluation_page(out / "report.html", model, scores, views)
+    work = Scoring(shared, options, factor, few=len(hearts) <= SHOWN_HEARTS)
+    with workers_or_here(cohort.workers, cohort.dask) as workers:
+        # 2. Score all hearts.
+        found = _score_all(hearts, work, out, workers)
+        print_remarks(found.remarks)
+        if trained.partial is False and (options.hide_each or options.encode.hide):
+            hidden = ["each structure in turn"] if options.hide_each else options.encode.hide
+            warn(whole_only_remark(hidden))
+        # 3. Summarize and write.
+        with waiting("writing scores and report"):
+            bootstrap = Bootstrap()
+            errors = [one.errors for one in found.hearts.values()]
+            scores = {
+                **summarize(found.rows, bootstrap),
+                **({"calibration": uncertainty.summary(errors)} if uncertainty else {}),
+                "scoring": {
+                    "tolerance_mm": options.tolerance_mm,
+                    "missed_mm": "diagonal of the true heart",
+                },
+                "bootstrap": asdict(bootstrap),
+                "penalties_mm": {name: one.penalty_mm for name, one in found.hearts.items()},
+                "options": _recorded(options),
+                "refinement": found.refined,
+                "lacks": found.lacks,
+                "remarks": {name: list(said) for name, said in found.remarks.items() if said},
+                "provenance": _provenance(model, trained, inputs, hearts, found, options),
+            }
+            write_scores(out, found.rows, scores)
+        page = _Page(out.resolve() / "report.html", model, hearts, found, work, workers)
+        records = Records.within(out)
+        do_heart(("report.html", scores), page, replace(records, folder=records.folder / "page"))
     return Evaluated(scores, found.failed)
 
 
@@ -143,181 +151,141 @@ def _check(options: EvaluateOptions) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Scorer:
-    """Reconstructs hearts with a model and scores them.
-
-    Attributes:
-        trained: The model.
-        options: The options of the evaluation.
-        uncertainty: Compares standard deviations with errors; None without an ensemble.
-    """
-
-    trained: TrainedModel
-    options: EvaluateOptions
-    uncertainty: EnsembleScoring | None = None
-
-    def score(
-        self, name: str, heart: ScoredHeart
-    ) -> tuple[Reconstruction, HeartField, list[Score], HeartErrors]:
-        """Score a heart: a row for each of the model's structures, and errors of hidden ones."""
-        options, hide = self.options, self.options.encode.hide
-        whole = heart.source.segmentation(self.trained.structures)
-        # The model receives the heart without the hidden structures; the truth keeps them.
-        geometry = whole.geometry(hide)
-        field = encode_heart(geometry, self.trained, options.encode)
-        supports = None if options.keep_specks else Support(geometry)
-        reconstruction = Reconstruction(whole, field, geometry.label_map, supports)
-        annotated = heart.annotated(whole)
-        rows = score_reconstruction(
-            name, reconstruction, annotated, options.tolerance_mm, options.meshes, hide
-        )
-        errors: HeartErrors = {}
-        hidden = set(hide).intersection(annotated)
-        if self.uncertainty and hidden:
-            surfaces = reconstruction.surfaces
-            errors = self.uncertainty.errors(
-                name, reconstruction, geometry, surfaces, hidden, field.domain
-            )
-        return reconstruction, field, rows, errors
-
-    def score_hidden(
-        self, name: str, heart: ScoredHeart, whole: Reconstruction, hidden: str
-    ) -> tuple[list[Score], HeartErrors]:
-        """Hide one structure and score it: its row and its errors.
-
-        Both are empty if the heart does not contain or annotate the structure, or contains nothing
-        else to show.
-        """
-        there = structures_in(whole.segmentation)
-        if len(there) == 1 or hidden not in there.intersection(heart.annotated(whole.segmentation)):
-            return [], {}
-        geometry = whole.segmentation.geometry([hidden])
-        field = encode_heart(geometry, self.trained, self.options.encode)
-        options = self.options
-        supports = None if options.keep_specks else Support(geometry)
-        # The specks of all structures, as another structure may fill the place of a speck.
-        left = Reconstruction(whole.segmentation, field, supports=supports).speckless
-        alone = Reconstruction(whole.segmentation, SingleStructureField(left, hidden))
-        row = score_hidden_structure(name, whole, alone, options.tolerance_mm, options.meshes)
-        errors: HeartErrors = {}
-        if self.uncertainty:
-            errors = self.uncertainty.errors(
-                name, whole, geometry, alone.surfaces, [hidden], field.domain
-            )
-        return [row], errors
-
-
-@dataclass(frozen=True, slots=True)
 class _Found:
     """The scores of all hearts.
 
     Attributes:
-        rows: A row per heart and structure.
+        hearts: Heart → its scores, of those that could be scored, in the order of the inputs.
         failed: Heart → reason, for hearts that could not be scored.
-        penalties_mm: Heart → the distance that a missed structure counts as.
-        fields: Heart → its field, if the model finds any structure.
-        dice: Heart → structure → Dice of these fields, as in ``scores.json``.
-        kept: Heart → its reconstruction, if the page is likely to show it.
-        errors: Errors of the hidden structures of each heart, if there is an ensemble.
-        remarks: Heart → remarks on its source.
-        refined: Heart → what refinement gained; only hearts that were refined.
-        lacks: Heart → what it lacks of a whole heart, in words; only hearts that lack something.
+        kept: Heart → how the page shows it, if that is likely and took no further work.
     """
 
-    rows: list[Score]
+    hearts: dict[str, FoundScores]
     failed: dict[str, str]
-    penalties_mm: dict[str, float]
-    fields: dict[str, HeartField]
-    dice: dict[str, dict[str, dict[str, Value]]]
-    kept: dict[str, Reconstruction]
-    errors: list[HeartErrors]
-    remarks: dict[str, tuple[str, ...]]
-    refined: dict[str, dict[str, Any]]
-    lacks: dict[str, str]
+    kept: dict[str, HeartView]
+
+    @property
+    def rows(self) -> list[Score]:
+        """A row per heart and structure."""
+        return [row for found in self.hearts.values() for row in found.rows]
+
+    @property
+    def refined(self) -> dict[str, dict[str, Any]]:
+        """Heart → what refinement gained; only hearts that were refined."""
+        return {name: one.refined for name, one in self.hearts.items() if one.refined}
+
+    @property
+    def lacks(self) -> dict[str, str]:
+        """Heart → what it lacks of a whole one, in words; only hearts that lack something."""
+        return {name: one.lacks for name, one in self.hearts.items() if one.lacks}
+
+    @property
+    def remarks(self) -> dict[str, tuple[str, ...]]:
+        """Heart → remarks on its source."""
+        return {name: one.remarks for name, one in self.hearts.items()}
+
+    @property
+    def dice(self) -> dict[str, dict[str, dict[str, Value]]]:
+        """Heart → structure → Dice, of hearts in which the model finds any structure."""
+        return {name: one.dice for name, one in self.hearts.items() if one.found}
 
 
-def _score_all(hearts: dict[str, ScoredHeart], scorer: _Scorer) -> _Found:
-    """Score hearts, with each structure hidden in turn if the options say so.
-
-    ``hearts`` gets the label sets that the files describe.
+def _score_all(
+    hearts: Mapping[str, ScoredHeart], work: Scoring, out: Path, workers: Workers | None
+) -> _Found:
+    """Score hearts, except for those that an earlier run has scored.
 
     Raises:
         InputError: None of them can be scored.
     """
-    found = _Found([], {}, {}, {}, {}, {}, [], {}, {}, {})
-    turns = scorer.trained.structures if scorer.options.hide_each else ()
-    each, unit = 1 + len(turns), "reconstructions" if turns else "hearts"
-    with steps("scoring hearts", each * len(hearts), unit) as progress:
-        for number, name in enumerate(list(hearts), start=1):
-            progress.begin(name)
-            try:
-                heart = replace(hearts[name], source=hearts[name].source.resolved())
-                # Without the contents of the file, which take much memory.
-                described = replace(
-                    hearts[name].source, label_set=heart.source.label_set, chosen=True
-                )
-                hearts[name] = replace(heart, source=described)
-                reconstruction, field, rows, errors = scorer.score(name, heart)
-                progress.advance(note=name)
-                of_turns: list[Score] = []
-                for hidden in turns:
-                    progress.begin(f"{name} without {hidden}")
-                    row, of_turn = scorer.score_hidden(name, heart, reconstruction, hidden)
-                    of_turns += row
-                    errors = {**errors, **of_turn}
-                    progress.advance(note=f"{name} without {hidden}")
-            except (InputError, MemoryError) as error:
-                found.failed[name] = str(error)
-                if isinstance(error, MemoryError):
-                    found.failed[name] = f"{hearts[name].source.path}: {too_large(error)}"
-                progress.reach(number * each, note=name)  # skips the turns that are left
-                continue
-            # Only now, so that a heart that fails in one of its turns leaves no rows.
-            found.rows.extend([*rows, *of_turns])
-            found.errors.append(errors)
-            found.remarks[name] = reconstruction.segmentation.label_map.remarks
-            if field.refinement:
-                found.refined[name] = asdict(field.refinement)
-            if field.lacks:
-                found.lacks[name] = field.lacks
-            found.penalties_mm[name] = penalty_mm(reconstruction.truth)
-            if any(row.values["prediction_ml"] for row in rows):
-                found.fields[name] = field
-                found.dice[name] = {row.structure: {"dice": row.dice} for row in rows}
-                found.kept[name] = reconstruction
-                _forget(found.kept, found.dice)
-    if not found.rows:
-        raise InputError("\n".join(found.failed.values()))
-    return found
+    kept: dict[str, HeartView] = {}
+    dice: dict[str, dict[str, dict[str, Value]]] = {}
+
+    def keep(name: str, found: FoundScores) -> FoundScores:
+        if found.found:
+            dice[name] = found.dice
+        if found.view:
+            kept[name] = found.view
+            _forget(kept, dice)
+        return replace(found, view=None)  # it takes much memory
+
+    records = Records.within(out)
+    outcome = run_cohort("scoring hearts", work, hearts, records, workers, keep)
+    if not outcome.results:
+        raise InputError("\n".join(outcome.failed.values()))
+    in_order = {name: outcome.results[name] for name in hearts if name in outcome.results}
+    return _Found(in_order, outcome.failed, kept)
 
 
 def _forget(
-    kept: dict[str, Reconstruction], dice: Mapping[str, Mapping[str, Mapping[str, Value]]]
+    kept: dict[str, HeartView], dice: Mapping[str, Mapping[str, Mapping[str, Value]]]
 ) -> None:
-    """Keep only reconstructions that the page is likely to show and that take little memory."""
+    """Keep only the views that the page is likely to show."""
     wanted = chosen(dice, 2 * SHOWN_HEARTS)
     for name in list(kept):
-        if name not in wanted or max(kept[name].truth.shape) > PAGE_VOXELS:
+        if name not in wanted:
             del kept[name]
 
 
 def _views(
-    hearts: Mapping[str, ScoredHeart], found: _Found, options: EvaluateOptions
-) -> Iterable[HeartView]:
-    """Yield the hearts of the page's viewer one by one, since each takes much memory."""
-    for name in chosen(found.dice, SHOWN_HEARTS):
-        heart, field = hearts[name], found.fields[name]
-        # Large label maps were not kept, to save memory: evaluate the field on them again.
-        reconstruction = found.kept.get(name) or _again(heart.source, field, options)
-        observed = set(heart.annotated(reconstruction.segmentation)).difference(options.encode.hide)
-        yield heart_view(name, reconstruction, field, found.dice[name], observed)
+    hearts: Mapping[str, ScoredHeart], found: _Found, work: Scoring, workers: Workers | None
+) -> list[HeartView]:
+    """Return the hearts of the page's viewer; those whose views were not kept are made again."""
+    dice = found.dice
+    shown = chosen(dice, SHOWN_HEARTS)
+    missing = {name: (hearts[name], dice[name]) for name in shown if name not in found.kept}
+    made: dict[str, HeartView] = {}
+    if missing:
+        with steps("reconstructing hearts for the page", len(missing), "hearts") as progress:
+            outcome = for_each_heart(partial(_view, work=work), missing, workers, progress)
+        made = outcome.results
+        for name, reason in outcome.failed.items():
+            warn(f"the page lacks {name}: {reason}")
+    views = {**found.kept, **made}
+    return [views[name] for name in shown if name in views]
 
 
-def _again(source: HeartSource, field: HeartField, options: EvaluateOptions) -> Reconstruction:
-    whole = source.segmentation(field.structures)
-    geometry = whole.geometry(options.encode.hide)
-    supports = None if options.keep_specks else Support(geometry)
-    return Reconstruction(whole, field, geometry.label_map, supports)
+def _view(given: tuple[ScoredHeart, Mapping[str, Any]], work: Scoring) -> HeartView:
+    """Make a heart for the page. Runs in a worker."""
+    return work.view(*given)
+
+
+@dataclass(frozen=True, slots=True)
+class _Page(HeartWork[dict[str, Any], None]):
+    """Writes the page of all hearts, unless it is there and would be the same; takes the scores.
+
+    The surfaces of the hearts that it shows are in no record, and take long to make again.
+    """
+
+    name: ClassVar[str] = "evaluate: page"
+
+    path: Path
+    model: Path
+    hearts: Mapping[str, ScoredHeart]
+    found: _Found
+    work: Scoring
+    workers: Workers | None
+
+    def setting(self) -> dict[str, Any]:
+        return {**self.work.setting(), "history": plain_file(self.model / "metrics.jsonl")}
+
+    def identity(self, heart: dict[str, Any]) -> dict[str, Any]:
+        shown = chosen(self.found.dice, SHOWN_HEARTS)
+        return {"scores": heart, "shown": [self.work.identity(self.hearts[one]) for one in shown]}
+
+    def make(self, heart: dict[str, Any]) -> None:
+        views = _views(self.hearts, self.found, self.work, self.workers)
+        with waiting("writing report.html"):
+            write_evaluation_page(self.path, self.model, heart, views)
+
+    def to_record(self, result: None) -> Any:
+        return None
+
+    def of_record(self, record: Any) -> None:
+        pass
+
+    def files(self, heart: dict[str, Any], result: None) -> Sequence[Path]:
+        return [self.path]
 
 
 def _recorded(options: EvaluateOptions) -> dict[str, Any]:
@@ -344,9 +312,7 @@ def _provenance(
     options: EvaluateOptions,
 ) -> dict[str, Any]:
     """Return where the scores come from; warn if some hearts may be training hearts."""
-    label_sets = sorted(
-        {heart.source.label_set.name for heart in hearts.values() if heart.source.chosen}
-    )
+    label_sets = sorted({one.label_set for one in found.hearts.values()})
     made = trained.provenance
     seen = sorted(hearts.keys() & set(made["hearts"]))
     if seen:

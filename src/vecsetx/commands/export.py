@@ -1,21 +1,22 @@
 """``vecsetx export``: write a prepared data set as NPZ files."""
 
-from functools import partial
 from pathlib import Path
 
-from vecsetx.anatomy.label_sets import LabelSet
-from vecsetx.data.dataset import DataSet, HeartEntry
+from vecsetx.cohort.cohort_options import missing_here
+from vecsetx.cohort.exporting import Exporting
+from vecsetx.data.dataset import DataSet
 from vecsetx.errors import InputError
-from vecsetx.sampling.npz.layout import write_npz
-from vecsetx.sampling.samples import SamplesFile
-from vecsetx.terminal.progress_bars import steps
-from vecsetx.workers.for_each import for_each_heart, open_workers
+from vecsetx.terminal.cohort_run import run_cohort
+from vecsetx.workers.for_each import open_workers
+from vecsetx.workers.heart_work import Records
 from vecsetx.workers.lock import only_writer
 
 __all__ = ["export"]
 
 
-def export(data: Path, out: Path, workers: int | None = None) -> dict[str, str]:
+def export(
+    data: Path, out: Path, workers: int | None = None, dask: str | None = None
+) -> dict[str, str]:
     """Write every heart of a data set as ``OUT/NAME.npz``.
 
     All files have the same labels, those of :meth:`DataSet.label_set`.
@@ -24,6 +25,7 @@ def export(data: Path, out: Path, workers: int | None = None) -> dict[str, str]:
         data: Folder of the data set.
         out: Folder for the files.
         workers: Number of processes; None for one per core.
+        dask: Address of a Dask scheduler, whose workers are used instead.
 
     Returns:
         Heart → reason, for hearts that failed.
@@ -41,13 +43,8 @@ def export(data: Path, out: Path, workers: int | None = None) -> dict[str, str]:
                 f"{file}: the data set was made from this file, which would be replaced; choose "
                 "another --out"
             )
-    with only_writer(out), open_workers(workers) as executor:
-        write = partial(_export, data=data, out=out, label_set=dataset.label_set())
-        with steps("exporting hearts", len(hearts), "hearts") as progress:
-            outcome = for_each_heart(write, hearts, executor, progress)
-    return outcome.failed
-
-
-def _export(heart: HeartEntry, data: Path, out: Path, label_set: LabelSet) -> None:
-    """Write one heart. Runs in a worker."""
-    write_npz(SamplesFile(data / heart.file).read(), out / f"{heart.name}.npz", label_set)
+    with only_writer(out), open_workers(workers, dask) as executor:
+        work = Exporting(data.resolve(), out.resolve(), dataset.label_set())
+        outcome = run_cohort("exporting hearts", work, hearts, Records.within(out), executor)
+        here = {name: out / f"{name}.npz" for name in outcome.results}
+    return outcome.failed | missing_here(here)

@@ -1,36 +1,38 @@
 """``vecsetx reconstruct``: reconstruct hearts as meshes and label maps."""
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from vecsetx.commands.reconstruction_files import Setup, write_heart
+from vecsetx.cohort.cohort_options import CohortOptions, missing_here
+from vecsetx.cohort.reconstruct_options import ReconstructOptions
+from vecsetx.cohort.reconstructing import HeartToReconstruct, Reconstructing
+from vecsetx.cohort.working_model import WorkingModel
 from vecsetx.data.find_hearts import find_hearts
-from vecsetx.data.heart_source import HeartSource
 from vecsetx.data.idle_options import check_idle
-from vecsetx.errors import InputError, too_large
-from vecsetx.evaluation.reconstructed_heart import ReconstructedHeart
+from vecsetx.errors import InputError
 from vecsetx.formats.images import read_grid
 from vecsetx.inference.ensemble import refuse_recycled_ensemble
-from vecsetx.inference.heart import Heart
 from vecsetx.inference.heart_meshes import RESOLUTION
-from vecsetx.inference.reconstruct_options import ReconstructOptions
 from vecsetx.inference.sd_factor import sd_factor_of
-from vecsetx.model.saved import TrainedModel
 from vecsetx.reconstruction.grid import Grid
-from vecsetx.reconstruction.output_folder import check_foreign
-from vecsetx.terminal.progress_bars import steps, waiting
+from vecsetx.reconstruction.output_folder import SUMMARY, check_foreign
+from vecsetx.terminal.cohort_run import run_cohort
+from vecsetx.terminal.progress_bars import waiting
 from vecsetx.terminal.reconstruction_table import print_files, print_reconstruction
+from vecsetx.workers.for_each import workers_or_here
+from vecsetx.workers.heart_work import Records
 from vecsetx.workers.lock import only_writer
 
-__all__ = ["ReconstructOptions", "reconstruct"]
+__all__ = ["CohortOptions", "ReconstructOptions", "reconstruct"]
 
 
 def reconstruct(
-    model: Path, inputs: Sequence[Path], out: Path, options: ReconstructOptions
+    model: Path,
+    inputs: Sequence[Path],
+    out: Path,
+    options: ReconstructOptions,
+    cohort: CohortOptions | None = None,
 ) -> dict[str, str]:
     """Reconstruct each heart into its own folder in ``out``, a single one into ``out`` itself.
 
@@ -45,7 +47,9 @@ def reconstruct(
     - unless ``options.page`` is off, the page ``heart.html``;
     - ``summary.json``.
 
-    Files that an earlier reconstruction wrote into the folder are removed
+    A heart that an earlier run has reconstructed from the same input, with the same model and
+    options, is skipped if its files are still there (:mod:`~vecsetx.workers.heart_work`). Files
+    that an earlier reconstruction wrote into the folder are removed
     (:func:`~vecsetx.reconstruction.output_folder.one_run_s_files`).
 
     The ids are those of the input's label set, or the model's own if the input's lacks one of the
@@ -59,6 +63,7 @@ def reconstruct(
         inputs: Hearts of any kind: files, or folders of them.
         out: Folder for the results.
         options: The options.
+        cohort: Who does the work; None: this process, on the CPU.
 
     Returns:
         Heart → reason, for hearts that failed. The others are complete.
@@ -68,16 +73,22 @@ def reconstruct(
             cannot be written or holds files of others with the names of results, another run is
             writing into it, or no heart could be reconstructed.
     """
+    cohort = cohort or CohortOptions()
     _check(options)
+    cohort.check()
     with only_writer(out):
-        return _reconstruct_all(model, inputs, out, options)
+        return _reconstruct_all(model, inputs, out, options, cohort)
 
 
 def _reconstruct_all(
-    model: Path, inputs: Sequence[Path], out: Path, options: ReconstructOptions
+    model: Path,
+    inputs: Sequence[Path],
+    out: Path,
+    options: ReconstructOptions,
+    cohort: CohortOptions,
 ) -> dict[str, str]:
     with waiting("reading the model"):
-        trained = TrainedModel.from_pretrained(model)
+        shared, trained = WorkingModel.of(model, cohort.device, cohort.is_here)
     hearts = find_hearts(
         inputs,
         options.encode.label_set,
@@ -97,31 +108,42 @@ def _reconstruct_all(
     )
     like = Grid(*read_grid(options.like, options.most_voxels)) if options.like else None
     sd_factor = sd_factor_of(model, trained) if options.ensemble else None
-    setup = Setup(trained, model, sd_factor, options, out)
     folders = {name: out / name if len(hearts) > 1 else out for name in hearts}
     for folder in folders.values():
         check_foreign(folder, trained.structures, options.extension)
-    failed: dict[str, str] = {}
-    summaries: dict[Path, dict[str, Any]] = {}
-    with steps("reconstructing hearts", len(hearts), "hearts") as progress:
-        for name, source in hearts.items():
-            folder = folders[name]
-            progress.begin(name)
-            try:
-                summary = write_heart(folder, _reconstruct_heart(source, like, setup), setup)
-            except InputError as error:
-                path = str(source.path)
-                failed[name] = str(error) if path in str(error) else f"{path}: {error}"
-            except MemoryError as error:
-                failed[name] = f"{source.path}: {too_large(error)}"
-            else:
-                print_reconstruction(name, summary)
-                summaries[folder] = summary
-            progress.advance(note=name)
+    there = out.resolve()
+    work = Reconstructing(shared, model, options, like, sd_factor, there)
+    given = {
+        name: HeartToReconstruct(source, there / folders[name].relative_to(out))
+        for name, source in hearts.items()
+    }
+    with workers_or_here(cohort.workers, cohort.dask) as workers:
+        outcome = run_cohort(
+            "reconstructing hearts",
+            work,
+            given,
+            Records.within(out),
+            workers,
+            _printed,
+        )
+    failed = outcome.failed | missing_here(
+        {name: folders[name] / SUMMARY for name in outcome.results}
+    )
     if len(failed) == len(hearts):
         raise InputError("\n".join(failed.values()))
-    print_files({folder: summary["files"] for folder, summary in summaries.items()})
+    print_files(
+        {
+            folders[name]: outcome.results[name]["files"]
+            for name in hearts
+            if name in outcome.results and name not in failed
+        }
+    )
     return failed
+
+
+def _printed(name: str, summary: dict[str, Any]) -> dict[str, Any]:
+    print_reconstruction(name, summary)
+    return summary
 
 
 def _check(options: ReconstructOptions) -> None:
@@ -137,31 +159,3 @@ def _check(options: ReconstructOptions) -> None:
         raise InputError(
             f"{option} sets the grid of the label map, which --no-labels leaves out; choose one"
         )
-
-
-def _reconstruct_heart(source: HeartSource, like: Grid | None, setup: Setup) -> ReconstructedHeart:
-    """Reconstruct one heart.
-
-    Args:
-        source: The heart.
-        like: Grid of the label map; None for the input's own.
-        setup: Settings of the run.
-    """
-    options = setup.options
-    times = [time.monotonic()]
-    heart = Heart.of(
-        source,
-        setup.trained,
-        options.encode,
-        options.keep_observed,
-        options.ensemble,
-        setup.sd_factor,
-    )
-    times.append(time.monotonic())
-    meshes = heart.meshes(options.meshes)
-    known = heart.vertex_attributes(meshes)
-    times.append(time.monotonic())
-    labels = heart.label_map(meshes, like, options.enlarge) if options.labels else None
-    times.append(time.monotonic())
-    took = zip(("encode", "mesh", "label"), np.diff(times).tolist(), strict=True)
-    return ReconstructedHeart(source, heart, meshes, known, labels, dict(took))

@@ -9,7 +9,7 @@ from vecsetx.data.dataset import DataSet, HeartEntry
 from vecsetx.data.sources import source_of
 from vecsetx.evaluation.calibration import VertexErrors, vertex_errors
 from vecsetx.evaluation.cut import cut_errors
-from vecsetx.evaluation.kept_errors import HeartMeasurement
+from vecsetx.evaluation.heart_measurement import HeartMeasurement
 from vecsetx.evaluation.reconstruction_scores import SingleStructureField
 from vecsetx.geometry.heart_geometry import Geometry
 from vecsetx.inference.encode import EncodeOptions, encode_heart

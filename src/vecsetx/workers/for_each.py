@@ -4,6 +4,7 @@ import re
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,7 @@ from vecsetx.workers.base import NoWorkersError, Workers
 from vecsetx.workers.dask import DaskCluster
 from vecsetx.workers.processes import Processes
 
-__all__ = ["Outcome", "for_each_heart", "open_workers"]
+__all__ = ["Outcome", "for_each_heart", "open_workers", "workers_or_here"]
 
 Argument = TypeVar("Argument")
 Result = TypeVar("Result")
@@ -78,11 +79,28 @@ def open_workers(processes: int | None = None, dask: str | None = None) -> Worke
     return DaskCluster(dask)
 
 
+@contextmanager
+def workers_or_here(processes: int | None, dask: str | None) -> Iterator[Workers | None]:
+    """Open workers if any were asked for; else yield None, for this process to do the work.
+
+    It suits work whose libraries use all cores for one heart, and a single heart.
+
+    Raises:
+        InputError: As :func:`open_workers`.
+    """
+    if processes is None and dask is None:
+        yield None
+        return
+    with open_workers(processes, dask) as workers:
+        yield workers
+
+
 def for_each_heart(
     work: Callable[[Argument], Result],
     hearts: Mapping[str, Argument],
-    workers: Workers,
+    workers: Workers | None,
     progress: Progress | None = None,
+    keep: Callable[[str, Result], Result] | None = None,
 ) -> Outcome[Result]:
     """Apply ``work`` to every heart.
 
@@ -92,9 +110,11 @@ def for_each_heart(
     Args:
         work: Runs in a worker; the function, its argument and its result must be picklable.
         hearts: Heart → argument of ``work``.
-        workers: The workers.
+        workers: The workers; None: this process does the work, one heart after another.
         progress: Advances by one for each heart, with its name as note, and shows the stages of
             hearts in work, if the workers tell them; None: nothing is reported.
+        keep: Gets each heart's name and result as soon as it is known; what it returns is kept in
+            the result's place.
 
     Raises:
         NoWorkersError: No worker is left. Files that hearts have written until then stay.
@@ -104,24 +124,29 @@ def for_each_heart(
     failed: dict[str, str] = {}
     starved = []
 
-    def keep(name: str, result: Result | _Failed) -> None:
+    def sort(name: str, result: Result | _Failed) -> None:
         if isinstance(result, _Failed):
             failed[name] = result.reason
         else:
-            results[name] = result
+            results[name] = keep(name, result) if keep else result
         progress.advance(note=name)
 
+    if workers is None:
+        for name, heart in hearts.items():
+            progress.begin(name)
+            sort(name, _attempt_here(work, name, heart))
+        return Outcome(dict(sorted(results.items())), dict(sorted(failed.items())))
     # 1. All hearts side by side.
     for name, result in _results(work, hearts, workers, progress):
         if isinstance(result, _Starved):
             starved.append(name)
         else:
-            keep(name, result)
+            sort(name, result)
     # 2. Starved hearts once more, each with all the memory to itself.
     for name in sorted(starved):
         workers.let_go()
         for _, result in _results(work, {name: hearts[name]}, workers, progress):
-            keep(name, result)
+            sort(name, result)
     return Outcome(dict(sorted(results.items())), dict(sorted(failed.items())))
 
 
@@ -186,6 +211,16 @@ def _attempt(work: Callable[[Argument], Result], name: str, argument: Argument) 
         frame = traceback.extract_tb(error.__traceback__)[-1]
         place = f"{Path(frame.filename).name}, line {frame.lineno}"
         return _Failed(f"{name}: {type(error).__name__}: {error} ({place})")
+
+
+def _attempt_here(
+    work: Callable[[Argument], Result], name: str, argument: Argument
+) -> Result | _Failed:
+    """Apply ``work`` to one heart in this process, with no other heart beside it."""
+    try:
+        return _attempt(work, name, argument)
+    except MemoryError as error:
+        return _Failed(f"{name}: {too_large(error)}")
 
 
 def _result(name: str, future: Future[Result | _Failed], workers: Workers) -> Result | _Failed:

@@ -13,12 +13,15 @@ from filelock import FileLock, Timeout
 from vecsetx.errors import InputError
 from vecsetx.files import clear_unfinished
 
-__all__ = ["only_writer"]
+__all__ = ["only_writer", "waiting_lock"]
 
 _log = logging.getLogger(__name__)
 
 _NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP}
 """Errors of file systems without locks, such as Lustre mounted without ``flock``."""
+
+_PATIENCE_S = 3600.0
+"""How long a worker waits for another one that is working on the same heart."""
 
 
 @contextmanager
@@ -69,6 +72,40 @@ def only_writer(folder: Path, *subfolders: str) -> Iterator[None]:
         entered.callback(clear_unfinished, *written)
         clear_unfinished(*written)
         yield
+
+
+@contextmanager
+def waiting_lock(file: Path, what: str) -> Iterator[None]:
+    """Wait until no other process holds a lock, and hold it while the block runs.
+
+    The lock ends with this process, and its file is removed. On a file system without locks nobody
+    waits; :func:`only_writer` has logged that.
+
+    Args:
+        file: The lock's file, in an existing folder.
+        what: What is locked, for messages.
+
+    Raises:
+        InputError: Another process has held it for an hour.
+    """
+    try:
+        lock = FileLock(file, timeout=_PATIENCE_S, fallback_to_soft=False).acquire()
+    except Timeout as error:
+        raise InputError(
+            f"{what}: another worker has been at it for over {_PATIENCE_S / 60:.0f} min; end that "
+            "worker, and run again"
+        ) from error
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        file.unlink(missing_ok=True)
+        yield
+        return
+    with lock:
+        try:
+            yield
+        finally:
+            file.unlink(missing_ok=True)  # while the lock is held: those who wait notice
 
 
 def _make(folder: Path) -> list[Path]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from vecsetx._version import __version__
+from vecsetx.cohort.reconstruct_options import ReconstructOptions
 from vecsetx.evaluation.reconstructed_heart import ReconstructedHeart
 from vecsetx.files import write_json
 from vecsetx.geometry.heart_geometry import Geometry
@@ -16,7 +17,6 @@ from vecsetx.inference.doubts import doubts, inference_remarks
 from vecsetx.inference.encode import POINTS_FACTOR
 from vecsetx.inference.ensemble import Ensemble
 from vecsetx.inference.heart_files import HeartFile, label_map_files, mesh_files
-from vecsetx.inference.reconstruct_options import ReconstructOptions
 from vecsetx.inference.sd_factor import SdFactor
 from vecsetx.model.saved import TrainedModel
 from vecsetx.progress import counted_parts
@@ -113,7 +113,7 @@ def _page(heart: ReconstructedHeart, content: dict[str, Any]) -> HeartFile:
 
 
 def _structures(heart: ReconstructedHeart, setup: Setup) -> dict[str, dict[str, Any]]:
-    """Return the part of the summary on structures; see :func:`.reconstruct.reconstruct`."""
+    """Return the part of the summary on structures."""
     meshes, known = heart.meshes, heart.known
     observed, voxels = heart.observed, of_label_map(heart.labels, heart.structures)
     doubtful = doubts(meshes, known, setup.trained.usual, setup.trained.partial)
