@@ -5,14 +5,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from support.clock import Clock
 from support.runs import RECIPE
 
 from vecsetx.commands.train import LogOptions, check_training, train_model
+from vecsetx.data.batches import TrainingBatches
 from vecsetx.data.dataset import DataSet
 from vecsetx.presets import PRESETS
 from vecsetx.recipe import Recipe, parse_overrides
-from vecsetx.terminal.run_summary import why_no_validation
+from vecsetx.terminal.run_summary import size, why_no_validation
+from vecsetx.training.ranks import Ranks
 from vecsetx.training.spec import TrainingSpec
 from vecsetx.training.step import Stepper
 
@@ -110,3 +113,30 @@ def test_no_preset_is_shorter_than_its_ramp() -> None:
     for recipe in PRESETS.values():
         if recipe.partial.at(0):
             assert recipe.partial.ramp <= recipe.training.steps * recipe.batch.hearts
+
+
+@pytest.mark.parametrize(
+    ("has_bf16", "asked", "told"),
+    [
+        (True, "auto", ["2 × cuda in bf16"]),
+        (False, "auto", ["2 × cuda in fp32", "fp32, because this GPU has no bfloat16"]),
+        (False, "fp16", ["2 × cuda in fp16"]),
+        (True, "fp32", ["2 × cuda in fp32"]),
+    ],
+)
+def test_the_precision_on_a_gpu_is_said(
+    has_bf16: bool,
+    asked: str,
+    told: list[str],
+    dataset: DataSet,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def supported(including_emulation: bool) -> bool:
+        assert not including_emulation
+        return has_bf16
+
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", supported)
+    batches = TrainingBatches(dataset, dataset.of_split("train"), RECIPE.batch, None, 0)
+    lines = size(batches, RECIPE.model.build(10), Ranks(0, 2, torch.device("cuda")), asked)
+    assert len(lines) == len(told)
+    assert all(part in line for part, line in zip(told, lines, strict=True))

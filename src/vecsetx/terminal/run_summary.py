@@ -9,20 +9,39 @@ from vecsetx.terminal.progress_bars import duration_text
 from vecsetx.training.loop import Training
 from vecsetx.training.meters import bytes_text
 from vecsetx.training.preflight import Preflight
-from vecsetx.training.ranks import Ranks
+from vecsetx.training.ranks import Ranks, precision_on
 from vecsetx.training.run import Run
 from vecsetx.training.spec import TrainingSpec
 
 __all__ = ["long_ramp", "origin", "size", "summary", "why_no_validation"]
 
 
-def size(batches: TrainingBatches, model: VecSetAutoEncoder, ranks: Ranks) -> str:
-    """Say in a line on how many hearts a run trains what, and on how many devices."""
-    return (
+def size(
+    batches: TrainingBatches, model: VecSetAutoEncoder, ranks: Ranks, precision: str
+) -> list[str]:
+    """Say in lines on how many hearts a run trains what, and on what devices.
+
+    Args:
+        batches: The training hearts.
+        model: The model.
+        ranks: The run's processes.
+        precision: That of the recipe; said on GPUs, with the reason if ``auto`` means fp32.
+    """
+    chosen = precision_on(ranks.device, precision)
+    on_gpu = ranks.device.type == "cuda"
+    line = (
         f"training on {_counted(len(batches.files), 'heart')}: "
         f"{_counted(len(batches.structures), 'structure')}, "
         f"{parameter_count(model) / 1e6:.2f} M weights, {ranks.count} × {ranks.device.type}"
+        f"{f' in {chosen}' if on_gpu else ''}"
     )
+    if not on_gpu or precision != "auto" or chosen != "fp32":
+        return [line]
+    return [
+        line,
+        "fp32, because this GPU has no bfloat16; training.precision=fp16 takes less time and "
+        "memory, but was not tried on such GPUs",
+    ]
 
 
 def summary(

@@ -1,6 +1,7 @@
 """The training loop."""
 
 import multiprocessing
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -44,6 +45,9 @@ class Training:
     def __init__(self, run: Run, resume: bool) -> None:
         spec = run.training
         self.run = run
+        if spec.deterministic:
+            # cuBLAS is deterministic only with this, and reads it when it is first used.
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         model = run.model.to(run.ranks.device).train()
         model.recompute = spec.recompute
         if spec.compile:
