@@ -304,7 +304,7 @@ def _offset_and_spread(
     """``E[x_k] − x_q`` and ``E|x_k − x_q|²``, from the moments about the middle of every cell."""
     from_cells = x_q[..., None] - cells  # [B, 1, N, 3, CELLS]
     nearest = from_cells.detach().abs().argmin(dim=-1, keepdim=True)
-    here = torch.zeros_like(from_cells).scatter_(-1, nearest, 1.0)
+    here = torch.arange(CELLS, device=nearest.device) == nearest
     first, second = (
         (moment.unflatten(-1, (3, CELLS)) * here).sum(-1) for moment in moments.chunk(2, dim=-1)
     )

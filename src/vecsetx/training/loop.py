@@ -303,6 +303,7 @@ def batches_of_steps(run: Run, first: int, last: int, workers: int) -> Iterator[
             num_workers=workers,
             multiprocessing_context=_SPAWN if workers else None,
             worker_init_fn=leave_signals_to_parent,
+            pin_memory=run.ranks.device.type == "cuda",
             collate_fn=_unchanged,  # type: ignore[arg-type] # typed for lists of samples
         )
     )
