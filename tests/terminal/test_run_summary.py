@@ -118,16 +118,16 @@ def test_no_preset_is_shorter_than_its_ramp() -> None:
 @pytest.mark.parametrize(
     ("has_bf16", "asked", "told"),
     [
-        (True, "auto", ["2 × cuda in bf16"]),
-        (False, "auto", ["2 × cuda in fp32", "fp32, because this GPU has no bfloat16"]),
-        (False, "fp16", ["2 × cuda in fp16"]),
-        (True, "fp32", ["2 × cuda in fp32"]),
+        (True, "auto", "bf16"),
+        (False, "auto", "fp32, as it has no bfloat16; training.precision=fp16 takes less .*"),
+        (False, "fp16", "fp16"),
+        (True, "fp32", "fp32"),
     ],
 )
 def test_the_precision_on_a_gpu_is_said(
     has_bf16: bool,
     asked: str,
-    told: list[str],
+    told: str,
     dataset: DataSet,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -137,6 +137,5 @@ def test_the_precision_on_a_gpu_is_said(
 
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", supported)
     batches = TrainingBatches(dataset, dataset.of_split("train"), RECIPE.batch, None, 0)
-    lines = size(batches, RECIPE.model.build(10), Ranks(0, 2, torch.device("cuda")), asked)
-    assert len(lines) == len(told)
-    assert all(part in line for part, line in zip(told, lines, strict=True))
+    line = size(batches, RECIPE.model.build(10), Ranks(0, 2, torch.device("cuda")), asked)
+    assert re.fullmatch(f".* M weights, 2 × cuda in {told}", line)

@@ -116,12 +116,14 @@ class Attention(nn.Module):
         if positions is None or context_positions is None:
             raise ValueError("anchored attention needs positions")
         half = not unfused and self._runs_in_half(tokens.device)
-        with torch.autocast(tokens.device.type, enabled=False):
+        if not half:
             # Under autocast these are in bf16, which would round positions to several millimetres.
+            query, key, value = map(at_least_single, (query, key, value))
+        with torch.autocast(tokens.device.type, enabled=False):
             attended, offset = anchored_attention(
-                at_least_single(query),
-                at_least_single(key),
-                at_least_single(value),
+                query,
+                key,
+                value,
                 positions,
                 context_positions,
                 self.log_alpha.exp(),

@@ -10,11 +10,12 @@ has the channels A = 2αx_q/p, p and m = −α|x_q|²/p, a key has X = p·x_k, n
 
     A·X + p·n + m·p = −α|x_q − x_k|²
 
-A, X, n and m are each the sum of a rounded number and its rounded remainder, so that they err by
-u², and the logit by at most u²α(|x_q| + |x_k|)² + 2u²α|x_q||x_k|: 0.0004 for α = 300 and distances
-of 1 from the middle, beside the rounding of float32. The features, in bfloat16, err by 0.01. The
-softmax does not need m, but the gradients of positions and α do: a query's ∂l should sum to zero
-over the keys and do so only up to rounding, which m multiplies by α|x_q − x_k|² instead of α|x|².
+with α√d in place of α, as the kernel divides all logits by √d. A, X, n and m are each the sum of a
+rounded number and its rounded remainder, so that they err by u², and the logit by at most
+u²α(|x_q| + |x_k|)² + 2u²α|x_q||x_k|: 0.0004 for α = 300 and distances of 1 from the middle, beside
+the rounding of float32. The features, in bfloat16, err by 0.01. The softmax does not need m, but
+the gradients of positions and α do: a query's ∂l should sum to zero over the keys and do so only up
+to rounding, which m multiplies by α|x_q − x_k|² instead of α|x|².
 
 *Offset and spread.* The mean position E[x_k] would be rounded to u·R, and α·E|x_k|² to α·u·R²: at
 α = 300, a tenth of the spread itself. So the keys' extent is divided into :data:`CELLS` cells per
@@ -89,16 +90,24 @@ class _Leave(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, attended: Tensor, power: Tensor, query: Tensor, key: Tensor, value: Tensor
+        ctx: Any,
+        attended: Tensor,
+        power: Tensor,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        scale: float,
     ) -> Tensor:
         ctx.save_for_backward(query, key, value)  # the kernel keeps them anyway
+        ctx.scale = scale
         return attended.float()
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        power = _power(gradient, *ctx.saved_tensors)
-        return (gradient * power).half(), power, None, None, None
+        query, key, value = ctx.saved_tensors
+        power = _power(gradient, query, key, value, ctx.scale)
+        return (gradient * power).half(), power, None, None, None, None
 
 
 # The classes' own methods have no types.
@@ -106,19 +115,19 @@ _enter: Callable[..., tuple[Tensor, ...]] = _Enter.apply
 _leave: Callable[..., Tensor] = _Leave.apply
 
 
-def _power(gradient: Tensor, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+def _power(gradient: Tensor, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
     """The largest power of two by which a backward pass can be scaled without overflow.
 
     For the gradient g_q of a query's output, its weights p_k and logits l_k, with v̂ = max |v_k|:
 
         ∂l_k = p_k g_q·(v_k − o_q), so |∂l_k| ≤ 2 v̂|g_q| p_k ≤ 2 v̂|g_q|
 
-    Keys sum ∂l_k q and values p_k g_q over the queries, queries sum ∂l_k k over the keys. So no
-    entry exceeds Σ_q|g_q| · max(1, 2 v̂ max(|q|∞, |k|∞)).
+    With the scale s of the logits, keys sum s·∂l_k q and values p_k g_q over the queries, and
+    queries sum s·∂l_k k over the keys. So no entry exceeds Σ_q|g_q| · max(1, 2s v̂ max(|q|∞, |k|∞)).
     """
     entries = [torch.linalg.vector_norm(x, torch.inf, (-2, -1), True) for x in (query, key)]
     longest = torch.linalg.vector_norm(value, 2, -1, True, dtype=torch.float32).amax(-2, True)
-    factor = (2 * longest * torch.maximum(*entries).float()).clamp(min=1)
+    factor = (2 * scale * longest * torch.maximum(*entries).float()).clamp(min=1)
     total = torch.linalg.vector_norm(gradient, 2, -1, True).sum(-2, True)
     return (_LARGEST / (factor * total).clamp(min=_SMALLEST)).log2().floor().exp2()
 
@@ -137,7 +146,7 @@ def anchored_in_half(
 
     Args:
         attend: The kernel: queries, keys, values and scale to what is attended.
-        query: As there; as in all of float16, numbers beyond 65504 become infinite.
+        query: As there, in half precision, too; numbers beyond 65504 become infinite.
         key: As there.
         value: As there.
         query_positions: Units.
@@ -157,16 +166,18 @@ def anchored_in_half(
     height = height / root - dot(slope, x_k)
     from_cells = (x_k[..., None] - cells).flatten(-2)  # [B, 1, M, 3 CELLS]
     moments = torch.cat([from_cells, from_cells.square()], dim=-1)
-    positions = _PositionChannels.of(x_q, x_k, alpha)
+    # The kernel scales all channels, but the bias must not be scaled.
+    scale = 1 / math.sqrt(query.shape[-1])
+    positions = _PositionChannels.of(x_q, x_k, alpha / scale)
     *values, query, key, a, x, n, m, power = _enter(
         query.shape[1],
         *(features, height, slope, moments),
-        *(query / math.sqrt(query.shape[-1]), key),
+        *(query, key),
         *(positions.a, positions.x, positions.n, positions.m),
     )
     query, key, value = _padded(*positions.appended(query, key, a, x, n, m), values)
     # 2. The kernel.
-    attended = _leave(attend(query, key, value, 1.0), power, query, key, value)
+    attended = _leave(attend(query, key, value, scale), power, query, key, value, scale)
     features, height, slope, moments, _ = attended.split(
         [*counts, attended.shape[-1] - sum(counts)], dim=-1
     )

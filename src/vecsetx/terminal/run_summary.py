@@ -16,10 +16,8 @@ from vecsetx.training.spec import TrainingSpec
 __all__ = ["long_ramp", "origin", "size", "summary", "why_no_validation"]
 
 
-def size(
-    batches: TrainingBatches, model: VecSetAutoEncoder, ranks: Ranks, precision: str
-) -> list[str]:
-    """Say in lines on how many hearts a run trains what, and on what devices.
+def size(batches: TrainingBatches, model: VecSetAutoEncoder, ranks: Ranks, precision: str) -> str:
+    """Say in a line on how many hearts a run trains what, and on what devices.
 
     Args:
         batches: The training hearts.
@@ -27,21 +25,24 @@ def size(
         ranks: The run's processes.
         precision: That of the recipe; said on GPUs, with the reason if ``auto`` means fp32.
     """
-    chosen = precision_on(ranks.device, precision)
-    on_gpu = ranks.device.type == "cuda"
-    line = (
+    return (
         f"training on {_counted(len(batches.files), 'heart')}: "
         f"{_counted(len(batches.structures), 'structure')}, "
         f"{parameter_count(model) / 1e6:.2f} M weights, {ranks.count} × {ranks.device.type}"
-        f"{f' in {chosen}' if on_gpu else ''}"
+        f"{_on_gpu(ranks, precision)}"
     )
-    if not on_gpu or precision != "auto" or chosen != "fp32":
-        return [line]
-    return [
-        line,
-        "fp32, because this GPU has no bfloat16; training.precision=fp16 takes less time and "
-        "memory, but was not tried on such GPUs",
-    ]
+
+
+def _on_gpu(ranks: Ranks, precision: str) -> str:
+    if ranks.device.type != "cuda":
+        return ""
+    chosen = precision_on(ranks.device, precision)
+    if precision != "auto" or chosen != "fp32":
+        return f" in {chosen}"
+    return (
+        " in fp32, as it has no bfloat16; training.precision=fp16 takes less time and memory, but "
+        "was not tried on such GPUs"
+    )
 
 
 def summary(
