@@ -140,10 +140,10 @@ def _reduced(recipe: Recipe) -> Recipe:
     """About a hundredth of a recipe's size, in autocast even on a CPU, so that all is tried."""
     batch = recipe.batch
     changes = {
-        "model": {"width": 32, "heads": 2, "latents": 16, "layers": 2, "expansion": 2},
+        "model": {"width": 32, "heads": 2, "latents": 16, "layers": 1, "expansion": 2},
         "batch": {"hearts": min(batch.hearts, 2), "points": 64}
         | dict.fromkeys(("surface", "near", "volume"), 16),
-        "objective": {"gradient_points": 12},
+        "objective": {"gradient_points": 6},
         "training": {"precision": "bf16" if recipe.training.precision == "auto" else "fp32"},
     }
     return recipe.changed(changes, "benchmark")
