@@ -14,6 +14,7 @@ from support.runs import tensors_of
 
 from vecsetx.data.batches import BatchSpec, TrainingBatches
 from vecsetx.data.dataset import DataSet
+from vecsetx.model.attention import Attention
 from vecsetx.model.vecset import ModelSpec
 from vecsetx.terminal.progress_bars import console
 from vecsetx.training.deadline import Deadline
@@ -141,7 +142,13 @@ def test_recomputation_keeps_less_and_gradients_nothing() -> None:
 
 def test_norms_keep_single_precision_as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     as_on_gpus = most_kept(SMALL)
-    monkeypatch.setattr("vecsetx.training.memory._imitate_gpu_norms", lambda model: None)
+
+    def imitate_attention(model: torch.nn.Module) -> None:
+        for module in model.modules():
+            if isinstance(module, Attention):
+                module.in_half = True
+
+    monkeypatch.setattr("vecsetx.training.memory.imitate_gpu", imitate_attention)
     surface_points = 2 * SMALL.batch.points * SMALL.model.width  # in half precision from the start
     assert as_on_gpus >= most_kept(SMALL) + 4 * surface_points
 

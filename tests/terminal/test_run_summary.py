@@ -5,14 +5,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from support.clock import Clock
 from support.runs import RECIPE
 
 from vecsetx.commands.train import LogOptions, check_training, train_model
+from vecsetx.data.batches import TrainingBatches
 from vecsetx.data.dataset import DataSet
 from vecsetx.presets import PRESETS
 from vecsetx.recipe import Recipe, parse_overrides
-from vecsetx.terminal.run_summary import why_no_validation
+from vecsetx.terminal.run_summary import size, why_no_validation
+from vecsetx.training.ranks import Ranks
 from vecsetx.training.spec import TrainingSpec
 from vecsetx.training.step import Stepper
 
@@ -111,3 +114,29 @@ def test_no_preset_is_shorter_than_its_ramp() -> None:
     for recipe in PRESETS.values():
         if recipe.partial.at(0):
             assert recipe.partial.ramp <= recipe.training.steps * recipe.batch.hearts
+
+
+@pytest.mark.parametrize(
+    ("has_bf16", "asked", "told"),
+    [
+        (True, "auto", "bf16"),
+        (False, "auto", "fp32, as it has no bfloat16; training.precision=fp16 takes less .*"),
+        (False, "fp16", "fp16"),
+        (True, "fp32", "fp32"),
+    ],
+)
+def test_the_precision_on_a_gpu_is_said(
+    has_bf16: bool,
+    asked: str,
+    told: str,
+    dataset: DataSet,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def supported(including_emulation: bool) -> bool:
+        assert not including_emulation
+        return has_bf16
+
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", supported)
+    batches = TrainingBatches(dataset, dataset.of_split("train"), RECIPE.batch, None, 0)
+    line = size(batches, RECIPE.model.build(10), Ranks(0, 2, torch.device("cuda")), asked)
+    assert re.fullmatch(f".* M weights, 2 × cuda in {told}", line)

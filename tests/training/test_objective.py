@@ -466,3 +466,31 @@ def test_muon_moves_as_pytorch_s_does() -> None:
             optimizer.step()
     moved = (theirs - start).norm()
     assert (ours - theirs).norm() < 0.03 * moved
+
+
+def test_muon_moves_all_matrices_as_it_moves_each_alone() -> None:
+    """To the last bit: matrices of one shape are updated by one kernel, as a loop would."""
+    generator = torch.Generator().manual_seed(0)
+    shapes = [(16, 32), (8, 8), (16, 32), (32, 16), (16, 32)]
+    starts = [torch.randn(shape, generator=generator) for shape in shapes]
+    together, alone = ([torch.nn.Parameter(w.clone()) for w in starts] for _ in range(2))
+    options = {"lr": 0.02, "weight_decay": 0.1}
+    optimizer = Muon(together, **options)
+    momenta = [torch.zeros_like(w) for w in starts]
+    for _ in range(3):
+        gradients = [torch.randn(shape, generator=generator) for shape in shapes]
+        for parameter, gradient in zip(together, gradients, strict=True):
+            parameter.grad = gradient.clone()
+        optimizer.step()
+        with torch.no_grad():
+            for parameter, gradient, momentum in zip(alone, gradients, momenta, strict=True):
+                momentum.lerp_(gradient, 1 - 0.95)
+                parameter.mul_(1 - 0.02 * 0.1)
+            for shape in dict.fromkeys(shapes):
+                rows = [i for i, other in enumerate(shapes) if other == shape]
+                updates = orthogonalized(
+                    torch.stack([gradients[i].lerp(momenta[i], 0.95) for i in rows])
+                )
+                for i, update in zip(rows, updates, strict=True):
+                    alone[i].add_(update, alpha=-0.02 * (0.2 * max(shape) ** 0.5))
+    assert all(map(torch.equal, together, alone))

@@ -11,7 +11,7 @@ from vecsetx.commands import train as train_command
 from vecsetx.commands.train import LogOptions, check_training, train_model
 from vecsetx.data.dataset import DataSet
 from vecsetx.errors import InputError
-from vecsetx.training.preflight import preflight
+from vecsetx.training.preflight import check_state_fits, preflight
 from vecsetx.training.step import Stepper
 
 
@@ -72,3 +72,10 @@ def test_what_exceeds_the_memory_is_refused_before_it_is_taken(
             dataset.folder, tmp_path, RECIPE.changed(changes, ""), False, None, LogOptions()
         )
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_gpu_holds_the_optimizers_state_beside_a_step() -> None:
+    check_state_fits(10 * 10**9, 6 * 10**9, 16 * 10**9, 8)
+    told = r"batch.hearts 8: a step takes 10.0 GB and the optimizers' state 7.00 GB, the GPU has 16"
+    with pytest.raises(InputError, match=told):
+        check_state_fits(10 * 10**9, 7 * 10**9, 16 * 10**9, 8)

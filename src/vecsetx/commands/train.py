@@ -183,7 +183,7 @@ def _ready(
                 observers.append(entered.enter_context(loggers(out, *named, log.warn)))
             for name, why in damaged.items():
                 log.warn(f"heart {name} is left out: {why}")
-            log.tell(size(batches, model, ranks))
+            log.tell(size(batches, model, ranks, recipe.training.precision))
             return begun
 
         former = ranks.on_first_rank(begin).in_steps(len(batches.files), per_step).steps

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from vecsetx.anatomy.frame import Frame
@@ -91,6 +92,10 @@ class StepBatches:
 
     batches: list[Batch]
     lost: tuple[LostHeart, ...]
+
+    def pin_memory(self) -> "StepBatches":
+        """The same, in memory from which GPUs copy by themselves; a ``DataLoader`` calls this."""
+        return StepBatches([batch.map(Tensor.pin_memory) for batch in self.batches], self.lost)
 
 
 class TrainingBatches:

@@ -25,6 +25,9 @@ this, too, works with any kernel.
 
 *Attended position.* Every head also returns where it attended: the mean offset from the query and
 the spread around it.
+
+Under autocast, anchored attention runs in float16 on NVIDIA's GPUs
+(:mod:`vecsetx.model.half_attention`), and elsewhere in float32.
 """
 
 import math
@@ -33,6 +36,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
+
+from vecsetx.model.half_attention import anchored_in_half, dot, project_in_half
 
 __all__ = [
     "Attention",
@@ -58,8 +63,13 @@ class Attention(nn.Module):
         width: Channels of the tokens, a multiple of ``heads``.
         heads: Number of heads.
         anchored: Whether attention uses positions; the forward pass then requires them.
+
+    Attributes:
+        in_half: Whether anchored attention computes in float16 under autocast; None: on NVIDIA's
+            GPUs. It is no part of saved models.
     """
 
+    in_half: bool | None = None
     planes: int
 
     def __init__(self, width: int, heads: int, anchored: bool) -> None:
@@ -105,19 +115,34 @@ class Attention(nn.Module):
             return self.to_out(self._merge(attended))
         if positions is None or context_positions is None:
             raise ValueError("anchored attention needs positions")
+        half = not unfused and self._runs_in_half(tokens.device)
+        if not half:
+            # Under autocast these are in bf16, which would round positions to several millimetres.
+            query, key, value = map(at_least_single, (query, key, value))
         with torch.autocast(tokens.device.type, enabled=False):
-            # bf16 would round positions to 0.4%, several millimetres: stay in fp32.
             attended, offset = anchored_attention(
-                at_least_single(query),
-                at_least_single(key),
-                at_least_single(value),
+                query,
+                key,
+                value,
                 positions,
                 context_positions,
                 self.log_alpha.exp(),
                 self.planes,
                 unfused,
+                half,
             )
-        return self.to_out(self._merge(attended)) + self.from_offset(self._merge(offset))
+        attended, offset = self._merge(attended), self._merge(offset)
+        if half:
+            weight = torch.cat([self.to_out.weight, self.from_offset.weight], dim=1)
+            return project_in_half(torch.cat([attended, offset], -1), weight, self.to_out.bias)
+        return self.to_out(attended) + self.from_offset(offset)
+
+    def _runs_in_half(self, device: torch.device) -> bool:
+        if not torch.is_autocast_enabled(device.type):
+            return False
+        # ROCm's GPUs are named cuda as well.
+        on_nvidia = device.type == "cuda" and torch.version.hip is None
+        return on_nvidia if self.in_half is None else self.in_half
 
     def _split(self, features: Tensor) -> Tensor:
         return features.unflatten(-1, (self.heads, -1)).transpose(1, 2)
@@ -148,6 +173,7 @@ def anchored_attention(
     alpha: Float[Tensor, " h"],
     planes: int,
     unfused: bool = False,
+    half: bool = False,
 ) -> tuple[Float[Tensor, "b h n v"], Float[Tensor, "b h n 4"]]:
     """Attend with logits ``q·k/√d − α|x_q − x_k|²``, in one call of :func:`attend`.
 
@@ -162,12 +188,17 @@ def anchored_attention(
         alpha: α of each head, per unit².
         planes: Number of planes P.
         unfused: As for :func:`attend`.
+        half: Whether the call is in float16 (:mod:`vecsetx.model.half_attention`).
 
     Returns:
         The attended values, ``D − 3P`` channels, the last P of which are the blended planes at the
         query; and, per head, the offset √α·(E[x_k] − x_q) and the spread α·E|x_k − x_q|² under its
         attention weights.
     """
+    if half:
+        return anchored_in_half(
+            attend, query, key, value, query_positions, key_positions, alpha, planes
+        )
     alpha = alpha[:, None, None]  # [H, 1, 1]
     root = alpha.sqrt()
     x_q, x_k = query_positions[:, None], key_positions[:, None]
@@ -184,7 +215,7 @@ def anchored_attention(
         [value.shape[-1] - 4 * planes, planes, 3 * planes], dim=-1
     )
     slope = root * slope
-    height = height - _dot(slope, x_k)
+    height = height - dot(slope, x_k)
     # A single call attends with all channels. The bias must not be scaled, but the features must:
     # they are scaled here, and the call has scale 1.
     attended = attend(
@@ -198,7 +229,7 @@ def anchored_attention(
         [features.shape[-1], planes, 3 * planes, 3, 1], dim=-1
     )
     # Planes, query side: evaluate the blended planes at x_q.
-    attended = torch.cat([features, height + _dot(slope, x_q)], dim=-1)
+    attended = torch.cat([features, height + dot(slope, x_q)], dim=-1)
     # E|x_k − x_q|² = E|x_k|² − 2 x_q·E[x_k] + |x_q|²
     spread = mean_square + (x_q * (x_q - 2 * mean)).sum(-1, keepdim=True)
     # √α and α make offset and spread relative to the head's range, and so free of units.
@@ -208,11 +239,6 @@ def anchored_attention(
 def at_least_single(values: Tensor) -> Tensor:
     """Convert half-precision values to single precision; leave others unchanged."""
     return values.float() if values.itemsize < 4 else values
-
-
-def _dot(slopes: Float[Tensor, "b h n s"], positions: Float[Tensor, "b 1 n 3"]) -> Tensor:
-    """Dot product of each slope (three channels) with the position, ``[B, H, N, S / 3]``."""
-    return (slopes.unflatten(-1, (-1, 3)) * positions[..., None, :]).sum(-1)
 
 
 class LayerNorm(nn.LayerNorm):

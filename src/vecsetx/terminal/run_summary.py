@@ -9,19 +9,39 @@ from vecsetx.terminal.progress_bars import duration_text
 from vecsetx.training.loop import Training
 from vecsetx.training.meters import bytes_text
 from vecsetx.training.preflight import Preflight
-from vecsetx.training.ranks import Ranks
+from vecsetx.training.ranks import Ranks, precision_on
 from vecsetx.training.run import Run
 from vecsetx.training.spec import TrainingSpec
 
 __all__ = ["long_ramp", "origin", "size", "summary", "why_no_validation"]
 
 
-def size(batches: TrainingBatches, model: VecSetAutoEncoder, ranks: Ranks) -> str:
-    """Say in a line on how many hearts a run trains what, and on how many devices."""
+def size(batches: TrainingBatches, model: VecSetAutoEncoder, ranks: Ranks, precision: str) -> str:
+    """Say in a line on how many hearts a run trains what, and on what devices.
+
+    Args:
+        batches: The training hearts.
+        model: The model.
+        ranks: The run's processes.
+        precision: That of the recipe; said on GPUs, with the reason if ``auto`` means fp32.
+    """
     return (
         f"training on {_counted(len(batches.files), 'heart')}: "
         f"{_counted(len(batches.structures), 'structure')}, "
         f"{parameter_count(model) / 1e6:.2f} M weights, {ranks.count} × {ranks.device.type}"
+        f"{_on_gpu(ranks, precision)}"
+    )
+
+
+def _on_gpu(ranks: Ranks, precision: str) -> str:
+    if ranks.device.type != "cuda":
+        return ""
+    chosen = precision_on(ranks.device, precision)
+    if precision != "auto" or chosen != "fp32":
+        return f" in {chosen}"
+    return (
+        " in fp32, as it has no bfloat16; training.precision=fp16 takes less time and memory, but "
+        "was not tried on such GPUs"
     )
 
 

@@ -1,6 +1,7 @@
 """The training loop."""
 
 import multiprocessing
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -44,6 +45,9 @@ class Training:
     def __init__(self, run: Run, resume: bool) -> None:
         spec = run.training
         self.run = run
+        if spec.deterministic:
+            # cuBLAS is deterministic only with this, and reads it when it is first used.
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         model = run.model.to(run.ranks.device).train()
         model.recompute = spec.recompute
         if spec.compile:
@@ -299,6 +303,7 @@ def batches_of_steps(run: Run, first: int, last: int, workers: int) -> Iterator[
             num_workers=workers,
             multiprocessing_context=_SPAWN if workers else None,
             worker_init_fn=leave_signals_to_parent,
+            pin_memory=run.ranks.device.type == "cuda",
             collate_fn=_unchanged,  # type: ignore[arg-type] # typed for lists of samples
         )
     )

@@ -9,9 +9,10 @@ measurements give exactly. The peak, their maximum, is not linear: with few hear
 optimizers' step, with many in the backward pass.
 
 The tensors are on the CPU but are counted as on a GPU. Fused attention keeps the same tensors on
-both (queries, keys, values, result and log-sum-exp). Norms use single precision under autocast on
-GPUs only, and AdamW updates all weights together there; both are imitated here. Not counted are the
-workspaces of a GPU's kernels and the savings of ``training.compile``.
+both (queries, keys, values, result and log-sum-exp). On GPUs only, norms use single precision under
+autocast, anchored attention half precision, and AdamW updates all weights together; all three are
+imitated here. Not counted are the workspaces of a GPU's kernels and the savings of
+``training.compile``.
 """
 
 from collections.abc import Callable, Iterable
@@ -29,7 +30,7 @@ from torch.utils._pytree import tree_leaves
 
 from vecsetx.data.batch import Batch, Queries, SurfaceQueries
 from vecsetx.data.batches import BatchSpec
-from vecsetx.model.attention import at_least_single
+from vecsetx.model.attention import Attention, at_least_single
 from vecsetx.model.vecset import ModelSpec
 from vecsetx.training.objective import ObjectiveSpec, objective
 from vecsetx.training.optimizer import OptimizerSpec
@@ -40,6 +41,7 @@ __all__ = [
     "PARTS",
     "StepMemory",
     "StepSpec",
+    "imitate_gpu",
     "measure",
     "trace_faked_step",
     "trace_step",
@@ -138,7 +140,7 @@ def trace_step(step: StepSpec, hearts: int) -> Int[np.ndarray, "moments parts"]:
         # 1. What exists before the step: weights, optimizer state, batch.
         model = step.model.build(step.structure_count).train()
         model.recompute = step.training.recompute
-        _imitate_gpu_norms(model)
+        imitate_gpu(model)
         ledger.filling = _STATE
         optimizers = _warm_optimizers(step.optimizer.build(model), model.parameters())
         ledger.filling = _BATCH
@@ -259,8 +261,11 @@ class _Ledger(TorchDispatchMode):
         self.alive[self._part.pop(key)] -= size
 
 
-def _imitate_gpu_norms(model: nn.Module) -> None:
-    """Let norms compute in single precision under autocast, as they do on GPUs."""
+def imitate_gpu(model: nn.Module) -> None:
+    """Let a model on the CPU compute under autocast as on an NVIDIA GPU.
+
+    Norms then are in single precision, and anchored attention is in half.
+    """
 
     def widen(_: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
         if not torch.is_autocast_enabled("cpu"):
@@ -270,6 +275,8 @@ def _imitate_gpu_norms(model: nn.Module) -> None:
     for module in model.modules():
         if isinstance(module, nn.LayerNorm):
             module.register_forward_pre_hook(widen)
+        if isinstance(module, Attention):
+            module.in_half = True
 
 
 def _warm_optimizers(

@@ -59,21 +59,22 @@ class Muon(torch.optim.Optimizer):
             moving.sort(key=lambda p: tuple(p.shape))
             for shape, same in groupby(moving, key=lambda p: tuple(p.shape)):
                 parameters = list(same)
-                directions = torch.stack([self._direction(p) for p in parameters])
-                updates = orthogonalized(directions.float())
+                updates = orthogonalized(torch.stack(self._directions(parameters)).float())
                 scale = 0.2 * max(shape) ** 0.5
-                for parameter, update in zip(parameters, updates, strict=True):
-                    parameter.mul_(1 - group["lr"] * group["weight_decay"])
-                    parameter.add_(update.to(parameter.dtype), alpha=-group["lr"] * scale)
+                torch._foreach_mul_(parameters, 1 - group["lr"] * group["weight_decay"])
+                converted = updates.to(parameters[0].dtype).unbind()
+                torch._foreach_add_(parameters, converted, alpha=-group["lr"] * scale)
 
-    def _direction(self, parameter: Tensor) -> Tensor:
-        assert parameter.grad is not None
-        state = self.state[parameter]
-        if "momentum" not in state:
-            state["momentum"] = torch.zeros_like(parameter)
-        kept: Tensor = state["momentum"].lerp_(parameter.grad, 1 - _MOMENTUM)
+    def _directions(self, parameters: list[Tensor]) -> list[Tensor]:
+        """Add the gradients to the momenta, and return the directions of descent."""
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        for parameter in parameters:
+            if "momentum" not in self.state[parameter]:
+                self.state[parameter]["momentum"] = torch.zeros_like(parameter)
+        kept = [self.state[parameter]["momentum"] for parameter in parameters]
+        torch._foreach_lerp_(kept, gradients, 1 - _MOMENTUM)
         # Nesterov: mix the gradient with the momentum that already contains it.
-        return parameter.grad.lerp(kept, _MOMENTUM)
+        return list(torch._foreach_lerp(gradients, kept, _MOMENTUM))
 
 
 def orthogonalized(matrices: Float[Tensor, "n rows columns"]) -> Float[Tensor, "n rows columns"]:

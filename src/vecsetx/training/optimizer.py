@@ -50,7 +50,8 @@ class OptimizerSpec:
             {"params": bare, "weight_decay": 0.0},
         ]
         # β₂ below the default of 0.999 adapts faster, as is usual for transformers.
-        adamw = torch.optim.AdamW(adamw_groups, lr=self.adamw_lr, betas=(0.9, 0.98))
+        fused = bare[0].is_cuda or None  # one kernel for all weights; elsewhere PyTorch's default
+        adamw = torch.optim.AdamW(adamw_groups, lr=self.adamw_lr, betas=(0.9, 0.98), fused=fused)
         if self.hidden == "adamw":
             return [adamw]
         # The order of the optimizers is that of peak_rates, and of their states in checkpoints.

@@ -17,6 +17,7 @@ from vecsetx.training.optimizer import state_bytes
 __all__ = [
     "Preflight",
     "check_batch_fits",
+    "check_state_fits",
     "check_weights_fit",
     "preflight",
     "seconds_per_step",
@@ -62,12 +63,29 @@ def preflight(training: Training) -> Preflight:
             f"{run.ranks.device} ({str(error).splitlines()[0]}); lower batch.hearts and "
             "raise training.passes, or set training.recompute=true (estimate with vecsetx plan)"
         ) from error
-    return Preflight(
-        seconds,
-        peak_bytes(run.ranks.device),
-        state_bytes(training.optimizers),
-        run.ranks.on_first_rank(lambda: _room(training)),
-    )
+    memory, state = peak_bytes(run.ranks.device), state_bytes(training.optimizers)
+    if run.ranks.device.type == "cuda" and not training.progress.step:  # else it has its state
+        there = torch.cuda.get_device_properties(run.ranks.device).total_memory
+        check_state_fits(memory, state, there, run.batches.spec.hearts)
+    room = run.ranks.on_first_rank(lambda: _room(training))
+    return Preflight(seconds, memory, state, room)
+
+
+def check_state_fits(step: int, state: int, there: int, hearts: int) -> None:
+    """Raise :class:`InputError` if a GPU holds a step, but not the optimizers' state beside it.
+
+    Args:
+        step: Bytes of a step without that state, as of the preflight.
+        state: Bytes of the state, which the first step would add.
+        there: Bytes of the GPU.
+        hearts: Hearts per batch.
+    """
+    if step + state > there:
+        raise InputError(
+            f"batch.hearts {hearts}: a step takes {bytes_text(step)} and the optimizers' state "
+            f"{bytes_text(state)}, the GPU has {bytes_text(there)}; lower batch.hearts and raise "
+            "training.passes, or set training.recompute=true (estimate with vecsetx plan)"
+        )
 
 
 def check_weights_fit(spec: ModelSpec, structure_count: int) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor, distributed
 
 from vecsetx.errors import InputError
 
-__all__ = ["Ranks", "autocast", "joined_ranks", "scaler"]
+__all__ = ["Ranks", "autocast", "joined_ranks", "precision_on", "scaler"]
 
 Value = TypeVar("Value")
 
@@ -102,11 +102,22 @@ def joined_ranks() -> Iterator[Ranks]:
         distributed.destroy_process_group()
 
 
+def precision_on(device: torch.device, precision: str) -> str:
+    """What a precision means on a device: ``fp32``, ``bf16`` or ``fp16``.
+
+    ``auto`` never means fp16: where the hardware has no bfloat16, it is fp32, which needs no scaled
+    losses and skips no steps.
+    """
+    if precision != "auto":
+        return precision
+    return "bf16" if _has_bf16(device) else "fp32"
+
+
 def autocast(device: torch.device, precision: str) -> torch.autocast:
     """The autocast context of a precision (``auto``, ``fp32``, ``bf16``, ``fp16``) on a device."""
+    precision = precision_on(device, precision)
     half = torch.float16 if precision == "fp16" else torch.bfloat16
-    enabled = precision in ("bf16", "fp16") or (precision == "auto" and _has_bf16(device))
-    return torch.autocast(device.type, half, enabled=enabled)
+    return torch.autocast(device.type, half, enabled=precision != "fp32")
 
 
 def scaler(device: torch.device, precision: str) -> torch.amp.GradScaler:

@@ -27,13 +27,15 @@ class TrainingSpec:
         max_lost_hearts: Number of hearts whose files may become missing or damaged during a run.
             Others take their place; with more the run ends.
         precision: ``bf16`` and ``fp16`` run matrix products in half precision; ``auto`` takes
-            bfloat16 where the hardware has instructions for it.
+            bfloat16 where the hardware has instructions for it, and fp32 elsewhere. With both
+            halves, anchored attention computes in float16 on NVIDIA's GPUs, and in fp32 elsewhere.
         passes: Gradient accumulation: passes per step, each with ``batch.hearts`` hearts, which
             give a larger batch in the memory of a smaller one.
         average: Decay per step of an exponential moving average of the weights, which is then
             validated and saved as the model; 0 for none.
         data_workers: Processes per rank that prepare batches ahead; 0 prepares them between steps.
-        deterministic: Refuse operations whose results are not reproducible (on GPUs).
+        deterministic: Use only operations with reproducible results, so that a seed gives the same
+            losses every time on one GPU, too. There, the backward pass of attention then is slower.
         recompute: Keep only the tokens between the model's blocks for the backward pass and
             recompute the rest (checkpointing): less memory, a third more time.
         compile: Compile the model's blocks (``torch.compile``), which needs a C++ compiler. Worth

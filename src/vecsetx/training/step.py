@@ -1,5 +1,6 @@
 """One optimisation step, over several passes and ranks as if they were one batch."""
 
+import math
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -83,13 +84,21 @@ class Stepper:
             measure_terms: Whether to measure the norm of each term's own gradient.
 
         Raises:
-            DivergedError: The loss or its gradient is not finite; raised on all ranks alike.
+            DivergedError: The loss or its gradient is not finite; raised on all ranks alike. The
+                weights are lost.
         """
         sums, norms = self._descend(parts, measure_terms)
         # Summed over the ranks, so that all of them agree on whether the loss is finite.
         totals = self._ranks.summed(torch.stack(list(sums.values())).float())
-        self._update(totals)
-        return StepResult(dict(zip(sums, totals.tolist(), strict=True)), norms)
+        norm = self._update()
+        # Only here does the CPU wait for a GPU: its kernels, the update's too, are launched.
+        *terms, length = torch.cat([totals, norm.to(totals)[None]]).tolist()
+        # In fp16 the scaler skips steps whose gradients overflow; that is no divergence.
+        if not all(map(math.isfinite, terms)) or not (
+            math.isfinite(length) or self.scaler.is_enabled()
+        ):
+            raise DivergedError(f"the loss is {sum(terms)}, its gradient's norm {length}")
+        return StepResult(dict(zip(sums, terms, strict=True)), norms)
 
     def try_step(self, parts: list[Batch]) -> None:
         """Do everything in a step except for updating the weights."""
@@ -139,21 +148,14 @@ class Stepper:
         learner = self._learner
         return learner.no_sync() if isinstance(learner, DistributedDataParallel) else nullcontext()
 
-    def _update(self, terms: Tensor) -> None:
-        """Clip the gradients and let the optimizers update the weights."""
+    def _update(self) -> Tensor:
+        """Clip the gradients and let the optimizers update the weights; return the norm before."""
         # In fp16, gradients are scaled up; clipping needs their true norm.
         for optimizer in self._optimizers:
             self.scaler.unscale_(optimizer)
         norm = nn.utils.clip_grad_norm_(self._model.parameters(), self._clip)
-        # In fp16 the scaler skips steps whose gradients overflow; that is no divergence.
-        finite = bool(torch.isfinite(terms).all()) and (
-            bool(torch.isfinite(norm)) or self.scaler.is_enabled()
-        )
-        if not finite:
-            raise DivergedError(
-                f"the loss is {float(terms.sum())}, its gradient's norm {float(norm)}"
-            )
         for optimizer in self._optimizers:
             self.scaler.step(optimizer)
             optimizer.zero_grad(set_to_none=True)
         self.scaler.update()
+        return norm
