@@ -46,7 +46,7 @@ def test_from_real_label_maps_to_scores_and_meshes(
     invoke("check", data, "--pictures", 1)
     small = ("model.width=32", "model.layers=1", "training.steps=10", "batch.points=512")
     invoke("train", data, "--out", run, *small)
-    invoke("evaluate", run, data, "--out", out, "--resolution", 64)
+    invoke("evaluate", run, data, "--out", out)
     scores = json.loads((out / "scores.json").read_text())
     assert set(scores["summary"]["structures"]) == set(SEVEN)
     heart = Path(DataSet.read(data).of_split("val")[0].source)

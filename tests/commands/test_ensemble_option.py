@@ -27,9 +27,10 @@ def sizes(command: str, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     found: list[int] = []
 
     def called(*arguments: Any) -> None:
-        members = arguments[4] if command == "calibrate" else arguments[-1].ensemble
+        # The options come last but one, before those of a cohort.
+        members = arguments[4] if command == "calibrate" else arguments[-2].ensemble
         found.append(members)
-        raise CalledError
+        raise CalledError("called")
 
     monkeypatch.setattr(f"vecsetx.commands.{command}.{command}", called)
     return found

@@ -160,7 +160,7 @@ def test_hidden_structures_are_neither_seen_nor_excused(
     output = " ".join(capsys.readouterr().out.split())
     assert "the model was trained on whole hearts only" in output
     assert "is not to be trusted (LAA, PV)" in output
-    assert "Not refined: by default only whole hearts" in output
+    assert "Not refined, as " in output
 
 
 def test_what_a_model_is_sure_of_is_measured_used_and_checked(

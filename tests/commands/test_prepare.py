@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.dask_cluster import two_workers
 from support.hearts import write_small_phantoms
 from support.here import work_here
 from support.waiting import LONGEST_SECONDS, wait_until
@@ -188,21 +189,11 @@ def test_a_run_that_is_killed_is_completed_by_a_second(
 
 
 def test_a_dask_cluster_goes_on_when_a_worker_is_killed(six: Path, tmp_path: Path) -> None:
-    import logging
     from threading import Thread
-
-    import dask
-    from distributed import LocalCluster
 
     data = tmp_path / "data"
     made: list[tuple[DataSet, dict[str, str]]] = []
-    patience = {"distributed.deploy.lost-worker-timeout": f"{LONGEST_SECONDS}s"}  # to start
-    with (
-        dask.config.set(patience),
-        LocalCluster(
-            n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=logging.CRITICAL
-        ) as cluster,
-    ):
+    with two_workers() as cluster:
         options = PrepareOptions(
             label_set("default"),
             sampling=SamplingSpec(4000, 4000, 4000),

@@ -8,6 +8,7 @@ from support.command_line import run
 
 from vecsetx.anatomy.label_sets import label_set
 from vecsetx.errors import InputError
+from vecsetx.model.saved import TrainedModel
 
 
 @pytest.mark.parametrize(
@@ -24,8 +25,8 @@ def test_other_commands_take_units(command, space, tmp_path, monkeypatch):
         raise InputError("no hearts")
 
     monkeypatch.setattr(f"vecsetx.{finder}.find_hearts", find)
-    model = Mock(spec=module.TrainedModel, label_set=label_set("default"))
-    monkeypatch.setattr(module.TrainedModel, "from_pretrained", lambda _: model)
+    model = Mock(spec=TrainedModel, label_set=label_set("default"))
+    monkeypatch.setattr(module, "WorkingModel", Mock(of=lambda *_: (None, model)))
     words = [command, tmp_path, tmp_path, "--out", tmp_path / "out", space, "ras", "--units", "cm"]
     words += ["--max-voxels", 12345]
     assert run(*words, monkeypatch=monkeypatch) == 2

@@ -103,7 +103,7 @@ def test_saved_files_are_those_of_the_command(
     given = ("reconstruct", run, source, "--out", tmp_path / "made", "--no-page")
     assert command(*given, *words.split(), monkeypatch=monkeypatch) == 0
     saved, made = (
-        {file.name: file.read_bytes() for file in (tmp_path / folder).iterdir()}
+        {file.name: file.read_bytes() for file in (tmp_path / folder).glob("[!.]*")}
         for folder in ("saved", "made")
     )
     del made["summary.json"]

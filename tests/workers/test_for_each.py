@@ -4,7 +4,6 @@ import asyncio
 import errno
 import fcntl
 import json
-import logging
 import os
 import random
 import signal
@@ -19,6 +18,7 @@ from pathlib import Path
 
 import pytest
 from support import cohort_tasks as tasks
+from support.dask_cluster import two_workers
 from support.here import Here
 from support.waiting import LONGEST_SECONDS, wait_until
 
@@ -400,22 +400,12 @@ def test_something_that_listens_and_says_nothing_is_no_scheduler(
 
 
 def test_dask_goes_on_when_workers_are_killed(tmp_path: Path) -> None:
-    import dask
-    from distributed import LocalCluster
-
     settings = {
         "distributed.scheduler.allowed-failures": 1,  # the default 3 takes more time
         "distributed.comm.timeouts.connect": "2s",  # to a worker that was killed
-        "distributed.deploy.lost-worker-timeout": f"{LONGEST_SECONDS}s",  # to start
     }
     with (
-        dask.config.set(settings),
-        LocalCluster(
-            n_workers=2,
-            threads_per_worker=1,
-            dashboard_address=None,
-            silence_logs=logging.CRITICAL,
-        ) as cluster,
+        two_workers(settings) as cluster,
         open_workers(dask=cluster.scheduler_address) as workers,
     ):
         outcome = for_each_heart(tasks.some_killed, hearts(tmp_path), workers)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from support import cohort_tasks as tasks
+from support.dask_cluster import two_workers
 from support.waiting import LONGEST_SECONDS, wait_until
 
 from vecsetx.workers import heart_work
@@ -187,24 +188,7 @@ def test_a_killed_worker_costs_its_own_heart_alone(folder: Path) -> None:
 
 
 def test_dask_goes_on_after_kills_and_makes_nothing_twice(folder: Path) -> None:
-    import logging
-
-    import dask
-    from distributed import LocalCluster
-
-    settings = {
-        "distributed.comm.timeouts.connect": "2s",
-        "distributed.deploy.lost-worker-timeout": f"{LONGEST_SECONDS}s",
-    }
-    with (
-        dask.config.set(settings),
-        LocalCluster(
-            n_workers=2,
-            threads_per_worker=1,
-            dashboard_address=None,
-            silence_logs=logging.CRITICAL,
-        ) as cluster,
-    ):
+    with two_workers({"distributed.comm.timeouts.connect": "2s"}) as cluster:
         with running(folder, cluster.scheduler_address) as process:
             process.kill()
             process.wait(LONGEST_SECONDS)
