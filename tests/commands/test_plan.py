@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -192,20 +191,16 @@ def test_totals_and_verdicts_by_hand() -> None:
     assert asked.verdict(12 * GB) == "fits as it is (training.recompute=true): 11.5 GB of 12"
 
 
-measured = cache(measure)
-
-
 @pytest.fixture
-def measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Measure a step once for all tests of the command: it takes seconds."""
-    monkeypatch.setattr("vecsetx.commands.plan.measure", measured)
+def measured_once(monkeypatch: pytest.MonkeyPatch, memory: StepMemory) -> None:
+    """Measure a step once for all tests to which its memory means nothing: it takes seconds."""
+    monkeypatch.setattr("vecsetx.commands.plan.measure", lambda _: memory)
 
 
 ONE_LAYER = ("model.width=32", "model.layers=1", "training.passes=2", "training.steps=1200")
 FEW_POINTS = ("batch.points=256", "batch.surface=32", "batch.near=64", "batch.volume=32")
 
 
-@pytest.mark.usefixtures("measured_once")
 def test_plan_prints_and_writes_nothing(
     dataset: DataSet,
     tmp_path: Path,
