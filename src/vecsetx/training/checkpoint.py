@@ -6,10 +6,10 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, Protocol, runtime_checkable
 
 import torch
+from pydantic import TypeAdapter
 from torch import Tensor
 
 from vecsetx.errors import InputError
@@ -82,22 +82,17 @@ def load_checkpoint(path: Path, parts: Mapping[str, Stateful]) -> Progress:
     """
     if not path.exists():
         raise InputError(f"{path}: no checkpoint to resume from; train without --resume")
+    state = _state(path)
     try:
-        # weights_only: a checkpoint from elsewhere cannot run code.
-        state = torch.load(path, map_location="cpu", weights_only=True)
         if state["parts"].keys() != parts.keys():
             raise ValueError(f"holds {', '.join(state['parts'])}, this run {', '.join(parts)}")
         for name, part in parts.items():
             part.load_state_dict(state["parts"][name])
-        return Progress(**state["progress"])
-    except (RuntimeError, KeyError, TypeError, ValueError, EOFError, OSError) as error:
+        return TypeAdapter(Progress).validate_python(state["progress"])
+    except (RuntimeError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"{path}: does not fit this run ({error}); resume with the recipe and version it was "
             "begun with, or train into another --out"
-        ) from error
-    except UnpicklingError as error:
-        raise InputError(
-            f"{path}: damaged, so the run cannot be resumed ({error}); train into another --out"
         ) from error
 
 
@@ -119,3 +114,13 @@ def _size(state: Any) -> int:
     if isinstance(state, list | tuple):
         return sum(_size(value) for value in state)
     return 0
+
+
+def _state(path: Path) -> Any:
+    try:
+        # weights_only: a checkpoint from elsewhere cannot run code.
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # for damaged files, PyTorch passes on any error of its unpickler
+        raise InputError(
+            f"{path}: damaged, so the run cannot be resumed ({error}); train into another --out"
+        ) from error
