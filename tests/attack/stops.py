@@ -15,6 +15,7 @@ import numpy as np
 
 from attack.judge import Attack, try_attack
 from attack.material import Material
+from vecsetx.workers.heart_work import RECORDS
 
 COMMANDS = {
     "prepare": "prepare labels --out out --points 500 --workers 1",
@@ -53,7 +54,7 @@ def attacks(
                     "stops",
                     _changed(begun, f"{how.name} after {moment:.2f} s", None, how, moment),
                 )
-            resume = ("--resume",) if name == "train" and (folder / "out").exists() else ()
+            resume = ("--resume",) if (folder / "out" / "checkpoint.pt").exists() else ()
             again = _attack(f"{name} {number} again", line, material, folder, copy=False)
             yield (
                 "started again",
@@ -113,7 +114,8 @@ def _contents(folder: Path) -> dict[str, str]:
     """Return the hash of every file that is the same in every run."""
     found = {}
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and not _TIMES.search(path.name):
+        # Records hold hashes of files with times.
+        if path.is_file() and RECORDS not in path.parts and not _TIMES.search(path.name):
             data = path.read_bytes()
             if path.suffix == ".json":
                 data = json.dumps(_untimed(json.loads(data))).encode()
