@@ -15,6 +15,7 @@ from vecsetx.cohort import checking
 from vecsetx.commands import check as check_command
 from vecsetx.commands import export as export_command
 from vecsetx.data.dataset import DataSet
+from vecsetx.errors import InputError
 from vecsetx.evaluation import hidden_structures
 from vecsetx.sampling.samples import Samples
 
@@ -188,6 +189,18 @@ def test_checks_and_exports_are_kept_until_what_they_are_of_changes(
     assert "3 of 4 hearts are done already" in said
     assert "2 of 4 hearts are done already" in said
     assert third[f"{entry.name}.npz"] == first[f"{other.name}.npz"] == third[f"{other.name}.npz"]
+    # A picture that cannot be made is missed aloud.
+    shutil.copy(dataset.folder / entry.file, data / entry.file)
+
+    def failing(*_: object) -> str:
+        raise InputError("no room for it")
+
+    monkeypatch.setattr(checking, "three_slices", failing)
+    capfd.readouterr()
+    run("check", data, "--out", tmp_path / "check", monkeypatch=monkeypatch)
+    said = capfd.readouterr().out
+    assert f"check.html lacks the picture of {entry.name}: no room for it" in said
+    assert said.count("lacks the picture") == 1
 
 
 @pytest.mark.parametrize(

@@ -116,13 +116,58 @@ def test_a_record_vouches_for_the_files_of_its_heart_alone(
     files = (
         {elsewhere: heart_work._sha256(target) if target.is_file() else "0"} if elsewhere else {}
     )
-    sealed = heart_work._sha256_of([key, 6, files])
+    sealed = heart_work._seal(key, "6", files)
     record = {"key": key, "sha256": sealed, "files": files, "result": 6}
     _of(folder, "h02").write_text(json.dumps(record))
     if elsewhere:  # even if the work itself named it
         monkeypatch.setattr(tasks.Copying, "files", lambda *_: [target])
     assert records.read(work, "h02", "h02", key) is None
     assert done_earlier(("h02", "h02"), work, records) is None
+
+
+@pytest.mark.parametrize(
+    "result", ["1" + 400 * "0", "1e999", "NaN", 900 * "[" + "6" + 900 * "]", '"6"', "null"]
+)
+def test_results_of_other_types_and_sizes_are_made_again(
+    folder: Path, result: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def of_record(self: tasks.Copying, record: object) -> int:
+        if isinstance(record, list):
+            raise RecursionError  # as of a reader that descends
+        if not isinstance(record, (int, float)):
+            raise TypeError(record)
+        return int(float(record))  # as most readers of numbers do
+
+    here(folder)
+    work, records = tasks.Copying(folder), Records.within(folder / "out")
+    record = json.loads(_of(folder, "h02").read_text())
+    sealed = heart_work._seal(record["key"], result, record["files"])
+    head = json.dumps(record | {"sha256": sealed, "result": None})
+    _of(folder, "h02").write_text(head.replace("null", result))
+    monkeypatch.setattr(tasks.Copying, "of_record", of_record)
+    assert done_earlier(("h02", "h02"), work, records) is None
+    assert here(folder) == dict.fromkeys(NAMES, 6)
+    assert made(folder) == [*NAMES, "h02.1"]
+
+
+def test_the_text_of_a_large_result_is_made_once(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dumps, texts = json.dumps, []
+
+    def noting(data: object, **options: object) -> str:
+        texts.append(dumps(data, **options))  # type: ignore[arg-type]
+        return str(texts[-1])
+
+    monkeypatch.setattr(json, "dumps", noting)
+    work, records = tasks.Copying(folder), Records.within(folder / "out")
+    here(folder)
+    key = heart_work.key_of(work, work.identity("h02"))
+    texts.clear()
+    records.write(work, "h02", key, 123456, [folder / "out" / "h02"])
+    assert sum("123456" in text for text in texts) == 1
+    assert records.read(work, "h02", "h02", key) == (123456,)
+    assert json.loads(_of(folder, "h02").read_text())["result"] == 123456
 
 
 def test_input_that_changes_meanwhile_is_not_recorded(

@@ -1,17 +1,19 @@
 """Check one prepared heart of a cohort, and draw it."""
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
+
+from pydantic import TypeAdapter
 
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.cohort.identity import plain_prepared
 from vecsetx.data.dataset import DataSet
 from vecsetx.data.sources import source_of
 from vecsetx.errors import InputError
+from vecsetx.plain_data import validated
 from vecsetx.report.slices import three_slices
 from vecsetx.sampling.quality.heart_quality import heart_quality
-from vecsetx.sampling.quality.measures import HeartQuality, StructureQuality
+from vecsetx.sampling.quality.measures import HeartQuality
 from vecsetx.sampling.samples import HeartInfo
 from vecsetx.workers.heart_work import HeartWork
 
@@ -58,7 +60,7 @@ class Checking(HeartWork[DataSet, HeartQuality]):
 
     def of_record(self, record: Any) -> HeartQuality:
         """Return the quality from plain data."""
-        return _quality(record)
+        return validated(_QUALITY.validate_python, record)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +127,4 @@ def voxels_of(alone: DataSet) -> tuple[LabelMap | None, str]:
         return None, f"the source cannot be read any more: {error}"
 
 
-def _quality(data: Mapping[str, Any]) -> HeartQuality:
-    structures = {name: StructureQuality(**found) for name, found in data["structures"].items()}
-    texts = {part: tuple(data[part]) for part in ("problems", "doubts", "remarks", "not_done")}
-    return HeartQuality(**{**data, **texts, "structures": structures})
+_QUALITY = TypeAdapter(HeartQuality)

@@ -28,15 +28,12 @@ def plain_source(source: HeartSource) -> dict[str, Any]:
     Raises:
         InputError: A file is missing or unreadable.
     """
-    path = source.path
-    beside = path.iterdir() if path.is_dir() else ()
     return {
         "name": source.name,
         "kind": source.kind,
-        "path": str(path.resolve()),
+        "path": str(source.path.resolve()),
         "sha256": source.sha256(),
-        # Remarks name files of a folder that are left out.
-        "beside": sorted(file.name for file in beside if not file.name.startswith(".")),
+        "beside": list(source.beside()),
         "label_set": source.label_set.to_dict(),
         "chosen": source.chosen,
         "of_model": source.of_model,

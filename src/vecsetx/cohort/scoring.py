@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar
 
+from pydantic import TypeAdapter
+
 from vecsetx.cohort.identity import plain_encoding, plain_sd_factor, plain_source
 from vecsetx.cohort.working_model import WorkingModel
 from vecsetx.evaluation.heart_measurement import errors_of_plain, plain_errors
@@ -21,7 +23,8 @@ from vecsetx.geometry.heart_geometry import Geometry
 from vecsetx.inference.encode import EncodeOptions, encode_heart
 from vecsetx.inference.sd_factor import SdFactor
 from vecsetx.inference.support import Support
-from vecsetx.model.heart_field import HeartField
+from vecsetx.model.heart_field import HeartField, RefinementResult
+from vecsetx.plain_data import validated
 from vecsetx.progress import counted_parts, stage
 from vecsetx.report.evaluation_page import PAGE_VOXELS, heart_view
 from vecsetx.report.scene import HeartView
@@ -148,14 +151,15 @@ class Scoring(HeartWork[ScoredHeart, FoundScores]):
 
     def of_record(self, record: Any) -> FoundScores:
         """Return a result without view from plain data."""
+        refined = validated(_REFINED.validate_python, record["refined"])
         return FoundScores(
-            rows=[Score(**row) for row in record["rows"]],
+            rows=validated(_SCORES.validate_python, record["rows"]),
             penalty_mm=float(record["penalty_mm"]),
             found=bool(record["found"]),
             label_set=str(record["label_set"]),
             errors=errors_of_plain(record["errors"]),
-            remarks=tuple(record["remarks"]),
-            refined=record["refined"],
+            remarks=validated(_REMARKS.validate_python, record["remarks"]),
+            refined=asdict(refined) if refined else None,
             lacks=str(record["lacks"]),
         )
 
@@ -231,3 +235,8 @@ class Scoring(HeartWork[ScoredHeart, FoundScores]):
         return EnsembleScoring(
             self.model.trained(), options.ensemble, options.encode.seed, self.sd_factor
         )
+
+
+_SCORES = TypeAdapter(list[Score])
+_REMARKS = TypeAdapter(tuple[str, ...])
+_REFINED = TypeAdapter(RefinementResult | None)

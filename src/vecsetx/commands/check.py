@@ -29,7 +29,7 @@ from vecsetx.sampling.quality.cohort import (
 from vecsetx.sampling.quality.measures import Fitness, HeartQuality
 from vecsetx.sampling.samples import HeartInfo
 from vecsetx.terminal.cohort_run import run_cohort
-from vecsetx.terminal.progress_bars import steps, waiting
+from vecsetx.terminal.progress_bars import steps, waiting, warn
 from vecsetx.workers.for_each import Outcome, for_each_heart, open_workers
 from vecsetx.workers.heart_work import Records
 from vecsetx.workers.lock import only_writer
@@ -106,6 +106,8 @@ def _check_all(
                 "drawing hearts", Drawing(), shown, pictures_done, executor, quiet=True
             )
             drawings = drawn.results
+            for name, reason in drawn.failed.items():
+                warn(f"check.html lacks the picture of {name}: {reason}")
     write_json(out / "check.json", result)
     in_order = {row["name"]: drawings[row["name"]] for row in ranked if row["name"] in drawings}
     with waiting("writing check.html"):

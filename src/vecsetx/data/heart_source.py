@@ -140,6 +140,11 @@ class HeartSource(ABC):
         """
         return tuple(sorted(file for path in self._paths() for file in with_voxel_files(path)))
 
+    def beside(self) -> tuple[str, ...]:
+        """Names of the files that lie with the heart's, sorted. Remarks name those left unread."""
+        there = self.path.iterdir() if self.path.is_dir() else ()
+        return tuple(sorted(file.name for file in there if not file.name.startswith(".")))
+
     def sha256(self) -> str:
         """Hash of the files' contents.
 

@@ -16,7 +16,7 @@ from vecsetx.data.missing_spacing import missing_spacing
 from vecsetx.data.name_check import check_file_names, check_ids
 from vecsetx.errors import InputError
 from vecsetx.formats.folders import structure_masks, structure_meshes
-from vecsetx.formats.label_maps import name_table_of, read_label_map
+from vecsetx.formats.label_maps import name_table_of, read_label_map, tables_of
 from vecsetx.formats.masks import read_masks
 from vecsetx.formats.mesh_sets import read_meshes
 from vecsetx.geometry.heart_geometry import Segmentation
@@ -94,6 +94,10 @@ class LabelMapSource(_VolumeSource):
             raise InputError(f"{error}. {contradiction}") if contradiction else error from None
         label_map = label_map.remarked(missing_spacing(label_map, (*structures, *others)))
         return Segmentation.of_scan(self.path, structures, label_map, others)
+
+    def beside(self) -> tuple[str, ...]:
+        """Names of the tables beside the map, with those that cannot be read; sorted."""
+        return tuple(sorted(file.name for file in tables_of(self.path)))
 
     def _paths(self) -> tuple[Path, ...]:
         table = name_table_of(self.path)

@@ -72,6 +72,12 @@ def name_table_of(path: Path) -> Path | None:
     return table_beside(path, _stem(path))
 
 
+def tables_of(path: Path) -> tuple[Path, ...]:
+    """Return the file beside a label map that names its ids, and those that remarks refuse."""
+    table = name_table_of(path)
+    return (*([table] if table else []), *unread_beside(path, _stem(path)))
+
+
 def _stem(path: Path) -> str:
     ending = next((e for e in IMAGE_ENDINGS if path.name.lower().endswith(e)), "")
     return path.name[: len(path.name) - len(ending)]

@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar, Generic, TypeVar
 
 from vecsetx._version import __version__
-from vecsetx.files import write_json
+from vecsetx.files import write_text
 from vecsetx.plain_data import read_json
 from vecsetx.workers.lock import waiting_lock
 
@@ -28,6 +28,9 @@ Result = TypeVar("Result")
 
 RECORDS = ".vecsetx"
 """Folder of the records, in the folder that a command writes into."""
+
+_NOT_SUITED = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
+"""Errors from data of other types, from numbers that no float can hold, and from deep nesting."""
 
 
 class HeartWork(ABC, Generic[Heart, Result]):
@@ -66,7 +69,8 @@ class HeartWork(ABC, Generic[Heart, Result]):
         """Return the result that a record holds.
 
         Raises:
-            KeyError, TypeError, ValueError: It holds none.
+            KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError: It holds
+                none.
         """
 
     def files(self, heart: Heart, result: Result) -> Sequence[Path]:
@@ -113,7 +117,7 @@ class Records:
         try:
             record = read_json(self._file(work, name))
             content, files = record["result"], record["files"]
-            if (record["key"], record["sha256"]) != (key, _sha256_of([key, content, files])):
+            if record["key"] != key or record["sha256"] != _seal(key, _plain(content), files):
                 return None
             result = work.of_record(content)
             if files.keys() != {self._relative(file) for file in work.files(heart, result)}:
@@ -121,7 +125,7 @@ class Records:
             if not all(self._is_unchanged(file, sha256) for file, sha256 in files.items()):
                 return None
             return (result,)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, *_NOT_SUITED):
             return None  # missing, damaged, or not by this version
 
     def write(
@@ -137,11 +141,10 @@ class Records:
             files: The files that were written, within :attr:`out`.
         """
         hashes = {self._relative(file): _sha256(file) for file in files}
-        # Through JSON, as it is read back.
-        plain = json.loads(json.dumps(content, allow_nan=False))
-        sha256 = _sha256_of([key, plain, hashes])
-        record = {"key": key, "sha256": sha256, "files": hashes, "result": plain}
-        write_json(self._file(work, name), record)
+        # The result may hold a million numbers: its text is made once, for hash and file.
+        text = _plain(content)
+        head = _plain({"key": key, "sha256": _seal(key, text, hashes), "files": hashes})
+        write_text(self._file(work, name), f'{head[:-1]}, "result": {text}}}\n')
 
     @contextmanager
     def locked(self, work: HeartWork[Any, Any], name: str) -> Iterator[None]:
@@ -179,7 +182,9 @@ class Records:
 
 def key_of(work: HeartWork[Heart, Any], identity: Mapping[str, Any]) -> str:
     """Return a hash of all that a heart's result depends on."""
-    return _sha256_of([work.name, __version__, work.setting(), identity])
+    # In the order that they have, which numbers a label set's structures.
+    whole = json.dumps([work.name, __version__, work.setting(), identity])
+    return hashlib.sha256(whole.encode()).hexdigest()
 
 
 def done_earlier(
@@ -223,5 +228,11 @@ def _sha256(file: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _sha256_of(plain: Any) -> str:
-    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+def _seal(key: str, result: str, files: Mapping[str, str]) -> str:
+    """Return a hash of all that a record holds; the result is JSON as of :func:`_plain`."""
+    return hashlib.sha256(f"{_plain([key, files])}\n{result}".encode()).hexdigest()
+
+
+def _plain(data: Any) -> str:
+    """Return plain data as JSON; raises ValueError for NaN and infinity."""
+    return json.dumps(data, allow_nan=False)
