@@ -1,7 +1,7 @@
 """The memory that is expected of a training step, and what is said of it."""
 
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,7 @@ import torch
 from support.clock import Clock
 from support.command_line import run
 from support.runs import tensors_of
+from support.shared import made_once
 
 from vecsetx.data.batches import BatchSpec, TrainingBatches
 from vecsetx.data.dataset import DataSet
@@ -56,9 +57,16 @@ def most_kept(step: StepSpec) -> int:
     return trace_step(step, 2)[:, PARTS.index("activations kept")].max()
 
 
+def measured(folder: Path) -> None:
+    found = measure(step_of(eikonal=True, recompute=False))
+    folder.mkdir()
+    np.savez(folder / "memory.npz", **asdict(found))
+
+
 @pytest.fixture(scope="module")
 def memory() -> StepMemory:
-    return measure(step_of(eikonal=True, recompute=False))
+    with np.load(made_once("step_memory", measured) / "memory.npz") as found:
+        return StepMemory(int(found["parameters"]), found["fixed"], found["per_heart"])
 
 
 @pytest.mark.parametrize(("eikonal", "recompute"), [(False, False), (True, True)])
