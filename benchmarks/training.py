@@ -30,8 +30,9 @@ from rich.table import Table
 from vecsetx.commands.phantom import make_phantoms
 from vecsetx.commands.prepare import PrepareOptions, prepare
 from vecsetx.commands.train import train_model
-from vecsetx.data.batches import StepDataset, TrainingBatches
+from vecsetx.data.batches import TrainingBatches
 from vecsetx.data.dataset import DataSet
+from vecsetx.data.step_batches import StepDataset
 from vecsetx.presets import preset
 from vecsetx.recipe import Recipe
 from vecsetx.training.journal import Entry, Journal, read_journal

@@ -9,7 +9,7 @@ import torch
 from support.runs import RECIPE, tensors_of
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from vecsetx.data.batches import StepBatches
+from vecsetx.data.step_batches import StepBatches
 from vecsetx.errors import DivergedError
 from vecsetx.training.memory import zero_batch
 from vecsetx.training.ranks import Ranks

@@ -13,7 +13,8 @@ import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
-from vecsetx.data.batches import LostHeart, StepBatches, StepDataset
+from vecsetx.data.batches import LostHeart
+from vecsetx.data.step_batches import StepBatches, StepDataset
 from vecsetx.errors import DivergedError, InputError, StoppedError
 from vecsetx.model.vecset import VecSetAutoEncoder
 from vecsetx.training.checkpoint import Progress, Stateful, load_checkpoint, save_checkpoint
