@@ -161,6 +161,15 @@ def test_voxels_that_no_header_describes_are_remarked(name: str, tmp_path: Path)
         assert said.startswith(f"{count} bytes follow the voxels")
 
 
+def test_bytes_that_a_header_skips_are_not_remarked(tmp_path: Path) -> None:
+    (tmp_path / "a.raw").write_bytes(bytes(36) + VOXELS)
+    path = tmp_path / "a.mhd"
+    path.write_bytes(meta(data="a.raw", more="HeaderSize = 36\n"))
+    read = read_label_map(path)
+    np.testing.assert_array_equal(read.labels, LABELS)
+    assert not any("follow the voxels" in remark for remark in read.remarks)
+
+
 @pytest.mark.parametrize("size", ["CompressedDataSize = {}\n", "Comment = none\n"])
 def test_compressed_voxels_of_a_wrong_size_are_refused(size: str, tmp_path: Path) -> None:
     """ITK would take whatever the memory held for voxels that it did not unpack."""

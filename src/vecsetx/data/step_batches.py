@@ -24,7 +24,7 @@ class StepBatches:
     lost: tuple[LostHeart, ...]
 
     def pin_memory(self) -> "StepBatches":
-        """The same, in memory from which GPUs copy by themselves; a ``DataLoader`` calls this."""
+        """Return a copy in page-locked memory, for fast copies to a GPU (by ``DataLoader``)."""
         return StepBatches([batch.map(Tensor.pin_memory) for batch in self.batches], self.lost)
 
 

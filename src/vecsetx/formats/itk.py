@@ -266,7 +266,8 @@ def _check_voxels(path: Path, values: int, value_bytes: int) -> tuple[str, ...]:
         encoding = "gzip" if compressed else "raw" if binary else "text"
     packing = _ENCODINGS.get(encoding.lower(), "text")
     expected = values * value_bytes if packing != "text" else 2 * values - 1  # digits and spaces
-    is_skipping = _field(lines, "line skip", "lineskip", "byte skip", "byteskip") is not None
+    skips = _field(lines, "line skip", "lineskip", "byte skip", "byteskip", "headersize")
+    is_skipping = skips is not None
     files = data_files(path)
     if encoding == "gzip" and not _is_nrrd(lines) and len(files) < 2:
         there = files[0].stat().st_size if files else path.stat().st_size - end

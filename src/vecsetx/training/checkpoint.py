@@ -120,6 +120,8 @@ def _state(path: Path) -> Any:
     try:
         # weights_only: a checkpoint from elsewhere cannot run code.
         return torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, MemoryError):
+        raise
     except Exception as error:  # for damaged files, PyTorch passes on any error of its unpickler
         raise InputError(
             f"{path}: damaged, so the run cannot be resumed ({error}); train into another --out"
