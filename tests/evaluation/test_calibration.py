@@ -36,6 +36,7 @@ from vecsetx.inference.visibility import Visibility
 from vecsetx.model.saved import TrainedModel
 from vecsetx.reconstruction.surfaces import Surface
 from vecsetx.report.calibration_page import error_by_sd_figure, reliability_diagram
+from vecsetx.workers.heart_work import Records
 
 
 def gaussian(count: int, told: float = 1.0, seed: int = 0) -> VertexErrors:
@@ -419,10 +420,14 @@ def test_a_killed_calibration_goes_on_and_ends_alike(
     assert made_up == [dataset.of_split("train")[2].name]
     whole = calibrate(other, dataset.folder, "train", few=True).found
     assert resumed | {"date": ""} == whole | {"date": ""}
-    assert not (run / "model" / "calibration-unfinished").exists()
+    kept = run / "model" / "calibration-unfinished"
+    assert not kept.exists()
     made_up.clear()
+    kept.mkdir()
+    (kept / "own.txt").write_text("of the user")
     calibrate(run, dataset.folder, "train", few=True)
     assert len(made_up) == 3  # a complete calibration leaves nothing
+    assert [file.name for file in kept.iterdir()] == ["own.txt"]
 
 
 @pytest.mark.parametrize("change", [{"seed": 1}, {"members": 3}, "damaged"], ids=str)
@@ -430,7 +435,7 @@ def test_measurements_of_another_calibration_are_not_used(
     change, run: Path, dataset: DataSet, made_up: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(calibrating.shutil, "rmtree", lambda *_, **__: None)
+        patch.setattr(Records, "remove", lambda *_: None)
         calibrate(run, dataset.folder, "train", few=True)
     made_up.clear()
     options = {}

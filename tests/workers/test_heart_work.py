@@ -150,6 +150,21 @@ def test_results_of_other_types_and_sizes_are_made_again(
     assert made(folder) == [*NAMES, "h02.1"]
 
 
+def test_a_pipe_is_no_record_and_left_overs_of_killed_writers_go(folder: Path) -> None:
+    records = Records.within(folder / "out")
+    records.folder.mkdir(parents=True)
+    os.mkfifo(_of(folder, "h02"))  # reading it would wait for ever
+    (records.folder / ".unfinished-1").touch()
+    (records.folder / "own.txt").touch()
+    assert here(folder) == dict.fromkeys(NAMES, 6)
+    assert made(folder) == list(NAMES)
+    records.tidy()
+    names = {file.name for file in records.folder.iterdir()}
+    assert names == {"own.txt"} | {_of(folder, name).name for name in NAMES}
+    records.remove(tasks.Copying(folder), NAMES)
+    assert [file.name for file in records.folder.iterdir()] == ["own.txt"]
+
+
 def test_the_text_of_a_large_result_is_made_once(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

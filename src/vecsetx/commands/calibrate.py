@@ -1,7 +1,6 @@
 """``vecsetx calibrate``: calibrate a model's standard deviations on hearts it never saw."""
 
 import datetime
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -159,7 +158,7 @@ def _calibrate(
     found = factor.to_dict() | found
     with waiting("writing calibration.html"):
         write_calibration_page(page, found)
-    shutil.rmtree(records.folder, ignore_errors=True)
+    records.remove(work, [heart.name for heart in hearts])
     return Calibrated(found, page, failed)
 
 

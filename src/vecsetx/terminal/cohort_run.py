@@ -46,7 +46,7 @@ def run_cohort(
     try:
         return _run(title, work, hearts, records, workers, keep, quiet)
     finally:
-        records.remove_empty()
+        records.tidy()
 
 
 def _run(

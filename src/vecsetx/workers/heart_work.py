@@ -10,14 +10,14 @@ import hashlib
 import json
 import stat
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar, Generic, TypeVar
 
 from vecsetx._version import __version__
-from vecsetx.files import write_text
+from vecsetx.files import clear_unfinished, write_text
 from vecsetx.plain_data import read_json
 from vecsetx.workers.lock import waiting_lock
 
@@ -97,7 +97,7 @@ class Records:
 
     def are_there(self, work: HeartWork[Any, Any], name: str) -> bool:
         """Return whether there is a record of a heart, whatever it was made from."""
-        return self._file(work, name).exists()
+        return self._file(work, name).is_file()
 
     def read(
         self, work: HeartWork[Heart, Result], name: str, heart: Heart, key: str
@@ -154,13 +154,22 @@ class Records:
         """
         file = self._file(work, name)
         self.folder.mkdir(parents=True, exist_ok=True)
-        with waiting_lock(file.with_name(f".{file.stem}.lock"), f"{self.out}: heart {name}"):
+        with waiting_lock(self._lock(file), f"{self.out}: heart {name}"):
             yield
 
-    def remove_empty(self) -> None:
-        """Remove the folder if it holds no record."""
+    def tidy(self) -> None:
+        """Remove what killed writers left, and the folder if it is empty then."""
+        clear_unfinished(self.folder)
         with suppress(OSError):
             self.folder.rmdir()
+
+    def remove(self, work: HeartWork[Any, Any], names: Iterable[str]) -> None:
+        """Remove the records of hearts, and the folder if it is empty then."""
+        for name in names:
+            file = self._file(work, name)
+            for own in (file, self._lock(file)):
+                own.unlink(missing_ok=True)
+        self.tidy()
 
     def _relative(self, file: Path) -> str:
         return file.relative_to(self.out).as_posix()
@@ -172,6 +181,10 @@ class Records:
             return False
         path = self.out / relative
         return stat.S_ISREG(path.lstat().st_mode) and _sha256(path) == sha256
+
+    @staticmethod
+    def _lock(record: Path) -> Path:
+        return record.with_name(f".{record.stem}.lock")
 
     def _file(self, work: HeartWork[Any, Any], name: str) -> Path:
         # Names of hearts may hold any character.
