@@ -139,6 +139,7 @@ def _wrong_report(report: Path, image: Path, status: int) -> str:
         true_ml = np.count_nonzero(values == structure["id"]) * voxel_ml
         thin = true_ml < 1000 * voxel_ml
         left_out = re.findall(rf"a piece of {name} \(([\d.]+) ml .* it is left out", remarks)
+        left_out += re.findall(rf"voxels are left out: .*\b{name} ([\d.]+) of ", remarks)
         ml = structure["ml"] + sum(map(float, left_out))
         if not (0 if thin else 0.8) * true_ml <= ml <= 1.1 * true_ml:
             return f"{name} has {true_ml:.3f} ml, and {structure['ml']} ml were reported"

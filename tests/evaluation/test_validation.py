@@ -27,7 +27,7 @@ def model_of(dataset: DataSet) -> torch.nn.Module:
 
 def validator(dataset: DataSet, hearts: int) -> HeartsValidator:
     recipe = RECIPE.changed({"training": {"validate_hearts": hearts}}, "")
-    return HeartsValidator(dataset, dataset.hearts, recipe)
+    return HeartsValidator(dataset, dataset.hearts, recipe, None)
 
 
 def test_some_hearts_are_scored_every_time_and_the_others_in_turn(dataset: DataSet) -> None:
@@ -71,10 +71,10 @@ def test_a_model_that_learns_to_complete_is_looked_at_with_parts(dataset: DataSe
     """By hand: grids of each heart as it is whole and in part, all structures scored twice."""
     partial = PartialSpec(hide=1.0, fewest=4, most=6, ramp=10**9)
     recipe = replace(RECIPE.changed({"training": {"validate_hearts": 4}}, ""), partial=partial)
-    looks = HeartsValidator(dataset, dataset.hearts, recipe)
+    looks = HeartsValidator(dataset, dataset.hearts, recipe, None)
     model, structures = model_of(dataset), dataset.structures
     found = looks.summary([looks.validate(model, 0, 0, 1)])
-    again = HeartsValidator(dataset, dataset.hearts, recipe)
+    again = HeartsValidator(dataset, dataset.hearts, recipe, None)
     assert found == again.summary([again.validate(model, 0, 0, 1)])
     dice = []
     for heart in dataset.hearts:
@@ -106,7 +106,7 @@ def test_ranks_share_a_validation(dataset: DataSet) -> None:
 def test_the_loss_is_the_mean_over_all_hearts(dataset: DataSet) -> None:
     recipe = RECIPE.changed({"objective": {"eikonal": 0.1, "normal": 0.1}}, "")
     model = model_of(dataset)
-    looks = HeartsValidator(dataset, dataset.hearts, recipe)
+    looks = HeartsValidator(dataset, dataset.hearts, recipe, None)
     found = looks.summary([looks.validate(model, 0, 0, 1)])
     losses = [
         objective(model, looks._batches.batch(place), recipe.objective)[0].item()
@@ -148,4 +148,4 @@ def test_point_diagnostics_against_counting_one_by_one(dataset: DataSet) -> None
 
 def test_no_validator_without_validation_hearts(dataset: DataSet) -> None:
     places = {heart.patient: Assignment("train", heart.fold) for heart in dataset.hearts}
-    assert make_validator(dataset.with_assignments(places), None, RECIPE) is None
+    assert make_validator(dataset.with_assignments(places), None, RECIPE, None) is None

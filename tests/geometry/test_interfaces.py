@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
@@ -12,6 +14,7 @@ from support.shapes import (
 )
 
 from vecsetx.anatomy.label_map import LabelMap
+from vecsetx.geometry.heart_geometry import Segmentation
 from vecsetx.geometry.interfaces import remove_specks, shared_surface
 
 
@@ -116,3 +119,16 @@ def test_a_thin_tube_keeps_its_volume() -> None:
     volume = volume_mm3(*shared_surface(label_map).closed_surface(1))
     assert volume == pytest.approx(label_map.labels.sum(), rel=0.05)
     assert volume == pytest.approx(np.pi * 1.5**2 * 40 + 4 / 3 * np.pi * 1.5**3, rel=0.05)
+
+
+def test_structures_that_lose_much_to_specks_are_remarked() -> None:
+    labels = np.zeros((40, 40, 40), dtype=np.uint8)
+    labels[5:15, 5:15, 5:15] = 1
+    labels[20:30, 5:15, 5:15] = 2
+    labels[5:35:5, 25:38:5, 5:35:5] = 2  # 108 single voxels
+    segmentation = Segmentation(Path("a"), ("LV", "RV"), LabelMap(labels, np.diag([2, 2, 2.5, 1])))
+    assert segmentation.geometry().label_map.remarks == ()  # few of 1108
+    labels[20:30, 5:12, 5:15] = 0
+    assert segmentation.geometry().label_map.remarks == (
+        "pieces of fewer than 30 voxels are left out: RV 1.08 of 4.08 ml",
+    )

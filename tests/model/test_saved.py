@@ -248,7 +248,12 @@ def test_the_hub_is_asked_for_the_model_s_files(
         "token": "secret",
         "cache_dir": None,
         "local_files_only": False,
-        "allow_patterns": ["model.safetensors", "model.json", "calibration.json"],
+        "allow_patterns": [
+            "model.safetensors",
+            "model.json",
+            "pose.safetensors",
+            "calibration.json",
+        ],
     }
 
 

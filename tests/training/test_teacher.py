@@ -202,7 +202,9 @@ def test_a_run_is_not_resumed_with_a_teacher_that_has_learned_since(
     for seed, resume in ((0, False), (1, True)):
         teacher = replace(untrained(mixed.structures), network=network(10, seed))
         teacher.save_pretrained(tmp_path / "teacher")
-        recipe = RECIPE.changed({"training": {"teacher": str(tmp_path / "teacher")}}, "test")
+        # The teacher was not trained on hearts that are turned.
+        changes = {"training": {"teacher": str(tmp_path / "teacher")}, "batch": {"pose": "scan"}}
+        recipe = RECIPE.changed(changes, "test")
         if not resume:
             train_model(mixed.folder, tmp_path / "run", recipe, stop_after=4)
     with pytest.raises(InputError, match=r"data\.json: .*another teacher"):

@@ -23,6 +23,7 @@ from vecsetx.commands.run_folder import (
 )
 from vecsetx.data.batches import TrainingBatches
 from vecsetx.data.dataset import DataSet
+from vecsetx.data.turned import choose_reference
 from vecsetx.errors import InputError
 from vecsetx.evaluation.validation import make_validator
 from vecsetx.model.saved import TrainedModel
@@ -163,8 +164,9 @@ def _ready(
             check_batch_fits(recipe.model, recipe.batch, ranks.device)
             torch.manual_seed(recipe.training.seed)
             model = recipe.model.build(len(dataset.structures))
-            batches = _batches(dataset, fold, recipe)
-            teacher = _teacher(batches, recipe, ranks.device)
+            taught_by = _read_teacher(recipe)
+            batches = _batches(dataset, fold, recipe, taught_by)
+            teacher = _teacher(taught_by, batches, recipe, ranks.device)
         per_step = recipe.batch.hearts * recipe.training.passes * ranks.count
         spec = recipe.training.in_steps(len(batches.files), per_step)
         observers: list[Callable[[Entry], None]] = []
@@ -191,7 +193,7 @@ def _ready(
         validator = None
         if spec.validate_every:
             with waiting("reading the validation hearts"):
-                validator = make_validator(dataset, fold, recipe)
+                validator = make_validator(dataset, fold, recipe, batches.reference)
         run = Run(
             folder=out,
             model=model,
@@ -273,6 +275,7 @@ def _trained(session: _Session, recipe: Recipe, fold: int | None, done: int) -> 
         },
         usual=session.usual,
         partial=recipe.partial.hides,
+        pose=run.batches.reference,
     )
 
 
@@ -281,16 +284,44 @@ def _resolved(model: str | None) -> str | None:
     return str(Path(model).resolve()) if model and Path(model).exists() else model
 
 
-def _batches(dataset: DataSet, fold: int | None, recipe: Recipe) -> TrainingBatches:
+def _batches(
+    dataset: DataSet, fold: int | None, recipe: Recipe, teacher: TrainedModel | None
+) -> TrainingBatches:
     hearts, seed = dataset.of_split("train", fold), recipe.training.seed
-    batches = TrainingBatches(dataset, hearts, recipe.batch, recipe.augment, seed, recipe.partial)
+    reference = None
+    if recipe.batch.pose == "anatomy":
+        # Both see the same batches, so a teacher's hearts and these must lie alike.
+        files = [dataset.open(heart) for heart in hearts]
+        reference = teacher.pose if teacher else choose_reference(files)
+    batches = TrainingBatches(
+        dataset, hearts, recipe.batch, recipe.augment, seed, recipe.partial, reference
+    )
     _check_reach(batches, recipe.objective.truncation)
     return batches
 
 
-def _teacher(batches: TrainingBatches, recipe: Recipe, device: torch.device) -> Teacher | None:
+def _read_teacher(recipe: Recipe) -> TrainedModel | None:
     name = recipe.training.teacher
     if name is None:
+        return None
+    try:
+        teacher = TrainedModel.from_pretrained(name)
+    except InputError as error:
+        raise InputError(f"training.teacher {name}: {error}") from error
+    pose = "scan" if teacher.pose is None else "anatomy"
+    if pose != recipe.batch.pose:
+        raise InputError(
+            f"training.teacher {name}: was trained with batch.pose={pose}, so it knows hearts in "
+            f"another pose; add batch.pose={pose}, or choose another teacher"
+        )
+    return teacher
+
+
+def _teacher(
+    trained: TrainedModel | None, batches: TrainingBatches, recipe: Recipe, device: torch.device
+) -> Teacher | None:
+    name = recipe.training.teacher
+    if trained is None:
         return None
     if all(set(batches.structures) == set(annotated) for annotated in batches.annotated):
         raise InputError(
@@ -298,7 +329,6 @@ def _teacher(batches: TrainingBatches, recipe: Recipe, device: torch.device) -> 
             "nothing to teach; leave it out"
         )
     try:
-        trained = TrainedModel.from_pretrained(name)
         teacher = Teacher(trained.network, trained.structures, batches.structures, device)
     except InputError as error:
         raise InputError(f"training.teacher {name}: {error}") from error

@@ -8,6 +8,7 @@ normals are unknown, such as labelled points.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -15,7 +16,14 @@ from jaxtyping import Float
 from vecsetx.anatomy.frame import Frame
 from vecsetx.ranges import Angle, Share
 
-__all__ = ["IDENTITY", "AugmentSpec", "Augmentation", "random_augmentation", "rotation_about"]
+__all__ = [
+    "IDENTITY",
+    "AugmentSpec",
+    "Augmentation",
+    "FromMm",
+    "random_augmentation",
+    "rotation_about",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,22 +59,36 @@ class Augmentation:
     shift: tuple[float, float, float]
     normals: bool
 
-    def from_mm(
-        self, frame: Frame
-    ) -> tuple[Float[np.ndarray, "3 3"], Float[np.ndarray, "3"], float]:
+    def from_mm(self, frame: Frame) -> "FromMm":
         """The map from RAS+ mm to augmented positions in units.
 
         Frame and augmentation are combined, because each pass over the points of a batch takes as
         long as reading them.
-
-        Returns:
-            ``matrix`` and ``offset`` for points ``[N, 3]``, ``points_mm @ matrix + offset``, and
-            the factor by which lengths change.
         """
         # With points as rows, (x − c)·M + t = x·M + (t − c·M), where M = Rᵀ · scale / mm_per_unit.
+        # R turns as the frame does, and then as the augmentation does.
+        turn = self.rotation
+        if frame.is_turned:
+            turn = (self.rotation @ frame.matrix).astype(np.float32)
         factor = frame.length_to_unit(self.scale)
-        matrix = factor * self.rotation.T
-        return matrix, self.shift - frame.center_mm @ matrix, factor
+        matrix = factor * turn.T
+        return FromMm(matrix, self.shift - frame.center_mm @ matrix, factor, turn.T)
+
+
+class FromMm(NamedTuple):
+    """A map of points ``[N, 3]`` from RAS+ mm to units: ``points_mm @ matrix + offset``.
+
+    Attributes:
+        matrix: Rotates and scales.
+        offset: Is added.
+        factor: The factor by which lengths change.
+        rotation: Rotates directions: ``directions @ rotation``.
+    """
+
+    matrix: Float[np.ndarray, "3 3"]
+    offset: Float[np.ndarray, "3"]
+    factor: float
+    rotation: Float[np.ndarray, "3 3"]
 
 
 IDENTITY = Augmentation(np.eye(3, dtype=np.float32), 1.0, (0.0, 0.0, 0.0), True)

@@ -14,17 +14,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
 
-from vecsetx.anatomy.frame import Frame
+from vecsetx.anatomy.frame import UPRIGHT, Frame, Rotation
 from vecsetx.data.augment import IDENTITY, AugmentSpec, random_augmentation
 from vecsetx.data.batch import QUERY_GROUPS, Batch
 from vecsetx.data.buffer import BatchBuffer
 from vecsetx.data.dataset import DataSet, HeartEntry
 from vecsetx.data.partial import OVERSAMPLING, ObservedPoints, PartialSpec, PartialView
+from vecsetx.data.turned import rotations_onto
 from vecsetx.errors import InputError
+from vecsetx.geometry.pose import ReferenceHeart
 from vecsetx.ranges import Hearts, Points
 from vecsetx.sampling.samples import HeartInfo, Samples, SamplesFile, SurfacePoints
 
@@ -47,6 +50,8 @@ class BatchSpec:
         surface, near, volume: Query points per heart of each group.
         balance: Whether label sets take turns, so that each contributes equally many hearts however
             many it has.
+        pose: ``anatomy`` turns every heart as one of them lies, by where its chambers are, in
+            training and in use. ``scan`` leaves hearts as they lie in their files.
     """
 
     hearts: Hearts = 4
@@ -55,6 +60,7 @@ class BatchSpec:
     near: Points = 512
     volume: Points = 256
     balance: bool = True
+    pose: Literal["anatomy", "scan"] = "anatomy"
 
     @property
     def counts(self) -> tuple[int, int, int, int]:
@@ -87,6 +93,8 @@ class TrainingBatches:
         augment: Random augmentation, or None for hearts as they lie in their frames.
         seed: Seed of everything random here.
         partial: How hearts are hidden in part from the encoder; None to show them whole.
+        reference: The heart as which all others are turned, as of
+            :func:`~vecsetx.data.turned.choose_reference`; None to leave them as they lie.
 
     Raises:
         InputError: There are no hearts, their scales differ, or a file cannot be read or holds too
@@ -101,6 +109,7 @@ class TrainingBatches:
         augment: AugmentSpec | None,
         seed: int,
         partial: PartialSpec | None = None,
+        reference: ReferenceHeart | None = None,
     ) -> None:
         if not hearts:
             raise InputError(
@@ -121,6 +130,7 @@ class TrainingBatches:
             )
         for file in self.files:
             _check_counts(file, spec)
+        self.reference, self.rotations = reference, rotations_onto(reference, self.files)
 
     def batch(self, number: int) -> Batch:
         """Batch 0, 1, … of the sequence; :class:`InputError` if one of its hearts is lost."""
@@ -153,6 +163,10 @@ class TrainingBatches:
         positions = range(step * count, (step + 1) * count)
         return [self.files[self._candidates(position)[0]].info.name for position in positions]
 
+    def rotation_of(self, name: str) -> Rotation:
+        """Rotation of a heart's frame, which turns it as the reference heart lies."""
+        return self.rotations[[file.info.name for file in self.files].index(name)]
+
     def _candidates(self, position: int) -> list[int]:
         """Index of the heart at a position of the sequence, followed by its substitutes."""
         # Sources take turns at consecutive positions; within its turns, each repeats its epochs.
@@ -178,6 +192,7 @@ class TrainingBatches:
                     generator,
                     buffer,
                     self.partial.at(position),
+                    self.rotations[index],
                 )
             except InputError as error:
                 lost.append(LostHeart(file.info.name, file.path, f"{file.info.name}: {error}"))
@@ -225,6 +240,7 @@ def draw_heart(
     generator: np.random.Generator,
     buffer: BatchBuffer,
     view: PartialView | None = None,
+    rotation: Rotation = UPRIGHT,
 ) -> None:
     """Draw one heart of a batch: input points and queries from its file, augmented, in units.
 
@@ -241,6 +257,7 @@ def draw_heart(
         buffer: The heart's part of the batch, which is filled.
         view: How the heart is hidden in part from the encoder, or None to show it whole. The frame
             is then computed from the observed points, as it is at inference.
+        rotation: Turns the heart as the reference heart lies.
 
     Raises:
         InputError: The file can no longer be read, or holds impossible values.
@@ -261,16 +278,17 @@ def draw_heart(
     frame = info.frame
     if view is not None:
         observed = view.observe(observed, spec.points, generator)
-        frame = _frame_of(observed, info.frame)
+    if view is not None or rotation != UPRIGHT:
+        frame = _frame_of(observed, info.frame, rotation)
 
     # 3. From mm to units, together with the augmentation: one affine map for all points.
     augmentation = IDENTITY if augment is None else random_augmentation(augment, generator)
-    matrix, offset, factor = augmentation.from_mm(frame)
+    matrix, offset, factor, turn = augmentation.from_mm(frame)
     every_mm = (observed.points_mm, surface.points_mm[queried], near.points_mm, volume.points_mm)
     with np.errstate(invalid="ignore"):  # infinities are reported below
         np.concatenate([points_mm @ matrix for points_mm in every_mm], out=buffer.points)
-        normals = surface.normals @ augmentation.rotation.T
-        seen = normals[:candidates] if view is None else observed.normals @ augmentation.rotation.T
+        normals = surface.normals @ turn
+        seen = normals[:candidates] if view is None else observed.normals @ turn
         np.concatenate([seen, normals[queried]], out=buffer.normals)
     for axis, by in enumerate(offset.tolist()):  # faster than adding rows of three
         buffer.points[:, axis] += by
@@ -329,10 +347,10 @@ def _place_structures(
     return columns
 
 
-def _frame_of(observed: ObservedPoints, frame: Frame) -> Frame:
+def _frame_of(observed: ObservedPoints, frame: Frame, rotation: Rotation) -> Frame:
     """The frame of the observed points; the heart's own where they are not finite."""
     finite = math.isfinite(np.vdot(observed.points_mm, observed.points_mm))
-    return Frame.around(observed.points_mm, frame.mm_per_unit) if finite else frame
+    return Frame.around(observed.points_mm, frame.mm_per_unit, rotation) if finite else frame
 
 
 def _invalid(

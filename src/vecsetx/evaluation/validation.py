@@ -21,6 +21,7 @@ from vecsetx.data.dataset import DataSet, HeartEntry
 from vecsetx.data.partial import OVERSAMPLING, ObservedPoints, PartialView
 from vecsetx.data.sources import source_of
 from vecsetx.evaluation.scores import Score, score_heart, summarize
+from vecsetx.geometry.pose import ReferenceHeart
 from vecsetx.inference.domain import recenter_domain
 from vecsetx.model.heart_field import HeartField
 from vecsetx.model.vecset import VecSetAutoEncoder
@@ -41,19 +42,22 @@ IN_PART = ", in part"
 """Suffix of a heart's name if only a part of it is observed."""
 
 
-def make_validator(dataset: DataSet, fold: int | None, recipe: Recipe) -> Validator | None:
+def make_validator(
+    dataset: DataSet, fold: int | None, recipe: Recipe, reference: ReferenceHeart | None
+) -> Validator | None:
     """Create the validator of a data set; None if it has no validation hearts.
 
     Args:
         dataset: The data set.
         fold: Fold to validate on; None for the data set's own split.
         recipe: Recipe of the training run.
+        reference: The heart as which training turns all hearts; None if it turns none.
 
     Raises:
         InputError: A heart that every validation scores cannot be read.
     """
     hearts = dataset.of_split("val", fold)
-    return HeartsValidator(dataset, hearts, recipe) if hearts else None
+    return HeartsValidator(dataset, hearts, recipe, reference) if hearts else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,18 +84,27 @@ class HeartsValidator:
         dataset: The data set.
         hearts: Its validation hearts.
         recipe: Recipe of the training run.
+        reference: The heart as which training turns all hearts; None if it turns none.
 
     Raises:
         InputError: A heart that every validation scores cannot be read.
     """
 
-    def __init__(self, dataset: DataSet, hearts: tuple[HeartEntry, ...], recipe: Recipe) -> None:
+    def __init__(
+        self,
+        dataset: DataSet,
+        hearts: tuple[HeartEntry, ...],
+        recipe: Recipe,
+        reference: ReferenceHeart | None,
+    ) -> None:
         self._dataset, self._recipe = dataset, recipe
         one_by_one = replace(recipe.batch, hearts=1)
         # Without the ramp, which hides less at the start of training: validations stay comparable.
         self._partial = replace(recipe.partial, ramp=0)
         # No augmentation, and a fixed seed.
-        self._batches = TrainingBatches(dataset, hearts, one_by_one, None, 0, self._partial)
+        self._batches = TrainingBatches(
+            dataset, hearts, one_by_one, None, 0, self._partial, reference
+        )
         on_grids = [heart for heart in hearts if source_of(dataset, heart).has_volume]
         count = recipe.training.validate_hearts
         same = len(on_grids) if len(on_grids) <= count else -(-count // 2)
@@ -175,10 +188,11 @@ class HeartsValidator:
             whole = source_of(dataset, heart).segmentation(dataset.structures)
             truth, geometry = whole.label_map, whole.geometry()
             scale = self._batches.files[0].info.frame.mm_per_unit
-            observations = {heart.name: observe(geometry, points, scale, seed=0)}
+            rotation = self._batches.rotation_of(heart.name)
+            observations = {heart.name: observe(geometry, points, scale, 0, rotation)}
             if view := self._partial.at(0):
                 # Points to choose from; the seed makes each heart's visible part reproducible.
-                more = observe(geometry, OVERSAMPLING * points, scale, seed=0)
+                more = observe(geometry, OVERSAMPLING * points, scale, 0, rotation)
                 generator = np.random.default_rng([0, *heart.name.encode()])
                 observations[f"{heart.name}{IN_PART}"] = _in_part(more, view, points, generator)
             self._read[heart.name] = truth.downsampled(STRIDE), observations
@@ -192,5 +206,5 @@ def _in_part(
     normals = np.zeros_like(whole.points_mm) if whole.normals is None else whole.normals
     candidates = ObservedPoints(whole.points_mm, whole.structure, normals)
     part = view.observe(candidates, points, generator)
-    frame = Frame.around(part.points_mm, whole.frame.mm_per_unit)
+    frame = Frame.around(part.points_mm, whole.frame.mm_per_unit, whole.frame.rotation)
     return Observation(part.points_mm, part.structure, part.normals, frame)

@@ -15,7 +15,7 @@ from vecsetx.errors import InputError
 from vecsetx.geometry.connected import number_pieces
 from vecsetx.geometry.distance import ClosedSurfaces
 from vecsetx.geometry.flat_cuts import unknown_beyond_cuts
-from vecsetx.geometry.interfaces import remove_specks, shared_surface
+from vecsetx.geometry.interfaces import lost_to_specks, remove_specks, shared_surface
 from vecsetx.geometry.pieces import without_stray_pieces
 from vecsetx.geometry.view import cut_structures
 from vecsetx.geometry.voxelize import voxelize_surfaces
@@ -201,7 +201,11 @@ class Segmentation:
         if hide:
             shown = shown.without((np.flatnonzero(hidden) + 1).tolist())
         self._check_left(bool(shown.labels.any()), hide)
-        return Geometry.of_label_map(shown, len(self.structures))
+        geometry = Geometry.of_label_map(shown, len(self.structures))
+        if not (lost := lost_to_specks(shown, geometry.label_map, self.structures)):
+            return geometry
+        remarks = (*geometry.label_map.remarks, *lost)
+        return replace(geometry, label_map=replace(geometry.label_map, remarks=remarks))
 
     def sampled_voxels(self) -> LabelMap:
         """Return the voxels that samples are drawn from; a label map cropped, without specks."""

@@ -7,7 +7,7 @@ al., "Optimal surface smoothing as filter design", ECCV 1996). Gaussian smoothin
 smoothing would erase the coronaries.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,13 +22,16 @@ from vtkmodules.vtkFiltersCore import vtkSurfaceNets3D, vtkWindowedSincPolyDataF
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.geometry.connected import number_pieces
 
-__all__ = ["SharedSurface", "remove_specks", "shared_surface"]
+__all__ = ["SharedSurface", "lost_to_specks", "remove_specks", "shared_surface"]
 
 _SMALLEST_PIECE_VOXELS = 30  # smaller ones are segmentation errors, not anatomy
 
 # Of the windowed-sinc filter: a narrower pass band smooths more.
 _SMOOTHING_ITERATIONS = 30
 _PASS_BAND = 0.1
+
+_LARGE_SHARE = 0.2
+"""Share of a structure that the user hears of if it is left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,31 @@ def remove_specks(label_map: LabelMap) -> LabelMap:
         # Slices are views: this writes into `labels`. The order of the specks does not matter.
         labels[box][view][relabelled] = before[view][tuple(nearest)][relabelled]
     return replace(label_map, labels=labels)
+
+
+def lost_to_specks(before: LabelMap, cleaned: LabelMap, structures: Sequence[str]) -> list[str]:
+    """Return a remark on the structures that consist of specks for a large part, if any does.
+
+    Args:
+        before: Labels 1…K.
+        cleaned: The same as of :func:`remove_specks`.
+        structures: Names of the K structures.
+    """
+    if cleaned is before:
+        return []
+    count = len(structures) + 1
+    box = before.bounding_box()
+    voxels, kept = (
+        np.bincount(each.labels[box].ravel(), minlength=count) for each in (before, cleaned)
+    )
+    ml = before.voxel_volume_mm3 / 1000
+    lost = [
+        f"{name} {(voxels[k] - kept[k]) * ml:.3g} of {voxels[k] * ml:.3g} ml"
+        for k, name in enumerate(structures, start=1)
+        if voxels[k] - kept[k] > _LARGE_SHARE * voxels[k]
+    ]
+    few = f"pieces of fewer than {_SMALLEST_PIECE_VOXELS} voxels are left out"
+    return [f"{few}: {', '.join(lost)}"] if lost else []
 
 
 def shared_surface(label_map: LabelMap) -> SharedSurface:

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from vecsetx.anatomy import sign
-from vecsetx.anatomy.frame import Frame
+from vecsetx.anatomy.frame import DOMAIN, Frame, corners_mm
 from vecsetx.model.heart_field import HeartField
 from vecsetx.reconstruction.grid import Grid
 from vecsetx.reconstruction.octree import evaluate_dense
@@ -23,6 +23,10 @@ _MOVES = 10
 _SPACING_MM = 6.0
 """Spacing of the points at which the heart is searched. It may miss parts of a vessel: the domain
 has some margin."""
+
+_CLEAR_MM = 10.0
+"""A heart that comes this close to the domain's edge may go on beyond it: more than the distance of
+the second of these points from the edge, less than that of the third."""
 
 
 def recenter_domain(field: HeartField, observed_mm: Float[np.ndarray, "n 3"]) -> HeartField:
@@ -36,17 +40,20 @@ def recenter_domain(field: HeartField, observed_mm: Float[np.ndarray, "n 3"]) ->
         field: An encoded heart.
         observed_mm: Points that span the whole observation, RAS+ mm.
     """
-    corners_mm = np.stack([observed_mm.min(axis=0), observed_mm.max(axis=0)])
+    observed = corners_mm(observed_mm, field.frame.rotation)
     for _ in range(_MOVES):
         grid = Grid.around(*field.domain.domain_mm(), _SPACING_MM)
         # 1. Find the predicted heart within the present domain.
         found = np.argwhere(sign.inside(evaluate_dense(field, grid).min(axis=-1)))
-        # 2. Done if it stays two grid points clear of the domain's edge.
-        if not ((found <= 1) | (found >= np.array(grid.shape) - 2)).any():
+        found_mm = grid.to_mm(found.astype(float))
+        # 2. Done if it stays clear of the domain's edge.
+        clear = DOMAIN - field.domain.length_to_unit(_CLEAR_MM)
+        if not (np.abs(field.domain.to_unit(found_mm)) >= clear).any():
             break
         # 3. Centre the domain on it and the observation. This may reveal more of the heart.
-        found_mm = grid.to_mm(found.astype(float))
-        domain = Frame.around(np.concatenate([corners_mm, found_mm]), field.frame.mm_per_unit)
+        domain = Frame.around(
+            np.concatenate([observed, found_mm]), field.frame.mm_per_unit, field.frame.rotation
+        )
         if np.allclose(domain.center_mm, field.domain.center_mm, atol=_SPACING_MM / 2):
             break
         field = replace(field, domain=domain)

@@ -6,12 +6,12 @@ taken from the samples or points in a file.
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool
 
-from vecsetx.anatomy.frame import Frame
+from vecsetx.anatomy.frame import UPRIGHT, Frame, Rotation
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.label_sets import LabelSet
 from vecsetx.data.batch import Batch
@@ -21,6 +21,7 @@ from vecsetx.formats.points import LabelledPoints
 from vecsetx.geometry.heart_geometry import Geometry, Segmentation
 from vecsetx.inference.domain import recenter_domain
 from vecsetx.inference.observed import of_geometry, of_points, of_samples
+from vecsetx.inference.posing import rotation_of
 from vecsetx.inference.recycling import recycle
 from vecsetx.inference.refinement import RefinementSpec, refine
 from vecsetx.inference.visibility import Visibility
@@ -69,6 +70,9 @@ class EncodeOptions:
             its distances, else none: by itself, refinement makes what is inferred worse.
         recycle: How often the reconstruction is fed back into the model
             (:func:`~vecsetx.inference.recycling.recycle`), before it is refined.
+        pose: ``anatomy`` turns the heart as the model's training hearts lie, by where its chambers
+            are; ``scan`` encodes it as it lies. The reconstruction is in the scan's coordinates
+            with both.
     """
 
     label_set: LabelSet | None = None
@@ -78,6 +82,7 @@ class EncodeOptions:
     seed: int = 0
     refine: int | None = None
     recycle: int = 0
+    pose: Literal["anatomy", "scan"] = "anatomy"
 
     def refine_steps(self, whole: bool) -> int:
         """Return the number of refinement steps.
@@ -124,7 +129,7 @@ def encode_source(
         geometry = heart.geometry(options.hide)
         field = encode_heart(geometry, trained, options)
         label_map, visibility = heart.label_map, Visibility.of_geometry(geometry)
-        return EncodedHeart(field, label_map, visibility, geometry, label_map.remarks)
+        return EncodedHeart(field, label_map, visibility, geometry, geometry.label_map.remarks)
     remarks: tuple[str, ...] = ()
     if isinstance(heart, Samples):
         observation = _observe_samples(heart, trained, options)
@@ -144,8 +149,10 @@ def encode_heart(geometry: Geometry, trained: TrainedModel, options: EncodeOptio
         InputError: The options do not fit the model.
     """
     points = POINTS_FACTOR * trained.points if options.points is None else options.points
+    with stage("pose"):
+        rotation = _rotation(geometry, trained, options)
     with stage("sampling"):
-        observation = observe(geometry, points, trained.mm_per_unit, options.seed)
+        observation = observe(geometry, points, trained.mm_per_unit, options.seed, rotation)
     lacks = _lacks(trained.structures, geometry.present(), geometry.cut)
     field = _encoded(observation, geometry, trained, options, lacks)
     if not (steps := options.refine_steps(whole=not lacks)):
@@ -165,6 +172,7 @@ def encode_observation(
     Raises:
         InputError: The options do not fit the model.
     """
+    observation = _turned(observation, trained, options)
     field = _encoded(observation, observation, trained, options, "is points alone")
     if not (steps := options.refine_steps(whole=False)):
         return field
@@ -177,6 +185,7 @@ def _encode_samples(
 ) -> HeartField:
     """Encode the surface points of samples; refine on all of the samples."""
     names = trained.structures
+    observation = _turned(observation, trained, options)
     present = np.bincount(observation.structure, minlength=len(names)) > 0
     lacks = _lacks(names, present, np.isin(names, samples.info.cut))
     field = _encoded(observation, observation, trained, options, lacks)
@@ -278,6 +287,21 @@ def _encoded(
         completed = recycle(observation, shown, field, trained, options.seed)
         field = recenter_domain(trained.encode(completed, latents), shown_mm)
     return replace(field, lacks=lacks)
+
+
+def _turned(observation: Observation, trained: TrainedModel, options: EncodeOptions) -> Observation:
+    """Turn the frame of labelled points as the model's hearts lie."""
+    rotation = _rotation(observation, trained, options)
+    if rotation == observation.frame.rotation:
+        return observation
+    frame = Frame.around(observation.points_mm, trained.mm_per_unit, rotation)
+    return replace(observation, frame=frame)
+
+
+def _rotation(
+    observed: Geometry | Observation, trained: TrainedModel, options: EncodeOptions
+) -> Rotation:
+    return rotation_of(observed, trained, options.seed) if options.pose == "anatomy" else UPRIGHT
 
 
 def _lacks(

@@ -17,10 +17,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Bool, Float, Float32
 
-from vecsetx.anatomy.frame import Frame
+from vecsetx.anatomy.frame import Frame, Rotation
 from vecsetx.errors import InputError
 from vecsetx.geometry.heart_geometry import Geometry
 from vecsetx.inference.encode import EncodeOptions
+from vecsetx.inference.posing import rotation_of
 from vecsetx.inference.visibility import Visibility
 from vecsetx.model.heart_field import HeartField
 from vecsetx.model.saved import TrainedModel
@@ -114,8 +115,8 @@ def encode_ensemble(
 
     Each member gets a quarter of the points and half of the latents used in training, however many
     the heart's own field has: so one factor is valid for all hearts. If three or more structures
-    are observed, a random third of them is hidden from each member. A member's frame is that of its
-    own observation. Members are not refined.
+    are observed, a random third of them is hidden from each member. A member's frame is centred
+    on its own observation, and turned as that of the heart's own field. Members are not refined.
 
     Args:
         observed: The observed heart: structures in space, or labelled surface points.
@@ -123,12 +124,14 @@ def encode_ensemble(
         count: Number of members, 1 or more.
         seed: Seed of all members. Member n is the same for any ``count`` above n.
         factor: As in :class:`Ensemble`.
-        domain: Domain of the heart's own field, used for all members; None for each member's own,
-            which is centred on its observation.
+        domain: Domain of the heart's own field, whose rotation and box all members use; None for
+            the rotation by the heart's anatomy, and for each member's own box, which is centred on
+            its observation.
     """
+    rotation = rotation_of(observed, trained, seed) if domain is None else domain.rotation
     # A generator per member, so that a member does not depend on the others.
     encoded = [
-        _member(observed, trained, np.random.default_rng([seed, n]))
+        _member(observed, trained, np.random.default_rng([seed, n]), rotation)
         for n in counted_parts(range(count), "ensemble")
     ]
     fields = tuple(replace(field, domain=domain or field.domain) for field, _ in encoded)
@@ -149,7 +152,10 @@ def refuse_recycled_ensemble(members: int, options: EncodeOptions) -> None:
 
 
 def _member(
-    observed: Geometry | Observation, trained: TrainedModel, generator: np.random.Generator
+    observed: Geometry | Observation,
+    trained: TrainedModel,
+    generator: np.random.Generator,
+    rotation: Rotation,
 ) -> tuple[HeartField, Bool[np.ndarray, " k"]]:
     """Encode a member; return its field and which structures it observed."""
     # 1. Fewer latents and points than in training.
@@ -164,9 +170,10 @@ def _member(
     # 3. Sample points of the others.
     if isinstance(observed, Geometry):
         left = observed.without(hidden)
-        observation = observe(left, points, trained.mm_per_unit, int(generator.integers(2**32)))
+        member_seed = int(generator.integers(2**32))
+        observation = observe(left, points, trained.mm_per_unit, member_seed, rotation)
     else:
-        observation = _subset(observed, hidden, points, generator)
+        observation = _subset(observed, hidden, points, generator, rotation)
     if latents is not None:
         latents = min(latents, len(observation.points_mm))
     return trained.encode(observation, latents), present & ~hidden
@@ -183,11 +190,12 @@ def _subset(
     hidden: Bool[np.ndarray, " k"],
     count: int,
     generator: np.random.Generator,
+    rotation: Rotation,
 ) -> Observation:
     """Choose ``count`` random points of structures that are not hidden, at most half of them."""
     left = np.flatnonzero(~hidden[whole.structure])
     chosen = generator.permutation(left)[: min(count, -(-len(left) // 2))]
     points_mm, normals = whole.points_mm[chosen], whole.normals
-    frame = Frame.around(points_mm, whole.frame.mm_per_unit)
+    frame = Frame.around(points_mm, whole.frame.mm_per_unit, rotation)
     chosen_normals = None if normals is None else normals[chosen]
     return Observation(points_mm, whole.structure[chosen], chosen_normals, frame)

@@ -45,7 +45,11 @@ def of_geometry(geometry: Geometry, frame: Frame, seed: int) -> Batch:
         for points in (surface, near, volume)
     )
     return _batch(
-        surface_group, surface.structure.astype(np.int64), surface.normals, near_group, volume_group
+        surface_group,
+        surface.structure.astype(np.int64),
+        frame.to_axes(surface.normals),
+        near_group,
+        volume_group,
     )
 
 
@@ -106,7 +110,7 @@ def of_samples(
     return _batch(
         surface_group,
         number[samples.surface.structure[rows]],
-        samples.surface.normals[rows],
+        frame.to_axes(samples.surface.normals[rows]),
         near_group,
         volume_group,
     )

@@ -68,7 +68,8 @@ def recycle(
         return observation
     # 2. Sample the whole reconstruction as if it were observed; keep the points on inferred parts.
     whole = Geometry.of_label_map(label_map, len(trained.structures))
-    sampled = observe(whole, len(observation.points_mm), trained.mm_per_unit, seed)
+    count, rotation = len(observation.points_mm), observation.frame.rotation
+    sampled = observe(whole, count, trained.mm_per_unit, seed, rotation)
     inferred = ~visibility.observed_points(sampled.points_mm, sampled.structure)
     if not inferred.any():
         return observation

@@ -90,6 +90,8 @@ class HeartField:
         points = torch.from_numpy(observation.frame.to_unit(observation.points_mm))[None].to(device)
         structure = torch.from_numpy(observation.structure)[None].to(device)
         normals = observation.normals
+        if normals is not None:
+            normals = observation.frame.to_axes(normals)
         latent_set = model.encode(
             points,
             structure,

@@ -24,7 +24,9 @@ from vecsetx.anatomy.structures import StructureName
 from vecsetx.data.dataset import DataSet
 from vecsetx.errors import InputError
 from vecsetx.files import write_json, write_text, written_whole
+from vecsetx.geometry.pose import ReferenceHeart
 from vecsetx.model.heart_field import HeartField
+from vecsetx.model.reference_file import read_reference, write_reference
 from vecsetx.model.vecset import ModelSpec, VecSetAutoEncoder
 from vecsetx.plain_data import PlainDataError, read_json, validated
 from vecsetx.sampling.quality.usual_heart import UsualHeart
@@ -38,7 +40,7 @@ SCHEMA = 2
 CALIBRATION = "calibration.json"
 """File that ``vecsetx calibrate`` writes beside a model; it is saved and uploaded with it."""
 
-_WEIGHTS, _DESCRIPTION = "model.safetensors", "model.json"
+_WEIGHTS, _DESCRIPTION, _POSE = "model.safetensors", "model.json", "pose.safetensors"
 
 _REPOSITORY = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
 
@@ -59,6 +61,8 @@ class TrainedModel:
         usual: What is usual in its training hearts; None for a model of an earlier version.
         partial: Whether training hid parts of hearts, so that the model learned to infer them; None
             for a model of an earlier version, which does not say.
+        pose: The heart as which training turned all hearts, and as which hearts are turned in use;
+            None: it turned none.
     """
 
     network: VecSetAutoEncoder
@@ -71,6 +75,7 @@ class TrainedModel:
     calibration: str | None = None
     usual: UsualHeart | None = None
     partial: bool | None = None
+    pose: ReferenceHeart | None = None
 
     def encode(self, observation: Observation, latents: int | None = None) -> HeartField:
         """Encode the observed part of a heart; see :meth:`HeartField.encode`.
@@ -101,6 +106,7 @@ class TrainedModel:
         weights = {name: t.contiguous() for name, t in self.network.state_dict().items()}
         with written_whole(folder / _WEIGHTS) as unfinished:
             unfinished.write_bytes(save(weights))  # save_file hides why a disk fails
+        pose_sha256 = None if self.pose is None else write_reference(folder / _POSE, self.pose)
         description = _Description(
             schema=SCHEMA,
             weights_sha256=weights_sha256(self.network),
@@ -113,6 +119,7 @@ class TrainedModel:
             provenance=dict(self.provenance),
             usual=self.usual,
             partial=self.partial,
+            pose_sha256=pose_sha256,
         )
         write_json(folder / _DESCRIPTION, asdict(description))
         if self.calibration is not None:
@@ -159,6 +166,7 @@ class TrainedModel:
         except (OSError, SafetensorError, RuntimeError) as error:
             raise InputError(f"{folder}: damaged model: {error}") from error
         _check_hash(folder / _WEIGHTS, network, description.weights_sha256)
+        pose = description.pose_sha256
         return cls(
             network.eval(),
             description.structures,
@@ -170,6 +178,7 @@ class TrainedModel:
             _read_text(folder / CALIBRATION),
             description.usual,
             description.partial,
+            None if pose is None else read_reference(folder / _POSE, pose),
         )
 
     def push_to_hub(
@@ -231,6 +240,7 @@ class _Description:
     weights_sha256: str | None = None  # models of earlier versions have none
     usual: UsualHeart | None = None
     partial: bool | None = None
+    pose_sha256: str | None = None  # models that turn no hearts have none
 
 
 _ADAPTER = TypeAdapter(_Description)
@@ -265,7 +275,7 @@ def model_folder(
                     token=token,
                     cache_dir=cache_dir,
                     local_files_only=local_files_only,
-                    allow_patterns=[_WEIGHTS, _DESCRIPTION, CALIBRATION],
+                    allow_patterns=[_WEIGHTS, _DESCRIPTION, _POSE, CALIBRATION],
                 )
             )
         except (OSError, HFValidationError) as error:

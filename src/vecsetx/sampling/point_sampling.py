@@ -1,10 +1,12 @@
 """Random points of a heart: on its surfaces and in its volume."""
 
+from dataclasses import replace
+
 import igl
 import numpy as np
 from jaxtyping import Float, Int
 
-from vecsetx.anatomy.frame import Frame
+from vecsetx.anatomy.frame import UPRIGHT, Frame
 from vecsetx.errors import InputError
 from vecsetx.geometry.heart_geometry import Geometry
 from vecsetx.geometry.view import EDGE_VOXELS, edge_distances_mm
@@ -143,9 +145,11 @@ def volume_points(
     vertices = np.concatenate([vertices for vertices, _ in geometry.closed])
     low, high = vertices.min(axis=0) - margin_mm, vertices.max(axis=0) + margin_mm
     background = round(background_share * count)
+    upright = replace(frame, rotation=UPRIGHT)
+    anywhere = generator.uniform(*upright.domain_mm(), size=(background - background // 2, 3))
     points = [
         generator.uniform(low, high, size=(background // 2, 3)),
-        generator.uniform(*frame.domain_mm(), size=(background - background // 2, 3)),
+        frame.to_mm(upright.to_unit(anywhere)) if frame.is_turned else anywhere,
     ]
     # 2. Points inside each structure: a random voxel of it, and a random place in that voxel.
     label_map = geometry.label_map.cropped()

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from vecsetx import __version__
-from vecsetx.anatomy.frame import MM_PER_UNIT, Frame
+from vecsetx.anatomy.frame import MM_PER_UNIT, UPRIGHT, Frame, Rotation
 from vecsetx.errors import InputError
 from vecsetx.geometry.distance import signed_distances_mm
 from vecsetx.geometry.heart_geometry import Geometry
@@ -125,7 +125,9 @@ class Observation:
     frame: Frame
 
 
-def observe(geometry: Geometry, count: int, mm_per_unit: float, seed: int) -> Observation:
+def observe(
+    geometry: Geometry, count: int, mm_per_unit: float, seed: int, rotation: Rotation = UPRIGHT
+) -> Observation:
     """Draw labelled surface points from a heart, divided among structures as in its samples.
 
     Args:
@@ -133,6 +135,7 @@ def observe(geometry: Geometry, count: int, mm_per_unit: float, seed: int) -> Ob
         count: Number of points.
         mm_per_unit: Scale of the frame.
         seed: Seed of the points.
+        rotation: Rotation of the frame.
 
     Raises:
         InputError: The scan shows no surface except at its edge.
@@ -140,7 +143,7 @@ def observe(geometry: Geometry, count: int, mm_per_unit: float, seed: int) -> Ob
     points, structure, normals = surface_points(
         geometry, count, SamplingSpec().equal_share, np.random.default_rng(seed)
     )
-    frame = Frame.around(geometry.vertices_mm(), mm_per_unit)
+    frame = Frame.around(geometry.vertices_mm(), mm_per_unit, rotation)
     return Observation(
         points.astype(np.float32), structure.astype(np.int64), normals.astype(np.float32), frame
     )
