@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from vecsetx.anatomy.frame import UPRIGHT
+from vecsetx.anatomy.frame import UPRIGHT, Frame
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.data.dataset import DataSet
 from vecsetx.data.sources import source_of
@@ -16,7 +16,7 @@ from vecsetx.geometry.pose import Pose, poses
 from vecsetx.inference import posing
 from vecsetx.inference.encode import EncodeOptions, encode_heart, encode_observation
 from vecsetx.inference.ensemble import encode_ensemble
-from vecsetx.inference.posing import rotation_of
+from vecsetx.inference.posing import pose_remarks, rotation_of
 from vecsetx.model.saved import TrainedModel
 from vecsetx.sampling.sampler import observe
 
@@ -94,6 +94,17 @@ def test_of_several_poses_the_one_counts_that_the_model_reconstructs_best(
 
     monkeypatch.setattr(posing, "poses", several)
     assert rotation_of(whole, trained, 0) == right
+
+
+def test_a_large_turn_is_remarked_where_the_chambers_fix_it():
+    turned, tilted = (
+        Frame((0.0, 0.0, 0.0), 80.0, tuple(map(tuple, turn.as_matrix().tolist())))
+        for turn in (TURN, Rotation.from_euler("x", 50, degrees=True))
+    )
+    (remark,) = pose_remarks(turned, ["LV", "RV", "LA"])
+    assert remark.startswith(f"lies turned by {np.degrees(TURN.magnitude()):.0f}° from the model's")
+    assert pose_remarks(tilted, ["LV", "RV", "LA"]) == ()
+    assert pose_remarks(turned, ["LV", "Myocardium"]) == ()
 
 
 def test_a_model_without_a_reference_turns_nothing(trained, label_map):

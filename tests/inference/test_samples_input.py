@@ -1,6 +1,7 @@
 """Prepared hearts as an input of reconstruction: what is shown, and what is refined on."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from vecsetx.data.find_hearts import find_hearts
 from vecsetx.errors import InputError
 from vecsetx.inference.encode import EncodeOptions, encode_source
 from vecsetx.inference.observed import of_samples
+from vecsetx.inference.posing import rotation_of
 from vecsetx.model.saved import TrainedModel
 from vecsetx.sampling.sampler import Observation
 
@@ -41,12 +43,15 @@ def test_the_first_surface_points_are_shown(dataset: DataSet, trained: TrainedMo
     assert (source.kind, source.name) == ("samples", heart.name)
     found = encode_source(source, trained, EncodeOptions(points=SHOWN, refine=0))
     surface = dataset.open(heart).read().surface
-    by_hand = Observation(
+    upright = Observation(
         surface.points_mm[:SHOWN],
         surface.structure[:SHOWN].astype(np.int64),
         surface.normals[:SHOWN],
         Frame.around(surface.points_mm, trained.mm_per_unit),
     )
+    rotation = rotation_of(upright, trained, 0)
+    frame = Frame.around(surface.points_mm, trained.mm_per_unit, rotation)
+    by_hand = replace(upright, frame=frame)
     expected = trained.encode(by_hand, 2 * RECIPE.model.latents)
     places_mm = surface.points_mm[:50]
     assert np.array_equal(found.field.distances_mm(places_mm), expected.distances_mm(places_mm))

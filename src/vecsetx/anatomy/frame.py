@@ -87,6 +87,11 @@ class Frame:
         return self.rotation != UPRIGHT
 
     @property
+    def angle_deg(self) -> float:
+        """Angle by which the axes of the unit space are turned from the patient's, 0° to 180°."""
+        return float(np.degrees(np.arccos(np.clip((np.trace(self.matrix) - 1) / 2, -1, 1))))
+
+    @property
     def matrix(self) -> Float[np.ndarray, "3 3"]:
         """The rotation from the patient's axes to those of the unit space, float64."""
         return np.array(self.rotation, dtype=np.float64)

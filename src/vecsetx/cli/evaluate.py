@@ -22,6 +22,7 @@ from vecsetx.cli.options import (
     Model,
     ModelWorkers,
     Points,
+    Pose,
     Recycle,
     Refine,
     Seed,
@@ -78,6 +79,7 @@ def evaluate(
     points: Points = None,
     refine: Refine = None,
     recycle: Recycle = 0,
+    pose: Pose = "anatomy",
     keep_specks: KeepSpecks = False,
     tolerance: Annotated[
         float,
@@ -116,7 +118,7 @@ def evaluate(
 
     given, model = model, local_model(model)
     options = EvaluateOptions(
-        encode=encode_options(model, labels, hide, latents, points, refine, recycle, seed),
+        encode=encode_options(model, labels, hide, latents, points, refine, recycle, pose, seed),
         split=split,
         fold=fold,
         tolerance_mm=tolerance,

@@ -187,6 +187,14 @@ Recycle = Annotated[
     int,
     number(Number.RECYCLE, metavar="N", help="Feed the reconstruction back N times (closes gaps)."),
 ]
+Pose = Annotated[
+    Literal["anatomy", "scan"],
+    typer.Option(
+        help="anatomy: turn the heart for the model as its training hearts lie, by where its "
+        "chambers are; results lie where the input does. scan: leave it as it lies.",
+        case_sensitive=False,
+    ),
+]
 Draws = Annotated[
     int | None, number(Number.ENSEMBLE, "--draws", help="Former name of --ensemble.", hidden=True)
 ]
@@ -246,6 +254,7 @@ def encode_options(
     points: int | None,
     refine: int | None,
     recycle: int,
+    pose: Any,
     seed: int,
 ) -> Any:
     """Return :class:`~vecsetx.inference.encode.EncodeOptions` from the options of these names."""
@@ -261,6 +270,7 @@ def encode_options(
         latents=latents,
         refine=refine,
         recycle=recycle,
+        pose=pose,
         seed=seed,
     )
 

@@ -20,6 +20,7 @@ from vecsetx.cli.options import (
     Model,
     ModelWorkers,
     Points,
+    Pose,
     Recycle,
     Refine,
     Seed,
@@ -135,6 +136,7 @@ def reconstruct(
     points: Points = None,
     refine: Refine = None,
     recycle: Recycle = 0,
+    pose: Pose = "anatomy",
     seed: Seed = 0,
     workers: ModelWorkers = None,
     dask: Dask = None,
@@ -153,7 +155,7 @@ def reconstruct(
 
     model = local_model(model)
     options = ReconstructOptions(
-        encode=encode_options(model, labels, hide, latents, points, refine, recycle, seed),
+        encode=encode_options(model, labels, hide, latents, points, refine, recycle, pose, seed),
         resolution=resolution,
         resolution_mm=resolution_mm,
         surfaces=surfaces,

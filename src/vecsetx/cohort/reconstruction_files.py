@@ -156,6 +156,7 @@ def _provenance(heart: ReconstructedHeart, setup: Setup) -> dict[str, Any]:
         "keep_specks": options.keep_specks,
         **_unlike_training(heart, setup.trained, options.encode.points),
         "recycled": options.encode.recycle,
+        "turned_deg": field.frame.angle_deg,
         "refine": options.encode.refine,
         "refined": asdict(field.refinement) if field.refinement else None,
         "lacks": field.lacks,

@@ -288,6 +288,12 @@ class _Page(HeartWork[dict[str, Any], None]):
         return [self.path]
 
 
+_POSES = {
+    "anatomy": "each heart was turned as the training hearts lie, by where its chambers are",
+    "scan": "hearts as they lie in their files",
+}
+
+
 def _recorded(options: EvaluateOptions) -> dict[str, Any]:
     """Return the options that may change scores; None for the usual."""
     encode = options.encode
@@ -296,6 +302,7 @@ def _recorded(options: EvaluateOptions) -> dict[str, Any]:
         "latents": encode.latents,
         "points": encode.points,
         "recycle": encode.recycle,
+        "pose": encode.pose,
         "hide": list(encode.hide),
         "hide_each": options.hide_each,
         "keep_specks": options.keep_specks,
@@ -337,6 +344,7 @@ def _provenance(
         "grid": "every voxel of each label map's own grid",
         "hidden from the model": "each structure in turn" if options.hide_each else hidden,
         "recycled": counted(options.encode.recycle, "time"),
+        "pose": _POSES["scan" if trained.pose is None else options.encode.pose],
         "refined": f"{counted(len(found.refined), 'heart')}, {counted(most, 'step')} at most",
         "specks": "kept" if options.keep_specks else "removed where nothing observed supports them",
         "VecSetX": __version__,

@@ -23,10 +23,10 @@ from scipy.spatial.transform import Rotation as Turn
 
 from vecsetx.anatomy.frame import UPRIGHT, Rotation
 
-__all__ = ["POINTS", "Pose", "ReferenceHeart", "centroid_pose", "poses"]
+__all__ = ["CHAMBERS", "POINTS", "Pose", "ReferenceHeart", "centroid_pose", "poses"]
 
-_CHAMBERS = ("Myocardium", "LV", "RV", "LA", "RA")
-"""Structures that fix a pose. The first two have nearly the same centre."""
+CHAMBERS = ("Myocardium", "LV", "RV", "LA", "RA")
+"""Structures that fix a pose. The centroids of three do, unless they lie in a line."""
 
 POINTS = 1500
 """Points of each structure of a reference heart, about 3 mm apart."""
@@ -72,11 +72,6 @@ class Pose(NamedTuple):
     error_mm: float
     by: str
 
-    @property
-    def angle_deg(self) -> float:
-        """The angle of the rotation, 0° to 180°."""
-        return float(np.degrees(Turn.from_matrix(self.rotation).magnitude()))
-
 
 @dataclass(frozen=True)
 class ReferenceHeart:
@@ -101,7 +96,7 @@ class ReferenceHeart:
     @property
     def chambers(self) -> list[str]:
         """The chambers that it has."""
-        return [name for name in _CHAMBERS if name in self.points_mm]
+        return [name for name in CHAMBERS if name in self.points_mm]
 
 
 def poses(
@@ -137,7 +132,7 @@ def poses(
     if pose := centroid_pose(reference, centroids_mm):
         return [pose]
     # 2. The surfaces of chambers; of everything if they are of one side of the heart.
-    used = [name for name in _CHAMBERS if name in shown]
+    used = [name for name in CHAMBERS if name in shown]
     if len(set(used) - {"Myocardium"}) < 2:
         used = list(shown)
     return _of_surfaces(reference, shown, used, whole)

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.label_sets import label_set
@@ -57,6 +58,7 @@ def encode(
     latents: int | None = None,
     keep_observed: bool = False,
     ensemble: int = 0,
+    pose: Literal["anatomy", "scan"] = "anatomy",
     max_voxels: int = VOXELS,
 ) -> Heart:
     """Encode a heart: a signed distance to each structure, anywhere in scanner space.
@@ -86,6 +88,8 @@ def encode(
             missing.
         ensemble: Members of an ensemble, such as 8, which gives each vertex of :func:`surfaces` a
             standard deviation; 0 for none.
+        pose: ``anatomy`` turns the heart for the model as its training hearts lie; ``scan`` leaves
+            it as it lies. Results lie where the input does with both.
         max_voxels: Most voxels of a label map.
 
     Returns:
@@ -103,6 +107,7 @@ def encode(
         seed=seed,
         refine=refine,
         recycle=recycle,
+        pose=pose,
     )
     usual = model.label_set
     found = find_hearts(

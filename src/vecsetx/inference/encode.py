@@ -21,7 +21,7 @@ from vecsetx.formats.points import LabelledPoints
 from vecsetx.geometry.heart_geometry import Geometry, Segmentation
 from vecsetx.inference.domain import recenter_domain
 from vecsetx.inference.observed import of_geometry, of_points, of_samples
-from vecsetx.inference.posing import rotation_of
+from vecsetx.inference.posing import pose_remarks, rotation_of
 from vecsetx.inference.recycling import recycle
 from vecsetx.inference.refinement import RefinementSpec, refine
 from vecsetx.inference.visibility import Visibility
@@ -129,16 +129,20 @@ def encode_source(
         geometry = heart.geometry(options.hide)
         field = encode_heart(geometry, trained, options)
         label_map, visibility = heart.label_map, Visibility.of_geometry(geometry)
-        return EncodedHeart(field, label_map, visibility, geometry, geometry.label_map.remarks)
-    remarks: tuple[str, ...] = ()
+        shown = np.array(trained.structures)[geometry.present()].tolist()
+        remarks = (*geometry.label_map.remarks, *pose_remarks(field.frame, shown))
+        return EncodedHeart(field, label_map, visibility, geometry, remarks)
+    remarks = ()
     if isinstance(heart, Samples):
         observation = _observe_samples(heart, trained, options)
         field = _encode_samples(heart, observation, trained, options)
         remarks = heart.info.remarks
     else:
         observation = _observe_points(heart, source.path, trained, options)
-        field = encode_observation(observation, trained, options)
+        field = _encode_points(observation, trained, options)
     visibility = Visibility.of_points(observation.structure, len(trained.structures))
+    shown = [trained.structures[k] for k in np.unique(observation.structure)]
+    remarks = (*remarks, *pose_remarks(field.frame, shown))
     return EncodedHeart(field, None, visibility, observation, remarks)
 
 
@@ -172,7 +176,14 @@ def encode_observation(
     Raises:
         InputError: The options do not fit the model.
     """
-    observation = _turned(observation, trained, options)
+    turned = _turned(observation, observation.points_mm, trained, options)
+    return _encode_points(turned, trained, options)
+
+
+def _encode_points(
+    observation: Observation, trained: TrainedModel, options: EncodeOptions
+) -> HeartField:
+    """Encode labelled surface points in their own frame."""
     field = _encoded(observation, observation, trained, options, "is points alone")
     if not (steps := options.refine_steps(whole=False)):
         return field
@@ -185,7 +196,6 @@ def _encode_samples(
 ) -> HeartField:
     """Encode the surface points of samples; refine on all of the samples."""
     names = trained.structures
-    observation = _turned(observation, trained, options)
     present = np.bincount(observation.structure, minlength=len(names)) > 0
     lacks = _lacks(names, present, np.isin(names, samples.info.cut))
     field = _encoded(observation, observation, trained, options, lacks)
@@ -212,10 +222,10 @@ def _observe_points(
     wanted = POINTS_FACTOR * trained.points if options.points is None else options.points
     # The first points of a permutation: fewer of them are a subset of more.
     chosen = np.random.default_rng(options.seed).permutation(left)[:wanted]
-    # The frame is that of all points, so that it does not depend on the choice.
-    points_mm = points.points_mm[chosen]
-    frame = Frame.around(points.points_mm[left], trained.mm_per_unit)
-    return Observation(points_mm.astype(np.float32), points.structure[chosen], None, frame)
+    points_mm, all_mm = points.points_mm[chosen].astype(np.float32), points.points_mm[left]
+    frame = Frame.around(all_mm, trained.mm_per_unit)
+    observation = Observation(points_mm, points.structure[chosen], None, frame)
+    return _turned(observation, all_mm, trained, options)
 
 
 def _observe_samples(
@@ -241,12 +251,14 @@ def _observe_samples(
     number = np.array(
         [trained.structures.index(n) if k else -1 for n, k in zip(names, known, strict=True)]
     )
-    return Observation(
+    all_mm = surface.points_mm[left]
+    observation = Observation(
         surface.points_mm[chosen],
         number[surface.structure[chosen]],
         surface.normals[chosen],
-        Frame.around(surface.points_mm[left], trained.mm_per_unit),
+        Frame.around(all_mm, trained.mm_per_unit),
     )
+    return _turned(observation, all_mm, trained, options)
 
 
 def _encoded(
@@ -289,13 +301,19 @@ def _encoded(
     return replace(field, lacks=lacks)
 
 
-def _turned(observation: Observation, trained: TrainedModel, options: EncodeOptions) -> Observation:
-    """Turn the frame of labelled points as the model's hearts lie."""
+def _turned(
+    observation: Observation, all_mm: np.ndarray, trained: TrainedModel, options: EncodeOptions
+) -> Observation:
+    """Turn the frame of labelled points as the model's hearts lie.
+
+    Args:
+        observation: The points.
+        all_mm: All points that they were chosen from: the frame does not depend on the choice.
+        trained: The model.
+        options: Whether the frame is turned, and the seed.
+    """
     rotation = _rotation(observation, trained, options)
-    if rotation == observation.frame.rotation:
-        return observation
-    frame = Frame.around(observation.points_mm, trained.mm_per_unit, rotation)
-    return replace(observation, frame=frame)
+    return replace(observation, frame=Frame.around(all_mm, trained.mm_per_unit, rotation))
 
 
 def _rotation(

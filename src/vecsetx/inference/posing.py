@@ -1,5 +1,6 @@
 """Turn a heart into the pose in which a model was trained."""
 
+from collections.abc import Collection
 from dataclasses import replace
 
 import numpy as np
@@ -7,11 +8,15 @@ import torch
 
 from vecsetx.anatomy.frame import UPRIGHT, Frame, Rotation
 from vecsetx.geometry.heart_geometry import Geometry
-from vecsetx.geometry.pose import Pose, poses
+from vecsetx.geometry.pose import CHAMBERS, Pose, poses
 from vecsetx.model.saved import TrainedModel
 from vecsetx.sampling.sampler import Observation, observe
 
-__all__ = ["rotation_of"]
+__all__ = ["pose_remarks", "rotation_of"]
+
+_UNUSUAL_DEG = 60.0
+"""Scans are taken at smaller angles to each other: kcl, MM-WHS and the Visible Human at 17 to
+28°."""
 
 
 def rotation_of(
@@ -39,6 +44,22 @@ def rotation_of(
     if len(found) > 1:
         found.sort(key=lambda pose: _error(points, trained, pose))
     return found[0].rotation
+
+
+def pose_remarks(frame: Frame, shown: Collection[str]) -> tuple[str, ...]:
+    """Return what the user should know of a heart's pose.
+
+    Args:
+        frame: The frame in which the heart was encoded.
+        shown: Names of the structures that it shows.
+    """
+    # Fewer chambers may have two poses that differ by more.
+    if frame.angle_deg < _UNUSUAL_DEG or len(set(CHAMBERS) & set(shown)) < 3:
+        return ()
+    return (
+        f"lies turned by {frame.angle_deg:.0f}° from the model's training hearts, and was turned "
+        "like them for the model; check that its header names the right axes",
+    )
 
 
 def _points(
