@@ -145,12 +145,12 @@ def volume_points(
     vertices = np.concatenate([vertices for vertices, _ in geometry.closed])
     low, high = vertices.min(axis=0) - margin_mm, vertices.max(axis=0) + margin_mm
     background = round(background_share * count)
+    in_box = generator.uniform(low, high, size=(background // 2, 3))
     upright = replace(frame, rotation=UPRIGHT)
     anywhere = generator.uniform(*upright.domain_mm(), size=(background - background // 2, 3))
-    points = [
-        generator.uniform(low, high, size=(background // 2, 3)),
-        frame.to_mm(upright.to_unit(anywhere)) if frame.is_turned else anywhere,
-    ]
+    if frame.is_turned:
+        anywhere = frame.to_mm(upright.to_unit(anywhere))
+    points = [in_box, anywhere]
     # 2. Points inside each structure: a random voxel of it, and a random place in that voxel.
     label_map = geometry.label_map.cropped()
     occupied = np.flatnonzero(label_map.labels)
