@@ -101,7 +101,7 @@ def test_prepare_prints_them(
         (lost,) = lines_with("the spacing is probably missing", output)
         assert lost.startswith("b: voxels are 1 mm wide")
     data = DataSet.read(tmp_path)
-    assert data.open(data.hearts[2]).info.remarks == (MOVED.format(7),)
+    assert data.open(data.hearts[2]).info.remarks[0] == MOVED.format(7)
 
 
 def test_reconstruct_and_evaluate_print_them(
@@ -119,7 +119,7 @@ def test_reconstruct_and_evaluate_print_them(
     summary = json.loads((tmp_path / "r" / "summary.json").read_text())
     assert summary["provenance"]["remarks"][0] == MOVED.format(7)
     encode(load(trained_run), cohort / "c.nii.gz")
-    assert caplog.messages == [f"{cohort / 'c.nii.gz'}: {MOVED.format(7)}"]
+    assert caplog.messages[0] == f"{cohort / 'c.nii.gz'}: {MOVED.format(7)}"
     # without meshes and page, which take seconds and print no remarks
     monkeypatch.setattr(evaluating._Page, "make", lambda *_: None)  # slow
     monkeypatch.setattr(evaluating._Page, "files", lambda *_: ())
