@@ -76,6 +76,28 @@ def one_worker_process() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def one_trial_step() -> Iterator[None]:
+    """Try one step before a run, not three, which take longer than the run of most tests."""
+    # The command plan, which tells a step's time, must have the function before it is replaced.
+    from vecsetx.commands import plan
+    from vecsetx.training import preflight
+
+    assert plan.seconds_per_step is preflight.seconds_per_step
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(preflight, "seconds_per_step", preflight.try_step)
+        yield
+
+
+@pytest.fixture
+def all_trial_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Try as many steps before a run as a user's training does."""
+    from vecsetx.commands import plan
+    from vecsetx.training import preflight
+
+    monkeypatch.setattr(preflight, "seconds_per_step", plan.seconds_per_step)
+
+
 @pytest.fixture(scope="session")
 def dataset():
     """A prepared data set of four small phantoms; tests do not change it."""

@@ -159,7 +159,7 @@ def test_branches_of_a_model_that_knows_the_truth(
         assert not geometry.present()[hidden].any()
         assert geometry.present().sum() == len(structures) - len(hidden)
         assert options.recycle == 2
-        return CompletedField.of(encode_heart(whole, trained, EncodeOptions()), whole)
+        return CompletedField.of(encode_heart(whole, trained, EncodeOptions(refine=0)), whole)
 
     monkeypatch.setattr(partial_hearts, "encode_heart", knows)
     found = partial_hearts.branches(hearts, trained, 2)

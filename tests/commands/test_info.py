@@ -31,7 +31,7 @@ def results(trained_run: Path, dataset: DataSet, tmp_path_factory: pytest.TempPa
     folder = tmp_path_factory.mktemp("results")
     with pytest.MonkeyPatch.context() as patch:
         words = ("evaluate", trained_run, dataset.folder, "--out", folder / "scores")
-        assert run(*words, "--no-meshes", monkeypatch=patch) == 0
+        assert run(*words, "--no-meshes", "--refine", 0, monkeypatch=patch) == 0
         scores, other = folder / "scores", folder / "other"
         shutil.copytree(scores, other)
         words = ("compare", scores, other, "--out", folder / "comparison")

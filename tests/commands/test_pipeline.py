@@ -98,7 +98,8 @@ def test_scores_are_those_of_the_label_map_that_reconstruct_writes(
     )
     words = ("reconstruct", workplace / "run", heart.source, "--out", tmp_path / "r")
     # Each finds specks on a grid of its own.
-    assert run(*words, "--resolution", 48, "--keep-specks", monkeypatch=monkeypatch) == 0
+    options = ("--resolution", 48, "--keep-specks", "--no-page")
+    assert run(*words, *options, monkeypatch=monkeypatch) == 0
     truth, made = nib.load(heart.source), nib.load(tmp_path / "r" / "labels.nii.gz")
     np.testing.assert_array_equal(truth.affine, made.affine)
     a, b = np.asarray(truth.dataobj) == 3, np.asarray(made.dataobj) == 3
@@ -123,7 +124,8 @@ def test_meshes_lie_where_the_scan_lies(
     write_label_map(LabelMap(here.labels, affine), tmp_path / "moved.nii.gz")
     for name, source in (("here", heart.source), ("moved", tmp_path / "moved.nii.gz")):
         words = ("reconstruct", workplace / "run", source, "--out", tmp_path / name)
-        options = ("--resolution", 48, "--space", "ras", "--format", "ply")
+        quick = ("--resolution", 48, "--refine", 0, "--no-labels", "--no-page")
+        options = (*quick, "--space", "ras", "--format", "ply")
         assert run(*words, *options, monkeypatch=monkeypatch) == 0
     for structure in ("LV", "RV"):
         a, b = (trimesh.load(tmp_path / name / f"{structure}.ply") for name in ("here", "moved"))
@@ -184,7 +186,7 @@ def test_what_a_model_is_sure_of_is_measured_used_and_checked(
     assert before["factors"] == "uncalibrated"
     factors = json.loads((model / "model" / "calibration.json").read_text())
     words = ("reconstruct", model, heart.source, "--out", tmp_path / "r", "--resolution", 48)
-    assert run(*words, *hidden, monkeypatch=monkeypatch) == 0
+    assert run(*words, *hidden, "--no-page", monkeypatch=monkeypatch) == 0
     summary = json.loads((tmp_path / "r" / "summary.json").read_text())
     told = summary["provenance"]["ensemble"]["calibration"]
     kept = ("factor", "factors", "cut_factor", "members", "hearts", "date", "few")
@@ -238,7 +240,8 @@ def test_a_data_set_is_scored_by_its_own_label_set(
     assert theirs["LAA"]["dice"] is None
     out = tmp_path / "meshes"
     words = ("reconstruct", model, tmp_path / "maps" / "phantom00.nii.gz", "--labels", "mmwhs")
-    assert run(*words, "--out", out, "--resolution", 32, monkeypatch=monkeypatch) == 0
+    words = (*words, "--out", out, "--resolution", 32, "--no-page")
+    assert run(*words, monkeypatch=monkeypatch) == 0
     # MM-WHS has no ids for the model's other structures, so the model's own are written.
     assert json.loads((out / "summary.json").read_text())["provenance"]["label_set"]["name"] == (
         "default"
@@ -335,7 +338,7 @@ def test_one_bad_heart_does_not_stop_the_others(
     assert "bad.nii.gz" in capfd.readouterr().err
     assert len(DataSet.read(tmp_path / "data").hearts) == 2
     words = ("reconstruct", workplace / "run", maps, "--out", tmp_path / "r", "--resolution", 32)
-    assert run(*words, monkeypatch=monkeypatch) == 1
+    assert run(*words, "--refine", 0, "--no-page", monkeypatch=monkeypatch) == 1
     assert sorted(f.name for f in (tmp_path / "r").glob("[!.]*")) == ["phantom00", "phantom01"]
 
 

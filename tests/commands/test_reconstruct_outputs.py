@@ -33,7 +33,7 @@ from vecsetx.workers.heart_work import RECORDS
 NAMES = ("LV", "RV", "LA")
 IDS = label_set("default")
 TRUE = {"LV": ball((0, 0, 0), 20), "RV": ball((0, 28, -14), 7), "LA": ball((-18, -4, -20), 8)}
-QUICK = ReconstructOptions(EncodeOptions(points=200), resolution=40, page=False)
+QUICK = ReconstructOptions(EncodeOptions(points=200, refine=0), resolution=40, page=False)
 TABLES = {"labels.ctbl", "labels.itksnap.txt"}
 
 
@@ -270,7 +270,8 @@ def test_a_model_of_whole_hearts_says_that_it_cannot_infer(
 ) -> None:
     """In the terminal, the page, the summary and the API; of whole hearts, nothing is said."""
     replace(untrained(NAMES), partial=False).save_pretrained(tmp_path / "model")
-    hidden = replace(QUICK, encode=replace(QUICK.encode, hide=("LA",)), page=True)
+    encoding = replace(QUICK.encode, hide=("LA",), refine=None)
+    hidden = replace(QUICK, encode=encoding, page=True)
     summary = reconstructed(tmp_path / "model", scan(), tmp_path, hidden)
     (remark,) = (r for r in summary["provenance"]["remarks"] if r.startswith(WHOLE_ONLY))
     assert "so what it infers is not to be trusted (LA)" in remark
@@ -311,7 +312,8 @@ def test_the_command_says_what_it_made_and_what_differs_from_training(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     words = ("reconstruct", trained_run, dataset.hearts[0].source, "--out", tmp_path)
-    assert run(*words, "--resolution", 32, "--no-labels", monkeypatch=monkeypatch) == 0
+    quick = ("--resolution", 32, "--refine", 0, "--no-labels")
+    assert run(*words, *quick, monkeypatch=monkeypatch) == 0
     summary = json.loads((tmp_path / "summary.json").read_text())
     made = summary["provenance"]
     assert (made["latents"], made["latents_in_training"]) == (64, 32)

@@ -9,6 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
+from scipy.spatial import cKDTree
+from scipy.spatial.distance import cdist
 from support.runs import RECIPE, losses, tensors_of
 
 from vecsetx.commands.train import train_model
@@ -97,8 +99,8 @@ def apart(hidden: np.ndarray, whole: ObservedPoints) -> tuple[np.ndarray, np.nda
 
 def in_a_ball(lost: np.ndarray, left: np.ndarray) -> bool:
     """Whether a ball about one of the lost points holds all of them and nothing else."""
-    around, to_left = (((lost[:, None] - others) ** 2).sum(-1) for others in (lost, left))
-    return bool((around.max(1) < to_left.min(1) + 1e-6).any())
+    around, to_left = cdist(lost, lost).max(axis=1), cKDTree(left).query(lost)[0]
+    return bool((around < to_left + 1e-6).any())
 
 
 def test_cuts_are_by_planes_and_by_balls_and_take_any_share_up_to_the_most() -> None:

@@ -30,7 +30,7 @@ def run(trained_run: Path) -> Path:
 
 def test_from_a_file_to_meshes(run: Path, dataset: DataSet) -> None:
     model = load(run)
-    field = encode(model, dataset.hearts[0].source)
+    field = encode(model, dataset.hearts[0].source, refine=0)
     inside = field.distances_mm(np.zeros((1, 3), np.float32))
     assert inside.shape == (1, 10)
     found = surfaces(field, resolution=40)
@@ -115,9 +115,9 @@ def test_a_label_map_is_on_the_input_s_grid_or_on_another(
     run: Path, dataset: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source, other = (Path(heart.source) for heart in dataset.hearts[:2])
-    heart = encode(load(run), source)
+    heart = encode(load(run), source, refine=0)
     words = ("reconstruct", run, source, "--out", tmp_path, "--resolution", 32)
-    assert command(*words, monkeypatch=monkeypatch) == 0
+    assert command(*words, "--refine", 0, "--no-page", monkeypatch=monkeypatch) == 0
     made = read_label_map(tmp_path / "labels.nii.gz")
     found = labels(heart, resolution=32)
     np.testing.assert_array_equal(found.labels, made.labels)
@@ -169,7 +169,7 @@ def test_options_that_do_not_fit_are_refused(run: Path, dataset: DataSet, tmp_pa
     with pytest.raises(
         InputError, match="unknown mesh format 'vtk'; use one of vtp, stl, ply, obj"
     ):
-        save(encode(model, source), tmp_path / "saved", resolution=16, extension="vtk")
+        save(encode(model, source, refine=0), tmp_path / "saved", resolution=16, extension="vtk")
     assert not (tmp_path / "saved").exists()
 
 

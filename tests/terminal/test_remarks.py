@@ -114,16 +114,17 @@ def test_reconstruct_and_evaluate_print_them(
 ) -> None:
     few = ("--points", 200, "--latents", 16)
     words = ("reconstruct", trained_run, cohort / "c.nii.gz", "--out", tmp_path / "r", *few)
-    assert run(*words, "--resolution", 24, monkeypatch=monkeypatch) == 0
+    quick = ("--resolution", 24, "--refine", 0, "--no-page")
+    assert run(*words, *quick, monkeypatch=monkeypatch) == 0
     assert f"• {MOVED.format(7)}" in " ".join(capsys.readouterr().out.split())
     summary = json.loads((tmp_path / "r" / "summary.json").read_text())
     assert summary["provenance"]["remarks"][0] == MOVED.format(7)
-    encode(load(trained_run), cohort / "c.nii.gz")
+    encode(load(trained_run), cohort / "c.nii.gz", refine=0)
     assert caplog.messages[0] == f"{cohort / 'c.nii.gz'}: {MOVED.format(7)}"
     # without meshes and page, which take seconds and print no remarks
     monkeypatch.setattr(evaluating._Page, "make", lambda *_: None)  # slow
     monkeypatch.setattr(evaluating._Page, "files", lambda *_: ())
-    options = EvaluateOptions(EncodeOptions(points=200, latents=16), meshes=False)
+    options = EvaluateOptions(EncodeOptions(points=200, latents=16, refine=0), meshes=False)
     evaluate(trained_run, [cohort / "c.nii.gz"], tmp_path / "e", options)
     assert lines_with("disagree", capsys.readouterr().out) == [f"c: {MOVED.format(7)}"]
 

@@ -28,6 +28,7 @@ def told_before(
     return [line for line in lines if not re.search(r"\(\d+ s\)$", line)]  # of a slow machine
 
 
+@pytest.mark.usefixtures("all_trial_steps")
 def test_the_time_of_a_run_is_told_without_that_of_warming_up(
     dataset: DataSet,
     tmp_path: Path,

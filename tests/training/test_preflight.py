@@ -15,20 +15,39 @@ from vecsetx.training.preflight import check_state_fits, preflight
 from vecsetx.training.step import Stepper
 
 
-def test_a_preflight_leaves_nothing_behind(dataset: DataSet, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("all_trial_steps")
+def test_a_preflight_leaves_nothing_behind(
+    dataset: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = count_steps(monkeypatch)
     out, recipe = tmp_path / "run", RECIPE.changed({"model": {"width": 128}}, "")
     with train_command._ready(dataset.folder, out, recipe, False, None, LogOptions()) as session:
         training = session.training
         torch.manual_seed(recipe.training.seed)
         fresh = recipe.model.build(len(dataset.structures)).state_dict()
+        tried.clear()
         found = preflight(training)
+        assert len(tried) == 3
         model = training.run.model
         assert all(torch.equal(weight, fresh[name]) for name, weight in model.state_dict().items())
         assert all(parameter.grad is None for parameter in model.parameters())
     train_model(dataset.folder, out, recipe)
+    assert len(tried) == 6
     kept = [out / "checkpoint.pt", out / "checkpoint.pt", *(3 * [out / "model/model.safetensors"])]
     really = sum(file.stat().st_size for file in kept)
     assert 0.9 * really < found.room_bytes < 1.1 * really
+
+
+def count_steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return a list that gets an item at every trial step."""
+    tried, real = [], Stepper.try_step
+
+    def counted(self: Stepper, *batches: object) -> None:
+        tried.append(1)
+        real(self, *batches)
+
+    monkeypatch.setattr(Stepper, "try_step", counted)
+    return tried
 
 
 def test_preflight_finds_what_is_not_in_order(

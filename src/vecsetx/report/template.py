@@ -25,6 +25,7 @@ def write_page(path: Path, template: str, **values: Any) -> None:
     write_text(path, _environment().get_template(template).render(values))
 
 
+@cache
 def _environment() -> Environment:
     loader = PackageLoader("vecsetx.report", "templates")
     environment = Environment(
