@@ -1,6 +1,8 @@
 """What all tests share: shapes checked at run time, one thread, and the real hearts."""
 
+import importlib
 import os
+import pkgutil
 import signal
 import sys
 from collections.abc import Iterator
@@ -31,6 +33,24 @@ hypothesis.settings.register_profile("vecsetx", deadline=None, derandomize="CI" 
 hypothesis.settings.load_profile("vecsetx")
 
 REAL_HEARTS = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection() -> None:
+    """Import the package's modules, beginning at another one in each of xdist's workers.
+
+    Else, in a fresh clone, each of them would compile every module of every package at the same
+    time as the others. So each finds compiled what another one has begun with.
+    """
+    if (worker := os.environ.get("PYTEST_XDIST_WORKER")) is None:
+        return
+    import vecsetx
+
+    found = pkgutil.walk_packages(vecsetx.__path__, "vecsetx.")
+    names = [module.name for module in found if not module.name.endswith("__main__")]
+    begin = len(names) * int(worker[2:]) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+    for name in names[begin:] + names[:begin]:
+        importlib.import_module(name)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -20,7 +20,10 @@ from torch.distributed import TCPStore
 from support.waiting import LONGEST_SECONDS
 
 _SERVER = get_context("forkserver")
-_SERVER.set_forkserver_preload(["support.forked", "vecsetx.cli", "vecsetx.commands.train"])
+# The first training step of a process imports PyTorch's compiler, which takes two seconds.
+_SERVER.set_forkserver_preload(
+    ["support.forked", "vecsetx.cli", "vecsetx.commands.train", "torch._dynamo"]
+)
 
 
 def server() -> ForkServerContext:
