@@ -46,14 +46,13 @@ def attacks(
             how = (*_ENDS, _FULL)[number % 4]
             _clear(folder)
             begun = _attack(f"{name} {number}", line, material, folder)
-            moment, size = rng.uniform(0, took), int(10 ** rng.uniform(1, 5))
+            share, size = rng.uniform(), int(10 ** rng.uniform(1, 5))
             if how == _FULL:
                 yield "full disk", _changed(begun, f"files of at most {size} bytes", size)
             else:
-                yield (
-                    "stops",
-                    _changed(begun, f"{how.name} after {moment:.2f} s", None, how, moment),
-                )
+                # Named by the share: the time differs from run to run, and a run has to go on.
+                when = f"{how.name} after {share:.1%} of its time"
+                yield "stops", _changed(begun, when, None, how, share * took)
             resume = ("--resume",) if (folder / "out" / "checkpoint.pt").exists() else ()
             again = _attack(f"{name} {number} again", line, material, folder, copy=False)
             yield (
