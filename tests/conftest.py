@@ -1,5 +1,6 @@
 """What all tests share: shapes checked at run time, one thread, and the real hearts."""
 
+import gc
 import importlib
 import os
 import pkgutil
@@ -42,6 +43,7 @@ def pytest_collection() -> None:
     Else, in a fresh clone, each of them would compile every module of every package at the same
     time as the others. So each finds compiled what another one has begun with.
     """
+    gc.disable()  # what is imported and collected stays
     if (worker := os.environ.get("PYTEST_XDIST_WORKER")) is None:
         return
     import vecsetx
@@ -51,6 +53,12 @@ def pytest_collection() -> None:
     begin = len(names) * int(worker[2:]) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
     for name in names[begin:] + names[:begin]:
         importlib.import_module(name)
+
+
+def pytest_collection_finish() -> None:
+    """Let the collector of garbage look at what tests make, and no longer at all modules."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.command_line import run
+from support.evaluations import write_no_page
 from support.hearts import write_small_phantoms
 from support.here import work_here
 from support.runs import untrained
 
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.label_sets import label_set
-from vecsetx.commands import evaluate as evaluating
 from vecsetx.commands import prepare as preparing
 from vecsetx.commands.prepare import PrepareOptions, prepare
 from vecsetx.data.dataset import DataSet
@@ -104,8 +104,7 @@ def test_scores_of_a_structure_with_an_empty_mask(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(evaluating._Page, "make", lambda *_: None)  # slow
-    monkeypatch.setattr(evaluating._Page, "files", lambda *_: ())
+    write_no_page(monkeypatch)
     masks = write_two_hearts(tmp_path / "masks", phantom)
     seen = {"hearts": [], "data": "", "steps": 0, "seed": 0}
     replace(untrained(("LV", "RV", "PA")), provenance=seen).save_pretrained(tmp_path / "model")

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import trimesh
 from support.command_line import run
+from support.evaluations import write_no_page
 from support.hearts import write_small_phantoms
 from support.shared import made_once
 from typer.testing import CliRunner
@@ -86,6 +87,7 @@ def test_scores_are_those_of_the_label_map_that_reconstruct_writes(
     workplace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The score on the page is the one anybody can recompute from the files."""
+    write_no_page(monkeypatch)  # its scores are those of scores.json
     heart = DataSet.read(workplace / "data").of_split("val")[0]
     run(
         "evaluate",
@@ -152,6 +154,7 @@ def test_hidden_structures_are_neither_seen_nor_excused(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    write_no_page(monkeypatch)
     words = ("evaluate", workplace / "run", workplace / "data", "--out", tmp_path)
     hide = ("--hide", "laa,PV", "--recycle", 1)
     assert run(*words, *hide, monkeypatch=monkeypatch) == 0
@@ -182,7 +185,9 @@ def test_what_a_model_is_sure_of_is_measured_used_and_checked(
         assert run(*words, *hidden, monkeypatch=monkeypatch) == 0
         return json.loads((tmp_path / out / "scores.json").read_text())
 
-    before = evaluated(trained_run, "before")["calibration"]
+    with pytest.MonkeyPatch.context() as patch:
+        write_no_page(patch)
+        before = evaluated(trained_run, "before")["calibration"]
     assert before["factors"] == "uncalibrated"
     factors = json.loads((model / "model" / "calibration.json").read_text())
     words = ("reconstruct", model, heart.source, "--out", tmp_path / "r", "--resolution", 48)
@@ -212,6 +217,7 @@ def test_a_data_set_is_scored_by_its_own_label_set(
     workplace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same hearts under other ids have the same scores; what they lack is not scored."""
+    write_no_page(monkeypatch)
     renumbered = {1: 205, 2: 420, 3: 500, 4: 550, 5: 600, 6: 820, 7: 850}
     lookup = np.zeros(11, np.uint16)
     lookup[list(renumbered)] = list(renumbered.values())

@@ -2,19 +2,18 @@
 
 import json
 import os
-import resource
 import shutil
 import signal
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from support.dask_cluster import two_workers
+from support.forked import forked, run_command
 from support.hearts import write_small_phantoms
 from support.here import work_here
+from support.small_files import run_command_with_small_files
 from support.waiting import LONGEST_SECONDS, wait_until
 from typer.testing import CliRunner
 
@@ -32,7 +31,6 @@ from vecsetx.formats.label_maps import read_label_map, write_label_map
 from vecsetx.sampling.sampler import SamplingSpec
 
 OPTIONS = PrepareOptions(label_set("default"), sampling=SamplingSpec(800, 800, 800), workers=1)
-COMMAND = [sys.executable, "-c", "from vecsetx.cli import main; main()"]
 
 
 @pytest.fixture(autouse=True)
@@ -144,14 +142,6 @@ def test_label_sets_of_one_name_are_one_label_set(maps: list[Path], tmp_path: Pa
     assert (data / "dataset.json").read_bytes() == before
 
 
-def start(folder: Path, *words: object) -> subprocess.Popen[str]:
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
-    with (folder / "log.txt").open("a") as log:
-        return subprocess.Popen(
-            [*COMMAND, *map(str, words)], env=environment, stdout=log, stderr=log, text=True
-        )
-
-
 def wait_for_hearts(data: Path, count: int) -> None:
     hearts = data / "hearts"
     assert wait_until(lambda: len(list(hearts.glob("phantom*.safetensors"))) >= count)
@@ -169,18 +159,24 @@ def test_a_run_that_is_killed_is_completed_by_a_second(
     victim: str, six: Path, tmp_path: Path
 ) -> None:
     data = tmp_path / "data"
-    words = ("prepare", six, "--out", data, "--points", 4000, "--workers", 2)
-    with start(tmp_path, *words) as first:
+    log = tmp_path / "log.txt"
+    words = ["prepare", str(six), "--out", str(data), "--points", "4000", "--workers", "2"]
+    first = forked(run_command, words, log)
+    assert first.pid
+    try:
         wait_for_hearts(data, 2)
-        if victim == "the parent":
-            os.kill(first.pid, signal.SIGKILL)
-            first.wait()
-            assert not (data / "dataset.json").exists()
-        else:
-            os.kill(workers_of(first.pid)[-1], signal.SIGKILL)
-            assert first.wait(LONGEST_SECONDS) == 0, (tmp_path / "log.txt").read_text()
-            assert len(DataSet.read(data).hearts) == 6
-    second = CliRunner().invoke(app, list(map(str, words)), catch_exceptions=False)
+        killed = first.pid if victim == "the parent" else workers_of(first.pid)[-1]
+        os.kill(killed, signal.SIGKILL)
+        first.join(LONGEST_SECONDS)
+    finally:
+        first.kill()
+    if victim == "the parent":
+        assert first.exitcode == -signal.SIGKILL
+        assert not (data / "dataset.json").exists()
+    else:
+        assert first.exitcode == 0, log.read_text()
+        assert len(DataSet.read(data).hearts) == 6
+    second = CliRunner().invoke(app, words, catch_exceptions=False)
     assert second.exit_code == 0, second.output
     assert len(DataSet.read(data).hearts) == 6
     assert list(data.rglob(".unfinished*")) == []
@@ -264,27 +260,14 @@ def test_a_full_disk_fails_hearts_and_leaves_none_half_written(
     maps: list[Path], tmp_path: Path
 ) -> None:
     """The kernel refuses to let files grow beyond 200 kB; the largest heart needs more."""
-
-    def small_files_only() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
-
-    data = tmp_path / "data"
+    data, log = tmp_path / "data", tmp_path / "log.txt"
     words = ["prepare", str(maps[0]), "--out", str(data), "--points", "4000"]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
-    ended = subprocess.run(
-        [*COMMAND, *words],
-        preexec_fn=small_files_only,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert ended.returncode == 2, ended.stderr
-    assert (
-        "phantom00.safetensors: could not be written: file too large; raise the limit"
-        in ended.stderr
-    )
-    assert "Traceback" not in ended.stderr
+    process = forked(run_command_with_small_files, words, log, 200_000)
+    process.join(LONGEST_SECONDS)
+    told = log.read_text()
+    assert process.exitcode == 2, told
+    assert "phantom00.safetensors: could not be written: file too large; raise the limit" in told
+    assert "Traceback" not in told
     assert [f for f in data.rglob("*") if f.is_file()] == []
 
 

@@ -332,8 +332,7 @@ def test_what_is_missed_is_counted(
 def test_each_annotated_structure_is_hidden_in_turn(
     run: Path, dataset: DataSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(calibrating, "SPACING_MM", 5.0)
-    monkeypatch.setattr("vecsetx.evaluation.cut._SPACING_MM", 5.0)
+    monkeypatch.setattr(hidden_structures, "SPACING_MM", 5.0)
     trained = TrainedModel.from_pretrained(run)
     heart = dataset.hearts[0]
     whole = source_of(dataset, heart).segmentation(trained.structures).geometry()

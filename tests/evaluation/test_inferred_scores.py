@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.analytic_fields import OBLIQUE, AnalyticField, grid_about, heart
+from support.evaluations import write_no_page
 
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.label_sets import label_set
@@ -213,6 +215,14 @@ def test_a_structure_left_out_is_scored_as_all_are(truth: LabelMap) -> None:
 # The command
 
 
+@pytest.fixture(scope="module", autouse=True)
+def coarse_search() -> Iterator[None]:
+    """Search what is hidden on a coarse grid, as a finer one takes half of the time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("vecsetx.inference.domain._SPACING_MM", 12.0)
+        yield
+
+
 @pytest.fixture(scope="module")
 def run(trained_run: Path) -> Path:
     """A model that has learned just enough to place every structure somewhere."""
@@ -252,7 +262,9 @@ def test_in_turn_every_structure_is_scored_as_if_it_alone_were_hidden(
     run: Path, partial: Path, in_turn: tuple[Path, str], tmp_path: Path
 ) -> None:
     each = json.loads((in_turn[0] / "scores.json").read_text())
-    whole = hidden(run, partial, tmp_path / "whole")
+    with pytest.MonkeyPatch.context() as patch:
+        write_no_page(patch)
+        whole = hidden(run, partial, tmp_path / "whole")
     assert (each["summary"], each["hearts"]) == (whole["summary"], whole["hearts"])
     inferred = each["inferred"]["hearts"]
     # What the truth lacks is not hidden, nor is the only structure.

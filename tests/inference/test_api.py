@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -124,8 +125,11 @@ def test_a_label_map_is_on_the_input_s_grid_or_on_another(
     np.testing.assert_array_equal(found.affine, made.affine)
     on_other = labels(heart, like=other, resolution=32)
     np.testing.assert_array_equal(on_other.affine, read_label_map(other).affine)
+    monkeypatch.setattr(type(heart), "meshes", None)  # an image that is missing is noticed first
     with pytest.raises(InputError, match=r"none\.nii\.gz"):
         labels(heart, like=tmp_path / "none.nii.gz")
+    with pytest.raises(InputError, match=r"none\.nii\.gz"):
+        save(heart, tmp_path / "saved", like=tmp_path / "none.nii.gz")
 
 
 def test_meshes_lie_over_the_command_s_files_in_the_space_that_is_asked_for(
@@ -183,6 +187,8 @@ def test_the_readme_s_snippet_runs_as_printed(
     shutil.copy(dataset.hearts[0].source, tmp_path / "patient.nii.gz")
     monkeypatch.chdir(tmp_path)
     shown, uploaded = [], []
+    # At the default resolution, specks of the label map take half of the test's time.
+    monkeypatch.setattr(vecsetx, "labels", partial(labels, resolution=64), raising=False)
     monkeypatch.setattr(pyvista.PolyData, "plot", lambda mesh: shown.append(mesh), raising=False)
     monkeypatch.setattr(
         TrainedModel, "push_to_hub", lambda _, repository: uploaded.append(repository)

@@ -70,6 +70,7 @@ def calibrated(dataset: DataSet, trained_run: Path, folder: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("vecsetx.evaluation.hidden_structures.SPACING_MM", 5.0)
         patch.setattr("vecsetx.evaluation.cut._SPACING_MM", 5.0)
+        patch.setattr("vecsetx.inference.domain._SPACING_MM", 12.0)
         result = CliRunner().invoke(app, list(map(str, words)), catch_exceptions=False)
     assert result.exit_code == 0, result.output
     (folder / "said.txt").write_text(result.output)

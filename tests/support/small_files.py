@@ -3,6 +3,9 @@
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+
+from support.forked import run_command
 
 
 @contextmanager
@@ -14,3 +17,9 @@ def files_of_at_most(size: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def run_command_with_small_files(words: list[str], log: Path, size: int) -> None:
+    """Be the command ``vecsetx`` where no file, of its workers either, grows beyond that."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+    run_command(words, log)

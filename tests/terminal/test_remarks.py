@@ -7,11 +7,11 @@ import nibabel as nib
 import numpy as np
 import pytest
 from support.command_line import run
+from support.evaluations import write_no_page
 from support.hearts import write_small_phantoms
 from support.here import work_here
 
 from vecsetx import encode, load
-from vecsetx.commands import evaluate as evaluating
 from vecsetx.commands import prepare as preparing
 from vecsetx.commands.evaluate import EvaluateOptions, evaluate
 from vecsetx.data.dataset import DataSet
@@ -122,8 +122,7 @@ def test_reconstruct_and_evaluate_print_them(
     encode(load(trained_run), cohort / "c.nii.gz", refine=0)
     assert caplog.messages[0] == f"{cohort / 'c.nii.gz'}: {MOVED.format(7)}"
     # without meshes and page, which take seconds and print no remarks
-    monkeypatch.setattr(evaluating._Page, "make", lambda *_: None)  # slow
-    monkeypatch.setattr(evaluating._Page, "files", lambda *_: ())
+    write_no_page(monkeypatch)
     options = EvaluateOptions(EncodeOptions(points=200, latents=16, refine=0), meshes=False)
     evaluate(trained_run, [cohort / "c.nii.gz"], tmp_path / "e", options)
     assert lines_with("disagree", capsys.readouterr().out) == [f"c: {MOVED.format(7)}"]

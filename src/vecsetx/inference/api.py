@@ -187,7 +187,8 @@ def labels(heart: Heart, like: str | Path | None = None, resolution: int = RESOL
     Raises:
         InputError: ``like`` cannot be read, or the grid would have too many voxels.
     """
-    found = heart.label_map(heart.meshes(MeshOptions(resolution)), _grid(like))
+    grid = _grid(like)  # first, as meshes take long
+    found = heart.label_map(heart.meshes(MeshOptions(resolution)), grid)
     return found.to_label_set(heart.label_set, heart.structures)
 
 
@@ -227,12 +228,13 @@ def save(
         InputError: As for :func:`surfaces` and :func:`labels`; or the space or the format is not
             supported.
     """
+    grid = _grid(like)  # first, as meshes take long
     meshes = heart.meshes(MeshOptions(resolution, resolution_mm, kind, faces))
     known = heart.vertex_attributes(meshes)
     _warn_of_doubts(heart, meshes, known)
     files = [
         *mesh_files(heart, meshes, known, space, extension.lstrip(".")),
-        *label_map_files(heart, heart.label_map(meshes, _grid(like))),
+        *label_map_files(heart, heart.label_map(meshes, grid)),
     ]
     for file in files:
         if file.write:

@@ -208,5 +208,6 @@ def figure(traces: Sequence[Any], **layout: Any) -> Figure:
     base = {"template": "none", "showlegend": False, "margin": {"l": 0, "r": 16, "t": 8, "b": 8}}
     for axis in ("xaxis", "yaxis"):
         layout[axis] = {"automargin": True, "zeroline": False, "fixedrange": True} | layout[axis]
-    plain: Figure = go.Figure(list(traces), layout=base | layout).to_dict()
-    return plain
+    # As go.Figure's to_dict, which checks and copies the traces again, in ten times as long.
+    data = [trace.to_plotly_json() for trace in traces]
+    return {"data": data, "layout": go.Layout(base | layout).to_plotly_json()}
