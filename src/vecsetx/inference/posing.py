@@ -57,8 +57,9 @@ def pose_remarks(frame: Frame, shown: Collection[str]) -> tuple[str, ...]:
     if frame.angle_deg < _UNUSUAL_DEG or len(set(CHAMBERS) & set(shown)) < 3:
         return ()
     return (
-        f"lies turned by {frame.angle_deg:.0f}° from the model's training hearts, and was turned "
-        "like them for the model; check that its header names the right axes",
+        f"lies turned by {frame.angle_deg:.0f}° from the model's training hearts; the model is "
+        "shown it turned back, and the results lie as the input does: check that its header names "
+        "the right axes",
     )
 
 
