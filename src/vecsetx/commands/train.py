@@ -291,8 +291,7 @@ def _batches(
     reference = None
     if recipe.batch.pose == "anatomy":
         # Both see the same batches, so a teacher's hearts and these must lie alike.
-        files = [dataset.open(heart) for heart in hearts]
-        reference = teacher.pose if teacher else choose_reference(files)
+        reference = teacher.pose if teacher else choose_reference(dataset, hearts)
     batches = TrainingBatches(
         dataset, hearts, recipe.batch, recipe.augment, seed, recipe.partial, reference
     )

@@ -7,6 +7,7 @@ from itertools import combinations
 import numpy as np
 
 from vecsetx.anatomy.frame import UPRIGHT, Rotation
+from vecsetx.data.dataset import DataSet, HeartEntry
 from vecsetx.errors import InputError
 from vecsetx.geometry.pose import POINTS, ReferenceHeart, centroid_pose, poses
 from vecsetx.sampling.samples import SamplesFile
@@ -22,29 +23,30 @@ _READ = 8 * POINTS
 """Surface points that are read of each heart."""
 
 
-def choose_reference(files: Sequence[SamplesFile]) -> ReferenceHeart | None:
+def choose_reference(dataset: DataSet, hearts: Sequence[HeartEntry]) -> ReferenceHeart | None:
     """Choose the heart that the others resemble most in how their chambers lie.
 
     Args:
-        files: The training hearts.
+        dataset: The data set.
+        hearts: Its training hearts.
 
     Returns:
         None if the centroids of no heart's whole chambers fix its pose: then nothing says how the
         others lie.
     """
-    step = -(-len(files) // _CANDIDATES)
-    hearts = [_as_reference(file) for file in files[::step]]
-    hearts = [heart for heart in hearts if centroid_pose(heart, heart.centroids_mm)]
-    if not hearts:
+    step = max(-(-len(hearts) // _CANDIDATES), 1)
+    candidates = [_as_reference(dataset.open(heart)) for heart in hearts[::step]]
+    candidates = [one for one in candidates if centroid_pose(one, one.centroids_mm)]
+    if not candidates:
         return None
     # Those with the most chambers: any other heart shares more with them.
-    most = max(len(heart.chambers) for heart in hearts)
-    hearts = [heart for heart in hearts if len(heart.chambers) == most]
-    errors = np.zeros((len(hearts), len(hearts)))
-    for i, j in combinations(range(len(hearts)), 2):
-        pose = centroid_pose(hearts[i], hearts[j].centroids_mm)
+    most = max(len(one.chambers) for one in candidates)
+    candidates = [one for one in candidates if len(one.chambers) == most]
+    errors = np.zeros((len(candidates), len(candidates)))
+    for i, j in combinations(range(len(candidates)), 2):
+        pose = centroid_pose(candidates[i], candidates[j].centroids_mm)
         errors[i, j] = errors[j, i] = np.inf if pose is None else pose.error_mm
-    return hearts[int(errors.sum(axis=0).argmin())]
+    return candidates[int(errors.sum(axis=0).argmin())]
 
 
 def rotations_onto(

@@ -117,7 +117,7 @@ def poses(
 
     Returns:
         One pose if the centroids of the chambers fix it; else up to four that match the surfaces
-        about equally well. None if heart and reference have no structure in common.
+        best. Empty if heart and reference have no structure in common.
     """
     shown = {
         name: points
@@ -182,12 +182,11 @@ def _of_surfaces(
     target = np.concatenate([reference.points_mm[name] for name in used]).mean(axis=0)
     starts = [_Fit(turn, target - turn @ source) for turn in _starts(reference, shown, used)]
     first = [_closer(reference, few, start, _FIRST_STEPS) for start in starts]
-    first.sort(key=lambda fit: _error_mm(reference, few, whole, fit))
-    fits = [_closer(reference, scaled, fit, _STEPS) for fit in _different(first)[:_BEST]]
-    fits.sort(key=lambda fit: _error_mm(reference, scaled, whole, fit))
+    best = [fit for _, fit in _different(reference, few, whole, first)[:_BEST]]
+    fits = [_closer(reference, scaled, fit, _STEPS) for fit in best]
     return [
-        Pose(_rows(fit.rotation), _error_mm(reference, scaled, whole, fit), "surfaces")
-        for fit in _different(fits)
+        Pose(_rows(fit.rotation), error_mm, "surfaces")
+        for error_mm, fit in _different(reference, scaled, whole, fits)
     ]
 
 
@@ -222,12 +221,18 @@ def _axes(points: np.ndarray) -> Float[np.ndarray, "3 3"]:
     return np.asarray(axes * np.sign(np.linalg.det(axes)))
 
 
-def _different(fits: list["_Fit"]) -> list["_Fit"]:
-    """Leave out fits whose rotations are nearly that of an earlier one."""
-    kept: list[_Fit] = []
-    for fit in fits:
-        if all(_angle_deg(fit.rotation, other.rotation) > _APART_DEG for other in kept):
-            kept.append(fit)
+def _different(
+    reference: ReferenceHeart,
+    points: Mapping[str, np.ndarray],
+    whole: list[str],
+    fits: list["_Fit"],
+) -> list[tuple[float, "_Fit"]]:
+    """Return fits with their errors, mm, the best first; of nearly equal rotations, the best."""
+    errors_mm = [_error_mm(reference, points, whole, fit) for fit in fits]
+    kept: list[tuple[float, _Fit]] = []
+    for error_mm, fit in sorted(zip(errors_mm, fits, strict=True), key=lambda pair: pair[0]):
+        if all(_angle_deg(fit.rotation, other.rotation) > _APART_DEG for _, other in kept):
+            kept.append((error_mm, fit))
     return kept
 
 
