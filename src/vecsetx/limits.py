@@ -15,6 +15,7 @@ __all__ = [
     "LAYERS",
     "MESH_BYTES",
     "MESH_ITEMS",
+    "MOST_VARIANTS",
     "NPZ_BYTES",
     "NUMBER_DIGITS",
     "ORIGIN_MM",
@@ -53,6 +54,9 @@ MESH_BYTES = 1 << 30
 
 MESH_ITEMS = 50_000_000
 """Most vertices, faces or numbers per array of a mesh: 40 times those of a heart at 0.4 mm."""
+
+MOST_VARIANTS = 1000
+"""Most variants of one heart."""
 
 POINTS_BYTES = 1 << 28
 """Largest table of labelled points."""

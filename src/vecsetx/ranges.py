@@ -9,6 +9,8 @@ from typing import Annotated
 
 from pydantic import Field
 
+from vecsetx.limits import MOST_VARIANTS
+
 __all__ = [
     "Angle",
     "Count",
@@ -79,6 +81,7 @@ class Number:
     MEMBERS, ENSEMBLE = Range(2, 1000), Range(0, 1000)
     TOLERANCE_MM = Range(0.001, 100, whole=False)
     GPU_GB = Range(0.1, 100_000, whole=False)
+    VARIANTS = Range(1, MOST_VARIANTS)
     PHANTOMS, PHANTOM_SIZE = Range(1, 100_000), Range(8, 1024)
     VOXEL_MM = Range(0.02, 20, whole=False)  # from micro-CT to short-axis stacks
     SCALE = Range(0.2, 3, whole=False)

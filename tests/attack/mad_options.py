@@ -17,6 +17,7 @@ BASES = {
     "labels": "labels default",
     "prepare": "prepare plain.nii --out out --points 100 --workers 1",
     "check": "check {data} --out out",
+    "vary": "vary {data} --count 1 --workers 1",
     "export": "export {data} --out out",
     "phantom": "phantom out --count 1 --size 32 --spacing 4",
     "plan": "plan {data} --config recipe.yaml",
@@ -71,5 +72,5 @@ def _attack(material: Material, folder: Path, base: str, added: list[str]) -> At
             material.copy(key, folder)
     words = [*base.format(**places).split(), *added]
     command = words[0]
-    out = {"diagnose": "run", "calibrate": "run"}.get(command, "out")
+    out = {"diagnose": "run", "calibrate": "run", "vary": "data"}.get(command, "out")
     return Attack(f"{command} {' '.join(added)[:60]}", tuple(words), out)

@@ -23,6 +23,7 @@ COMMANDS = {
     "reconstruct": "reconstruct {run} labels --out out --resolution 24 --refine 2",
     "evaluate": "evaluate {run} {data} --out out --refine 2",
     "check": "check {data} --out out --workers 1",
+    "vary": "vary data --count 3 --workers 1",
     "export": "export {data} --out out --workers 1",
     "calibrate": "calibrate run {data} --split train --few --ensemble 2",
     "compare": "compare scores refined --out out",
@@ -83,10 +84,11 @@ def _clear(folder: Path) -> None:
 
 def _attack(name: str, line: str, material: Material, folder: Path, copy: bool = True) -> Attack:
     words = line.format(run=material.folder / "run", data=material.folder / "data").split()
-    for taken in ("labels", "recipe.yaml", "scores", "refined", "run"):
+    for taken in ("labels", "recipe.yaml", "scores", "refined", "run", "data"):
         if copy and taken in words:
             material.copy(taken, folder)
-    return Attack(name, tuple(words), "run" if words[0] == "calibrate" else "out")
+    out = {"calibrate": "run", "vary": "data"}.get(words[0], "out")
+    return Attack(name, tuple(words), out)
 
 
 def _changed(

@@ -41,6 +41,7 @@ FUNCTIONS = {
     "prepare": "prepare.prepare",
     "reconstruct": "reconstruct.reconstruct",
     "train": "train.train_model",
+    "vary": "vary.vary",
 }
 """Command → what it calls in ``vecsetx.commands``, or elsewhere in ``vecsetx``."""
 
@@ -58,6 +59,7 @@ WORDS = {
     "prepare": ("my maps", "--out", "out"),
     "reconstruct": ("run", "map.nii.gz", "--out", "out"),
     "train": ("data", "--out", "out"),
+    "vary": ("data",),
 }
 
 

@@ -30,9 +30,10 @@ WRITING = {
     "demo": ("--out", "{out}"),
 }
 """Commands that write into a folder of the user's choice. Besides these, `calibrate` writes into
-the model's folder, and `diagnose` one page, whole, beside a journal that may still grow."""
+the model's folder, `vary` into the data set's, and `diagnose` one page, whole, beside a journal
+that may still grow."""
 
-WRITE_NO_FOLDER = {"inspect", "labels", "plan", "info", "calibrate", "diagnose"}
+WRITE_NO_FOLDER = {"inspect", "labels", "plan", "info", "calibrate", "diagnose", "vary"}
 
 
 def test_all_commands_are_here() -> None:

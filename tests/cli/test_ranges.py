@@ -65,7 +65,7 @@ def words_of(command: str) -> list[str]:
 def test_all_commands_and_options_are_tried() -> None:
     assert len(NUMERIC) >= 40
     assert {command for command, _ in NUMERIC} >= {
-        *("prepare", "check", "export", "phantom", "plan", "train", "demo"),
+        *("prepare", "check", "export", "phantom", "plan", "train", "demo", "vary"),
         *("reconstruct", "evaluate", "calibrate", "compare"),
     }
     assert len(RECIPE) >= 50

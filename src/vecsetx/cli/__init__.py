@@ -25,6 +25,7 @@ from vecsetx.cli import (
     prepare,
     reconstruct,
     train,
+    vary,
 )
 from vecsetx.cli.failures import errors_in_one_line
 from vecsetx.cli.help_options import Command, Commands
@@ -72,6 +73,7 @@ _PANELS = {
         labels.labels,
         prepare.prepare,
         check.check,
+        vary.vary,
         export.export,
         phantom.phantom,
     ),

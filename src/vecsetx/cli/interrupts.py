@@ -40,6 +40,7 @@ def _is_complete(summary: Path) -> bool:
 
 _OF_COMMANDS: Mapping[str, _Kept] = {
     "prepare": _Kept("out", ("hearts/*.safetensors",), "sampled heart", goes_on=True),
+    "vary": _Kept("data", ("variants/*.safetensors",), "variant", goes_on=True),
     "calibrate": _Kept(
         "model", ("calibration-unfinished/*", "model/calibration-unfinished/*"), "measured heart",
         goes_on=True,

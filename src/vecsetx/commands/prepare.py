@@ -297,6 +297,7 @@ def _data_set(
             annotated=sampled.annotated or by_label_set[sampled.label_set.name],
             version=sampled.info.version,
             units=plan.sources[name].units,
+            variants=_variants(plan.known.get(name), sampled),
         )
         for name, sampled in samples.items()
     ]
@@ -330,6 +331,11 @@ def _data_set(
         plan.splits,
     )
     return dataset.with_assignments(places)
+
+
+def _variants(known: HeartEntry | None, sampled: _Sampled) -> int:
+    """Number of variants that a heart keeps: none if it is another heart than before."""
+    return known.variants if known and known.sha256 == sampled.info.sha256 else 0
 
 
 def _failed(plan: _Plan, failed: Mapping[str, str]) -> tuple[FailedHeart, ...]:

@@ -13,6 +13,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -50,6 +51,7 @@ class BatchSpec:
         surface, near, volume: Query points per heart of each group.
         balance: Whether label sets take turns, so that each contributes equally many hearts however
             many it has.
+        variants: Whether the variants of a heart (``vecsetx vary``) take turns with it, at random.
         pose: ``anatomy`` turns every heart as one of them lies, by where its chambers are, in
             training and in use. ``scan`` leaves hearts as they lie in their files.
     """
@@ -60,6 +62,7 @@ class BatchSpec:
     near: Points = 512
     volume: Points = 256
     balance: bool = True
+    variants: bool = True
     pose: Literal["anatomy", "scan"] = "anatomy"
 
     @property
@@ -128,9 +131,16 @@ class TrainingBatches:
                 f"{dataset.folder}: hearts have different mm per unit {sorted(scales)}; prepare "
                 "all of them with the same --mm-per-unit"
             )
-        for file in self.files:
+        versions = [
+            [file, *(dataset.open_variants(heart) if spec.variants else ())]
+            for file, heart in zip(self.files, hearts, strict=True)
+        ]
+        for file in chain.from_iterable(versions):
             _check_counts(file, spec)
-        self.reference, self.rotations = reference, rotations_onto(reference, self.files)
+        self.reference = reference
+        self._versions = [
+            list(zip(files, rotations_onto(reference, files), strict=True)) for files in versions
+        ]
 
     def batch(self, number: int) -> Batch:
         """Batch 0, 1, … of the sequence; :class:`InputError` if one of its hearts is lost."""
@@ -163,8 +173,13 @@ class TrainingBatches:
         positions = range(step * count, (step + 1) * count)
         return [self.files[self._candidates(position)[0]].info.name for position in positions]
 
+    @property
+    def rotations(self) -> list[Rotation]:
+        """Rotation of each heart's frame, which turns it as the reference heart lies."""
+        return [versions[0][1] for versions in self._versions]
+
     def rotation_of(self, name: str) -> Rotation:
-        """Rotation of a heart's frame, which turns it as the reference heart lies."""
+        """Rotation of the frame of a heart of this name."""
         return self.rotations[[file.info.name for file in self.files].index(name)]
 
     def _candidates(self, position: int) -> list[int]:
@@ -177,9 +192,16 @@ class TrainingBatches:
         # If a file is lost, the rest of the epoch follows, and then its beginning.
         return [hearts[number] for number in order[index:] + order[:index]]
 
+    def _version(self, index: int, position: int) -> tuple[SamplesFile, Rotation]:
+        """A heart's own file or that of a variant, and its rotation; all are equally likely."""
+        versions = self._versions[index]
+        if len(versions) == 1:
+            return versions[0]
+        return versions[np.random.default_rng([self.seed, 2, position]).integers(len(versions))]
+
     def _draw(self, position: int, buffer: BatchBuffer, lost: list[LostHeart]) -> None:
         for index in self._candidates(position):
-            file = self.files[index]
+            file, rotation = self._version(index, position)
             # Seeded by the position: a substitute changes no other heart. 0 is for the order.
             generator = np.random.default_rng([self.seed, 1, position])
             try:
@@ -192,7 +214,7 @@ class TrainingBatches:
                     generator,
                     buffer,
                     self.partial.at(position),
-                    self.rotations[index],
+                    rotation,
                 )
             except InputError as error:
                 lost.append(LostHeart(file.info.name, file.path, f"{file.info.name}: {error}"))

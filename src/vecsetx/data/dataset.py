@@ -5,16 +5,16 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from vecsetx.anatomy.label_sets import LabelSet
 from vecsetx.anatomy.structures import StructureName
 from vecsetx.data.split import Assignment, Split
 from vecsetx.errors import DamagedError, InputError
 from vecsetx.files import write_json
-from vecsetx.limits import VOXELS
+from vecsetx.limits import MOST_VARIANTS, VOXELS
 from vecsetx.names import Name, RelativePath, check_name
 from vecsetx.plain_data import PlainDataError, read_json, validated
 from vecsetx.sampling.samples import SamplesFile
@@ -23,6 +23,9 @@ __all__ = ["Choices", "DataSet", "FailedHeart", "HeartEntry"]
 
 _SCHEMA = 2
 """Version of ``dataset.json``; other versions are rejected."""
+
+VariantCount = Annotated[int, Field(ge=0, le=MOST_VARIANTS)]
+"""A number from ``dataset.json``, for which files are opened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,7 @@ class HeartEntry:
         annotated: Structures that its label maps annotate. An annotated structure without voxels is
             absent. Nothing is known of other structures, which carry no loss and no score.
         version: Version of VecSetX that sampled it.
+        variants: Number of its variants, as of ``vecsetx vary``; their files are numbered from 1.
     """
 
     name: Name
@@ -58,6 +62,11 @@ class HeartEntry:
     annotated: tuple[StructureName, ...]
     version: str
     units: str = "mm"
+    variants: VariantCount = 0
+
+    def variant_file(self, number: int) -> str:
+        """Return the samples file of a variant, relative to the data set's folder."""
+        return f"variants/{self.name}-{number}.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +173,23 @@ class DataSet:
                 "prepare the data again"
             )
         return samples
+
+    def open_variants(self, heart: HeartEntry) -> list[SamplesFile]:
+        """Open the samples of a heart's variants.
+
+        Raises:
+            InputError: A file is missing, or of another heart than the data set's.
+        """
+        files = []
+        for number in range(1, heart.variants + 1):
+            file = self.open(replace(heart, file=heart.variant_file(number)))
+            if file.info.sha256 != heart.sha256:
+                raise InputError(
+                    f"{file.path}: is a variant of another heart than {heart.name} is now; run "
+                    "vecsetx vary again"
+                )
+            files.append(file)
+        return files
 
     def without_damaged(self, fold: int | None) -> tuple["DataSet", dict[str, str]]:
         """Return the data set without the hearts whose files are damaged, to train on.

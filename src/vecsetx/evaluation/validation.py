@@ -98,7 +98,7 @@ class HeartsValidator:
         reference: ReferenceHeart | None,
     ) -> None:
         self._dataset, self._recipe = dataset, recipe
-        one_by_one = replace(recipe.batch, hearts=1)
+        one_by_one = replace(recipe.batch, hearts=1, variants=False)
         # Without the ramp, which hides less at the start of training: validations stay comparable.
         self._partial = replace(recipe.partial, ramp=0)
         # No augmentation, and a fixed seed.

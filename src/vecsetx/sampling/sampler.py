@@ -51,7 +51,12 @@ class SamplingSpec:
 
 
 def sample_heart(
-    geometry: Geometry, origin: Origin, wanted: tuple[str, ...], spec: SamplingSpec, seed: int
+    geometry: Geometry,
+    origin: Origin,
+    wanted: tuple[str, ...],
+    spec: SamplingSpec,
+    seed: int,
+    shown: Geometry | None = None,
 ) -> Samples:
     """Sample a heart.
 
@@ -61,18 +66,21 @@ def sample_heart(
         wanted: The K structures of ``geometry``. Absent ones are left out of the samples.
         spec: How many points to draw, and where.
         seed: Seed of the data set.
+        shown: The same heart as a poorer segmentation shows it: surface points are drawn from that,
+            and all distances are those of the heart. None: it is shown as it is.
 
     Raises:
         InputError: The scan shows no surface except at its edge.
     """
     structures = tuple(np.array(wanted)[geometry.present()].tolist())
     if len(structures) < len(wanted):
+        shown = shown and shown.restricted(geometry.present())
         geometry = geometry.restricted(geometry.present())
     # A heart's points depend on its own name, so they are the same in any data set and order.
     generator = np.random.default_rng([seed, *origin.name.encode()])
-    frame = Frame.around(geometry.vertices_mm(), spec.mm_per_unit)
+    frame = Frame.around((shown or geometry).vertices_mm(), spec.mm_per_unit)
     try:
-        drawn = draw_samples(geometry, frame, spec, generator)
+        drawn = draw_samples(geometry, frame, spec, generator, shown)
     except InputError as error:
         raise InputError(f"{origin.path}: {error}") from None
     volumes, areas = geometry.volumes_ml().tolist(), geometry.areas_mm2().tolist()
@@ -151,7 +159,11 @@ def observe(
 
 @staged("points and distances")
 def draw_samples(
-    geometry: Geometry, frame: Frame, spec: SamplingSpec, generator: np.random.Generator
+    geometry: Geometry,
+    frame: Frame,
+    spec: SamplingSpec,
+    generator: np.random.Generator,
+    shown: Geometry | None = None,
 ) -> tuple[SurfacePoints, QueryPoints, QueryPoints]:
     """Draw surface, near and volume points with their distances, each set in random order.
 
@@ -160,6 +172,7 @@ def draw_samples(
         frame: Its frame, whose domain is sampled.
         spec: How many points to draw, and where.
         generator: Random numbers.
+        shown: The heart from whose surfaces the surface points are drawn; None: ``geometry``.
 
     Raises:
         InputError: The scan shows no surface except at its edge.
@@ -170,6 +183,10 @@ def draw_samples(
     points, structure, normals = surface_points(geometry, sum(counts), spec.equal_share, generator)
     on_surface, feet = np.split(points, [spec.surface_points])
     structure, normals = structure[: spec.surface_points], normals[: spec.surface_points]
+    if shown is not None:
+        on_surface, structure, normals = surface_points(
+            shown, spec.surface_points, spec.equal_share, generator
+        )
     scales_mm = generator.choice([spec.near_mm, spec.farther_mm], size=(len(feet), 1))
     near = feet + scales_mm * generator.standard_normal(feet.shape)
     volume = volume_points(
@@ -184,7 +201,8 @@ def draw_samples(
     # 2. Compute the distances of all sets at once, of points rounded to float32 as they are stored.
     all_points = np.concatenate([on_surface, near, volume]).astype(np.float32)
     drawn_from = np.full(len(all_points), -1)
-    drawn_from[: spec.surface_points] = structure  # exactly 0 from there, despite the rounding
+    if shown is None:
+        drawn_from[: spec.surface_points] = structure  # exactly 0 from there, despite the rounding
     all_distances = signed_distances_mm(
         all_points,
         geometry.closed,
