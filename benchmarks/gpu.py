@@ -46,7 +46,7 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from vecsetx.data.batch import Batch, Queries, SurfaceQueries
-from vecsetx.data.batches import BatchSpec
+from vecsetx.data.draw import BatchSpec
 from vecsetx.model.attention import Attention
 from vecsetx.model.saved import parameter_count
 from vecsetx.presets import preset

@@ -249,8 +249,8 @@ def cohort(folder: Path, hearts: int, size: int, spacing_mm: float) -> dict[str,
 
 def reads(folder: Path) -> dict[str, float]:
     """Measure milliseconds to read one heart's part of a training step from its file."""
-    from vecsetx.data.batches import BatchSpec, draw_heart  # torch, which workers do not import
     from vecsetx.data.buffer import BatchBuffer
+    from vecsetx.data.draw import BatchSpec, draw_heart  # torch, which workers do not import
 
     generator = np.random.default_rng(0)
     file = SamplesFile(folder / "heart.safetensors")

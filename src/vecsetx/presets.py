@@ -5,7 +5,7 @@ Those named ``…-partial`` train models that complete partially observed hearts
 
 from dataclasses import replace
 
-from vecsetx.data.batches import BatchSpec
+from vecsetx.data.draw import BatchSpec
 from vecsetx.data.partial import PartialSpec
 from vecsetx.errors import InputError
 from vecsetx.model.vecset import ModelSpec

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from vecsetx.data.augment import AugmentSpec
-from vecsetx.data.batches import BatchSpec
+from vecsetx.data.draw import BatchSpec
 from vecsetx.data.partial import PartialSpec
 from vecsetx.errors import InputError
 from vecsetx.model.vecset import ModelSpec

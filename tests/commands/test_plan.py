@@ -12,8 +12,9 @@ from support.command_line import run
 from support.runs import tensors_of
 from support.shared import made_once
 
-from vecsetx.data.batches import BatchSpec, TrainingBatches
+from vecsetx.data.batches import TrainingBatches
 from vecsetx.data.dataset import DataSet
+from vecsetx.data.draw import BatchSpec
 from vecsetx.model.attention import Attention
 from vecsetx.model.vecset import ModelSpec
 from vecsetx.terminal.progress_bars import console

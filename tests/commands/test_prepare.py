@@ -24,8 +24,9 @@ from vecsetx.commands import check as checking
 from vecsetx.commands import prepare as preparing
 from vecsetx.commands.check import check
 from vecsetx.commands.prepare import PrepareOptions, prepare
-from vecsetx.data.batches import BatchSpec, TrainingBatches
+from vecsetx.data.batches import TrainingBatches
 from vecsetx.data.dataset import DataSet
+from vecsetx.data.draw import BatchSpec
 from vecsetx.errors import InputError
 from vecsetx.formats.label_maps import read_label_map, write_label_map
 from vecsetx.sampling.sampler import SamplingSpec

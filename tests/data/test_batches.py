@@ -17,9 +17,10 @@ from torch.utils.data import DataLoader
 
 from vecsetx.data.augment import AugmentSpec, random_augmentation, rotation_about
 from vecsetx.data.batch import Batch
-from vecsetx.data.batches import BatchSpec, TrainingBatches, draw_heart
+from vecsetx.data.batches import TrainingBatches
 from vecsetx.data.buffer import BatchBuffer
 from vecsetx.data.dataset import DataSet
+from vecsetx.data.draw import BatchSpec, draw_heart
 from vecsetx.data.step_batches import StepBatches, StepDataset
 from vecsetx.errors import InputError
 from vecsetx.sampling.samples import (

@@ -15,8 +15,9 @@ from support.runs import RECIPE, losses, tensors_of
 
 from vecsetx.commands.train import train_model
 from vecsetx.data.batch import Batch
-from vecsetx.data.batches import BatchSpec, TrainingBatches
+from vecsetx.data.batches import TrainingBatches
 from vecsetx.data.dataset import DataSet
+from vecsetx.data.draw import BatchSpec
 from vecsetx.data.partial import ObservedPoints, PartialSpec, PartialView
 from vecsetx.errors import InputError
 from vecsetx.presets import PARTIAL, preset

@@ -8,8 +8,9 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from vecsetx.anatomy.frame import UPRIGHT
-from vecsetx.data.batches import BatchSpec, TrainingBatches
+from vecsetx.data.batches import TrainingBatches
 from vecsetx.data.dataset import DataSet
+from vecsetx.data.draw import BatchSpec
 from vecsetx.data.turned import choose_reference, rotations_onto
 from vecsetx.geometry.pose import ReferenceHeart
 from vecsetx.sampling.samples import Samples, SamplesFile, write_samples

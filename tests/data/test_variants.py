@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from support.shared import made_once
 
-from vecsetx.data.batches import BatchSpec, TrainingBatches
+from vecsetx.data.batches import TrainingBatches
 from vecsetx.data.dataset import DataSet
+from vecsetx.data.draw import BatchSpec
 from vecsetx.data.variants import VariantTask, write_variants
 from vecsetx.errors import InputError
 from vecsetx.sampling.samples import write_samples

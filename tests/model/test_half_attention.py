@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from vecsetx.data.batches import BatchSpec, TrainingBatches
+from vecsetx.data.batches import TrainingBatches
 from vecsetx.data.dataset import DataSet
+from vecsetx.data.draw import BatchSpec
 from vecsetx.model.anchors import anchors_by_structure
 from vecsetx.model.attention import Attention, anchored_attention
 from vecsetx.model.half_attention import CELLS, _PositionChannels, project_in_half

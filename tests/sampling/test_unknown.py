@@ -10,8 +10,8 @@ from support.hearts import write_small_phantoms
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.label_sets import LabelSet
 from vecsetx.anatomy.phantom import STRUCTURES
-from vecsetx.data.batches import BatchSpec, draw_heart
 from vecsetx.data.buffer import BatchBuffer
+from vecsetx.data.draw import BatchSpec, draw_heart
 from vecsetx.data.sources import LabelMapSource
 from vecsetx.errors import InputError
 from vecsetx.evaluation.heart_scores import score_label_maps

@@ -17,8 +17,8 @@ from vecsetx.cli import app
 from vecsetx.commands.prepare import PrepareOptions, prepare
 from vecsetx.commands.train import train_model
 from vecsetx.data.batch import Batch
-from vecsetx.data.batches import BatchSpec
 from vecsetx.data.dataset import DataSet
+from vecsetx.data.draw import BatchSpec
 from vecsetx.model.saved import TrainedModel
 from vecsetx.model.vecset import ModelSpec
 from vecsetx.recipe import Recipe

@@ -1,5 +1,6 @@
 """Options and arguments that several commands share."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -275,16 +276,30 @@ def encode_options(
     )
 
 
-def recipe_of(preset: str, config: Path | None, overrides: list[str] | None) -> Any:
+def recipe_of(
+    preset: str, config: Path | None, overrides: list[str] | None, start: str | None = None
+) -> Any:
     """Return the :class:`~vecsetx.recipe.Recipe` of a preset, changed by a file and by KEY=VALUE.
 
+    Args:
+        preset: Name of the preset.
+        config: YAML file with changes.
+        overrides: Further changes, as words.
+        start: Model to start from, whose size and architecture take the place of the preset's.
+
     Raises:
-        InputError: The preset, a key or a value does not exist or does not fit.
+        InputError: The preset, a key or a value does not exist or does not fit, or there is no
+            model to start from.
     """
     from vecsetx.presets import preset as named
     from vecsetx.recipe import check_lengths, parse_overrides, read_changes
 
     recipe = named(preset)
+    if start is not None:
+        from vecsetx.model.saved import read_spec
+
+        began = replace(recipe.training, start=start)
+        recipe = replace(recipe, model=read_spec(start), training=began)
     if config:
         recipe = recipe.changed(read_changes(config), str(config))
     typed = parse_overrides(overrides or [])

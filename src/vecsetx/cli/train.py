@@ -24,6 +24,15 @@ def train(
         ),
     ] = None,
     config: Config = None,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="MODEL",
+            help="Start from the weights of a run, a saved model, or owner/name on the Hugging "
+            "Face Hub, and with its size; structures that it does not know begin at random.",
+        ),
+    ] = None,
     resume: Annotated[
         bool,
         typer.Option(
@@ -68,7 +77,10 @@ def train(
     own = out / "recipe.yaml"
     if resume and preset is None and config is None and own.exists():
         config = own
-    recipe, logs = recipe_of(preset or "tiny", config, overrides), LogOptions(tensorboard, wandb)
+    recipe, logs = (
+        recipe_of(preset or "tiny", config, overrides, start),
+        LogOptions(tensorboard, wandb),
+    )
     if preflight:
         check_training(data, out, recipe, resume, fold, logs)
         return

@@ -15,7 +15,7 @@ from vecsetx.data.batches import TrainingBatches
 from vecsetx.data.dataset import DataSet
 from vecsetx.errors import InputError
 from vecsetx.files import write_json, write_text
-from vecsetx.model.saved import weights_sha256
+from vecsetx.model.saved import TrainedModel, weights_sha256
 from vecsetx.plain_data import PlainDataError, read_json, validated
 from vecsetx.recipe import Recipe, read_changes
 from vecsetx.terminal.next_step import typed
@@ -150,23 +150,29 @@ def check_run(out: Path, recipe: Recipe, data: RunData) -> TrainingSpec:
     if before_data is None or before_data.contents != data.contents:
         raise InputError(
             f"{out / 'data.json'}: the run was started with other hearts, with hearts prepared "
-            "differently, or with another teacher; resume with the same, or choose another --out"
+            "differently or other variants, or with another teacher or other weights to start "
+            "from; resume with the same, or choose another --out"
         )
     length = {key.partition(".")[2]: before[key] for key in _LENGTH if key in before}
     return replace(recipe.training, **length)
 
 
-def contents_of(batches: TrainingBatches, teacher: Teacher | None) -> dict[str, str]:
+def contents_of(
+    batches: TrainingBatches, teacher: Teacher | None, start: TrainedModel | None
+) -> dict[str, str]:
     """Return hashes of a run's data, which must be the same on resuming.
 
-    Each heart's name → hash of the description of its samples; and the hash of a teacher's weights.
+    Name of each heart, and of each of its variants → hash of the description of its samples; and
+    the hashes of other models' weights.
     """
     described = {
         file.info.name: json.dumps([asdict(file.info), annotated])
-        for file, annotated in zip(batches.files, batches.annotated, strict=True)
+        for versions, annotated in zip(batches.versions, batches.annotated, strict=True)
+        for file in versions
     }
     found = {name: sha256(text.encode()).hexdigest() for name, text in described.items()}
-    return found | ({"training.teacher": weights_sha256(teacher.network)} if teacher else {})
+    networks = {"training.teacher": teacher, "training.start": start}
+    return found | {k: weights_sha256(of.network) for k, of in networks.items() if of}
 
 
 def is_finished(run: Path) -> bool:

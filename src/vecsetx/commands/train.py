@@ -12,6 +12,7 @@ import torch
 
 from vecsetx._version import __version__
 from vecsetx.commands.diagnose import diagnose_run
+from vecsetx.commands.other_models import OtherModels
 from vecsetx.commands.run_folder import (
     RunData,
     begin_run,
@@ -41,7 +42,6 @@ from vecsetx.training.ranks import joined_ranks
 from vecsetx.training.run import Run
 from vecsetx.training.spec import TrainingSpec
 from vecsetx.training.stopping import noticing_signals
-from vecsetx.training.teacher import Teacher
 from vecsetx.workers.lock import only_writer
 
 __all__ = ["LogOptions", "check_training", "train_model"]
@@ -164,9 +164,10 @@ def _ready(
             check_batch_fits(recipe.model, recipe.batch, ranks.device)
             torch.manual_seed(recipe.training.seed)
             model = recipe.model.build(len(dataset.structures))
-            taught_by = _read_teacher(recipe)
-            batches = _batches(dataset, fold, recipe, taught_by)
-            teacher = _teacher(taught_by, batches, recipe, ranks.device)
+            others = OtherModels.of(recipe)
+            batches = _batches(dataset, fold, recipe, others)
+            started = others.start_from(model, batches)
+            teacher = others.as_teacher(batches, recipe, ranks.device)
         per_step = recipe.batch.hearts * recipe.training.passes * ranks.count
         spec = recipe.training.in_steps(len(batches.files), per_step)
         observers: list[Callable[[Entry], None]] = []
@@ -175,7 +176,7 @@ def _ready(
         # 2. The run's folder and loggers, on the first rank only. A failure there ends all ranks.
         def begin() -> TrainingSpec:
             entered.enter_context(only_writer(out))
-            contents = contents_of(batches, teacher)
+            contents = contents_of(batches, teacher, others.start)
             of_run = RunData(str(dataset.folder.resolve()), fold, contents)
             begun = (check_run if resume else begin_run)(out, recipe, of_run)
             write_data(out, of_run)  # the folder may have another place now
@@ -186,6 +187,8 @@ def _ready(
             for name, why in damaged.items():
                 log.warn(f"heart {name} is left out: {why}")
             log.tell(size(batches, model, ranks, recipe.training.precision))
+            if started and not resume:
+                log.tell(started)
             return begun
 
         former = ranks.on_first_rank(begin).in_steps(len(batches.files), per_step).steps
@@ -272,6 +275,7 @@ def _trained(session: _Session, recipe: Recipe, fold: int | None, done: int) -> 
             "seed": recipe.training.seed,
             "steps": done,
             "teacher": _resolved(recipe.training.teacher),
+            "start": _resolved(recipe.training.start),
         },
         usual=session.usual,
         partial=recipe.partial.hides,
@@ -285,61 +289,17 @@ def _resolved(model: str | None) -> str | None:
 
 
 def _batches(
-    dataset: DataSet, fold: int | None, recipe: Recipe, teacher: TrainedModel | None
+    dataset: DataSet, fold: int | None, recipe: Recipe, others: OtherModels
 ) -> TrainingBatches:
     hearts, seed = dataset.of_split("train", fold), recipe.training.seed
     reference = None
     if recipe.batch.pose == "anatomy":
-        # Both see the same batches, so a teacher's hearts and these must lie alike.
-        reference = teacher.pose if teacher else choose_reference(dataset, hearts)
+        reference = others.pose or choose_reference(dataset, hearts)
     batches = TrainingBatches(
         dataset, hearts, recipe.batch, recipe.augment, seed, recipe.partial, reference
     )
     _check_reach(batches, recipe.objective.truncation)
     return batches
-
-
-def _read_teacher(recipe: Recipe) -> TrainedModel | None:
-    name = recipe.training.teacher
-    if name is None:
-        return None
-    try:
-        teacher = TrainedModel.from_pretrained(name)
-    except InputError as error:
-        raise InputError(f"training.teacher {name}: {error}") from error
-    pose = "scan" if teacher.pose is None else "anatomy"
-    if pose != recipe.batch.pose:
-        raise InputError(
-            f"training.teacher {name}: was trained with batch.pose={pose}, so it knows hearts in "
-            f"another pose; add batch.pose={pose}, or choose another teacher"
-        )
-    return teacher
-
-
-def _teacher(
-    trained: TrainedModel | None, batches: TrainingBatches, recipe: Recipe, device: torch.device
-) -> Teacher | None:
-    name = recipe.training.teacher
-    if trained is None:
-        return None
-    if all(set(batches.structures) == set(annotated) for annotated in batches.annotated):
-        raise InputError(
-            f"training.teacher {name}: all hearts annotate all structures, so there is "
-            "nothing to teach; leave it out"
-        )
-    try:
-        teacher = Teacher(trained.network, trained.structures, batches.structures, device)
-    except InputError as error:
-        raise InputError(f"training.teacher {name}: {error}") from error
-    mm_per_unit, truncation = batches.files[0].info.frame.mm_per_unit, recipe.objective.truncation
-    if trained.mm_per_unit != mm_per_unit or trained.truncation < truncation:
-        raise InputError(
-            f"training.teacher {name}: has {trained.mm_per_unit:g} mm per unit and distances up to "
-            f"{trained.truncation:g} units; the data have {mm_per_unit:g} mm per unit, and the "
-            f"objective needs distances up to {truncation:g} units: choose another teacher, or "
-            "lower objective.truncation"
-        )
-    return teacher
 
 
 def _check_reach(batches: TrainingBatches, truncation: float) -> None:

@@ -312,6 +312,18 @@ def read_structures(folder: Path) -> tuple[str, ...]:
     return _read_description(model_folder(folder) / _DESCRIPTION).structures
 
 
+def read_spec(model: str | Path) -> ModelSpec:
+    """Read a model's size and architecture without loading its weights.
+
+    Args:
+        model: As for :meth:`TrainedModel.from_pretrained`.
+
+    Raises:
+        InputError: As :func:`read_structures`.
+    """
+    return _read_description(model_folder(model) / _DESCRIPTION).model
+
+
 def _read_description(path: Path) -> _Description:
     try:
         data = read_json(path)

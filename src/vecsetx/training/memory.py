@@ -29,7 +29,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from vecsetx.data.batch import Batch, Queries, SurfaceQueries
-from vecsetx.data.batches import BatchSpec
+from vecsetx.data.draw import BatchSpec
 from vecsetx.model.attention import Attention, at_least_single
 from vecsetx.model.vecset import ModelSpec
 from vecsetx.training.objective import ObjectiveSpec, objective

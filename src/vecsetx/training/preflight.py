@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from vecsetx.data.batches import BatchSpec
+from vecsetx.data.draw import BatchSpec
 from vecsetx.errors import InputError
 from vecsetx.model.vecset import ModelSpec
 from vecsetx.training.loop import Training, batches_of_steps

@@ -40,6 +40,8 @@ class TrainingSpec:
             recompute the rest (checkpointing): less memory, a third more time.
         compile: Compile the model's blocks (``torch.compile``), which needs a C++ compiler. Worth
             it on a GPU for thousands of steps.
+        start: Run or saved model from whose weights training starts, or None
+            (:mod:`vecsetx.training.start`); ``vecsetx train --from`` sets it.
         teacher: Run or saved model that supplies distances to structures that a heart's data set
             does not annotate (:class:`vecsetx.training.teacher.Teacher`), or None. They count in
             full, whatever ``objective.inferred`` is. ``vecsetx plan`` does not count the teacher's
@@ -63,6 +65,7 @@ class TrainingSpec:
     deterministic: bool = False
     recompute: bool = False
     compile: bool = False
+    start: str | None = None
     teacher: str | None = None
     gradient_norms_every: Every = 0
 
