@@ -18,7 +18,7 @@ from vecsetx.anatomy.frame import Frame
 from vecsetx.anatomy.label_sets import label_set
 from vecsetx.errors import InputError
 from vecsetx.model import heart_field
-from vecsetx.model.saved import TrainedModel, read_structures
+from vecsetx.model.saved import TrainedModel, read_structures, weights_sha256
 from vecsetx.model.vecset import ModelSpec
 from vecsetx.sampling.quality.cohort import Usual
 from vecsetx.sampling.quality.usual_heart import UsualHeart, UsualStructure
@@ -362,3 +362,22 @@ def test_only_the_model_s_structures_are_usual(name: str, tmp_path: Path) -> Non
         replace(model(), usual=UsualHeart(9, structures)).save_pretrained(tmp_path)
         with pytest.raises(InputError, match=re.escape(f"no structures ['{name}']")):
             TrainedModel.from_pretrained(tmp_path)
+
+
+def test_half_of_the_size_is_a_model_of_rounded_weights(tmp_path: Path) -> None:
+    whole = model()
+    whole.save_pretrained(tmp_path / "whole")
+    whole.save_pretrained(tmp_path / "half", half=True)
+    sizes = [(tmp_path / name / "model.safetensors").stat().st_size for name in ("whole", "half")]
+    assert sizes[1] < 0.6 * sizes[0]
+    found = TrainedModel.from_pretrained(tmp_path / "half")
+    for name, weight in whole.network.state_dict().items():
+        loaded = found.network.state_dict()[name]
+        assert loaded.dtype == torch.float32
+        torch.testing.assert_close(loaded, weight.half().float(), rtol=0, atol=0)
+    # Saved again, it stays what it is, in both precisions.
+    for half in (True, False):
+        found.save_pretrained(tmp_path / "again", half=half)
+        again = TrainedModel.from_pretrained(tmp_path / "again")
+        assert weights_sha256(again.network) == weights_sha256(found.network)
+    assert weights_sha256(found.network) != weights_sha256(whole.network)

@@ -9,6 +9,7 @@ import hashlib
 import logging
 import re
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -100,16 +101,25 @@ class TrainedModel:
             self.network, self.structures, observation, self.truncation, latents
         )
 
-    def save_pretrained(self, folder: str | Path) -> None:
-        """Write weights, description and calibration to a folder, each file atomically."""
-        folder = Path(folder)
-        weights = {name: t.contiguous() for name, t in self.network.state_dict().items()}
+    def save_pretrained(self, folder: str | Path, *, half: bool = False) -> None:
+        """Write weights, description and calibration to a folder, each file atomically.
+
+        Args:
+            folder: The folder.
+            half: Whether to round the weights to half precision (float16): half the size, but
+                another model than this one. It is loaded in single precision, as any other.
+        """
+        folder, network = Path(folder), self.network
+        weights = {name: t.contiguous() for name, t in network.state_dict().items()}
+        if half:
+            network = deepcopy(network).half().float()
+            weights = {name: tensor.half() for name, tensor in weights.items()}
         with written_whole(folder / _WEIGHTS) as unfinished:
             unfinished.write_bytes(save(weights))  # save_file hides why a disk fails
         pose_sha256 = None if self.pose is None else write_reference(folder / _POSE, self.pose)
         description = _Description(
             schema=SCHEMA,
-            weights_sha256=weights_sha256(self.network),
+            weights_sha256=weights_sha256(network),
             model=self.network.spec,
             structures=self.structures,
             label_set=self.label_set.to_dict(),
