@@ -65,12 +65,13 @@ def contents(folder: Path) -> dict[str, bytes]:
 def measured(command: str, model: Path, hearts: Path, folder: Path) -> dict[str, Any]:
     """Run a command with one worker, with two, and again with two."""
     outs = {workers: folder / f"{command}{workers}" for workers in (1, 2)}
+    words = (command, hearts, "--model", model)
     took = {
-        workers: vecsetx(command, model, hearts, "--out", out, "--workers", workers)
+        workers: vecsetx(*words, "--out", out, "--workers", workers)
         for workers, out in outs.items()
     }
     one, two = (contents(out) for out in outs.values())
-    again, _ = vecsetx(command, model, hearts, "--out", outs[2], "--workers", 2)
+    again, _ = vecsetx(*words, "--out", outs[2], "--workers", 2)
     differing = sorted(name for name in one.keys() | two.keys() if one.get(name) != two.get(name))
     changed = [name for name, content in contents(outs[2]).items() if two.get(name) != content]
     for out in outs.values():

@@ -38,16 +38,16 @@ COMMANDS = {
     "train --preflight": "train data --out other --preset tiny --preflight",
     "info": "info run",
     "diagnose": "diagnose run",
-    "evaluate": "evaluate run data --out scores",
-    "evaluate --no-meshes": "evaluate run data --out others --no-meshes",
-    "evaluate --hide-each": "evaluate run data --out each --hide-each",
+    "evaluate": "evaluate data --model run --out scores",
+    "evaluate --no-meshes": "evaluate data --model run --out others --no-meshes",
+    "evaluate --hide-each": "evaluate data --model run --out each --hide-each",
     "compare": "compare scores others --out comparison",
-    "reconstruct": "reconstruct run labels/phantom000.nii.gz --out patient",
-    "reconstruct 0.6 mm": "reconstruct run fine/phantom000.nii.gz --out fine-patient "
+    "reconstruct": "reconstruct labels/phantom000.nii.gz --model run --out patient",
+    "reconstruct 0.6 mm": "reconstruct fine/phantom000.nii.gz --model run --out fine-patient "
     "--resolution-mm 0.6 --refine 20",
-    "reconstruct --ensemble": "reconstruct run labels/phantom001.nii.gz --out partial --hide LA "
-    "--keep-observed --ensemble 4",
-    "calibrate": "calibrate run data --few --ensemble 2",
+    "reconstruct --ensemble": "reconstruct labels/phantom001.nii.gz --model run --out partial "
+    "--hide LA --keep-observed --ensemble 4",
+    "calibrate": "calibrate data --model run --few --ensemble 2",
     "export": "export data --out npz",
     "demo": "demo --out demo",
 }

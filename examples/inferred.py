@@ -1,6 +1,6 @@
 """Picture of a reconstruction, with inferred parts translucent.
 
-    vecsetx reconstruct MODEL LABELS.nii.gz --out FOLDER --keep-observed
+    vecsetx reconstruct LABELS.nii.gz --model MODEL --out FOLDER --keep-observed
     python examples/inferred.py FOLDER PICTURE.png
 
 It reads the meshes (VTP), whose point array ``observed`` marks observed vertices, and renders the

@@ -1,8 +1,8 @@
 #!/bin/bash
 # Score a model, one process per core:
-#   sbatch --cpus-per-task=64 slurm/evaluate.sh run/ data/ scores/ --split test
+#   sbatch --cpus-per-task=64 slurm/evaluate.sh data/ scores/ --model run/ --split test
 # On a GPU, which the processes share:
-#   sbatch --gpus=1 --cpus-per-task=8 slurm/evaluate.sh run/ data/ scores/ --device cuda
+#   sbatch --gpus=1 --cpus-per-task=8 slurm/evaluate.sh data/ scores/ --model run/ --device cuda
 #SBATCH --job-name=vecsetx-evaluate
 #SBATCH --nodes=1
 #SBATCH --ntasks=1
@@ -15,13 +15,13 @@
 
 set -euo pipefail
 
-if [ $# -lt 3 ]; then
-    echo "usage: sbatch [SBATCH OPTIONS] evaluate.sh MODEL INPUT OUT [OPTIONS OF vecsetx evaluate]" >&2
+if [ $# -lt 2 ]; then
+    echo "usage: sbatch [SBATCH OPTIONS] evaluate.sh INPUT OUT [OPTIONS OF vecsetx evaluate, SUCH AS --model]" >&2
     exit 2
 fi
-model=$1 input=$2 out=$3
-shift 3
+input=$1 out=$2
+shift 2
 
 # When requeued, it skips hearts that are scored and scores the rest.
-exec python -m vecsetx evaluate "$model" "$input" --out "$out" \
+exec python -m vecsetx evaluate "$input" --out "$out" \
     --workers "${SLURM_CPUS_PER_TASK:-1}" "$@"

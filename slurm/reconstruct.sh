@@ -1,8 +1,8 @@
 #!/bin/bash
 # Reconstruct hearts, one process per core:
-#   sbatch --cpus-per-task=64 slurm/reconstruct.sh run/ labels/ meshes/ --no-page
+#   sbatch --cpus-per-task=64 slurm/reconstruct.sh labels/ meshes/ --model run/ --no-page
 # On a GPU, which the processes share:
-#   sbatch --gpus=1 --cpus-per-task=8 slurm/reconstruct.sh run/ labels/ meshes/ --device cuda
+#   sbatch --gpus=1 --cpus-per-task=8 slurm/reconstruct.sh labels/ meshes/ --model run/ --device cuda
 #SBATCH --job-name=vecsetx-reconstruct
 #SBATCH --nodes=1
 #SBATCH --ntasks=1
@@ -15,13 +15,13 @@
 
 set -euo pipefail
 
-if [ $# -lt 3 ]; then
-    echo "usage: sbatch [SBATCH OPTIONS] reconstruct.sh MODEL INPUT OUT [OPTIONS OF vecsetx reconstruct]" >&2
+if [ $# -lt 2 ]; then
+    echo "usage: sbatch [SBATCH OPTIONS] reconstruct.sh INPUT OUT [OPTIONS OF vecsetx reconstruct, SUCH AS --model]" >&2
     exit 2
 fi
-model=$1 input=$2 out=$3
-shift 3
+input=$1 out=$2
+shift 2
 
 # When requeued, it skips finished hearts and reconstructs the rest.
-exec python -m vecsetx reconstruct "$model" "$input" --out "$out" \
+exec python -m vecsetx reconstruct "$input" --out "$out" \
     --workers "${SLURM_CPUS_PER_TASK:-1}" "$@"

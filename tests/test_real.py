@@ -46,11 +46,11 @@ def test_from_real_label_maps_to_scores_and_meshes(
     invoke("check", data, "--pictures", 1)
     small = ("model.width=32", "model.layers=1", "training.steps=10", "batch.points=512")
     invoke("train", data, "--out", run, *small)
-    invoke("evaluate", run, data, "--out", out)
+    invoke("evaluate", data, "--model", run, "--out", out)
     scores = json.loads((out / "scores.json").read_text())
     assert set(scores["summary"]["structures"]) == set(SEVEN)
     heart = Path(DataSet.read(data).of_split("val")[0].source)
-    invoke("reconstruct", run, heart, "--out", out / "r", "--resolution", 48)
+    invoke("reconstruct", heart, "--model", run, "--out", out / "r", "--resolution", 48)
     truth, made = read_label_map(heart), read_label_map(out / "r" / "labels.nii.gz")
     np.testing.assert_array_equal(truth.affine, made.affine)
     assert truth.shape == made.shape

@@ -27,7 +27,7 @@ def attacks(
         if isinstance(taken, list):
             words = taken
         else:
-            words = ["reconstruct", str(material.folder / "run"), taken, "--out", "out"]
+            words = ["reconstruct", taken, "--model", str(material.folder / "run"), "--out", "out"]
         # What lies behind a sound map may be left unread.
         refused = "behind" not in name
         yield "bombs", Attack(f"{name}; {words[0]}", tuple(words), "out", refused=refused)
@@ -146,7 +146,7 @@ def _bounded(key: str, value: int) -> Callable[[Material, Path], list[str]]:
         content = json.loads((model / "model.json").read_text())
         content["model"][key] = value
         (model / "model.json").write_text(json.dumps(content))
-        return ["reconstruct", "model", "plain.nii", "--out", "out"]
+        return ["reconstruct", "plain.nii", "--model", "model", "--out", "out"]
 
     return make
 

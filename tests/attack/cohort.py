@@ -21,8 +21,8 @@ _GROWTH_BYTES = 64 << 20
 
 COMMANDS = {
     "prepare": "prepare {part} --out out --points 500 --workers 1",
-    "evaluate": "evaluate {run} {part} --out out --refine 0",
-    "reconstruct": "reconstruct {run} {part} --out out --resolution 32 --refine 0",
+    "evaluate": "evaluate {part} --model {run} --out out --refine 0",
+    "reconstruct": "reconstruct {part} --model {run} --out out --resolution 32 --refine 0",
 }
 
 

@@ -81,7 +81,10 @@ def _file_inspected(name: str, material: Material, folder: Path) -> list[str] | 
 
 def _file_reconstructed(name: str, material: Material, folder: Path) -> list[str] | None:
     run = str(material.folder / "run")
-    words = ["reconstruct", run, "{}", "--out", "out", "--resolution", "16", "--refine", "0"]
+    words = [
+        *("reconstruct", "{}", "--model", run),
+        *("--out", "out", "--resolution", "16", "--refine", "0"),
+    ]
     return _named_file(name, material, folder, words)
 
 
@@ -91,7 +94,10 @@ def _file_prepared(name: str, material: Material, folder: Path) -> list[str] | N
 
 
 def _file_evaluated(name: str, material: Material, folder: Path) -> list[str] | None:
-    words = ["evaluate", str(material.folder / "run"), "{}", "--out", "out", "--refine", "0"]
+    words = [
+        *("evaluate", "{}", "--model", str(material.folder / "run")),
+        *("--out", "out", "--refine", "0"),
+    ]
     return _named_file(name, material, folder, words)
 
 
@@ -136,7 +142,7 @@ def _structure_of_a_model(name: str, material: Material, folder: Path) -> list[s
     model = material.copy("run/model", folder)
     text = (model / "model.json").read_text()
     (model / "model.json").write_text(text.replace('"LV"', json.dumps(name)))
-    return ["reconstruct", "model", "plain.nii", "--out", "out", "--resolution", "16"]
+    return ["reconstruct", "plain.nii", "--model", "model", "--out", "out", "--resolution", "16"]
 
 
 def _word(name: str, material: Material, folder: Path) -> list[str] | None:

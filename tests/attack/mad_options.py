@@ -23,9 +23,10 @@ BASES = {
     "plan": "plan {data} --config recipe.yaml",
     "train": "train {data} --out out --config recipe.yaml training.steps=2",
     "diagnose": "diagnose {run}",
-    "reconstruct": "reconstruct {run} plain.nii --out out --resolution 16 --refine 0 --no-page",
-    "evaluate": "evaluate {run} {data} --out out --refine 0 --no-meshes",
-    "calibrate": "calibrate {run} {data} --split train --few --ensemble 2",
+    "reconstruct": "reconstruct plain.nii --model {run} --out out --resolution 16 --refine 0 "
+    "--no-page",
+    "evaluate": "evaluate {data} --model {run} --out out --refine 0 --no-meshes",
+    "calibrate": "calibrate {data} --model {run} --split train --few --ensemble 2",
     "compare": "compare {scores} {refined} --out out",
     "info": "info {run}",
 }

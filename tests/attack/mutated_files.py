@@ -40,7 +40,9 @@ def _input(name: str, *copied: str, damaged: str = "", taken: str = "") -> Forma
     """A heart's file: three times inspected, once reconstructed."""
     taken = taken or copied[0]
     inspect = f"inspect {taken} --json out/report.json"
-    reconstruct = f"reconstruct {{run}} {taken} --out out --resolution 16 --refine 0 --no-page"
+    reconstruct = (
+        f"reconstruct {taken} --model {{run}} --out out --resolution 16 --refine 0 --no-page"
+    )
     return Format(name, copied, damaged or copied[0], (inspect, inspect, inspect, reconstruct))
 
 
@@ -73,19 +75,22 @@ FORMATS = (
         "prepared heart of a data set",
         ("data",),
         "data/hearts/phantom00.safetensors",
-        ("check data --out out", "evaluate {run} data --out out --refine 0 --no-meshes"),
+        ("check data --out out", "evaluate data --model {run} --out out --refine 0 --no-meshes"),
     ),
     Format(
         "model JSON",
         ("run", "plain.nii"),
         "run/model/model.json",
-        ("info run", "reconstruct run plain.nii --out out --resolution 16 --refine 0 --no-page"),
+        (
+            "info run",
+            "reconstruct plain.nii --model run --out out --resolution 16 --refine 0 --no-page",
+        ),
     ),
     Format(
         "model weights",
         ("run", "plain.nii"),
         "run/model/model.safetensors",
-        ("reconstruct run plain.nii --out out --resolution 16 --refine 0 --no-page",),
+        ("reconstruct plain.nii --model run --out out --resolution 16 --refine 0 --no-page",),
         hashed=True,
     ),
     Format("checkpoint", ("run",), "run/checkpoint.pt", ("train {data} --out run --resume",)),

@@ -20,12 +20,12 @@ from vecsetx.workers.heart_work import RECORDS
 COMMANDS = {
     "prepare": "prepare labels --out out --points 500 --workers 1",
     "train": "train {data} --out out --config recipe.yaml training.checkpoint_every=3",
-    "reconstruct": "reconstruct {run} labels --out out --resolution 24 --refine 2",
-    "evaluate": "evaluate {run} {data} --out out --refine 2",
+    "reconstruct": "reconstruct labels --model {run} --out out --resolution 24 --refine 2",
+    "evaluate": "evaluate {data} --model {run} --out out --refine 2",
     "check": "check {data} --out out --workers 1",
     "vary": "vary data --count 3 --workers 1",
     "export": "export {data} --out out --workers 1",
-    "calibrate": "calibrate run {data} --split train --few --ensemble 2",
+    "calibrate": "calibrate {data} --model run --split train --few --ensemble 2",
     "compare": "compare scores refined --out out",
 }
 """Commands that write, by the material's files."""

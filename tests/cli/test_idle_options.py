@@ -11,22 +11,32 @@ from vecsetx.data.dataset import DataSet
 from vecsetx.errors import InputError
 
 IDLE = {
-    "reconstruct {run} {samples} --out out --labels acdc": "--labels: changes nothing for ",
-    "reconstruct {run} {samples} --out out --trust-names": "--trust-names: changes nothing for ",
-    "reconstruct {run} {samples} --out out --units cm": "--units cm: changes nothing for ",
-    "reconstruct {run} {map} --out out --units cm": "--units cm: changes nothing for ",
-    "reconstruct {run} {map} --out out --input-space ras": "--input-space ras: changes nothing for",
-    "reconstruct {run} {map} --out out --resolution 64 --resolution-mm 2": (
+    "reconstruct {samples} --model {run} --out out --labels acdc": "--labels: changes nothing for ",
+    "reconstruct {samples} --model {run} --out out --trust-names": (
+        "--trust-names: changes nothing for "
+    ),
+    "reconstruct {samples} --model {run} --out out --units cm": "--units cm: changes nothing for ",
+    "reconstruct {map} --model {run} --out out --units cm": "--units cm: changes nothing for ",
+    "reconstruct {map} --model {run} --out out --input-space ras": (
+        "--input-space ras: changes nothing for "
+    ),
+    "reconstruct {map} --model {run} --out out --resolution 64 --resolution-mm 2": (
         "--resolution 64 and --resolution-mm 2: both "
     ),
-    "reconstruct {run} {map} --out out --ensemble 4 --draws 8": "--ensemble 4 and --draws 8: ",
-    "calibrate {run} {data} --ensemble 4 --draws 9": "--ensemble 4 and --draws 9: ",
-    "evaluate {run} {map} --out out --split test": "--split: chooses hearts of a data set",
-    "evaluate {run} {map} --out out --fold 0": "--fold: chooses hearts of a data set",
-    "evaluate {run} {map} --out out --units cm": "--units cm: changes nothing for ",
-    "evaluate {run} {data} --out out --units cm": "--units cm: changes nothing, as ",
-    "evaluate {run} {data} --out out --space ras": "--space ras: changes nothing, as ",
-    "evaluate {run} {data} --out out --trust-names": "--trust-names: changes nothing, as ",
+    "reconstruct {map} --model {run} --out out --ensemble 4 --draws 8": (
+        "--ensemble 4 and --draws 8: "
+    ),
+    "reconstruct {map} --model {run} --out out --calibration f.json": (
+        "--calibration f.json: scales "
+    ),
+    "evaluate {data} --model {run} --out out --calibration f.json": "--calibration f.json: scales ",
+    "calibrate {data} --model {run} --ensemble 4 --draws 9": "--ensemble 4 and --draws 9: ",
+    "evaluate {map} --model {run} --out out --split test": "--split: chooses hearts of a data set",
+    "evaluate {map} --model {run} --out out --fold 0": "--fold: chooses hearts of a data set",
+    "evaluate {map} --model {run} --out out --units cm": "--units cm: changes nothing for ",
+    "evaluate {data} --model {run} --out out --units cm": "--units cm: changes nothing, as ",
+    "evaluate {data} --model {run} --out out --space ras": "--space ras: changes nothing, as ",
+    "evaluate {data} --model {run} --out out --trust-names": "--trust-names: changes nothing, as ",
     "prepare {map} --out out --units cm": "--units cm: changes nothing for ",
     "prepare {map} --out out --space ras": "--space ras: changes nothing for ",
     "inspect {map} --units cm": "--units cm: changes nothing for ",

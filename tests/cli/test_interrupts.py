@@ -46,18 +46,18 @@ FUNCTIONS = {
 """Command → what it calls in ``vecsetx.commands``, or elsewhere in ``vecsetx``."""
 
 WORDS = {
-    "calibrate": ("run", "data"),
+    "calibrate": ("data", "--model", "run"),
     "check": ("data",),
     "compare": ("a", "b", "--out", "out"),
     "diagnose": ("run",),
-    "evaluate": ("run", "data", "--out", "out"),
+    "evaluate": ("data", "--model", "run", "--out", "out"),
     "export": ("data", "--out", "out"),
     "info": ("run",),
     "inspect": ("my maps",),
     "phantom": ("out",),
     "plan": ("data",),
     "prepare": ("my maps", "--out", "out"),
-    "reconstruct": ("run", "map.nii.gz", "--out", "out"),
+    "reconstruct": ("map.nii.gz", "--model", "run", "--out", "out"),
     "train": ("data", "--out", "out"),
     "vary": ("data",),
 }
@@ -126,7 +126,8 @@ def test_a_stop_before_a_command_begins(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("vecsetx.model.saved.model_folder", interrupt)  # a download
-    assert run("calibrate", "owner/name", "data", monkeypatch=monkeypatch) == 130
+    words = ("reconstruct", "map.nii.gz", "--model", "owner/name", "--out", "out")
+    assert run(*words, monkeypatch=monkeypatch) == 130
     said = capfd.readouterr().err
     assert said.startswith("vecsetx: stopped; nothing was written. To start again, type: vecsetx ")
 
@@ -178,10 +179,17 @@ def test_an_export_leaves_nothing_unfinished(
     assert [file.name for file in (tmp_path / "npz").iterdir()] == ["a.npz"]
 
 
+@pytest.mark.parametrize("elsewhere", [False, True])
 def test_a_stopped_calibration_goes_on_as_it_says(
-    trained_run: Path, dataset: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd
+    elsewhere: bool,
+    trained_run: Path,
+    dataset: DataSet,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd,
 ) -> None:
     model = shutil.copytree(trained_run, tmp_path / "a run")
+    out = tmp_path / "an out" if elsewhere else model
     measured: list[str] = []
 
     def errors_of(heart, *_: object):
@@ -195,13 +203,16 @@ def test_a_stopped_calibration_goes_on_as_it_says(
         hidden_structures, "_errors_beyond", lambda heart, *_: made_up_errors(heart)["LA"]
     )
     monkeypatch.setattr(calibrating, "ENOUGH_HEARTS", 3)
-    words = ("calibrate", model, dataset.folder, "--split", "train")
+    words = ("calibrate", dataset.folder, "--model", model, "--split", "train")
+    words += ("--out", out) if elsewhere else ()
     assert run(*words, monkeypatch=monkeypatch) == 130
     told = capfd.readouterr().err.splitlines()[-1]
-    assert told.startswith(f"vecsetx: stopped; 2 measured hearts are kept in {model}. To go on")
+    assert told.startswith(f"vecsetx: stopped; 2 measured hearts are kept in {out}. To go on")
     assert run(*shlex.split(told.partition("type: vecsetx ")[2]), monkeypatch=monkeypatch) == 0
     assert "2 of 3 hearts are done already" in capfd.readouterr().out
     assert len(measured) == 4
+    assert (out / ("." if elsewhere else "model") / "calibration.json").exists()
+    assert not list(tmp_path.rglob("calibration-unfinished"))
 
 
 def test_a_heart_counts_as_complete_only_with_its_summary(
@@ -217,7 +228,9 @@ def test_a_heart_counts_as_complete_only_with_its_summary(
         raise KeyboardInterrupt
 
     monkeypatch.setattr("vecsetx.commands.reconstruct.reconstruct", stopping)
-    assert run("reconstruct", "run", "maps", "--out", "out", monkeypatch=monkeypatch) == 130
+    assert (
+        run("reconstruct", "maps", "--model", "run", "--out", "out", monkeypatch=monkeypatch) == 130
+    )
     assert "stopped; 1 complete heart is kept in out. To go on" in capfd.readouterr().err
 
 

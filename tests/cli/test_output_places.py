@@ -24,16 +24,16 @@ WRITING = {
     "export": ("{data}", "--out", "{out}"),
     "phantom": ("{out}",),
     "train": ("{data}", "--out", "{out}", "model.latents=32", "batch.points=256"),
-    "reconstruct": ("{run}", "{labels}", "--out", "{out}"),
-    "evaluate": ("{run}", "{data}", "--out", "{out}"),
+    "reconstruct": ("{labels}", "--model", "{run}", "--out", "{out}"),
+    "evaluate": ("{data}", "--model", "{run}", "--out", "{out}"),
+    "calibrate": ("{data}", "--model", "{run}", "--few", "--out", "{out}"),
     "compare": ("a", "b", "--out", "{out}"),
     "demo": ("--out", "{out}"),
 }
-"""Commands that write into a folder of the user's choice. Besides these, `calibrate` writes into
-the model's folder, `vary` into the data set's, and `diagnose` one page, whole, beside a journal
-that may still grow."""
+"""Commands that write into a folder of the user's choice. Besides these, `vary` writes into the
+data set's, and `diagnose` one page, whole, beside a journal that may still grow."""
 
-WRITE_NO_FOLDER = {"inspect", "labels", "plan", "info", "calibrate", "diagnose", "vary"}
+WRITE_NO_FOLDER = {"inspect", "labels", "plan", "info", "diagnose", "vary"}
 
 
 def test_all_commands_are_here() -> None:
@@ -136,7 +136,7 @@ def test_calibrate_keeps_other_runs_from_the_model_s_folder(
     dataset: DataSet, trained_run: Path, monkeypatch: pytest.MonkeyPatch, capfd
 ) -> None:
     with only_writer(trained_run / "model"):
-        words = ("calibrate", trained_run, dataset.folder, "--few")
+        words = ("calibrate", dataset.folder, "--model", trained_run, "--few")
         assert run(*words, monkeypatch=monkeypatch) == 2
     assert f"{trained_run / 'model'}: another run is writing into it" in capfd.readouterr().err
 
@@ -147,7 +147,7 @@ def test_a_reconstruction_replaces_no_input(
     mine = tmp_path / "labels.nii.gz"
     shutil.copy(dataset.hearts[0].source, mine)
     before = mine.read_bytes()
-    words = ("reconstruct", trained_run, mine, "--out", tmp_path)
+    words = ("reconstruct", mine, "--model", trained_run, "--out", tmp_path)
     assert run(*words, monkeypatch=monkeypatch) == 2
     assert capfd.readouterr().err.endswith(
         f"vecsetx: {mine}: no earlier reconstruction wrote this file, and it would be replaced; "

@@ -55,7 +55,10 @@ def test_reconstructions_by_workers_are_those_of_one_process_and_are_skipped_nex
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     def reconstruct(out: str, *more: object) -> str:
-        words = ("reconstruct", trained_run, maps, "--out", tmp_path / out, *COARSE, *more)
+        words = (
+            *("reconstruct", maps, "--model", trained_run),
+            *("--out", tmp_path / out, *COARSE, *more),
+        )
         assert run(*words, monkeypatch=monkeypatch) == 1
         said = capfd.readouterr()
         assert "bad.nii.gz" in said.err
@@ -90,7 +93,7 @@ def test_scores_by_workers_are_those_of_one_process_and_are_kept(
 ) -> None:
     def evaluate(out: str, *more: object) -> str:
         few = ("--points", 200, "--refine", 2)
-        words = ("evaluate", trained_run, maps, "--out", tmp_path / out, *few, *more)
+        words = ("evaluate", maps, "--model", trained_run, "--out", tmp_path / out, *few, *more)
         assert run(*words, monkeypatch=monkeypatch) == 1
         said = capfd.readouterr()
         assert "bad.nii.gz" in said.err
@@ -131,7 +134,7 @@ def test_calibrations_by_workers_are_those_of_one_process(
     found = []
     for more in ((), ("--workers", 2)):
         model = shutil.copytree(trained_run, tmp_path / f"run{len(found)}")
-        words = ("calibrate", model, dataset.folder, "--split", "train", "--few", *more)
+        words = ("calibrate", dataset.folder, "--model", model, "--split", "train", "--few", *more)
         if more:
             model_work_here(monkeypatch)
         assert run(*words, monkeypatch=monkeypatch) == 0
@@ -223,7 +226,7 @@ def test_a_device_that_is_not_there_is_told_before_anything_is_read(
     (tmp_path / "model").mkdir()
     for command in ("reconstruct", "evaluate", "calibrate"):
         out = () if command == "calibrate" else ("--out", tmp_path / "out")
-        words = (command, tmp_path / "model", tmp_path, "--device", device, *out)
+        words = (command, tmp_path, "--model", tmp_path / "model", "--device", device, *out)
         assert run(*words, monkeypatch=monkeypatch) == 2
         said = capfd.readouterr().err.strip()
         assert message in said

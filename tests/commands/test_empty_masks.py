@@ -108,7 +108,10 @@ def test_scores_of_a_structure_with_an_empty_mask(
     masks = write_two_hearts(tmp_path / "masks", phantom)
     seen = {"hearts": [], "data": "", "steps": 0, "seed": 0}
     replace(untrained(("LV", "RV", "PA")), provenance=seen).save_pretrained(tmp_path / "model")
-    words = ("evaluate", tmp_path / "model", masks / "p1", "--no-meshes", "--out", tmp_path / "out")
+    words = (
+        *("evaluate", masks / "p1", "--model", tmp_path / "model"),
+        *("--no-meshes", "--out", tmp_path / "out"),
+    )
     for absent, known in (((), False), (("--absent", "RV,PA"), True)):
         assert run(*words, *absent, monkeypatch=monkeypatch) == 0
         scores = json.loads((tmp_path / "out" / "scores.json").read_text())["hearts"]["p1"]
@@ -117,7 +120,7 @@ def test_scores_of_a_structure_with_an_empty_mask(
         assert (scores["RV"]["state"] == "not annotated") != known
         assert scores["PA"]["state"] == "not annotated"  # it has no mask
     data, _ = prepare([masks], tmp_path / "data", OPTIONS)
-    words = ("evaluate", tmp_path / "model", data.folder, "--out", tmp_path / "of_data")
+    words = ("evaluate", data.folder, "--model", tmp_path / "model", "--out", tmp_path / "of_data")
     capsys.readouterr()
     assert run(*words, "--absent", "RV", monkeypatch=monkeypatch) != 0
     assert "give --absent to vecsetx prepare" in " ".join(capsys.readouterr().err.split())

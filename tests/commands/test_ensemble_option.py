@@ -26,7 +26,7 @@ def sizes(command: str, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Receives the size of the ensemble with which the command's function is called."""
     found: list[int] = []
 
-    def called(*arguments: Any) -> None:
+    def called(*arguments: Any, **_: Any) -> None:
         # The options come last but one, before those of a cohort.
         members = arguments[4] if command == "calibrate" else arguments[-2].ensemble
         found.append(members)
@@ -38,7 +38,9 @@ def sizes(command: str, monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 def output(command: str, folder: Path, *words: object) -> str:
     out = () if command == "calibrate" else ("--out", folder / "out")
-    result = CliRunner().invoke(app, [command, *map(str, (folder, folder, *out, *words))])
+    result = CliRunner().invoke(
+        app, [command, *map(str, (folder, "--model", folder, *out, *words))]
+    )
     assert isinstance(result.exception, CalledError), result.output
     return result.output
 

@@ -30,13 +30,16 @@ def results(trained_run: Path, dataset: DataSet, tmp_path_factory: pytest.TempPa
     """Scores, their comparison with themselves, and a reconstruction."""
     folder = tmp_path_factory.mktemp("results")
     with pytest.MonkeyPatch.context() as patch:
-        words = ("evaluate", trained_run, dataset.folder, "--out", folder / "scores")
+        words = ("evaluate", dataset.folder, "--model", trained_run, "--out", folder / "scores")
         assert run(*words, "--no-meshes", "--refine", 0, monkeypatch=patch) == 0
         scores, other = folder / "scores", folder / "other"
         shutil.copytree(scores, other)
         words = ("compare", scores, other, "--out", folder / "comparison")
         assert run(*words, monkeypatch=patch) == 0
-        words = ("reconstruct", trained_run, dataset.hearts[0].source, "--out", folder / "heart")
+        words = (
+            *("reconstruct", dataset.hearts[0].source, "--model", trained_run),
+            *("--out", folder / "heart"),
+        )
         assert run(*words, "--hide", "LA", "--resolution", 32, monkeypatch=patch) == 0
     return folder
 
@@ -69,7 +72,8 @@ def test_a_finished_run(copy: Path, dataset: DataSet) -> None:
     assert trained.partial is False
     assert found["facts"]["partial hearts"].startswith("not learned: it was trained on whole")
     assert shlex.split(found["next"]) == [
-        *("vecsetx", "evaluate", str(copy), str(dataset.folder.resolve()), "--out", "scores/")
+        *("vecsetx", "evaluate", str(dataset.folder.resolve()), "--model", str(copy)),
+        *("--out", "scores/"),
     ]
     of_model = describe(copy / "model")
     assert of_model["kind"] == "model"
@@ -148,7 +152,7 @@ def test_a_checkpoint_is_never_unpickled(copy: Path, monkeypatch: pytest.MonkeyP
 def test_a_calibration_and_whether_it_had_few_hearts(copy: Path) -> None:
     trained = TrainedModel.from_pretrained(copy)
     factor = SdFactor(2.0, {}, None, 8, ("a", "b"), "2026-01-31", few=True)
-    factor.write(copy, trained, {})
+    factor.write(copy / "model", trained, {})
     assert describe(copy)["calibration"] == {"hearts": 2, "few": True, "date": "2026-01-31"}
 
 
@@ -202,7 +206,7 @@ def test_a_comparison_and_exported_hearts(
     dice = json.loads((made / "scores" / "scores.json").read_text())["summary"]["mean"]["dice"]
     assert (found["kind"], found["size"]) == ("comparison", {"hearts": 1})
     assert found["facts"]["A"] == f"{trained_run}, mean Dice {dice:.3f}" == found["facts"]["B"]
-    assert found["next"] == f"vecsetx reconstruct {trained_run} INPUTS --out patient/"
+    assert found["next"] == f"vecsetx reconstruct INPUTS --model {trained_run} --out patient/"
     work_here(monkeypatch, exporting)
     assert run("export", dataset.folder, "--out", made / "npz", monkeypatch=monkeypatch) == 0
     found = describe(made / "npz")

@@ -42,7 +42,7 @@ def test_a_run_is_trained_and_evaluated_by_typing_what_comes_next(
     assert run(*following, monkeypatch=monkeypatch) == 0
     assert counted[0] == 2  # the display goes on where the run does
     following = last_line(capfd)
-    assert following == ["evaluate", "a run", data, "--fold", "1", "--out", "scores/"]
+    assert following == ["evaluate", data, "--model", "a run", "--fold", "1", "--out", "scores/"]
     assert run("diagnose", "a run", monkeypatch=monkeypatch) == 0
     assert last_line(capfd) == following
     monkeypatch.setenv("RANK", "1")  # a process beside the first one, which alone speaks
@@ -61,8 +61,12 @@ class Nothing(dict[str, str]):
 @pytest.mark.parametrize(
     ("words", "function", "following"),
     [
-        ("evaluate run data --out s", "evaluate.evaluate", "reconstruct run INPUTS --out patient/"),
-        ("reconstruct run data --out p", "reconstruct.reconstruct", "info p"),
+        (
+            "evaluate data --model run --out s",
+            "evaluate.evaluate",
+            "reconstruct INPUTS --model run --out patient/",
+        ),
+        ("reconstruct data --model run --out p", "reconstruct.reconstruct", "info p"),
         ("export data --out npz", "export.export", "inspect npz"),
         ("phantom labels", "phantom.make_phantoms", "inspect labels"),
         (

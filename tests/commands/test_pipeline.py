@@ -69,7 +69,7 @@ def test_a_broken_samples_file_fails_the_check(
 def test_evaluate_scores_unseen_hearts_on_their_own_grid(
     workplace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = ("evaluate", workplace / "run", workplace / "data", "--out", tmp_path)
+    words = ("evaluate", workplace / "data", "--model", workplace / "run", "--out", tmp_path)
     assert run(*words, monkeypatch=monkeypatch) == 0
     scores = json.loads((tmp_path / "scores.json").read_text())
     unseen = DataSet.read(workplace / "data").of_split("val")
@@ -90,15 +90,11 @@ def test_scores_are_those_of_the_label_map_that_reconstruct_writes(
     write_no_page(monkeypatch)  # its scores are those of scores.json
     heart = DataSet.read(workplace / "data").of_split("val")[0]
     run(
-        "evaluate",
-        workplace / "run",
-        heart.source,
-        "--out",
-        tmp_path / "e",
-        "--keep-specks",
+        *("evaluate", heart.source, "--model", workplace / "run"),
+        *("--out", tmp_path / "e", "--keep-specks"),
         monkeypatch=monkeypatch,
     )
-    words = ("reconstruct", workplace / "run", heart.source, "--out", tmp_path / "r")
+    words = ("reconstruct", heart.source, "--model", workplace / "run", "--out", tmp_path / "r")
     # Each finds specks on a grid of its own.
     options = ("--resolution", 48, "--keep-specks", "--no-page")
     assert run(*words, *options, monkeypatch=monkeypatch) == 0
@@ -125,7 +121,7 @@ def test_meshes_lie_where_the_scan_lies(
     affine[:3, 3] += [40, -70, 300]
     write_label_map(LabelMap(here.labels, affine), tmp_path / "moved.nii.gz")
     for name, source in (("here", heart.source), ("moved", tmp_path / "moved.nii.gz")):
-        words = ("reconstruct", workplace / "run", source, "--out", tmp_path / name)
+        words = ("reconstruct", source, "--model", workplace / "run", "--out", tmp_path / name)
         quick = ("--resolution", 48, "--refine", 0, "--no-labels", "--no-page")
         options = (*quick, "--space", "ras", "--format", "ply")
         assert run(*words, *options, monkeypatch=monkeypatch) == 0
@@ -155,7 +151,7 @@ def test_hidden_structures_are_neither_seen_nor_excused(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     write_no_page(monkeypatch)
-    words = ("evaluate", workplace / "run", workplace / "data", "--out", tmp_path)
+    words = ("evaluate", workplace / "data", "--model", workplace / "run", "--out", tmp_path)
     hide = ("--hide", "laa,PV", "--recycle", 1)
     assert run(*words, *hide, monkeypatch=monkeypatch) == 0
     scores = json.loads((tmp_path / "scores.json").read_text())
@@ -181,7 +177,10 @@ def test_what_a_model_is_sure_of_is_measured_used_and_checked(
     hidden = ("--hide", "RV,PV", "--ensemble", 2)
 
     def evaluated(model: Path, out: str) -> dict:
-        words = ("evaluate", model, dataset.folder, "--out", tmp_path / out, "--no-meshes")
+        words = (
+            *("evaluate", dataset.folder, "--model", model),
+            *("--out", tmp_path / out, "--no-meshes"),
+        )
         assert run(*words, *hidden, monkeypatch=monkeypatch) == 0
         return json.loads((tmp_path / out / "scores.json").read_text())
 
@@ -190,7 +189,10 @@ def test_what_a_model_is_sure_of_is_measured_used_and_checked(
         before = evaluated(trained_run, "before")["calibration"]
     assert before["factors"] == "uncalibrated"
     factors = json.loads((model / "model" / "calibration.json").read_text())
-    words = ("reconstruct", model, heart.source, "--out", tmp_path / "r", "--resolution", 48)
+    words = (
+        *("reconstruct", heart.source, "--model", model),
+        *("--out", tmp_path / "r", "--resolution", 48),
+    )
     assert run(*words, *hidden, "--no-page", monkeypatch=monkeypatch) == 0
     summary = json.loads((tmp_path / "r" / "summary.json").read_text())
     told = summary["provenance"]["ensemble"]["calibration"]
@@ -234,7 +236,7 @@ def test_a_data_set_is_scored_by_its_own_label_set(
         LabelMap(np.where(ours.labels > 7, 0, ours.labels), ours.affine), tmp_path / "ours.nii.gz"
     )
     for source, out in ((data, "theirs"), (tmp_path / "ours.nii.gz", "ours")):
-        words = ("evaluate", model, source, "--out", tmp_path / out)
+        words = ("evaluate", source, "--model", model, "--out", tmp_path / out)
         assert run(*words, monkeypatch=monkeypatch) == 0
     theirs, ours_scored = (
         next(iter(json.loads((tmp_path / out / "scores.json").read_text())["hearts"].values()))
@@ -245,7 +247,10 @@ def test_a_data_set_is_scored_by_its_own_label_set(
     assert theirs["LAA"]["state"] == "not annotated"
     assert theirs["LAA"]["dice"] is None
     out = tmp_path / "meshes"
-    words = ("reconstruct", model, tmp_path / "maps" / "phantom00.nii.gz", "--labels", "mmwhs")
+    words = (
+        *("reconstruct", tmp_path / "maps" / "phantom00.nii.gz", "--model", model),
+        *("--labels", "mmwhs"),
+    )
     words = (*words, "--out", out, "--resolution", 32, "--no-page")
     assert run(*words, monkeypatch=monkeypatch) == 0
     # MM-WHS has no ids for the model's other structures, so the model's own are written.
@@ -270,8 +275,8 @@ def test_numbers_that_make_no_sense_end_with_status_2(
         ("prepare", heart, *out, "--workers", -1),
         ("prepare", heart, *out, "--val-share", 2),
         ("prepare", heart, "--out", "file"),
-        ("reconstruct", model, heart, *out, "--points", 10, "--latents", 64),
-        ("reconstruct", model, heart, *out, "--points", 0),
+        ("reconstruct", heart, "--model", model, *out, "--points", 10, "--latents", 64),
+        ("reconstruct", heart, "--model", model, *out, "--points", 0),
         ("train", workplace / "data", *out, "--stop-after", 0),
         ("train", workplace / "data", *out, "batch.near=99999"),
     ):
@@ -343,7 +348,10 @@ def test_one_bad_heart_does_not_stop_the_others(
     assert run(*words, monkeypatch=monkeypatch) == 1
     assert "bad.nii.gz" in capfd.readouterr().err
     assert len(DataSet.read(tmp_path / "data").hearts) == 2
-    words = ("reconstruct", workplace / "run", maps, "--out", tmp_path / "r", "--resolution", 32)
+    words = (
+        *("reconstruct", maps, "--model", workplace / "run"),
+        *("--out", tmp_path / "r", "--resolution", 32),
+    )
     assert run(*words, "--refine", 0, "--no-page", monkeypatch=monkeypatch) == 1
     assert sorted(f.name for f in (tmp_path / "r").glob("[!.]*")) == ["phantom00", "phantom01"]
 
@@ -359,9 +367,12 @@ def test_misspelt_names_are_answered_with_near_ones(
     for words, hint in (
         (("prepare", heart, *out, "--labels", "defualt"), "did you mean default"),
         (("prepare", heart, *out, "--structures", "Aotra"), "did you mean Aorta"),
-        (("reconstruct", workplace / "run", heart, *out, "--hide", "coronry"), "Coronary"),
-        (("reconstruct", workplace / "run", heart, *out, "--space", "xyz"), "lps"),
-        (("evaluate", workplace / "run", heart, *out, "--split", "tset"), "val"),
+        (
+            ("reconstruct", heart, "--model", workplace / "run", *out, "--hide", "coronry"),
+            "Coronary",
+        ),
+        (("reconstruct", heart, "--model", workplace / "run", *out, "--space", "xyz"), "lps"),
+        (("evaluate", heart, "--model", workplace / "run", *out, "--split", "tset"), "val"),
         (("train", workplace / "data", *out, "--preset", "tinny"), "tiny"),
         (("train", workplace / "data", *out, "model.widht=3"), "model.widht"),
     ):

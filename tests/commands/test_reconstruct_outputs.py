@@ -311,7 +311,7 @@ def test_the_command_says_what_it_made_and_what_differs_from_training(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    words = ("reconstruct", trained_run, dataset.hearts[0].source, "--out", tmp_path)
+    words = ("reconstruct", dataset.hearts[0].source, "--model", trained_run, "--out", tmp_path)
     quick = ("--resolution", 32, "--refine", 0, "--no-labels")
     assert run(*words, *quick, monkeypatch=monkeypatch) == 0
     summary = json.loads((tmp_path / "summary.json").read_text())

@@ -285,7 +285,7 @@ def test_a_cohort_goes_on_after_it_was_put_back_into_the_queue(
 ) -> None:
     labels, out, log = tmp_path / "labels", tmp_path / "out", tmp_path / "job.log"
     write_small_phantoms(labels, 4)
-    job = cluster.submit(script, log, [], trained_run, labels, out)
+    job = cluster.submit(script, log, [], labels, out, "--model", trained_run)
 
     def finished() -> list[Path]:
         return [file for file in out.glob(first) if "unfinished" not in file.read_text()]

@@ -27,7 +27,7 @@ def test_other_commands_take_units(command, space, tmp_path, monkeypatch):
     monkeypatch.setattr(f"vecsetx.{finder}.find_hearts", find)
     model = Mock(spec=TrainedModel, label_set=label_set("default"))
     monkeypatch.setattr(module, "WorkingModel", Mock(of=lambda *_: (None, model)))
-    words = [command, tmp_path, tmp_path, "--out", tmp_path / "out", space, "ras", "--units", "cm"]
-    words += ["--max-voxels", 12345]
+    words = [command, tmp_path, "--model", tmp_path, "--out", tmp_path / "out"]
+    words += [space, "ras", "--units", "cm", "--max-voxels", 12345]
     assert run(*words, monkeypatch=monkeypatch) == 2
     assert given[:2] == ["ras", "cm"]

@@ -207,7 +207,8 @@ def test_a_model_is_calibrated_and_its_factors_used(
     heart = dataset.hearts[0].source
     out = tmp_path / "out"
     output = invoke(
-        "reconstruct", run, heart, "--out", out, "--ensemble", 2, "--hide", "LA", "--resolution", 32
+        *("reconstruct", heart, "--model", run),
+        *("--out", out, "--ensemble", 2, "--hide", "LA", "--resolution", 32),
     )
     assert "uncalibrated" not in output
     draws = json.loads((out / "summary.json").read_text())["provenance"]["ensemble"]

@@ -330,10 +330,10 @@ def test_where_no_scores_are_the_message_says_what_to_do(tmp_path: Path) -> None
         (tmp_path / "none", "none: no such file or folder; vecsetx evaluate writes it"),
         (
             tmp_path / "empty",
-            "has no scores.json, .*; run vecsetx evaluate MODEL DATA --out .*empty",
+            "has no scores.json, .*; run vecsetx evaluate DATA --model MODEL --out .*empty",
         ),
         (tmp_path / "runs", "has no scores.json, .*; did you mean .*runs/a\\?"),
-        (tmp_path / "a run", "it is a model: run vecsetx evaluate '.*/a run' DATA --out scores/"),
+        (tmp_path / "a run", "it is a model: run vecsetx evaluate DATA --model '.*/a run' --out "),
         (tmp_path / "page" / "report.html", "not scores.json; did you mean .*/page\\?"),
     ):
         with pytest.raises(InputError, match=message):

@@ -244,7 +244,10 @@ def partial(dataset: DataSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def in_turn(run: Path, partial: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """What ``evaluate --hide-each`` writes of both, and what it prints."""
     out = tmp_path_factory.mktemp("each")
-    words = ["vecsetx", "evaluate", run, partial, "--out", out, "--no-meshes", "--hide-each"]
+    words = [
+        *("vecsetx", "evaluate", partial, "--model", run),
+        *("--out", out, "--no-meshes", "--hide-each"),
+    ]
     with pytest.MonkeyPatch.context() as patch, console.capture() as printed:
         patch.setattr("sys.argv", list(map(str, words)))
         with pytest.raises(SystemExit) as ended:

@@ -101,7 +101,7 @@ def test_saved_files_are_those_of_the_command(
         of_files = {"resolution": 32} | of_files
         words = f"{words} --resolution 32"
     save(encode(load(run), source, **of_heart), tmp_path / "saved", **of_files)
-    given = ("reconstruct", run, source, "--out", tmp_path / "made", "--no-page")
+    given = ("reconstruct", source, "--model", run, "--out", tmp_path / "made", "--no-page")
     assert command(*given, *words.split(), monkeypatch=monkeypatch) == 0
     saved, made = (
         {file.name: file.read_bytes() for file in (tmp_path / folder).glob("[!.]*")}
@@ -117,7 +117,7 @@ def test_a_label_map_is_on_the_input_s_grid_or_on_another(
 ) -> None:
     source, other = (Path(heart.source) for heart in dataset.hearts[:2])
     heart = encode(load(run), source, refine=0)
-    words = ("reconstruct", run, source, "--out", tmp_path, "--resolution", 32)
+    words = ("reconstruct", source, "--model", run, "--out", tmp_path, "--resolution", 32)
     assert command(*words, "--refine", 0, "--no-page", monkeypatch=monkeypatch) == 0
     made = read_label_map(tmp_path / "labels.nii.gz")
     found = labels(heart, resolution=32)

@@ -293,16 +293,20 @@ def test_the_command_line_takes_a_repository(
     monkeypatch.setattr(
         "vecsetx.commands.reconstruct.reconstruct", lambda model, *_: given.append(model) or {}
     )
-    words = ["heart.nii.gz", "--out", str(tmp_path), "--hide", "LV"]
+    words = ["heart.nii.gz", "--out", str(tmp_path)]
     for word, folder in (("owner/name", snapshot), (str(downloads), downloads)):
-        words_of_one = ["reconstruct", word, *(words if folder == snapshot else words[:3])]
+        hide = ["--hide", "LV"] if folder == snapshot else []
+        words_of_one = ["reconstruct", *words, "--model", word, *hide]
         CliRunner().invoke(cli.app, words_of_one, catch_exceptions=False)
     assert given == [snapshot, downloads]
 
 
 @pytest.mark.usefixtures("no_network")
 def test_the_command_line_names_a_missing_folder(tmp_path: Path) -> None:
-    words = ["reconstruct", str(tmp_path / "none"), "heart.nii.gz", "--out", str(tmp_path)]
+    words = [
+        *("reconstruct", "heart.nii.gz", "--model", str(tmp_path / "none")),
+        *("--out", str(tmp_path)),
+    ]
     with pytest.raises(InputError, match=r"none: no trained model \(no model.json\)"):
         CliRunner().invoke(cli.app, words, catch_exceptions=False)
 

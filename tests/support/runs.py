@@ -66,7 +66,10 @@ def trained_a_little(dataset: DataSet, out: Path) -> Path:
 def calibrated(dataset: DataSet, trained_run: Path, folder: Path) -> None:
     """Calibrate a copy of a run on its training hearts, on coarse grids."""
     run = shutil.copytree(trained_run, folder / "run")
-    words = ("calibrate", run, dataset.folder, "--split", "train", "--ensemble", 2, "--few")
+    words = (
+        *("calibrate", dataset.folder, "--model", run),
+        *("--split", "train", "--ensemble", 2, "--few"),
+    )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("vecsetx.evaluation.hidden_structures.SPACING_MM", 5.0)
         patch.setattr("vecsetx.evaluation.cut._SPACING_MM", 5.0)

@@ -116,7 +116,10 @@ def test_reconstruct_and_evaluate_print_them(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     few = ("--points", 200, "--latents", 16)
-    words = ("reconstruct", trained_run, cohort / "c.nii.gz", "--out", tmp_path / "r", *few)
+    words = (
+        *("reconstruct", cohort / "c.nii.gz", "--model", trained_run),
+        *("--out", tmp_path / "r", *few),
+    )
     quick = ("--resolution", 24, "--refine", 0, "--no-page")
     assert run(*words, *quick, monkeypatch=monkeypatch) == 0
     assert f"• {MOVED.format(7)}" in " ".join(capsys.readouterr().out.split())

@@ -27,6 +27,7 @@ from vecsetx.cli import (
     train,
     vary,
 )
+from vecsetx.cli.calibrate_command import CalibrateCommand
 from vecsetx.cli.failures import errors_in_one_line
 from vecsetx.cli.help_options import Command, Commands
 from vecsetx.cli.logs import warnings_on_terminal
@@ -81,9 +82,11 @@ _PANELS = {
     "Use": (reconstruct.reconstruct, evaluate.evaluate, calibrate.calibrate, compare.compare),
     "Looking": (info.info, demo.demo),
 }
+_CLASSES = {
+    plan.plan: RecipeCommand,
+    train.train: RecipeCommand,
+    calibrate.calibrate: CalibrateCommand,
+}
 for _panel, _of_panel in _PANELS.items():
     for _command in _of_panel:
-        _with_overrides = _command in (plan.plan, train.train)
-        app.command(cls=RecipeCommand if _with_overrides else Command, rich_help_panel=_panel)(
-            _command
-        )
+        app.command(cls=_CLASSES.get(_command, Command), rich_help_panel=_panel)(_command)

@@ -1,10 +1,12 @@
 """The command ``calibrate``."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from vecsetx.cli.failures import report_failures
+from vecsetx.cli.model_option import Model, model_or_built_in
 from vecsetx.cli.numbers import number
 from vecsetx.cli.options import (
     FLAG,
@@ -13,18 +15,25 @@ from vecsetx.cli.options import (
     Device,
     Draws,
     Fold,
-    Model,
     ModelWorkers,
     Seed,
     ensemble_size,
-    local_model,
 )
 from vecsetx.ranges import Number
 
 
 def calibrate(
-    model: Model,
     data: DataSetPath,
+    model: Model = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Folder for the results (default: that of the model). Needed for the built-in "
+            "model and for one on the Hugging Face Hub.",
+            show_default=False,
+        ),
+    ] = None,
     split: Annotated[
         Literal["train", "val"],
         typer.Option(help="Split of the data set; not the one the model was trained on."),
@@ -53,17 +62,18 @@ def calibrate(
 
     Hides each structure in turn and compares errors with standard deviations.
     If it is stopped, the same command goes on with the hearts that are missing.
-    Writes calibration.json and calibration.html into the model's folder.
-    From then on, reconstruct and evaluate use the factors.
+    Writes calibration.json and calibration.html into the model's folder, or into --out.
+    reconstruct and evaluate use the factors in the model's folder, or those of --calibration.
 
-    [dim]Example: vecsetx calibrate run/ data/[/]
+    [dim]Example: vecsetx calibrate data/ --model run/[/]
     """
     from vecsetx.commands.calibrate import CohortOptions
     from vecsetx.commands.calibrate import calibrate as run
     from vecsetx.terminal.tables import print_calibration
 
+    chosen = model_or_built_in(model)
     members, cohort = ensemble_size(ensemble, draws, usual=8), CohortOptions(workers, dask, device)
-    calibrated = run(local_model(model), data, split, fold, members, seed, few, cohort)
+    calibrated = run(chosen, data, split, fold, members, seed, few, cohort, out=out)
     print_calibration(calibrated.found)
     typer.echo(f"see {calibrated.page}")
     report_failures(calibrated.failed)

@@ -6,6 +6,12 @@ from typing import Annotated, Literal
 import typer
 
 from vecsetx.cli.failures import report_failures
+from vecsetx.cli.model_option import (
+    CalibrationFile,
+    Model,
+    local_model,
+    refuse_model_as_input,
+)
 from vecsetx.cli.numbers import number
 from vecsetx.cli.options import (
     FLAG,
@@ -19,7 +25,6 @@ from vecsetx.cli.options import (
     Labels,
     Latents,
     MaxVoxels,
-    Model,
     ModelWorkers,
     Points,
     Pose,
@@ -31,14 +36,12 @@ from vecsetx.cli.options import (
     Units,
     encode_options,
     ensemble_size,
-    local_model,
 )
 from vecsetx.limits import VOXELS
 from vecsetx.ranges import Number
 
 
 def evaluate(
-    model: Model,
     inputs: Annotated[
         list[Path],
         typer.Argument(
@@ -48,6 +51,7 @@ def evaluate(
         ),
     ],
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder for scores and report.")],
+    model: Model = None,
     split: Annotated[
         Literal["train", "val", "test"], typer.Option(help="Split of the data set.")
     ] = "val",
@@ -75,6 +79,7 @@ def evaluate(
         ),
     ] = 0,
     draws: Draws = None,
+    calibration: CalibrationFile = None,
     latents: Latents = None,
     points: Points = None,
     refine: Refine = None,
@@ -108,23 +113,25 @@ def evaluate(
 
     Writes scores.csv, scores.json and report.html.
 
-    [dim]Example: vecsetx evaluate run/ data/ --out scores/[/]
+    [dim]Example: vecsetx evaluate data/ --model run/ --out scores/[/]
     """
     from vecsetx.anatomy.structures import parse_names, structure_names
     from vecsetx.commands.evaluate import CohortOptions, EvaluateOptions
     from vecsetx.commands.evaluate import evaluate as run
-    from vecsetx.terminal.next_step import print_next, typed
+    from vecsetx.terminal.next_step import model_words, print_next, typed
     from vecsetx.terminal.tables import print_evaluation
 
-    given, model = model, local_model(model)
+    refuse_model_as_input("evaluate", inputs, out)
+    folder = local_model(model)
     options = EvaluateOptions(
-        encode=encode_options(model, labels, hide, latents, points, refine, recycle, pose, seed),
+        encode=encode_options(folder, labels, hide, latents, points, refine, recycle, pose, seed),
         split=split,
         fold=fold,
         tolerance_mm=tolerance,
         meshes=meshes,
         hide_each=hide_each,
         ensemble=ensemble_size(ensemble, draws),
+        calibration=calibration,
         keep_specks=keep_specks,
         trust_names=trust_names,
         most_voxels=max_voxels,
@@ -132,8 +139,8 @@ def evaluate(
         space=space,
         units=units,
     )
-    evaluated = run(model, inputs, out, options, CohortOptions(workers, dask, device))
+    evaluated = run(folder, inputs, out, options, CohortOptions(workers, dask, device))
     print_evaluation(evaluated.scores)
     typer.echo(f"see {out / 'report.html'}")
-    print_next(typed("reconstruct", given, "INPUTS", "--out", "patient/"))
+    print_next(typed("reconstruct", "INPUTS", *model_words(model), "--out", "patient/"))
     report_failures(evaluated.failed)

@@ -42,7 +42,7 @@ _OF_COMMANDS: Mapping[str, _Kept] = {
     "prepare": _Kept("out", ("hearts/*.safetensors",), "sampled heart", goes_on=True),
     "vary": _Kept("data", ("variants/*.safetensors",), "variant", goes_on=True),
     "calibrate": _Kept(
-        "model", ("calibration-unfinished/*", "model/calibration-unfinished/*"), "measured heart",
+        "out", ("calibration-unfinished/*", "model/calibration-unfinished/*"), "measured heart",
         goes_on=True,
     ),
     "reconstruct": _Kept(
@@ -96,6 +96,8 @@ def stopped_text(command: str, params: Mapping[str, Any], began: float) -> str:
     folder: Path | None = params.get(kept.folder) if kept else None
     if command == "check" and folder is None:
         folder = params["data"] / "check"
+    if command == "calibrate" and folder is None:
+        folder = params["model"]
     if kept is None or folder is None or not folder.exists():
         return f"stopped; nothing was written. To start again, type: {_typed()}"
     there = [file for file in _files(folder, kept) if kept.goes_on or _since(file, began)]

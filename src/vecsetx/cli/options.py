@@ -26,7 +26,6 @@ __all__ = [
     "Labels",
     "Latents",
     "MaxVoxels",
-    "Model",
     "ModelWorkers",
     "Overrides",
     "Points",
@@ -40,7 +39,6 @@ __all__ = [
     "Workers",
     "encode_options",
     "ensemble_size",
-    "local_model",
     "recipe_of",
 ]
 
@@ -54,29 +52,7 @@ LABEL_SETS = (
 """First sentence of the help of ``--labels``."""
 
 
-def local_model(model: Path) -> Path:
-    """Return the model's folder, downloaded from the Hugging Face Hub if it is not a local one.
-
-    Not a callback of the argument, which would be called before all options are checked.
-
-    Raises:
-        InputError: There is no such model.
-    """
-    if model.exists():
-        return model
-    from vecsetx.model.saved import model_folder
-
-    return model_folder(model)
-
-
 DataSetPath = Annotated[Path, typer.Argument(metavar="DATA", help="A prepared data set.")]
-Model = Annotated[
-    Path,
-    typer.Argument(
-        metavar="MODEL",
-        help="Folder of a run or of a saved model, or owner/name on the Hugging Face Hub.",
-    ),
-]
 Seed = Annotated[int, number(Number.SEED, metavar="N", help="The same seed gives the same result.")]
 Workers = Annotated[
     int | None,

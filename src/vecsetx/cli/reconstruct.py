@@ -6,6 +6,12 @@ from typing import Annotated, Literal
 import typer
 
 from vecsetx.cli.failures import report_failures
+from vecsetx.cli.model_option import (
+    CalibrationFile,
+    Model,
+    local_model,
+    refuse_model_as_input,
+)
 from vecsetx.cli.numbers import number
 from vecsetx.cli.options import (
     FLAG,
@@ -17,7 +23,6 @@ from vecsetx.cli.options import (
     Labels,
     Latents,
     MaxVoxels,
-    Model,
     ModelWorkers,
     Points,
     Pose,
@@ -29,14 +34,12 @@ from vecsetx.cli.options import (
     Units,
     encode_options,
     ensemble_size,
-    local_model,
 )
 from vecsetx.limits import VOXELS
 from vecsetx.ranges import Number
 
 
 def reconstruct(
-    model: Model,
     inputs: Annotated[
         list[Path],
         typer.Argument(
@@ -47,6 +50,7 @@ def reconstruct(
         ),
     ],
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder for the results.")],
+    model: Model = None,
     labels: Labels = None,
     resolution: Annotated[
         int,
@@ -93,6 +97,7 @@ def reconstruct(
         ),
     ] = 0,
     draws: Draws = None,
+    calibration: CalibrationFile = None,
     no_labels: Annotated[
         bool,
         typer.Option(
@@ -147,15 +152,16 @@ def reconstruct(
     Writes a mesh per structure in mm, a scene (heart.glb), label maps, a page (heart.html) and
     summary.json.
 
-    [dim]Example: vecsetx reconstruct run/ patient.nii.gz --out patient/[/]
+    [dim]Example: vecsetx reconstruct patient.nii.gz --out patient/[/]
     """
     from vecsetx.commands.reconstruct import CohortOptions, ReconstructOptions
     from vecsetx.commands.reconstruct import reconstruct as run
     from vecsetx.terminal.next_step import print_next, typed
 
-    model = local_model(model)
+    refuse_model_as_input("reconstruct", inputs, out)
+    folder = local_model(model)
     options = ReconstructOptions(
-        encode=encode_options(model, labels, hide, latents, points, refine, recycle, pose, seed),
+        encode=encode_options(folder, labels, hide, latents, points, refine, recycle, pose, seed),
         resolution=resolution,
         resolution_mm=resolution_mm,
         surfaces=surfaces,
@@ -163,6 +169,7 @@ def reconstruct(
         keep_observed=keep_observed,
         keep_specks=keep_specks,
         ensemble=ensemble_size(ensemble, draws),
+        calibration=calibration,
         labels=not no_labels,
         like=like,
         enlarge=enlarge,
@@ -174,6 +181,6 @@ def reconstruct(
         trust_names=trust_names,
         most_voxels=max_voxels,
     )
-    failed = run(model, inputs, out, options, CohortOptions(workers, dask, device))
+    failed = run(folder, inputs, out, options, CohortOptions(workers, dask, device))
     print_next(typed("info", out))
     report_failures(failed)

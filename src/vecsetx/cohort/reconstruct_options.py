@@ -29,6 +29,7 @@ class ReconstructOptions:
             (:mod:`~vecsetx.reconstruction.specks`).
         ensemble: Members of the ensemble that gives the standard deviations of the surfaces
             (:func:`~vecsetx.inference.ensemble.encode_ensemble`); 0 for none.
+        calibration: A ``calibration.json`` that takes the place of the model's own; None for that.
         labels: Whether to make label maps.
         like: Image whose grid the label map takes; None for the input's.
         enlarge: Whether that grid is enlarged to hold the whole heart.
@@ -49,6 +50,7 @@ class ReconstructOptions:
     keep_observed: bool = False
     keep_specks: bool = False
     ensemble: int = 0
+    calibration: Path | None = None
     labels: bool = True
     like: Path | None = None
     enlarge: bool = False

@@ -39,10 +39,10 @@ class Reconstructing(HeartWork[HeartToReconstruct, dict[str, Any]]):
 
     Attributes:
         model: The model.
-        given: The model's folder as the user gave it, which the summaries name.
+        model_name: How the summaries name the model.
         options: The options.
         like: Grid of the label maps; None for the inputs' own.
-        sd_factor: The model's calibration factors; None without an ensemble or if it is
+        sd_factor: The calibration factors; None without an ensemble or if the model is
             uncalibrated.
         out: Folder of all results, an absolute path, which the command has locked.
     """
@@ -50,7 +50,7 @@ class Reconstructing(HeartWork[HeartToReconstruct, dict[str, Any]]):
     name: ClassVar[str] = "reconstruct"
 
     model: WorkingModel
-    given: Path
+    model_name: str
     options: ReconstructOptions
     like: Grid | None
     sd_factor: SdFactor | None
@@ -58,11 +58,11 @@ class Reconstructing(HeartWork[HeartToReconstruct, dict[str, Any]]):
 
     def setting(self) -> dict[str, Any]:
         """Return the model, the options and the grid."""
-        options = replace(self.options, encode=EncodeOptions(), like=None)
+        options = replace(self.options, encode=EncodeOptions(), like=None, calibration=None)
         like = self.like and [list(self.like.shape), self.like.affine.tolist()]
         return {
             "model": self.model.to_dict(),
-            "given": str(self.given.resolve()),
+            "model_name": self.model_name,
             "options": asdict(options) | {"encode": plain_encoding(self.options.encode)},
             "like": like,
             "sd_factor": plain_sd_factor(self.sd_factor),
@@ -80,7 +80,7 @@ class Reconstructing(HeartWork[HeartToReconstruct, dict[str, Any]]):
             InputError: It cannot be read or encoded, or another run is writing into its folder.
         """
         path = str(heart.source.path)
-        setup = Setup(self.model.trained(), self.given, self.sd_factor, self.options, self.out)
+        setup = Setup(self.model.trained(), self.model_name, self.sd_factor, self.options, self.out)
         try:
             return write_heart(
                 heart.folder, reconstruct_heart(heart.source, self.like, setup), setup

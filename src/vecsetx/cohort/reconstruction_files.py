@@ -42,14 +42,14 @@ class Setup:
 
     Attributes:
         trained: The model.
-        model: Its folder.
+        model_name: How summaries name it.
         sd_factor: Its calibration factors; None without an ensemble or if it is uncalibrated.
         options: The options.
         out: The folder of all results, which the run has locked.
     """
 
     trained: TrainedModel
-    model: Path
+    model_name: str
     sd_factor: SdFactor | None
     options: ReconstructOptions
     out: Path
@@ -144,7 +144,7 @@ def _provenance(heart: ReconstructedHeart, setup: Setup) -> dict[str, Any]:
     return {
         "input": str(heart.source.path.resolve()),
         "remarks": [*heart.remarks, *inference_remarks(heart.meshes, heart.known, *learned)],
-        "model": str(setup.model.resolve()),
+        "model": setup.model_name,
         "version": __version__,
         "space": options.space.upper(),
         "label_set": heart.heart.label_set.to_dict(),

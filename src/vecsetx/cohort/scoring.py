@@ -87,7 +87,7 @@ class Scoring(HeartWork[ScoredHeart, FoundScores]):
 
     def setting(self) -> dict[str, Any]:
         """Return the model and the options."""
-        options = asdict(replace(self.options, encode=EncodeOptions()))
+        options = asdict(replace(self.options, encode=EncodeOptions(), calibration=None))
         return {
             "model": self.model.to_dict(),
             "options": options | {"encode": plain_encoding(self.options.encode)},

@@ -24,7 +24,8 @@ from vecsetx.evaluation.heart_measurement import HeartMeasurement
 from vecsetx.evaluation.hidden_structures import SPACING_MM
 from vecsetx.inference.ensemble import MEMBERS
 from vecsetx.inference.sd_factor import SdFactor
-from vecsetx.model.saved import TrainedModel, model_folder
+from vecsetx.model.built_in import is_built_in
+from vecsetx.model.saved import REPOSITORY, TrainedModel, model_folder
 from vecsetx.report.calibration_page import write_calibration_page
 from vecsetx.terminal.cohort_run import run_cohort
 from vecsetx.terminal.progress_bars import waiting, warn
@@ -40,7 +41,7 @@ ENOUGH_HEARTS = 8
 times."""
 
 KEPT = "calibration-unfinished"
-"""Folder in the model's, with the measurements of an incomplete calibration."""
+"""Folder in that of the results, with the measurements of an incomplete calibration."""
 
 LEAST_HEARTS = 3
 """Number of hearts in which a structure must be reconstructed to get its own factor."""
@@ -70,6 +71,8 @@ def calibrate(
     seed: int = 0,
     few: bool = False,
     cohort: CohortOptions | None = None,
+    *,
+    out: Path | None = None,
 ) -> Calibrated:
     """Fit the factors that calibrate standard deviations, on structures hidden in turn.
 
@@ -78,11 +81,11 @@ def calibrate(
     compared with the truth. Half of the patients, chosen by the hash of their names, give the
     factors; the other half tests them. A structure that was reconstructed in fewer than
     :data:`LEAST_HEARTS` hearts of the first half gets the factor over all structures. Writes
-    ``calibration.json`` and ``calibration.html`` into the model's folder. If the calibration is
-    killed, calling it again measures only the hearts that are missing, with the same result.
+    ``calibration.json`` and ``calibration.html``. If the calibration is killed, calling it again
+    measures only the hearts that are missing, with the same result.
 
     Args:
-        model: Folder of a run or of a saved model.
+        model: Folder of a run or of a saved model, or ``owner/name`` on the Hugging Face Hub.
         data: A prepared data set, whose source files still exist.
         split: Its split; as a rule one that the model was not trained on.
         fold: Fold of the data set whose hearts are ``val``; None for the data set's own split.
@@ -90,20 +93,43 @@ def calibrate(
         seed: Seed of the halves, the members and the choice of vertices.
         few: Whether to accept fewer than :data:`ENOUGH_HEARTS` hearts. Every output then says so.
         cohort: Who does the work; None: this process, on the CPU.
+        out: Folder for the results; None for the model's own, where ``reconstruct`` and
+            ``evaluate`` find them. The built-in model and those of the Hub have none to write into.
 
     Raises:
         InputError: The model or the data set cannot be read, there are too few hearts or fewer than
-            two patients, one of the halves has nothing to compare, the model's folder cannot be
-            written, or another run is writing into it.
+            two patients, one of the halves has nothing to compare, ``out`` is None for a model
+            without a folder to write into, or the folder cannot be written or another run is
+            writing into it.
     """
     cohort = cohort or CohortOptions()
     cohort.check()
-    with only_writer(model_folder(model), KEPT):
-        return _calibrate(model, data, split, fold, members, seed, few, cohort)
+    folder = _model_s_own(model) if out is None else out
+    with only_writer(folder, KEPT):
+        return _calibrate(
+            model_folder(model), folder, data, split, fold, members, seed, few, cohort
+        )
+
+
+def _model_s_own(model: Path) -> Path:
+    """Return the folder of a model, where its calibration belongs.
+
+    Raises:
+        InputError: There is no such model, or nothing is to be written into its folder.
+    """
+    on_hub = not model.exists() and REPOSITORY.fullmatch(model.as_posix())
+    if on_hub or is_built_in(model):
+        which = f"{model} on the Hugging Face Hub" if on_hub else "the built-in model"
+        raise InputError(
+            f"{which} has no folder to write into; add --out FOLDER, and give "
+            "FOLDER/calibration.json to reconstruct and evaluate by --calibration"
+        )
+    return model_folder(model)
 
 
 def _calibrate(
     model: Path,
+    folder: Path,
     data: Path,
     split: Split,
     fold: int | None,
@@ -125,7 +151,7 @@ def _calibrate(
     _warn_of_training_hearts(trained, hearts)
 
     # 2. Errors and standard deviations of all hearts. Those that fail are left out.
-    records = Records(model_folder(model).resolve() / KEPT, model_folder(model).resolve())
+    records = Records(folder.resolve() / KEPT, folder.resolve())
     work = Measuring(shared, members, seed)
     measured = _measure(dataset, hearts, work, records, cohort)
     print_remarks(measured.remarks)
@@ -153,7 +179,7 @@ def _calibrate(
     }
 
     # 4. Write the factors and the page.
-    path = factor.write(model, trained, found)
+    path = factor.write(folder, trained, found)
     page = path.with_suffix(".html")
     found = factor.to_dict() | found
     with waiting("writing calibration.html"):

@@ -71,11 +71,11 @@ def _file(path: Path) -> Path:
     file = path / _SCORES if path.is_dir() else path
     if not file.exists():
         nested = sorted(str(found.parent) for found in path.glob("*/scores.json"))
-        remedy = f"run {typed('evaluate', 'MODEL', 'DATA', '--out', path)} first"
+        remedy = f"run {typed('evaluate', 'DATA', '--model', 'MODEL', '--out', path)} first"
         if nested:
             remedy = f"did you mean {' or '.join(nested[:3])}?"
         elif any((path / name).exists() for name in ("recipe.yaml", "model.json")):
-            command = typed("evaluate", path, "DATA", "--out", "scores/")
+            command = typed("evaluate", "DATA", "--model", path, "--out", "scores/")
             remedy = f"it is a model: run {command} first, and give scores/"
         raise InputError(f"{path}: has no scores.json, so it is no evaluation; {remedy}")
     return file

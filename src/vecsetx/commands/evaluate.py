@@ -21,7 +21,8 @@ from vecsetx.evaluation.scores import Score, summarize, write_scores
 from vecsetx.evaluation.uncertainty import EnsembleScoring
 from vecsetx.inference.doubts import whole_only_remark
 from vecsetx.inference.ensemble import refuse_recycled_ensemble
-from vecsetx.inference.sd_factor import sd_factor_of
+from vecsetx.inference.sd_factor import refuse_idle_calibration, sd_factor_of
+from vecsetx.model.built_in import recorded_name
 from vecsetx.model.saved import TrainedModel
 from vecsetx.report.evaluation_page import SHOWN_HEARTS, write_evaluation_page
 from vecsetx.report.ranking import chosen
@@ -96,7 +97,7 @@ def _evaluate(
         hearts = find_scored_hearts(inputs, options, trained)
     factor, uncertainty = None, None
     if options.ensemble:
-        factor = sd_factor_of(model, trained)
+        factor = sd_factor_of(model, trained, options.calibration)
         uncertainty = EnsembleScoring(trained, options.ensemble, options.encode.seed, factor)
         uncertainty.check_hearts(hearts)
     work = Scoring(shared, options, factor, few=len(hearts) <= SHOWN_HEARTS)
@@ -148,6 +149,7 @@ def _check(options: EvaluateOptions) -> None:
             "none are; add --hide-each, or --hide with their names"
         )
     refuse_recycled_ensemble(options.ensemble, options.encode)
+    refuse_idle_calibration(options.calibration, options.ensemble)
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,7 +337,7 @@ def _provenance(
     hidden = ", ".join(options.encode.hide) or "nothing"
     most = options.encode.refine_steps(whole=bool(found.refined))
     return {
-        "model": str(model.resolve()),
+        "model": recorded_name(model),
         "trained on": f"{counted(len(made['hearts']), 'heart')} of {made['data']}",
         "training": f"{counted(made['steps'], 'step')}, seed {made['seed']}",
         "scored": ", ".join(str(path.resolve()) for path in inputs),

@@ -34,7 +34,7 @@ from vecsetx.model.saved import TrainedModel, parameter_count
 from vecsetx.recipe import Recipe, read_changes
 from vecsetx.sampling.quality.usual_heart import UsualHeart
 from vecsetx.sampling.samples import SamplesFile
-from vecsetx.terminal.next_step import typed
+from vecsetx.terminal.next_step import model_words, typed
 from vecsetx.terminal.progress_bars import waiting
 from vecsetx.terminal.table import counted
 from vecsetx.training.journal import Entry
@@ -209,7 +209,10 @@ def _of_model(folder: Path) -> dict[str, Any]:
             **known_facts(**{"partial hearts": _PARTIAL.get(trained.partial)}),
             "doubts": _doubts(trained.usual),
         },
-        "next": typed("evaluate", folder, data if _is_there(data) else "DATA", "--out", "scores/"),
+        "next": typed(
+            *("evaluate", data if _is_there(data) else "DATA", *model_words(folder)),
+            *("--out", "scores/"),
+        ),
     }
 
 
@@ -276,7 +279,7 @@ def _of_samples(path: Path) -> dict[str, Any]:
             cut=", ".join(info.cut) or None,
             remarks="; ".join(info.remarks) or None,
         ),
-        "next": typed("reconstruct", "MODEL", path, "--out", "heart/"),
+        "next": typed("reconstruct", path, "--out", "heart/"),
     }
 
 

@@ -8,7 +8,7 @@ from vecsetx.errors import InputError
 from vecsetx.plain_data import PlainDataError, read_json
 from vecsetx.sampling.heart_info import HeartInfo
 from vecsetx.sampling.npz.layout import exported_info
-from vecsetx.terminal.next_step import typed
+from vecsetx.terminal.next_step import model_words, typed
 
 __all__ = [
     "as_text",
@@ -60,7 +60,9 @@ def of_comparison(folder: Path) -> dict[str, Any]:
             side: f"{one['model']}, mean Dice {float(dice[side.lower()]):.3f}"
             for side, one in (("A", a), ("B", b))
         },
-        "next": typed("reconstruct", better["model"], "INPUTS", "--out", "patient/"),
+        "next": typed(
+            "reconstruct", "INPUTS", *model_words(str(better["model"])), "--out", "patient/"
+        ),
     }
 
 

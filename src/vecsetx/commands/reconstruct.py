@@ -14,7 +14,8 @@ from vecsetx.errors import InputError
 from vecsetx.formats.images import read_grid
 from vecsetx.inference.ensemble import refuse_recycled_ensemble
 from vecsetx.inference.heart_meshes import RESOLUTION
-from vecsetx.inference.sd_factor import sd_factor_of
+from vecsetx.inference.sd_factor import refuse_idle_calibration, sd_factor_of
+from vecsetx.model.built_in import recorded_name
 from vecsetx.reconstruction.grid import Grid
 from vecsetx.reconstruction.output_folder import SUMMARY, check_foreign
 from vecsetx.terminal.cohort_run import run_cohort
@@ -107,12 +108,12 @@ def _reconstruct_all(
         "--input-space",
     )
     like = Grid(*read_grid(options.like, options.most_voxels)) if options.like else None
-    sd_factor = sd_factor_of(model, trained) if options.ensemble else None
+    sd_factor = sd_factor_of(model, trained, options.calibration) if options.ensemble else None
     folders = {name: out / name if len(hearts) > 1 else out for name in hearts}
     for folder in folders.values():
         check_foreign(folder, trained.structures, options.extension)
     there = out.resolve()
-    work = Reconstructing(shared, model, options, like, sd_factor, there)
+    work = Reconstructing(shared, recorded_name(model), options, like, sd_factor, there)
     given = {
         name: HeartToReconstruct(source, there / folders[name].relative_to(out))
         for name, source in hearts.items()
@@ -149,6 +150,7 @@ def _printed(name: str, summary: dict[str, Any]) -> dict[str, Any]:
 def _check(options: ReconstructOptions) -> None:
     """Raise :class:`InputError` if options contradict each other."""
     refuse_recycled_ensemble(options.ensemble, options.encode)
+    refuse_idle_calibration(options.calibration, options.ensemble)
     if options.resolution_mm is not None and options.resolution != RESOLUTION:
         raise InputError(
             f"--resolution {options.resolution} and --resolution-mm {options.resolution_mm:g}: "

@@ -207,7 +207,7 @@ def next_command(run: Path, finished: bool, faults: bool = False, least: int = 0
         told = typed("train", where, "--out", run.with_name(again), *fold)
         return f"{told} {_own_recipe(run)} OPTION=VALUE, with the option named above"
     if finished:
-        return typed("evaluate", run, where, *fold, "--out", "scores/")
+        return typed("evaluate", where, "--model", run, *fold, "--out", "scores/")
     told = typed("train", where, "--out", run, *fold)
     told += f" {'--resume' if (run / 'checkpoint.pt').exists() else _own_recipe(run)}"
     training = _training(run)

@@ -35,6 +35,7 @@ class EvaluateOptions:
         hide_each: Whether to hide each structure of each heart in turn and score it as inferred.
         ensemble: Members of an ensemble, which gives the uncertainty of hidden structures; 0 for
             none.
+        calibration: A ``calibration.json`` that takes the place of the model's own; None for that.
         keep_specks: Whether small pieces that nothing observed supports are scored, too
             (:mod:`~vecsetx.reconstruction.specks`).
         trust_names: Whether structures keep their names where anatomy contradicts them.
@@ -53,6 +54,7 @@ class EvaluateOptions:
     meshes: bool = True
     hide_each: bool = False
     ensemble: int = 0
+    calibration: Path | None = None
     keep_specks: bool = False
     trust_names: bool = False
     absent: tuple[str, ...] = ()

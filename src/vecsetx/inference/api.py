@@ -19,6 +19,7 @@ from vecsetx.inference.heart_files import label_map_files, mesh_files
 from vecsetx.inference.heart_meshes import RESOLUTION, HeartMeshes, SurfaceKind, VertexAttributes
 from vecsetx.inference.sd_factor import sd_factor_of
 from vecsetx.limits import VOXELS
+from vecsetx.model.built_in import built_in_model
 from vecsetx.model.saved import TrainedModel
 from vecsetx.reconstruction.grid import Grid
 from vecsetx.reconstruction.surfaces import Surface
@@ -28,18 +29,19 @@ __all__ = ["doubtful", "encode", "labels", "load", "save", "surfaces"]
 _log = logging.getLogger(__name__)
 
 
-def load(model: str | Path) -> TrainedModel:
+def load(model: str | Path | None = None) -> TrainedModel:
     """Load a trained model.
 
-    Example: ``model = load("run/")``
+    Example: ``model = load()``
 
     Args:
-        model: Folder of a run or a saved model, or ``owner/name`` on the Hugging Face Hub.
+        model: Folder of a run or a saved model, or ``owner/name`` on the Hugging Face Hub; None for
+            the built-in model.
 
     Raises:
         InputError: There is no model, or it is damaged.
     """
-    return TrainedModel.from_pretrained(model)
+    return TrainedModel.from_pretrained(built_in_model() if model is None else model)
 
 
 def encode(

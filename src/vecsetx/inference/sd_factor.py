@@ -13,9 +13,9 @@ from pydantic import PositiveFloat, PositiveInt, TypeAdapter, ValidationError
 from vecsetx.errors import InputError
 from vecsetx.files import write_json
 from vecsetx.model.saved import CALIBRATION, TrainedModel, model_folder, weights_sha256
-from vecsetx.plain_data import first_problem, parse_json
+from vecsetx.plain_data import first_problem, parse_json, read_json
 
-__all__ = ["SdFactor", "sd_factor_of"]
+__all__ = ["SdFactor", "refuse_idle_calibration", "sd_factor_of"]
 
 _log = logging.getLogger(__name__)
 
@@ -70,18 +70,18 @@ class SdFactor:
         data = asdict(self)
         return {"hearts": len(data.pop("hearts_fitted")), **data}
 
-    def write(self, model: Path, trained: TrainedModel, found: dict[str, Any]) -> Path:
-        """Write ``calibration.json`` into the model's folder.
+    def write(self, folder: Path, trained: TrainedModel, found: dict[str, Any]) -> Path:
+        """Write ``calibration.json``.
 
         Args:
-            model: Folder of a run or of a saved model.
+            folder: The folder to write into.
             trained: The model, whose weights the file records by their hash.
             found: Further results for the file.
 
         Returns:
             The path of the file.
         """
-        path = model_folder(model) / CALIBRATION
+        path = folder / CALIBRATION
         write_json(
             path,
             {
@@ -94,24 +94,31 @@ class SdFactor:
         return path
 
     @classmethod
-    def read(cls, model: Path | None, trained: TrainedModel) -> "SdFactor | None":
+    def read(
+        cls, model: Path | None, trained: TrainedModel, file: Path | None = None
+    ) -> "SdFactor | None":
         """Read the factors of a model; None if it is uncalibrated.
 
         Args:
             model: Folder of the model, for messages; None if it is not known.
             trained: The model, with the text of its calibration.
+            file: A ``calibration.json`` that takes the place of the model's own.
 
         Raises:
             InputError: The calibration is damaged, or belongs to other weights.
         """
-        if trained.calibration is None:
+        if file is None and trained.calibration is None:
             return None
-        path = model_folder(model) / CALIBRATION if model else Path(CALIBRATION)
-        remedy = "run vecsetx calibrate again, or remove the file"
+        path = file or (model_folder(model) / CALIBRATION if model else Path(CALIBRATION))
+        instead = "leave --calibration out" if file else "remove the file"
+        remedy = f"run vecsetx calibrate again, or {instead}"
         try:
-            data = parse_json(trained.calibration)
+            data = read_json(file) if file else parse_json(trained.calibration or "")
             weights = data["weights"]
             found = _ADAPTER.validate_python(data)
+        except OSError as error:
+            what = (error.strerror or str(error)).lower()
+            raise InputError(f"{path}: cannot be read: {what}; {remedy}") from error
         except (ValueError, KeyError, TypeError) as error:
             what = (
                 ": ".join(first_problem(error))
@@ -128,12 +135,14 @@ class SdFactor:
 _ADAPTER = TypeAdapter(SdFactor)
 
 
-def sd_factor_of(model: Path | None, trained: TrainedModel) -> SdFactor | None:
+def sd_factor_of(
+    model: Path | None, trained: TrainedModel, file: Path | None = None
+) -> SdFactor | None:
     """Read the factors of a model as :meth:`SdFactor.read`.
 
     Logs a warning if it has none, or if they come from few hearts.
     """
-    found = SdFactor.read(model, trained)
+    found = SdFactor.read(model, trained, file)
     if found is None:
         _log.warning("standard deviations are uncalibrated for this model; run vecsetx calibrate")
     elif found.few:
@@ -142,3 +151,20 @@ def sd_factor_of(model: Path | None, trained: TrainedModel) -> SdFactor | None:
             "(calibrate --few); run vecsetx calibrate on more"
         )
     return found
+
+
+def refuse_idle_calibration(file: Path | None, ensemble: int) -> None:
+    """Refuse a calibration of standard deviations where there are none.
+
+    Args:
+        file: The value of ``--calibration``.
+        ensemble: Members of the ensemble; 0 for none.
+
+    Raises:
+        InputError: There is a calibration, but no ensemble.
+    """
+    if file is not None and not ensemble:
+        raise InputError(
+            f"--calibration {file}: scales the standard deviations of an ensemble, and there is "
+            "none; add --ensemble 8, or leave it out"
+        )

@@ -43,7 +43,8 @@ CALIBRATION = "calibration.json"
 
 _WEIGHTS, _DESCRIPTION, _POSE = "model.safetensors", "model.json", "pose.safetensors"
 
-_REPOSITORY = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
+REPOSITORY = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
+"""``owner/name`` on the Hugging Face Hub."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,7 +274,7 @@ def model_folder(
     """
     # 1. A folder on this machine, or else a download from the Hub.
     given = Path(model)
-    if not given.exists() and _REPOSITORY.fullmatch(given.as_posix()):
+    if not given.exists() and REPOSITORY.fullmatch(given.as_posix()):
         from huggingface_hub import snapshot_download
         from huggingface_hub.errors import HFValidationError
 

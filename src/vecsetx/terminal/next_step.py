@@ -1,10 +1,12 @@
 """The last line of a command: what to type next."""
 
 import shlex
+from pathlib import Path
 
+from vecsetx.model.built_in import BUILT_IN, is_built_in
 from vecsetx.terminal.progress_bars import console
 
-__all__ = ["print_next", "typed"]
+__all__ = ["model_words", "print_next", "typed"]
 
 
 def typed(*words: object) -> str:
@@ -14,6 +16,18 @@ def typed(*words: object) -> str:
         *words: The command, its arguments and its options.
     """
     return shlex.join(["vecsetx", *map(str, words)])
+
+
+def model_words(model: str | Path | None) -> tuple[str, ...]:
+    """Return the words of a command that name a model; none for the built-in one.
+
+    Args:
+        model: A folder, a name on the Hugging Face Hub, or a name that results record; None for the
+            built-in model.
+    """
+    if model is None or str(model) == BUILT_IN or is_built_in(Path(model)):
+        return ()
+    return ("--model", str(model))
 
 
 def print_next(command: str) -> None:
