@@ -149,6 +149,11 @@ def test_a_model_in_its_former_place_is_answered_with_what_to_type(
     assert [file.name for file in tmp_path.iterdir()] == ["unfinished"]
 
 
+def test_info_of_the_installed_folder_names_no_model(installed: Path, dataset: DataSet) -> None:
+    data = dataset.folder.resolve()
+    assert describe(installed)["next"] == f"vecsetx evaluate {data} --out scores/"
+
+
 def test_a_data_set_beside_a_recipe_is_no_model(dataset: DataSet, tmp_path: Path) -> None:
     shutil.copy(dataset.folder / "dataset.json", tmp_path)
     (tmp_path / "recipe.yaml").touch()

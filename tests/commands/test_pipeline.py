@@ -325,8 +325,9 @@ def test_bad_input_is_one_line_and_status_2(
     bad = tmp_path / "bad.nii.gz"
     if callable(spoil):
         spoil(bad)
-    model = [] if command == "prepare" else [workplace / "run"]
-    assert run(command, *model, bad, "--out", tmp_path / "out", monkeypatch=monkeypatch) == 2
+    model = [] if command == "prepare" else ["--model", workplace / "run"]
+    words = (command, bad, *model, "--out", tmp_path / "out")
+    assert run(*words, monkeypatch=monkeypatch) == 2
     error = capfd.readouterr().err
     assert message in error
     assert "bad.nii.gz" in error

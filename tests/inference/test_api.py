@@ -21,6 +21,7 @@ from vecsetx.errors import InputError
 from vecsetx.formats.label_maps import read_label_map
 from vecsetx.inference.doubts import WHOLE_ONLY
 from vecsetx.inference.encode import REFINE_STEPS
+from vecsetx.model import built_in
 from vecsetx.model.saved import TrainedModel
 
 
@@ -184,6 +185,7 @@ def test_the_readme_s_snippet_runs_as_printed(
     readme = Path(__file__).parents[2] / "README.md"
     (snippet,) = re.findall(r"```python\n(.*?)```", readme.read_text("utf-8"), re.DOTALL)
     (tmp_path / "run").symlink_to(run)
+    monkeypatch.setattr(built_in, "_FOLDER", run / "model")
     shutil.copy(dataset.hearts[0].source, tmp_path / "patient.nii.gz")
     monkeypatch.chdir(tmp_path)
     shown, uploaded = [], []
