@@ -43,8 +43,7 @@ CALIBRATION = "calibration.json"
 
 _WEIGHTS, _DESCRIPTION, _POSE = "model.safetensors", "model.json", "pose.safetensors"
 
-REPOSITORY = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
-"""``owner/name`` on the Hugging Face Hub."""
+REPOSITORY = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)  # owner/name on the Hub
 
 
 @dataclass(frozen=True, slots=True)
