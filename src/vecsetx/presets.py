@@ -1,10 +1,12 @@
 """Recipes by name, for anything from a laptop to a cluster.
 
-Those named ``…-partial`` train models that complete partially observed hearts.
+Those named ``…-partial`` train models that complete partially observed hearts, and so does
+``general``.
 """
 
 from dataclasses import replace
 
+from vecsetx.data.augment import AugmentSpec
 from vecsetx.data.draw import BatchSpec
 from vecsetx.data.partial import PartialSpec
 from vecsetx.errors import InputError
@@ -69,6 +71,16 @@ PRESETS["tiny-partial"] = replace(
     PRESETS["tiny-partial"],
     partial=PartialSpec(hide=0.6, cut=0.2, sparse=0.1),
     objective=ObjectiveSpec(inferred=0.3),
+)
+
+# Hours on two CPU cores: the built-in model, of variants of hearts (vecsetx vary), a part of them
+# hidden. At most 3 M weights.
+PRESETS["general"] = Recipe(
+    model=ModelSpec(width=192, heads=6, layers=6),
+    augment=AugmentSpec(rotation_deg=15.0),
+    partial=replace(PARTIAL, hide=0.4, ramp=8000),
+    optimizer=OptimizerSpec(muon_lr=0.004, adamw_lr=0.0015),
+    training=TrainingSpec(steps=20_000, average=0.999, validate_every=1000),
 )
 
 

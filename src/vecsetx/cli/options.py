@@ -188,7 +188,7 @@ KeepSpecks = Annotated[
 # The recipe of a training run
 PRESETS = (
     "tiny (CPU), small, base or large (GPU); tiny-partial to large-partial learn to complete "
-    "partial hearts."
+    "partial hearts; general (CPU, hours) knows those of strangers, too."
 )
 Preset = Annotated[str, typer.Option(metavar="NAME", help=PRESETS)]
 Config = Annotated[
