@@ -10,6 +10,7 @@ import numpy as np
 
 from vecsetx._version import __version__
 from vecsetx.cohort.reconstruct_options import ReconstructOptions
+from vecsetx.evaluation.misfit import misfit
 from vecsetx.evaluation.reconstructed_heart import ReconstructedHeart
 from vecsetx.files import write_json
 from vecsetx.geometry.heart_geometry import Geometry
@@ -18,6 +19,7 @@ from vecsetx.inference.encode import POINTS_FACTOR
 from vecsetx.inference.ensemble import Ensemble
 from vecsetx.inference.heart_files import HeartFile, label_map_files, mesh_files
 from vecsetx.inference.sd_factor import SdFactor
+from vecsetx.model.built_in import BUILT_IN
 from vecsetx.model.saved import TrainedModel
 from vecsetx.progress import counted_parts
 from vecsetx.reconstruction.output_folder import SUMMARY, one_run_s_files
@@ -65,7 +67,14 @@ def write_heart(folder: Path, heart: ReconstructedHeart, setup: Setup) -> dict[s
         InputError: Another run is writing into the folder.
     """
     began = time.monotonic()
-    content = {"structures": _structures(heart, setup), "provenance": _provenance(heart, setup)}
+    unlike = None
+    if setup.model_name == BUILT_IN:  # of other models it is not known how well they do usually
+        unlike = misfit(heart.agreement, heart.observed)
+    content = {
+        "structures": _structures(heart, setup),
+        "provenance": _provenance(heart, setup, unlike),
+        "misfit": unlike,
+    }
     options, made = setup.options, heart.heart
     files = list(mesh_files(made, heart.meshes, heart.known, options.space, options.extension))
     if heart.labels is not None:
@@ -80,6 +89,7 @@ def write_heart(folder: Path, heart: ReconstructedHeart, setup: Setup) -> dict[s
         summary = {
             "structures": content["structures"],
             "seconds": {stage: round(took, 2) for stage, took in seconds.items()},
+            "misfit": content["misfit"],
             "files": {file.name: file.purpose for file in files},
             "provenance": content["provenance"],
         }
@@ -137,13 +147,14 @@ def _structures(heart: ReconstructedHeart, setup: Setup) -> dict[str, dict[str, 
     return table
 
 
-def _provenance(heart: ReconstructedHeart, setup: Setup) -> dict[str, Any]:
+def _provenance(heart: ReconstructedHeart, setup: Setup, unlike: str | None) -> dict[str, Any]:
     """Return how a heart was reconstructed, for its summary."""
     options, field, grid = setup.options, heart.encoded.field, heart.meshes.specks.grid
     learned = setup.trained.usual, setup.trained.partial
+    inferred = inference_remarks(heart.meshes, heart.known, *learned)
     return {
         "input": str(heart.source.path.resolve()),
-        "remarks": [*heart.remarks, *inference_remarks(heart.meshes, heart.known, *learned)],
+        "remarks": [*([unlike] if unlike else ()), *heart.remarks, *inferred],
         "model": setup.model_name,
         "version": __version__,
         "space": options.space.upper(),

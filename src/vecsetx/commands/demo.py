@@ -15,6 +15,7 @@ from vecsetx.commands.reconstruct import ReconstructOptions, reconstruct
 from vecsetx.commands.train import train_model
 from vecsetx.data.sources import source_of
 from vecsetx.errors import InputError
+from vecsetx.model.built_in import built_in_model
 from vecsetx.presets import preset
 from vecsetx.sampling.sampler import SamplingSpec
 from vecsetx.terminal.progress_bars import console
@@ -45,10 +46,10 @@ class DemoOptions:
 
 
 def demo(out: Path, options: DemoOptions) -> Evaluated:
-    """Make phantoms, prepare and check them, train, score unseen hearts, reconstruct one.
+    """Reconstruct a phantom with the built-in model; then train a model of one's own, and use it.
 
-    Creates ``labels/``, ``data/``, ``check/``, ``run/``, ``evaluate/`` and ``reconstruct/`` in
-    ``out``. The run of an earlier demo is replaced.
+    Creates ``labels/``, ``built-in/``, ``data/``, ``check/``, ``run/``, ``evaluate/`` and
+    ``reconstruct/`` in ``out``. The run of an earlier demo is replaced.
 
     Args:
         out: Folder for all results.
@@ -66,11 +67,13 @@ def demo(out: Path, options: DemoOptions) -> Evaluated:
 
 def _demo(out: Path, options: DemoOptions) -> Evaluated:
     began = time.monotonic()
-    with _stage("1/6 phantom: write label maps of synthetic hearts"):
-        phantoms = make_phantoms(
-            out / "labels", options.count, options.seed, options.size, options.spacing_mm
-        )
-    with _stage("2/6 prepare: sample points with exact distances"):
+    size = options.size, options.spacing_mm
+    with _stage("1/7 reconstruct: write meshes of a synthetic heart with the built-in model"):
+        first = make_phantoms(out / "labels", 1, options.seed, *size)
+        _reconstruct(built_in_model(), first, out / "built-in")
+    with _stage("2/7 phantom: write label maps of synthetic hearts"):
+        phantoms = make_phantoms(out / "labels", options.count, options.seed, *size)
+    with _stage("3/7 prepare: sample points with exact distances"):
         prepare_options = PrepareOptions(
             label_set("default"),
             sampling=SamplingSpec(16_384, 16_384, 16_384),
@@ -80,26 +83,29 @@ def _demo(out: Path, options: DemoOptions) -> Evaluated:
         dataset, failed = prepare(phantoms, out / "data", prepare_options)
         if failed:
             raise InputError("\n".join(failed.values()))
-    with _stage("3/6 check: look for problems in the data set"):
+    with _stage("4/7 check: look for problems in the data set"):
         if check(out / "data", out / "check")["state"] == "unfit":
             raise InputError(
                 f"{out / 'check/check.html'}: some hearts are unfit for training; see there"
             )
-    with _stage("4/6 train: train a model with the preset tiny"):
+    with _stage("5/7 train: train a model with the preset tiny"):
         _remove_run(out / "run")
         recipe = preset("tiny").changed({"training": {"steps": options.steps}}, "demo")
         train_model(out / "data", out / "run", recipe)
-    with _stage("5/6 evaluate: score hearts that the model has never seen"):
+    with _stage("6/7 evaluate: score hearts that the model has never seen"):
         evaluated = evaluate(
             out / "run", [out / "data"], out / "evaluate", EvaluateOptions(meshes=False)
         )
-    with _stage("6/6 reconstruct: write meshes and a label map"):
+    with _stage("7/7 reconstruct: write meshes and a label map"):
         unseen = source_of(dataset, dataset.of_split("val")[0]).path
-        failed = reconstruct(out / "run", [unseen], out / "reconstruct", ReconstructOptions())
-        if failed:
-            raise InputError("\n".join(failed.values()))
+        _reconstruct(out / "run", [unseen], out / "reconstruct")
     console.print(f"done in {(time.monotonic() - began) / 60:.1f} minutes")
     return evaluated
+
+
+def _reconstruct(model: Path, hearts: list[Path], out: Path) -> None:
+    if failed := reconstruct(model, hearts, out, ReconstructOptions()):
+        raise InputError("\n".join(failed.values()))
 
 
 @contextmanager

@@ -67,7 +67,8 @@ def reconstruct(
         cohort: Who does the work; None: this process, on the CPU.
 
     Returns:
-        Heart → reason, for hearts that failed. The others are complete.
+        Heart → reason, for hearts that failed, and for those that the model reconstructs so badly
+        that they are no hearts as it knows them. The others are complete.
 
     Raises:
         InputError: The model or an input cannot be found, options do not fit together, ``out``
@@ -139,7 +140,12 @@ def _reconstruct_all(
             if name in outcome.results and name not in failed
         }
     )
-    return failed
+    unlike = {
+        name: f"{hearts[name].path}: {reason}"
+        for name, summary in outcome.results.items()
+        if (reason := summary.get("misfit")) and name not in failed
+    }
+    return failed | unlike
 
 
 def _printed(name: str, summary: dict[str, Any]) -> dict[str, Any]:

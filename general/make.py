@@ -1,0 +1,76 @@
+"""Make the built-in model: from phantoms and real hearts to weights, calibrated.
+
+    python general/make.py --out build/general [--hearts ../shared/data/kcl] [--steps 30000]
+
+The real hearts are a folder with ``train/`` and ``val/``; without ``--hearts``, the model is made
+of phantoms alone. Each step is a command of VecSetX, printed as one would type it. What is done
+already is skipped, so that a stopped run goes on.
+"""
+
+import argparse
+import csv
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+from vecsetx.model.saved import TrainedModel
+
+HERE = Path(__file__).parent
+PHANTOMS, UNSEEN = 96, 8
+"""Phantoms for training, and for validation."""
+
+SIZE = ("--size", "200", "--spacing", "0.8", "--scale", "1.25")
+"""Phantoms as large as adults' hearts, in label maps that hold all of them."""
+
+VARIANTS = 4
+"""Variants of each training heart."""
+
+
+def run(*words: object) -> None:
+    """Run a command of VecSetX; stop if it fails."""
+    line = list(map(str, words))
+    print(f"$ vecsetx {shlex.join(line)}", flush=True)
+    subprocess.run([sys.executable, "-m", "vecsetx", *line], check=True)
+
+
+def phantoms(folder: Path) -> Path:
+    """Make the phantoms, and a table with the split of each."""
+    table = folder / "split.csv"
+    if not table.exists():
+        run("phantom", folder / "labels", "--count", PHANTOMS + UNSEEN, "--seed", 1, *SIZE)
+        names = sorted(path.name.partition(".")[0] for path in (folder / "labels").glob("*.nii.gz"))
+        splits = ["train"] * PHANTOMS + ["val"] * UNSEEN
+        with table.open("w", newline="") as file:
+            csv.writer(file).writerows([("heart", "split"), *zip(names, splits, strict=True)])
+    return table
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, required=True, help="folder for everything")
+    parser.add_argument("--hearts", type=Path, help="real hearts: a folder with train/ and val/")
+    parser.add_argument("--steps", type=int, help="steps, in place of the preset's")
+    options = parser.parse_args()
+    out: Path = options.out
+    data, trained = out / "data", out / "run"
+    # 1. Hearts.
+    table = phantoms(out / "phantoms")
+    few = ("--points", 20_000)
+    run("prepare", out / "phantoms" / "labels", "--out", data, "--split", table, *few)
+    if options.hearts:
+        labels = ("--labels", HERE / "kcl.yaml", "--split-by-folder")
+        run("prepare", options.hearts / "train", options.hearts / "val", "--out", data, *labels)
+    run("vary", data, "--count", VARIANTS)
+    # 2. The model.
+    steps = (f"training.steps={options.steps}",) if options.steps else ()
+    begun = ("--resume",) if (trained / "checkpoint.pt").exists() else ("--preset", "general")
+    run("train", data, "--out", trained, *begun, *steps)
+    run("calibrate", data, "--model", trained)
+    # 3. Its files.
+    TrainedModel.from_pretrained(trained).save_pretrained(out / "built_in", half=True)
+    print(f"the built-in model is in {out / 'built_in'}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,29 @@
+"""Whether what a model was shown is a heart as it knows hearts."""
+
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["POOR_DICE", "misfit"]
+
+POOR_DICE = 0.7
+"""The built-in model reconstructs what it is shown of a heart with a higher mean Dice
+(``docs/model.md``), and what is none with a lower one."""
+
+
+def misfit(agreement: Mapping[str, Mapping[str, Any]], observed: Mapping[str, bool]) -> str | None:
+    """Return a remark if the built-in model reconstructs badly what it was shown; else None.
+
+    Args:
+        agreement: Structure → how its voxels compare with those in the input, as of
+            :attr:`vecsetx.evaluation.reconstructed_heart.ReconstructedHeart.agreement`. Empty if
+            they were not compared: then nothing is known.
+        observed: Structure → whether the model was shown it.
+    """
+    scores = [found["dice"] for name, found in agreement.items() if observed[name]]
+    if not scores or (mean := sum(scores) / len(scores)) >= POOR_DICE:
+        return None
+    return (
+        f"the model reconstructs badly what it was shown (mean Dice {int(100 * mean) / 100}, below "
+        f"{POOR_DICE:g}), so this is no heart, or none as the model knows hearts: do not use these "
+        "results"
+    )
