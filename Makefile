@@ -6,12 +6,14 @@ VENV ?= .venv
 CONSTRAINTS ?= constraints.txt
 # Tests wait for processes that they start, so one worker more than there are cores; at most four.
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(os.cpu_count() + 1, 4))')
+# Real hearts for the built-in model: a folder with train/ and val/.
+HEARTS ?= ../shared/data/kcl
 BIN := $(VENV)/bin
 # --no-compile halves the installation time; Python compiles each module on first import.
 INSTALL := $(BIN)/python -m pip install -qq --no-compile --disable-pip-version-check -c $(CONSTRAINTS)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo tutorial test test-attack test-slow test-slurm test-lowest lowest-versions lint format clean
+.PHONY: help install demo tutorial general test test-attack test-slow test-slurm test-lowest lowest-versions lint format clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 25
@@ -23,6 +25,9 @@ demo: $(VENV)/runtime ## run everything on synthetic hearts; results in demo/
 
 tutorial: $(VENV)/runtime ## run the commands of the tutorial, and write docs/tutorial.md
 	$(BIN)/python benchmarks/tutorial.py
+
+general: $(VENV)/runtime ## make the built-in model (hours); with SOURCES=phantoms without real hearts
+	$(BIN)/python general/make.py --out build/general $(if $(filter phantoms,$(SOURCES)),,--hearts $(HEARTS))
 
 test: $(VENV)/dev ## run the tests except the slow ones, in up to four processes
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal

@@ -12,6 +12,7 @@ import csv
 import shlex
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from vecsetx.model.saved import TrainedModel
@@ -67,8 +68,13 @@ def main() -> None:
     begun = ("--resume",) if (trained / "checkpoint.pt").exists() else ("--preset", "general")
     run("train", data, "--out", trained, *begun, *steps)
     run("calibrate", data, "--model", trained)
-    # 3. Its files.
-    TrainedModel.from_pretrained(trained).save_pretrained(out / "built_in", half=True)
+    # 3. Its files, which name no place of this machine.
+    model = TrainedModel.from_pretrained(trained)
+    sources = "phantoms and real hearts" if options.hearts else "phantoms"
+    known = {"data": f"{sources} (docs/model.md)", "teacher": None, "start": None}
+    replace(model, provenance={**model.provenance, **known}).save_pretrained(
+        out / "built_in", half=True
+    )
     print(f"the built-in model is in {out / 'built_in'}")
 
 
