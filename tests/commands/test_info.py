@@ -16,7 +16,8 @@ from vecsetx.commands import export as exporting
 from vecsetx.commands.info import describe
 from vecsetx.data.dataset import DataSet
 from vecsetx.inference.sd_factor import SdFactor
-from vecsetx.model.saved import TrainedModel, parameter_count
+from vecsetx.model.saved import TrainedModel
+from vecsetx.model.weights import parameter_count
 from vecsetx.training.journal import read_journal
 
 

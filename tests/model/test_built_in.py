@@ -8,7 +8,8 @@ import pytest
 import vecsetx
 from vecsetx.errors import InputError
 from vecsetx.model import built_in
-from vecsetx.model.saved import TrainedModel, weights_sha256
+from vecsetx.model.saved import TrainedModel, model_folder, read_spec
+from vecsetx.model.weights import weights_sha256
 
 
 @pytest.fixture
@@ -30,6 +31,17 @@ def test_load_without_a_name_loads_it(folder: Path, trained_run: Path) -> None:
     with pytest.raises(InputError, match=r"built_in/model\.json: "):
         vecsetx.load()
     assert weights_sha256(vecsetx.load(trained_run).network) == expected
+
+
+def test_its_name_stands_for_it_wherever_a_model_is_named(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert model_folder("built-in") == folder
+    assert read_spec("built-in") == TrainedModel.from_pretrained(folder).network.spec
+    # A folder of that name comes first, as with repositories.
+    shutil.copytree(folder, tmp_path / "built-in")
+    assert model_folder("built-in") == Path("built-in")
 
 
 @pytest.mark.parametrize("missing", ["model.json", "model.safetensors"])

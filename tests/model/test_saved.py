@@ -18,8 +18,9 @@ from vecsetx.anatomy.frame import Frame
 from vecsetx.anatomy.label_sets import label_set
 from vecsetx.errors import InputError
 from vecsetx.model import heart_field
-from vecsetx.model.saved import TrainedModel, read_structures, weights_sha256
+from vecsetx.model.saved import TrainedModel, read_structures
 from vecsetx.model.vecset import ModelSpec
+from vecsetx.model.weights import weights_sha256
 from vecsetx.sampling.quality.cohort import Usual
 from vecsetx.sampling.quality.usual_heart import UsualHeart, UsualStructure
 from vecsetx.sampling.sampler import Observation

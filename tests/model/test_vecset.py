@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from vecsetx.model.attention import Attention, anchored_attention
 from vecsetx.model.bottleneck import KLBottleneck, NoBottleneck, NormalizedBottleneck
 from vecsetx.model.heads import LOGITS_PER_UNIT, DistanceHead, UnionHead
-from vecsetx.model.saved import parameter_count
 from vecsetx.model.vecset import ModelSpec, VecSetAutoEncoder
+from vecsetx.model.weights import parameter_count
 from vecsetx.presets import PRESETS
 
 SMALL = ModelSpec(latents=16, width=32, heads=4, layers=2)

@@ -29,8 +29,9 @@ def train(
         typer.Option(
             "--from",
             metavar="MODEL",
-            help="Start from the weights of a run, a saved model, or owner/name on the Hugging "
-            "Face Hub, and with its size; structures that it does not know begin at random.",
+            help="Start from the weights of a run, a saved model, owner/name on the Hugging "
+            "Face Hub or built-in, and with its size; structures that it does not know begin at "
+            "random.",
         ),
     ] = None,
     resume: Annotated[

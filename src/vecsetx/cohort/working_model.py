@@ -7,7 +7,8 @@ from pathlib import Path
 import torch
 
 from vecsetx.errors import InputError
-from vecsetx.model.saved import TrainedModel, model_folder, weights_sha256
+from vecsetx.model.saved import TrainedModel, model_folder
+from vecsetx.model.weights import weights_sha256
 
 __all__ = ["WorkingModel", "check_device"]
 

@@ -30,7 +30,8 @@ from vecsetx.data.prepare_options import sampling_words
 from vecsetx.errors import InputError
 from vecsetx.formats.folders import SAMPLES_ENDING
 from vecsetx.inference.sd_factor import SdFactor
-from vecsetx.model.saved import TrainedModel, parameter_count
+from vecsetx.model.saved import TrainedModel
+from vecsetx.model.weights import parameter_count
 from vecsetx.recipe import Recipe, read_changes
 from vecsetx.sampling.quality.usual_heart import UsualHeart
 from vecsetx.sampling.samples import SamplesFile

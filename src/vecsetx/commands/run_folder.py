@@ -15,7 +15,8 @@ from vecsetx.data.batches import TrainingBatches
 from vecsetx.data.dataset import DataSet
 from vecsetx.errors import InputError
 from vecsetx.files import write_json, write_text
-from vecsetx.model.saved import TrainedModel, weights_sha256
+from vecsetx.model.saved import TrainedModel
+from vecsetx.model.weights import weights_sha256
 from vecsetx.plain_data import PlainDataError, read_json, validated
 from vecsetx.recipe import Recipe, read_changes
 from vecsetx.terminal.next_step import typed

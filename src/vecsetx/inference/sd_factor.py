@@ -12,7 +12,8 @@ from pydantic import PositiveFloat, PositiveInt, TypeAdapter, ValidationError
 
 from vecsetx.errors import InputError
 from vecsetx.files import write_json
-from vecsetx.model.saved import CALIBRATION, TrainedModel, model_folder, weights_sha256
+from vecsetx.model.saved import CALIBRATION, TrainedModel, model_folder
+from vecsetx.model.weights import weights_sha256
 from vecsetx.plain_data import first_problem, parse_json, read_json
 
 __all__ = ["SdFactor", "refuse_idle_calibration", "sd_factor_of"]

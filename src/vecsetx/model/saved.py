@@ -5,7 +5,6 @@ not fit: it assigns to instances, which frozen dataclasses forbid; it writes a `
 model card into every saved folder; and it finds no offline model without that ``config.json``.
 """
 
-import hashlib
 import logging
 import re
 from collections.abc import Mapping
@@ -15,9 +14,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
-import torch
 from pydantic import ConfigDict, Field, TypeAdapter
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from vecsetx.anatomy.label_sets import LabelSet
@@ -26,9 +24,11 @@ from vecsetx.data.dataset import DataSet
 from vecsetx.errors import InputError
 from vecsetx.files import write_json, write_text, written_whole
 from vecsetx.geometry.pose import ReferenceHeart
+from vecsetx.model.built_in import BUILT_IN, built_in_model
 from vecsetx.model.heart_field import HeartField
 from vecsetx.model.reference_file import read_reference, write_reference
 from vecsetx.model.vecset import ModelSpec, VecSetAutoEncoder
+from vecsetx.model.weights import check_hash, check_shapes, weights_sha256
 from vecsetx.plain_data import PlainDataError, read_json, validated
 from vecsetx.sampling.quality.usual_heart import UsualHeart
 from vecsetx.sampling.sampler import Observation
@@ -169,12 +169,12 @@ class TrainedModel:
         try:
             # Compared first, so that a description cannot ask for more memory than the file has.
             expected = description.model.weight_shapes(len(description.structures))
-            _check_shapes(folder / _WEIGHTS, expected)
+            check_shapes(folder / _WEIGHTS, expected)
             network = description.model.build(len(description.structures))
             network.load_state_dict(load_file(folder / _WEIGHTS))
         except (OSError, SafetensorError, RuntimeError) as error:
             raise InputError(f"{folder}: damaged model: {error}") from error
-        _check_hash(folder / _WEIGHTS, network, description.weights_sha256)
+        check_hash(folder / _WEIGHTS, network, description.weights_sha256)
         pose = description.pose_sha256
         return cls(
             network.eval(),
@@ -272,6 +272,8 @@ def model_folder(
     """
     # 1. A folder on this machine, or else a download from the Hub.
     given = Path(model)
+    if given == Path(BUILT_IN) and not given.exists():
+        return built_in_model()
     if not given.exists() and REPOSITORY.fullmatch(given.as_posix()):
         from huggingface_hub import snapshot_download
         from huggingface_hub.errors import HFValidationError
@@ -357,44 +359,3 @@ def _read_description(path: Path) -> _Description:
 def _read_text(path: Path) -> str | None:
     """Return a file's text, even if it is damaged: its readers validate it. None for no file."""
     return path.read_text(encoding="utf-8", errors="replace") if path.exists() else None
-
-
-def _check_shapes(path: Path, expected: Mapping[str, tuple[int, ...]]) -> None:
-    """Raise :class:`InputError` if the weights in a file have other names or shapes."""
-    with safe_open(path, framework="pt") as file:
-        found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-    for name in sorted(found.keys() | expected.keys()):
-        if found.get(name) != expected.get(name):
-            raise InputError(
-                f"{path}: damaged model: {name} has the shape {found.get(name)}, {_DESCRIPTION} "
-                f"describes {expected.get(name)}; copy both files again, or train the model again"
-            )
-
-
-def _check_hash(path: Path, network: torch.nn.Module, expected: str | None) -> None:
-    if expected is None:
-        _log.warning(
-            "%s: saved by an earlier VecSetX without a hash, so damage would not be noticed; save "
-            "the model again",
-            path,
-        )
-    elif weights_sha256(network) != expected:
-        raise InputError(
-            f"{path}: damaged model: the weights are not those that were saved (their hash "
-            f"differs from that in {_DESCRIPTION}); copy both files again, or train the model again"
-        )
-
-
-def parameter_count(network: torch.nn.Module) -> int:
-    """Return the number of weights."""
-    return sum(parameter.numel() for parameter in network.parameters())
-
-
-def weights_sha256(network: torch.nn.Module) -> str:
-    """Return a hash of a network's weights, which identifies the trained model."""
-    digest = hashlib.sha256()
-    # Sorted by name, so that the order in which modules are created does not matter.
-    for name, tensor in sorted(network.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
