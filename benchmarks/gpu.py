@@ -48,7 +48,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from vecsetx.data.batch import Batch, Queries, SurfaceQueries
 from vecsetx.data.draw import BatchSpec
 from vecsetx.model.attention import Attention
-from vecsetx.model.saved import parameter_count
+from vecsetx.model.weights import parameter_count
 from vecsetx.presets import preset
 from vecsetx.recipe import Recipe
 from vecsetx.training.memory import zero_batch

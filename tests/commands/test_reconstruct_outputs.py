@@ -9,9 +9,12 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+import trimesh
 from support.analytic_fields import AnalyticField, Distance, any_of, ball, grid_about
 from support.command_line import run
 from support.runs import untrained
+from vtkmodules.util.numpy_support import vtk_to_numpy
+from vtkmodules.vtkIOXML import vtkXMLPolyDataReader
 
 from vecsetx import doubtful, encode, load, surfaces
 from vecsetx.anatomy.label_map import LabelMap
@@ -24,6 +27,7 @@ from vecsetx.evaluation.reconstructed_heart import ReconstructedHeart
 from vecsetx.formats.label_maps import read_label_map, write_label_map
 from vecsetx.inference.doubts import WHOLE_ONLY
 from vecsetx.inference.encode import EncodeOptions
+from vecsetx.inference.heart_meshes import SurfaceKind
 from vecsetx.model.heart_field import HeartField
 from vecsetx.reconstruction.rasterize import rasterize
 from vecsetx.sampling.quality.cohort import Usual
@@ -68,6 +72,14 @@ def reconstructed(model: Path, heart: LabelMap, folder: Path, options: Reconstru
     write_label_map(heart.to_label_set(IDS, NAMES), folder / "heart.nii.gz")
     assert reconstruct(model, [folder / "heart.nii.gz"], folder / "out", options) == {}
     return json.loads((folder / "out" / "summary.json").read_text())
+
+
+def polydata(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    reader = vtkXMLPolyDataReader(file_name=str(path))
+    reader.Update()
+    mesh = reader.GetOutput()
+    faces = vtk_to_numpy(mesh.GetPolys().GetConnectivityArray()).reshape(-1, 3)
+    return vtk_to_numpy(mesh.GetPoints().GetData()), faces
 
 
 def files(folder: Path) -> set[str]:
@@ -351,3 +363,34 @@ def test_a_heart_beyond_all_memory_leaves_the_others(
     assert list(failed) == ["huge"]
     assert failed["huge"].startswith("huge: takes more memory than there is; see its size with ")
     assert files(tmp_path / "out") == {"usual"}
+
+
+@pytest.mark.parametrize("kind", ["shared", "closed"])
+def test_some_structures_come_out_as_they_are_among_the_others(
+    model: Path, predicted: dict[str, Distance], tmp_path: Path, kind: SurfaceKind
+) -> None:
+    predicted["LV"] = ball((0, 0, 0), 20)
+    predicted["RV"] = ball((0, 18, 0), 12)  # they share a wall
+    heart = rasterize(AnalyticField(predicted), grid_about((0, 0, 0), np.diag([1.0, 1, 1]), 45))
+    options = replace(QUICK, surfaces=kind)
+    (tmp_path / "all").mkdir()
+    (tmp_path / "some").mkdir()
+    whole = reconstructed(model, heart, tmp_path / "all", options)
+    some = replace(options, structures=("LV",))
+    limited = reconstructed(model, heart, tmp_path / "some", some)
+    assert limited["structures"] == {"LV": whole["structures"]["LV"]}
+    one, other = (tmp_path / each / "out" / "LV.vtp" for each in ("all", "some"))
+    assert one.read_bytes() == other.read_bytes()
+    assert not {"RV.vtp", "LA.vtp"} & files(tmp_path / "some" / "out")
+    before, after = (
+        read_label_map(tmp_path / each / "out" / "labels.nii.gz").labels for each in ("all", "some")
+    )
+    np.testing.assert_array_equal(after, np.where(before == IDS.id_of("LV"), before, 0))
+    assert set(np.unique(before)) == {0, *map(IDS.id_of, NAMES)}
+    if kind == "shared":
+        walls = [
+            trimesh.Trimesh(*polydata(tmp_path / each / "out" / "interfaces.vtp"))
+            for each in ("all", "some")
+        ]
+        assert len(walls[1].faces) < len(walls[0].faces)
+        assert walls[1].area == pytest.approx(limited["structures"]["LV"]["area_mm2"], rel=1e-5)

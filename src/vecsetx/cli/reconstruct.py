@@ -137,6 +137,14 @@ def reconstruct(
     trust_names: TrustNames = False,
     max_voxels: MaxVoxels = VOXELS,
     hide: Hide = "",
+    structures: Annotated[
+        str,
+        typer.Option(
+            metavar="NAMES",
+            help="Structures that come out, such as LV,RV; the model sees all that is there.",
+            show_default="all",
+        ),
+    ] = "",
     latents: Latents = None,
     points: Points = None,
     refine: Refine = None,
@@ -154,13 +162,17 @@ def reconstruct(
 
     [dim]Example: vecsetx reconstruct patient.nii.gz --out patient/[/]
     """
+    from vecsetx.anatomy.structures import parse_names
     from vecsetx.commands.reconstruct import CohortOptions, ReconstructOptions
     from vecsetx.commands.reconstruct import reconstruct as run
+    from vecsetx.model.saved import read_structures
     from vecsetx.terminal.next_step import print_next, typed
 
     refuse_model_as_input("reconstruct", inputs, out)
     folder = local_model(model)
+    wanted = parse_names(structures, read_structures(folder)) if structures else None
     options = ReconstructOptions(
+        structures=wanted,
         encode=encode_options(folder, labels, hide, latents, points, refine, recycle, pose, seed),
         resolution=resolution,
         resolution_mm=resolution_mm,

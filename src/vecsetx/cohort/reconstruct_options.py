@@ -30,6 +30,7 @@ class ReconstructOptions:
         ensemble: Members of the ensemble that gives the standard deviations of the surfaces
             (:func:`~vecsetx.inference.ensemble.encode_ensemble`); 0 for none.
         calibration: A ``calibration.json`` that takes the place of the model's own; None for that.
+        structures: Structures that come out; None for all. The model is shown the others, too.
         labels: Whether to make label maps.
         like: Image whose grid the label map takes; None for the input's.
         enlarge: Whether that grid is enlarged to hold the whole heart.
@@ -51,6 +52,7 @@ class ReconstructOptions:
     keep_specks: bool = False
     ensemble: int = 0
     calibration: Path | None = None
+    structures: tuple[str, ...] | None = None
     labels: bool = True
     like: Path | None = None
     enlarge: bool = False

@@ -2,7 +2,7 @@
 
 import math
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +76,8 @@ def write_heart(folder: Path, heart: ReconstructedHeart, setup: Setup) -> dict[s
         "misfit": unlike,
     }
     options, made = setup.options, heart.heart
+    if options.structures:
+        heart = _limited(heart, options.structures)
     files = list(mesh_files(made, heart.meshes, heart.known, options.space, options.extension))
     if heart.labels is not None:
         files.extend(label_map_files(made, heart.labels))
@@ -95,6 +97,15 @@ def write_heart(folder: Path, heart: ReconstructedHeart, setup: Setup) -> dict[s
         }
         write_json(folder / SUMMARY, summary)
     return summary
+
+
+def _limited(heart: ReconstructedHeart, wanted: tuple[str, ...]) -> ReconstructedHeart:
+    """The heart with some of its structures alone, each as it is among the others."""
+    names = heart.structures
+    meshes = heart.meshes.of_structures(wanted, names)
+    others = [label for label, name in enumerate(names, start=1) if name not in wanted]
+    labels = heart.labels and heart.labels.without(others)
+    return replace(heart, meshes=meshes, known=heart.heart.vertex_attributes(meshes), labels=labels)
 
 
 def _page(heart: ReconstructedHeart, content: dict[str, Any]) -> HeartFile:
@@ -128,7 +139,7 @@ def _structures(heart: ReconstructedHeart, setup: Setup) -> dict[str, dict[str, 
     observed, voxels = heart.observed, of_label_map(heart.labels, heart.structures)
     doubtful = doubts(meshes, known, setup.trained.usual, setup.trained.partial)
     table: dict[str, dict[str, Any]] = {}
-    for name in heart.structures:
+    for name in setup.options.structures or heart.structures:
         shares, sd_mm = known.observed.get(name), None
         if name in known.sd_mm:
             sd_mm = sd_summary(known.sd_mm[name], known.observed[name], known.beyond_reach[name])

@@ -66,6 +66,16 @@ class SharedSurface:
         number = np.cumsum(used) - 1
         return self.vertices_mm[used], number[faces]
 
+    def of_labels(self, labels: Sequence[int]) -> "SharedSurface":
+        """Return the walls of some labels; what was another one beyond them is background."""
+        kept = np.isin(self.sides, labels)
+        faces = self.faces[kept.any(axis=1)]
+        sides = np.where(kept, self.sides, 0)[kept.any(axis=1)]
+        used = np.zeros(len(self.vertices_mm), dtype=bool)
+        used[faces] = True
+        number = np.cumsum(used) - 1
+        return SharedSurface(self.vertices_mm[used], number[faces], sides)
+
 
 def remove_specks(label_map: LabelMap) -> LabelMap:
     """Return the label map with specks relabelled like their surroundings.

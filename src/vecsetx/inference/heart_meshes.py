@@ -1,5 +1,6 @@
 """Mesh a heart's field, and compute visibility and uncertainty of every vertex."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -105,6 +106,21 @@ class HeartMeshes:
     interfaces: SharedSurface | None
     decimation: dict[str, DecimationError]
     specks: Specks
+
+    def of_structures(self, wanted: Sequence[str], structures: Sequence[str]) -> "HeartMeshes":
+        """Return the meshes of some structures alone, each as it is among the others.
+
+        Args:
+            wanted: Names of these.
+            structures: Names of all K structures.
+        """
+        labels = [structures.index(name) + 1 for name in wanted]
+        return replace(
+            self,
+            surfaces={name: mesh for name, mesh in self.surfaces.items() if name in wanted},
+            interfaces=self.interfaces and self.interfaces.of_labels(labels),
+            decimation={name: of for name, of in self.decimation.items() if name in wanted},
+        )
 
 
 @staged("meshing")
