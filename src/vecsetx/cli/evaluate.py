@@ -16,6 +16,7 @@ from vecsetx.cli.numbers import number
 from vecsetx.cli.options import (
     FLAG,
     Absent,
+    Complete,
     Dask,
     Device,
     Draws,
@@ -85,6 +86,7 @@ def evaluate(
     refine: Refine = None,
     recycle: Recycle = 0,
     pose: Pose = "anatomy",
+    complete: Complete = False,
     keep_specks: KeepSpecks = False,
     tolerance: Annotated[
         float,
@@ -124,7 +126,9 @@ def evaluate(
     refuse_model_as_input("evaluate", inputs, out)
     folder = local_model(model)
     options = EvaluateOptions(
-        encode=encode_options(folder, labels, hide, latents, points, refine, recycle, pose, seed),
+        encode=encode_options(
+            folder, labels, hide, latents, points, refine, recycle, pose, complete, seed
+        ),
         split=split,
         fold=fold,
         tolerance_mm=tolerance,

@@ -16,6 +16,7 @@ __all__ = [
     "LABEL_SETS",
     "PRESETS",
     "Absent",
+    "Complete",
     "Config",
     "Dask",
     "DataSetPath",
@@ -172,6 +173,15 @@ Pose = Annotated[
         case_sensitive=False,
     ),
 ]
+Complete = Annotated[
+    bool,
+    typer.Option(
+        "--complete",
+        metavar=FLAG,
+        help="Let structures go on where the scan shows none of them, such as an aorta that is "
+        "labelled up to the arch.",
+    ),
+]
 Draws = Annotated[
     int | None, number(Number.ENSEMBLE, "--draws", help="Former name of --ensemble.", hidden=True)
 ]
@@ -232,6 +242,7 @@ def encode_options(
     refine: int | None,
     recycle: int,
     pose: Any,
+    complete: bool,
     seed: int,
 ) -> Any:
     """Return :class:`~vecsetx.inference.encode.EncodeOptions` from the options of these names."""
@@ -248,6 +259,7 @@ def encode_options(
         refine=refine,
         recycle=recycle,
         pose=pose,
+        complete=complete,
         seed=seed,
     )
 

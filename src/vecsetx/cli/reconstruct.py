@@ -15,6 +15,7 @@ from vecsetx.cli.model_option import (
 from vecsetx.cli.numbers import number
 from vecsetx.cli.options import (
     FLAG,
+    Complete,
     Dask,
     Device,
     Draws,
@@ -150,6 +151,7 @@ def reconstruct(
     refine: Refine = None,
     recycle: Recycle = 0,
     pose: Pose = "anatomy",
+    complete: Complete = False,
     seed: Seed = 0,
     workers: ModelWorkers = None,
     dask: Dask = None,
@@ -173,7 +175,9 @@ def reconstruct(
     wanted = parse_names(structures, read_structures(folder)) if structures else None
     options = ReconstructOptions(
         structures=wanted,
-        encode=encode_options(folder, labels, hide, latents, points, refine, recycle, pose, seed),
+        encode=encode_options(
+            folder, labels, hide, latents, points, refine, recycle, pose, complete, seed
+        ),
         resolution=resolution,
         resolution_mm=resolution_mm,
         surfaces=surfaces,

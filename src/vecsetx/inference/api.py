@@ -61,6 +61,7 @@ def encode(
     keep_observed: bool = False,
     ensemble: int = 0,
     pose: Literal["anatomy", "scan"] = "anatomy",
+    complete: bool = False,
     max_voxels: int = VOXELS,
 ) -> Heart:
     """Encode a heart: a signed distance to each structure, anywhere in scanner space.
@@ -92,6 +93,8 @@ def encode(
             standard deviation; 0 for none.
         pose: ``anatomy`` turns the heart for the model as its training hearts lie; ``scan`` leaves
             it as it lies. Results lie where the input does with both.
+        complete: Whether structures that are shown may go on within the scan, where it shows none
+            of them.
         max_voxels: Most voxels of a label map.
 
     Returns:
@@ -110,6 +113,7 @@ def encode(
         refine=refine,
         recycle=recycle,
         pose=pose,
+        complete=complete,
     )
     usual = model.label_set
     found = find_hearts(

@@ -19,6 +19,7 @@ from vecsetx.data.sources import HeartSource
 from vecsetx.errors import InputError
 from vecsetx.formats.points import LabelledPoints
 from vecsetx.geometry.heart_geometry import Geometry, Segmentation
+from vecsetx.inference.as_shown import AsShown
 from vecsetx.inference.domain import recenter_domain
 from vecsetx.inference.observed import of_geometry, of_points, of_samples
 from vecsetx.inference.posing import pose_remarks, rotation_of
@@ -73,6 +74,8 @@ class EncodeOptions:
         pose: ``anatomy`` turns the heart as the model's training hearts lie, by where its chambers
             are; ``scan`` encodes it as it lies. The reconstruction is in the scan's coordinates
             with both.
+        complete: Whether structures that are shown may go on within the scan, where it shows none
+            of them (:mod:`~vecsetx.inference.as_shown`). Beyond its edge, they may with both.
     """
 
     label_set: LabelSet | None = None
@@ -83,6 +86,7 @@ class EncodeOptions:
     refine: int | None = None
     recycle: int = 0
     pose: Literal["anatomy", "scan"] = "anatomy"
+    complete: bool = False
 
     def refine_steps(self, whole: bool) -> int:
         """Return the number of refinement steps.
@@ -287,8 +291,9 @@ def _encoded(
     latents = options.latents
     if latents is None and spec.queries != "learnable":
         latents = min(LATENTS_FACTOR * spec.anchors, len(observation.points_mm))
+    limit = AsShown(shown) if isinstance(shown, Geometry) and not options.complete else None
     with stage("encoding"):
-        field = trained.encode(observation, latents)
+        field = replace(trained.encode(observation, latents), limit=limit)
         if not lacks:
             return field
         # 2. Centre the domain on the whole reconstruction.
@@ -297,7 +302,8 @@ def _encoded(
     # 3. Feed the reconstruction back.
     for _ in counted_parts(range(options.recycle), "recycling"):
         completed = recycle(observation, shown, field, trained, options.seed)
-        field = recenter_domain(trained.encode(completed, latents), shown_mm)
+        field = replace(trained.encode(completed, latents), limit=limit)
+        field = recenter_domain(field, shown_mm)
     return replace(field, lacks=lacks)
 
 

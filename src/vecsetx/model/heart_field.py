@@ -1,5 +1,6 @@
 """An encoded heart as a field: signed distances in mm at any point in scanner space."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,6 +55,8 @@ class HeartField:
             After encoding, it is the frame of the observation.
         refinement: How much refinement improved the latent set; None if it was not refined.
         lacks: What the observation lacks of a whole heart, in words; empty if it is whole.
+        limit: Changes the distances, mm, at points, RAS+ mm, by what is known of the heart beside
+            the latent set; None: they are the decoder's.
     """
 
     model: VecSetAutoEncoder
@@ -65,6 +68,7 @@ class HeartField:
     domain: Frame
     refinement: RefinementResult | None = None
     lacks: str = ""
+    limit: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
 
     @classmethod
     @torch.no_grad()
@@ -130,4 +134,4 @@ class HeartField:
             beyond = (in_domain.abs() - DOMAIN).amax(dim=-1, keepdim=True)
             units = torch.where(beyond > 0, self.truncation + beyond, units[0].cpu())
             distances[chunk] = self.frame.length_to_mm(units).numpy()
-        return distances
+        return distances if self.limit is None else self.limit(points_mm, distances)
