@@ -49,7 +49,7 @@ RECIPE = [
     for field in fields(get_type_hints(Recipe)[part.name])
     if isinstance(getattr(getattr(Recipe(), part.name), field.name), int | float | None)
     and not isinstance(getattr(getattr(Recipe(), part.name), field.name), bool)
-    and field.name != "teacher"
+    and field.name not in {"start", "teacher"}
 ]
 
 

@@ -160,7 +160,7 @@ def test_nothing_is_trusted_that_a_model_of_whole_hearts_infers() -> None:
     (remark,) = inference_remarks(meshes, hidden, usual(), False)
     assert remark == (
         f"{WHOLE_ONLY}, so what it infers is not to be trusted (PA): train one that learns to "
-        "infer, with --preset tiny-partial, small-partial, base-partial or large-partial"
+        "infer, with --preset tiny-partial, small-partial, base-partial, large-partial or general"
     )
     # Of a cut structure, a part is inferred; what the scan's edge cuts off any aorta is not worth
     # a remark.

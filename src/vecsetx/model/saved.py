@@ -106,8 +106,7 @@ class TrainedModel:
 
         Args:
             folder: The folder.
-            half: Whether to round the weights to half precision (float16): half the size, but
-                another model than this one. It is loaded in single precision, as any other.
+            half: Whether to round the weights to float16: half the size, but another model.
         """
         folder, network = Path(folder), self.network
         weights = {name: t.contiguous() for name, t in network.state_dict().items()}
