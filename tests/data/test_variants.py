@@ -69,7 +69,7 @@ def test_distances_are_those_of_the_variant_and_not_of_what_is_shown(
         assert np.abs(own).max() <= 16
 
 
-def test_a_variant_is_made_once_and_anew_only_if_something_changed(
+def test_a_variant_is_made_once_unless_something_changed(
     dataset: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own = varied(dataset, tmp_path / "data", AS_IT_IS, 1)
