@@ -68,7 +68,8 @@ def measure(
     trained: TrainedModel, source: str, folder: Path, labels: str, options: argparse.Namespace
 ) -> list[dict[str, Any]]:
     """A row per heart and pose."""
-    encode, rows = EncodeOptions(refine=options.refine, pose=options.pose), []
+    encode = EncodeOptions(refine=options.refine, pose=options.pose, complete=options.complete)
+    rows: list[dict[str, Any]] = []
     known = label_set(labels)
     for name, heart in find_hearts([folder], known, "lps", "mm", known).items():
         label_map = heart.segmentation(trained.structures).label_map
@@ -114,6 +115,7 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=2, help="random rotations")
     parser.add_argument("--pose", choices=("anatomy", "scan"), default="anatomy")
     parser.add_argument("--refine", type=int, default=0)
+    parser.add_argument("--complete", action="store_true", help="as of vecsetx reconstruct")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(1)

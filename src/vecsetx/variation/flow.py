@@ -41,7 +41,8 @@ class Lattice:
 
     def points_mm(self) -> Float[np.ndarray, "i j k 3"]:
         """All points, RAS+ mm."""
-        axes = (start + self.spacing_mm * np.arange(n) for start, n in self._axes())
+        sizes = zip(self.origin_mm.tolist(), self.shape, strict=True)
+        axes = (start + self.spacing_mm * np.arange(count) for start, count in sizes)
         return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
 
     def at(
@@ -49,9 +50,6 @@ class Lattice:
     ) -> Float[np.ndarray, "n 3"]:
         """Interpolate linearly between values at the lattice's points; constant beyond its edge."""
         return _interpolated(values, ((points_mm - self.origin_mm) / self.spacing_mm).T).T
-
-    def _axes(self) -> list[tuple[float, int]]:
-        return list(zip(self.origin_mm.tolist(), self.shape, strict=True))
 
 
 def random_velocity(

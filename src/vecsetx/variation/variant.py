@@ -120,16 +120,14 @@ def _moved(
         points_mm = some.to_mm(np.argwhere(some.labels == label.get(name)))
         if len(points_mm) > _FEW_POINTS:
             fillings.append(Filling(_after(fillings, points_mm), growth))
-    # 2. A random smooth motion; with it, nothing may fold.
+    # 2. A random smooth motion, which on the lattice may not fold; chambers never fold anything.
     velocity = random_velocity(lattice, spec.warp_mm, spec.smooth_mm, generator)
-    places_mm = lattice.points_mm()
-    while True:
-        found_mm = places_mm + flow(-velocity, lattice)
-        for filling in reversed(fillings):
-            found_mm = filling.undone(found_mm)
-        if smallest_jacobian(found_mm - places_mm, lattice) > _LEAST_JACOBIAN:
-            break
+    while smallest_jacobian(flow(-velocity, lattice), lattice) < _LEAST_JACOBIAN:
         velocity /= 2
+    places_mm = lattice.points_mm()
+    found_mm = places_mm + flow(-velocity, lattice)
+    for filling in reversed(fillings):
+        found_mm = filling.undone(found_mm)
     # 3. A stretch about the middle.
     center_mm, stretch = corners.mean(axis=0), _stretch(spec, generator)
     unstretch = np.linalg.inv(stretch)
