@@ -7,7 +7,7 @@ __all__ = ["POOR_DICE", "misfit"]
 
 POOR_DICE = 0.85
 """The built-in model reconstructs what it is shown of unseen hearts with a mean Dice of at least
-0.93, and a liver under the names of three chambers with 0.82 (``docs/model.md``)."""
+0.93 (``docs/model.md``)."""
 
 
 def misfit(agreement: Mapping[str, Mapping[str, Any]], observed: Mapping[str, bool]) -> str | None:
