@@ -1,6 +1,6 @@
 """Make the built-in model: from phantoms and real hearts to weights, calibrated.
 
-    python general/make.py --out build/general [--hearts ../shared/data/kcl] [--steps 30000]
+    python general/make.py --out build/general [--hearts ../shared/data/kcl] [--steps 12000]
 
 The real hearts are a folder with ``train/`` and ``val/``; without ``--hearts``, the model is made
 of phantoms alone. Each step is a command of VecSetX, printed as one would type it. What is done
@@ -24,7 +24,10 @@ PHANTOMS, UNSEEN = 96, 8
 SIZE = ("--size", "200", "--spacing", "0.8", "--scale", "1.25")
 """Phantoms as large as adults' hearts, in label maps that hold all of them."""
 
-VARIANTS = 4
+POINTS = 20_000
+"""Points of each kind per heart: with variants, no heart is drawn so often that it needs more."""
+
+VARIANTS = 3
 """Variants of each training heart."""
 
 
@@ -57,11 +60,11 @@ def main() -> None:
     data, trained = out / "data", out / "run"
     # 1. Hearts.
     table = phantoms(out / "phantoms")
-    few = ("--points", 20_000)
-    run("prepare", out / "phantoms" / "labels", "--out", data, "--split", table, *few)
+    prepare = ("prepare", "--out", data, "--points", POINTS)
+    run(*prepare, out / "phantoms" / "labels", "--split", table)
     if options.hearts:
-        labels = ("--labels", HERE / "kcl.yaml", "--split-by-folder")
-        run("prepare", options.hearts / "train", options.hearts / "val", "--out", data, *labels)
+        folders = options.hearts / "train", options.hearts / "val"
+        run(*prepare, *folders, "--labels", HERE / "kcl.yaml", "--split-by-folder")
     run("vary", data, "--count", VARIANTS)
     # 2. The model.
     steps = (f"training.steps={options.steps}",) if options.steps else ()

@@ -35,7 +35,7 @@ def test_every_structure_has_a_title_and_a_colour_of_its_own():
 def test_these_are_vessels():
     vessels = {"Aorta", "PA", "Coronary", "PV", "SVC", "IVC", "CS"}
     assert {name for name in structure_names() if structure(name).vessel} == vessels
-    assert Structure("LV", "Left ventricle", (0, 0, 0)).vessel is False
+    assert Structure("LV", "Left ventricle", (0, 0, 0), 800.0).vessel is False
 
 
 @pytest.mark.parametrize("typed", ["laa", "LAA", " Laa "])

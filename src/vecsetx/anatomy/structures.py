@@ -31,12 +31,14 @@ class Structure:
         name: Short name, used on the command line and in all files.
         title: Full name.
         color: Display colour: red, green and blue in 0…255.
+        most_ml: A volume that it reaches in no heart.
         vessel: Whether the structure is a vessel, whose centreline is scored too.
     """
 
     name: str
     title: str
     color: tuple[int, int, int]
+    most_ml: float
     vessel: bool = False
 
 
@@ -154,7 +156,13 @@ def _entries() -> dict[str, Any]:
 @cache
 def _catalogue() -> dict[str, Structure]:
     return {
-        name: Structure(name, entry["title"], tuple(entry["color"]), entry.get("vessel", False))
+        name: Structure(
+            name,
+            entry["title"],
+            tuple(entry["color"]),
+            float(entry["most_ml"]),
+            entry.get("vessel", False),
+        )
         for name, entry in _entries().items()
     }
 
