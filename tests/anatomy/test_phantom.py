@@ -466,7 +466,7 @@ def test_hearts_differ_about_as_much_as_real_ones(real_hearts: Path) -> None:
     """In where structures are and how long they are; but no more than those."""
     label_maps = spread.real_hearts(real_hearts / "kcl" / "train", "heartchambers")
     real = spread.spread_of(islice(label_maps, 12), spread.COMPARED)
-    made = spread.spread_of(spread.phantoms(12, 4.0), STRUCTURES)
+    made = spread.spread_of(spread.phantoms(6, 4.0), STRUCTURES)
     places = [np.sqrt(np.mean(np.square([*s.places_mm.values()]))) for s in (made, real)]
     lengths = [np.mean([*s.lengths.values()]) for s in (made, real)]
     assert 0.6 < places[0] / places[1] < 1.1

@@ -18,6 +18,13 @@ def data(dataset: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
     return Path(shutil.copytree(dataset.folder, tmp_path / "data"))
 
 
+def only_one_trains(data: Path) -> None:
+    content = json.loads((data / "dataset.json").read_text())
+    for heart in [heart for heart in content["hearts"] if heart["split"] == "train"][1:]:
+        heart["split"] = "val"
+    (data / "dataset.json").write_text(json.dumps(content))
+
+
 def test_training_hearts_get_variants_and_others_none(
     data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -32,8 +39,15 @@ def test_training_hearts_get_variants_and_others_none(
         assert len(dataset.open_variants(heart)) == heart.variants
     assert f"{data}: {len(train)} variants of {len(train)} training hearts" in said
     assert f"next: vecsetx train {data} --out run/" in said
-    # More of them: those that are there stay.
-    first = data / train[0].variant_file(1)
+
+
+def test_of_more_variants_those_that_are_there_stay(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only_one_trains(data)
+    (heart,) = DataSet.read(data).of_split("train")
+    assert run("vary", data, "--count", 1, "--workers", 1, monkeypatch=monkeypatch) == 0
+    first = data / heart.variant_file(1)
     stamp = first.stat().st_mtime_ns
     assert run("vary", data, "--count", 2, "--workers", 1, monkeypatch=monkeypatch) == 0
     assert first.stat().st_mtime_ns == stamp

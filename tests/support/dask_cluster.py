@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from support.forked import server
 from support.waiting import LONGEST_SECONDS
 
 
@@ -18,9 +19,13 @@ def two_workers(settings: dict[str, Any] | None = None) -> Iterator[Any]:
     import dask
     from distributed import LocalCluster
 
-    patience = {"distributed.deploy.lost-worker-timeout": f"{LONGEST_SECONDS}s"}  # to start
+    server()  # runs before Dask asks for one that has imported less
+    own = {
+        "distributed.deploy.lost-worker-timeout": f"{LONGEST_SECONDS}s",  # to start
+        "distributed.worker.multiprocessing-method": "forkserver",
+    }
     with (
-        dask.config.set(patience | (settings or {})),
+        dask.config.set(own | (settings or {})),
         LocalCluster(
             n_workers=2,
             threads_per_worker=1,

@@ -1,7 +1,7 @@
 """Processes that begin with PyTorch and vecsetx imported, for tests that kill, signal or join them.
 
 They are forked from a server that imports both once, which saves seconds in each. The server
-touches no GPU, so its children may.
+touches no GPU, so its children may. Workers that they start are forked from them in turn.
 """
 
 import os
@@ -21,9 +21,7 @@ from support.waiting import LONGEST_SECONDS
 
 _SERVER = get_context("forkserver")
 # The first training step of a process imports PyTorch's compiler, which takes two seconds.
-_SERVER.set_forkserver_preload(
-    ["support.forked", "vecsetx.cli", "vecsetx.commands.train", "torch._dynamo"]
-)
+_SERVER.set_forkserver_preload(["support.forked", "support.whole_package", "torch._dynamo"])
 
 
 def server() -> ForkServerContext:
@@ -48,9 +46,16 @@ class FromServer:
 
 def forked(work: Callable[..., object], *arguments: Any) -> BaseProcess:
     """Start a process that calls a function of a module that can be imported."""
-    process = FromServer.Process(target=work, args=arguments)
+    process = FromServer.Process(target=_with_forked_workers, args=(work, *arguments))
     process.start()
     return process
+
+
+def _with_forked_workers(work: Callable[..., object], *arguments: Any) -> None:
+    from vecsetx.workers import processes
+
+    processes._SPAWN = get_context("fork")  # type: ignore[assignment]
+    work(*arguments)
 
 
 def run_command(words: list[str], log: Path) -> None:

@@ -32,10 +32,24 @@ def _jaxtyped(*, typechecker: Any) -> Callable[[Any], Any]:
         if isinstance(item, type):
             return _decorate(typechecker=typechecker)(item)
         if not _ARRAY.search(repr(item.__annotations__)):
-            return beartype(item)
-        return _checked_once(item)
+            return _when_called(beartype, item)
+        return _when_called(_checked_once, item)
 
     return checked
+
+
+def _when_called(check: Callable[..., Any], item: Callable[..., Any]) -> Callable[..., Any]:
+    """Write the checks of a function when it is called first: most processes call few of them."""
+    checked: Callable[..., Any] | None = None
+
+    @wraps(item)
+    def called(*args: Any, **kwargs: Any) -> Any:
+        nonlocal checked
+        if checked is None:
+            checked = check(item)
+        return checked(*args, **kwargs)
+
+    return called
 
 
 def _checked_once(item: Callable[..., Any]) -> Callable[..., Any]:

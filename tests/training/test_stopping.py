@@ -110,11 +110,11 @@ def test_a_signal_before_the_first_step_is_not_lost(
     assert (tmp_path / "run" / "checkpoint.pt").exists()
 
 
-def test_a_signal_to_all_processes_leaves_data_workers_at_work(
+def test_a_signal_to_all_processes_leaves_the_data_worker_at_work(
     dataset: DataSet, tmp_path: Path
 ) -> None:
     """As a terminal's Ctrl-C and a cluster's scancel do it."""
-    endless = RECIPE.changed({"training": {"steps": 100_000, "data_workers": 2}}, "")
+    endless = RECIPE.changed({"training": {"steps": 100_000, "data_workers": 1}}, "")
     with subprocess.Popen(
         command(dataset, tmp_path / "run", endless),
         env=ENVIRONMENT,
