@@ -1,6 +1,6 @@
 """Make the built-in model: from phantoms and real hearts to weights, calibrated.
 
-    python general/make.py --out build/general [--hearts ../shared/data/kcl] [--steps 12000]
+    python general/make.py --out build/general [--hearts ../shared/data/kcl] [--steps 30000]
 
 The real hearts are a folder with ``train/`` and ``val/``; without ``--hearts``, the model is made
 of phantoms alone. Each step is a command of VecSetX, printed as one would type it. What is done
@@ -27,7 +27,7 @@ SIZE = ("--size", "200", "--spacing", "0.8", "--scale", "1.25")
 POINTS = 20_000
 """Points of each kind per heart: with variants, no heart is drawn so often that it needs more."""
 
-VARIANTS = 3
+VARIANTS = 4
 """Variants of each training heart."""
 
 
