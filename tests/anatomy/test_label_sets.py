@@ -77,6 +77,38 @@ def test_id_of_a_structure_that_is_not_there():
         label_set("acdc").id_of("LA")
 
 
+ACDC_LACKS = ("LA", "RA", "Aorta", "PA", "LAA", "Coronary", "PV")
+
+
+def test_structures_of_another_label_set_get_its_ids_unless_one_is_taken():
+    default = label_set("default")
+    for own, added in (
+        (label_set("mmwhs"), {8: "LAA", 9: "Coronary", 10: "PV"}),
+        # 1 to 3 are in use, so that LA may not be 2.
+        (
+            label_set("acdc"),
+            dict(enumerate(["LA", "RA", "Aorta", "PA", "LAA", "Coronary", "PV"], 4)),
+        ),
+        (LabelSet("one", {2: "LV"}, drop=frozenset({1, 4}), ignore=frozenset({3})), None),
+        # What it does not know may be any organ.
+        (LabelSet("other", {51: "LV"}, drop_others=True), None),
+        (default, {}),
+    ):
+        found = own.with_structures_of(default)
+        assert found.name == own.name
+        assert found.drop == own.drop
+        assert set(found.structures) == set(own.structures) | set(default.structures)
+        new = {i: name for i, name in found.ids.items() if i not in own.ids}
+        assert dict(own.ids) == {i: name for i, name in found.ids.items() if i in own.ids}
+        assert not new.keys() & (own.drop | own.ignore)
+        if added is not None:
+            assert new == added
+        elif own.drop_others:
+            assert list(new) == list(range(1001, 1010))
+        else:
+            assert list(new) == list(range(5, 14))
+
+
 def test_unknown_ids():
     assert label_set("default").unknown([0, 1, 10, 11, 205]) == [11, 205]
     assert label_set("totalsegmentator").unknown([0, 1, 51, 117]) == []

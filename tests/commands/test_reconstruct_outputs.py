@@ -18,7 +18,7 @@ from vtkmodules.vtkIOXML import vtkXMLPolyDataReader
 
 from vecsetx import doubtful, encode, load, surfaces
 from vecsetx.anatomy.label_map import LabelMap
-from vecsetx.anatomy.label_sets import label_set
+from vecsetx.anatomy.label_sets import LabelSet, label_set
 from vecsetx.commands.reconstruct import ReconstructOptions, reconstruct
 from vecsetx.data.dataset import DataSet
 from vecsetx.data.heart_source import HeartSource
@@ -88,6 +88,25 @@ def files(folder: Path) -> set[str]:
 
 def meshes(extension: str) -> set[str]:
     return {f"{name}.{extension}" for name in NAMES}
+
+
+@pytest.mark.usefixtures("predicted")
+def test_labels_have_the_inputs_ids_and_new_ones_that_are_told(model: Path, tmp_path: Path) -> None:
+    """The model knows more structures than the input's label set."""
+    ids = LabelSet.from_dict({"name": "two", "ids": {205: "LV", 600: "RV"}}, "")
+    shown = scan().without([NAMES.index("LA") + 1])
+    heart = replace(shown, labels=np.array([0, 205, 600], np.uint16)[shown.labels])
+    write_label_map(heart, tmp_path / "heart.nii.gz")
+    encode = replace(QUICK.encode, label_set=ids)
+    options = replace(QUICK, encode=encode)
+    assert reconstruct(model, [tmp_path / "heart.nii.gz"], tmp_path / "out", options) == {}
+    found = read_label_map(tmp_path / "out" / "labels.nii.gz").labels
+    assert set(np.unique(found)) == {0, 205, 600, IDS.id_of("LA")}
+    inside = heart.labels > 0
+    assert (found[inside] == heart.labels[inside]).mean() > 0.99
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    told = f"labels.nii.gz has ids that label set two has not: LA {IDS.id_of('LA')}"
+    assert told in summary["provenance"]["remarks"]
 
 
 @pytest.mark.usefixtures("predicted")

@@ -8,10 +8,10 @@ a YAML file of the same form.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
-from itertools import combinations
+from itertools import combinations, count, islice
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,20 @@ class LabelSet:
             if name == structure:
                 return label_id
         raise InputError(f"label set {self.name} has no id for {structure}")
+
+    def with_structures_of(self, other: LabelSet) -> LabelSet:
+        """Return this label set, with ids for the structures that only the other one has.
+
+        They get the other's ids, or, if one of these may mean something else here, free ones: the
+        lowest, or from 1001 where this label set leaves out all ids that it does not know.
+        """
+        added = [name for name in other.structures if name not in self.structures]
+        ids = [other.id_of(name) for name in added]
+        taken = self.ids.keys() | self.drop | self.ignore
+        if self.drop_others or taken & set(ids):
+            free = (i for i in count(1001 if self.drop_others else 1) if i not in taken)
+            ids = list(islice(free, len(added)))
+        return replace(self, ids={**self.ids, **dict(zip(ids, added, strict=True))})
 
     def unknown(self, ids: Iterable[int]) -> list[int]:
         """Return those of ``ids`` that this label set does not know (0 is always known)."""

@@ -63,6 +63,25 @@ class ReconstructedHeart:
     @property
     def remarks(self) -> tuple[str, ...]:
         """Notes for the user, as sentences: on the source, and on what labels.nii.gz lacks."""
+        return (*self.encoded.remarks, *self._new_ids(), *self._lost())
+
+    def _new_ids(self) -> list[str]:
+        """Tell the ids that the input's label set does not have."""
+        ids = self.heart.label_set
+        if self.labels is None:
+            return []
+        drawn = set(np.unique(self.labels.labels).tolist())
+        new = [
+            f"{name} {ids.id_of(name)}"
+            for name in self.heart.added
+            if name in self.structures and self.structures.index(name) + 1 in drawn
+        ]
+        if not new:
+            return []
+        return [f"labels.nii.gz has ids that label set {ids.name} has not: {', '.join(new)}"]
+
+    def _lost(self) -> list[str]:
+        """Tell what the label map's grid cuts off."""
         large = [
             f"{name} ({lost['ml']:.1f} of {self.meshes.surfaces[name].volume_mm3 / 1000:.1f} ml, "
             f"{lost['share']:.0%})"
@@ -70,12 +89,11 @@ class ReconstructedHeart:
             if lost["share"] > _LOST_SHARE and lost["ml"] > _LOST_ML
         ]
         if not large:
-            return self.encoded.remarks
-        return (
-            *self.encoded.remarks,
+            return []
+        return [
             f"labels.nii.gz lacks what lies beyond its grid, of {', '.join(large)}: --enlarge "
-            "enlarges it to hold the whole heart, and --like IMAGE takes that of an image",
-        )
+            "enlarges it to hold the whole heart, and --like IMAGE takes that of an image"
+        ]
 
     @cached_property
     def beyond_grid(self) -> dict[str, dict[str, float]]:

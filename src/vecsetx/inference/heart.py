@@ -62,11 +62,12 @@ class Heart:
 
     Attributes:
         trained: The model.
-        label_set: The ids of its label maps: the input's, or the model's own if the input's lacks
-            one of the model's structures.
+        label_set: The ids of its label maps: the input's, and others for the model's structures
+            that the input's label set lacks.
         encoded: The model's reconstruction, the input's grid and what is observed.
         completed: The reconstruction that keeps observed surfaces; None if none are kept.
         ensemble: Gives the standard deviations of the surfaces; None without one.
+        added: Structures whose ids the input's label set lacks.
     """
 
     trained: TrainedModel
@@ -74,6 +75,7 @@ class Heart:
     encoded: EncodedHeart
     completed: CompletedField | None
     ensemble: Ensemble | None
+    added: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -113,9 +115,9 @@ class Heart:
         members = None
         if ensemble:
             members = _ensemble(encoded, completed, trained, ensemble, options.seed, sd_factor)
-        all_named = set(trained.structures) <= set(source.label_set.structures)
-        ids = source.label_set if all_named else trained.label_set
-        return cls(trained, ids, encoded, completed, members)
+        ids = source.label_set.with_structures_of(trained.label_set)
+        added = ids.structures[len(source.label_set.structures) :]
+        return cls(trained, ids, encoded, completed, members, added)
 
     @property
     def field(self) -> DistanceField:
