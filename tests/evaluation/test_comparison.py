@@ -198,11 +198,23 @@ def test_other_hearts_are_refused() -> None:
         compare(scores(1), without(scores(1), "heart 3"), BOOTSTRAP)
 
 
-def test_other_structures_are_refused() -> None:
-    fewer = deepcopy(scores(1))
-    del fewer["summary"]["structures"]["LA"]
-    with pytest.raises(InputError, match="structures: only A has none, only B has LA; score both"):
-        compare(fewer, scores(1), BOOTSTRAP)
+def of_structures(seed: int, *names: str) -> dict[str, Any]:
+    """The scores of a model that knows some of the structures."""
+    return {
+        **deepcopy(summarize([row for row in rows(seed) if row.structure in names])),
+        "scoring": {"tolerance_mm": 1.0},
+        "provenance": {"model": f"run {seed}"},
+    }
+
+
+def test_structures_of_one_model_alone_are_left_out_and_named() -> None:
+    fewer = compare(of_structures(1, "LV", "LA"), of_structures(2, "LV", "Aorta"), BOOTSTRAP)
+    assert fewer.pop("left_out") == {"a": ["LA"], "b": ["Aorta"]}
+    same = compare(of_structures(1, "LV"), of_structures(2, "LV"), BOOTSTRAP)
+    assert same.pop("left_out") == {"a": [], "b": []}
+    assert fewer == same
+    with pytest.raises(InputError, match="no common structure; score both"):
+        compare(of_structures(1, "LV"), of_structures(2, "Aorta"), BOOTSTRAP)
 
 
 def test_another_truth_is_refused() -> None:
@@ -251,6 +263,18 @@ def test_the_command_reads_folders_and_files_and_prints_one_table_first(tmp_path
     lv = found["structures"]["LV"]["dice"]
     assert f"{lv['difference']:+.3f}" in tables
     assert f"{lv['interval'][0]:+.3f} … {lv['interval'][1]:+.3f}" in tables
+
+
+def test_the_command_names_what_it_leaves_out(tmp_path: Path) -> None:
+    a, b = written(tmp_path / "a", 1), tmp_path / "b"
+    write_scores(
+        b, [row for row in rows(2) if row.structure != "LA"], of_structures(2, *STRUCTURES[:2])
+    )
+    with console.capture() as printed:
+        print_comparison(compare_scores(a, b, tmp_path / "out"))
+    line = "left out, as only A has them: LA"
+    assert line in printed.get().splitlines()
+    assert line in (tmp_path / "out" / "comparison.html").read_text()
 
 
 def test_options_that_differ_are_named(tmp_path: Path) -> None:

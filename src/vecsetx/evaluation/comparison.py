@@ -16,7 +16,7 @@ from vecsetx.evaluation.score_measures import MEASURES, Measure
 from vecsetx.evaluation.scores import PARTS, values_of
 from vecsetx.files import write_json, written_whole
 
-__all__ = ["MIN_PAIRS", "compare", "holm", "write_comparison"]
+__all__ = ["MIN_PAIRS", "compare", "holm", "left_out", "write_comparison"]
 
 MIN_PAIRS = 6
 """Minimum number of hearts for a p-value: with fewer, Wilcoxon's cannot be below 0.05."""
@@ -33,7 +33,8 @@ def compare(a: Mapping[str, Any], b: Mapping[str, Any], bootstrap: Bootstrap) ->
 
     A heart counts for a structure and measure if either model has a value there. If the truth lacks
     the structure and only one model invented it, the other, which rightly left it out, has a
-    perfect value. Signed errors are compared by magnitude.
+    perfect value. Signed errors are compared by magnitude. Structures that only one of the two has
+    are left out.
 
     Args:
         a: One model's scores, as in ``scores.json``.
@@ -41,30 +42,68 @@ def compare(a: Mapping[str, Any], b: Mapping[str, Any], bootstrap: Bootstrap) ->
         bootstrap: Settings of the confidence intervals.
 
     Returns:
-        ``structures.<name>.<measure>`` holds ``a`` and ``b`` (means), ``difference`` (mean of b − a
-        over the hearts), its ``interval`` (None for fewer than
-        :data:`~vecsetx.evaluation.bootstrap.MIN_HEARTS` hearts), ``range`` (lowest and highest
-        difference of a heart), ``p`` (Wilcoxon's signed-rank test, 1945, two-sided; None for fewer
-        than :data:`MIN_PAIRS` hearts), ``p_holm`` (p corrected by Holm, 1979, over the measure's
-        structures with a p) and ``n`` (hearts); ``mean.<measure>`` holds the same for the mean over
-        structures with equal weights, where ``range`` and ``p`` are of each heart's mean
-        difference. None where no heart counts. If structures were
-        hidden from both models, ``observed`` and ``inferred`` hold ``structures`` and ``mean`` of
-        these scores alone.
+        ``left_out`` holds these, of ``a`` and of ``b``; ``structures.<name>.<measure>`` holds ``a``
+        and ``b`` (means), ``difference`` (mean of b − a over the hearts), its ``interval`` (None
+        for fewer than :data:`~vecsetx.evaluation.bootstrap.MIN_HEARTS` hearts), ``range`` (lowest
+        and highest difference of a heart), ``p`` (Wilcoxon's signed-rank test, 1945, two-sided;
+        None for fewer than :data:`MIN_PAIRS` hearts), ``p_holm`` (p corrected by Holm, 1979, over
+        the measure's structures with a p) and ``n`` (hearts); ``mean.<measure>`` holds the same for
+        the mean over structures with equal weights, where ``range`` and ``p`` are of each heart's
+        mean difference. None where no heart counts. If structures were hidden from both models,
+        ``observed`` and ``inferred`` hold ``structures`` and ``mean`` of these scores alone.
 
     Raises:
-        InputError: The two were scored on different hearts, structures or truths, with different
-            settings, or with different hidden structures.
+        InputError: The two were scored on different hearts or truths, with different settings, or
+            with different hidden structures; or they have no structure in common.
     """
+    in_a, in_b = (list(side["summary"]["structures"]) for side in (a, b))
+    common = [name for name in in_a if name in in_b]
+    only = {
+        side: [name for name in names if name not in common]
+        for side, names in (("a", in_a), ("b", in_b))
+    }
+    a, b = (_of_structures(side, common) for side in (a, b))
     _check_comparable(a, b)
     whole_a, whole_b = ({**side["summary"], "hearts": side["hearts"]} for side in (a, b))
     return {
         "hearts": list(a["hearts"]),
+        "left_out": only,
         "scoring": a["scoring"],
         "bootstrap": asdict(bootstrap),
         **_compared(whole_a, whole_b, bootstrap),
         **{part: _compared(a[part], b[part], bootstrap) for part in PARTS if part in a.keys() & b},
     }
+
+
+def left_out(comparison: Mapping[str, Any]) -> list[str]:
+    """Return a line for each of the two that has structures which the other one lacks."""
+    return [
+        f"left out, as only {side.upper()} has them: {', '.join(names)}"
+        for side, names in comparison["left_out"].items()
+        if names
+    ]
+
+
+def _of_structures(scores: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """Return scores of some structures alone."""
+
+    def part(summary: Mapping[str, Any]) -> dict[str, Any]:
+        kept = {n: found for n, found in summary["structures"].items() if n in names}
+        return {**summary, "structures": kept}
+
+    def hearts(of: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            heart: {n: found for n, found in scored.items() if n in names}
+            for heart, scored in of.items()
+        }
+
+    parts = {
+        name: {**part(scores[name]), "hearts": hearts(scores[name]["hearts"])}
+        for name in PARTS
+        if name in scores
+    }
+    whole = {"summary": part(scores["summary"]), "hearts": hearts(scores["hearts"])}
+    return {**scores, **whole, **parts}
 
 
 def write_comparison(out: Path, comparison: Mapping[str, Any]) -> None:
@@ -125,20 +164,19 @@ def _check_comparable(a: Mapping[str, Any], b: Mapping[str, Any]) -> None:
     """Check that two scores are comparable.
 
     Raises:
-        InputError: Hearts, structures, truths or scoring settings differ or, if structures were
-            hidden from both models, the hidden structures.
+        InputError: Hearts, truths or scoring settings differ or, if structures were hidden from
+            both models, the hidden structures; or there is no structure.
     """
     remedy = "score both models with the same inputs and options"
-    for kind, of_a, of_b in (
-        ("hearts", a["hearts"], b["hearts"]),
-        ("structures", a["summary"]["structures"], b["summary"]["structures"]),
-    ):
-        if of_a.keys() != of_b.keys():
-            only_a, only_b = (_some(x.keys() - y.keys()) for x, y in ((of_a, of_b), (of_b, of_a)))
-            raise InputError(
-                f"the two scores are of different {kind}: only A has {only_a}, only B has "
-                f"{only_b}; {remedy}"
-            )
+    if not a["summary"]["structures"]:
+        raise InputError(f"the two were scored on no common structure; {remedy}")
+    of_a, of_b = a["hearts"], b["hearts"]
+    if of_a.keys() != of_b.keys():
+        only_a, only_b = (_some(x.keys() - y.keys()) for x, y in ((of_a, of_b), (of_b, of_a)))
+        raise InputError(
+            f"the two scores are of different hearts: only A has {only_a}, only B has {only_b}; "
+            f"{remedy}"
+        )
     if a["scoring"] != b["scoring"]:
         raise InputError(
             f"the two were scored with different settings, A with {a['scoring']}, B with "

@@ -7,7 +7,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from vecsetx.evaluation.bootstrap import MIN_HEARTS
-from vecsetx.evaluation.comparison import MIN_PAIRS
+from vecsetx.evaluation.comparison import MIN_PAIRS, left_out
 from vecsetx.evaluation.score_measures import MEASURES, Measure
 from vecsetx.evaluation.scores import PARTS
 from vecsetx.report.figures import Figure, figure, rgb, structure_axis
@@ -41,6 +41,7 @@ def write_comparison_page(path: Path, comparison: Mapping[str, Any]) -> None:
         title="Two models compared",
         models=comparison["models"],
         hearts=comparison["hearts"],
+        left_out=left_out(comparison),
         headlines=[MEASURES[name] for name in _HEADLINES if comparison["mean"].get(name)],
         mean=comparison["mean"],
         level=comparison["bootstrap"]["level"],

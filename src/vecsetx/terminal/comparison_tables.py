@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from vecsetx.evaluation.bootstrap import MIN_HEARTS
-from vecsetx.evaluation.comparison import MIN_PAIRS
+from vecsetx.evaluation.comparison import MIN_PAIRS, left_out
 from vecsetx.evaluation.score_measures import MEASURES
 from vecsetx.terminal.progress_bars import console
 from vecsetx.terminal.table import Column, counted, print_table
@@ -38,6 +38,8 @@ def print_comparison(comparison: Mapping[str, Any], everything: bool = False) ->
     for name, values in comparison.get("options", {}).items():
         one, other = ("the usual" if value is None else value for value in values)
         line = f"they differ in {name}, too: {one} in A, {other} in B"
+        console.print(line, markup=False, soft_wrap=True)
+    for line in left_out(comparison):
         console.print(line, markup=False, soft_wrap=True)
     parts = {"": comparison}
     if "inferred" in comparison:
