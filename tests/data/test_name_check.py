@@ -120,6 +120,33 @@ def test_a_mirrored_heart(heart: LabelMap, tmp_path: Path) -> None:
     assert read(path, "default", trust_names=True).remarks
 
 
+def liver(shape: tuple[float, float, float]) -> LabelMap:
+    """An ellipsoid under the id of the LV, with these half axes, mm."""
+    at = np.stack(np.meshgrid(*[np.arange(-20, 21) * 5.0] * 3, indexing="ij"), axis=-1)
+    labels = np.uint8(DEFAULT.id_of("LV")) * (np.sum((at / shape) ** 2, axis=-1) < 1)
+    return LabelMap(labels.astype(np.uint8), np.diag([5.0, 5.0, 5.0, 1.0]))
+
+
+def test_a_structure_larger_than_that_of_any_heart(tmp_path: Path) -> None:
+    path = tmp_path / "liver.nii.gz"
+    write_label_map(liver((95, 75, 55)), path)  # 1642 ml
+    said = refused(path, "default")
+    assert "the LV holds 16" in said
+    assert "ml, and no heart's LV more than 800 ml; name the label set that is meant" in said
+    trusted = read(path, "default", trust_names=True)
+    assert any("no heart's LV more than 800 ml" in remark for remark in trusted.remarks)
+    (tmp_path / "masks").mkdir()
+    write_label_map(liver((95, 75, 55)), tmp_path / "masks" / "LV.nii.gz")
+    beside = liver((20, 20, 20))
+    shifted = replace(beside, labels=np.roll(beside.labels, 20, axis=2))  # to both ends
+    write_label_map(shifted, tmp_path / "masks" / "LA.nii.gz")
+    (source,) = find_hearts([tmp_path / "masks"]).values()
+    with pytest.raises(InputError, match="800 ml; move the files of other organs away"):
+        source.segmentation(STRUCTURES)
+    write_label_map(liver((65, 55, 50)), path)  # 749 ml: the largest ventricles are as large
+    assert read(path, "default").labels.any()
+
+
 def test_transposed_great_arteries(heart: LabelMap, tmp_path: Path) -> None:
     """The aorta leaves the RV, and the PA the LV."""
     path = tmp_path / "p1.nii.gz"

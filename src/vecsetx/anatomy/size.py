@@ -11,7 +11,14 @@ from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.errors import InputError
 from vecsetx.limits import FARTHEST_MM, HEART_ML, VOXEL_MM
 
-__all__ = ["UNITS_MM", "HeartSize", "check_coordinates", "check_spacing", "mm_per"]
+__all__ = [
+    "SMALL_STRUCTURES",
+    "UNITS_MM",
+    "HeartSize",
+    "check_coordinates",
+    "check_spacing",
+    "mm_per",
+]
 
 UNITS_MM: Mapping[str, float] = {"mm": 1.0, "cm": 10.0, "m": 1000.0, "um": 0.001}
 """Units that coordinates may be in, and the length of each in mm."""
@@ -40,7 +47,8 @@ class _Bounds(NamedTuple):
 _HEART = _Bounds(3.0, HEART_ML, 50.0, 17.0)
 # Left atrial appendages hold 0.8 to 60 ml and are 16 to 60 mm long.
 _SMALL = _Bounds(0.1, 500.0, 12.0, 4.0)
-_SMALL_STRUCTURES = frozenset({"LAA", "Coronary", "PV", "SVC", "IVC", "CS", "PML"})
+SMALL_STRUCTURES = frozenset({"LAA", "Coronary", "PV", "SVC", "IVC", "CS", "PML"})
+"""Structures that are small in any heart: appendage, veins, thin vessels, papillary muscles."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +86,7 @@ class HeartSize:
 
     def is_possible(self) -> bool:
         """Return whether a human heart, or its structures, may have this size."""
-        bounds = _SMALL if self.structures <= _SMALL_STRUCTURES else _HEART
+        bounds = _SMALL if self.structures <= SMALL_STRUCTURES else _HEART
         longest_mm = max(self.extent_mm)
         if self.volume_ml is None:
             return bounds.shortest_mm <= longest_mm <= FARTHEST_MM

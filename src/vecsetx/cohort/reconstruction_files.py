@@ -10,7 +10,7 @@ import numpy as np
 
 from vecsetx._version import __version__
 from vecsetx.cohort.reconstruct_options import ReconstructOptions
-from vecsetx.evaluation.misfit import misfit, too_large
+from vecsetx.evaluation.misfit import misfit
 from vecsetx.evaluation.reconstructed_heart import ReconstructedHeart
 from vecsetx.files import write_json
 from vecsetx.geometry.heart_geometry import Geometry
@@ -67,9 +67,8 @@ def write_heart(folder: Path, heart: ReconstructedHeart, setup: Setup) -> dict[s
         InputError: Another run is writing into the folder.
     """
     began = time.monotonic()
-    unlike = too_large(heart.agreement)
-    # Of other models it is not known how well they do usually.
-    if unlike is None and setup.model_name == BUILT_IN:
+    unlike = None
+    if setup.model_name == BUILT_IN:  # of other models it is not known how well they do usually
         unlike = misfit(heart.agreement, heart.observed)
     content = {
         "structures": _structures(heart, setup),

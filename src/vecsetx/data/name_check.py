@@ -1,6 +1,6 @@
 """Names of structures, held against anatomy before a heart is used."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +8,7 @@ from vecsetx.anatomy.contacts import Contacts
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.label_sets import LabelSet, label_set, label_set_names
 from vecsetx.anatomy.plausibility import STRUCTURES, Contradictions, contradictions
+from vecsetx.anatomy.structures import structure
 from vecsetx.errors import InputError
 
 __all__ = ["check_file_names", "check_ids"]
@@ -37,11 +38,13 @@ def check_ids(
     contacts = Contacts.of(raw)
     found = contradictions(contacts, named.ids)
     if found is None:
+        if large := _too_large(contacts, named.ids):
+            return _told(label_map, large, "name the label set that is meant", path, trust)
         return label_map
     if found.mirrored and raw.sides_guessed:
         return _mirrored(label_map)
     remedy = _MIRRORED if found.mirrored else _label_set_that_fits(found, contacts.ids, named)
-    return _told(label_map, found, remedy, path, trust)
+    return _told(label_map, found.broken, remedy, path, trust)
 
 
 def check_file_names(
@@ -62,14 +65,30 @@ def check_file_names(
         InputError: As :func:`check_ids`.
     """
     names = dict(enumerate(structures, start=1))
-    found = contradictions(Contacts.of(label_map), names)
+    contacts = Contacts.of(label_map)
+    found = contradictions(contacts, names)
     if found is None:
+        if large := _too_large(contacts, names):
+            return _told(label_map, large, "move the files of other organs away", path, trust)
         return label_map
     if found.mirrored and label_map.sides_guessed:
         return _mirrored(label_map)
     moved = [f"{names[k]} to {new}" for k, new in found.best.items() if names[k] != new]
     remedy = _MIRRORED if found.mirrored else f"rename {', '.join(moved)}, which fit best"
-    return _told(label_map, found, remedy, path, trust)
+    return _told(label_map, found.broken, remedy, path, trust)
+
+
+def _too_large(contacts: Contacts, names: Mapping[int, str]) -> tuple[str, ...]:
+    """Return what is too large for any heart, as clauses: another organ under this name."""
+    volume_ml: dict[str, float] = {}
+    for index, label_id in enumerate(contacts.ids, start=1):
+        if name := names.get(label_id):
+            volume_ml[name] = volume_ml.get(name, 0.0) + float(contacts.volume_ml[index])
+    return tuple(
+        f"the {name} holds {ml:.0f} ml, and no heart's {name} more than {most:g} ml"
+        for name, ml in volume_ml.items()
+        if ml > (most := structure(name).most_ml)
+    )
 
 
 def _mirrored(label_map: LabelMap) -> LabelMap:
@@ -79,9 +98,9 @@ def _mirrored(label_map: LabelMap) -> LabelMap:
 
 
 def _told(
-    label_map: LabelMap, found: Contradictions, remedy: str, path: Path, trust: bool
+    label_map: LabelMap, broken: Sequence[str], remedy: str, path: Path, trust: bool
 ) -> LabelMap:
-    seen = "; ".join(found.broken)
+    seen = "; ".join(broken)
     if trust:
         remark = f"the structures' names are trusted although anatomy contradicts them: {seen}"
         return replace(label_map, remarks=(*label_map.remarks, remark))
