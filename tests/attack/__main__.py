@@ -49,7 +49,7 @@ FAMILIES = {
     "names": Family(hostile_names.attacks, (1, 4, 100)),
     "options": Family(mad_options.attacks, (0, 1, 100)),
     "places": Family(places.attacks, (0, 1, 1)),
-    "stops": Family(stops.attacks, (0, 4, 60)),
+    "stops": Family(stops.attacks, (0, 4, 24)),
     "cohort": Family(cohort.attacks, (0, 40, 200)),
 }
 LENGTHS = ("glance", "short", "long")

@@ -124,6 +124,16 @@ def test_the_built_in_model_is_scored_where_none_is_named(
             "calibrate data --model {run}",
         ),
         (
+            "evaluate data {run} --out out",
+            "is a model, not a heart;",
+            "evaluate data --model {run} --out out",
+        ),
+        (
+            "reconstruct built-in heart.nii.gz --out out",
+            "is a model, not a heart;",
+            "reconstruct heart.nii.gz --out out",
+        ),
+        (
             "calibrate {run} --out out",
             "is a model, not a data set;",
             "calibrate DATA --model {run} --out out",
@@ -144,7 +154,8 @@ def test_a_model_in_its_former_place_is_answered_with_what_to_type(
     (tmp_path / "unfinished" / "checkpoint.pt").touch()
     words = shlex.split(typed.format(run=trained_run))
     assert run(*words, monkeypatch=monkeypatch) == 2
-    told = f"{words[1]}: {problem} name it by --model: vecsetx {remedy.format(run=trained_run)}"
+    model = words[2] if words[1] == "data" else words[1]
+    told = f"{model}: {problem} name it by --model: vecsetx {remedy.format(run=trained_run)}"
     assert capfd.readouterr().err.splitlines()[-1] == f"vecsetx: {told}"
     assert [file.name for file in tmp_path.iterdir()] == ["unfinished"]
 
@@ -174,7 +185,10 @@ def test_a_missing_file_of_a_folder_is_no_name_on_the_hub(
 
 def test_calibrate_takes_one_data_set(monkeypatch: pytest.MonkeyPatch, capfd) -> None:
     assert run("calibrate", "data", "others", monkeypatch=monkeypatch) == 2
-    assert capfd.readouterr().err == "vecsetx: others: the data set is data; give one data set\n"
+    assert capfd.readouterr().err == (
+        "vecsetx: others: calibrate takes one data set, and data is given already; leave one of "
+        "the two out\n"
+    )
 
 
 @pytest.mark.usefixtures("installed")

@@ -108,7 +108,7 @@ def test_a_file_in_place_of_the_folder_is_noticed_before_any_work(
     file = tmp_path / "file"
     file.write_text("mine")
     assert run(*words(command, file / below), monkeypatch=monkeypatch) == 2
-    told = f"{file} is a file, where a folder is needed; choose another --out"
+    told = f"{file if below else 'this'} is a file, but results need a folder; choose another --out"
     assert capfd.readouterr().err.splitlines()[-1] == f"vecsetx: {file / below}: {told}"
     assert file.read_text() == "mine"
 

@@ -163,7 +163,8 @@ def test_a_data_set_and_its_hearts(dataset: DataSet, tmp_path: Path) -> None:
     assert found["version"] == _version.__version__
     assert found["label_set"] == "default"
     assert found["structures"] == list(dataset.structures)
-    assert found["size"] == {"hearts": 4, "patients": 4, "train": 3, "val": 1, "folds": 5}
+    split = {"train": 3, "val": 1, "folds": 5}
+    assert found["size"] == {"hearts": 4, "patients": 4, **split, "variants": 0}
     assert found["next"] == f"vecsetx check {dataset.folder}"
     data = shutil.copytree(dataset.folder, tmp_path / "data")
     (data / "check").mkdir()

@@ -7,8 +7,10 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+import trimesh
 from support.command_line import run
 from support.hearts import write_small_phantoms
+from support.meshes import bent_ball
 
 from vecsetx.anatomy.label_sets import label_set
 from vecsetx.anatomy.phantom import STRUCTURES
@@ -153,6 +155,17 @@ def test_it_ends_with_what_to_type_next_unless_a_file_is_refused(
     assert run("inspect", folder, "--labels", "default", monkeypatch=monkeypatch) == 0
     said = capsys.readouterr().out
     assert f"next: vecsetx prepare '{folder}' --labels default --out data/" in said
+    own = ("--max-voxels", "200000", "--trust-names")
+    assert run("inspect", folder, *own, monkeypatch=monkeypatch) == 0
+    said = capsys.readouterr().out
+    assert f"next: vecsetx prepare '{folder}' {' '.join(own)} --out data/" in said
+    (meshes := tmp_path / "meshes").mkdir()
+    vertices_mm, faces = bent_ball()
+    trimesh.Trimesh(vertices_mm / 10, faces).export(meshes / "LV.stl")
+    axes = ("--space", "ras", "--units", "cm")
+    assert run("inspect", meshes, *axes, monkeypatch=monkeypatch) == 0
+    said = capsys.readouterr().out
+    assert f"next: vecsetx prepare {meshes} {' '.join(axes)} --out data/" in said
     assert run("inspect", tmp_path / "wrong", monkeypatch=monkeypatch) == 1
     said = capsys.readouterr()
     assert "next:" not in said.out

@@ -460,7 +460,7 @@ def test_nnunet_labels_that_cannot_be_used(tmp_path):
 
 def test_a_prepared_data_set_is_no_input(tmp_path):
     (tmp_path / "dataset.json").write_text('{"hearts": []}')
-    with pytest.raises(InputError, match="is a data set already prepared"):
+    with pytest.raises(InputError, match="this is a prepared data set"):
         find_hearts([tmp_path])
     (tmp_path / "dataset.json").write_text("{")
     with pytest.raises(InputError, match=r"dataset\.json: cannot be read as JSON"):

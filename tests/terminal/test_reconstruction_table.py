@@ -138,8 +138,8 @@ def test_why_a_heart_was_not_refined_and_its_remarks_follow_its_table(shown: io.
     lines = shown.getvalue().splitlines()
     text = " ".join(shown.getvalue().split())
     why = (
-        "Not refined, as the input shows nothing of LAA and only a part of Aorta, PA; by default "
-        "only whole hearts with all of the model's structures are."
+        "Not refined, as the input shows nothing of LAA and only a part of Aorta, PA; without "
+        "--refine, only whole hearts that have all of the model's structures are refined."
     )
     assert text.count(why) == text.count("--refine 10 refines this one, too") == 2
     order = [

@@ -27,5 +27,8 @@ class CalibrateCommand(Command):
         data = ctx.params["data"]
         refuse_model_as_input("calibrate", [data, *map(Path, ctx.args)], ctx.params["out"])
         if ctx.args:
-            raise InputError(f"{ctx.args[0]}: the data set is {data}; give one data set")
+            raise InputError(
+                f"{ctx.args[0]}: calibrate takes one data set, and {data} is given already; leave "
+                "one of the two out"
+            )
         return super().invoke(ctx)

@@ -61,7 +61,7 @@ def local_model(model: Path | None) -> Path:
 
 
 def refuse_model_as_input(command: str, inputs: Sequence[Path], out: Path | None) -> None:
-    """Refuse a model in place of the first input, where earlier versions expected one.
+    """Refuse a model among the inputs, where earlier versions expected one.
 
     Args:
         command: The command.
@@ -69,29 +69,33 @@ def refuse_model_as_input(command: str, inputs: Sequence[Path], out: Path | None
         out: Its ``--out``.
 
     Raises:
-        InputError: The first input is a model, or does not exist and may be one on the Hub. The
-            message says what to type instead.
+        InputError: An input is a model, or the first one does not exist and may be one on the Hub.
+            The message says what to type instead.
     """
     from vecsetx.terminal.next_step import model_words, typed
 
-    first, *others = inputs
-    if _is_model(first):
+    model = next((path for path in inputs if _is_model(path)), inputs[0])
+    if _is_model(model):
         what = "data set" if command == "calibrate" else "heart"
         problem = f"is a model, not a {what};"
-    elif _may_be_on_hub(first):
+    elif _may_be_on_hub(model):
         problem = "no such file or folder; if it is a model on the Hugging Face Hub,"
     else:
         return
-    given: Sequence[object] = others or ["DATA" if command == "calibrate" else "INPUTS"]
+    others: list[object] = [path for path in inputs if path != model]
+    given = others or ["DATA" if command == "calibrate" else "INPUTS"]
     where = () if out is None else ("--out", out)
-    remedy = typed(command, *given, *model_words(first), *where)
-    raise InputError(f"{first}: {problem} name it by --model: {remedy}")
+    remedy = typed(command, *given, *model_words(model), *where)
+    raise InputError(f"{model}: {problem} name it by --model: {remedy}")
 
 
 def _is_model(path: Path) -> bool:
-    """Return whether a folder holds a saved model or a run, and no data set."""
+    """Return whether it is a folder of a saved model or run, without a data set, or built-in."""
     from vecsetx.data.dataset import DataSet
+    from vecsetx.model.built_in import BUILT_IN
 
+    if str(path) == BUILT_IN and not path.exists():
+        return True
     files = ("model.json", "model/model.json", "recipe.yaml", "checkpoint.pt")
     return any((path / file).is_file() for file in files) and not DataSet.is_at(path)
 

@@ -234,6 +234,7 @@ def _of_data(folder: Path) -> dict[str, Any]:
             "train": splits.count("train"),
             "val": splits.count("val"),
             "folds": int(dataset.folds),
+            "variants": sum(heart.variants for heart in dataset.hearts),
         },
         "facts": known_facts(
             seed=dataset.seed,

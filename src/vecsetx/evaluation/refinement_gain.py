@@ -10,7 +10,8 @@ from vecsetx.reconstruction.summary import change_text
 __all__ = ["not_refined", "refinement_gain", "refinement_of"]
 
 _DEFAULT = (
-    f"by default only whole hearts with all of the model's structures are. --refine {REFINE_STEPS}"
+    "without --refine, only whole hearts that have all of the model's structures are refined. "
+    f"--refine {REFINE_STEPS}"
 )
 _RISK = "what is inferred may become worse"
 

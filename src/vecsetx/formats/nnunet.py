@@ -140,7 +140,8 @@ def _dataset(folder: Path) -> dict[str, Any]:
         raise InputError(f"{path}: not an nnU-Net data set, which is a table with 'labels'")
     if "hearts" in data:
         raise InputError(
-            f"{folder}: is a data set already prepared; train on it, or give the label maps that "
-            f"it was prepared from, or reconstruct its hearts, which are in {folder / 'hearts'}"
+            f"{folder}: this is a prepared data set, not label maps; train on it, evaluate a model "
+            "with it alone, or give the label maps that it was prepared from, or its hearts in "
+            f"{folder / 'hearts'}"
         )
     return data

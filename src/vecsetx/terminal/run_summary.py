@@ -25,8 +25,10 @@ def size(batches: TrainingBatches, model: VecSetAutoEncoder, ranks: Ranks, preci
         ranks: The run's processes.
         precision: That of the recipe; said on GPUs, with the reason if ``auto`` means fp32.
     """
+    variants = sum(map(len, batches.versions)) - len(batches.files)
+    of_variants = f" and {_counted(variants, 'variant')}" if variants else ""
     return (
-        f"training on {_counted(len(batches.files), 'heart')}: "
+        f"training on {_counted(len(batches.files), 'heart')}{of_variants}: "
         f"{_counted(len(batches.structures), 'structure')}, "
         f"{parameter_count(model) / 1e6:.2f} M weights, {ranks.count} × {ranks.device.type}"
         f"{_on_gpu(ranks, precision)}"

@@ -120,7 +120,8 @@ def _make(folder: Path) -> list[Path]:
     except (FileExistsError, NotADirectoryError) as error:
         there = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
         raise InputError(
-            f"{folder}: {there} is a file, where a folder is needed; choose another --out"
+            f"{folder}: {'this' if there == folder else there} is a file, but results need a "
+            "folder; choose another --out"
         ) from error
     except OSError as error:
         raise _unwritable(folder, error) from error
