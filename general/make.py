@@ -9,6 +9,7 @@ already is skipped, so that a stopped run goes on.
 
 import argparse
 import csv
+import json
 import shlex
 import subprocess
 import sys
@@ -78,7 +79,10 @@ def main() -> None:
         out / "built_in", half=True
     )
     # Calibrated as it is, since rounded weights are another model's.
-    run("calibrate", data, "--model", out / "built_in")
+    run("calibrate", data, "--model", out / "built_in", "--out", out / "calibration")
+    calibration = json.loads((out / "calibration" / "calibration.json").read_text())
+    calibration["provenance"]["data"] = known["data"]
+    (out / "built_in" / "calibration.json").write_text(json.dumps(calibration, indent=2) + "\n")
     print(f"the built-in model is in {out / 'built_in'}")
 
 

@@ -1,5 +1,6 @@
 """``make general``: its commands are valid, and a run that was stopped goes on."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -37,6 +38,11 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
             for number in range(int(words[words.index("--count") + 1])):
                 (Path(words[4]) / f"phantom{number:03d}.nii.gz").touch()
 
+        if words[3] == "calibrate":
+            (folder := Path(words[words.index("--out") + 1])).mkdir(exist_ok=True)
+            found = {"factor": 2.5, "provenance": {"data": words[4], "seed": 0}}
+            (folder / "calibration.json").write_text(json.dumps(found))
+
     monkeypatch.setattr(subprocess, "run", record)
     monkeypatch.setattr(TrainedModel, "from_pretrained", lambda _: untrained(("LV", "RV")))
     monkeypatch.syspath_prepend(ROOT / "general")
@@ -60,6 +66,9 @@ def test_it_goes_from_phantoms_and_real_hearts_to_a_model(
     assert [line.partition(",")[2] for line in splits[1:]] == 96 * ["train"] + 8 * ["val"]
     made = tmp_path / "out" / "built_in" / "model.json"
     assert '"data": "phantoms and real hearts (docs/model.md)"' in made.read_text()
+    calibration = json.loads(made.with_name("calibration.json").read_text())
+    sources = {"data": "phantoms and real hearts (docs/model.md)", "seed": 0}
+    assert calibration == {"factor": 2.5, "provenance": sources}
     # Phantoms are made once, and training goes on from its checkpoint.
     (tmp_path / "out" / "run").mkdir()
     (tmp_path / "out" / "run" / "checkpoint.pt").touch()

@@ -37,3 +37,10 @@ def test_up_to_two_millimetres_beyond_the_surface(kind: str, from_mm: float) -> 
     assert found.max() == pytest.approx(RADIUS_MM + SUPPORT_MM, abs=0.15)
     assert len(found) == pytest.approx((found.max() - found.min()) * 10 + 1, abs=1)  # no gap
     assert not supports(POINTS_MM, 0).any()  # a structure that is not observed supports nothing
+
+
+def test_what_is_shown_ends_there_if_it_is_drawn_no_further() -> None:
+    limited = Support(shown("scan"), limited=True)
+    assert limited.ends(1)
+    assert not limited.ends(0)  # of which nothing is shown
+    assert not Support(shown("scan")).ends(1)

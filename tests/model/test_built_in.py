@@ -7,6 +7,7 @@ import pytest
 
 import vecsetx
 from vecsetx.errors import InputError
+from vecsetx.inference.sd_factor import sd_factor_of
 from vecsetx.model import built_in
 from vecsetx.model.saved import TrainedModel, model_folder, read_spec
 from vecsetx.model.weights import weights_sha256
@@ -22,6 +23,14 @@ def folder(trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 def test_it_lies_within_the_package() -> None:
     assert Path(vecsetx.__file__).parent / "built_in" == built_in._FOLDER
+
+
+def test_it_is_calibrated_with_the_weights_that_it_has() -> None:
+    model = built_in.built_in_model()
+    factor = sd_factor_of(model, TrainedModel.from_pretrained(model), None)
+    assert factor is not None
+    assert 1 < factor.factor < 10
+    assert not factor.few
 
 
 def test_load_without_a_name_loads_it(folder: Path, trained_run: Path) -> None:

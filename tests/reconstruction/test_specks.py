@@ -1,6 +1,6 @@
 """Specks are taken out of meshes and label maps, and nothing else is."""
 
-from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -42,12 +42,28 @@ CLEAN = field(LARGE, {"Coronary": BRANCH})
 SPECKLED = field(LARGE, {"Coronary": BRANCH}, SPECKS)
 
 
-def nowhere(points_mm: np.ndarray, index: int) -> np.ndarray:
-    return np.zeros(len(points_mm), dtype=bool)
+@dataclass(frozen=True)
+class Observed:
+    """What lies within 2 mm of these places is supported; structures that end where observed."""
+
+    places_mm: tuple[tuple[float, float, float], ...] = ()
+    ending: tuple[int, ...] = ()
+
+    def __call__(self, points_mm: np.ndarray, structure: int) -> np.ndarray:
+        found = np.zeros(len(points_mm), dtype=bool)
+        for place_mm in self.places_mm:
+            found |= np.linalg.norm(points_mm - place_mm, axis=1) < 2
+        return found
+
+    def ends(self, structure: int) -> bool:
+        return structure in self.ending
 
 
-def near(place_mm: tuple[float, float, float]) -> Callable[[np.ndarray, int], np.ndarray]:
-    return lambda points_mm, _: np.linalg.norm(points_mm - place_mm, axis=1) < 2
+nowhere = Observed()
+
+
+def near(place_mm: tuple[float, float, float]) -> Observed:
+    return Observed((place_mm,))
 
 
 @pytest.fixture(params=GRIDS.values(), ids=GRIDS.keys())
@@ -86,6 +102,23 @@ def test_specks_are_counted(grid: Grid) -> None:
     assert specks.pieces == {"LV": 1, "RV": 1, "Coronary": 2}
     assert specks.removed == {"LV": 2, "RV": 1, "Coronary": 1}
     assert specks.removed_ml["RV"] == pytest.approx(4 / 3 * np.pi * 3.5**3 / 1000, rel=0.05)
+
+
+def test_a_structure_that_ends_where_it_is_observed_has_no_other_pieces(grid: Grid) -> None:
+    """However large they are; a piece that something supports, and other structures, stay."""
+    pieces = field(
+        {"LV": ball((0, 0, 0), 14), "RV": ball((0, 34, 0), 9)},
+        {"LV": ball((28, 0, -8), 8), "RV": ball((-28, 0, 8), 8)},
+        {"LV": ball((-30, 0, -22), 5), "Coronary": BRANCH},
+    )
+    octree = evaluate_exclusive(pieces, grid)
+    specks = find_specks(octree, Observed(((-30, 0, -22),), ending=(0,)))
+    assert specks.removed == {"LV": 1}
+    assert specks.pieces == {"LV": 2, "RV": 2, "Coronary": 1}
+    assert specks.removed_ml["LV"] == pytest.approx(4 / 3 * np.pi * 8**3 / 1000, rel=0.05)
+    assert find_specks(octree, nowhere).removed == {}
+    branches = find_specks(evaluate_exclusive(CLEAN, grid), Observed(ending=(0, 1, 2)))
+    assert branches.removed == {}  # coronary arteries are several
 
 
 def test_what_something_observed_supports_stays(grid: Grid) -> None:

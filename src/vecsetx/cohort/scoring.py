@@ -181,7 +181,7 @@ class Scoring(HeartWork[ScoredHeart, FoundScores]):
             # The model receives the heart without the hidden structures; the truth keeps them.
             geometry = whole.geometry(options.encode.hide)
         field = encode_heart(geometry, trained, options.encode)
-        supports = None if options.keep_specks else Support(geometry)
+        supports = None if options.keep_specks else Support(geometry, field.limit is not None)
         return Reconstruction(whole, field, geometry.label_map, supports), field, geometry
 
     def _score(
@@ -218,7 +218,7 @@ class Scoring(HeartWork[ScoredHeart, FoundScores]):
         geometry = whole.segmentation.geometry([hidden])
         options, name = self.options, heart.source.name
         field = encode_heart(geometry, self.model.trained(), options.encode)
-        supports = None if options.keep_specks else Support(geometry)
+        supports = None if options.keep_specks else Support(geometry, field.limit is not None)
         # The specks of all structures, as another structure may fill the place of a speck.
         left = Reconstruction(whole.segmentation, field, supports=supports).speckless
         alone = Reconstruction(whole.segmentation, SingleStructureField(left, hidden))

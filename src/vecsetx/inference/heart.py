@@ -166,7 +166,8 @@ class Heart:
         grid = mesh_grid(
             self.encoded.field, options.resolution, options.resolution_mm, self.completed
         )
-        supports = None if options.keep_specks else Support(self.encoded.shown)
+        limited = self.encoded.field.limit is not None
+        supports = None if options.keep_specks else Support(self.encoded.shown, limited)
         return heart_meshes(self.field, grid, options.kind, options.faces, supports)
 
     def vertex_attributes(self, meshes: HeartMeshes) -> VertexAttributes:

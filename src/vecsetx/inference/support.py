@@ -24,9 +24,26 @@ class Support:
 
     Attributes:
         shown: The observation: surfaces in space, or labelled surface points.
+        limited: Whether structures are drawn no further than shown
+            (:mod:`~vecsetx.inference.as_shown`). What is left of one that went on beyond that is a
+            piece of its own.
     """
 
     shown: Geometry | Observation
+    limited: bool = False
+
+    def ends(self, structure: int) -> bool:
+        """Return whether a structure ends where it is observed.
+
+        Args:
+            structure: Its index 0…K-1.
+        """
+        return self.limited and len(self._surface_mm(structure)) > 0
+
+    def _surface_mm(self, structure: int) -> Float[np.ndarray, "n 3"]:
+        if isinstance(self.shown, Geometry):
+            return self.shown.closed[structure][0]
+        return self.shown.points_mm[self.shown.structure == structure]
 
     def __call__(
         self, points_mm: Float[np.ndarray, "n 3"], structure: int
@@ -37,13 +54,10 @@ class Support:
             points_mm: RAS+ mm.
             structure: Index 0…K-1 of the structure that they are part of.
         """
-        shown = self.shown
         inside = np.zeros(len(points_mm), dtype=bool)
-        if isinstance(shown, Geometry):
-            surface_mm = shown.closed[structure][0]
-            inside = shown.label_map.at(points_mm) == structure + 1
-        else:
-            surface_mm = shown.points_mm[shown.structure == structure]
+        if isinstance(self.shown, Geometry):
+            inside = self.shown.label_map.at(points_mm) == structure + 1
+        surface_mm = self._surface_mm(structure)
         if len(surface_mm) == 0:
             return inside
         tree = KDTree(np.ascontiguousarray(surface_mm, dtype=np.float64))

@@ -5,9 +5,8 @@ belong to. They are found on the meshing grid, and taken out of the field itself
 label maps on any grid lose the same pieces.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -31,9 +30,19 @@ LEAST_VESSEL_ML = 0.02
 _SEVERAL_PIECES = frozenset({"Coronary", "PV"})
 """Structures that consist of several pieces, some of them small."""
 
-Supports = Callable[[np.ndarray, int], np.ndarray]
-"""Points ``[N, 3]`` in RAS+ mm and the index of a structure → which of them, ``[N]``, something
-observed of that structure supports."""
+
+@runtime_checkable
+class Supports(Protocol):
+    """What is observed of a heart's structures, by their indices."""
+
+    def __call__(
+        self, points_mm: Float[np.ndarray, "n 3"], structure: int, /
+    ) -> Bool[np.ndarray, " n"]:
+        """Mark the points, RAS+ mm, that something observed of the structure supports."""
+
+    def ends(self, structure: int, /) -> bool:
+        """Return whether the structure has no pieces but those that something supports."""
+
 
 _Tree = TypeVar("_Tree", ExclusiveOctree, OverlappingOctree)
 
@@ -94,8 +103,8 @@ def find_specks(
     """Find the specks of a field: small pieces that nothing observed supports.
 
     The largest piece of a structure is never a speck, and neither is a piece of :data:`LEAST_ML`
-    or, for coronaries and pulmonary veins, of :data:`LEAST_VESSEL_ML`. A piece is supported if one
-    of its voxels is.
+    or, for coronaries and pulmonary veins, of :data:`LEAST_VESSEL_ML`, unless the structure ends
+    where it is observed. A piece is supported if one of its voxels is.
 
     Args:
         octree: The field on a grid. Pieces are those of its labels, or of each structure by itself
@@ -113,9 +122,9 @@ def find_specks(
             continue
         numbers, count = number_pieces(inside[boxes[0]])
         low = np.array([side.start for side in boxes[0]])
-        specks = _unsupported(
-            numbers, low, _least_ml(name) / voxel_ml, octree.grid, supports, index
-        )
+        ends = supports is not None and name not in _SEVERAL_PIECES and supports.ends(index)
+        least_voxels = np.inf if ends else _least_ml(name) / voxel_ml
+        specks = _unsupported(numbers, low, least_voxels, octree.grid, supports, index)
         found.pieces[name] = count - len(specks)
         if len(specks):
             voxels = np.pad(np.isin(numbers, specks), 1)
