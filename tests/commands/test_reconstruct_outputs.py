@@ -105,7 +105,7 @@ def test_labels_have_the_inputs_ids_and_new_ones_that_are_told(model: Path, tmp_
     inside = heart.labels > 0
     assert (found[inside] == heart.labels[inside]).mean() > 0.99
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
-    told = f"labels.nii.gz has ids that label set two has not: LA {IDS.id_of('LA')}"
+    told = f"labels.nii.gz uses ids that label set two does not have: LA {IDS.id_of('LA')}"
     assert told in summary["provenance"]["remarks"]
 
 

@@ -23,6 +23,7 @@ from vecsetx.inference.doubts import WHOLE_ONLY
 from vecsetx.inference.encode import REFINE_STEPS
 from vecsetx.model import built_in
 from vecsetx.model.saved import TrainedModel
+from vecsetx.reconstruction.surfaces import Surface
 
 
 @pytest.fixture
@@ -176,6 +177,13 @@ def test_options_that_do_not_fit_are_refused(run: Path, dataset: DataSet, tmp_pa
     ):
         save(encode(model, source, refine=0), tmp_path / "saved", resolution=16, extension="vtk")
     assert not (tmp_path / "saved").exists()
+
+
+def test_without_pyvista_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyvista", None)
+    surface = Surface(np.eye(3, dtype=np.float32), np.array([[0, 1, 2]]))
+    with pytest.raises(InputError, match=r"to_pyvista needs PyVista \(.*\): pip install pyvista"):
+        surface.to_pyvista()
 
 
 def test_the_readme_s_snippet_runs_as_printed(

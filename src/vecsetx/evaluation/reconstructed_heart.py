@@ -78,7 +78,7 @@ class ReconstructedHeart:
         ]
         if not new:
             return []
-        return [f"labels.nii.gz has ids that label set {ids.name} has not: {', '.join(new)}"]
+        return [f"labels.nii.gz uses ids that label set {ids.name} does not have: {', '.join(new)}"]
 
     def _lost(self) -> list[str]:
         """Tell what the label map's grid cuts off."""

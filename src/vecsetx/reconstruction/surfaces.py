@@ -108,9 +108,12 @@ class Surface:
             space: As for :meth:`to_trimesh`.
 
         Raises:
-            InputError: The space is neither.
+            InputError: The space is neither, or PyVista is not installed.
         """
-        import pyvista
+        try:
+            import pyvista
+        except ImportError as error:
+            raise InputError(f"to_pyvista needs PyVista ({error}): pip install pyvista") from error
 
         mesh = pyvista.PolyData.from_regular_faces(self.vertices_mm * axes(space), self.faces)
         if self.observed is not None:
