@@ -15,6 +15,7 @@ from support.shared import made_once
 from typer.testing import CliRunner
 
 from vecsetx.anatomy.label_map import LabelMap
+from vecsetx.anatomy.label_sets import label_set
 from vecsetx.cli import app
 from vecsetx.data.dataset import DataSet
 from vecsetx.formats.label_maps import read_label_map, write_label_map
@@ -253,11 +254,18 @@ def test_a_data_set_is_scored_by_its_own_label_set(
     )
     words = (*words, "--out", out, "--resolution", 32, "--no-page")
     assert run(*words, monkeypatch=monkeypatch) == 0
-    # MM-WHS has no ids for the model's other structures, so the model's own are written.
-    assert json.loads((out / "summary.json").read_text())["provenance"]["label_set"]["name"] == (
-        "default"
-    )
-    assert set(np.unique(read_label_map(out / "labels.nii.gz").labels)) <= set(range(11))
+    # MM-WHS has no ids for the model's other structures, which get the model's own.
+    ids = json.loads((out / "summary.json").read_text())["provenance"]["label_set"]["ids"]
+    own = label_set("mmwhs").ids
+    assert ids == {
+        **{str(i): name for i, name in own.items()},
+        "8": "LAA",
+        "9": "Coronary",
+        "10": "PV",
+    }
+    written = set(np.unique(read_label_map(out / "labels.nii.gz").labels))
+    assert written <= {0, *own, 8, 9, 10}
+    assert written & own.keys()
 
 
 def test_numbers_that_make_no_sense_end_with_status_2(

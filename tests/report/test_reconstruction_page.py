@@ -84,7 +84,9 @@ def test_the_page_is_one_file_with_every_figure(tmp_path: Path) -> None:
     words = " ".join(words.split())
     assert "99.9 90.0 +11.0% ! 0.951 101.2 1 observed (62%)" in words
     assert "33.1 33.5 1 inferred doubtful" in words
-    assert "refinement Not refined, as the input shows nothing of RV; by default only" in words
+    assert (
+        "refinement Not refined, as the input shows nothing of RV; without --refine, only" in words
+    )
     assert "keep observed no" in words
     assert "None" not in words
     assert "RV is doubtful: 33.5 ml &lt;b&gt;" in text
