@@ -85,10 +85,7 @@ def test_structures_of_another_label_set_get_its_ids_unless_one_is_taken():
     for own, added in (
         (label_set("mmwhs"), {8: "LAA", 9: "Coronary", 10: "PV"}),
         # 1 to 3 are in use, so that LA may not be 2.
-        (
-            label_set("acdc"),
-            dict(enumerate(["LA", "RA", "Aorta", "PA", "LAA", "Coronary", "PV"], 4)),
-        ),
+        (label_set("acdc"), dict(enumerate(ACDC_LACKS, 4))),
         (LabelSet("one", {2: "LV"}, drop=frozenset({1, 4}), ignore=frozenset({3})), None),
         # What it does not know may be any organ.
         (LabelSet("other", {51: "LV"}, drop_others=True), None),
