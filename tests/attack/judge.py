@@ -47,8 +47,8 @@ class Attack:
             else "".
         stop: Signal, and the seconds after which it is sent.
         refused: The command must not succeed.
-        most_seconds: CPU time that it may take, None for :attr:`limit_s`'s usual; by the clock ten
-            times as much, as other work may run on the machine.
+        most_seconds: CPU time that it may take; by the clock ten times as much, as other work may
+            run on the machine.
     """
 
     name: str
@@ -58,13 +58,7 @@ class Attack:
     wrong: Callable[[int], str] = lambda status: ""
     stop: tuple[signal.Signals, float] | None = None
     refused: bool = False
-    most_seconds: float | None = None
-
-    @property
-    def limit_s(self) -> float:
-        """CPU time that the command may take."""
-        usual = 60.0 if self.words[:1] == ("calibrate",) else 20.0  # it reconstructs many times
-        return usual if self.most_seconds is None else self.most_seconds
+    most_seconds: float = 20.0
 
 
 @dataclass(frozen=True)
@@ -126,7 +120,7 @@ def _run(attack: Attack, folder: Path, output: int, complaint: Path) -> None:
         os.close(output)
         os.chdir(folder)
         os.environ.update(HOME=str(folder / "home"), COLUMNS="100", TERM="dumb")
-        _limit(attack.limit_s)
+        _limit(attack.most_seconds)
         status = _command(attack, complaint)
     except BaseException:
         traceback.print_exc()
@@ -184,7 +178,7 @@ def _wait(
         if stop and waited > stop[1]:
             _send(child, stop[0])
             stop = None
-        if waited > 10 * attack.limit_s:
+        if waited > 10 * attack.most_seconds:
             hangs = True
             _send(child, signal.SIGKILL)
         time.sleep(0.005)
@@ -204,7 +198,7 @@ def _send(child: int, number: signal.Signals) -> None:
 def _complaints(attack: Attack, status: int, output: str, hangs: bool) -> list[str]:
     found = []
     if hangs or status == -signal.SIGXCPU:
-        found.append(f"took more than {attack.limit_s:g} s")
+        found.append(f"took more than {attack.most_seconds:g} s")
     elif status < 0 and not (attack.stop and status == -attack.stop[0]):
         found.append(f"ended by {signal.Signals(-status).name}")
     elif status >= 0 and status not in _STATUSES:

@@ -26,11 +26,14 @@ BASES = {
     "reconstruct": "reconstruct plain.nii --model {run} --out out --resolution 16 --refine 0 "
     "--no-page",
     "evaluate": "evaluate {data} --model {run} --out out --refine 0 --no-meshes",
-    "calibrate": "calibrate {data} --model {run} --split train --few --ensemble 2",
+    "calibrate": "calibrate {two} --model {run} --split train --few --ensemble 2",
     "compare": "compare {scores} {refined} --out out",
     "info": "info {run}",
 }
 """A sound command line of each command; the demo's is too long to be made for every value."""
+
+PLACES = ("run", "data", "two", "scores", "refined")
+"""The material's folders that they name."""
 
 RECIPE_KEYS = ("model.width", "model.layers", "batch.hearts", "training.steps", "optimizer.muon_lr")
 
@@ -67,11 +70,10 @@ def _options(command: Any) -> list[str]:
 def _attack(material: Material, folder: Path, base: str, added: list[str]) -> Attack:
     material.copy("plain.nii", folder)
     material.copy("recipe.yaml", folder)
-    places = {"run": "run", "data": "data", "scores": "scores", "refined": "refined"}
-    for key in places:
-        if f"{{{key}}}" in base:
-            material.copy(key, folder)
-    words = [*base.format(**places).split(), *added]
+    for place in PLACES:
+        if f"{{{place}}}" in base:
+            material.copy(place, folder)
+    words = [*base.format(**{place: place for place in PLACES}).split(), *added]
     command = words[0]
     out = {"diagnose": "run", "calibrate": "run", "vary": "data"}.get(command, "out")
     return Attack(f"{command} {' '.join(added)[:60]}", tuple(words), out)

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import nibabel as nib
@@ -28,8 +28,9 @@ from vecsetx.anatomy.label_sets import label_set
 from vecsetx.commands.evaluate import evaluate
 from vecsetx.commands.prepare import PrepareOptions, prepare
 from vecsetx.commands.train import train_model
+from vecsetx.data.dataset import DataSet
 from vecsetx.evaluation.inputs import EvaluateOptions
-from vecsetx.formats.label_maps import read_label_map
+from vecsetx.formats.label_maps import read_label_map, write_label_map
 from vecsetx.inference.encode import EncodeOptions
 from vecsetx.sampling.npz.layout import write_npz
 from vecsetx.sampling.sampler import SamplingSpec
@@ -43,8 +44,9 @@ class Material:
     """A folder of sound inputs.
 
     Attributes:
-        folder: Holds ``labels/``, ``data/`` (prepared), ``run/`` (trained), ``meshes-FORMAT/``,
-            ``scores/`` and ``refined/``, and one file for each other format.
+        folder: Holds ``labels/``, ``data/`` (prepared), ``two/`` (two hearts of two structures,
+            prepared), ``run/`` (trained), ``meshes-FORMAT/``, ``scores/`` and ``refined/``, and one
+            file for each other format.
     """
 
     folder: Path
@@ -59,11 +61,9 @@ class Material:
 def make_material(folder: Path) -> Material:
     """Fill an empty folder with sound inputs, a data set, a run and two evaluations: 20 s."""
     maps = write_small_phantoms(folder / "labels", 3)
-    options = PrepareOptions(
-        label_set("default"), sampling=SamplingSpec(1000, 1000, 1000), val_share=0.34, workers=1
-    )
-    data, failed = prepare(maps, folder / "data", options)
-    assert not failed
+    data = _prepared(maps, folder / "data", val_share=0.34)
+    two = [_with_two_structures(path, folder / "two-maps") for path in maps[:2]]
+    _prepared(two, folder / "two", val_share=0.0)
     recipe = RECIPE.changed({"batch": {"hearts": 1}, "training": {"steps": 20}}, "attack")
     train_model(data.folder, folder / "run", recipe)
     (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe.to_dict()))
@@ -71,6 +71,29 @@ def make_material(folder: Path) -> Material:
         scored = EvaluateOptions(EncodeOptions(refine=steps), "train", meshes=False)
         evaluate(folder / "run", [folder / "data"], folder / name, scored)
     return with_inputs(folder, maps[0])
+
+
+def _prepared(maps: list[Path], out: Path, val_share: float) -> DataSet:
+    options = PrepareOptions(
+        label_set("default"),
+        sampling=SamplingSpec(1000, 1000, 1000),
+        val_share=val_share,
+        workers=1,
+    )
+    data, failed = prepare(maps, out, options)
+    assert not failed
+    return data
+
+
+def _with_two_structures(path: Path, folder: Path) -> Path:
+    """Write a heart of two structures: a calibration hides each in turn, which takes its time."""
+    heart = read_label_map(path)
+    ids = {name: label for label, name in label_set("default").ids.items()}
+    kept = np.isin(heart.labels, [ids["LA"], ids["LAA"]])
+    labels = np.where(kept, heart.labels, 0).astype(heart.labels.dtype)
+    folder.mkdir(exist_ok=True)
+    write_label_map(replace(heart, labels=labels), folder / path.name)
+    return folder / path.name
 
 
 def with_inputs(folder: Path, heart: Path) -> Material:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from attack.mad_options import BASES
+from attack.mad_options import BASES, PLACES
 from attack.material import Material
 
 
@@ -40,11 +40,11 @@ def _run_all(material: Material, folder: Path) -> None:
         os.dup2(file.fileno(), 2)
     status = 1
     try:
-        for taken in ("plain.nii", "recipe.yaml", "run", "data", "scores", "refined"):
+        for taken in ("plain.nii", "recipe.yaml", *PLACES):
             material.copy(taken, folder)
         os.chdir(folder)
         for number, base in enumerate(BASES.values()):
-            words = base.format(run="run", data="data", scores="scores", refined="refined")
+            words = base.format(**{place: place for place in PLACES})
             sys.argv = ["vecsetx", *words.replace(" out", f" out{number}").split()]
             try:
                 main()

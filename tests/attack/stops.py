@@ -25,7 +25,7 @@ COMMANDS = {
     "check": "check {data} --out out --workers 1",
     "vary": "vary data --count 3 --workers 1",
     "export": "export {data} --out out --workers 1",
-    "calibrate": "calibrate {data} --model run --split train --few --ensemble 2",
+    "calibrate": "calibrate {two} --model run --split train --few --ensemble 2",
     "compare": "compare scores refined --out out",
 }
 """Commands that write, by the material's files."""
@@ -83,7 +83,8 @@ def _clear(folder: Path) -> None:
 
 
 def _attack(name: str, line: str, material: Material, folder: Path, copy: bool = True) -> Attack:
-    words = line.format(run=material.folder / "run", data=material.folder / "data").split()
+    left = {name: material.folder / name for name in ("run", "data", "two")}
+    words = line.format(**left).split()
     for taken in ("labels", "recipe.yaml", "scores", "refined", "run", "data"):
         if copy and taken in words:
             material.copy(taken, folder)
