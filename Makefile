@@ -11,6 +11,8 @@ HEARTS ?= ../shared/data/kcl
 BIN := $(VENV)/bin
 # --no-compile halves the installation time; Python compiles each module on first import.
 INSTALL := $(BIN)/python -m pip install -qq --no-compile --disable-pip-version-check -c $(CONSTRAINTS)
+# A dot every four seconds says that pip, which is silent for minutes, is at work.
+WITH_DOTS := { while sleep 4 >&2 && kill -0 $$$$ && printf .; do :; done } 2>/dev/null & trap "kill $$!; echo" EXIT;
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo tutorial general test test-attack test-slow test-slurm test-lowest lowest-versions lint format clean
@@ -80,11 +82,11 @@ $(BIN)/python:
 
 # The two stamps are touched last, so that make repeats an interrupted installation.
 $(VENV)/runtime: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
-	@echo "installing VecSetX's dependencies into $(VENV)/ (once; 1.7 GB, about a minute)"
-	@$(INSTALL) -e .
+	@echo "installing VecSetX's dependencies into $(VENV)/ (once; 1.7 GB, one to three minutes)"
+	@$(WITH_DOTS) $(INSTALL) -e .
 	@touch $@
 
 $(VENV)/dev: $(VENV)/runtime
 	@echo "installing the development tools into $(VENV)/ (once)"
-	@$(INSTALL) -e '.[dev]'
+	@$(WITH_DOTS) $(INSTALL) -e '.[dev]'
 	@touch $@
