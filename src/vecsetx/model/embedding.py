@@ -22,10 +22,10 @@ class PointEmbedding(nn.Module):
 
     def __init__(self, width: int, frequencies: int) -> None:
         super().__init__()
+        # Plain numbers: on the meta device, powers import PyTorch's compiler, which takes 2 s.
+        octaves = torch.tensor([math.pi * 2.0**octave for octave in range(frequencies)])
         # Not persistent: a constant that no saved model needs to contain.
-        self.register_buffer(
-            "frequencies", math.pi * 2.0 ** torch.arange(frequencies), persistent=False
-        )
+        self.register_buffer("frequencies", octaves, persistent=False)
         self.project = nn.Linear(3 + 6 * frequencies, width)
 
     def forward(self, points: Float[Tensor, "b n 3"]) -> Float[Tensor, "b n c"]:

@@ -26,6 +26,7 @@ from vecsetx.model.bottleneck import KLBottleneck, NoBottleneck, NormalizedBottl
 from vecsetx.model.embedding import LabelledPointEmbedding, PointEmbedding
 from vecsetx.model.heads import DistanceHead, Head, UnionHead
 from vecsetx.model.structure_latents import StructureLatents
+from vecsetx.model.without_values import WithoutValues
 
 Result = TypeVar("Result")
 
@@ -93,7 +94,7 @@ class ModelSpec:
 
     def weight_shapes(self, structure_count: int) -> dict[str, tuple[int, ...]]:
         """Return the shapes of the weights by name, without allocating any."""
-        with torch.device("meta"):
+        with torch.device("meta"), WithoutValues():
             weights = self.build(structure_count).state_dict()
         return {name: tuple(tensor.shape) for name, tensor in weights.items()}
 
