@@ -28,7 +28,7 @@ def invoke(*words: object) -> str:
 @pytest.mark.parametrize(
     ("labels", "stride"),
     [
-        ("default", 3),
+        ("default", 4),
         pytest.param("default", 1, marks=pytest.mark.slow),
         pytest.param("mmwhs", 1, marks=pytest.mark.slow),
     ],
@@ -44,7 +44,13 @@ def test_from_real_label_maps_to_scores_and_meshes(
     invoke("prepare", *maps, "--out", data, *options)
     assert set(DataSet.read(data).structures) == set(SEVEN)
     invoke("check", data, "--pictures", 1)
-    small = ("model.width=32", "model.layers=1", "training.steps=10", "batch.points=512")
+    small = (
+        "model.width=32",
+        "model.layers=1",
+        "model.latents=32",
+        "training.steps=10",
+        "batch.points=512",
+    )
     invoke("train", data, "--out", run, *small)
     invoke("evaluate", data, "--model", run, "--out", out)
     scores = json.loads((out / "scores.json").read_text())

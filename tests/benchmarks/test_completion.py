@@ -74,6 +74,7 @@ def test_a_cohort_that_holds_the_heart_knows_what_is_hidden(
     assert found["dice_keeping_observed"]["model"]["Aorta"] == score[structures.index("Aorta")].dice
 
 
+@pytest.mark.slow
 def test_a_cut_leaves_no_seam_and_is_scored_beyond_it(trained: TrainedModel, hearts) -> None:
     factor = SdFactor(1.0, {}, 2.0, 4, ("another",), "2026-01-31")
     found = cut_hearts.cut(hearts, trained, factor, times=1)

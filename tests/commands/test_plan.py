@@ -73,7 +73,10 @@ def memory() -> StepMemory:
         return StepMemory(int(found["parameters"]), found["fixed"], found["per_heart"])
 
 
-@pytest.mark.parametrize(("eikonal", "recompute"), [(False, False), (True, False), (True, True)])
+@pytest.mark.parametrize(
+    ("eikonal", "recompute"),
+    [(False, False), pytest.param(True, False, marks=pytest.mark.slow), (True, True)],
+)
 def test_tensors_without_contents_take_what_real_ones_take(eikonal: bool, recompute: bool) -> None:
     step = step_of(eikonal, recompute)
     faked, real = trace_faked_step(step, 3), trace_step(step, 3)
@@ -219,8 +222,10 @@ def test_plan_prints_and_writes_nothing(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    """With real tensors, as in :func:`measured`."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(console, "_width", 160)
+    monkeypatch.setattr("vecsetx.training.memory.trace_faked_step", trace_step)
     before = {path: path.stat().st_mtime_ns for path in dataset.folder.rglob("*")}
     words = (*ONE_LAYER, *FEW_POINTS, "--gpu-gb", 8)
     assert run("plan", dataset.folder, *words, monkeypatch=monkeypatch) == 0

@@ -136,7 +136,23 @@ CHOICES: dict[str, dict[str, dict[str, object]]] = {
 }
 
 
-@pytest.mark.parametrize("choice", CHOICES)
+IN_EVERYTHING = {
+    "point queries",
+    "union and logits",
+    "no normals",
+    "KL bottleneck",
+    "recomputation",
+}
+"""Choices that "everything" makes, too; alone they tell which of them is wrong."""
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        pytest.param(name, marks=pytest.mark.slow if name in IN_EVERYTHING else ())
+        for name in CHOICES
+    ],
+)
 def test_every_choice_trains_two_steps_and_goes_on(
     choice: str, dataset: DataSet, tmp_path: Path
 ) -> None:

@@ -34,6 +34,7 @@ def test_two_ranks_equal_one_with_twice_the_hearts(dataset: DataSet, tmp_path: P
     assert scores[0] == pytest.approx(scores[1], abs=1e-3)
 
 
+@pytest.mark.slow  # torchrun and both ranks each import PyTorch
 def test_a_rank_that_dies_takes_the_others_along(dataset: DataSet, tmp_path: Path) -> None:
     endless = GRADIENTS.changed({"training": {"steps": 100_000, "checkpoint_every": 5}}, "")
     with subprocess.Popen(
