@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.label_sets import label_set
 from vecsetx.cli import app
+from vecsetx.cohort.working_model import WorkingModel
 from vecsetx.data.dataset import DataSet
 from vecsetx.formats.label_maps import read_label_map, write_label_map
 
@@ -266,6 +267,16 @@ def test_a_data_set_is_scored_by_its_own_label_set(
     written = set(np.unique(read_label_map(out / "labels.nii.gz").labels))
     assert written <= {0, *own, 8, 9, 10}
     assert written & own.keys()
+
+
+@pytest.mark.parametrize("command", ["reconstruct", "evaluate"])
+def test_a_missing_input_is_told_before_the_model_is_read(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setattr(WorkingModel, "of", lambda *_: pytest.fail("read the model first"))
+    words = (command, tmp_path / "none.nii.gz", "--out", tmp_path / "out")
+    assert run(*words, monkeypatch=monkeypatch) == 2
+    assert f"{tmp_path}/none.nii.gz: no such file or folder" in capsys.readouterr().err
 
 
 def test_numbers_that_make_no_sense_end_with_status_2(

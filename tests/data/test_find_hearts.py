@@ -349,7 +349,7 @@ def test_a_totalsegmentator_folder_of_many_classes(tmp_path):
         "names",
     )
     with pytest.raises(
-        InputError, match=r"no structure is named .* 104 more; rename.*try --labels"
+        InputError, match=r"no structure is named .* 104 more; rename.*leave them out by --labels"
     ):
         present(one(tmp_path))
 

@@ -52,7 +52,8 @@ def test_a_nifti_whose_unit_is_wrong(phantom, tmp_path, factor, unit, spacing):
     path = save(tmp_path / "a.nii.gz", phantom, factor, "mm")
     pattern = (
         rf"a\.nii\.gz: no heart has its size, .* ml; check the header's spacing of {spacing} × "
-        rf".* mm, which may be in {unit}: correct it to 2\.4 × 2\.4 × 2\.4 mm$"
+        rf".* mm, which may be in {unit}: correct it to 2\.4 × 2\.4 × 2\.4 mm, or the unit that "
+        r"the header says$"
     )
     with pytest.raises(InputError, match=pattern):
         read(path)

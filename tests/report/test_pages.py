@@ -270,6 +270,16 @@ def test_the_report_is_self_contained_and_shows_every_number_and_name(
     assert [name for name in chips if name] == ["Myocardium", "LAA"]
 
 
+def test_a_single_heart_has_no_spread(tmp_path, scores):
+    hearts = dict([next(iter(scores["hearts"].items()))])
+    for found in scores["summary"]["structures"].values():
+        found["dice"], found["iou"] = spread(found["dice"]["mean"], 1), spread(0.7, 1)
+    text = report_page(tmp_path / "report.html", scores | {"hearts": hearts}).visible()
+    assert "0.900" in text
+    assert "±" not in text.replace("Mean ± standard deviation over the hearts", "")
+    assert "lowest and the highest heart" not in text
+
+
 def test_hostile_names_stay_text(tmp_path, scores, views):
     page = report_page(tmp_path / "report.html", scores, views=views)
     # The payload, the hearts, plotly.js, k3d and the page's own script: no name opened another one.

@@ -302,6 +302,15 @@ def test_no_interval_below_ten_hearts_and_the_range_instead() -> None:
         assert summary["n"]["dice"] == hearts
 
 
+def test_a_single_heart_has_no_range() -> None:
+    with at(160) as printed:
+        print_scores(scores(1))
+    text = printed.get()
+    assert "0.900" in text
+    assert "Range" not in text
+    assert "0.900 – 0.900" not in text
+
+
 def test_the_last_line_says_the_state() -> None:
     look = heart("turned", state="look", doubts=["the heart is rotated by 173°"])
     unfit = heart("broken", state="unfit", problems=["no points"])

@@ -180,7 +180,8 @@ def _remedy(size: HeartSize, spacing_mm: np.ndarray) -> str:
         return "which stands for none: give the scan's"
     for unit, mm in UNITS_MM.items():
         if size.scaled(mm).is_possible():
-            return f"which may be in {unit}: correct it to {_lengths(spacing_mm * mm)}"
+            true = _lengths(spacing_mm * mm)
+            return f"which may be in {unit}: correct it to {true}, or the unit that the header says"
     return "and correct it"
 
 

@@ -13,6 +13,7 @@ from vecsetx.cohort.cohort_options import CohortOptions
 from vecsetx.cohort.identity import plain_file
 from vecsetx.cohort.scoring import FoundScores, Scoring
 from vecsetx.cohort.working_model import WorkingModel
+from vecsetx.data.find_hearts import check_there
 from vecsetx.errors import InputError
 from vecsetx.evaluation.bootstrap import Bootstrap
 from vecsetx.evaluation.inputs import EvaluateOptions, ScoredHeart, find_scored_hearts
@@ -92,6 +93,7 @@ def _evaluate(
     cohort: CohortOptions,
 ) -> Evaluated:
     # 1. What to score, and with what.
+    check_there(inputs)
     with waiting("reading the model and the hearts"):
         shared, trained = WorkingModel.of(model, cohort.device, cohort.is_here)
         hearts = find_scored_hearts(inputs, options, trained)

@@ -8,7 +8,7 @@ from vecsetx.cohort.cohort_options import CohortOptions, missing_here
 from vecsetx.cohort.reconstruct_options import ReconstructOptions
 from vecsetx.cohort.reconstructing import HeartToReconstruct, Reconstructing
 from vecsetx.cohort.working_model import WorkingModel
-from vecsetx.data.find_hearts import find_hearts
+from vecsetx.data.find_hearts import check_there, find_hearts
 from vecsetx.data.idle_options import check_idle
 from vecsetx.errors import InputError
 from vecsetx.formats.images import read_grid
@@ -89,6 +89,8 @@ def _reconstruct_all(
     options: ReconstructOptions,
     cohort: CohortOptions,
 ) -> dict[str, str]:
+    check_there(inputs)
+    like = Grid(*read_grid(options.like, options.most_voxels)) if options.like else None
     with waiting("reading the model"):
         shared, trained = WorkingModel.of(model, cohort.device, cohort.is_here)
     hearts = find_hearts(
@@ -108,7 +110,6 @@ def _reconstruct_all(
         options.trust_names,
         "--input-space",
     )
-    like = Grid(*read_grid(options.like, options.most_voxels)) if options.like else None
     sd_factor = sd_factor_of(model, trained, options.calibration) if options.ensemble else None
     folders = {name: out / name if len(hearts) > 1 else out for name in hearts}
     for folder in folders.values():

@@ -1,7 +1,7 @@
 """Finding hearts: the files and folders that a user names become sources, each with a name."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -76,6 +76,7 @@ def find_hearts(
             hearts, two hearts from different places have the same name, or a name is unsafe.
     """
     hearts: dict[str, HeartSource] = {}
+    check_there(inputs)
     # Paths travel to workers, whose current folder may be another.
     everything = (given.absolute() for given in inputs)
     found = (_sources(given, label_set, space, usual) for given in everything)
@@ -100,6 +101,17 @@ def find_hearts(
     }
 
 
+def check_there(inputs: Iterable[Path]) -> None:
+    """Check that files and folders exist, before a command does anything that takes long.
+
+    Raises:
+        InputError: One does not.
+    """
+    for given in inputs:
+        if not given.exists():
+            raise InputError(f"{given}: no such file or folder")
+
+
 def _unsafe(heart: HeartSource) -> str | None:
     """Return why a heart's name, or the path that data sets record, is unsafe; else None."""
     try:
@@ -115,8 +127,6 @@ def _unsafe(heart: HeartSource) -> str | None:
 def _sources(
     given: Path, labels: LabelSet | None, space: str, usual: LabelSet | None
 ) -> Iterator[HeartSource]:
-    if not given.exists():
-        raise InputError(f"{given}: no such file or folder")
     known, chosen = labels or usual or named_label_set("default"), labels is not None
     whole = nnunet_around(given)
     if whole and not chosen:

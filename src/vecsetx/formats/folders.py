@@ -215,7 +215,7 @@ def _unknown(folder: Path, words: Sequence[str], found: Iterable[str]) -> InputE
             why = str(error)
     # A label set with all the structures found, which leaves out what it does not name.
     hint = label_set_hint(found, others=True)
-    also = "" if "FILE.yaml" in hint else f", or try --labels{hint}"
+    also = "" if "FILE.yaml" in hint else f", or leave them out by --labels{hint}"
     return InputError(
         f"{folder}: {why}, or move them away, or name them under 'drop' in --labels FILE.yaml{also}"
     )

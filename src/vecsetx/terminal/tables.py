@@ -68,6 +68,7 @@ def print_scores(scores: Mapping[str, Any]) -> None:
 
 def _print_summary(summary: Mapping[str, Any], title: str) -> None:
     interval = summary.get("interval", {})
+    several = summary["n"]["dice"] > 1  # one heart has no range
     columns = [
         _STRUCTURE,
         Column("Dice", "mean over the hearts; in the row mean, of the structures above"),
@@ -92,7 +93,7 @@ def _print_summary(summary: Mapping[str, Any], title: str) -> None:
             [
                 name,
                 _score(dice["mean"]),
-                _ends(dice["range"]),
+                _ends(dice["range"]) if several else "",
                 _ends(dice.get("interval")),
                 *(_score(found[m]["mean"]) if m in found else "" for m in _LEAVES),
                 str(dice["n"]),
@@ -103,7 +104,7 @@ def _print_summary(summary: Mapping[str, Any], title: str) -> None:
     total = [
         "mean",
         _score(mean["dice"]),
-        _ends(summary["range"]["dice"]),
+        _ends(summary["range"]["dice"]) if several else "",
         _ends(interval.get("dice")),
         *(_score(mean[m]) if m in mean else "" for m in _LEAVES),
         str(summary["n"]["dice"]),
