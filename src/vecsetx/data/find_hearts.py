@@ -109,7 +109,7 @@ def check_there(inputs: Iterable[Path]) -> None:
     """
     for given in inputs:
         if not given.exists():
-            raise InputError(f"{given}: no such file or folder")
+            raise InputError(f"{given.absolute()}: no such file or folder")
 
 
 def _unsafe(heart: HeartSource) -> str | None:
