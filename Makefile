@@ -4,8 +4,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 CONSTRAINTS ?= constraints.txt
-# Tests wait for processes that they start, so two workers more than there are cores; at most six.
-WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(os.cpu_count() + 2, 6))')
+# Tests wait for processes that they start, so one worker more than there are cores; at most four.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(os.cpu_count() + 1, 4))')
 # Real hearts for the built-in model: a folder with train/ and val/.
 HEARTS ?= ../shared/data/kcl
 BIN := $(VENV)/bin
