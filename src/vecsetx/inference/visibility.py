@@ -88,10 +88,13 @@ class Visibility:
         # Unique pairs of a vertex and the label of a structure that meets there.
         corners = np.repeat(interfaces.faces.ravel(), 2)
         labels = np.repeat(interfaces.sides, 3, axis=0).ravel()
-        pairs = np.unique(np.stack([corners, labels], axis=1)[labels > 0], axis=0)
-        pair_observed = self.observed_points(interfaces.vertices_mm[pairs[:, 0]], pairs[:, 1] - 1)
+        # As one number each: of rows of two, finding the unique ones takes twenty times as long.
+        most = len(self.present) + 1
+        pairs = np.unique((corners.astype(np.int64) * most + labels)[labels > 0])
+        vertex, label = np.divmod(pairs, most)
+        pair_observed = self.observed_points(interfaces.vertices_mm[vertex], label - 1)
         observed = np.ones(len(interfaces.vertices_mm), dtype=bool)
-        observed[pairs[~pair_observed, 0]] = False
+        observed[vertex[~pair_observed]] = False
         return observed
 
     def inferred_part(self, label_map: LabelMap) -> LabelMap:

@@ -16,6 +16,7 @@ from vecsetx.anatomy import sign
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.errors import InputError
 from vecsetx.geometry.interfaces import SharedSurface, shared_surface
+from vecsetx.progress import counted_parts
 from vecsetx.reconstruction.distance_field import DistanceField
 from vecsetx.reconstruction.grid import Grid
 from vecsetx.reconstruction.octree import (
@@ -173,7 +174,7 @@ def structure_surfaces(
         Structure name → surface; absent structures are left out.
     """
     surfaces: dict[str, Surface] = {}
-    for label, name in enumerate(structures, start=1):
+    for label, name in counted_parts(list(enumerate(structures, start=1))):
         vertices_mm, faces = interfaces.closed_surface(label)
         if len(faces):
             surfaces[name] = Surface(vertices_mm.astype(np.float32), faces)
