@@ -274,6 +274,7 @@ def test_a_single_heart_has_no_spread(tmp_path, scores):
     hearts = dict([next(iter(scores["hearts"].items()))])
     for found in scores["summary"]["structures"].values():
         found["dice"], found["iou"] = spread(found["dice"]["mean"], 1), spread(0.7, 1)
+    scores["summary"]["interval"] = {"dice": None, "iou": None}
     text = report_page(tmp_path / "report.html", scores | {"hearts": hearts}).visible()
     assert "0.900" in text
     assert "±" not in text.replace("Mean ± standard deviation over the hearts", "")
