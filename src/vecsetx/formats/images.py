@@ -14,6 +14,7 @@ import numpy as np
 
 from vecsetx.anatomy.label_names import LabelNames
 from vecsetx.errors import InputError
+from vecsetx.files import check_no_device
 from vecsetx.formats import nifti
 from vecsetx.formats.affines import check_size, regular
 from vecsetx.formats.nifti_pairs import PAIR_ENDINGS
@@ -135,6 +136,7 @@ def _reader(path: Path) -> ModuleType:
 def _check_there(path: Path) -> None:
     if not path.exists():
         raise InputError(f"{path}: no such file; give an image as {_FORMATS}")
+    check_no_device(path)
     if not is_image(path):
         raise InputError(f"{path}: unsupported image format; give {_FORMATS}")
     try:

@@ -14,6 +14,7 @@ import numpy as np
 
 from vecsetx.anatomy.size import mm_per
 from vecsetx.errors import InputError
+from vecsetx.files import check_no_device
 from vecsetx.formats.closed_mesh import ClosedMesh, closed_mesh
 from vecsetx.formats.quiet import quiet_libraries
 from vecsetx.formats.vtp.polydata import read_polydata
@@ -46,6 +47,7 @@ def read_mesh(path: Path, space: str = "lps", units: str = "mm") -> ClosedMesh:
             closed, flat, or faces both inwards and outwards.
     """
     mm = mm_per(units, path)
+    check_no_device(path)
     vertices, faces, tag = _read_vtp(path) if path.suffix.lower() == ".vtp" else _read_plain(path)
     if len(faces) == 0:
         raise InputError(f"{path}: contains no faces; export the surface again")
