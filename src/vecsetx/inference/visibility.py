@@ -88,7 +88,7 @@ class Visibility:
         # Unique pairs of a vertex and the label of a structure that meets there.
         corners = np.repeat(interfaces.faces.ravel(), 2)
         labels = np.repeat(interfaces.sides, 3, axis=0).ravel()
-        # As one number each: of rows of two, finding the unique ones takes twenty times as long.
+        # As one number each, which numpy sorts in half the time of rows of two.
         most = len(self.present) + 1
         pairs = np.unique((corners.astype(np.int64) * most + labels)[labels > 0])
         vertex, label = np.divmod(pairs, most)

@@ -25,9 +25,8 @@ class WithoutValues(TorchFunctionMode):
     ) -> Any:
         """Return an empty tensor in place of one with initial values."""
         kwargs = kwargs or {}
-        if (
-            getattr(func, "__module__", "") == torch.nn.init.__name__
-        ):  # fills a tensor, and returns it
+        # A function of torch.nn.init fills a tensor, and returns it.
+        if getattr(func, "__module__", "") == torch.nn.init.__name__:
             return kwargs["tensor"] if "tensor" in kwargs else args[0]
         if func is torch.rand or func is torch.randn:
             return torch.empty(*args, **kwargs)
