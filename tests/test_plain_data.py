@@ -55,6 +55,22 @@ def test_hostile_yaml_is_refused(text: str) -> None:
         parse_yaml(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    {
+        "ids: {1: LV\nb: 3": "line 2, column 2: while parsing a flow mapping, did not find",
+        "a: 'b": "line 1, column 6: while scanning a quoted scalar, found unexpected end",
+        "a: 1\na: 2": "line 2, column 1: duplicate key 'a' in this table",
+        "a: \0": "control characters are not allowed",
+    }.items(),
+)
+def test_what_is_no_yaml_is_said_in_a_line(text: str, told: str) -> None:
+    with pytest.raises(PlainDataError) as refused:
+        parse_yaml(text)
+    assert told in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
 def test_few_aliases_are_values_as_any() -> None:
     assert parse_yaml("a: &x {b: 1}\nc: *x\nd: {<<: *x, e: 2}")["d"] == {"b": 1, "e": 2}
     assert parse_yaml(laughs(4)) == yaml.safe_load(laughs(4))

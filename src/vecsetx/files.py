@@ -12,7 +12,6 @@ from typing import Any
 from vecsetx.errors import InputError
 
 __all__ = [
-    "check_no_device",
     "check_writable",
     "clear_unfinished",
     "in_words",
@@ -37,16 +36,6 @@ _OF_ANY = {
 
 _UNFINISHED = ".unfinished-"
 """Prefix of the names of temporary files."""
-
-
-def check_no_device(path: Path) -> None:
-    """Check that a path that exists is a file or a folder: reading a pipe or device may never end.
-
-    Raises:
-        InputError: It is, or links to, something else.
-    """
-    if path.exists() and not (path.is_file() or path.is_dir()):
-        raise InputError(f"{path}: a pipe or device, no file; copy what it gives into a file")
 
 
 @contextmanager

@@ -15,6 +15,7 @@ import yaml
 from pydantic import ValidationError
 
 from vecsetx.limits import DEPTH, JSON_BYTES, NUMBER_DIGITS, YAML_CHARACTERS, YAML_VALUES
+from vecsetx.special_files import check_no_device
 
 __all__ = [
     "PlainDataError",
@@ -40,6 +41,7 @@ def read_json(path: Path) -> Any:
 
     Raises:
         OSError: The file cannot be read.
+        InputError: It is a pipe or device.
         PlainDataError: It is too large or too deeply nested, or no JSON.
     """
     return parse_json(_text(path, JSON_BYTES))
@@ -66,6 +68,7 @@ def read_yaml(path: Path) -> Any:
 
     Raises:
         OSError: The file cannot be read.
+        InputError: It is a pipe or device.
         PlainDataError: As :func:`parse_yaml`.
     """
     return parse_yaml(_text(path, 4 * YAML_CHARACTERS))
@@ -100,7 +103,7 @@ def parse_yaml(text: str) -> Any:
         finally:
             loader.dispose()
     except yaml.YAMLError as error:
-        raise PlainDataError(str(error)) from error
+        raise PlainDataError(_in_a_line(error)) from error
     except PlainDataError:
         raise
     # PyYAML raises these for values that do not fit their tags, such as a date 2026-99-99.
@@ -198,6 +201,7 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _text(path: Path, most: int) -> str:
+    check_no_device(path)
     with path.open("rb") as file:
         content = file.read(most + 1)
     if len(content) > most:
@@ -206,6 +210,15 @@ def _text(path: Path, most: int) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise PlainDataError(f"no text in UTF-8 ({error.reason} at byte {error.start})") from error
+
+
+def _in_a_line(error: yaml.YAMLError) -> str:
+    """Return where a text is no YAML, and why; PyYAML's own message has several lines."""
+    mark = getattr(error, "problem_mark", None)
+    if mark is None:
+        return " ".join(str(error).split())
+    what = ", ".join(filter(None, (getattr(error, "context", ""), getattr(error, "problem", ""))))
+    return f"line {mark.line + 1}, column {mark.column + 1}: {what}"
 
 
 def _check_size(depth: int, values: int) -> None:
@@ -253,10 +266,14 @@ class _UniqueKeyLoader(_Loader):  # type: ignore[misc]
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         table: dict[Any, Any] = super().construct_mapping(node, deep)
-        if len(table) < len(node.value):
-            raise yaml.constructor.ConstructorError(
-                None, None, "duplicate key in this table", node.start_mark
-            )
+        found: set[Any] = set()
+        for key_node, _ in node.value if len(table) < len(node.value) else ():
+            key = self.construct_object(key_node)
+            if key in found:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"duplicate key {key!r:.80} in this table", key_node.start_mark
+                )
+            found.add(key)
         return table
 
     def construct_yaml_int(self, node: yaml.ScalarNode) -> int:

@@ -20,7 +20,16 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from support import shared
 
-from attack import bombs, cohort, hostile_names, mad_options, mutated_files, places, stops
+from attack import (
+    bombs,
+    cohort,
+    hostile_names,
+    mad_options,
+    mutated_files,
+    places,
+    special_files,
+    stops,
+)
 from attack.judge import Attack, try_attack
 from attack.material import Material, make_material
 from attack.preload import preload
@@ -48,6 +57,7 @@ FAMILIES = {
     "bombs": Family(bombs.attacks, (0, 1, 1)),
     "names": Family(hostile_names.attacks, (1, 4, 100)),
     "options": Family(mad_options.attacks, (0, 1, 100)),
+    "special files": Family(special_files.attacks, (0, 1, 2)),
     "places": Family(places.attacks, (0, 1, 1)),
     "stops": Family(stops.attacks, (0, 4, 24)),
     "cohort": Family(cohort.attacks, (0, 40, 200)),

@@ -1,7 +1,6 @@
 """Small files that claim or unpack to gigabytes, and headers that no heart could have."""
 
 import gzip
-import json
 import struct
 from collections.abc import Callable, Iterator
 from io import BytesIO
@@ -10,6 +9,7 @@ from zipfile import ZIP_DEFLATED, ZipFile
 
 import nibabel as nib
 import numpy as np
+from support.descriptions import rewritten
 
 from attack.judge import Attack
 from attack.material import Material
@@ -143,9 +143,8 @@ def _bounded(key: str, value: int) -> Callable[[Material, Path], list[str]]:
     def make(material: Material, folder: Path) -> list[str]:
         model = material.copy("run/model", folder)
         material.copy("plain.nii", folder)
-        content = json.loads((model / "model.json").read_text())
-        content["model"][key] = value
-        (model / "model.json").write_text(json.dumps(content))
+        with rewritten(model / "model.json") as content:
+            content["model"][key] = value
         return ["reconstruct", "plain.nii", "--model", "model", "--out", "out"]
 
     return make

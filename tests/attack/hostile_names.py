@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 import yaml
+from support.descriptions import rewritten
 
 from attack.judge import Attack
 from attack.material import Material
@@ -140,8 +141,10 @@ def _structure(name: str, material: Material, folder: Path) -> list[str]:
 def _structure_of_a_model(name: str, material: Material, folder: Path) -> list[str]:
     material.copy("plain.nii", folder)
     model = material.copy("run/model", folder)
-    text = (model / "model.json").read_text()
-    (model / "model.json").write_text(text.replace('"LV"', json.dumps(name)))
+    with rewritten(model / "model.json") as content:
+        named = json.loads(json.dumps(content).replace('"LV"', json.dumps(name)))
+        content.clear()
+        content.update(named)
     return ["reconstruct", "plain.nii", "--model", "model", "--out", "out", "--resolution", "16"]
 
 

@@ -16,6 +16,7 @@ from vecsetx.cli import app
 from vecsetx.data.dataset import DataSet
 from vecsetx.files import write_text
 from vecsetx.terminal import progress_bars
+from vecsetx.terminal.run_log import RunLog
 from vecsetx.workers.lock import only_writer
 
 WRITING = {
@@ -129,6 +130,34 @@ def test_a_folder_that_cannot_be_written_is_noticed_before_any_work(
     last = capfd.readouterr().err.splitlines()[-1]
     assert last.startswith(f"vecsetx: {tmp_path}: cannot be written: permission denied; choose ")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("no_work")
+@pytest.mark.parametrize("command", WRITING)
+def test_a_folder_within_that_is_a_link_is_refused(
+    command: str, words, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd
+) -> None:
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    for out, place in ((tmp_path / "1", "hearts"), (tmp_path / "2", ".vecsetx/pictures")):
+        link = out / place
+        link.parent.mkdir(parents=True)
+        link.symlink_to(mine)
+        assert run(*words(command, out), monkeypatch=monkeypatch) == 2
+        told = f"{link}: a link to a folder, so results might be written outside of {out}"
+        last = capfd.readouterr().err.splitlines()[-1]
+        assert last == f"vecsetx: {told}; move the link away, or choose another --out"
+        assert not any(mine.iterdir())
+
+
+def test_a_log_that_is_a_link_is_not_written(tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
+    mine = tmp_path / "mine"
+    mine.write_text("mine")
+    (tmp_path / "train.log").symlink_to(mine)
+    RunLog(tmp_path / "train.log").write("a line")
+    assert mine.read_text() == "mine"
+    told = capfd.readouterr()
+    assert "train.log: not written (a link to another file; remove the link)" in told.out + told.err
 
 
 @pytest.mark.usefixtures("no_work")

@@ -1,8 +1,10 @@
 """Models from strangers: sizes are compared before memory is taken, and damage is noticed."""
 
+import itertools
 import json
 import logging
 import resource
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from support.descriptions import rewritten
 
 from vecsetx.anatomy.label_sets import label_set
 from vecsetx.errors import InputError
@@ -30,10 +33,8 @@ def saved(tmp_path: Path) -> Path:
 
 
 def change(folder: Path, part: str | None, **values: Any) -> None:
-    file = folder / "model.json"
-    content = json.loads(file.read_text())
-    (content[part] if part else content).update(values)
-    file.write_text(json.dumps(content))
+    with rewritten(folder / "model.json") as content:
+        (content[part] if part else content).update(values)
 
 
 @pytest.mark.parametrize(
@@ -105,15 +106,46 @@ def test_one_flipped_bit_in_the_weights_is_noticed(saved: Path) -> None:
     TrainedModel.from_pretrained(saved)
 
 
+def _changed(content: Any) -> Iterator[Any]:
+    """Yield copies of plain data, each with one value changed, or two exchanged."""
+    if isinstance(content, dict):
+        for name, value in content.items():
+            for changed in _changed(value):
+                yield content | {name: changed}
+    elif isinstance(content, list):
+        for first, second in itertools.combinations(range(len(content)), 2):
+            exchanged = list(content)
+            exchanged[first], exchanged[second] = content[second], content[first]
+            yield exchanged
+    elif isinstance(content, bool | str):
+        yield not content if isinstance(content, bool) else content[:-1] + "_"
+    elif content is not None:
+        yield content + 1
+
+
+def test_a_description_that_was_changed_is_refused(saved: Path) -> None:
+    file = saved / "model.json"
+    sound = json.loads(file.read_text())
+    changes = list(_changed(sound))
+    assert len(changes) > 30
+    for content in changes:
+        file.write_text(json.dumps(content))
+        with pytest.raises(InputError, match=r"model\.json: (damaged model|schema)"):
+            TrainedModel.from_pretrained(saved)
+    # Another order of the entries, and other spaces between them, change nothing.
+    file.write_text(json.dumps(dict(reversed(sound.items()))))
+    assert TrainedModel.from_pretrained(saved).structures == NAMES
+
+
 def test_a_model_without_a_hash_is_read_with_a_warning(
     saved: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    content = json.loads((saved / "model.json").read_text())
-    del content["weights_sha256"]
-    (saved / "model.json").write_text(json.dumps(content))
+    with rewritten(saved / "model.json") as content:
+        del content["weights_sha256"]
     with caplog.at_level(logging.WARNING):
         again = TrainedModel.from_pretrained(saved)
-    assert "without a hash" in caplog.text
+    for hash_of in ("without a hash,", "without a hash of itself,"):
+        assert hash_of in caplog.text
     caplog.clear()
     again.save_pretrained(saved)
     TrainedModel.from_pretrained(saved)

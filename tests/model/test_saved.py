@@ -1,4 +1,3 @@
-import json
 import re
 import socket
 from dataclasses import replace
@@ -10,6 +9,7 @@ import huggingface_hub
 import numpy as np
 import pytest
 import torch
+from support.descriptions import rewritten
 from support.small_files import files_of_at_most
 from typer.testing import CliRunner
 
@@ -154,8 +154,8 @@ def test_descriptions_of_another_kind_are_refused(
     change: dict[str, Any], complaint: str, tmp_path: Path
 ) -> None:
     model().save_pretrained(tmp_path)
-    path = tmp_path / "model.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with rewritten(tmp_path / "model.json") as content:
+        content.update(change)
     with pytest.raises(InputError, match=complaint):
         TrainedModel.from_pretrained(tmp_path)
 
@@ -323,12 +323,12 @@ def test_what_is_usual_travels_with_the_model(tmp_path: Path) -> None:
         loaded = TrainedModel.from_pretrained(tmp_path)
         assert (loaded.usual, loaded.partial) == (usual(), partial)
     # A model of an earlier version says neither what is usual nor whether hearts were partial.
-    data = json.loads((tmp_path / "model.json").read_text())
-    del data["usual"], data["partial"]
-    (tmp_path / "model.json").write_text(json.dumps(data))
+    with rewritten(tmp_path / "model.json") as content:
+        del content["usual"], content["partial"]
     loaded = TrainedModel.from_pretrained(tmp_path)
     assert (loaded.usual, loaded.partial) == (None, None)
-    (tmp_path / "model.json").write_text(json.dumps({**data, "partial": "some"}))
+    with rewritten(tmp_path / "model.json") as content:
+        content["partial"] = "some"
     with pytest.raises(InputError, match="damaged model: partial"):
         TrainedModel.from_pretrained(tmp_path)
 
@@ -348,10 +348,8 @@ def test_what_is_usual_travels_with_the_model(tmp_path: Path) -> None:
 )
 def test_what_cannot_be_usual_is_refused(key: str, value: Any, tmp_path: Path) -> None:
     replace(model(), usual=usual()).save_pretrained(tmp_path)
-    path = tmp_path / "model.json"
-    data = json.loads(path.read_text())
-    data["usual"]["structures"]["LV"]["distances"]["RV"][key] = value
-    path.write_text(json.dumps(data))
+    with rewritten(tmp_path / "model.json") as content:
+        content["usual"]["structures"]["LV"]["distances"]["RV"][key] = value
     with pytest.raises(InputError, match=rf"damaged model: usual.*\.RV\.{key}"):
         TrainedModel.from_pretrained(tmp_path)
 

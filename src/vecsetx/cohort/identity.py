@@ -79,6 +79,8 @@ def plain_prepared(alone: DataSet) -> dict[str, Any]:
 
 def plain_file(file: Path) -> str | None:
     """Return the hash of a file; None if it cannot be read, which whoever reads it reports."""
+    if not file.is_file():
+        return None
     try:
         with open(file, "rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()

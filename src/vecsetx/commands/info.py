@@ -35,6 +35,7 @@ from vecsetx.model.weights import parameter_count
 from vecsetx.recipe import Recipe, read_changes
 from vecsetx.sampling.quality.usual_heart import UsualHeart
 from vecsetx.sampling.samples import SamplesFile
+from vecsetx.special_files import check_no_device
 from vecsetx.terminal.next_step import model_words, typed
 from vecsetx.terminal.progress_bars import waiting
 from vecsetx.terminal.table import counted
@@ -172,6 +173,7 @@ def _is_there(data: Any) -> bool:
 
 def _entries(journal: Path) -> list[Entry]:
     """Read a journal; empty if there is none. A run may be writing its last line."""
+    check_no_device(journal)
     if not journal.exists():
         return []
     lines = journal.read_text(encoding="utf-8").splitlines(keepends=True)

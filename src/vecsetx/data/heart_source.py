@@ -17,6 +17,7 @@ from vecsetx.limits import VOXELS
 from vecsetx.sampling.origin import Origin
 from vecsetx.sampling.sampler import SamplingSpec, sample_heart
 from vecsetx.sampling.samples import Samples
+from vecsetx.special_files import check_no_device
 
 __all__ = ["HeartSource"]
 
@@ -160,6 +161,7 @@ class HeartSource(ABC):
             if self.path.is_dir():
                 # The null byte separates the name from the content.
                 digest.update(file.relative_to(self.path).as_posix().encode() + b"\0")
+            check_no_device(file)
             try:
                 with open(file, "rb") as stream:
                     while chunk := stream.read(1 << 22):

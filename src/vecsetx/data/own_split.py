@@ -13,6 +13,7 @@ from vecsetx.data.split import Split
 from vecsetx.errors import InputError
 from vecsetx.formats.folders import stem, visible
 from vecsetx.formats.images import is_image
+from vecsetx.special_files import check_no_device
 
 __all__ = ["find_split_hearts", "folders_by_split", "given_splits", "read_split"]
 
@@ -193,6 +194,7 @@ def _of_patients(splits: Mapping[str, Split], patients: Mapping[str, str]) -> di
 
 def _lines(file: Path) -> Iterator[tuple[int, str, str]]:
     """Yield each line's number, heart and split."""
+    check_no_device(file)
     try:
         with open(file, encoding="utf-8-sig", newline="") as text:  # Excel writes the mark
             rows = csv.DictReader(text)

@@ -4,6 +4,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from vecsetx.errors import InputError
+from vecsetx.special_files import check_no_device
 
 __all__ = ["check_beside"]
 
@@ -19,9 +20,10 @@ def check_beside(file: Path, header: Path) -> None:
         header: The header.
 
     Raises:
-        InputError: The file lies elsewhere, or is a link that leads elsewhere.
+        InputError: The file lies elsewhere, is a link that leads elsewhere, or a pipe or device.
     """
     folders = {header.parent.resolve(), header.resolve().parent}
+    check_no_device(file)
     with suppress(ValueError, OSError, RuntimeError):  # no path, or a link to itself
         if any(file.resolve().is_relative_to(folder) for folder in folders):
             return

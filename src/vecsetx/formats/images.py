@@ -14,12 +14,12 @@ import numpy as np
 
 from vecsetx.anatomy.label_names import LabelNames
 from vecsetx.errors import InputError
-from vecsetx.files import check_no_device
 from vecsetx.formats import nifti
 from vecsetx.formats.affines import check_size, regular
 from vecsetx.formats.nifti_pairs import PAIR_ENDINGS
 from vecsetx.formats.unpacking import check_voxel_count
 from vecsetx.limits import VOXEL_MM, VOXELS
+from vecsetx.special_files import check_no_device
 
 __all__ = [
     "IMAGE_ENDINGS",

@@ -24,6 +24,7 @@ from vecsetx.formats.quiet import quiet_stderr
 from vecsetx.formats.segments import merge_layers, segments_of
 from vecsetx.formats.unpacking import Unpacked, check_voxel_count
 from vecsetx.limits import HEADER_BYTES
+from vecsetx.special_files import check_no_device
 
 _RAS_FROM_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 # ITK turns RAS and LAS to LPS, but neither of them where the space has a time axis.
@@ -324,6 +325,7 @@ def _count(stream: Unpacked, most: int, is_skipping: bool) -> tuple[int, tuple[s
 
 def _header(path: Path) -> tuple[list[str], int]:
     """Return the header's lines, and the position of the first byte after them."""
+    check_no_device(path)
     with open(path, "rb") as file:
         head = file.read(HEADER_BYTES)
     if head.startswith(b"NRRD"):

@@ -14,11 +14,11 @@ import numpy as np
 
 from vecsetx.anatomy.size import mm_per
 from vecsetx.errors import InputError
-from vecsetx.files import check_no_device
 from vecsetx.formats.closed_mesh import ClosedMesh, closed_mesh
 from vecsetx.formats.quiet import quiet_libraries
 from vecsetx.formats.vtp.polydata import read_polydata
 from vecsetx.limits import MESH_BYTES
+from vecsetx.special_files import check_no_device
 
 MESH_ENDINGS = (".vtp", ".stl", ".ply", ".obj")
 """File extensions of the supported mesh formats."""
@@ -118,9 +118,10 @@ def check_mesh_size(path: Path, most: int = MESH_BYTES) -> None:
         most: Its largest size, in bytes.
 
     Raises:
-        InputError: It is too large.
+        InputError: It is too large, or a pipe or device.
         OSError: It is missing.
     """
+    check_no_device(path)
     if path.stat().st_size > most:
         raise InputError(f"{path}: has over {most} bytes; give a smaller file")
 

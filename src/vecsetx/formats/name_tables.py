@@ -29,6 +29,7 @@ from vecsetx.anatomy.structures import structure
 from vecsetx.errors import InputError
 from vecsetx.limits import TABLE_BYTES
 from vecsetx.plain_data import PlainDataError, is_whole_number, parse_xml
+from vecsetx.special_files import check_no_device
 
 __all__ = [
     "label_extension",
@@ -189,6 +190,7 @@ def _content(text: str) -> list[str]:
 
 def _text(file: Path) -> str | None:
     """Return a file's text; None for large or binary files, which are no tables."""
+    check_no_device(file)
     try:
         if file.stat().st_size > TABLE_BYTES:
             return None

@@ -15,6 +15,7 @@ from typing import Any
 
 from vecsetx.errors import InputError
 from vecsetx.limits import DEFLATE_RATIO, LAYERS, TRAILING_BYTES
+from vecsetx.special_files import check_no_device
 
 __all__ = ["Unpacked", "check_voxel_count"]
 
@@ -65,6 +66,7 @@ class Unpacked(io.RawIOBase):
     def __init__(self, path: Path, start: int = 0, encoding: str | None = None) -> None:
         super().__init__()
         self.path = path
+        check_no_device(path)
         self._file = open(path, "rb")  # noqa: SIM115 - closed with this object
         self._packed_bytes = max(path.stat().st_size - start, 0)
         if encoding is None:

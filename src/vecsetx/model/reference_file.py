@@ -12,6 +12,7 @@ from vecsetx.errors import InputError
 from vecsetx.files import written_whole
 from vecsetx.geometry.pose import POINTS, ReferenceHeart
 from vecsetx.limits import FARTHEST_MM
+from vecsetx.special_files import check_no_device
 
 __all__ = ["read_reference", "write_reference"]
 
@@ -39,6 +40,7 @@ def read_reference(path: Path, sha256: str) -> ReferenceHeart:
         InputError: It is missing or damaged.
     """
     points: dict[str, np.ndarray] = {}
+    check_no_device(path)
     try:
         with path.open("rb") as stream:
             if hashlib.file_digest(stream, "sha256").hexdigest() != sha256:

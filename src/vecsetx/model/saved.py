@@ -5,6 +5,8 @@ not fit: it assigns to instances, which frozen dataclasses forbid; it writes a `
 model card into every saved folder; and it finds no offline model without that ``config.json``.
 """
 
+import hashlib
+import json
 import logging
 import re
 from collections.abc import Mapping
@@ -32,6 +34,7 @@ from vecsetx.model.weights import check_hash, check_shapes, weights_sha256
 from vecsetx.plain_data import PlainDataError, read_json, validated
 from vecsetx.sampling.quality.usual_heart import UsualHeart
 from vecsetx.sampling.sampler import Observation
+from vecsetx.special_files import check_no_device
 
 _log = logging.getLogger(__name__)
 
@@ -42,6 +45,9 @@ CALIBRATION = "calibration.json"
 """File that ``vecsetx calibrate`` writes beside a model; it is saved and uploaded with it."""
 
 _WEIGHTS, _DESCRIPTION, _POSE = "model.safetensors", "model.json", "pose.safetensors"
+
+_SEAL = "description_sha256"
+"""Entry of ``model.json``: the hash of all others."""
 
 REPOSITORY = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)  # owner/name on the Hub
 
@@ -130,7 +136,8 @@ class TrainedModel:
             partial=self.partial,
             pose_sha256=pose_sha256,
         )
-        write_json(folder / _DESCRIPTION, asdict(description))
+        content = asdict(description)
+        write_json(folder / _DESCRIPTION, content | {_SEAL: _sha256(content)})
         if self.calibration is not None:
             write_text(folder / CALIBRATION, self.calibration)
 
@@ -250,6 +257,7 @@ class _Description:
     usual: UsualHeart | None = None
     partial: bool | None = None
     pose_sha256: str | None = None  # models that turn no hearts have none
+    description_sha256: str | None = None  # models of earlier versions have none
 
 
 _ADAPTER = TypeAdapter(_Description)
@@ -351,11 +359,36 @@ def _read_description(path: Path) -> _Description:
         found = validated(_ADAPTER.validate_python, data)
     except PlainDataError as error:
         raise InputError(f"{path}: damaged model: {error}") from error
+    _check_seal(path, data)
     if found.usual and (unknown := found.usual.unknown_names(found.structures)):
         raise InputError(f"{path}: damaged model: usual: no structures {sorted(unknown)}")
     return found
 
 
+def _check_seal(path: Path, content: Mapping[str, Any]) -> None:
+    """Raise :class:`InputError` if a description is not the one that was saved."""
+    # Weights under the names of other structures would give a wrong heart without an error.
+    if content.get(_SEAL) is None:
+        _log.warning(
+            "%s: saved by an earlier VecSetX without a hash of itself, so damage would not be "
+            "noticed; save the model again",
+            path,
+        )
+    elif content[_SEAL] != _sha256(content):
+        raise InputError(
+            f"{path}: damaged model: the description is not the one that was saved (its hash "
+            "differs); copy the model's folder again, or train the model again"
+        )
+
+
+def _sha256(content: Mapping[str, Any]) -> str:
+    """Return the hash of a description as plain data, whatever the order of its entries."""
+    sealed = {name: value for name, value in content.items() if name != _SEAL}
+    plain = json.loads(json.dumps(sealed))  # names are text now, as in the file
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+
+
 def _read_text(path: Path) -> str | None:
     """Return a file's text, even if it is damaged: its readers validate it. None for no file."""
+    check_no_device(path)
     return path.read_text(encoding="utf-8", errors="replace") if path.exists() else None

@@ -9,6 +9,7 @@ import torch
 from safetensors import safe_open
 
 from vecsetx.errors import InputError
+from vecsetx.special_files import check_no_device
 
 __all__ = ["check_hash", "check_shapes", "parameter_count", "weights_sha256"]
 
@@ -17,6 +18,7 @@ _log = logging.getLogger(__name__)
 
 def check_shapes(path: Path, expected: Mapping[str, tuple[int, ...]]) -> None:
     """Raise :class:`InputError` if the weights in a file have other names or shapes."""
+    check_no_device(path)
     with safe_open(path, framework="pt") as file:
         found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
     for name in sorted(found.keys() | expected.keys()):

@@ -24,6 +24,7 @@ from vecsetx.errors import DamagedError, InputError
 from vecsetx.files import written_whole
 from vecsetx.plain_data import PlainDataError, parse_json
 from vecsetx.sampling.heart_info import HeartInfo
+from vecsetx.special_files import check_no_device
 
 __all__ = [
     "HeartInfo",
@@ -176,6 +177,7 @@ class SamplesFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        check_no_device(path)
         # 1. Read the header. safetensors validates it, and that the file is complete.
         try:
             with safe_open(path, framework="numpy") as file:

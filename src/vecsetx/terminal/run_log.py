@@ -1,5 +1,7 @@
 """``train.log``: the events of a run as text, with date and time."""
 
+import errno
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,7 +27,9 @@ class RunLog:
         """Append a line. If the file cannot be written, warn once and continue."""
         line = f"{time.strftime('%Y-%m-%d %H:%M:%S')} {' '.join(text.split())}\n"
         try:
-            with self.path.open("a", encoding="utf-8", errors="backslashreplace") as file:
+            with open(
+                self.path, "a", encoding="utf-8", errors="backslashreplace", opener=_no_link
+            ) as file:
                 file.write(line)
             self._fails = False
         except OSError as error:
@@ -51,3 +55,10 @@ class RunLog:
         except BaseException as error:
             self.write(f"{type(error).__name__}: {error}")
             raise
+
+
+def _no_link(path: str, flags: int) -> int:
+    """Open a file; fail if it is a link, so that no file elsewhere is appended to."""
+    if os.path.islink(path):
+        raise OSError(errno.ELOOP, "a link to another file; remove the link")
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)

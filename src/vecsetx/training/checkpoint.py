@@ -14,6 +14,7 @@ from torch import Tensor
 
 from vecsetx.errors import InputError
 from vecsetx.files import written_whole
+from vecsetx.special_files import check_no_device
 
 __all__ = ["Progress", "Stateful", "load_checkpoint", "save_checkpoint"]
 
@@ -117,6 +118,7 @@ def _size(state: Any) -> int:
 
 
 def _state(path: Path) -> Any:
+    check_no_device(path)
     try:
         # weights_only: a checkpoint from elsewhere cannot run code.
         return torch.load(path, map_location="cpu", weights_only=True)

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from vecsetx.files import write_text
+from vecsetx.special_files import check_no_device
 
 __all__ = ["Entry", "Journal", "read_journal"]
 
@@ -97,6 +98,7 @@ def read_journal(path: Path) -> list[dict]:  # type: ignore[type-arg]
 
     An incomplete last line, from a run that was killed while writing it, is left out.
     """
+    check_no_device(path)
     if not path.exists():
         return []
     entries = []

@@ -141,7 +141,7 @@ class _WandB:
     def __init__(self, folder: Path, name: str, recipe: dict[str, Any], project: str) -> None:
         id_file = folder / "wandb-run-id.txt"
         # Without a checkpoint a run starts again, maybe with another recipe.
-        continues = id_file.exists() and (folder / "checkpoint.pt").exists()
+        continues = id_file.is_file() and (folder / "checkpoint.pt").exists()
         old_id = id_file.read_text(encoding="utf-8").strip() if continues else None
         try:
             self._run = _start(folder, old_id, project=project, name=name, config=recipe)

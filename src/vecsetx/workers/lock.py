@@ -39,10 +39,12 @@ def only_writer(folder: Path, *subfolders: str) -> Iterator[None]:
         *subfolders: Names of the subfolders that the block writes into.
 
     Raises:
-        InputError: Another run is writing into the folder, it is a file, or it cannot be written.
+        InputError: Another run is writing into the folder, it is a file, it cannot be written, or a
+            link to a folder lies in it.
     """
     with ExitStack() as entered:
         entered.callback(_remove_empty, _make(folder))
+        _check_no_links(folder, folder)
         file = folder / ".writing.lock"
         try:
             # A soft lock is only a file, which a killed run would leave behind.
@@ -128,6 +130,24 @@ def _make(folder: Path) -> list[Path]:
     if not os.access(folder, os.W_OK | os.X_OK):
         raise _unwritable(folder, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
     return new
+
+
+def _check_no_links(folder: Path, out: Path) -> None:
+    """Refuse links to folders: what is written into one would land outside, or in another heart.
+
+    Links to files may stay, since written files replace them. Two levels are enough: what a command
+    writes deeper has a lock of its own.
+    """
+    # Folders of somebody else may not be listed.
+    with suppress(PermissionError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_symlink() and entry.is_dir():
+                raise InputError(
+                    f"{entry.path}: a link to a folder, so results might be written outside of "
+                    f"{out}; move the link away, or choose another --out"
+                )
+            if folder == out and entry.is_dir():
+                _check_no_links(Path(entry.path), out)
 
 
 def _remove_empty(folders: list[Path]) -> None:

@@ -19,6 +19,7 @@ from vecsetx.errors import InputError
 from vecsetx.formats.vtp.arrays import ArrayReader, whole_number
 from vecsetx.limits import MESH_BYTES
 from vecsetx.plain_data import PlainDataError, parse_xml
+from vecsetx.special_files import check_no_device
 
 __all__ = ["Polydata", "read_polydata"]
 
@@ -50,6 +51,7 @@ def read_polydata(path: Path) -> Polydata:
     Raises:
         InputError: The file is missing or damaged, or a face refers to a point that does not exist.
     """
+    check_no_device(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     try:

@@ -13,6 +13,7 @@ from jaxtyping import Float, Int
 
 from vecsetx.errors import InputError
 from vecsetx.limits import DEFLATE_RATIO, NPZ_BYTES, ORIGIN_MM
+from vecsetx.special_files import check_no_device
 
 _UNREADABLE = (
     ValueError, EOFError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError,
@@ -37,6 +38,7 @@ class NpzArrays:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        check_no_device(path)
         try:
             _check_members(path)
             self._file = np.load(path, allow_pickle=False)
