@@ -72,6 +72,25 @@ def test_two_names_exchanged(heart: LabelMap, pair: tuple[int, int]) -> None:
     assert found.best == DEFAULT
 
 
+def assert_veins_are_told_from_arteries(contacts: Contacts, names: dict[int, str]) -> None:
+    """Name each artery after each vein that touches no ventricle."""
+    id_of = {name: label_id for label_id, name in names.items()}
+    for artery, ventricle in (("PA", "RV"), ("Aorta", "LV")):
+        for vein in {"SVC", "PV"}:
+            wrong = {**names, id_of[artery]: vein}
+            if vein in id_of:
+                wrong[id_of[vein]] = artery
+            found = contradictions(contacts, wrong)
+            assert found is not None
+            assert found.best == {i: names[i] for i in contacts.ids}
+            if vein == "SVC":
+                assert f"the SVC touches the {ventricle} over" in " ".join(found.broken)
+
+
+def test_arteries_under_the_names_of_veins(heart: LabelMap) -> None:
+    assert_veins_are_told_from_arteries(Contacts.of(heart), DEFAULT)
+
+
 def test_names_in_any_order(heart: LabelMap) -> None:
     contacts, generator = Contacts.of(heart), np.random.default_rng(0)
     for _ in range(20):
@@ -215,6 +234,7 @@ def test_real_hearts(real_hearts: Path, file: str, labels: str) -> None:
         pytest.skip(f"{file} is not here")
     contacts = Contacts.of(read_label_map(real_hearts / file))
     assert contradictions(contacts, named) is None
+    assert_veins_are_told_from_arteries(contacts, dict(named))
     for a, b in combinations([i for i in contacts.ids if named[i] in STRUCTURES], 2):
         found = contradictions(contacts, {**named, a: named[b], b: named[a]})
         assert found is not None

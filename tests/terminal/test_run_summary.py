@@ -51,6 +51,25 @@ def test_the_time_of_a_run_is_told_without_that_of_warming_up(
     assert not takes
 
 
+@pytest.mark.usefixtures("all_trial_steps")
+def test_a_step_that_takes_long_is_tried_once(
+    dataset: DataSet,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    clock, takes = Clock(), [21.0, 2.0]
+
+    def try_step(*_: object) -> None:
+        clock.now += takes.pop(0)
+
+    monkeypatch.setattr("vecsetx.training.preflight.time", clock)
+    monkeypatch.setattr(Stepper, "try_step", try_step)
+    step = told_before(dataset, tmp_path / "run", RECIPE, capsys)[1]
+    assert step.startswith("preflight passed: a step of 2 hearts takes 21 s and about ")
+    assert takes == [2.0]
+
+
 def test_the_log_has_a_line_for_each_line_that_is_printed(
     dataset: DataSet, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -20,6 +20,7 @@ from jaxtyping import Float, Int
 
 from vecsetx.anatomy.contacts import Contacts
 from vecsetx.anatomy.handedness import is_mirrored
+from vecsetx.anatomy.veins import exchanged_veins, veins_at_ventricles
 
 __all__ = ["LEAST_SIMILARITY", "STRUCTURES", "Contradictions", "contradictions", "fit"]
 
@@ -150,7 +151,7 @@ def contradictions(contacts: Contacts, names: Mapping[int, str]) -> Contradictio
     given = _Named.of(contacts, names)
     broken, mirrored = given.broken(), given.mirrored()
     if not (broken or mirrored):
-        return None
+        return _of_veins(contacts, names)
     best = _best(contacts, names, given)
     named = _Named.of(contacts, best)
     likeness = named.similarity(named.rows)[0]
@@ -337,6 +338,15 @@ class _Named:
             large = np.minimum(np.minimum(ml[row[name]], ml[row["LV"]]), ml[wall]) > _LEAST_ML
             found = large & (shares[row[name], wall] > within + _ENCLOSED_MORE)
             yield found, f"the Myocardium encloses the {name}, and not the LV"
+
+
+def _of_veins(contacts: Contacts, names: Mapping[int, str]) -> Contradictions | None:
+    """Hold the names of veins against anatomy, where the other structures fit theirs."""
+    broken = veins_at_ventricles(contacts, names)
+    for other in exchanged_veins(names) if broken else ():
+        if not (veins_at_ventricles(contacts, other) or _Named.of(contacts, other).broken()):
+            return Contradictions(broken, {i: other[i] for i in contacts.ids if i in other})
+    return None
 
 
 def _best(contacts: Contacts, names: Mapping[int, str], given: _Named) -> dict[int, str]:

@@ -27,6 +27,9 @@ __all__ = [
 _TRIES = 3
 """Number of steps that are tried: one to warm up, and two because other programs may slow one."""
 
+_LONG_S = 20.0
+"""A step that takes longer is tried once."""
+
 
 @dataclass(frozen=True, slots=True)
 class Preflight:
@@ -119,13 +122,17 @@ def seconds_per_step(training: Training) -> float:
     """Measure a run's next step, data included, without updating the weights.
 
     It is tried :data:`_TRIES` times. The first one takes longer than all others on a machine; the
-    fastest of the others counts, as the least disturbed by other programs. Every rank must call
+    fastest of the others counts, as the least disturbed by other programs. If the first one takes
+    over :data:`_LONG_S`, what it takes longer matters little, and it counts. Every rank must call
     this.
 
     Raises:
         torch.OutOfMemoryError: It does not fit the memory of a GPU.
     """
-    return min([try_step(training) for _ in range(_TRIES)][1:])
+    first = try_step(training)
+    if training.run.ranks.on_first_rank(lambda: first > _LONG_S):  # all ranks try as many
+        return first
+    return min(try_step(training) for _ in range(_TRIES - 1))
 
 
 def try_step(training: Training) -> float:
