@@ -9,10 +9,12 @@ import torch
 from support.runs import RECIPE
 
 from vecsetx.commands import train as train_command
+from vecsetx.commands.plan import step_of
 from vecsetx.commands.train import LogOptions, check_training, train_model
 from vecsetx.data.dataset import DataSet
 from vecsetx.errors import InputError
-from vecsetx.training.preflight import check_state_fits, preflight
+from vecsetx.training.memory import measure
+from vecsetx.training.preflight import check_state_fits, check_step_fits, preflight
 from vecsetx.training.step import Stepper
 
 
@@ -50,6 +52,28 @@ def count_steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(Stepper, "try_step", counted)
     return tried
+
+
+def test_a_step_of_a_large_model_is_held_against_the_memory(
+    dataset: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = step_of(RECIPE.changed({"training": {"precision": "fp32"}}, ""), 10)
+    peak = sum(measure(step).peak(step.batch.hearts).values())
+    cpu, there = torch.device("cpu"), "vecsetx.training.preflight.machine_bytes"
+    monkeypatch.setattr(there, lambda: peak - 1)
+    check_step_fits(step, cpu)  # too small to be looked at
+    monkeypatch.setattr("vecsetx.training.preflight._LARGE", 1000)
+    check_step_fits(step, torch.device("cuda"))  # which reports itself what it lacks
+    with pytest.raises(InputError, match=r"hearts 2: a step takes about .*; train on"):
+        check_training(dataset.folder, tmp_path / "run", RECIPE, False, None, LogOptions())
+    assert not (tmp_path / "run").exists()
+    with pytest.raises(InputError, match=r"or lower batch\.hearts to 1 at most"):
+        check_step_fits(step, cpu)
+    monkeypatch.setattr(there, lambda: peak)
+    check_step_fits(step, cpu)
+    monkeypatch.setattr(there, lambda: 1000)
+    with pytest.raises(InputError, match=r"has 1 kB; train on a GPU \(see vecsetx plan\)"):
+        check_step_fits(step, cpu)
 
 
 def test_preflight_finds_what_is_not_in_order(

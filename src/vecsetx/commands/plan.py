@@ -22,7 +22,7 @@ from vecsetx.training.ranks import joined_ranks
 from vecsetx.training.run import Run
 from vecsetx.training.stopping import StopRequest
 
-__all__ = ["make_plan", "plan_training"]
+__all__ = ["make_plan", "plan_training", "step_of"]
 
 _GB = 10**9
 
@@ -38,14 +38,7 @@ def make_plan(recipe: Recipe, structure_count: int) -> Plan:
 
     The step runs on fake tensors, without data and without a GPU.
     """
-    spec = StepSpec(
-        recipe.model,
-        recipe.batch,
-        recipe.objective,
-        recipe.optimizer,
-        recipe.training,
-        structure_count,
-    )
+    spec = step_of(recipe, structure_count)
     with steps("measuring a step", 2) as progress:
         measured = []
         for recompute in WAYS:
@@ -53,6 +46,18 @@ def make_plan(recipe: Recipe, structure_count: int) -> Plan:
             measured.append(measure(replace(spec, training=training)))
             progress.advance()
     return Plan(recipe.batch.hearts, recipe.training.recompute, *measured)
+
+
+def step_of(recipe: Recipe, structure_count: int) -> StepSpec:
+    """Return what determines the memory of a recipe's training step for K structures."""
+    return StepSpec(
+        recipe.model,
+        recipe.batch,
+        recipe.objective,
+        recipe.optimizer,
+        recipe.training,
+        structure_count,
+    )
 
 
 def plan_training(data: Path, recipe: Recipe, gpu_gb: float) -> Plan:

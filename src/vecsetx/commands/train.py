@@ -13,6 +13,7 @@ import torch
 from vecsetx._version import __version__
 from vecsetx.commands.diagnose import diagnose_run
 from vecsetx.commands.other_models import OtherModels
+from vecsetx.commands.plan import step_of
 from vecsetx.commands.run_folder import (
     RunData,
     begin_run,
@@ -37,7 +38,12 @@ from vecsetx.terminal.training_display import training_display
 from vecsetx.training.journal import Entry
 from vecsetx.training.loggers import loggers
 from vecsetx.training.loop import Training
-from vecsetx.training.preflight import check_batch_fits, check_weights_fit, preflight
+from vecsetx.training.preflight import (
+    check_batch_fits,
+    check_step_fits,
+    check_weights_fit,
+    preflight,
+)
 from vecsetx.training.ranks import joined_ranks
 from vecsetx.training.run import Run
 from vecsetx.training.spec import TrainingSpec
@@ -162,6 +168,9 @@ def _ready(
             dataset, damaged = DataSet.read(data).without_damaged(fold)
             check_weights_fit(recipe.model, len(dataset.structures))
             check_batch_fits(recipe.model, recipe.batch, ranks.device)
+        with waiting("measuring a step"):
+            check_step_fits(step_of(recipe, len(dataset.structures)), ranks.device)
+        with waiting("making the model"):
             torch.manual_seed(recipe.training.seed)
             model = recipe.model.build(len(dataset.structures))
             others = OtherModels.of(recipe)

@@ -3,7 +3,7 @@
 import math
 import shutil
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -11,13 +11,16 @@ from vecsetx.data.draw import BatchSpec
 from vecsetx.errors import InputError
 from vecsetx.model.vecset import ModelSpec
 from vecsetx.training.loop import Training, batches_of_steps
+from vecsetx.training.memory import StepSpec, measure
 from vecsetx.training.meters import bytes_text, machine_bytes, peak_bytes
 from vecsetx.training.optimizer import state_bytes
+from vecsetx.training.ranks import precision_on
 
 __all__ = [
     "Preflight",
     "check_batch_fits",
     "check_state_fits",
+    "check_step_fits",
     "check_weights_fit",
     "preflight",
     "seconds_per_step",
@@ -29,6 +32,9 @@ _TRIES = 3
 
 _LONG_S = 20.0
 """A step that takes longer is tried once."""
+
+_LARGE = 5_000_000
+"""Weights of a model whose step's memory is measured before it is tried on a CPU."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +121,28 @@ def check_batch_fits(spec: ModelSpec, batch: BatchSpec, device: torch.device) ->
             f"batch.hearts {batch.hearts}, batch.points {batch.points}: the embedding of the "
             f"points alone takes {bytes_text(needed)}, this machine has {bytes_text(there)}; "
             "lower batch.hearts and raise training.passes (estimate with vecsetx plan)"
+        )
+
+
+def check_step_fits(step: StepSpec, device: torch.device) -> None:
+    """Raise :class:`InputError` if a step of a large model exceeds the machine's memory.
+
+    On a CPU, where the system would kill the process; a model of under :data:`_LARGE` weights is
+    not looked at, as that takes longer than its first steps.
+    """
+    shapes = step.model.weight_shapes(step.structure_count).values()
+    if device.type != "cpu" or sum(map(math.prod, shapes)) < _LARGE:
+        return
+    if precision_on(device, step.training.precision) == "fp32":  # what is measured is bf16 else
+        step = replace(step, training=replace(step.training, precision="fp32"))
+    measured = measure(step)
+    there = machine_bytes()
+    if (needed := sum(measured.peak(step.batch.hearts).values())) > there:
+        most = measured.largest_batch(float(there))
+        or_lower = f", or lower batch.hearts to {most} at most" if most else ""
+        raise InputError(
+            f"batch.hearts {step.batch.hearts}: a step takes about {bytes_text(needed)}, this "
+            f"machine has {bytes_text(there)}; train on a GPU{or_lower} (see vecsetx plan)"
         )
 
 
