@@ -46,7 +46,7 @@ READERS: dict[str, Callable[[Path], object]] = {
     "labels.yaml": read_yaml,
     "model.safetensors": lambda path: check_shapes(path, {}),
     "pose.safetensors": lambda path: read_reference(path, ""),
-    "checkpoint.pt": lambda path: load_checkpoint(path, {}),
+    "checkpoint.pt": lambda path: load_checkpoint(path, {}, ""),
     "metrics.jsonl": read_journal,
 }
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 
 __all__ = ["main"]
 
@@ -11,11 +12,36 @@ def main() -> None:
     interruptible = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if interruptible:  # not in the background of a shell, which has Ctrl-C ignored
         signal.signal(signal.SIGINT, _stop)
+    _mend_surroundings()
     from vecsetx.cli import main as run
 
     if interruptible:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     run()
+
+
+def _mend_surroundings() -> None:
+    """Mend what libraries do not expect: closed streams, and a terminal without columns.
+
+    Ends the program if the current folder was removed.
+    """
+    # A file that is opened takes the lowest free number: 1 or 2 would receive what is printed.
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+        if getattr(sys, name) is None:
+            mode = "r" if number == 0 else "w"
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
+    for size in ("COLUMNS", "LINES"):
+        if os.environ.get(size, "1").strip("0") == "":
+            del os.environ[size]
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        os.write(2, b"vecsetx: the current folder was removed; change to another one\n")
+        os._exit(2)
 
 
 def _stop(*_: object) -> None:

@@ -5,8 +5,9 @@ each alias stands for a list of aliases ("billion laughs"). Deep nesting exhaust
 reader.
 """
 
+import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 from xml.etree import ElementTree
@@ -20,6 +21,7 @@ from vecsetx.special_files import check_no_device
 __all__ = [
     "PlainDataError",
     "first_problem",
+    "hash_of",
     "is_whole_number",
     "parse_json",
     "parse_xml",
@@ -61,6 +63,20 @@ def parse_json(text: str) -> Any:
         raise PlainDataError("nested too deeply") from None
     except ValueError as error:  # also whole numbers of over 4300 digits
         raise PlainDataError(str(error)) from error
+
+
+def hash_of(content: Mapping[str, Any], hash_name: str) -> str:
+    """Return the hash of plain data, which tells whether a file was changed after it was written.
+
+    Neither the order of the entries nor spaces between them matter.
+
+    Args:
+        content: The data, with or without their hash.
+        hash_name: Name of the entry for the hash, which is left out.
+    """
+    hashed = {name: value for name, value in content.items() if name != hash_name}
+    plain = json.loads(json.dumps(hashed))  # names are text now, as in the file
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
 
 def read_yaml(path: Path) -> Any:

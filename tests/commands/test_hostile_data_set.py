@@ -198,3 +198,53 @@ def test_the_most_voxels_are_an_option_and_kept(
     made, _ = prepare([source], tmp_path / "other", options)
     assert source_of(made, made.hearts[0]).most_voxels == 10**10
     assert DataSet.read(made.folder) == made
+
+
+def exchange_names(file: Path) -> None:
+    """Exchange LA and LV in the description of a heart."""
+    whole = file.read_bytes()
+    end = 8 + int.from_bytes(whole[:8], "little")
+    header = json.loads(whole[8:end])
+    heart = json.loads(header["__metadata__"]["heart"])
+    swap = {"LA": "LV", "LV": "LA"}
+    heart["structures"] = [swap.get(name, name) for name in heart["structures"]]
+    header["__metadata__"]["heart"] = json.dumps(heart)
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    file.write_bytes(len(text).to_bytes(8, "little") + text + whole[end:])
+
+
+def exchange_hearts(folder: Path) -> None:
+    first, second = (folder / heart.file for heart in DataSet.read(folder).hearts[:2])
+    content = first.read_bytes()
+    first.write_bytes(second.read_bytes())
+    second.write_bytes(content)
+
+
+MIXED = {
+    "names": (
+        lambda folder: exchange_names(folder / DataSet.read(folder).hearts[0].file),
+        "damaged description of the heart (its hash differs)",
+    ),
+    "hearts": (exchange_hearts, "contains another heart than dataset.json says (phantom0"),
+    "the source's hash": (
+        lambda folder: change(folder, sha256="0" * 64),
+        "contains another heart than dataset.json says (phantom0",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", MIXED)
+def test_samples_of_another_heart_are_noticed(
+    copy: Path, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch, capfd
+) -> None:
+    mix, told = MIXED[kind]
+    mix(copy)
+    assert run("export", copy, "--out", tmp_path / "out", monkeypatch=monkeypatch) == 1
+    assert told in capfd.readouterr().err
+    (first, *others) = DataSet.read(copy).hearts
+    assert not (tmp_path / "out" / f"{first.name}.npz").exists()
+    assert (tmp_path / "out" / f"{others[-1].name}.npz").exists()
+    kept, damaged = DataSet.read(copy).without_damaged(None)
+    assert told in damaged[first.name]
+    assert first.name not in {heart.name for heart in kept.hearts}

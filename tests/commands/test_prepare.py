@@ -107,7 +107,7 @@ def test_data_sets_of_different_label_sets_are_learned_from_together(
     theirs = LabelSet("theirs", {5: "SVC", 7: "RA", 9: "LV"})
     ours = read_label_map(maps[1])
     lookup = np.zeros(11, np.uint8)
-    lookup[[3, 4, 6]] = 9, 7, 5
+    lookup[[3, 4, 10]] = 9, 7, 5  # a vein under the name of another
     write_label_map(LabelMap(lookup[ours.labels], ours.affine), tmp_path / "theirs.nii.gz")
     default = label_set("default").structures
     prepare([maps[0]], tmp_path / "data", OPTIONS)

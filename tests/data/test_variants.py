@@ -132,9 +132,11 @@ def test_variants_of_another_heart_are_refused(poor: DataSet, tmp_path: Path) ->
 
 
 def test_a_source_that_has_changed_gives_no_variant(dataset: DataSet, tmp_path: Path) -> None:
-    heart = replace(dataset.hearts[0], sha256="0" * 64)
     own = replace(dataset, folder=tmp_path / "data")
     shutil.copytree(dataset.folder, own.folder)
+    heart, samples = replace(dataset.hearts[0], sha256="0" * 64), own.open(own.hearts[0]).read()
+    was = replace(samples, info=replace(samples.info, sha256=heart.sha256))
+    write_samples(was, own.folder / heart.file)
     with pytest.raises(InputError, match=r"has changed since heart .* was prepared .*00000000"):
         write_variants(VariantTask(own, heart, 1, 0, AS_IT_IS))
     assert not (own.folder / "variants").exists()

@@ -281,6 +281,7 @@ def test_options_that_differ_are_named(tmp_path: Path) -> None:
     folders = [written(tmp_path / name, number) for number, name in enumerate("ab", 1)]
     for folder, latents in zip(folders, (None, 64), strict=True):
         scores = json.loads((folder / "scores.json").read_text())
+        del scores["sha256"]
         scores["options"] = {"refine": None, "latents": latents}
         (folder / "scores.json").write_text(json.dumps(scores))
     found = compare_scores(*folders, tmp_path / "out")
@@ -391,6 +392,54 @@ def test_files_that_hold_no_scores_are_refused(tmp_path: Path, content, message)
     with pytest.raises(InputError, match=rf"b\.json: .*{message}"):
         compare_scores(a, tmp_path / "b.json", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+CHANGES: dict[str, Any] = {
+    "summary": None,
+    "summary.mean": [],
+    "summary.structures.LV": 1,
+    "hearts.heart 3": "x",
+    "hearts.heart 3.LV": "x",
+    "hearts.heart 3.LV.state": None,
+    "hearts.heart 3.LV.dice": 7,
+    "hearts.heart 3.LV.iou": -0.1,
+    "hearts.heart 3.Aorta.cldice": "x",
+    "hearts.heart 3.LV.hd95_mm": [],
+    "hearts.heart 3.LV.assd_mm": True,
+    "remarks": "x",
+    "scoring": [],
+    "provenance": None,
+}
+"""Entry of ``scores.json`` → what somebody put there."""
+
+
+@pytest.mark.parametrize("entry", CHANGES)
+def test_scores_that_no_evaluation_has_are_refused(tmp_path: Path, entry: str) -> None:
+    a, b = written(tmp_path / "a", 1), written(tmp_path / "b", 2)
+    scores = json.loads((b / "scores.json").read_text())
+    del scores["sha256"]
+    *path, last = entry.split(".")
+    changed = scores
+    for name in path:
+        changed = changed[name]
+    changed[last] = CHANGES[entry]
+    (b / "scores.json").write_text(json.dumps(scores))
+    with pytest.raises(InputError, match=r"b.scores\.json: damaged scores: ") as refused:
+        compare_scores(a, b, tmp_path / "out")
+    assert last in str(refused.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_scores_that_were_changed_are_refused_unless_that_was_meant(tmp_path: Path) -> None:
+    a, b = written(tmp_path / "a", 1), written(tmp_path / "b", 2)
+    scores = json.loads((b / "scores.json").read_text())
+    scores["hearts"]["heart 3"]["LV"]["dice"] = 0.5
+    (b / "scores.json").write_text(json.dumps(scores))
+    with pytest.raises(InputError, match="it was changed after vecsetx evaluate wrote it"):
+        compare_scores(a, b, tmp_path / "out")
+    del scores["sha256"]
+    (b / "scores.json").write_text(json.dumps(scores))
+    assert compare_scores(a, b, tmp_path / "out")["hearts"]
 
 
 @pytest.mark.parametrize(("hearts", "smallest"), [(5, None), (6, 2 / 2**6)])

@@ -147,10 +147,10 @@ def test_whatever_a_save_had_written_it_says_why_it_failed(room: int, tmp_path: 
     path = tmp_path / "checkpoint.pt"
     parts = {"model": torch.nn.Linear(600, 600)}
     progress = checkpoint.Progress(3, 1.0, {}, 0)
-    checkpoint.save_checkpoint(path, parts, progress)
+    checkpoint.save_checkpoint(path, parts, progress, "run")
     before = path.read_bytes()
     with files_of_at_most(room), pytest.raises(OSError, match="File too large") as failed:
-        checkpoint.save_checkpoint(path, parts, replace(progress, step=4))
+        checkpoint.save_checkpoint(path, parts, replace(progress, step=4), "run")
     assert failed.value.filename == str(path)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]

@@ -81,7 +81,7 @@ class Drawing(HeartWork[DataSet, str]):
         """Draw the only heart of a data set; its picture as text for a page."""
         (entry,) = heart.hearts
         label_map, _ = voxels_of(heart)
-        return three_slices(heart.open(entry).read(), label_map)
+        return three_slices(heart.open_file(entry.file).read(), label_map)
 
     def to_record(self, result: str) -> Any:
         """Return the picture."""
@@ -99,7 +99,7 @@ def check_heart(alone: DataSet) -> Checked:
         InputError: Its samples are missing or damaged.
     """
     (entry,) = alone.hearts
-    samples = alone.open(entry).read()
+    samples = alone.open_file(entry.file).read()
     label_map, why_not = voxels_of(alone)
     quality = heart_quality(samples, alone.structures, entry.annotated, label_map)
     info = samples.info
@@ -114,7 +114,7 @@ def check_heart(alone: DataSet) -> Checked:
 def voxels_of(alone: DataSet) -> tuple[LabelMap | None, str]:
     """Return the voxels of the source of the only heart; or None and the reason."""
     (entry,) = alone.hearts
-    source, structures = source_of(alone, entry), alone.open(entry).info.structures
+    source, structures = source_of(alone, entry), alone.open_file(entry.file).info.structures
     if not source.has_volume:
         return None, f"made from {source.kind}, which has no label map"
     if not source.path.exists():

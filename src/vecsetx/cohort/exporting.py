@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from vecsetx.anatomy.label_sets import LabelSet
 from vecsetx.cohort.identity import plain_file
-from vecsetx.data.dataset import HeartEntry
+from vecsetx.data.dataset import HeartEntry, check_is_of
 from vecsetx.sampling.npz.layout import write_npz
 from vecsetx.sampling.samples import SamplesFile
 from vecsetx.workers.heart_work import HeartWork
@@ -36,17 +36,19 @@ class Exporting(HeartWork[HeartEntry, None]):
         return {"label_set": self.label_set.to_dict()}
 
     def identity(self, heart: HeartEntry) -> dict[str, Any]:
-        """Return the hash of the samples."""
-        return {"name": heart.name, "samples": plain_file(self.data / heart.file)}
+        """Return the hash of the samples, and the heart that they are to be of."""
+        of = {"sha256": heart.sha256, "content": heart.content}
+        return {"name": heart.name, "samples": plain_file(self.data / heart.file), **of}
 
     def make(self, heart: HeartEntry) -> None:
         """Write a heart.
 
         Raises:
-            InputError: Its samples are missing or damaged.
+            InputError: Its samples are missing or damaged, or another heart's.
         """
-        samples = SamplesFile(self.data / heart.file).read()
-        write_npz(samples, self._file(heart), self.label_set)
+        samples = SamplesFile(self.data / heart.file)
+        check_is_of(samples, heart)
+        write_npz(samples.read(), self._file(heart), self.label_set)
 
     def to_record(self, result: None) -> Any:
         """Return nothing: the file says all."""

@@ -124,7 +124,8 @@ class Scoring(HeartWork[ScoredHeart, FoundScores]):
             lacks=field.lacks,
         )
         is_small = max(reconstruction.truth.shape) <= PAGE_VOXELS
-        if found.found and self.options.meshes and (is_small or self.few):
+        # Without scores of meshes, surfaces are made only for hearts that the page shows.
+        if found.found and (self.few or (self.options.meshes and is_small)):
             view = self._view(heart, reconstruction, field, found.dice)
             return replace(found, view=view)
         return found

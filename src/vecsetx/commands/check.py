@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from vecsetx.cohort.checking import Checked, Checking, Drawing, check_heart, voxels_of
+from vecsetx.cohort.out_folder import results_folder
 from vecsetx.data.dataset import DataSet, HeartEntry
 from vecsetx.errors import InputError
 from vecsetx.files import write_json
@@ -32,7 +33,6 @@ from vecsetx.terminal.cohort_run import run_cohort
 from vecsetx.terminal.progress_bars import steps, waiting, warn
 from vecsetx.workers.for_each import Outcome, for_each_heart, open_workers
 from vecsetx.workers.heart_work import Records
-from vecsetx.workers.lock import only_writer
 
 __all__ = ["check"]
 
@@ -72,7 +72,7 @@ def check(
     """
     dataset = DataSet.read(data)
     entry = None if heart is None else _entry(dataset, heart)
-    with only_writer(out):
+    with results_folder(out):
         if entry is not None:
             return _check_one(dataset, entry, out)
         return _check_all(dataset, out, workers, dask, pictures)
@@ -90,7 +90,7 @@ def _check_all(
         found = run_cohort("checking hearts", Checking(), alone, records, executor)
         checked = Outcome(
             {
-                name: Checked(quality, dataset.open(alone[name].hearts[0]).info)
+                name: Checked(quality, dataset.open_file(alone[name].hearts[0].file).info)
                 for name, quality in found.results.items()
             },
             found.failed,
@@ -124,12 +124,12 @@ def _check_one(dataset: DataSet, entry: HeartEntry, out: Path) -> dict[str, Any]
     for other in dataset.hearts:
         # A damaged file of another heart is reported by the check of that heart.
         with suppress(InputError):
-            infos.setdefault(other.name, dataset.open(other).info)
+            infos.setdefault(other.name, dataset.open_file(other.file).info)
     rows = _rows(alone, checked, infos, _by_name(dataset))
     result = _summarized(dataset, rows, infos)
     if checked.results:
         with waiting("drawing the heart"):
-            samples = dataset.open(entry).read()
+            samples = dataset.open_file(entry.file).read()
             label_map, _ = voxels_of(alone)
             page = HeartPage(rows[0], samples, montage(samples, label_map))
             write_heart_page(out / f"check-{entry.name}.html", page)

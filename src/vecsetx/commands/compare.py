@@ -4,15 +4,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from vecsetx.cohort.out_folder import results_folder
 from vecsetx.errors import InputError
 from vecsetx.evaluation.bootstrap import Bootstrap
 from vecsetx.evaluation.comparison import compare, write_comparison
+from vecsetx.evaluation.stored_scores import check_stored_scores
 from vecsetx.plain_data import PlainDataError, read_json
 from vecsetx.report.comparison_page import write_comparison_page
 from vecsetx.terminal.next_step import typed
 from vecsetx.terminal.progress_bars import waiting
 from vecsetx.terminal.remarks import print_remarks
-from vecsetx.workers.lock import only_writer
 
 __all__ = ["compare_scores"]
 
@@ -40,7 +41,7 @@ def compare_scores(a: Path, b: Path, out: Path, seed: int = 0) -> dict[str, Any]
         InputError: One of them cannot be read, both are the same, their hearts or truths differ,
             ``out`` cannot be written, or another run is writing into it.
     """
-    with only_writer(out):
+    with results_folder(out):
         file_a, file_b = _file(a), _file(b)
         of_a, of_b = _read(file_a), _read(file_b)
         if file_a.resolve() == file_b.resolve():
@@ -112,4 +113,8 @@ def _read(file: Path) -> dict[str, Any]:
             f"{file}: written by an older VecSetX, which scored only overlap; run vecsetx evaluate "
             "again"
         )
+    try:
+        check_stored_scores(scores)
+    except PlainDataError as error:
+        raise InputError(f"{file}: damaged scores: {error}") from error
     return scores

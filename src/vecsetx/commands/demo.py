@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vecsetx.anatomy.label_sets import label_set
+from vecsetx.cohort.out_folder import results_folder
 from vecsetx.commands.check import check
 from vecsetx.commands.evaluate import Evaluated, EvaluateOptions, evaluate
 from vecsetx.commands.phantom import make_phantoms
@@ -19,7 +20,6 @@ from vecsetx.model.built_in import built_in_model
 from vecsetx.presets import preset
 from vecsetx.sampling.sampler import SamplingSpec
 from vecsetx.terminal.progress_bars import console
-from vecsetx.workers.lock import only_writer
 
 __all__ = ["DemoOptions", "demo"]
 
@@ -61,7 +61,7 @@ def demo(out: Path, options: DemoOptions) -> Evaluated:
     Raises:
         InputError: A stage failed, ``out`` cannot be written, or another run is writing into it.
     """
-    with only_writer(out):
+    with results_folder(out):
         return _demo(out, options)
 
 

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from vecsetx._version import __version__
 from vecsetx.cohort.cohort_options import CohortOptions
 from vecsetx.cohort.identity import plain_file
+from vecsetx.cohort.out_folder import results_folder
 from vecsetx.cohort.scoring import FoundScores, Scoring
 from vecsetx.cohort.working_model import WorkingModel
 from vecsetx.data.find_hearts import check_there
@@ -35,7 +36,6 @@ from vecsetx.terminal.table import counted
 from vecsetx.workers.base import Workers
 from vecsetx.workers.for_each import for_each_heart, workers_or_here
 from vecsetx.workers.heart_work import HeartWork, Records, do_heart
-from vecsetx.workers.lock import only_writer
 
 __all__ = ["CohortOptions", "EvaluateOptions", "Evaluated", "evaluate"]
 
@@ -81,7 +81,7 @@ def evaluate(
     cohort = cohort or CohortOptions()
     _check(options)
     cohort.check()
-    with only_writer(out):
+    with results_folder(out):
         return _evaluate(model, inputs, out, options, cohort)
 
 

@@ -4,12 +4,12 @@ from pathlib import Path
 
 from vecsetx.cohort.cohort_options import missing_here
 from vecsetx.cohort.exporting import Exporting
+from vecsetx.cohort.out_folder import results_folder
 from vecsetx.data.dataset import DataSet
 from vecsetx.errors import InputError
 from vecsetx.terminal.cohort_run import run_cohort
 from vecsetx.workers.for_each import open_workers
 from vecsetx.workers.heart_work import Records
-from vecsetx.workers.lock import only_writer
 
 __all__ = ["export"]
 
@@ -43,7 +43,7 @@ def export(
                 f"{file}: the data set was made from this file, which would be replaced; choose "
                 "another --out"
             )
-    with only_writer(out), open_workers(workers, dask) as executor:
+    with results_folder(out), open_workers(workers, dask) as executor:
         work = Exporting(data.resolve(), out.resolve(), dataset.label_set())
         outcome = run_cohort("exporting hearts", work, hearts, Records.within(out), executor)
         here = {name: out / f"{name}.npz" for name in outcome.results}

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 
 from vecsetx.anatomy.phantom.phantom_heart import PhantomHeart
+from vecsetx.cohort.out_folder import results_folder
 from vecsetx.errors import InputError
 from vecsetx.formats.label_maps import write_label_map
 from vecsetx.terminal.progress_bars import steps
 from vecsetx.workers.for_each import for_each_heart, open_workers
-from vecsetx.workers.lock import only_writer
 
 __all__ = ["make_phantoms", "write_phantom"]
 
@@ -46,7 +46,7 @@ def make_phantoms(
     write = partial(write_phantom, out, seed=seed, size=size, spacing_mm=spacing_mm, scale=scale)
     hearts = {f"phantom{index:03d}": index for index in range(count)}
     with (
-        only_writer(out),
+        results_folder(out),
         open_workers(workers) as executor,
         steps("making phantoms", count, "hearts") as progress,
     ):

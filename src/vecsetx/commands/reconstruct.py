@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from vecsetx.cohort.cohort_options import CohortOptions, missing_here
+from vecsetx.cohort.out_folder import results_folder
 from vecsetx.cohort.reconstruct_options import ReconstructOptions
 from vecsetx.cohort.reconstructing import HeartToReconstruct, Reconstructing
 from vecsetx.cohort.working_model import WorkingModel
@@ -23,7 +24,6 @@ from vecsetx.terminal.progress_bars import waiting
 from vecsetx.terminal.reconstruction_table import print_files, print_reconstruction
 from vecsetx.workers.for_each import workers_or_here
 from vecsetx.workers.heart_work import Records
-from vecsetx.workers.lock import only_writer
 
 __all__ = ["CohortOptions", "ReconstructOptions", "reconstruct"]
 
@@ -78,7 +78,7 @@ def reconstruct(
     cohort = cohort or CohortOptions()
     _check(options)
     cohort.check()
-    with only_writer(out):
+    with results_folder(out):
         return _reconstruct_all(model, inputs, out, options, cohort)
 
 

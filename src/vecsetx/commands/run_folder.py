@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 from pydantic import TypeAdapter
 
+from vecsetx.cohort.out_folder import check_out
 from vecsetx.data.batches import TrainingBatches
 from vecsetx.data.dataset import DataSet
 from vecsetx.errors import InputError
@@ -30,6 +31,7 @@ __all__ = [
     "check_folder",
     "check_run",
     "contents_of",
+    "identity_of",
     "is_finished",
     "next_command",
     "write_data",
@@ -82,6 +84,7 @@ _DATA = TypeAdapter(RunData)
 
 def check_folder(out: Path, resume: bool) -> None:
     """Raise :class:`InputError` if there is a run and none to resume, or none and one to resume."""
+    check_out(out, own="recipe.yaml")
     if not resume and (out / "checkpoint.pt").exists():
         raise InputError(f"{out}: already contains a run; add --resume, or choose another --out")
     if resume and not ((out / "recipe.yaml").exists() and (out / "data.json").exists()):
@@ -174,6 +177,13 @@ def contents_of(
     found = {name: sha256(text.encode()).hexdigest() for name, text in described.items()}
     networks = {"training.teacher": teacher, "training.start": start}
     return found | {k: weights_sha256(of.network) for k, of in networks.items() if of}
+
+
+def identity_of(recipe: Recipe, data: RunData) -> str:
+    """Return a hash of all that a run depends on but its length, for its checkpoints."""
+    options = _options(yaml.safe_load(yaml.safe_dump(recipe.to_dict())))
+    kept = {key: value for key, value in options.items() if key not in _LENGTH}
+    return sha256(json.dumps([kept, data.fold, data.contents], sort_keys=True).encode()).hexdigest()
 
 
 def is_finished(run: Path) -> bool:

@@ -20,6 +20,7 @@ from vecsetx.commands.run_folder import (
     check_folder,
     check_run,
     contents_of,
+    identity_of,
     write_data,
     write_recipe,
 )
@@ -182,11 +183,12 @@ def _ready(
         observers: list[Callable[[Entry], None]] = []
         log = RunLog(out / "train.log")
 
+        contents = contents_of(batches, teacher, others.start)
+        of_run = RunData(str(dataset.folder.resolve()), fold, contents)
+
         # 2. The run's folder and loggers, on the first rank only. A failure there ends all ranks.
         def begin() -> TrainingSpec:
             entered.enter_context(only_writer(out))
-            contents = contents_of(batches, teacher, others.start)
-            of_run = RunData(str(dataset.folder.resolve()), fold, contents)
             begun = (check_run if resume else begin_run)(out, recipe, of_run)
             write_data(out, of_run)  # the folder may have another place now
             entered.enter_context(log.of_errors())
@@ -219,6 +221,7 @@ def _ready(
             ranks=ranks,
             request=request,
             teacher=teacher,
+            identity=identity_of(recipe, of_run),
             former_steps=former if former != spec.steps else None,
         )
         usual = None

@@ -19,7 +19,7 @@ from vecsetx.names import Name, RelativePath, check_name
 from vecsetx.plain_data import PlainDataError, read_json, validated
 from vecsetx.sampling.samples import SamplesFile
 
-__all__ = ["Choices", "DataSet", "FailedHeart", "HeartEntry"]
+__all__ = ["Choices", "DataSet", "FailedHeart", "HeartEntry", "check_is_of"]
 
 _SCHEMA = 2
 """Version of ``dataset.json``; other versions are rejected."""
@@ -165,8 +165,23 @@ class DataSet:
         return tuple(heart for heart in rest if (heart.fold == fold) == (split == "val"))
 
     def open(self, heart: HeartEntry) -> SamplesFile:
-        """Open a heart's samples; :class:`InputError` for structures not in the data set."""
-        samples = SamplesFile(self.folder / heart.file)
+        """Open a heart's samples.
+
+        Raises:
+            DamagedError: The file is damaged, or holds another heart.
+            InputError: It is missing, or has structures that are not in the data set.
+        """
+        samples = self.open_file(heart.file)
+        check_is_of(samples, heart)
+        return samples
+
+    def open_file(self, file: str) -> SamplesFile:
+        """Open a samples file, whichever heart it holds; see :meth:`open`.
+
+        Args:
+            file: Relative to the data set's folder.
+        """
+        samples = SamplesFile(self.folder / file)
         if unknown := set(samples.info.structures) - set(self.structures):
             raise InputError(
                 f"{samples.path}: has structures {sorted(unknown)}, which the data set lacks; "
@@ -182,7 +197,7 @@ class DataSet:
         """
         files = []
         for number in range(1, heart.variants + 1):
-            file = self.open(replace(heart, file=heart.variant_file(number)))
+            file = self.open_file(heart.variant_file(number))
             if file.info.sha256 != heart.sha256:
                 raise InputError(
                     f"{file.path}: is a variant of another heart than {heart.name} is now; run "
@@ -295,6 +310,16 @@ class DataSet:
             file.hearts,
             file.choices,
             file.failed,
+        )
+
+
+def check_is_of(samples: SamplesFile, heart: HeartEntry) -> None:
+    """Raise :class:`DamagedError` if a file holds another heart than a data set says."""
+    found, expected = samples.info, (heart.name, heart.sha256, heart.content)
+    if (found.name, found.sha256, found.content) != expected:
+        raise DamagedError(
+            f"{samples.path}: contains another heart than dataset.json says ({found.name}, made "
+            f"from {found.source}); prepare the data again"
         )
 
 

@@ -20,9 +20,13 @@ from vecsetx.evaluation.bootstrap import Bootstrap, mean_over_structures
 from vecsetx.evaluation.overlap import State, overlaps
 from vecsetx.evaluation.score_measures import MEASURES, Value
 from vecsetx.files import write_json, written_whole
+from vecsetx.plain_data import hash_of
 
 PARTS = ("observed", "inferred")
 """Parts of the scores, if anything was hidden from the model."""
+
+SCORES_HASH = "sha256"
+"""Entry of ``scores.json``: the hash of all others."""
 
 _OVERLAP = ("dice", "iou")
 
@@ -182,10 +186,11 @@ def write_scores(out: Path, rows: Sequence[Score], scores: Mapping[str, Any]) ->
     Args:
         out: Folder to write to.
         rows: Rows of the table.
-        scores: Content of the JSON: that of :func:`summarize`, with ``scoring`` (the settings) and
-            ``provenance`` (the model, the data, the source of the truth and the scored grid).
+        scores: Content of the JSON but its hash: that of :func:`summarize`, with ``scoring`` (the
+            settings) and ``provenance`` (the model, the data, the source of the truth and the
+            scored grid).
     """
-    write_json(out / "scores.json", scores)
+    write_json(out / "scores.json", {**scores, SCORES_HASH: hash_of(scores, SCORES_HASH)})
     measured = _measured(rows)
     with (
         written_whole(out / "scores.csv") as unfinished,

@@ -4,21 +4,31 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from jaxtyping import Bool, Float
-from pydantic import PositiveFloat, PositiveInt, TypeAdapter, ValidationError
+from pydantic import Field, StrictBool, StrictFloat, StrictInt, TypeAdapter, ValidationError
 
+from vecsetx.anatomy.structures import StructureName
 from vecsetx.errors import InputError
 from vecsetx.files import write_json
 from vecsetx.model.saved import CALIBRATION, TrainedModel, model_folder
 from vecsetx.model.weights import weights_sha256
-from vecsetx.plain_data import first_problem, parse_json, read_json
+from vecsetx.plain_data import first_problem, hash_of, parse_json, read_json
 
 __all__ = ["SdFactor", "refuse_idle_calibration", "sd_factor_of"]
 
 _log = logging.getLogger(__name__)
+
+
+_HASH = "sha256"
+"""Entry of ``calibration.json``: the hash of all others."""
+
+_MOST = 1000.0
+"""Largest factor, and one over it the smallest; those measured were 0.98 to 16.7."""
+
+_Factor = Annotated[StrictFloat, Field(ge=1 / _MOST, le=_MOST)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +50,13 @@ class SdFactor:
             may be far off.
     """
 
-    factor: PositiveFloat
-    factors: Mapping[str, PositiveFloat]
-    cut_factor: PositiveFloat | None
-    members: PositiveInt
+    factor: _Factor
+    factors: Mapping[StructureName, _Factor]
+    cut_factor: _Factor | None
+    members: Annotated[StrictInt, Field(ge=1, le=10**6)]
     hearts_fitted: tuple[str, ...]
     date: str
-    few: bool = False
+    few: StrictBool = False
 
     def of(self, structure: str) -> float:
         """Return the factor of a structure."""
@@ -83,15 +93,13 @@ class SdFactor:
             The path of the file.
         """
         path = folder / CALIBRATION
-        write_json(
-            path,
-            {
-                **self.to_dict(),
-                "hearts_fitted": self.hearts_fitted,
-                "weights": weights_sha256(trained.network),
-                **found,
-            },
-        )
+        content = {
+            **self.to_dict(),
+            "hearts_fitted": self.hearts_fitted,
+            "weights": weights_sha256(trained.network),
+            **found,
+        }
+        write_json(path, content | {_HASH: hash_of(content, _HASH)})
         return path
 
     @classmethod
@@ -124,12 +132,16 @@ class SdFactor:
             what = (
                 ": ".join(first_problem(error))
                 if isinstance(error, ValidationError)
+                else str(error)
+                if isinstance(error, ValueError)
                 else repr(error)
             )
             raise InputError(f"{path}: damaged: {what}; {remedy}") from error
         # After further training, the factors need not hold any more.
         if weights != weights_sha256(trained.network):
             raise InputError(f"{path}: was measured with other weights; {remedy}")
+        if data.get(_HASH, (own := hash_of(data, _HASH))) != own:
+            raise InputError(f"{path}: damaged: its hash differs; {remedy}")
         return found
 
 

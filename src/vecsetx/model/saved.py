@@ -5,8 +5,6 @@ not fit: it assigns to instances, which frozen dataclasses forbid; it writes a `
 model card into every saved folder; and it finds no offline model without that ``config.json``.
 """
 
-import hashlib
-import json
 import logging
 import re
 from collections.abc import Mapping
@@ -31,7 +29,7 @@ from vecsetx.model.heart_field import HeartField
 from vecsetx.model.reference_file import read_reference, write_reference
 from vecsetx.model.vecset import ModelSpec, VecSetAutoEncoder
 from vecsetx.model.weights import check_hash, check_shapes, weights_sha256
-from vecsetx.plain_data import PlainDataError, read_json, validated
+from vecsetx.plain_data import PlainDataError, hash_of, read_json, validated
 from vecsetx.sampling.quality.usual_heart import UsualHeart
 from vecsetx.sampling.sampler import Observation
 from vecsetx.special_files import check_no_device
@@ -46,7 +44,7 @@ CALIBRATION = "calibration.json"
 
 _WEIGHTS, _DESCRIPTION, _POSE = "model.safetensors", "model.json", "pose.safetensors"
 
-_SEAL = "description_sha256"
+_HASH = "description_sha256"
 """Entry of ``model.json``: the hash of all others."""
 
 REPOSITORY = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)  # owner/name on the Hub
@@ -137,7 +135,7 @@ class TrainedModel:
             pose_sha256=pose_sha256,
         )
         content = asdict(description)
-        write_json(folder / _DESCRIPTION, content | {_SEAL: _sha256(content)})
+        write_json(folder / _DESCRIPTION, content | {_HASH: hash_of(content, _HASH)})
         if self.calibration is not None:
             write_text(folder / CALIBRATION, self.calibration)
 
@@ -359,33 +357,26 @@ def _read_description(path: Path) -> _Description:
         found = validated(_ADAPTER.validate_python, data)
     except PlainDataError as error:
         raise InputError(f"{path}: damaged model: {error}") from error
-    _check_seal(path, data)
+    _check_description(path, data)
     if found.usual and (unknown := found.usual.unknown_names(found.structures)):
         raise InputError(f"{path}: damaged model: usual: no structures {sorted(unknown)}")
     return found
 
 
-def _check_seal(path: Path, content: Mapping[str, Any]) -> None:
+def _check_description(path: Path, content: Mapping[str, Any]) -> None:
     """Raise :class:`InputError` if a description is not the one that was saved."""
     # Weights under the names of other structures would give a wrong heart without an error.
-    if content.get(_SEAL) is None:
+    if content.get(_HASH) is None:
         _log.warning(
             "%s: saved by an earlier VecSetX without a hash of itself, so damage would not be "
             "noticed; save the model again",
             path,
         )
-    elif content[_SEAL] != _sha256(content):
+    elif content[_HASH] != hash_of(content, _HASH):
         raise InputError(
             f"{path}: damaged model: the description is not the one that was saved (its hash "
             "differs); copy the model's folder again, or train the model again"
         )
-
-
-def _sha256(content: Mapping[str, Any]) -> str:
-    """Return the hash of a description as plain data, whatever the order of its entries."""
-    sealed = {name: value for name, value in content.items() if name != _SEAL}
-    plain = json.loads(json.dumps(sealed))  # names are text now, as in the file
-    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
 
 def _read_text(path: Path) -> str | None:

@@ -7,6 +7,7 @@ of each tensor. All coordinates are RAS+ mm; the metadata contains the frame. Ea
 to the edge of the field of view determines which of its distances can be trusted.
 """
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -146,7 +147,8 @@ def write_samples(samples: Samples, path: Path) -> None:
         group: _Layout.of_group(group, structures).to_rows(getattr(samples, group))
         for group in _GROUPS
     }
-    metadata = {"schema": str(_SCHEMA), "heart": json.dumps(asdict(samples.info))}
+    heart = json.dumps(asdict(samples.info))
+    metadata = {"schema": str(_SCHEMA), "heart": heart, "heart_sha256": _sha256(heart)}
     with written_whole(path) as unfinished:
         # save_file would hide why a write failed.
         unfinished.write_bytes(_in_order(save(tensors, metadata)))
@@ -291,6 +293,9 @@ class SamplesFile:
 
 def _read_info(metadata: Mapping[str, str], path: Path) -> HeartInfo:
     try:
+        # Files of earlier versions have no hash.
+        if metadata.get("heart_sha256") not in (None, _sha256(metadata["heart"])):
+            raise PlainDataError("its hash differs")
         info = HeartInfo.from_dict(parse_json(metadata["heart"]))
         LabelSet.from_dict(info.label_set, "its label set")
         return info
@@ -298,6 +303,10 @@ def _read_info(metadata: Mapping[str, str], path: Path) -> HeartInfo:
         raise DamagedError(
             f"{path}: damaged description of the heart ({error}); prepare the heart again"
         ) from error
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
 
 
 def _contiguous(points: _Points) -> _Points:

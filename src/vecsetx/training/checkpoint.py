@@ -51,13 +51,16 @@ class Progress:
     best: float | None = None
 
 
-def save_checkpoint(path: Path, parts: Mapping[str, Stateful], progress: Progress) -> None:
+def save_checkpoint(
+    path: Path, parts: Mapping[str, Stateful], progress: Progress, run: str
+) -> None:
     """Write a checkpoint, whole or not at all.
 
     Args:
         path: The file; an older one stays until the new one is complete.
         parts: What to save, by name.
         progress: How far the run is.
+        run: What tells the run from others.
 
     Raises:
         OSError: It cannot be written, or the disk has too little room for it.
@@ -66,7 +69,7 @@ def save_checkpoint(path: Path, parts: Mapping[str, Stateful], progress: Progres
     _check_room(path, state)
     with written_whole(path) as unfinished, open(unfinished, "wb") as file:
         try:
-            torch.save({"parts": state, "progress": asdict(progress)}, file)
+            torch.save({"parts": state, "progress": asdict(progress), "run": run}, file)
         except RuntimeError as error:
             # After a failed write PyTorch still closes the archive, which fails in turn: the cause
             # is the context.
@@ -75,8 +78,13 @@ def save_checkpoint(path: Path, parts: Mapping[str, Stateful], progress: Progres
             raise
 
 
-def load_checkpoint(path: Path, parts: Mapping[str, Stateful]) -> Progress:
+def load_checkpoint(path: Path, parts: Mapping[str, Stateful], run: str) -> Progress:
     """Restore parts in place, and return how far the run was.
+
+    Args:
+        path: The file.
+        parts: What to restore, by name.
+        run: What tells the run from others.
 
     Raises:
         InputError: The file is missing, damaged, or belongs to another run.
@@ -85,6 +93,8 @@ def load_checkpoint(path: Path, parts: Mapping[str, Stateful]) -> Progress:
         raise InputError(f"{path}: no checkpoint to resume from; train without --resume")
     state = _state(path)
     try:
+        if state.get("run", run) != run:  # checkpoints of earlier versions do not say
+            raise ValueError("it is that of a run with another recipe or other data")
         if state["parts"].keys() != parts.keys():
             raise ValueError(f"holds {', '.join(state['parts'])}, this run {', '.join(parts)}")
         for name, part in parts.items():

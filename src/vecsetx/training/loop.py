@@ -70,7 +70,7 @@ class Training:
         )
         self.progress = Progress(0, 0.0, {}, 0)
         if resume:
-            self.progress = load_checkpoint(run.checkpoint, self._parts())
+            self.progress = load_checkpoint(run.checkpoint, self._parts(), run.identity)
             self._check_length()
         # Opened by `until`, not here, because opening it removes the lines after the checkpoint.
         self.journal: Journal | None = None
@@ -158,7 +158,7 @@ class Training:
         kept = self.average.module if self.average else self.run.model
         finished = self.progress.step == self.run.training.steps
         if finished and self.progress.best is not None and self.run.best.exists():
-            load_checkpoint(self.run.best, {"model": kept})
+            load_checkpoint(self.run.best, {"model": kept}, self.run.identity)
         self.run.model.load_state_dict(kept.state_dict())
 
     def _open_journal(self) -> None:
@@ -267,14 +267,14 @@ class Training:
         path = self.run.checkpoint
         if must:
             self.run.ranks.on_first_rank(
-                lambda: save_checkpoint(path, self._parts(), self.progress)
+                lambda: save_checkpoint(path, self._parts(), self.progress, self.run.identity)
             )
         elif self.run.ranks.first:
             self._try_save(path, self._parts())
 
     def _try_save(self, path: Path, parts: dict[str, Stateful]) -> None:
         try:
-            save_checkpoint(path, parts, self.progress)
+            save_checkpoint(path, parts, self.progress, self.run.identity)
         except OSError as error:
             self.run.warn(f"{path}: not saved ({error.strerror or error}); the old one stays")
 

@@ -70,6 +70,7 @@ class Run:
         request: Whether a signal to stop the run has arrived.
         teacher: Supplies distances to unannotated structures, or None.
         counters: Called after every step with the number of steps done.
+        identity: What tells the run from others, in its checkpoints.
         former_steps: The length of the run before it was resumed, if that was another.
     """
 
@@ -86,6 +87,7 @@ class Run:
     request: StopRequest
     teacher: Teacher | None = None
     counters: list[Callable[[int], None]] = field(default_factory=list)
+    identity: str = ""
     former_steps: int | None = None
 
     @property

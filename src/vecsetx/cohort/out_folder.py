@@ -1,0 +1,42 @@
+"""The folder for a command's results: not one that holds a data set, model or run."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from vecsetx.errors import InputError
+from vecsetx.workers.lock import only_writer
+
+__all__ = ["check_out", "results_folder"]
+
+_MARKS = {"dataset.json": "a data set", "model.json": "a model", "recipe.yaml": "a run"}
+
+
+@contextmanager
+def results_folder(out: Path) -> Iterator[None]:
+    """Keep other runs from writing into a folder for results while the block runs.
+
+    Raises:
+        InputError: As :func:`check_out` and :func:`~vecsetx.workers.lock.only_writer`.
+    """
+    check_out(out)
+    with only_writer(out):
+        yield
+
+
+def check_out(out: Path, own: str = "") -> None:
+    """Check that results will not lie among the files of something else, which would hide it.
+
+    Args:
+        out: The folder for the results.
+        own: The file of those that the command itself writes, if any.
+
+    Raises:
+        InputError: The folder is a data set, a model or a run.
+    """
+    for mark, what in _MARKS.items():
+        if mark != own and (out / mark).exists():
+            raise InputError(
+                f"{out}: is {what}, so results would lie among its files; choose another --out, "
+                f"such as {out / 'results'}"
+            )
