@@ -30,8 +30,11 @@ from vecsetx.commands.prepare import PrepareOptions, prepare
 from vecsetx.commands.train import train_model
 from vecsetx.data.dataset import DataSet
 from vecsetx.evaluation.inputs import EvaluateOptions
+from vecsetx.evaluation.scores import Score, summarize, write_scores
 from vecsetx.formats.label_maps import read_label_map, write_label_map
 from vecsetx.inference.encode import EncodeOptions
+from vecsetx.inference.sd_factor import SdFactor
+from vecsetx.model.saved import TrainedModel
 from vecsetx.sampling.npz.layout import write_npz
 from vecsetx.sampling.sampler import SamplingSpec
 from vecsetx.sampling.samples import SamplesFile
@@ -97,14 +100,30 @@ def _with_two_structures(path: Path, folder: Path) -> Path:
 
 
 def with_inputs(folder: Path, heart: Path) -> Material:
-    """Add a heart in every format to a folder that holds ``data/`` and ``run/``."""
+    """Add a heart in every format, a calibration and scores to ``data/`` and ``run/``."""
     label_map = read_label_map(heart)
     _write_images(label_map, folder)
     _write_surfaces(label_map, folder)
     heart_file = folder / "data" / "hearts" / "phantom00.safetensors"
     shutil.copy(heart_file, folder / "heart.safetensors")
     write_npz(SamplesFile(heart_file).read(), folder / "heart.npz")
+    model = folder / "run" / "model"
+    factor = SdFactor(1.5, {"LA": 2.0}, None, 2, ("a", "b"), "2026-01-31")
+    factor.write(model, TrainedModel.from_pretrained(model), {})
+    for number, name in enumerate(("scores", "refined"), 1):
+        if not (folder / name).exists():
+            _write_scores(folder / name, number)
     return Material(folder)
+
+
+def _write_scores(folder: Path, number: int) -> None:
+    rows = [
+        Score(heart, structure, "found", {"dice": 0.9 / number, "iou": 0.8 / number})
+        for heart in ("a", "b")
+        for structure in ("LV", "LA")
+    ]
+    scores = summarize(rows) | {"scoring": {"tolerance_mm": 1.0}, "provenance": {"model": "run"}}
+    write_scores(folder, rows, scores)
 
 
 def _write_images(label_map: LabelMap, folder: Path) -> None:

@@ -28,6 +28,7 @@ class Format:
         commands: Command lines, taken in turn; ``{run}`` is the trained run, ``{data}`` the
             prepared data set, both sound.
         hashed: Whether any change of its bytes must be found.
+        hash_name: The entry of the file that holds a hash of all others.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Format:
     damaged: str
     commands: tuple[str, ...]
     hashed: bool = False
+    hash_name: str = ""
 
 
 def _input(name: str, *copied: str, damaged: str = "", taken: str = "") -> Format:
@@ -86,6 +88,25 @@ FORMATS = (
             "info run",
             "reconstruct plain.nii --model run --out out --resolution 16 --refine 0 --no-page",
         ),
+        hash_name="description_sha256",
+    ),
+    Format(
+        "calibration JSON",
+        ("run", "plain.nii"),
+        "run/model/calibration.json",
+        (
+            "info run",
+            "reconstruct plain.nii --model run --out out --resolution 16 --refine 0 --no-page"
+            " --ensemble 2",
+        ),
+        hash_name="sha256",
+    ),
+    Format(
+        "scores JSON",
+        ("scores", "refined"),
+        "scores/scores.json",
+        ("compare scores refined --out out", "info scores"),
+        hash_name="sha256",
     ),
     Format(
         "model weights",
@@ -115,8 +136,8 @@ def _attack(
     for name in form.copied:
         material.copy(name, folder)
     target = folder / form.damaged
-    if form.name == "model JSON" and number % 3:
-        with rewritten(target):  # so that the damage meets more than the hash
+    if form.hash_name and number % 3:
+        with rewritten(target, form.hash_name):  # so that the damage meets more than the hash
             pass
     data, what = damaged(target.read_bytes(), rng)
     target.write_bytes(data)

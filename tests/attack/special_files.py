@@ -16,12 +16,6 @@ _RECONSTRUCT = "reconstruct plain.nii --out out --resolution 16 --refine 0 --no-
 READ = (
     *FORMATS,
     Format("reference heart", _RUN, "run/model/pose.safetensors", (f"{_RECONSTRUCT} --model run",)),
-    Format(
-        "calibration",
-        _RUN,
-        "run/model/calibration.json",
-        (f"{_RECONSTRUCT} --model run --ensemble 2", "info run"),
-    ),
     Format("journal", ("run",), "run/metrics.jsonl", ("info run", "diagnose run")),
     Format("log", ("run",), "run/train.log", ("train {data} --out run --resume", "info run")),
     Format(
@@ -41,12 +35,6 @@ READ = (
         ("plain.nii", "packed.nii.gz"),
         "packed.nii.gz",
         (f"{_RECONSTRUCT} --model {{run}} --like packed.nii.gz",),
-    ),
-    Format(
-        "scores",
-        ("scores", "refined"),
-        "scores/scores.json",
-        ("compare scores refined --out out", "info scores"),
     ),
 )
 """What is read, and the commands that read it."""

@@ -150,6 +150,24 @@ def test_a_folder_within_that_is_a_link_is_refused(
         assert not any(mine.iterdir())
 
 
+@pytest.mark.usefixtures("no_work")
+@pytest.mark.parametrize("command", [c for c in WRITING if c not in ("prepare", "calibrate")])
+def test_results_do_not_lie_among_the_files_of_something_else(
+    command: str, words, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd
+) -> None:
+    kinds = {"dataset.json": "a data set", "model.json": "a model", "recipe.yaml": "a run"}
+    if command == "train":
+        del kinds["recipe.yaml"]  # its own, about which it says more
+    for name, kind in kinds.items():
+        out = tmp_path / kind
+        out.mkdir()
+        (out / name).write_text("mine")
+        assert run(*words(command, out), monkeypatch=monkeypatch) == 2
+        last = capfd.readouterr().err.splitlines()[-1]
+        assert last.startswith(f"vecsetx: {out}: is {kind}, so results would lie among its files; ")
+        assert [file.name for file in out.iterdir()] == [name]
+
+
 def test_a_log_that_is_a_link_is_not_written(tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
     mine = tmp_path / "mine"
     mine.write_text("mine")

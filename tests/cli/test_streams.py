@@ -4,10 +4,13 @@ import io
 import json
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 from support.command_line import run
+from support.forked import forked
+from support.waiting import LONGEST_SECONDS
 
 from vecsetx.data.dataset import DataSet
 from vecsetx.terminal.progress_bars import console
@@ -62,3 +65,47 @@ def test_a_reader_that_has_gone_is_no_error(
     console._buffer.clear()  # what the reader did not get; a command would end here
     assert status in (0, 1)
     assert "Error" not in capsys.readouterr().err
+
+
+def in_surroundings(kind: str, folder: Path) -> None:
+    """Print the label sets where something is missing; in a process that does nothing else."""
+    from vecsetx.__main__ import main
+
+    printed = os.open(folder / "printed", os.O_WRONLY | os.O_CREAT)
+    os.dup2(printed, 2)
+    os.chdir(folder)
+    if kind == "no columns":
+        os.dup2(printed, 1)
+        os.environ["COLUMNS"] = os.environ["LINES"] = "0"
+    elif kind == "closed streams":
+        for number, name in enumerate(("stdin", "stdout")):
+            os.close(number)
+            setattr(sys, name, None)
+    else:
+        (folder / "gone").mkdir()
+        os.chdir(folder / "gone")
+        (folder / "gone").rmdir()
+    sys.argv = ["vecsetx", "labels", "acdc"]
+    try:
+        main()
+    finally:
+        if kind == "closed streams":  # what is opened now has none of the streams' numbers
+            assert os.open(folder / "printed", os.O_RDONLY) > 2
+
+
+SURROUNDINGS = {
+    "no columns": (0, "acdc"),
+    "closed streams": (0, ""),
+    "no folder": (2, "vecsetx: the current folder was removed; change to another one"),
+}
+
+
+@pytest.mark.parametrize("kind", SURROUNDINGS)
+def test_poor_surroundings_end_in_no_traceback(kind: str, tmp_path: Path) -> None:
+    status, told = SURROUNDINGS[kind]
+    process = forked(in_surroundings, kind, tmp_path)
+    process.join(LONGEST_SECONDS)
+    printed = (tmp_path / "printed").read_text()
+    assert process.exitcode == status, printed
+    assert told in printed
+    assert "Traceback" not in printed

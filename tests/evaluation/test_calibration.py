@@ -5,11 +5,13 @@ import shutil
 import signal
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import igl
 import numpy as np
 import pytest
 from support.analytic_fields import AnalyticField, ball
+from support.descriptions import rewritten
 from support.forked import forked
 from support.killed import calibrate_until_killed, made_up_errors
 from support.waiting import LONGEST_SECONDS
@@ -293,6 +295,45 @@ def test_each_structure_has_its_own_factor_if_enough_hearts_show_it(
     assert read.each(["RV", "LA"], cut).tolist() == read.each(["RV", "LA"]).tolist()
     known = replace(read, cut_factor=5.0)
     assert known.each(["RV", "LA"], cut).tolist() == [read.factor, 5.0]
+
+
+@pytest.mark.parametrize(
+    ("entry", "value"),
+    [
+        ("factor", 1e308),
+        ("factor", 1e-300),
+        ("factor", True),
+        ("factor", "1.5"),
+        ("cut_factor", -1.0),
+        ("factors", {"LA": 1e9}),
+        ("factors", {"<b>": 1.5}),
+        ("members", 10**30),
+        ("members", 0),
+        ("few", "no"),
+    ],
+)
+def test_factors_that_none_can_be_are_refused(
+    trained_run: Path, tmp_path: Path, entry: str, value: Any
+) -> None:
+    trained = TrainedModel.from_pretrained(trained_run)
+    factor = SdFactor(1.5, {"LA": 2.0, "LV": 3.0}, None, 8, ("a",), "2026-01-31")
+    file = factor.write(tmp_path, trained, {})
+    assert SdFactor.read(None, trained, file) == factor
+    with rewritten(file, "sha256") as content:
+        content[entry] = value
+    with pytest.raises(InputError, match=rf"calibration\.json: damaged: {entry}"):
+        SdFactor.read(None, trained, file)
+
+
+def test_factors_that_were_exchanged_are_noticed(trained_run: Path, tmp_path: Path) -> None:
+    trained = TrainedModel.from_pretrained(trained_run)
+    factor = SdFactor(1.5, {"LA": 2.0, "LV": 3.0}, None, 8, ("a",), "2026-01-31")
+    file = factor.write(tmp_path, trained, {})
+    content = json.loads(file.read_text())
+    content["factors"] = {"LA": 3.0, "LV": 2.0}
+    file.write_text(json.dumps(content))
+    with pytest.raises(InputError, match="damaged: its hash differs; run vecsetx calibrate again"):
+        SdFactor.read(None, trained, file)
 
 
 def test_patients_stay_in_one_half_and_seeds_choose_others(dataset: DataSet) -> None:

@@ -1,4 +1,4 @@
-"""``model.json`` as somebody else might have written it."""
+"""JSON files with a hash of themselves, as somebody else might have written them."""
 
 import json
 from collections.abc import Iterator
@@ -8,12 +8,12 @@ from typing import Any
 
 
 @contextmanager
-def rewritten(file: Path) -> Iterator[dict[str, Any]]:
-    """Yield a description to change; it is written back without its hash, as earlier versions did.
+def rewritten(file: Path, hash_name: str = "description_sha256") -> Iterator[dict[str, Any]]:
+    """Yield the content to change; it is written back without its hash, as earlier versions did.
 
     So the change is not found by the hash, but by the check that it is meant for.
     """
     content = json.loads(file.read_text())
-    content.pop("description_sha256", None)
+    content.pop(hash_name, None)
     yield content
     file.write_text(json.dumps(content))

@@ -63,10 +63,10 @@ def _after_the_best_was_saved() -> None:
     """At step 6, whose checkpoint is not begun."""
     save = loop.save_checkpoint
 
-    def dying(path: Path, parts: Any, progress: Any) -> None:
+    def dying(path: Path, parts: Any, progress: Any, run: str) -> None:
         if path.name == "checkpoint.pt" and progress.step == 6:
             die()
-        save(path, parts, progress)
+        save(path, parts, progress, run)
 
     loop.save_checkpoint = dying
 

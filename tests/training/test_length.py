@@ -129,3 +129,21 @@ def test_the_command_goes_on_with_the_run_s_own_recipe(
     assert after["model"] == yaml.safe_load(changes.read_text())["model"]
     assert read_journal(tmp_path / "run" / "metrics.jsonl")[-1]["step"] == 6
     assert run(*words, "--resume", "--preset", "small", monkeypatch=monkeypatch) == 2
+
+
+@pytest.mark.parametrize("file", ["checkpoint.pt", "recipe.yaml"])
+def test_a_run_does_not_go_on_from_another_one_s_files(
+    dataset: DataSet, finished: Path, tmp_path: Path, file: str
+) -> None:
+    other = tmp_path / "other"
+    recipe = of_steps(8).changed({"training": {"seed": 3}}, "")
+    train_model(dataset.folder, other, recipe)
+    mixed = shutil.copytree(finished, tmp_path / "mixed")
+    shutil.copy(other / file, mixed / file)
+    before = stored(mixed)
+    longer = (recipe if file == "recipe.yaml" else of_steps(8)).changed(
+        {"training": {"steps": 14}}, ""
+    )
+    with pytest.raises(InputError, match="that of a run with another recipe or other data"):
+        train_model(dataset.folder, mixed, longer, resume=True)
+    assert stored(mixed) == before
