@@ -437,8 +437,8 @@ def test_beyond_the_scan_cut_structures_have_the_factor_of_those(
     ("change", "message"),
     [
         ({"weights": "0" * 64}, "other weights; run vecsetx calibrate again"),
-        ({"factor": -1}, "damaged: .*must be above 0"),
-        ({"factors": {"LA": 0}}, "damaged: .*must be above 0"),
+        ({"factor": -1}, "damaged: .*must be at least 0.001"),
+        ({"factors": {"LA": 0}}, "damaged: .*must be at least 0.001"),
         ({"members": "many"}, "damaged: "),
     ],
 )

@@ -4,6 +4,7 @@ import math
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from support.runs import RECIPE
@@ -13,8 +14,9 @@ from vecsetx.commands.plan import step_of
 from vecsetx.commands.train import LogOptions, check_training, train_model
 from vecsetx.data.dataset import DataSet
 from vecsetx.errors import InputError
-from vecsetx.training.memory import measure
+from vecsetx.training.memory import StepMemory, StepSpec
 from vecsetx.training.preflight import check_state_fits, check_step_fits, preflight
+from vecsetx.training.ranks import precision_on
 from vecsetx.training.step import Stepper
 
 
@@ -57,22 +59,34 @@ def count_steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_a_step_of_a_large_model_is_held_against_the_memory(
     dataset: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    step = step_of(RECIPE.changed({"training": {"precision": "fp32"}}, ""), 10)
-    peak = sum(measure(step).peak(step.batch.hearts).values())
-    cpu, there = torch.device("cpu"), "vecsetx.training.preflight.machine_bytes"
-    monkeypatch.setattr(there, lambda: peak - 1)
+    step = step_of(RECIPE, 10)
+    gb, there = 10**9, "vecsetx.training.preflight.machine_bytes"
+    fixed, per_heart = np.array([[3 * gb, 0, 0, 0, 0, 0]]), np.array([[0, 0, 0, gb, 0, 0]])
+    memory = StepMemory(5, fixed, per_heart)
+    measured: list[str] = []
+
+    def measure(step: StepSpec) -> StepMemory:
+        measured.append(step.training.precision)
+        return memory
+
+    monkeypatch.setattr("vecsetx.training.preflight.measure", measure)
+    monkeypatch.setattr(there, lambda: 5 * gb - 1)
+    cpu = torch.device("cpu")
     check_step_fits(step, cpu)  # too small to be looked at
     monkeypatch.setattr("vecsetx.training.preflight._LARGE", 1000)
     check_step_fits(step, torch.device("cuda"))  # which reports itself what it lacks
-    with pytest.raises(InputError, match=r"hearts 2: a step takes about .*; train on"):
+    assert measured == []
+    told = (
+        r"hearts 2: a step takes about 5.00 GB, this machine has 5.00 GB; train on a GPU, or lower "
+    )
+    with pytest.raises(InputError, match=rf"{told}batch\.hearts to 1 at most \(see vecsetx plan\)"):
         check_training(dataset.folder, tmp_path / "run", RECIPE, False, None, LogOptions())
     assert not (tmp_path / "run").exists()
-    with pytest.raises(InputError, match=r"or lower batch\.hearts to 1 at most"):
-        check_step_fits(step, cpu)
-    monkeypatch.setattr(there, lambda: peak)
+    assert measured == [{"fp32": "fp32", "bf16": "auto"}[precision_on(cpu, "auto")]]
+    monkeypatch.setattr(there, lambda: 5 * gb)
     check_step_fits(step, cpu)
-    monkeypatch.setattr(there, lambda: 1000)
-    with pytest.raises(InputError, match=r"has 1 kB; train on a GPU \(see vecsetx plan\)"):
+    monkeypatch.setattr(there, lambda: 3 * gb)
+    with pytest.raises(InputError, match=r"train on a GPU \(see vecsetx plan\)"):
         check_step_fits(step, cpu)
 
 
