@@ -32,7 +32,8 @@ from torch import Tensor
 from vecsetx.model.gradient import spatial_gradients
 from vecsetx.presets import preset
 from vecsetx.recipe import Recipe
-from vecsetx.training.memory import StepSpec, measure
+from vecsetx.training.memory import measure
+from vecsetx.training.step_spec import StepSpec
 
 STRUCTURES = 10
 MB = 10**6

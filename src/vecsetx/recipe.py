@@ -17,6 +17,7 @@ from vecsetx.plain_data import PlainDataError, first_problem, parse_yaml, read_y
 from vecsetx.training.objective import ObjectiveSpec
 from vecsetx.training.optimizer import OptimizerSpec
 from vecsetx.training.spec import TrainingSpec
+from vecsetx.training.step_spec import StepSpec
 
 __all__ = ["Recipe", "check_lengths", "overrides_like", "parse_overrides", "read_changes"]
 
@@ -79,6 +80,17 @@ class Recipe:
                 raise InputError(f"{source}: {what}") from error
             needs = _memory(where, merged) if first["type"] == "less_than_equal" else ""
             raise InputError(f"{source}: {where}={first['input']!r}: {what}{needs}") from error
+
+    def step(self, structure_count: int) -> StepSpec:
+        """Return what determines the memory of a training step for K structures."""
+        return StepSpec(
+            self.model,
+            self.batch,
+            self.objective,
+            self.optimizer,
+            self.training,
+            structure_count,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """This recipe as plain data, for ``recipe.yaml``."""

@@ -22,7 +22,6 @@ from vecsetx.training.deadline import Deadline
 from vecsetx.training.memory import (
     PARTS,
     StepMemory,
-    StepSpec,
     measure,
     trace_faked_step,
     trace_step,
@@ -34,6 +33,7 @@ from vecsetx.training.optimizer import OptimizerSpec
 from vecsetx.training.plan import Plan
 from vecsetx.training.spec import TrainingSpec
 from vecsetx.training.step import Stepper
+from vecsetx.training.step_spec import StepSpec
 
 SMALL = StepSpec(
     model=ModelSpec(latents=16, width=32, heads=2, layers=1),

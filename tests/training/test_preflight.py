@@ -10,14 +10,14 @@ import torch
 from support.runs import RECIPE
 
 from vecsetx.commands import train as train_command
-from vecsetx.commands.plan import step_of
 from vecsetx.commands.train import LogOptions, check_training, train_model
 from vecsetx.data.dataset import DataSet
 from vecsetx.errors import InputError
-from vecsetx.training.memory import StepMemory, StepSpec
+from vecsetx.training.memory import StepMemory
 from vecsetx.training.preflight import check_state_fits, check_step_fits, preflight
 from vecsetx.training.ranks import precision_on
 from vecsetx.training.step import Stepper
+from vecsetx.training.step_spec import StepSpec
 
 
 @pytest.mark.usefixtures("all_trial_steps")
@@ -59,7 +59,7 @@ def count_steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_a_step_of_a_large_model_is_held_against_the_memory(
     dataset: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    step = step_of(RECIPE, 10)
+    step = RECIPE.step(10)
     gb, there = 10**9, "vecsetx.training.preflight.machine_bytes"
     fixed, per_heart = np.array([[3 * gb, 0, 0, 0, 0, 0]]), np.array([[0, 0, 0, gb, 0, 0]])
     memory = StepMemory(5, fixed, per_heart)
@@ -69,7 +69,7 @@ def test_a_step_of_a_large_model_is_held_against_the_memory(
         measured.append(step.training.precision)
         return memory
 
-    monkeypatch.setattr("vecsetx.training.preflight.measure", measure)
+    monkeypatch.setattr("vecsetx.training.memory.measure", measure)
     monkeypatch.setattr(there, lambda: 5 * gb - 1)
     cpu = torch.device("cpu")
     check_step_fits(step, cpu)  # too small to be looked at

@@ -14,7 +14,7 @@ from vecsetx.terminal.progress_bars import console, duration_text, steps, waitin
 from vecsetx.terminal.table import counted
 from vecsetx.training.deadline import Deadline, DeadlineError
 from vecsetx.training.loop import Training
-from vecsetx.training.memory import StepSpec, measure
+from vecsetx.training.memory import measure
 from vecsetx.training.meters import machine_bytes
 from vecsetx.training.plan import WAYS, Plan
 from vecsetx.training.preflight import seconds_per_step, try_step
@@ -22,7 +22,7 @@ from vecsetx.training.ranks import joined_ranks
 from vecsetx.training.run import Run
 from vecsetx.training.stopping import StopRequest
 
-__all__ = ["make_plan", "plan_training", "step_of"]
+__all__ = ["make_plan", "plan_training"]
 
 _GB = 10**9
 
@@ -38,7 +38,7 @@ def make_plan(recipe: Recipe, structure_count: int) -> Plan:
 
     The step runs on fake tensors, without data and without a GPU.
     """
-    spec = step_of(recipe, structure_count)
+    spec = recipe.step(structure_count)
     with steps("measuring a step", 2) as progress:
         measured = []
         for recompute in WAYS:
@@ -46,18 +46,6 @@ def make_plan(recipe: Recipe, structure_count: int) -> Plan:
             measured.append(measure(replace(spec, training=training)))
             progress.advance()
     return Plan(recipe.batch.hearts, recipe.training.recompute, *measured)
-
-
-def step_of(recipe: Recipe, structure_count: int) -> StepSpec:
-    """Return what determines the memory of a recipe's training step for K structures."""
-    return StepSpec(
-        recipe.model,
-        recipe.batch,
-        recipe.objective,
-        recipe.optimizer,
-        recipe.training,
-        structure_count,
-    )
 
 
 def plan_training(data: Path, recipe: Recipe, gpu_gb: float) -> Plan:

@@ -13,7 +13,6 @@ import torch
 from vecsetx._version import __version__
 from vecsetx.commands.diagnose import diagnose_run
 from vecsetx.commands.other_models import OtherModels
-from vecsetx.commands.plan import step_of
 from vecsetx.commands.run_folder import (
     RunData,
     begin_run,
@@ -170,7 +169,7 @@ def _ready(
             check_weights_fit(recipe.model, len(dataset.structures))
             check_batch_fits(recipe.model, recipe.batch, ranks.device)
         with waiting("measuring a step"):
-            check_step_fits(step_of(recipe, len(dataset.structures)), ranks.device)
+            check_step_fits(recipe.step(len(dataset.structures)), ranks.device)
         with waiting("making the model"):
             torch.manual_seed(recipe.training.seed)
             model = recipe.model.build(len(dataset.structures))

@@ -31,16 +31,13 @@ from torch.utils._pytree import tree_leaves
 from vecsetx.data.batch import Batch, Queries, SurfaceQueries
 from vecsetx.data.draw import BatchSpec
 from vecsetx.model.attention import Attention, at_least_single
-from vecsetx.model.vecset import ModelSpec
-from vecsetx.training.objective import ObjectiveSpec, objective
-from vecsetx.training.optimizer import OptimizerSpec
+from vecsetx.training.objective import objective
 from vecsetx.training.ranks import autocast
-from vecsetx.training.spec import TrainingSpec
+from vecsetx.training.step_spec import StepSpec
 
 __all__ = [
     "PARTS",
     "StepMemory",
-    "StepSpec",
     "imitate_gpu",
     "measure",
     "trace_faked_step",
@@ -53,24 +50,6 @@ PARTS = ("weights", "optimizer state", "batch", "activations kept", "gradients",
 
 _WEIGHTS, _STATE, _BATCH, _KEPT, _GRADIENTS, _WORKING = range(len(PARTS))
 _MEASURED_HEARTS = 2  # and one more; PyTorch treats batches of 1 specially in places
-
-
-@dataclass(frozen=True, slots=True)
-class StepSpec:
-    """The parts of a recipe that determine a step's memory.
-
-    Attributes:
-        model, batch, objective, optimizer, training: Parts of a recipe. The number of hearts is
-            not used; precision ``auto`` means bf16 here, as on all current GPUs.
-        structure_count: K.
-    """
-
-    model: ModelSpec
-    batch: BatchSpec
-    objective: ObjectiveSpec
-    optimizer: OptimizerSpec
-    training: TrainingSpec
-    structure_count: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,10 @@ from vecsetx.data.draw import BatchSpec
 from vecsetx.errors import InputError
 from vecsetx.model.vecset import ModelSpec
 from vecsetx.training.loop import Training, batches_of_steps
-from vecsetx.training.memory import StepSpec, measure
 from vecsetx.training.meters import bytes_text, machine_bytes, peak_bytes
 from vecsetx.training.optimizer import state_bytes
 from vecsetx.training.ranks import precision_on
+from vecsetx.training.step_spec import StepSpec
 
 __all__ = [
     "Preflight",
@@ -133,6 +133,8 @@ def check_step_fits(step: StepSpec, device: torch.device) -> None:
     shapes = step.model.weight_shapes(step.structure_count).values()
     if device.type != "cpu" or sum(map(math.prod, shapes)) < _LARGE:
         return
+    from vecsetx.training.memory import measure  # here, because it takes seconds to import
+
     if precision_on(device, step.training.precision) == "fp32":  # what is measured is bf16 else
         step = replace(step, training=replace(step.training, precision="fp32"))
     measured = measure(step)
