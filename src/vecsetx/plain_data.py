@@ -189,6 +189,7 @@ _SAID = {
     **dict.fromkeys(("float_parsing", "float_type"), _NUMBER),
     **dict.fromkeys(("bool_parsing", "bool_type"), "must be true or false"),
     "string_type": "must be text",
+    "string_too_short": "must not be empty",
     "finite_number": "must be finite",
     "greater_than": "must be above {gt}",
     "greater_than_equal": "must be at least {ge}",

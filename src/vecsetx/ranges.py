@@ -104,7 +104,7 @@ Decay = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
 Weight = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
 Rate = Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]
 Factor = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
-Distance = Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)]
+Distance = Annotated[float, Field(ge=1e-4, le=10, allow_inf_nan=False)]
 """In units of the model's space."""
 Angle = Annotated[float, Field(ge=0, le=180, allow_inf_nan=False)]
 """In degrees."""

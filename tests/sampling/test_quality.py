@@ -241,7 +241,8 @@ def sphere(radius, count=4000):
     )
     info = HeartInfo(
         *("ball", "label map", "", "", "", {}, ("LV",), (), Frame((0.0, 0.0, 0.0), 100.0), 50.0),
-        *((1.0, 1.0, 1.0), {"LV": 1.0}, {"LV": 1.0}, {"LV": 1}, 0, (), {}, 0, ""),
+        *((1.0, 1.0, 1.0), {"LV": 1.0}, {"LV": 4 * np.pi * radius**2}, {"LV": 1}),
+        *(0, (), {}, 0, ""),
     )
     return Samples(surface, query(near), query(volume), info)
 
@@ -258,6 +259,9 @@ def test_the_slope_of_a_sphere_is_right_to_3_percent(radius, factor):
 
 def test_too_few_points_have_no_slope():
     assert np.isnan(slopes(sphere(20, count=40))[0])
+    # The surface's points lie 8.7 mm apart, and then 4.8 mm.
+    assert np.isnan(slopes(sphere(60, count=600))[0])
+    assert slopes(sphere(60, count=2000))[0] == pytest.approx(1, abs=0.03)
 
 
 def test_labels_are_those_of_the_voxels(heart):

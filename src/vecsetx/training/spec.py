@@ -1,11 +1,15 @@
 """Length of a training run, and everything else of the loop that a recipe can set."""
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from vecsetx.ranges import Count, Decay, Every, Hearts, Seed, Workers
 
 __all__ = ["TrainingSpec"]
+
+_Model = Annotated[str, Field(min_length=1)]  # an empty text would be the current folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +69,8 @@ class TrainingSpec:
     deterministic: bool = False
     recompute: bool = False
     compile: bool = False
-    start: str | None = None
-    teacher: str | None = None
+    start: _Model | None = None
+    teacher: _Model | None = None
     gradient_norms_every: Every = 0
 
     @property

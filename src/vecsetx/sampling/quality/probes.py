@@ -122,7 +122,8 @@ def slopes(samples: Samples) -> Float[np.ndarray, " k"]:
     phantoms and real hearts.
 
     Returns:
-        ``[K]``, 1 in a sound heart; NaN for a structure with fewer than 50 such points.
+        ``[K]``, 1 in a sound heart; NaN for a structure with fewer than 50 such points, or with
+        surface points more than 6 mm apart, of which the nearest says little of the surface.
     """
     info, surface = samples.info, samples.surface
     points, distances, trusted = _joined(info, samples.near, samples.volume)
@@ -135,7 +136,8 @@ def slopes(samples: Samples) -> Float[np.ndarray, " k"]:
             continue
         feet, normals = surface.points_mm[own], surface.normals[own]
         chosen = np.flatnonzero(trusted[:, k])
-        if not len(chosen):
+        apart_mm = np.sqrt(info.areas_mm2[info.structures[k]] / len(feet))
+        if not len(chosen) or apart_mm > most:
             continue
         away, foot = KDTree(feet).query(points[chosen], distance_upper_bound=most)
         in_range = (away >= least) & (away < most)
