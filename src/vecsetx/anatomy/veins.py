@@ -1,7 +1,7 @@
 """Veins that touch a ventricle: no vein does, so another vessel has the vein's name.
 
-The veins end at the atria, at least 2 cm from the ventricles' cavities. The pulmonary artery leaves
-the right ventricle, and the aorta the left one.
+The veins end at the atria. The pulmonary artery leaves the right ventricle, and the aorta the left
+one.
 """
 
 from collections.abc import Mapping
