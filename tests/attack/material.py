@@ -118,7 +118,9 @@ def with_inputs(folder: Path, heart: Path) -> Material:
 
 def _write_scores(folder: Path, number: int) -> None:
     rows = [
-        Score(heart, structure, "found", {"dice": 0.9 / number, "iou": 0.8 / number})
+        Score(
+            heart, structure, "found", {"dice": 0.9 / number, "iou": 0.8 / number, "truth_ml": 90.0}
+        )
         for heart in ("a", "b")
         for structure in ("LV", "LA")
     ]

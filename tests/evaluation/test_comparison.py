@@ -4,6 +4,7 @@ import csv
 import itertools
 import json
 from copy import deepcopy
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -229,6 +230,17 @@ def test_another_truth_is_refused() -> None:
         compare(other, scores(1), BOOTSTRAP)
 
 
+def test_parts_of_other_hearts_are_refused() -> None:
+    hidden = [replace(row, observed=row.structure != "LV") for row in rows(1)]
+    whole = {**summarize(hidden), "scoring": {}, "provenance": {}}
+    assert compare(whole, deepcopy(whole), BOOTSTRAP)["observed"]
+    other = deepcopy(whole)
+    del other["observed"]["hearts"]["heart 3"]
+    for a, b in ((whole, other), (other, whole)):
+        with pytest.raises(InputError, match="observed structures of the two are of different"):
+            compare(a, b, BOOTSTRAP)
+
+
 def test_another_tolerance_is_refused() -> None:
     other = deepcopy(scores(1)) | {"scoring": {"tolerance_mm": 2.0}}
     with pytest.raises(InputError, match="different settings"):
@@ -394,6 +406,7 @@ def test_files_that_hold_no_scores_are_refused(tmp_path: Path, content, message)
     assert not (tmp_path / "out").exists()
 
 
+LEFT_OUT = object()
 CHANGES: dict[str, Any] = {
     "summary": None,
     "summary.mean": [],
@@ -401,6 +414,7 @@ CHANGES: dict[str, Any] = {
     "hearts.heart 3": "x",
     "hearts.heart 3.LV": "x",
     "hearts.heart 3.LV.state": None,
+    "hearts.heart 3.LV.truth_ml": LEFT_OUT,
     "hearts.heart 3.LV.dice": 7,
     "hearts.heart 3.LV.iou": -0.1,
     "hearts.heart 3.Aorta.cldice": "x",
@@ -422,7 +436,10 @@ def test_scores_that_no_evaluation_has_are_refused(tmp_path: Path, entry: str) -
     changed = scores
     for name in path:
         changed = changed[name]
-    changed[last] = CHANGES[entry]
+    if CHANGES[entry] is LEFT_OUT:
+        del changed[last]
+    else:
+        changed[last] = CHANGES[entry]
     (b / "scores.json").write_text(json.dumps(scores))
     with pytest.raises(InputError, match=r"b.scores\.json: damaged scores: ") as refused:
         compare_scores(a, b, tmp_path / "out")

@@ -199,6 +199,9 @@ def _check_comparable(a: Mapping[str, Any], b: Mapping[str, Any]) -> None:
                 "different structures were hidden from the two models: only A had to infer "
                 f"{_some(of_a - of_b)}, only B {_some(of_b - of_a)}; {remedy}"
             )
+    for part in PARTS:
+        if part in a and part in b and a[part]["hearts"].keys() != b[part]["hearts"].keys():
+            raise InputError(f"{part} structures of the two are of different hearts; {remedy}")
 
 
 def _corrected(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

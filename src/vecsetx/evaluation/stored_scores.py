@@ -49,8 +49,8 @@ def _check_part(part: Mapping[str, Any], where: str) -> None:
     for heart, structures in hearts.items():
         for structure, found in structures.items():
             place = f"{where}hearts.{heart}.{structure}"
-            if not isinstance(found.get("state"), str):
-                raise PlainDataError(f"{place}: has no state")
+            if not isinstance(found.get("state"), str) or "truth_ml" not in found:
+                raise PlainDataError(f"{place}: has no state or no truth_ml")
             for measure in MEASURES.values():
                 if not _is_possible(value := found.get(measure.name), measure):
                     raise PlainDataError(f"{place}.{measure.name}: {value!r:.80} is no value of it")
