@@ -69,6 +69,9 @@ def test_a_file_s_misspelt_options_are_answered_with_near_ones() -> None:
         ("optimizer.muon_lr=high", "optimizer.muon_lr='high': must be a number"),
         ("model.normals=maybe", "model.normals='maybe': must be true or false"),
         ("training.precision=fp8", "must be 'auto', 'fp32', 'bf16' or 'fp16'"),
+        ("training.start=''", "training.start='': must not be empty"),
+        ("training.teacher=''", "training.teacher='': must not be empty"),
+        ("objective.truncation=1.0e-300", "objective.truncation=1e-300: must be at least 0.0001"),
     ],
 )
 def test_a_wrong_value_is_told_in_plain_words(override: str, said: str) -> None:
