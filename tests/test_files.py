@@ -8,11 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from vecsetx.errors import InputError
 from vecsetx.files import clear_unfinished, write_json, write_text, written_whole
-from vecsetx.formats.images import read_grid
-from vecsetx.formats.label_maps import read_label_map
-from vecsetx.formats.meshes import read_mesh
 
 
 def names(folder):
@@ -138,15 +134,3 @@ def test_what_is_no_json_is_refused_and_the_old_file_stays(tmp_path, bad):
         write_json(path, {"dice": bad})
     assert json.loads(path.read_text()) == {"dice": 1}
     assert names(tmp_path) == ["a.json"]
-
-
-def test_pipes_and_devices_are_refused_where_images_and_meshes_are_read(tmp_path: Path) -> None:
-    """At once: a pipe would never answer, and a device never end."""
-    os.mkfifo(pipe := tmp_path / "pipe.nii.gz")
-    (device := tmp_path / "LV.obj").symlink_to("/dev/zero")
-    with pytest.raises(InputError, match=r"pipe\.nii\.gz: a pipe or device, no file"):
-        read_label_map(pipe)
-    with pytest.raises(InputError, match=r"pipe\.nii\.gz: a pipe or device, no file"):
-        read_grid(pipe)
-    with pytest.raises(InputError, match=r"LV\.obj: a pipe or device, no file"):
-        read_mesh(device)

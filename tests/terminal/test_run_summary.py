@@ -28,6 +28,18 @@ def told_before(
     return [line for line in lines if not re.search(r"\(\d+ s\)$", line)]  # of a slow machine
 
 
+def steps_that_take(monkeypatch: pytest.MonkeyPatch, *seconds: float) -> list[float]:
+    """Let trial steps take that long, one after the other; return what is left of them."""
+    clock, takes = Clock(), list(seconds)
+
+    def try_step(*_: object) -> None:
+        clock.now += takes.pop(0)
+
+    monkeypatch.setattr("vecsetx.training.preflight.time", clock)
+    monkeypatch.setattr(Stepper, "try_step", try_step)
+    return takes
+
+
 @pytest.mark.usefixtures("all_trial_steps")
 def test_the_time_of_a_run_is_told_without_that_of_warming_up(
     dataset: DataSet,
@@ -35,13 +47,7 @@ def test_the_time_of_a_run_is_told_without_that_of_warming_up(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    clock, takes = Clock(), [6.0, 3.0, 2.0]
-
-    def try_step(*_: object) -> None:
-        clock.now += takes.pop(0)
-
-    monkeypatch.setattr("vecsetx.training.preflight.time", clock)
-    monkeypatch.setattr(Stepper, "try_step", try_step)
+    takes = steps_that_take(monkeypatch, 6.0, 3.0, 2.0)
     recipe = RECIPE.changed({"training": {"steps": 120, "validate_every": 60}}, "")
     size, step, length = told_before(dataset, tmp_path / "run", recipe, capsys)
     assert re.fullmatch(r"training on 3 hearts: 10 structures, 0\.\d\d M weights, 1 × cpu", size)
@@ -58,13 +64,7 @@ def test_a_step_that_takes_long_is_tried_once(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    clock, takes = Clock(), [21.0, 2.0]
-
-    def try_step(*_: object) -> None:
-        clock.now += takes.pop(0)
-
-    monkeypatch.setattr("vecsetx.training.preflight.time", clock)
-    monkeypatch.setattr(Stepper, "try_step", try_step)
+    takes = steps_that_take(monkeypatch, 21.0, 2.0)
     step = told_before(dataset, tmp_path / "run", RECIPE, capsys)[1]
     assert step.startswith("preflight passed: a step of 2 hearts takes 21 s and about ")
     assert takes == [2.0]
