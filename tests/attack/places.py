@@ -109,6 +109,10 @@ def _closed_pipe(folder: Path) -> None:
     os.dup2(writes, 1)
 
 
+def _full_stdout(folder: Path) -> None:
+    os.dup2(os.open("/dev/full", os.O_WRONLY), 1)
+
+
 def _no_temporary_folder(folder: Path) -> None:
     os.environ["TMPDIR"] = str(folder / "missing")
 
@@ -140,6 +144,7 @@ _PLACES: dict[str, tuple[Callable[[Path], None], bool]] = {
     "no HOME": (_no_home, False),
     "HOME is read-only": (_home_is_read_only, False),
     "closed pipe": (_closed_pipe, False),
+    "stdout is full": (_full_stdout, False),
     "no TMPDIR": (_no_temporary_folder, False),
     "out is a file": (_out_is_a_file, True),
     "out is read-only": (_out_is_read_only, True),

@@ -109,3 +109,34 @@ def test_poor_surroundings_end_in_no_traceback(kind: str, tmp_path: Path) -> Non
     assert process.exitcode == status, printed
     assert told in printed
     assert "Traceback" not in printed
+
+
+def to_full_disk(streams: str, words: tuple[str, ...]) -> None:
+    """Run a command whose streams of these names are on a full disk, in a process of its own."""
+    from vecsetx.__main__ import main
+
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        place = os.open("/dev/full" if name in streams else os.devnull, os.O_WRONLY)
+        os.dup2(place, number)
+        setattr(sys, name, os.fdopen(number, "w", closefd=False))  # as Python opens it
+    sys.argv = ["vecsetx", *words]
+    main()
+
+
+@pytest.mark.parametrize(
+    ("streams", "words", "status"),
+    [
+        ("stdout", ("labels", "acdc"), 2),
+        ("stderr", ("labels", "acdc"), 0),
+        ("stdout stderr", ("labels", "acdc"), 2),
+        ("stderr", ("labels", "nothing"), 2),
+        ("stdout stderr", ("labels", "nothing"), 2),
+        ("stdout stderr", ("--version",), 2),
+    ],
+)
+def test_a_full_disk_behind_the_streams_ends_in_status_2(
+    streams: str, words: tuple[str, ...], status: int
+) -> None:
+    process = forked(to_full_disk, streams, words)
+    process.join(LONGEST_SECONDS)
+    assert process.exitcode == status

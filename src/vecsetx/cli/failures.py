@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import typer
 
@@ -59,4 +59,5 @@ def report_failures(failed: Mapping[str, str]) -> None:
 
 
 def _complain(message: str) -> None:
-    typer.secho(f"vecsetx: {message}", fg="red", err=True)
+    with suppress(OSError):  # stderr on a full disk: the exit status says what it can
+        typer.secho(f"vecsetx: {message}", fg="red", err=True)
