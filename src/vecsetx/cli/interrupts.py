@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vecsetx.launcher import launched
+
 __all__ = ["ending_at_once", "resuming_text", "stopped_text"]
 
 
@@ -111,7 +113,8 @@ def stopped_text(command: str, params: Mapping[str, Any], began: float) -> str:
 
 def resuming_text() -> str:
     """Return how a training goes on that saved a checkpoint and stopped."""
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:  # a launcher started this process
+    launch = launched()
+    if launch is not None and launch.count > 1:
         return "to go on, repeat the command with --resume"
     return f"to go on, type: {_typed('--resume')}"
 

@@ -1,6 +1,5 @@
 """The command ``train``."""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +8,7 @@ import typer
 from vecsetx.cli.numbers import number
 from vecsetx.cli.options import FLAG, PRESETS, Config, DataSetPath, Fold, Overrides, recipe_of
 from vecsetx.errors import InputError
+from vecsetx.launcher import is_first_rank
 from vecsetx.ranges import Number
 
 
@@ -86,6 +86,6 @@ def train(
         check_training(data, out, recipe, resume, fold, logs)
         return
     train_model(data, out, recipe, resume, stop_after, fold, logs)
-    if os.environ.get("RANK", "0") == "0":  # one of the processes that torchrun starts
+    if is_first_rank():
         typer.echo(f"the model is in {out / 'model'}")
         print_next(next_command(out, is_finished(out)))

@@ -1,6 +1,5 @@
 """``vecsetx train``: train a model on a prepared data set."""
 
-import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -28,6 +27,7 @@ from vecsetx.data.dataset import DataSet
 from vecsetx.data.turned import choose_reference
 from vecsetx.errors import InputError
 from vecsetx.evaluation.validation import make_validator
+from vecsetx.launcher import is_first_rank
 from vecsetx.model.saved import TrainedModel
 from vecsetx.recipe import Recipe
 from vecsetx.sampling.quality.usual_heart import UsualHeart
@@ -236,7 +236,7 @@ def _say_stopping(number: signal.Signals) -> None:
     """Say at once that a run stops: its step may go on for long."""
     again = "; Ctrl-C again stops now, without it" if number == signal.SIGINT else ""
     text = f"{number.name}: stopping after this step, with a checkpoint{again}"
-    if os.environ.get("RANK", "0") == "0":
+    if is_first_rank():
         # In a thread, as the signal may have come in the midst of printing.
         threading.Thread(target=warn, args=(text,)).start()
 

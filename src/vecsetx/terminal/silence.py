@@ -1,6 +1,5 @@
 """A console that is never silent for long, where there is no terminal with a live display."""
 
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -8,6 +7,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
+
+from vecsetx.launcher import is_first_rank
 
 __all__ = ["CommandConsole"]
 
@@ -44,7 +45,7 @@ class CommandConsole(Console):
             say: Prints a line.
             after_s: Returns the longest silence in seconds.
         """
-        if os.environ.get("RANK", "0") != "0":
+        if not is_first_rank():
             yield
             return
         ended = threading.Event()

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, distributed
 
 from vecsetx.errors import InputError
+from vecsetx.launcher import launched
 
 __all__ = ["Ranks", "autocast", "joined_ranks", "precision_on", "scaler"]
 
@@ -80,13 +81,14 @@ def joined_ranks() -> Iterator[Ranks]:
     Each rank takes the GPU of its local number; without GPUs, all ranks compute on the CPU.
 
     Raises:
-        InputError: There are more ranks on this machine than GPUs.
+        InputError: There are more ranks on this machine than GPUs, the environment does not say
+            what ``torchrun`` would, or the other ranks cannot be reached.
     """
-    gpus = torch.cuda.device_count()
-    if "WORLD_SIZE" not in os.environ:  # not started by torchrun
+    gpus, launch = torch.cuda.device_count(), launched()
+    if launch is None:
         yield Ranks(0, 1, torch.device("cuda" if gpus else "cpu"))
         return
-    local = int(os.environ.get("LOCAL_RANK", "0"))
+    local = launch.local
     if gpus and local >= gpus:
         raise InputError(
             f"rank {local} of this machine has no GPU, there are only {gpus}; start one process "
@@ -95,7 +97,15 @@ def joined_ranks() -> Iterator[Ranks]:
     device = torch.device(f"cuda:{local}" if gpus else "cpu")
     if gpus:
         torch.cuda.set_device(device)
-    distributed.init_process_group("nccl" if gpus else "gloo", timeout=_TIMEOUT)
+    try:
+        distributed.init_process_group("nccl" if gpus else "gloo", timeout=_TIMEOUT)
+    except (RuntimeError, ValueError) as error:
+        address = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(
+            f"rank {launch.rank} of {launch.count} cannot join the run at {address} ({reason}); "
+            "start all ranks with torchrun"
+        ) from error
     try:
         yield Ranks(distributed.get_rank(), distributed.get_world_size(), device)
     finally:
