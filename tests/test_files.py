@@ -90,14 +90,19 @@ def test_what_is_wrong_with_another_file_is_told_of_that_file(tmp_path):
     assert missing.value.filename == str(tmp_path / "b")
 
 
+FOLDER = "a/.vecsetx-unfinished-folder"
+
+
 def test_unfinished_files_of_killed_writers_are_cleared_in_their_folder_alone(tmp_path):
     for folder in ("a", "a/deeper", "b"):
         (tmp_path / folder).mkdir()
-        (tmp_path / folder / ".unfinished-1x.nii.gz").touch()
+        (tmp_path / folder / ".vecsetx-unfinished-1x.nii.gz").touch()
         (tmp_path / folder / "heart.nii.gz").touch()
+    (tmp_path / "a" / ".unfinished-letter.txt").touch()  # somebody else's
+    (tmp_path / FOLDER).mkdir()
     clear_unfinished(tmp_path / "a", tmp_path / "b", tmp_path / "absent")
     left = {str(file.relative_to(tmp_path)) for file in tmp_path.rglob(".*")}
-    assert left == {"a/deeper/.unfinished-1x.nii.gz"}
+    assert left == {"a/deeper/.vecsetx-unfinished-1x.nii.gz", "a/.unfinished-letter.txt", FOLDER}
     assert len(list(tmp_path.rglob("heart.nii.gz"))) == 3
 
 

@@ -34,7 +34,7 @@ _OF_ANY = {
 }
 """Number of a system's error → remedy: errors that only writing has, and others."""
 
-_UNFINISHED = ".unfinished-"
+_UNFINISHED = ".vecsetx-unfinished-"
 """Prefix of the names of temporary files."""
 
 
@@ -115,7 +115,8 @@ def clear_unfinished(*folders: Path) -> None:
     """
     for folder in folders:
         for file in folder.glob(f"{_UNFINISHED}*"):
-            file.unlink(missing_ok=True)
+            if not file.is_dir():  # which no writer makes
+                file.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

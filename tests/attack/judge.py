@@ -231,7 +231,8 @@ def _strays(
     # A process that a signal ends cannot clean up; the next run does.
     killed = attack.stop is not None and attack.stop[0] != signal.SIGINT
     if not killed:
-        found += [f"left {p.name}" for p in changed if ".unfinished-" in p.name and p in after]
+        names = [path.name for path in changed if path in after]
+        found += [f"left {name}" for name in names if ".vecsetx-unfinished-" in name]
     return found
 
 

@@ -168,7 +168,9 @@ def test_an_export_leaves_nothing_unfinished(
     dataset: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd
 ) -> None:
     def stopping(*_: object):
-        (tmp_path / "npz" / ".unfinished-x.npz").write_bytes(b"half")  # of a worker that was killed
+        (tmp_path / "npz" / ".vecsetx-unfinished-x.npz").write_bytes(
+            b"half"
+        )  # of a worker that was killed
         (tmp_path / "npz" / "a.npz").write_bytes(b"")
         raise KeyboardInterrupt
 

@@ -51,7 +51,7 @@ def test_a_full_disk_keeps_the_old_checkpoint_and_the_run(
     trained = train_model(dataset.folder, tmp_path / "run", RECIPE)
     assert saves == [3, 6, 8]
     assert "No space left on device" in capsys.readouterr().out
-    assert not list((tmp_path / "run").glob(".unfinished-*"))
+    assert not list((tmp_path / "run").glob(".vecsetx-unfinished-*"))
     assert_close(whole.network.state_dict(), trained.network.state_dict())
 
     monkeypatch.setattr(checkpoint.torch, "save", save)
@@ -81,14 +81,14 @@ def test_a_run_killed_at_chosen_moments_ends_as_if_it_had_not_been(
         assert process.exitcode == -signal.SIGKILL, moment
         state = torch.load(out / "checkpoint.pt", weights_only=True)
         assert state["progress"]["step"] == reached, moment
-        unfinished = list(out.glob(".unfinished-*"))
+        unfinished = list(out.glob(".vecsetx-unfinished-*"))
         assert len(unfinished) == (moment == "within a save"), moment
     assert torch.load(out / "best.pt", weights_only=True)["progress"]["step"] == 6
     resumed = train_model(dataset.folder, out, recipe, resume=True)
     whole = train_model(dataset.folder, tmp_path / "whole", recipe)
     assert losses(out) == losses(tmp_path / "whole")
     assert_close(whole.network.state_dict(), resumed.network.state_dict())
-    assert not list(out.glob(".unfinished-*"))
+    assert not list(out.glob(".vecsetx-unfinished-*"))
 
 
 @pytest.mark.slow
@@ -117,7 +117,7 @@ def test_a_run_killed_at_any_moment_goes_on(dataset: DataSet, tmp_path: Path) ->
         assert state["progress"]["step"] > reached
         reached = state["progress"]["step"]
     train_model(dataset.folder, out, recipe, resume=True, stop_after=reached + 1)
-    assert not list(out.glob(".unfinished-*"))
+    assert not list(out.glob(".vecsetx-unfinished-*"))
 
 
 FULL_DISK = """

@@ -341,13 +341,23 @@ def test_the_lock_is_free_after_a_failure(tmp_path: Path) -> None:
 def test_unfinished_files_go_where_the_run_writes_and_nowhere_else(tmp_path: Path) -> None:
     for folder in ("hearts", "run"):
         (tmp_path / folder).mkdir()
-        (tmp_path / folder / ".unfinished-x.bin").touch()
-    (tmp_path / ".unfinished-y").touch()
+        (tmp_path / folder / ".vecsetx-unfinished-x.bin").touch()
+    (tmp_path / ".vecsetx-unfinished-y").touch()
     with only_writer(tmp_path, "hearts", "absent"):
-        assert not (tmp_path / "hearts" / ".unfinished-x.bin").exists()
-        (tmp_path / "hearts" / ".unfinished-z").touch()
-    assert sorted(file.name for file in tmp_path.rglob(".*")) == [".unfinished-x.bin"]
-    assert (tmp_path / "run" / ".unfinished-x.bin").exists()
+        assert not (tmp_path / "hearts" / ".vecsetx-unfinished-x.bin").exists()
+        (tmp_path / "hearts" / ".vecsetx-unfinished-z").touch()
+    assert sorted(file.name for file in tmp_path.rglob(".*")) == [".vecsetx-unfinished-x.bin"]
+    assert (tmp_path / "run" / ".vecsetx-unfinished-x.bin").exists()
+
+
+def test_a_hard_link_in_the_place_of_the_lock_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "mine.txt").write_text("mine")
+    (tmp_path / "out" / ".writing.lock").hardlink_to(tmp_path / "mine.txt")
+    told = "a hard link to another file"
+    with pytest.raises(InputError, match=told), only_writer(tmp_path / "out"):
+        pass
+    assert (tmp_path / "mine.txt").read_text() == "mine"
 
 
 @pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
@@ -361,10 +371,10 @@ def test_a_file_system_without_locks_is_told_and_nothing_is_removed(
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(fcntl, "flock", no_locks)
-    (tmp_path / ".unfinished-another's").touch()
+    (tmp_path / ".vecsetx-unfinished-another's").touch()
     with only_writer(tmp_path):
         assert "the file system has no locks" in caplog.text
-    assert [file.name for file in tmp_path.iterdir()] == [".unfinished-another's"]
+    assert [file.name for file in tmp_path.iterdir()] == [".vecsetx-unfinished-another's"]
 
 
 # Dask

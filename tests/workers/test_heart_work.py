@@ -154,7 +154,7 @@ def test_a_pipe_is_no_record_and_left_overs_of_killed_writers_go(folder: Path) -
     records = Records.within(folder / "out")
     records.folder.mkdir(parents=True)
     os.mkfifo(_of(folder, "h02"))  # reading it would wait for ever
-    (records.folder / ".unfinished-1").touch()
+    (records.folder / ".vecsetx-unfinished-1").touch()
     (records.folder / "own.txt").touch()
     assert here(folder) == dict.fromkeys(NAMES, 6)
     assert made(folder) == list(NAMES)

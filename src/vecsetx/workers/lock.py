@@ -39,13 +39,14 @@ def only_writer(folder: Path, *subfolders: str) -> Iterator[None]:
         *subfolders: Names of the subfolders that the block writes into.
 
     Raises:
-        InputError: Another run is writing into the folder, it is a file, it cannot be written, or a
-            link to a folder lies in it.
+        InputError: Another run is writing into the folder, it is a file, it cannot be written, a
+            link to a folder lies in it, or the lock's file is a hard link.
     """
     with ExitStack() as entered:
         entered.callback(_remove_empty, _make(folder))
         _check_no_links(folder, folder)
         file = folder / ".writing.lock"
+        _check_own(file)
         try:
             # A soft lock is only a file, which a killed run would leave behind.
             lock = FileLock(file, timeout=0, fallback_to_soft=False).acquire()
@@ -148,6 +149,15 @@ def _check_no_links(folder: Path, out: Path) -> None:
                 )
             if folder == out and entry.is_dir():
                 _check_no_links(Path(entry.path), out)
+
+
+def _check_own(lock: Path) -> None:
+    """Refuse a hard link to another file, which a lock would empty."""
+    if os.path.lexists(lock) and os.lstat(lock).st_nlink > 1:
+        raise InputError(
+            f"{lock}: a hard link to another file, which a lock would overwrite; remove the link, "
+            "or choose another --out"
+        )
 
 
 def _remove_empty(folders: list[Path]) -> None:
