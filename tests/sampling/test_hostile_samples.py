@@ -54,6 +54,30 @@ def small(dataset: DataSet) -> Samples:
     return part(SamplesFile(first(dataset)).read(), 60)
 
 
+def test_arrays_exchanged_in_the_header_are_noticed(small: Samples, tmp_path: Path) -> None:
+    path = tmp_path / "heart.safetensors"
+    write_samples(small, path)
+    content = path.read_bytes()
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:end])
+    near, volume = header["near"], header["volume"]
+    assert near["shape"] == volume["shape"]  # nothing else tells them apart
+    near["data_offsets"], volume["data_offsets"] = volume["data_offsets"], near["data_offsets"]
+
+    def write() -> None:
+        text = json.dumps(header).encode()
+        text += b" " * (-len(text) % 8)
+        path.write_bytes(len(text).to_bytes(8, "little") + text + content[end:])
+
+    write()
+    with pytest.raises(InputError, match="the hash of its header differs; prepare the heart again"):
+        SamplesFile(path)
+    del header["__metadata__"]["tensors_sha256"]  # as in files of earlier versions
+    write()
+    exchanged = SamplesFile(path).read()
+    assert np.array_equal(exchanged.near.points_mm, small.volume.points_mm)
+
+
 def array(shape: tuple[int, ...], kind: str = "<f4") -> bytes:
     """The header of an array."""
     text = str({"descr": kind, "fortran_order": False, "shape": shape}).encode()

@@ -155,9 +155,14 @@ def write_samples(samples: Samples, path: Path) -> None:
 
 
 def _in_order(content: bytes) -> bytes:
-    """Return a safetensors file with sorted metadata; the library writes them in a random order."""
+    """Sort a safetensors file's metadata, and add a hash of what the header says of tensors.
+
+    The library writes the metadata in a random order.
+    """
     end = 8 + int.from_bytes(content[:8], "little")
-    header = json.dumps(json.loads(content[8:end]), sort_keys=True, separators=(",", ":")).encode()
+    entries = json.loads(content[8:end])
+    entries["__metadata__"]["tensors_sha256"] = _sha256_of_tensors(entries)
+    header = json.dumps(entries, sort_keys=True, separators=(",", ":")).encode()
     header += b" " * (-len(header) % 8)  # tensors begin at multiples of 8
     return len(header).to_bytes(8, "little") + header + content[end:]
 
@@ -309,6 +314,12 @@ def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
 
 
+def _sha256_of_tensors(header: Mapping[str, Any]) -> str:
+    """Hash of the names, types, shapes and places of a file's tensors."""
+    tensors = {name: entry for name, entry in header.items() if name != "__metadata__"}
+    return _sha256(json.dumps(tensors, sort_keys=True))
+
+
 def _contiguous(points: _Points) -> _Points:
     arrays = {f.name: np.ascontiguousarray(getattr(points, f.name)) for f in fields(points)}
     return replace(points, **arrays)
@@ -333,7 +344,10 @@ def _contents(path: Path) -> tuple[int, dict[str, _Tensor]]:
         length = int.from_bytes(file.read(8), "little")
         header = parse_json(file.read(length).decode())
         size = os.fstat(file.fileno()).st_size
-    header.pop("__metadata__", None)
+    metadata = header.pop("__metadata__", {})
+    # Files of earlier versions have no hash.
+    if metadata.get("tensors_sha256") not in (None, _sha256_of_tensors(header)):
+        raise PlainDataError("the hash of its header differs")
     tensors = {}
     for name, entry in header.items():
         rows, width = entry["shape"]
