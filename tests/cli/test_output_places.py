@@ -13,7 +13,9 @@ from support.waiting import wait_until
 from typer.main import get_command
 
 from vecsetx.cli import app
+from vecsetx.cohort.out_folder import check_out
 from vecsetx.data.dataset import DataSet
+from vecsetx.errors import InputError
 from vecsetx.files import write_text
 from vecsetx.terminal import progress_bars
 from vecsetx.terminal.run_log import RunLog
@@ -166,6 +168,18 @@ def test_results_do_not_lie_among_the_files_of_something_else(
         last = capfd.readouterr().err.splitlines()[-1]
         assert last.startswith(f"vecsetx: {out}: is {kind}, so results would lie among its files; ")
         assert [file.name for file in out.iterdir()] == [name]
+
+
+@pytest.mark.parametrize(("name", "mark"), [("hearts", "dataset.json"), ("x", "model.json")])
+def test_results_do_not_lie_in_a_folder_of_a_data_set_or_model(
+    name: str, mark: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / mark).write_text("mine")
+    monkeypatch.chdir(tmp_path)
+    for out in (tmp_path / name, Path(name)):
+        with pytest.raises(InputError, match=f"{name}: belongs to the (model|data set) {tmp_path}"):
+            check_out(out)
+    check_out(tmp_path / "elsewhere" / name)
 
 
 def test_a_log_that_is_a_link_is_not_written(tmp_path: Path, capfd: pytest.CaptureFixture) -> None:

@@ -32,8 +32,17 @@ def check_out(out: Path, own: str = "") -> None:
         own: The file of those that the command itself writes, if any.
 
     Raises:
-        InputError: The folder is a data set, a model or a run.
+        InputError: The folder is a data set, a model or a run, or one that these keep their own
+            files in.
     """
+    above = out.absolute().parent
+    if (above / "model.json").exists() or (
+        out.name == "hearts" and (above / "dataset.json").exists()
+    ):
+        raise InputError(
+            f"{out}: belongs to the {'model' if (above / 'model.json').exists() else 'data set'} "
+            f"{above}, so results would lie among its files; choose another --out"
+        )
     for mark, what in _MARKS.items():
         if mark != own and (out / mark).exists():
             raise InputError(
