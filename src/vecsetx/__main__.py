@@ -21,7 +21,7 @@ def main() -> None:
 
 
 def _mend_surroundings() -> None:
-    """Mend what libraries do not expect: closed streams, and a terminal without columns.
+    """Mend what libraries do not expect, such as closed streams, or a terminal without columns.
 
     Ends the program if the current folder was removed.
     """
@@ -37,6 +37,7 @@ def _mend_surroundings() -> None:
     for size in ("COLUMNS", "LINES"):
         if os.environ.get(size, "1").strip("0") == "":
             del os.environ[size]
+    os.environ["MPLBACKEND"] = "agg"  # figures become files; another name may not exist
     try:
         os.getcwd()
     except FileNotFoundError:

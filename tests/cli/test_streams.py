@@ -77,6 +77,7 @@ def in_surroundings(kind: str, folder: Path) -> None:
     if kind == "no columns":
         os.dup2(printed, 1)
         os.environ["COLUMNS"] = os.environ["LINES"] = "0"
+        os.environ["MPLBACKEND"] = "nonsense"
     elif kind == "closed streams":
         for number, name in enumerate(("stdin", "stdout")):
             os.close(number)
