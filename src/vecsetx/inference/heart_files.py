@@ -53,12 +53,18 @@ def mesh_files(
         extension: Format of a structure's mesh: ``vtp``, ``stl``, ``ply`` or ``obj``.
 
     Raises:
-        InputError: The format is not supported; when a file is written, that the space is not.
+        InputError: The format is not supported, or there are no meshes; when a file is written,
+            that the space is not supported.
     """
     if extension not in _MESH_PROGRAMS:
         formats = ", ".join(_MESH_PROGRAMS)
         raise InputError(f"unknown mesh format {extension!r}; use one of {formats}")
     surfaces, interfaces = meshes.surfaces, meshes.interfaces
+    if not surfaces:
+        raise InputError(
+            "none of the structures was reconstructed; look at the input with vecsetx inspect, or "
+            "train longer"
+        )
     opens = f"{_SHARED if interfaces else _CLOSED} {_MESH_PROGRAMS[extension]}"
     for name in heart.structures:
         if name in surfaces:
