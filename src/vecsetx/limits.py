@@ -10,6 +10,7 @@ __all__ = [
     "DICOM_BYTES",
     "FARTHEST_MM",
     "HEADER_BYTES",
+    "HEADER_LINES",
     "HEART_ML",
     "JSON_BYTES",
     "LAYERS",
@@ -38,6 +39,9 @@ LAYERS = 4
 
 HEADER_BYTES = 1 << 22
 """Largest header of an image, with its extensions."""
+
+HEADER_LINES = 100_000
+"""Most lines of a header that is a text: ten per segment, or one per file of voxels."""
 
 DEFLATE_RATIO = 1032
 """Most bytes that one byte of gzip, zlib or deflate can stand for."""

@@ -24,6 +24,7 @@ from attack import (
     bombs,
     cohort,
     hostile_names,
+    long_runs,
     mad_options,
     mutated_files,
     places,
@@ -54,6 +55,7 @@ class Family:
 
 FAMILIES = {
     "files": Family(mutated_files.attacks, (1, 8, 300)),
+    "long runs": Family(long_runs.attacks, (1, 2, 20)),
     "bombs": Family(bombs.attacks, (0, 1, 1)),
     "names": Family(hostile_names.attacks, (1, 4, 100)),
     "options": Family(mad_options.attacks, (0, 1, 100)),

@@ -16,7 +16,7 @@ from support.forked import forked
 from support.waiting import LONGEST_SECONDS
 
 import vecsetx.commands
-from attack import hostile_names, judge, mutated_files
+from attack import hostile_names, judge, long_runs, mutated_files
 from attack.judge import Attack, try_attack
 from attack.material import with_inputs
 from attack.mutations import damaged, swollen_gzip
@@ -34,7 +34,7 @@ def attacked(data: Path, run: Path, folder: Path) -> None:
     for module in iter_modules(vecsetx.commands.__path__, "vecsetx.commands."):
         import_module(module.name)  # once for all that are forked from here
     made = 0
-    for family in (mutated_files, hostile_names):
+    for family in (mutated_files, hostile_names, long_runs):
         moat.mkdir(parents=True)
         for _, attack in family.attacks(material, moat, 1, seed=0):
             verdict = try_attack(attack, moat)
@@ -74,7 +74,7 @@ def _spin() -> None:
 
 def _leave_half_a_file(folder: Path) -> None:
     (folder / "out").mkdir()
-    (folder / "out" / ".unfinished-1").write_text("")
+    (folder / "out" / ".vecsetx-unfinished-1").write_text("")
 
 
 LABELS = ("labels", "default")
@@ -85,7 +85,7 @@ MISBEHAVIOUR = {
     "ended by SIGSEGV": lambda folder: {"before": partial(signal.raise_signal, signal.SIGSEGV)},
     "took more than 0.1 s": lambda folder: {"before": _spin, "most_seconds": 0.1},
     "printed 'ITKERROR": lambda folder: {"before": partial(print, "ITKERROR: lost")},
-    "left .unfinished-1": lambda folder: {
+    "left .vecsetx-unfinished-1": lambda folder: {
         "before": partial(_leave_half_a_file, folder),
         "out": "out",
     },

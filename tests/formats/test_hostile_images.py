@@ -273,3 +273,54 @@ def test_the_voxels_of_a_pair_lie_beside_its_header(tmp_path: Path) -> None:
     (linked / "a.hdr").unlink()
     (linked / "a.hdr").symlink_to(store / "a.hdr")  # both lead to one folder
     np.testing.assert_array_equal(read_image(linked / "a.hdr").values, LABELS)
+
+
+LONG = "x" * 4000
+LINES = {
+    "no field": (LONG, "line 10: has over 500 bytes"),
+    "spaces": (" " * 4000 + "x", "line 10: has over 500 bytes"),
+    "an unknown field": (f"{LONG}: y", "line 10: has over 500 bytes"),
+    "a field's value": (f"units: {LONG}", "line 10: has over 500 bytes"),
+    "a value with := in it": (f"units: {LONG} :=y", "line 10: has over 500 bytes"),
+    "ends of lines for others": ("x" * 400 + "\x0b" + "x" * 400, "line 10: has over 500 bytes"),
+    "a zero byte": (f"{LONG}\0:=y", "its header has a zero byte"),
+    "several files": ("data file: a\n" * 9, "names its voxels' file 9 times"),
+    "too many lines": ("a:=b\n" * 100_001, "its header has over 100000 lines"),
+    "a comment": (f"# {LONG}", "read"),
+    "for other programs": (f"Segment0_Tags:={LONG}: y", "read"),
+    "a description": (f"content: {LONG}", "read"),
+}
+
+
+def test_lines_that_itk_would_crash_on(tmp_path: Path) -> None:
+    """ITK writes beyond its buffers where it complains of a line of a thousand bytes."""
+    calls = []
+    for number, (line, _) in enumerate(LINES.values()):
+        path = tmp_path / f"{number}.nrrd"
+        path.write_bytes(nrrd(encoding="raw", more=f"{line}\n") + VOXELS)
+        calls.append((read_image, (path,)))
+    found = outcomes(calls, MEGABYTES, before=[(read_image, (calls[-1][1][0],))])
+    for (name, (_, told)), outcome in zip(LINES.items(), found, strict=True):
+        assert told in outcome, name
+
+
+def test_a_path_that_itk_would_crash_on(tmp_path: Path) -> None:
+    folder = tmp_path.joinpath(*["d" * 200] * 6)
+    folder.mkdir(parents=True)
+    path = folder / "heart.nhdr"
+    path.write_bytes(nrrd(encoding="raw", more="data file: heart.raw\n"))
+    (folder / "heart.raw").write_bytes(VOXELS)
+    (outcome,) = outcomes([(read_image, (path,))], MEGABYTES)
+    assert "the path of heart.nhdr has over 500 bytes; give a shorter path" in outcome
+
+
+def test_a_pattern_for_files_searches_no_subfolders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searched: list[str] = []
+    monkeypatch.setattr(Path, "glob", lambda folder, pattern: searched.append(pattern) or [])
+    path = tmp_path / "heart.nhdr"
+    path.write_bytes(nrrd(encoding="raw", more="data file: %d%03d/a%d%d.raw 1 64 1\n"))
+    with pytest.raises(InputError, match="which is missing"):
+        read_image(path)
+    assert searched == ["*/a*.raw"]  # and not **, which is every folder below

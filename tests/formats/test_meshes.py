@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import trimesh
 from support.meshes import bent_ball, write_vtp
+from vtkmodules.vtkCommonCore import vtkStringArray
 from vtkmodules.vtkCommonDataModel import vtkPolyData
 from vtkmodules.vtkFiltersSources import vtkCubeSource
 
@@ -182,6 +183,31 @@ def test_surfaces_without_an_inside(tmp_path, case):
     lines += [f"f {a} {b} {c}" for a, b, c in np.asarray(faces) + 1]
     path.write_text("\n".join(lines) + "\n")
     with pytest.raises(InputError, match=rf"LV\.obj: .*{reason}"):
+        read_mesh(path)
+
+
+@pytest.mark.parametrize("ending", ["stl", "ply", "obj", "vtp"])
+def test_two_spaces_in_one_file_are_refused(ending: str, tmp_path: Path) -> None:
+    path = tmp_path / f"LV.{ending}"
+    ball = trimesh.Trimesh(*BALL)
+    if ending == "stl":
+        text = ball.export(file_type="stl_ascii")
+        path.write_text("solid SPACE=RAS SPACE=LPS\n" + text.split("\n", 1)[1])
+    elif ending == "ply":
+        text = ball.export(file_type="ply", encoding="ascii").decode()
+        path.write_text(text.replace("1.0\n", "1.0\ncomment SPACE=RAS\ncomment SPACE=lps\n", 1))
+    elif ending == "obj":
+        path.write_text("# SPACE=RAS\n# SPACE=LPS\n" + ball.export(file_type="obj"))
+    else:
+        polydata = vtkPolyData()
+        for name, space in (("SPACE", "RAS"), ("SPACF", "LPS")):
+            array = vtkStringArray()
+            array.SetName(name)
+            array.InsertNextValue(space)
+            polydata.GetFieldData().AddArray(array)
+        write_vtp(path, polydata)
+        path.write_bytes(path.read_bytes().replace(b"SPACF", b"SPACE"))
+    with pytest.raises(InputError, match=rf"LV\.{ending}: .*states several spaces"):
         read_mesh(path)
 
 

@@ -126,6 +126,17 @@ BAD = {
     "none": ("x,y,z,structure\n", "0 of its 0 points"),
     "nothing": ("", "has no column x, y, z, structure"),
     "no structure": (csv_text(head="x,y,z,label"), "has no column structure; .*'x,y,z,label'"),
+    "decimal commas": (
+        csv_text().replace("4,5,6", "4,0,5,0,6,0"),
+        "line 3: has more values than the first line has columns",
+    ),
+    "a column twice": (csv_text(head="x,y,z,structure,X"), "has several columns x"),
+    "an underscore": (csv_text().replace("4,5,6", "4_0,5,6"), "line 3: could not convert.*'4_0'"),
+    "digits of another script": (
+        csv_text().replace("4,5,6", "\uff14,5,6"),
+        "line 3: could not convert.*'\uff14'",
+    ),
+    "two spaces": ("# SPACE=RAS\n# SPACE=LPS\n" + csv_text(), "states several spaces .lps, ras"),
     "semicolons": (csv_text().replace(",", ";"), "has no column x, y, z, structure"),
 }
 

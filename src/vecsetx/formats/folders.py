@@ -8,6 +8,7 @@ from vecsetx.anatomy.label_sets import LabelSet, label_set_hint
 from vecsetx.anatomy.structures import find_structure, is_other_organ, structure
 from vecsetx.errors import InputError
 from vecsetx.formats.images import IMAGE_ENDINGS, ITK_ENDINGS, is_image
+from vecsetx.formats.itk.headers import data_files
 from vecsetx.formats.meshes import MESH_ENDINGS, is_mesh
 from vecsetx.formats.nifti_pairs import header_beside, is_pair, pair_files
 
@@ -66,9 +67,7 @@ def with_voxel_files(path: Path) -> tuple[Path, ...]:
         return pair_files(path)
     if not path.name.lower().endswith(ITK_ENDINGS):
         return (path,)
-    from vecsetx.formats import itk  # here: slow to import, and NIfTI does not need it
-
-    return (path, *itk.data_files(path))
+    return (path, *data_files(path))
 
 
 ORGANS = "organs beside the heart"

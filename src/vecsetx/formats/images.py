@@ -128,9 +128,10 @@ def _reader(path: Path) -> ModuleType:
     if path.name.lower().endswith(NIFTI_ENDINGS):
         return nifti
     # Here, because these are slow to import, and NIfTI does not need them.
-    from vecsetx.formats import dicom_seg, itk
+    from vecsetx.formats import dicom_seg
+    from vecsetx.formats.itk import images
 
-    return dicom_seg if path.name.lower().endswith(_DICOM_ENDING) else itk
+    return dicom_seg if path.name.lower().endswith(_DICOM_ENDING) else images
 
 
 def _check_there(path: Path) -> None:

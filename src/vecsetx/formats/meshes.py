@@ -7,6 +7,7 @@ No format records the unit.
 """
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -78,6 +79,24 @@ def ras_factors(space: str, source: Path) -> np.ndarray:
     return _RAS_FROM[space.lower()]
 
 
+def stated_space(stated: Sequence[str], source: Path) -> str | None:
+    """Return the space that a file states; None if it states none.
+
+    Args:
+        stated: Every space that it states.
+        source: The file, for error messages.
+
+    Raises:
+        InputError: It states several.
+    """
+    spaces = sorted({space.lower() for space in stated})
+    if len(spaces) > 1:
+        raise InputError(
+            f"{source}: states several spaces ({', '.join(spaces)}); keep the line of the right one"
+        )
+    return stated[0] if stated else None
+
+
 def _read_plain(path: Path) -> tuple[np.ndarray, np.ndarray, str | None]:
     """Read vertices, faces and the space named in the header of an STL, PLY or OBJ file."""
     if not is_mesh(path):
@@ -106,8 +125,8 @@ def _read_plain(path: Path) -> tuple[np.ndarray, np.ndarray, str | None]:
         raise
     except Exception as error:  # for damaged files, trimesh passes on any error of numpy
         raise InputError(f"{path}: cannot be read as a mesh ({error}); export it again") from error
-    tag = _TAG.search(_header(head, path.suffix.lower()))
-    return vertices.reshape(-1, 3), faces, tag[1].decode() if tag else None
+    tags = _TAG.findall(_header(head, path.suffix.lower()))
+    return vertices.reshape(-1, 3), faces, stated_space([tag.decode() for tag in tags], path)
 
 
 def check_mesh_size(path: Path, most: int = MESH_BYTES) -> None:

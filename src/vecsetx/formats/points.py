@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from vecsetx.anatomy.label_sets import LabelSet
 from vecsetx.anatomy.size import mm_per
 from vecsetx.errors import InputError
-from vecsetx.formats.meshes import check_mesh_size, ras_factors
+from vecsetx.formats.meshes import check_mesh_size, ras_factors, stated_space
 from vecsetx.formats.quiet import quiet_libraries
 from vecsetx.formats.vtp.polydata import read_polydata
 from vecsetx.limits import POINTS_BYTES
@@ -24,6 +24,7 @@ POINTS_ENDINGS = (".csv", ".vtp", ".ply")
 
 _FEWEST_POINTS = 4  # fewer cannot enclose a volume
 _COLUMNS = ("x", "y", "z", "structure")
+_TAG = re.compile(r"\bSPACE\s*=\s*(\w+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,16 +136,16 @@ def _read_csv(path: Path) -> _Table:
         text = path.read_text(encoding="utf-8-sig")  # Excel writes a byte order mark
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read as a table: {error}") from error
-    tag = re.search(r"(?im)^\s*#.*\bSPACE\s*=\s*(\w+)", text)
     # Line numbers, for error messages, survive the removal of blank lines and comments.
-    lines = {
-        number: line
-        for number, line in enumerate(text.splitlines(), start=1)
-        if line.strip() and not line.lstrip().startswith("#")
-    }
+    lines = {n: line.strip() for n, line in enumerate(text.splitlines(), start=1) if line.strip()}
+    comments = [line for line in lines.values() if line.startswith("#")]
+    lines = {n: line for n, line in lines.items() if not line.startswith("#")}
     numbers = list(lines)
     reader = csv.DictReader(lines.values(), restval="", skipinitialspace=True)
-    columns = {str(name).strip().lower(): name for name in reader.fieldnames or ()}
+    names = [str(name).strip().lower() for name in reader.fieldnames or ()]
+    columns = dict(zip(names, reader.fieldnames or (), strict=True))
+    if twice := [name for name in _COLUMNS if names.count(name) > 1]:
+        raise InputError(f"{path}: has several columns {twice[0]}; keep the right one")
     if missing := [name for name in _COLUMNS if name not in columns]:
         raise InputError(
             f"{path}: has no column {', '.join(missing)}; the first line must name x, y, z and "
@@ -155,12 +156,30 @@ def _read_csv(path: Path) -> _Table:
     rows: list[str] = []
     for entry in reader:
         rows.append(f"line {numbers[reader.line_num - 1]}")
+        if any(entry.get(None, ())):  # where csv puts what is left over
+            raise InputError(
+                f"{path}, {rows[-1]}: has more values than the first line has columns, as with "
+                "decimal commas; write numbers with points"
+            )
         words.append(entry[columns["structure"]].strip())
         try:
-            points.append([float(entry[columns[axis]]) for axis in "xyz"])
+            points.append([_coordinate(entry[columns[axis]]) for axis in "xyz"])
         except ValueError as error:
             raise InputError(f"{path}, {rows[-1]}: {error}") from None
-    return _Table(np.array(points).reshape(-1, 3), words, rows, tag[1] if tag else None)
+    space = stated_space(_stated(comments), path)
+    return _Table(np.array(points).reshape(-1, 3), words, rows, space)
+
+
+def _coordinate(text: str) -> float:
+    """Read a number as other programs write it; Python also takes 1_0 and digits of any script."""
+    if "_" in text or not text.isascii():
+        raise ValueError(f"could not convert string to float: {text!r}")
+    return float(text)
+
+
+def _stated(comments: Iterable[str]) -> list[str]:
+    """Return the spaces that comments state."""
+    return [tag[1] for comment in comments if (tag := _TAG.search(comment))]
 
 
 def _read_vtp(path: Path) -> _Table:
@@ -202,9 +221,10 @@ def _read_ply(path: Path) -> _Table:
             f"{path}: its vertices have no property 'structure' or 'label' to assign them to "
             "structures; if it is the surface of one structure, give the folder of all surfaces"
         )
-    tag = re.search(r"(?im)^comment\b.*\bSPACE\s*=\s*(\w+)", head)
+    comments = [line for line in head.splitlines() if line.lower().startswith("comment")]
     rows = [f"point {index}" for index in range(len(points))]
-    return _Table(points, _words(np.ravel(vertices[found])), rows, tag[1] if tag else None)
+    space = stated_space(_stated(comments), path)
+    return _Table(points, _words(np.ravel(vertices[found])), rows, space)
 
 
 def _words(numbers: np.ndarray) -> list[str]:

@@ -23,7 +23,7 @@ from vecsetx.special_files import check_no_device
 
 __all__ = ["Polydata", "read_polydata"]
 
-_APPENDED = re.compile(rb"<AppendedData\b[^>]*>\s*_")
+_APPENDED = re.compile(rb"<AppendedData\b[^<>]*>\s*_")
 _WANTED = ("structure", "label")
 """Names of the point data that are read."""
 
@@ -167,10 +167,14 @@ def _texts(array: Element, arrays: ArrayReader, count: int) -> list[str]:
 
 
 def _space(polydata: Element, arrays: ArrayReader) -> str | None:
-    for array in polydata.findall("FieldData/*"):
-        if array.get("Name") == "SPACE" and array.get("type") == "String":
-            return next(iter(_texts(array, arrays, 1)))
-    return None
+    stated = [
+        _texts(array, arrays, 1)[0]
+        for array in polydata.findall("FieldData/*")
+        if array.get("Name") == "SPACE" and array.get("type") == "String"
+    ]
+    if len({space.lower() for space in stated}) > 1:
+        raise ValueError(f"it states several spaces: {', '.join(stated)}")
+    return stated[0] if stated else None
 
 
 def _joined(pieces: Sequence[Polydata], space: str | None) -> Polydata:

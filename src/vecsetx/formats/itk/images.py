@@ -10,7 +10,6 @@ import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from glob import escape
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +18,17 @@ import SimpleITK as sitk
 from vecsetx.anatomy.label_map import SIDES_GUESSED
 from vecsetx.anatomy.label_names import LabelNames
 from vecsetx.errors import InputError
-from vecsetx.formats.beside import check_beside
+from vecsetx.formats.itk.headers import (
+    check_meta_header,
+    check_nrrd_header,
+    data_files,
+    field_of,
+    is_nrrd,
+    read_header,
+)
 from vecsetx.formats.quiet import quiet_stderr
 from vecsetx.formats.segments import merge_layers, segments_of
 from vecsetx.formats.unpacking import Unpacked, check_voxel_count
-from vecsetx.limits import HEADER_BYTES
-from vecsetx.special_files import check_no_device
 
 _RAS_FROM_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 # ITK turns RAS and LAS to LPS, but neither of them where the space has a time axis.
@@ -55,7 +59,7 @@ def read_values(
     reader = _reader(path)
     layers = reader.GetNumberOfComponents()
     check_voxel_count(reader.GetSize(), layers, most_voxels, path)
-    segments = segments_of(_header(path)[0], layers, path)
+    segments = segments_of(read_header(path)[0], layers, path)
     if layers > 1 and not segments:
         raise InputError(
             f"{path}: has {layers} values per voxel and describes no segments, so it is neither a "
@@ -86,57 +90,24 @@ def read_grid(path: Path) -> tuple[tuple[int, ...], np.ndarray]:
     return tuple(reader.GetSize()), _affine(reader, path)
 
 
-def data_files(path: Path) -> tuple[Path, ...]:
-    """Return the files that hold the voxels, if they are not in ``path`` itself.
-
-    Raises:
-        InputError: One of these files is missing, or lies in no folder at or below the header's.
-    """
-    lines, _ = _header(path)
-    keys = ("data file", "datafile", "elementdatafile")
-    # Of several, it is ITK that decides which it reads: all have to be safe.
-    names = [name for line in lines if (name := _field([line], *keys))]
-    files = [file for name in names for file in _data_files(name, lines, path)]
-    return tuple(dict.fromkeys(files))
-
-
-def _data_files(name: str, lines: list[str], path: Path) -> list[Path]:
-    if name.upper() == "LOCAL":
-        return []
-    if name.upper().startswith("LIST"):
-        start = next(n for n, line in enumerate(lines) if line.upper().endswith(name.upper()))
-        names = [line.strip() for line in lines[start + 1 :] if line.strip()]
-        files = [path.parent / line for line in names]
-    elif "%" in name:  # a printf pattern and the range of slices: ct%03d.raw 1 64 1
-        check_beside(path.parent / name.split()[0], path)
-        pattern = re.sub(r"%\d*d", "*", escape(name.split()[0]))
-        files = sorted(path.parent.glob(pattern))
-    else:
-        files = [path.parent / name]
-    for file in files or [path.parent / name]:
-        check_beside(file, path)
-        if not file.is_file():
-            raise InputError(
-                f"{path}: its voxels are in {file.name}, which is missing; copy that file, too"
-            )
-    return files
-
-
 def _reader(path: Path) -> sitk.ImageFileReader:
     """Return a reader that has read the header."""
-    lines, _ = _header(path)
-    if not (_is_nrrd(lines) or _field(lines, "ndims")):
+    lines, _ = read_header(path)
+    if not (is_nrrd(lines) or field_of(lines, "ndims")):
         raise _unreadable(path, ValueError("neither NRRD nor MetaImage"))
     data_files(path)  # raises if one is missing
-    _check_meta_header(path)
+    (check_nrrd_header if is_nrrd(lines) else check_meta_header)(path)
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     reader = sitk.ImageFileReader()
     # Otherwise ITK reads any format that it recognizes, whatever the file's name.
-    reader.SetImageIO("NrrdImageIO" if _is_nrrd(lines) else "MetaImageIO")
+    reader.SetImageIO("NrrdImageIO" if is_nrrd(lines) else "MetaImageIO")
     reader.SetFileName(str(path))
     with _asking_itk(path):
         reader.ReadImageInformation()
     return reader
+
+
+_META_ENDINGS = (".mha", ".mhd")
 
 
 @contextmanager
@@ -148,50 +119,6 @@ def _asking_itk(path: Path) -> Iterator[None]:
             yield
     except (RuntimeError, UnicodeError) as error:
         raise _unreadable(path, error) from error
-
-
-_META_ENDINGS = (".mha", ".mhd")
-
-# MetaImage: how many numbers a field has, as a power of the number of dimensions.
-_META_POWERS = {
-    "DimSize": 1, "ElementSpacing": 1, "ElementSize": 1, "Offset": 1, "Position": 1, "Origin": 1,
-    "TransformMatrix": 2, "Rotation": 2, "Orientation": 2, "ElementNumberOfChannels": 0,
-}  # fmt: skip
-
-
-def _check_meta_header(path: Path) -> None:
-    """Check the fields of a MetaImage header that ITK prints lines about, or crashes on.
-
-    Raises:
-        InputError: A field is missing, or has another number of values than NDims implies.
-    """
-    lines, _ = _header(path)
-    dimensions = _field(lines, "ndims")
-    if _is_nrrd(lines):
-        return
-    if dimensions not in ("2", "3", "4", "5"):
-        raise InputError(
-            f"{path}: its header gives NDims = {dimensions}, which no image has; correct it to 3"
-        )
-    for key in ("DimSize", "ElementType", "ElementDataFile"):
-        if _field(lines, key.lower()) is None:
-            raise InputError(f"{path}: its header has no {key}; copy or export it again")
-    for key, power in _META_POWERS.items():
-        value, count = _field(lines, key.lower()), int(dimensions) ** power
-        words = (value or "").split()
-        if value is not None and not (len(words) == count and all(map(_is_number, words))):
-            raise InputError(
-                f"{path}: {key} = {value} in its header does not fit NDims = {dimensions} (numbers "
-                f"needed: {count}); repair the header"
-            )
-
-
-def _is_number(word: str) -> bool:
-    try:
-        float(word)
-    except ValueError:
-        return False
-    return True
 
 
 def _unreadable(path: Path, error: Exception) -> InputError:
@@ -208,9 +135,9 @@ _POSITION_FIELDS = (
 
 
 def _affine(reader: sitk.ImageFileReader, path: Path) -> np.ndarray:
-    lines, _ = _header(path)
+    lines, _ = read_header(path)
     for key in _POSITION_FIELDS:  # ITK replaces invalid numbers by 0
-        if re.search(r"\b(nan|inf)", field := _field(lines, key) or "", re.IGNORECASE):
+        if re.search(r"\b(nan|inf)", field := field_of(lines, key) or "", re.IGNORECASE):
             raise InputError(
                 f"{path}: {key} is {field}, so voxels have no position; repair the header"
             )
@@ -221,30 +148,30 @@ def _affine(reader: sitk.ImageFileReader, path: Path) -> np.ndarray:
     axes = min(n, 3)
     affine[:axes, :axes] = directions * reader.GetSpacing()[:3]
     affine[:axes, 3] = reader.GetOrigin()[:3]
-    space = (_field(lines, "space") or "").lower()
+    space = (field_of(lines, "space") or "").lower()
     return _RAS_FROM_TIMED.get(space, _RAS_FROM_LPS) @ affine
 
 
 def _remarks(path: Path) -> tuple[str, ...]:
-    lines, _ = _header(path)
+    lines, _ = read_header(path)
     remarks = []
-    spacing = _field(lines, "space directions", "spacings", "elementspacing", "elementsize")
+    spacing = field_of(lines, "space directions", "spacings", "elementspacing", "elementsize")
     if spacing is None:
         remarks.append("the header gives no spacing; 1 mm is assumed")
     elif "nan" in spacing.lower():  # NRRD's word for unknown
         remarks.append(f"the header gives spacings {spacing}; 1 mm is assumed where none is known")
-    if _is_nrrd(lines):
-        space = _field(lines, "space")
+    if is_nrrd(lines):
+        space = field_of(lines, "space")
         if space is None or not _ANATOMICAL.fullmatch(space):
             named = "names no space" if space is None else f"names the space {space}, not anatomy"
             remarks.append(f"the header {named}; LPS is assumed, so {SIDES_GUESSED}")
-        units = set(re.findall(r'"([^"]*)"', _field(lines, "space units") or "")) - {"mm", ""}
+        units = set(re.findall(r'"([^"]*)"', field_of(lines, "space units") or "")) - {"mm", ""}
         if units:
             raise InputError(
                 f"{path}: gives lengths in {', '.join(sorted(units))}, which is not supported; "
                 "export it in mm"
             )
-    elif _field(lines, "transformmatrix", "rotation", "orientation") is None:
+    elif field_of(lines, "transformmatrix", "rotation", "orientation") is None:
         remarks.append(f"the header gives no orientation; LPS is assumed, so {SIDES_GUESSED}")
     return tuple(remarks)
 
@@ -259,18 +186,18 @@ def _check_voxels(path: Path, values: int, value_bytes: int) -> tuple[str, ...]:
     Returns:
         Remarks, if it has more.
     """
-    lines, end = _header(path)
-    encoding = _field(lines, "encoding")
+    lines, end = read_header(path)
+    encoding = field_of(lines, "encoding")
     if encoding is None:
-        compressed = (_field(lines, "compresseddata") or "").lower() == "true"
-        binary = (_field(lines, "binarydata") or "true").lower() == "true"
+        compressed = (field_of(lines, "compresseddata") or "").lower() == "true"
+        binary = (field_of(lines, "binarydata") or "true").lower() == "true"
         encoding = "gzip" if compressed else "raw" if binary else "text"
     packing = _ENCODINGS.get(encoding.lower(), "text")
     expected = values * value_bytes if packing != "text" else 2 * values - 1  # digits and spaces
-    skips = _field(lines, "line skip", "lineskip", "byte skip", "byteskip", "headersize")
+    skips = field_of(lines, "line skip", "lineskip", "byte skip", "byteskip", "headersize")
     is_skipping = skips is not None
     files = data_files(path)
-    if encoding == "gzip" and not _is_nrrd(lines) and len(files) < 2:
+    if encoding == "gzip" and not is_nrrd(lines) and len(files) < 2:
         there = files[0].stat().st_size if files else path.stat().st_size - end
         _check_packed_size(path, lines, there)
     found = 0
@@ -294,7 +221,7 @@ def _check_packed_size(path: Path, lines: list[str], there: int) -> None:
 
     ITK unpacks that many bytes: without it none, so that all voxels are whatever the memory held.
     """
-    given = _field(lines, "compresseddatasize") or "(missing)"
+    given = field_of(lines, "compresseddatasize") or "(missing)"
     if given != str(there):
         raise InputError(
             f"{path}: truncated or damaged, has {there} bytes of compressed voxels, and its header "
@@ -321,33 +248,3 @@ def _count(stream: Unpacked, most: int, is_skipping: bool) -> tuple[int, tuple[s
         return most, stream.check_end()
     found = stream.skip(most)
     return found, stream.check_end()
-
-
-def _header(path: Path) -> tuple[list[str], int]:
-    """Return the header's lines, and the position of the first byte after them."""
-    check_no_device(path)
-    with open(path, "rb") as file:
-        head = file.read(HEADER_BYTES)
-    if head.startswith(b"NRRD"):
-        blank = re.search(rb"\n\r?\n", head)
-        end = blank.end() if blank else len(head)
-    else:
-        local = re.search(rb"(?im)^\s*ElementDataFile\s*=\s*LOCAL[^\n]*\n", head)
-        end = local.end() if local else len(head)
-    return head[:end].decode("utf-8", "replace").splitlines(), end
-
-
-def _is_nrrd(lines: list[str]) -> bool:
-    return bool(lines) and lines[0].startswith("NRRD")
-
-
-def _field(lines: list[str], *keys: str) -> str | None:
-    """Return the value of the first of ``keys`` found, or None.
-
-    NRRD has lines ``key: value``, MetaImage ``Key = value``.
-    """
-    for line in lines:
-        field = re.match(r"\s*([^:=#]+?)\s*(?::(?!=)|=)\s*(.*?)\s*$", line)
-        if field and field[1].lower() in keys:
-            return field[2]
-    return None
