@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from vecsetx.errors import InputError
 from vecsetx.formats.label_maps import read_label_map
 from vecsetx.inference.doubts import WHOLE_ONLY
 from vecsetx.inference.encode import REFINE_STEPS
+from vecsetx.inference.heart import Heart, MeshOptions
 from vecsetx.model import built_in
 from vecsetx.model.saved import TrainedModel
 from vecsetx.reconstruction.surfaces import Surface
@@ -176,6 +178,17 @@ def test_options_that_do_not_fit_are_refused(run: Path, dataset: DataSet, tmp_pa
         InputError, match="unknown mesh format 'vtk'; use one of vtp, stl, ply, obj"
     ):
         save(encode(model, source, refine=0), tmp_path / "saved", resolution=16, extension="vtk")
+    assert not (tmp_path / "saved").exists()
+
+
+def test_a_heart_without_any_surface_is_not_written(
+    run: Path, dataset: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heart = encode(load(run), dataset.hearts[0].source, refine=0)
+    nothing = replace(heart.meshes(MeshOptions(16)), surfaces={}, interfaces=None)
+    monkeypatch.setattr(Heart, "meshes", lambda heart, options: nothing)
+    with pytest.raises(InputError, match="none of the structures was reconstructed; look at the"):
+        save(heart, tmp_path / "saved", resolution=16)
     assert not (tmp_path / "saved").exists()
 
 
