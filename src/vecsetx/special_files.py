@@ -1,5 +1,6 @@
 """Pipes, sockets and devices in place of files: reading them may never end."""
 
+import os
 from pathlib import Path
 
 from vecsetx.errors import InputError
@@ -13,5 +14,6 @@ def check_no_device(path: Path) -> None:
     Raises:
         InputError: It is, or links to, something else.
     """
-    if path.exists() and not (path.is_file() or path.is_dir()):
+    # These are false, where a path's methods raise, for names that are too long.
+    if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
         raise InputError(f"{path}: a pipe or device, no file; copy what it gives into a file")

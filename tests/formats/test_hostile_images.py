@@ -324,3 +324,89 @@ def test_a_pattern_for_files_searches_no_subfolders(
     with pytest.raises(InputError, match="which is missing"):
         read_image(path)
     assert searched == ["*/a*.raw"]  # and not **, which is every folder below
+
+
+# Voxels packed to a size that the header gives, which counts for MetaImage.
+PACKED = zlib.compress(VOXELS)
+HEADS = {
+    "NDims twice": (meta().replace(b"NDims = 3\n", b"NDims = 3\nNDims = 9999\n"), "there twice"),
+    "another NDims": (meta().replace(b"NDims = 3\n", b"ndims = 3\nNDims = 9\n"), "is spelt NDims"),
+    "another sign": (meta().replace(b"NDims = 3\n", b"ndims = 3\nNDims : 9\n"), "spelt NDims"),
+    "only another sign": (meta().replace(b"NDims =", b"NDims :"), "is no line Key = value"),
+    "spacing twice": (meta(more="ElementSpacing = 1 1 1\n"), "ElementSpacing is there twice"),
+    "size twice": (meta(more="DimSize = 4 4 4\n"), "DimSize is there twice"),
+    "origin twice": (meta(more="Position = 9 9 9\n"), "has Offset and Position, which mean the"),
+    "turned twice": (
+        meta(more="Rotation = 0 1 0 1 0 0 0 0 1\n"),
+        "has TransformMatrix and Rotation, which mean",
+    ),
+    "cm": (meta(more="DistanceUnits = cm\n"), "gives lengths in cm, which is not supported"),
+    "packed or not": (
+        meta(more="compresseddata = false\nCompressedData = True\n"),
+        "compresseddata is spelt CompressedData",
+    ),
+    "neither": (meta(more="CompressedData = T\n"), "CompressedData = T in its header is neither"),
+    "sizes": (
+        meta(more=f"CompressedData = True\nCompressedDataSize = {len(PACKED)}\n"
+             "CompressedDataSize = 5\n"),
+        "CompressedDataSize is there twice",
+    ),
+    "the header as voxels": (meta(more="HeaderSize = 100\n"), "HeaderSize = 100 in its header"),
+    "before the file": (meta(more="HeaderSize = -2\n"), "HeaderSize = -2 in its header fits no"),
+    "a long name": (meta(data="x" * 1000), "which is missing; copy that file"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", HEADS)
+def test_metaimage_headers_that_say_two_things(case: str, tmp_path: Path) -> None:
+    """ITK takes the last of two fields, knows one spelling of each, and crashes on large NDims."""
+    head, told = HEADS[case]
+    path = tmp_path / "a.mha"
+    path.write_bytes(head + (PACKED if b"ompressed" in head else VOXELS))
+    for read in (read_image, read_grid):
+        with pytest.raises(InputError, match=told):
+            read(path)
+
+
+def test_fields_for_others_do_not_matter(tmp_path: Path) -> None:
+    path = tmp_path / "a.mha"
+    path.write_bytes(meta(more="Comment = a\nComment = b\nDistanceUnits = mm\n\n") + VOXELS)
+    np.testing.assert_array_equal(read_image(path).values, LABELS)
+
+
+TEXTS = {
+    "too large": ("999", "holds other numbers than its type uint8 can"),
+    "negative": ("-1", "holds other numbers than its type uint8 can"),
+    "a fraction": ("1.9", "holds other numbers than its type uint8 can"),
+    "sound": ("1", ""),
+}
+
+
+@pytest.mark.parametrize("case", TEXTS)
+def test_voxels_in_words(case: str, tmp_path: Path) -> None:
+    word, told = TEXTS[case]
+    text = " ".join(["0"] * 20 + [word] + ["0"] * 43).encode()
+    path = tmp_path / "a.nrrd"
+    path.write_bytes(nrrd((4, 4, 4), "text") + text)
+    if told:
+        with pytest.raises(InputError, match=told):
+            read_image(path)
+    else:
+        assert read_image(path).values.sum() == 1
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("byte skip", -5), ("line skip", -1), ("byteskip", "x")]
+)
+def test_voxels_are_not_before_the_file(key: str, value: object, tmp_path: Path) -> None:
+    path = tmp_path / "a.nrrd"
+    path.write_bytes(nrrd(encoding="raw", more=f"{key}: {value}\n") + VOXELS)
+    with pytest.raises(InputError, match="in its header fits no file of voxels"):
+        read_image(path)
+
+
+def test_axes_without_a_direction_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "a.nrrd"
+    head = nrrd(encoding="raw").replace(b"(1.5,0,0) (0,1.5,0) (0,0,1.5)", b"none none none")
+    path.write_bytes(head + VOXELS)
+    assert any("1 mm is assumed" in remark for remark in read_image(path).remarks)

@@ -16,6 +16,7 @@ __all__ = [
     "data_files",
     "field_of",
     "is_nrrd",
+    "other_units",
     "read_header",
 ]
 
@@ -105,9 +106,9 @@ def _data_files(name: str, lines: list[str], path: Path) -> list[Path]:
         files = [path.parent / name]
     for file in files or [path.parent / name]:
         check_beside(file, path)
-        if not file.is_file():
+        if not os.path.isfile(file):  # false of names that are too long, too
             raise InputError(
-                f"{path}: its voxels are in {file.name}, which is missing; copy that file, too"
+                f"{path}: its voxels are in {file.name[:80]}, which is missing; copy that file, too"
             )
     return files
 
@@ -135,6 +136,13 @@ def check_nrrd_header(path: Path) -> None:
             raise InputError(
                 f"{path}, line {number}: has over {_LONGEST_NRRD_LINE} bytes; export it again"
             )
+    lines, _ = read_header(path)
+    for key, least in (("line skip", 0), ("byte skip", -1)):
+        skipped = field_of(lines, key, key.replace(" ", "")) or "0"
+        if not (_is_number(skipped) and float(skipped) >= least):
+            raise InputError(
+                f"{path}: {key}: {skipped} in its header fits no file of voxels; remove that line"
+            )
 
 
 # MetaImage: how many numbers a field has, as a power of the number of dimensions.
@@ -142,31 +150,86 @@ _META_POWERS = {
     "DimSize": 1, "ElementSpacing": 1, "ElementSize": 1, "Offset": 1, "Position": 1, "Origin": 1,
     "TransformMatrix": 2, "Rotation": 2, "Orientation": 2, "ElementNumberOfChannels": 0,
 }  # fmt: skip
+_META_SYNONYMS = (("Offset", "Position", "Origin"), ("TransformMatrix", "Rotation", "Orientation"))
+_META_OTHERS = (
+    "NDims", "ElementType", "ElementDataFile", "CompressedData", "CompressedDataSize", "BinaryData",
+    "BinaryDataByteOrderMSB", "ElementByteOrderMSB", "HeaderSize", "DistanceUnits",
+)  # fmt: skip
+_META_KEYS = {key.lower(): key for key in (*_META_POWERS, *_META_OTHERS)}
+"""The fields that matter, in lower case → as ITK spells them: it does not know them otherwise."""
 
 
 def check_meta_header(path: Path) -> None:
-    """Check the fields of a MetaImage header that ITK prints lines about, or crashes on.
+    """Check a MetaImage header for what ITK crashes on, prints lines about, or misreads.
 
     Raises:
-        InputError: A field is missing, or has another number of values than NDims implies.
+        InputError: A field is missing, there twice or misspelt, has another number of values than
+            NDims implies, or gives lengths in another unit than mm.
     """
     lines, _ = read_header(path)
-    dimensions = field_of(lines, "ndims")
+    fields = _meta_fields(lines, path)
+    dimensions = fields.get("NDims")
     if dimensions not in ("2", "3", "4", "5"):
         raise InputError(
             f"{path}: its header gives NDims = {dimensions}, which no image has; correct it to 3"
         )
     for key in ("DimSize", "ElementType", "ElementDataFile"):
-        if field_of(lines, key.lower()) is None:
+        if key not in fields:
             raise InputError(f"{path}: its header has no {key}; copy or export it again")
     for key, power in _META_POWERS.items():
-        value, count = field_of(lines, key.lower()), int(dimensions) ** power
+        value, count = fields.get(key), int(dimensions) ** power
         words = (value or "").split()
         if value is not None and not (len(words) == count and all(map(_is_number, words))):
             raise InputError(
                 f"{path}: {key} = {value} in its header does not fit NDims = {dimensions} (numbers "
                 f"needed: {count}); repair the header"
             )
+    for synonyms in _META_SYNONYMS:
+        if len(given := [key for key in synonyms if key in fields]) > 1:
+            raise InputError(
+                f"{path}: its header has {' and '.join(given)}, which mean the same; keep one"
+            )
+    for key in ("CompressedData", "BinaryData"):  # ITK looks at the first letter alone
+        if (value := fields.get(key, "True")) not in ("True", "False"):
+            raise InputError(
+                f"{path}: {key} = {value} in its header is neither True nor False; correct it"
+            )
+    # ITK would take the header's own text for voxels, or skip some of them.
+    skipped, local = fields.get("HeaderSize", "0"), fields["ElementDataFile"].upper() == "LOCAL"
+    if skipped != "0" and (local or not (skipped == "-1" or skipped.isdecimal())):
+        raise InputError(
+            f"{path}: HeaderSize = {skipped} in its header fits no file of voxels; remove that line"
+        )
+    if (units := fields.get("DistanceUnits", "mm")).strip("?") not in ("mm", ""):
+        raise other_units(units, path)
+
+
+def _meta_fields(lines: list[str], path: Path) -> dict[str, str]:
+    """Return a MetaImage header's fields, of which ElementDataFile is the last.
+
+    Raises:
+        InputError: A line is no field; or one that matters is there twice, or misspelt.
+    """
+    fields: dict[str, str] = {}
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        key, separator, value = (part.strip() for part in line.partition("="))
+        if not (separator and key) or ":" in key:
+            raise InputError(f"{path}, line {number}: is no line Key = value; repair the header")
+        known = _META_KEYS.get(key.lower(), key)
+        if known != key or (key in fields and key in _META_KEYS.values()):
+            problem = "is there twice" if known == key else f"is spelt {known}"
+            raise InputError(f"{path}, line {number}: {key[:40]} {problem}; repair the header")
+        fields[key] = value
+        if key == "ElementDataFile":  # the names of files follow
+            break
+    return fields
+
+
+def other_units(units: str, path: Path) -> InputError:
+    """Return the error of a header that gives lengths in other units than mm."""
+    return InputError(f"{path}: gives lengths in {units}, which is not supported; export it in mm")
 
 
 def _is_number(word: str) -> bool:

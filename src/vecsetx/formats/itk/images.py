@@ -24,6 +24,7 @@ from vecsetx.formats.itk.headers import (
     data_files,
     field_of,
     is_nrrd,
+    other_units,
     read_header,
 )
 from vecsetx.formats.quiet import quiet_stderr
@@ -69,6 +70,7 @@ def read_values(
     with _asking_itk(path):
         image = reader.Execute()
     values = sitk.GetArrayFromImage(image)
+    _check_text(values, path)
     # SimpleITK's arrays are indexed [k, j, i], with several values per voxel [k, j, i, layer].
     values, remarks = values.transpose(), _remarks(path) + left
     numbered = [(segment.value, segment.name) for segment in segments]
@@ -158,7 +160,7 @@ def _remarks(path: Path) -> tuple[str, ...]:
     spacing = field_of(lines, "space directions", "spacings", "elementspacing", "elementsize")
     if spacing is None:
         remarks.append("the header gives no spacing; 1 mm is assumed")
-    elif "nan" in spacing.lower():  # NRRD's word for unknown
+    elif "nan" in spacing.lower() or "none" in spacing.lower().split()[:3]:  # unknown in NRRD
         remarks.append(f"the header gives spacings {spacing}; 1 mm is assumed where none is known")
     if is_nrrd(lines):
         space = field_of(lines, "space")
@@ -167,10 +169,7 @@ def _remarks(path: Path) -> tuple[str, ...]:
             remarks.append(f"the header {named}; LPS is assumed, so {SIDES_GUESSED}")
         units = set(re.findall(r'"([^"]*)"', field_of(lines, "space units") or "")) - {"mm", ""}
         if units:
-            raise InputError(
-                f"{path}: gives lengths in {', '.join(sorted(units))}, which is not supported; "
-                "export it in mm"
-            )
+            raise other_units(", ".join(sorted(units)), path)
     elif field_of(lines, "transformmatrix", "rotation", "orientation") is None:
         remarks.append(f"the header gives no orientation; LPS is assumed, so {SIDES_GUESSED}")
     return tuple(remarks)
@@ -214,6 +213,27 @@ def _check_voxels(path: Path, values: int, value_bytes: int) -> tuple[str, ...]:
             f"{path}: truncated, has {found} of {expected} bytes of voxels; copy or export it again"
         )
     return remarks
+
+
+def _check_text(values: np.ndarray, path: Path) -> None:
+    """Check that values written as text are what ITK read: it wraps what the type cannot hold."""
+    lines, end = read_header(path)
+    encoding = field_of(lines, "encoding") or ""
+    is_text = (field_of(lines, "binarydata") or "").lower() == "false"
+    if encoding.lower() not in ("text", "txt", "ascii") and not (is_text and not encoding):
+        return
+    files = data_files(path)
+    parts = [file.read_bytes() for file in files] if files else [path.read_bytes()[end:]]
+    words = b" ".join(parts).replace(b",", b" ").split()[: values.size]
+    try:
+        is_same = np.array_equal(np.array(words, np.float64), values.ravel().astype(np.float64))
+    except ValueError:
+        is_same = False
+    if not is_same:
+        raise InputError(
+            f"{path}: holds other numbers than its type {values.dtype} can, or skips some; export "
+            "it again"
+        )
 
 
 def _check_packed_size(path: Path, lines: list[str], there: int) -> None:
