@@ -86,6 +86,23 @@ def broken(path: Path, change) -> Path:
         (lambda f: setattr(f, "SOPClassUID", CTImageStorage), "not a DICOM segmentation"),
         (lambda f: delattr(f, "SegmentSequence"), "cannot be read|not a DICOM segmentation"),
         (lambda f: setattr(f, "PixelData", f.PixelData[:10]), "cannot be read"),
+        (lambda f: setattr(f, "NumberOfFrames", f.NumberOfFrames - 1), "and describes"),
+        (lambda f: setattr(f, "NumberOfFrames", 2_000_000_000), "it has 2000000000 frames, and"),
+        (lambda f: f.PerFrameFunctionalGroupsSequence.append(pydicom.Dataset()), "and describes"),
+        (
+            lambda f: setattr(f, "PixelData", f.PixelData + bytes(2000)),
+            "bytes of voxels, and claims",
+        ),
+        (lambda f: setattr(f, "SegmentationType", "LABELMAP"), "its type is LABELMAP, and its"),
+        (lambda f: setattr(f, "SegmentationType", "FRACTIONAL"), "its type is FRACTIONAL"),
+        (
+            lambda f: setattr(
+                f.PerFrameFunctionalGroupsSequence[1],
+                "PixelMeasuresSequence",
+                f.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence,
+            ),
+            "it has PixelMeasuresSequence for all frames, and for single ones",
+        ),
         (
             lambda f: setattr(f.SegmentSequence[0], "SegmentLabel", "LA"),
             "call both 1 and 2 'LA'",

@@ -23,6 +23,8 @@ __all__ = ["read_grid", "read_values"]
 
 _RAS_FROM_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _INSIDE_FRACTION = 0.5
+_BITS = {"BINARY": (1,), "FRACTIONAL": (8,), "LABELMAP": (8, 16)}
+"""Type of segmentation → bits of a voxel (DICOM PS3.3, C.8.20.2)."""
 
 
 def read_values(
@@ -98,18 +100,50 @@ def _reading(path: Path) -> Iterator[None]:
 
 def _read(path: Path) -> Any:
     try:
-        from highdicom.seg import segread
+        from highdicom.seg import Segmentation
     except ModuleNotFoundError as error:
         raise InputError(
             f"{path}: reading DICOM needs highdicom; run: pip install 'vecsetx[dicom]'"
         ) from error
     _check_packed(path)
+    from pydicom import dcmread
+
+    dataset = dcmread(path)
     try:
-        return segread(path)
+        if "SegmentationType" in dataset:
+            _check_frames(dataset)
+        return Segmentation.from_dataset(dataset, copy=False)
     except ValueError as error:
         raise InputError(
             f"{path}: not a DICOM segmentation ({error}); give a SEG object, not images"
         ) from error
+
+
+def _check_frames(dataset: Any) -> None:
+    """Check that a segmentation has what it claims, and says one thing of it.
+
+    Raises:
+        EOFError: It has more or fewer.
+        TypeError: It says two things.
+    """
+    frames = int(dataset.NumberOfFrames)
+    groups = list(dataset.get("PerFrameFunctionalGroupsSequence", ()))
+    if frames != len(groups):
+        raise EOFError(f"it has {frames} frames, and describes {len(groups)}")
+    bits, kind = int(dataset.BitsAllocated), str(dataset.SegmentationType)
+    if bits not in _BITS.get(kind, ()):
+        raise TypeError(f"its type is {kind}, and its voxels have {bits} bits")
+    voxels = frames * int(dataset.Rows) * int(dataset.Columns)
+    size = -(-voxels * bits // 8)
+    is_packed = dataset.file_meta.TransferSyntaxUID.is_encapsulated
+    if not is_packed and len(dataset.PixelData) not in (size, size + size % 2):
+        raise EOFError(f"it has {len(dataset.PixelData)} bytes of voxels, and claims {size}")
+    for name in ("PlaneOrientationSequence", "PixelMeasuresSequence"):
+        shared = any(name in group for group in dataset.SharedFunctionalGroupsSequence)
+        if shared and any(name in group for group in groups):
+            raise TypeError(f"it has {name} for all frames, and for single ones")
+    if kind == "LABELMAP" and any("SegmentIdentificationSequence" in group for group in groups):
+        raise TypeError("it is a label map, and its frames are of single segments")
 
 
 def _check_packed(path: Path) -> None:
