@@ -170,3 +170,82 @@ def test_rows_of_points(tmp_path: Path, row: str) -> None:
     with pytest.raises(InputError, match=r"a\.csv") as refusal:
         read_points(path, ("LV",), label_set("default"))
     assert len(str(refusal.value)) < 1000
+
+
+def two_cubes() -> trimesh.Trimesh:
+    """Cubes of 64 and 8 ml."""
+    near = trimesh.creation.box((40, 40, 40))
+    return trimesh.util.concatenate(
+        [near, trimesh.creation.box((20, 20, 20)).apply_translation([99, 0, 0])]
+    )
+
+
+def cut_files() -> dict[str, tuple[str, bytes, str]]:
+    """Files of both cubes in which the second one is not whole: name, content, what is told."""
+    solids = two_cubes().split()
+    stl = b"".join(solid.export(file_type="stl_ascii").encode() + b"\n" for solid in solids)
+    ply = two_cubes().export(file_type="ply", encoding="ascii")
+    obj = two_cubes().export(file_type="obj").encode()
+    faces = re.sub(
+        rb"(?m)^f (\d+) (\d+) (\d+)$",
+        lambda face: b"f %d %d %d" % tuple(int(corner) - 17 for corner in face.groups()),
+        re.sub(rb"(?m)^(vn|vt) .*\n", b"", re.sub(rb"(\d+)/\S*", rb"\1", obj)),
+    )
+    return {
+        "STL without its last end": ("a.stl", stl.rpartition(b"endsolid")[0], "1 of 2 solids"),
+        "STL cut within a facet": ("a.stl", stl[: stl.rindex(b"vertex")], "facets have an end"),
+        "PLY cut after a row": ("a.ply", ply.rstrip().rpartition(b"\n")[0] + b"\n", "has 39 of 40"),
+        "PLY with a row too many": ("a.ply", ply.rstrip() + b"\n3 0 1 2\n", "has 41 of 40 rows"),
+        "PLY that claims more": (
+            "a.ply",
+            ply.replace(b"element face 24", b"element face 2000000000"),
+            "of 2000000016 rows",
+        ),
+        "OBJ counting back": ("a.obj", faces, "an index that is not a number from 1 on"),
+        "OBJ from 0": ("a.obj", obj + b"f 0 1 2\n", "an index that is not a number from 1 on"),
+        "OBJ of many corners": ("a.obj", obj + b"f" + b" 1 2" * 200 + b"\n", "over 255 corners"),
+        "OBJ short of a number": ("a.obj", obj + b"v\t1 2\n", "have 2 or "),
+    }
+
+
+CUT = cut_files()
+
+
+@pytest.mark.parametrize("case", CUT)
+def test_meshes_of_which_a_part_is_missing(case: str, tmp_path: Path) -> None:
+    name, content, told = CUT[case]
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=told):
+        read_mesh(tmp_path / name)
+
+
+def test_whole_meshes_of_two_cubes(tmp_path: Path) -> None:
+    cubes = two_cubes()
+    stl = b"".join(part.export(file_type="stl_ascii").encode() + b"\n" for part in cubes.split())
+    tabs = cubes.export(file_type="obj").replace("v ", "v\t").replace("f ", "f \\\n")
+    for name, content in (
+        ("a.stl", stl),
+        ("b.stl", cubes.export(file_type="stl")),
+        ("a.ply", cubes.export(file_type="ply", encoding="ascii")),
+        ("b.ply", cubes.export(file_type="ply")),
+        ("a.obj", tabs.encode()),
+        ("b.obj", b"usemtl a\ng LV\n" + cubes.export(file_type="obj").encode()),
+    ):
+        (tmp_path / name).write_bytes(content)
+        mesh = read_mesh(tmp_path / name)
+        assert mesh.volume_ml() == pytest.approx(72), name
+        assert len(mesh.faces) == 24
+
+
+def test_more_pieces_than_any_structure_has(tmp_path: Path) -> None:
+    ball = trimesh.creation.icosahedron()
+    places = 5.0 * np.argwhere(np.ones((11, 10, 10)))[:1001]
+    many = [trimesh.Trimesh(ball.vertices + place, ball.faces) for place in places]
+    path = tmp_path / "a.stl"
+    for count, told in ((1001, "falls into 1001 pieces"), (1000, "")):
+        trimesh.util.concatenate(many[:count]).export(path)
+        if told:
+            with pytest.raises(InputError, match=told):
+                read_mesh(path)
+        else:
+            assert len(read_mesh(path).faces) == 20 * 1000

@@ -20,6 +20,9 @@ _SPECK_SHARE = 0.001
 """Largest share of a speck in the largest piece of its mesh. Thin vessels fall into pieces that
 are small, too: of coronary arteries, this is half a millimetre."""
 
+_MOST_PIECES = 1000
+"""Most pieces beside specks: each is compared with the faces of all others."""
+
 _FLAT = 1e-6
 """Share of the volume of a cube as long as the mesh, below which the mesh encloses nothing; a thin
 vessel has a hundred times as much."""
@@ -94,6 +97,11 @@ def closed_mesh(
     number = np.cumsum(~is_speck) - 1
     vertices, faces = _used(vertices, faces[kept])
     _check_thick(vertices, volumes[~is_speck], source)
+    if (pieces := int((~is_speck).sum())) > _MOST_PIECES:
+        raise InputError(
+            f"{source}: the surface falls into {pieces} pieces, and no structure into over "
+            f"{_MOST_PIECES}; export one structure per file, without loose pieces"
+        )
     # 2. Orientation.
     turned = _is_inward(vertices, faces, number[piece[kept]], volumes[~is_speck], source)
     return ClosedMesh(

@@ -8,14 +8,16 @@ No format records the unit.
 
 import re
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
 from vecsetx.anatomy.size import mm_per
 from vecsetx.errors import InputError
 from vecsetx.formats.closed_mesh import ClosedMesh, closed_mesh
+from vecsetx.formats.mesh_text import check_ascii_ply, check_ascii_stl, plain_obj
 from vecsetx.formats.quiet import quiet_libraries
 from vecsetx.formats.vtp.polydata import read_polydata
 from vecsetx.limits import MESH_BYTES
@@ -105,16 +107,18 @@ def _read_plain(path: Path) -> tuple[np.ndarray, np.ndarray, str | None]:
 
     try:
         check_mesh_size(path)
-        with open(path, "rb") as file, quiet_libraries("trimesh"):
-            head = file.read(_HEADER_BYTES)
-            file.seek(0)
-            if path.suffix.lower() == ".stl":
-                _check_stl(path, head)
-            elif path.suffix.lower() == ".obj":
-                _check_obj(path, file)
-            # From an open file, trimesh finds no other files that this one names, as of textures.
+        content = path.read_bytes()
+        head = content[:_HEADER_BYTES]
+        if path.suffix.lower() == ".stl":
+            _check_stl(path, content, head)
+        elif path.suffix.lower() == ".ply":
+            check_ascii_ply(content, path)
+        else:
+            content = plain_obj(content, path)
+        with quiet_libraries("trimesh"):
+            # From bytes, trimesh finds no other files that these name, as of textures.
             mesh: Any = trimesh.load_mesh(
-                file, path.suffix[1:].lower(), process=False, maintain_order=True,
+                BytesIO(content), path.suffix[1:].lower(), process=False, maintain_order=True,
                 skip_materials=True,
             )  # fmt: skip
             vertices = np.array(mesh.vertices, np.float64)
@@ -145,26 +149,16 @@ def check_mesh_size(path: Path, most: int = MESH_BYTES) -> None:
         raise InputError(f"{path}: has over {most} bytes; give a smaller file")
 
 
-def _check_stl(path: Path, head: bytes) -> None:
+def _check_stl(path: Path, content: bytes, head: bytes) -> None:
     faces = int.from_bytes(head[80:84], "little")
     # Binary STL: 80 bytes of text, the number of faces, 50 bytes per face. ASCII STL has "facet".
-    found = (path.stat().st_size - 84) // 50
-    if b"facet" not in head and found != faces:
+    found = (len(content) - 84) // 50
+    if b"facet" in head:
+        check_ascii_stl(content, path)
+    elif found != faces:
         raise InputError(
             f"{path}: truncated or not an STL file ({max(found, 0)} of {faces} faces found); copy "
             "or export it again"
-        )
-
-
-def _check_obj(path: Path, file: BinaryIO) -> None:
-    # trimesh reads the numbers of all vertices as one sequence: one that a vertex lacks and
-    # another has in excess would shift all vertices between the two.
-    numbers = {len(line.split()) - 1 for line in file if line.startswith(b"v ")}
-    file.seek(0)
-    if len(numbers) > 1 or min(numbers, default=3) < 3:
-        raise InputError(
-            f"{path}: its vertices have {' or '.join(map(str, sorted(numbers)))} numbers each, "
-            "which must be 3 for all, with or without weights or colours; copy or export it again"
         )
 
 

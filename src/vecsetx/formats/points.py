@@ -13,6 +13,7 @@ from jaxtyping import Float, Int
 from vecsetx.anatomy.label_sets import LabelSet
 from vecsetx.anatomy.size import mm_per
 from vecsetx.errors import InputError
+from vecsetx.formats.mesh_text import check_ascii_ply
 from vecsetx.formats.meshes import check_mesh_size, ras_factors, stated_space
 from vecsetx.formats.quiet import quiet_libraries
 from vecsetx.formats.vtp.polydata import read_polydata
@@ -201,7 +202,9 @@ def _read_ply(path: Path) -> _Table:
     try:
         check_mesh_size(path)
         with open(path, "rb") as file, quiet_libraries("trimesh"):
-            head = file.read().partition(b"end_header")[0].decode("ascii")
+            content = file.read()
+            check_ascii_ply(content, path)
+            head = content.partition(b"end_header")[0].decode("ascii")
             file.seek(0)
             read = trimesh.load(file, "ply", process=False, skip_materials=True)
         # trimesh drops properties that it does not know, but keeps the raw vertices.

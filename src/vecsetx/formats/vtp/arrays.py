@@ -173,13 +173,11 @@ def _base64(stored: memoryview, size: int) -> bytes:
     """Return the first bytes of an array in base64, of which each part ends with padding."""
     # Padding, twice, and spaces.
     text = bytes(stored[: 4 * (math.ceil(size / 3) + 4)])
-    found = b""
     try:
-        for part in _BASE64.findall(text):
-            found += base64.b64decode(part[: len(part) // 4 * 4])
+        parts = [base64.b64decode(part[: len(part) // 4 * 4]) for part in _BASE64.findall(text)]
     except binascii.Error as error:
         raise ValueError(f"its base64 is damaged ({error})") from error
-    return _raw(memoryview(found), size)
+    return _raw(memoryview(b"".join(parts)), size)
 
 
 def _unpacked(packed: bytes, size: int, compressor: str) -> bytes:
