@@ -12,6 +12,7 @@ __all__ = [
     "HEADER_BYTES",
     "HEADER_LINES",
     "HEART_ML",
+    "JOURNAL_BYTES",
     "JSON_BYTES",
     "LAYERS",
     "MESH_BYTES",
@@ -69,6 +70,9 @@ NPZ_BYTES = 1 << 30
 """Largest content of an NPZ file; 50,000 points of each kind take 8 MB."""
 
 # Texts
+JOURNAL_BYTES = 1 << 28
+"""Largest journal of a run; a million entries have about as many."""
+
 JSON_BYTES = 256 * 2**20
 """Largest JSON file; the data set of 100,000 hearts has about 100 MB."""
 

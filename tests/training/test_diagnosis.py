@@ -20,10 +20,11 @@ from vecsetx.anatomy.structures import structure
 from vecsetx.cli import main
 from vecsetx.commands.train import train_model
 from vecsetx.data.dataset import DataSet
+from vecsetx.errors import InputError
 from vecsetx.report.curves import write_curves
 from vecsetx.report.figures import POINTS_PER_CURVE, curve, training_curves
 from vecsetx.training.diagnosis import FEWEST_ENTRIES, FEWEST_STEPS, diagnose
-from vecsetx.training.journal import read_journal
+from vecsetx.training.journal import Journal, read_journal
 from vecsetx.training.optimizer import OptimizerSpec, rate_share
 from vecsetx.training.spec import TrainingSpec
 
@@ -353,6 +354,41 @@ def test_a_line_cut_off_is_left_out(
     assert "in 4000 steps" in capsys.readouterr().out
 
 
+LINES = (
+    "[" * 100_000,
+    '{"step": ' + "9" * 5000 + ', "split": "train"}',
+    '{"step": null, "split": "train", "loss": 1, "lr": 1}',
+    '{"step": "a0", "split": "train", "loss": 1, "lr": 1}',
+    '{"step": -1, "split": "train", "loss": 1, "lr": 1}',
+    '{"step": 1, "split": "train", "loss": 1}',
+    '{"step": 1, "split": "train", "loss": 1' + "0" * 400 + ', "lr": 1}',
+    '{"step": 1, "split": "train", "loss": 1, "lr": 1, "seconds": "long"}',
+    '{"step": 1, "split": "val", "grid": {"LV": "x"}}',
+    '{"step": 1, "split": "val", "points": {"LV": 3}}',
+    '{"step": 1, "step": 2, "split": "val"}',
+    "[1]",
+    "\udcff",
+)
+
+
+def test_a_journal_is_not_believed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    write_journal(tmp_path / "run", journal(learned(40)))
+    path = tmp_path / "run" / "metrics.jsonl"
+    sound = path.read_bytes()
+    for line in LINES:
+        path.write_bytes(sound + line.encode(errors="surrogateescape") + b"\n")
+        assert run(monkeypatch, "diagnose", tmp_path / "run") == 2
+        told = capsys.readouterr().err
+        assert told.startswith(f"vecsetx: {path}, line 41: no entry of a journal ("), told
+        assert told.count("\n") == 1
+        with pytest.raises(InputError, match="line 41: no entry"):
+            Journal(path, 1000)
+    path.write_bytes(sound + b'{"step": 1, "spl')  # of a run that was killed
+    assert len(read_journal(path)) == 40
+
+
 def test_what_cannot_be_diagnosed_is_said_with_a_remedy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -363,8 +399,8 @@ def test_what_cannot_be_diagnosed_is_said_with_a_remedy(
     write_journal(tmp_path / "run", journal(learned(40)))
     for words, told in (
         (("diagnose", tmp_path / "nothing"), "metrics.jsonl: no such file"),
-        (("diagnose", tmp_path / "damaged"), "not JSON"),
-        (("diagnose", tmp_path / "other"), "not the journal of a run"),
+        (("diagnose", tmp_path / "damaged"), "metrics.jsonl, line 1: no entry of a journal"),
+        (("diagnose", tmp_path / "other"), "no entry of a journal (step"),
         (("diagnose", "data", tmp_path / "run"), "unexpected extra argument"),
         (("diagnose",), "Missing argument 'RUN'"),
         (("train", "--out", tmp_path / "new"), "Missing argument 'DATA'"),

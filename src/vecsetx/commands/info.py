@@ -10,8 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter
-
 from vecsetx.commands.info_results import (
     as_text,
     calibration_of,
@@ -35,15 +33,13 @@ from vecsetx.model.weights import parameter_count
 from vecsetx.recipe import Recipe, read_changes
 from vecsetx.sampling.quality.usual_heart import UsualHeart
 from vecsetx.sampling.samples import SamplesFile
-from vecsetx.special_files import check_no_device
 from vecsetx.terminal.next_step import model_words, typed
 from vecsetx.terminal.progress_bars import waiting
 from vecsetx.terminal.table import counted
-from vecsetx.training.journal import Entry
+from vecsetx.training.journal import Entry, read_journal
 
 __all__ = ["describe"]
 
-_ENTRY = TypeAdapter(Entry)
 
 _PARTIAL: Mapping[bool | None, str] = {
     True: "learned: parts of its training hearts were hidden",
@@ -130,7 +126,7 @@ def _entry(path: Path, file: Path, found: Mapping[str, Any]) -> dict[str, Any]:
 
 def _of_run(run: Path) -> dict[str, Any]:
     recipe = Recipe().changed(read_changes(run / "recipe.yaml"), str(run / "recipe.yaml")).training
-    entries = _entries(run / "metrics.jsonl")
+    entries = [Entry(**row) for row in read_journal(run / "metrics.jsonl")]
     saved = (run / "model" / "model.json").exists()
     found = _of_model(run / "model") if saved else {}
     steps = max([entry.step for entry in entries], default=0)
@@ -169,15 +165,6 @@ def _place(data: Any) -> str:
 
 def _is_there(data: Any) -> bool:
     return isinstance(data, str) and DataSet.is_at(Path(data))
-
-
-def _entries(journal: Path) -> list[Entry]:
-    """Read a journal; empty if there is none. A run may be writing its last line."""
-    check_no_device(journal)
-    if not journal.exists():
-        return []
-    lines = journal.read_text(encoding="utf-8").splitlines(keepends=True)
-    return [_ENTRY.validate_json(line) for line in lines if line.endswith("\n")]
 
 
 def _dice(entry: Entry) -> float:

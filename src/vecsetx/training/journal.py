@@ -4,8 +4,14 @@ import json
 import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
+from pydantic import TypeAdapter
+
+from vecsetx.errors import InputError
 from vecsetx.files import write_text
+from vecsetx.limits import JOURNAL_BYTES
+from vecsetx.plain_data import PlainDataError, parse_json, validated
 from vecsetx.special_files import check_no_device
 
 __all__ = ["Entry", "Journal", "read_journal"]
@@ -60,6 +66,9 @@ class Entry:
     former_steps: int | None = None
 
 
+_ENTRY = TypeAdapter(Entry).validate_python
+
+
 class Journal:
     """Appends entries to a run's ``metrics.jsonl``.
 
@@ -93,16 +102,40 @@ class Journal:
         self._unwritten = ""
 
 
-def read_journal(path: Path) -> list[dict]:  # type: ignore[type-arg]
-    """The entries of a ``metrics.jsonl`` as plain data; empty if there is no file.
+def read_journal(path: Path) -> list[dict[str, Any]]:
+    """Read the entries of a ``metrics.jsonl`` as plain data; none if there is no file.
 
     An incomplete last line, from a run that was killed while writing it, is left out.
+
+    Raises:
+        InputError: A line is no entry.
     """
     check_no_device(path)
     if not path.exists():
         return []
+    if path.stat().st_size > JOURNAL_BYTES:
+        raise InputError(f"{path}: has over {JOURNAL_BYTES} bytes, which no journal has")
     entries = []
-    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
-        if line.endswith("\n"):
-            entries.append(json.loads(line))
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            if line.endswith(b"\n"):
+                try:
+                    entries.append(_entry(parse_json(line.decode())))
+                except (PlainDataError, UnicodeDecodeError) as error:
+                    raise InputError(
+                        f"{path}, line {number}: no entry of a journal ({error}); remove that line"
+                    ) from error
     return entries
+
+
+def _entry(data: object) -> dict[str, Any]:
+    """Return the values of a line that are an entry's.
+
+    Raises:
+        PlainDataError: A value is missing, or of another type.
+    """
+    entry = validated(_ENTRY, data)
+    if entry.step < 0 or (entry.split == "train" and (entry.loss is None or entry.lr is None)):
+        raise PlainDataError("step, loss or lr is missing or negative")
+    given = data if isinstance(data, dict) else {}
+    return {name: value for name, value in asdict(entry).items() if name in given}
