@@ -7,6 +7,7 @@ to a small server here that answers as W&B's does.
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -378,6 +379,14 @@ def test_wandb_is_sent_recipe_and_scalars_and_no_more_of_us(server: Server, fold
     sent = "\n".join(text for _, text in server.requests)
     told = ["Jane", "secret-argument", str(folder), str(folder.parent), str(Path.cwd())]
     assert [word for word in told if word in sent] == []
+
+
+def test_an_id_that_is_no_text_is_said_with_a_remedy(folder: Path) -> None:
+    (folder / "wandb-run-id.txt").write_bytes(b"\xff\xfe")
+    (folder / "checkpoint.pt").touch()
+    told = rf"remove {re.escape(str(folder))}/wandb-run-id\.txt for a new W&B run"
+    with pytest.raises(InputError, match=told), loggers(folder, "run", {}, False, "p", print):
+        pass
 
 
 def test_a_resumed_run_goes_on_in_its_wandb_run_and_fails_with_the_training(

@@ -142,8 +142,8 @@ class _WandB:
         id_file = folder / "wandb-run-id.txt"
         # Without a checkpoint a run starts again, maybe with another recipe.
         continues = id_file.is_file() and (folder / "checkpoint.pt").exists()
-        old_id = id_file.read_text(encoding="utf-8").strip() if continues else None
         try:
+            old_id = id_file.read_text(encoding="utf-8").strip() if continues else None
             self._run = _start(folder, old_id, project=project, name=name, config=recipe)
         except InputError:
             raise
