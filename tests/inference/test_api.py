@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 from support.command_line import run as command
@@ -134,6 +135,17 @@ def test_a_label_map_is_on_the_input_s_grid_or_on_another(
         labels(heart, like=tmp_path / "none.nii.gz")
     with pytest.raises(InputError, match=r"none\.nii\.gz"):
         save(heart, tmp_path / "saved", like=tmp_path / "none.nii.gz")
+
+
+def test_a_grid_beside_the_heart_is_refused(run: Path, dataset: DataSet, tmp_path: Path) -> None:
+    source = Path(dataset.hearts[0].source)
+    image = nib.load(source)
+    away = image.affine.copy()
+    away[:3, 3] += 5000
+    nib.save(nib.Nifti1Image(np.asarray(image.dataobj), away), tmp_path / "away.nii.gz")
+    heart = encode(load(run), source, refine=0)
+    with pytest.raises(InputError, match="no voxel of the grid given by --like lies in the heart"):
+        labels(heart, like=tmp_path / "away.nii.gz", resolution=32)
 
 
 def test_meshes_lie_over_the_command_s_files_in_the_space_that_is_asked_for(

@@ -184,7 +184,8 @@ class Heart:
             enlarge: Whether the grid is enlarged to hold the whole heart.
 
         Raises:
-            InputError: The enlarged grid would have too many voxels.
+            InputError: The enlarged grid would have too many voxels, or ``like`` holds nothing of
+                the heart.
         """
         given = self.encoded.label_map
         grid = like or (meshes.specks.grid if given is None else Grid.of(given))
@@ -192,7 +193,13 @@ class Heart:
             vertices_mm = [surface.vertices_mm for surface in meshes.surfaces.values()]
             remedy = "leave --enlarge out, or give a coarser grid with --like"
             grid = checked_size(grid.enlarged(np.concatenate(vertices_mm).astype(float)), remedy)
-        return rasterize(meshes.specks.field(self.field), grid)
+        labels = rasterize(meshes.specks.field(self.field), grid)
+        if like is not None and not labels.labels.any():
+            raise InputError(
+                "no voxel of the grid given by --like lies in the heart; give an image of the "
+                "same scan"
+            )
+        return labels
 
 
 def _ensemble(
