@@ -52,7 +52,7 @@ def _attack(form: Format, material: Material, folder: Path, line: int, piece: by
     target.write_bytes(data[:start] + run + b"\n" * (line % 2) + data[start:])
     command = form.commands[0]
     words = command.format(run=material.folder / "run", data=material.folder / "data").split()
-    out = "run" if form.name == "checkpoint" else "out" if " out" in command else None
+    out = "run" if form.name in ("checkpoint", "journal") else "out" if " out" in command else None
     return Attack(
         f"{form.name}: {piece!r} again and again in line {line}; {words[0]}", tuple(words), out
     )

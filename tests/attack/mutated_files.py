@@ -115,6 +115,12 @@ FORMATS = (
         ("reconstruct plain.nii --model run --out out --resolution 16 --refine 0 --no-page",),
         hashed=True,
     ),
+    Format(
+        "journal",
+        ("run",),
+        "run/metrics.jsonl",
+        ("diagnose run", "info run", "train {data} --out run --resume"),
+    ),
     Format("checkpoint", ("run",), "run/checkpoint.pt", ("train {data} --out run --resume",)),
 )
 
@@ -143,7 +149,7 @@ def _attack(
     target.write_bytes(data)
     command = form.commands[number % len(form.commands)]
     words = command.format(run=material.folder / "run", data=material.folder / "data").split()
-    out = "run" if form.name == "checkpoint" else "out" if " out" in command else None
+    out = "run" if form.name in ("checkpoint", "journal") else "out" if " out" in command else None
     wrong = partial(_wrong_report, folder / "out" / "report.json", target)
     compared = form.name.startswith("NIfTI") and words[0] == "inspect"
     return Attack(

@@ -16,7 +16,6 @@ _RECONSTRUCT = "reconstruct plain.nii --out out --resolution 16 --refine 0 --no-
 READ = (
     *FORMATS,
     Format("reference heart", _RUN, "run/model/pose.safetensors", (f"{_RECONSTRUCT} --model run",)),
-    Format("journal", ("run",), "run/metrics.jsonl", ("info run", "diagnose run")),
     Format("log", ("run",), "run/train.log", ("train {data} --out run --resume", "info run")),
     Format(
         "recipe of a run",
