@@ -1,6 +1,7 @@
 """DICOM segmentations, as highdicom writes them."""
 
 import math
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +73,12 @@ def test_slices_left_out_are_not_the_edge_of_the_scan(tmp_path: Path) -> None:
         np.testing.assert_allclose(made.mean(axis=0), truth.mean(axis=0), atol=1e-3)
 
 
+def other_spacing(measures: pydicom.Dataset) -> pydicom.Dataset:
+    other = deepcopy(measures)
+    other.SliceThickness = 9
+    return other
+
+
 def broken(path: Path, change) -> Path:
     file = pydicom.dcmread(path)
     change(file)
@@ -99,9 +106,9 @@ def broken(path: Path, change) -> Path:
             lambda f: setattr(
                 f.PerFrameFunctionalGroupsSequence[1],
                 "PixelMeasuresSequence",
-                f.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence,
+                [other_spacing(f.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0])],
             ),
-            "it has PixelMeasuresSequence for all frames, and for single ones",
+            "its PixelMeasuresSequence for all frames differs from that of single ones",
         ),
         (
             lambda f: setattr(f.SegmentSequence[0], "SegmentLabel", "LA"),
@@ -114,6 +121,20 @@ def test_broken_files(change, expected: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=expected) as raised:
         read_image(path)
     assert str(raised.value).startswith(str(path))
+
+
+def test_what_is_said_twice_may_be_the_same(tmp_path: Path) -> None:
+    def change(file: pydicom.Dataset) -> None:
+        shared = file.SharedFunctionalGroupsSequence[0]
+        file.PerFrameFunctionalGroupsSequence[1].PixelMeasuresSequence = deepcopy(
+            shared.PixelMeasuresSequence
+        )
+
+    path = write_seg(tmp_path / "a.dcm", one_hot(LABELS))
+    before = read_image(path)
+    after = read_image(broken(path, change))
+    np.testing.assert_array_equal(after.values, before.values)
+    np.testing.assert_array_equal(after.affine, before.affine)
 
 
 def test_files_that_are_no_dicom(tmp_path: Path) -> None:

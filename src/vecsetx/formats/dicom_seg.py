@@ -139,9 +139,10 @@ def _check_frames(dataset: Any) -> None:
     if not is_packed and len(dataset.PixelData) not in (size, size + size % 2):
         raise EOFError(f"it has {len(dataset.PixelData)} bytes of voxels, and claims {size}")
     for name in ("PlaneOrientationSequence", "PixelMeasuresSequence"):
-        shared = any(name in group for group in dataset.SharedFunctionalGroupsSequence)
-        if shared and any(name in group for group in groups):
-            raise TypeError(f"it has {name} for all frames, and for single ones")
+        stated = [group[name].value for group in groups if name in group]
+        for group in dataset.SharedFunctionalGroupsSequence:
+            if name in group and any(value != group[name].value for value in stated):
+                raise TypeError(f"its {name} for all frames differs from that of single ones")
     if kind == "LABELMAP" and any("SegmentIdentificationSequence" in group for group in groups):
         raise TypeError("it is a label map, and its frames are of single segments")
 

@@ -190,7 +190,7 @@ def check_meta_header(path: Path) -> None:
                 f"{path}: its header has {' and '.join(given)}, which mean the same; keep one"
             )
     for key in ("CompressedData", "BinaryData"):  # ITK looks at the first letter alone
-        if (value := fields.get(key, "True")) not in ("True", "False"):
+        if (value := fields.get(key, "True")).lower() not in ("true", "false"):
             raise InputError(
                 f"{path}: {key} = {value} in its header is neither True nor False; correct it"
             )

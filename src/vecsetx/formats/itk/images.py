@@ -215,6 +215,9 @@ def _check_voxels(path: Path, values: int, value_bytes: int) -> tuple[str, ...]:
     return remarks
 
 
+_LONGEST_NUMBER = 64  # in bytes, with spaces
+
+
 def _check_text(values: np.ndarray, path: Path) -> None:
     """Check that values written as text are what ITK read: it wraps what the type cannot hold."""
     lines, end = read_header(path)
@@ -222,9 +225,13 @@ def _check_text(values: np.ndarray, path: Path) -> None:
     is_text = (field_of(lines, "binarydata") or "").lower() == "false"
     if encoding.lower() not in ("text", "txt", "ascii") and not (is_text and not encoding):
         return
+    words: list[bytes] = []
     files = data_files(path)
-    parts = [file.read_bytes() for file in files] if files else [path.read_bytes()[end:]]
-    words = b" ".join(parts).replace(b",", b" ").split()[: values.size]
+    for file in files or (path,):
+        with file.open("rb") as stream:
+            stream.seek(0 if files else end)
+            text = stream.read(_LONGEST_NUMBER * values.size)
+        words += text.replace(b",", b" ").split()[: values.size - len(words)]
     try:
         is_same = np.array_equal(np.array(words, np.float64), values.ravel().astype(np.float64))
     except ValueError:
