@@ -57,7 +57,7 @@ class Family:
 FAMILIES = {
     "files": Family(mutated_files.attacks, (1, 8, 300)),
     "long runs": Family(long_runs.attacks, (1, 2, 20)),
-    "said twice": Family(said_twice.attacks, (0, 1, 16)),
+    "said twice": Family(said_twice.attacks, (0, 4, 24)),
     "bombs": Family(bombs.attacks, (0, 1, 1)),
     "names": Family(hostile_names.attacks, (1, 4, 100)),
     "options": Family(mad_options.attacks, (0, 1, 100)),

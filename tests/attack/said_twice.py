@@ -8,20 +8,17 @@ from attack.judge import Attack
 from attack.material import Material
 from attack.mutated_files import FORMATS, Format
 
-_LINES = 64
-"""Lines at the beginning of a file, of which ``count`` are taken."""
-
 
 def attacks(
     material: Material, folder: Path, count: int, seed: int
 ) -> Iterator[tuple[str, Attack]]:
-    """Yield attacks on ``count`` lines of each format that is a text; the seed changes nothing."""
+    """Yield attacks on the first lines of each format that is a text; the seed changes nothing."""
     for form in FORMATS:
         place = material.folder / form.damaged
         if b"\0" in place.read_bytes()[:64]:
             continue
-        lines = place.read_bytes().split(b"\n")[:_LINES]
-        for number in range(0, len(lines), max(1, len(lines) // count)):
+        lines = place.read_bytes().split(b"\n")
+        for number in range(min(count, len(lines))):
             for name, change in _CHANGES.items():
                 changed = change(lines[number])
                 if changed != lines[number] or name == "again":
