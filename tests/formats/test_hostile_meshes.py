@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import trimesh
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from support.limited import outcomes
 from support.meshes import write_vtp
 from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
@@ -19,6 +21,7 @@ from vtkmodules.vtkIOXML import vtkXMLPolyDataReader, vtkXMLPolyDataWriter
 
 from vecsetx.anatomy.label_sets import label_set
 from vecsetx.errors import InputError
+from vecsetx.formats import closed_mesh
 from vecsetx.formats.meshes import read_mesh
 from vecsetx.formats.points import read_points
 from vecsetx.formats.vtp.polydata import read_polydata
@@ -249,3 +252,19 @@ def test_more_pieces_than_any_structure_has(tmp_path: Path) -> None:
                 read_mesh(path)
         else:
             assert len(read_mesh(path).faces) == 20 * 1000
+
+
+@given(seed=st.integers(0, 2**32 - 1), count=st.integers(1, 6))
+@settings(max_examples=25, deadline=None)
+def test_pieces_around_a_piece_are_found_by_their_boxes(seed: int, count: int) -> None:
+    """As if all other pieces were asked, whether they hold it or not."""
+    rng = np.random.default_rng(seed)
+    ball = trimesh.creation.icosahedron()
+    balls = [ball.vertices * 2.0 ** rng.uniform(-3, 3) + rng.normal(size=3) for _ in range(count)]
+    faces = np.concatenate([ball.faces + 12 * n for n in range(count)])
+    vertices, piece = np.concatenate(balls), np.repeat(np.arange(count), 20)
+    asked = [
+        closed_mesh._winding(vertices[faces[piece == n][0, 0]], vertices[faces[piece != n]])
+        for n in range(count)
+    ]
+    np.testing.assert_allclose(closed_mesh._around(vertices, faces, piece), asked, atol=1e-9)

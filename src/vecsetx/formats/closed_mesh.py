@@ -21,7 +21,7 @@ _SPECK_SHARE = 0.001
 are small, too: of coronary arteries, this is half a millimetre."""
 
 _MOST_PIECES = 1000
-"""Most pieces beside specks: each is compared with the faces of all others."""
+"""Most pieces beside specks: each may be compared with the faces of all others."""
 
 _FLAT = 1e-6
 """Share of the volume of a cube as long as the mesh, below which the mesh encloses nothing; a thin
@@ -177,16 +177,33 @@ def _is_inward(
     Raises:
         InputError: Some face the right way and others the wrong one.
     """
-    around = np.zeros(len(volumes))
-    if len(volumes) > 1:
-        for number in range(len(volumes)):
-            own = piece == number
-            around[number] = _winding(vertices[faces[own][0, 0]], vertices[faces[~own]])
+    around = _around(vertices, faces, piece)
     if (fault := _fault(volumes, around)) is None:
         return False
     if _fault(-volumes, -around) is None:
         return True
     raise InputError(f"{source}: {fault}")
+
+
+def _around(vertices: np.ndarray, faces: np.ndarray, piece: np.ndarray) -> np.ndarray:
+    """Return the winding number of all other pieces around a vertex of each piece.
+
+    It is 0 for a closed surface whose bounding box does not hold the vertex, so that only the
+    others count.
+    """
+    corners, of_corner = vertices[faces.ravel()], np.repeat(piece, 3)
+    count = int(piece.max()) + 1
+    low, high = np.full((count, 3), np.inf), np.full((count, 3), -np.inf)
+    np.minimum.at(low, of_corner, corners)
+    np.maximum.at(high, of_corner, corners)
+    first = vertices[faces[np.unique(piece, return_index=True)[1], 0]]
+    around = np.zeros(count)
+    for number, point in enumerate(first):
+        holds = ((low <= point) & (point <= high)).all(axis=1)
+        holds[number] = False
+        if holds.any():
+            around[number] = _winding(point, vertices[faces[holds[piece]]])
+    return around
 
 
 def _fault(volumes: np.ndarray, around: np.ndarray) -> str | None:
