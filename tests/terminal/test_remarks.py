@@ -1,6 +1,7 @@
 """What files leave open or contradict is printed, once, with the hearts that it holds for."""
 
 import json
+import shutil
 from pathlib import Path
 
 import nibabel as nib
@@ -134,6 +135,13 @@ def test_reconstruct_and_evaluate_print_them(
     options = EvaluateOptions(EncodeOptions(points=200, latents=16, refine=0), meshes=False)
     evaluate(trained_run, [cohort / "c.nii.gz"], tmp_path / "e", options)
     assert lines_with("disagree", capsys.readouterr().out) == [f"c: {MOVED.format(7)}"]
+    # Under a training heart's name, which the files say, too, for whoever compares them.
+    name = load(trained_run).provenance["hearts"][0]
+    seen = shutil.copy(cohort / "c.nii.gz", tmp_path / f"{name}.nii.gz")
+    scores = evaluate(trained_run, [Path(seen)], tmp_path / "seen", options).scores
+    assert scores["remarks"][name][-1].startswith("has the name of a training heart, so its scores")
+    unseen = "not all: 1 of 1 heart has the name of a training heart"
+    assert scores["provenance"]["unseen"] == unseen
 
 
 def test_files_that_cannot_be_read_leave_no_data_set(

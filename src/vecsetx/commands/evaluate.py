@@ -2,7 +2,7 @@
 
 import datetime
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -102,6 +102,7 @@ def _evaluate(
         factor = sd_factor_of(model, trained, options.calibration)
         uncertainty = EnsembleScoring(trained, options.ensemble, options.encode.seed, factor)
         uncertainty.check_hearts(hearts)
+    seen = _seen(trained, hearts)
     work = Scoring(shared, options, factor, few=len(hearts) <= SHOWN_HEARTS)
     with workers_or_here(cohort.workers, cohort.dask) as workers:
         # 2. Score all hearts.
@@ -110,7 +111,11 @@ def _evaluate(
         if trained.partial is False and (options.hide_each or options.encode.hide):
             hidden = ["each structure in turn"] if options.hide_each else options.encode.hide
             warn(whole_only_remark(hidden))
+
         # 3. Summarize and write.
+        def remarks(name: str) -> list[str]:
+            return [*found.remarks[name], *((_SEEN,) if name in seen else ())]
+
         with waiting("writing scores and report"):
             bootstrap = Bootstrap()
             errors = [one.errors for one in found.hearts.values()]
@@ -126,8 +131,8 @@ def _evaluate(
                 "options": _recorded(options),
                 "refinement": found.refined,
                 "lacks": found.lacks,
-                "remarks": {name: list(said) for name, said in found.remarks.items() if said},
-                "provenance": _provenance(model, trained, inputs, hearts, found, options),
+                "remarks": {name: said for name in found.hearts if (said := remarks(name))},
+                "provenance": _provenance(model, trained, inputs, found, options, seen),
             }
             write_scores(out, found.rows, scores)
         page = _Page(out.resolve() / "report.html", model, hearts, found, work, workers)
@@ -314,34 +319,40 @@ def _recorded(options: EvaluateOptions) -> dict[str, Any]:
     }
 
 
+_SEEN = "has the name of a training heart, so its scores may not be those of an unseen heart"
+
+
+def _seen(trained: TrainedModel, hearts: Collection[str]) -> list[str]:
+    """Return the hearts that have names of training hearts; warn if there are any."""
+    seen = sorted(set(hearts) & set(trained.provenance["hearts"]))
+    if seen:
+        warn(f"{_names_of_training(seen, hearts)}, so these may not be scores of unseen hearts")
+    return seen
+
+
+def _names_of_training(seen: Collection[str], hearts: Collection[str]) -> str:
+    have = "has the name of a training heart" if len(seen) == 1 else "have names of training hearts"
+    return f"{len(seen)} of {counted(len(hearts), 'heart')} {have}"
+
+
 def _provenance(
     model: Path,
     trained: TrainedModel,
     inputs: Sequence[Path],
-    hearts: Mapping[str, ScoredHeart],
     found: _Found,
     options: EvaluateOptions,
+    seen: Collection[str],
 ) -> dict[str, Any]:
-    """Return where the scores come from; warn if some hearts may be training hearts."""
+    """Return where the scores come from."""
     label_sets = sorted({one.label_set for one in found.hearts.values()})
     made = trained.provenance
-    seen = sorted(hearts.keys() & set(made["hearts"]))
-    if seen:
-        have = (
-            "has the name of a training heart"
-            if len(seen) == 1
-            else "have names of training hearts"
-        )
-        warn(
-            f"{len(seen)} of {counted(len(hearts), 'heart')} {have}, so these may not be scores of "
-            "unseen hearts"
-        )
     hidden = ", ".join(options.encode.hide) or "nothing"
     most = options.encode.refine_steps(whole=bool(found.refined))
     return {
         "model": recorded_name(model),
         "trained on": f"{counted(len(made['hearts']), 'heart')} of {made['data']}",
         "training": f"{counted(made['steps'], 'step')}, seed {made['seed']}",
+        **({"unseen": f"not all: {_names_of_training(seen, found.hearts)}"} if seen else {}),
         "scored": ", ".join(str(path.resolve()) for path in inputs),
         "truth": f"the hearts as given, label set {', '.join(label_sets)}",
         "trained on among them": ", ".join(seen) or "none, by name",
