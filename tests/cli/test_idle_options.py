@@ -23,6 +23,9 @@ IDLE = {
     "reconstruct {map} --model {run} --out out --resolution 64 --resolution-mm 2": (
         "--resolution 64 and --resolution-mm 2: both "
     ),
+    "reconstruct {map} --model {run} --out out --format stl --format ply": (
+        "--format is given twice; leave one out"
+    ),
     "reconstruct {map} --model {run} --out out --ensemble 4 --draws 8": (
         "--ensemble 4 and --draws 8: "
     ),

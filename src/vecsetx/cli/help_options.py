@@ -1,7 +1,7 @@
 """Commands: their ``--help``, the answers to unknown options, loading, and being stopped."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
 from itertools import pairwise
@@ -38,7 +38,26 @@ class Command(TyperCommand):
                 continue
             if remedy := self.remedy(ctx, option, value if equals else following, known):
                 raise InputError(f"no option {option}; {remedy}")
+        self._check_once(ctx, args)
         return super().parse_args(ctx, args)
+
+    def _check_once(self, ctx: Any, args: Sequence[str]) -> None:
+        """Refuse names and files that are given twice, as if both counted: the last would alone.
+
+        Numbers may be given again, after those of a job script.
+        """
+        if ctx.resilient_parsing:  # as for completions, which may be incomplete
+            return
+        *_, order = self.make_parser(ctx).parse_args(args=list(args))
+        single = [
+            each
+            for each in order
+            if each.param_type_name == "option"
+            and not (each.multiple or each.callback)  # numbers have a callback
+            and not getattr(each, "is_flag", False)
+        ]
+        if twice := [each for each in single if single.count(each) > 1]:
+            raise InputError(f"{twice[0].opts[0]} is given twice; leave one out")
 
     def remedy(self, ctx: Any, option: str, value: str, known: set[str]) -> str:
         """Say what an option that does not exist may mean; empty if nothing is known of it.
