@@ -266,7 +266,7 @@ def test_what_the_grid_loses_is_said_and_an_enlarged_grid_keeps_it(
     *others, remark = small["provenance"]["remarks"]
     assert remark == (
         f"labels.nii.gz lacks what lies beyond its grid, of {volumes}: --enlarge enlarges it to "
-        "hold the whole heart, and --like IMAGE takes that of an image"
+        "hold the whole heart, and --like IMAGE takes that of an image that does"
     )
     assert volumes in " ".join(capsys.readouterr().out.split())
     before = read_label_map(tmp_path / "out" / "labels.nii.gz")

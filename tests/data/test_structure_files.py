@@ -106,7 +106,9 @@ def test_a_label_set_that_leaves_out_all_that_is_there(folder):
 def test_an_unknown_name_is_refused_and_a_known_organ_is_not(tmp_path):
     write_masks(tmp_path, LV=LEFT, RV=RIGHT, spleen=NOTHING, liver_tumour=LEFT)
     for labels in (None, "default"):
-        with pytest.raises(InputError, match=r"unknown structure 'liver_tumour'.*move them away"):
+        with pytest.raises(
+            InputError, match=r"unknown structure 'liver_tumour'.*Rename this file, or move it away"
+        ):
             read(tmp_path, labels)
     write_masks(tmp_path, aorta=LEFT)
     remarks = read(tmp_path, "totalsegmentator").label_map.remarks

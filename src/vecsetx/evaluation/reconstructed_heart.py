@@ -92,7 +92,7 @@ class ReconstructedHeart:
             return []
         return [
             f"labels.nii.gz lacks what lies beyond its grid, of {', '.join(large)}: --enlarge "
-            "enlarges it to hold the whole heart, and --like IMAGE takes that of an image"
+            "enlarges it to hold the whole heart, and --like IMAGE takes that of an image that does"
         ]
 
     @cached_property

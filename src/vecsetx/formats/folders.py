@@ -211,10 +211,12 @@ def _unknown(folder: Path, words: Sequence[str], found: Iterable[str]) -> InputE
         try:
             structure(words[0])
         except InputError as error:  # suggests the structure that may be meant
-            why = str(error)
+            why = f"{error}{'' if str(error).endswith('?') else '.'} Rename this file"
     # A label set with all the structures found, which leaves out what it does not name.
     hint = label_set_hint(found, others=True)
-    also = "" if "FILE.yaml" in hint else f", or leave them out by --labels{hint}"
+    what = "it" if len(words) == 1 else "them"
+    also = "" if "FILE.yaml" in hint else f", or leave {what} out by --labels{hint}"
     return InputError(
-        f"{folder}: {why}, or move them away, or name them under 'drop' in --labels FILE.yaml{also}"
+        f"{folder}: {why}, or move {what} away, or name {what} under 'drop' in --labels FILE.yaml"
+        f"{also}"
     )

@@ -36,8 +36,9 @@ def print_inspection(entries: Sequence[Mapping[str, Any]], next_command: str) ->
     console.print(f"\n{counted(len(entries), 'heart')}: {said}")
     same = sum(entry["same_name"] for entry in entries)
     if same:
+        who = "1 heart has another's name" if same == 1 else f"{same} hearts share their names"
         console.print(
-            f"{same} hearts share their names, so prepare refuses them together: rename them first",
+            f"{who}, so prepare refuses them together: rename them first",
             style="red",
         )
     elif not counts["refused"]:
