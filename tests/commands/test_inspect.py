@@ -166,6 +166,13 @@ def test_it_ends_with_what_to_type_next_unless_a_file_is_refused(
     assert run("inspect", meshes, *axes, monkeypatch=monkeypatch) == 0
     said = capsys.readouterr().out
     assert f"next: vecsetx prepare {meshes} {' '.join(axes)} --out data/" in said
+    points = tmp_path / "points.csv"
+    rows = ["x,y,z,structure", *(f"{x},{y},{z},LV" for x, y, z in vertices_mm[:50] / 10)]
+    points.write_text("\n".join(rows))
+    assert run("inspect", points, *axes, monkeypatch=monkeypatch) == 0
+    said = capsys.readouterr().out
+    typed = f"next: vecsetx reconstruct {points} --input-space ras --units cm --out patient/"
+    assert typed in said
     assert run("inspect", tmp_path / "wrong", monkeypatch=monkeypatch) == 1
     said = capsys.readouterr()
     assert "next:" not in said.out

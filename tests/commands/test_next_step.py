@@ -45,6 +45,7 @@ def test_a_run_is_trained_and_evaluated_by_typing_what_comes_next(
     assert following == ["evaluate", data, "--model", "a run", "--fold", "1", "--out", "scores/"]
     assert run("diagnose", "a run", monkeypatch=monkeypatch) == 0
     assert last_line(capfd) == following
+    monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("RANK", "1")  # a process beside the first one, which alone speaks
     monkeypatch.setattr("vecsetx.commands.train.train_model", lambda *_: None)
     assert run(*words, "--resume", monkeypatch=monkeypatch) == 0

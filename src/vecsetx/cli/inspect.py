@@ -48,14 +48,21 @@ def inspect(
     entries = run(inputs, chosen, space, units, trust_names, max_voxels)
     if json:
         write_json(json, entries)
+    # Labelled points have no distances to train on.
+    are_points = any(entry["kind"] == "points" for entry in entries)
+    command, space_option, out = (
+        ("reconstruct", "--input-space", "patient/")
+        if are_points
+        else ("prepare", "--space", "data/")
+    )
     options: dict[str, object] = {
         "--labels": labels,
-        "--space": space if space != "lps" else None,
+        space_option: space if space != "lps" else None,
         "--units": units if units != "mm" else None,
         "--max-voxels": max_voxels if max_voxels != VOXELS else None,
     }
     words = [word for option in options.items() if option[1] is not None for word in option]
     words += ["--trust-names"] if trust_names else []
-    print_inspection(entries, typed("prepare", *inputs, *words, "--out", "data/"))
+    print_inspection(entries, typed(command, *inputs, *words, "--out", out))
     if any(entry["status"] == "refused" or entry["same_name"] for entry in entries):
         raise typer.Exit(1)
