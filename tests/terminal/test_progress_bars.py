@@ -209,6 +209,7 @@ def test_only_the_first_of_several_processes_breaks_the_silence(
     lines: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(progress_bars, "_SECONDS_TO_FIRST_LINE", 0.0)
+    monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("RANK", "1")
     with waiting("reading"):
         time.sleep(0.2)
