@@ -73,7 +73,11 @@ def _attack(material: Material, folder: Path, base: str, added: list[str]) -> At
     for place in PLACES:
         if f"{{{place}}}" in base:
             material.copy(place, folder)
-    words = [*base.format(**{place: place for place in PLACES}).split(), *added]
+    words = base.format(**{place: place for place in PLACES}).split()
+    option = added[0].partition("=")[0]
+    if option in words:  # some may not be given twice
+        del words[words.index(option) : words.index(option) + 2]
+    words += added
     command = words[0]
     out = {"diagnose": "run", "calibrate": "run", "vary": "data"}.get(command, "out")
     return Attack(f"{command} {' '.join(added)[:60]}", tuple(words), out)
