@@ -252,5 +252,7 @@ def test_a_training_goes_on_from_its_checkpoint(
         + "\n"
     )
     assert resuming_text() == f"to go on, type: {go_on}"
-    monkeypatch.setenv("WORLD_SIZE", "2")  # of which sys.argv does not know the launcher
+    launcher = {"RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}
+    for name, text in {**launcher, "WORLD_SIZE": "2"}.items():  # sys.argv does not know of it
+        monkeypatch.setenv(name, text)
     assert resuming_text() == "to go on, repeat the command with --resume"

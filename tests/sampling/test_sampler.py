@@ -126,7 +126,8 @@ def test_a_file_is_one_table_per_group(samples: Samples, tmp_path: Path) -> None
 def test_files_of_other_forms_are_refused(samples: Samples, tmp_path: Path) -> None:
     path = tmp_path / "pair.safetensors"
     write_samples(samples, path)
-    content = path.read_bytes()
+    # Without the hash of its header, as in files of earlier versions.
+    content = path.read_bytes().replace(b'"tensors_sha256"', b'"tensors_former"')
     for before, after, told in (
         (b'"schema":"4"', b'"schema":"2"', "schema 2, this version reads 4; prepare the data aga"),
         (b'"near"', b'"nera"', "holds .*nera.*, but a heart of 2 structures has .*prepare the"),

@@ -405,7 +405,7 @@ def test_learning_rate_warms_up_and_ends_low() -> None:
 
 def test_journal_survives_a_line_cut_off(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
-    path.write_text(json.dumps({"step": 1, "loss": 2.0}) + "\n" + '{"step": 2, "lo')
+    path.write_text(json.dumps({"step": 1, "split": "val", "loss": 2.0}) + "\n" + '{"step": 2, "lo')
     assert [entry["step"] for entry in read_journal(path)] == [1]
 
 
