@@ -184,7 +184,7 @@ def two_cubes() -> trimesh.Trimesh:
 
 
 def cut_files() -> dict[str, tuple[str, bytes, str]]:
-    """Files of both cubes in which the second one is not whole: name, content, what is told."""
+    """Return damaged files of both cubes: case → name, content, and part of the message."""
     solids = two_cubes().split()
     stl = b"".join(solid.export(file_type="stl_ascii").encode() + b"\n" for solid in solids)
     ply = two_cubes().export(file_type="ply", encoding="ascii")

@@ -140,8 +140,7 @@ def test_reconstruct_and_evaluate_print_them(
     seen = shutil.copy(cohort / "c.nii.gz", tmp_path / f"{name}.nii.gz")
     scores = evaluate(trained_run, [Path(seen)], tmp_path / "seen", options).scores
     assert scores["remarks"][name][-1].startswith("has the name of a training heart, so its scores")
-    unseen = "not all: 1 of 1 heart has the name of a training heart"
-    assert scores["provenance"]["unseen"] == unseen
+    assert scores["provenance"]["trained on among them"] == name
 
 
 def test_files_that_cannot_be_read_leave_no_data_set(

@@ -326,13 +326,13 @@ def _seen(trained: TrainedModel, hearts: Collection[str]) -> list[str]:
     """Return the hearts that have names of training hearts; warn if there are any."""
     seen = sorted(set(hearts) & set(trained.provenance["hearts"]))
     if seen:
-        warn(f"{_names_of_training(seen, hearts)}, so these may not be scores of unseen hearts")
+        name = "has the name of a training heart"
+        have = name if len(seen) == 1 else "have names of training hearts"
+        warn(
+            f"{len(seen)} of {counted(len(hearts), 'heart')} {have}, so these may not be scores of "
+            "unseen hearts"
+        )
     return seen
-
-
-def _names_of_training(seen: Collection[str], hearts: Collection[str]) -> str:
-    have = "has the name of a training heart" if len(seen) == 1 else "have names of training hearts"
-    return f"{len(seen)} of {counted(len(hearts), 'heart')} {have}"
 
 
 def _provenance(
@@ -352,7 +352,6 @@ def _provenance(
         "model": recorded_name(model),
         "trained on": f"{counted(len(made['hearts']), 'heart')} of {made['data']}",
         "training": f"{counted(made['steps'], 'step')}, seed {made['seed']}",
-        **({"unseen": f"not all: {_names_of_training(seen, found.hearts)}"} if seen else {}),
         "scored": ", ".join(str(path.resolve()) for path in inputs),
         "truth": f"the hearts as given, label set {', '.join(label_sets)}",
         "trained on among them": ", ".join(seen) or "none, by name",
