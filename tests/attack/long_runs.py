@@ -8,7 +8,7 @@ import numpy as np
 
 from attack.judge import Attack
 from attack.material import Material
-from attack.mutated_files import FORMATS, Format
+from attack.mutated_files import FORMATS, Format, command_on
 
 _RUN_BYTES = 400_000
 _PIECES = (b" ", b"\n", b"a", b"0", b'"', b"#", b"<a ", b",", b"k: ", b"\\", b"-")
@@ -30,7 +30,7 @@ def attacks(
     """
     for form in FORMATS:
         place = material.folder / form.damaged
-        if b"\0" in place.read_bytes()[:64] or not place.is_file():
+        if b"\0" in place.read_bytes()[:64]:
             continue
         worst = [_WORST[form.name]] if form.name in _WORST else []
         others = [(line, piece) for line in range(4) for piece in _PIECES]
@@ -50,9 +50,5 @@ def _attack(form: Format, material: Material, folder: Path, line: int, piece: by
         start = data.find(b"\n", start) + 1 or start
     run = piece * (_RUN_BYTES // len(piece))
     target.write_bytes(data[:start] + run + b"\n" * (line % 2) + data[start:])
-    command = form.commands[0]
-    words = command.format(run=material.folder / "run", data=material.folder / "data").split()
-    out = "run" if form.name in ("checkpoint", "journal") else "out" if " out" in command else None
-    return Attack(
-        f"{form.name}: {piece!r} again and again in line {line}; {words[0]}", tuple(words), out
-    )
+    words, out = command_on(form, material, 0)
+    return Attack(f"{form.name}: {piece!r} again and again in line {line}; {words[0]}", words, out)

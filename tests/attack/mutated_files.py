@@ -147,18 +147,24 @@ def _attack(
             pass
     data, what = damaged(target.read_bytes(), rng)
     target.write_bytes(data)
-    command = form.commands[number % len(form.commands)]
-    words = command.format(run=material.folder / "run", data=material.folder / "data").split()
-    out = "run" if form.name in ("checkpoint", "journal") else "out" if " out" in command else None
+    words, out = command_on(form, material, number)
     wrong = partial(_wrong_report, folder / "out" / "report.json", target)
     compared = form.name.startswith("NIfTI") and words[0] == "inspect"
     return Attack(
         f"{form.name} {number}: {what}; {words[0]}",
-        tuple(words),
+        words,
         out,
         wrong=wrong if compared else lambda status: "",
         refused=form.hashed,
     )
+
+
+def command_on(form: Format, material: Material, number: int) -> tuple[tuple[str, ...], str | None]:
+    """Return one of a format's commands, and the folder that it may write into, if any."""
+    command = form.commands[number % len(form.commands)]
+    words = command.format(run=material.folder / "run", data=material.folder / "data").split()
+    out = "run" if form.name in ("checkpoint", "journal") else "out" if " out" in command else None
+    return tuple(words), out
 
 
 def _wrong_report(report: Path, image: Path, status: int) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from attack.judge import Attack
 from attack.material import Material
-from attack.mutated_files import FORMATS, Format
+from attack.mutated_files import FORMATS, Format, command_on
 
 
 def attacks(
@@ -33,10 +33,8 @@ def _attack(
     target = folder / form.damaged
     lines = target.read_bytes().split(b"\n")
     target.write_bytes(b"\n".join([*lines[: number + 1], changed, *lines[number + 1 :]]))
-    command = form.commands[number % len(form.commands)]
-    words = command.format(run=material.folder / "run", data=material.folder / "data").split()
-    out = "run" if form.name in ("checkpoint", "journal") else "out" if " out" in command else None
-    return Attack(f"{form.name}, line {number} twice, {name}; {words[0]}", tuple(words), out)
+    words, out = command_on(form, material, number)
+    return Attack(f"{form.name}, line {number} twice, {name}; {words[0]}", words, out)
 
 
 _CHANGES: dict[str, Callable[[bytes], bytes]] = {
