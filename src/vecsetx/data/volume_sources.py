@@ -9,6 +9,7 @@ import numpy as np
 
 from vecsetx.anatomy.frame import MM_PER_UNIT
 from vecsetx.anatomy.label_map import LabelMap
+from vecsetx.anatomy.proportions import odd_proportions
 from vecsetx.anatomy.size import HeartSize, check_spacing
 from vecsetx.data.heart_source import HeartSource
 from vecsetx.data.label_set_choice import label_set_of
@@ -92,7 +93,7 @@ class LabelMapSource(_VolumeSource):
             label_map = check_ids(label_map, stored, label_set, self.path, self.trust_names)
         except InputError as error:
             raise InputError(f"{error}. {contradiction}") if contradiction else error from None
-        label_map = label_map.remarked(missing_spacing(label_map, (*structures, *others)))
+        label_map = label_map.remarked(_odd_spacing(label_map, (*structures, *others)))
         return Segmentation.of_scan(self.path, structures, label_map, others)
 
     def beside(self) -> tuple[str, ...]:
@@ -128,7 +129,7 @@ class MasksSource(_VolumeSource):
         label_map = label_map.remarked(named.remarks())
         _check_grid(label_map, structures, self.path)
         label_map = check_file_names(label_map, structures, self.path, self.trust_names)
-        label_map = label_map.remarked(missing_spacing(label_map, structures))
+        label_map = label_map.remarked(_odd_spacing(label_map, structures))
         return Segmentation.of_scan(self.path, structures, label_map)
 
     def annotated(self, found: Collection[str]) -> tuple[str, ...]:
@@ -187,3 +188,8 @@ def _check_grid(label_map: LabelMap, structures: tuple[str, ...], path: Path) ->
                 "encloses nothing: give the whole stack"
             )
     check_spacing(HeartSize.of_label_map(label_map, structures), label_map.spacing_mm, path)
+
+
+def _odd_spacing(label_map: LabelMap, structures: tuple[str, ...]) -> tuple[str, ...]:
+    """Return remarks on a spacing that is probably missing, or wrong along one axis."""
+    return missing_spacing(label_map, structures) or odd_proportions(label_map, structures)
