@@ -9,7 +9,7 @@ import pytest
 from support.runs import ENVIRONMENT
 
 from vecsetx.files import write_json, write_text
-from vecsetx.reconstruction.output_folder import one_run_s_files
+from vecsetx.reconstruction.output_folder import one_run_s_files, other_hearts
 
 
 def write(folder: Path, *names: str) -> None:
@@ -111,3 +111,16 @@ def test_killed_in_the_middle_nothing_is_half_and_the_next_run_cleans_up(tmp_pat
     write(tmp_path, "LV.ply")
     assert listing(tmp_path) == {"LV.ply", "summary.json"}
     assert "unfinished" not in json.loads((tmp_path / "summary.json").read_text())
+
+
+def test_hearts_of_earlier_runs_are_known_from_those_of_this_one(tmp_path: Path) -> None:
+    for folder in (tmp_path / "b", tmp_path / "a", tmp_path / "now"):
+        write(folder, "LV.stl")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").touch()
+    assert other_hearts(tmp_path, [tmp_path / "now", tmp_path / "new"]) == ["a", "b"]
+    assert other_hearts(tmp_path, [tmp_path]) == ["a", "b", "now"]
+    write(tmp_path, "LV.stl")  # a single heart, in the folder itself
+    assert other_hearts(tmp_path, [tmp_path / name for name in ("a", "b", "now")]) == [
+        tmp_path.name
+    ]

@@ -28,6 +28,7 @@ def structure(volume_ml: float, agreement: dict | None, observed: bool) -> dict:
     share = 0.62 if observed else 0.0
     shown = {"volume_ml": volume_ml, "labels_ml": 33.1, "agreement": agreement, "pieces": 1}
     doubtful = None if observed else ["33.5 ml <b>"]
+    shown |= {"specks": None, "input_width_mm": 2.1 if observed else None}
     return shown | {"observed": observed, "observed_share": share, "doubtful": doubtful}
 
 
@@ -54,6 +55,8 @@ SUMMARY = {
             "latents": 512,
             "points": 8192,
             "remarks": ["a remark <i>"],
+            **{"mesh_resolution_mm": 2.875, "space": "LPS", "turned_deg": 12.34},
+            **{"hidden": ["RV", "PA"], "seed": 7},
         },
     },
 }
@@ -84,16 +87,30 @@ def test_the_page_is_one_file_with_every_figure(tmp_path: Path) -> None:
     words = " ".join(words.split())
     assert "99.9 90.0 +11.0% ! 0.951 101.2 1 observed (62%)" in words
     assert "33.1 33.5 1 inferred doubtful" in words
-    assert (
-        "refinement Not refined, as the input shows nothing of RV; without --refine, only" in words
-    )
-    assert "keep observed no" in words
+    for fact in (
+        *("keep observed no", "mesh resolution mm 2.88", "space LPS", "turned deg 12.3"),
+        *("hidden RV, PA", "seed 7"),
+    ):
+        assert fact in words
     assert "None" not in words
-    assert "RV is doubtful: 33.5 ml &lt;b&gt;" in text
-    assert text.count("is doubtful: ") == 1
+    (box,) = re.findall(r'<section class="callout" id="remarks">(.*?)</section>', text, re.DOTALL)
+    listed = [
+        " ".join(re.sub(r"<[^>]+>", "", item).split())
+        for item in re.findall(r"<li.*?>(.*?)</li>", box, re.DOTALL)
+    ]
+    assert listed == [
+        "! over 10% off the input&#39;s volume: LV",
+        "Meshed with voxels of 2.9 mm, which may break vessels that are less than twice as wide: "
+        "LV (2.1 mm); --resolution-mm 1 is fine enough",
+        "RV is doubtful: 33.5 ml &lt;b&gt;",
+        "Not refined, as the input shows nothing of RV; without --refine, only whole hearts that "
+        "have all of the model&#39;s structures are refined. --refine 10 refines this one, too; "
+        "what is inferred may become worse",
+        "A remark &lt;i&gt;",
+    ]
+    assert '<span class="option">--resolution-mm</span>' in box
     assert "512" in words
     assert NAME not in text
-    assert "a remark &lt;i&gt;" in text
     data = json.loads(re.search(r'id="data">(.*?)</script>', text, re.DOTALL)[1])
     (heart,) = data["hearts"]
     assert heart["dice"] == {"LV": 0.951, "RV": None}

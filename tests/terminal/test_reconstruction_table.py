@@ -33,12 +33,15 @@ def structure(mesh_ml: float, agreement: tuple[float, ...] | None, **more) -> di
             "dice": dice,
         }
     usual = {"pieces": 1, "specks": None, "observed": True, "observed_share": 1.0, "doubtful": None}
-    return {"volume_ml": mesh_ml, "labels_ml": 8.1, "agreement": found, **usual, **more}
+    volumes = {"volume_ml": mesh_ml, "labels_ml": 8.1, "input_width_mm": None}
+    return {**volumes, "agreement": found, **usual, **more}
 
 
 SECONDS = {"encode": 3.12, "mesh": 12.04, "label": 4.5, "write": 1.0}
 
-NOT_REFINED = {"refined": None, "refine": 0, "lacks": "", "remarks": []}
+NOT_REFINED = {
+    **{"refined": None, "refine": 0, "lacks": "", "remarks": [], "mesh_resolution_mm": 1.0}
+}
 
 
 def rows(stream: io.StringIO) -> dict[str, list[str]]:
@@ -67,8 +70,8 @@ def test_all_figures_of_a_heart_are_whole(shown: io.StringIO) -> None:
     assert found["LAA"] == ["8.1", "8.0", "12", "inferred"]
     assert found["LV"] == ["99.9", "99.9", "0.0%", "0.990", "99.9", "1", "11", "observed"]
     assert "! over 10% off the input's volume: PA" in shown.getvalue()
-    assert "Specks of 0.25 ml in all were removed." in shown.getvalue()
     text = " ".join(shown.getvalue().split())
+    assert "Pieces that nothing in the input supports were removed: LV 11 (0.25 ml in all)" in text
     assert "ml: volume of its voxels on the input's grid; Input ml: that of the input" in text
     assert "Mesh ml: volume inside its mesh, also beyond that grid" in text
     assert "Pieces: of the mesh, with small ones that the input shows" in text
@@ -87,7 +90,7 @@ def test_what_cannot_be_compared_has_no_columns_for_it(shown: io.StringIO) -> No
     assert found["LV"] == ["99.9", "1", "observed"]
     assert found["PV"] == ["0.0", "0", "inferred"]
     assert "Specks" not in shown.getvalue()
-    assert "Not refined (--refine 0)." in shown.getvalue()
+    assert "Not refined (--refine 0)" in shown.getvalue()
 
 
 def test_what_refinement_gained_is_below_the_table(shown: io.StringIO) -> None:
@@ -99,7 +102,7 @@ def test_what_refinement_gained_is_below_the_table(shown: io.StringIO) -> None:
     print_reconstruction("a", {**summary, "provenance": {**NOT_REFINED, "refined": refined}})
     assert (
         "Refined in 10 steps: loss at points held out -14.0%, mean distance to the input's "
-        "surfaces 0.62 → 0.41 mm." in " ".join(shown.getvalue().split())
+        "surfaces 0.62 → 0.41 mm" in " ".join(shown.getvalue().split())
     )
     assert "against the input" not in shown.getvalue()
 
@@ -143,7 +146,7 @@ def test_why_a_heart_was_not_refined_and_its_remarks_follow_its_table(shown: io.
     )
     assert text.count(why) == text.count("--refine 10 refines this one, too") == 2
     order = [
-        text.index(word) for word in ("first 20.7", "• first: a", "second 20.7", "• second: a")
+        text.index(word) for word in ("first 20.7", "• First: a", "second 20.7", "• Second: a")
     ]
     assert order == sorted(order)
     assert text.count("/a/path/that-is/to-be-copied.nii.gz") == 8
@@ -172,4 +175,4 @@ def test_an_observed_structure_that_is_lost_is_named(shown: io.StringIO) -> None
     print_reconstruction(
         "case", {"structures": structures, "seconds": SECONDS, "provenance": NOT_REFINED}
     )
-    assert "lost, though the input shows it (Dice below 0.3): PA" in shown.getvalue()
+    assert "Not where the input shows it (Dice below 0.3): PA" in shown.getvalue()

@@ -16,6 +16,7 @@ from vecsetx import encode, load
 from vecsetx.commands import prepare as preparing
 from vecsetx.commands.evaluate import EvaluateOptions, evaluate
 from vecsetx.data.dataset import DataSet
+from vecsetx.evaluation.heart_remarks import as_sentence
 from vecsetx.inference.encode import EncodeOptions
 from vecsetx.terminal.remarks import print_remarks
 
@@ -123,7 +124,7 @@ def test_reconstruct_and_evaluate_print_them(
     )
     quick = ("--resolution", 24, "--refine", 0, "--no-page")
     assert run(*words, *quick, monkeypatch=monkeypatch) == 0
-    assert f"• {MOVED.format(7)}" in " ".join(capsys.readouterr().out.split())
+    assert f"• {as_sentence(MOVED.format(7))}" in " ".join(capsys.readouterr().out.split())
     summary = json.loads((tmp_path / "r" / "summary.json").read_text())
     assert summary["provenance"]["remarks"][0] == MOVED.format(7)
     encode(load(trained_run), cohort / "c.nii.gz", refine=0)

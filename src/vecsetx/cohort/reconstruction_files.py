@@ -6,8 +6,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from vecsetx._version import __version__
 from vecsetx.cohort.reconstruct_options import ReconstructOptions
 from vecsetx.evaluation.misfit import misfit
@@ -30,7 +28,6 @@ from vecsetx.reconstruction.summary import (
     of_surface,
     sd_summary,
 )
-from vecsetx.reconstruction.surfaces import Surface
 from vecsetx.report.reconstruction_page import write_reconstruction_page
 from vecsetx.report.scene import HeartView
 from vecsetx.sampling.sampler import Observation
@@ -110,16 +107,9 @@ def _limited(heart: ReconstructedHeart, wanted: tuple[str, ...]) -> Reconstructe
 
 def _page(heart: ReconstructedHeart, content: dict[str, Any]) -> HeartFile:
     shown = heart.encoded.shown
-    given = {}
-    if isinstance(shown, Geometry):
-        given = {
-            name: Surface(vertices_mm.astype(np.float32), faces)
-            for name, (vertices_mm, faces) in zip(heart.structures, shown.closed, strict=True)
-            if len(faces)
-        }
     view = HeartView(
         heart.source.name,
-        truth=given,
+        truth=heart.input_surfaces,
         reconstruction=heart.meshes.surfaces,
         dice=math.nan,
         input_map=shown.label_map if isinstance(shown, Geometry) else None,
@@ -149,6 +139,7 @@ def _structures(heart: ReconstructedHeart, setup: Setup) -> dict[str, dict[str, 
             **voxels[name],
             "beyond_grid": heart.beyond_grid.get(name),
             "agreement": heart.agreement.get(name),
+            "input_width_mm": heart.input_widths_mm.get(name),
             "observed": observed[name],
             "observed_share": None if shares is None else float(shares.mean()),
             "decimation": of_decimation(meshes.decimation, name),
@@ -174,6 +165,7 @@ def _provenance(heart: ReconstructedHeart, setup: Setup, unlike: str | None) -> 
         "mesh_resolution": max(grid.shape),
         "mesh_resolution_mm": float(grid.spacing_mm[0]),
         "hidden": list(options.encode.hide),
+        "seed": options.encode.seed,
         "keep_observed": options.keep_observed,
         "keep_specks": options.keep_specks,
         **_unlike_training(heart, setup.trained, options.encode.points),

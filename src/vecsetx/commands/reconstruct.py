@@ -18,10 +18,10 @@ from vecsetx.inference.heart_meshes import RESOLUTION
 from vecsetx.inference.sd_factor import refuse_idle_calibration, sd_factor_of
 from vecsetx.model.built_in import recorded_name
 from vecsetx.reconstruction.grid import Grid
-from vecsetx.reconstruction.output_folder import SUMMARY, check_foreign
+from vecsetx.reconstruction.output_folder import SUMMARY, check_foreign, other_hearts
 from vecsetx.terminal.cohort_run import run_cohort
 from vecsetx.terminal.progress_bars import waiting
-from vecsetx.terminal.reconstruction_table import print_files, print_reconstruction
+from vecsetx.terminal.reconstruction_table import print_files, print_others, print_reconstruction
 from vecsetx.workers.for_each import workers_or_here
 from vecsetx.workers.heart_work import Records
 
@@ -141,6 +141,7 @@ def _reconstruct_all(
             if name in outcome.results and name not in failed
         }
     )
+    print_others(out, other_hearts(out, folders.values()))
     unlike = {
         name: f"{hearts[name].path}: {reason}"
         for name, summary in outcome.results.items()

@@ -8,12 +8,15 @@ from typing import Any
 import numpy as np
 
 from vecsetx.anatomy.label_map import LabelMap
+from vecsetx.anatomy.structures import structure
 from vecsetx.data.heart_source import HeartSource
 from vecsetx.evaluation.overlap import overlaps
+from vecsetx.geometry.heart_geometry import Geometry
 from vecsetx.inference.encode import EncodedHeart
 from vecsetx.inference.heart import Heart
 from vecsetx.inference.heart_meshes import HeartMeshes, VertexAttributes
 from vecsetx.reconstruction.grid import Grid
+from vecsetx.reconstruction.surfaces import Surface
 
 __all__ = ["LARGE_DIFFERENCE", "ReconstructedHeart"]
 
@@ -113,6 +116,27 @@ class ReconstructedHeart:
             if missing_ml > 0 and not grid.holds(surface.vertices_mm).all():
                 found[name] = {"ml": missing_ml, "share": missing_ml / mesh_ml}
         return found
+
+    @cached_property
+    def input_surfaces(self) -> dict[str, Surface]:
+        """Structure name → its closed surface in the input; none of points and samples."""
+        shown = self.encoded.shown
+        if not isinstance(shown, Geometry):
+            return {}
+        return {
+            name: Surface(vertices_mm.astype(np.float32), faces)
+            for name, (vertices_mm, faces) in zip(self.structures, shown.closed, strict=True)
+            if len(faces)
+        }
+
+    @property
+    def input_widths_mm(self) -> dict[str, float]:
+        """Structure name → mean width of the vessels in the input, ``4 V / A``: a tube's width."""
+        return {
+            name: 4 * surface.volume_mm3 / surface.area_mm2
+            for name, surface in self.input_surfaces.items()
+            if structure(name).vessel
+        }
 
     @cached_property
     def agreement(self) -> dict[str, dict[str, Any]]:

@@ -12,7 +12,7 @@ from vecsetx.files import write_json
 from vecsetx.plain_data import read_json
 from vecsetx.workers.lock import only_writer
 
-__all__ = ["SUMMARY", "check_foreign", "one_run_s_files"]
+__all__ = ["SUMMARY", "check_foreign", "one_run_s_files", "other_hearts"]
 
 SUMMARY = "summary.json"
 """Written last; its ``files`` are the names of all others that the run wrote."""
@@ -51,6 +51,17 @@ def check_foreign(folder: Path, structures: Sequence[str], extension: str) -> No
             f"{folder / foreign[0]}: no earlier reconstruction wrote this file, and it would be "
             "replaced; choose another --out, or move the file"
         )
+
+
+def other_hearts(out: Path, folders: Collection[Path]) -> list[str]:
+    """Return the hearts in a folder for results that only earlier runs have reconstructed, sorted.
+
+    Args:
+        out: The folder.
+        folders: Folders of the hearts of this run: those in it, or itself for a single heart.
+    """
+    there = [out, *out.iterdir()]
+    return sorted(f.name for f in there if (f / SUMMARY).is_file() and f not in folders)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vecsetx.evaluation.refinement_gain import refinement_of
+from vecsetx.evaluation.heart_remarks import heart_remarks
 from vecsetx.reconstruction.summary import change_text, table_ml
 from vecsetx.report.scene import (
     DISTANCE_STEP_MM,
@@ -26,6 +26,11 @@ _FACTS = (
     "recycled",
     "keep_observed",
     "surfaces",
+    "mesh_resolution_mm",
+    "space",
+    "turned_deg",
+    "hidden",
+    "seed",
 )
 """Entries of ``provenance`` that the page shows."""
 
@@ -43,7 +48,6 @@ def write_reconstruction_page(path: Path, view: HeartView, summary: Mapping[str,
     compared = any(agreement.values())
     provenance = summary["provenance"]
     facts = {key: _text(provenance[key]) for key in _FACTS}
-    facts["refinement"] = refinement_of(provenance)
     write_page(
         path,
         "reconstruction.html.jinja",
@@ -56,7 +60,7 @@ def write_reconstruction_page(path: Path, view: HeartView, summary: Mapping[str,
             for name, found in agreement.items()
             if found
         },
-        remarks=provenance["remarks"],
+        remarks=heart_remarks(summary),
         provenance=facts,
         shown=[packed],
         ranked={},
@@ -78,4 +82,10 @@ def write_reconstruction_page(path: Path, view: HeartView, summary: Mapping[str,
 
 
 def _text(value: Any) -> str:
-    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    return str(value)

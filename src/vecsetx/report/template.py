@@ -5,6 +5,7 @@ Templates, styles and scripts are in ``templates/``; plotly.js comes from the in
 scripts, so that no file name can inject markup or code.
 """
 
+import re
 from functools import cache
 from importlib.metadata import distribution
 from pathlib import Path
@@ -18,6 +19,8 @@ from vecsetx.anatomy.structures import structure
 from vecsetx.files import write_text
 from vecsetx.report.figures import is_number, rgb
 from vecsetx.report.packing import gzip_base64
+
+_OPTION = re.compile(r"(--[a-z][a-z-]*)")
 
 
 def write_page(path: Path, template: str, **values: Any) -> None:
@@ -38,6 +41,7 @@ def _environment() -> Environment:
     environment.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
     environment.tests["finite"] = is_number
     environment.filters["decimals"] = _decimals
+    environment.filters["whole_options"] = _whole_options
     environment.globals |= {
         "rgb": rgb,
         "structure": structure,
@@ -71,3 +75,10 @@ def _k3d_gzip() -> str:
 
 def _decimals(value: int | float, places: int) -> str:
     return f"{value:,.{places}f}"
+
+
+def _whole_options(text: str) -> Markup:
+    """Keep each option of the command line, such as ``--resolution-mm``, on one line."""
+    parts = _OPTION.split(text)  # every second one is an option
+    option = Markup('<span class="option">{}</span>')
+    return Markup("").join(option.format(p) if k % 2 else p for k, p in enumerate(parts))

@@ -1,21 +1,23 @@
 """The results of ``vecsetx reconstruct`` on the terminal."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.markup import escape
 from rich.table import Table
 
-from vecsetx.evaluation.refinement_gain import refinement_of
+from vecsetx.evaluation.heart_remarks import heart_remarks
 from vecsetx.reconstruction.summary import change_text, table_ml
-from vecsetx.terminal.progress_bars import console
-from vecsetx.terminal.table import Column, print_list, print_table
+from vecsetx.terminal.progress_bars import console, warn
+from vecsetx.terminal.table import Column, counted, print_list, print_table
 
 __all__ = ["print_files", "print_reconstruction"]
 
-_LOST_DICE = 0.3
-"""An observed structure with a smaller Dice is not there, or elsewhere."""
+_STYLES = {"fault": "red", "look": "yellow", "note": ""}
+
+_NAMED = 3
+"""Number of hearts that are named."""
 
 _ALL_SHARE = 0.995
 """A structure with a larger share of observed surface is shown as observed."""
@@ -63,11 +65,8 @@ def print_reconstruction(name: str, summary: Mapping[str, Any]) -> None:
     ]
     title = f"{name} {sum(seconds.values()):.1f} s ({stages})"
     print_table(title, columns, rows, also_in="heart.html", styles=styles)
-    for line, style in _explained(structures):
-        print_list([line], style)
-    provenance = summary["provenance"]
-    print_list([refinement_of(provenance)])
-    print_list(provenance["remarks"], "yellow")
+    for text, kind in heart_remarks(summary):
+        print_list([text], _STYLES[kind])
 
 
 def print_files(files: Mapping[Path, Mapping[str, str]]) -> None:
@@ -92,6 +91,19 @@ def print_files(files: Mapping[Path, Mapping[str, str]]) -> None:
     console.print(table)
 
 
+def print_others(out: Path, hearts: Sequence[str]) -> None:
+    """Say which hearts in a folder are not of this run, if there are any.
+
+    Args:
+        out: The folder for results.
+        hearts: Names of the other hearts.
+    """
+    if hearts:
+        named = ", ".join(hearts[:_NAMED]) + (", …" if hearts[_NAMED:] else "")
+        who = f"{counted(len(hearts), 'heart')} of earlier runs ({named})"
+        warn(f"{out} also holds {who}, which this run left as they were")
+
+
 def _volumes(found: Mapping[str, Any], compared: bool) -> list[str]:
     """Return the cells of volumes and overlap: those of voxels if the input has some, too."""
     ml = f"{table_ml(found, compared):.1f}"
@@ -112,27 +124,6 @@ def _source(found: Mapping[str, Any]) -> str:
         return f"inferred{doubtful}"
     all_of_it = share is None or share >= _ALL_SHARE
     return ("observed" if all_of_it else f"{share:.0%} observed") + doubtful
-
-
-def _explained(structures: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return the lines below the table, each with its style."""
-    lines = []
-    if far := [n for n, f in structures.items() if f["agreement"] and _differs(f)]:
-        lines.append((f"! over 10% off the input's volume: {', '.join(far)}", "yellow"))
-    if lost := [n for n, f in structures.items() if f["agreement"] and _is_lost(f)]:
-        missing = f"lost, though the input shows it (Dice below {_LOST_DICE}): {', '.join(lost)}"
-        lines.append((missing, "red"))
-    for name, found in structures.items():
-        if found["doubtful"]:
-            lines.append((f"{name} is doubtful: {'; '.join(found['doubtful'])}", "yellow"))
-    specks = [found["specks"]["ml"] for found in structures.values() if found["specks"]]
-    if specks:
-        lines.append((f"Specks of {sum(specks):.2g} ml in all were removed.", ""))
-    return lines
-
-
-def _is_lost(found: Mapping[str, Any]) -> bool:
-    return bool(found["observed"] and found["agreement"]["dice"] < _LOST_DICE)
 
 
 def _differs(found: Mapping[str, Any]) -> bool:

@@ -1,0 +1,104 @@
+"""What to know about a reconstructed heart, as its table on the terminal and its page say it."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, NamedTuple
+
+from vecsetx.evaluation.refinement_gain import refinement_of
+
+__all__ = ["HeartRemark", "as_sentence", "heart_remarks"]
+
+_LOST_DICE = 0.3
+"""An observed structure with a smaller Dice is not there, or elsewhere."""
+
+_VOXELS_ACROSS = 2.0
+"""Voxels that the width of a vessel must hold so that its mesh does not break."""
+
+Structures = Mapping[str, Mapping[str, Any]]
+
+
+class HeartRemark(NamedTuple):
+    """A remark on a heart.
+
+    Attributes:
+        text: A sentence, without a full stop at its end.
+        kind: ``fault`` if something is missing, ``look`` if a person should look at it, else
+            ``note``.
+    """
+
+    text: str
+    kind: Literal["fault", "look", "note"] = "note"
+
+
+def heart_remarks(summary: Mapping[str, Any]) -> list[HeartRemark]:
+    """Return all remarks on a heart, those on its structures first.
+
+    Args:
+        summary: As in ``summary.json``: ``structures``, ``provenance`` and ``misfit``.
+    """
+    structures, provenance = summary["structures"], summary["provenance"]
+    remarks = [
+        *_unlike_the_input(structures),
+        *_too_thin(structures, provenance["mesh_resolution_mm"]),
+        *_doubtful(structures),
+        *_removed(structures),
+        HeartRemark(refinement_of(provenance)),
+        *(
+            HeartRemark(text, "fault" if text == summary.get("misfit") else "look")
+            for text in provenance["remarks"]
+        ),
+    ]
+    return [remark._replace(text=as_sentence(remark.text)) for remark in remarks]
+
+
+def as_sentence(text: str) -> str:
+    """Begin with a capital letter, unless a name or a file stands first; drop a last full stop."""
+    first = text.split(maxsplit=1)[0].rstrip(",:;") if text.strip() else ""
+    text = text[0].upper() + text[1:] if first.isalpha() and first.islower() else text
+    return text.removesuffix(".")
+
+
+def _unlike_the_input(structures: Structures) -> Iterator[HeartRemark]:
+    far, lost = [], []
+    for name, found in structures.items():
+        if against := found["agreement"]:
+            far += [name] if against["volume_differs"] else []
+            lost += [name] if found["observed"] and against["dice"] < _LOST_DICE else []
+    if far:
+        yield HeartRemark(f"! over 10% off the input's volume: {', '.join(far)}", "look")
+    if lost:
+        why = f"not where the input shows it (Dice below {_LOST_DICE}): {', '.join(lost)}"
+        yield HeartRemark(why, "fault")
+
+
+def _too_thin(structures: Structures, voxel_mm: float) -> Iterator[HeartRemark]:
+    """Name vessels that are too thin for the meshing grid, and a resolution that suits them."""
+    thin = {
+        name: width_mm
+        for name, found in structures.items()
+        if (width_mm := found["input_width_mm"]) and width_mm < _VOXELS_ACROSS * voxel_mm
+    }
+    if thin:
+        each = ", ".join(f"{name} ({width_mm:.1f} mm)" for name, width_mm in thin.items())
+        fine_mm = max(0.1, int(10 * min(thin.values()) / _VOXELS_ACROSS) / 10)
+        yield HeartRemark(
+            f"meshed with voxels of {voxel_mm:.2g} mm, which may break vessels that are less than "
+            f"twice as wide: {each}; --resolution-mm {fine_mm:g} is fine enough",
+            "look",
+        )
+
+
+def _doubtful(structures: Structures) -> Iterator[HeartRemark]:
+    for name, found in structures.items():
+        if found["doubtful"]:
+            yield HeartRemark(f"{name} is doubtful: {'; '.join(found['doubtful'])}", "look")
+
+
+def _removed(structures: Structures) -> Iterator[HeartRemark]:
+    removed = {name: found["specks"] for name, found in structures.items() if found["specks"]}
+    if removed:
+        each = ", ".join(f"{name} {specks['number']}" for name, specks in removed.items())
+        ml = sum(specks["ml"] for specks in removed.values())
+        yield HeartRemark(
+            f"pieces that nothing in the input supports were removed: {each} ({ml:.2g} ml in all); "
+            "--keep-specks keeps them"
+        )

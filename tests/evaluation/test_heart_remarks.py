@@ -1,0 +1,82 @@
+"""What is said of a reconstructed heart: each remark where it holds, and nowhere else."""
+
+from typing import Any
+
+import pytest
+
+from vecsetx.evaluation.heart_remarks import HeartRemark, as_sentence, heart_remarks
+
+REFINEMENT = HeartRemark("Not refined (--refine 0)")
+
+
+def structure(**changes: Any) -> dict[str, Any]:
+    agreement = {"volume_differs": False, "dice": 0.97}
+    usual = {"observed": True, "doubtful": None, "specks": None, "input_width_mm": None}
+    return {"agreement": agreement, **usual, **changes}
+
+
+def remarks(
+    structures: dict[str, Any], voxel_mm: float = 1.0, said: tuple[str, ...] = (), misfit: str = ""
+) -> list[HeartRemark]:
+    provenance = {"mesh_resolution_mm": voxel_mm, "refined": None, "refine": 0, "remarks": said}
+    return heart_remarks({"structures": structures, "provenance": provenance, "misfit": misfit})
+
+
+def test_nothing_is_said_of_a_heart_like_its_input() -> None:
+    assert remarks({"LV": structure(input_width_mm=2.0), "PA": structure(agreement=None)}) == [
+        REFINEMENT
+    ]
+
+
+@pytest.mark.parametrize(
+    ("width_mm", "voxel_mm", "fine"),
+    [(2.1, 2.875, "1"), (1.99, 1.0, "0.9"), (0.15, 0.1, "0.1")],
+)
+def test_a_vessel_below_two_voxels_is_named_with_what_suits_it(
+    width_mm: float, voxel_mm: float, fine: str
+) -> None:
+    found, _ = remarks({"Coronary": structure(input_width_mm=width_mm)}, voxel_mm)
+    assert found.kind == "look"
+    assert f"Coronary ({width_mm:.1f} mm); --resolution-mm {fine} is fine enough" in found.text
+
+
+def test_an_observed_structure_elsewhere_is_a_fault_and_a_hidden_one_is_not() -> None:
+    elsewhere = {"volume_differs": True, "dice": 0.2}
+    structures = {"LV": structure(agreement=elsewhere)}
+    structures["RV"] = structure(agreement=elsewhere, observed=False)
+    assert remarks(structures)[:2] == [
+        HeartRemark("! over 10% off the input's volume: LV, RV", "look"),
+        HeartRemark("Not where the input shows it (Dice below 0.3): LV", "fault"),
+    ]
+
+
+def test_removed_pieces_are_counted_by_structure() -> None:
+    structures = {"LV": structure(specks={"number": 2, "ml": 7.0})}
+    structures["RA"] = structure(specks={"number": 1, "ml": 0.16})
+    found, _ = remarks(structures)
+    assert found == HeartRemark(
+        "Pieces that nothing in the input supports were removed: LV 2, RA 1 (7.2 ml in all); "
+        "--keep-specks keeps them"
+    )
+
+
+def test_only_a_misfit_among_the_run_s_own_remarks_is_a_fault() -> None:
+    assert remarks({}, said=("no heart", "odd"), misfit="no heart")[1:] == [
+        HeartRemark("No heart", "fault"),
+        HeartRemark("Odd", "look"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("the input has no PA.", "The input has no PA"),
+        ("labels.nii.gz lacks a part", "labels.nii.gz lacks a part"),
+        ("first: a remark", "First: a remark"),
+        ("LV is odd", "LV is odd"),
+        ("3 files were left out", "3 files were left out"),
+        ("", ""),
+    ],
+)
+def test_a_sentence_begins_with_a_capital_and_names_stay(text: str, sentence: str) -> None:
+    assert as_sentence(text) == sentence
