@@ -105,6 +105,19 @@ def test_ids_that_leave_no_choice_are_no_warning(phantom: Path, tmp_path: Path) 
     assert (by_anatomy["label_set"], by_anatomy["status"]) == ("acdc", "look")
 
 
+def test_slices_that_are_three_times_too_thick_ask_for_a_look(
+    phantom: Path, tmp_path: Path
+) -> None:
+    whole = read_label_map(phantom)
+    labels = np.pad(whole.labels, 2)  # else a scan that ends may be the reason
+    nib.save(nib.Nifti1Image(labels, whole.affine @ np.diag([1, 1, 3, 1])), tmp_path / "a.nii.gz")
+    (entry,) = inspect([tmp_path / "a.nii.gz"])
+    assert entry["status"] == "look"
+    (remark,) = [remark for remark in entry["remarks"] if "check the spacing" in remark]
+    assert "times as far along axis k as across it" in remark
+    assert "(2.4 × 2.4 × 7.2 mm)" in remark
+
+
 @pytest.mark.parametrize("width", [80, 100, 160])
 def test_no_number_is_cut(
     width: int, phantom: Path, monkeypatch: pytest.MonkeyPatch, capsys
@@ -171,8 +184,17 @@ def test_it_ends_with_what_to_type_next_unless_a_file_is_refused(
     points.write_text("\n".join(rows))
     assert run("inspect", points, *axes, monkeypatch=monkeypatch) == 0
     said = capsys.readouterr().out
+    (entry,) = inspect([points], space="ras", units="cm")
+    assert entry["structures"]["LV"]["points"] == 50
+    size = " × ".join(f"{mm:.0f}" for mm in np.ptp(vertices_mm[:50], axis=0))
+    assert f"points, label set default, {size} mm" in said
+    assert [line.split() for line in said.splitlines() if line.startswith("LV")] == [["LV", "50"]]
     typed = f"next: vecsetx reconstruct {points} --input-space ras --units cm --out patient/"
     assert typed in said
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "patient").mkdir()  # nothing that exists is proposed
+    assert run("inspect", points, *axes, monkeypatch=monkeypatch) == 0
+    assert typed.replace("patient/", "patient-2/") in capsys.readouterr().out
     assert run("inspect", tmp_path / "wrong", monkeypatch=monkeypatch) == 1
     said = capsys.readouterr()
     assert "next:" not in said.out

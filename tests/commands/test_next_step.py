@@ -73,7 +73,7 @@ class Nothing(dict[str, str]):
         (
             "plan data --preset small training.steps=9",
             "plan.plan_training",
-            "train data --out run/ --preset small training.steps=9",
+            "train data --out run-2/ --preset small training.steps=9",  # as there is a run/
         ),
     ],
 )

@@ -219,7 +219,8 @@ def calibrated() -> dict[str, Any]:
 
 def inspected() -> list[dict[str, Any]]:
     structures = {
-        name: {"id": 10_123, "ml": 1234.5, "pieces": 123, "cut": True} for name in STRUCTURES
+        name: {"id": 10_123, "ml": 1234.5, "points": None, "pieces": 123, "cut": True}
+        for name in STRUCTURES
     }
     entry = {
         **{"file": "a.nii.gz", "kind": "label map", "status": "ok", "label_set": "default"},
@@ -227,6 +228,7 @@ def inspected() -> list[dict[str, Any]]:
         **{"named": {"10123": "left atrial appendage of the heart"}, "remarks": ["a remark"]},
         "structures": structures,
         "same_name": False,
+        "extent_mm": None,
     }
     return [entry]
 

@@ -47,7 +47,7 @@ def check(
     """
     from vecsetx.commands.check import check as run
     from vecsetx.terminal.check_tables import print_check, print_heart_check
-    from vecsetx.terminal.next_step import print_next, typed
+    from vecsetx.terminal.next_step import print_next, typed, unused_folder
 
     idle = {
         "--workers": workers,
@@ -62,7 +62,7 @@ def check(
     if heart is None:
         print_check(result, folder / "check.html")
         if result["state"] != "unfit":
-            print_next(typed("train", data, "--out", "run/"))
+            print_next(typed("train", data, "--out", unused_folder("run")))
     else:
         page = folder / f"check-{heart}.html"
         print_heart_check(result, page if page.exists() else None)

@@ -120,7 +120,7 @@ def evaluate(
     from vecsetx.anatomy.structures import parse_names, structure_names
     from vecsetx.commands.evaluate import CohortOptions, EvaluateOptions
     from vecsetx.commands.evaluate import evaluate as run
-    from vecsetx.terminal.next_step import model_words, print_next, typed
+    from vecsetx.terminal.next_step import model_words, print_next, typed, unused_folder
     from vecsetx.terminal.tables import print_evaluation
 
     refuse_model_as_input("evaluate", inputs, out)
@@ -146,5 +146,7 @@ def evaluate(
     evaluated = run(folder, inputs, out, options, CohortOptions(workers, dask, device))
     print_evaluation(evaluated.scores)
     typer.echo(f"see {out / 'report.html'}")
-    print_next(typed("reconstruct", "INPUTS", *model_words(model), "--out", "patient/"))
+    print_next(
+        typed("reconstruct", "INPUTS", *model_words(model), "--out", unused_folder("patient"))
+    )
     report_failures(evaluated.failed)

@@ -40,7 +40,7 @@ def inspect(
     from vecsetx.commands.inspect import inspect as run
     from vecsetx.files import check_writable, write_json
     from vecsetx.terminal.inspection_table import print_inspection
-    from vecsetx.terminal.next_step import typed
+    from vecsetx.terminal.next_step import typed, unused_folder
 
     if json:
         check_writable(json)
@@ -51,9 +51,9 @@ def inspect(
     # Labelled points have no distances to train on.
     are_points = any(entry["kind"] == "points" for entry in entries)
     command, space_option, out = (
-        ("reconstruct", "--input-space", "patient/")
+        ("reconstruct", "--input-space", unused_folder("patient"))
         if are_points
-        else ("prepare", "--space", "data/")
+        else ("prepare", "--space", unused_folder("data"))
     )
     options: dict[str, object] = {
         "--labels": labels,

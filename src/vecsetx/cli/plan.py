@@ -22,9 +22,9 @@ def plan(
     [dim]Example: vecsetx plan data/ --preset large --gpu-gb 40[/]
     """
     from vecsetx.commands.plan import plan_training
-    from vecsetx.terminal.next_step import print_next, typed
+    from vecsetx.terminal.next_step import print_next, typed, unused_folder
 
     plan_training(data, recipe_of(preset, config, overrides), gpu_gb)
     of_file = ["--config", config] if config else []
     changes = [*of_file, *(overrides or [])]
-    print_next(typed("train", data, "--out", "run/", "--preset", preset, *changes))
+    print_next(typed("train", data, "--out", unused_folder("run"), "--preset", preset, *changes))

@@ -29,7 +29,7 @@ def vary(
     """
     from vecsetx.commands.vary import VaryOptions
     from vecsetx.commands.vary import vary as run
-    from vecsetx.terminal.next_step import print_next, typed
+    from vecsetx.terminal.next_step import print_next, typed, unused_folder
 
     dataset, failed = run(data, VaryOptions(count, seed, workers=workers, dask=dask))
     hearts = dataset.of_split("train")
@@ -37,5 +37,5 @@ def vary(
         f"{data}: {sum(heart.variants for heart in hearts)} variants of {len(hearts)} training "
         "hearts"
     )
-    print_next(typed("train", data, "--out", "run/"))
+    print_next(typed("train", data, "--out", unused_folder("run")))
     report_failures(failed)

@@ -33,7 +33,7 @@ from vecsetx.model.weights import parameter_count
 from vecsetx.recipe import Recipe, read_changes
 from vecsetx.sampling.quality.usual_heart import UsualHeart
 from vecsetx.sampling.samples import SamplesFile
-from vecsetx.terminal.next_step import model_words, typed
+from vecsetx.terminal.next_step import model_words, typed, unused_folder
 from vecsetx.terminal.progress_bars import waiting
 from vecsetx.terminal.table import counted
 from vecsetx.training.journal import Entry, read_journal
@@ -201,7 +201,7 @@ def _of_model(folder: Path) -> dict[str, Any]:
         },
         "next": typed(
             *("evaluate", data if _is_there(data) else "DATA", *model_words(folder)),
-            *("--out", "scores/"),
+            *("--out", unused_folder("scores")),
         ),
     }
 
@@ -230,7 +230,7 @@ def _of_data(folder: Path) -> dict[str, Any]:
             checked="yes" if checked else "no",
             **{"left out": "; ".join(dataset.left_out.values()) or None},
         ),
-        "next": typed(command, folder, *(("--out", "run/") if checked else ())),
+        "next": typed(command, folder, *(("--out", unused_folder("run")) if checked else ())),
     }
 
 

@@ -8,7 +8,7 @@ from vecsetx.errors import InputError
 from vecsetx.plain_data import PlainDataError, read_json
 from vecsetx.sampling.heart_info import HeartInfo
 from vecsetx.sampling.npz.layout import exported_info
-from vecsetx.terminal.next_step import model_words, typed
+from vecsetx.terminal.next_step import model_words, typed, unused_folder
 
 __all__ = [
     "as_text",
@@ -41,7 +41,7 @@ def of_scores(folder: Path) -> dict[str, Any]:
             hidden=origin.get("hidden from the model"),
             **{"mean Dice": None if mean is None else f"{float(mean):.3f}"},
         ),
-        "next": typed("compare", folder, "OTHERS", "--out", "comparison/"),
+        "next": typed("compare", folder, "OTHERS", "--out", unused_folder("comparison")),
     }
 
 
@@ -61,7 +61,11 @@ def of_comparison(folder: Path) -> dict[str, Any]:
             for side, one in (("A", a), ("B", b))
         },
         "next": typed(
-            "reconstruct", "INPUTS", *model_words(str(better["model"])), "--out", "patient/"
+            "reconstruct",
+            "INPUTS",
+            *model_words(str(better["model"])),
+            "--out",
+            unused_folder("patient"),
         ),
     }
 
@@ -115,7 +119,7 @@ def of_export(folder: Path, hearts: Sequence[HeartInfo]) -> dict[str, Any]:
         **origins_of(hearts),
         "structures": list(dict.fromkeys(name for info in hearts for name in info.structures)),
         "size": {"hearts": len(hearts)},
-        "next": typed("prepare", folder, "--out", "data/"),
+        "next": typed("prepare", folder, "--out", unused_folder("data")),
     }
 
 

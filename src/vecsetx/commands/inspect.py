@@ -6,19 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import nibabel as nib
+import numpy as np
 
 from vecsetx.anatomy.label_sets import LabelSet
 from vecsetx.data.find_hearts import find_hearts
 from vecsetx.data.idle_options import check_idle
-from vecsetx.data.label_set_choice import chosen_by_ids
 from vecsetx.data.sources import HeartSource, LabelMapSource
 from vecsetx.errors import InputError
-from vecsetx.formats.folders import ORGANS
 from vecsetx.formats.images import form_codes
 from vecsetx.formats.label_maps import read_label_map
 from vecsetx.formats.points import LabelledPoints
 from vecsetx.geometry.heart_geometry import Segmentation
 from vecsetx.limits import VOXELS
+from vecsetx.sampling.quality.findings import asks_for_a_look
 from vecsetx.sampling.samples import Samples
 from vecsetx.terminal.progress_bars import steps
 
@@ -47,13 +47,15 @@ def inspect(
         One entry per heart, in order, as plain data for JSON:
 
         - ``file``: its path; ``kind``: label map, masks, …; ``label_set``: its name.
-        - ``status``: ``ok``; ``look``, if a remark says more than which label set was chosen and
-          which organs were left out; or ``refused``.
+        - ``status``: ``ok``; ``look``, if a remark asks for it, as ``check`` does later; or
+          ``refused``.
         - ``axes``: directions of the array's axes, such as ``LPS``; ``spacing_mm``; ``shape``;
           ``form_codes``: sform and qform of NIfTI. None where a file has none.
+        - ``extent_mm``: sides of the box around points; None of other kinds.
         - ``named``: id → name, as the file itself says; None if it says nothing.
-        - ``structures``: name → ``id``, ``ml`` (inside its surface), ``pieces``, ``cut``
-          (whether it reaches the edge of the scan). None where a file does not tell.
+        - ``structures``: name → ``id``, ``ml`` (inside its surface), ``points`` (their number),
+          ``pieces``, ``cut`` (whether it reaches the edge of the scan). None where a file does not
+          tell.
         - ``same_name``: whether another heart has its name; prepare refuses them together.
         - ``remarks``: sentences; of a refused file, the reason and the remedy.
     """
@@ -123,10 +125,7 @@ def _inspected(source: HeartSource) -> dict[str, Any]:
         return _refused(source.path, error, source.kind)
     entry = _empty(source.path, source.kind) | entry
     entry["label_set"] = source.label_set.name
-    # That ids leave no choice, or organs were left out, is worth a line, but no look.
-    usual = {chosen_by_ids(source.label_set)}
-    doubts = [r for r in entry["remarks"] if r not in usual and not r.endswith(ORGANS)]
-    entry["status"] = "look" if doubts else "ok"
+    entry["status"] = "look" if any(map(asks_for_a_look, entry["remarks"])) else "ok"
     return entry
 
 
@@ -149,6 +148,7 @@ def _of_segmentation(heart: Segmentation, source: HeartSource) -> dict[str, Any]
             name: {
                 "id": source.label_set.id_of(name) if is_map else None,
                 "ml": round(ml, 3),
+                "points": None,
                 "pieces": pieces,
                 "cut": cut,
             }
@@ -171,6 +171,7 @@ def _of_samples(samples: Samples) -> dict[str, Any]:
             name: {
                 "id": None,
                 "ml": round(info.volumes_ml[name], 3),
+                "points": None,
                 "pieces": info.pieces.get(name),
                 "cut": name in info.cut,
             }
@@ -181,10 +182,16 @@ def _of_samples(samples: Samples) -> dict[str, Any]:
 
 
 def _of_points(points: LabelledPoints, source: HeartSource) -> dict[str, Any]:
-    structures = source.label_set.structures
+    counts = np.bincount(points.structure, minlength=len(source.label_set.structures)).tolist()
     unknown = {"id": None, "ml": None, "pieces": None, "cut": None}
-    there = [structures[index] for index in sorted(set(points.structure.tolist()))]
-    return {"structures": {name: dict(unknown) for name in there}}
+    return {
+        "extent_mm": np.ptp(points.points_mm, axis=0).round(1).tolist(),
+        "structures": {
+            name: {**unknown, "points": count}
+            for name, count in zip(source.label_set.structures, counts, strict=True)
+            if count
+        },
+    }
 
 
 def _empty(path: Path, kind: str | None) -> dict[str, Any]:
@@ -197,6 +204,7 @@ def _empty(path: Path, kind: str | None) -> dict[str, Any]:
         "spacing_mm": None,
         "shape": None,
         "form_codes": None,
+        "extent_mm": None,
         "named": None,
         "structures": {},
         "same_name": False,

@@ -20,7 +20,7 @@ from vecsetx.model.saved import TrainedModel
 from vecsetx.model.weights import weights_sha256
 from vecsetx.plain_data import PlainDataError, read_json, validated
 from vecsetx.recipe import Recipe, read_changes
-from vecsetx.terminal.next_step import typed
+from vecsetx.terminal.next_step import typed, unused_folder
 from vecsetx.training.journal import read_journal
 from vecsetx.training.spec import TrainingSpec
 from vecsetx.training.teacher import Teacher
@@ -218,7 +218,7 @@ def next_command(run: Path, finished: bool, faults: bool = False, least: int = 0
         told = typed("train", where, "--out", run.with_name(again), *fold)
         return f"{told} {_own_recipe(run)} OPTION=VALUE, with the option named above"
     if finished:
-        return typed("evaluate", where, "--model", run, *fold, "--out", "scores/")
+        return typed("evaluate", where, "--model", run, *fold, "--out", unused_folder("scores"))
     told = typed("train", where, "--out", run, *fold)
     told += f" {'--resume' if (run / 'checkpoint.pt').exists() else _own_recipe(run)}"
     training = _training(run)

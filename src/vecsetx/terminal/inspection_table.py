@@ -5,6 +5,7 @@ from typing import Any
 
 from rich.markup import escape
 
+from vecsetx.evaluation.heart_remarks import as_sentence
 from vecsetx.terminal.next_step import print_next
 from vecsetx.terminal.progress_bars import console
 from vecsetx.terminal.table import Column, counted, number, print_list, print_table
@@ -30,7 +31,7 @@ def print_inspection(entries: Sequence[Mapping[str, Any]], next_command: str) ->
             console.print(f"  {escape(entry['remarks'][0].removeprefix(entry['file'] + ': '))}")
             continue
         _print_structures(entry)
-        print_list(entry["remarks"])
+        print_list([as_sentence(remark) for remark in entry["remarks"]])
     counts = {status: sum(e["status"] == status for e in entries) for status in _STYLES}
     said = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
     console.print(f"\n{counted(len(entries), 'heart')}: {said}")
@@ -51,6 +52,8 @@ def _head(entry: Mapping[str, Any]) -> str:
         spacing = " × ".join(f"{mm:g}" for mm in entry["spacing_mm"])
         shape = " × ".join(map(str, entry["shape"]))
         parts += [f"axes {entry['axes']}", f"{shape} voxels of {spacing} mm"]
+    if entry["extent_mm"]:
+        parts.append(" × ".join(f"{mm:.0f}" for mm in entry["extent_mm"]) + " mm")
     if entry["form_codes"]:
         parts.append("sform {}, qform {}".format(*entry["form_codes"]))
     return ", ".join(parts)
@@ -61,6 +64,7 @@ def _print_structures(entry: Mapping[str, Any]) -> None:
         Column("Structure", is_text=True),
         Column("Id", "its number in the file"),
         Column("ml", "volume inside its surface"),
+        Column("Points", "on its surface"),
         Column("Pieces", "connected parts, without specks", leaves=1),
         Column("At the scan's edge", is_text=True),
         Column("The file says", "its name there", leaves=2, is_text=True),
@@ -71,6 +75,7 @@ def _print_structures(entry: Mapping[str, Any]) -> None:
             name,
             _given(found["id"], "d"),
             _given(found["ml"], ".1f"),
+            _given(found["points"], ",d"),
             _given(found["pieces"], "d"),
             "cut" if found["cut"] else "",
             named.get(str(found["id"]), ""),

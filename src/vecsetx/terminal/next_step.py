@@ -6,7 +6,7 @@ from pathlib import Path
 from vecsetx.model.built_in import BUILT_IN, is_built_in
 from vecsetx.terminal.progress_bars import console
 
-__all__ = ["model_words", "print_next", "typed"]
+__all__ = ["model_words", "print_next", "typed", "unused_folder"]
 
 
 def typed(*words: object) -> str:
@@ -28,6 +28,18 @@ def model_words(model: str | Path | None) -> tuple[str, ...]:
     if model is None or str(model) == BUILT_IN or is_built_in(Path(model)):
         return ()
     return ("--model", str(model))
+
+
+def unused_folder(name: str) -> str:
+    """Return the name of a folder that does not exist here yet: ``run/``, ``run-2/`` and so on.
+
+    Args:
+        name: The name to begin with, ``run``.
+    """
+    number = 1
+    while Path(found := name if number == 1 else f"{name}-{number}").exists():
+        number += 1
+    return f"{found}/"
 
 
 def print_next(command: str) -> None:

@@ -76,11 +76,13 @@ _LOOK = (
     *("from the rest of the heart", "a part between them may be missing"),
     *("empty masks", "left out, not in label set", "no structure has these names"),
     *(", which was used; ", "its name was used", "by anatomy they are those of"),
+    *("check the spacing", "voxels are left out"),
 )
 """Words of those remarks on sources that ask for a look: guessed sides, an assumed spacing or
-place, stray pieces and gaps, masks that are empty or were left out, and names that were chosen
-among several. Other remarks, such as converted units, removed duplicates, other organs and names
-that the user has confirmed, only inform."""
+place, spacing that stretches the heart, stray pieces and gaps, structures that are specks for a
+large part, masks that are empty or were left out, and names that were chosen among several. Other
+remarks, such as converted units, removed duplicates, other organs and names that the user has
+confirmed, only inform."""
 
 
 def problems(
@@ -116,7 +118,7 @@ def doubts(samples: Samples, absent: list[str]) -> list[str]:
     """
     info = samples.info
     return [
-        *(remark for remark in info.remarks if _asks_for_a_look(remark)),
+        *(remark for remark in info.remarks if asks_for_a_look(remark)),
         *([f"annotated, but absent: {', '.join(absent)}; {_IF_UNKNOWN}"] if absent else []),
         *_odd_pieces(info),
         *_odd_walls(info),
@@ -132,7 +134,7 @@ def remarks(info: HeartInfo, untrusted_share: float) -> list[str]:
         untrusted_share: Share, 0…1, of the distances that are unknown because the field of view
             ends.
     """
-    found = [remark for remark in info.remarks if not _asks_for_a_look(remark)]
+    found = [remark for remark in info.remarks if not asks_for_a_look(remark)]
     if info.cut:
         found.append(
             f"cut by the field of view: {', '.join(info.cut)}; {untrusted_share:.1%} of all "
@@ -272,7 +274,7 @@ def _range(values: Mapping[str, float], form: str) -> str:
     return low if low == high else f"{low} to {high}"
 
 
-def _asks_for_a_look(remark: str) -> bool:
+def asks_for_a_look(remark: str) -> bool:
     """Whether a remark that was made while the source was read asks for a person's look."""
     return any(words in remark for words in _LOOK)
 
