@@ -207,6 +207,13 @@ def test_one_file_named_as_a_structure_is_no_heart_of_masks(tmp_path):
     }  # fmt: skip
 
 
+def test_one_mask_alone_in_its_folder_is_a_heart_of_the_folder_s_name(tmp_path):
+    touch(tmp_path, "patient/LV.nii.gz", "whole/heart.nii.gz", "beside/LV.nii.gz", "beside/b.nii")
+    assert found_in(tmp_path / "patient") == {"patient": ("masks", "patient")}
+    assert found_in(tmp_path / "whole") == {"heart": ("label map", "heart.nii.gz")}
+    assert found_in(tmp_path / "beside").keys() == {"LV", "b"}
+
+
 def test_a_folder_of_hearts_in_folders(tmp_path):
     touch(tmp_path, "p1/LV.nii.gz", "p1/RV.nii.gz", "p2/LV.vtp", "p4/LV.nrrd", "p4/aorta.nrrd")
     touch(tmp_path, "p3/LV.nii.gz", "about.txt")  # one mask: a heart that fails, not one left out
@@ -383,7 +390,9 @@ def test_our_own_reconstruction_is_a_heart(tmp_path):
     write_meshes(tmp_path)
     vertices, faces = bent_ball()
     write_scene(tmp_path / "heart.glb", {"LV": Surface(vertices.astype(np.float32), faces)})
-    write_label_map(ball_in_shell(4.0), tmp_path / "labels.nii.gz")
+    for name in ("labels", "inferred"):
+        write_label_map(ball_in_shell(4.0), tmp_path / f"{name}.nii.gz")
+    shutil.copy(tmp_path / "LV.vtp", tmp_path / "interfaces.vtp")
     (tmp_path / "summary.json").write_text("{}")
     heart = one(tmp_path)
     assert heart.kind == "meshes"

@@ -102,7 +102,7 @@ def five_dimensions(path):
 
 def fractions(path):
     save(path, LABELS + np.float32(0.25))
-    return "not whole numbers; this is an image or a probability map"
+    return r"not whole numbers, such as \d+\.25; this is an image or a probability map"
 
 
 def not_a_number(path):

@@ -156,9 +156,16 @@ def with_value(value):
 
 FLIPPED = BALL[1].copy()
 FLIPPED[5] = FLIPPED[5, ::-1]
+TOUCHING = boxes_sharing_an_edge()
+TOUCHING[1][3] = TOUCHING[1][3, ::-1].copy()  # as programs do that recompute normals
 BAD = {
     "a hole": ((BALL[0], BALL[1][1:]), "open, 3 of 480 edges"),
-    "one face turned": ((BALL[0], FLIPPED), "opposite orientations along 3 edges"),
+    "one face turned": (
+        (BALL[0], FLIPPED), "opposite orientations along 3 edges; make the normals consistent"
+    ),
+    "one turned where it touches itself": (
+        TOUCHING, "along 3 edges; where a surface .* recompute_normals=False.* --surfaces closed"
+    ),
     "one piece inside out": (
         joined(BALL, moved(BALL, (100, 0, 0), 0.5, inward=True)), "points inwards and lies in no"
     ),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vecsetx.anatomy.label_sets import LabelSet, every_structure
 from vecsetx.anatomy.label_sets import label_set as named_label_set
-from vecsetx.anatomy.structures import find_structure
+from vecsetx.anatomy.structures import WHOLE_HEART, find_structure
 from vecsetx.data.sources import (
     HeartSource,
     LabelMapSource,
@@ -212,10 +212,12 @@ def _of_file(path: Path) -> type[HeartSource]:
 def _of_folder(entries: Sequence[Path]) -> type[HeartSource] | None:
     """The kind of source that a folder with these entries is; None if it is not one heart.
 
-    One mesh named after a structure makes a heart of meshes. A heart of masks takes two images, as
-    one could be a label map that happens to be named after a structure (``heart.nii.gz``).
+    One mesh named after a structure makes a heart of meshes. A heart of masks takes two images, or
+    one alone, unless this could be a label map of all (``heart.nii.gz``).
     """
     named = [f for f in entries if find_structure(stem(f))]
     if any(is_mesh(f) for f in named):
         return MeshesSource
-    return MasksSource if sum(is_image(f) for f in named) > 1 else None
+    masks, images = [f for f in named if is_image(f)], [f for f in entries if is_image(f)]
+    alone = len(images) == 1 and masks and find_structure(stem(masks[0])) != WHOLE_HEART
+    return MasksSource if alone or len(masks) > 1 else None

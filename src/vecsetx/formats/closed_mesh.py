@@ -143,9 +143,15 @@ def _check_edges(vertices: np.ndarray, faces: np.ndarray, source: Path) -> None:
     # In an oriented surface, every edge is used equally often in both directions.
     forth = np.bincount(which, start < end)
     if turned := int((2 * forth != count).sum()):
+        remedy = "make the normals consistent"
+        if (count > 2).any():
+            remedy = (
+                "where a surface touches itself, programs that recompute normals turn some faces: "
+                "save it without that (PyVista: recompute_normals=False), or reconstruct it with "
+                "--surfaces closed"
+            )
         raise InputError(
-            f"{source}: adjacent faces have opposite orientations along {turned} edges; make the "
-            "normals consistent"
+            f"{source}: adjacent faces have opposite orientations along {turned} edges; {remedy}"
         )
 
 

@@ -28,8 +28,8 @@ SAMPLES_ENDING = ".safetensors"
 _ENDINGS = (*IMAGE_ENDINGS, *MESH_ENDINGS, ".npz", SAMPLES_ENDING, ".csv")
 """Extensions of all files that hearts are read from; longer ones before their suffixes."""
 
-_OWN_LABEL_MAP = "labels"
-"""Stem of the label map that ``vecsetx reconstruct`` writes beside its meshes."""
+_OF_WHOLE_HEARTS = frozenset({"labels", "inferred", "interfaces"})
+"""Stems of the files that ``vecsetx reconstruct`` writes beside the meshes of structures."""
 
 
 def stem(path: Path) -> str:
@@ -169,9 +169,8 @@ def _structure_files(
     is_other: Callable[[Path], bool],
 ) -> StructureFiles:
     """Return the files of the wanted kind; raise as :func:`structure_meshes` does."""
-    files = visible(folder)
-    # Folders written by ``vecsetx reconstruct`` hold a label map beside the meshes.
-    if others := [f.name for f in files if is_other(f) and stem(f).lower() != _OWN_LABEL_MAP]:
+    files = [file for file in visible(folder) if stem(file).lower() not in _OF_WHOLE_HEARTS]
+    if others := [file.name for file in files if is_other(file)]:
         raise InputError(
             f"{folder}: holds both meshes and images (such as {others[0]}); move each kind into a "
             "folder of its own"

@@ -200,13 +200,15 @@ def _range(values: np.ndarray, path: Path) -> tuple[int, int, float]:
             )
         low, high = min(low, float(labels.min())), max(high, float(labels.max()))
         if apart > max(_WHOLE_WITHIN, _FLOAT_SHARE * high):
-            raise _not_whole(path)
+            raise _not_whole(path, values[..., k])
         off = max(off, apart)
     return int(low), int(high), off
 
 
-def _not_whole(path: Path) -> InputError:
+def _not_whole(path: Path, values: np.ndarray) -> InputError:
+    """Say which of a slice's values is farthest from a whole number."""
+    value = values.ravel()[np.abs(values - np.rint(values)).argmax()]
     return InputError(
-        f"{path}: has values that are not whole numbers; this is an image or a probability map, so "
-        "give a label map"
+        f"{path}: has values that are not whole numbers, such as {value:.4g}; this is an image or "
+        "a probability map, so give a label map"
     )
