@@ -67,7 +67,7 @@ def test_visible_human_has_coronaries_and_veins(real_hearts: Path, tmp_path: Pat
     data = tmp_path / "data"
     heart = real_hearts / "visible_human" / "female.nii.gz"
     output = invoke("prepare", heart, "--out", data, "--points", 8000)
-    assert "in no heart, and so taken as not annotated: LAA (label set default). If" in " ".join(
+    assert "no heart has LAA (label set default): taken as not annotated. If" in " ".join(
         output.split()
     )
     invoke("check", data, "--pictures", 1)

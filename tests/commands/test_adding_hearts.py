@@ -311,7 +311,7 @@ def test_hearts_without_an_annotation_are_added_with_a_label_set_that_lacks_it(
     copy = shutil.copytree(tmp_path / "data", tmp_path / "copy")
     assert run(*words[:3], copy, *words[4:], monkeypatch=monkeypatch) == 0
     told = " ".join(capsys.readouterr().out.split())
-    assert "missing from some hearts, and so taken as absent there: LAA (lacking). If" in told
+    assert "some hearts lack LAA (lacking): taken as absent there. If" in told
     # What it says to type instead, as in docs/data.md.
     assert run("labels", "default", monkeypatch=monkeypatch) == 0
     lines = capsys.readouterr().out.splitlines()

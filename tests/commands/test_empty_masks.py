@@ -94,7 +94,7 @@ def test_absent_structures_on_the_command_line(
     assert run(*words, "right_ventricle", monkeypatch=monkeypatch) == 0
     told = capsys.readouterr()
     assert "structures LA, LV, RV" in " ".join(told.out.split())
-    assert "in no heart of" not in told.err  # the masks say what is annotated
+    assert "no heart has" not in told.err  # the masks say what is annotated
     assert DataSet.read(data).hearts[1].annotated == ("LV", "RV")
 
 

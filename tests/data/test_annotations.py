@@ -38,8 +38,8 @@ def test_hearts_that_lack_what_others_have_are_named_with_a_way_out() -> None:
     found = dict.fromkeys("abcde", ("LV",)) | {"f": ("LV", "PV"), "g": ("LV", "LAA", "PV")}
     (remark,) = remarks(found, hearts(*found))
     assert remark.startswith(
-        "missing from some hearts, and so taken as absent there: LAA (a, b, c and 3 more); PV (a, "
-        "b, c and 2 more). If it was not annotated there, "
+        "some hearts lack LAA (a, b, c and 3 more); PV (a, "
+        "b, c and 2 more): taken as absent there. If it was not annotated there, "
     )
     assert "with a label set that lacks it (docs/data.md, “Absent or not annotated”)" in remark
     page = (Path(__file__).parents[2] / "docs" / "data.md").read_text()
@@ -56,8 +56,9 @@ def test_what_no_heart_has_is_said_once_for_all_label_sets() -> None:
     entries[0] = replace(entries[0], annotated=("LV", "PV"))
     (remark,) = remarks({}, entries)
     assert remark.startswith(
-        "in no heart, and so taken as not annotated: LAA (label set names-0, names-1, names-2 and "
-        "2 more); PV (label set names-1, names-2, names-3 and 1 more). If it was annotated, "
+        "no heart has LAA (label set names-0, names-1, names-2 and "
+        "2 more); PV (label set names-1, names-2, names-3 and 1 more): taken as not "
+        "annotated. If it was annotated, "
     )
     assert remark.endswith("name all structures with --structures")
 

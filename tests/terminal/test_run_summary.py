@@ -84,7 +84,7 @@ def test_a_run_without_validations_says_what_turns_them_on(
 ) -> None:
     train_model(dataset.folder, tmp_path / "run", RECIPE)
     told = capsys.readouterr().out.splitlines()
-    remedy = "type training.validate_every=2 for some, and to keep the best one's weights"
+    remedy = "training.validate_every=2 adds some, and keeps the best one's weights"
     assert f"no validations: {remedy}" in told
     assert f"the model is that of the last step, without a validation; {remedy}" in told
     assert "best grid Dice" not in (tmp_path / "run" / "curves.html").read_text()

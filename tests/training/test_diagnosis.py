@@ -249,11 +249,11 @@ def test_failed_validations_and_waiting_are_told_with_their_remedies() -> None:
 @pytest.mark.parametrize(
     ("entries", "steps", "counted", "enough"),
     [
-        (5, 120, "5 journal entries over 120 steps", 192),
-        (7, 4200, "7 journal entries over 4200 steps", 4800),
-        (1, 1, "1 journal entry over 1 step", 50),
-        (40, 40, "40 journal entries over 40 steps", 50),
-        (2, 20, "2 journal entries over 20 steps", 80),
+        (5, 120, "5 times over 120 steps", 192),
+        (7, 4200, "7 times over 4200 steps", 4800),
+        (1, 1, "1 time over 1 step", 50),
+        (40, 40, "40 times over 40 steps", 50),
+        (2, 20, "2 times over 20 steps", 80),
     ],
 )
 def test_runs_too_short_to_judge_say_how_many_steps_are_enough(
@@ -262,8 +262,8 @@ def test_runs_too_short_to_judge_say_how_many_steps_are_enough(
     found = diagnose(journal(np.ones(entries), steps))
     assert not found.findings
     assert found.lines()[0] == (
-        f"too short to judge: {counted}, at least 8 over 50 are needed; training.steps={enough} is "
-        "enough"
+        f"too short to judge: losses were logged {counted}, at least 8 over 50 are needed; "
+        f"training.steps={enough} is enough"
     )
     assert found.enough == enough
     # Resumed for as long, with entries as far apart, it is judged.
@@ -273,7 +273,7 @@ def test_runs_too_short_to_judge_say_how_many_steps_are_enough(
 
 def test_a_run_without_entries_is_too_short() -> None:
     assert diagnose([]).lines() == [
-        "too short to judge: no journal entry yet",
+        "too short to judge: no loss was logged yet",
         "no training steps in the journal",
     ]
 
@@ -329,7 +329,7 @@ def test_every_training_ends_with_it(
     dataset: DataSet, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     train_model(dataset.folder, tmp_path / "run", RECIPE)
-    assert "too short to judge: 4 journal entries over 8 steps" in capsys.readouterr().out
+    assert "too short to judge: losses were logged 4 times over 8 steps" in capsys.readouterr().out
     assert (tmp_path / "run" / "curves.html").exists()
     train_model(dataset.folder, tmp_path / "begun", RECIPE, stop_after=1)  # before the first entry
     assert "no training steps" in capsys.readouterr().out

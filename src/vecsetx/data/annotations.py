@@ -30,8 +30,8 @@ def annotation_remarks(dataset: DataSet, found: Mapping[str, Collection[str]]) -
                 unknown.setdefault(structure, []).append(name)
     if unknown:
         yield (
-            f"in no heart, and so taken as not annotated: {_listed(unknown, 'label set ')}. If it "
-            "was annotated, and all hearts lack it, prepare them into another --out, and name all "
+            f"no heart has {_listed(unknown, 'label set ')}: taken as not annotated. If it was "
+            "annotated, and all hearts lack it, prepare them into another --out, and name all "
             "structures with --structures"
         )
     absent: dict[str, list[str]] = {}
@@ -41,9 +41,9 @@ def annotation_remarks(dataset: DataSet, found: Mapping[str, Collection[str]]) -
                 absent.setdefault(structure, []).append(heart.name)
     if absent:
         yield (
-            f"missing from some hearts, and so taken as absent there: {_listed(absent, '')}. If it "
-            "was not annotated there, prepare these hearts after the others, into another --out, "
-            "with a label set that lacks it (docs/data.md, “Absent or not annotated”)"
+            f"some hearts lack {_listed(absent, '')}: taken as absent there. If it was not "
+            "annotated there, prepare these hearts after the others, into another --out, with a "
+            "label set that lacks it (docs/data.md, “Absent or not annotated”)"
         )
 
 

@@ -62,7 +62,7 @@ def summary(
     memory = bytes_text(checked.memory_bytes + checked.state_bytes)
     lines = [
         f"preflight passed: a step of {_counted(run.hearts_per_step, 'heart')} takes "
-        f"{checked.seconds:.2g} s and about {memory} per process; the files may need "
+        f"{checked.seconds:.2g} s and about {memory} per process; the run writes up to "
         f"{bytes_text(checked.room_bytes)}",
     ]
     steps, left = run.training.steps, run.training.steps - training.progress.step
@@ -91,7 +91,7 @@ def why_no_validation(dataset: DataSet, fold: int | None, spec: TrainingSpec) ->
     if spec.validate_every:
         return ""
     every = max(1, spec.steps // 4)
-    return f"type training.validate_every={every} for some, and to keep the best one's weights"
+    return f"training.validate_every={every} adds some, and keeps the best one's weights"
 
 
 def origin(training: Training, no_validation: str) -> str:

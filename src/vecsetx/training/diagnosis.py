@@ -259,15 +259,15 @@ class _LossCurve:
 def _too_short(train: Sequence[Row]) -> tuple[str, int]:
     """Why a run is too short to judge, and how many steps are enough; empty and 0 if it is not."""
     if not train:
-        return "too short to judge: no journal entry yet", 0
+        return "too short to judge: no loss was logged yet", 0
     entries, steps = len(train), [0, *(int(entry["step"]) for entry in train)]
     if entries >= FEWEST_ENTRIES and steps[-1] >= FEWEST_STEPS:
         return "", 0
     # Entries stay as far apart as now: a run keeps its training.log_every.
     enough = max(FEWEST_STEPS, FEWEST_ENTRIES * max(b - a for a, b in pairwise(steps)))
     return (
-        f"too short to judge: {entries} journal {'entry' if entries == 1 else 'entries'} over "
-        f"{_steps(steps[-1])}, at least {FEWEST_ENTRIES} over {FEWEST_STEPS} are needed; "
+        f"too short to judge: losses were logged {entries} {'time' if entries == 1 else 'times'} "
+        f"over {_steps(steps[-1])}, at least {FEWEST_ENTRIES} over {FEWEST_STEPS} are needed; "
         f"training.steps={enough} is enough"
     ), enough
 
