@@ -67,3 +67,11 @@ def test_a_missing_label_set_is_told_in_one_line(
     assert said.startswith("vecsetx: no.yaml: no such file; give --labels default, ")
     assert said.endswith("or a YAML file such as {ids: {1: LV, 2: Myocardium}}\n")
     assert said.count("\n") == 1
+
+
+def test_a_paragraph_folds_where_the_terminal_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = [line.strip() for line in helped("reconstruct")]
+    row = next(n for n, line in enumerate(lines) if line.startswith("Writes a mesh per structure"))
+    assert lines[row].endswith(" label maps, a page")
+    assert lines[row + 1 : row + 3] == ["(heart.html) and summary.json.", ""]

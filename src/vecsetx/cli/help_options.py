@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
+from inspect import cleandoc
 from itertools import pairwise
 from typing import Any
 
@@ -18,6 +19,12 @@ __all__ = ["Command", "Commands"]
 
 class Command(TyperCommand):
     """A command, which says which other command has an option that it lacks."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Make a command; the lines of each paragraph of its help fold at the terminal's width."""
+        super().__init__(*args, **kwargs)
+        paragraphs = cleandoc(self.help or "").split("\n\n")
+        self.help = "\n\n".join(" ".join(lines.split("\n")) for lines in paragraphs) or None
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the arguments.

@@ -76,7 +76,7 @@ def mesh_files(
 
             yield HeartFile(f"{name}.{extension}", f"mesh: {opens}", write)
             if extension == "obj":
-                yield HeartFile(f"{name}.mtl", f"colour of {name}.obj", None)
+                yield HeartFile(f"{name}.mtl", "colour of the .obj file beside it", None)
     yield HeartFile(
         "heart.glb",
         "all meshes in colour, in metres: opens in Blender, PowerPoint, Windows 3D Viewer",
