@@ -128,7 +128,7 @@ def test_the_command_goes_on_with_the_run_s_own_recipe(
     assert after["objective"]["sharpness"] == 30
     assert after["model"] == yaml.safe_load(changes.read_text())["model"]
     assert read_journal(tmp_path / "run" / "metrics.jsonl")[-1]["step"] == 6
-    assert run(*words, "--resume", "--preset", "small", monkeypatch=monkeypatch) == 2
+    assert run(*words, "--resume", "--preset", "tiny", monkeypatch=monkeypatch) == 2
 
 
 @pytest.mark.parametrize("file", ["checkpoint.pt", "recipe.yaml"])

@@ -29,7 +29,7 @@ STILL = VariationSpec(
 
 @pytest.fixture(scope="module")
 def heart() -> LabelMap:
-    return PhantomHeart.random(np.random.default_rng(3)).voxelize((110, 110, 110), 1.6)
+    return PhantomHeart.random(np.random.default_rng(3)).voxelize((74, 74, 74), 2.4)
 
 
 def ml(label_map: LabelMap) -> np.ndarray:
