@@ -48,7 +48,7 @@ def test_masks_that_are_named_under_drop_are_left_out(tmp_path: Path) -> None:
     assert found.labels.tolist() == (LEFT + 2 * RIGHT).tolist()
     assert found.remarks == (
         "left out 2 files (Liver_Tumour, stent): dropped by label set mine",
-        "left out 1 file (spleen): organs beside the heart",
+        "left out 1 file (spleen): organs other than the heart",
     )
     with pytest.raises(InputError, match=r"Liver_Tumour, stent; .*name them under 'drop' in --lab"):
         labels_of(tmp_path, label_set("default"))
@@ -134,7 +134,7 @@ def test_the_117_masks_of_totalsegmentator_are_prepared_with_one_remark_on_what_
     lines = [line for line in capsys.readouterr().out.splitlines() if "organs" in line]
     assert lines == [
         "p1: left out 111 files (adrenal_gland_left, adrenal_gland_right, autochthon_left, …): "
-        "organs beside the heart"
+        "organs other than the heart"
     ]
     (heart,) = DataSet.read(tmp_path / "data").hearts
     assert set(heart.annotated) == {"Heart", "Aorta", "PV", "LAA"}

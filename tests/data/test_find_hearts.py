@@ -11,7 +11,7 @@ import trimesh
 from scipy.spatial.transform import Rotation
 from support.maps import LABELS, save, save_itk
 from support.masks import LEFT, NOTHING, RIGHT, write_masks
-from support.meshes import bent_ball, write_vtp
+from support.meshes import bent_ball, write_meshes, write_vtp
 from support.points import cloud
 from support.shapes import ball_in_shell
 
@@ -23,7 +23,7 @@ from vecsetx.errors import InputError
 from vecsetx.formats.folders import stem
 from vecsetx.formats.label_maps import read_label_map, write_label_map
 from vecsetx.formats.points import LabelledPoints
-from vecsetx.reconstruction.mesh_export import write_scene, write_surface, write_surfaces
+from vecsetx.reconstruction.mesh_export import write_scene, write_surfaces
 from vecsetx.reconstruction.surfaces import Surface
 from vecsetx.sampling.sampler import SamplingSpec
 
@@ -56,15 +56,6 @@ def touch(folder, *names):
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).touch()
-    return folder
-
-
-def write_meshes(folder, names=("LV", "RV"), extension="vtp", space="lps"):
-    vertices, faces = bent_ball()
-    folder.mkdir(parents=True, exist_ok=True)
-    for label, name in enumerate(names, start=1):
-        surface = Surface((vertices + [0, 60 * label, 0]).astype(np.float32), faces)
-        write_surface(folder / f"{name}.{extension}", surface, name, label, space)
     return folder
 
 
@@ -351,7 +342,7 @@ def test_a_totalsegmentator_folder_of_many_classes(tmp_path):
     assert labels.tolist() == (LEFT + 2 * RIGHT).tolist()
     assert len(heart.files()) == 6
     assert remarks_of(heart, "Aorta") == (
-        "left out 2 files (rib_left_1, spleen): organs beside the heart",
+        "left out 2 files (rib_left_1, spleen): organs other than the heart",
         "left out 109 files (vertebrae_0, vertebrae_1, vertebrae_10, …): no structure has these "
         "names",
     )

@@ -74,7 +74,7 @@ def test_masks_named_as_structures_need_no_label_set(folder, phantom):
     assert found.label_map.remarks == (
         f"empty masks: Aorta, PA, LAA; {FAILED} (prepare and evaluate: if the heart lacks them, "
         "name them with --absent)",
-        "left out 2 files (liver, rib_left_1): organs beside the heart",
+        "left out 2 files (liver, rib_left_1): organs other than the heart",
     )
 
 
@@ -113,7 +113,7 @@ def test_an_unknown_name_is_refused_and_a_known_organ_is_not(tmp_path):
     write_masks(tmp_path, aorta=LEFT)
     remarks = read(tmp_path, "totalsegmentator").label_map.remarks
     assert remarks[1:] == (
-        "left out 1 file (spleen): organs beside the heart",
+        "left out 1 file (spleen): organs other than the heart",
         "left out 1 file (liver_tumour): no structure has these names",
     )
 
@@ -137,5 +137,5 @@ def test_meshes_are_named_as_masks_are(tmp_path):
     found = read(tmp_path)
     there = [n for n, (_, faces) in zip(found.structures, found.closed, strict=True) if len(faces)]
     assert there == ["Myocardium", "SVC"]
-    assert found.label_map.remarks == ("left out 1 file (spleen): organs beside the heart",)
+    assert found.label_map.remarks == ("left out 1 file (spleen): organs other than the heart",)
     assert read(tmp_path, "default").label_map.remarks[0].startswith("SVC: left out, not in label")

@@ -491,5 +491,5 @@ def test_a_data_set_is_exported_and_a_bad_heart_named(samples, tmp_path):
     assert "b.safetensors: cannot be read" in failed["b"]
     assert sorted(path.name for path in out.iterdir()) == [".vecsetx", "a.npz"]
     same_arrays(samples, read_npz(npz(out / "a.npz"), DEFAULT.structures, 0))
-    with pytest.raises(InputError, match="no prepared data set"):
+    with pytest.raises(InputError, match="no such folder"):
         export(tmp_path / "nowhere", out)

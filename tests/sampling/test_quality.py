@@ -339,7 +339,7 @@ def cohort(heart, count):
         ("SVC: left out, not in label set default", "look"),
         ("the header gives lengths in micron; they were converted to mm", "fit"),
         ("its ids fit label set mmwhs, which was used", "fit"),
-        ("left out 1 file (spleen): organs beside the heart", "fit"),
+        ("left out 1 file (spleen): organs other than the heart", "fit"),
         ("LAA and LA share 27 voxels; they were given to LAA", "fit"),
     ],
 )

@@ -1,9 +1,15 @@
-"""A ball without any symmetry, and a way to write VTP files."""
+"""A ball without any symmetry, and ways to write meshes."""
+
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import trimesh
 from vtkmodules.vtkCommonCore import vtkStringArray
 from vtkmodules.vtkIOXML import vtkXMLPolyDataWriter
+
+from vecsetx.reconstruction.mesh_export import write_surface
+from vecsetx.reconstruction.surfaces import Surface
 
 
 def bent_ball(subdivisions=2):
@@ -26,3 +32,15 @@ def write_vtp(path, polydata, space=None):
     writer.SetInputData(polydata)
     writer.Write()
     return path
+
+
+def write_meshes(
+    folder: Path, names: Sequence[str] = ("LV", "RV"), extension: str = "vtp", space: str = "lps"
+) -> Path:
+    """Write a bent ball for each structure, side by side; return the folder."""
+    vertices, faces = bent_ball()
+    folder.mkdir(parents=True, exist_ok=True)
+    for label, name in enumerate(names, start=1):
+        surface = Surface((vertices + [0, 60 * label, 0]).astype(np.float32), faces)
+        write_surface(folder / f"{name}.{extension}", surface, name, label, space)
+    return folder

@@ -1,7 +1,7 @@
 """File names of hearts: their extensions, and folders with one file per structure."""
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vecsetx.anatomy.label_sets import LabelSet, label_set_hint
@@ -11,6 +11,7 @@ from vecsetx.formats.images import IMAGE_ENDINGS, ITK_ENDINGS, is_image
 from vecsetx.formats.itk.headers import data_files
 from vecsetx.formats.meshes import MESH_ENDINGS, is_mesh
 from vecsetx.formats.nifti_pairs import header_beside, is_pair, pair_files
+from vecsetx.formats.own_results import Guessed, guessed_in
 
 __all__ = [
     "SAMPLES_ENDING",
@@ -70,10 +71,6 @@ def with_voxel_files(path: Path) -> tuple[Path, ...]:
     return (path, *data_files(path))
 
 
-ORGANS = "organs beside the heart"
-"""How the remark on their files ends, which is no reason to look at a heart."""
-
-
 @dataclass(frozen=True, slots=True)
 class StructureFiles:
     """The files of a folder that are named after structures.
@@ -88,6 +85,8 @@ class StructureFiles:
         organs: File names, without extensions, that name other organs.
         unknown: File names, without extensions, that name nothing known; only with
             ``drop_others``.
+        guessed: What of the folder's structures a model has inferred; those that are so as a whole
+            are left out.
     """
 
     folder: Path
@@ -98,6 +97,7 @@ class StructureFiles:
     dropped: tuple[str, ...]
     organs: tuple[str, ...]
     unknown: tuple[str, ...]
+    guessed: Guessed
 
     def of(self, structures: Collection[str]) -> dict[str, Path]:
         """Return structure → file for the given structures.
@@ -127,10 +127,13 @@ class StructureFiles:
 
     def remarks(self) -> tuple[str, ...]:
         """Return remarks on the files that are left out."""
-        remarks = [self.left_out()]
+        remarks = [self.left_out(), self.guessed.partly]
+        if self.guessed.whole:
+            names = ", ".join(self.guessed.whole)
+            remarks.append(f"{names}: left out, inferred by vecsetx reconstruct, not observed")
         for words, why in (
             (self.dropped, f"dropped by label set {self.label_set.name}"),
-            (self.organs, ORGANS),
+            (self.organs, "organs other than the heart"),
             (self.unknown, "no structure has these names"),
         ):
             if words:
@@ -155,10 +158,15 @@ def structure_meshes(folder: Path, label_set: LabelSet, chosen: bool = True) -> 
         chosen: Whether the user chose it, and may choose another.
 
     Raises:
-        InputError: The folder holds both meshes and images, two files of one structure, or, unless
-            the label set has ``drop_others``, a file whose name is unknown.
+        InputError: The folder holds both meshes and images, two files of one structure, an
+            unfinished reconstruction, or, unless the label set has ``drop_others``, a file whose
+            name is unknown.
     """
-    return _structure_files(folder, label_set, chosen, is_mesh, is_image)
+    found = _structure_files(folder, label_set, chosen, is_mesh, is_image)
+    guessed = guessed_in(folder)
+    observed = {name: file for name, file in found.files.items() if name not in guessed.whole}
+    left_out = tuple(name for name in found.files if name not in observed)
+    return replace(found, files=observed, guessed=guessed._replace(whole=left_out))
 
 
 def _structure_files(
@@ -199,7 +207,7 @@ def _structure_files(
     if unknown and not label_set.drop_others:
         raise _unknown(folder, unknown, {*found, *outside})
     left_out = tuple(sorted(outside)), dropped, organs, unknown
-    return StructureFiles(folder, label_set, chosen, found, *left_out)
+    return StructureFiles(folder, label_set, chosen, found, *left_out, Guessed())
 
 
 def _unknown(folder: Path, words: Sequence[str], found: Iterable[str]) -> InputError:

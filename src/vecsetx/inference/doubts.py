@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
+from vecsetx.formats.own_results import OBSERVED_SHARE
 from vecsetx.inference.heart_meshes import HeartMeshes, VertexAttributes
 from vecsetx.presets import PRESETS
 from vecsetx.reconstruction.surfaces import Surface
@@ -25,10 +26,6 @@ every structure observed."""
 
 _OBSERVED_SHARE = 0.5
 """A structure with a smaller share of observed surface counts as inferred."""
-
-_WHOLE_SHARE = 0.9
-"""Of a structure with a smaller share of observed surface, a good part is inferred. The scan's edge
-cuts the great vessels of most hearts, and what is missing there is less."""
 
 WHOLE_ONLY = "the model was trained on whole hearts only"
 """Why whatever a model infers is doubtful, if nothing was hidden in its training."""
@@ -105,7 +102,7 @@ def inference_remarks(
         share = 0.0 if name in known.hidden else 1.0
         if name in known.observed:
             share = float(known.observed[name].mean())
-        if share < _WHOLE_SHARE:
+        if share < OBSERVED_SHARE:
             inferred.append(f"{1 - share:.0%} of {name}" if share else name)
     never_learned = (whole_only_remark(inferred),) if inferred and partial is False else ()
     return (*never_learned, *_unchecked(meshes, known, usual))

@@ -1,0 +1,67 @@
+"""What a model has inferred does not come back as if it had been observed."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.meshes import write_meshes
+
+from vecsetx.data.find_hearts import find_hearts
+from vecsetx.errors import InputError
+from vecsetx.formats.own_results import Guessed, guessed_in
+from vecsetx.sampling.quality.findings import asks_for_a_look
+
+
+def summary(folder: Path, content: Any) -> Path:
+    (folder / "summary.json").write_text(json.dumps(content))
+    return folder
+
+
+def test_inferred_structures_are_left_out_and_partly_inferred_ones_named(tmp_path: Path) -> None:
+    write_meshes(tmp_path)
+    structures = {
+        "LV": {"observed": True, "observed_share": 0.62},
+        "RV": {"observed": False, "observed_share": 0.0},
+        "LA": {"observed": False, "observed_share": None},  # has no mesh
+    }
+    summary(tmp_path, {"structures": structures})
+    (heart,) = find_hearts([tmp_path]).values()
+    found = heart.segmentation(("LV", "RV", "LA"))
+    assert [len(faces) > 0 for _, faces in found.closed] == [True, False, False]
+    remarks = found.label_map.remarks
+    assert remarks == (
+        "inferred in part by vecsetx reconstruct: LV (38%)",
+        "RV: left out, inferred by vecsetx reconstruct, not observed",
+    )
+    assert all(map(asks_for_a_look, remarks))
+    assert heart.annotated(("LV", "RV")) == ("LV",)
+    assert [file.name for file in heart.files()] == ["LV.vtp"]
+
+
+def test_what_was_observed_stays_without_a_word(tmp_path: Path) -> None:
+    write_meshes(tmp_path)
+    seen = {"observed": True, "observed_share": 0.97}
+    summary(tmp_path, {"structures": {"LV": seen, "RV": {**seen, "observed_share": None}}})
+    (heart,) = find_hearts([tmp_path]).values()
+    assert heart.segmentation(("LV", "RV")).label_map.remarks == ()
+
+
+def test_a_reconstruction_that_was_stopped_is_no_heart(tmp_path: Path) -> None:
+    write_meshes(tmp_path)
+    summary(tmp_path, {"unfinished": True, "files": []})
+    with pytest.raises(InputError, match=r"was stopped; run vecsetx reconstruct again"):
+        next(iter(find_hearts([tmp_path]).values())).files()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *([], "x", {}, {"structures": []}, {"structures": {"LV": 3}}, {"unfinished": "yes"}),
+        {"structures": {"../x": {"observed": False}, "LV": {"observed": 0, "observed_share": "y"}}},
+    ],
+)
+def test_what_others_call_a_summary_says_nothing(content: Any, tmp_path: Path) -> None:
+    assert guessed_in(summary(tmp_path, content)) == Guessed()
+    (tmp_path / "summary.json").write_text("{")
+    assert guessed_in(tmp_path) == guessed_in(tmp_path / "none") == Guessed()
