@@ -125,6 +125,7 @@ async function openHeart() {
   updateLabels();
   setSliderRanges(heart);
   drawPlanes(heart);
+  fitHeart(heart.high);
   await redraw();
 }
 

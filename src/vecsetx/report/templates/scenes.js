@@ -99,6 +99,17 @@ function lookFrom(eye, up = [0, 0, 1]) {
   for (const scene of scenes) scene.look();
 }
 
+// Move the camera so far back that a heart with these half extents, in mm, fits from every side.
+function fitHeart([x, y, z]) {
+  if (!scenes.length) return;
+  const { clientWidth, clientHeight } = scenes[1].element;
+  const across = Math.max(x, y), aspect = Math.min(1, clientWidth / clientHeight || 1);
+  const middle = Math.max(across / aspect, z) / Math.tan((view.fov * Math.PI) / 360);
+  const distance = Math.max(330, middle + across / 2); // what is nearer than the middle looks larger
+  lookFrom(camera.slice(0, 3).map((part) => (part * distance) / view.distance), camera.slice(6));
+  view.distance = distance;
+}
+
 // Rotate the camera about the heart by angles in degrees, and zoom by a factor.
 function rotate(horizontal, vertical, zoom = 1) {
   const [x, y, z] = [0, 1, 2].map((axis) => camera[axis] - camera[3 + axis]);
