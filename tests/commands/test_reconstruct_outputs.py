@@ -108,6 +108,11 @@ def test_labels_have_the_inputs_ids_and_new_ones_that_are_told(model: Path, tmp_
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     told = f"labels.nii.gz uses ids that label set two does not have: LA {IDS.id_of('LA')}"
     assert told in summary["provenance"]["remarks"]
+    # Without the LA, there is nothing to tell of it.
+    options = replace(options, structures=("LV", "RV"))
+    assert reconstruct(model, [tmp_path / "heart.nii.gz"], tmp_path / "some", options) == {}
+    summary = json.loads((tmp_path / "some" / "summary.json").read_text())
+    assert told not in summary["provenance"]["remarks"]
 
 
 @pytest.mark.usefixtures("predicted")
@@ -326,6 +331,7 @@ def test_a_model_of_whole_hearts_says_that_it_cannot_infer(
 @pytest.mark.usefixtures("predicted")
 def test_without_label_maps_nothing_is_said_of_voxels(model: Path, tmp_path: Path) -> None:
     summary = reconstructed(model, scan(), tmp_path, replace(QUICK, labels=False))
+    assert summary["provenance"]["not_compared"] == "there is no labels.nii.gz (--no-labels)"
     for found in summary["structures"].values():
         keys = ("voxels", "labels_ml", "labels_pieces", "agreement")
         assert [found[key] for key in keys] == [None] * 4

@@ -11,14 +11,19 @@ REFINEMENT = HeartRemark("Not refined (--refine 0)")
 
 def structure(**changes: Any) -> dict[str, Any]:
     agreement = {"volume_differs": False, "dice": 0.97}
-    usual = {"observed": True, "doubtful": None, "specks": None, "input_width_mm": None}
-    return {"agreement": agreement, **usual, **changes}
+    usual = dict.fromkeys(("doubtful", "specks", "decimation", "input_width_mm"))
+    return {"agreement": agreement, "observed": True, **usual, **changes}
 
 
 def remarks(
-    structures: dict[str, Any], voxel_mm: float = 1.0, said: tuple[str, ...] = (), misfit: str = ""
+    structures: dict[str, Any],
+    voxel_mm: float = 1.0,
+    said: tuple[str, ...] = (),
+    misfit: str = "",
+    not_compared: str | None = None,
 ) -> list[HeartRemark]:
     provenance = {"mesh_resolution_mm": voxel_mm, "refined": None, "refine": 0, "remarks": said}
+    provenance["not_compared"] = not_compared
     return heart_remarks({"structures": structures, "provenance": provenance, "misfit": misfit})
 
 
@@ -55,15 +60,39 @@ def test_removed_pieces_are_counted_by_structure() -> None:
     structures["RA"] = structure(specks={"number": 1, "ml": 0.16})
     found, _ = remarks(structures)
     assert found == HeartRemark(
-        "Pieces that nothing in the input supports were removed: LV 2, RA 1 (7.2 ml in all); "
+        "Pieces that nothing in the input supports were removed: LV 2 (7 ml), RA 1 (0.16 ml); "
         "--keep-specks keeps them"
     )
 
 
+def test_decimation_is_told_by_where_it_moved_a_surface_most() -> None:
+    errors = {"LV": (0.1, 0.9), "LAA": (1.13, 5.62), "RV": None}
+    structures = {
+        name: structure(decimation=of and {"mean_mm": of[0], "max_mm": of[1]})
+        for name, of in errors.items()
+    }
+    found, _ = remarks(structures)
+    assert found == HeartRemark(
+        "Decimation moved surfaces by 1.1 mm on average in LAA, where it moved them most, and by "
+        "up to 5.6 mm there",
+        "look",
+    )
+    del structures["LAA"]
+    assert remarks(structures)[0].kind == "note"
+
+
+def test_a_heart_that_was_not_compared_says_why() -> None:
+    found, _ = remarks({"LV": structure(agreement=None)}, not_compared="it is so")
+    assert found.text.startswith("Not compared with the input, as it is so: ")
+    assert found.kind == "look"
+
+
 def test_only_a_misfit_among_the_run_s_own_remarks_is_a_fault() -> None:
-    assert remarks({}, said=("no heart", "odd"), misfit="no heart")[1:] == [
+    chosen = "its ids fit label set mmwhs, which was used"
+    assert remarks({}, said=("no heart", "odd", chosen), misfit="no heart")[1:] == [
         HeartRemark("No heart", "fault"),
         HeartRemark("Odd", "look"),
+        HeartRemark(as_sentence(chosen), "note"),
     ]
 
 

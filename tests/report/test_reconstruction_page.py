@@ -28,7 +28,7 @@ def structure(volume_ml: float, agreement: dict | None, observed: bool) -> dict:
     share = 0.62 if observed else 0.0
     shown = {"volume_ml": volume_ml, "labels_ml": 33.1, "agreement": agreement, "pieces": 1}
     doubtful = None if observed else ["33.5 ml <b>"]
-    shown |= {"specks": None, "input_width_mm": 2.1 if observed else None}
+    shown |= {"specks": None, "decimation": None, "input_width_mm": 2.1 if observed else None}
     return shown | {"observed": observed, "observed_share": share, "doubtful": doubtful}
 
 
@@ -56,7 +56,7 @@ SUMMARY = {
             "points": 8192,
             "remarks": ["a remark <i>"],
             **{"mesh_resolution_mm": 2.875, "space": "LPS", "turned_deg": 12.34},
-            **{"hidden": ["RV", "PA"], "seed": 7},
+            **{"hidden": ["RV", "PA"], "seed": 7, "not_compared": None},
         },
     },
 }
@@ -103,9 +103,8 @@ def test_the_page_is_one_file_with_every_figure(tmp_path: Path) -> None:
         "Meshed with voxels of 2.9 mm, which may break vessels that are less than twice as wide: "
         "LV (2.1 mm); --resolution-mm 1 is fine enough",
         "RV is doubtful: 33.5 ml &lt;b&gt;",
-        "Not refined, as the input shows nothing of RV; without --refine, only whole hearts that "
-        "have all of the model&#39;s structures are refined. --refine 10 refines this one, too; "
-        "what is inferred may become worse",
+        "Not refined, as the input shows nothing of RV; --refine 10 refines it all the same, but "
+        "may worsen what is inferred",
         "A remark &lt;i&gt;",
     ]
     assert '<span class="option">--resolution-mm</span>' in box

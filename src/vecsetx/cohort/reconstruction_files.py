@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -67,14 +68,14 @@ def write_heart(folder: Path, heart: ReconstructedHeart, setup: Setup) -> dict[s
     unlike = None
     if setup.model_name == BUILT_IN:  # of other models it is not known how well they do usually
         unlike = misfit(heart.agreement, heart.observed)
-    content = {
-        "structures": _structures(heart, setup),
-        "provenance": _provenance(heart, setup, unlike),
-        "misfit": unlike,
-    }
-    options, made = setup.options, heart.heart
+    options, made, whole = setup.options, heart.heart, heart
     if options.structures:
         heart = _limited(heart, options.structures)
+    content = {
+        "structures": _structures(whole, setup),
+        "provenance": _provenance(whole, setup, [*([unlike] if unlike else ()), *heart.remarks]),
+        "misfit": unlike,
+    }
     files = list(mesh_files(made, heart.meshes, heart.known, options.space, options.extension))
     if heart.labels is not None:
         files.extend(label_map_files(made, heart.labels))
@@ -149,14 +150,21 @@ def _structures(heart: ReconstructedHeart, setup: Setup) -> dict[str, dict[str, 
     return table
 
 
-def _provenance(heart: ReconstructedHeart, setup: Setup, unlike: str | None) -> dict[str, Any]:
-    """Return how a heart was reconstructed, for its summary."""
+def _provenance(heart: ReconstructedHeart, setup: Setup, remarks: Sequence[str]) -> dict[str, Any]:
+    """Return how a heart was reconstructed, for its summary.
+
+    Args:
+        heart: The heart, with all its structures.
+        setup: Settings of the run.
+        remarks: Those on what comes out of it; others are added.
+    """
     options, field, grid = setup.options, heart.encoded.field, heart.meshes.specks.grid
     learned = setup.trained.usual, setup.trained.partial
     inferred = inference_remarks(heart.meshes, heart.known, *learned)
     return {
         "input": str(heart.source.path.resolve()),
-        "remarks": [*([unlike] if unlike else ()), *heart.remarks, *inferred],
+        "remarks": [*remarks, *inferred],
+        "not_compared": _not_compared(heart, options),
         "model": setup.model_name,
         "version": __version__,
         "space": options.space.upper(),
@@ -176,6 +184,15 @@ def _provenance(heart: ReconstructedHeart, setup: Setup, unlike: str | None) -> 
         "lacks": field.lacks,
         "ensemble": _ensemble(heart.heart.ensemble, setup.sd_factor),
     }
+
+
+def _not_compared(heart: ReconstructedHeart, options: ReconstructOptions) -> str | None:
+    """Return why a heart was not compared with its input, although this has voxels; else None."""
+    if heart.encoded.label_map is None or heart.agreement:
+        return None
+    if heart.labels is None:
+        return "there is no labels.nii.gz (--no-labels)"
+    return "labels.nii.gz is on another grid (--like)" if options.like else None
 
 
 def _unlike_training(

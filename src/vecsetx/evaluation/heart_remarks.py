@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
 from vecsetx.evaluation.refinement_gain import refinement_of
+from vecsetx.sampling.quality.findings import asks_for_a_look
 
 __all__ = ["HeartRemark", "as_sentence", "heart_remarks"]
 
@@ -12,6 +13,15 @@ _LOST_DICE = 0.3
 
 _VOXELS_ACROSS = 2.0
 """Voxels that the width of a vessel must hold so that its mesh does not break."""
+
+_FAR_MM = 0.5
+"""Decimation that moves a surface farther on average is worth a look."""
+
+_INFORMS = (
+    *("its ids fit label set", "uses ids that label set", "organs other than the heart"),
+    *("coordinates were converted", "specks removed", "duplicate faces"),
+)
+"""Words of those remarks that need no look."""
 
 Structures = Mapping[str, Mapping[str, Any]]
 
@@ -40,14 +50,23 @@ def heart_remarks(summary: Mapping[str, Any]) -> list[HeartRemark]:
         *_unlike_the_input(structures),
         *_too_thin(structures, provenance["mesh_resolution_mm"]),
         *_doubtful(structures),
+        *_not_compared(provenance["not_compared"]),
         *_removed(structures),
+        *_decimated(structures),
         HeartRemark(refinement_of(provenance)),
         *(
-            HeartRemark(text, "fault" if text == summary.get("misfit") else "look")
+            HeartRemark(text, _kind(text, text == summary.get("misfit")))
             for text in provenance["remarks"]
         ),
     ]
     return [remark._replace(text=as_sentence(remark.text)) for remark in remarks]
+
+
+def _kind(remark: str, is_misfit: bool) -> Literal["fault", "look", "note"]:
+    if is_misfit:
+        return "fault"
+    informs = any(words in remark for words in _INFORMS) and not asks_for_a_look(remark)
+    return "note" if informs else "look"
 
 
 def as_sentence(text: str) -> str:
@@ -93,12 +112,34 @@ def _doubtful(structures: Structures) -> Iterator[HeartRemark]:
             yield HeartRemark(f"{name} is doubtful: {'; '.join(found['doubtful'])}", "look")
 
 
+def _not_compared(why: str | None) -> Iterator[HeartRemark]:
+    if why:
+        yield HeartRemark(
+            f"not compared with the input, as {why}: no Dice, and no word where volumes differ",
+            "look",
+        )
+
+
+def _decimated(structures: Structures) -> Iterator[HeartRemark]:
+    errors = {name: found["decimation"] for name, found in structures.items()}
+    off = {name: error for name, error in errors.items() if error}
+    if off:
+        worst = max(off, key=lambda name: float(off[name]["mean_mm"]))
+        error = off[worst]
+        yield HeartRemark(
+            f"decimation moved surfaces by {error['mean_mm']:.2g} mm on average in {worst}, where "
+            f"it moved them most, and by up to {error['max_mm']:.2g} mm there",
+            "look" if error["mean_mm"] > _FAR_MM else "note",
+        )
+
+
 def _removed(structures: Structures) -> Iterator[HeartRemark]:
     removed = {name: found["specks"] for name, found in structures.items() if found["specks"]}
     if removed:
-        each = ", ".join(f"{name} {specks['number']}" for name, specks in removed.items())
-        ml = sum(specks["ml"] for specks in removed.values())
+        each = ", ".join(
+            f"{name} {specks['number']} ({specks['ml']:.2g} ml)" for name, specks in removed.items()
+        )
         yield HeartRemark(
-            f"pieces that nothing in the input supports were removed: {each} ({ml:.2g} ml in all); "
-            "--keep-specks keeps them"
+            f"pieces that nothing in the input supports were removed: {each}; --keep-specks keeps "
+            "them"
         )

@@ -9,11 +9,7 @@ from vecsetx.reconstruction.summary import change_text
 
 __all__ = ["not_refined", "refinement_gain", "refinement_of"]
 
-_DEFAULT = (
-    "without --refine, only whole hearts that have all of the model's structures are refined. "
-    f"--refine {REFINE_STEPS}"
-)
-_RISK = "what is inferred may become worse"
+_RISK = "but may worsen what is inferred"
 
 _NAMED = 3
 """Number of hearts that are named."""
@@ -30,7 +26,7 @@ def refinement_of(provenance: Mapping[str, Any]) -> str:
     if provenance["refine"] == 0:
         return "Not refined (--refine 0)."
     why = f"the input {provenance['lacks']}"
-    return f"Not refined, as {why}; {_DEFAULT} refines this one, too; {_RISK}."
+    return f"Not refined, as {why}; --refine {REFINE_STEPS} refines it all the same, {_RISK}."
 
 
 def not_refined(which: str, lacks: Mapping[str, str]) -> str:
@@ -43,7 +39,7 @@ def not_refined(which: str, lacks: Mapping[str, str]) -> str:
     listed = [f"{name} {words}" for name, words in list(lacks.items())[:_NAMED]]
     others = [f"{len(lacks) - _NAMED} others"] if len(lacks) > _NAMED else []
     why = f" ({'; '.join([*listed, *others])})" if listed else ""
-    return f"Not refined: {which}{why}; {_DEFAULT} refines them, too; {_RISK}."
+    return f"Not refined: {which}{why}; --refine {REFINE_STEPS} refines them, too, {_RISK}."
 
 
 def refinement_gain(refined: Collection[Mapping[str, Any]]) -> str:
