@@ -190,8 +190,8 @@ def test_scores_and_reconstructions(made: Path, trained_run: Path, dataset: Data
     assert heart["size"] == {"faces": sum(s["faces"] for s in summary["structures"].values())}
     assert heart["facts"]["input"] == dataset.hearts[0].source
     assert heart["version"] == found["version"] == _version.__version__
-    assert heart["next"] == f"vecsetx inspect {made / 'heart' / 'labels.nii.gz'}"
-    (made / "heart" / "labels.nii.gz").unlink()  # as with --no-labels
+    assert heart["next"] == f"open {made / 'heart' / 'heart.html'} in a browser"
+    (made / "heart" / "heart.html").unlink()  # as with --no-page
     assert describe(made / "heart")["next"] == f"vecsetx inspect {made / 'heart'}"
     (made / "all").mkdir()
     for name in "ab":
@@ -199,6 +199,9 @@ def test_scores_and_reconstructions(made: Path, trained_run: Path, dataset: Data
     several = describe(made / "all")
     assert (several["kind"], several["size"]) == ("reconstructions", {"hearts": 2})
     assert several["next"] == f"vecsetx info {made / 'all' / 'a'}"
+    summary["provenance"]["label_set"]["name"] = "other"
+    (made / "all" / "b" / "summary.json").write_text(json.dumps(summary))
+    assert describe(made / "all")["label_set"] == "default, other"
 
 
 def test_a_comparison_and_exported_hearts(

@@ -114,7 +114,7 @@ def test_slices_that_are_three_times_too_thick_ask_for_a_look(
     (entry,) = inspect([tmp_path / "a.nii.gz"])
     assert entry["status"] == "look"
     (remark,) = [remark for remark in entry["remarks"] if "check the spacing" in remark]
-    assert "times as far along axis k as across it" in remark
+    assert "times as far along the third axis as across it" in remark
     assert "(2.4 × 2.4 × 7.2 mm)" in remark
 
 
@@ -138,7 +138,7 @@ def test_other_organs_beside_the_heart_are_no_warning(phantom: Path, tmp_path: P
         mask = (whole.labels == number).astype(np.uint8)
         nib.save(nib.Nifti1Image(mask, whole.affine), folder / f"{name}.nii.gz")
     (entry,) = inspect([folder])
-    assert entry["remarks"] == ["left out 1 file (liver): organs beside the heart"]
+    assert entry["remarks"] == ["left out 1 file (liver): organs other than the heart"]
     assert entry["status"] == "ok"
 
 
@@ -167,6 +167,10 @@ def test_it_ends_with_what_to_type_next_unless_a_file_is_refused(
     shutil.copy(phantom, folder)
     assert run("inspect", folder, "--labels", "default", monkeypatch=monkeypatch) == 0
     said = capsys.readouterr().out
+    assert f"next: vecsetx reconstruct '{folder}' --labels default --out patient/" in said
+    shutil.copy(phantom, folder / "b.nii.gz")  # two make a data set
+    assert run("inspect", folder, "--labels", "default", monkeypatch=monkeypatch) == 0
+    said = capsys.readouterr().out
     assert f"next: vecsetx prepare '{folder}' --labels default --out data/" in said
     own = ("--max-voxels", "200000", "--trust-names")
     assert run("inspect", folder, *own, monkeypatch=monkeypatch) == 0
@@ -178,7 +182,8 @@ def test_it_ends_with_what_to_type_next_unless_a_file_is_refused(
     axes = ("--space", "ras", "--units", "cm")
     assert run("inspect", meshes, *axes, monkeypatch=monkeypatch) == 0
     said = capsys.readouterr().out
-    assert f"next: vecsetx prepare {meshes} {' '.join(axes)} --out data/" in said
+    typed = f"next: vecsetx reconstruct {meshes} --input-space ras --units cm --out patient/"
+    assert typed in said
     points = tmp_path / "points.csv"
     rows = ["x,y,z,structure", *(f"{x},{y},{z},LV" for x, y, z in vertices_mm[:50] / 10)]
     points.write_text("\n".join(rows))

@@ -48,11 +48,11 @@ def inspect(
     entries = run(inputs, chosen, space, units, trust_names, max_voxels)
     if json:
         write_json(json, entries)
-    # Labelled points have no distances to train on.
+    # One heart is no data set, and labelled points have no distances to train on.
     are_points = any(entry["kind"] == "points" for entry in entries)
     command, space_option, out = (
         ("reconstruct", "--input-space", unused_folder("patient"))
-        if are_points
+        if are_points or len(entries) == 1
         else ("prepare", "--space", unused_folder("data"))
     )
     options: dict[str, object] = {

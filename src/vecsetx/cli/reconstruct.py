@@ -168,7 +168,7 @@ def reconstruct(
     from vecsetx.commands.reconstruct import CohortOptions, ReconstructOptions
     from vecsetx.commands.reconstruct import reconstruct as run
     from vecsetx.model.saved import read_structures
-    from vecsetx.terminal.next_step import print_next, typed
+    from vecsetx.terminal.next_step import print_next, reading, typed
 
     refuse_model_as_input("reconstruct", inputs, out)
     folder = local_model(model)
@@ -198,5 +198,6 @@ def reconstruct(
         most_voxels=max_voxels,
     )
     failed = run(folder, inputs, out, options, CohortOptions(workers, dask, device))
-    print_next(typed("info", out))
+    page = out / "heart.html"  # of a single heart
+    print_next(reading(page) if page.exists() and not no_page else typed("info", out))
     report_failures(failed)

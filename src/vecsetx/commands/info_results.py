@@ -8,7 +8,7 @@ from vecsetx.errors import InputError
 from vecsetx.plain_data import PlainDataError, read_json
 from vecsetx.sampling.heart_info import HeartInfo
 from vecsetx.sampling.npz.layout import exported_info
-from vecsetx.terminal.next_step import model_words, typed, unused_folder
+from vecsetx.terminal.next_step import model_words, reading, typed, unused_folder
 
 __all__ = [
     "as_text",
@@ -76,7 +76,7 @@ def of_reconstruction(folder: Path) -> dict[str, Any]:
     origin, of_structures = summary["provenance"], summary["structures"]
     present = [name for name, one in of_structures.items() if one["area_mm2"]]
     inferred = [name for name in present if of_structures[name]["observed"] is False]
-    labels = folder / "labels.nii.gz"
+    page = folder / "heart.html"
     return {
         "kind": "reconstruction",
         "version": as_text(origin.get("version")),
@@ -90,15 +90,18 @@ def of_reconstruction(folder: Path) -> dict[str, Any]:
             inferred=", ".join(inferred) or None,
             space=origin.get("space"),
         ),
-        "next": typed("inspect", labels if labels.exists() else folder),
+        "next": reading(page) if page.exists() else typed("inspect", folder),
     }
 
 
 def of_reconstructions(folder: Path, summaries: list[Path]) -> dict[str, Any]:
     """Describe several hearts of ``reconstruct``, each in its folder."""
     first = of_reconstruction(summaries[0].parent)
+    origins = [_read_json(summary).get("provenance") for summary in summaries]
+    sets = dict.fromkeys(str(origin["label_set"].get("name")) for origin in origins if origin)
     return {
         **first,
+        "label_set": ", ".join(sets),
         "kind": "reconstructions",
         "size": {"hearts": len(summaries)},
         "facts": known_facts(model=first["facts"].get("model")),

@@ -6,7 +6,7 @@ from pathlib import Path
 from vecsetx.model.built_in import BUILT_IN, is_built_in
 from vecsetx.terminal.progress_bars import console
 
-__all__ = ["model_words", "print_next", "typed", "unused_folder"]
+__all__ = ["model_words", "print_next", "reading", "typed", "unused_folder"]
 
 
 def typed(*words: object) -> str:
@@ -28,6 +28,11 @@ def model_words(model: str | Path | None) -> tuple[str, ...]:
     if model is None or str(model) == BUILT_IN or is_built_in(Path(model)):
         return ()
     return ("--model", str(model))
+
+
+def reading(page: Path) -> str:
+    """Return what to do with a page."""
+    return f"open {shlex.quote(str(page))} in a browser"
 
 
 def unused_folder(name: str) -> str:

@@ -40,6 +40,9 @@ _SECONDS_BETWEEN_LINES, _MANY_LINES_S, _LATER_SECONDS = 4.0, 3600.0, 15.0
 _SECONDS_TO_FIRST_LINE = 2.0
 """The same before the first line of a piece of work, and while there is nothing to count."""
 
+_BAR_WIDTH = 14
+"""Narrow, so that the times beside it fit a terminal of 80 columns."""
+
 _PACE_SECONDS, _PACE_REPORTS = 60.0, 100
 """The pace is the mean over the last minute, or over the last hundred reports if that is longer."""
 
@@ -203,7 +206,7 @@ def progress_bar(*more: ProgressColumn) -> Progress:
     return Progress(
         SpinnerColumn(),
         TextColumn("[bold]{task.description}"),
-        BarColumn(),
+        BarColumn(bar_width=_BAR_WIDTH),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         *more,
