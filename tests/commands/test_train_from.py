@@ -75,7 +75,7 @@ def test_what_does_not_fit_is_refused_before_the_folder_is_made(
     words = ("train", dataset.folder, "--out", tmp_path / "run", *OPTIONS, "training.steps=1")
     for options, why in (
         (("--from", trained_run, "model.width=64"), r"model.width=32, not 64; leave model options"),
-        (("--from", tmp_path / "no"), "no trained model"),
+        (("--from", tmp_path / "no"), "no such folder; check the path of the model"),
         (("--from", trained_run, "batch.pose=scan"), "add batch.pose=anatomy, or choose another"),
     ):
         assert run(*words, *options, monkeypatch=monkeypatch) == 2

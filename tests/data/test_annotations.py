@@ -58,7 +58,7 @@ def test_what_no_heart_has_is_said_once_for_all_label_sets() -> None:
     assert remark.startswith(
         "no heart has LAA (label set names-0, names-1, names-2 and "
         "2 more); PV (label set names-1, names-2, names-3 and 1 more): taken as not "
-        "annotated. If it was annotated, "
+        "annotated. If the hearts truly lack a structure, "
     )
     assert remark.endswith("name all structures with --structures")
 

@@ -115,7 +115,7 @@ def test_dataset_round_trip(tmp_path: Path) -> None:
     (tmp_path / "dataset.json").write_text('{"schema": 1, "hea')
     with pytest.raises(InputError, match="damaged"):
         DataSet.read(tmp_path)
-    with pytest.raises(InputError, match="no prepared data set"):
+    with pytest.raises(InputError, match="no such folder"):
         DataSet.read(tmp_path / "nowhere")
 
 

@@ -38,7 +38,7 @@ def odd_proportions(label_map: LabelMap, structures: tuple[str, ...]) -> tuple[s
         spread_mm[axis] = np.sqrt(np.average((place_mm - mean_mm) ** 2, weights=count))
         cut[axis] = count[0] > 0 or count[-1] > 0
     oddest, remark = 1.0, ""
-    for axis, name in enumerate("ijk"):
+    for axis, name in enumerate(("first", "second", "third")):
         across = np.arange(3) != axis
         ratio = float(spread_mm[axis] / np.sqrt((spread_mm[across] ** 2).mean()))
         far, near = ratio / _MOST, _LEAST / ratio
@@ -48,7 +48,7 @@ def odd_proportions(label_map: LabelMap, structures: tuple[str, ...]) -> tuple[s
         known = f"at most {_MOST:g}" if far > near else f"at least {_LEAST:g}"
         spacing = " × ".join(f"{mm:.3g}" for mm in label_map.spacing_mm)
         remark = (
-            f"the chambers spread {ratio:.2g} times as far along axis {name} as across it, and "
+            f"the chambers spread {ratio:.2f} times as far along the {name} axis as across it, and "
             f"{known} times in any known heart: check the spacing ({spacing} mm)"
         )
     return (remark,) if remark else ()

@@ -213,8 +213,8 @@ def _halves(hearts: Sequence[HeartEntry], seed: int, where: str) -> tuple[list[s
     if len(patients) < 2:
         raise InputError(
             f"{where} has {'1 patient' if patients else 'no patients'} with label maps or meshes; "
-            "calibration needs at least two, one to fit the factors and one to test them: choose "
-            "another --split or --fold, or add hearts"
+            "calibration needs at least two, one to fit the factors and one to test them: add "
+            "hearts, or prepare a data set with more of them set aside (--val-share)"
         )
     first = set(patients[: (len(patients) + 1) // 2])
     return (

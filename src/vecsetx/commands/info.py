@@ -31,6 +31,7 @@ from vecsetx.inference.sd_factor import SdFactor
 from vecsetx.model.saved import TrainedModel
 from vecsetx.model.weights import parameter_count
 from vecsetx.recipe import Recipe, read_changes
+from vecsetx.sampling.quality.cohort import MIN_HEARTS
 from vecsetx.sampling.quality.usual_heart import UsualHeart
 from vecsetx.sampling.samples import SamplesFile
 from vecsetx.terminal.next_step import model_words, typed, unused_folder
@@ -291,4 +292,7 @@ def _doubts(usual: UsualHeart | None) -> str:
         return "inferred structures are not checked: the model does not say what is usual"
     enough = sum(one.volume_ml is not None for one in usual.structures.values())
     hearts = counted(usual.hearts, "training heart")
+    if not enough:
+        few = f"at least {MIN_HEARTS} must have a structure whole"
+        return f"inferred structures are not checked: {hearts}, and {few}"
     return f"{counted(enough, 'structure')} checked against what is usual in {hearts}"

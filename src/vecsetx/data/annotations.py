@@ -30,9 +30,9 @@ def annotation_remarks(dataset: DataSet, found: Mapping[str, Collection[str]]) -
                 unknown.setdefault(structure, []).append(name)
     if unknown:
         yield (
-            f"no heart has {_listed(unknown, 'label set ')}: taken as not annotated. If it was "
-            "annotated, and all hearts lack it, prepare them into another --out, and name all "
-            "structures with --structures"
+            f"no heart has {_listed(unknown, 'label set ')}: taken as not annotated. If the hearts "
+            "truly lack a structure, prepare them into another --out, and name all structures with "
+            "--structures"
         )
     absent: dict[str, list[str]] = {}
     for heart in hearts:

@@ -279,6 +279,8 @@ class DataSet:
             InputError: There is no data set, its file is damaged, or it has another schema.
         """
         path = folder / "dataset.json"
+        if not folder.exists():
+            raise InputError(f"{folder}: no such folder; check the path of the data set")
         if not path.exists():
             raise InputError(
                 f"{folder}: no prepared data set (no dataset.json); run vecsetx prepare"

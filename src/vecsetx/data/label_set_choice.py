@@ -92,10 +92,12 @@ def _by_anatomy(
         if of_model in candidates:
             said = f"{of_model.name} ({told[of_model.name]}), the model's own"
             return of_model, (f"its ids were read with label set {said}",)
+        if_mask = ", or name the file after its structure if it is a mask"
         raise InputError(
             f"{path}: its ids mean different structures in label sets "
             + "; ".join(f"{name} ({words})" for name, words in told.items())
             + ", and anatomy cannot tell which: choose one with --labels NAME"
+            + (if_mask if len(present) == 1 else "")
         )
     others = ", ".join(one.name for one in candidates if one is not first)
     return first, (

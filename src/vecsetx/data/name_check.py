@@ -39,7 +39,8 @@ def check_ids(
     found = contradictions(contacts, named.ids)
     if found is None:
         if large := _too_large(contacts, named.ids):
-            return _told(label_map, large, "name the label set that is meant", path, trust)
+            remedy = "is this another organ, such as a liver? Name the label set that is meant"
+            return _told(label_map, large, remedy, path, trust, unusual="")
         return label_map
     if found.mirrored and raw.sides_guessed:
         return _mirrored(label_map)
@@ -69,7 +70,8 @@ def check_file_names(
     found = contradictions(contacts, names)
     if found is None:
         if large := _too_large(contacts, names):
-            return _told(label_map, large, "move the files of other organs away", path, trust)
+            remedy = "is this another organ, such as a liver? Move its file away, or rename it"
+            return _told(label_map, large, remedy, path, trust, unusual="")
         return label_map
     if found.mirrored and label_map.sides_guessed:
         return _mirrored(label_map)
@@ -98,7 +100,12 @@ def _mirrored(label_map: LabelMap) -> LabelMap:
 
 
 def _told(
-    label_map: LabelMap, broken: Sequence[str], remedy: str, path: Path, trust: bool
+    label_map: LabelMap,
+    broken: Sequence[str],
+    remedy: str,
+    path: Path,
+    trust: bool,
+    unusual: str = ", as for transposed great arteries or situs inversus",
 ) -> LabelMap:
     seen = "; ".join(broken)
     if trust:
@@ -106,7 +113,7 @@ def _told(
         return replace(label_map, remarks=(*label_map.remarks, remark))
     raise InputError(
         f"{path}: anatomy contradicts the structures' names: {seen}; {remedy}, or confirm the "
-        "names with --trust-names, as for transposed great arteries or situs inversus"
+        f"names with --trust-names{unusual}"
     )
 
 

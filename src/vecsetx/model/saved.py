@@ -314,6 +314,8 @@ def model_folder(
             f"{given}: is a prepared data set, not a model, which comes first; give the folder of "
             f"a run, such as that of vecsetx train {given} --out run/"
         )
+    if not given.exists():
+        raise InputError(f"{given}: no such folder; check the path of the model")
     raise InputError(f"{given}: no trained model (no {_DESCRIPTION}); run vecsetx train")
 
 
