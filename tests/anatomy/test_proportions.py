@@ -37,7 +37,8 @@ def test_a_spacing_that_is_wrong_three_times_is_named(
     spacing = " × ".join(f"{4 * (factor if k == axis else 1):.3g}" for k in range(3))
     assert remark.endswith(f"check the spacing ({spacing} mm)")
     if factor > 1:  # of a shorter axis, the two others may each be too long
-        assert f"as far along axis {'ijk'[axis]} as across it, and at most 1.8 times" in remark
+        name = ("first", "second", "third")[axis]
+        assert f"as far along the {name} axis as across it, and at most 1.8 times" in remark
 
 
 def test_the_spread_does_not_depend_on_where_the_grid_lies(heart: LabelMap) -> None:
