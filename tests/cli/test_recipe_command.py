@@ -26,6 +26,11 @@ TRAIN, PLAN = ("train", "data", "--out", "run"), ("plan", "data")
         ((*TRAIN, "--resolution", 64), "no option --resolution; it is an option of reconstruct"),
         (("inspect", "a", "--faces=9"), "no option --faces; it is an option of reconstruct"),
         (("info", "run", "--folds", 3), "no option --folds; it is an option of prepare"),
+        (
+            ("inspect", "a", "--face=9"),
+            "no option --face; did you mean --faces, an option of reconstruct?",
+        ),
+        (("inspect", "a", "--lables", "acdc"), "no option --lables; did you mean --labels?"),
     ],
 )
 def test_a_recipe_s_option_is_answered_with_what_to_type(

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from difflib import get_close_matches
 from functools import partial
 from importlib import import_module
 from inspect import cleandoc
@@ -15,6 +16,9 @@ from vecsetx.cli.options import FLAG
 from vecsetx.errors import InputError, StoppedError
 
 __all__ = ["Command", "Commands"]
+
+_ALIKE = 0.75
+"""How alike an option must be to one that does not exist, by difflib's ratio, to be proposed."""
 
 
 class Command(TyperCommand):
@@ -75,9 +79,16 @@ class Command(TyperCommand):
             value: Its value, as far as it has one.
             known: The command's own options.
         """
-        commands = ctx.parent.command.commands.items() if ctx.parent else ()
-        having = [name for name, other in commands if any(option in p.opts for p in other.params)]
-        return f"it is an option of {', '.join(having)}" if having else ""
+        having: dict[str, list[str]] = {}  # option → commands that have it
+        for name, other in ctx.parent.command.commands.items() if ctx.parent else ():
+            for each in {word for parameter in other.params for word in parameter.opts}:
+                having.setdefault(each, []).append(name)
+        if option in having:
+            return f"it is an option of {', '.join(having[option])}"
+        meant = get_close_matches(option, sorted({*known, *having}), 1, _ALIKE)
+        if not meant or meant[0] in known:
+            return f"did you mean {meant[0]}?" if meant else ""
+        return f"did you mean {meant[0]}, an option of {', '.join(having[meant[0]])}?"
 
     def invoke(self, ctx: Any) -> Any:
         """Load what the command needs, which takes seconds, and run it.
