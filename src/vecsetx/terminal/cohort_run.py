@@ -1,9 +1,11 @@
 """Run work on every heart of a cohort: skip what is done, show progress, go on after failures."""
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from functools import partial
 from typing import TypeVar
 
+from vecsetx.progress import NoProgress
 from vecsetx.terminal.progress_bars import console, steps
 from vecsetx.terminal.table import counted
 from vecsetx.workers.base import Workers
@@ -64,7 +66,8 @@ def _run(
     done: dict[str, Result] = {}
     if maybe:
         look = partial(done_earlier, work=work, records=records)
-        with steps("looking for finished hearts", len(maybe), "hearts") as progress:
+        looking = steps("looking for finished hearts", len(maybe), "hearts")
+        with nullcontext(NoProgress()) if quiet else looking as progress:
             found = for_each_heart(look, maybe, workers, progress)
         done = {name: earlier[0] for name, earlier in found.results.items() if earlier}
     if done and not quiet:
