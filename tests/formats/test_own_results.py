@@ -59,6 +59,7 @@ def test_a_reconstruction_that_was_stopped_is_no_heart(tmp_path: Path) -> None:
     [
         *([], "x", {}, {"structures": []}, {"structures": {"LV": 3}}, {"unfinished": "yes"}),
         {"structures": {"../x": {"observed": False}, "LV": {"observed": 0, "observed_share": "y"}}},
+        {"structures": {"LV": {"observed": True, "observed_share": -1e300}}},
     ],
 )
 def test_what_others_call_a_summary_says_nothing(content: Any, tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def guessed_in(folder: Path) -> Guessed:
         for name, one in found.items()
         if one.get("observed") is True
         and isinstance(share := one.get("observed_share"), float)
-        and share < OBSERVED_SHARE
+        and 0 <= share < OBSERVED_SHARE
     }
     listed = ", ".join(f"{name} ({1 - share:.0%})" for name, share in partly.items())
     return Guessed(
