@@ -21,9 +21,10 @@ def remarks(
     said: tuple[str, ...] = (),
     misfit: str = "",
     not_compared: str | None = None,
+    complete: bool = False,
 ) -> list[HeartRemark]:
     provenance = {"mesh_resolution_mm": voxel_mm, "refined": None, "refine": 0, "remarks": said}
-    provenance["not_compared"] = not_compared
+    provenance |= {"not_compared": not_compared, "complete": complete}
     return heart_remarks({"structures": structures, "provenance": provenance, "misfit": misfit})
 
 
@@ -53,6 +54,10 @@ def test_an_observed_structure_elsewhere_is_a_fault_and_a_hidden_one_is_not() ->
         HeartRemark("! over 10% off the input's volume: LV, RV", "look"),
         HeartRemark("Not where the input shows it (Dice below 0.3): LV", "fault"),
     ]
+    assert remarks(structures, complete=True)[0].text == (
+        "! over 10% off the input's volume: LV, RV; --complete lets them go on where the input "
+        "shows none of them"
+    )
 
 
 def test_removed_pieces_are_counted_by_structure() -> None:

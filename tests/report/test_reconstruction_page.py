@@ -57,6 +57,7 @@ SUMMARY = {
             "remarks": ["a remark <i>"],
             **{"mesh_resolution_mm": 2.875, "space": "LPS", "turned_deg": 12.34},
             **{"hidden": ["RV", "PA"], "seed": 7, "not_compared": None},
+            "complete": False,
         },
     },
 }

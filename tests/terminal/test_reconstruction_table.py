@@ -41,7 +41,7 @@ SECONDS = {"encode": 3.12, "mesh": 12.04, "label": 4.5, "write": 1.0}
 
 NOT_REFINED = {
     **{"refined": None, "refine": 0, "lacks": "", "remarks": [], "mesh_resolution_mm": 1.0},
-    "not_compared": None,
+    **{"not_compared": None, "complete": False},
 }
 
 

@@ -174,6 +174,7 @@ def _provenance(heart: ReconstructedHeart, setup: Setup, remarks: Sequence[str])
         "mesh_resolution_mm": float(grid.spacing_mm[0]),
         "hidden": list(options.encode.hide),
         "seed": options.encode.seed,
+        "complete": options.encode.complete,
         "keep_observed": options.keep_observed,
         "keep_specks": options.keep_specks,
         **_unlike_training(heart, setup.trained, options.encode.points),

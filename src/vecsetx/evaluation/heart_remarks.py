@@ -47,7 +47,7 @@ def heart_remarks(summary: Mapping[str, Any]) -> list[HeartRemark]:
     """
     structures, provenance = summary["structures"], summary["provenance"]
     remarks = [
-        *_unlike_the_input(structures),
+        *_unlike_the_input(structures, provenance["complete"]),
         *_too_thin(structures, provenance["mesh_resolution_mm"]),
         *_doubtful(structures),
         *_not_compared(provenance["not_compared"]),
@@ -76,14 +76,15 @@ def as_sentence(text: str) -> str:
     return text.removesuffix(".")
 
 
-def _unlike_the_input(structures: Structures) -> Iterator[HeartRemark]:
+def _unlike_the_input(structures: Structures, complete: bool) -> Iterator[HeartRemark]:
     far, lost = [], []
     for name, found in structures.items():
         if against := found["agreement"]:
             far += [name] if against["volume_differs"] else []
             lost += [name] if found["observed"] and against["dice"] < _LOST_DICE else []
     if far:
-        yield HeartRemark(f"! over 10% off the input's volume: {', '.join(far)}", "look")
+        why = "; --complete lets them go on where the input shows none of them" if complete else ""
+        yield HeartRemark(f"! over 10% off the input's volume: {', '.join(far)}{why}", "look")
     if lost:
         why = f"not where the input shows it (Dice below {_LOST_DICE}): {', '.join(lost)}"
         yield HeartRemark(why, "fault")
