@@ -106,7 +106,9 @@ function fitHeart([x, y, z]) {
   const across = Math.max(x, y), aspect = Math.min(1, clientWidth / clientHeight || 1);
   const middle = Math.max(across / aspect, z) / Math.tan((view.fov * Math.PI) / 360);
   const distance = Math.max(330, middle + across / 2); // what is nearer than the middle looks larger
-  lookFrom(camera.slice(0, 3).map((part) => (part * distance) / view.distance), camera.slice(6));
+  const eye = camera.slice(0, 3).map((part) => (part * distance) / view.distance);
+  camera = [...eye, ...camera.slice(3)]; // the scenes look from there once they show the heart
+  labelDirections();
   view.distance = distance;
 }
 
