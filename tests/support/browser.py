@@ -99,8 +99,8 @@ class Browser:
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
-    def wait(self, condition: str, seconds: float = 60) -> None:
-        """Wait until a JavaScript expression is true."""
+    def wait(self, condition: str, seconds: float = 300) -> None:
+        """Wait until a JavaScript expression is true; drawing without a GPU may be slow."""
         end = time.monotonic() + seconds
         while not self.run(f"Boolean({condition})"):
             assert time.monotonic() < end, f"{condition}: not within {seconds} s; {self.complaints}"
@@ -108,13 +108,21 @@ class Browser:
 
     def click(self, selector: str) -> None:
         """Press and release the mouse in the middle of an element."""
+        before, place = None, self._middle(selector)
+        while place != before:  # the page may still be scrolling smoothly
+            time.sleep(0.05)
+            before, place = place, self._middle(selector)
+        self.drag(place, place)
+
+    def _middle(self, selector: str) -> tuple[float, float]:
+        """Scroll to an element; return the place of its middle in the window."""
         x, y = self.run(
             f"(() => {{ const e = document.querySelector({json.dumps(selector)});"
             "e.scrollIntoView({block: 'center', behavior: 'instant'});"
             "const b = e.getBoundingClientRect();"
             "return [b.x + b.width / 2, b.y + b.height / 2]; })()"
         )
-        self.drag((x, y), (x, y))
+        return x, y
 
     def drag(self, start: tuple[float, float], end: tuple[float, float]) -> None:
         """Press the mouse at one place and release it at another."""
