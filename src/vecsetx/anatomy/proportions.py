@@ -13,12 +13,17 @@ _MOST, _LEAST = 1.8, 0.5
 sources have 0.55 to 1.73, and 40 phantoms 0.50 to 1.80 (``benchmarks/proportions.py``)."""
 
 
+_FLAT_SHARE = 0.2
+"""A heart tapers. Where the first or last slice has a larger share of the largest one's voxels, the
+scan or its labels may end there."""
+
+
 def odd_proportions(label_map: LabelMap, structures: tuple[str, ...]) -> tuple[str, ...]:
     """Return a remark if the chambers spread too far, or too little, along an axis of the map.
 
     The spread is the standard deviation of the places of their voxels. Both ventricles and an
-    atrium must be there, because one chamber alone may be long. Where the scan's edge cuts the
-    chambers, they spread less along that axis, which then tells nothing.
+    atrium must be there, because one chamber alone may be long. Where the scan or
+    its labels end within the chambers, they spread less along that axis, which then tells nothing.
 
     Args:
         label_map: Labels 1…K.
@@ -36,7 +41,9 @@ def odd_proportions(label_map: LabelMap, structures: tuple[str, ...]) -> tuple[s
         place_mm = np.arange(len(count)) * label_map.spacing_mm[axis]
         mean_mm = np.average(place_mm, weights=count)
         spread_mm[axis] = np.sqrt(np.average((place_mm - mean_mm) ** 2, weights=count))
-        cut[axis] = count[0] > 0 or count[-1] > 0
+        filled = count[count > 0]
+        ends_flat = max(filled[0], filled[-1]) > _FLAT_SHARE * count.max()
+        cut[axis] = count[0] > 0 or count[-1] > 0 or ends_flat
     oddest, remark = 1.0, ""
     for axis, name in enumerate(("first", "second", "third")):
         across = np.arange(3) != axis
@@ -47,8 +54,10 @@ def odd_proportions(label_map: LabelMap, structures: tuple[str, ...]) -> tuple[s
         oddest = max(far, near)
         known = f"at most {_MOST:g}" if far > near else f"at least {_LEAST:g}"
         spacing = " × ".join(f"{mm:.3g}" for mm in label_map.spacing_mm)
+        shape = "stretched" if far > near else "flattened"
         remark = (
-            f"the chambers spread {ratio:.2f} times as far along the {name} axis as across it, and "
-            f"{known} times in any known heart: check the spacing ({spacing} mm)"
+            f"the heart is {shape} along the {name} axis (its chambers spread {ratio:.3g} times as "
+            f"far along it as across it, and {known} times in known hearts): check the spacing of "
+            f"{spacing} mm, and correct the header if it is wrong"
         )
     return (remark,) if remark else ()
