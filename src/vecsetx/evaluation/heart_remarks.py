@@ -40,7 +40,7 @@ class HeartRemark(NamedTuple):
 
 
 def heart_remarks(summary: Mapping[str, Any]) -> list[HeartRemark]:
-    """Return all remarks on a heart, those on its structures first.
+    """Return all remarks on a heart: a misfit, those on its structures, and others.
 
     Args:
         summary: As in ``summary.json``: ``structures``, ``provenance`` and ``misfit``.
@@ -59,6 +59,7 @@ def heart_remarks(summary: Mapping[str, Any]) -> list[HeartRemark]:
             for text in provenance["remarks"]
         ),
     ]
+    remarks.sort(key=lambda remark: remark.text != summary.get("misfit"))  # the gravest first
     return [remark._replace(text=as_sentence(remark.text)) for remark in remarks]
 
 
@@ -77,13 +78,15 @@ def as_sentence(text: str) -> str:
 
 
 def _unlike_the_input(structures: Structures, complete: bool) -> Iterator[HeartRemark]:
-    far, lost = [], []
+    far, lost, grown = [], [], []
     for name, found in structures.items():
         if against := found["agreement"]:
             far += [name] if against["volume_differs"] else []
+            grows = against["volume_differs"] and against["volume_difference"] > 0
+            grown += [name] if grows and complete else []
             lost += [name] if found["observed"] and against["dice"] < _LOST_DICE else []
     if far:
-        why = "; --complete lets them go on where the input shows none of them" if complete else ""
+        why = f" (--complete may let {', '.join(grown)} go on)" if grown else ""
         yield HeartRemark(f"! over 10% off the input's volume: {', '.join(far)}{why}", "look")
     if lost:
         why = f"not where the input shows it (Dice below {_LOST_DICE}): {', '.join(lost)}"
@@ -116,7 +119,7 @@ def _doubtful(structures: Structures) -> Iterator[HeartRemark]:
 def _not_compared(why: str | None) -> Iterator[HeartRemark]:
     if why:
         yield HeartRemark(
-            f"not compared with the input, as {why}: no Dice, and no word where volumes differ",
+            f"not compared with the input, as {why}: so nothing warns of volumes that differ",
             "look",
         )
 
