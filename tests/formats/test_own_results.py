@@ -32,7 +32,8 @@ def test_inferred_structures_are_left_out_and_partly_inferred_ones_named(tmp_pat
     remarks = found.label_map.remarks
     assert remarks == (
         "inferred in part by vecsetx reconstruct: LV (38%)",
-        "RV: left out, inferred by vecsetx reconstruct, not observed",
+        "RV: left out, inferred by vecsetx reconstruct, not observed (to read such a mesh all the "
+        "same, move it into another folder)",
     )
     assert all(map(asks_for_a_look, remarks))
     assert heart.annotated(("LV", "RV")) == ("LV",)
@@ -64,5 +65,11 @@ def test_a_reconstruction_that_was_stopped_is_no_heart(tmp_path: Path) -> None:
 )
 def test_what_others_call_a_summary_says_nothing(content: Any, tmp_path: Path) -> None:
     assert guessed_in(summary(tmp_path, content)) == Guessed()
-    (tmp_path / "summary.json").write_text("{")
-    assert guessed_in(tmp_path) == guessed_in(tmp_path / "none") == Guessed()
+    assert guessed_in(tmp_path / "none") == Guessed()
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"structures": {"LV":'])
+def test_a_damaged_summary_cannot_tell_and_is_refused(text: str, tmp_path: Path) -> None:
+    (tmp_path / "summary.json").write_text(text)
+    with pytest.raises(InputError, match=r"summary\.json: cannot be read .* move it away if all"):
+        guessed_in(tmp_path)

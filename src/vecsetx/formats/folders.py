@@ -109,7 +109,11 @@ class StructureFiles:
         if not wanted:
             raise InputError(
                 f"{self.folder}: none of its files is named after {', '.join(structures)}; "
-                + (self.left_out() or "name each file after its structure, as in LV.nii.gz")
+                + (
+                    self.left_out()
+                    or self.left_out_as_inferred()
+                    or "name each file after its structure, as in LV.nii.gz"
+                )
             )
         return wanted
 
@@ -125,12 +129,20 @@ class StructureFiles:
         names = ", ".join(self.outside)
         return f"{names}: left out, not in label set {self.label_set.name}{how}"
 
+    def left_out_as_inferred(self) -> str:
+        """Return which structures a model inferred, and how to read them; empty if none is."""
+        if not self.guessed.whole:
+            return ""
+        return (
+            f"{', '.join(self.guessed.whole)}: left out, inferred by vecsetx reconstruct, not "
+            "observed (to read such a mesh all the same, move it into another folder)"
+        )
+
     def remarks(self) -> tuple[str, ...]:
         """Return remarks on the files that are left out."""
         remarks = [self.left_out(), self.guessed.partly]
         if self.guessed.whole:
-            names = ", ".join(self.guessed.whole)
-            remarks.append(f"{names}: left out, inferred by vecsetx reconstruct, not observed")
+            remarks.append(self.left_out_as_inferred())
         for words, why in (
             (self.dropped, f"dropped by label set {self.label_set.name}"),
             (self.organs, "organs other than the heart"),

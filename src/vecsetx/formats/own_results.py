@@ -36,12 +36,17 @@ def guessed_in(folder: Path) -> Guessed:
         folder: Any folder; another program's ``summary.json`` says nothing.
 
     Raises:
-        InputError: The folder is of a reconstruction that was stopped.
+        InputError: The folder is of a reconstruction that was stopped, or its summary is damaged.
     """
     try:
         content = read_json(folder / _SUMMARY)
-    except (OSError, InputError, PlainDataError):
+    except (OSError, InputError):
         return Guessed()
+    except PlainDataError as error:
+        raise InputError(
+            f"{folder / _SUMMARY}: cannot be read ({error}), so it cannot tell which structures "
+            "were inferred; run vecsetx reconstruct again, or move it away if all were observed"
+        ) from error
     if not isinstance(content, Mapping):
         return Guessed()
     if content.get("unfinished") is True:
