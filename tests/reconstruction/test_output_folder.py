@@ -122,5 +122,5 @@ def test_hearts_of_earlier_runs_are_known_from_those_of_this_one(tmp_path: Path)
     assert other_hearts(tmp_path, [tmp_path]) == ["a", "b", "now"]
     write(tmp_path, "LV.stl")  # a single heart, in the folder itself
     assert other_hearts(tmp_path, [tmp_path / name for name in ("a", "b", "now")]) == [
-        tmp_path.name
+        "that of the folder itself"
     ]

@@ -168,6 +168,7 @@ def reconstruct(
     from vecsetx.commands.reconstruct import CohortOptions, ReconstructOptions
     from vecsetx.commands.reconstruct import reconstruct as run
     from vecsetx.model.saved import read_structures
+    from vecsetx.reconstruction.output_folder import input_of
     from vecsetx.terminal.next_step import print_next, reading, typed
 
     refuse_model_as_input("reconstruct", inputs, out)
@@ -198,6 +199,8 @@ def reconstruct(
         most_voxels=max_voxels,
     )
     failed = run(folder, inputs, out, options, CohortOptions(workers, dask, device))
-    page = out / "heart.html"  # of a single heart
-    print_next(reading(page) if page.exists() and not no_page else typed("info", out))
+    # A page in the folder itself may be an earlier run's.
+    is_of_this = len(inputs) == 1 and input_of(out) == str(inputs[0].resolve())
+    page = out / "heart.html"
+    print_next(reading(page) if is_of_this and page.exists() else typed("info", out))
     report_failures(failed)

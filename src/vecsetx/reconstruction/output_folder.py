@@ -12,7 +12,7 @@ from vecsetx.files import write_json
 from vecsetx.plain_data import read_json
 from vecsetx.workers.lock import only_writer
 
-__all__ = ["SUMMARY", "check_foreign", "one_run_s_files", "other_hearts"]
+__all__ = ["SUMMARY", "check_foreign", "input_of", "one_run_s_files", "other_hearts"]
 
 SUMMARY = "summary.json"
 """Written last; its ``files`` are the names of all others that the run wrote."""
@@ -53,6 +53,14 @@ def check_foreign(folder: Path, structures: Sequence[str], extension: str) -> No
         )
 
 
+def input_of(folder: Path) -> str | None:
+    """Return which input a folder's ``summary.json`` names; None without one."""
+    try:
+        return str(read_json(folder / SUMMARY)["provenance"]["input"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 def other_hearts(out: Path, folders: Collection[Path]) -> list[str]:
     """Return the hearts in a folder for results that only earlier runs have reconstructed, sorted.
 
@@ -61,7 +69,8 @@ def other_hearts(out: Path, folders: Collection[Path]) -> list[str]:
         folders: Folders of the hearts of this run: those in it, or itself for a single heart.
     """
     there = [out, *out.iterdir()]
-    return sorted(f.name for f in there if (f / SUMMARY).is_file() and f not in folders)
+    found = [f for f in there if (f / SUMMARY).is_file() and f not in folders]
+    return sorted("that of the folder itself" if f == out else f.name for f in found)
 
 
 @contextmanager
