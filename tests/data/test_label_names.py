@@ -451,7 +451,7 @@ def test_a_map_of_one_id_that_is_named_after_a_structure(heart: LabelMap, tmp_pa
     for usual in (None, label_set("default")):
         found = source_of(tmp_path / "left_atrium.nii.gz", usual=usual).segmentation(SEVEN)
         assert np.unique(found.label_map.labels).tolist() == [0, SEVEN.index("LA") + 1]
-        assert "its only id was read as LA, after the file" in found.label_map.remarks
+        assert "its only id was read as LA, after the file's name" in found.label_map.remarks
     write_label_map(alone, tmp_path / "case_1.nii.gz")
     with pytest.raises(InputError, match=r"default \(1 Myocardium\); acdc \(1 RV\)"):
         source_of(tmp_path / "case_1.nii.gz").resolved()

@@ -55,7 +55,9 @@ def label_set_of(
     if len(meanings) > 1:
         if len(present) == 1 and (name := find_structure(stem(path))):
             names = LabelNames({present[0]: name}, f"{path}: its name")
-            return names.label_set(present), (f"its only id was read as {name}, after the file",)
+            return names.label_set(present), (
+                f"its only id was read as {name}, after the file's name",
+            )
         candidates = list(meanings.values())
         return _by_anatomy(candidates, label_map, present, path, usual if of_model else None)
     chosen = fitting[0]
