@@ -42,7 +42,7 @@ def damaged(data: bytes, rng: np.random.Generator) -> tuple[bytes, str]:
         if made != inner:
             break
     if packed:
-        return gzip.compress(made, 1), f"{what}, within gzip"
+        return gzip.compress(made, 1, mtime=0), f"{what}, within gzip"
     return made, what
 
 
