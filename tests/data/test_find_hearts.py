@@ -374,6 +374,13 @@ def test_masks_and_meshes_in_one_folder(tmp_path):
         present(one(tmp_path))
 
 
+@pytest.mark.parametrize("name", ["labels", "inferred"])
+def test_only_beside_meshes_are_our_own_label_maps_passed_over(tmp_path, name):
+    write_masks(tmp_path, LV=LEFT, RV=RIGHT, **{name: LEFT})
+    with pytest.raises(InputError, match=f"unknown structure '{name}'"):
+        present(one(tmp_path))
+
+
 # --- meshes -----------------------------------------------------------------------------------
 
 

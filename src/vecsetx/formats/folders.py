@@ -29,8 +29,9 @@ SAMPLES_ENDING = ".safetensors"
 _ENDINGS = (*IMAGE_ENDINGS, *MESH_ENDINGS, ".npz", SAMPLES_ENDING, ".csv")
 """Extensions of all files that hearts are read from; longer ones before their suffixes."""
 
-_OF_WHOLE_HEARTS = frozenset({"labels", "inferred", "interfaces"})
-"""Stems of the files that ``vecsetx reconstruct`` writes beside the meshes of structures."""
+_OWN_LABEL_MAPS, _OWN_WALLS = ("labels", "inferred"), "interfaces"
+"""Stems of the label maps, and of the mesh of all walls, that ``vecsetx reconstruct`` writes beside
+the meshes of structures."""
 
 
 def stem(path: Path) -> str:
@@ -140,9 +141,7 @@ class StructureFiles:
 
     def remarks(self) -> tuple[str, ...]:
         """Return remarks on the files that are left out."""
-        remarks = [self.left_out(), self.guessed.partly]
-        if self.guessed.whole:
-            remarks.append(self.left_out_as_inferred())
+        remarks = [self.left_out(), self.guessed.partly, self.left_out_as_inferred()]
         for words, why in (
             (self.dropped, f"dropped by label set {self.label_set.name}"),
             (self.organs, "organs other than the heart"),
@@ -189,15 +188,16 @@ def _structure_files(
     is_other: Callable[[Path], bool],
 ) -> StructureFiles:
     """Return the files of the wanted kind; raise as :func:`structure_meshes` does."""
-    files = [file for file in visible(folder) if stem(file).lower() not in _OF_WHOLE_HEARTS]
-    if others := [file.name for file in files if is_other(file)]:
+    files = visible(folder)
+    if others := [f.name for f in files if is_other(f) and stem(f).lower() not in _OWN_LABEL_MAPS]:
         raise InputError(
             f"{folder}: holds both meshes and images (such as {others[0]}); move each kind into a "
             "folder of its own"
         )
     found: dict[str, Path] = {}
     outside: set[str] = set()
-    wanted = [file for file in files if is_wanted(file)]
+    walls = {file for file in files if is_mesh(file) and stem(file).lower() == _OWN_WALLS}
+    wanted = [file for file in files if is_wanted(file) and file not in walls]
     dropped = tuple(stem(file) for file in wanted if label_set.drops(stem(file)))
     unnamed: list[str] = []
     for file in wanted:
