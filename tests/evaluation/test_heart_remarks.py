@@ -88,7 +88,7 @@ def test_decimation_is_told_by_where_it_moved_a_surface_most() -> None:
 
 def test_a_heart_that_was_not_compared_says_why() -> None:
     found, _ = remarks({"LV": structure(agreement=None)}, not_compared="it is so")
-    assert found.text.startswith("Not compared with the input, as it is so: ")
+    assert found.text.startswith("Not compared with the input, as it is so, so that ")
     assert found.kind == "look"
 
 

@@ -12,7 +12,7 @@ from vecsetx.anatomy.structures import find_structure
 from vecsetx.errors import InputError
 from vecsetx.formats.folders import stem
 
-__all__ = ["chosen_by_ids", "label_set_of"]
+__all__ = ["label_set_of"]
 
 _CLEARLY_BETTER = 0.1
 """Lead in :func:`~vecsetx.anatomy.plausibility.fit` that decides between label sets."""
@@ -61,12 +61,8 @@ def label_set_of(
         candidates = list(meanings.values())
         return _by_anatomy(candidates, label_map, present, path, usual if of_model else None)
     chosen = fitting[0]
-    return chosen, () if chosen == usual else (chosen_by_ids(chosen),)
-
-
-def chosen_by_ids(label_set: LabelSet) -> str:
-    """Return the remark that a label set was chosen because only its ids fit."""
-    return f"its ids fit label set {label_set.name}, which was used"
+    remark = f"its ids fit label set {chosen.name}, which was used"
+    return chosen, () if chosen == usual else (remark,)
 
 
 def _fitting(present: list[int], usual: LabelSet) -> list[LabelSet]:

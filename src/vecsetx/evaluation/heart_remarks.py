@@ -119,7 +119,7 @@ def _doubtful(structures: Structures) -> Iterator[HeartRemark]:
 def _not_compared(why: str | None) -> Iterator[HeartRemark]:
     if why:
         yield HeartRemark(
-            f"not compared with the input, as {why}: so nothing warns of volumes that differ",
+            f"not compared with the input, as {why}, so that nothing warns of volumes that differ",
             "look",
         )
 

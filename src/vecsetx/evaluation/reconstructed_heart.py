@@ -129,7 +129,7 @@ class ReconstructedHeart:
             if len(faces)
         }
 
-    @property
+    @cached_property
     def input_widths_mm(self) -> dict[str, float]:
         """Structure name → mean width of the vessels in the input, ``4 V / A``: a tube's width."""
         return {
