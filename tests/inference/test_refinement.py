@@ -1,5 +1,7 @@
 """Improving a heart's latent set on what is observed of it."""
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +14,7 @@ from vecsetx.data.dataset import DataSet
 from vecsetx.data.sources import source_of
 from vecsetx.geometry.heart_geometry import Geometry
 from vecsetx.inference.observed import of_geometry, of_points
-from vecsetx.inference.refinement import RefinementSpec, refine
+from vecsetx.inference.refinement import RefinementSpec, _Adam, refine
 from vecsetx.model.heart_field import HeartField
 from vecsetx.sampling.sampler import Observation, observe
 from vecsetx.training.objective import ObjectiveSpec, latent_objective
@@ -106,8 +108,8 @@ def test_it_ends_when_nothing_is_gained(
     field: HeartField, observed: Batch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps = []
-    step = torch.optim.Adam.step
-    monkeypatch.setattr(torch.optim.Adam, "step", lambda self: steps.append(1) or step(self))
+    step = _Adam.step
+    monkeypatch.setattr(_Adam, "step", lambda *args: steps.append(1) or step(*args))
     refine(field, observed, OBJECTIVE, replace(SPEC, least_gain=1.0, every=4, patience=2))
     assert len(steps) == 8
 
@@ -136,3 +138,29 @@ def test_labelled_points_alone_draw_surfaces_to_them(
     refined = refine(field, of_points(observation, len(field.structures)), OBJECTIVE, SPEC)
     before, after = (surface_error_mm(made, geometry) for made in (field, refined))
     assert after < 0.85 * before
+
+
+def test_its_steps_are_those_of_adam() -> None:
+    generator = torch.Generator().manual_seed(0)
+    start = torch.randn(3, 20, 8, generator=generator)
+    ours, theirs = start.clone().requires_grad_(), start.clone().requires_grad_()
+    optimizer, reference = _Adam(ours, 0.01), torch.optim.Adam([theirs], lr=0.01)
+    for _ in range(20):
+        gradient = torch.randn(start.shape, generator=generator)
+        optimizer.step(gradient)
+        theirs.grad = gradient.clone()
+        reference.step()
+    assert torch.equal(ours, theirs)
+    assert not torch.equal(ours, start)
+
+
+@pytest.mark.parametrize("module", ["inference.refinement", "commands.evaluate"])
+def test_no_process_waits_for_a_library_that_it_does_not_need(module: str) -> None:
+    script = f"""
+import sys, torch, vecsetx.{module}
+from vecsetx.inference.refinement import _Adam
+_Adam(torch.zeros(3), 0.1).step(torch.ones(3))
+print([name for name in ("torch._dynamo", "scipy.stats") if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout.strip() == "[]", done.stderr

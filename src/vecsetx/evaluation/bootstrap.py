@@ -38,13 +38,12 @@ class Bootstrap:
         Returns:
             Its two ends; None for fewer than :data:`MIN_HEARTS` hearts with values.
         """
-        from scipy import stats  # here, because it takes half a second to import
-
         with_values = values[~np.isnan(values).all(axis=1)]
         if len(with_values) < MIN_HEARTS:
             return None
         if len(np.unique(with_values, axis=0)) == 1:  # scipy warns if all resamples are the same
             return [mean_over_structures(with_values)] * 2
+        from scipy import stats  # here, because it takes half a second to import
 
         # scipy resamples one-dimensional data, so it gets the hearts' indices.
         def statistic(indices: Int[np.ndarray, "..."], axis: int) -> np.ndarray:

@@ -14,7 +14,7 @@ from typing import Any
 import igl
 import numpy as np
 from jaxtyping import Float
-from scipy import special, stats
+from scipy import special
 
 from vecsetx.errors import InputError
 from vecsetx.inference.ensemble import Ensemble
@@ -144,7 +144,7 @@ class Calibration:
             ),
             # The multiple that contains 95.4% of the errors should be 2.
             factor=float(np.quantile(multiples, EXPECTED[1]) / 2),
-            rank_correlation=float(stats.spearmanr(error_mm, sd_mm)[0]) if varied else None,
+            rank_correlation=_rank_correlation(error_mm, sd_mm) if varied else None,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -221,6 +221,13 @@ def vertex_errors(
     # One query of the ensemble for all structures: its fields compute all K distances anyway.
     sd_mm = ensemble.spread(np.concatenate(vertices_mm)).sd_mm[np.arange(len(numbers)), numbers]
     return VertexErrors(np.concatenate(error_mm), sd_mm.astype(np.float64))
+
+
+def _rank_correlation(first: Float[np.ndarray, " n"], second: Float[np.ndarray, " n"]) -> float:
+    """Return Spearman's rank correlation, −1…1."""
+    from scipy import stats  # here, because it takes half a second to import
+
+    return float(stats.spearmanr(first, second)[0])
 
 
 def _rms(values: Float[np.ndarray, " n"]) -> float:

@@ -10,6 +10,7 @@ from typing import TypeVar
 import torch
 from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor
+from torch.optim.adam import adam
 
 from vecsetx.data.batch import Batch, Queries
 from vecsetx.model.heart_field import HeartField, RefinementResult
@@ -70,7 +71,7 @@ def refine(
     training, held_out = _held_out(observed, spec.held_out, generator)
     held_out = held_out.to(device)
     latents = start.latents.clone().requires_grad_()
-    optimizer = torch.optim.Adam([latents], lr=spec.rate * float(start.latents.std()))
+    optimizer = _Adam(latents, spec.rate * float(start.latents.std()))
 
     def loss(batch: Batch) -> Tensor:
         return latent_objective(model, replace(start, latents=latents), batch, objective)[0]
@@ -82,8 +83,8 @@ def refine(
     for step in counted_parts(range(1, spec.steps + 1), "refining"):
         batch = _random_points(training, spec.points, generator).to(device)
         # The gradient of the latents only: the weights need none.
-        (latents.grad,) = torch.autograd.grad(loss(batch), [latents])
-        optimizer.step()
+        (gradient,) = torch.autograd.grad(loss(batch), [latents])
+        optimizer.step(gradient)
         if step % spec.every and step < spec.steps:  # also evaluate after the last step
             continue
         with torch.no_grad():
@@ -101,6 +102,43 @@ def refine(
     errors_mm = (_error_mm(field, latents, held_out) for latents in (start, latent_set))
     refinement = RefinementResult(before, best, kept_step, *errors_mm)
     return replace(field, latent_set=latent_set, tokens=tokens, refinement=refinement)
+
+
+class _Adam:
+    """Adam with PyTorch's defaults, for one tensor.
+
+    It calls the function behind ``torch.optim.Adam``, because the class imports PyTorch's compiler,
+    which takes every process two seconds.
+
+    Args:
+        parameter: The tensor, which each step changes in place.
+        rate: Learning rate.
+    """
+
+    def __init__(self, parameter: Tensor, rate: float) -> None:
+        self._parameter, self._rate = parameter, rate
+        self._mean = torch.zeros_like(parameter, requires_grad=False)
+        self._mean_square = torch.zeros_like(parameter, requires_grad=False)
+        self._steps = torch.zeros(())
+
+    @torch.no_grad()
+    def step(self, gradient: Tensor) -> None:
+        """Move the tensor against a gradient of its shape."""
+        adam(
+            [self._parameter],
+            [gradient],
+            exp_avgs=[self._mean],
+            exp_avg_sqs=[self._mean_square],
+            max_exp_avg_sqs=[],
+            state_steps=[self._steps],
+            amsgrad=False,
+            beta1=0.9,
+            beta2=0.999,
+            lr=self._rate,
+            weight_decay=0.0,
+            eps=1e-8,
+            maximize=False,
+        )
 
 
 @torch.no_grad()
