@@ -11,7 +11,7 @@ from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.evaluation.scores import Score, summarize
 from vecsetx.reconstruction.surfaces import Surface
 from vecsetx.report.page import Report, write_report
-from vecsetx.report.scene import HeartView
+from vecsetx.report.scene import HeartView, pack_heart
 
 pytestmark = pytest.mark.skipif(chromium() is None, reason="Chromium is not installed")
 
@@ -45,11 +45,11 @@ def page(tmp_path_factory):
         for heart, value in dice.items()
         for part in NAMES
     ]
-    views = [
-        view(name, growth, inferred)
+    hearts = [
+        pack_heart(view(name, growth, inferred))
         for name, growth, inferred in zip(dice, (0.5, 1.5, 3), ((), ("RV",), ()), strict=True)
     ]
-    write_report(folder / "report.html", Report("Hearts", summarize(rows), (), views, {"a": "b"}))
+    write_report(folder / "report.html", Report("Hearts", summarize(rows), (), hearts, {"a": "b"}))
     with Browser(folder / "profile", 800, 700) as browser:
         browser.open(folder / "report.html")
         browser.wait("document.getElementById('viewer')?.dataset.ready === '0'")

@@ -157,7 +157,8 @@ def views():
 
 
 def report_page(path, scores, history=(), views=(), provenance=None):
-    write_report(path, Report("Scores of A & B", scores, history, views, provenance or {}))
+    hearts = [pack_heart(view) for view in views]
+    write_report(path, Report("Scores of A & B", scores, history, hearts, provenance or {}))
     return Page(path)
 
 

@@ -28,7 +28,7 @@ from vecsetx.model.built_in import recorded_name
 from vecsetx.model.saved import TrainedModel
 from vecsetx.report.evaluation_page import SHOWN_HEARTS, write_evaluation_page
 from vecsetx.report.ranking import chosen
-from vecsetx.report.scene import HeartView
+from vecsetx.report.scene import HeartView, PackedHeart, pack_heart
 from vecsetx.terminal.cohort_run import run_cohort
 from vecsetx.terminal.progress_bars import steps, waiting, warn
 from vecsetx.terminal.remarks import print_remarks
@@ -236,27 +236,26 @@ def _forget(
             del kept[name]
 
 
-def _views(
+def _packed_hearts(
     hearts: Mapping[str, ScoredHeart], found: _Found, work: Scoring, workers: Workers | None
-) -> list[HeartView]:
+) -> list[PackedHeart]:
     """Return the hearts of the page's viewer; those whose views were not kept are made again."""
     dice = found.dice
     shown = chosen(dice, SHOWN_HEARTS)
-    missing = {name: (hearts[name], dice[name]) for name in shown if name not in found.kept}
-    made: dict[str, HeartView] = {}
-    if missing:
-        with steps("reconstructing hearts for the page", len(missing), "hearts") as progress:
-            outcome = for_each_heart(partial(_view, work=work), missing, workers, progress)
-        made = outcome.results
-        for name, reason in outcome.failed.items():
-            warn(f"the page lacks {name}: {reason}")
-    views = {**found.kept, **made}
-    return [views[name] for name in shown if name in views]
+    given = {name: found.kept.get(name, (hearts[name], dice[name])) for name in shown}
+    if not given:
+        return []
+    title = "packing" if found.kept.keys() >= given.keys() else "reconstructing"
+    with steps(f"{title} hearts for the page", len(given), "hearts") as progress:
+        outcome = for_each_heart(partial(_packed, work=work), given, workers, progress)
+    for name, reason in outcome.failed.items():
+        warn(f"the page lacks {name}: {reason}")
+    return [outcome.results[name] for name in shown if name in outcome.results]
 
 
-def _view(given: tuple[ScoredHeart, Mapping[str, Any]], work: Scoring) -> HeartView:
-    """Make a heart for the page. Runs in a worker."""
-    return work.view(*given)
+def _packed(given: HeartView | tuple[ScoredHeart, Mapping[str, Any]], work: Scoring) -> PackedHeart:
+    """Make a heart for the page, unless its view is given, and pack it. Runs in a worker."""
+    return pack_heart(given if isinstance(given, HeartView) else work.view(*given))
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,9 +282,9 @@ class _Page(HeartWork[dict[str, Any], None]):
         return {"scores": heart, "shown": [self.work.identity(self.hearts[one]) for one in shown]}
 
     def make(self, heart: dict[str, Any]) -> None:
-        views = _views(self.hearts, self.found, self.work, self.workers)
+        packed = _packed_hearts(self.hearts, self.found, self.work, self.workers)
         with waiting("writing report.html"):
-            write_evaluation_page(self.path, self.model, heart, views)
+            write_evaluation_page(self.path, self.model, heart, packed)
 
     def to_record(self, result: None) -> Any:
         return None

@@ -1,7 +1,7 @@
 """The page of ``vecsetx evaluate``: scores, and some hearts in 3-D."""
 
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from vecsetx.model.heart_field import HeartField
 from vecsetx.progress import staged
 from vecsetx.report.page import Report, write_report
 from vecsetx.report.ranking import mean_dice
-from vecsetx.report.scene import HeartView
+from vecsetx.report.scene import HeartView, PackedHeart
 from vecsetx.training.journal import read_journal
 
 __all__ = ["PAGE_VOXELS", "SHOWN_HEARTS", "heart_view", "write_evaluation_page"]
@@ -62,7 +62,7 @@ def heart_view(
 
 
 def write_evaluation_page(
-    path: Path, model: Path, scores: dict[str, Any], views: Iterable[HeartView]
+    path: Path, model: Path, scores: dict[str, Any], hearts: Sequence[PackedHeart]
 ) -> None:
     """Write the page of an evaluation.
 
@@ -70,13 +70,13 @@ def write_evaluation_page(
         path: The file.
         model: Folder of the run, whose training curves the page shows.
         scores: As in ``scores.json``.
-        views: The hearts of the viewer.
+        hearts: The hearts of the viewer.
     """
     report = Report(
         title="Reconstructed hearts",
         scores=scores,
         history=read_journal(model / "metrics.jsonl"),
-        hearts=views,
+        hearts=hearts,
         provenance={key: str(value) for key, value in scores["provenance"].items()},
     )
     write_report(path, report)

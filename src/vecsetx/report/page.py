@@ -1,6 +1,6 @@
 """The score page: scores, 3-D viewer, uncertainty, training curves and provenance."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,7 @@ from vecsetx.report.ranking import mean_dice, ranks
 from vecsetx.report.scene import (
     DISTANCE_STEP_MM,
     MAX_FACES,
-    HeartView,
-    pack_heart,
+    PackedHeart,
     structures_shown,
 )
 from vecsetx.report.score_figures import (
@@ -48,15 +47,15 @@ class Report:
             structures were hidden; ``calibration`` if an ensemble was scored; and optionally
             ``scoring``, whose tolerance is listed with the provenance.
         history: Lines of the run's ``metrics.jsonl``, oldest first; may be empty.
-        hearts: Hearts for the 3-D viewer; may be empty. They are read one at a time, so that they
-            need not all be in memory. A page with twenty hearts is small enough for email.
+        hearts: Hearts for the 3-D viewer; may be empty. A page with twenty of them is small enough
+            for email.
         provenance: Origin of model, data and truth, shown as a table.
     """
 
     title: str
     scores: Mapping[str, Any]
     history: Sequence[Mapping[str, Any]]
-    hearts: Iterable[HeartView]
+    hearts: Sequence[PackedHeart]
     provenance: Mapping[str, str]
 
 
@@ -71,7 +70,7 @@ def write_report(path: Path, report: Report) -> None:
     measures = measures_found(scores)
     means = {name: mean_dice(found) for name, found in hearts.items()}
     ranked = ranks(hearts)
-    shown = [pack_heart(view) for view in report.hearts]
+    shown = report.hearts
     plots = {f"scores-{m.name}": scores_by_structure(scores, m) for m in measures}
     compared = [measure for measure in measures if measure.name in _COMPARED]
     hidden_in_turn = structures_hidden_in_turn(scores)
