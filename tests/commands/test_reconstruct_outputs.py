@@ -21,6 +21,7 @@ from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.label_sets import LabelSet, label_set
 from vecsetx.commands.reconstruct import ReconstructOptions, reconstruct
 from vecsetx.data.dataset import DataSet
+from vecsetx.data.find_hearts import find_hearts
 from vecsetx.data.heart_source import HeartSource
 from vecsetx.errors import InputError
 from vecsetx.evaluation.heart_remarks import as_sentence
@@ -139,6 +140,16 @@ def test_what_is_inferred_has_a_file(model: Path, tmp_path: Path) -> None:
     assert "inferred.nii.gz" in reconstructed(model, scan(), tmp_path, options)["files"]
     inferred = np.asarray(nib.load(tmp_path / "out" / "inferred.nii.gz").dataobj)
     assert np.unique(inferred).tolist() == [0, IDS.id_of("LA")]
+    # Elsewhere, without the summary, the files themselves still say so.
+    (elsewhere := tmp_path / "elsewhere").mkdir()
+    for file in ("labels.nii.gz", "inferred.nii.gz", *meshes("vtp")):
+        shutil.move(tmp_path / "out" / file, elsewhere / file)
+    remark = "LA: inferred by vecsetx reconstruct, not observed"
+    for file in ("labels.nii.gz", "inferred.nii.gz"):
+        assert remark in read_label_map(elsewhere / file).remarks
+    (heart,) = find_hearts([elsewhere]).values()
+    assert heart.kind == "meshes"
+    assert remark in heart.segmentation(tuple(NAMES)).label_map.remarks
 
 
 def test_what_does_not_fit_training_hearts_is_doubtful(

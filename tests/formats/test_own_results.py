@@ -4,12 +4,20 @@ import json
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from support.meshes import write_meshes
 
 from vecsetx.data.find_hearts import find_hearts
 from vecsetx.errors import InputError
-from vecsetx.formats.own_results import Guessed, guessed_in
+from vecsetx.formats.own_results import (
+    Guessed,
+    guessed_in,
+    inferred_extension,
+    inferred_in_extensions,
+)
 from vecsetx.sampling.quality.findings import asks_for_a_look
 
 
@@ -73,3 +81,20 @@ def test_a_damaged_summary_cannot_tell_and_is_refused(text: str, tmp_path: Path)
     (tmp_path / "summary.json").write_text(text)
     with pytest.raises(InputError, match=r"summary\.json: cannot be read .* move it away if all"):
         guessed_in(tmp_path)
+
+
+@given(comments=st.lists(st.binary(max_size=60), max_size=3), names=st.integers(0, 3))
+def test_label_maps_say_what_was_inferred_whatever_else_they_say(
+    comments: list[bytes], names: int
+) -> None:
+    inferred = ["LA", "PV", "Coronary"][:names]
+    others = [nib.nifti1.Nifti1Extension(6, comment) for comment in comments]
+    found = inferred_in_extensions([*others, inferred_extension(inferred)])
+    said = f"{', '.join(inferred)}: inferred by vecsetx reconstruct, not observed"
+    assert found == ((said,) if inferred else ())
+
+
+@pytest.mark.parametrize("words", [b"", b", , ", b"\xff\xfe", b"../x, \x1b[31m", b"L" * 10**5])
+def test_what_is_no_name_of_a_structure_is_not_repeated(words: bytes) -> None:
+    extension = nib.nifti1.Nifti1Extension(6, b"VecSetX inferred: " + words)
+    assert inferred_in_extensions([extension]) == ()

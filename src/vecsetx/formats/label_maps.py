@@ -21,6 +21,7 @@ from vecsetx.formats.name_tables import (
     table_beside,
     unread_beside,
 )
+from vecsetx.formats.own_results import inferred_extension
 from vecsetx.limits import VOXELS
 
 _WHOLE_WITHIN = 1e-3
@@ -88,6 +89,7 @@ def write_label_map(
     path: Path,
     structures: Sequence[str] = (),
     label_set: LabelSet | None = None,
+    inferred: Sequence[str] = (),
 ) -> None:
     """Write a label map as NIfTI (``.nii`` or ``.nii.gz``), in mm, atomically.
 
@@ -96,11 +98,14 @@ def write_label_map(
         path: The file.
         structures: Structures of the map, whose names go into the header.
         label_set: The label set that defines their ids; None: the header has no names.
+        inferred: Structures that are not observed at all, which the header also says.
     """
     image = nib.Nifti1Image(label_map.labels, label_map.affine)
     image.header.set_xyzt_units("mm")
     if label_set:
         image.header.extensions.append(label_extension(structures, label_set))
+    if inferred:
+        image.header.extensions.append(inferred_extension(inferred))
     with written_whole(path) as unfinished:
         nib.save(image, unfinished)
 

@@ -11,6 +11,7 @@ from vecsetx.anatomy.size import HeartSize, check_coordinates
 from vecsetx.errors import InputError
 from vecsetx.formats.closed_mesh import ClosedMesh
 from vecsetx.formats.meshes import read_mesh
+from vecsetx.formats.own_results import inferred_remark
 
 __all__ = ["MeshSet", "read_meshes"]
 
@@ -55,6 +56,7 @@ def read_meshes(files: Mapping[str, Path], space: str = "lps", units: str = "mm"
     if counts := [f"{name} {mesh.specks}" for name, mesh in meshes.items() if mesh.specks]:
         ml = sum(mesh.specks_ml for mesh in meshes.values())
         remarks.append(f"specks removed: {', '.join(counts)} ({ml:.2g} ml in all)")
+    remarks += inferred_remark([name for name, mesh in meshes.items() if mesh.is_inferred])
     if units != "mm":
         remarks.append(f"coordinates were converted from {units} to mm")
     remarks += _facing(meshes, files, folder)

@@ -8,6 +8,7 @@ No format records the unit.
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,8 @@ def read_mesh(path: Path, space: str = "lps", units: str = "mm") -> ClosedMesh:
     """
     mm = mm_per(units, path)
     check_no_device(path)
-    vertices, faces, tag = _read_vtp(path) if path.suffix.lower() == ".vtp" else _read_plain(path)
+    read = _read_vtp if path.suffix.lower() == ".vtp" else _read_plain
+    vertices, faces, tag, is_inferred = read(path)
     if len(faces) == 0:
         raise InputError(f"{path}: contains no faces; export the surface again")
     within = (np.abs(vertices) < _FARTHEST).all(axis=1)  # not so for NaN
@@ -63,7 +65,8 @@ def read_mesh(path: Path, space: str = "lps", units: str = "mm") -> ClosedMesh:
         )
     if faces.min() < 0 or faces.max() >= len(vertices):
         raise InputError(f"{path}: a face refers to a vertex that does not exist; export it again")
-    return closed_mesh(vertices * (mm * ras_factors(tag or space, path)), faces, path)
+    closed = closed_mesh(vertices * (mm * ras_factors(tag or space, path)), faces, path)
+    return replace(closed, is_inferred=is_inferred)
 
 
 def ras_factors(space: str, source: Path) -> np.ndarray:
@@ -99,8 +102,11 @@ def stated_space(stated: Sequence[str], source: Path) -> str | None:
     return stated[0] if stated else None
 
 
-def _read_plain(path: Path) -> tuple[np.ndarray, np.ndarray, str | None]:
-    """Read vertices, faces and the space named in the header of an STL, PLY or OBJ file."""
+def _read_plain(path: Path) -> tuple[np.ndarray, np.ndarray, str | None, bool]:
+    """Read vertices, faces and the space named in the header of an STL, PLY or OBJ file.
+
+    These cannot say whether a model has inferred the surface: the last value is False.
+    """
     if not is_mesh(path):
         raise InputError(f"{path}: unsupported mesh format; give {', '.join(MESH_ENDINGS)}")
     import trimesh  # here, because it takes a second to import and label maps do not need it
@@ -130,7 +136,7 @@ def _read_plain(path: Path) -> tuple[np.ndarray, np.ndarray, str | None]:
     except Exception as error:  # for damaged files, trimesh passes on any error of numpy
         raise InputError(f"{path}: cannot be read as a mesh ({error}); export it again") from error
     tags = _TAG.findall(_header(head, path.suffix.lower()))
-    return vertices.reshape(-1, 3), faces, stated_space([tag.decode() for tag in tags], path)
+    return vertices.reshape(-1, 3), faces, stated_space([tag.decode() for tag in tags], path), False
 
 
 def check_mesh_size(path: Path, most: int = MESH_BYTES) -> None:
@@ -171,6 +177,8 @@ def _header(head: bytes, suffix: str) -> bytes:
     return b"\n".join(line for line in head.splitlines() if line.startswith(b"#"))
 
 
-def _read_vtp(path: Path) -> tuple[np.ndarray, np.ndarray, str | None]:
+def _read_vtp(path: Path) -> tuple[np.ndarray, np.ndarray, str | None, bool]:
     polydata = read_polydata(path)
-    return polydata.points, polydata.faces, polydata.space
+    observed = polydata.data.get("observed")
+    is_inferred = isinstance(observed, np.ndarray) and len(observed) > 0 and not observed.any()
+    return polydata.points, polydata.faces, polydata.space, is_inferred

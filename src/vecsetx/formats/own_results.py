@@ -1,20 +1,34 @@
-"""Folders that ``vecsetx reconstruct`` wrote: what of their meshes is guessed."""
+"""Results of ``vecsetx reconstruct`` as inputs: which of their structures a model has inferred."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import nibabel as nib
 
 from vecsetx.anatomy.structures import structure_names
 from vecsetx.errors import InputError
 from vecsetx.plain_data import PlainDataError, read_json
 
-__all__ = ["OBSERVED_SHARE", "Guessed", "guessed_in"]
+__all__ = [
+    "OBSERVED_SHARE",
+    "Guessed",
+    "guessed_in",
+    "inferred_extension",
+    "inferred_in_extensions",
+    "inferred_remark",
+]
 
 _SUMMARY = "summary.json"
 
 OBSERVED_SHARE = 0.9
 """Of a structure with a smaller share of observed surface, a good part is inferred. The scan's edge
 cuts the great vessels of most hearts, and what is missing there is less."""
+
+_COMMENT = 6  # the code of plain text in the NIfTI registry
+_INFERRED = "VecSetX inferred: "
+_NAME = re.compile(r"[\w-]{1,40}")
 
 
 class Guessed(NamedTuple):
@@ -71,3 +85,25 @@ def guessed_in(folder: Path) -> Guessed:
         tuple(sorted(name for name, one in found.items() if one.get("observed") is False)),
         f"inferred in part by vecsetx reconstruct: {listed}" if partly else "",
     )
+
+
+def inferred_remark(structures: Sequence[str]) -> tuple[str, ...]:
+    """Return the remark on structures of a file that a model has inferred; none without any."""
+    if not structures:
+        return ()
+    return (f"{', '.join(structures)}: inferred by vecsetx reconstruct, not observed",)
+
+
+def inferred_extension(structures: Sequence[str]) -> Any:
+    """Return a NIfTI header extension that says which structures of a label map are inferred."""
+    return nib.nifti1.Nifti1Extension(_COMMENT, f"{_INFERRED}{', '.join(structures)}".encode())
+
+
+def inferred_in_extensions(extensions: Iterable[Any]) -> tuple[str, ...]:
+    """Return the remark on inferred structures that a NIfTI header's extensions name; or none."""
+    for extension in extensions:
+        raw = extension.content
+        if extension.get_code() == _COMMENT and raw.startswith(_INFERRED.encode()):
+            words = raw[:1000].decode("utf-8", "replace").removeprefix(_INFERRED).strip("\0 ")
+            return inferred_remark([word for word in words.split(", ") if _NAME.fullmatch(word)])
+    return ()

@@ -1,8 +1,10 @@
 """The files of a heart's meshes and label maps, and what each is for."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.errors import InputError
@@ -106,14 +108,20 @@ def label_map_files(heart: Heart, labels: LabelMap) -> Iterator[HeartFile]:
         labels: Its label map, labels 1…K.
     """
     structures, ids = heart.structures, heart.label_set
-    inferred = heart.encoded.visibility.inferred_part(labels)
-    maps = [("labels.nii.gz", labels, "label map")]
-    if inferred.labels.any():
-        maps.append(("inferred.nii.gz", inferred, "its voxels that are not observed"))
-    for name, voxels, what in maps:
+    part = heart.encoded.visibility.inferred_part(labels)
+    there, inferred = _voxel_counts(labels, structures), _voxel_counts(part, structures)
+    wholly = tuple(name for name in there if inferred.get(name) == there[name])
+    maps = [("labels.nii.gz", labels, wholly, "label map")]
+    if inferred:
+        what = "its voxels that are not observed"
+        maps.append(("inferred.nii.gz", part, tuple(inferred), what))
+    for name, voxels, guessed, what in maps:
 
-        def write(path: Path, written: LabelMap = voxels) -> None:
-            write_label_map(written.to_label_set(ids, structures), path, structures, ids)
+        def write(
+            path: Path, written: LabelMap = voxels, guessed: tuple[str, ...] = guessed
+        ) -> None:
+            own_ids = written.to_label_set(ids, structures)
+            write_label_map(own_ids, path, structures, ids, guessed)
 
         yield HeartFile(name, f"{what}: opens in {_LABEL_PROGRAMS}", write)
     yield HeartFile(
@@ -126,3 +134,9 @@ def label_map_files(heart: Heart, labels: LabelMap) -> Iterator[HeartFile]:
         "names and colours of the ids: ITK-SNAP, Segmentation > Import Label Descriptions",
         lambda path: write_label_descriptions(path, structures, ids),
     )
+
+
+def _voxel_counts(labels: LabelMap, structures: Sequence[str]) -> dict[str, int]:
+    """Return structure → number of its voxels, of those that have any; labels are 1…K."""
+    counts = np.bincount(labels.labels.ravel(), minlength=len(structures) + 1)
+    return {name: int(n) for name, n in zip(structures, counts[1:], strict=True) if n}

@@ -24,7 +24,7 @@ from vecsetx.special_files import check_no_device
 __all__ = ["Polydata", "read_polydata"]
 
 _APPENDED = re.compile(rb"<AppendedData\b[^<>]*>\s*_")
-_WANTED = ("structure", "label")
+_WANTED = ("structure", "label", "observed")
 """Names of the point data that are read."""
 
 
