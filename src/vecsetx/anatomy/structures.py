@@ -92,12 +92,13 @@ def structure_names() -> tuple[str, ...]:
     return tuple(_catalogue())
 
 
-def parse_names(names: str, among: Iterable[str]) -> tuple[str, ...]:
+def parse_names(names: str, among: Iterable[str], option: str = "") -> tuple[str, ...]:
     """Parse comma-separated structure names or aliases, as given on the command line.
 
     Args:
         names: For example ``"laa,pv"``.
         among: The structure names to choose from.
+        option: The option that they are given by, for the message.
 
     Returns:
         The names in the order of ``among``.
@@ -111,7 +112,8 @@ def parse_names(names: str, among: Iterable[str]) -> tuple[str, ...]:
     for word in (part.strip() for part in names.split(",") if part.strip()):
         name = known.get(word.lower()) or find_structure(word)
         if name not in among:
-            raise InputError(f"unknown structure {word!r}; {did_you_mean(word, among)}")
+            where = f"{option} {names}: " if option else ""
+            raise InputError(f"{where}unknown structure {word!r}; {did_you_mean(word, among)}")
         chosen.add(name)
     return tuple(name for name in among if name in chosen)
 

@@ -139,7 +139,7 @@ def evaluate(
         keep_specks=keep_specks,
         trust_names=trust_names,
         most_voxels=max_voxels,
-        absent=parse_names(absent, structure_names()),
+        absent=parse_names(absent, structure_names(), "--absent"),
         space=space,
         units=units,
     )

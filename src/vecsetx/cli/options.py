@@ -253,7 +253,7 @@ def encode_options(
 
     return EncodeOptions(
         label_set=label_set(labels) if labels else None,
-        hide=parse_names(hide, read_structures(model)) if hide else (),
+        hide=parse_names(hide, read_structures(model), "--hide") if hide else (),
         points=points,
         latents=latents,
         refine=refine,

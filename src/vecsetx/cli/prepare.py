@@ -141,8 +141,8 @@ def prepare(
     known = chosen.structures if chosen else structure_names()
     options = PrepareOptions(
         label_set=chosen,
-        structures=parse_names(structures, known) if structures else None,
-        absent=parse_names(absent, known) if absent else (),
+        structures=parse_names(structures, known, "--structures") if structures else None,
+        absent=parse_names(absent, known, "--absent") if absent else (),
         group_by=group_by,
         split=split,
         split_by_folder=split_by_folder,

@@ -173,7 +173,9 @@ def reconstruct(
 
     refuse_model_as_input("reconstruct", inputs, out)
     folder = local_model(model)
-    wanted = parse_names(structures, read_structures(folder)) if structures else None
+    wanted = None
+    if structures:
+        wanted = parse_names(structures, read_structures(folder), "--structures")
     options = ReconstructOptions(
         structures=wanted,
         encode=encode_options(

@@ -19,13 +19,14 @@ def refinement_of(provenance: Mapping[str, Any]) -> str:
     """Return what refinement gained in one heart, or why it was not refined.
 
     Args:
-        provenance: As in ``summary.json``, with ``refined``, ``refine`` and ``lacks``.
+        provenance: As in ``summary.json``, with ``refined``, ``refine``, ``lacks`` and ``hidden``.
     """
     if provenance["refined"]:
         return refinement_gain([provenance["refined"]])
     if provenance["refine"] == 0:
         return "Not refined (--refine 0)."
-    why = f"the input {provenance['lacks']}"
+    hidden = ", ".join(provenance.get("hidden", ()))
+    why = f"the input {provenance['lacks']}" + (f" (--hide {hidden})" if hidden else "")
     return f"Not refined, as {why}; --refine {REFINE_STEPS} refines it all the same, {_RISK}."
 
 

@@ -13,9 +13,17 @@ def typed(*words: object) -> str:
     """Return a command of VecSetX as it is typed, with quotes where a shell needs them.
 
     Args:
-        *words: The command, its arguments and its options.
+        *words: The command, its arguments and its options. A path within the current folder is
+            given from there.
     """
-    return shlex.join(["vecsetx", *map(str, words)])
+    return shlex.join(["vecsetx", *(_short(word) for word in words)])
+
+
+def _short(word: object) -> str:
+    here = Path.cwd()
+    if isinstance(word, Path) and word.is_absolute() and word != here and here in word.parents:
+        return str(word.relative_to(here))
+    return str(word)
 
 
 def model_words(model: str | Path | None) -> tuple[str, ...]:

@@ -192,8 +192,8 @@ def duration_text(seconds: float) -> str:
 
 
 def warn(text: str) -> None:
-    """Print a warning as one line."""
-    console.print(text, style="yellow", markup=False, soft_wrap=True)
+    """Print a warning: folded between words on a terminal, elsewhere as one line."""
+    console.print(text, style="yellow", markup=False, soft_wrap=not console.is_terminal)
 
 
 def on_terminal() -> bool:

@@ -50,7 +50,8 @@ def _print_refinement(scores: Mapping[str, Any]) -> None:
     left = len(hearts) - len(refined)
     if left == len(hearts) == 1:
         (words,) = lacks.values()
-        console.print(refinement_of({"refined": None, "refine": None, "lacks": words}))
+        alone = {"refined": None, "refine": None, "lacks": words}
+        console.print(refinement_of(alone | {"hidden": scores["options"]["hide"]}))
     elif left:
         console.print(not_refined(f"{left} of {counted(len(hearts), 'heart')}", lacks))
     elif scores["options"]["hide_each"]:
