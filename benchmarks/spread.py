@@ -84,8 +84,9 @@ def phantoms(count: int, spacing_mm: float = 2.0) -> Iterator[LabelMap]:
 
 def real_hearts(folder: Path, labels: str) -> Iterator[LabelMap]:
     for path in sorted(folder.glob("*.nii.gz")):
-        label_map = read_label_map(path).to_structures(label_set(labels), COMPARED, str(path))
-        yield label_map.downsampled(max(round(2.0 / float(label_map.spacing_mm.max())), 1))
+        label_map = read_label_map(path)
+        coarse = label_map.downsampled(max(round(2.0 / float(label_map.spacing_mm.max())), 1))
+        yield coarse.to_structures(label_set(labels), COMPARED, str(path))
 
 
 def main() -> None:

@@ -99,6 +99,8 @@ def test_a_name_that_is_not_among_those_here():
         parse_names("LV,LAS", ["LV", "LA"])
     with pytest.raises(InputError, match=r"'PV'; did you mean LV"):
         parse_names("PV", ["LV", "LA"])
+    with pytest.raises(InputError, match=r"^--hide LV,RVV: unknown structure 'RVV'; "):
+        parse_names("LV,RVV", ["LV", "RV"], "--hide")
 
 
 def test_other_organs_are_no_structures():

@@ -13,6 +13,7 @@ from support.runs import RECIPE
 
 from vecsetx.commands.run_folder import is_finished, next_command
 from vecsetx.data.dataset import DataSet
+from vecsetx.terminal.next_step import typed
 from vecsetx.terminal.training_display import TrainingDisplay
 
 
@@ -20,6 +21,15 @@ def last_line(capfd: pytest.CaptureFixture[str]) -> list[str]:
     *_, last = capfd.readouterr().out.splitlines()
     assert last.startswith("next: vecsetx ")
     return shlex.split(last)[2:]
+
+
+def test_paths_within_the_current_folder_are_given_from_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert typed("check", tmp_path / "my data") == "vecsetx check 'my data'"
+    for elsewhere in (tmp_path, tmp_path.parent / "data", Path("data"), f"{tmp_path}/data"):
+        assert typed("check", elsewhere) == f"vecsetx check {elsewhere}"
 
 
 def test_a_run_is_trained_and_evaluated_by_typing_what_comes_next(

@@ -330,7 +330,7 @@ def test_a_model_of_whole_hearts_says_that_it_cannot_infer(
     for text in (as_sentence(remark), f"LA is doubtful: {WHOLE_ONLY}"):
         assert text in output
         assert text in page
-    assert "Not refined, as the input shows nothing of LA" in page
+    assert "Not refined, as the input shows nothing of LA (--hide LA)" in page
     heart = encode(load(tmp_path / "model"), tmp_path / "heart.nii.gz", hide=["LA"], points=200)
     assert doubtful(heart, resolution=40)["LA"] == [WHOLE_ONLY]
     surfaces(heart, resolution=40)

@@ -1,6 +1,7 @@
 """What is told of work on its way: count, pace and time left."""
 
 import io
+import re
 import time
 from collections.abc import Callable
 
@@ -151,6 +152,37 @@ def test_a_terminal_shows_the_same(clock: Clock, monkeypatch: pytest.MonkeyPatch
     assert "3/10" in last
     assert "6.0 hearts/min, 70 s left" in last
     assert "[bold]case[/]" in last
+
+
+@pytest.mark.parametrize("title", ["sampling hearts", "reconstructing hearts", "hiding structures"])
+def test_the_time_left_fits_a_terminal_of_80_columns(
+    title: str, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = io.StringIO()
+    screen = CommandConsole(file=text, width=80, force_terminal=True, color_system=None)
+    monkeypatch.setattr(progress_bars, "console", screen)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    with steps(title, 1000, "hearts") as shown:
+        clock.now += 3000
+        for _ in range(300):
+            shown.advance(note="a heart with a long name: meshes")
+    last = text.getvalue().rpartition(title)[2]
+    assert "300/1000" in last
+    assert re.search(r"\d hearts/min, \d+ min left", last), last
+
+
+def test_warnings_fold_between_words_on_a_terminal_and_nowhere_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    words = " ".join(f"remark{number}" for number in range(30))
+    for is_terminal in (True, False):
+        text = io.StringIO()
+        screen = CommandConsole(file=text, width=80, force_terminal=is_terminal, color_system=None)
+        monkeypatch.setattr(progress_bars, "console", screen)
+        progress_bars.warn(words)
+        lines = text.getvalue().splitlines()
+        assert (max(map(len, lines)) <= 80) is is_terminal
+        assert " ".join(line.strip() for line in lines) == words
 
 
 def test_a_terminal_shows_the_stage_of_the_heart_in_work(

@@ -114,7 +114,10 @@ def test_a_finished_run_says_so_and_what_to_type(
 
 
 def test_the_command_goes_on_with_the_run_s_own_recipe(
-    dataset: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    dataset: DataSet,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     """Preset, file and overrides of the first call need not be typed again."""
     changes = tmp_path / "small.yaml"
@@ -128,7 +131,10 @@ def test_the_command_goes_on_with_the_run_s_own_recipe(
     assert after["objective"]["sharpness"] == 30
     assert after["model"] == yaml.safe_load(changes.read_text())["model"]
     assert read_journal(tmp_path / "run" / "metrics.jsonl")[-1]["step"] == 6
+    # Another recipe is refused before anything that takes long.
+    monkeypatch.setattr("vecsetx.commands.train.DataSet", None)
     assert run(*words, "--resume", "--preset", "tiny", monkeypatch=monkeypatch) == 2
+    assert "the run was started with another recipe" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("file", ["checkpoint.pt", "recipe.yaml"])

@@ -128,7 +128,7 @@ def _evaluate(
                 },
                 "bootstrap": asdict(bootstrap),
                 "penalties_mm": {name: one.penalty_mm for name, one in found.hearts.items()},
-                "options": _recorded(options),
+                "options": options.recorded(),
                 "refinement": found.refined,
                 "lacks": found.lacks,
                 "remarks": {name: said for name in found.hearts if (said := remarks(name))},
@@ -300,22 +300,6 @@ _POSES = {
     "anatomy": "each heart was turned as the training hearts lie, by where its chambers are",
     "scan": "hearts as they lie in their files",
 }
-
-
-def _recorded(options: EvaluateOptions) -> dict[str, Any]:
-    """Return the options that may change scores; None for the usual."""
-    encode = options.encode
-    return {
-        "refine": encode.refine,
-        "latents": encode.latents,
-        "points": encode.points,
-        "recycle": encode.recycle,
-        "pose": encode.pose,
-        "hide": list(encode.hide),
-        "hide_each": options.hide_each,
-        "keep_specks": options.keep_specks,
-        "seed": encode.seed,
-    }
 
 
 _SEEN = "has the name of a training heart, so its scores may not be those of an unseen heart"

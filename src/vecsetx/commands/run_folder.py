@@ -82,13 +82,20 @@ class RunData:
 _DATA = TypeAdapter(RunData)
 
 
-def check_folder(out: Path, resume: bool) -> None:
-    """Raise :class:`InputError` if there is a run and none to resume, or none and one to resume."""
+def check_folder(out: Path, recipe: Recipe, resume: bool) -> None:
+    """Check that a run can begin in a folder, or be resumed with a recipe.
+
+    Raises:
+        InputError: There is a run and none to resume, or none and one to resume, or this was
+            started with a recipe that differs in more than the length.
+    """
     check_out(out, own="recipe.yaml")
     if not resume and (out / "checkpoint.pt").exists():
         raise InputError(f"{out}: already contains a run; add --resume, or choose another --out")
     if resume and not ((out / "recipe.yaml").exists() and (out / "data.json").exists()):
         raise InputError(f"{out}: no run to resume (no recipe.yaml); train without --resume")
+    if resume:
+        _former_length(out / "recipe.yaml", recipe)
 
 
 def begin_run(out: Path, recipe: Recipe, data: RunData) -> TrainingSpec:
@@ -105,7 +112,7 @@ def begin_run(out: Path, recipe: Recipe, data: RunData) -> TrainingSpec:
     Raises:
         InputError: It already contains a run.
     """
-    check_folder(out, resume=False)
+    check_folder(out, recipe, resume=False)
     write_recipe(out, recipe)
     return recipe.training
 
@@ -132,11 +139,21 @@ def check_run(out: Path, recipe: Recipe, data: RunData) -> TrainingSpec:
         The recipe's training options with the length that the run had so far.
 
     Raises:
-        InputError: There is no run, it was started with other hearts, or with a recipe that differs
-            in more than the length.
+        InputError: It cannot (:func:`check_folder`), or was started with other hearts.
     """
-    check_folder(out, resume=True)
-    recipe_file, before_data = out / "recipe.yaml", RunData.of(out)
+    check_folder(out, recipe, resume=True)
+    before_data = RunData.of(out)
+    if before_data is None or before_data.contents != data.contents:
+        raise InputError(
+            f"{out / 'data.json'}: the run was started with other hearts, with hearts prepared "
+            "differently or other variants, or with another teacher or other weights to start "
+            "from; resume with the same, or choose another --out"
+        )
+    return replace(recipe.training, **_former_length(out / "recipe.yaml", recipe))
+
+
+def _former_length(recipe_file: Path, recipe: Recipe) -> dict[str, Any]:
+    """Return the options of a run's length so far; raise InputError if others were changed."""
     # Both through YAML, which turns tuples into lists.
     before = _options(read_changes(recipe_file))
     now = _options(yaml.safe_load(yaml.safe_dump(recipe.to_dict())))
@@ -151,14 +168,7 @@ def check_run(out: Path, recipe: Recipe, data: RunData) -> TrainingSpec:
             "the same preset, --config and overrides (only training.steps may grow), or choose "
             "another --out"
         )
-    if before_data is None or before_data.contents != data.contents:
-        raise InputError(
-            f"{out / 'data.json'}: the run was started with other hearts, with hearts prepared "
-            "differently or other variants, or with another teacher or other weights to start "
-            "from; resume with the same, or choose another --out"
-        )
-    length = {key.partition(".")[2]: before[key] for key in _LENGTH if key in before}
-    return replace(recipe.training, **length)
+    return {key.partition(".")[2]: before[key] for key in _LENGTH if key in before}
 
 
 def contents_of(
@@ -211,7 +221,7 @@ def next_command(run: Path, finished: bool, faults: bool = False, least: int = 0
         InputError: ``data.json`` is damaged.
     """
     data = RunData.of(run)
-    where = data.folder if data and data.is_there else "DATA"
+    where = Path(data.folder) if data and data.is_there else "DATA"
     fold = [] if data is None or data.fold is None else ["--fold", data.fold]
     if faults:
         again = f"{run.resolve().name}-2"

@@ -161,8 +161,8 @@ def _ready(
         joined_ranks() as ranks,
         ExitStack() as entered,
     ):
-        # 0. Refuse the wrong folder at once: what follows takes seconds.
-        ranks.on_first_rank(lambda: check_folder(out, resume))
+        # 0. Refuse the wrong folder or recipe at once: what follows takes seconds.
+        ranks.on_first_rank(lambda: check_folder(out, recipe, resume))
         # 1. Model, batches and teacher. All ranks seed alike, and so start with the same weights.
         with waiting("reading the data set"):
             dataset, damaged = DataSet.read(data).without_damaged(fold)

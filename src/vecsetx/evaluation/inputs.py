@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -61,6 +62,21 @@ class EvaluateOptions:
     space: str = "lps"
     units: str = "mm"
     most_voxels: int = VOXELS
+
+    def recorded(self) -> dict[str, Any]:
+        """Return the options that may change scores, as in ``scores.json``; None for the usual."""
+        encode = self.encode
+        return {
+            "refine": encode.refine,
+            "latents": encode.latents,
+            "points": encode.points,
+            "recycle": encode.recycle,
+            "pose": encode.pose,
+            "hide": list(encode.hide),
+            "hide_each": self.hide_each,
+            "keep_specks": self.keep_specks,
+            "seed": encode.seed,
+        }
 
 
 @dataclass(frozen=True, slots=True)
