@@ -15,6 +15,7 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
+from rich.table import Column
 
 from vecsetx.progress import hearing_stages
 from vecsetx.terminal.silence import CommandConsole
@@ -40,8 +41,8 @@ _SECONDS_BETWEEN_LINES, _MANY_LINES_S, _LATER_SECONDS = 4.0, 3600.0, 15.0
 _SECONDS_TO_FIRST_LINE = 2.0
 """The same before the first line of a piece of work, and while there is nothing to count."""
 
-_BAR_WIDTH = 14
-"""Narrow, so that the times beside it fit a terminal of 80 columns."""
+_BAR_WIDTH, _WIDE = 14, 100
+"""Width of a bar, and of terminals in which it fits beside the longest title and the time left."""
 
 _PACE_SECONDS, _PACE_REPORTS = 60.0, 100
 """The pace is the mean over the last minute, or over the last hundred reports if that is longer."""
@@ -202,15 +203,20 @@ def on_terminal() -> bool:
 
 
 def progress_bar(*more: ProgressColumn) -> Progress:
-    """Return a bar with title, count and elapsed time, followed by ``more`` columns."""
+    """Return a bar with title, count and elapsed time, followed by ``more`` columns.
+
+    On a narrow terminal these take the place of the bar and the elapsed time.
+    """
+    wide = not more or console.width >= _WIDE
     return Progress(
         SpinnerColumn(),
         TextColumn("[bold]{task.description}"),
-        BarColumn(bar_width=_BAR_WIDTH),
+        *([BarColumn(bar_width=_BAR_WIDTH)] if wide else []),
         MofNCompleteColumn(),
-        TimeElapsedColumn(),
+        *([TimeElapsedColumn()] if wide else []),
         *more,
         console=console,
+        expand=bool(more),
     )
 
 
@@ -232,7 +238,9 @@ def steps(title: str, total: int, unit: str = "steps") -> Iterator[Steps]:
             yield shown
         return
     pace = TextColumn("{task.fields[steps].pace}")  # as of when it is drawn
-    note = TextColumn("{task.fields[note]}", style="dim", markup=False)
+    # The note alone is cut where a line is too long.
+    rest = Column(ratio=1, no_wrap=True, overflow="ellipsis")
+    note = TextColumn("{task.fields[note]}", style="dim", markup=False, table_column=rest)
     with progress_bar(pace, note) as display:
         shown = Steps(title, total, unit, display)
         with hearing_stages(shown.set_stage):
