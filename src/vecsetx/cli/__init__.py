@@ -53,7 +53,7 @@ app = typer.Typer(
 def main() -> None:
     """Run the command line; bad input becomes one line and exit status 2."""
     with robust_streams(), warnings_on_terminal(), errors_in_one_line():
-        app()
+        _COMMAND()
 
 
 @app.callback(invoke_without_command=True)
@@ -90,3 +90,5 @@ _CLASSES = {
 for _panel, _of_panel in _PANELS.items():
     for _command in _of_panel:
         app.command(cls=_CLASSES.get(_command, Command), rich_help_panel=_panel)(_command)
+
+_COMMAND = typer.main.get_command(app)
