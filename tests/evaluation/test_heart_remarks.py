@@ -51,13 +51,15 @@ def test_an_observed_structure_elsewhere_is_a_fault_and_a_hidden_one_is_not() ->
     structures = {"LV": structure(agreement=elsewhere)}
     structures["RV"] = structure(agreement=elsewhere, observed=False)
     assert remarks(structures)[:2] == [
-        HeartRemark("! over 10% off the input's volume: LV, RV", "look"),
+        HeartRemark("! over 10% off the input's volume: LV, RV (not shown to the model)", "look"),
         HeartRemark("Not where the input shows it (Dice below 0.3): LV", "fault"),
     ]
-    structures["RV"]["agreement"] = {**elsewhere, "volume_difference": -0.3}
-    assert remarks(structures, complete=True)[0].text == (
-        "! over 10% off the input's volume: LV, RV (--complete may let LV go on)"
-    )
+    for difference in (0.3, -0.3):
+        structures["RV"]["agreement"] = {**elsewhere, "volume_difference": difference}
+        assert remarks(structures, complete=True)[0].text == (
+            "! over 10% off the input's volume: LV, RV (not shown to the model) "
+            "(--complete may let LV go on)"
+        )
 
 
 def test_removed_pieces_are_counted_by_structure() -> None:

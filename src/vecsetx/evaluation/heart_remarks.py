@@ -81,9 +81,10 @@ def _unlike_the_input(structures: Structures, complete: bool) -> Iterator[HeartR
     far, lost, grown = [], [], []
     for name, found in structures.items():
         if against := found["agreement"]:
-            far += [name] if against["volume_differs"] else []
+            what = name if found["observed"] else f"{name} (not shown to the model)"
+            far += [what] if against["volume_differs"] else []
             grows = against["volume_differs"] and against["volume_difference"] > 0
-            grown += [name] if grows and complete else []
+            grown += [name] if grows and complete and found["observed"] else []
             lost += [name] if found["observed"] and against["dice"] < _LOST_DICE else []
     if far:
         why = f" (--complete may let {', '.join(grown)} go on)" if grown else ""

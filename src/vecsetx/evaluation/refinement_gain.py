@@ -25,7 +25,7 @@ def refinement_of(provenance: Mapping[str, Any]) -> str:
         return refinement_gain([provenance["refined"]])
     if provenance["refine"] == 0:
         return "Not refined (--refine 0)."
-    hidden = ", ".join(provenance.get("hidden", ()))
+    hidden = ",".join(provenance.get("hidden", ()))
     why = f"the input {provenance['lacks']}" + (f" (--hide {hidden})" if hidden else "")
     return f"Not refined, as {why}; --refine {REFINE_STEPS} refines it all the same, {_RISK}."
 
