@@ -103,10 +103,14 @@ def test_once_a_heart_is_done_the_stage_of_another_in_work_is_shown(tmp_path: Pa
     assert shown.notes == [*meshing, "h00", meshing[1], "h01"]
 
 
-def test_a_heart_whose_worker_is_killed_once_is_made(tmp_path: Path) -> None:
+def test_a_heart_whose_worker_is_killed_once_is_made(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     with open_workers(2) as workers:
         outcome = for_each_heart(tasks.killed_once, hearts(tmp_path), workers)
     assert outcome == cohort.Outcome(doubled(), {})
+    said = [record.message for record in caplog.records]
+    assert said == ["h03: its worker was killed or out of memory; tried again, alone"]
 
 
 def test_a_worker_killed_from_outside_at_any_moment_loses_nothing(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Apply a function to many hearts in parallel; a bad heart does not stop the others."""
 
+import logging
 import re
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -22,6 +23,8 @@ __all__ = ["Outcome", "for_each_heart", "open_workers", "workers_or_here"]
 
 Argument = TypeVar("Argument")
 Result = TypeVar("Result")
+
+_log = logging.getLogger(__name__)
 
 _LOOK_AFTER_S = 10.0
 """If no heart finishes for this long, check that there are still workers."""
@@ -144,6 +147,7 @@ def for_each_heart(
             sort(name, result)
     # 2. Starved hearts once more, each with all the memory to itself.
     for name in sorted(starved):
+        _log.warning("%s: its worker was killed or out of memory; tried again, alone", name)
         workers.let_go()
         for _, result in _results(work, {name: hearts[name]}, workers, progress):
             sort(name, result)
