@@ -313,3 +313,9 @@ def test_a_file_cannot_steer_the_terminal(
     said = capsys.readouterr().out
     assert "�]0;title�[bold]x" in said
     assert "\x1b]0" not in said
+
+
+def test_the_built_in_model_is_described_by_its_name() -> None:
+    found = describe(Path("built-in"))
+    assert found["kind"] == "model"
+    assert found["structures"][:2] == ["Myocardium", "LA"]

@@ -377,15 +377,22 @@ def test_where_no_scores_are_the_message_says_what_to_do(tmp_path: Path) -> None
             compare_scores(a, path, tmp_path / "out")
 
 
-def test_remarks_on_the_hearts_are_printed_once(tmp_path: Path) -> None:
+def test_remarks_on_hearts_are_printed_once_with_whose_they_are(
+    tmp_path: Path,
+) -> None:
     folders = []
-    for seed, remarks in ((1, ["no spacing"]), (2, ["no spacing", "no orientation"])):
+    said = (["no spacing", "no unit"], ["no spacing", "no orientation"])
+    for seed, remarks in enumerate(said, start=1):
         folders.append(tmp_path / str(seed))
         found = scores(seed) | {"remarks": {"heart 3": remarks}}
         write_scores(folders[-1], rows(seed), found)
     with console.capture() as printed:
         compare_scores(*folders, tmp_path / "out")
-    assert printed.get() == "heart 3: no spacing\nheart 3: no orientation\n"
+    assert printed.get().splitlines() == [
+        "heart 3: no spacing",
+        "heart 3: in A, no unit",
+        "heart 3: in B, no orientation",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,10 @@ from vecsetx.cli.numbers import number
 from vecsetx.cli.options import Seed, Workers
 from vecsetx.ranges import Number
 
+_ACROSS_MM, _CUTS = 133.0, 0.85
+"""The largest of 16 phantoms, about the grid's centre, and the share of it that a grid shows at
+least: 0.96 by default, where the ends of great vessels may be cut, as scans cut them."""
+
 
 def phantom(
     out: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder for the label maps.")],
@@ -37,6 +41,13 @@ def phantom(
     """
     from vecsetx.commands.phantom import make_phantoms
     from vecsetx.terminal.next_step import print_next, typed
+    from vecsetx.terminal.progress_bars import warn
 
     make_phantoms(out, count, seed, size, spacing, workers, scale)
+    heart_mm, grid_mm = _ACROSS_MM * scale, size * spacing
+    if grid_mm < _CUTS * heart_mm:
+        warn(
+            f"a grid of {grid_mm:.0f} mm cuts these hearts, which are up to {heart_mm:.0f} mm "
+            f"across; --spacing {heart_mm / size:.1f} shows them whole"
+        )
     print_next(typed("inspect", out))

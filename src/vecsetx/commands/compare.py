@@ -57,7 +57,7 @@ def compare_scores(a: Path, b: Path, out: Path, seed: int = 0) -> dict[str, Any]
         }
         write_comparison(out, comparison)
         write_comparison_page(out / "comparison.html", comparison)
-    print_remarks(_remarks(of_a, of_b))
+    print_remarks(_remarks({"A": of_a, "B": of_b}))
     return comparison
 
 
@@ -87,13 +87,20 @@ def _differing(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, list[Any
     return {name: [a.get(name), b.get(name)] for name in names if a.get(name) != b.get(name)}
 
 
-def _remarks(*evaluations: Mapping[str, Any]) -> dict[str, list[str]]:
-    """Return the remarks on each heart, of several evaluations, each remark once."""
-    found: dict[str, list[str]] = {}
-    for scores in evaluations:
+def _remarks(evaluations: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
+    """Return the remarks on each heart, with the evaluation unless all of them have the remark."""
+    of: dict[str, dict[str, list[str]]] = {}  # heart → remark → evaluations
+    for which, scores in evaluations.items():
         for heart, remarks in scores.get("remarks", {}).items():
-            found[heart] = list(dict.fromkeys([*found.get(heart, []), *remarks]))
-    return found
+            for remark in remarks:
+                of.setdefault(heart, {}).setdefault(remark, []).append(which)
+    return {
+        heart: [
+            remark if len(which) == len(evaluations) else f"in {which[0]}, {remark}"
+            for remark, which in remarks.items()
+        ]
+        for heart, remarks in of.items()
+    }
 
 
 def _read(file: Path) -> dict[str, Any]:

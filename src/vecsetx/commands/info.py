@@ -28,6 +28,7 @@ from vecsetx.data.prepare_options import sampling_words
 from vecsetx.errors import InputError
 from vecsetx.formats.folders import SAMPLES_ENDING
 from vecsetx.inference.sd_factor import SdFactor
+from vecsetx.model.built_in import BUILT_IN, built_in_model
 from vecsetx.model.saved import TrainedModel
 from vecsetx.model.weights import parameter_count
 from vecsetx.recipe import Recipe, read_changes
@@ -79,6 +80,8 @@ def describe(path: Path) -> dict[str, Any]:
     given, name = path, path.name
     if name in _FOLDERS and path.is_file():
         path = path.parent
+    if path == Path(BUILT_IN) and not path.exists():
+        path = built_in_model()
     if not path.exists():
         raise InputError(f"{given}: no such file or folder; check the path")
     try:
