@@ -104,8 +104,8 @@ def test_the_page_is_one_file_with_every_figure(tmp_path: Path) -> None:
         "Meshed with voxels of 2.9 mm, which may break vessels that are less than twice as wide: "
         "LV (2.1 mm); --resolution-mm 1 is fine enough",
         "RV is doubtful: 33.5 ml &lt;b&gt;",
-        "Not refined, as the input shows nothing of RV; --refine 10 refines it all the same, but "
-        "may worsen what is inferred",
+        "Not refined, as the input shows nothing of RV (--hide RV,PA); --refine 10 refines it all "
+        "the same, but may worsen what is inferred",
         "A remark &lt;i&gt;",
     ]
     assert '<span class="option">--resolution-mm</span>' in box
