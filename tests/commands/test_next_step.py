@@ -30,6 +30,11 @@ def test_paths_within_the_current_folder_are_given_from_there(
     assert typed("check", tmp_path / "my data") == "vecsetx check 'my data'"
     for elsewhere in (tmp_path, tmp_path.parent / "data", Path("data"), f"{tmp_path}/data"):
         assert typed("check", elsewhere) == f"vecsetx check {elsewhere}"
+    assert typed("check", tmp_path / "--data") == f"vecsetx check {tmp_path}/--data"
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert typed("check", tmp_path / "gone" / "data") == f"vecsetx check {tmp_path}/gone/data"
 
 
 def test_a_run_is_trained_and_evaluated_by_typing_what_comes_next(

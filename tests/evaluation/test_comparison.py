@@ -390,8 +390,8 @@ def test_remarks_on_hearts_are_printed_once_with_whose_they_are(
         compare_scores(*folders, tmp_path / "out")
     assert printed.get().splitlines() == [
         "heart 3: no spacing",
-        "heart 3: in A, no unit",
-        "heart 3: in B, no orientation",
+        "heart 3: no unit (A)",
+        "heart 3: no orientation (B)",
     ]
 
 

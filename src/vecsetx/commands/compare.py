@@ -96,7 +96,7 @@ def _remarks(evaluations: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str
                 of.setdefault(heart, {}).setdefault(remark, []).append(which)
     return {
         heart: [
-            remark if len(which) == len(evaluations) else f"in {which[0]}, {remark}"
+            remark if len(which) == len(evaluations) else f"{remark} ({which[0]})"
             for remark, which in remarks.items()
         ]
         for heart, remarks in of.items()

@@ -1,6 +1,7 @@
 """The last line of a command: what to type next."""
 
 import shlex
+from contextlib import suppress
 from pathlib import Path
 
 from vecsetx.model.built_in import BUILT_IN, is_built_in
@@ -20,9 +21,11 @@ def typed(*words: object) -> str:
 
 
 def _short(word: object) -> str:
-    here = Path.cwd()
-    if isinstance(word, Path) and word.is_absolute() and word != here and here in word.parents:
-        return str(word.relative_to(here))
+    with suppress(OSError):  # the current folder may be gone
+        here = Path.cwd()
+        if isinstance(word, Path) and word.is_absolute() and here in word.parents:
+            short = str(word.relative_to(here))
+            return str(word) if short.startswith("-") else short  # that would be an option
     return str(word)
 
 
