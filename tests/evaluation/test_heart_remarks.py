@@ -117,3 +117,12 @@ def test_only_a_misfit_among_the_run_s_own_remarks_is_a_fault() -> None:
 )
 def test_a_sentence_begins_with_a_capital_and_names_stay(text: str, sentence: str) -> None:
     assert as_sentence(text) == sentence
+
+
+@pytest.mark.parametrize("why", ["0.9 ml in its mesh, and …", "9 pieces, and …", "25 mm off its …"])
+def test_a_coarse_mesh_is_named_where_it_may_be_why(why: str) -> None:
+    inferred = {"Coronary": structure(agreement=None, observed=False, doubtful=[why])}
+    fine, coarse = (remarks(inferred, voxel_mm)[0].text for voxel_mm in (1.5, 2.4))
+    assert fine == f"Coronary is doubtful: {why}"
+    reason = " (voxels of 2.4 mm may break its mesh: try --resolution-mm 1)"
+    assert coarse == fine + reason * ("off" not in why)

@@ -14,6 +14,9 @@ _LOST_DICE = 0.3
 _VOXELS_ACROSS = 2.0
 """Voxels that the width of a vessel must hold so that its mesh does not break."""
 
+_COARSE_MM = 1.5
+"""Larger voxels of the mesh may be why a thin inferred structure is small or in pieces."""
+
 _FAR_MM = 0.5
 """Decimation that moves a surface farther on average is worth a look."""
 
@@ -49,7 +52,7 @@ def heart_remarks(summary: Mapping[str, Any]) -> list[HeartRemark]:
     remarks = [
         *_unlike_the_input(structures, provenance["complete"]),
         *_too_thin(structures, provenance["mesh_resolution_mm"]),
-        *_doubtful(structures),
+        *_doubtful(structures, provenance["mesh_resolution_mm"]),
         *_not_compared(provenance["not_compared"]),
         *_removed(structures),
         *_decimated(structures),
@@ -111,10 +114,14 @@ def _too_thin(structures: Structures, voxel_mm: float) -> Iterator[HeartRemark]:
         )
 
 
-def _doubtful(structures: Structures) -> Iterator[HeartRemark]:
+def _doubtful(structures: Structures, voxel_mm: float) -> Iterator[HeartRemark]:
     for name, found in structures.items():
-        if found["doubtful"]:
-            yield HeartRemark(f"{name} is doubtful: {'; '.join(found['doubtful'])}", "look")
+        if not found["doubtful"]:
+            continue
+        why = "; ".join(found["doubtful"])
+        if voxel_mm > _COARSE_MM and any(word in why for word in (" in its mesh", " pieces")):
+            why += f" (voxels of {voxel_mm:.2g} mm may break its mesh: try --resolution-mm 1)"
+        yield HeartRemark(f"{name} is doubtful: {why}", "look")
 
 
 def _not_compared(why: str | None) -> Iterator[HeartRemark]:
