@@ -132,6 +132,11 @@ def test_a_folder_lists_its_files_and_holds_those_of_one_run(model: Path, tmp_pa
         assert set(summary["files"]) == {*meshes(extension), "heart.glb", *more}
         assert files(tmp_path / "out") == {*summary["files"], "summary.json", "notes.txt"}
         assert all("3D Slicer" in summary["files"][name] for name in meshes(extension))
+        # Shared walls are not for printing.
+        assert not any("printers" in purpose for purpose in summary["files"].values())
+    closed = replace(QUICK, extension="stl", surfaces="closed")
+    summary = reconstructed(model, scan(), tmp_path, closed)
+    assert all("printers" in summary["files"][name] for name in meshes("stl"))
 
 
 @pytest.mark.usefixtures("predicted")

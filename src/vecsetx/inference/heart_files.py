@@ -17,7 +17,7 @@ from vecsetx.reconstruction.mesh_export import write_interfaces, write_scene, wr
 __all__ = ["HeartFile", "label_map_files", "mesh_files"]
 
 _SHARED = "shares its walls with its neighbours, for looking; opens in"
-_CLOSED, _PRINTERS = "watertight, for printing and volumes; opens in", ", slicers of 3-D printers"
+_CLOSED = "watertight, for printing and volumes; opens in"
 _MESH_PROGRAMS = {
     "vtp": "3D Slicer, ParaView, PyVista",
     "stl": "3D Slicer, MeshLab",
@@ -67,8 +67,9 @@ def mesh_files(
             "none of the structures was reconstructed; look at the input with vecsetx inspect, or "
             "train longer"
         )
-    programs = _MESH_PROGRAMS[extension]
-    opens = f"{_SHARED} {programs}" if interfaces else f"{_CLOSED} {programs}{_PRINTERS}"
+    opens = f"{_SHARED if interfaces else _CLOSED} {_MESH_PROGRAMS[extension]}"
+    if extension == "stl" and not interfaces:
+        opens += ", slicers of 3-D printers"
     for name in heart.structures:
         if name in surfaces:
 
