@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from support.runs import RECIPE
+from support.runs import ENVIRONMENT, RECIPE
 
 from vecsetx.data.batch import Batch
 from vecsetx.data.dataset import DataSet
@@ -162,5 +162,7 @@ from vecsetx.inference.refinement import _Adam
 _Adam(torch.zeros(3), 0.1).step(torch.ones(3))
 print([name for name in ("torch._dynamo", "scipy.stats") if name in sys.modules])
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=ENVIRONMENT, capture_output=True, text=True
+    )
     assert done.stdout.strip() == "[]", done.stderr
