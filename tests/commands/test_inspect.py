@@ -106,7 +106,7 @@ def test_ids_that_leave_no_choice_are_no_warning(phantom: Path, tmp_path: Path) 
 
 
 def test_slices_that_are_three_times_too_thick_ask_for_a_look(
-    phantom: Path, tmp_path: Path
+    phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:
     whole = read_label_map(phantom)
     labels = np.pad(whole.labels, 2)  # else a scan that ends may be the reason
@@ -116,6 +116,12 @@ def test_slices_that_are_three_times_too_thick_ask_for_a_look(
     (remark,) = [remark for remark in entry["remarks"] if "check the spacing" in remark]
     assert remark.startswith("the heart is stretched along the third axis")
     assert "check the spacing of 2.4 × 2.4 × 7.2 mm" in remark
+    assert run("inspect", tmp_path / "a.nii.gz", monkeypatch=monkeypatch) == 0
+    *_, first, then = capsys.readouterr().out.splitlines()
+    assert first == "look at the remarks above first"
+    assert then.startswith("next: vecsetx reconstruct ")
+    assert run("inspect", phantom, monkeypatch=monkeypatch) == 0
+    assert first not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("width", [80, 100, 160])

@@ -297,3 +297,17 @@ def test_a_real_aorta_without_its_arch(real_hearts: Path) -> None:
     assert str(gap) == (
         "Aorta is in pieces of 24.9 and 16.4 ml, 9 mm apart: a part between them may be missing"
     )
+
+
+def test_pieces_of_meshes_are_those_of_their_surfaces() -> None:
+    """Voxels would join what nearly touches, and break or lose what is thin."""
+    ball = trimesh.creation.icosphere(radius=20.0)
+    thin = trimesh.creation.cylinder(radius=0.05, segment=[[-30.0, 0, 30], [40, 25, 45]])
+    near = ball.copy().apply_translation([40.1, 0, 0])
+    cavity = trimesh.creation.icosphere(radius=10.0)
+    cavity.invert()
+    one = trimesh.util.concatenate([ball, cavity])
+    two = trimesh.util.concatenate([one, near])
+    none = (np.empty((0, 3)), np.empty((0, 3), np.int64))
+    closed = [(np.asarray(m.vertices), np.asarray(m.faces)) for m in (thin, one, two)]
+    assert Geometry.of_surfaces([*closed, none]).pieces().tolist() == [1, 1, 2, 0]

@@ -10,7 +10,7 @@ from scipy.sparse.csgraph import connected_components
 
 from vecsetx.errors import InputError
 
-__all__ = ["ClosedMesh", "closed_mesh", "face_pieces"]
+__all__ = ["ClosedMesh", "closed_mesh", "face_pieces", "solid_pieces"]
 
 _SPECK_MM3 = 15.0
 """Pieces below this volume are specks. A label map's are below 30 voxels: this many of 0.8 mm,
@@ -127,6 +127,14 @@ def face_pieces(
     of_vertex = connected_components(links, directed=False)[1]
     piece: np.ndarray = np.unique(of_vertex[faces[:, 0]], return_inverse=True)[1]
     return piece
+
+
+def solid_pieces(vertices_mm: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"]) -> int:
+    """Return the number of connected pieces of a closed mesh that are no cavity in another."""
+    if len(faces) == 0:
+        return 0
+    piece = face_pieces(vertices_mm, faces)
+    return int((np.bincount(piece, _tetrahedra(vertices_mm, faces)) > 0).sum())
 
 
 def _check_edges(vertices: np.ndarray, faces: np.ndarray, source: Path) -> None:

@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float, Int
 
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.errors import InputError
+from vecsetx.formats.closed_mesh import solid_pieces
 from vecsetx.geometry.connected import number_pieces
 from vecsetx.geometry.distance import ClosedSurfaces
 from vecsetx.geometry.flat_cuts import unknown_beyond_cuts
@@ -110,7 +111,9 @@ class Geometry:
         return np.array([igl.doublearea(*surface).sum() / 2 for surface in self.closed])
 
     def pieces(self) -> Int[np.ndarray, " k"]:
-        """Number of 26-connected pieces of each structure."""
+        """Number of pieces of each structure: of its mesh, or 26-connected ones of its voxels."""
+        if self.complete:
+            return np.array([solid_pieces(*surface) for surface in self.closed])
         labels = self.label_map.cropped().labels  # most of a scan is background
         pieces, count = number_pieces(labels)
         # A piece has one label throughout, so that any of its voxels may set the entry.

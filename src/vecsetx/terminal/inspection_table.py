@@ -43,6 +43,8 @@ def print_inspection(entries: Sequence[Mapping[str, Any]], next_command: str) ->
             style="red",
         )
     elif not counts["refused"]:
+        if counts["look"]:
+            console.print("look at the remarks above first", style="yellow")
         print_next(next_command)
 
 
@@ -59,19 +61,13 @@ def _head(entry: Mapping[str, Any]) -> str:
     return ", ".join(parts)
 
 
-_PIECES = (
-    "connected parts, without specks",
-    "connected parts, without specks, on a grid of voxels that may break or join thin ones",
-)
-
-
 def _print_structures(entry: Mapping[str, Any]) -> None:
     columns = [
         Column("Structure", is_text=True),
         Column("Id", "its number in the file"),
         Column("ml", "volume inside its surface"),
         Column("Points", "on its surface"),
-        Column("Pieces", _PIECES[entry["kind"] == "meshes"], leaves=1),
+        Column("Pieces", "connected parts, without specks", leaves=1),
         Column("At the scan's edge", is_text=True),
         Column("The file says", "its name there", leaves=2, is_text=True),
     ]
