@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from support.runs import ENVIRONMENT
 
+from vecsetx.errors import InputError
 from vecsetx.files import write_json, write_text
-from vecsetx.reconstruction.output_folder import one_run_s_files, other_hearts
+from vecsetx.reconstruction.output_folder import check_unmixed, one_run_s_files, other_hearts
 
 
 def write(folder: Path, *names: str) -> None:
@@ -119,8 +120,17 @@ def test_hearts_of_earlier_runs_are_known_from_those_of_this_one(tmp_path: Path)
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").touch()
     assert other_hearts(tmp_path, [tmp_path / "now", tmp_path / "new"]) == ["a", "b"]
-    assert other_hearts(tmp_path, [tmp_path]) == ["a", "b", "now"]
-    write(tmp_path, "LV.stl")  # a single heart, in the folder itself
-    assert other_hearts(tmp_path, [tmp_path / name for name in ("a", "b", "now")]) == [
-        "that of the folder itself"
-    ]
+
+
+def test_a_single_heart_and_several_do_not_share_a_folder(tmp_path: Path) -> None:
+    for single in ("a", None):
+        check_unmixed(tmp_path, single)  # a new folder
+        check_unmixed(tmp_path / "none", single)
+    write(tmp_path / "several" / "a", "LV.stl")
+    check_unmixed(tmp_path / "several", None)
+    with pytest.raises(InputError, match=r"\(such as a\), .* --out, such as .*/several/b$"):
+        check_unmixed(tmp_path / "several", "b")
+    write(tmp_path / "one", "LV.stl")
+    check_unmixed(tmp_path / "one", "a")
+    with pytest.raises(InputError, match="one: holds the result of a single heart, which would"):
+        check_unmixed(tmp_path / "one", None)

@@ -3,9 +3,12 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from vecsetx.errors import InputError
 from vecsetx.inference.encode import EncodeOptions
+from vecsetx.inference.ensemble import refuse_recycled_ensemble
 from vecsetx.inference.heart import MeshOptions
 from vecsetx.inference.heart_meshes import RESOLUTION, SurfaceKind
+from vecsetx.inference.sd_factor import refuse_idle_calibration
 from vecsetx.limits import VOXELS
 
 __all__ = ["ReconstructOptions"]
@@ -70,3 +73,22 @@ class ReconstructOptions:
         return MeshOptions(
             self.resolution, self.resolution_mm, self.surfaces, self.faces, self.keep_specks
         )
+
+    def check(self) -> None:
+        """Check that the options do not contradict each other.
+
+        Raises:
+            InputError: Two do; the message names them.
+        """
+        refuse_recycled_ensemble(self.ensemble, self.encode)
+        refuse_idle_calibration(self.calibration, self.ensemble)
+        if self.resolution_mm is not None and self.resolution != RESOLUTION:
+            raise InputError(
+                f"--resolution {self.resolution} and --resolution-mm {self.resolution_mm:g}: both "
+                "set the size of the meshing grid's voxels; choose one"
+            )
+        if not self.labels and (self.like or self.enlarge):
+            option = "--like" if self.like else "--enlarge"
+            raise InputError(
+                f"{option} sets the grid of the label map, which --no-labels leaves out; choose one"
+            )

@@ -13,12 +13,15 @@ from vecsetx.data.find_hearts import check_there, find_hearts
 from vecsetx.data.idle_options import check_idle
 from vecsetx.errors import InputError
 from vecsetx.formats.images import read_grid
-from vecsetx.inference.ensemble import refuse_recycled_ensemble
-from vecsetx.inference.heart_meshes import RESOLUTION
-from vecsetx.inference.sd_factor import refuse_idle_calibration, sd_factor_of
+from vecsetx.inference.sd_factor import sd_factor_of
 from vecsetx.model.built_in import recorded_name
 from vecsetx.reconstruction.grid import Grid
-from vecsetx.reconstruction.output_folder import SUMMARY, check_foreign, other_hearts
+from vecsetx.reconstruction.output_folder import (
+    SUMMARY,
+    check_foreign,
+    check_unmixed,
+    other_hearts,
+)
 from vecsetx.terminal.cohort_run import run_cohort
 from vecsetx.terminal.progress_bars import waiting
 from vecsetx.terminal.reconstruction_table import print_files, print_others, print_reconstruction
@@ -72,11 +75,12 @@ def reconstruct(
 
     Raises:
         InputError: The model or an input cannot be found, options do not fit together, ``out``
-            cannot be written or holds files of others with the names of results, another run is
-            writing into it, or no heart could be reconstructed.
+            cannot be written, holds files of others with the names of results, or a single heart
+            where there are several now or the reverse, another run is writing into it, or no heart
+            could be reconstructed.
     """
     cohort = cohort or CohortOptions()
-    _check(options)
+    options.check()
     cohort.check()
     with results_folder(out):
         return _reconstruct_all(model, inputs, out, options, cohort)
@@ -112,6 +116,7 @@ def _reconstruct_all(
     )
     sd_factor = sd_factor_of(model, trained, options.calibration) if options.ensemble else None
     folders = {name: out / name if len(hearts) > 1 else out for name in hearts}
+    check_unmixed(out, next(iter(hearts)) if len(hearts) == 1 else None)
     for folder in folders.values():
         check_foreign(folder, trained.structures, options.extension)
     there = out.resolve()
@@ -153,19 +158,3 @@ def _reconstruct_all(
 def _printed(name: str, summary: dict[str, Any]) -> dict[str, Any]:
     print_reconstruction(name, summary)
     return summary
-
-
-def _check(options: ReconstructOptions) -> None:
-    """Raise :class:`InputError` if options contradict each other."""
-    refuse_recycled_ensemble(options.ensemble, options.encode)
-    refuse_idle_calibration(options.calibration, options.ensemble)
-    if options.resolution_mm is not None and options.resolution != RESOLUTION:
-        raise InputError(
-            f"--resolution {options.resolution} and --resolution-mm {options.resolution_mm:g}: "
-            "both set the size of the meshing grid's voxels; choose one"
-        )
-    if not options.labels and (options.like or options.enlarge):
-        option = "--like" if options.like else "--enlarge"
-        raise InputError(
-            f"{option} sets the grid of the label map, which --no-labels leaves out; choose one"
-        )

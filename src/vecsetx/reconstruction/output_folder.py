@@ -12,7 +12,14 @@ from vecsetx.files import write_json
 from vecsetx.plain_data import read_json
 from vecsetx.workers.lock import only_writer
 
-__all__ = ["SUMMARY", "check_foreign", "input_of", "one_run_s_files", "other_hearts"]
+__all__ = [
+    "SUMMARY",
+    "check_foreign",
+    "check_unmixed",
+    "input_of",
+    "one_run_s_files",
+    "other_hearts",
+]
 
 SUMMARY = "summary.json"
 """Written last; its ``files`` are the names of all others that the run wrote."""
@@ -61,16 +68,40 @@ def input_of(folder: Path) -> str | None:
         return None
 
 
+def check_unmixed(out: Path, single: str | None) -> None:
+    """Check that a folder for results will not hold a single heart and several, which it hides.
+
+    What reads such a folder takes it for the single heart, and passes over the others.
+
+    Args:
+        out: The folder, which may be missing.
+        single: The name of the run's only heart; None for several hearts.
+
+    Raises:
+        InputError: It would.
+    """
+    if single is None:
+        if (out / SUMMARY).is_file():
+            raise InputError(
+                f"{out}: holds the result of a single heart, which would hide those of several; "
+                "choose another --out"
+            )
+        return
+    if others := (other_hearts(out, []) if out.is_dir() else []):
+        raise InputError(
+            f"{out}: holds a folder of results per heart (such as {others[0]}), which that of a "
+            f"single heart would hide; choose another --out, such as {out / single}"
+        )
+
+
 def other_hearts(out: Path, folders: Collection[Path]) -> list[str]:
     """Return the hearts in a folder for results that only earlier runs have reconstructed, sorted.
 
     Args:
-        out: The folder.
-        folders: Folders of the hearts of this run: those in it, or itself for a single heart.
+        out: The folder, with a folder per heart.
+        folders: Those of the hearts of this run.
     """
-    there = [out, *out.iterdir()]
-    found = [f for f in there if (f / SUMMARY).is_file() and f not in folders]
-    return sorted("that of the folder itself" if f == out else f.name for f in found)
+    return sorted(f.name for f in out.iterdir() if (f / SUMMARY).is_file() and f not in folders)
 
 
 @contextmanager
