@@ -73,6 +73,9 @@ def test_a_run_is_not_overwritten_nor_resumed_with_another_recipe(
     differences = r"another recipe \(model\.layers 1, now 2, training\.seed 0, now 1\)"
     with pytest.raises(InputError, match=differences):
         train_model(dataset.folder, tmp_path / "run", other, resume=True)
+    other = other.changed({"model": {"width": 64, "latents": 16}}, "")
+    with pytest.raises(InputError, match=r"layers 1, now 2, and 1 more\); resume with the"):
+        train_model(dataset.folder, tmp_path / "run", other, resume=True)
 
 
 def test_a_run_validates_on_the_grid_of_unseen_hearts(dataset: DataSet, tmp_path: Path) -> None:

@@ -43,6 +43,9 @@ _JOURNAL = "metrics.jsonl"
 _LENGTH = ("training.steps", "training.epochs")
 """The options that a resumed run may change."""
 
+_LISTED = 3
+"""Number of options that are listed where recipes differ."""
+
 
 @dataclass(frozen=True, slots=True)
 class RunData:
@@ -161,12 +164,13 @@ def _former_length(recipe_file: Path, recipe: Recipe) -> dict[str, Any]:
     if changed := [key for key in keys if key not in _LENGTH]:
         differences = ", ".join(
             f"{key} {json.dumps(before.get(key))}, now {json.dumps(now.get(key))}"
-            for key in changed
+            for key in changed[:_LISTED]
         )
+        more = f", and {len(changed) - _LISTED} more" if changed[_LISTED:] else ""
         raise InputError(
-            f"{recipe_file}: the run was started with another recipe ({differences}); resume with "
-            "the same preset, --config and overrides (only training.steps may grow), or choose "
-            "another --out"
+            f"{recipe_file}: the run was started with another recipe ({differences}{more}); resume "
+            "with the same preset, --config and overrides (only training.steps may grow), or "
+            "choose another --out"
         )
     return {key.partition(".")[2]: before[key] for key in _LENGTH if key in before}
 
