@@ -53,9 +53,10 @@ def six(maps: list[Path]) -> Path:
 
 
 def test_hearts_added_later_keep_the_places_of_those_before(
-    maps: list[Path], tmp_path: Path
+    maps: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first, _ = prepare(maps[:3], tmp_path / "data", OPTIONS)
+    assert "sampled before" not in capsys.readouterr().out
     files = {f: f.stat().st_mtime_ns for f in (tmp_path / "data" / "hearts").iterdir()}
     both, failed = prepare(maps[3:], tmp_path / "data", OPTIONS)
     assert not failed
@@ -63,6 +64,9 @@ def test_hearts_added_later_keep_the_places_of_those_before(
     assert tuple(heart for heart in both.hearts if heart in first.hearts) == first.hearts
     assert {f: f.stat().st_mtime_ns for f in files} == files
     assert DataSet.read(tmp_path / "data") == both
+    assert "sampled before" not in capsys.readouterr().out
+    assert prepare(maps, tmp_path / "data", OPTIONS)[0] == both
+    assert "sampled before, and kept: 5 of 5 hearts\n" in capsys.readouterr().out
 
 
 def test_a_data_set_is_not_mixed_of_different_options(maps: list[Path], tmp_path: Path) -> None:

@@ -47,11 +47,13 @@ class _Sampled:
         file: Its file, relative to the data set's folder.
         info: The file's description.
         annotated: Structures that its source annotates; None if it does not say.
+        is_new: Whether this run sampled it; else its file is of an earlier one.
     """
 
     file: str
     info: HeartInfo
     annotated: tuple[str, ...] | None
+    is_new: bool
 
     @property
     def label_set(self) -> LabelSet:
@@ -140,6 +142,8 @@ def prepare(
             (out / here[name].file).unlink()
         dataset = replace(_data_set(out, plan, others, samples), failed=_failed(plan, failed))
         dataset.write()
+    if kept := sum(not sampled.is_new for sampled in samples.values()):
+        console.print(f"sampled before, and kept: {kept} of {counted(len(samples), 'heart')}")
     print_remarks({name: sampled.info.remarks for name, sampled in samples.items()})
     has = {name: sampled.info.structures for name, sampled in samples.items()}
     for remark in annotation_remarks(dataset, has):
@@ -213,12 +217,13 @@ def _sample(task: _Task, out: Path, options: PrepareOptions) -> _Sampled:
     source = _resolved(source, out / file, sha256, options)
     wanted = options.structures or source.label_set.structures
     info = _current(out / file, source, wanted, sha256, options)
-    # Remarks depend on what is known to be absent.
-    if info is None or (known and source.annotated(info.structures) not in (None, known.annotated)):
+    if known and info and source.annotated(info.structures) not in (None, known.annotated):
+        info = None  # remarks depend on what is known to be absent
+    if is_new := info is None:
         samples = source.samples(wanted, options.sampling, options.seed)
         write_samples(samples, out / file)
         info = samples.info
-    return _Sampled(file, info, source.annotated(info.structures))
+    return _Sampled(file, info, source.annotated(info.structures), is_new)
 
 
 def _current(
