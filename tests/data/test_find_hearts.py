@@ -202,7 +202,9 @@ def test_one_mask_alone_in_its_folder_is_a_heart_of_the_folder_s_name(tmp_path):
     touch(tmp_path, "patient/LV.nii.gz", "whole/heart.nii.gz", "beside/LV.nii.gz", "beside/b.nii")
     assert found_in(tmp_path / "patient") == {"patient": ("masks", "patient")}
     assert found_in(tmp_path / "whole") == {"heart": ("label map", "heart.nii.gz")}
-    assert found_in(tmp_path / "beside").keys() == {"LV", "b"}
+    assert found_in(tmp_path / "beside") == {"beside": ("masks", "beside")}
+    with pytest.raises(InputError, match=r"beside: unknown structure 'b'.* Rename this file"):
+        present(find_hearts([tmp_path / "beside"])["beside"])
 
 
 def test_a_folder_of_hearts_in_folders(tmp_path):

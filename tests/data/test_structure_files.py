@@ -12,7 +12,7 @@ from support.shapes import ball_in_shell
 from vecsetx.anatomy.label_sets import label_set
 from vecsetx.data.find_hearts import find_hearts
 from vecsetx.errors import InputError
-from vecsetx.formats.label_maps import read_label_map
+from vecsetx.formats.label_maps import read_label_map, write_label_map
 from vecsetx.reconstruction.mesh_export import write_surface
 from vecsetx.reconstruction.surfaces import label_map_surfaces
 
@@ -65,6 +65,16 @@ def check_chambers(found, phantom):
             across[name] = center_mm[0]
     assert across["LA"] < across["RA"]  # left stays left: R is positive
     assert across["LV"] < across["RV"]
+
+
+def test_a_label_map_of_all_is_not_passed_over_as_a_mask_of_the_heart(folder, phantom):
+    write_masks(folder, phantom.affine, heart=phantom.labels > 0)
+    said = " ".join(read(folder, "default").label_map.remarks)
+    assert "Heart: left out, not in label set default" in said
+    write_label_map(phantom, folder / "heart.nii.gz")
+    for labels in (None, "default"):  # the one has a structure of that name, the other none
+        with pytest.raises(InputError, match="give a label map of several structures as a single"):
+            read(folder, labels)
 
 
 def test_masks_named_as_structures_need_no_label_set(folder, phantom):

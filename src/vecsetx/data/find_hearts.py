@@ -212,12 +212,11 @@ def _of_file(path: Path) -> type[HeartSource]:
 def _of_folder(entries: Sequence[Path]) -> type[HeartSource] | None:
     """The kind of source that a folder with these entries is; None if it is not one heart.
 
-    One mesh named after a structure makes a heart of meshes. A heart of masks takes two images, or
-    one alone, unless this could be a label map of all (``heart.nii.gz``).
+    One mesh named after a structure makes a heart of meshes, one image a heart of masks, unless it
+    could be a label map of all (``heart.nii.gz``).
     """
-    named = [f for f in entries if find_structure(stem(f))]
-    if any(is_mesh(f) for f in named):
+    named = {f: find_structure(stem(f)) for f in entries}
+    if any(is_mesh(f) for f in entries if named[f]):
         return MeshesSource
-    masks, images = [f for f in named if is_image(f)], [f for f in entries if is_image(f)]
-    alone = len(images) == 1 and masks and find_structure(stem(masks[0])) != WHOLE_HEART
-    return MasksSource if alone or len(masks) > 1 else None
+    is_heart = any(is_image(f) for f in entries if named[f] not in (None, WHOLE_HEART))
+    return MasksSource if is_heart else None

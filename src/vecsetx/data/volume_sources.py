@@ -11,6 +11,7 @@ from vecsetx.anatomy.frame import MM_PER_UNIT
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.proportions import odd_proportions
 from vecsetx.anatomy.size import HeartSize, check_spacing
+from vecsetx.anatomy.structures import WHOLE_HEART
 from vecsetx.data.heart_source import HeartSource
 from vecsetx.data.label_set_choice import label_set_of
 from vecsetx.data.missing_spacing import missing_spacing
@@ -18,7 +19,7 @@ from vecsetx.data.name_check import check_file_names, check_ids
 from vecsetx.errors import InputError
 from vecsetx.formats.folders import structure_masks, structure_meshes
 from vecsetx.formats.label_maps import name_table_of, read_label_map, tables_of
-from vecsetx.formats.masks import read_masks
+from vecsetx.formats.masks import read_mask, read_masks
 from vecsetx.formats.mesh_sets import read_meshes
 from vecsetx.geometry.heart_geometry import Segmentation
 from vecsetx.geometry.stray_surfaces import without_stray_surfaces
@@ -123,6 +124,8 @@ class MasksSource(_VolumeSource):
                 names.
         """
         named = structure_masks(self.path, self.label_set, self.chosen)
+        if whole := named.outside.get(WHOLE_HEART):
+            read_mask(whole, self.most_voxels)  # heart.nii.gz may be a label map of all structures
         label_map = read_masks(
             named.of(structures), structures, self.absent, named.left_out(), self.most_voxels
         )

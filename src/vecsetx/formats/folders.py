@@ -81,7 +81,7 @@ class StructureFiles:
         label_set: The structures wanted.
         chosen: Whether the user chose it.
         files: Structure → file.
-        outside: Structures with a file that are not in the label set, sorted.
+        outside: Structure → file, of those that are not in the label set, sorted.
         dropped: File names, without extensions, that the label set drops.
         organs: File names, without extensions, that name other organs.
         unknown: File names, without extensions, that name nothing known; only with
@@ -94,7 +94,7 @@ class StructureFiles:
     label_set: LabelSet
     chosen: bool
     files: dict[str, Path]
-    outside: tuple[str, ...]
+    outside: dict[str, Path]
     dropped: tuple[str, ...]
     organs: tuple[str, ...]
     unknown: tuple[str, ...]
@@ -195,7 +195,7 @@ def _structure_files(
             "folder of its own"
         )
     found: dict[str, Path] = {}
-    outside: set[str] = set()
+    outside: dict[str, Path] = {}
     walls = {file for file in files if is_mesh(file) and stem(file).lower() == _OWN_WALLS}
     wanted = [file for file in files if is_wanted(file) and file not in walls]
     dropped = tuple(stem(file) for file in wanted if label_set.drops(stem(file)))
@@ -207,7 +207,7 @@ def _structure_files(
         if name is None:
             unnamed.append(stem(file))
         elif name not in label_set.structures:
-            outside.add(name)
+            outside[name] = file
         elif name in found:
             raise InputError(
                 f"{file}: {found[name].name} is also {name}; keep one file per structure"
@@ -218,7 +218,8 @@ def _structure_files(
     unknown = tuple(word for word in unnamed if not is_other_organ(word))
     if unknown and not label_set.drop_others:
         raise _unknown(folder, unknown, {*found, *outside})
-    left_out = tuple(sorted(outside)), dropped, organs, unknown
+    outside = dict(sorted(outside.items()))
+    left_out = outside, dropped, organs, unknown
     return StructureFiles(folder, label_set, chosen, found, *left_out, Guessed())
 
 
