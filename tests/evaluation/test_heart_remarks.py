@@ -7,6 +7,7 @@ import pytest
 from vecsetx.evaluation.heart_remarks import HeartRemark, as_sentence, heart_remarks
 
 REFINEMENT = HeartRemark("Not refined (--refine 0)")
+REFINED = {"loss_before": 2.0, "loss_after": 1.0, "error_mm_before": None, "error_mm_after": None}
 
 
 def structure(**changes: Any) -> dict[str, Any]:
@@ -22,8 +23,9 @@ def remarks(
     misfit: str = "",
     not_compared: str | None = None,
     complete: bool = False,
+    refined: dict[str, Any] | None = None,
 ) -> list[HeartRemark]:
-    provenance = {"mesh_resolution_mm": voxel_mm, "refined": None, "refine": 0, "remarks": said}
+    provenance = {"mesh_resolution_mm": voxel_mm, "refined": refined, "refine": 0, "remarks": said}
     provenance |= {"not_compared": not_compared, "complete": complete}
     return heart_remarks({"structures": structures, "provenance": provenance, "misfit": misfit})
 
@@ -52,8 +54,11 @@ def test_an_observed_structure_elsewhere_is_a_fault_and_a_hidden_one_is_not() ->
     structures["RV"] = structure(agreement=elsewhere, observed=False)
     assert remarks(structures)[:2] == [
         HeartRemark("! over 10% off the input's volume: LV, RV (not shown to the model)", "look"),
-        HeartRemark("Not where the input shows it (Dice below 0.3): LV", "fault"),
+        HeartRemark("Not where the input shows it (Dice below 0.3): LV; try --refine 100", "fault"),
     ]
+    for steps, remedy in ((99, "; try --refine 100"), (100, "")):
+        found = remarks(structures, refined={**REFINED, "steps": steps})[1].text
+        assert found == f"Not where the input shows it (Dice below 0.3): LV{remedy}"
     for difference in (0.3, -0.3):
         structures["RV"]["agreement"] = {**elsewhere, "volume_difference": difference}
         assert remarks(structures, complete=True)[0].text == (

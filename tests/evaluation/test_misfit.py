@@ -8,6 +8,7 @@ import pytest
 from support.command_line import run
 
 from vecsetx.data.dataset import DataSet
+from vecsetx.evaluation.heart_remarks import as_sentence
 from vecsetx.evaluation.misfit import POOR_DICE, misfit
 from vecsetx.model import built_in
 
@@ -52,6 +53,7 @@ def test_results_are_marked_and_the_exit_status_is_1(
     summary = json.loads((out / "summary.json").read_text())
     assert summary["misfit"].startswith(said)
     assert summary["provenance"]["remarks"][0] == summary["misfit"]
+    assert summary["remarks"][0] == {"text": as_sentence(summary["misfit"]), "kind": "fault"}
     assert (out / "LV.vtp").exists()
     # Of one's own model, its training may be the reason.
     own = ("--model", trained_run, "--out", tmp_path / "own")

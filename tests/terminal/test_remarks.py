@@ -124,8 +124,11 @@ def test_reconstruct_and_evaluate_print_them(
     )
     quick = ("--resolution", 24, "--refine", 0, "--no-page")
     assert run(*words, *quick, monkeypatch=monkeypatch) == 0
-    assert f"• {as_sentence(MOVED.format(7))}" in " ".join(capsys.readouterr().out.split())
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"• {as_sentence(MOVED.format(7))}" in said
     summary = json.loads((tmp_path / "r" / "summary.json").read_text())
+    assert said.count(" • ") == len(summary["remarks"]) > len(summary["provenance"]["remarks"])
+    assert all(f"• {remark['text']}" in said for remark in summary["remarks"])
     assert summary["provenance"]["remarks"][0] == MOVED.format(7)
     encode(load(trained_run), cohort / "c.nii.gz", refine=0)
     moved, left_out = caplog.messages

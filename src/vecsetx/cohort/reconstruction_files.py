@@ -9,6 +9,7 @@ from typing import Any
 
 from vecsetx._version import __version__
 from vecsetx.cohort.reconstruct_options import ReconstructOptions
+from vecsetx.evaluation.heart_remarks import heart_remarks
 from vecsetx.evaluation.misfit import misfit
 from vecsetx.evaluation.reconstructed_heart import ReconstructedHeart
 from vecsetx.files import write_json
@@ -90,6 +91,7 @@ def write_heart(folder: Path, heart: ReconstructedHeart, setup: Setup) -> dict[s
             "structures": content["structures"],
             "seconds": {stage: round(took, 2) for stage, took in seconds.items()},
             "misfit": content["misfit"],
+            "remarks": [remark._asdict() for remark in heart_remarks(content)],
             "files": {file.name: file.purpose for file in files},
             "provenance": content["provenance"],
         }

@@ -11,6 +11,9 @@ __all__ = ["HeartRemark", "as_sentence", "heart_remarks"]
 _LOST_DICE = 0.3
 """An observed structure with a smaller Dice is not there, or elsewhere."""
 
+_MORE_STEPS = 100
+"""Steps of refinement to try where an observed structure is lost."""
+
 _VOXELS_ACROSS = 2.0
 """Voxels that the width of a vessel must hold so that its mesh does not break."""
 
@@ -50,7 +53,7 @@ def heart_remarks(summary: Mapping[str, Any]) -> list[HeartRemark]:
     """
     structures, provenance = summary["structures"], summary["provenance"]
     remarks = [
-        *_unlike_the_input(structures, provenance["complete"]),
+        *_unlike_the_input(structures, provenance),
         *_too_thin(structures, provenance["mesh_resolution_mm"]),
         *_doubtful(structures, provenance["mesh_resolution_mm"]),
         *_not_compared(provenance["not_compared"]),
@@ -80,21 +83,25 @@ def as_sentence(text: str) -> str:
     return text.removesuffix(".")
 
 
-def _unlike_the_input(structures: Structures, complete: bool) -> Iterator[HeartRemark]:
+def _unlike_the_input(
+    structures: Structures, provenance: Mapping[str, Any]
+) -> Iterator[HeartRemark]:
     far, lost, grown = [], [], []
     for name, found in structures.items():
         if against := found["agreement"]:
             what = name if found["observed"] else f"{name} (not shown to the model)"
             far += [what] if against["volume_differs"] else []
             grows = against["volume_differs"] and against["volume_difference"] > 0
-            grown += [name] if grows and complete and found["observed"] else []
+            grown += [name] if grows and provenance["complete"] and found["observed"] else []
             lost += [name] if found["observed"] and against["dice"] < _LOST_DICE else []
     if far:
         why = f" (--complete may let {', '.join(grown)} go on)" if grown else ""
         yield HeartRemark(f"! over 10% off the input's volume: {', '.join(far)}{why}", "look")
     if lost:
         why = f"not where the input shows it (Dice below {_LOST_DICE}): {', '.join(lost)}"
-        yield HeartRemark(why, "fault")
+        steps = provenance["refined"]["steps"] if provenance["refined"] else 0
+        more = f"; try --refine {_MORE_STEPS}" if steps < _MORE_STEPS else ""
+        yield HeartRemark(why + more, "fault")
 
 
 def _too_thin(structures: Structures, voxel_mm: float) -> Iterator[HeartRemark]:
