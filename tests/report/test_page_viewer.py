@@ -1,6 +1,7 @@
 """The score page's viewer, operated in a headless browser."""
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -86,8 +87,8 @@ def settled(page):
     page.run("new Promise(done => setTimeout(() => requestAnimationFrame(done), 250))")
 
 
-def share(page, selector, condition):
-    """Share of a canvas's pixels whose r, g, b fulfil a JavaScript condition."""
+def share(page, selector, condition, where="true"):
+    """Share of a canvas's pixels x, y whose r, g, b fulfil JavaScript conditions."""
     settled(page)
     return page.run(
         f"""(() => {{
@@ -102,13 +103,15 @@ def share(page, selector, condition):
         let count = 0;
         for (let n = 0; n < found.length; n += 4) {{
             const [r, g, b] = found.subarray(n, n + 3);
-            if ({condition}) count++;
+            const x = (n / 4) % copy.width, y = Math.floor(n / 4 / copy.width);
+            if (({condition}) && ({where})) count++;
         }}
         return count / (found.length / 4); }})()"""
     )
 
 
 RED, BLUE = "r > b + 40", "b > r + 40"
+EDGES = "x < 2 || y < 2 || x >= copy.width - 2 || y >= copy.height - 2"
 
 
 def test_the_page_requests_nothing_and_logs_no_errors(page):
@@ -275,3 +278,21 @@ def test_dragging_rotates_both_scenes(page):
     page.drag((x, y), (x + 120, y))
     assert page.run("document.querySelector('.pair .edge.left').textContent") != "R"
     assert share(page, "#reconstruction canvas", BLUE) != before
+
+
+def test_a_large_heart_fits_into_a_narrow_window(tmp_path):
+    """Else its sides would be cut off at the edges of the picture."""
+    large = {part: ball(50, (3 * x, y, z)) for part, (x, y, z) in CENTERS.items()}
+    row = Score("large", "LV", "found", {"dice": 0.9, "iou": 0.9, "assd_mm": 1.0})
+    hearts = [pack_heart(replace(view("large", 1), truth=large, reconstruction=large))]
+    write_report(tmp_path / "a.html", Report("Hearts", summarize([row]), (), hearts, {"a": "b"}))
+    window = {"width": 320, "height": 700, "deviceScaleFactor": 1, "mobile": False}
+    with Browser(tmp_path / "profile") as page:
+        page.send("Emulation.setDeviceMetricsOverride", **window)  # Chromium's own has 500 at least
+        page.open(tmp_path / "a.html")
+        for side in ("Front", "Above"):
+            page.wait("document.getElementById('viewer')?.dataset.ready === '0'")
+            page.click(f"button[data-view={side}]")
+            left, right = (share(page, "#truth canvas", color) for color in (RED, BLUE))
+            assert min(left, right) > 0.02
+            assert share(page, "#truth canvas", f"{RED} || {BLUE}", EDGES) == 0
