@@ -15,8 +15,6 @@ from itertools import combinations, count, islice
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from vecsetx.anatomy.structures import (
     did_you_mean,
     find_structure,
@@ -25,7 +23,7 @@ from vecsetx.anatomy.structures import (
     structure_names,
 )
 from vecsetx.errors import InputError
-from vecsetx.plain_data import PlainDataError, is_whole_number, read_yaml
+from vecsetx.plain_data import PlainDataError, is_whole_number, parse_yaml, read_yaml
 
 _LARGEST_ID = 65535  # of uint16, in which label maps are kept
 _KEYS = ("name", "ids", "drop", "drop_others", "ignore")
@@ -302,5 +300,5 @@ def _known_name(name: Any, source: str) -> str:
 @cache
 def _named_label_sets() -> dict[str, Any]:
     text = resources.files("vecsetx.anatomy").joinpath("label_sets.yaml").read_text("utf-8")
-    named: dict[str, Any] = yaml.safe_load(text)
+    named: dict[str, Any] = parse_yaml(text)
     return named

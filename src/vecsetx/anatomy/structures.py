@@ -14,10 +14,10 @@ from functools import cache
 from importlib import resources
 from typing import Annotated, Any
 
-import yaml
 from pydantic import AfterValidator
 
 from vecsetx.errors import InputError
+from vecsetx.plain_data import parse_yaml
 
 WHOLE_HEART = "Heart"
 """The structure that includes all others, which take precedence over it."""
@@ -141,7 +141,7 @@ def _suggest_structure(word: str) -> str:
 
 
 def _content(file: str) -> Any:
-    return yaml.safe_load(resources.files("vecsetx.anatomy").joinpath(file).read_text("utf-8"))
+    return parse_yaml(resources.files("vecsetx.anatomy").joinpath(file).read_text("utf-8"))
 
 
 @cache

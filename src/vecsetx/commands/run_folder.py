@@ -157,9 +157,7 @@ def check_run(out: Path, recipe: Recipe, data: RunData) -> TrainingSpec:
 
 def _former_length(recipe_file: Path, recipe: Recipe) -> dict[str, Any]:
     """Return the options of a run's length so far; raise InputError if others were changed."""
-    # Both through YAML, which turns tuples into lists.
-    before = _options(read_changes(recipe_file))
-    now = _options(yaml.safe_load(yaml.safe_dump(recipe.to_dict())))
+    before, now = _options(read_changes(recipe_file)), _plain(recipe)
     keys = [key for key in before | now if before.get(key) != now.get(key)]
     if changed := [key for key in keys if key not in _LENGTH]:
         differences = ", ".join(
@@ -195,7 +193,7 @@ def contents_of(
 
 def identity_of(recipe: Recipe, data: RunData) -> str:
     """Return a hash of all that a run depends on but its length, for its checkpoints."""
-    options = _options(yaml.safe_load(yaml.safe_dump(recipe.to_dict())))
+    options = _plain(recipe)
     kept = {key: value for key, value in options.items() if key not in _LENGTH}
     return sha256(json.dumps([kept, data.fold, data.contents], sort_keys=True).encode()).hexdigest()
 
@@ -242,6 +240,11 @@ def next_command(run: Path, finished: bool, faults: bool = False, least: int = 0
 
 def _own_recipe(run: Path) -> str:
     return shlex.join(["--config", str(run / "recipe.yaml")])
+
+
+def _plain(recipe: Recipe) -> dict[str, Any]:
+    """All options, with lists in place of tuples, as a file holds them."""
+    return _options(json.loads(json.dumps(recipe.to_dict())))
 
 
 def _options(recipe: Mapping[str, Any]) -> dict[str, Any]:
