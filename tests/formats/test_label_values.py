@@ -142,3 +142,26 @@ def test_whole_floats_take_one_slice_of_memory(tmp_path, monkeypatch):
     tracemalloc.stop()
     assert found.labels.nbytes == values.size
     assert peak < found.labels.nbytes + 0.1 * values.nbytes
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float32])
+def test_an_image_of_grey_values_is_no_label_map(tmp_path, dtype):
+    """Magnetic resonance has whole numbers from 0 on, as labels have."""
+    rng = np.random.default_rng(0)
+    ramps = np.indices((60, 50, 40)).sum(axis=0)  # smooth, as tissue is
+    image = np.where(ramps % 7 > 2, ramps + rng.integers(0, 9, ramps.shape), 0)
+    assert len(np.unique(image)) > 100
+    with pytest.raises(
+        InputError, match=r"has over 50 different values.*looks like an image"
+    ):
+        read_label_map(save(tmp_path / "a.nii.gz", image.astype(dtype)))
+
+
+@pytest.mark.parametrize("size", [4, 5])
+def test_many_small_structures_are_labels(tmp_path, size):
+    blocks = np.arange(1, 10**3 + 1).reshape(10, 10, 10)
+    labels = np.kron(blocks, np.ones((size,) * 3, int)).astype(np.uint16)
+    found = read_label_map(save(tmp_path / "a.nii.gz", labels))
+    assert len(np.unique(found.labels)) == 1000
+    few = np.random.default_rng(0).integers(0, 30, (20, 20, 20), np.uint8)
+    assert read_label_map(save(tmp_path / "few.nii.gz", few)).labels.any()

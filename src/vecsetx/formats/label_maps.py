@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import nibabel as nib
@@ -21,7 +21,7 @@ from vecsetx.formats.name_tables import (
     table_beside,
     unread_beside,
 )
-from vecsetx.formats.own_results import inferred_extension
+from vecsetx.formats.own_results import reconstruction_extension
 from vecsetx.limits import VOXELS
 
 _WHOLE_WITHIN = 1e-3
@@ -29,6 +29,13 @@ _WHOLE_WITHIN = 1e-3
 
 _FLOAT_SHARE = float(np.finfo(np.float32).eps)
 """How far off float32 voxels, or a float32 slope in the header, may be, as a share of the label."""
+
+
+_MANY_VALUES, _SAME_SHARE = 50, 0.5
+"""An image has more values than this, and fewer voxels with the value of the next one."""
+
+_EVERY = 3
+"""Every third line of voxels tells as much as all of them."""
 
 
 def read_label_map(
@@ -58,6 +65,7 @@ def read_label_map(
     image = read_image(path, most_voxels)
     values = _three_dimensional(image.values, path)
     labels, rounded = _whole_labels(values, path)
+    _check_no_image(labels, path)
     if not (may_be_empty or labels.any()):
         raise InputError(
             f"{path}: the label map is empty (every voxel is 0); segment the heart or leave the "
@@ -89,7 +97,7 @@ def write_label_map(
     path: Path,
     structures: Sequence[str] = (),
     label_set: LabelSet | None = None,
-    inferred: Sequence[str] = (),
+    inferred: Mapping[str, float] | None = None,
 ) -> None:
     """Write a label map as NIfTI (``.nii`` or ``.nii.gz``), in mm, atomically.
 
@@ -98,14 +106,15 @@ def write_label_map(
         path: The file.
         structures: Structures of the map, whose names go into the header.
         label_set: The label set that defines their ids; None: the header has no names.
-        inferred: Structures that are not observed at all, which the header also says.
+        inferred: Of a reconstruction: structure → inferred share of its voxels, which the header
+            says; None: it is a segmentation.
     """
     image = nib.Nifti1Image(label_map.labels, label_map.affine)
     image.header.set_xyzt_units("mm")
     if label_set:
         image.header.extensions.append(label_extension(structures, label_set))
-    if inferred:
-        image.header.extensions.append(inferred_extension(inferred))
+    if inferred is not None:
+        image.header.extensions.append(reconstruction_extension(inferred))
     with written_whole(path) as unfinished:
         nib.save(image, unfinished)
 
@@ -176,6 +185,21 @@ def _whole_labels(values: np.ndarray, path: Path) -> tuple[np.ndarray, tuple[str
     if off <= _FLOAT_SHARE * max(high, 1):
         return labels, ()
     return labels, (f"values lie up to {off:.1g} from whole numbers, to which they were rounded",)
+
+
+def _check_no_image(labels: np.ndarray, path: Path) -> None:
+    """Refuse an image of grey values: they differ from voxel to voxel, and labels do not."""
+    if labels.max() < _MANY_VALUES:
+        return
+    some = labels[:, ::_EVERY, ::_EVERY]
+    values = np.count_nonzero(np.bincount(some.ravel())[1:])
+    both = (some[1:] > 0) & (some[:-1] > 0)
+    same = np.count_nonzero(both & (some[1:] == some[:-1]))
+    if values > _MANY_VALUES and same < _SAME_SHARE * np.count_nonzero(both):
+        raise InputError(
+            f"{path}: has over {_MANY_VALUES} different values, and most voxels differ from their "
+            "neighbours, so this looks like an image: give its label map"
+        )
 
 
 def _range(values: np.ndarray, path: Path) -> tuple[int, int, float]:
