@@ -7,7 +7,7 @@ import pytest
 
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.phantom import PhantomHeart
-from vecsetx.anatomy.proportions import odd_proportions
+from vecsetx.anatomy.proportions import odd_proportions, odd_size
 
 STRUCTURES = ("Myocardium", "LA", "LV", "RA", "RV", "Aorta", "PA")
 
@@ -70,3 +70,17 @@ def test_some_chambers_alone_tell_nothing(heart: LabelMap, left: tuple[str, ...]
 
 def test_an_empty_map_tells_nothing(heart: LabelMap) -> None:
     assert odd_proportions(replace(heart, labels=np.zeros_like(heart.labels)), STRUCTURES) == ()
+
+
+def test_a_heart_too_large_along_every_axis_is_named(heart: LabelMap) -> None:
+    chambers = np.isin(heart.labels, [1, 2, 3, 4, 5])
+    ml = np.count_nonzero(chambers) * 4.0**3 / 1000
+    for factor, alarms in ((0.5, 0), (1.0, 0), (0.99, 0), (1.01, 1)):
+        if factor > 0.9:  # near the limit of 1500 ml
+            factor *= (1500 / ml) ** (1 / 3) if factor != 1 else 1
+        scaled = replace(heart, affine=heart.affine @ np.diag([factor, factor, factor, 1]))
+        assert odd_proportions(scaled, STRUCTURES) == ()
+        found = odd_size(scaled, STRUCTURES)
+        assert len(found) == alarms
+        spacing = " × ".join([f"{4 * factor:.3g}"] * 3)
+        assert all(f"check the spacing of {spacing} mm" in remark for remark in found)

@@ -205,6 +205,9 @@ def test_one_mask_alone_in_its_folder_is_a_heart_of_the_folder_s_name(tmp_path):
     assert found_in(tmp_path / "beside") == {"beside": ("masks", "beside")}
     with pytest.raises(InputError, match=r"beside: unknown structure 'b'.* Rename this file"):
         present(find_hearts([tmp_path / "beside"])["beside"])
+    with pytest.raises(InputError, match=r"if each file is a heart of its own, give .*beside/\*$"):
+        present(find_hearts([tmp_path / "beside"])["beside"])
+    assert find_hearts(list((tmp_path / "beside").iterdir())).keys() == {"LV", "b"}
 
 
 def test_a_folder_of_hearts_in_folders(tmp_path):

@@ -23,6 +23,7 @@ from vecsetx.data.sources import source_of
 from vecsetx.errors import InputError
 from vecsetx.formats.label_maps import read_label_map, write_label_map
 from vecsetx.geometry.heart_geometry import Geometry
+from vecsetx.sampling.quality.findings import asks_for_a_look
 
 DEFAULT = label_set("default")
 
@@ -148,6 +149,27 @@ def test_a_structure_larger_than_that_of_any_heart(tmp_path: Path) -> None:
         source.segmentation(STRUCTURES)
     write_label_map(liver((65, 55, 50)), path)  # 749 ml: the largest ventricles are as large
     assert read(path, "default").labels.any()
+
+
+def test_an_lv_beside_the_myocardium_asks_for_a_look(heart: LabelMap, tmp_path: Path) -> None:
+    """As a liver that is called LV."""
+    lv = DEFAULT.id_of("LV")
+    away = np.where(heart.labels == lv, 0, heart.labels)
+    away = np.pad(away, ((0, 40), (0, 0), (0, 0)))
+    away[-38:-2, 8:30, 8:30] = lv
+    for labels, alarms in ((heart.labels, 0), (away, 1)):
+        moved = replace(heart, labels=labels)
+        write_label_map(moved, tmp_path / "a.nii.gz")
+        (folder := tmp_path / f"masks{alarms}").mkdir()
+        for name in ("LV", "Myocardium", "RV"):
+            mask = replace(heart, labels=(labels == DEFAULT.id_of(name)).astype(np.uint8))
+            write_label_map(mask, folder / f"{name}.nii.gz")
+        for given in (tmp_path / "a.nii.gz", folder):
+            (source,) = find_hearts([given], DEFAULT).values()
+            remarks = source.segmentation(DEFAULT.structures).label_map.remarks
+            found = [remark for remark in remarks if "of the LV's surface faces" in remark]
+            assert len(found) == alarms
+            assert all(map(asks_for_a_look, found))
 
 
 def test_transposed_great_arteries(heart: LabelMap, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 
 from vecsetx.anatomy.label_map import LabelMap
 
-__all__ = ["odd_proportions"]
+__all__ = ["odd_proportions", "odd_size"]
 
 _CHAMBERS = ("Myocardium", "LA", "LV", "RA", "RV")
 
@@ -12,6 +12,10 @@ _MOST, _LEAST = 1.8, 0.5
 """Spread along an axis as a multiple of that across it. In any direction, 67 real hearts of three
 sources have 0.55 to 1.73, and 40 phantoms 0.50 to 1.80 (``benchmarks/proportions.py``)."""
 
+
+_MOST_ML = 1500.0
+"""Volume of chambers and myocardium together: 373 to 883 ml in the same real hearts; more in heart
+failure."""
 
 _FLAT_SHARE = 0.2
 """A heart tapers. Where the first or last slice has a larger share of the largest one's voxels, the
@@ -61,3 +65,22 @@ def odd_proportions(label_map: LabelMap, structures: tuple[str, ...]) -> tuple[s
             f"{spacing} mm, and correct the header if it is wrong"
         )
     return (remark,) if remark else ()
+
+
+def odd_size(label_map: LabelMap, structures: tuple[str, ...]) -> tuple[str, ...]:
+    """Return a remark if the chambers and the myocardium are larger together than in known hearts.
+
+    Args:
+        label_map: Labels 1…K.
+        structures: Names of the K structures.
+    """
+    labels = [k for k, name in enumerate(structures, start=1) if name in _CHAMBERS]
+    voxels = np.count_nonzero(np.isin(label_map.labels, labels))
+    ml = voxels * label_map.voxel_volume_mm3 / 1000
+    if ml <= _MOST_ML:
+        return ()
+    spacing = " × ".join(f"{mm:.3g}" for mm in label_map.spacing_mm)
+    return (
+        f"chambers and myocardium hold {ml:.0f} ml together, and at most {_MOST_ML:g} ml in nearly "
+        f"all hearts: check the spacing of {spacing} mm, and correct the header if it is wrong",
+    )

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from vecsetx.anatomy.contacts import Contacts
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.label_sets import LabelSet, label_set, label_set_names
@@ -12,6 +14,13 @@ from vecsetx.anatomy.structures import structure
 from vecsetx.errors import InputError
 
 __all__ = ["check_file_names", "check_ids"]
+
+_LEAST_FACING = 0.15
+"""Share of the LV's surface that faces the myocardium: at least 0.79 in 67 real hearts, and 0.32 in
+1654 cuts of them in which both have 5 ml."""
+
+_LEAST_ML = 5.0
+"""Volume of LV and myocardium whose contact tells something."""
 
 _MIRRORED = "mend the file's axes, one of which has the wrong sign"
 
@@ -41,7 +50,7 @@ def check_ids(
         if large := _too_large(contacts, named.ids):
             remedy = "is this another organ, such as a liver? Name the label set that is meant"
             return _told(label_map, large, remedy, path, trust, unusual="")
-        return label_map
+        return label_map.remarked(_lv_apart(contacts, named.ids))
     if found.mirrored and raw.sides_guessed:
         return _mirrored(label_map)
     remedy = _MIRRORED if found.mirrored else _label_set_that_fits(found, contacts.ids, named)
@@ -72,7 +81,7 @@ def check_file_names(
         if large := _too_large(contacts, names):
             remedy = "is this another organ, such as a liver? Move its file away, or rename it"
             return _told(label_map, large, remedy, path, trust, unusual="")
-        return label_map
+        return label_map.remarked(_lv_apart(contacts, names))
     if found.mirrored and label_map.sides_guessed:
         return _mirrored(label_map)
     moved = [f"{names[k]} to {new}" for k, new in found.best.items() if names[k] != new]
@@ -90,6 +99,24 @@ def _too_large(contacts: Contacts, names: Mapping[int, str]) -> tuple[str, ...]:
         f"the {name} holds {ml:.0f} ml, and no heart's {name} more than {most:g} ml"
         for name, ml in volume_ml.items()
         if ml > (most := structure(name).most_ml)
+    )
+
+
+def _lv_apart(contacts: Contacts, names: Mapping[int, str]) -> tuple[str, ...]:
+    """Return a remark on an LV that does not lie within the myocardium."""
+    rows = {
+        wanted: [row for row, i in enumerate(contacts.ids, start=1) if names.get(i) == wanted]
+        for wanted in ("LV", "Myocardium")
+    }
+    if min(contacts.volume_ml[own].sum() for own in rows.values()) < _LEAST_ML:
+        return ()
+    facing_mm2 = contacts.area_mm2[np.ix_(rows["LV"], rows["Myocardium"])].sum()
+    share = float(facing_mm2 / contacts.area_mm2[rows["LV"]].sum())
+    if share >= _LEAST_FACING:
+        return ()
+    return (
+        f"only {share:.0%} of the LV's surface faces the Myocardium, and over 30% in any known "
+        "heart, cut or whole: look whether both names are right",
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from vecsetx.anatomy.frame import MM_PER_UNIT
 from vecsetx.anatomy.label_map import LabelMap
-from vecsetx.anatomy.proportions import odd_proportions
+from vecsetx.anatomy.proportions import odd_proportions, odd_size
 from vecsetx.anatomy.size import HeartSize, check_spacing
 from vecsetx.anatomy.structures import WHOLE_HEART
 from vecsetx.data.heart_source import HeartSource
@@ -194,5 +194,9 @@ def _check_grid(label_map: LabelMap, structures: tuple[str, ...], path: Path) ->
 
 
 def _odd_spacing(label_map: LabelMap, structures: tuple[str, ...]) -> tuple[str, ...]:
-    """Return remarks on a spacing that is probably missing, or wrong along one axis."""
-    return missing_spacing(label_map, structures) or odd_proportions(label_map, structures)
+    """Return remarks on a spacing that is probably missing or wrong."""
+    return (
+        missing_spacing(label_map, structures)
+        or odd_proportions(label_map, structures)
+        or odd_size(label_map, structures)
+    )

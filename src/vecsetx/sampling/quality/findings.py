@@ -77,6 +77,7 @@ _LOOK = (
     *("empty masks", "left out, not in label set", "no structure has these names"),
     *(", which was used; ", "its name was used", "by anatomy they are those of"),
     *("check the spacing", "voxels are left out", "inferred by vecsetx", "inferred in part by"),
+    "look whether both names are right",
 )
 """Words of those remarks on sources that ask for a look: guessed sides, an assumed spacing or
 place, spacing that stretches the heart, stray pieces and gaps, structures that are specks for a
