@@ -149,7 +149,7 @@ def test_what_is_inferred_has_a_file(model: Path, tmp_path: Path) -> None:
     (elsewhere := tmp_path / "elsewhere").mkdir()
     for file in ("labels.nii.gz", "inferred.nii.gz", *meshes("vtp")):
         shutil.move(tmp_path / "out" / file, elsewhere / file)
-    remark = "LA: inferred by vecsetx reconstruct, not observed"
+    remark = "inferred by vecsetx reconstruct, taken as observed here: LA"
     for file in ("labels.nii.gz", "inferred.nii.gz"):
         assert remark in read_label_map(elsewhere / file).remarks
     (heart,) = find_hearts([elsewhere]).values()

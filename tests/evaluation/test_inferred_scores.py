@@ -235,7 +235,7 @@ def partial(dataset: DataSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A heart with half of the structures, and one of which there is nothing but the LV."""
     folder = tmp_path_factory.mktemp("labels")
     whole = read_label_map(Path(dataset.hearts[0].source))
-    for name, shown in (("half", HALF), ("lv", ("LV",))):
+    for name, shown in (("half", HALF), ("of_lv", ("LV",))):
         others = [label for label, structure in enumerate(NAMES, 1) if structure not in shown]
         write_label_map(whole.without(others), folder / f"{name}.nii.gz")
     return folder

@@ -13,10 +13,11 @@ from support.meshes import write_meshes
 from vecsetx.data.find_hearts import find_hearts
 from vecsetx.errors import InputError
 from vecsetx.formats.own_results import (
+    RECONSTRUCTION,
     Guessed,
     guessed_in,
-    inferred_extension,
-    inferred_in_extensions,
+    reconstruction_extension,
+    remarks_in_extensions,
 )
 from vecsetx.sampling.quality.findings import asks_for_a_look
 
@@ -83,18 +84,28 @@ def test_a_damaged_summary_cannot_tell_and_is_refused(text: str, tmp_path: Path)
         guessed_in(tmp_path)
 
 
-@given(comments=st.lists(st.binary(max_size=60), max_size=3), names=st.integers(0, 3))
+def test_a_result_s_folder_is_called_a_reconstruction(tmp_path: Path) -> None:
+    write_meshes(tmp_path)
+    seen = {"observed": True, "observed_share": 0.97}
+    summary(tmp_path, {"structures": {"LV": seen}, "provenance": {"model": "built-in"}})
+    (heart,) = find_hearts([tmp_path]).values()
+    assert heart.segmentation(("LV", "RV")).label_map.remarks == (RECONSTRUCTION,)
+    assert not asks_for_a_look(RECONSTRUCTION)
+
+
+@given(comments=st.lists(st.binary(max_size=60), max_size=3), names=st.integers(0, 4))
 def test_label_maps_say_what_was_inferred_whatever_else_they_say(
     comments: list[bytes], names: int
 ) -> None:
-    inferred = ["LA", "PV", "Coronary"][:names]
+    shares = dict(list({"LA": 1.0, "PV": 0.314, "LV": 0.09, "Coronary": 0.997}.items())[:names])
     others = [nib.nifti1.Nifti1Extension(6, comment) for comment in comments]
-    found = inferred_in_extensions([*others, inferred_extension(inferred)])
-    said = f"{', '.join(inferred)}: inferred by vecsetx reconstruct, not observed"
-    assert found == ((said,) if inferred else ())
+    found = remarks_in_extensions([*others, reconstruction_extension(shares)])
+    listed = ["LA", "LA, PV (31%)", "LA, PV (31%)", "LA, PV (31%), Coronary"][:names][-1:]
+    said = [f"inferred by vecsetx reconstruct, taken as observed here: {names}" for names in listed]
+    assert found == (RECONSTRUCTION, *said)
 
 
 @pytest.mark.parametrize("words", [b"", b", , ", b"\xff\xfe", b"../x, \x1b[31m", b"L" * 10**5])
 def test_what_is_no_name_of_a_structure_is_not_repeated(words: bytes) -> None:
-    extension = nib.nifti1.Nifti1Extension(6, b"VecSetX inferred: " + words)
-    assert inferred_in_extensions([extension]) == ()
+    extension = nib.nifti1.Nifti1Extension(6, b"VecSetX reconstruction; inferred: " + words)
+    assert remarks_in_extensions([extension]) == (RECONSTRUCTION,)

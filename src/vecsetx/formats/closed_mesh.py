@@ -40,7 +40,7 @@ class ClosedMesh:
         specks_ml: Their volume.
         duplicates: Number of faces that were removed because another has the same corners and looks
             to the same side.
-        is_inferred: Whether its file says that a model has inferred all of it.
+        inferred_share: Share of its vertices that a model has inferred, by its file.
     """
 
     vertices_mm: Float[np.ndarray, "v 3"]
@@ -49,7 +49,7 @@ class ClosedMesh:
     specks: int = 0
     specks_ml: float = 0.0
     duplicates: int = 0
-    is_inferred: bool = False
+    inferred_share: float = 0.0
 
     def volume_ml(self) -> float:
         """Return the volume inside, ml."""

@@ -11,7 +11,7 @@ from vecsetx.formats.images import IMAGE_ENDINGS, ITK_ENDINGS, is_image
 from vecsetx.formats.itk.headers import data_files
 from vecsetx.formats.meshes import MESH_ENDINGS, is_mesh
 from vecsetx.formats.nifti_pairs import header_beside, is_pair, pair_files
-from vecsetx.formats.own_results import Guessed, guessed_in
+from vecsetx.formats.own_results import RECONSTRUCTION, Guessed, guessed_in
 
 __all__ = [
     "SAMPLES_ENDING",
@@ -141,7 +141,8 @@ class StructureFiles:
 
     def remarks(self) -> tuple[str, ...]:
         """Return remarks on the files that are left out."""
-        remarks = [self.left_out(), self.guessed.partly, self.left_out_as_inferred()]
+        ours = RECONSTRUCTION if self.guessed.is_result else ""
+        remarks = [self.left_out(), ours, self.guessed.partly, self.left_out_as_inferred()]
         for words, why in (
             (self.dropped, f"dropped by label set {self.label_set.name}"),
             (self.organs, "organs other than the heart"),
@@ -217,14 +218,24 @@ def _structure_files(
     organs = tuple(word for word in unnamed if is_other_organ(word))
     unknown = tuple(word for word in unnamed if not is_other_organ(word))
     if unknown and not label_set.drop_others:
-        raise _unknown(folder, unknown, {*found, *outside})
+        hearts = is_image(wanted[0]) and len({*found, *outside}) == 1
+        raise _unknown(folder, unknown, {*found, *outside}, hearts)
     outside = dict(sorted(outside.items()))
     left_out = outside, dropped, organs, unknown
     return StructureFiles(folder, label_set, chosen, found, *left_out, Guessed())
 
 
-def _unknown(folder: Path, words: Sequence[str], found: Iterable[str]) -> InputError:
-    """Return the error for file names that are neither structures nor organs, with a remedy."""
+def _unknown(
+    folder: Path, words: Sequence[str], found: Iterable[str], may_be_hearts: bool
+) -> InputError:
+    """Return the error for file names that are neither structures nor organs, with a remedy.
+
+    Args:
+        folder: The folder.
+        words: The names.
+        found: Structures that have a file.
+        may_be_hearts: Whether each file may be a heart of its own.
+    """
     shown = ", ".join(words[:5]) + (f" and {len(words) - 5} more" if words[5:] else "")
     why = f"no structure is named {shown}; rename these files"
     if len(words) == 1:
@@ -236,6 +247,8 @@ def _unknown(folder: Path, words: Sequence[str], found: Iterable[str]) -> InputE
     hint = label_set_hint(found, others=True)
     what = "it" if len(words) == 1 else "them"
     also = "" if "FILE.yaml" in hint else f", or leave {what} out by --labels{hint}"
+    if may_be_hearts:
+        also += f"; if each file is a heart of its own, give the files: {folder}/*"
     return InputError(
         f"{folder}: {why}, or move {what} away, or name {what} under 'drop' in --labels FILE.yaml"
         f"{also}"

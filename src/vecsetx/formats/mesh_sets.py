@@ -56,7 +56,7 @@ def read_meshes(files: Mapping[str, Path], space: str = "lps", units: str = "mm"
     if counts := [f"{name} {mesh.specks}" for name, mesh in meshes.items() if mesh.specks]:
         ml = sum(mesh.specks_ml for mesh in meshes.values())
         remarks.append(f"specks removed: {', '.join(counts)} ({ml:.2g} ml in all)")
-    remarks += inferred_remark([name for name, mesh in meshes.items() if mesh.is_inferred])
+    remarks += inferred_remark({name: mesh.inferred_share for name, mesh in meshes.items()})
     if units != "mm":
         remarks.append(f"coordinates were converted from {units} to mm")
     remarks += _facing(meshes, files, folder)

@@ -53,7 +53,7 @@ def read_mesh(path: Path, space: str = "lps", units: str = "mm") -> ClosedMesh:
     mm = mm_per(units, path)
     check_no_device(path)
     read = _read_vtp if path.suffix.lower() == ".vtp" else _read_plain
-    vertices, faces, tag, is_inferred = read(path)
+    vertices, faces, tag, inferred_share = read(path)
     if len(faces) == 0:
         raise InputError(f"{path}: contains no faces; export the surface again")
     within = (np.abs(vertices) < _FARTHEST).all(axis=1)  # not so for NaN
@@ -66,7 +66,7 @@ def read_mesh(path: Path, space: str = "lps", units: str = "mm") -> ClosedMesh:
     if faces.min() < 0 or faces.max() >= len(vertices):
         raise InputError(f"{path}: a face refers to a vertex that does not exist; export it again")
     closed = closed_mesh(vertices * (mm * ras_factors(tag or space, path)), faces, path)
-    return replace(closed, is_inferred=is_inferred)
+    return replace(closed, inferred_share=inferred_share)
 
 
 def ras_factors(space: str, source: Path) -> np.ndarray:
@@ -102,10 +102,10 @@ def stated_space(stated: Sequence[str], source: Path) -> str | None:
     return stated[0] if stated else None
 
 
-def _read_plain(path: Path) -> tuple[np.ndarray, np.ndarray, str | None, bool]:
+def _read_plain(path: Path) -> tuple[np.ndarray, np.ndarray, str | None, float]:
     """Read vertices, faces and the space named in the header of an STL, PLY or OBJ file.
 
-    These cannot say whether a model has inferred the surface: the last value is False.
+    These cannot say whether a model has inferred the surface: the last value is 0.
     """
     if not is_mesh(path):
         raise InputError(f"{path}: unsupported mesh format; give {', '.join(MESH_ENDINGS)}")
@@ -136,7 +136,7 @@ def _read_plain(path: Path) -> tuple[np.ndarray, np.ndarray, str | None, bool]:
     except Exception as error:  # for damaged files, trimesh passes on any error of numpy
         raise InputError(f"{path}: cannot be read as a mesh ({error}); export it again") from error
     tags = _TAG.findall(_header(head, path.suffix.lower()))
-    return vertices.reshape(-1, 3), faces, stated_space([tag.decode() for tag in tags], path), False
+    return vertices.reshape(-1, 3), faces, stated_space([tag.decode() for tag in tags], path), 0.0
 
 
 def check_mesh_size(path: Path, most: int = MESH_BYTES) -> None:
@@ -177,8 +177,10 @@ def _header(head: bytes, suffix: str) -> bytes:
     return b"\n".join(line for line in head.splitlines() if line.startswith(b"#"))
 
 
-def _read_vtp(path: Path) -> tuple[np.ndarray, np.ndarray, str | None, bool]:
+def _read_vtp(path: Path) -> tuple[np.ndarray, np.ndarray, str | None, float]:
     polydata = read_polydata(path)
     observed = polydata.data.get("observed")
-    is_inferred = isinstance(observed, np.ndarray) and len(observed) > 0 and not observed.any()
-    return polydata.points, polydata.faces, polydata.space, is_inferred
+    inferred_share = 0.0
+    if isinstance(observed, np.ndarray) and len(observed) > 0:
+        inferred_share = 1 - np.count_nonzero(observed) / len(observed)
+    return polydata.points, polydata.faces, polydata.space, inferred_share

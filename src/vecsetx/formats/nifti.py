@@ -27,7 +27,7 @@ from vecsetx.errors import InputError
 from vecsetx.formats.affines import grid_corners
 from vecsetx.formats.name_tables import names_in_extensions
 from vecsetx.formats.nifti_pairs import is_pair, pair_files
-from vecsetx.formats.own_results import inferred_in_extensions
+from vecsetx.formats.own_results import remarks_in_extensions
 from vecsetx.formats.quiet import quiet_libraries
 from vecsetx.formats.unpacking import Unpacked, check_voxel_count
 from vecsetx.limits import HEADER_BYTES
@@ -80,7 +80,7 @@ def read_values(
     with _opened(path) as (header, stream):
         affine, remarks = _affine(header, path)
         names = names_in_extensions(header.read.extensions, path)
-        remarks += inferred_in_extensions(header.read.extensions)
+        remarks += remarks_in_extensions(header.read.extensions)
         check_voxel_count(header.shape, 1, most_voxels, path)
         with _reading(stream.path):
             voxels: Any = ArrayProxy(stream, header.read)

@@ -1,7 +1,7 @@
 """Results of ``vecsetx reconstruct`` as inputs: which of their structures a model has inferred."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,11 +13,12 @@ from vecsetx.plain_data import PlainDataError, read_json
 
 __all__ = [
     "OBSERVED_SHARE",
+    "RECONSTRUCTION",
     "Guessed",
     "guessed_in",
-    "inferred_extension",
-    "inferred_in_extensions",
     "inferred_remark",
+    "reconstruction_extension",
+    "remarks_in_extensions",
 ]
 
 _SUMMARY = "summary.json"
@@ -27,8 +28,11 @@ OBSERVED_SHARE = 0.9
 cuts the great vessels of most hearts, and what is missing there is less."""
 
 _COMMENT = 6  # the code of plain text in the NIfTI registry
-_INFERRED = "VecSetX inferred: "
-_NAME = re.compile(r"[\w-]{1,40}")
+_WRITTEN = "VecSetX reconstruction; inferred: "
+_NAME = re.compile(r"([\w-]{1,40})(?: (\d{1,3})%)?")
+
+RECONSTRUCTION = "a reconstruction by vecsetx, not a segmentation"
+"""Remark on what ``vecsetx reconstruct`` wrote: scores against it tell how alike models are."""
 
 
 class Guessed(NamedTuple):
@@ -37,10 +41,12 @@ class Guessed(NamedTuple):
     Attributes:
         whole: Names of those that were not observed at all, sorted.
         partly: Remark on those of which a good part was not observed; empty if there are none.
+        is_result: Whether ``vecsetx reconstruct`` wrote the folder.
     """
 
     whole: tuple[str, ...] = ()
     partly: str = ""
+    is_result: bool = False
 
 
 def guessed_in(folder: Path) -> Guessed:
@@ -84,26 +90,48 @@ def guessed_in(folder: Path) -> Guessed:
     return Guessed(
         tuple(sorted(name for name, one in found.items() if one.get("observed") is False)),
         f"inferred in part by vecsetx reconstruct: {listed}" if partly else "",
+        bool(found) and "provenance" in content,
     )
 
 
-def inferred_remark(structures: Sequence[str]) -> tuple[str, ...]:
-    """Return the remark on structures of a file that a model has inferred; none without any."""
-    if not structures:
+def inferred_remark(inferred: Mapping[str, float]) -> tuple[str, ...]:
+    """Return the remark on structures of a file that a model has inferred; none without any.
+
+    Args:
+        inferred: Structure → inferred share of its voxels or surface. Small shares are left out.
+    """
+    listed = _listed(inferred, "{} ({:.0%})")
+    if not listed:
         return ()
-    return (f"{', '.join(structures)}: inferred by vecsetx reconstruct, not observed",)
+    return (f"inferred by vecsetx reconstruct, taken as observed here: {listed}",)
 
 
-def inferred_extension(structures: Sequence[str]) -> Any:
-    """Return a NIfTI header extension that says which structures of a label map are inferred."""
-    return nib.nifti1.Nifti1Extension(_COMMENT, f"{_INFERRED}{', '.join(structures)}".encode())
+def reconstruction_extension(inferred: Mapping[str, float]) -> Any:
+    """Return a NIfTI header extension that says what of a label map is inferred.
+
+    Args:
+        inferred: Structure → inferred share of its voxels. Small shares are left out.
+    """
+    text = f"{_WRITTEN}{_listed(inferred, '{} {:.0%}')}"
+    return nib.nifti1.Nifti1Extension(_COMMENT, text.encode())
 
 
-def inferred_in_extensions(extensions: Iterable[Any]) -> tuple[str, ...]:
-    """Return the remark on inferred structures that a NIfTI header's extensions name; or none."""
+def remarks_in_extensions(extensions: Iterable[Any]) -> tuple[str, ...]:
+    """Return the remarks on a reconstruction, if a NIfTI header's extensions say that it is one."""
     for extension in extensions:
         raw = extension.content
-        if extension.get_code() == _COMMENT and raw.startswith(_INFERRED.encode()):
-            words = raw[:1000].decode("utf-8", "replace").removeprefix(_INFERRED).strip("\0 ")
-            return inferred_remark([word for word in words.split(", ") if _NAME.fullmatch(word)])
+        if extension.get_code() == _COMMENT and raw.startswith(_WRITTEN.encode()):
+            words = raw[:1000].decode("utf-8", "replace").removeprefix(_WRITTEN).strip("\0 ")
+            named = filter(None, map(_NAME.fullmatch, words.split(", ")))
+            inferred = {found[1]: int(found[2] or 100) / 100 for found in named}
+            return (RECONSTRUCTION, *inferred_remark(inferred))
     return ()
+
+
+def _listed(inferred: Mapping[str, float], form: str) -> str:
+    """List structures of which a good part is inferred, with the share unless it is all."""
+    return ", ".join(
+        name if share == 1 else form.format(name, share)
+        for name, share in inferred.items()
+        if share > 1 - OBSERVED_SHARE
+    )

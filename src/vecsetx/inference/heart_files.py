@@ -1,6 +1,6 @@
 """The files of a heart's meshes and label maps, and what each is for."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -112,15 +112,15 @@ def label_map_files(heart: Heart, labels: LabelMap) -> Iterator[HeartFile]:
     structures, ids = heart.structures, heart.label_set
     part = heart.encoded.visibility.inferred_part(labels)
     there, inferred = _voxel_counts(labels, structures), _voxel_counts(part, structures)
-    wholly = tuple(name for name in there if inferred.get(name) == there[name])
-    maps = [("labels.nii.gz", labels, wholly, "label map")]
+    shares = {name: inferred.get(name, 0) / count for name, count in there.items()}
+    maps = [("labels.nii.gz", labels, shares, "label map")]
     if inferred:
         what = "its voxels that are not observed"
-        maps.append(("inferred.nii.gz", part, tuple(inferred), what))
+        maps.append(("inferred.nii.gz", part, dict.fromkeys(inferred, 1.0), what))
     for name, voxels, guessed, what in maps:
 
         def write(
-            path: Path, written: LabelMap = voxels, guessed: tuple[str, ...] = guessed
+            path: Path, written: LabelMap = voxels, guessed: Mapping[str, float] = guessed
         ) -> None:
             own_ids = written.to_label_set(ids, structures)
             write_label_map(own_ids, path, structures, ids, guessed)
