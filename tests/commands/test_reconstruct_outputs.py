@@ -336,6 +336,9 @@ def test_a_model_of_whole_hearts_says_that_it_cannot_infer(
         assert text in output
         assert text in page
     assert "Not refined, as the input shows nothing of LA (--hide LA)" in page
+    # The page shows what the model did not see beside what it made of it.
+    (shown,) = json.loads(re.search(r'id="data">(.*?)</script>', page, re.DOTALL)[1])["hearts"]
+    assert {mesh["name"] for mesh in shown["layout"]["truth"]} == set(NAMES)
     heart = encode(load(tmp_path / "model"), tmp_path / "heart.nii.gz", hide=["LA"], points=200)
     assert doubtful(heart, resolution=40)["LA"] == [WHOLE_ONLY]
     surfaces(heart, resolution=40)

@@ -63,7 +63,7 @@ def test_an_observed_structure_elsewhere_is_a_fault_and_a_hidden_one_is_not() ->
         structures["RV"]["agreement"] = {**elsewhere, "volume_difference": difference}
         assert remarks(structures, complete=True)[0].text == (
             "! over 10% off the input's volume: LV, RV (not shown to the model) "
-            "(--complete may let LV go on)"
+            "(with --complete, LV may go on beyond the input)"
         )
 
 

@@ -405,6 +405,10 @@ def test_the_model_s_factors_are_used_and_told(
             factored[name]["sd_mm"], factor * plain[name]["sd_mm"], rtol=1e-5
         )
     assert summary_of(tmp_path / "p")["provenance"]["ensemble"]["calibration"] == "uncalibrated"
+    for folder, said in (("p", 0), ("f", 1)):
+        remarks = [remark["text"] for remark in summary_of(tmp_path / folder)["remarks"]]
+        other = "Standard deviations are of 2 members, and their factors were calibrated with 8: "
+        assert sum(text == f"{other}--ensemble 8 fits them" for text in remarks) == said
     assert summary_of(tmp_path / "f")["provenance"]["ensemble"]["calibration"] == {
         "factor": 1.5,
         "factors": {"LA": 2.5, "LV": 0.5},

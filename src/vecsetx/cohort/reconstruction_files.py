@@ -112,10 +112,10 @@ def _page(heart: ReconstructedHeart, content: dict[str, Any]) -> HeartFile:
     shown = heart.encoded.shown
     view = HeartView(
         heart.source.name,
-        truth=heart.input_surfaces,
+        truth=heart.true_surfaces,
         reconstruction=heart.meshes.surfaces,
         dice=math.nan,
-        input_map=shown.label_map if isinstance(shown, Geometry) else None,
+        input_map=heart.encoded.label_map if isinstance(shown, Geometry) else None,
         structures=heart.structures,
         inferred=tuple(name for name, observed in heart.observed.items() if not observed),
     )
@@ -165,7 +165,7 @@ def _provenance(heart: ReconstructedHeart, setup: Setup, remarks: Sequence[str])
     inferred = inference_remarks(heart.meshes, heart.known, *learned)
     return {
         "input": str(heart.source.path.resolve()),
-        "remarks": [*remarks, *inferred],
+        "remarks": [*remarks, *inferred, *_other_members(heart.heart.ensemble, setup.sd_factor)],
         "not_compared": _not_compared(heart, options),
         "model": setup.model_name,
         "version": __version__,
@@ -210,6 +210,17 @@ def _unlike_training(
         "points": len(shown.points_mm) if isinstance(shown, Observation) else wanted,
         "points_in_training": trained.points,
     }
+
+
+def _other_members(ensemble: Ensemble | None, sd_factor: SdFactor | None) -> tuple[str, ...]:
+    """Return a remark where the calibration had another number of members."""
+    members = len(ensemble.members) if ensemble else 0
+    if not (members and sd_factor) or members == sd_factor.members:
+        return ()
+    return (
+        f"standard deviations are of {members} members, and their factors were calibrated with "
+        f"{sd_factor.members}: --ensemble {sd_factor.members} fits them",
+    )
 
 
 def _ensemble(ensemble: Ensemble | None, sd_factor: SdFactor | None) -> dict[str, Any] | None:

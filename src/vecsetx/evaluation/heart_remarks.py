@@ -96,7 +96,7 @@ def _unlike_the_input(
             grown += [name] if grows and provenance["complete"] and found["observed"] else []
             lost += [name] if found["observed"] and against["dice"] < _LOST_DICE else []
     if far:
-        why = f" (--complete may let {', '.join(grown)} go on)" if grown else ""
+        why = f" (with --complete, {', '.join(grown)} may go on beyond the input)" if grown else ""
         yield HeartRemark(f"! over 10% off the input's volume: {', '.join(far)}{why}", "look")
     if lost:
         why = f"not where the input shows it (Dice below {_LOST_DICE}): {', '.join(lost)}"

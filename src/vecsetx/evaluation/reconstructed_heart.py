@@ -129,6 +129,23 @@ class ReconstructedHeart:
             if len(faces)
         }
 
+    @property
+    def true_surfaces(self) -> dict[str, Surface]:
+        """As :attr:`input_surfaces`, with those of structures that were hidden from the model."""
+        given, shown = self.encoded.label_map, self.input_surfaces
+        if not (given and shown):
+            return shown
+        hidden = set(np.unique(given.labels).tolist()) - {0}
+        hidden -= {self.structures.index(name) + 1 for name in shown}
+        if not hidden:
+            return shown
+        whole = Geometry.of_label_map(given, len(self.structures))
+        return shown | {
+            self.structures[k - 1]: Surface(vertices_mm.astype(np.float32), faces)
+            for k, (vertices_mm, faces) in enumerate(whole.closed, start=1)
+            if k in hidden and len(faces)
+        }
+
     @cached_property
     def input_widths_mm(self) -> dict[str, float]:
         """Structure name → mean width of the vessels in the input, ``4 V / A``: a tube's width."""
