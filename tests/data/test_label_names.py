@@ -106,7 +106,7 @@ def test_names_that_are_no_structures_are_listed_with_the_yaml_to_write(
     path = write_segmentation(tmp_path / "a.seg.nrrd", other, segments)
     with pytest.raises(InputError, match=r"1 'Tumor', 6 'Stent'") as raised:
         source_of(path).segmentation(SEVEN)
-    line = str(raised.value).split("with the line ")[1].split(" and give")[0]
+    line = str(raised.value).split("write the line ")[1].split(", after moving")[0]
     described = tmp_path / "labels.yaml"
     described.write_text(line)
     found = label_set(str(described))
@@ -130,7 +130,7 @@ def test_the_yaml_to_write_guesses_no_structure_but_a_misspelt_one(
     )
     with pytest.raises(InputError) as raised:
         source_of(path).segmentation(SEVEN)
-    line = str(raised.value).split("with the line ")[1].split(" and give")[0]
+    line = str(raised.value).split("write the line ")[1].split(", after moving")[0]
     assert line == "{ids: {1: STRUCTURE}, drop: [2, 3, 4, 5, 6, 7]}"
     described = tmp_path / "labels.yaml"
     described.write_text(line)  # copied as it is, it is no label set

@@ -151,9 +151,7 @@ def test_an_image_of_grey_values_is_no_label_map(tmp_path, dtype):
     ramps = np.indices((60, 50, 40)).sum(axis=0)  # smooth, as tissue is
     image = np.where(ramps % 7 > 2, ramps + rng.integers(0, 9, ramps.shape), 0)
     assert len(np.unique(image)) > 100
-    with pytest.raises(
-        InputError, match=r"has over 50 different values.*looks like an image"
-    ):
+    with pytest.raises(InputError, match=r"has over 50 different values.*looks like an image"):
         read_label_map(save(tmp_path / "a.nii.gz", image.astype(dtype)))
 
 

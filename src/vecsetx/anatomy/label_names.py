@@ -146,10 +146,10 @@ class LabelNames:
             known, drop = {next(iter(strange), 1): "STRUCTURE"}, strange[1:]
         described = ", ".join(f"{i}: {name}" for i, name in sorted(known.items()))
         rest = f", drop: {drop}" if drop else ""
+        first = ", after moving what is part of the heart from drop to ids" if drop else ""
         return (
-            f"{self.source} {what}; describe the ids in a file such as labels.yaml with the line "
-            f"{{ids: {{{described}}}{rest}}} and give --labels labels.yaml; move what is part of "
-            "the heart from drop to ids"
+            f"{self.source} {what}; describe the ids in a file such as labels.yaml and give "
+            f"--labels labels.yaml; write the line {{ids: {{{described}}}{rest}}}{first}"
         )
 
     def _strange(self, ids: list[int], meant: Mapping[int, list[str]]) -> Iterator[str]:

@@ -143,9 +143,9 @@ def _calibrate(
     hearts = dataset.of_split(split, fold)
     hearts = tuple(heart for heart in hearts if source_of(dataset, heart).has_volume)
     where = f"{data}: split {split!r}"
+    first, second = _halves(hearts, seed, where)
     if not few:
         _check_count(len(hearts), "with label maps or meshes", where)
-    first, second = _halves(hearts, seed, where)
     with waiting("reading the model"):
         shared, trained = WorkingModel.of(model, cohort.device, cohort.is_here)
     _warn_of_training_hearts(trained, hearts)

@@ -109,7 +109,10 @@ def check_there(inputs: Iterable[Path]) -> None:
     """
     for given in inputs:
         if not given.exists():
-            raise InputError(f"{given.absolute()}: no such file or folder")
+            what = "no such file or folder"
+            if given.is_symlink():
+                what = f"a link to {given.readlink()}, which does not exist"
+            raise InputError(f"{given.absolute()}: {what}")
 
 
 def _unsafe(heart: HeartSource) -> str | None:
@@ -170,12 +173,24 @@ def _in_folder(
         raise InputError(
             f"{folder}: holds no hearts; give label maps (.nii.gz, .nrrd, .mha …), or one folder "
             "per heart with a mask or mesh per structure, named as in LV.nii.gz or LV.vtp"
+            + _images_below(folders)
         )
     for file in files:
         yield _of_file(file)(stem(file), file, labels, space, chosen=chosen)
     # Among folders with hearts, one that does not look like a heart must fail, not be skipped.
     for sub in folders if usual else ():
         yield (found[sub] or usual[0][0])(_name_of_folder(sub), sub, named, space, chosen=chosen)
+
+
+def _images_below(folders: Iterable[Path]) -> str:
+    """Say how to give the label maps in a folder's subfolders; empty if there are no images."""
+    images = (f for sub in folders for f in visible(sub) if is_image(f))
+    if (first := next(images, None)) is None:
+        return ""
+    return (
+        f". Its subfolders hold images, such as {first.parent.name}/{first.name}: give those that "
+        f"are label maps as files, as in {first.parent.parent}/*/*"
+    )
 
 
 def _masks_of(folder: Path) -> Path:

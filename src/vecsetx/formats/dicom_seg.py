@@ -257,6 +257,7 @@ def _meanings(description: Any) -> list[str]:
 
 
 def _unreadable(path: Path, error: Exception) -> InputError:
+    why = str(error).partition(". Use force=True")[0]  # an option of pydicom, not of ours
     return InputError(
-        f"{path}: cannot be read as a DICOM segmentation ({error}); copy or export it again"
+        f"{path}: cannot be read as a DICOM segmentation ({why}); copy or export it again"
     )
