@@ -140,7 +140,8 @@ def test_what_is_said_twice_may_be_the_same(tmp_path: Path) -> None:
 def test_files_that_are_no_dicom(tmp_path: Path) -> None:
     path = tmp_path / "a.dcm"
     path.write_bytes(b"no dicom at all" * 100)
-    with pytest.raises(InputError, match=r"cannot be read as a DICOM segmentation \(File is missing.* from the header\); copy"):
+    said = r"cannot be read as a DICOM segmentation \(File is missing.* from the header\); copy"
+    with pytest.raises(InputError, match=said):
         read_image(path)
 
 
