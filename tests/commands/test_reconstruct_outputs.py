@@ -293,13 +293,16 @@ def test_what_the_grid_loses_is_said_and_an_enlarged_grid_keeps_it(
     assert volumes in " ".join(capsys.readouterr().out.split())
     before = read_label_map(tmp_path / "out" / "labels.nii.gz")
     large = reconstructed(model, cropped, tmp_path, replace(options, enlarge=True))
-    assert large["provenance"]["remarks"] == others
+    *others_again, grown = large["provenance"]["remarks"]
+    assert others_again == others
     kept = large["structures"]["LV"]
     assert kept["beyond_grid"] is None
     assert kept["labels_ml"] == pytest.approx(kept["volume_ml"], rel=0.02)
     assert kept["agreement"] == found["agreement"]
     # The voxels that the input has are the same, where they were.
     after = read_label_map(tmp_path / "out" / "labels.nii.gz")
+    sizes = [" × ".join(map(str, one.shape)) for one in (after, before)]
+    assert grown == f"labels.nii.gz has {sizes[0]} voxels, and the input {sizes[1]}"
     indices = np.argwhere(np.ones(before.shape, dtype=bool))
     np.testing.assert_array_equal(after.at(before.to_mm(indices)), before.labels.ravel())
     moved = after.to_indices(before.affine[:3, 3])

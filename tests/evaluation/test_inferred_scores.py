@@ -294,7 +294,7 @@ def test_the_command_tells_observed_and_inferred_apart(in_turn: tuple[Path, str]
     out, said = in_turn
     scores = json.loads((out / "scores.json").read_text())
     assert scores["provenance"]["hidden from the model"] == "each structure in turn"
-    assert "scoring hearts: 2/2 lv" in said
+    assert "scoring hearts: 2/2 of_lv" in said
     for part in ("observed", "inferred"):
         assert f"{scores[part]['mean']['dice']:.3f}" in said
     page = (out / "report.html").read_text()

@@ -26,7 +26,7 @@ _FAR_MM = 0.5
 _INFORMS = (
     *("its ids fit label set", "uses ids that label set", "organs other than the heart"),
     *("coordinates were converted", "specks removed", "duplicate faces"),
-    "a reconstruction by vecsetx",
+    *("a reconstruction by vecsetx", "labels.nii.gz has"),
 )
 """Words of those remarks that need no look."""
 

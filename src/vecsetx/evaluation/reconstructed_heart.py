@@ -66,7 +66,7 @@ class ReconstructedHeart:
     @property
     def remarks(self) -> tuple[str, ...]:
         """Notes for the user, as sentences: on the source, and on what labels.nii.gz lacks."""
-        return (*self.encoded.remarks, *self._new_ids(), *self._lost())
+        return (*self.encoded.remarks, *self._new_ids(), *self._other_grid(), *self._lost())
 
     def _new_ids(self) -> list[str]:
         """Tell the ids that the input's label set does not have."""
@@ -82,6 +82,16 @@ class ReconstructedHeart:
         if not new:
             return []
         return [f"labels.nii.gz uses ids that label set {ids.name} does not have: {', '.join(new)}"]
+
+    def _other_grid(self) -> list[str]:
+        """Tell how much larger or smaller the label map's grid is than the input's."""
+        given, made = self.encoded.label_map, self.labels
+        if not (given and made) or not np.allclose(given.affine[:3, :3], made.affine[:3, :3]):
+            return []
+        if given.shape == made.shape:
+            return []
+        sizes = [" × ".join(map(str, one.shape)) for one in (made, given)]
+        return [f"labels.nii.gz has {sizes[0]} voxels, and the input {sizes[1]}"]
 
     def _lost(self) -> list[str]:
         """Tell what the label map's grid cuts off."""

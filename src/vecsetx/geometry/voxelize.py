@@ -26,16 +26,32 @@ def voxelize_surfaces(closed_surfaces: ClosedSurfaces) -> LabelMap:
     labels = np.zeros(shape, dtype=np.uint8)
     for label, (vertices_mm, faces) in enumerate(closed_surfaces, 1):
         if len(faces):
-            labels[_inside(vertices_mm, faces, low, shape)] = label
+            used = vertices_mm[faces.ravel()]
+            first = np.maximum(np.floor((used.min(axis=0) - low) / _VOXEL_MM).astype(int), 0)
+            last = np.ceil((used.max(axis=0) - low) / _VOXEL_MM).astype(int)
+            part = labels[tuple(slice(a, b + 1) for a, b in zip(first, last, strict=True))]
+            part[_inside(vertices_mm, faces, low, first, last)] = label
     affine = np.diag([_VOXEL_MM, _VOXEL_MM, _VOXEL_MM, 1.0])
     affine[:3, 3] = low
     return LabelMap(labels, affine)
 
 
 def _inside(
-    vertices_mm: np.ndarray, faces: np.ndarray, low: np.ndarray, shape: np.ndarray
+    vertices_mm: np.ndarray,
+    faces: np.ndarray,
+    low: np.ndarray,
+    first: np.ndarray,
+    last: np.ndarray,
 ) -> np.ndarray:
-    """Return whether each voxel's centre is inside, ``[I, J, K]``; the first is at ``low``, mm."""
+    """Return whether the centre of each voxel in a box is inside, ``[I, J, K]``.
+
+    Args:
+        vertices_mm: ``[V, 3]``.
+        faces: ``[F, 3]``.
+        low: Centre of the grid's first voxel, mm.
+        first: Indices of the box's first voxel.
+        last: Indices of its last voxel, in the grid.
+    """
     points, cells, surface = vtkPoints(), vtkCellArray(), vtkPolyData()
     # 1. To VTK, in mm from the first voxel's centre.
     points.SetData(numpy_to_vtk(np.ascontiguousarray(vertices_mm - low), deep=True))
@@ -46,11 +62,11 @@ def _inside(
     stencil, image = vtkPolyDataToImageStencil(), vtkImageStencilToImage()
     stencil.SetInputData(surface)
     stencil.SetOutputSpacing(_VOXEL_MM, _VOXEL_MM, _VOXEL_MM)
-    stencil.SetOutputWholeExtent(0, int(shape[0]) - 1, 0, int(shape[1]) - 1, 0, int(shape[2]) - 1)
+    stencil.SetOutputWholeExtent(*np.stack([first, last], axis=1).ravel().tolist())
     stencil.SetTolerance(0)  # no margin within which centres outside would count
     image.SetInputConnection(stencil.GetOutputPort())
     image.SetOutputScalarTypeToUnsignedChar()
     image.Update()
     # In VTK, the first axis varies fastest.
     flat = vtk_to_numpy(image.GetOutput().GetPointData().GetScalars())
-    return flat.reshape(tuple(shape), order="F") > 0
+    return flat.reshape(tuple(last - first + 1), order="F") > 0
