@@ -132,7 +132,7 @@ def for_each_heart(
             failed[name] = result.reason
         else:
             results[name] = keep(name, result) if keep else result
-        progress.advance(note=name)
+        progress.advance(note=f"{name} failed" if name in failed else name)
 
     if workers is None:
         for name, heart in hearts.items():
