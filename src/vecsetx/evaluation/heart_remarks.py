@@ -12,7 +12,8 @@ _LOST_DICE = 0.3
 """An observed structure with a smaller Dice is not there, or elsewhere."""
 
 _MORE_STEPS = 100
-"""Steps of refinement to try where an observed structure is lost."""
+"""Steps of refinement to try where an observed structure is lost. The Visible Human's coronaries
+have a Dice of 0.13 after the usual ten, and 0.24 after these."""
 
 _VOXELS_ACROSS = 2.0
 """Voxels that the width of a vessel must hold so that its mesh does not break."""
@@ -101,8 +102,8 @@ def _unlike_the_input(
     if lost:
         why = f"not where the input shows it (Dice below {_LOST_DICE}): {', '.join(lost)}"
         steps = provenance["refined"]["steps"] if provenance["refined"] else 0
-        more = f"; try --refine {_MORE_STEPS}" if steps < _MORE_STEPS else ""
-        yield HeartRemark(why + more, "fault")
+        more = f", and --refine {_MORE_STEPS} comes nearer to it" if steps < _MORE_STEPS else ""
+        yield HeartRemark(f"{why}; --keep-observed keeps what the input shows{more}", "fault")
 
 
 def _too_thin(structures: Structures, voxel_mm: float) -> Iterator[HeartRemark]:
