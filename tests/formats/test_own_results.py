@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import nibabel as nib
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.meshes import write_meshes
+from support.meshes import bent_ball, write_meshes
 
 from vecsetx.data.find_hearts import find_hearts
 from vecsetx.errors import InputError
@@ -19,6 +20,8 @@ from vecsetx.formats.own_results import (
     reconstruction_extension,
     remarks_in_extensions,
 )
+from vecsetx.reconstruction.mesh_export import write_surface
+from vecsetx.reconstruction.surfaces import Surface
 from vecsetx.sampling.quality.findings import asks_for_a_look
 
 
@@ -82,6 +85,18 @@ def test_a_damaged_summary_cannot_tell_and_is_refused(text: str, tmp_path: Path)
     (tmp_path / "summary.json").write_text(text)
     with pytest.raises(InputError, match=r"summary\.json: cannot be read .* move it away if all"):
         guessed_in(tmp_path)
+
+
+@pytest.mark.parametrize("extension", ["vtp", "stl", "ply", "obj"])
+def test_meshes_say_what_was_inferred_wherever_they_are(extension: str, tmp_path: Path) -> None:
+    vertices_mm, faces = bent_ball()
+    surface = Surface(vertices_mm.astype(np.float32), faces)
+    for name, share in (("LV", 0.0), ("LA", 0.31), ("RA", 0.05), ("PV", 1.0)):
+        observed = np.arange(len(vertices_mm)) >= share * len(vertices_mm)
+        write_surface(tmp_path / f"{name}.{extension}", surface, name, 1, "lps", observed)
+    (heart,) = find_hearts([tmp_path]).values()
+    said = heart.segmentation(("LV", "LA", "RA", "PV")).label_map.remarks
+    assert said == ("inferred by vecsetx reconstruct, taken as observed here: LA (31%), PV",)
 
 
 def test_a_result_s_folder_is_called_a_reconstruction(tmp_path: Path) -> None:

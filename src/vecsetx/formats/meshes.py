@@ -30,6 +30,7 @@ MESH_ENDINGS = (".vtp", ".stl", ".ply", ".obj")
 _RAS_FROM = {"lps": np.array([-1.0, -1.0, 1.0]), "ras": np.ones(3)}  # factors per axis
 _FARTHEST = 1e12  # in any unit; volumes of such lengths stay finite
 _HEADER_BYTES = 1 << 14  # enough for the header and comments
+_INFERRED = re.compile(rb"\binferred=(\d{1,3})%")  # as vecsetx reconstruct states it
 _TAG = re.compile(rb"SPACE\s*=\s*(LPS|RAS)\b", re.IGNORECASE)
 
 
@@ -105,7 +106,7 @@ def stated_space(stated: Sequence[str], source: Path) -> str | None:
 def _read_plain(path: Path) -> tuple[np.ndarray, np.ndarray, str | None, float]:
     """Read vertices, faces and the space named in the header of an STL, PLY or OBJ file.
 
-    These cannot say whether a model has inferred the surface: the last value is 0.
+    The last value is the share of the surface that a model has inferred, if the header says so.
     """
     if not is_mesh(path):
         raise InputError(f"{path}: unsupported mesh format; give {', '.join(MESH_ENDINGS)}")
@@ -135,8 +136,10 @@ def _read_plain(path: Path) -> tuple[np.ndarray, np.ndarray, str | None, float]:
         raise
     except Exception as error:  # for damaged files, trimesh passes on any error of numpy
         raise InputError(f"{path}: cannot be read as a mesh ({error}); export it again") from error
-    tags = _TAG.findall(_header(head, path.suffix.lower()))
-    return vertices.reshape(-1, 3), faces, stated_space([tag.decode() for tag in tags], path), 0.0
+    stated = _header(head, path.suffix.lower())
+    space = stated_space([tag.decode() for tag in _TAG.findall(stated)], path)
+    share = _INFERRED.search(stated)
+    return vertices.reshape(-1, 3), faces, space, int(share[1]) / 100 if share else 0.0
 
 
 def check_mesh_size(path: Path, most: int = MESH_BYTES) -> None:

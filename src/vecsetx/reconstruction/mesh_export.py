@@ -56,8 +56,8 @@ def write_surface(
         name: Name of a known structure.
         label: Its label in the label map that goes with the surface.
         space: Axes of the written coordinates, ``lps`` or ``ras``.
-        observed: Whether each vertex is observed; None if unknown. Written to VTP files only, as
-            point array ``observed``, 1 or 0.
+        observed: Whether each vertex is observed; None if unknown. Written to VTP files as point
+            array ``observed``, 1 or 0; other files state the inferred share, ``inferred=31%``.
         sd_mm: Standard deviation of the surface's position at each vertex, mm; None if unknown.
             Written to VTP files only, as point array ``sd_mm``.
 
@@ -273,30 +273,38 @@ def _add_strings(polydata: Any, key: str, strings: Sequence[str]) -> None:
     polydata.GetFieldData().AddArray(entry)
 
 
+def _header(name: str, space: str, point_arrays: _Arrays) -> str:
+    """Return what files without arrays say of a surface, in at most 80 characters."""
+    observed = point_arrays.get("observed")
+    share = 0.0 if observed is None or not len(observed) else 1 - observed.mean()
+    inferred = f" inferred={share:.0%}" if share > 0 else ""
+    return f"SPACE={space} unit=mm {name}{inferred}"
+
+
 def _write_stl(
-    path: Path, surface: Surface, name: str, label: int, space: str, point_arrays: object
+    path: Path, surface: Surface, name: str, label: int, space: str, point_arrays: _Arrays
 ) -> None:
     writer = vtkSTLWriter()
     writer.SetFileTypeToBinary()
-    writer.SetHeader(f"SPACE={space} unit=mm {name}")
+    writer.SetHeader(_header(name, space, point_arrays))
     write_polydata(writer, to_polydata(surface.vertices_mm, surface.faces), path)
 
 
 def _write_ply(
-    path: Path, surface: Surface, name: str, label: int, space: str, point_arrays: object
+    path: Path, surface: Surface, name: str, label: int, space: str, point_arrays: _Arrays
 ) -> None:
     writer = vtkPLYWriter()
-    writer.AddComment(f"SPACE={space} unit=mm {name}")
+    writer.AddComment(_header(name, space, point_arrays))
     writer.SetColorModeToUniformColor()
     writer.SetColor(*structure(name).color)
     write_polydata(writer, to_polydata(surface.vertices_mm, surface.faces), path)
 
 
 def _write_obj(
-    path: Path, surface: Surface, name: str, label: int, space: str, point_arrays: object
+    path: Path, surface: Surface, name: str, label: int, space: str, point_arrays: _Arrays
 ) -> None:
     mesh = trimesh.Trimesh(surface.vertices_mm, surface.faces, process=False)
-    header = f"SPACE={space} unit=mm {name}"
+    header = _header(name, space, point_arrays)
     text: str = trimesh.exchange.obj.export_obj(mesh, include_color=False, header=header)
     # The material must be named before the faces that use it.
     first_vertex = text.index("\nv ")
