@@ -133,3 +133,16 @@ def test_a_coarse_mesh_is_named_where_it_may_be_why(why: str) -> None:
     assert fine == f"Coronary is doubtful: {why}"
     reason = " (voxels of 2.4 mm may break its mesh: try --resolution-mm 1)"
     assert coarse == fine + reason * ("off" not in why)
+
+
+def test_doubtful_structures_that_the_input_lacks_share_a_remark() -> None:
+    lacking = structure(agreement=None, observed=False, doubtful=["why"])
+    hidden = structure(observed=False, doubtful=["so"])
+    found = remarks({"LV": structure(), "PV": lacking, "LA": hidden, "LAA": lacking})[:-1]
+    assert [remark.text for remark in found] == [
+        "LA is doubtful: so",
+        "Doubtful, and not in the input: PV: why; LAA: why; --structures LV,LA leaves them out",
+    ]
+    assert remarks({"LV": structure(), "PV": lacking})[0].text == "PV is doubtful: why"
+    (alone, _) = remarks({"PV": lacking, "LAA": lacking})
+    assert alone.text == "Doubtful, and not in the input: PV: why; LAA: why"

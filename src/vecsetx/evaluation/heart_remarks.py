@@ -124,13 +124,26 @@ def _too_thin(structures: Structures, voxel_mm: float) -> Iterator[HeartRemark]:
 
 
 def _doubtful(structures: Structures, voxel_mm: float) -> Iterator[HeartRemark]:
+    """Name doubtful structures; those that the input lacks together, as hearts often lack some."""
+    lacking: dict[str, str] = {}
     for name, found in structures.items():
         if not found["doubtful"]:
             continue
         why = "; ".join(found["doubtful"])
         if voxel_mm > _COARSE_MM and any(word in why for word in (" in its mesh", " pieces")):
             why += f" (voxels of {voxel_mm:.2g} mm may break its mesh: try --resolution-mm 1)"
+        if found["observed"] or found["agreement"]:
+            yield HeartRemark(f"{name} is doubtful: {why}", "look")
+        else:
+            lacking[name] = why
+    if len(lacking) == 1:
+        ((name, why),) = lacking.items()
         yield HeartRemark(f"{name} is doubtful: {why}", "look")
+    elif lacking:
+        others = ",".join(name for name in structures if name not in lacking)
+        without = f"; --structures {others} leaves them out" if others else ""
+        each = "; ".join(f"{name}: {why}" for name, why in lacking.items())
+        yield HeartRemark(f"doubtful, and not in the input: {each}{without}", "look")
 
 
 def _not_compared(why: str | None) -> Iterator[HeartRemark]:
