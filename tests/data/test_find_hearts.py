@@ -242,9 +242,9 @@ def test_files_and_folders_of_hearts_at_once(tmp_path):
 
 
 def test_inputs_that_hold_no_heart(tmp_path):
-    touch(tmp_path, "x/readme.md", "a.pdf", "LV.stl", "acdc/p1/p1_gt.nii.gz", "acdc/p2/b.nii.gz")
+    touch(tmp_path, "x/readme.md", "a.pdf", "LV.stl", "acdc/p1/p1_gt.nii.gz", "acdc/p1/p1.nii.gz")
     (tmp_path / "link").symlink_to("nowhere.nii.gz")
-    below = r"no hearts; .*subfolders hold images, such as p1/p1_gt\.nii\.gz: .*acdc/\*/\*$"
+    below = r"no hearts; .*subfolders hold images, such as p1/p1\.nii\.gz: .*acdc/\*/\*$"
     for path, reason in [
         (tmp_path / "acdc", below),
         (tmp_path / "link", r"link: a link to nowhere\.nii\.gz, which does not exist"),
@@ -257,6 +257,19 @@ def test_inputs_that_hold_no_heart(tmp_path):
             find_hearts([path])
 
 
+def test_folders_of_patients_with_one_label_map_each(tmp_path):
+    """They have the names of their folders, as the files may all have the same."""
+    touch(tmp_path, "p1/labels.nii.gz", "p2/labels.nii.gz", "p2/about.txt")
+    found = find_hearts([tmp_path])
+    assert {name: h.path.relative_to(tmp_path).as_posix() for name, h in found.items()} == {
+        name: f"{name}/labels.nii.gz" for name in ("p1", "p2")
+    }
+    assert {h.kind for h in found.values()} == {"label map"}
+    (tmp_path / "p3").mkdir()  # one that does not fit is not left out without a word
+    with pytest.raises(InputError, match=r"Its subfolders hold images, such as p1/labels"):
+        find_hearts([tmp_path])
+
+
 def test_a_link_to_a_missing_file_is_a_heart_that_fails(tmp_path):
     """As left behind by git-annex and DataLad where content was not fetched."""
     touch(tmp_path, "case1.nii.gz", "about.txt")
@@ -264,7 +277,7 @@ def test_a_link_to_a_missing_file_is_a_heart_that_fails(tmp_path):
     (tmp_path / "more.txt").symlink_to(tmp_path / "gone.txt")
     hearts = find_hearts([tmp_path])
     assert list(hearts) == ["case1", "case2"]
-    with pytest.raises(InputError, match=r"case2\.nii\.gz: .*no such file"):
+    with pytest.raises(InputError, match=r"case2\.nii\.gz: a link to .*, which does not exist"):
         present(hearts["case2"])
 
 

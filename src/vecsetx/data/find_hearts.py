@@ -53,7 +53,8 @@ def find_hearts(
 
     An input is a label map, samples (a prepared heart's ``.safetensors``, or ``.npz``), labelled
     points (``.csv``, ``.vtp``, ``.ply``), or a folder: an nnU-Net data set; one heart, as masks or
-    meshes named after their structures; hearts as files; or hearts as folders of masks or meshes.
+    meshes named after their structures; hearts as files; or hearts as folders of masks or meshes,
+    or with one label map each.
     The name of the file or folder becomes the heart's name. Hidden files are ignored. Only file
     names and an nnU-Net data set's ``dataset.json`` are read.
 
@@ -165,11 +166,14 @@ def _in_folder(
     folders = [_masks_of(f) for f in entries if f.is_dir()]
     found = {f: _of_folder(visible(f)) for f in folders}
     usual = Counter(source for source in found.values() if source).most_common(1)
+    alone = {} if files or usual else _single_images(folders)
     if files and usual:
         raise InputError(
             f"{folder}: holds hearts as files ({files[0].name}) and as folders; give one of the two"
         )
-    if not (files or usual):
+    for sub, file in alone.items():
+        yield LabelMapSource(_name_of_folder(sub), file, labels, space, chosen=chosen)
+    if not (files or usual or alone):
         raise InputError(
             f"{folder}: holds no hearts; give label maps (.nii.gz, .nrrd, .mha …), or one folder "
             "per heart with a mask or mesh per structure, named as in LV.nii.gz or LV.vtp"
@@ -180,6 +184,14 @@ def _in_folder(
     # Among folders with hearts, one that does not look like a heart must fail, not be skipped.
     for sub in folders if usual else ():
         yield (found[sub] or usual[0][0])(_name_of_folder(sub), sub, named, space, chosen=chosen)
+
+
+def _single_images(folders: Iterable[Path]) -> dict[Path, Path]:
+    """Folder → its only image, if every folder has just one: a label map of each patient."""
+    images = {sub: [f for f in visible(sub) if is_image(f)] for sub in folders}
+    if any(len(found) != 1 for found in images.values()):
+        return {}
+    return {sub: found[0] for sub, found in images.items()}
 
 
 def _images_below(folders: Iterable[Path]) -> str:
