@@ -77,7 +77,8 @@ def test_a_part_that_the_whole_includes(tmp_path):
 def test_a_mask_holds_one_value(tmp_path):
     path = save(tmp_path / "LV.nii.gz", LEFT.astype(np.uint8) + RIGHT * np.uint8(2))
     with pytest.raises(
-        InputError, match=r"LV\.nii\.gz: a mask has one value besides 0, this one has 1 a"
+        InputError,
+        match=r"LV\.nii\.gz: a mask has one value besides 0, this one has 2 \(1, 2\)",
     ):
         read_mask(path)
     with pytest.raises(InputError, match="not whole numbers"):

@@ -132,5 +132,5 @@ def test_a_single_heart_and_several_do_not_share_a_folder(tmp_path: Path) -> Non
         check_unmixed(tmp_path / "several", "b")
     write(tmp_path / "one", "LV.stl")
     check_unmixed(tmp_path / "one", "a")
-    with pytest.raises(InputError, match="one: holds the result of a single heart, which would"):
+    with pytest.raises(InputError, match="one: holds the result of a single heart, and what"):
         check_unmixed(tmp_path / "one", None)

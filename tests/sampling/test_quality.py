@@ -380,7 +380,7 @@ def test_outliers_are_doubted_but_not_if_cut_or_if_hearts_are_few(heart):
     low, high = usual["LA"].limits
     assert doubt.startswith(
         f"LA is unusually large: {10 * odd.volumes_ml['LA']:.1f} ml, and {low:.1f} to {high:.1f} "
-        f"ml is usual (median of 12 hearts {usual['LA'].median:.1f} ml; robust z +"
+        f"ml is usual among these 12 hearts (median {usual['LA'].median:.1f} ml; robust z +"
     )
     assert doubt.endswith(", limit ±4)")
     thin = {name: Usual(1000.0, 0.1, 12) for name in ("Myocardium", "Aorta")}

@@ -113,6 +113,8 @@ def parse_names(names: str, among: Iterable[str], option: str = "") -> tuple[str
         name = known.get(word.lower()) or find_structure(word)
         if name not in among:
             where = f"{option} {names}: " if option else ""
+            if name:
+                raise InputError(f"{where}there is no {name} here; choose from {', '.join(among)}")
             raise InputError(f"{where}unknown structure {word!r}; {did_you_mean(word, among)}")
         chosen.add(name)
     return tuple(name for name in among if name in chosen)

@@ -215,5 +215,5 @@ def _check_counts(file: SamplesFile, spec: BatchSpec) -> None:
         if file.count(group) < needed:
             raise InputError(
                 f"{file.path}: holds {file.count(group)} {group} points, a batch needs {needed}; "
-                f"lower {keys}, or prepare the data again with more --points"
+                f"lower {keys}, or prepare another data set with --points {needed} or more"
             )

@@ -105,8 +105,7 @@ def _by_anatomy(
 
 
 def _meaning(label_set: LabelSet, ids: list[int]) -> str:
-    """Say which of some ids are which structures, and how many are none."""
+    """Say which of some ids are which structures, and whether others are none."""
     known = [i for i in ids if i in label_set.ids]
-    others = len(ids) - len(known)
     words = [f"{i} {label_set.ids[i]}" for i in known]
-    return ", ".join([*words, f"{others} ids are no structures"] if others else words)
+    return ", ".join([*words, "others are none"] if len(known) < len(ids) else words)

@@ -115,8 +115,8 @@ def _lv_apart(contacts: Contacts, names: Mapping[int, str]) -> tuple[str, ...]:
     if share >= _LEAST_FACING:
         return ()
     return (
-        f"only {share:.0%} of the LV's surface faces the Myocardium, and over 30% in any known "
-        "heart, cut or whole: look whether both names are right",
+        f"{share:.0%} of the LV's surface faces the Myocardium, and over 30% in all known hearts, "
+        "cut or whole: look whether both names are right",
     )
 
 

@@ -29,6 +29,9 @@ SAMPLES_ENDING = ".safetensors"
 _ENDINGS = (*IMAGE_ENDINGS, *MESH_ENDINGS, ".npz", SAMPLES_ENDING, ".csv")
 """Extensions of all files that hearts are read from; longer ones before their suffixes."""
 
+_MANY_UNKNOWN = 3
+"""As many unknown names as this may be another tool's, whose label set leaves them out."""
+
 _OWN_LABEL_MAPS, _OWN_WALLS = ("labels", "inferred"), "interfaces"
 """Stems of the label maps, and of the mesh of all walls, that ``vecsetx reconstruct`` writes beside
 the meshes of structures."""
@@ -246,7 +249,8 @@ def _unknown(
     # A label set with all the structures found, which leaves out what it does not name.
     hint = label_set_hint(found, others=True)
     what = "it" if len(words) == 1 else "them"
-    also = "" if "FILE.yaml" in hint else f", or leave {what} out by --labels{hint}"
+    few = len(words) < _MANY_UNKNOWN or "FILE.yaml" in hint
+    also = "" if few else f", or leave {what} out by --labels{hint}"
     if may_be_hearts:
         also += f"; if each file is a heart of its own, give the files: {folder}/*"
     return InputError(

@@ -135,6 +135,8 @@ def _reader(path: Path) -> ModuleType:
 
 
 def _check_there(path: Path) -> None:
+    if path.is_symlink() and not path.exists():
+        raise InputError(f"{path}: a link to {path.readlink()}, which does not exist")
     if not path.exists():
         raise InputError(f"{path}: no such file; give an image as {_FORMATS}")
     check_no_device(path)

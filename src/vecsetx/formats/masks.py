@@ -85,10 +85,12 @@ def read_mask(path: Path, most_voxels: int = VOXELS) -> LabelMap:
     """
     mask = read_label_map(path, may_be_empty=True, most_voxels=most_voxels)
     values = mask.labels.ravel(order="F")[_inside(mask)]
-    if len(values) and (other := values[values != values[0]]).size:
+    if len(values) and (values != values[0]).any():
+        several = np.unique(values)
+        shown = ", ".join(map(str, several[:3])) + (", …" if several[3:].size else "")
         raise InputError(
-            f"{path}: a mask has one value besides 0, this one has {values[0]} and {other[0]}; "
-            "give a label map of several structures as a single file"
+            f"{path}: a mask has one value besides 0, this one has {len(several)} ({shown}); "
+            "give a label map of several structures as a single file, outside of a folder of masks"
         )
     return mask
 

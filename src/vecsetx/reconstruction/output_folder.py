@@ -83,14 +83,14 @@ def check_unmixed(out: Path, single: str | None) -> None:
     if single is None:
         if (out / SUMMARY).is_file():
             raise InputError(
-                f"{out}: holds the result of a single heart, which would hide those of several; "
-                "choose another --out"
+                f"{out}: holds the result of a single heart, and what reads this folder would find "
+                "no other; choose another --out for several"
             )
         return
     if others := (other_hearts(out, []) if out.is_dir() else []):
         raise InputError(
-            f"{out}: holds a folder of results per heart (such as {others[0]}), which that of a "
-            f"single heart would hide; choose another --out, such as {out / single}"
+            f"{out}: holds a folder of results per heart (such as {others[0]}), and what reads it "
+            f"would find only that of a single heart; choose another --out, such as {out / single}"
         )
 
 

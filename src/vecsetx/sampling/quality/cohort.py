@@ -195,8 +195,8 @@ def _beyond(
             low, high = usual[name].limits
             found.append(
                 f"{name} is unusually {words[z > 0]}: {_figure(values[name])} {unit}, and "
-                f"{_figure(low)} to {_figure(high)} {unit} is usual (median of "
-                f"{usual[name].hearts} hearts {_figure(usual[name].median)} {unit}; "
+                f"{_figure(low)} to {_figure(high)} {unit} is usual among these "
+                f"{usual[name].hearts} hearts (median {_figure(usual[name].median)} {unit}; "
                 f"robust z {z:+.1f}, limit ±{MAX_Z:g})"
             )
     return found
