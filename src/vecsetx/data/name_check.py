@@ -111,9 +111,10 @@ def _lv_apart(contacts: Contacts, names: Mapping[int, str]) -> tuple[str, ...]:
     if min(contacts.volume_ml[own].sum() for own in rows.values()) < _LEAST_ML:
         return ()
     facing_mm2 = contacts.area_mm2[np.ix_(rows["LV"], rows["Myocardium"])].sum()
-    share = float(facing_mm2 / contacts.area_mm2[rows["LV"]].sum())
-    if share >= _LEAST_FACING:
+    all_mm2 = contacts.area_mm2[rows["LV"]].sum()  # 0 where it fills the scan
+    if facing_mm2 >= _LEAST_FACING * all_mm2:
         return ()
+    share = float(facing_mm2 / all_mm2)
     return (
         f"{share:.0%} of the LV's surface faces the Myocardium, and over 30% in all known hearts, "
         "cut or whole: look whether both names are right",
