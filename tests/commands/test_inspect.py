@@ -81,7 +81,9 @@ def test_names_of_the_file_and_a_label_set_of_the_user(
     path = tmp_path / "labels.nii.gz"
     write_label_map(read_label_map(phantom), path, STRUCTURES, label_set("default"))
     assert run("inspect", path, monkeypatch=monkeypatch) == 0
-    assert "The file says" in capsys.readouterr().out
+    said = " ".join(capsys.readouterr().out.split())
+    assert "The file says" in said
+    assert "label map, the file's own names, as label set names-" in said
     (entry,) = inspect([path])
     assert entry["named"]["3"] == "LV"
     (entry,) = inspect([path], label_set("default16"))

@@ -303,6 +303,8 @@ def test_what_the_grid_loses_is_said_and_an_enlarged_grid_keeps_it(
     after = read_label_map(tmp_path / "out" / "labels.nii.gz")
     sizes = [" × ".join(map(str, one.shape)) for one in (after, before)]
     assert grown == f"labels.nii.gz has {sizes[0]} voxels, and the input {sizes[1]}"
+    whole = reconstructed(model, scan(), tmp_path, replace(QUICK, enlarge=True))
+    assert whole["provenance"]["remarks"][-1].startswith("--enlarge added no voxels, as")
     indices = np.argwhere(np.ones(before.shape, dtype=bool))
     np.testing.assert_array_equal(after.at(before.to_mm(indices)), before.labels.ravel())
     moved = after.to_indices(before.affine[:3, 3])

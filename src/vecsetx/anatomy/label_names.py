@@ -16,7 +16,10 @@ from vecsetx.anatomy.structures import (
 )
 from vecsetx.errors import InputError
 
-__all__ = ["LabelNames"]
+__all__ = ["NAMES_PREFIX", "LabelNames"]
+
+NAMES_PREFIX = "names-"
+"""Of the names of label sets that files' own names make; a hash of these follows."""
 
 _BACKGROUND = {"background", "clear label", "exterior", "unlabeled", "unlabelled"}
 
@@ -98,7 +101,7 @@ class LabelNames:
         if strange or not ids:
             raise InputError(self._not_structures(ids, strange))
         digest = hashlib.sha256(json.dumps([*sorted(ids.items()), background]).encode())
-        return LabelSet(f"names-{digest.hexdigest()[:6]}", ids, frozenset(background))
+        return LabelSet(f"{NAMES_PREFIX}{digest.hexdigest()[:6]}", ids, frozenset(background))
 
     def contradiction(self, label_set: LabelSet, present: Iterable[int]) -> str | None:
         """Return a remark if the label set gives ids other meanings than the file; else None.

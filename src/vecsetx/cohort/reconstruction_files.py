@@ -165,7 +165,12 @@ def _provenance(heart: ReconstructedHeart, setup: Setup, remarks: Sequence[str])
     inferred = inference_remarks(heart.meshes, heart.known, *learned)
     return {
         "input": str(heart.source.path.resolve()),
-        "remarks": [*remarks, *inferred, *_other_members(heart.heart.ensemble, setup.sd_factor)],
+        "remarks": [
+            *remarks,
+            *inferred,
+            *_other_members(heart.heart.ensemble, setup.sd_factor),
+            *_nothing_to_enlarge(heart, options),
+        ],
         "not_compared": _not_compared(heart, options),
         "model": setup.model_name,
         "version": __version__,
@@ -210,6 +215,14 @@ def _unlike_training(
         "points": len(shown.points_mm) if isinstance(shown, Observation) else wanted,
         "points_in_training": trained.points,
     }
+
+
+def _nothing_to_enlarge(heart: ReconstructedHeart, options: ReconstructOptions) -> tuple[str, ...]:
+    """Return a remark where ``--enlarge`` changed nothing."""
+    given, made = heart.encoded.label_map, heart.labels
+    if not (options.enlarge and given and made and given.shape == made.shape):
+        return ()
+    return ("--enlarge added no voxels, as the input's grid holds the whole heart",)
 
 
 def _other_members(ensemble: Ensemble | None, sd_factor: SdFactor | None) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ _FAR_MM = 0.5
 _INFORMS = (
     *("its ids fit label set", "uses ids that label set", "organs other than the heart"),
     *("coordinates were converted", "specks removed", "duplicate faces"),
-    *("a reconstruction by vecsetx", "labels.nii.gz has"),
+    *("a reconstruction by vecsetx", "labels.nii.gz has", "--enlarge added no"),
 )
 """Words of those remarks that need no look."""
 

@@ -198,7 +198,11 @@ def _is_inward(
         return False
     if _fault(-volumes, -around) is None:
         return True
-    raise InputError(f"{source}: {fault}")
+    number, why = fault
+    middle = vertices[faces[piece == number]].reshape(-1, 3).mean(axis=0)
+    place = ", ".join(f"{mm:.0f}" for mm in middle)
+    ml = abs(volumes[number]) / 1000
+    raise InputError(f"{source}: a piece of {ml:.3g} ml at ({place}) mm {why}")
 
 
 def _around(vertices: np.ndarray, faces: np.ndarray, piece: np.ndarray) -> np.ndarray:
@@ -222,25 +226,22 @@ def _around(vertices: np.ndarray, faces: np.ndarray, piece: np.ndarray) -> np.nd
     return around
 
 
-def _fault(volumes: np.ndarray, around: np.ndarray) -> str | None:
-    """Return what is wrong with the orientation of pieces, or None.
+def _fault(volumes: np.ndarray, around: np.ndarray) -> tuple[int, str] | None:
+    """Return a piece with a wrong orientation, and what is wrong with it; None if there is none.
 
     Args:
         volumes: Signed volume of each piece, mm³.
         around: Winding number of all others around each.
     """
-    for mm3, turns in zip(volumes, around, strict=True):
+    for number, (mm3, turns) in enumerate(zip(volumes, around, strict=True)):
         # A solid lies in no other piece, and a cavity in exactly one. At one half they touch.
         if mm3 > 0 and turns > 0.75:
-            return (
-                f"a piece of {mm3 / 1000:.3g} ml lies inside another and also points outwards; "
-                "flip it if it bounds a cavity, otherwise merge the two"
+            return number, (
+                "lies inside another and also points outwards; flip its faces if it bounds a "
+                "cavity (trimesh: invert), otherwise merge the two"
             )
         if mm3 < 0 and turns < 0.25:
-            return (
-                f"a piece of {-mm3 / 1000:.3g} ml points inwards and lies in no other; flip "
-                "its normals"
-            )
+            return number, "points inwards and lies in no other; flip its faces (trimesh: invert)"
     return None
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from rich.markup import escape
 
+from vecsetx.anatomy.label_names import NAMES_PREFIX
 from vecsetx.evaluation.heart_remarks import as_sentence
 from vecsetx.terminal.next_step import print_next
 from vecsetx.terminal.progress_bars import console
@@ -49,7 +50,8 @@ def print_inspection(entries: Sequence[Mapping[str, Any]], next_command: str) ->
 
 
 def _head(entry: Mapping[str, Any]) -> str:
-    parts = [entry["kind"], f"label set {entry['label_set']}"]
+    own = "the file's own names, as " if entry["label_set"].startswith(NAMES_PREFIX) else ""
+    parts = [entry["kind"], f"{own}label set {entry['label_set']}"]
     if entry["axes"]:
         spacing = " × ".join(f"{mm:g}" for mm in entry["spacing_mm"])
         shape = " × ".join(map(str, entry["shape"]))
