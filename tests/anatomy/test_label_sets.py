@@ -147,6 +147,10 @@ def test_label_sets_that_ids_may_be_of():
     assert label_sets_of_ids([0, 1, 12]) == ("default16",)
     assert label_sets_of_ids([0, 1, 2, 51, 52, 61, 62, 117]) == ("totalsegmentator",)
     assert label_sets_of_ids([0, 77, 78]) == ()
+    # The tools' versions have 117, 104 and 50 classes.
+    v2, v1, mr = "totalsegmentator", "totalsegmentator_v1", "totalsegmentator_mr"
+    for highest, possible in ((117, (v2,)), (105, (v2,)), (104, (v2, v1)), (50, (v1, mr))):
+        assert label_sets_of_ids(range(highest + 1)) == possible
 
 
 def test_a_far_miss_lists_what_is_known():

@@ -504,12 +504,16 @@ def test_totalsegmentators_other_numberings(ids, heart: LabelMap, tmp_path: Path
 
 
 def test_a_whole_body_is_not_guessed_at(tmp_path: Path) -> None:
-    """Every numbering of TotalSegmentator fits its ids; in this one, 44 … 49 are vertebrae."""
+    """Two numberings of TotalSegmentator have ids up to 104; in one, 44 … 49 are vertebrae."""
     labels = np.zeros((40, 40, 120), np.uint8)
     for number in range(1, 118):
         labels[18:30, 10:22, number] = number
     image = LabelMap(labels, np.diag([-2.0, -2, 2, 1]))
-    write_label_map(image, tmp_path / "body.nii.gz")
+    write_label_map(image, tmp_path / "new.nii.gz")
+    found = source_of(tmp_path / "new.nii.gz").resolved()
+    assert found.label_set == label_set("totalsegmentator")  # the only one with ids above 104
+    some = replace(image, labels=np.where(labels > 104, 0, labels))
+    write_label_map(some, tmp_path / "body.nii.gz")
     with pytest.raises(InputError, match=r"totalsegmentator_v1 .*choose one with") as raised:
         source_of(tmp_path / "body.nii.gz").resolved()
     assert "None" not in str(raised.value)

@@ -186,7 +186,7 @@ def label_set(name_or_file: str) -> LabelSet:
     """
     named = _named_label_sets()
     if entry := named.get(name := name_or_file.lower()):
-        data = {key: value for key, value in entry.items() if key != "about"}
+        data = {key: value for key, value in entry.items() if key in _KEYS}
         return LabelSet.from_dict({"name": name, **data}, f"label set {name}")
     path = Path(name_or_file)
     if path.suffix.lower() not in (".yaml", ".yml"):
@@ -248,13 +248,17 @@ def label_sets_of_ids(ids: Iterable[int]) -> tuple[str, ...]:
     """Return the named label sets that may describe a label map with these ids.
 
     These are the label sets that know every id. If there are none, they are those with
-    ``drop_others`` of whose own ids at least half are present. Error messages suggest them.
+    ``drop_others`` of whose own ids at least half are present, if their tool writes ids as high as
+    these. Error messages suggest them.
     """
     found = set(ids) - {0}
     known = [label_set(name) for name in label_set_names()]
     exact = [s.name for s in known if not s.drop_others and not s.unknown(found)]
     within = [
-        s.name for s in known if s.drop_others and 2 * len(found & s.ids.keys()) >= len(s.ids)
+        s.name
+        for s in known
+        if s.drop_others and 2 * len(found & s.ids.keys()) >= len(s.ids)
+        if max(found, default=0) <= _named_label_sets()[s.name].get("classes", _LARGEST_ID)
     ]
     return tuple(exact or within)
 
