@@ -14,8 +14,8 @@ sources have 0.55 to 1.73, and 40 phantoms 0.50 to 1.80 (``benchmarks/proportion
 
 
 _MOST_ML = 1500.0
-"""Volume of chambers and myocardium together: 373 to 883 ml in the same real hearts; more in heart
-failure."""
+"""Volume of chambers and myocardium together: 373 to 883 ml in the same real hearts
+(docs/lab-log.md, 2026-11-30); more in heart failure."""
 
 _FLAT_SHARE = 0.2
 """A heart tapers. Where the first or last slice has a larger share of the largest one's voxels, the

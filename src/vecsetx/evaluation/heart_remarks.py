@@ -13,7 +13,7 @@ _LOST_DICE = 0.3
 
 _MORE_STEPS = 100
 """Steps of refinement to try where an observed structure is lost. The Visible Human's coronaries
-have a Dice of 0.13 after the usual ten, and 0.24 after these."""
+have a Dice of 0.13 after the usual ten, and 0.24 after these (docs/lab-log.md, 2026-11-30)."""
 
 _VOXELS_ACROSS = 2.0
 """Voxels that the width of a vessel must hold so that its mesh does not break."""
