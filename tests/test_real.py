@@ -63,6 +63,7 @@ def test_from_real_label_maps_to_scores_and_meshes(
     assert set(np.unique(made.labels)) <= {0, *label_set(labels).ids}
 
 
+@pytest.mark.slow
 def test_visible_human_has_coronaries_and_veins(real_hearts: Path, tmp_path: Path) -> None:
     data = tmp_path / "data"
     heart = real_hearts / "visible_human" / "female.nii.gz"

@@ -462,6 +462,7 @@ def test_a_stretched_tube_follows_its_line_and_stays_round() -> None:
     )
 
 
+@pytest.mark.slow
 def test_hearts_differ_about_as_much_as_real_ones(real_hearts: Path) -> None:
     """In where structures are and how long they are; but no more than those."""
     label_maps = spread.real_hearts(real_hearts / "kcl" / "train", "heartchambers")

@@ -245,6 +245,7 @@ def test_a_heart_without_an_observed_structure_is_aligned_by_the_others(maps):
     assert heart.misfit_mm == pytest.approx(SPEC.reach_mm * lacking, abs=0.5)
 
 
+@pytest.mark.slow
 def test_a_phantom_comes_back_as_a_label_map():
     names = tuple(PhantomHeart.random(np.random.default_rng(0)).shapes)
     phantoms = [

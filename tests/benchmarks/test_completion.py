@@ -51,6 +51,7 @@ def hearts(dataset: DataSet):
     return replace(known, unseen=dataset.of_split("train")[:1])
 
 
+@pytest.mark.slow
 def test_a_cohort_that_holds_the_heart_knows_what_is_hidden(
     trained: TrainedModel, hearts, dataset: DataSet
 ) -> None:

@@ -75,7 +75,11 @@ def memory() -> StepMemory:
 
 @pytest.mark.parametrize(
     ("eikonal", "recompute"),
-    [(False, False), pytest.param(True, False, marks=pytest.mark.slow), (True, True)],
+    [
+        (False, False),
+        pytest.param(True, False, marks=pytest.mark.slow),
+        pytest.param(True, True, marks=pytest.mark.slow),
+    ],
 )
 def test_tensors_without_contents_take_what_real_ones_take(eikonal: bool, recompute: bool) -> None:
     step = step_of(eikonal, recompute)

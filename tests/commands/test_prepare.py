@@ -189,6 +189,7 @@ def test_a_run_that_is_killed_is_completed_by_a_second(
     assert found["state"] != "unfit", [heart["problems"] for heart in found["hearts"]]
 
 
+@pytest.mark.slow
 def test_a_dask_cluster_goes_on_when_a_worker_is_killed(six: Path, tmp_path: Path) -> None:
     from threading import Thread
 

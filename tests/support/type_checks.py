@@ -59,7 +59,7 @@ def _checked_once(item: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(item)
     def called(*args: Any, **kwargs: Any) -> Any:
-        look = _look((args, tuple(kwargs), tuple(kwargs.values())))
+        look = _look((args, tuple(kwargs), tuple(kwargs.values())) if kwargs else args)
         known = right.get(look) if look else None
         if known is None:
             with _decorate("context"):
@@ -103,14 +103,26 @@ def _look(values: tuple[Any, ...]) -> tuple[object, ...] | None:
     """
     look: list[object] = []
     for value in values:
-        if (dtype := getattr(value, "dtype", None)) is not None:
-            look += [type(value), value.shape, dtype]
-        elif isinstance(value, tuple):
+        kind = type(value)
+        form = _FORMS.get(kind) or _form_of(kind)
+        look.append(value if form == "text" else kind)
+        if form == "array":
+            look += value.shape, value.dtype
+        elif form == "tuple":
             if (inner := _look(value)) is None:
                 return None
-            look += [type(value), inner]
-        elif isinstance(value, (list, dict, set, frozenset)):
+            look.append(inner)
+        elif form == "container":
             return None
-        else:
-            look.append(value if isinstance(value, str) else type(value))
     return tuple(look)
+
+
+_FORMS: dict[type, str] = {}
+
+
+def _form_of(kind: type) -> str:
+    """Return, and keep for next time, how values of a type are looked at."""
+    forms = {"text": str, "tuple": tuple, "container": (list, dict, set, frozenset)}
+    found = (form for form, types in forms.items() if issubclass(kind, types))
+    _FORMS[kind] = "array" if hasattr(kind, "dtype") else next(found, "other")
+    return _FORMS[kind]

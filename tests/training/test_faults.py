@@ -156,6 +156,7 @@ def test_whatever_a_save_had_written_it_says_why_it_failed(room: int, tmp_path: 
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.slow
 def test_a_disk_that_really_fills_up(dataset: DataSet, tmp_path: Path) -> None:
     """A small file system, filled while the run saves after every step, and emptied again."""
     if subprocess.run(["unshare", "-rm", "true"], capture_output=True, check=False).returncode:
