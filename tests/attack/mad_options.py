@@ -28,6 +28,7 @@ BASES = {
     "evaluate": "evaluate {data} --model {run} --out out --refine 0 --no-meshes",
     "calibrate": "calibrate {two} --model {run} --split train --few --ensemble 2",
     "compare": "compare {scores} {refined} --out out",
+    "measure": "measure plain.nii --out out --workers 1",
     "info": "info {run}",
 }
 """A sound command line of each command; the demo's is too long to be made for every value."""

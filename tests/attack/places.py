@@ -23,6 +23,7 @@ COMMANDS = {
     "plan": "plan data --config recipe.yaml",
     "reconstruct": f"reconstruct {NAME}.nii --model run --out out --resolution 16 --refine 0",
     "evaluate": f"evaluate {NAME}.nii --model run --out out --refine 0",
+    "measure": f"measure {NAME}.nii --out out --workers 1",
     "info": "info run",
     "train": "train data --out out --config recipe.yaml training.steps=2",
     "compare": "compare scores refined --out out",

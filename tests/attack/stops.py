@@ -26,6 +26,7 @@ COMMANDS = {
     "vary": "vary data --count 3 --workers 1",
     "export": "export {data} --out out --workers 1",
     "calibrate": "calibrate {two} --model run --split train --few --ensemble 2",
+    "measure": "measure labels --out out --workers 1",
     "compare": "compare scores refined --out out",
 }
 """Commands that write, by the material's files."""

@@ -25,6 +25,7 @@ WRITING = {
     "prepare": ("{labels}", "--out", "{out}"),
     "check": ("{data}", "--out", "{out}"),
     "export": ("{data}", "--out", "{out}"),
+    "measure": ("{labels}", "--out", "{out}"),
     "phantom": ("{out}",),
     "train": ("{data}", "--out", "{out}", "model.latents=32", "batch.points=256"),
     "reconstruct": ("{labels}", "--model", "{run}", "--out", "{out}"),
@@ -63,7 +64,7 @@ def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for module in ("phantom", "prepare"):
         monkeypatch.setattr(f"vecsetx.commands.{module}.steps", refuse)
-    for module in ("check", "export", "reconstruct", "evaluate", "calibrate"):
+    for module in ("check", "export", "measure", "reconstruct", "evaluate", "calibrate"):
         monkeypatch.setattr(f"vecsetx.commands.{module}.run_cohort", refuse)
     assert progress_bars.steps is not refuse
 

@@ -11,8 +11,8 @@ import yaml
 from support.command_line import run
 from support.runs import RECIPE
 
-from vecsetx.commands.run_folder import is_finished, next_command
 from vecsetx.data.dataset import DataSet
+from vecsetx.runs.run_folder import is_finished, next_command
 from vecsetx.terminal.next_step import typed
 from vecsetx.terminal.training_display import TrainingDisplay
 

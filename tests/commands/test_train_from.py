@@ -10,11 +10,11 @@ import torch
 from support.command_line import run
 from support.runs import RECIPE, losses, weights
 
-from vecsetx.commands.other_models import OtherModels
 from vecsetx.data.dataset import DataSet
 from vecsetx.errors import InputError
 from vecsetx.geometry.pose import ReferenceHeart
 from vecsetx.model.saved import TrainedModel
+from vecsetx.runs.other_models import OtherModels
 
 OPTIONS = (
     *("batch.hearts=2", "batch.points=256", "batch.surface=32", "batch.near=64"),

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.cli import app
-from vecsetx.cohort import measuring
+from vecsetx.cohort import calibrating as calibrating_hearts
 from vecsetx.commands import calibrate as calibrating
 from vecsetx.commands.calibrate import calibrate
 from vecsetx.data.dataset import DataSet
@@ -433,14 +433,14 @@ def test_hearts_that_fail_do_not_count(
     run: Path, dataset: DataSet, made_up: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, _ = calibrating._halves(dataset.of_split("train"), 0, "")
-    measurement = measuring.measure_heart
+    measurement = calibrating_hearts.measure_heart
 
     def failing(dataset, heart, *others):
         if heart.name == first[0]:
             raise InputError("gone")
         return measurement(dataset, heart, *others)
 
-    monkeypatch.setattr(measuring, "measure_heart", failing)
+    monkeypatch.setattr(calibrating_hearts, "measure_heart", failing)
     monkeypatch.setattr(calibrating, "ENOUGH_HEARTS", 3)
     with pytest.raises(InputError, match=r"has 2 hearts that could be measured(?s:.*): gone"):
         calibrate(run, dataset.folder, "train")
@@ -493,9 +493,9 @@ def test_measurements_of_another_calibration_are_not_used(
 def test_remarks_on_the_hearts_are_printed(
     run: Path, dataset: DataSet, made_up: list[str], monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:
-    measurement = measuring.measure_heart
+    measurement = calibrating_hearts.measure_heart
     monkeypatch.setattr(
-        measuring,
+        calibrating_hearts,
         "measure_heart",
         lambda *given: replace(measurement(*given), remarks=("the file has no orientation",)),
     )

@@ -20,6 +20,7 @@ from vecsetx.cli import (
     info,
     inspect,
     labels,
+    measure,
     phantom,
     plan,
     prepare,
@@ -79,7 +80,13 @@ _PANELS = {
         phantom.phantom,
     ),
     "Training": (plan.plan, train.train, diagnose.diagnose),
-    "Use": (reconstruct.reconstruct, evaluate.evaluate, calibrate.calibrate, compare.compare),
+    "Use": (
+        reconstruct.reconstruct,
+        evaluate.evaluate,
+        calibrate.calibrate,
+        compare.compare,
+        measure.measure,
+    ),
     "Looking": (info.info, demo.demo),
 }
 _CLASSES = {

@@ -20,7 +20,7 @@ def diagnose(
     [dim]Example: vecsetx diagnose run/[/]
     """
     from vecsetx.commands.diagnose import diagnose_run
-    from vecsetx.commands.run_folder import is_finished, next_command
+    from vecsetx.runs.run_folder import is_finished, next_command
     from vecsetx.terminal.next_step import print_next
 
     found = diagnose_run(run)

@@ -69,8 +69,8 @@ def train(
 
     [dim]Example: vecsetx train data/ --out run/ --preset tiny training.steps=3000[/]
     """
-    from vecsetx.commands.run_folder import is_finished, next_command
     from vecsetx.commands.train import LogOptions, check_training, train_model
+    from vecsetx.runs.run_folder import is_finished, next_command
     from vecsetx.terminal.next_step import print_next
 
     if preflight and stop_after is not None:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from vecsetx._version import __version__
+from vecsetx.cohort.calibrating import Calibrating
 from vecsetx.cohort.cohort_options import CohortOptions
-from vecsetx.cohort.measuring import Measuring
 from vecsetx.cohort.working_model import WorkingModel
 from vecsetx.data.dataset import DataSet, HeartEntry
 from vecsetx.data.sources import source_of
@@ -152,7 +152,7 @@ def _calibrate(
 
     # 2. Errors and standard deviations of all hearts. Those that fail are left out.
     records = Records(folder.resolve() / KEPT, folder.resolve())
-    work = Measuring(shared, members, seed)
+    work = Calibrating(shared, members, seed)
     measured = _measure(dataset, hearts, work, records, cohort)
     print_remarks(measured.remarks)
     failed = measured.failed
@@ -269,7 +269,7 @@ class _Measured:
 def _measure(
     dataset: DataSet,
     hearts: Sequence[HeartEntry],
-    work: Measuring,
+    work: Calibrating,
     records: Records,
     cohort: CohortOptions,
 ) -> _Measured:

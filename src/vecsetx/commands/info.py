@@ -22,7 +22,6 @@ from vecsetx.commands.info_results import (
     of_scores,
     origins_of,
 )
-from vecsetx.commands.run_folder import RunData, next_command
 from vecsetx.data.dataset import DataSet
 from vecsetx.data.prepare_options import sampling_words
 from vecsetx.errors import InputError
@@ -32,6 +31,7 @@ from vecsetx.model.built_in import BUILT_IN, built_in_model
 from vecsetx.model.saved import TrainedModel
 from vecsetx.model.weights import parameter_count
 from vecsetx.recipe import Recipe, read_changes
+from vecsetx.runs.run_folder import RunData, next_command
 from vecsetx.sampling.quality.cohort import MIN_HEARTS
 from vecsetx.sampling.quality.usual_heart import UsualHeart
 from vecsetx.sampling.samples import SamplesFile

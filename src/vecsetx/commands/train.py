@@ -11,8 +11,16 @@ import torch
 
 from vecsetx._version import __version__
 from vecsetx.commands.diagnose import diagnose_run
-from vecsetx.commands.other_models import OtherModels
-from vecsetx.commands.run_folder import (
+from vecsetx.data.batches import TrainingBatches
+from vecsetx.data.dataset import DataSet
+from vecsetx.data.turned import choose_reference
+from vecsetx.errors import InputError
+from vecsetx.evaluation.validation import make_validator
+from vecsetx.launcher import is_first_rank
+from vecsetx.model.saved import TrainedModel
+from vecsetx.recipe import Recipe
+from vecsetx.runs.other_models import OtherModels
+from vecsetx.runs.run_folder import (
     RunData,
     begin_run,
     check_folder,
@@ -22,14 +30,6 @@ from vecsetx.commands.run_folder import (
     write_data,
     write_recipe,
 )
-from vecsetx.data.batches import TrainingBatches
-from vecsetx.data.dataset import DataSet
-from vecsetx.data.turned import choose_reference
-from vecsetx.errors import InputError
-from vecsetx.evaluation.validation import make_validator
-from vecsetx.launcher import is_first_rank
-from vecsetx.model.saved import TrainedModel
-from vecsetx.recipe import Recipe
 from vecsetx.sampling.quality.usual_heart import UsualHeart
 from vecsetx.terminal.progress_bars import waiting, warn
 from vecsetx.terminal.run_log import RunLog

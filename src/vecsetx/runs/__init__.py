@@ -1,0 +1,1 @@
+"""Training runs: their folders, and the models that they use."""
