@@ -83,6 +83,7 @@ class Number:
     GPU_GB = Range(0.1, 100_000, whole=False)
     VARIANTS = Range(1, MOST_VARIANTS)
     PHANTOMS, PHANTOM_SIZE = Range(1, 100_000), Range(8, 1024)
+    HEARTS = Range(1, 100_000)
     VOXEL_MM = Range(0.02, 20, whole=False)  # from micro-CT to short-axis stacks
     SCALE = Range(0.2, 3, whole=False)
     RESOLUTION, FACES = Range(8, 4096), Range(4, 10**9)

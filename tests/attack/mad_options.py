@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import typer
 
 from attack.judge import Attack
 from attack.material import Material
@@ -29,6 +28,7 @@ BASES = {
     "calibrate": "calibrate {two} --model {run} --split train --few --ensemble 2",
     "compare": "compare {scores} {refined} --out out",
     "measure": "measure plain.nii --out out --workers 1",
+    "shape fit": "shape fit {data} --model {run} --out out",
     "info": "info {run}",
 }
 """A sound command line of each command; the demo's is too long to be made for every value."""
@@ -43,10 +43,9 @@ def attacks(
     material: Material, folder: Path, count: int, seed: int
 ) -> Iterator[tuple[str, Attack]]:
     """Yield attacks with every option; ``count`` is the number of values of each."""
-    from vecsetx.cli import app
 
     rng = np.random.default_rng([seed, 2])
-    commands = typer.main.get_command(app).commands
+    commands = every_command()
     for name, base in BASES.items():
         for option in _options(commands[name]):
             for value in rng.choice(VALUES, min(count, len(VALUES)), replace=False):

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from vecsetx.cli import app
 
 COMMANDS = get_command(app).commands
-PANELS = ("Data", "Training", "Use", "Looking")
+PANELS = ("Data", "Training", "Use", "Looking", "Populations")
 
 
 def helped(*words: str) -> list[str]:
@@ -37,6 +37,7 @@ def test_commands_are_listed_in_groups() -> None:
     assert {"plan", "train", "diagnose"} <= listed["Training"]
     assert {"reconstruct", "evaluate", "calibrate", "compare"} <= listed["Use"]
     assert "info" in listed["Looking"]
+    assert listed["Populations"] == {"shape"}
     assert set().union(*listed.values()) == set(COMMANDS)
 
 

@@ -10,14 +10,13 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from support.command_line import run
+from support.command_line import every_command, run
 from support.forked import forked
 from support.killed import made_up_errors
 from support.waiting import LONGEST_SECONDS
-from typer.main import get_command
 
 from vecsetx import __main__ as starting
-from vecsetx.cli import app, help_options
+from vecsetx.cli import help_options
 from vecsetx.cli.interrupts import resuming_text
 from vecsetx.commands import calibrate as calibrating
 from vecsetx.commands import export as exporting
@@ -41,6 +40,8 @@ FUNCTIONS = {
     "plan": "plan.plan_training",
     "prepare": "prepare.prepare",
     "reconstruct": "reconstruct.reconstruct",
+    "shape fit": "shape_fit.fit_shape_space",
+    "shape sample": "shape_sample.sample_hearts",
     "train": "train.train_model",
     "vary": "vary.vary",
 }
@@ -60,6 +61,8 @@ WORDS = {
     "plan": ("data",),
     "prepare": ("my maps", "--out", "out"),
     "reconstruct": ("map.nii.gz", "--model", "run", "--out", "out"),
+    "shape fit": ("data", "--model", "run", "--out", "out"),
+    "shape sample": ("space", "--model", "run", "--out", "out"),
     "train": ("data", "--out", "out"),
     "vary": ("data",),
 }
@@ -69,7 +72,7 @@ def interrupt(*_: object, **__: object) -> None:
     raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("command", sorted(get_command(app).commands))
+@pytest.mark.parametrize("command", sorted(every_command()))
 def test_every_command_says_that_it_was_stopped(
     command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -77,7 +80,7 @@ def test_every_command_says_that_it_was_stopped(
     (tmp_path / "run").mkdir()
     within = "vecsetx" if command == "labels" else "vecsetx.commands"
     monkeypatch.setattr(f"{within}.{FUNCTIONS[command]}", interrupt)
-    words = (command, *WORDS.get(command, ()))
+    words = (*command.split(), *WORDS.get(command, ()))
     assert run(*words, monkeypatch=monkeypatch) == 130
     told = capfd.readouterr().err
     assert told.startswith("vecsetx: stopped; nothing ")

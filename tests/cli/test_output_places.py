@@ -6,13 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.command_line import run
+from support.command_line import every_command, run
 from support.forked import forked
 from support.shared import made_once
 from support.waiting import wait_until
-from typer.main import get_command
 
-from vecsetx.cli import app
 from vecsetx.cohort.out_folder import check_out
 from vecsetx.data.dataset import DataSet
 from vecsetx.errors import InputError
@@ -32,6 +30,8 @@ WRITING = {
     "evaluate": ("{data}", "--model", "{run}", "--out", "{out}"),
     "calibrate": ("{data}", "--model", "{run}", "--few", "--out", "{out}"),
     "compare": ("a", "b", "--out", "{out}"),
+    "shape fit": ("{data}", "--model", "{run}", "--out", "{out}"),
+    "shape sample": ("space", "--model", "{run}", "--out", "{out}"),
     "demo": ("--out", "{out}"),
 }
 """Commands that write into a folder of the user's choice. Besides these, `vary` writes into the
@@ -41,7 +41,7 @@ WRITE_NO_FOLDER = {"inspect", "labels", "plan", "info", "diagnose", "vary"}
 
 
 def test_all_commands_are_here() -> None:
-    assert WRITING.keys() | WRITE_NO_FOLDER == get_command(app).commands.keys()
+    assert WRITING.keys() | WRITE_NO_FOLDER == every_command().keys()
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def words(dataset: DataSet, trained_run: Path) -> Callable[[str, Path], list[str
     labels = made_once("dataset", lambda _: None) / "labels"
     places = {"data": dataset.folder, "run": trained_run, "labels": labels}
     return lambda command, out: [
-        command,
+        *command.split(),
         *(word.format(out=out, **places) for word in WRITING[command]),
     ]
 

@@ -5,18 +5,15 @@ from pathlib import Path
 from typing import get_type_hints
 
 import pytest
-from support.command_line import run
+from support.command_line import every_command, run
 from typer.core import TyperCommand
-from typer.main import get_command
 
-from vecsetx.cli import app
 from vecsetx.cli.failures import errors_in_one_line
 from vecsetx.cli.options import recipe_of
 from vecsetx.errors import InputError
 from vecsetx.recipe import Recipe
 
-COMMANDS = get_command(app).commands
-FUNCTIONS = {command.callback.__name__: command.callback for command in app.registered_commands}
+COMMANDS = every_command()
 TRIED = ("0", "-1", "nan", "inf", "1e12", "1000000000000", "word")
 VALID = {
     "--seed": {"0", "1000000000000"},
@@ -38,7 +35,7 @@ def numeric_options() -> list[tuple[str, str]]:
         (name, option.opts[-1])
         for name, command in COMMANDS.items()
         for option in command.params
-        if get_type_hints(FUNCTIONS[name]).get(option.name) in NUMBERS
+        if get_type_hints(COMMANDS[name].callback).get(option.name) in NUMBERS
     ]
 
 

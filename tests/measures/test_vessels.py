@@ -85,3 +85,10 @@ def test_pieces_have_centrelines_of_their_own_and_specks_none() -> None:
     found = branches_of(inside, 1.0, np.zeros(3))
     assert [branch.begins_in_parent for branch in found] == [False, False]
     np.testing.assert_allclose([branch.length_mm for branch in found], 54, rtol=0.02)
+
+
+def test_single_voxels_have_no_centreline() -> None:
+    inside = np.zeros((9, 9, 9), dtype=bool)
+    inside[2, 2, 2] = inside[6, 6, 6] = inside[6, 6, 7] = True
+    assert branches_of(inside, 1.0, np.zeros(3)) == []
+    assert branches_of(np.zeros((3, 3, 3), dtype=bool), 1.0, np.zeros(3)) == []

@@ -1,8 +1,24 @@
 """The command line, called within the test's own process."""
 
-import pytest
+from typing import Any
 
-from vecsetx.cli import main
+import pytest
+from typer.main import get_command
+
+from vecsetx.cli import app, main
+
+
+def every_command() -> dict[str, Any]:
+    """Name → command, such as ``train`` or, of a group, ``shape fit``."""
+    found: dict[str, Any] = {}
+    for name, command in get_command(app).commands.items():
+        of_group = getattr(command, "commands", None)
+        found |= (
+            {f"{name} {own}": each for own, each in of_group.items()}
+            if of_group
+            else {name: command}
+        )
+    return found
 
 
 def run(*words: object, monkeypatch: pytest.MonkeyPatch) -> int:

@@ -25,6 +25,7 @@ from vecsetx.cli import (
     plan,
     prepare,
     reconstruct,
+    shape,
     train,
     vary,
 )
@@ -97,5 +98,7 @@ _CLASSES = {
 for _panel, _of_panel in _PANELS.items():
     for _command in _of_panel:
         app.command(cls=_CLASSES.get(_command, Command), rich_help_panel=_panel)(_command)
+
+app.add_typer(shape.shape, name="shape", rich_help_panel="Populations")
 
 _COMMAND = typer.main.get_command(app)

@@ -99,13 +99,14 @@ class Command(TyperCommand):
         Raises:
             StoppedError: Ctrl-C, or a signal that training notices, stopped it.
         """
-        stopped = partial(stopped_text, str(self.name), ctx.params, began=time.time())
+        name = _whole_name(ctx)
+        stopped = partial(stopped_text, name, ctx.params, began=time.time())
         try:
             return self._loaded(ctx, stopped)
         except KeyboardInterrupt:
             raise StoppedError(stopped(), by_hand=True) from None
         except StoppedError as error:
-            go_on = resuming_text() if self.name == "train" else f"repeat vecsetx {self.name}"
+            go_on = resuming_text() if name == "train" else f"repeat vecsetx {name}"
             raise StoppedError(f"{error}; {go_on}", error.by_hand) from error
 
     def _loaded(self, ctx: Any, stopped: Callable[[], str]) -> Any:
@@ -114,7 +115,7 @@ class Command(TyperCommand):
             from vecsetx.terminal.progress_bars import waiting
 
             with waiting("loading"), ending_at_once(stopped):
-                import_module(f"vecsetx.commands.{self.name}")
+                import_module(f"vecsetx.commands.{_whole_name(ctx).replace(' ', '_')}")
         return super().invoke(ctx)
 
     def get_help_option(self, ctx: Any) -> Any:
@@ -142,6 +143,13 @@ class Commands(TyperGroup):
     def get_help_option(self, ctx: Any) -> Any:
         """Return the option ``--help``, if there is one."""
         return _without_type(super().get_help_option(ctx))
+
+
+def _whole_name(ctx: Any) -> str:
+    """Return the name of a command, with that of its group: ``shape fit``."""
+    above = ctx.parent
+    is_grouped = above is not None and above.parent is not None
+    return f"{above.info_name} {ctx.info_name}" if is_grouped else str(ctx.command.name)
 
 
 def _without_type(option: Any) -> Any:

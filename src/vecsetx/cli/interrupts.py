@@ -55,6 +55,8 @@ _OF_COMMANDS: Mapping[str, _Kept] = {
     "train": _Kept("out", ("checkpoint.pt",), "checkpoint", goes_on=True),
     "evaluate": _Kept("out", (".vecsetx/*.json",), "scored heart", goes_on=True),
     "check": _Kept("out", (".vecsetx/*.json",), "checked heart", goes_on=True),
+    "shape fit": _Kept("out", (".vecsetx/*.json",), "encoded heart", goes_on=True),
+    "shape sample": _Kept("out", ("heart*.nii.gz",), "heart", goes_on=True),
     "measure": _Kept("out", (".vecsetx/*.json",), "measured heart", goes_on=True),
     "compare": _Kept("out", ("compar*.*",)),
     "demo": _Kept("out"),

@@ -20,6 +20,9 @@ __all__ = ["Branch", "along", "branches_of"]
 _MOST_BRANCHES = 200
 """Of one piece; beyond, a rough surface is taken for a tree."""
 
+_LEAST_VOXELS = 4
+"""Voxels of the shortest path that a curve is drawn through."""
+
 _LEAST_PIECE_SHARE = 0.01
 """Smaller pieces of a vessel have no centreline, as a share of its volume."""
 
@@ -105,7 +108,7 @@ class _Tree:
             path = self._path(tree, tip)
             tree += path
             curve = _smooth(self._voxels[path], self._voxels, self.radius, number > 0)
-            if len(curve) > 1:
+            if len(path) >= _LEAST_VOXELS:
                 yield curve, number > 0
             # What lies around the branch belongs to it; the rest belongs to others.
             left &= ~self._around(self._voxels[path], curve)
@@ -161,7 +164,8 @@ def _graphs(
     rows, columns, lengths = map(np.concatenate, (first, second, length))
     both = (np.concatenate([rows, columns]), np.concatenate([columns, rows]))
     costs = lengths * (cost[rows] + cost[columns]) / 2
-    plain, centred = (csr_array((np.tile(w, 2), both)) for w in (lengths, costs))
+    size = (len(voxels), len(voxels))
+    plain, centred = (csr_array((np.tile(w, 2), both), size) for w in (lengths, costs))
     return plain, centred
 
 

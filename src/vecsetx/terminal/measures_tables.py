@@ -35,20 +35,21 @@ _WALLS = {
 _AXES = ("long_axis_mm", "middle_axis_mm", "short_axis_mm")
 
 
-def print_measures(hearts: Mapping[str, Mapping[str, Measured]]) -> None:
+def print_measures(hearts: Mapping[str, Mapping[str, Measured]], file: str = "measures") -> None:
     """Print the numbers of one heart, or the means of several.
 
     Args:
         hearts: Heart → numbers by name.
+        file: Name, without ending, of the CSV and the JSON file that have all of them.
     """
     whose = next(iter(hearts)) if len(hearts) == 1 else f"Mean of {counted(len(hearts), 'heart')}"
     names = dict.fromkeys(name for found in hearts.values() for name in found)
     numbers = {
         name: _of_all([found[name] for found in hearts.values() if name in found]) for name in names
     }
-    _print_structures(whose, numbers)
+    _print_structures(whose, numbers, file)
     _print_valves(numbers)
-    _print_wall(numbers)
+    _print_wall(numbers, file)
     reasons: dict[str, list[str]] = {}
     for found in hearts.values():
         for name, one in found.items():
@@ -56,7 +57,7 @@ def print_measures(hearts: Mapping[str, Mapping[str, Measured]]) -> None:
                 of, number = name.split("_", 1)
                 reasons.setdefault(f"{of}: {one.reason}", []).append(number)
     if reasons:
-        console.print("\nnot measured (measures.json has all reasons):", markup=False)
+        console.print(f"\nnot measured ({file}.json has all reasons):", markup=False)
         print_list([f"{reason}" for reason in reasons])
 
 
@@ -74,7 +75,7 @@ def _form(value: float) -> str:
     return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
-def _print_structures(whose: str, numbers: Mapping[str, str]) -> None:
+def _print_structures(whose: str, numbers: Mapping[str, str], file: str) -> None:
     columns = [Column("structure", is_text=True)]
     shown = [name for name in _STRUCTURES if name not in _AXES[1:]]
     columns += [_STRUCTURES[name] for name in shown]
@@ -88,7 +89,7 @@ def _print_structures(whose: str, numbers: Mapping[str, str]) -> None:
             axes if name == _AXES[0] else of[name] for name in _STRUCTURES if name not in _AXES[1:]
         ]
         rows.append([structure, *cells])
-    print_table(whose, columns, rows, also_in="measures.csv")
+    print_table(whose, columns, rows, also_in=f"{file}.csv")
 
 
 def _print_valves(numbers: Mapping[str, str]) -> None:
@@ -97,7 +98,7 @@ def _print_valves(numbers: Mapping[str, str]) -> None:
         print_table("Valves", [Column("valve", is_text=True), Column("area mm²")], rows)
 
 
-def _print_wall(numbers: Mapping[str, str]) -> None:
+def _print_wall(numbers: Mapping[str, str], file: str) -> None:
     facts = {
         "LV from base to apex": (numbers.get("LV_base_to_apex_mm"), "mm"),
         "myocardium": (numbers.get("Myocardium_mass_g"), "g"),
@@ -112,4 +113,4 @@ def _print_wall(numbers: Mapping[str, str]) -> None:
         rows = [[wall, *(of[n - 1] for n in segments)] for wall, segments in _WALLS.items()]
         rows.append(["apex", "", "", of[-1]])
         title = "Thickness of the wall in the segments of the AHA, mm"
-        print_table(title, columns, rows, also_in="measures.csv")
+        print_table(title, columns, rows, also_in=f"{file}.csv")

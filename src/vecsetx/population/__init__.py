@@ -1,0 +1,1 @@
+"""Populations of hearts: corresponding anchors, and the space of shapes that they span."""
