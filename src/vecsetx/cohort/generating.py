@@ -27,7 +27,7 @@ from vecsetx.workers.heart_work import HeartWork
 
 __all__ = ["GeneratedHeart", "Generating"]
 
-_COARSE_MM = 2.4
+_COARSE_MM = 3.0
 """Voxels by which volumes are corrected."""
 
 _MARGIN_VOXELS = 3
