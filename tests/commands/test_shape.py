@@ -12,7 +12,7 @@ from support.shared import made_once
 from typer.testing import CliRunner
 
 from vecsetx.cli import app
-from vecsetx.commands.shape_fit import fit_shape_space, template_heart
+from vecsetx.commands.shape_fit import fit_shape_space
 from vecsetx.commands.shape_sample import parse_volumes, sample_hearts
 from vecsetx.data.dataset import DataSet
 from vecsetx.errors import InputError
@@ -20,6 +20,7 @@ from vecsetx.formats.label_maps import read_label_map
 from vecsetx.model.built_in import built_in_model
 from vecsetx.population.drawing import VolumeRange
 from vecsetx.population.space_file import SavedSpace
+from vecsetx.population.template_heart import template_heart
 
 
 def run(*words: object, code: int = 0) -> str:

@@ -17,6 +17,7 @@ from vecsetx.model.weights import weights_sha256
 from vecsetx.population.heart_tables import check_ordered
 from vecsetx.population.shape_space import FEWEST_HEARTS, HeartTable, ShapeSpace
 from vecsetx.population.space_file import Cohort, SavedSpace
+from vecsetx.population.template_heart import template_heart
 from vecsetx.sampling.quality.cohort import duplicates
 from vecsetx.sampling.samples import HeartInfo
 from vecsetx.terminal.cohort_run import run_cohort
@@ -105,35 +106,6 @@ def fit_shape_space(
             )
             saved.write(out)
     return FittedSpace(saved, whole, found.failed)
-
-
-def template_heart(infos: Mapping[str, HeartInfo], structures: Sequence[str]) -> str:
-    """Return the heart with the most whole structures that the model knows.
-
-    Of several, it is the one whose volumes are nearest to the cohort's medians.
-
-    Raises:
-        InputError: No heart has a whole structure that the model knows.
-    """
-    whole = {
-        name: [s for s in info.structures if s in structures and s not in info.cut]
-        for name, info in infos.items()
-    }
-    most = max(map(len, whole.values()))
-    if most == 0:
-        raise InputError("no heart has a structure that is whole and that the model knows")
-    medians = {
-        s: float(np.median([i.volumes_ml[s] for n, i in infos.items() if s in whole[n]]))
-        for s in {s for names in whole.values() for s in names}
-    }
-
-    def unusual(name: str) -> float:
-        return sum(
-            abs(float(np.log(max(infos[name].volumes_ml[s], 1e-3) / max(medians[s], 1e-3))))
-            for s in whole[name]
-        )
-
-    return min((name for name in whole if len(whole[name]) == most), key=unusual)
 
 
 def _alone(dataset: DataSet, entry: HeartEntry) -> DataSet:

@@ -27,7 +27,7 @@ _LEAST_PIECE_SHARE = 0.01
 """Smaller pieces of a vessel have no centreline, as a share of its volume."""
 
 _WIDTHS, _MORE_VOXELS = 1.5, 2.0
-"""Up to so many radii, and so many voxels more, from its middle, all belongs to a branch."""
+"""All belongs to a branch that is no farther from its middle than this many radii and voxels."""
 
 _STEP_VOXELS = 0.5
 """Distance between the points of a centreline."""

@@ -17,7 +17,7 @@ VESSEL = ("length_mm", "radius_mm", "smallest_radius_mm", "largest_radius_mm")
 """Names of the numbers of a vessel."""
 
 _VOXELS = 60_000
-"""About so many voxels find a vessel's middle: wide ones need no fine grid."""
+"""A vessel's middle is found on about this many voxels: wide ones need no fine grid."""
 
 _VOXEL_MM = 0.5
 """Smallest voxel."""
