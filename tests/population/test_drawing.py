@@ -7,6 +7,7 @@ import pytest
 from population.test_shape_space import linear_hearts
 
 from vecsetx.errors import InputError
+from vecsetx.population import drawing
 from vecsetx.population.drawing import VolumeRange, check_volumes, draw
 from vecsetx.population.shape_space import ShapeSpace
 from vecsetx.population.space_file import Cohort, SavedSpace
@@ -92,7 +93,9 @@ def test_volumes_that_do_not_go_together_are_refused(saved) -> None:
     same = np.repeat(saved.cohort.volumes_ml[:, :1], 2, axis=1)
     twins = replace(saved, cohort=replace(saved.cohort, volumes_ml=same))
     asked = {"LV": VolumeRange(130.0, 130.0), "LA": VolumeRange(170.0, 170.0)}
-    with pytest.raises(InputError, match=r"no heart of the space has LV 130\.0 ml \(it has"):
+    with pytest.raises(
+        InputError, match=r"a heart with LV 130\.0 ml, LA 170\.0 ml was not found \("
+    ):
         draw(twins, np.random.default_rng(0), asked, lambda x: np.repeat(volumes_ml(x)[:1], 2))
 
 
@@ -101,3 +104,9 @@ def test_the_nearest_heart_is_that_with_the_nearest_anchors(saved) -> None:
     name, away = saved.cohort.nearest(positions)
     assert name == "h17"
     assert away == pytest.approx(0.01 * np.sqrt(3), rel=1e-3)
+
+
+def test_a_heart_far_from_all_others_is_refused(saved, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drawing, "_FARTHEST", 0.001)
+    with pytest.raises(InputError, match="LV 150.0 ml would be unlike all hearts of the space"):
+        draw(saved, np.random.default_rng(0), {"LV": VolumeRange(150.0, 150.0)}, volumes_ml)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
-from scipy.stats import truncnorm
+from scipy.stats import chi2, truncnorm
 
 from vecsetx.errors import InputError
 from vecsetx.population.space_file import SavedSpace
@@ -14,6 +14,9 @@ __all__ = ["VolumeRange", "check_volumes", "draw"]
 
 _TOLERANCE = 0.02
 """Volumes that are asked for are met within this share."""
+
+_FARTHEST = 0.9999
+"""Hearts farther from the mean than this share of all draws are none of the space."""
 
 _CORRECTIONS = 8
 """Most corrections of a heart's coordinates until its volumes are met."""
@@ -97,21 +100,28 @@ def draw(
     slope, mean = _regression(saved.cohort.coordinates, logs)
     # The smallest change of the coordinates that changes the volumes by so much: of a standard
     # normal draw, it gives a draw from the conditional distribution.
-    change = slope.T @ np.linalg.pinv(slope @ slope.T)
-    coordinates = coordinates + change @ (target - mean - slope @ coordinates)
-    for _ in range(_CORRECTIONS):
+    coordinates = coordinates + np.linalg.pinv(slope) @ (target - mean - slope @ coordinates)
+    change, before = np.zeros(len(coordinates)), np.zeros(len(columns))
+    for _ in range(_CORRECTIONS + 1):
         found = np.log(np.maximum(volumes_ml(coordinates)[columns], 1e-6))
-        if (np.abs(np.expm1(found - target)) <= _TOLERANCE / 2).all():
-            return coordinates
-        coordinates = coordinates + change @ (target - found)
-    found = np.log(np.maximum(volumes_ml(coordinates)[columns], 1e-6))
-    if (np.abs(np.expm1(found - target)) <= _TOLERANCE).all():
+        if _is_met(found, target):
+            break
+        if change.any():  # what the last change did (Broyden, Math Comp 1965;19:577)
+            slope = slope + np.outer(found - before - slope @ change, change) / (change @ change)
+        change, before = np.linalg.pinv(slope) @ (target - found), found
+        coordinates = coordinates + change
+    met = _is_met(found, target)
+    if met and (coordinates**2).sum() <= chi2.ppf(_FARTHEST, len(coordinates)):
         return coordinates
-    wanted_text = ", ".join(
-        f"{name} {np.exp(t):.1f} ml (it has {np.exp(f):.1f})"
-        for name, t, f in zip(asked, target, found, strict=True)
-    )
-    raise InputError(f"no heart of the space has {wanted_text}; ask for fewer or other volumes")
+    wanted = ", ".join(f"{name} {np.exp(t):.1f} ml" for name, t in zip(asked, target, strict=True))
+    reached = ", ".join(f"{ml:.1f}" for ml in np.exp(found))
+    why = "would be unlike all hearts of the space" if met else f"was not found ({reached} ml)"
+    raise InputError(f"a heart with {wanted} {why}; ask for fewer or other volumes")
+
+
+def _is_met(found: np.ndarray, target: np.ndarray) -> bool:
+    """Whether log volumes are within half of the tolerance: they may be those of a coarse grid."""
+    return bool((np.abs(np.expm1(found - target)) <= _TOLERANCE / 2).all())
 
 
 def _drawn(logs: np.ndarray, wanted: VolumeRange, generator: np.random.Generator) -> float:
