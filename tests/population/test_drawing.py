@@ -93,9 +93,7 @@ def test_volumes_that_do_not_go_together_are_refused(saved) -> None:
     same = np.repeat(saved.cohort.volumes_ml[:, :1], 2, axis=1)
     twins = replace(saved, cohort=replace(saved.cohort, volumes_ml=same))
     asked = {"LV": VolumeRange(130.0, 130.0), "LA": VolumeRange(170.0, 170.0)}
-    with pytest.raises(
-        InputError, match=r"LV 130\.0 ml, LA 170\.0 ml was not found \("
-    ):
+    with pytest.raises(InputError, match=r"LV 130\.0 ml, LA 170\.0 ml was not found \("):
         draw(twins, np.random.default_rng(0), asked, lambda x: np.repeat(volumes_ml(x)[:1], 2))
 
 
