@@ -116,7 +116,7 @@ def test_files_say_what_the_hearts_are(sampled: Path, space: Path) -> None:
         assert float(row["LV_volume_ml"]) > 0
         assert len(content["hearts"][name]["coordinates"]) == len(saved.space.sd)
         assert row["faults"] == "; ".join(content["hearts"][name]["faults"])
-    # They are nobody's: whoever reads them is told so.
+    # No patient has these hearts, and the files say so.
     label_map = read_label_map(sampled / "heart00001.nii.gz")
     assert set(np.unique(label_map.labels)) <= set(range(11))
     said = run("inspect", sampled / "heart00001.nii.gz")

@@ -71,8 +71,9 @@ def _opening(of: Triangles, toward: Triangles, gap_mm: float) -> Valve | None:
 def facing(first: Triangles, second: Triangles, gap_mm: float) -> Bool[np.ndarray, " f"]:
     """Return which triangles of a surface face another surface, at most so far away."""
     found = np.zeros(len(first.faces), dtype=bool)
-    # Exact distances take long; the nearest centre of a triangle is at most its size away.
-    reach_mm = gap_mm + np.sqrt(2 * second.areas_mm2.max()) * 2
+    # Exact distances take long; of any point of a triangle, its centre is no farther than a corner.
+    corners_mm = second.vertices_mm[second.faces] - second.centers_mm[:, None]
+    reach_mm = gap_mm + np.linalg.norm(corners_mm, axis=2).max()
     to_center_mm, _ = KDTree(second.centers_mm.astype(np.float32)).query(
         first.centers_mm.astype(np.float32), distance_upper_bound=float(reach_mm)
     )
