@@ -3,10 +3,11 @@
 import igl
 import numpy as np
 import pytest
+import pyvista as pv
 from support.tubes import flat_tube
 
 from vecsetx.measures.triangles import Triangles
-from vecsetx.measures.valves import GAP_MM, find_valve
+from vecsetx.measures.valves import GAP_MM, facing, find_valve
 
 
 def cylinder(low_mm: float, high_mm: float, radius_mm: float = 10.0) -> Triangles:
@@ -51,3 +52,15 @@ def test_an_opening_that_bulges_has_the_area_of_its_rim() -> None:
     assert valve is not None
     assert valve.area_mm2 == pytest.approx(np.pi * 100, rel=0.02)
     np.testing.assert_allclose(valve.axis, [0, 0, -1], atol=0.02)
+
+
+def test_long_triangles_are_found_far_from_their_centres() -> None:
+    """A small box on a strip whose twelve triangles have their centres far away."""
+
+    def brick(low_mm: list[float], high_mm: list[float]) -> Triangles:
+        box = pv.Box([v for pair in zip(low_mm, high_mm, strict=True) for v in pair])
+        box = box.triangulate().compute_normals(auto_orient_normals=True, split_vertices=False)
+        return Triangles(np.array(box.points, float), box.regular_faces.astype(np.int64))
+
+    strip, small = brick([0, 0, 0], [400, 2, 2]), brick([65, 0, 2.5], [67, 2, 4])
+    assert small.areas_mm2[facing(small, strip, GAP_MM)].sum() == pytest.approx(4)
