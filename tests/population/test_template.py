@@ -74,12 +74,12 @@ def test_anchors_go_where_their_place_goes(template: Template, stretch) -> None:
     frame = other.frame
     wanted = frame.to_mm(template.points[:64]) * stretch
     way_mm = np.linalg.norm(other.points_mm[found] - wanted, axis=1)
-    assert np.median(way_mm) < 7
+    assert np.median(way_mm) < 5
     # Inner and outer wall are 4 mm apart, but no anchor changes sides.
     shell = template.structure[:64] == SHELL
     outward = (template.normals[:64] * template.points[:64]).sum(axis=1) > 0
     now = (other.normals[found] * frame.to_unit(other.points_mm[found])).sum(axis=1) > 0
-    assert (outward[shell] == now[shell]).mean() > 0.9
+    np.testing.assert_array_equal(outward[shell], now[shell])
 
 
 def test_a_structure_that_is_not_there_has_no_anchors(template: Template) -> None:
