@@ -105,7 +105,7 @@ def of_unseen(
     space = ShapeSpace.fit(fitted)
     found: dict[str, dict[str, Any]] = {}
     for heart in unseen:
-        own, frame = encode_table(heart.seen, trained, template)
+        own, frame, _ = encode_table(heart.seen, trained, template)
 
         def score(table: HeartTable, frame: Frame = frame, heart: BenchmarkHeart = heart) -> float:
             return dice(field_of(table, trained, structures, frame), heart)

@@ -29,11 +29,17 @@ BASES = {
     "compare": "compare {scores} {refined} --out out",
     "measure": "measure plain.nii --out out --workers 1",
     "shape fit": "shape fit {data} --model {run} --out out",
+    "shape sample": "shape sample {space} --model {run} --out out --count 1 --spacing-mm 5",
+    "shape modes": "shape modes {space} --model {run} --out out --modes 1 --sd 1 --write labels "
+    "--spacing-mm 5",
+    "shape interpolate": "shape interpolate {space} phantom00 phantom01 --model {run} --out out "
+    "--steps 2 --write labels --spacing-mm 5",
+    "shape project": "shape project {space} plain.nii --model {run} --out out",
     "info": "info {run}",
 }
 """A sound command line of each command; the demo's is too long to be made for every value."""
 
-PLACES = ("run", "data", "two", "scores", "refined")
+PLACES = ("run", "data", "two", "space", "scores", "refined")
 """The material's folders that they name."""
 
 RECIPE_KEYS = ("model.width", "model.layers", "batch.hearts", "training.steps", "optimizer.muon_lr")

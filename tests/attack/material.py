@@ -27,6 +27,7 @@ from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.label_sets import label_set
 from vecsetx.commands.evaluate import evaluate
 from vecsetx.commands.prepare import PrepareOptions, prepare
+from vecsetx.commands.shape.fit import fit_shape_space
 from vecsetx.commands.train import train_model
 from vecsetx.data.dataset import DataSet
 from vecsetx.evaluation.inputs import EvaluateOptions
@@ -48,8 +49,8 @@ class Material:
 
     Attributes:
         folder: Holds ``labels/``, ``data/`` (prepared), ``two/`` (two hearts of two structures,
-            prepared), ``run/`` (trained), ``meshes-FORMAT/``, ``scores/`` and ``refined/``, and one
-            file for each other format.
+            prepared), ``run/`` (trained), ``space/`` (of three such hearts), ``meshes-FORMAT/``,
+            ``scores/`` and ``refined/``, and one file for each other format.
     """
 
     folder: Path
@@ -65,10 +66,12 @@ def make_material(folder: Path) -> Material:
     """Fill an empty folder with sound inputs, a data set, a run and two evaluations: 20 s."""
     maps = write_small_phantoms(folder / "labels", 3)
     data = _prepared(maps, folder / "data", val_share=0.34)
-    two = [_with_two_structures(path, folder / "two-maps") for path in maps[:2]]
-    _prepared(two, folder / "two", val_share=0.0)
+    simple = [_with_two_structures(path, folder / "two-maps") for path in maps]
+    _prepared(simple[:2], folder / "two", val_share=0.0)
+    three = _prepared(simple, folder / "three", val_share=0.0)
     recipe = RECIPE.changed({"batch": {"hearts": 1}, "training": {"steps": 20}}, "attack")
     train_model(data.folder, folder / "run", recipe)
+    fit_shape_space(three.folder, folder / "run", "run", folder / "space")
     (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe.to_dict()))
     for name, steps in (("scores", 0), ("refined", 3)):
         scored = EvaluateOptions(EncodeOptions(refine=steps), "train", meshes=False)

@@ -40,8 +40,11 @@ FUNCTIONS = {
     "plan": "plan.plan_training",
     "prepare": "prepare.prepare",
     "reconstruct": "reconstruct.reconstruct",
-    "shape fit": "shape_fit.fit_shape_space",
-    "shape sample": "shape_sample.sample_hearts",
+    "shape fit": "shape.fit.fit_shape_space",
+    "shape sample": "shape.sample.sample_hearts",
+    "shape modes": "shape.modes.make_modes",
+    "shape interpolate": "shape.interpolate.interpolate_hearts",
+    "shape project": "shape.project.place_hearts",
     "train": "train.train_model",
     "vary": "vary.vary",
 }
@@ -63,6 +66,9 @@ WORDS = {
     "reconstruct": ("map.nii.gz", "--model", "run", "--out", "out"),
     "shape fit": ("data", "--model", "run", "--out", "out"),
     "shape sample": ("space", "--model", "run", "--out", "out"),
+    "shape modes": ("space", "--model", "run", "--out", "out"),
+    "shape interpolate": ("space", "a", "b", "--model", "run", "--out", "out"),
+    "shape project": ("space", "map.nii.gz", "--model", "run", "--out", "out"),
     "train": ("data", "--out", "out"),
     "vary": ("data",),
 }

@@ -32,6 +32,9 @@ WRITING = {
     "compare": ("a", "b", "--out", "{out}"),
     "shape fit": ("{data}", "--model", "{run}", "--out", "{out}"),
     "shape sample": ("space", "--model", "{run}", "--out", "{out}"),
+    "shape modes": ("space", "--model", "{run}", "--out", "{out}"),
+    "shape interpolate": ("space", "a", "b", "--model", "{run}", "--out", "{out}"),
+    "shape project": ("space", "a.nii", "--model", "{run}", "--out", "{out}"),
     "demo": ("--out", "{out}"),
 }
 """Commands that write into a folder of the user's choice. Besides these, `vary` writes into the

@@ -8,36 +8,30 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.shared import made_once
-from typer.testing import CliRunner
+import trimesh
+from support.shape_space import fitted_space, run
 
-from vecsetx.cli import app
-from vecsetx.commands.shape_fit import fit_shape_space
-from vecsetx.commands.shape_sample import parse_volumes, sample_hearts
+from vecsetx import load_shape_space
+from vecsetx.anatomy.label_map import LabelMap
+from vecsetx.cohort.generating import NewHeartFiles, faults_of
+from vecsetx.commands.shape.fit import fit_shape_space
+from vecsetx.commands.shape.interpolate import interpolate_hearts
+from vecsetx.commands.shape.modes import make_modes, parse_multiples
+from vecsetx.commands.shape.sample import parse_volumes, sample_hearts
 from vecsetx.data.dataset import DataSet
 from vecsetx.errors import InputError
 from vecsetx.formats.label_maps import read_label_map
 from vecsetx.model.built_in import built_in_model
 from vecsetx.population.drawing import VolumeRange
+from vecsetx.population.heart_tables import label_map_of
 from vecsetx.population.space_file import SavedSpace
 from vecsetx.population.template_heart import template_heart
-
-
-def run(*words: object, code: int = 0) -> str:
-    result = CliRunner().invoke(app, list(map(str, words)))
-    assert result.exit_code == code, result.output
-    return " ".join(result.output.split())
 
 
 @pytest.fixture(scope="module")
 def space(dataset: DataSet) -> Path:
     """The space of the data set's training hearts; tests do not change it."""
-
-    def make(folder: Path) -> None:
-        said = run("shape", "fit", dataset.folder, "--out", folder / "s")
-        (folder / "said.txt").write_text(said)
-
-    return made_once("shape-space", make) / "s"
+    return fitted_space(dataset)
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +77,7 @@ def test_what_is_encoded_already_is_not_encoded_again(
 ) -> None:
     again = tmp_path / "again"
     shutil.copytree(space, again)
-    said = run("shape", "fit", dataset.folder, "--out", again)
+    said = run("shape", "fit", dataset.folder, "--out", again, "--no-page")
     count = len(dataset.of_split("train"))
     assert f"{count} of {count} hearts are done already" in said
     assert SavedSpace.read(again).sha256 == SavedSpace.read(space).sha256
@@ -96,7 +90,7 @@ def test_each_heart_follows_from_seed_and_number(
     more = tmp_path / "more"
     shutil.copytree(sampled, more)
     (more / "heart00001.nii.gz").unlink()
-    found = sample_hearts(space, built_in_model(), more, 3, spacing_mm=3.0)
+    found = sample_hearts(space, built_in_model(), more, 3, files=NewHeartFiles(spacing_mm=3.0))
     assert list(found.hearts) == ["heart00001", "heart00002", "heart00003"]
     maps = [read_label_map(more / f"{name}.nii.gz").labels for name in found.hearts]
     first = read_label_map(sampled / "heart00001.nii.gz").labels
@@ -128,7 +122,15 @@ def test_volumes_are_those_that_were_asked_for(space: Path, tmp_path: Path) -> N
     of_lv = saved.cohort.volumes_ml[:, saved.structures.index("LV")]
     wanted = float(np.nanmedian(of_lv))
     out = tmp_path / "out"
-    sample_hearts(space, built_in_model(), out, 1, 3, {"LV": VolumeRange(wanted, wanted)}, 2.4)
+    sample_hearts(
+        space,
+        built_in_model(),
+        out,
+        1,
+        3,
+        {"LV": VolumeRange(wanted, wanted)},
+        NewHeartFiles(spacing_mm=2.4),
+    )
     label_map = read_label_map(out / "heart00001.nii.gz")
     ml = (label_map.labels == 3).sum() * label_map.voxel_volume_mm3 / 1000
     assert ml == pytest.approx(wanted, rel=0.02)
@@ -178,3 +180,102 @@ def test_the_template_is_whole_and_ordinary(dataset: DataSet) -> None:
         for name, info in infos.items()
     }
     assert template_heart(cut, structures) != chosen
+
+
+def test_modes_are_the_mean_heart_and_what_lies_to_both_sides(space: Path, tmp_path: Path) -> None:
+    out = tmp_path / "modes"
+    words = ("--modes", 1, "--sd", "2", "--spacing-mm", 3, "--write", "both", "--format", "ply")
+    run("shape", "modes", space, *words, "--out", out)
+    names = ["mean", "mode01_minus2sd", "mode01_plus2sd"]
+    rows, content = table(out), json.loads((out / "cohort.json").read_text())
+    assert list(rows) == names
+    for name, along in zip(names, (0, -2, 2), strict=True):
+        coordinates = content["hearts"][name]["coordinates"]
+        np.testing.assert_allclose(coordinates, [along, 0], atol=1e-3)
+        # Mesh and label map are the same heart in the same place.
+        mesh = trimesh.load(out / name / "LV.ply")
+        label_map = read_label_map(out / f"{name}.nii.gz")
+        voxels_mm = label_map.to_mm(np.argwhere(label_map.labels == 3)) * [-1, -1, 1]
+        assert np.linalg.norm(voxels_mm.mean(axis=0) - mesh.centroid) < 3
+        assert float(rows[name]["LV_volume_ml"]) > 0
+    with pytest.raises(InputError, match="--modes 3: the space has 2 modes; ask for at most 2"):
+        make_modes(space, built_in_model(), out, 3, [1.0], NewHeartFiles())
+
+
+@pytest.mark.parametrize("text", ["", "a", "0", "-1", "1,11", "nan", "1,,2"])
+def test_multiples_are_numbers_of_standard_deviations(text: str) -> None:
+    assert parse_multiples("3,1,2.5,1") == [1.0, 2.5, 3.0]
+    with pytest.raises(InputError, match="give numbers above 0 and up to 10"):
+        parse_multiples(text)
+
+
+def test_options_of_meshes_are_refused_where_none_are_written() -> None:
+    for files in (NewHeartFiles(extension="stl"), NewHeartFiles(surfaces="closed")):
+        with pytest.raises(InputError, match="is about meshes, but only label maps are written"):
+            files.check()
+        replace(files, write="both").check()
+
+
+def test_the_way_between_hearts_begins_and_ends_with_them(
+    space: Path, dataset: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From a heart of the cohort to one in a file."""
+    first, other = dataset.of_split("train")[:2]
+    file = Path(dataset.open_file(other.file).info.source)
+    out = tmp_path / "between"
+    words = ("--steps", 3, "--spacing-mm", 3, "--write", "labels")
+    run("shape", "interpolate", space, first.name, file, *words, "--out", out)
+    rows = table(out)
+    assert list(rows) == ["step000", "step001", "step002"]
+    assert rows["step000"]["nearest_heart"] == first.name
+    assert rows["step002"]["nearest_heart"] == other.name
+    assert float(rows["step000"]["nearest_mm"]) < float(rows["step001"]["nearest_mm"])
+    ends = space, built_in_model(), first.name
+    with pytest.raises(InputError, match="nobody: is no file, and no heart of the cohort"):
+        interpolate_hearts(*ends, "nobody", out, 3, NewHeartFiles())
+    (tmp_path / first.name).mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="is a heart of the cohort and a file"):
+        interpolate_hearts(*ends, first.name, out, 3, NewHeartFiles())
+
+
+def test_hearts_are_placed_among_those_of_the_cohort(
+    space: Path, dataset: DataSet, tmp_path: Path
+) -> None:
+    """A fitted heart, by its samples, has its own coordinates; one bad file stops nothing."""
+    fitted = dataset.of_split("train")[0]
+    samples, bad = dataset.folder / fitted.file, tmp_path / "bad.nii.gz"
+    bad.write_bytes(b"no image")
+    out = tmp_path / "placed"
+    said = run("shape", "project", space, samples, bad, "--out", out, code=1)
+    assert "bad" in said
+    assert "the most unusual first" in said
+    content = json.loads((out / "placement.json").read_text())
+    assert list(content["failed"]) == ["bad"]
+    (found,) = content["hearts"].values()
+    saved = SavedSpace.read(space)
+    own = saved.cohort.coordinates[saved.cohort.names.index(fitted.name)]
+    np.testing.assert_allclose(found["placement"]["coordinates"], own, atol=1e-3)
+    assert found["placement"]["nearest"][0] == fitted.name
+    assert found["placement"]["nearest_mm"][0] == pytest.approx(0, abs=1e-3)
+    assert found["placement"]["residual_mm"] < 0.1
+    with (out / "placement.csv").open() as file:
+        (row,) = csv.DictReader(file)
+    assert float(row["mode01_sd"]) == pytest.approx(own[0], abs=1e-3)
+    assert row["nearest_heart"] == fitted.name
+
+
+def test_neighbours_that_come_apart_are_a_fault(space: Path) -> None:
+    """The right atrium, moved 16 mm away from the heart: it touches nothing any more."""
+    loaded = load_shape_space(space)
+    whole = label_map_of(loaded.mean().encoded.field, 3.0)
+    before = set(faults_of(whole, loaded))
+    label = loaded.trained.structures.index("RA") + 1
+    apart = np.pad(whole.labels * (whole.labels != label), ((0, 30), (0, 0), (0, 0)))
+    atrium = np.pad(whole.labels == label, ((30, 0), (0, 0), (0, 0)))
+    apart[atrium & (apart == 0)] = label
+    found = set(faults_of(LabelMap(apart, whole.affine), loaded)) - before
+    assert "RA and RV do not touch; in the cohort they always do" in found
+    assert all("RA" in fault for fault in found)
+    empty = LabelMap(whole.labels * (whole.labels != label), whole.affine)
+    assert set(faults_of(empty, loaded)) - before == {"no RA"}

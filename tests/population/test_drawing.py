@@ -31,8 +31,13 @@ def saved() -> SavedSpace:
         tuple(f"h{n}" for n in range(60)),
         coordinates,
         np.random.default_rng(1).standard_normal((60, 40, 3)).astype(np.float32),
+        np.tile(np.float32([1, 0, 0]), (60, 40, 1)),
+        np.zeros(40, np.int64),
         np.stack([volumes_ml(row) for row in coordinates]),
         np.array([1, 1]),
+        np.array([[False, True], [True, False]]),
+        np.arange(60.0),
+        np.arange(60.0) / 100,
     )
     points = np.zeros((50, 3), np.float32)
     template = Template(points, points, np.zeros(50, np.int64), 40)
@@ -97,11 +102,15 @@ def test_volumes_that_do_not_go_together_are_refused(saved) -> None:
         draw(twins, np.random.default_rng(0), asked, lambda x: np.repeat(volumes_ml(x)[:1], 2))
 
 
-def test_the_nearest_heart_is_that_with_the_nearest_anchors(saved) -> None:
-    positions = saved.cohort.positions[17] + np.float32(0.01)
-    name, away = saved.cohort.nearest(positions)
-    assert name == "h17"
-    assert away == pytest.approx(0.01 * np.sqrt(3), rel=1e-3)
+def test_the_nearest_heart_is_that_with_the_nearest_surfaces(saved) -> None:
+    """All normals point along x: steps along y lead from none of the planes."""
+    positions = saved.cohort.positions[17] + np.float32([0.01, 0.002, 0])
+    nearest, *others = saved.cohort.nearest(positions, 3)
+    assert nearest[0] == "h17"
+    assert nearest[1] == pytest.approx(0.01, rel=1e-3)
+    assert nearest[1] < others[0][1] <= others[1][1]
+    with_gaps = np.where(np.arange(40)[:, None] < 10, positions, np.float32(np.nan))
+    assert saved.cohort.nearest(with_gaps)[0][0] == "h17"
 
 
 def test_a_heart_far_from_all_others_is_refused(saved, monkeypatch: pytest.MonkeyPatch) -> None:

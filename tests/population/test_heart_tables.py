@@ -72,7 +72,7 @@ def test_chambers_lie_where_the_templates_do_however_far_vessels_reach(
     chambers.append(trained.structures.index("Myocardium"))
     rows = np.isin(template.structure[: template.anchors], chambers)
     wanted = template.points[: template.anchors][rows].mean(axis=0)
-    for table, own in encoded:
+    for table, own, _ in encoded:
         np.testing.assert_allclose(table.positions[rows].mean(axis=0), wanted, atol=1e-5)
         assert own.rotation == heart.frame.rotation
     np.testing.assert_allclose(encoded[0].frame.center_mm, encoded[1].frame.center_mm, atol=1e-3)
@@ -82,11 +82,13 @@ def test_chambers_lie_where_the_templates_do_however_far_vessels_reach(
 def test_structures_that_are_cut_have_no_rows(
     hearts: list[Observation], template: Template, trained: TrainedModel
 ) -> None:
-    table, _ = encode_table(hearts[1], trained, template, cut=("Aorta", "PA"))
+    table, _, normals = encode_table(hearts[1], trained, template, cut=("Aorta", "PA"))
     names = np.array(trained.structures)[template.structure[: template.anchors]]
     assert not table.there[np.isin(names, ["Aorta", "PA"])].any()
     assert table.there[np.isin(names, ["LV", "RV"])].all()
     assert (table.positions[~table.there] == 0).all()
+    np.testing.assert_array_equal(np.isfinite(normals).all(axis=1), table.there)
+    np.testing.assert_allclose(np.linalg.norm(normals[table.there], axis=1), 1, atol=1e-5)
     with pytest.raises(InputError, match="no structure of the template is whole"):
         encode_table(hearts[1], trained, template, cut=trained.structures)
 
@@ -94,7 +96,7 @@ def test_structures_that_are_cut_have_no_rows(
 def test_structures_that_are_left_out_are_nowhere(
     hearts: list[Observation], template: Template, trained: TrainedModel
 ) -> None:
-    table, frame = encode_table(hearts[1], trained, template)
+    table, frame, _ = encode_table(hearts[1], trained, template)
     points = hearts[1].points_mm[:2000]
     whole = field_of(table, trained, trained.structures, frame).distances_mm(points)
     part = field_of(table, trained, ("LV", "RA"), frame).distances_mm(points)

@@ -1,36 +1,69 @@
 """Make one new heart of a shape space."""
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.cohort.measuring import MeasuredHeart
-from vecsetx.cohort.working_model import WorkingModel
+from vecsetx.cohort.new_hearts import NewHeart
+from vecsetx.cohort.working_space import WorkingSpace
 from vecsetx.errors import InputError
 from vecsetx.formats.label_maps import write_label_map
 from vecsetx.geometry.connected import number_pieces
 from vecsetx.geometry.heart_geometry import Geometry
+from vecsetx.inference.heart import MeshOptions
+from vecsetx.inference.heart_files import mesh_files
+from vecsetx.inference.heart_meshes import SurfaceKind
 from vecsetx.measures.heart_measures import measure_heart
-from vecsetx.model.heart_field import HeartField
-from vecsetx.population.drawing import VolumeRange, draw
-from vecsetx.population.heart_tables import field_of
-from vecsetx.population.space_file import SavedSpace
+from vecsetx.population.heart_space import HeartSpace, SpaceHeart
+from vecsetx.population.heart_tables import label_map_of
+from vecsetx.population.neighbours import contact_mm2
+from vecsetx.population.space_file import Cohort
 from vecsetx.progress import stage
-from vecsetx.reconstruction.grid import Grid
-from vecsetx.reconstruction.octree import extent_mm
-from vecsetx.reconstruction.rasterize import rasterize
 from vecsetx.workers.heart_work import HeartWork
 
-__all__ = ["GeneratedHeart", "Generating"]
+__all__ = ["GeneratedHeart", "Generating", "NewHeartFiles", "faults_of"]
 
-_COARSE_MM = 3.0
-"""Voxels by which volumes are corrected."""
 
-_MARGIN_VOXELS = 3
+@dataclass(frozen=True, slots=True)
+class NewHeartFiles:
+    """What is written of each new heart.
+
+    Attributes:
+        write: Label maps, a folder of meshes per heart, or both.
+        spacing_mm: Edge of the voxels of label maps, and of the meshing grid.
+        surfaces: Whether structures share their walls
+            (:data:`~vecsetx.inference.heart_meshes.SurfaceKind`).
+        space: Axes of mesh coordinates, ``lps`` or ``ras``.
+        extension: Mesh format: vtp, stl, ply or obj.
+    """
+
+    write: Literal["labels", "meshes", "both"] = "labels"
+    spacing_mm: float = 1.5
+    surfaces: SurfaceKind = "shared"
+    space: str = "lps"
+    extension: str = "vtp"
+
+    def check(self) -> None:
+        """Check that no option is about meshes if only label maps are written.
+
+        Raises:
+            InputError: One is.
+        """
+        chosen = {
+            f"--surfaces {self.surfaces}": self.surfaces != "shared",
+            f"--space {self.space}": self.space != "lps",
+            f"--format {self.extension}": self.extension != "vtp",
+        }
+        idle = [option for option, given in chosen.items() if given]
+        if self.write == "labels" and idle:
+            raise InputError(
+                f"{idle[0]}: is about meshes, but only label maps are written; add --write meshes "
+                "or --write both"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +76,7 @@ class GeneratedHeart:
         nearest_mm: Mean distance of its anchors from that heart's.
         faults: Why it is no heart like those of the cohort; empty if nothing speaks against it.
         heart: Its numbers.
+        files: Its files, from the folder of all.
     """
 
     coordinates: tuple[float, ...]
@@ -50,80 +84,58 @@ class GeneratedHeart:
     nearest_mm: float
     faults: tuple[str, ...]
     heart: MeasuredHeart
+    files: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Generating(HeartWork[int, GeneratedHeart]):
-    """Draws hearts by their number, and writes their label maps.
+class Generating(HeartWork[NewHeart, GeneratedHeart]):
+    """Makes hearts of a shape space, and writes their files.
 
     Attributes:
-        model: The model of the space.
-        space: Folder of the space, an absolute path.
-        sha256: Hash of the space's description.
-        seed: Seed of all hearts; each one follows from it and its number alone.
-        volumes: Structure → its volume, where one is asked for.
-        spacing_mm: Side of the label maps' voxels.
-        out: Folder for the label maps, an absolute path.
+        space: The space.
+        wanted: What is written of each heart.
+        out: Folder for the files, an absolute path.
     """
 
     name: ClassVar[str] = "shape sample"
 
-    model: WorkingModel
-    space: Path
-    sha256: str
-    seed: int
-    volumes: Mapping[str, VolumeRange]
-    spacing_mm: float
+    space: WorkingSpace
+    wanted: NewHeartFiles
     out: Path
 
     def setting(self) -> dict[str, Any]:
-        """Return the space, the model, the seed and what is asked for."""
-        return {
-            "model": self.model.to_dict(),
-            "space": self.sha256,
-            "seed": self.seed,
-            "volumes": {name: asdict(one) for name, one in self.volumes.items()},
-            "spacing_mm": self.spacing_mm,
-        }
+        """Return the space, the model, and what is written."""
+        return {"space": self.space.to_dict(), "wanted": asdict(self.wanted)}
 
-    def identity(self, heart: int) -> dict[str, Any]:
-        """Return the heart's number."""
-        return {"number": heart}
+    def identity(self, heart: NewHeart) -> dict[str, Any]:
+        """Return which heart it is."""
+        return {"name": heart.name, **heart.identity()}
 
-    def make(self, heart: int) -> GeneratedHeart:
-        """Draw a heart and write its label map.
+    def make(self, heart: NewHeart) -> GeneratedHeart:
+        """Make a heart and write its files.
 
         Raises:
-            InputError: It cannot have the volumes that are asked for.
+            InputError: The space has no such heart.
         """
-        saved, trained = _space(self.space, self.sha256), self.model.trained()
-        columns = [trained.structures.index(name) for name in saved.structures]
-
-        def field(coordinates: np.ndarray) -> HeartField:
-            return field_of(saved.space.table(coordinates), trained, saved.structures)
-
-        def volumes_ml(coordinates: np.ndarray) -> np.ndarray:
-            found = _label_map(field(coordinates), _COARSE_MM)
-            voxels = np.bincount(found.labels.ravel(), minlength=len(trained.structures) + 1)
-            return voxels[1:][columns] * found.voxel_volume_mm3 / 1000
-
+        space = self.space.loaded()
+        saved, trained = space.saved, space.trained
         with stage("drawing"):
-            generator = np.random.default_rng([self.seed, heart])
-            coordinates = draw(saved, generator, self.volumes, volumes_ml)
-        label_map = _label_map(field(coordinates), self.spacing_mm)
-        geometry = Geometry.of_label_map(label_map, len(trained.structures))
-        measures = measure_heart(geometry, trained.structures)
-        own_ids = label_map.to_label_set(trained.label_set, trained.structures)
-        everything = dict.fromkeys(saved.structures, 1.0)
-        write_label_map(own_ids, self.file(heart), saved.structures, trained.label_set, everything)
-        positions = saved.space.table(coordinates).positions
-        nearest, away = saved.cohort.nearest(positions)
+            made = heart.of(space)
+        with stage("voxels"):
+            label_map = label_map_of(made.encoded.field, self.wanted.spacing_mm)
+        with stage("measures"):
+            geometry = Geometry.of_label_map(label_map, len(trained.structures))
+            measures = measure_heart(geometry, trained.structures)
+        files = self._write_labels(heart.name, made, label_map)
+        files += self._write_meshes(heart.name, made)
+        ((nearest, away),) = saved.cohort.nearest(made.table.positions)
         return GeneratedHeart(
-            tuple(coordinates.tolist()),
+            tuple(saved.space.coordinates(made.table).tolist()),
             nearest,
             away * trained.mm_per_unit,
-            _faults(label_map, saved, columns),
+            faults_of(label_map, space),
             MeasuredHeart(trained.label_set.name, measures, ()),
+            tuple(files),
         )
 
     def to_record(self, result: GeneratedHeart) -> Any:
@@ -138,52 +150,65 @@ class Generating(HeartWork[int, GeneratedHeart]):
             float(record["nearest_mm"]),
             tuple(map(str, record["faults"])),
             MeasuredHeart.from_dict(record["heart"]),
+            tuple(map(str, record["files"])),
         )
 
-    def files(self, heart: int, result: GeneratedHeart) -> list[Path]:
-        """Return the heart's label map."""
-        return [self.file(heart)]
+    def files(self, heart: NewHeart, result: GeneratedHeart) -> list[Path]:
+        """Return the heart's files."""
+        return [self.out / file for file in result.files]
 
-    def file(self, heart: int) -> Path:
-        """Return the file of a heart's label map."""
-        return self.out / f"heart{heart:05d}.nii.gz"
+    def _write_labels(self, name: str, made: SpaceHeart, label_map: LabelMap) -> list[str]:
+        if self.wanted.write == "meshes":
+            return []
+        file, structures = f"{name}.nii.gz", made.structures
+        own_ids = label_map.to_label_set(made.label_set, structures)
+        present = {structures[label - 1]: 1.0 for label in label_map.present()}
+        write_label_map(own_ids, self.out / file, structures, made.label_set, present)
+        return [file]
+
+    def _write_meshes(self, name: str, made: SpaceHeart) -> list[str]:
+        if self.wanted.write == "labels":
+            return []
+        wanted = self.wanted
+        options = MeshOptions(
+            resolution_mm=wanted.spacing_mm, kind=wanted.surfaces, keep_specks=True
+        )
+        meshes = made.meshes(options)
+        known = made.vertex_attributes(meshes)
+        files = list(mesh_files(made, meshes, known, wanted.space, wanted.extension))
+        for file in files:
+            if file.write:
+                file.write(self.out / name / file.name)
+        return [f"{name}/{file.name}" for file in files]
 
 
-def _label_map(field: HeartField, spacing_mm: float) -> LabelMap:
-    low_mm, high_mm = extent_mm(field, *field.domain.domain_mm())
-    margin_mm = _MARGIN_VOXELS * spacing_mm
-    return rasterize(field, Grid.around(low_mm - margin_mm, high_mm + margin_mm, spacing_mm))
-
-
-def _faults(label_map: LabelMap, saved: SavedSpace, columns: list[int]) -> tuple[str, ...]:
-    """Say what sets a heart apart from those of the cohort: pieces and volumes."""
+def faults_of(label_map: LabelMap, space: HeartSpace) -> tuple[str, ...]:
+    """Say what sets a heart apart from those of the cohort: pieces, volumes and neighbours."""
+    structures, cohort = space.saved.structures, space.saved.cohort
+    labels = [space.trained.structures.index(name) + 1 for name in structures]
+    contact = contact_mm2(label_map, len(space.trained.structures))
     faults = []
-    volumes_ml = saved.cohort.volumes_ml
-    for place, (name, k) in enumerate(zip(saved.structures, columns, strict=True)):
-        inside = label_map.labels == k + 1
+    for place, (name, label) in enumerate(zip(structures, labels, strict=True)):
+        inside = label_map.labels == label
         if not inside.any():
             faults.append(f"no {name}")
             continue
-        pieces, most = number_pieces(inside)[1], int(saved.cohort.most_pieces[place])
+        pieces, most = number_pieces(inside)[1], int(cohort.most_pieces[place])
         if pieces > most:
             faults.append(f"{name} in {pieces} pieces; in the cohort at most {most}")
         ml = inside.sum() * label_map.voxel_volume_mm3 / 1000
-        low, high = np.nanmin(volumes_ml[:, place]), np.nanmax(volumes_ml[:, place])
-        if not low / 2 <= ml <= 2 * high:
-            faults.append(f"{name} of {ml:.1f} ml; the cohort's have {low:.1f} to {high:.1f} ml")
+        faults += _odd_volume(name, ml, cohort, place)
+        for other in np.flatnonzero(cohort.touching[place, :place]):
+            apart = not contact[label - 1, labels[other] - 1]
+            if apart and (label_map.labels == labels[other]).any():
+                pair = f"{structures[other]} and {name}"
+                faults.append(f"{pair} do not touch; in the cohort they always do")
     return tuple(faults)
 
 
-_spaces: dict[tuple[Path, str], SavedSpace] = {}
-"""The space that this process has read last."""
-
-
-def _space(folder: Path, sha256: str) -> SavedSpace:
-    key = (folder, sha256)
-    if key not in _spaces:
-        saved = SavedSpace.read(folder)
-        if saved.sha256 != sha256:
-            raise InputError(f"{folder}: was fitted again while the command ran; run again")
-        _spaces.clear()
-        _spaces[key] = saved
-    return _spaces[key]
+def _odd_volume(name: str, ml: float, cohort: Cohort, place: int) -> list[str]:
+    known = cohort.volumes_ml[np.isfinite(cohort.volumes_ml[:, place]), place]
+    if not len(known) or known.min() / 2 <= ml <= 2 * known.max():
+        return []
+    between = f"{known.min():.1f} to {known.max():.1f} ml"
+    return [f"{name} of {ml:.1f} ml; the cohort's have {between}"]

@@ -9,7 +9,10 @@ import torch
 from jaxtyping import Float
 
 from vecsetx.anatomy.frame import UPRIGHT, Frame
+from vecsetx.anatomy.label_map import LabelMap
+from vecsetx.data.heart_source import HeartSource
 from vecsetx.errors import InputError
+from vecsetx.geometry.heart_geometry import Geometry, Segmentation
 from vecsetx.geometry.pose import CHAMBERS
 from vecsetx.inference.encode import LATENTS_FACTOR, POINTS_FACTOR
 from vecsetx.inference.posing import rotation_of
@@ -18,16 +21,30 @@ from vecsetx.model.saved import TrainedModel
 from vecsetx.model.vecset import LatentSet
 from vecsetx.population.shape_space import HeartTable
 from vecsetx.population.template import MISSING, Template, in_units
-from vecsetx.sampling.sampler import Observation
+from vecsetx.reconstruction.grid import Grid
+from vecsetx.reconstruction.octree import extent_mm
+from vecsetx.reconstruction.rasterize import rasterize
+from vecsetx.sampling.sampler import Observation, observe
 from vecsetx.sampling.samples import Samples
 
 __all__ = [
     "check_ordered",
     "encode_table",
     "field_of",
+    "label_map_of",
+    "observed_heart",
     "observed_samples",
+    "observed_source",
     "template_of",
 ]
+
+_MARGIN_VOXELS = 3
+"""Voxels of background around a label map."""
+
+_NO_NORMALS = (
+    "points without normals cannot be placed in a shape space; give a label map, masks, meshes or "
+    "prepared samples"
+)
 
 
 def check_ordered(trained: TrainedModel) -> None:
@@ -50,10 +67,18 @@ def template_of(heart: Observation, trained: TrainedModel) -> Template:
 
 
 class EncodedTable(NamedTuple):
-    """A heart's table, and the frame of its positions."""
+    """A heart's table.
+
+    Attributes:
+        table: The table.
+        frame: The frame of its positions.
+        normals: ``[M, 3]`` outward unit normals at the anchors, along the frame's axes; NaN where
+            there is no anchor.
+    """
 
     table: HeartTable
     frame: Frame
+    normals: Float[np.ndarray, "m 3"]
 
 
 @torch.no_grad()
@@ -96,7 +121,9 @@ def encode_table(
         there,
     )
     table.positions[there], table.latents[there] = points[anchors[there]], latents
-    return EncodedTable(table, heart.frame)
+    outward = np.full((len(anchors), 3), np.nan, np.float32)
+    outward[there] = normals[anchors[there]]
+    return EncodedTable(table, heart.frame, outward)
 
 
 def _moved(
@@ -150,6 +177,17 @@ def field_of(
     )
 
 
+def label_map_of(field: HeartField, spacing_mm: float) -> LabelMap:
+    """Label the voxels of a grid around a heart, 1…K.
+
+    Raises:
+        InputError: The field contains no heart.
+    """
+    low_mm, high_mm = extent_mm(field, *field.domain.domain_mm())
+    margin_mm = _MARGIN_VOXELS * spacing_mm
+    return rasterize(field, Grid.around(low_mm - margin_mm, high_mm + margin_mm, spacing_mm))
+
+
 @dataclass(frozen=True, slots=True)
 class _Only:
     """Leaves structures out: everywhere is outside of them."""
@@ -162,6 +200,48 @@ class _Only:
     ) -> Float[np.ndarray, "n k"]:
         far_mm = np.float32(self.frame.length_to_mm(1.0))
         return np.where(np.array(self.kept), distances_mm, far_mm)
+
+
+def observed_heart(
+    shown: Geometry | Observation, trained: TrainedModel
+) -> tuple[Observation, tuple[str, ...]]:
+    """Return the surface points of what is shown of a heart, and which structures the scan cuts.
+
+    Args:
+        shown: The heart: structures in space, or labelled surface points with normals.
+        trained: The model, as whose training hearts it is posed.
+
+    Raises:
+        InputError: Points have no normals.
+    """
+    rotation = rotation_of(shown, trained, 0)
+    if isinstance(shown, Geometry):
+        count = POINTS_FACTOR * trained.points
+        ends = tuple(n for n, cut in zip(trained.structures, shown.cut, strict=True) if cut)
+        return observe(shown, count, trained.mm_per_unit, 0, rotation), ends
+    if shown.normals is None:
+        raise InputError(_NO_NORMALS)
+    return replace(shown, frame=replace(shown.frame, rotation=rotation)), ()
+
+
+def observed_source(
+    source: HeartSource, trained: TrainedModel
+) -> tuple[Observation, tuple[str, ...], tuple[str, ...]]:
+    """Read a heart of any source that has surfaces, posed as the model's training hearts lie.
+
+    Returns:
+        Its surface points, the structures that the scan cuts, and remarks on its files.
+
+    Raises:
+        InputError: It cannot be read, or is points without normals.
+    """
+    heart = source.read(trained.structures, 0, trained.mm_per_unit)
+    if isinstance(heart, Samples):
+        return observed_samples(heart, trained), heart.info.cut, heart.info.remarks
+    if not isinstance(heart, Segmentation):
+        raise InputError(f"{source.path}: {_NO_NORMALS}")
+    geometry = heart.geometry()
+    return *observed_heart(geometry, trained), geometry.label_map.remarks
 
 
 def observed_samples(samples: Samples, trained: TrainedModel) -> Observation:

@@ -19,6 +19,9 @@ __all__ = ["HeartTable", "ShapeSpace"]
 FEWEST_HEARTS = 3
 """Two hearts have one mode, whose standard deviation nobody can estimate."""
 
+_LEADING = 0.9
+"""The leading modes hold at least this share of the variance of the positions."""
+
 _FILLINGS, _FILLED = 200, 1e-4
 """Most steps that fill missing rows, and the relative change below which they end."""
 
@@ -84,6 +87,29 @@ class ShapeSpace:
         total = (self.sd**2).sum()
         return self.sd**2 / total if total > 0 else np.zeros_like(self.sd)
 
+    @property
+    def leading(self) -> int:
+        """Number of the leading modes, which hold 90% of the variance of the positions.
+
+        Further modes change latents rather than places, or hold the noise of single hearts.
+        """
+        shares = np.cumsum(self.position_shares)
+        return min(int(np.searchsorted(shares, _LEADING)) + 1, len(self.sd))
+
+    @property
+    def position_shares(self) -> Float[np.ndarray, " k"]:
+        """Share of the variance of the positions along each mode, in 0…1."""
+        of_positions = self.sd**2 * (self.modes[:, :, :3] ** 2).sum(axis=(1, 2))
+        return of_positions / max(float(of_positions.sum()), 1e-12)
+
+    def filled(self, heart: HeartTable) -> HeartTable:
+        """Return a heart with all rows: those that it lacks as its others make likely."""
+        if heart.there.all():
+            return heart
+        rows = _weighted(heart, self.weight)
+        whole = _likely(rows, heart.there, self.mean, self.modes, self.sd)
+        return self._unweighted(np.where(heart.there[:, None], rows, whole))
+
     def coordinates(self, heart: HeartTable, modes: int | None = None) -> Float[np.ndarray, " k"]:
         """Return a heart's coordinates, in standard deviations, by the rows that it has.
 
@@ -103,7 +129,9 @@ class ShapeSpace:
 
     def table(self, coordinates: Float[np.ndarray, " k"]) -> HeartTable:
         """Return the heart at coordinates, in standard deviations along the modes."""
-        rows = self.mean + np.tensordot(coordinates * self.sd, self.modes, axes=1)
+        return self._unweighted(self.mean + np.tensordot(coordinates * self.sd, self.modes, axes=1))
+
+    def _unweighted(self, rows: Float[np.ndarray, "m d"]) -> HeartTable:
         positions, latents = rows[:, :3] / self.weight[0], rows[:, 3:] / self.weight[1]
         there = np.ones(len(rows), dtype=bool)
         return HeartTable(positions.astype(np.float32), latents.astype(np.float32), there)
@@ -137,21 +165,27 @@ def _filled(rows: np.ndarray, there: np.ndarray) -> np.ndarray:
     for _ in range(_FILLINGS):
         mean = filled.mean(axis=0)
         modes, sd = _modes(filled - mean)
-        # The variance of what is not explained by half of the modes keeps estimates near the mean.
-        kept = max(len(sd) // 2, 1)
-        noise = float((sd[kept:] ** 2).mean()) if kept < len(sd) else 0.0
         before, filled = filled, filled.copy()
         for heart in np.flatnonzero(lacking.any(axis=1)):
-            seen = there[heart]
-            basis = (modes[:kept] * sd[:kept, None, None])[:, seen].reshape(kept, -1)
-            offset = (rows[heart] - mean)[seen].ravel()
-            normal = basis @ basis.T + max(noise, 1e-12) * np.eye(kept)
-            b = np.linalg.solve(normal, basis @ offset)
-            whole = mean + np.tensordot(b * sd[:kept], modes[:kept], axes=1)
-            filled[heart, ~seen] = whole[~seen]
+            whole = _likely(rows[heart], there[heart], mean, modes, sd)
+            filled[heart, lacking[heart]] = whole[lacking[heart]]
         if np.abs(filled - before).max() <= _FILLED * max(np.abs(filled).max(), 1e-12):
             break
     return filled
+
+
+def _likely(
+    rows: np.ndarray, seen: np.ndarray, mean: np.ndarray, modes: np.ndarray, sd: np.ndarray
+) -> np.ndarray:
+    """Return all rows ``[M, d]`` of the heart that the seen ones make likely."""
+    # The variance of what is not explained by half of the modes keeps the estimate near the mean.
+    kept = max(len(sd) // 2, 1)
+    noise = float((sd[kept:] ** 2).mean()) if kept < len(sd) else 0.0
+    basis = (modes[:kept] * sd[:kept, None, None])[:, seen].reshape(kept, -1)
+    offset = (rows - mean)[seen].ravel()
+    normal = basis @ basis.T + max(noise, 1e-12) * np.eye(kept)
+    b = np.linalg.solve(normal, basis @ offset)
+    return mean + np.tensordot(b * sd[:kept], modes[:kept], axes=1)
 
 
 def _modes(offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

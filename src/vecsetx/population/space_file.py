@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from pydantic import ConfigDict, Field, TypeAdapter
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
@@ -18,6 +18,7 @@ from vecsetx.files import write_json, written_whole
 from vecsetx.names import Name
 from vecsetx.plain_data import PlainDataError, hash_of, read_json, validated
 from vecsetx.population.shape_space import ShapeSpace
+from vecsetx.population.surface_distance import surface_distance
 from vecsetx.population.template import Template
 from vecsetx.special_files import check_no_device
 
@@ -36,21 +37,44 @@ class Cohort:
         names: Their names.
         coordinates: ``[N, k]`` in standard deviations along the modes.
         positions: ``[N, M, 3]`` positions of their anchors, units; NaN where there is none.
+        normals: ``[N, M, 3]`` outward unit normals there; likewise.
+        structure: ``[M]`` index of each anchor's structure.
         volumes_ml: ``[N, S]`` volumes of their structures; NaN where one is missing or cut.
         most_pieces: ``[S]`` most pieces that a structure has in any of them.
+        touching: ``[S, S]`` whether two structures touch in all of them that have both.
+        distances: ``[N]`` Mahalanobis distances in the spaces of the others.
+        residuals: ``[N]`` mean distances of their surfaces from those spaces, units.
     """
 
     names: tuple[str, ...]
     coordinates: Float[np.ndarray, "n k"]
     positions: Float[np.ndarray, "n m 3"]
+    normals: Float[np.ndarray, "n m 3"]
+    structure: Int[np.ndarray, " m"]
     volumes_ml: Float[np.ndarray, "n s"]
     most_pieces: Int[np.ndarray, " s"]
+    touching: Bool[np.ndarray, "s s"]
+    distances: Float[np.ndarray, " n"]
+    residuals: Float[np.ndarray, " n"]
 
-    def nearest(self, positions: Float[np.ndarray, "m 3"]) -> tuple[str, float]:
-        """Return the heart whose anchors are nearest to others, and their mean distance, units."""
-        away = np.linalg.norm(self.positions - positions, axis=2)
-        mean = np.nanmean(away, axis=1)
-        return self.names[int(mean.argmin())], float(mean.min())
+    def nearest(
+        self, positions: Float[np.ndarray, "m 3"], count: int = 1
+    ) -> list[tuple[str, float]]:
+        """Return the hearts that are nearest to another heart, the nearest first.
+
+        Args:
+            positions: The other heart's anchors, units; NaN where there is none.
+            count: Number of hearts.
+
+        Returns:
+            Names, and mean distances of the other heart from their surfaces, units.
+        """
+        away = [
+            surface_distance(positions, own, normals, self.structure)
+            for own, normals in zip(self.positions, self.normals, strict=True)
+        ]
+        order = np.argsort(away, kind="stable")[:count]
+        return [(self.names[k], away[k]) for k in order]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +110,12 @@ class SavedSpace:
             "template.structure": self.template.structure,
             "cohort.coordinates": self.cohort.coordinates,
             "cohort.positions": self.cohort.positions,
+            "cohort.normals": self.cohort.normals,
             "cohort.volumes_ml": self.cohort.volumes_ml,
             "cohort.most_pieces": self.cohort.most_pieces,
+            "cohort.touching": self.cohort.touching,
+            "cohort.distances": self.cohort.distances,
+            "cohort.residuals": self.cohort.residuals,
         }
         content = save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
         folder.mkdir(parents=True, exist_ok=True)
@@ -175,8 +203,12 @@ def _assembled(described: _Description, arrays: dict[str, np.ndarray]) -> SavedS
         "sd": (k,),
         "cohort.coordinates": (hearts, k),
         "cohort.positions": (hearts, m, 3),
+        "cohort.normals": (hearts, m, 3),
         "cohort.volumes_ml": (hearts, len(described.structures)),
         "cohort.most_pieces": (len(described.structures),),
+        "cohort.touching": (len(described.structures),) * 2,
+        "cohort.distances": (hearts,),
+        "cohort.residuals": (hearts,),
     }
     for name, shape in expected.items():
         if arrays[name].shape != shape:
@@ -198,7 +230,12 @@ def _assembled(described: _Description, arrays: dict[str, np.ndarray]) -> SavedS
             described.hearts,
             arrays["cohort.coordinates"],
             arrays["cohort.positions"],
+            arrays["cohort.normals"],
+            arrays["template.structure"][:anchors],
             arrays["cohort.volumes_ml"],
             arrays["cohort.most_pieces"],
+            arrays["cohort.touching"],
+            arrays["cohort.distances"],
+            arrays["cohort.residuals"],
         ),
     )

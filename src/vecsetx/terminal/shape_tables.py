@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 
 from vecsetx.cohort.generating import GeneratedHeart
+from vecsetx.cohort.placing import PlacedHeart
 from vecsetx.population.space_file import SavedSpace
 from vecsetx.terminal.measures_tables import print_measures
 from vecsetx.terminal.progress_bars import console
 from vecsetx.terminal.table import Column, counted, print_list, print_table
 
-__all__ = ["print_cohort", "print_space"]
+__all__ = ["print_cohort", "print_placements", "print_space"]
 
 _SHOWN_MODES = 10
 _LISTED = 10
@@ -19,7 +20,7 @@ _LISTED = 10
 
 def print_space(saved: SavedSpace, template: str) -> None:
     """Print the modes of a space, and the volumes of its cohort."""
-    shares = saved.space.variance_shares
+    shares = saved.space.position_shares
     rows = [
         [str(mode + 1), f"{100 * share:.1f}%", f"{100 * total:.1f}%"]
         for mode, (share, total) in enumerate(
@@ -28,10 +29,11 @@ def print_space(saved: SavedSpace, template: str) -> None:
     ]
     columns = [Column("mode"), Column("variance"), Column("in total")]
     print_table(f"Modes of {counted(len(saved.cohort.names), 'heart')}", columns, rows)
-    half = int(np.searchsorted(np.cumsum(shares), 0.9)) + 1
     console.print(
-        f"{counted(half, 'mode')} of {len(shares)} hold 90% of the variance; template: {template}",
+        f"{counted(saved.space.leading, 'mode')} of {len(shares)} hold 90% of the variance of the "
+        f"surfaces' positions; template: {template}",
         markup=False,
+        soft_wrap=True,
     )
     volumes_ml = saved.cohort.volumes_ml
     rows = [
@@ -61,5 +63,40 @@ def print_cohort(hearts: Mapping[str, GeneratedHeart], out: Path) -> None:
         markup=False,
     )
     console.print(
-        f"label maps, cohort.csv and cohort.json are in {out}", markup=False, soft_wrap=True
+        f"the hearts, cohort.csv and cohort.json are in {out}", markup=False, soft_wrap=True
     )
+
+
+def print_placements(hearts: Mapping[str, PlacedHeart], out: Path) -> None:
+    """Print where hearts lie in a space, the most unusual first."""
+
+    def unusual(name: str) -> float:
+        found = hearts[name].placement
+        return max(found.distance_percentile, found.residual_percentile)
+
+    rows = [
+        [
+            name,
+            f"{found.distance:.1f}",
+            f"{found.distance_percentile:.0f}%",
+            f"{found.residual_mm:.1f}",
+            f"{found.residual_percentile:.0f}%",
+            found.nearest[0],
+            f"{found.nearest_mm[0]:.1f}",
+        ]
+        for name in sorted(hearts, key=unusual, reverse=True)
+        for found in [hearts[name].placement]
+    ]
+    columns = [
+        Column("heart", is_text=True),
+        *map(Column, ("distance, s.d.", "cohort below", "residual, mm", "cohort below")),
+        Column("nearest", is_text=True),
+        Column("mm"),
+    ]
+    print_table("In the shape space, the most unusual first", columns, rows)
+    for name, placed in hearts.items():
+        if placed.without:
+            console.print(
+                f"{name}: placed without {', '.join(placed.without)}", markup=False, soft_wrap=True
+            )
+    console.print(f"placement.csv and placement.json are in {out}", markup=False, soft_wrap=True)

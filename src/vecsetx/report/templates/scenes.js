@@ -1,4 +1,4 @@
-// Two 3-D scenes, truth and reconstruction: meshes drawn by k3d, with a shared camera.
+// 3-D scenes, such as truth and reconstruction: meshes drawn by k3d, with a shared camera.
 const identity = [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1];
 const view = {
   fov: 28, distance: 330,
@@ -102,7 +102,7 @@ function lookFrom(eye, up = [0, 0, 1]) {
 // Move the camera so far back that a heart with these half extents, in mm, fits from every side.
 function fitHeart([x, y, z]) {
   if (!scenes.length) return;
-  const { clientWidth, clientHeight } = scenes[1].element;
+  const { clientWidth, clientHeight } = scenes.at(-1).element;
   const across = Math.max(x, y), aspect = Math.min(1, clientWidth / clientHeight || 1);
   const middle = Math.max(across / aspect, z) / Math.tan((view.fov * Math.PI) / 360);
   const distance = Math.max(330, middle + across / 2); // what is nearer than the middle looks larger

@@ -7,21 +7,26 @@ from pathlib import Path
 import numpy as np
 
 from vecsetx.cohort.cohort_options import CohortOptions
-from vecsetx.cohort.ordering import Ordering, template_from
+from vecsetx.cohort.ordering import OrderedHeart, Ordering, template_from
 from vecsetx.cohort.out_folder import check_out
 from vecsetx.cohort.working_model import WorkingModel
 from vecsetx.data.dataset import DataSet, HeartEntry
 from vecsetx.data.split import Split
 from vecsetx.errors import InputError
 from vecsetx.model.weights import weights_sha256
+from vecsetx.population.heart_space import HeartSpace
 from vecsetx.population.heart_tables import check_ordered
-from vecsetx.population.shape_space import FEWEST_HEARTS, HeartTable, ShapeSpace
+from vecsetx.population.neighbours import always_touching
+from vecsetx.population.shape_space import FEWEST_HEARTS, ShapeSpace
 from vecsetx.population.space_file import Cohort, SavedSpace
 from vecsetx.population.template_heart import template_heart
+from vecsetx.population.unusual import left_out
+from vecsetx.report.space_page import write_space_page
+from vecsetx.report.space_scene import SpacePageSize, page_shapes
 from vecsetx.sampling.quality.cohort import duplicates
 from vecsetx.sampling.samples import HeartInfo
 from vecsetx.terminal.cohort_run import run_cohort
-from vecsetx.terminal.progress_bars import waiting, warn
+from vecsetx.terminal.progress_bars import steps, waiting, warn
 from vecsetx.workers.for_each import workers_or_here
 from vecsetx.workers.heart_work import Records
 from vecsetx.workers.lock import only_writer
@@ -50,6 +55,7 @@ def fit_shape_space(
     model_name: str,
     out: Path,
     split: Split = "train",
+    page: SpacePageSize | None = None,
     cohort: CohortOptions | None = None,
 ) -> FittedSpace:
     """Fit a shape space to the hearts of a data set, and write it into a folder.
@@ -60,6 +66,7 @@ def fit_shape_space(
         model_name: The model as commands take it.
         out: Folder for the space.
         split: Whose hearts are fitted.
+        page: How much the page ``report.html`` holds; None for no page.
         cohort: Who does the work; None: this process, on the CPU.
 
     Raises:
@@ -91,11 +98,13 @@ def fit_shape_space(
             raise InputError("\n".join(found.failed.values()))
         with waiting("fitting the space"):
             template = template_from(alone[whole], shared)
-            space = ShapeSpace.fit(list(found.results.values()))
+            space = ShapeSpace.fit([heart.table for heart in found.results.values()])
             structures = tuple(
                 trained.structures[k] for k in np.unique(template.structure[: template.anchors])
             )
-            of_cohort = _cohort(found.results, infos, structures, space)
+            places = [trained.structures.index(name) for name in structures]
+            rows = template.structure[: template.anchors]
+            of_cohort = _cohort(found.results, infos, structures, places, space, rows)
             saved = SavedSpace(
                 model_name,
                 weights_sha256(trained.network),
@@ -105,6 +114,11 @@ def fit_shape_space(
                 of_cohort,
             )
             saved.write(out)
+        if page is not None:
+            space_of = HeartSpace.of(saved, trained)
+            shapes = len(page_shapes(space_of, saved.cohort.names, page))
+            with steps("making the page", shapes, "shapes") as progress:
+                write_space_page(out / "report.html", space_of, whole, progress, page)
     return FittedSpace(saved, whole, found.failed)
 
 
@@ -121,26 +135,32 @@ def _warn_of_duplicates(infos: Mapping[str, HeartInfo]) -> None:
 
 
 def _cohort(
-    tables: Mapping[str, HeartTable],
+    hearts: Mapping[str, OrderedHeart],
     infos: Mapping[str, HeartInfo],
     structures: Sequence[str],
+    places: Sequence[int],
     space: ShapeSpace,
+    rows: np.ndarray,
 ) -> Cohort:
-    positions = [
-        np.where(table.there[:, None], table.positions, np.nan) for table in tables.values()
-    ]
-    volumes_ml = [
-        [
-            infos[name].volumes_ml.get(s, np.nan) if s not in infos[name].cut else np.nan
-            for s in structures
-        ]
-        for name in tables
-    ]
-    pieces = [[infos[name].pieces.get(s, 1) for s in structures] for name in tables]
+    tables = [heart.table for heart in hearts.values()]
+    coordinates = np.stack([space.coordinates(table) for table in tables])
+    positions = np.stack([np.where(t.there[:, None], t.positions, np.nan) for t in tables])
+    normals = np.stack([heart.normals for heart in hearts.values()])
+    own = [infos[name] for name in hearts]
+    whole = [[s in info.structures and s not in info.cut for s in structures] for info in own]
+    volumes_ml = [[info.volumes_ml.get(s, np.nan) for s in structures] for info in own]
+    pieces = [[info.pieces.get(s, 1) for s in structures] for info in own]
+    areas_mm2 = [heart.contact_mm2[np.ix_(places, places)] for heart in hearts.values()]
+    distances, residuals = left_out(space, coordinates, positions, normals, rows)
     return Cohort(
-        tuple(tables),
-        np.stack([space.coordinates(table) for table in tables.values()]),
-        np.stack(positions).astype(np.float32),
-        np.array(volumes_ml, dtype=np.float64),
+        tuple(hearts),
+        coordinates,
+        positions.astype(np.float32),
+        normals,
+        rows,
+        np.where(whole, np.array(volumes_ml, dtype=np.float64), np.nan),
         np.max(pieces, axis=0).astype(np.int64),
+        always_touching(areas_mm2, [np.array(row) for row in whole]),
+        distances,
+        residuals,
     )

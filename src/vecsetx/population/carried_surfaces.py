@@ -1,0 +1,85 @@
+"""Meshes of other hearts of a space with the vertices and faces of the mean heart's.
+
+A vertex goes where the anchors around it go, and then along its normal onto the surface of the
+heart. So a page can store one mesh and the places of its vertices, and move from heart to heart.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import igl
+import numpy as np
+from jaxtyping import Float
+from scipy import sparse
+from scipy.spatial import cKDTree
+
+from vecsetx.population.heart_space import HeartSpace, SpaceHeart
+from vecsetx.reconstruction.surfaces import Surface
+
+__all__ = ["carried_surfaces"]
+
+_AROUND = 8
+"""Anchors whose displacements a vertex takes over."""
+
+_STEPS, _LARGEST_MM = 6, 3.0
+"""Steps onto the surface, and the longest of them."""
+
+_SMOOTHINGS = 3
+"""How often each step is averaged with those of the vertices around it: at a sharp edge, normals
+point anywhere, and single vertices would leave the others."""
+
+
+def carried_surfaces(
+    surfaces: Mapping[str, Surface], mean: SpaceHeart, heart: SpaceHeart, space: HeartSpace
+) -> dict[str, Float[np.ndarray, "v 3"]]:
+    """Return where the vertices of the mean heart's meshes lie in another heart, mm.
+
+    Args:
+        surfaces: Structure → the mean heart's mesh, closed.
+        mean: The mean heart.
+        heart: The other heart.
+        space: Their space.
+    """
+    names = list(surfaces)
+    frame = mean.encoded.field.frame
+    start_mm, end_mm = (
+        frame.to_mm(one.table.positions.astype(np.float64)) for one in (mean, heart)
+    )
+    columns = [space.trained.structures.index(name) for name in names]
+    moved = [
+        surfaces[name].vertices_mm
+        + _displacement(surfaces[name].vertices_mm, start_mm[rows], (end_mm - start_mm)[rows])
+        for name, k in zip(names, columns, strict=True)
+        for rows in [space.saved.cohort.structure == k]
+    ]
+    for _ in range(_STEPS):
+        moved = _nearer(moved, [surfaces[name].faces for name in names], columns, heart)
+    return dict(zip(names, moved, strict=True))
+
+
+def _displacement(vertices: np.ndarray, anchors: np.ndarray, by: np.ndarray) -> np.ndarray:
+    around = min(_AROUND, len(anchors))
+    distances, near = cKDTree(anchors).query(vertices, k=np.arange(1, around + 1))
+    width = np.maximum(distances[:, -1:] / 1.5, 1e-6)
+    weights = np.exp(-0.5 * (distances / width) ** 2)
+    return np.einsum("vk,vkd->vd", weights, by[near]) / weights.sum(axis=1, keepdims=True)
+
+
+def _nearer(
+    vertices: Sequence[np.ndarray],
+    faces: Sequence[np.ndarray],
+    columns: Sequence[int],
+    heart: SpaceHeart,
+) -> list[np.ndarray]:
+    """Move vertices along their normals by their distances from the heart's surfaces."""
+    distances_mm = heart.distances_mm(np.concatenate(vertices).astype(np.float64))
+    found, first = [], 0
+    for own, triangles, k in zip(vertices, faces, columns, strict=True):
+        along_mm = np.clip(distances_mm[first : first + len(own), k], -_LARGEST_MM, _LARGEST_MM)
+        normals = igl.per_vertex_normals(own.astype(np.float64), triangles)
+        step = along_mm[:, None] * np.nan_to_num(normals)
+        around = sparse.csr_array(igl.adjacency_matrix(triangles)) + sparse.eye_array(len(own))
+        for _ in range(_SMOOTHINGS):
+            step = (around @ step) / around.sum(axis=1)[:, None]
+        found.append(own - step)
+        first += len(own)
+    return found
