@@ -16,6 +16,7 @@ from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.phantom.phantom_heart import PhantomHeart
 from vecsetx.cli import app
 from vecsetx.cohort import measuring
+from vecsetx.commands.info import describe
 from vecsetx.commands.measure import measure
 from vecsetx.errors import InputError
 from vecsetx.formats.label_maps import read_label_map, write_label_map
@@ -56,6 +57,9 @@ def test_both_files_hold_the_same_numbers(found: tuple[Path, str]) -> None:
     out, _ = found
     table, content = rows(out), json.loads((out / "measures.json").read_text())
     assert list(table) == list(content["hearts"]) == ["cut", "whole"]
+    described = describe(out)
+    assert (described["kind"], described["size"]["hearts"]) == ("measures", 2)
+    assert described["next"] == f"open {out / 'measures.csv'} in a spreadsheet"
     for name, heart in content["hearts"].items():
         for column, number in heart["measures"].items():
             cell = table[name][column]

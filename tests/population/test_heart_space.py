@@ -102,13 +102,15 @@ def test_vertices_are_carried_onto_the_surfaces_of_other_hearts(space: HeartSpac
     surfaces = mean.meshes(MeshOptions(64, kind="closed", faces=6000)).surfaces
     for coordinates, most_mm in ([0.0, 0.0], 0.15), ([2.0, -1.0], 0.5):
         heart = space.at(np.array(coordinates))
-        carried = carried_surfaces(surfaces, mean, heart, space)
+        ends = mean.anchors_mm, heart.anchors_mm, space.saved.cohort.structure
+        carried = carried_surfaces(surfaces, *ends, heart)
         for name in ("LV", "RV", "LA", "RA", "Myocardium"):
             k = trained.structures.index(name)
             away_mm = heart.distances_mm(carried[name].astype(np.float64))[:, k]
             assert np.abs(away_mm).mean() < most_mm, name
             assert carried[name].shape == surfaces[name].vertices_mm.shape
-    own = carried_surfaces(surfaces, mean, mean, space)
+    ends = mean.anchors_mm, mean.anchors_mm, space.saved.cohort.structure
+    own = carried_surfaces(surfaces, *ends, mean)
     for name in ("LV", "RV"):
         assert np.abs(own[name] - surfaces[name].vertices_mm).max() < 1.0
 

@@ -7,7 +7,7 @@ from vecsetx.population.neighbours import always_touching, contact_mm2
 
 
 def blocks(*labels: int) -> LabelMap:
-    """Blocks of 20 mm in a row along x, of voxels of 2 mm."""
+    """Blocks of 20 mm in a row along x, of voxels of 2 mm: too large to be thinned."""
     found = np.zeros((10 * len(labels) + 4, 14, 14), np.uint8)
     for place, label in enumerate(labels):
         found[2 + 10 * place : 12 + 10 * place, 2:12, 2:12] = label

@@ -12,7 +12,8 @@ def info(
         typer.Argument(
             metavar="PATH",
             help="A run, a saved model, a data set, scores, a comparison, a reconstruction, "
-            "exported hearts, or a heart's samples (.safetensors).",
+            "exported hearts, a shape space, its hearts, measures, or a heart's samples "
+            "(.safetensors).",
         ),
     ],
     json: Annotated[

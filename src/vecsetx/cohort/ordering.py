@@ -16,16 +16,13 @@ from vecsetx.population.heart_tables import (
     observed_samples,
     template_of,
 )
-from vecsetx.population.neighbours import contact_mm2
+from vecsetx.population.neighbours import CONTACT_MM, contact_mm2
 from vecsetx.population.shape_space import HeartTable
 from vecsetx.population.template import Template
 from vecsetx.sampling.samples import Samples
 from vecsetx.workers.heart_work import HeartWork
 
 __all__ = ["OrderedHeart", "Ordering", "template_from"]
-
-_VOXEL_MM = 3.0
-"""Voxels by which contacts are measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +76,7 @@ class Ordering(HeartWork[DataSet, OrderedHeart]):
         table, frame, normals = encode_table(observed, trained, template, samples.info.cut)
         known = np.unique(template.structure[: template.anchors][table.there])
         structures = [trained.structures[k] for k in known]
-        voxels = label_map_of(field_of(table, trained, structures, frame), _VOXEL_MM)
+        voxels = label_map_of(field_of(table, trained, structures, frame), CONTACT_MM)
         return OrderedHeart(table, normals, contact_mm2(voxels, len(trained.structures)))
 
     def to_record(self, result: OrderedHeart) -> Any:

@@ -17,9 +17,13 @@ from vecsetx.commands.info_results import (
     known_facts,
     of_comparison,
     of_export,
+    of_measures,
+    of_new_hearts,
+    of_placement,
     of_reconstruction,
     of_reconstructions,
     of_scores,
+    of_space,
     origins_of,
 )
 from vecsetx.data.dataset import DataSet
@@ -55,15 +59,16 @@ def describe(path: Path) -> dict[str, Any]:
 
     Args:
         path: Folder of a run, a saved model, a prepared data set, scores, a comparison,
-            reconstructions or exported hearts; a heart's samples file; or the main file of such a
-            folder, such as ``scores.json``.
+            reconstructions, exported hearts, a shape space or hearts made from it, placed hearts or
+            measures; a heart's samples file; or the main file of such a folder, such as
+            ``scores.json``.
 
     Returns:
         Plain data for JSON. Where something does not apply or is not recorded, it is None or empty.
 
         - ``path``; ``kind``: run, model, data set, unfinished data set (of a ``prepare`` that was
-          stopped), scores, comparison, reconstruction, reconstructions (of several hearts), heart
-          or exported hearts.
+          stopped), scores, comparison, reconstruction, reconstructions (of several hearts), heart,
+          exported hearts, shape space, new hearts, placed hearts or measures.
         - ``written``: when its main file was last written, ISO 8601; ``version`` of VecSetX.
         - ``label_set``: its name; ``structures``: their names.
         - ``size``: what it consists of → how many.
@@ -285,6 +290,10 @@ _FOLDERS: Mapping[str, Callable[[Path], dict[str, Any]]] = {
     "scores.json": of_scores,
     "compare.json": of_comparison,
     "summary.json": of_reconstruction,
+    "space.json": of_space,
+    "cohort.json": of_new_hearts,
+    "placement.json": of_placement,
+    "measures.json": of_measures,
 }
 """Main file of a folder → what describes such folders."""
 

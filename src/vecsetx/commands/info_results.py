@@ -1,11 +1,13 @@
-"""``vecsetx info`` of results: scores, comparisons, reconstructions and exported hearts."""
+"""``vecsetx info`` of results: scores, reconstructions, shape spaces and so on."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from vecsetx.errors import InputError
 from vecsetx.plain_data import PlainDataError, read_json
+from vecsetx.population.space_file import SavedSpace
 from vecsetx.sampling.heart_info import HeartInfo
 from vecsetx.sampling.npz.layout import exported_info
 from vecsetx.terminal.next_step import model_words, reading, typed, unused_folder
@@ -17,9 +19,13 @@ __all__ = [
     "known_facts",
     "of_comparison",
     "of_export",
+    "of_measures",
+    "of_new_hearts",
+    "of_placement",
     "of_reconstruction",
     "of_reconstructions",
     "of_scores",
+    "of_space",
     "origins_of",
 ]
 
@@ -106,6 +112,83 @@ def of_reconstructions(folder: Path, summaries: list[Path]) -> dict[str, Any]:
         "size": {"hearts": len(summaries)},
         "facts": known_facts(model=first["facts"].get("model")),
         "next": typed("info", summaries[0].parent),
+    }
+
+
+def of_space(folder: Path) -> dict[str, Any]:
+    """Describe a shape space of ``shape fit``."""
+    saved = SavedSpace.read(folder)
+    page = folder / "report.html"
+    return {
+        "kind": "shape space",
+        "version": as_text(_read_json(folder / "space.json").get("version")),
+        "structures": list(saved.structures),
+        "size": {
+            "hearts": len(saved.cohort.names),
+            "modes": len(saved.space.sd),
+            "leading modes": saved.space.leading,
+            "anchors": saved.template.anchors,
+        },
+        "facts": known_facts(model=saved.model, page=str(page) if page.exists() else None),
+        "next": typed(
+            *("shape", "sample", folder, *model_words(saved.model)),
+            *("--out", unused_folder("cohort")),
+        ),
+    }
+
+
+def of_new_hearts(folder: Path) -> dict[str, Any]:
+    """Describe hearts of ``shape sample``, ``modes`` or ``interpolate``."""
+    found = _read_json(folder / "cohort.json")
+    origin, hearts = found["provenance"], found["hearts"]
+    return {
+        "kind": "new hearts",
+        "version": as_text(origin["VecSetX"]),
+        "size": {
+            "hearts": len(hearts),
+            "hearts with faults": sum(bool(heart["faults"]) for heart in hearts.values()),
+            "failed": len(found["failed"]),
+        },
+        "facts": known_facts(space=origin["space"], model=origin["model"]),
+        "next": typed("inspect", folder),
+    }
+
+
+def of_placement(folder: Path) -> dict[str, Any]:
+    """Describe hearts that ``shape project`` placed."""
+    found = _read_json(folder / "placement.json")
+    origin, hearts = found["provenance"], found["hearts"]
+    residual = {name: float(heart["placement"]["residual_mm"]) for name, heart in hearts.items()}
+    worst = max(residual, key=residual.__getitem__)
+    return {
+        "kind": "placed hearts",
+        "version": as_text(origin["VecSetX"]),
+        "size": {"hearts": len(hearts), "failed": len(found["failed"])},
+        "facts": known_facts(
+            space=origin["space"],
+            model=origin["model"],
+            **{"largest residual": f"{worst}, {residual[worst]:.1f} mm"},
+        ),
+        "next": typed("info", Path(str(origin["space"]))),
+    }
+
+
+def of_measures(folder: Path) -> dict[str, Any]:
+    """Describe what ``measure`` measured."""
+    found = _read_json(folder / "measures.json")
+    hearts = found["hearts"]
+    numbers = {name for heart in hearts.values() for name in heart["measures"]}
+    sets = {str(heart["label_set"]) for heart in hearts.values()}
+    return {
+        "kind": "measures",
+        "version": as_text(found["provenance"]["VecSetX"]),
+        "label_set": ", ".join(sorted(sets)),
+        "size": {
+            "hearts": len(hearts),
+            "kinds of numbers": len(numbers),
+            "failed": len(found["failed"]),
+        },
+        "next": f"open {shlex.quote(str(folder / 'measures.csv'))} in a spreadsheet",
     }
 
 

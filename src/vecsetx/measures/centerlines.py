@@ -153,19 +153,16 @@ def _graphs(
     number = np.full(inside.shape, -1)
     number[inside] = np.arange(len(voxels))
     cost = ((radius.max() + 1) / (radius[inside] + 1)) ** 4
-    first, second, length = [], [], []
-    for step in product((-1, 0, 1), repeat=3):
-        if step > (0, 0, 0):  # of each pair, once; a border of voxels outside surrounds all
-            other = number[tuple((voxels + step).T)]
-            there = np.flatnonzero(other >= 0)
-            first.append(there)
-            second.append(other[there])
-            length.append(np.full(len(there), np.linalg.norm(step)))
-    rows, columns, lengths = map(np.concatenate, (first, second, length))
-    both = (np.concatenate([rows, columns]), np.concatenate([columns, rows]))
+    # A border of voxels outside surrounds all. Steps in this order give ascending numbers.
+    steps = np.array([step for step in product((-1, 0, 1), repeat=3) if any(step)])
+    others = number[tuple(np.moveaxis(voxels[:, None] + steps, 2, 0))]
+    there = others >= 0
+    rows, columns = np.nonzero(there)[0], others[there]
+    lengths = np.broadcast_to(np.linalg.norm(steps, axis=1), there.shape)[there]
     costs = lengths * (cost[rows] + cost[columns]) / 2
+    ends = np.concatenate([[0], there.sum(axis=1).cumsum()])
     size = (len(voxels), len(voxels))
-    plain, centred = (csr_array((np.tile(w, 2), both), size) for w in (lengths, costs))
+    plain, centred = (csr_array((w, columns, ends), size) for w in (lengths, costs))
     return plain, centred
 
 
