@@ -3,11 +3,12 @@
     python benchmarks/completion.py [--steps 2400] [--real FOLDER --labels NAME] [--quick]
         [--runs FOLDER] [--json FILE]
 
-The data are phantoms of 128³ voxels at 1.25 mm and, optionally, label maps of real hearts; a fifth
-of each is held out. On the phantoms, it trains the preset ``tiny`` with whole hearts, and
-``tiny-partial``, which learns to complete partial hearts. It trains the latter on the real hearts,
-too, and on both kinds together (*mixed*), with the phantoms' model as teacher. Then, on held-out
-hearts:
+The data are phantoms of 128³ voxels at 1.25 mm, a fifth of which is held out, and optionally label
+maps of real hearts, in folders ``train`` and ``val`` of FOLDER. (A random split would not do where
+hearts derive from each other.) ``benchmarks/cuts.py`` scores more cuts, by a model that is trained
+already. On the phantoms, it trains the preset ``tiny`` with whole hearts, and ``tiny-partial``,
+which learns to complete partial hearts. It trains the latter on the real hearts, too, and on both
+kinds together (*mixed*), with the phantoms' model as teacher. Then, on held-out hearts:
 
 * *hidden*: three random structures are hidden (phantoms), or each of LA, RA, RV and aorta in turn
   (real hearts). Dice and ASSD of the hidden structures for each contender; and Dice if each keeps
@@ -36,8 +37,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
-import numpy as np
 from cut_hearts import cut
 from partial_hearts import (
     GROWS_ON,
@@ -75,8 +74,9 @@ WIDTH = 140
 """Minimum width of the tables, in columns."""
 
 
-def prepared(maps: Sequence[Path], data: Path, labels: str) -> DataSet:
-    options = PrepareOptions(label_set(labels), sampling=SamplingSpec(*[20_000] * 3))
+def prepared(maps: Sequence[Path], data: Path, labels: str, split: Path | None = None) -> DataSet:
+    sampling = SamplingSpec(*[20_000] * 3)
+    options = PrepareOptions(label_set(labels), sampling=sampling, split=split)
     dataset, failed = prepare(maps, data, options)
     if failed:
         raise SystemExit(f"not prepared: {failed}")
@@ -139,7 +139,7 @@ def run(folder: Path, options: argparse.Namespace, console: Console) -> dict[str
     results = {"steps": options.steps, "phantoms": found}
     if not options.real:
         return results
-    real = prepared(real_maps(folder / "real-maps", options), folder / "real", options.labels)
+    real = prepared(*real_maps(folder, options))
     alone = trained_on(real.folder, folder / "real-partial", "tiny-partial", options.steps)
     real_unseen = hearts_of("real hearts", real, options.unseen)
     cases = in_turn(real_unseen)
@@ -193,18 +193,16 @@ def phantom_maps(folder: Path, options: argparse.Namespace) -> list[Path]:
     return make_phantoms(folder, options.phantoms, 0, 128, SCALE, scale=SCALE)
 
 
-def real_maps(folder: Path, options: argparse.Namespace) -> list[Path]:
-    """Return the real hearts' files, with affines that are correct in RAS."""
-    given = sorted(options.real.glob("*.nii.gz"))[: options.real_count]
-    if options.axes == "ras":
-        return given
-    folder.mkdir(parents=True, exist_ok=True)
-    for path in given:
-        if not (folder / path.name).exists():
-            image = nib.load(path)
-            affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ image.affine
-            nib.save(nib.Nifti1Image(np.asanyarray(image.dataobj), affine), folder / path.name)
-    return sorted(folder.glob("*.nii.gz"))
+def real_maps(folder: Path, options: argparse.Namespace) -> tuple[list[Path], Path, str, Path]:
+    """Return real hearts' files, the folder for their data set, their label set and their split."""
+    maps = {
+        split: sorted((options.real / split).glob("*.nii.gz"))[: options.real_count]
+        for split in ("train", "val")
+    }
+    rows = [f"{path.name.split('.')[0]},{split}" for split, paths in maps.items() for path in paths]
+    file = folder / "real-split.csv"
+    file.write_text("\n".join(["heart,split", *rows]) + "\n")
+    return [*maps["train"], *maps["val"]], folder / "real", options.labels, file
 
 
 def show_completion(title: str, found: Mapping[str, Any], console: Console) -> None:
@@ -278,14 +276,8 @@ def main() -> None:
     parser.add_argument("--phantoms", type=int, default=48)
     parser.add_argument("--unseen", type=int, default=8, help="scored hearts of each kind")
     parser.add_argument("--times", type=int, default=2, help="cases of each such heart")
-    parser.add_argument("--real", type=Path, help="folder of label maps")
+    parser.add_argument("--real", type=Path, help="folder of label maps in train/ and val/")
     parser.add_argument("--real-count", type=int, default=60)
-    parser.add_argument(
-        "--axes",
-        choices=("ras", "lps"),
-        default="ras",
-        help="axes of the real maps' affines; lps if their headers wrongly use LPS",
-    )
     parser.add_argument("--labels", default="heartchambers", help="label set of the real hearts")
     parser.add_argument("--quick", action="store_true", help="check in minutes that it runs")
     parser.add_argument("--runs", type=Path, help="folder for data and models, to reuse them")

@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 
 import igl
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from scipy import sparse
 from scipy.spatial import cKDTree
 
-from vecsetx.population.heart_space import HeartSpace, SpaceHeart
+from vecsetx.reconstruction.distance_field import DistanceField
 from vecsetx.reconstruction.surfaces import Surface
 
 __all__ = ["carried_surfaces"]
@@ -29,27 +29,28 @@ point anywhere, and single vertices would leave the others."""
 
 
 def carried_surfaces(
-    surfaces: Mapping[str, Surface], mean: SpaceHeart, heart: SpaceHeart, space: HeartSpace
+    surfaces: Mapping[str, Surface],
+    start_mm: Float[np.ndarray, "m 3"],
+    end_mm: Float[np.ndarray, "m 3"],
+    structure: Int[np.ndarray, " m"],
+    heart: DistanceField,
 ) -> dict[str, Float[np.ndarray, "v 3"]]:
     """Return where the vertices of the mean heart's meshes lie in another heart, mm.
 
     Args:
         surfaces: Structure → the mean heart's mesh, closed.
-        mean: The mean heart.
+        start_mm: The mean heart's anchors.
+        end_mm: The other heart's.
+        structure: Index of each anchor's structure.
         heart: The other heart.
-        space: Their space.
     """
     names = list(surfaces)
-    frame = mean.encoded.field.frame
-    start_mm, end_mm = (
-        frame.to_mm(one.table.positions.astype(np.float64)) for one in (mean, heart)
-    )
-    columns = [space.trained.structures.index(name) for name in names]
+    columns = [heart.structures.index(name) for name in names]
     moved = [
         surfaces[name].vertices_mm
         + _displacement(surfaces[name].vertices_mm, start_mm[rows], (end_mm - start_mm)[rows])
         for name, k in zip(names, columns, strict=True)
-        for rows in [space.saved.cohort.structure == k]
+        for rows in [structure == k]
     ]
     for _ in range(_STEPS):
         moved = _nearer(moved, [surfaces[name].faces for name in names], columns, heart)
@@ -68,7 +69,7 @@ def _nearer(
     vertices: Sequence[np.ndarray],
     faces: Sequence[np.ndarray],
     columns: Sequence[int],
-    heart: SpaceHeart,
+    heart: DistanceField,
 ) -> list[np.ndarray]:
     """Move vertices along their normals by their distances from the heart's surfaces."""
     distances_mm = heart.distances_mm(np.concatenate(vertices).astype(np.float64))

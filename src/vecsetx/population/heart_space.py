@@ -48,6 +48,11 @@ class SpaceHeart(Heart):
 
     table: HeartTable
 
+    @property
+    def anchors_mm(self) -> Float[np.ndarray, "m 3"]:
+        """Positions of the anchors, RAS+ mm."""
+        return self.encoded.field.frame.to_mm(self.table.positions.astype(np.float64))
+
 
 @dataclass(frozen=True, slots=True)
 class HeartSpace:

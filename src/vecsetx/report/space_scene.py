@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from vecsetx.inference.heart import MeshOptions
 from vecsetx.population.carried_surfaces import carried_surfaces
-from vecsetx.population.heart_space import HeartSpace
+from vecsetx.population.heart_space import HeartSpace, SpaceHeart
 from vecsetx.progress import Progress
 from vecsetx.reconstruction.surfaces import Surface
 from vecsetx.report.packing import (
@@ -128,12 +128,15 @@ def pack_space(
     mean = space.mean()
     meshes = mean.meshes(MeshOptions(_RESOLUTION, kind="closed", faces=faces)).surfaces
     surfaces = {n: Surface(*in_order_of_use(m.vertices_mm, m.faces)) for n, m in meshes.items()}
+
+    def carried(heart: SpaceHeart) -> dict[str, np.ndarray]:
+        rows = space.saved.cohort.structure
+        return carried_surfaces(surfaces, mean.anchors_mm, heart.anchors_mm, rows, heart)
+
     viewed: list[tuple[ShownShape, list[dict[str, np.ndarray]]]] = []
     drawn_ml: dict[str, list[float]] = {name: [] for name in surfaces}
     for shape in shapes:
-        hearts = [
-            carried_surfaces(surfaces, mean, space.at(row), space) for row in shape.coordinates
-        ]
+        hearts = [carried(space.at(row)) for row in shape.coordinates]
         if shape.group == NEW:
             for name, surface in surfaces.items():
                 ml = Surface(hearts[0][name], surface.faces).volume_mm3 / 1000
