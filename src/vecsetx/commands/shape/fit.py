@@ -1,6 +1,6 @@
 """``vecsetx shape fit``: fit a shape space to the hearts of a data set."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,12 +13,14 @@ from vecsetx.cohort.working_model import WorkingModel
 from vecsetx.data.dataset import DataSet, HeartEntry
 from vecsetx.data.split import Split
 from vecsetx.errors import InputError
+from vecsetx.model.saved import TrainedModel
 from vecsetx.model.weights import weights_sha256
 from vecsetx.population.heart_space import HeartSpace
 from vecsetx.population.heart_tables import check_ordered
 from vecsetx.population.neighbours import always_touching
 from vecsetx.population.shape_space import FEWEST_HEARTS, ShapeSpace
 from vecsetx.population.space_file import Cohort, SavedSpace
+from vecsetx.population.template import Template
 from vecsetx.population.template_heart import template_heart
 from vecsetx.population.unusual import left_out
 from vecsetx.report.space_page import write_space_page
@@ -98,27 +100,10 @@ def fit_shape_space(
             raise InputError("\n".join(found.failed.values()))
         with waiting("fitting the space"):
             template = template_from(alone[whole], shared)
-            space = ShapeSpace.fit([heart.table for heart in found.results.values()])
-            structures = tuple(
-                trained.structures[k] for k in np.unique(template.structure[: template.anchors])
-            )
-            places = [trained.structures.index(name) for name in structures]
-            rows = template.structure[: template.anchors]
-            of_cohort = _cohort(found.results, infos, structures, places, space, rows)
-            saved = SavedSpace(
-                model_name,
-                weights_sha256(trained.network),
-                structures,
-                space,
-                template,
-                of_cohort,
-            )
+            saved = _fitted(found.results, infos, template, trained, model_name)
             saved.write(out)
         if page is not None:
-            space_of = HeartSpace.of(saved, trained)
-            shapes = len(page_shapes(space_of, saved.cohort.names, page))
-            with steps("making the page", shapes, "shapes") as progress:
-                write_space_page(out / "report.html", space_of, whole, progress, page)
+            _write_page(out / "report.html", HeartSpace.of(saved, trained), whole, page)
     return FittedSpace(saved, whole, found.failed)
 
 
@@ -134,15 +119,18 @@ def _warn_of_duplicates(infos: Mapping[str, HeartInfo]) -> None:
         )
 
 
-def _cohort(
+def _fitted(
     hearts: Mapping[str, OrderedHeart],
     infos: Mapping[str, HeartInfo],
-    structures: Sequence[str],
-    places: Sequence[int],
-    space: ShapeSpace,
-    rows: np.ndarray,
-) -> Cohort:
+    template: Template,
+    trained: TrainedModel,
+    model_name: str,
+) -> SavedSpace:
+    rows = template.structure[: template.anchors]
+    columns = np.unique(rows).tolist()
+    structures = tuple(trained.structures[k] for k in columns)
     tables = [heart.table for heart in hearts.values()]
+    space = ShapeSpace.fit(tables)
     coordinates = np.stack([space.coordinates(table) for table in tables])
     positions = np.stack([np.where(t.there[:, None], t.positions, np.nan) for t in tables])
     normals = np.stack([heart.normals for heart in hearts.values()])
@@ -150,9 +138,9 @@ def _cohort(
     whole = [[s in info.structures and s not in info.cut for s in structures] for info in own]
     volumes_ml = [[info.volumes_ml.get(s, np.nan) for s in structures] for info in own]
     pieces = [[info.pieces.get(s, 1) for s in structures] for info in own]
-    areas_mm2 = [heart.contact_mm2[np.ix_(places, places)] for heart in hearts.values()]
+    areas_mm2 = [heart.contact_mm2[np.ix_(columns, columns)] for heart in hearts.values()]
     distances, residuals = left_out(space, coordinates, positions, normals, rows)
-    return Cohort(
+    cohort = Cohort(
         tuple(hearts),
         coordinates,
         positions.astype(np.float32),
@@ -164,3 +152,11 @@ def _cohort(
         distances,
         residuals,
     )
+    sha256 = weights_sha256(trained.network)
+    return SavedSpace(model_name, sha256, structures, space, template, cohort)
+
+
+def _write_page(path: Path, space: HeartSpace, template: str, size: SpacePageSize) -> None:
+    shapes = len(page_shapes(space, space.saved.cohort.names, size))
+    with steps("making the page", shapes, "shapes") as progress:
+        write_space_page(path, space, template, progress, size)
