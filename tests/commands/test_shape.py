@@ -15,6 +15,7 @@ from vecsetx import __version__, load_shape_space
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.cohort.generating import NewHeartFiles, faults_of
 from vecsetx.commands.info import describe
+from vecsetx.commands.shape import sample as sampling
 from vecsetx.commands.shape.fit import fit_shape_space
 from vecsetx.commands.shape.interpolate import interpolate_hearts
 from vecsetx.commands.shape.modes import make_modes, parse_multiples
@@ -303,3 +304,27 @@ def test_info_describes_spaces_and_their_hearts(
             (damaged / name).write_text(content)
             with pytest.raises(InputError):
                 describe(damaged)
+
+
+def test_a_folder_holds_new_hearts_of_one_choice(
+    space: Path, sampled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another seed or other volumes would give other hearts of the same names beside them."""
+    out = tmp_path / "out"
+    shutil.copytree(sampled, out)
+    files = NewHeartFiles(spacing_mm=3.0)
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    for seed, volumes, wanted, word in (
+        (1, {}, files, "seed"),
+        (0, {"LV": VolumeRange(100.0, 100.5)}, files, "volumes"),
+        (0, {}, replace(files, write="both"), "files"),
+    ):
+        monkeypatch.setattr(sampling, "check_volumes", lambda *_: None)
+        with pytest.raises(InputError, match=f"new hearts of another run, with other {word};"):
+            sample_hearts(space, built_in_model(), out, 2, seed, volumes, wanted)
+    with pytest.raises(InputError, match="with other command"):
+        make_modes(space, built_in_model(), out, 1, [1.0], files)
+    assert {path: path.read_bytes() for path in before} == before
+    (out / "cohort.json").write_text("[]")
+    with pytest.raises(InputError, match=r"cohort\.json: is damaged"):
+        sample_hearts(space, built_in_model(), out, 2, 0, {}, files)

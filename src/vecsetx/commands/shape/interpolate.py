@@ -1,6 +1,5 @@
 """``vecsetx shape interpolate``: hearts on the way from one heart to another."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -61,7 +60,8 @@ def interpolate_hearts(
             for n, t in enumerate(np.linspace(0, 1, steps))
         ]
 
-    made_by: Mapping[str, str | int] = {"first": first, "second": second, "steps": steps}
+    made_by: dict[str, str | int] = {"command": "interpolate", "first": first, "second": second}
+    made_by["steps"] = steps
     return make_hearts(space, model, out, choose, files, made_by, cohort)
 
 

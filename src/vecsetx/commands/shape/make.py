@@ -16,6 +16,7 @@ from vecsetx.cohort.working_space import WorkingSpace
 from vecsetx.errors import InputError
 from vecsetx.files import write_json, write_text
 from vecsetx.measures.heart_measures import in_order
+from vecsetx.plain_data import PlainDataError, read_json
 from vecsetx.population.heart_space import HeartSpace
 from vecsetx.terminal.cohort_run import run_cohort
 from vecsetx.terminal.progress_bars import waiting
@@ -23,6 +24,8 @@ from vecsetx.workers.for_each import workers_or_here
 from vecsetx.workers.heart_work import Records
 
 __all__ = ["GeneratedHearts", "make_hearts"]
+
+_FILE = "cohort.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +58,13 @@ def make_hearts(
         out: Folder for the hearts.
         choose: Returns the hearts that are made.
         files: What is written of each.
-        made_by: How they were chosen, for ``cohort.json``.
+        made_by: How they were chosen, for ``cohort.json``; plain data. A folder holds hearts of one
+            choice.
         cohort: Who does the work; None: this process, on the CPU.
 
     Raises:
         InputError: There is no such space or model, they do not fit each other, ``out`` cannot be
-            written, or no heart could be made; or as ``choose`` does.
+            written or holds other new hearts, or no heart could be made; or as ``choose`` does.
     """
     cohort = cohort or CohortOptions()
     cohort.check()
@@ -68,6 +72,15 @@ def make_hearts(
         with waiting("reading the model"):
             shared, loaded = WorkingSpace.of(space, model, cohort.device, cohort.is_here)
         hearts = {one.name: one for one in choose(loaded)}
+        provenance = {
+            "space": str(space),
+            "space_sha256": loaded.saved.sha256,
+            "model": loaded.saved.model,
+            **made_by,
+            "files": asdict(files),
+        }
+        _check_same(out, provenance)
+        _write(out, provenance, {}, {})
         work = Generating(shared, files, out.resolve())
         with workers_or_here(cohort.workers, cohort.dask) as workers:
             found = run_cohort("making hearts", work, hearts, Records.within(out), workers)
@@ -77,17 +90,37 @@ def make_hearts(
             {name: out / made.files[0] for name, made in found.results.items()}
         )
         write_text(out / "cohort.csv", _table(found.results))
-        provenance = {
-            "VecSetX": __version__,
-            "space": str(space),
-            "model": loaded.saved.model,
-            **made_by,
-            "files": asdict(files),
-        }
         records = {name: work.to_record(heart) for name, heart in found.results.items()}
-        content = {"provenance": provenance, "hearts": records, "failed": failed}
-        write_json(out / "cohort.json", content)
+        _write(out, provenance, records, failed)
     return GeneratedHearts(found.results, failed)
+
+
+def _check_same(out: Path, provenance: Mapping[str, Any]) -> None:
+    """Check that a folder holds no hearts that were chosen otherwise: names would say the same.
+
+    Raises:
+        InputError: It does, or its ``cohort.json`` is damaged.
+    """
+    file = out / _FILE
+    if not file.exists():
+        return
+    try:
+        before = read_json(file)["provenance"]
+        changed = [key for key in provenance if key != "space" and before[key] != provenance[key]]
+    except (OSError, PlainDataError, KeyError, TypeError) as error:
+        raise InputError(f"{file}: is damaged ({error}); choose another --out") from error
+    if changed:
+        raise InputError(
+            f"{out}: holds new hearts of another run, with other {', '.join(changed)}; choose "
+            "another --out"
+        )
+
+
+def _write(
+    out: Path, provenance: Mapping[str, Any], hearts: Mapping[str, Any], failed: Mapping[str, str]
+) -> None:
+    content = {"provenance": {"VecSetX": __version__, **provenance}, "hearts": hearts}
+    write_json(out / _FILE, {**content, "failed": failed})
 
 
 def _table(hearts: Mapping[str, GeneratedHeart]) -> str:

@@ -76,4 +76,4 @@ def make_modes(
                 hearts.append(GivenHeart(name, found.at(coordinates).table))
         return hearts
 
-    return make_hearts(space, model, out, choose, files, {"modes": modes, "sd": list(sd)}, cohort)
+    return make_hearts(space, model, out, choose, files, {"command": "modes"}, cohort)

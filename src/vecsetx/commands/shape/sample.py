@@ -47,7 +47,11 @@ def sample_hearts(
         check_volumes(found.saved, asked)
         return [DrawnHeart(f"heart{n:05d}", n, seed, asked) for n in range(1, count + 1)]
 
-    made_by = {"seed": seed, "volumes": {name: asdict(one) for name, one in asked.items()}}
+    made_by = {
+        "command": "sample",
+        "seed": seed,
+        "volumes": {name: asdict(one) for name, one in asked.items()},
+    }
     return make_hearts(space, model, out, choose, files or NewHeartFiles(), made_by, cohort)
 
 
