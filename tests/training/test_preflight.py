@@ -15,7 +15,6 @@ from vecsetx.data.dataset import DataSet
 from vecsetx.errors import InputError
 from vecsetx.training.memory import StepMemory
 from vecsetx.training.preflight import check_state_fits, check_step_fits, preflight
-from vecsetx.training.ranks import precision_on
 from vecsetx.training.step import Stepper
 from vecsetx.training.step_spec import StepSpec
 
@@ -56,10 +55,18 @@ def count_steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return tried
 
 
+@pytest.mark.parametrize(("has_bf16", "precision"), [(True, "auto"), (False, "fp32")])
 def test_a_step_of_a_large_model_is_held_against_the_memory(
-    dataset: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    has_bf16: bool,
+    precision: str,
+    dataset: DataSet,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    step = RECIPE.step(10)
+    """It is measured as it would run: in bfloat16 where the processor has that."""
+    monkeypatch.setattr("vecsetx.training.ranks._has_bf16", lambda _: has_bf16)
+    recipe = RECIPE.changed({"training": {"precision": "auto"}}, "test")
+    step = recipe.step(10)
     gb, there = 10**9, "vecsetx.training.preflight.machine_bytes"
     fixed, per_heart = np.array([[3 * gb, 0, 0, 0, 0, 0]]), np.array([[0, 0, 0, gb, 0, 0]])
     memory = StepMemory(5, fixed, per_heart)
@@ -80,9 +87,9 @@ def test_a_step_of_a_large_model_is_held_against_the_memory(
         r"hearts 2: a step takes about 5.00 GB, this machine has 5.00 GB; train on a GPU, or lower "
     )
     with pytest.raises(InputError, match=rf"{told}batch\.hearts to 1 at most \(see vecsetx plan\)"):
-        check_training(dataset.folder, tmp_path / "run", RECIPE, False, None, LogOptions())
+        check_training(dataset.folder, tmp_path / "run", recipe, False, None, LogOptions())
     assert not (tmp_path / "run").exists()
-    assert measured == [{"fp32": "fp32", "bf16": "auto"}[precision_on(cpu, "auto")]]
+    assert measured == [precision]
     monkeypatch.setattr(there, lambda: 5 * gb)
     check_step_fits(step, cpu)
     monkeypatch.setattr(there, lambda: 3 * gb)
