@@ -47,7 +47,7 @@ def sampled(space: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "--count",
         2,
         "--spacing-mm",
-        3,
+        5,
         "--out",
         out,
     )
@@ -92,7 +92,7 @@ def test_each_heart_follows_from_seed_and_number(
     more = tmp_path / "more"
     shutil.copytree(sampled, more)
     (more / "heart00001.nii.gz").unlink()
-    found = sample_hearts(space, built_in_model(), more, 3, files=NewHeartFiles(spacing_mm=3.0))
+    found = sample_hearts(space, built_in_model(), more, 3, files=NewHeartFiles(spacing_mm=5.0))
     assert list(found.hearts) == ["heart00001", "heart00002", "heart00003"]
     maps = [read_label_map(more / f"{name}.nii.gz").labels for name in found.hearts]
     first = read_label_map(sampled / "heart00001.nii.gz").labels
@@ -131,7 +131,7 @@ def test_volumes_are_those_that_were_asked_for(space: Path, tmp_path: Path) -> N
         1,
         3,
         {"LV": VolumeRange(wanted, wanted)},
-        NewHeartFiles(spacing_mm=2.4),
+        NewHeartFiles(spacing_mm=3.0),
     )
     label_map = read_label_map(out / "heart00001.nii.gz")
     ml = (label_map.labels == 3).sum() * label_map.voxel_volume_mm3 / 1000
@@ -312,7 +312,7 @@ def test_a_folder_holds_new_hearts_of_one_choice(
     """Another seed or other volumes would give other hearts of the same names beside them."""
     out = tmp_path / "out"
     shutil.copytree(sampled, out)
-    files = NewHeartFiles(spacing_mm=3.0)
+    files = NewHeartFiles(spacing_mm=5.0)
     before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
     for seed, volumes, wanted, word in (
         (1, {}, files, "seed"),

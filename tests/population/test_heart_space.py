@@ -128,4 +128,4 @@ def test_what_the_documentation_shows_runs(
     monkeypatch.chdir(tmp_path)
     found: dict[str, Any] = {}
     exec(compile(snippet, "docs/shape.md", "exec"), found)
-    assert len(found["hearts"]) == 3
+    assert len(found["hearts"]) == 2
