@@ -19,7 +19,7 @@ def vary(
     workers: Workers = None,
     dask: Dask = None,
 ) -> None:
-    """Add variants of the training hearts, for models that know strangers' hearts.
+    """Add variants of the training hearts, for models meant for hearts from other sources.
 
     A variant has another size and shape, and its vessels and valves end elsewhere. The model sees
     it as a poorer segmentation shows it: in coarse voxels or thick slices. Training draws hearts
