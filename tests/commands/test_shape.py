@@ -69,6 +69,7 @@ def test_the_space_is_that_of_the_cohort(space: Path, dataset: DataSet) -> None:
         for structure, ml in zip(saved.structures, volumes_ml, strict=True):
             assert np.isnan(ml) or ml == infos[name].volumes_ml[structure]
     said = (space.parent / "said.txt").read_text()
+    assert f"{len(hearts)} hearts: with fewer than 20, modes, and how unusual hearts are" in said
     assert f"Modes of {len(hearts)} hearts" in said
     assert "hold 90% of the variance" in said
     assert "next: vecsetx shape sample" in said
@@ -150,11 +151,13 @@ def test_volumes_are_parsed(text: str, expected: VolumeRange) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["LV", "LV=", "LV=a", "LV=2:1", "LV=-3", "LV=0", "LV=nan", "LV=1:inf"]
+    "text", ["LV", "LV=", "LV=a", "LV=-3", "LV=0", "LV=nan", "LV=1:inf", "LV=0:0"]
 )
 def test_other_texts_are_refused(text: str) -> None:
     with pytest.raises(InputError, match=r"give a structure and ml, as LV=120:180"):
         parse_volumes([text])
+    with pytest.raises(InputError, match="ends below its beginning; give the smaller"):
+        parse_volumes(["LV=2:1"])
     with pytest.raises(InputError, match="given twice"):
         parse_volumes(["LV=1", "LV=2"])
 
@@ -167,7 +170,7 @@ def test_a_space_of_another_model_is_refused(
 
 
 def test_too_few_hearts_are_refused(dataset: DataSet, trained_run: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"1 hearts in split val; a shape space needs at least 3"):
+    with pytest.raises(InputError, match=r"1 heart in split val; a shape space needs at least 3"):
         fit_shape_space(dataset.folder, trained_run, "run", tmp_path / "out", "val")
 
 
@@ -252,6 +255,8 @@ def test_hearts_are_placed_among_those_of_the_cohort(
     said = run("shape", "project", space, samples, bad, "--out", out, code=1)
     assert "bad" in said
     assert "the most unusual first" in said
+    assert f"shares of a cohort of {len(dataset.of_split('train'))} hearts say little" in said
+    assert f"next: vecsetx info {out}" in said
     content = json.loads((out / "placement.json").read_text())
     assert list(content["failed"]) == ["bad"]
     (found,) = content["hearts"].values()
@@ -297,6 +302,12 @@ def test_info_describes_spaces_and_their_hearts(
     found = describe(sampled)
     assert (found["kind"], found["size"]["hearts"]) == ("new hearts", 2)
     assert found["facts"] == {"space": str(space), "model": "built-in"}
+    stopped = tmp_path / "stopped"
+    shutil.copytree(sampled, stopped)
+    content = json.loads((stopped / "cohort.json").read_text())
+    assert content["finished"]
+    (stopped / "cohort.json").write_text(json.dumps({**content, "finished": False}))
+    assert describe(stopped)["facts"]["unfinished"].startswith("shape sample was stopped before")
     for name in ("space.json", "cohort.json", "placement.json", "measures.json"):
         damaged = tmp_path / name
         damaged.mkdir()

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,14 @@ def test_the_mean_heart_has_every_structure_and_lies_around_the_origin(space: He
     vertices = np.concatenate([surface.vertices_mm for surface in found.values()])
     assert np.abs(vertices.mean(axis=0)).max() < 25
     assert not any(surface.observed.any() for surface in found.values())
+
+
+def test_a_heart_is_not_doubted_for_structures_that_its_space_lacks(space: HeartSpace) -> None:
+    names = tuple(name for name in space.saved.structures if name != "PV")
+    fewer = HeartSpace(replace(space.saved, structures=names), space.trained)
+    heart = fewer.mean()
+    assert "PV" not in vecsetx.surfaces(heart, 40)
+    assert vecsetx.doubtful(heart, 40).keys() == set(names)
 
 
 def test_fewer_coordinates_are_those_of_the_first_modes(space: HeartSpace) -> None:

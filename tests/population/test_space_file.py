@@ -69,5 +69,7 @@ def test_a_changed_description_is_refused(folder: Path, change: dict) -> None:
 
 
 def test_a_folder_without_one_says_how_to_make_it(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no shape space; make one with vecsetx shape fit"):
+    with pytest.raises(InputError, match="no shape space; make a shape space with"):
         SavedSpace.read(tmp_path)
+    with pytest.raises(InputError, match=r"nowhere: no such folder; make a shape space with"):
+        SavedSpace.read(tmp_path / "nowhere")

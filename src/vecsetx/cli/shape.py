@@ -170,7 +170,8 @@ def modes(
     files = _files(write, spacing_mm, surfaces, axes, extension)
     cohort = CohortOptions(workers, dask, device)
     multiples = parse_multiples(sd)
-    _report(make_modes(space, local_model(model), out, modes, multiples, files, cohort), out)
+    found = make_modes(space, local_model(model), out, modes, multiples, files, cohort)
+    _report(found, out, each=True)
 
 
 @shape.command(cls=Command)
@@ -211,7 +212,8 @@ def interpolate(
     files = _files(write, spacing_mm, surfaces, axes, extension)
     cohort, ids = CohortOptions(workers, dask, device), label_set(labels) if labels else None
     folder = local_model(model)
-    _report(interpolate_hearts(space, folder, first, second, out, steps, files, ids, cohort), out)
+    found = interpolate_hearts(space, folder, first, second, out, steps, files, ids, cohort)
+    _report(found, out, each=True)
 
 
 @shape.command(cls=Command)
@@ -246,11 +248,13 @@ def project(
     from vecsetx.anatomy.label_sets import label_set
     from vecsetx.cohort.cohort_options import CohortOptions
     from vecsetx.commands.shape.project import place_hearts
+    from vecsetx.terminal.next_step import print_next, typed
     from vecsetx.terminal.shape_tables import print_placements
 
     cohort, ids = CohortOptions(workers, dask, device), label_set(labels) if labels else None
     found = place_hearts(space, local_model(model), inputs, out, ids, cohort)
-    print_placements(found.hearts, out)
+    print_placements(found.hearts, found.cohort, out)
+    print_next(typed("info", out))
     report_failures(found.failed)
 
 
@@ -267,10 +271,10 @@ def _files(write: Any, spacing_mm: float, surfaces: Any, axes: str, extension: s
     return files
 
 
-def _report(found: Any, out: Path) -> None:
+def _report(found: Any, out: Path, each: bool = False) -> None:
     from vecsetx.terminal.next_step import print_next, typed
     from vecsetx.terminal.shape_tables import print_cohort
 
-    print_cohort(found.hearts, out)
+    print_cohort(found.hearts, out, each)
     print_next(typed("inspect", out))
     report_failures(found.failed)

@@ -30,6 +30,12 @@ __all__ = [
 ]
 
 
+_UNFINISHED = (
+    "shape {} was stopped before it listed its hearts; typed again with all its options, it makes "
+    "only those that are missing"
+)
+
+
 def of_scores(folder: Path) -> dict[str, Any]:
     """Describe the scores of ``evaluate``."""
     scores = _read_json(folder / "scores.json")
@@ -149,7 +155,11 @@ def of_new_hearts(folder: Path) -> dict[str, Any]:
             "hearts with faults": sum(bool(heart["faults"]) for heart in hearts.values()),
             "failed": len(found["failed"]),
         },
-        "facts": known_facts(space=origin["space"], model=origin["model"]),
+        "facts": known_facts(
+            space=origin["space"],
+            model=origin["model"],
+            unfinished=None if found["finished"] else _UNFINISHED.format(origin["command"]),
+        ),
         "next": typed("inspect", folder),
     }
 

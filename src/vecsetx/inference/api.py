@@ -267,13 +267,14 @@ def doubtful(heart: Heart, resolution: int = RESOLUTION) -> dict[str, list[str] 
     """
     meshes = heart.meshes(MeshOptions(resolution))
     trained = heart.trained
-    return doubts(meshes, heart.vertex_attributes(meshes), trained.usual, trained.partial)
+    found = doubts(meshes, heart.vertex_attributes(meshes), trained.usual, trained.partial)
+    return {name: of for name, of in found.items() if name in heart.expected}
 
 
 def _warn_of_doubts(heart: Heart, meshes: HeartMeshes, known: VertexAttributes) -> None:
     learned = heart.trained.usual, heart.trained.partial
     for name, found in doubts(meshes, known, *learned).items():
-        if found:
+        if found and name in heart.expected:
             _log.warning("%s is doubtful: %s", name, "; ".join(found))
     for remark in inference_remarks(meshes, known, *learned):
         _log.warning("%s", remark)

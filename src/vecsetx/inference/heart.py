@@ -130,6 +130,11 @@ class Heart:
         return self.trained.structures
 
     @property
+    def expected(self) -> tuple[str, ...]:
+        """Names of the structures that the heart should have."""
+        return self.structures
+
+    @property
     def reach_mm(self) -> float:
         """Distances are reliable up to this magnitude; beyond it, only their sign is."""
         return self.field.reach_mm

@@ -44,9 +44,16 @@ class SpaceHeart(Heart):
 
     Attributes:
         table: Its anchors and latents.
+        of_space: Names of the structures of the space.
     """
 
     table: HeartTable
+    of_space: tuple[str, ...]
+
+    @property
+    def expected(self) -> tuple[str, ...]:
+        """Names of the structures that the heart should have."""
+        return self.of_space
 
     @property
     def anchors_mm(self) -> Float[np.ndarray, "m 3"]:
@@ -120,7 +127,10 @@ class HeartSpace:
         nothing = Observation(np.zeros((0, 3), np.float32), np.zeros(0, np.int64), None, frame)
         visibility = Visibility.of_points(nothing.structure, len(trained.structures))
         encoded = EncodedHeart(field, None, visibility, nothing)
-        return SpaceHeart(trained, trained.label_set, encoded, None, None, table=table)
+        names = self.saved.structures
+        return SpaceHeart(
+            trained, trained.label_set, encoded, None, None, table=table, of_space=names
+        )
 
     def sample(
         self,

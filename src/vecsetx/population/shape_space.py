@@ -14,10 +14,13 @@ from jaxtyping import Bool, Float
 
 from vecsetx.errors import InputError
 
-__all__ = ["HeartTable", "ShapeSpace"]
+__all__ = ["FEWEST_HEARTS", "FEW_HEARTS", "HeartTable", "ShapeSpace"]
 
 FEWEST_HEARTS = 3
 """Two hearts have one mode, whose standard deviation nobody can estimate."""
+
+FEW_HEARTS = 20
+"""With fewer, modes hold the chance of single hearts."""
 
 _LEADING = 0.9
 """The leading modes hold at least this share of the variance of the positions."""

@@ -143,7 +143,8 @@ class SavedSpace:
         """
         path = folder / _JSON
         if not path.is_file():
-            raise InputError(f"{folder}: no shape space; make one with vecsetx shape fit")
+            what = "no shape space" if folder.exists() else "no such folder"
+            raise InputError(f"{folder}: {what}; make a shape space with vecsetx shape fit")
         try:
             content = read_json(path)
             if not isinstance(content, dict):

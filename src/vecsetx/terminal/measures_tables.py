@@ -50,15 +50,17 @@ def print_measures(hearts: Mapping[str, Mapping[str, Measured]], file: str = "me
     _print_structures(whose, numbers, file)
     _print_valves(numbers)
     _print_wall(numbers, file)
-    reasons: dict[str, list[str]] = {}
-    for found in hearts.values():
+    reasons: dict[str, set[str]] = {}
+    for heart, found in hearts.items():
         for name, one in found.items():
             if not one.known:
-                of, number = name.split("_", 1)
-                reasons.setdefault(f"{of}: {one.reason}", []).append(number)
+                reasons.setdefault(f"{name.split('_', 1)[0]}: {one.reason}", set()).add(heart)
     if reasons:
         console.print(f"\nnot measured ({file}.json has all reasons):", markup=False)
-        print_list([f"{reason}" for reason in reasons])
+        among = f" of {counted(len(hearts), 'heart')})"
+        print_list(
+            [f"{why} ({len(of)}{among}" if len(hearts) > 1 else why for why, of in reasons.items()]
+        )
 
 
 def _of_all(numbers: list[Measured]) -> str:

@@ -7,6 +7,7 @@ import numpy as np
 
 from vecsetx.cohort.generating import GeneratedHeart
 from vecsetx.cohort.placing import PlacedHeart
+from vecsetx.population.shape_space import FEW_HEARTS
 from vecsetx.population.space_file import SavedSpace
 from vecsetx.terminal.measures_tables import print_measures
 from vecsetx.terminal.progress_bars import console
@@ -44,9 +45,18 @@ def print_space(saved: SavedSpace, template: str) -> None:
     print_table("Volumes of the cohort, ml", columns, rows)
 
 
-def print_cohort(hearts: Mapping[str, GeneratedHeart], out: Path) -> None:
-    """Print the numbers of drawn hearts, and what sets some of them apart."""
-    print_measures({name: made.heart.measures for name, made in hearts.items()}, "cohort")
+def print_cohort(hearts: Mapping[str, GeneratedHeart], out: Path, each: bool = False) -> None:
+    """Print the numbers of new hearts, and what sets some of them apart.
+
+    Args:
+        hearts: The hearts.
+        out: Their folder.
+        each: Whether each heart has a row with its volumes; else means of all are printed.
+    """
+    if each:
+        _print_volumes(hearts)
+    else:
+        print_measures({name: made.heart.measures for name, made in hearts.items()}, "cohort")
     odd = [f"{name}: {'; '.join(made.faults)}" for name, made in hearts.items() if made.faults]
     if odd:
         console.print(
@@ -59,7 +69,7 @@ def print_cohort(hearts: Mapping[str, GeneratedHeart], out: Path) -> None:
     nearest_mm = [made.nearest_mm for made in hearts.values()]
     console.print(
         f"the nearest fitted heart is {np.min(nearest_mm):.1f} to {np.max(nearest_mm):.1f} mm away "
-        "(mean of the anchors)",
+        "(mean over its surfaces)",
         markup=False,
     )
     console.print(
@@ -67,8 +77,34 @@ def print_cohort(hearts: Mapping[str, GeneratedHeart], out: Path) -> None:
     )
 
 
-def print_placements(hearts: Mapping[str, PlacedHeart], out: Path) -> None:
-    """Print where hearts lie in a space, the most unusual first."""
+def _print_volumes(hearts: Mapping[str, GeneratedHeart]) -> None:
+    ending = "_volume_ml"
+    names = dict.fromkeys(
+        name for made in hearts.values() for name in made.heart.measures if name.endswith(ending)
+    )
+    rows = [
+        [
+            heart,
+            *(
+                f"{one.value:.1f}" if (one := made.heart.measures.get(name)) and one.known else ""
+                for name in names
+            ),
+        ]
+        for heart, made in hearts.items()
+    ]
+    columns = [Column("heart", is_text=True)]
+    columns += [Column(name.removesuffix(ending)) for name in names]
+    print_table("Volumes, ml", columns, rows, also_in="cohort.csv")
+
+
+def print_placements(hearts: Mapping[str, PlacedHeart], cohort: int, out: Path) -> None:
+    """Print where hearts lie in a space, the most unusual first.
+
+    Args:
+        hearts: The hearts.
+        cohort: Number of hearts that they are compared with.
+        out: Folder of the results.
+    """
 
     def unusual(name: str) -> float:
         found = hearts[name].placement
@@ -99,4 +135,11 @@ def print_placements(hearts: Mapping[str, PlacedHeart], out: Path) -> None:
             console.print(
                 f"{name}: placed without {', '.join(placed.without)}", markup=False, soft_wrap=True
             )
+    if cohort < FEW_HEARTS:
+        console.print(
+            f"shares of a cohort of {counted(cohort, 'heart')} say little of how unusual a heart "
+            "is",
+            markup=False,
+            soft_wrap=True,
+        )
     console.print(f"placement.csv and placement.json are in {out}", markup=False, soft_wrap=True)

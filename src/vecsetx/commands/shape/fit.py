@@ -18,7 +18,7 @@ from vecsetx.model.weights import weights_sha256
 from vecsetx.population.heart_space import HeartSpace
 from vecsetx.population.heart_tables import check_ordered
 from vecsetx.population.neighbours import always_touching
-from vecsetx.population.shape_space import FEWEST_HEARTS, ShapeSpace
+from vecsetx.population.shape_space import FEW_HEARTS, FEWEST_HEARTS, ShapeSpace
 from vecsetx.population.space_file import Cohort, SavedSpace
 from vecsetx.population.template import Template
 from vecsetx.population.template_heart import template_heart
@@ -29,6 +29,7 @@ from vecsetx.sampling.quality.cohort import duplicates
 from vecsetx.sampling.samples import HeartInfo
 from vecsetx.terminal.cohort_run import run_cohort
 from vecsetx.terminal.progress_bars import steps, waiting, warn
+from vecsetx.terminal.table import counted
 from vecsetx.workers.for_each import workers_or_here
 from vecsetx.workers.heart_work import Records
 from vecsetx.workers.lock import only_writer
@@ -87,10 +88,15 @@ def fit_shape_space(
         infos = {e.name: dataset.open_file(e.file).info for e in entries}
         if len(infos) < FEWEST_HEARTS:
             raise InputError(
-                f"{data}: has {len(infos)} hearts in split {split}; a shape space needs at least "
-                f"{FEWEST_HEARTS}"
+                f"{data}: has {counted(len(infos), 'heart')} in split {split}; a shape space needs "
+                f"at least {FEWEST_HEARTS}"
             )
         _warn_of_duplicates(infos)
+        if len(infos) < FEW_HEARTS:
+            warn(
+                f"{counted(len(infos), 'heart')}: with fewer than {FEW_HEARTS}, modes, and how "
+                "unusual hearts are, say little"
+            )
         whole = template_heart(infos, trained.structures)
         alone = {e.name: _alone(dataset, e) for e in entries}
         work = Ordering(shared, alone[whole])

@@ -80,7 +80,7 @@ def make_hearts(
             "files": asdict(files),
         }
         _check_same(out, provenance)
-        _write(out, provenance, {}, {})
+        _write(out, provenance, {}, {}, finished=False)
         work = Generating(shared, files, out.resolve())
         with workers_or_here(cohort.workers, cohort.dask) as workers:
             found = run_cohort("making hearts", work, hearts, Records.within(out), workers)
@@ -117,10 +117,14 @@ def _check_same(out: Path, provenance: Mapping[str, Any]) -> None:
 
 
 def _write(
-    out: Path, provenance: Mapping[str, Any], hearts: Mapping[str, Any], failed: Mapping[str, str]
+    out: Path,
+    provenance: Mapping[str, Any],
+    hearts: Mapping[str, Any],
+    failed: Mapping[str, str],
+    finished: bool = True,
 ) -> None:
-    content = {"provenance": {"VecSetX": __version__, **provenance}, "hearts": hearts}
-    write_json(out / _FILE, {**content, "failed": failed})
+    content = {"provenance": {"VecSetX": __version__, **provenance}, "finished": finished}
+    write_json(out / _FILE, {**content, "hearts": hearts, "failed": failed})
 
 
 def _table(hearts: Mapping[str, GeneratedHeart]) -> str:

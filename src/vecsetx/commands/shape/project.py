@@ -34,10 +34,12 @@ class PlacedHearts:
     Attributes:
         hearts: Heart → where it lies.
         failed: Heart → why it could not be placed.
+        cohort: Number of hearts that they are compared with.
     """
 
     hearts: Mapping[str, PlacedHeart]
     failed: Mapping[str, str]
+    cohort: int
 
 
 def place_hearts(
@@ -89,7 +91,7 @@ def place_hearts(
             "failed": found.failed,
         }
         write_json(out / "placement.json", content)
-    return PlacedHearts(found.results, found.failed)
+    return PlacedHearts(found.results, found.failed, len(loaded.saved.cohort.names))
 
 
 def _table(hearts: Mapping[str, PlacedHeart]) -> str:

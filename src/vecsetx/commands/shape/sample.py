@@ -69,6 +69,11 @@ def parse_volumes(texts: list[str]) -> dict[str, VolumeRange]:
             wanted = VolumeRange(float(low), float(high if colon else low))
         except ValueError:
             wanted = VolumeRange(0.0, 0.0)
+        if 0 < wanted.high_ml < wanted.low_ml < float("inf"):
+            raise InputError(
+                f"--volume {text}: the range ends below its beginning; give the smaller volume "
+                "first"
+            )
         if not 0 < wanted.low_ml <= wanted.high_ml < float("inf"):
             raise InputError(f"--volume {text}: give a structure and ml, as LV=120:180 or LV=150")
         if name in found:
