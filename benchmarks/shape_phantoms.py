@@ -59,7 +59,6 @@ VOLUME_MM = 3.0
 STEP_MM = 0.5
 """Step of the finite differences that give normals."""
 
-CHAMBERS = ("LV", "RV", "LA", "RA", "Myocardium")
 RESAMPLES = 2000
 
 

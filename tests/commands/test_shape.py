@@ -335,6 +335,14 @@ def test_a_folder_holds_new_hearts_of_one_choice(
             sample_hearts(space, built_in_model(), out, 2, seed, volumes, wanted)
     with pytest.raises(InputError, match="with other command"):
         make_modes(space, built_in_model(), out, 1, [1.0], files)
+    of_modes = tmp_path / "modes"
+    of_modes.mkdir()
+    content = json.loads((out / "cohort.json").read_text())
+    kept = {k: v for k, v in content["provenance"].items() if k not in ("seed", "volumes")}
+    modes = {**content, "provenance": {**kept, "command": "modes"}}
+    (of_modes / "cohort.json").write_text(json.dumps(modes))
+    with pytest.raises(InputError, match="with other command, seed, volumes;"):
+        sample_hearts(space, built_in_model(), of_modes, 2, 0, {}, files)
     assert {path: path.read_bytes() for path in before} == before
     (out / "cohort.json").write_text("[]")
     with pytest.raises(InputError, match=r"cohort\.json: is damaged"):

@@ -131,6 +131,8 @@ def print_placements(hearts: Mapping[str, PlacedHeart], cohort: int, out: Path) 
     ]
     print_table("In the shape space, the most unusual first", columns, rows)
     for name, placed in hearts.items():
+        for remark in placed.remarks:
+            console.print(f"{name}: {remark}", markup=False, soft_wrap=True)
         if placed.without:
             console.print(
                 f"{name}: placed without {', '.join(placed.without)}", markup=False, soft_wrap=True

@@ -14,6 +14,7 @@ from vecsetx.errors import InputError
 from vecsetx.inference.encode import EncodeOptions
 from vecsetx.inference.heart import Heart
 from vecsetx.population.heart_space import HeartSpace
+from vecsetx.terminal.progress_bars import warn
 
 __all__ = ["interpolate_hearts"]
 
@@ -83,4 +84,7 @@ def _heart(text: str, space: HeartSpace, label_set: LabelSet | None) -> Heart:
     if len(hearts) != 1:
         raise InputError(f"{text}: contains {len(hearts)} hearts; name one of them")
     (source,) = hearts.values()
-    return Heart.of(source, space.trained, EncodeOptions(label_set, refine=0))
+    heart = Heart.of(source, space.trained, EncodeOptions(label_set, refine=0))
+    for remark in heart.remarks:
+        warn(f"{text}: {remark}")
+    return heart

@@ -106,8 +106,9 @@ def _check_same(out: Path, provenance: Mapping[str, Any]) -> None:
         return
     try:
         before = read_json(file)["provenance"]
-        changed = [key for key in provenance if key != "space" and before[key] != provenance[key]]
-    except (OSError, PlainDataError, KeyError, TypeError) as error:
+        keys = [*dict.fromkeys(["command", *provenance])]
+        changed = [k for k in keys if k != "space" and before.get(k) != provenance.get(k)]
+    except (OSError, PlainDataError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{file}: is damaged ({error}); choose another --out") from error
     if changed:
         raise InputError(
