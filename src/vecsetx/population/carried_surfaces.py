@@ -10,8 +10,8 @@ import igl
 import numpy as np
 from jaxtyping import Float, Int
 from scipy import sparse
-from scipy.spatial import cKDTree
 
+from vecsetx.population.averaging import mean_around
 from vecsetx.reconstruction.distance_field import DistanceField
 from vecsetx.reconstruction.surfaces import Surface
 
@@ -47,22 +47,13 @@ def carried_surfaces(
     names = list(surfaces)
     columns = [heart.structures.index(name) for name in names]
     moved = [
-        surfaces[name].vertices_mm
-        + _displacement(surfaces[name].vertices_mm, start_mm[rows], (end_mm - start_mm)[rows])
+        vertices + mean_around(vertices, start_mm[rows], (end_mm - start_mm)[rows], _AROUND)
         for name, k in zip(names, columns, strict=True)
-        for rows in [structure == k]
+        for vertices, rows in [(surfaces[name].vertices_mm, structure == k)]
     ]
     for _ in range(_STEPS):
         moved = _nearer(moved, [surfaces[name].faces for name in names], columns, heart)
     return dict(zip(names, moved, strict=True))
-
-
-def _displacement(vertices: np.ndarray, anchors: np.ndarray, by: np.ndarray) -> np.ndarray:
-    around = min(_AROUND, len(anchors))
-    distances, near = cKDTree(anchors).query(vertices, k=np.arange(1, around + 1))
-    width = np.maximum(distances[:, -1:] / 1.5, 1e-6)
-    weights = np.exp(-0.5 * (distances / width) ** 2)
-    return np.einsum("vk,vkd->vd", weights, by[near]) / weights.sum(axis=1, keepdims=True)
 
 
 def _nearer(

@@ -85,12 +85,6 @@ class ShapeSpace:
         return cls(mean, modes, sd, weight)
 
     @property
-    def variance_shares(self) -> Float[np.ndarray, " k"]:
-        """Share of the cohort's variance along each mode, in 0…1."""
-        total = (self.sd**2).sum()
-        return self.sd**2 / total if total > 0 else np.zeros_like(self.sd)
-
-    @property
     def leading(self) -> int:
         """Number of the leading modes, which hold 90% of the variance of the positions.
 

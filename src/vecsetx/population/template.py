@@ -17,6 +17,7 @@ from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 
 from vecsetx.model.anchors import anchors_by_structure
+from vecsetx.population.averaging import mean_around
 from vecsetx.sampling.sampler import Observation
 
 __all__ = ["MISSING", "Template"]
@@ -125,20 +126,14 @@ def _match(features: np.ndarray, to: np.ndarray) -> np.ndarray:
 def _moved(features: np.ndarray, to: np.ndarray, count: int) -> np.ndarray:
     """Move the first points by the mean displacement around them.
 
-    Weights are those of a normal distribution that ends with the last of the points around.
-
     Args:
         features: ``[n, 6]`` matched points.
         to: ``[n, 6]`` what each is matched with.
         count: Number of points to move.
     """
-    around = max(int(_AROUND * len(features)), 1)
     apart = features * [1, 1, 1, *3 * [1 / _NORMAL_WEIGHT]]  # both sides of a wall
-    distances, near = cKDTree(apart).query(apart[:count], k=np.arange(1, around + 1))
-    width = np.maximum(distances[:, -1:] / 1.5, 1e-9)
-    weights = np.exp(-0.5 * (distances / width) ** 2)
-    mean = np.einsum("mk,mkf->mf", weights, (to - features)[near])
-    return features[:count] + mean / weights.sum(axis=1, keepdims=True)
+    around = max(int(_AROUND * len(features)), 1)
+    return features[:count] + mean_around(apart[:count], apart, to - features, around)
 
 
 def _spread(features: np.ndarray, moved: np.ndarray) -> np.ndarray:
