@@ -125,6 +125,8 @@ def test_the_slider_moves_the_heart_along_the_mode_and_back(browser: Browser) ->
     slide(browser, 3)
     assert browser.run("document.getElementById('place-text').textContent") == "3.0 s.d."
     assert changed(browser, mean) > 30
+    slide(browser, 0.9)  # between two hearts of the page
+    assert changed(browser, mean) > 5
     slide(browser, 0)
     assert changed(browser, mean) == 0
 
