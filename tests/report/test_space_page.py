@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from support.browser import Browser, chromium
 from support.shape_space import fitted_space
+from support.waiting import wait_until
 
 import vecsetx
 from vecsetx.data.dataset import DataSet
@@ -124,11 +125,12 @@ def test_the_slider_moves_the_heart_along_the_mode_and_back(browser: Browser) ->
     assert (np.array(mean) < 200).mean() > 0.05
     slide(browser, 3)
     assert browser.run("document.getElementById('place-text').textContent") == "3.0 s.d."
-    assert changed(browser, mean) > 30
-    slide(browser, 0.9)  # between two hearts of the page
-    assert changed(browser, mean) > 5
+    assert wait_until(lambda: changed(browser, mean) > 30)  # drawing may take its time
+    end = picture(browser)
+    slide(browser, 2.2)  # between two hearts of the page
+    assert wait_until(lambda: changed(browser, end) > 5)
     slide(browser, 0)
-    assert changed(browser, mean) == 0
+    assert wait_until(lambda: changed(browser, mean) == 0)
 
 
 def test_playing_goes_to_and_fro_until_it_is_stopped(browser: Browser) -> None:
@@ -153,9 +155,9 @@ def test_a_click_on_a_heart_shows_it(browser: Browser, space: HeartSpace) -> Non
 def test_a_chip_hides_its_structure(browser: Browser) -> None:
     before = picture(browser)
     browser.click(".chip[data-structure=RV]")
-    assert changed(browser, before) > 30
+    assert wait_until(lambda: changed(browser, before) > 30)
     browser.click("#all")
-    assert changed(browser, before) == 0
+    assert wait_until(lambda: changed(browser, before) == 0)
 
 
 def test_the_page_loads_nothing_and_complains_of_nothing(browser: Browser) -> None:
