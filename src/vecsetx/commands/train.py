@@ -48,6 +48,7 @@ from vecsetx.training.ranks import joined_ranks
 from vecsetx.training.run import Run
 from vecsetx.training.spec import TrainingSpec
 from vecsetx.training.stopping import noticing_signals
+from vecsetx.training.subnormals import subnormals_as_zero
 from vecsetx.workers.lock import only_writer
 
 __all__ = ["LogOptions", "check_training", "train_model"]
@@ -157,6 +158,7 @@ def _ready(
     Every rank does the same, except that only the first one writes.
     """
     with (
+        subnormals_as_zero(),  # before PyTorch starts its threads
         noticing_signals(_say_stopping) as request,
         joined_ranks() as ranks,
         ExitStack() as entered,
