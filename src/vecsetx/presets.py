@@ -73,10 +73,9 @@ PRESETS["tiny-partial"] = replace(
     objective=ObjectiveSpec(inferred=0.3),
 )
 
-# Hours on two CPU cores: the built-in model, of variants of hearts (vecsetx vary), a part of them
-# hidden. At most 3 M weights.
+# Hours on one CPU core: the built-in model, of variants of hearts (vecsetx vary), a part of them
+# hidden.
 PRESETS["general"] = Recipe(
-    model=ModelSpec(width=192, heads=6, layers=6),
     augment=AugmentSpec(rotation_deg=15.0),
     partial=replace(PARTIAL, hide=0.4, ramp=8000),
     optimizer=OptimizerSpec(muon_lr=0.004, adamw_lr=0.0015),

@@ -58,22 +58,29 @@ def test_it_goes_from_phantoms_and_real_hearts_to_a_model(
     monkeypatch.setattr("sys.argv", words)
     make.main()
     assert [command[0] for command in commands] == [
-        *("phantom", "prepare", "prepare", "vary", "train", "calibrate")
+        *("prepare", "vary", "phantom", "prepare", "train", "calibrate")
     ]
     assert commands[4][-3:] == ["--preset", "general", "training.steps=7"]
     splits = (tmp_path / "out" / "phantoms" / "split.csv").read_text().split()
     assert splits[0] == "heart,split"
-    assert [line.partition(",")[2] for line in splits[1:]] == 96 * ["train"] + 8 * ["val"]
+    assert [line.partition(",")[2] for line in splits[1:]] == 192 * ["train"] + 8 * ["val"]
     made = tmp_path / "out" / "built_in" / "model.json"
     assert '"data": "phantoms and real hearts (docs/model.md)"' in made.read_text()
     calibration = json.loads(made.with_name("calibration.json").read_text())
     sources = {"data": "phantoms and real hearts (docs/model.md)", "seed": 0}
     assert calibration == {"factor": 2.5, "provenance": sources}
-    # Phantoms are made once, and training goes on from its checkpoint.
+    # Phantoms are made once and never varied, and training goes on from its checkpoint.
+    (tmp_path / "out" / "data" / "hearts").mkdir(parents=True)
+    (tmp_path / "out" / "data" / "hearts" / "phantom000.safetensors").touch()
     (tmp_path / "out" / "run").mkdir()
     (tmp_path / "out" / "run" / "checkpoint.pt").touch()
     commands.clear()
+    monkeypatch.setattr("sys.argv", words[:5])
+    make.main()
+    assert [command[0] for command in commands] == ["prepare", "prepare", "train", "calibrate"]
+    assert commands[2][-1] == "--resume"
+    # Without real hearts, nothing is varied either.
+    commands.clear()
     monkeypatch.setattr("sys.argv", words[:3])
     make.main()
-    assert [command[0] for command in commands] == ["prepare", "vary", "train", "calibrate"]
-    assert commands[2][-1] == "--resume"
+    assert [command[0] for command in commands] == ["prepare", "train", "calibrate"]
