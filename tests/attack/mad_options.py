@@ -28,6 +28,7 @@ BASES = {
     "calibrate": "calibrate {two} --model {run} --split train --few --ensemble 2",
     "compare": "compare {scores} {refined} --out out",
     "measure": "measure plain.nii --out out --workers 1",
+    "volume-mesh": "volume-mesh plain.nii --out out --edge-mm 6 --workers 1",
     "shape fit": "shape fit {data} --model {run} --out out",
     "shape sample": "shape sample {space} --model {run} --out out --count 1 --spacing-mm 5",
     "shape modes": "shape modes {space} --model {run} --out out --modes 1 --sd 1 --write labels "

@@ -24,6 +24,7 @@ COMMANDS = {
     "reconstruct": f"reconstruct {NAME}.nii --model run --out out --resolution 16 --refine 0",
     "evaluate": f"evaluate {NAME}.nii --model run --out out --refine 0",
     "measure": f"measure {NAME}.nii --out out --workers 1",
+    "volume-mesh": f"volume-mesh {NAME}.nii --out out --edge-mm 6 --workers 1",
     "info": "info run",
     "train": "train data --out out --config recipe.yaml training.steps=2",
     "compare": "compare scores refined --out out",

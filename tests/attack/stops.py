@@ -27,6 +27,7 @@ COMMANDS = {
     "export": "export {data} --out out --workers 1",
     "calibrate": "calibrate {two} --model run --split train --few --ensemble 2",
     "measure": "measure labels --out out --workers 1",
+    "volume-mesh": "volume-mesh labels --out out --edge-mm 5 --workers 1",
     "compare": "compare scores refined --out out",
 }
 """Commands that write, by the material's files."""

@@ -47,6 +47,7 @@ FUNCTIONS = {
     "shape project": "shape.project.place_hearts",
     "train": "train.train_model",
     "vary": "vary.vary",
+    "volume-mesh": "volume_mesh.volume_mesh",
 }
 """Command → what it calls in ``vecsetx.commands``, or elsewhere in ``vecsetx``."""
 
@@ -71,6 +72,7 @@ WORDS = {
     "shape project": ("space", "map.nii.gz", "--model", "run", "--out", "out"),
     "train": ("data", "--out", "out"),
     "vary": ("data",),
+    "volume-mesh": ("my maps", "--out", "out"),
 }
 
 

@@ -24,6 +24,7 @@ WRITING = {
     "check": ("{data}", "--out", "{out}"),
     "export": ("{data}", "--out", "{out}"),
     "measure": ("{labels}", "--out", "{out}"),
+    "volume-mesh": ("{labels}", "--out", "{out}", "--edge-mm", "9"),
     "phantom": ("{out}",),
     "train": ("{data}", "--out", "{out}", "model.latents=32", "batch.points=256"),
     "reconstruct": ("{labels}", "--model", "{run}", "--out", "{out}"),

@@ -63,7 +63,7 @@ def test_all_commands_and_options_are_tried() -> None:
     assert len(NUMERIC) >= 40
     assert {command for command, _ in NUMERIC} >= {
         *("prepare", "check", "export", "phantom", "plan", "train", "demo", "vary"),
-        *("reconstruct", "evaluate", "calibrate", "compare", "measure"),
+        *("reconstruct", "evaluate", "calibrate", "compare", "measure", "volume-mesh"),
     }
     assert len(RECIPE) >= 50
 

@@ -28,6 +28,7 @@ from vecsetx.cli import (
     shape,
     train,
     vary,
+    volume_mesh,
 )
 from vecsetx.cli.calibrate_command import CalibrateCommand
 from vecsetx.cli.failures import errors_in_one_line
@@ -87,6 +88,7 @@ _PANELS = {
         calibrate.calibrate,
         compare.compare,
         measure.measure,
+        volume_mesh.volume_mesh,
     ),
     "Looking": (info.info, demo.demo),
 }

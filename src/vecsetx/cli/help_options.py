@@ -115,7 +115,8 @@ class Command(TyperCommand):
             from vecsetx.terminal.progress_bars import waiting
 
             with waiting("loading"), ending_at_once(stopped):
-                import_module(f"vecsetx.commands.{_whole_name(ctx).replace(' ', '.')}")
+                module = _whole_name(ctx).replace(" ", ".").replace("-", "_")
+                import_module(f"vecsetx.commands.{module}")
         return super().invoke(ctx)
 
     def get_help_option(self, ctx: Any) -> Any:

@@ -8,6 +8,7 @@ import torch
 from vecsetx.data.batches import TrainingBatches
 from vecsetx.data.dataset import DataSet
 from vecsetx.errors import InputError
+from vecsetx.machine import machine_bytes
 from vecsetx.recipe import Recipe
 from vecsetx.terminal.plan_tables import print_plan
 from vecsetx.terminal.progress_bars import console, duration_text, steps, waiting
@@ -15,7 +16,6 @@ from vecsetx.terminal.table import counted
 from vecsetx.training.deadline import Deadline, DeadlineError
 from vecsetx.training.loop import Training
 from vecsetx.training.memory import measure
-from vecsetx.training.meters import machine_bytes
 from vecsetx.training.plan import WAYS, Plan
 from vecsetx.training.preflight import seconds_per_step, try_step
 from vecsetx.training.ranks import joined_ranks

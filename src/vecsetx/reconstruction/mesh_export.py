@@ -27,7 +27,7 @@ from vecsetx.errors import InputError
 from vecsetx.files import write_text, written_whole
 from vecsetx.geometry.interfaces import SharedSurface
 from vecsetx.reconstruction.surfaces import Surface, axes, to_polydata
-from vecsetx.reconstruction.vtk_files import write_polydata
+from vecsetx.reconstruction.vtk_files import write_with_vtk
 
 __all__ = ["write_interfaces", "write_scene", "write_surface", "write_surfaces"]
 
@@ -209,7 +209,7 @@ def write_interfaces(
     numbers.SetName("Ids")
     polydata.GetFieldData().AddArray(numbers)
     with written_whole(path) as unfinished:
-        write_polydata(vtkXMLPolyDataWriter(), polydata, unfinished)
+        write_with_vtk(vtkXMLPolyDataWriter(), polydata, unfinished)
 
 
 def _to_space(surface: Surface, space: str) -> Surface:
@@ -243,7 +243,7 @@ def _write_vtp(
     color.SetName("Color")
     polydata.GetFieldData().AddArray(color)
     _add_point_arrays(polydata, point_arrays)
-    write_polydata(vtkXMLPolyDataWriter(), polydata, path)
+    write_with_vtk(vtkXMLPolyDataWriter(), polydata, path)
 
 
 def _point_arrays(
@@ -287,7 +287,7 @@ def _write_stl(
     writer = vtkSTLWriter()
     writer.SetFileTypeToBinary()
     writer.SetHeader(_header(name, space, point_arrays))
-    write_polydata(writer, to_polydata(surface.vertices_mm, surface.faces), path)
+    write_with_vtk(writer, to_polydata(surface.vertices_mm, surface.faces), path)
 
 
 def _write_ply(
@@ -297,7 +297,7 @@ def _write_ply(
     writer.AddComment(_header(name, space, point_arrays))
     writer.SetColorModeToUniformColor()
     writer.SetColor(*structure(name).color)
-    write_polydata(writer, to_polydata(surface.vertices_mm, surface.faces), path)
+    write_with_vtk(writer, to_polydata(surface.vertices_mm, surface.faces), path)
 
 
 def _write_obj(

@@ -1,4 +1,4 @@
-"""Write polydata with VTK's writers, which do not say reliably when a disk is full."""
+"""Write files with VTK's writers, which do not say reliably when a disk is full."""
 
 import errno
 import os
@@ -11,27 +11,27 @@ from typing import Any
 
 from vtkmodules.vtkCommonCore import vtkLogger, vtkOutputWindow, vtkStringOutputWindow
 
-__all__ = ["write_polydata"]
+__all__ = ["write_with_vtk"]
 
 _VTK_OUTPUT = Lock()  # VTK has one output window for all threads
 
 
-def write_polydata(writer: Any, polydata: Any, path: Path) -> None:
-    """Write polydata, and read the file's size or end back.
+def write_with_vtk(writer: Any, data: Any, path: Path) -> None:
+    """Write polydata or an unstructured grid, and read the file's size or end back.
 
     Args:
-        writer: VTK's writer, with its options set: of binary STL, binary PLY, or XML polydata.
-        polydata: The polydata.
+        writer: VTK's writer, with its options set: of binary STL, binary PLY, or XML.
+        data: What is written.
         path: The file, whose extension is that of the format.
 
     Raises:
         OSError: The file is not whole. The error says why, as far as the system does.
     """
-    writer.SetInputData(polydata)
+    writer.SetInputData(data)
     writer.SetFileName(str(path))
     with _quiet():
         done = writer.Write() == 1 and not writer.GetErrorCode()
-    if not (done and path.exists() and _IS_WHOLE[path.suffix.lower()](path, polydata)):
+    if not (done and path.exists() and _IS_WHOLE[path.suffix.lower()](path, data)):
         _raise_reason(path)
 
 
@@ -84,7 +84,7 @@ def _is_whole_ply(path: Path, polydata: Any) -> bool:
     return counts == there and path.stat().st_size == expected
 
 
-def _is_whole_vtp(path: Path, polydata: Any) -> bool:
+def _is_whole_xml(path: Path, data: Any) -> bool:
     with open(path, "rb") as file:
         file.seek(max(path.stat().st_size - 64, 0))
         return file.read().rstrip().endswith(b"</VTKFile>")
@@ -93,5 +93,6 @@ def _is_whole_vtp(path: Path, polydata: Any) -> bool:
 _IS_WHOLE: dict[str, Callable[[Path, Any], bool]] = {
     ".stl": _is_whole_stl,
     ".ply": _is_whole_ply,
-    ".vtp": _is_whole_vtp,
+    ".vtp": _is_whole_xml,
+    ".vtu": _is_whole_xml,
 }

@@ -1,6 +1,5 @@
 """Measurements of a run between journal entries: loss terms, time, memory."""
 
-import os
 import resource
 import sys
 import time
@@ -13,7 +12,7 @@ from vecsetx.training.checkpoint import Progress
 from vecsetx.training.journal import Entry
 from vecsetx.training.step import StepResult
 
-__all__ = ["GB", "RunMeter", "WaitTimer", "bytes_text", "machine_bytes", "peak_bytes", "unit_of"]
+__all__ = ["GB", "RunMeter", "WaitTimer", "bytes_text", "peak_bytes", "unit_of"]
 
 Item = TypeVar("Item")
 
@@ -112,11 +111,6 @@ def bytes_text(size: int | float, unit: str = "") -> str:
     whole = not size or unit in ("kB", "B")
     digits = 0 if whole else 2 if number < 9.995 else 1 if number < 99.95 else 0
     return f"{number:,.{digits}f} {unit}"
-
-
-def machine_bytes() -> int:
-    """Return the machine's memory."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def peak_bytes(device: torch.device) -> int:

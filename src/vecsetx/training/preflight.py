@@ -9,9 +9,10 @@ import torch
 
 from vecsetx.data.draw import BatchSpec
 from vecsetx.errors import InputError
+from vecsetx.machine import machine_bytes
 from vecsetx.model.vecset import ModelSpec
 from vecsetx.training.loop import Training, batches_of_steps
-from vecsetx.training.meters import bytes_text, machine_bytes, peak_bytes
+from vecsetx.training.meters import bytes_text, peak_bytes
 from vecsetx.training.optimizer import state_bytes
 from vecsetx.training.ranks import precision_on
 from vecsetx.training.step_spec import StepSpec

@@ -1,0 +1,113 @@
+"""The command ``volume-mesh``."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from vecsetx.cli.failures import report_failures
+from vecsetx.cli.options import (
+    FLAG,
+    LABEL_SETS,
+    Dask,
+    MaxVoxels,
+    Seed,
+    Space,
+    TrustNames,
+    Units,
+    Workers,
+)
+from vecsetx.limits import VOXELS
+
+
+def volume_mesh(
+    inputs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="INPUTS",
+            readable=False,
+            help="Hearts with volumes: label maps, masks, closed meshes, or results of "
+            "reconstruct; files, or folders of them.",
+        ),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(metavar="FOLDER", help="Folder for the meshes and quality.json."),
+    ],
+    edge_mm: Annotated[
+        str,
+        typer.Option(
+            metavar="MM",
+            help="Mean length of edges at walls: of all structures (1.1), of some "
+            "(Myocardium=0.6,Aorta=1.5), or both (1.5,Myocardium=0.6). Inside, edges grow.",
+            show_default="1.1",
+        ),
+    ] = "",
+    structures: Annotated[
+        str,
+        typer.Option(
+            metavar="NAMES", help="Structures to mesh, such as LV,Myocardium.", show_default="all"
+        ),
+    ] = "",
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict",
+            metavar=FLAG,
+            help="Refuse structures that are too thin for their edges, instead of halving these.",
+        ),
+    ] = False,
+    space: Annotated[
+        Literal["lps", "ras"], typer.Option(help="Axes of mesh coordinates.", case_sensitive=False)
+    ] = "lps",
+    labels: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help=f"{LABEL_SETS} Default: what the files say."),
+    ] = None,
+    input_space: Space = "lps",
+    units: Units = "mm",
+    trust_names: TrustNames = False,
+    max_voxels: MaxVoxels = VOXELS,
+    seed: Seed = 0,
+    workers: Workers = None,
+    dask: Dask = None,
+) -> None:
+    """Fill hearts with tetrahedra, for solvers.
+
+    Each heart becomes one mesh (VTU) of all its structures, which share their walls node by node.
+    A mesh that misses a bound of quality.json is named, and the exit status is 1.
+
+    [dim]Example: vecsetx volume-mesh patient.nii.gz --out mesh/ --edge-mm 1.5,Myocardium=1[/]
+    """
+    from vecsetx.anatomy.label_sets import label_set
+    from vecsetx.commands.volume_mesh import QUALITY
+    from vecsetx.commands.volume_mesh import volume_mesh as run
+    from vecsetx.terminal.remarks import print_remarks
+    from vecsetx.terminal.volume_mesh_tables import print_meshes
+
+    chosen = label_set(labels) if labels else None
+    found = run(
+        inputs,
+        out,
+        edge_mm,
+        structures,
+        strict,
+        seed,
+        space,
+        chosen,
+        input_space,
+        units,
+        trust_names,
+        max_voxels,
+        workers,
+        dask,
+    )
+    print_meshes(found.hearts)
+    print_remarks({name: heart.remarks for name, heart in found.hearts.items()})
+    typer.echo(f"the meshes and {QUALITY} are in {out}")
+    missed = {
+        name: f"{name}: {'; '.join(heart.quality.missed)}"
+        for name, heart in found.hearts.items()
+        if heart.quality.missed
+    }
+    report_failures({**found.failed, **missed})

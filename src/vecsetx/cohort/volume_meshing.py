@@ -1,0 +1,190 @@
+"""Mesh one heart of a cohort with tetrahedra."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from vecsetx.anatomy.structures import parse_names
+from vecsetx.cohort.identity import plain_source
+from vecsetx.data.heart_source import HeartSource
+from vecsetx.errors import InputError
+from vecsetx.geometry.heart_geometry import Geometry
+from vecsetx.machine import machine_bytes
+from vecsetx.progress import stage
+from vecsetx.volume_mesh.cost import BYTES_PER_TETRAHEDRON, expected_tetrahedra
+from vecsetx.volume_mesh.edge_lengths import parse_edges
+from vecsetx.volume_mesh.heart_regions import field_of, heart_regions, mesh_heart
+from vecsetx.volume_mesh.mesh_quality import MeshQuality, measure_quality
+from vecsetx.volume_mesh.vtu import write_vtu
+from vecsetx.workers.heart_work import HeartWork
+
+__all__ = ["MeshedHeart", "VolumeMeshing"]
+
+
+@dataclass(frozen=True, slots=True)
+class MeshedHeart:
+    """What is known of a heart's mesh.
+
+    Attributes:
+        label_set: Name of the label set that it was read with.
+        quality: What the mesh is worth.
+        edges_mm: Structure → mean length of edges at its walls that was used.
+        halved: The structures whose edges were halved, as they are too thin for those asked for.
+        seconds: Time it took.
+        remarks: Notes on its files, as sentences.
+    """
+
+    label_set: str
+    quality: MeshQuality
+    edges_mm: dict[str, float]
+    halved: tuple[str, ...]
+    seconds: float
+    remarks: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the heart as plain data."""
+        return {
+            "label_set": self.label_set,
+            "edges_mm": self.edges_mm,
+            "halved": list(self.halved),
+            "seconds": self.seconds,
+            **self.quality.to_dict(),
+            "remarks": list(self.remarks),
+        }
+
+    @classmethod
+    def from_dict(cls, data: Any) -> "MeshedHeart":
+        """Return the heart from plain data."""
+        return cls(
+            str(data["label_set"]),
+            MeshQuality.from_dict(data),
+            {str(name): float(edge) for name, edge in data["edges_mm"].items()},
+            tuple(map(str, data["halved"])),
+            float(data["seconds"]),
+            tuple(map(str, data["remarks"])),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeMeshing(HeartWork[HeartSource, MeshedHeart]):
+    """Meshes hearts of any source that has a volume.
+
+    Attributes:
+        out: Folder for the files, an absolute path.
+        edge_mm: Edges, as the command line has them.
+        structures: Structures that are meshed, as the command line has them; empty for all.
+        space: Axes of the files, ``lps`` or ``ras``.
+        strict: Whether structures that are too thin for their edges are an error.
+        seed: Seed of the directions in which vertices are tried.
+    """
+
+    name: ClassVar[str] = "volume-mesh"
+
+    out: Path
+    edge_mm: str
+    structures: str
+    space: str
+    strict: bool
+    seed: int
+
+    def setting(self) -> dict[str, Any]:
+        """Return the options."""
+        return {
+            "edge_mm": self.edge_mm,
+            "structures": self.structures,
+            "space": self.space,
+            "strict": self.strict,
+            "seed": self.seed,
+        }
+
+    def identity(self, heart: HeartSource) -> dict[str, Any]:
+        """Return the source and its files."""
+        return plain_source(heart)
+
+    def make(self, heart: HeartSource) -> MeshedHeart:
+        """Mesh a heart, and write its file.
+
+        Raises:
+            InputError: It cannot be read, has no volume or none of the structures, its mesh would
+                need more memory than there is, or a structure is too thin.
+        """
+        began = time.monotonic()
+        stage("reading")
+        source = heart.resolved()
+        segmentation = source.segmentation(source.label_set.structures)
+        geometry, names = self._chosen(segmentation.geometry(), segmentation.structures, heart)
+        lengths = parse_edges(self.edge_mm, source.label_set.structures)
+        edges_mm = {name: lengths[name] for name in names}
+        _check_memory(geometry, names, edges_mm, heart)
+        try:
+            mesh, halved = mesh_heart(geometry, names, edges_mm, self.strict, self.seed)
+        except InputError as error:
+            raise InputError(f"{heart.path}: {error}") from None
+        stage("quality")
+        of_input = geometry.volumes_ml(), geometry.areas_mm2()
+        longest_mm = max(edges_mm.values())
+        quality = measure_quality(mesh, names, field_of(geometry), *of_input, longest_mm)
+        ids = [source.label_set.id_of(name) for name in names]
+        write_vtu(mesh, names, ids, self._file(heart), self.space)
+        remarks = [*geometry.label_map.remarks]
+        cut = [name for name, is_cut in zip(names, geometry.cut, strict=True) if is_cut]
+        if cut:
+            remarks.append(f"the scan cuts {', '.join(cut)}: the mesh ends there with a flat face")
+        seconds = round(time.monotonic() - began, 1)
+        edges = {**edges_mm, **halved}
+        of_set = source.label_set.name
+        return MeshedHeart(of_set, quality, edges, tuple(halved), seconds, tuple(remarks))
+
+    def to_record(self, result: MeshedHeart) -> Any:
+        """Return the numbers as plain data."""
+        return result.to_dict()
+
+    def of_record(self, record: Any) -> MeshedHeart:
+        """Return the numbers from plain data."""
+        return MeshedHeart.from_dict(record)
+
+    def files(self, heart: HeartSource, result: MeshedHeart) -> Sequence[Path]:
+        """Return the mesh."""
+        return [self._file(heart)]
+
+    def _file(self, heart: HeartSource) -> Path:
+        return self.out / f"{heart.name}.vtu"
+
+    def _chosen(
+        self, geometry: Geometry, structures: Sequence[str], heart: HeartSource
+    ) -> tuple[Geometry, tuple[str, ...]]:
+        """Return the structures that are meshed, and their names."""
+        present = geometry.present()
+        there = [name for name, shown in zip(structures, present, strict=True) if shown]
+        wanted = parse_names(self.structures, structures, "--structures") or tuple(there)
+        if missing := [name for name in wanted if name not in there]:
+            raise InputError(
+                f"{heart.path}: has no {', '.join(missing)}; it has {', '.join(there)}, of which "
+                "--structures can choose"
+            )
+        kept = np.array([name in wanted for name in structures])
+        return geometry.restricted(kept), wanted
+
+
+def _check_memory(
+    geometry: Geometry, names: Sequence[str], edges_mm: dict[str, float], heart: HeartSource
+) -> None:
+    """Refuse a mesh that would not fit into the machine's memory.
+
+    Raises:
+        InputError: It would not.
+    """
+    edges = np.array([edges_mm[name] for name in names])
+    count = expected_tetrahedra(heart_regions(geometry, names, edges), edges)
+    needed, there = count * BYTES_PER_TETRAHEDRON, machine_bytes()
+    if needed > there:
+        raise InputError(
+            f"{heart.path}: edges of {edges.min():g} mm give about {count / 1e6:.0f} million "
+            f"tetrahedra, which take {needed / 1e9:.0f} GB while they are made; this machine has "
+            f"{there / 1e9:.0f} GB. Give longer edges or fewer structures, such as "
+            f"--edge-mm {2 * edges.min():g} or --structures LV,Myocardium"
+        )

@@ -1,0 +1,110 @@
+"""``vecsetx volume-mesh``: tetrahedral meshes of hearts, for solvers."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from vecsetx._version import __version__
+from vecsetx.anatomy.label_sets import LabelSet
+from vecsetx.anatomy.structures import parse_names, structure_names
+from vecsetx.cohort.out_folder import results_folder
+from vecsetx.cohort.volume_meshing import MeshedHeart, VolumeMeshing
+from vecsetx.data.find_hearts import find_hearts
+from vecsetx.data.idle_options import check_idle
+from vecsetx.errors import InputError
+from vecsetx.files import write_json
+from vecsetx.limits import VOXELS
+from vecsetx.terminal.cohort_run import run_cohort
+from vecsetx.volume_mesh.edge_lengths import parse_edges
+from vecsetx.workers.for_each import open_workers
+from vecsetx.workers.heart_work import Records
+
+__all__ = ["QUALITY", "MeshedHearts", "volume_mesh"]
+
+QUALITY = "quality.json"
+
+
+class MeshedHearts(NamedTuple):
+    """What ``volume-mesh`` made.
+
+    Attributes:
+        hearts: Heart → what is known of its mesh.
+        failed: Heart → why it could not be meshed.
+    """
+
+    hearts: Mapping[str, MeshedHeart]
+    failed: Mapping[str, str]
+
+
+def volume_mesh(
+    inputs: Sequence[Path],
+    out: Path,
+    edge_mm: str = "",
+    structures: str = "",
+    strict: bool = False,
+    seed: int = 0,
+    space: str = "lps",
+    label_set: LabelSet | None = None,
+    input_space: str = "lps",
+    units: str = "mm",
+    trust_names: bool = False,
+    most_voxels: int = VOXELS,
+    workers: int | None = None,
+    dask: str | None = None,
+) -> MeshedHearts:
+    """Mesh hearts with tetrahedra; write ``OUT/NAME.vtu`` of each, and ``quality.json``.
+
+    Args:
+        inputs: Hearts with volumes (label maps, masks, closed meshes, or results of
+            ``reconstruct``): files, or folders of them.
+        out: Folder for the results.
+        edge_mm: Edges at walls, as :func:`~vecsetx.volume_mesh.edge_lengths.parse_edges` takes
+            them.
+        structures: Comma-separated names of what is meshed; empty for all.
+        strict: Whether a structure that is too thin for its edges is an error; else they are
+            halved.
+        seed: The same seed gives the same mesh.
+        space: Axes of the files, ``lps`` or ``ras``.
+        label_set: What ids mean; None: what the files say.
+        input_space: Axes of meshes whose files do not say.
+        units: Unit of their coordinates, a key of :data:`~vecsetx.anatomy.size.UNITS_MM`.
+        trust_names: Whether structures keep their names where anatomy contradicts them.
+        most_voxels: Most voxels of a label map.
+        workers: Number of processes; None for one per core.
+        dask: Address of a Dask scheduler, whose workers are used instead.
+
+    Raises:
+        InputError: An option or input cannot be used, ``out`` cannot be written, another run is
+            writing into it, or no heart could be meshed.
+    """
+    parse_edges(edge_mm, structure_names())
+    parse_names(structures, structure_names(), "--structures")
+    with results_folder(out):
+        hearts = find_hearts(
+            inputs, label_set, input_space, units, trust_names=trust_names, most_voxels=most_voxels
+        )
+        check_idle(
+            hearts.values(),
+            label_set is not None,
+            input_space,
+            units,
+            trust_names,
+            space_option="--input-space",
+        )
+        work = VolumeMeshing(out.resolve(), edge_mm, structures, space, strict, seed)
+        with open_workers(1 if len(hearts) == 1 and not dask else workers, dask) as executor:
+            found = run_cohort("meshing hearts", work, hearts, Records.within(out), executor)
+        if not found.results:
+            raise InputError("\n".join(found.failed.values()))
+        write_json(
+            out / QUALITY,
+            {
+                "provenance": {"VecSetX": __version__},
+                "hearts": {
+                    name: {"source": str(hearts[name].path), **heart.to_dict()}
+                    for name, heart in found.results.items()
+                },
+                "failed": found.failed,
+            },
+        )
+    return MeshedHearts(found.results, found.failed)

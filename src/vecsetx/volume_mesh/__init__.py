@@ -1,0 +1,1 @@
+"""Tetrahedral meshes of hearts, for solvers: one conforming mesh of all structures."""

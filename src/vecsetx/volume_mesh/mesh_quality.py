@@ -1,0 +1,177 @@
+"""What a mesh is worth: shapes, edges, volumes, and how far its walls are from the field's."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from vecsetx.volume_mesh.cleaving import depths
+from vecsetx.volume_mesh.mesh import TetrahedralMesh
+from vecsetx.volume_mesh.pieces import piece_volumes_ml
+from vecsetx.volume_mesh.quality import in_parts
+from vecsetx.volume_mesh.sampled_field import Field
+from vecsetx.volume_mesh.splitting import EDGES
+
+__all__ = ["BOUNDS", "MeshQuality", "measure_quality"]
+
+BOUNDS: Mapping[str, float] = {
+    "least_dihedral_deg": 8.0,
+    "dihedral_of_99_percent_deg": 18.0,
+    "least_scaled_jacobian": 0.1,
+    "wall_mean_mm": 0.15,
+    "wall_largest_edges": 0.68,
+    "volume_error": 0.01,
+    "wall_shift_mm": 0.05,
+}
+"""What solvers need, at least or (walls and volumes) at most; a mesh that misses one is marked. A
+volume may be off by more if that moves the wall by less than ``wall_shift_mm`` on average: of a
+coronary artery, 1% is a hundredth of a voxel. ``wall_largest_edges`` is the largest distance of a
+vertex from the wall that it belongs to, as a multiple of the edges asked for."""
+
+_HISTOGRAM_DEG = np.arange(0, 71, 5)
+
+
+@dataclass(frozen=True, slots=True)
+class MeshQuality:
+    """The numbers of ``quality.json``.
+
+    Attributes:
+        vertices: Number of vertices.
+        tetrahedra: Number of tetrahedra.
+        numbers: Numbers of the whole mesh, by name; those in :data:`BOUNDS` are bounded.
+        histogram: Tetrahedra by their smallest dihedral angle, in steps of 5° from 0°.
+        regions: Region → its numbers.
+        missed: The bounds that are missed, as sentences.
+    """
+
+    vertices: int
+    tetrahedra: int
+    numbers: Mapping[str, float]
+    histogram: Sequence[int]
+    regions: Mapping[str, Mapping[str, float]]
+    missed: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the numbers as plain data."""
+        return {
+            "vertices": self.vertices,
+            "tetrahedra": self.tetrahedra,
+            **self.numbers,
+            "tetrahedra_by_least_dihedral_5_deg": list(self.histogram),
+            "regions": {name: dict(numbers) for name, numbers in self.regions.items()},
+            "bounds": dict(BOUNDS),
+            "missed": list(self.missed),
+        }
+
+    @classmethod
+    def from_dict(cls, data: Any) -> "MeshQuality":
+        """Return the numbers from plain data."""
+        regions = {
+            str(name): {str(key): float(value) for key, value in numbers.items()}
+            for name, numbers in data["regions"].items()
+        }
+        names = (
+            "least_dihedral_deg",
+            "largest_dihedral_deg",
+            "wall_largest_mm",
+            *list(BOUNDS)[1:5],
+        )
+        return cls(
+            int(data["vertices"]),
+            int(data["tetrahedra"]),
+            {name: float(data[name]) for name in names},
+            [int(count) for count in data["tetrahedra_by_least_dihedral_5_deg"]],
+            regions,
+            tuple(map(str, data["missed"])),
+        )
+
+
+def measure_quality(
+    mesh: TetrahedralMesh,
+    names: Sequence[str],
+    field: Field,
+    volumes_ml: Float[np.ndarray, " k"],
+    areas_mm2: Float[np.ndarray, " k"],
+    longest_mm: float,
+) -> MeshQuality:
+    """Measure a mesh.
+
+    Args:
+        mesh: The mesh, with at least one tetrahedron of each region.
+        names: Names of the K regions.
+        field: What it was made from.
+        volumes_ml: Volume of each region before.
+        areas_mm2: Area of each one's surface.
+        longest_mm: Longest of the mean lengths of edges that were asked for.
+    """
+    least, largest, jacobian = in_parts(mesh.points_mm, mesh.tetrahedra)
+    wall = _off_walls(mesh, field)
+    numbers = {
+        "least_dihedral_deg": float(least.min()),
+        "largest_dihedral_deg": float(largest.max()),
+        "dihedral_of_99_percent_deg": float(np.quantile(least, 0.01)),
+        "least_scaled_jacobian": float(jacobian.min()),
+        "wall_mean_mm": float(wall.mean()),
+        "wall_largest_mm": float(wall.max()),
+        "wall_largest_edges": float(wall.max()) / longest_mm,
+    }
+    regions = {}
+    for k, name in enumerate(names):
+        own = mesh.of_region(k + 1)
+        edges = mesh.points_mm[own[:, EDGES]]
+        lengths = np.linalg.norm(edges[:, :, 0] - edges[:, :, 1], axis=2)
+        pieces_ml = piece_volumes_ml(mesh, k + 1)
+        volume_ml = float(pieces_ml.sum())
+        regions[name] = {
+            "tetrahedra": float(len(own)),
+            "pieces": float(len(pieces_ml)),
+            "volume_ml": volume_ml,
+            "volume_error": volume_ml / float(volumes_ml[k]) - 1,
+            "wall_shift_mm": 1000 * (volume_ml - float(volumes_ml[k])) / float(areas_mm2[k]),
+            "mean_edge_mm": float(lengths.mean()),
+            "shortest_edge_mm": float(lengths.min()),
+            "longest_edge_mm": float(lengths.max()),
+        }
+    counts = np.histogram(least, [*_HISTOGRAM_DEG, 180])[0].tolist()
+    missed = (*_missed(numbers), *_wrong_volumes(regions))
+    return MeshQuality(len(mesh.points_mm), len(mesh.tetrahedra), numbers, counts, regions, missed)
+
+
+def _off_walls(mesh: TetrahedralMesh, field: Field) -> Float[np.ndarray, " n"]:
+    """Return how far vertices of walls are from where the regions around them meet, mm.
+
+    Half the difference between the distances to the regions around the vertex.
+    """
+    walls = mesh.on_walls()
+    values = depths(field(mesh.points_mm[walls]))
+    bits = np.uint32(1) << np.arange(values.shape[1], dtype=np.uint32)
+    own = (mesh.around[walls, None] & bits) > 0
+    low = np.where(own, values, np.inf).min(axis=1)
+    high = np.where(own, values, -np.inf).max(axis=1)
+    # To the background, the other distance is 0, not the opposite.
+    to_background = (mesh.around[walls] & 1) > 0
+    return np.where(to_background, high - low, (high - low) / 2).astype(np.float64)
+
+
+def _missed(numbers: Mapping[str, float]) -> list[str]:
+    told = []
+    for name, bound in BOUNDS.items():
+        if name not in numbers:
+            continue
+        at_most = name.startswith("wall")
+        if (numbers[name] > bound) if at_most else (numbers[name] < bound):
+            told.append(
+                f"{name} is {numbers[name]:.3g}, not at {'most' if at_most else 'least'} {bound:g}"
+            )
+    return told
+
+
+def _wrong_volumes(regions: Mapping[str, Mapping[str, float]]) -> list[str]:
+    bound, shift_mm = BOUNDS["volume_error"], BOUNDS["wall_shift_mm"]
+    return [
+        f"{name}'s volume is off by {numbers['volume_error']:.1%}, not at most {bound:.0%}"
+        for name, numbers in regions.items()
+        if abs(numbers["volume_error"]) > bound and abs(numbers["wall_shift_mm"]) > shift_mm
+    ]

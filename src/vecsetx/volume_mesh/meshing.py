@@ -1,0 +1,84 @@
+"""From signed distances to a tetrahedral mesh, in five steps."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from vecsetx.progress import stage
+from vecsetx.volume_mesh.cleaving import cleave
+from vecsetx.volume_mesh.improving import improve
+from vecsetx.volume_mesh.lattice import graded_lattice
+from vecsetx.volume_mesh.mesh import TetrahedralMesh
+from vecsetx.volume_mesh.sampled_field import Field, SampledField
+from vecsetx.volume_mesh.settling import settle
+
+__all__ = ["GOAL", "LONGEST", "Regions", "finish", "rough_mesh"]
+
+LONGEST = 1 / 0.923
+"""The longest edge of the lattice, as a multiple of the mean: a vertex has eight edges of √3/2 and
+six of 1."""
+
+GOAL = 0.36
+"""The shape that every tetrahedron is to have: dihedral angles of 21° and a scaled Jacobian of
+0.18."""
+
+_TURNS = 2
+"""Better shaped tetrahedra let vertices of walls settle that could not before."""
+
+_REACH = 2
+"""Nodes of the sampled field around each vertex of a wall; vertices do not move farther."""
+
+
+@dataclass(frozen=True, slots=True)
+class Regions:
+    """What is meshed.
+
+    Attributes:
+        names: Names of the K regions.
+        field: Signed distances to them.
+        low_mm: Corner of a box around all of them.
+        high_mm: Opposite corner.
+    """
+
+    names: tuple[str, ...]
+    field: Field
+    low_mm: Float[np.ndarray, "3"]
+    high_mm: Float[np.ndarray, "3"]
+
+
+def rough_mesh(regions: Regions, edges_mm: Float[np.ndarray, " k"]) -> TetrahedralMesh:
+    """Mesh regions, with walls that they share: steps 1 and 2.
+
+    Args:
+        regions: What is meshed.
+        edges_mm: Mean length of edges at the walls of each region; they grow away from walls.
+
+    Returns:
+        A mesh with some badly shaped tetrahedra.
+    """
+    stage("tetrahedra")
+    lattice = graded_lattice(regions.low_mm, regions.high_mm, edges_mm * LONGEST, regions.field)
+    stage("walls")
+    return cleave(*lattice, regions.field)
+
+
+def finish(
+    mesh: TetrahedralMesh, regions: Regions, edges_mm: Float[np.ndarray, " k"], seed: int = 0
+) -> None:
+    """Bring a rough mesh's walls to where they belong, and its tetrahedra into shape: steps 3 to 5.
+
+    Args:
+        mesh: What is changed.
+        regions: What it was made from.
+        edges_mm: The edges that it was made with.
+        seed: Seed of the directions in which vertices are tried. The same seed gives the same mesh.
+    """
+    finest_mm = float(edges_mm.min()) * LONGEST
+    stage("places on walls")
+    sampled = SampledField(regions.field, mesh.points_mm[mesh.on_walls()], finest_mm / 2, _REACH)
+    generator = np.random.default_rng(seed)
+    for _ in range(_TURNS):
+        settle(mesh, sampled, finest_mm / 2)
+        stage("shapes")
+        improve(mesh, sampled, GOAL, finest_mm, generator)

@@ -1,0 +1,74 @@
+"""Pieces of regions: tetrahedra that hang together by facets."""
+
+import numpy as np
+from jaxtyping import Bool, Float, Int, UInt
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from vecsetx.volume_mesh.mesh import TetrahedralMesh
+from vecsetx.volume_mesh.quality import volumes_mm3
+from vecsetx.volume_mesh.splitting import facets_of
+
+__all__ = ["neighbors", "piece_volumes_ml", "remove_specks"]
+
+_ROUNDS = 3
+
+
+def neighbors(tetrahedra: Int[np.ndarray, "t 4"]) -> Int[np.ndarray, "p 2"]:
+    """Return the pairs of tetrahedra that share a facet."""
+    corners = np.sort(facets_of(tetrahedra), axis=1)
+    order = np.lexsort(corners.T)
+    same = (corners[order[1:]] == corners[order[:-1]]).all(axis=1)
+    return np.stack([order[:-1][same], order[1:][same]], axis=1) // 4
+
+
+def piece_volumes_ml(mesh: TetrahedralMesh, region: int) -> Float[np.ndarray, " n"]:
+    """Return the volume of each piece of a region, 1…K."""
+    tetrahedra = mesh.of_region(region)
+    count, number = _number(len(tetrahedra), neighbors(tetrahedra))
+    volumes = volumes_mm3(mesh.points_mm, tetrahedra) / 1000
+    return np.bincount(number, weights=volumes, minlength=count).astype(np.float64)
+
+
+def remove_specks(
+    tetrahedra: Int[np.ndarray, "t 4"],
+    region: UInt[np.ndarray, " t"],
+    on_wall: Bool[np.ndarray, " v"],
+) -> None:
+    """Give specks to the region around them: pieces without a vertex inside.
+
+    Such tetrahedra are left where a region ends in a ridge, or is thinner than an edge.
+
+    Args:
+        tetrahedra: All tetrahedra, those of the background (region 0) included.
+        region: Region of each; changed in place.
+        on_wall: Whether each vertex lies on a wall.
+    """
+    corners = on_wall[tetrahedra].sum(axis=1, dtype=np.int8)
+    # Only tetrahedra with three corners on walls have a facet that a speck could have, too.
+    near = np.flatnonzero(corners >= 3)
+    pairs = neighbors(tetrahedra[near])
+    rooted = corners[near] == 3
+    for _ in range(_ROUNDS):
+        own = region[near]
+        same = own[pairs[:, 0]] == own[pairs[:, 1]]
+        count, number = _number(len(near), pairs[same])
+        has_root = np.zeros(count, dtype=bool)
+        has_root[number[rooted]] = True
+        speck = ~has_root[number]
+        if not speck.any():
+            return
+        # The region behind most of its facets.
+        both = np.concatenate([pairs[~same], pairs[~same, ::-1]])
+        both = both[speck[both[:, 0]]]
+        votes = np.zeros((len(near), int(region.max()) + 1), dtype=np.int8)
+        np.add.at(votes, (both[:, 0], own[both[:, 1]]), 1)
+        voted = speck & votes.any(axis=1)
+        region[near[voted]] = votes[voted].argmax(axis=1)
+
+
+def _number(count: int, pairs: np.ndarray) -> tuple[int, np.ndarray]:
+    ones = np.ones(len(pairs), dtype=bool)
+    joined = coo_array((ones, (pairs[:, 0], pairs[:, 1])), shape=(count, count))
+    found, number = connected_components(joined, directed=False)
+    return int(found), number

@@ -1,0 +1,136 @@
+"""How well shaped tetrahedra are."""
+
+import numpy as np
+from jaxtyping import Float, Int
+
+__all__ = [
+    "dihedral_angles_deg",
+    "in_parts",
+    "scaled_jacobians",
+    "shapes",
+    "shapes_of",
+    "volumes_mm3",
+]
+
+_PAIRS = np.array([[2, 3], [1, 3], [1, 2], [0, 3], [0, 2], [0, 1]])
+"""The facets (by the corner opposite) that meet in each edge of ``splitting.EDGES``."""
+
+
+_CHUNK = 1 << 18
+
+
+def volumes_mm3(
+    points_mm: Float[np.ndarray, "v 3"], tetrahedra: Int[np.ndarray, "t 4"]
+) -> Float[np.ndarray, " t"]:
+    """Return volumes, negative of what is turned inside out."""
+    corners = points_mm[tetrahedra]
+    a, b, c = np.moveaxis(corners[:, 1:] - corners[:, :1], 1, 0)
+    return np.einsum("ij,ij->i", np.cross(a, b), c) / 6
+
+
+def dihedral_angles_deg(
+    points_mm: Float[np.ndarray, "v 3"], tetrahedra: Int[np.ndarray, "t 4"]
+) -> Float[np.ndarray, "t 6"]:
+    """Return the angles between facets, one at each edge (``splitting.EDGES``), 0 to 180°."""
+    normals = _outward(points_mm[tetrahedra])
+    normals /= np.linalg.norm(normals, axis=2, keepdims=True).clip(1e-300)
+    cosines = -np.einsum("tei,tei->te", normals[:, _PAIRS[:, 0]], normals[:, _PAIRS[:, 1]])
+    return np.degrees(np.arccos(cosines.clip(-1, 1)))
+
+
+def scaled_jacobians(
+    points_mm: Float[np.ndarray, "v 3"], tetrahedra: Int[np.ndarray, "t 4"]
+) -> Float[np.ndarray, " t"]:
+    """Return the scaled Jacobian: 1 for a regular tetrahedron, 0 for a flat one.
+
+    The determinant of the edges over √2 times the largest product of three edges that meet in a
+    corner (Knupp, "Algebraic mesh quality metrics for unstructured initial meshes", Finite Elem
+    Anal Des 2003, in the form of the Verdict library).
+    """
+    corners = points_mm[tetrahedra]
+    length = np.linalg.norm(corners[:, :, None] - corners[:, None], axis=3)
+    others = np.array([[1, 2, 3], [0, 2, 3], [0, 1, 3], [0, 1, 2]])
+    products = length[:, np.arange(4)[:, None], others].prod(axis=2)
+    jacobian = 6 * volumes_mm3(points_mm, tetrahedra)
+    return np.sqrt(2) * jacobian / products.max(axis=1).clip(1e-300)
+
+
+def _outward(corners: np.ndarray) -> np.ndarray:
+    a, b, c, d = np.moveaxis(corners, 1, 0)
+    return np.stack(
+        [
+            np.cross(d - b, c - b),
+            np.cross(c - a, d - a),
+            np.cross(d - a, b - a),
+            np.cross(b - a, c - a),
+        ],
+        axis=1,
+    )
+
+
+def shapes(corners_mm: Float[np.ndarray, "*t 4 3"]) -> Float[np.ndarray, "*t"]:
+    """Return one number for how well shaped tetrahedra are; negative if they are inside out.
+
+    The least sine of the dihedral angles, which is small for angles near 0° and near 180° (Freitag
+    and Ollivier-Gooch, "Tetrahedral mesh improvement using swapping and smoothing", Int J Numer
+    Methods Eng 1997), or twice the scaled Jacobian, which is small for needles, if that is less.
+    """
+    edge = corners_mm[..., 1:, :] - corners_mm[..., :1, :]
+    a, b, c = edge[..., 0, :], edge[..., 1, :], edge[..., 2, :]
+    bc, ca, ab = _cross(b, c), _cross(c, a), _cross(a, b)
+    volume = _dot(a, bc)  # six times the volume
+    areas = [_length(bc + ca + ab), _length(bc), _length(ca), _length(ab)]  # twice
+    lengths = [_length(c - b), _length(c - a), _length(b - a), _length(a), _length(b), _length(c)]
+    # At the edge between facets i and j: sin = (3/2) · volume · length / (areas i and j).
+    between = [(0, 1), (0, 2), (0, 3), (2, 3), (1, 3), (1, 2)]
+    ratio = lengths[0] / np.maximum(areas[0] * areas[1], 1e-30)
+    for length, (i, j) in zip(lengths[1:], between[1:], strict=True):
+        ratio = np.minimum(ratio, length / np.maximum(areas[i] * areas[j], 1e-30))
+    # At the corners: the products of the edges that meet there.
+    corners = [(3, 4, 5), (3, 1, 2), (4, 0, 2), (5, 0, 1)]
+    for i, j, k in corners:
+        product = lengths[i] * lengths[j] * lengths[k]
+        ratio = np.minimum(ratio, 2 * np.sqrt(2) / np.maximum(product, 1e-30))
+    return volume * ratio
+
+
+def in_parts(
+    points_mm: Float[np.ndarray, "v 3"], tetrahedra: Int[np.ndarray, "t 4"]
+) -> tuple[Float[np.ndarray, " t"], Float[np.ndarray, " t"], Float[np.ndarray, " t"]]:
+    """Return the least and the largest dihedral angle, and the scaled Jacobian, of each."""
+    found = np.empty((3, len(tetrahedra)))
+    for first in range(0, len(tetrahedra), _CHUNK):
+        part = slice(first, first + _CHUNK)
+        angles = dihedral_angles_deg(points_mm, tetrahedra[part])
+        found[:, part] = (
+            angles.min(axis=1),
+            angles.max(axis=1),
+            scaled_jacobians(points_mm, tetrahedra[part]),
+        )
+    return found[0], found[1], found[2]
+
+
+def shapes_of(
+    points_mm: Float[np.ndarray, "v 3"], tetrahedra: Int[np.ndarray, "t 4"]
+) -> Float[np.ndarray, " t"]:
+    """Return :func:`shapes` of a mesh, a part at a time, as millions of them take memory."""
+    parts = [
+        shapes(points_mm[tetrahedra[first : first + _CHUNK]])
+        for first in range(0, len(tetrahedra), _CHUNK)
+    ]
+    return np.concatenate(parts) if parts else np.empty(0)
+
+
+def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    # Faster than numpy.cross on many short vectors.
+    ax, ay, az = a[..., 0], a[..., 1], a[..., 2]
+    bx, by, bz = b[..., 0], b[..., 1], b[..., 2]
+    return np.stack([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx], axis=-1)
+
+
+def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return np.einsum("...i,...i->...", a, b)
+
+
+def _length(a: np.ndarray) -> np.ndarray:
+    return np.sqrt(_dot(a, a))

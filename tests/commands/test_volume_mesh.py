@@ -1,0 +1,104 @@
+"""``vecsetx volume-mesh``: files in, meshes out."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import pyvista as pv
+from support.command_line import run
+from support.shared import made_once
+
+from vecsetx.anatomy.phantom.phantom_heart import PhantomHeart
+from vecsetx.cohort import volume_meshing
+from vecsetx.data.find_hearts import find_hearts
+from vecsetx.errors import InputError
+from vecsetx.formats.label_maps import read_label_map, write_label_map
+
+OPTIONS = ("--structures", "LV,Myocardium,RV", "--edge-mm", "3.5", "--workers", "1")
+
+
+@pytest.fixture(scope="module")
+def labels() -> Path:
+    def make(folder: Path) -> None:
+        (folder / "labels").mkdir(parents=True)
+        for index, name in enumerate(("one", "two")):
+            heart = PhantomHeart.random(np.random.default_rng([9, index])).voxelize(64, 2.2)
+            write_label_map(heart, folder / "labels" / f"{name}.nii.gz")
+
+    return made_once("meshed-hearts", make) / "labels"
+
+
+def test_every_heart_becomes_a_mesh_in_its_place(
+    labels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    words = ("volume-mesh", labels, "--out", tmp_path / "out", *OPTIONS)
+    assert run(*words, monkeypatch=monkeypatch) == 0
+    content = json.loads((tmp_path / "out" / "quality.json").read_text())
+    assert list(content["hearts"]) == ["one", "two"]
+    said = capsys.readouterr().out
+    for name, of in content["hearts"].items():
+        found = pv.read(tmp_path / "out" / f"{name}.vtu")
+        assert found.n_cells == of["tetrahedra"]
+        assert f"{of['tetrahedra']:,}" in said
+        assert of["missed"] == []
+        assert list(of["regions"]) == found.field_data["Structures"].tolist()
+        assert of["edges_mm"] == dict.fromkeys(("Myocardium", "LV", "RV"), 3.5)
+        scan = read_label_map(labels / f"{name}.nii.gz")
+        centers = found.cell_centers().points * [-1, -1, 1]
+        sizes = found.compute_cell_sizes()["Volume"]
+        agrees = scan.at(centers) == found.cell_data["region"]
+        assert np.average(agrees, weights=sizes) > 0.85
+        assert np.median(np.asarray(agrees)[sizes > np.quantile(sizes, 0.9)]) == 1
+    # A second run finds all done; other edges are another mesh.
+    before = (tmp_path / "out" / "one.vtu").read_bytes()
+    monkeypatch.setattr(volume_meshing.VolumeMeshing, "make", None)
+    assert run(*words, monkeypatch=monkeypatch) == 0
+    assert "2 of 2 hearts are done already" in capsys.readouterr().out
+    assert (tmp_path / "out" / "one.vtu").read_bytes() == before
+
+
+def test_a_heart_that_fails_does_not_stop_the_others(
+    labels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    (tmp_path / "in").mkdir()
+    whole = read_label_map(labels / "one.nii.gz")
+    write_label_map(whole, tmp_path / "in" / "a.nii.gz")
+    write_label_map(whole.without([5]), tmp_path / "in" / "b.nii.gz")
+    words = ("volume-mesh", tmp_path / "in", "--out", tmp_path / "out", *OPTIONS)
+    assert run(*words, monkeypatch=monkeypatch) == 1
+    assert "b.nii.gz: has no RV; it has Myocardium, LA" in capsys.readouterr().err
+    assert [file.name for file in sorted((tmp_path / "out").glob("*.vtu"))] == ["a.vtu"]
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        (("--edge-mm", "LW=1"), "--edge-mm LW: unknown structure 'LW'; did you mean LV"),
+        (("--edge-mm", "0"), "--edge-mm 0: 0: must be a number from 0.1 to 20"),
+        (("--structures", "spleen"), "--structures spleen: unknown structure 'spleen'"),
+    ],
+)
+def test_options_are_refused_before_anything_is_written(
+    option: tuple[str, str],
+    message: str,
+    tmp_path: Path,
+    labels: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+) -> None:
+    out = tmp_path / "out"
+    assert run("volume-mesh", labels, "--out", out, *option, monkeypatch=monkeypatch) == 2
+    assert message in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_a_mesh_too_large_for_the_machine_is_refused(
+    labels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (heart,) = find_hearts([labels / "one.nii.gz"]).values()
+    work = volume_meshing.VolumeMeshing(tmp_path / "out", "3.5", "LV", "lps", False, 0)
+    monkeypatch.setattr(volume_meshing, "machine_bytes", lambda: 10**6)
+    with pytest.raises(InputError, match=r"edges of 3\.5 mm give about .* --edge-mm 7 or --struct"):
+        work.make(heart)
+    assert not (tmp_path / "out").exists()

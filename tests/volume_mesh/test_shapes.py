@@ -1,0 +1,94 @@
+"""Shapes of tetrahedra: known ones, and VTK's."""
+
+import numpy as np
+import pytest
+import pyvista as pv
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from support.regions import regular
+
+from vecsetx.volume_mesh.quality import (
+    dihedral_angles_deg,
+    in_parts,
+    scaled_jacobians,
+    shapes,
+    shapes_of,
+    volumes_mm3,
+)
+from vecsetx.volume_mesh.splitting import EDGES
+
+CORNERS = hnp.arrays(float, (5, 4, 3), elements=st.floats(-10, 10, width=32))
+
+
+def test_a_regular_tetrahedron() -> None:
+    points, tetrahedra = regular()
+    assert volumes_mm3(points, tetrahedra) == pytest.approx(8 / 3)
+    assert dihedral_angles_deg(points, tetrahedra) == pytest.approx(np.degrees(np.arccos(1 / 3)))
+    assert scaled_jacobians(points, tetrahedra) == pytest.approx(1)
+    assert shapes(points[tetrahedra]) == pytest.approx(np.sqrt(8) / 3)
+
+
+def test_one_that_is_inside_out_or_flat() -> None:
+    points, tetrahedra = regular()
+    turned = tetrahedra[:, [1, 0, 2, 3]]
+    assert volumes_mm3(points, turned) == pytest.approx(-8 / 3)
+    assert scaled_jacobians(points, turned) == pytest.approx(-1)
+    assert shapes(points[turned]) == pytest.approx(-np.sqrt(8) / 3)
+    flat = np.array([[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [1, 1, 0]])
+    assert shapes(flat[None]) == 0
+    assert np.isfinite(dihedral_angles_deg(flat, tetrahedra)).all()
+
+
+def test_a_needle_is_no_good_shape_though_its_angles_are() -> None:
+    base = np.array([[1, 0, 0], [-0.5, np.sqrt(0.75), 0], [-0.5, -np.sqrt(0.75), 0]])
+    needle = np.concatenate([base, [[0, 0, 40.0]]])[None]
+    assert dihedral_angles_deg(needle[0], np.array([[0, 1, 2, 3]])).min() > 59
+    assert shapes(needle)[0] == pytest.approx(
+        2 * scaled_jacobians(needle[0], np.array([[0, 1, 2, 3]]))[0]
+    )
+    assert shapes(needle)[0] < 0.15
+
+
+@given(CORNERS)
+def test_shapes_are_those_of_the_slow_measures(corners: np.ndarray) -> None:
+    points, tetrahedra = corners.reshape(-1, 3), np.arange(20).reshape(5, 4)
+    volumes = volumes_mm3(points, tetrahedra)
+    fit = volumes > 1e-3
+    sines = np.sin(np.radians(dihedral_angles_deg(points, tetrahedra))).min(axis=1)
+    expected = np.minimum(sines, 2 * scaled_jacobians(points, tetrahedra))
+    assert shapes(corners)[fit] == pytest.approx(expected[fit], rel=1e-6)
+    assert (shapes(corners)[volumes < -1e-3] < 0).all()
+    assert shapes_of(points, tetrahedra) == pytest.approx(shapes(corners))
+
+
+def test_angles_are_those_between_planes_through_an_edge() -> None:
+    points, tetrahedra = random_tetrahedra()
+    expected = np.empty((len(tetrahedra), 6))
+    for number, corners in enumerate(points[tetrahedra]):
+        for edge, (i, j) in enumerate(EDGES):
+            along = (corners[j] - corners[i]) / np.linalg.norm(corners[j] - corners[i])
+            u, v = (corners[k] - corners[i] for k in range(4) if k not in (i, j))
+            u, v = u - (u @ along) * along, v - (v @ along) * along
+            cosine = u @ v / np.linalg.norm(u) / np.linalg.norm(v)
+            expected[number, edge] = np.degrees(np.arccos(cosine))
+    assert dihedral_angles_deg(points, tetrahedra) == pytest.approx(expected)
+    least, largest, _ = in_parts(points, tetrahedra)
+    assert least == pytest.approx(expected.min(axis=1))
+    assert largest == pytest.approx(expected.max(axis=1))
+
+
+def test_scaled_jacobians_are_those_of_vtk() -> None:
+    points, tetrahedra = random_tetrahedra()
+    grid = pv.UnstructuredGrid({pv.CellType.TETRA: tetrahedra}, points)
+    theirs = grid.cell_quality(["scaled_jacobian", "volume"])
+    assert in_parts(points, tetrahedra)[2] == pytest.approx(theirs["scaled_jacobian"], rel=1e-5)
+    assert volumes_mm3(points, tetrahedra) == pytest.approx(theirs["volume"], rel=1e-5)
+
+
+def random_tetrahedra() -> tuple[np.ndarray, np.ndarray]:
+    generator = np.random.default_rng(0)
+    points, tetrahedra = generator.normal(size=(400, 3)), np.arange(400).reshape(100, 4)
+    turned = volumes_mm3(points, tetrahedra) < 0
+    tetrahedra[turned] = tetrahedra[turned][:, [1, 0, 2, 3]]
+    return points, tetrahedra

@@ -1,0 +1,45 @@
+"""Meshes as files, read by another program."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import pyvista as pv
+from support.regions import regular
+
+from vecsetx.volume_mesh.mesh import TetrahedralMesh
+from vecsetx.volume_mesh.quality import volumes_mm3
+from vecsetx.volume_mesh.vtu import write_vtu
+
+
+def two() -> TetrahedralMesh:
+    """Two tetrahedra that share a facet, of regions 2 and 1."""
+    points, tetrahedra = regular()
+    points = np.concatenate([points, [[3.0, 3, -3]]])
+    both = np.concatenate([tetrahedra, [[0, 1, 2, 4]]]).astype(np.int32)
+    turned = volumes_mm3(points, both) < 0
+    both[turned] = both[turned][:, [1, 0, 2, 3]]
+    return TetrahedralMesh(points, both, np.array([2, 1], np.uint8), np.zeros(5, np.uint32))
+
+
+@pytest.mark.parametrize(("space", "signs"), [("lps", [-1, -1, 1]), ("ras", [1, 1, 1])])
+def test_what_was_written_is_read(space: str, signs: list[int], tmp_path: Path) -> None:
+    write_vtu(two(), ["LV", "PA"], [3, 7], tmp_path / "heart.vtu", space)
+    found = pv.read(tmp_path / "heart.vtu")
+    assert found.points == pytest.approx(two().points_mm * signs)
+    corners = found.cells_dict[pv.CellType.TETRA].astype(np.int32)
+    assert (np.sort(corners, axis=1) == np.sort(two().tetrahedra, axis=1)).all()
+    assert volumes_mm3(np.asarray(found.points, float), corners) == pytest.approx(
+        volumes_mm3(two().points_mm, two().tetrahedra), rel=1e-5
+    )
+    assert found.cell_data["region"].tolist() == [7, 3]
+    assert found.field_data["SPACE"].tolist() == [space.upper()]
+    assert found.field_data["Structures"].tolist() == ["LV", "PA"]
+    assert found.field_data["Ids"].tolist() == [3, 7]
+    assert [file.name for file in tmp_path.iterdir()] == ["heart.vtu"]
+
+
+def test_a_space_that_is_none(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="unknown space"):
+        write_vtu(two(), ["LV", "PA"], [3, 7], tmp_path / "heart.vtu", "lpi")
+    assert not list(tmp_path.iterdir())
