@@ -57,6 +57,10 @@ def volume_mesh(
             help="Refuse structures that are too thin for their edges, instead of halving these.",
         ),
     ] = False,
+    extension: Annotated[
+        Literal["vtu", "msh"],
+        typer.Option("--format", help="Format: VTK's or Gmsh's.", case_sensitive=False),
+    ] = "vtu",
     space: Annotated[
         Literal["lps", "ras"], typer.Option(help="Axes of mesh coordinates.", case_sensitive=False)
     ] = "lps",
@@ -74,7 +78,7 @@ def volume_mesh(
 ) -> None:
     """Fill hearts with tetrahedra, for solvers.
 
-    Each heart becomes one mesh (VTU) of all its structures, which share their walls node by node.
+    Each heart becomes one mesh of all its structures, which share their walls node by node.
     A mesh that misses a bound of quality.json is named, and the exit status is 1.
 
     [dim]Example: vecsetx volume-mesh patient.nii.gz --out mesh/ --edge-mm 1.5,Myocardium=1[/]
@@ -93,6 +97,7 @@ def volume_mesh(
         structures,
         strict,
         seed,
+        extension,
         space,
         chosen,
         input_space,

@@ -15,11 +15,14 @@ from vecsetx.errors import InputError
 from vecsetx.geometry.heart_geometry import Geometry
 from vecsetx.machine import machine_bytes
 from vecsetx.progress import stage
+from vecsetx.reconstruction.mesh_export import write_interfaces
 from vecsetx.volume_mesh.cost import BYTES_PER_TETRAHEDRON, expected_tetrahedra
 from vecsetx.volume_mesh.edge_lengths import parse_edges
 from vecsetx.volume_mesh.heart_regions import field_of, heart_regions, mesh_heart
 from vecsetx.volume_mesh.mesh_quality import MeshQuality, measure_quality
+from vecsetx.volume_mesh.msh import write_msh
 from vecsetx.volume_mesh.vtu import write_vtu
+from vecsetx.volume_mesh.walls import facets_between
 from vecsetx.workers.heart_work import HeartWork
 
 __all__ = ["MeshedHeart", "VolumeMeshing"]
@@ -77,6 +80,7 @@ class VolumeMeshing(HeartWork[HeartSource, MeshedHeart]):
         out: Folder for the files, an absolute path.
         edge_mm: Edges, as the command line has them.
         structures: Structures that are meshed, as the command line has them; empty for all.
+        extension: Format of the meshes, ``vtu`` or ``msh``.
         space: Axes of the files, ``lps`` or ``ras``.
         strict: Whether structures that are too thin for their edges are an error.
         seed: Seed of the directions in which vertices are tried.
@@ -87,6 +91,7 @@ class VolumeMeshing(HeartWork[HeartSource, MeshedHeart]):
     out: Path
     edge_mm: str
     structures: str
+    extension: str
     space: str
     strict: bool
     seed: int
@@ -96,6 +101,7 @@ class VolumeMeshing(HeartWork[HeartSource, MeshedHeart]):
         return {
             "edge_mm": self.edge_mm,
             "structures": self.structures,
+            "extension": self.extension,
             "space": self.space,
             "strict": self.strict,
             "seed": self.seed,
@@ -113,7 +119,6 @@ class VolumeMeshing(HeartWork[HeartSource, MeshedHeart]):
                 need more memory than there is, or a structure is too thin.
         """
         began = time.monotonic()
-        stage("reading")
         source = heart.resolved()
         segmentation = source.segmentation(source.label_set.structures)
         geometry, names = self._chosen(segmentation.geometry(), segmentation.structures, heart)
@@ -124,12 +129,16 @@ class VolumeMeshing(HeartWork[HeartSource, MeshedHeart]):
             mesh, halved = mesh_heart(geometry, names, edges_mm, self.strict, self.seed)
         except InputError as error:
             raise InputError(f"{heart.path}: {error}") from None
-        stage("quality")
         of_input = geometry.volumes_ml(), geometry.areas_mm2()
         longest_mm = max(edges_mm.values())
-        quality = measure_quality(mesh, names, field_of(geometry), *of_input, longest_mm)
+        with stage("quality"):
+            quality = measure_quality(mesh, names, field_of(geometry), *of_input, longest_mm)
         ids = [source.label_set.id_of(name) for name in names]
-        write_vtu(mesh, names, ids, self._file(heart), self.space)
+        file, walls = self._files(heart)
+        with stage("writing"):
+            {"vtu": write_vtu, "msh": write_msh}[self.extension](mesh, names, ids, file, self.space)
+            between = facets_between(mesh).of_labels(range(1, len(names) + 1))
+            write_interfaces(walls, between, names, source.label_set, self.space)
         remarks = [*geometry.label_map.remarks]
         cut = [name for name, is_cut in zip(names, geometry.cut, strict=True) if is_cut]
         if cut:
@@ -148,11 +157,12 @@ class VolumeMeshing(HeartWork[HeartSource, MeshedHeart]):
         return MeshedHeart.from_dict(record)
 
     def files(self, heart: HeartSource, result: MeshedHeart) -> Sequence[Path]:
-        """Return the mesh."""
-        return [self._file(heart)]
+        """Return the mesh and its walls."""
+        return self._files(heart)
 
-    def _file(self, heart: HeartSource) -> Path:
-        return self.out / f"{heart.name}.vtu"
+    def _files(self, heart: HeartSource) -> tuple[Path, Path]:
+        named = self.out / f"{heart.name}"
+        return Path(f"{named}.{self.extension}"), Path(f"{named}.walls.vtp")
 
     def _chosen(
         self, geometry: Geometry, structures: Sequence[str], heart: HeartSource

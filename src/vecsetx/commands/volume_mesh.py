@@ -43,6 +43,7 @@ def volume_mesh(
     structures: str = "",
     strict: bool = False,
     seed: int = 0,
+    extension: str = "vtu",
     space: str = "lps",
     label_set: LabelSet | None = None,
     input_space: str = "lps",
@@ -52,7 +53,9 @@ def volume_mesh(
     workers: int | None = None,
     dask: str | None = None,
 ) -> MeshedHearts:
-    """Mesh hearts with tetrahedra; write ``OUT/NAME.vtu`` of each, and ``quality.json``.
+    """Mesh hearts with tetrahedra.
+
+    Writes ``OUT/NAME.vtu`` and ``OUT/NAME.walls.vtp`` of each, and ``quality.json``.
 
     Args:
         inputs: Hearts with volumes (label maps, masks, closed meshes, or results of
@@ -64,6 +67,7 @@ def volume_mesh(
         strict: Whether a structure that is too thin for its edges is an error; else they are
             halved.
         seed: The same seed gives the same mesh.
+        extension: Format of the meshes, ``vtu`` or ``msh``.
         space: Axes of the files, ``lps`` or ``ras``.
         label_set: What ids mean; None: what the files say.
         input_space: Axes of meshes whose files do not say.
@@ -91,7 +95,7 @@ def volume_mesh(
             trust_names,
             space_option="--input-space",
         )
-        work = VolumeMeshing(out.resolve(), edge_mm, structures, space, strict, seed)
+        work = VolumeMeshing(out.resolve(), edge_mm, structures, extension, space, strict, seed)
         with open_workers(1 if len(hearts) == 1 and not dask else workers, dask) as executor:
             found = run_cohort("meshing hearts", work, hearts, Records.within(out), executor)
         if not found.results:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from vecsetx.progress import stage
+from vecsetx.progress import counted_parts, stage
 from vecsetx.volume_mesh.cleaving import cleave
 from vecsetx.volume_mesh.improving import improve
 from vecsetx.volume_mesh.lattice import graded_lattice
@@ -57,10 +57,10 @@ def rough_mesh(regions: Regions, edges_mm: Float[np.ndarray, " k"]) -> Tetrahedr
     Returns:
         A mesh with some badly shaped tetrahedra.
     """
-    stage("tetrahedra")
-    lattice = graded_lattice(regions.low_mm, regions.high_mm, edges_mm * LONGEST, regions.field)
-    stage("walls")
-    return cleave(*lattice, regions.field)
+    with stage("lattice"):
+        lattice = graded_lattice(regions.low_mm, regions.high_mm, edges_mm * LONGEST, regions.field)
+    with stage("cutting at walls"):
+        return cleave(*lattice, regions.field)
 
 
 def finish(
@@ -75,10 +75,10 @@ def finish(
         seed: Seed of the directions in which vertices are tried. The same seed gives the same mesh.
     """
     finest_mm = float(edges_mm.min()) * LONGEST
-    stage("places on walls")
-    sampled = SampledField(regions.field, mesh.points_mm[mesh.on_walls()], finest_mm / 2, _REACH)
+    with stage("distances near walls"):
+        walls_mm = mesh.points_mm[mesh.on_walls()]
+        sampled = SampledField(regions.field, walls_mm, finest_mm / 2, _REACH)
     generator = np.random.default_rng(seed)
-    for _ in range(_TURNS):
+    for _ in counted_parts(range(_TURNS), "improving"):
         settle(mesh, sampled, finest_mm / 2)
-        stage("shapes")
         improve(mesh, sampled, GOAL, finest_mm, generator)

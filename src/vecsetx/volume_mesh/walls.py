@@ -1,0 +1,93 @@
+"""The walls of a mesh: facets between two regions, or at the outer surface, and their names."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Int
+
+from vecsetx.geometry.interfaces import SharedSurface
+from vecsetx.volume_mesh.mesh import TetrahedralMesh
+from vecsetx.volume_mesh.splitting import facets_of
+
+__all__ = ["Wall", "facets_between", "name_of", "named_walls"]
+
+_NAMES = {
+    frozenset({"LV", "Myocardium"}): "LV endocardium",
+    frozenset({"RV", "Myocardium"}): "RV septum",
+    frozenset({"LA", "LV"}): "mitral valve",
+    frozenset({"RA", "RV"}): "tricuspid valve",
+    frozenset({"Aorta", "LV"}): "aortic valve",
+    frozenset({"PA", "RV"}): "pulmonary valve",
+    frozenset({"Myocardium"}): "LV epicardium",
+}
+"""Where two structures meet, or one and the background."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wall:
+    """Facets between the same two regions.
+
+    Attributes:
+        name: Its name, such as ``LV endocardium`` or ``RA, Aorta``.
+        sides: The two regions, 0 for the background; the normals point from the first to the
+            second.
+        facets: Corners of the facets.
+    """
+
+    name: str
+    sides: tuple[int, int]
+    facets: Int[np.ndarray, "f 3"]
+
+
+def facets_between(mesh: TetrahedralMesh) -> SharedSurface:
+    """Return all facets between two regions, and those of the outer surface.
+
+    Their sides are ordered: the lower region first, the background last.
+    """
+    # Only facets whose corners all lie on walls can be part of one.
+    on_wall = np.zeros(len(mesh.points_mm), dtype=bool)
+    on_wall[mesh.on_walls()] = True
+    facets = facets_of(mesh.tetrahedra)
+    near = np.flatnonzero(on_wall[facets].all(axis=1))
+    facets, region = facets[near], mesh.region[near // 4]
+    ordered = np.sort(facets, axis=1)
+    order = np.lexsort(ordered.T)
+    same = (ordered[order[1:]] == ordered[order[:-1]]).all(axis=1)
+    inner = np.zeros(len(order), dtype=bool)
+    inner[1:] |= same
+    inner[:-1] |= same
+    # 1. Two tetrahedra of different regions: the facet as the lower region has it.
+    one, other = order[:-1][same], order[1:][same]
+    swapped = region[one] > region[other]
+    one, other = np.where(swapped, other, one), np.where(swapped, one, other)
+    different = region[one] != region[other]
+    one, other = one[different], other[different]
+    # 2. One tetrahedron: the outer surface.
+    outer = order[~inner]
+    faces = np.concatenate([facets[one], facets[outer]])
+    first = np.concatenate([region[one], region[outer]]).astype(np.int64)
+    second = np.concatenate([region[other], np.zeros(len(outer), mesh.region.dtype)])
+    sides = np.stack([first, second.astype(np.int64)], axis=1)
+    return SharedSurface(mesh.points_mm, faces, sides)
+
+
+def named_walls(surface: SharedSurface, names: Sequence[str]) -> list[Wall]:
+    """Sort facets by the regions that they lie between.
+
+    Args:
+        surface: The facets.
+        names: Names of the K regions.
+    """
+    pairs, number = np.unique(surface.sides, axis=0, return_inverse=True)
+    return [
+        Wall(name_of(pair, names), (pair[0], pair[1]), surface.faces[number == index])
+        for index, pair in enumerate(pairs.tolist())
+    ]
+
+
+def name_of(sides: Sequence[int], names: Sequence[str]) -> str:
+    """Return the name of the wall between two regions, of which 0 is the background."""
+    between = [names[side - 1] for side in sides if side]
+    usual = between[0] + " outside" if len(between) == 1 else ", ".join(between)
+    return _NAMES.get(frozenset(between), usual)
