@@ -3,7 +3,7 @@
 import pytest
 
 from vecsetx.errors import InputError
-from vecsetx.volume_mesh.edge_lengths import EDGE_MM, parse_edges
+from vecsetx.volume_mesh.edge_lengths import EDGE_MM, parse_edges, parse_walls
 
 AMONG = ("Myocardium", "LV", "Aorta")
 
@@ -38,3 +38,12 @@ def test_lengths(text: str, expected: list[float]) -> None:
 def test_what_is_no_length_is_refused(text: str, message: str) -> None:
     with pytest.raises(InputError, match=message.replace("(", r"\(")):
         parse_edges(text, AMONG)
+
+
+def test_walls() -> None:
+    assert parse_walls("", AMONG) == {}
+    assert parse_walls("lv=3.5, Aorta=1.6", AMONG) == {"LV": 3.5, "Aorta": 1.6}
+    with pytest.raises(InputError, match="--wall 3: say whose wall is that thick, such as RV=3"):
+        parse_walls("3", AMONG)
+    with pytest.raises(InputError, match="--wall Myocardium=3: Myocardium is a wall itself"):
+        parse_walls("Myocardium=3", AMONG)

@@ -49,6 +49,15 @@ def volume_mesh(
             metavar="NAMES", help="Structures to mesh, such as LV,Myocardium.", show_default="all"
         ),
     ] = "",
+    wall: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME=MM",
+            help="Walls that the segmentation does not draw, such as RV=3.5,LA=2: around the "
+            "structure, outside of all others. Each is a region of its own.",
+            show_default="none",
+        ),
+    ] = "",
     strict: Annotated[
         bool,
         typer.Option(
@@ -95,6 +104,7 @@ def volume_mesh(
         out,
         edge_mm,
         structures,
+        wall,
         strict,
         seed,
         extension,

@@ -15,13 +15,13 @@ from vecsetx.errors import InputError
 from vecsetx.geometry.heart_geometry import Geometry
 from vecsetx.machine import machine_bytes
 from vecsetx.progress import stage
-from vecsetx.reconstruction.mesh_export import write_interfaces
 from vecsetx.volume_mesh.cost import BYTES_PER_TETRAHEDRON, expected_tetrahedra
-from vecsetx.volume_mesh.edge_lengths import parse_edges
-from vecsetx.volume_mesh.heart_regions import field_of, heart_regions, mesh_heart
+from vecsetx.volume_mesh.edge_lengths import parse_edges, parse_walls
+from vecsetx.volume_mesh.heart_mesh import mesh_heart, reach_mm
 from vecsetx.volume_mesh.mesh_quality import MeshQuality, measure_quality
 from vecsetx.volume_mesh.msh import write_msh
-from vecsetx.volume_mesh.vtu import write_vtu
+from vecsetx.volume_mesh.parts import Parts
+from vecsetx.volume_mesh.vtk_xml import write_vtu, write_walls
 from vecsetx.volume_mesh.walls import facets_between
 from vecsetx.workers.heart_work import HeartWork
 
@@ -82,6 +82,7 @@ class VolumeMeshing(HeartWork[HeartSource, MeshedHeart]):
         structures: Structures that are meshed, as the command line has them; empty for all.
         extension: Format of the meshes, ``vtu`` or ``msh``.
         space: Axes of the files, ``lps`` or ``ras``.
+        wall: Walls around structures, as the command line has them; empty for none.
         strict: Whether structures that are too thin for their edges are an error.
         seed: Seed of the directions in which vertices are tried.
     """
@@ -91,6 +92,7 @@ class VolumeMeshing(HeartWork[HeartSource, MeshedHeart]):
     out: Path
     edge_mm: str
     structures: str
+    wall: str
     extension: str
     space: str
     strict: bool
@@ -101,6 +103,7 @@ class VolumeMeshing(HeartWork[HeartSource, MeshedHeart]):
         return {
             "edge_mm": self.edge_mm,
             "structures": self.structures,
+            "wall": self.wall,
             "extension": self.extension,
             "space": self.space,
             "strict": self.strict,
@@ -121,26 +124,31 @@ class VolumeMeshing(HeartWork[HeartSource, MeshedHeart]):
         began = time.monotonic()
         source = heart.resolved()
         segmentation = source.segmentation(source.label_set.structures)
-        geometry, names = self._chosen(segmentation.geometry(), segmentation.structures, heart)
-        lengths = parse_edges(self.edge_mm, source.label_set.structures)
-        edges_mm = {name: lengths[name] for name in names}
-        _check_memory(geometry, names, edges_mm, heart)
+        parts = self._parts(segmentation.geometry(), segmentation.structures, heart)
+        edges_mm = self._edges(parts, source.label_set.structures)
+        _check_memory(parts, edges_mm, heart)
         try:
-            mesh, halved = mesh_heart(geometry, names, edges_mm, self.strict, self.seed)
+            mesh, halved = mesh_heart(parts, edges_mm, self.strict, self.seed)
         except InputError as error:
             raise InputError(f"{heart.path}: {error}") from None
-        of_input = geometry.volumes_ml(), geometry.areas_mm2()
+        geometry, names = parts.geometry, parts.names
+        volumes_ml = parts.of_input(geometry.volumes_ml())
+        areas_mm2 = parts.of_input(geometry.areas_mm2())
         longest_mm = max(edges_mm.values())
         with stage("quality"):
-            quality = measure_quality(mesh, names, field_of(geometry), *of_input, longest_mm)
-        ids = [source.label_set.id_of(name) for name in names]
+            field = parts.distances()
+            quality = measure_quality(mesh, names, field, volumes_ml, areas_mm2, longest_mm)
+        own = source.label_set
+        highest = max(own.id_of(name) for name in own.structures)
+        ids = [own.id_of(name) for name in parts.chosen]
+        ids += range(highest + 1, highest + 1 + len(parts.walls_mm))
         file, walls = self._files(heart)
         with stage("writing"):
             {"vtu": write_vtu, "msh": write_msh}[self.extension](mesh, names, ids, file, self.space)
-            between = facets_between(mesh).of_labels(range(1, len(names) + 1))
-            write_interfaces(walls, between, names, source.label_set, self.space)
+            write_walls(walls, facets_between(mesh), names, ids, self.space)
         remarks = [*geometry.label_map.remarks]
-        cut = [name for name, is_cut in zip(names, geometry.cut, strict=True) if is_cut]
+        is_cut = dict(zip(parts.structures, geometry.cut.tolist(), strict=True))
+        cut = [name for name in parts.chosen if is_cut[name]]
         if cut:
             remarks.append(f"the scan cuts {', '.join(cut)}: the mesh ends there with a flat face")
         seconds = round(time.monotonic() - began, 1)
@@ -164,32 +172,46 @@ class VolumeMeshing(HeartWork[HeartSource, MeshedHeart]):
         named = self.out / f"{heart.name}"
         return Path(f"{named}.{self.extension}"), Path(f"{named}.walls.vtp")
 
-    def _chosen(
-        self, geometry: Geometry, structures: Sequence[str], heart: HeartSource
-    ) -> tuple[Geometry, tuple[str, ...]]:
-        """Return the structures that are meshed, and their names."""
+    def _parts(self, geometry: Geometry, structures: tuple[str, ...], heart: HeartSource) -> Parts:
+        """Return what is meshed."""
         present = geometry.present()
-        there = [name for name, shown in zip(structures, present, strict=True) if shown]
-        wanted = parse_names(self.structures, structures, "--structures") or tuple(there)
-        if missing := [name for name in wanted if name not in there]:
+        there = tuple(name for name, shown in zip(structures, present, strict=True) if shown)
+        chosen = parse_names(self.structures, structures, "--structures") or there
+        walls_mm = parse_walls(self.wall, structures)
+        for option, wanted in (("--structures", chosen), ("--wall", walls_mm)):
+            if missing := [name for name in wanted if name not in there]:
+                raise InputError(
+                    f"{heart.path}: has no {', '.join(missing)}; it has {', '.join(there)}, of "
+                    f"which {option} can choose"
+                )
+        if drawn := [name for name in walls_mm if f"{name}Wall" in there]:
             raise InputError(
-                f"{heart.path}: has no {', '.join(missing)}; it has {', '.join(there)}, of which "
-                "--structures can choose"
+                f"{heart.path}: has a wall of {', '.join(drawn)} already; leave it out of --wall"
             )
-        kept = np.array([name in wanted for name in structures])
-        return geometry.restricted(kept), wanted
+        if unmeshed := [name for name in walls_mm if name not in chosen]:
+            raise InputError(
+                f"--wall {self.wall}: {', '.join(unmeshed)} is not among --structures "
+                f"{self.structures}; add it there"
+            )
+        return Parts(geometry.restricted(present), there, chosen, walls_mm)
+
+    def _edges(self, parts: Parts, among: tuple[str, ...]) -> dict[str, float]:
+        """Return the edges of each region: a wall has two of them across, at least."""
+        lengths = parse_edges(self.edge_mm, among)
+        edges_mm = {name: lengths[name] for name in parts.chosen}
+        for name, thick_mm in parts.walls_mm.items():
+            edges_mm[f"{name}Wall"] = min(lengths[name], thick_mm / 1.5)
+        return edges_mm
 
 
-def _check_memory(
-    geometry: Geometry, names: Sequence[str], edges_mm: dict[str, float], heart: HeartSource
-) -> None:
+def _check_memory(parts: Parts, edges_mm: dict[str, float], heart: HeartSource) -> None:
     """Refuse a mesh that would not fit into the machine's memory.
 
     Raises:
         InputError: It would not.
     """
-    edges = np.array([edges_mm[name] for name in names])
-    count = expected_tetrahedra(heart_regions(geometry, names, edges), edges)
+    edges = np.array([edges_mm[name] for name in parts.names])
+    count = expected_tetrahedra(parts.regions(reach_mm(edges)), edges)
     needed, there = count * BYTES_PER_TETRAHEDRON, machine_bytes()
     if needed > there:
         raise InputError(

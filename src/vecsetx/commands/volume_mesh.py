@@ -15,7 +15,7 @@ from vecsetx.errors import InputError
 from vecsetx.files import write_json
 from vecsetx.limits import VOXELS
 from vecsetx.terminal.cohort_run import run_cohort
-from vecsetx.volume_mesh.edge_lengths import parse_edges
+from vecsetx.volume_mesh.edge_lengths import parse_edges, parse_walls
 from vecsetx.workers.for_each import open_workers
 from vecsetx.workers.heart_work import Records
 
@@ -41,6 +41,7 @@ def volume_mesh(
     out: Path,
     edge_mm: str = "",
     structures: str = "",
+    wall: str = "",
     strict: bool = False,
     seed: int = 0,
     extension: str = "vtu",
@@ -64,6 +65,7 @@ def volume_mesh(
         edge_mm: Edges at walls, as :func:`~vecsetx.volume_mesh.edge_lengths.parse_edges` takes
             them.
         structures: Comma-separated names of what is meshed; empty for all.
+        wall: Thickness of walls around structures, such as ``RV=3.5``; empty for none.
         strict: Whether a structure that is too thin for its edges is an error; else they are
             halved.
         seed: The same seed gives the same mesh.
@@ -82,6 +84,7 @@ def volume_mesh(
             writing into it, or no heart could be meshed.
     """
     parse_edges(edge_mm, structure_names())
+    parse_walls(wall, structure_names())
     parse_names(structures, structure_names(), "--structures")
     with results_folder(out):
         hearts = find_hearts(
@@ -95,7 +98,9 @@ def volume_mesh(
             trust_names,
             space_option="--input-space",
         )
-        work = VolumeMeshing(out.resolve(), edge_mm, structures, extension, space, strict, seed)
+        work = VolumeMeshing(
+            out.resolve(), edge_mm, structures, wall, extension, space, strict, seed
+        )
         with open_workers(1 if len(hearts) == 1 and not dask else workers, dask) as executor:
             found = run_cohort("meshing hearts", work, hearts, Records.within(out), executor)
         if not found.results:

@@ -64,7 +64,7 @@ def _print_structures(name: str, heart: MeshedHeart) -> None:
             f"{of['tetrahedra']:,.0f}",
             f"{of['shortest_edge_mm']:.1f}–{of['longest_edge_mm']:.1f}",
             f"{of['volume_ml']:.1f}",
-            f"{of['volume_error']:+.2%}",
+            f"{of['volume_error']:+.2%}" if "volume_error" in of else "",
         ]
         for structure, of in heart.quality.regions.items()
     ]

@@ -1,4 +1,4 @@
-"""How long edges are to be, per structure, as given on the command line."""
+"""How long edges are to be, and how thick walls, per structure, as given on the command line."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,10 +6,13 @@ from vecsetx.anatomy.structures import parse_names
 from vecsetx.errors import InputError
 from vecsetx.ranges import Number
 
-__all__ = ["EDGE_MM", "parse_edges"]
+__all__ = ["EDGE_MM", "parse_edges", "parse_walls"]
 
 EDGE_MM = 1.1
 """Usual mean length of edges at walls, which mechanics takes; electrophysiology takes about 0.4."""
+
+_WALLS = ("Myocardium", "RVWall", "LAWall")
+"""Structures that are walls."""
 
 
 def parse_edges(text: str, among: Sequence[str], option: str = "--edge-mm") -> Mapping[str, float]:
@@ -24,12 +27,39 @@ def parse_edges(text: str, among: Sequence[str], option: str = "--edge-mm") -> M
     Raises:
         InputError: A length is none, out of range, or given twice; or a structure is unknown.
     """
+    usual, found = _parse(text, among, option)
+    return {name: found.get(name, EDGE_MM if usual is None else usual) for name in among}
+
+
+def parse_walls(text: str, among: Sequence[str], option: str = "--wall") -> Mapping[str, float]:
+    """Return the thickness of walls, mm: structure → thickness.
+
+    Args:
+        text: Such as ``RV=3.5,LA=2``; may be empty.
+        among: The structures to choose from.
+        option: The option that it is given by, for the message.
+
+    Raises:
+        InputError: A thickness is none, out of range, or given twice; or a structure is unknown, or
+            a wall itself.
+    """
+    usual, found = _parse(text, among, option)
+    if usual is not None:
+        raise InputError(f"{option} {text}: say whose wall is that thick, such as RV={usual:g}")
+    for name in found:
+        if name in _WALLS:
+            raise InputError(f"{option} {text}: {name} is a wall itself")
+    return found
+
+
+def _parse(text: str, among: Sequence[str], option: str) -> tuple[float | None, dict[str, float]]:
+    """Return the length without a name, if there is one, and the length of each name."""
     found: dict[str, float] = {}
     usual = None
     for part in filter(None, (part.strip() for part in text.split(","))):
         name, separator, length = part.rpartition("=")
         try:
-            edge_mm = Number.EDGE_MM.parse(length.strip())
+            edge_mm = float(Number.EDGE_MM.parse(length.strip()))
         except ValueError as error:
             raise InputError(f"{option} {text}: {length.strip() or part}: {error}") from None
         if not separator:
@@ -41,5 +71,4 @@ def parse_edges(text: str, among: Sequence[str], option: str = "--edge-mm") -> M
         if not names or names[0] in found:
             raise InputError(f"{option} {text}: give each structure once, such as LV=1.1")
         found[names[0]] = edge_mm
-    usual = EDGE_MM if usual is None else usual
-    return {name: found.get(name, usual) for name in among}
+    return usual, found

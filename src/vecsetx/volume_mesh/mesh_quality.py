@@ -102,8 +102,8 @@ def measure_quality(
         mesh: The mesh, with at least one tetrahedron of each region.
         names: Names of the K regions.
         field: What it was made from.
-        volumes_ml: Volume of each region before.
-        areas_mm2: Area of each one's surface.
+        volumes_ml: Volume of each region before; NaN where none is known, as of added walls.
+        areas_mm2: Area of each one's surface; NaN likewise.
         longest_mm: Longest of the mean lengths of edges that were asked for.
     """
     least, largest, jacobian = in_parts(mesh.points_mm, mesh.tetrahedra)
@@ -117,7 +117,7 @@ def measure_quality(
         "wall_largest_mm": float(wall.max()),
         "wall_largest_edges": float(wall.max()) / longest_mm,
     }
-    regions = {}
+    regions: dict[str, dict[str, float]] = {}
     for k, name in enumerate(names):
         own = mesh.of_region(k + 1)
         edges = mesh.points_mm[own[:, EDGES]]
@@ -128,12 +128,14 @@ def measure_quality(
             "tetrahedra": float(len(own)),
             "pieces": float(len(pieces_ml)),
             "volume_ml": volume_ml,
-            "volume_error": volume_ml / float(volumes_ml[k]) - 1,
-            "wall_shift_mm": 1000 * (volume_ml - float(volumes_ml[k])) / float(areas_mm2[k]),
             "mean_edge_mm": float(lengths.mean()),
             "shortest_edge_mm": float(lengths.min()),
             "longest_edge_mm": float(lengths.max()),
         }
+        if not np.isnan(volumes_ml[k]):
+            off_ml = volume_ml - float(volumes_ml[k])
+            regions[name]["volume_error"] = off_ml / float(volumes_ml[k])
+            regions[name]["wall_shift_mm"] = 1000 * off_ml / float(areas_mm2[k])
     counts = np.histogram(least, [*_HISTOGRAM_DEG, 180])[0].tolist()
     missed = (*_missed(numbers), *_wrong_volumes(regions))
     return MeshQuality(len(mesh.points_mm), len(mesh.tetrahedra), numbers, counts, regions, missed)
@@ -173,5 +175,5 @@ def _wrong_volumes(regions: Mapping[str, Mapping[str, float]]) -> list[str]:
     return [
         f"{name}'s volume is off by {numbers['volume_error']:.1%}, not at most {bound:.0%}"
         for name, numbers in regions.items()
-        if abs(numbers["volume_error"]) > bound and abs(numbers["wall_shift_mm"]) > shift_mm
+        if abs(numbers.get("volume_error", 0)) > bound and abs(numbers["wall_shift_mm"]) > shift_mm
     ]

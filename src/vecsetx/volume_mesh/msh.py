@@ -25,36 +25,34 @@ def write_msh(
     Args:
         mesh: The mesh.
         names: Names of its K regions.
-        ids: Their ids, below 100.
+        ids: Their ids.
         path: The file.
         space: Axes of the file, ``lps`` or ``ras``.
 
     Raises:
         OSError: The file cannot be written completely.
     """
-    signs = axes(space)
     walls = named_walls(facets_between(mesh), names)
     groups = {
         f"{name} ({space.upper()} mm)": np.array([number, 3])
         for name, number in zip(names, ids, strict=True)
     }
     groups |= {wall.name: np.array([101 + index, 2]) for index, wall in enumerate(walls)}
-    turned = signs.prod() < 0
     cells, tags = [], []
     # Gmsh lists each node under one of the entities that it lies on: a wall, if there is one.
     entity = np.empty((len(mesh.points_mm), 2), dtype=np.int32)
     for region, number in enumerate(ids, 1):
         entity[mesh.of_region(region)] = 3, number
     for index, wall in enumerate(walls):
-        cells.append(("triangle", wall.facets[:, ::-1] if turned else wall.facets))
+        cells.append(("triangle", wall.facets))
         tags.append(np.full(len(wall.facets), 101 + index, dtype=np.int32))
         entity[wall.facets] = 2, 101 + index
     for region, number in enumerate(ids, 1):
         own = mesh.of_region(region)
-        cells.append(("tetra", own[:, [1, 0, 2, 3]] if turned else own))
+        cells.append(("tetra", own))
         tags.append(np.full(len(own), number, dtype=np.int32))
     whole = meshio.Mesh(
-        mesh.points_mm * signs,
+        mesh.points_mm * axes(space),
         cells,
         cell_data={"gmsh:physical": tags, "gmsh:geometrical": tags},
         field_data=groups,

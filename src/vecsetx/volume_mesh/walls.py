@@ -15,11 +15,17 @@ __all__ = ["Wall", "facets_between", "name_of", "named_walls"]
 _NAMES = {
     frozenset({"LV", "Myocardium"}): "LV endocardium",
     frozenset({"RV", "Myocardium"}): "RV septum",
+    frozenset({"RV", "RVWall"}): "RV endocardium",
+    frozenset({"LA", "LAWall"}): "LA endocardium",
+    frozenset({"RA", "RAWall"}): "RA endocardium",
     frozenset({"LA", "LV"}): "mitral valve",
     frozenset({"RA", "RV"}): "tricuspid valve",
     frozenset({"Aorta", "LV"}): "aortic valve",
     frozenset({"PA", "RV"}): "pulmonary valve",
     frozenset({"Myocardium"}): "LV epicardium",
+    frozenset({"RVWall"}): "RV epicardium",
+    frozenset({"LAWall"}): "LA epicardium",
+    frozenset({"RAWall"}): "RA epicardium",
 }
 """Where two structures meet, or one and the background."""
 

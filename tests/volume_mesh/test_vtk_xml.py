@@ -9,7 +9,8 @@ from support.regions import regular
 
 from vecsetx.volume_mesh.mesh import TetrahedralMesh
 from vecsetx.volume_mesh.quality import volumes_mm3
-from vecsetx.volume_mesh.vtu import write_vtu
+from vecsetx.volume_mesh.vtk_xml import write_vtu, write_walls
+from vecsetx.volume_mesh.walls import facets_between
 
 
 def two() -> TetrahedralMesh:
@@ -43,3 +44,22 @@ def test_a_space_that_is_none(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="unknown space"):
         write_vtu(two(), ["LV", "PA"], [3, 7], tmp_path / "heart.vtu", "lpi")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("space", "signs"), [("lps", [-1, -1, 1]), ("ras", [1, 1, 1])])
+def test_walls_name_their_sides_and_the_nodes_of_the_mesh(
+    space: str, signs: list[int], tmp_path: Path
+) -> None:
+    mesh = two()
+    mesh.around[:] = 0b111
+    surface = facets_between(mesh)
+    write_walls(tmp_path / "walls.vtp", surface, ["LV", "PA"], [3, 7], space)
+    found = pv.read(tmp_path / "walls.vtp")
+    assert found.points == pytest.approx((mesh.points_mm * signs)[found.point_data["Node"]])
+    names = found.field_data["Walls"].tolist()
+    assert names == ["LV outside", "LV, PA", "PA outside"]
+    sides = {"LV outside": (3, 0), "LV, PA": (3, 7), "PA outside": (7, 0)}
+    for name, of_facet in zip(names, sides.values(), strict=True):
+        own = found.cell_data["Wall"] == names.index(name)
+        assert set(map(tuple, found.cell_data["Sides"][own].tolist())) == {of_facet}
+    assert np.bincount(found.cell_data["Wall"]).tolist() == [3, 1, 3]

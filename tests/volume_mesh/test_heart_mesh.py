@@ -8,8 +8,9 @@ from support.shapes import BALL_RADIUS_MM, ball_in_shell_distances, grid_affine,
 from vecsetx.errors import InputError
 from vecsetx.geometry.heart_geometry import Geometry
 from vecsetx.volume_mesh.cost import expected_tetrahedra
-from vecsetx.volume_mesh.heart_regions import field_of, heart_regions, mesh_heart
+from vecsetx.volume_mesh.heart_mesh import mesh_heart, reach_mm
 from vecsetx.volume_mesh.mesh_quality import measure_quality
+from vecsetx.volume_mesh.parts import Parts
 from vecsetx.volume_mesh.quality import volumes_mm3
 
 SHAPE = (40, 44, 36)
@@ -28,11 +29,15 @@ def geometry(distances: object, turn: Rotation, flips: str = "") -> Geometry:
     return Geometry.of_label_map(voxelized(distances, SHAPE, affine), 2)
 
 
+def both(heart: Geometry) -> Parts:
+    return Parts(heart, ("LV", "Aorta"), ("LV", "Aorta"))
+
+
 @pytest.mark.parametrize("flips", ["", "j"])
 def test_tetrahedra_lie_where_the_label_map_has_their_structure(flips: str) -> None:
     turn = Rotation.from_euler("xyz", [20, -35, 50], degrees=True)
     heart = geometry(rod_and_ball, turn, flips)
-    mesh, halved = mesh_heart(heart, ("LV", "Aorta"), {"LV": 2.0, "Aorta": 1.0})
+    mesh, halved = mesh_heart(both(heart), {"LV": 2.0, "Aorta": 1.0})
     assert not halved
     centers = mesh.points_mm[mesh.tetrahedra].mean(axis=1)
     volumes = volumes_mm3(mesh.points_mm, mesh.tetrahedra)
@@ -44,22 +49,23 @@ def test_tetrahedra_lie_where_the_label_map_has_their_structure(flips: str) -> N
 
 def test_a_rod_thinner_than_its_edges_gets_shorter_ones() -> None:
     heart = geometry(rod_and_ball, Rotation.identity())
-    mesh, halved = mesh_heart(heart, ("LV", "Aorta"), {"LV": 4.0, "Aorta": 4.0})
+    mesh, halved = mesh_heart(both(heart), {"LV": 4.0, "Aorta": 4.0})
     assert list(halved) == ["Aorta"]
     assert halved["Aorta"] in (1.0, 2.0)
     assert mesh.volume_ml(2) == pytest.approx(heart.volumes_ml()[1], rel=0.05)
     with pytest.raises(InputError, match=r"too thin .* Aorta \(4 mm\); .* --edge-mm Aorta=2, or"):
-        mesh_heart(heart, ("LV", "Aorta"), {"LV": 4.0, "Aorta": 4.0}, strict=True)
+        mesh_heart(both(heart), {"LV": 4.0, "Aorta": 4.0}, strict=True)
     with pytest.raises(InputError, match=r"too thin .*: Aorta \(5 mm\)"):
-        mesh_heart(heart, ("LV", "Aorta"), {"LV": 4.0, "Aorta": 20.0})
+        mesh_heart(both(heart), {"LV": 4.0, "Aorta": 20.0})
 
 
 def test_quality_is_measured() -> None:
     heart = geometry(ball_in_shell_distances, Rotation.identity())
-    heart = heart.restricted(np.array([False, True]))
-    mesh, _ = mesh_heart(heart, ("LV",), {"LV": 2.0})
-    of_input = heart.volumes_ml(), heart.areas_mm2()
-    quality = measure_quality(mesh, ("LV",), field_of(heart), *of_input, 2.0)
+    parts = Parts(heart, ("Myocardium", "LV"), ("LV",))
+    mesh, _ = mesh_heart(parts, {"LV": 2.0})
+    of_input = parts.of_input(heart.volumes_ml()), parts.of_input(heart.areas_mm2())
+    field = parts.distances()
+    quality = measure_quality(mesh, ("LV",), field, *of_input, 2.0)
     assert quality.missed == ()
     assert sum(quality.histogram) == quality.tetrahedra == len(mesh.tetrahedra)
     ball_ml = 4 / 3 * np.pi * BALL_RADIUS_MM**3 / 1000
@@ -70,12 +76,12 @@ def test_quality_is_measured() -> None:
     walls = mesh.on_walls()
     center = np.array([30.0, -20, 10])
     mesh.points_mm[walls] += 0.2 * (center - mesh.points_mm[walls]) / BALL_RADIUS_MM
-    told = measure_quality(mesh, ("LV",), field_of(heart), *of_input, 2.0)
+    told = measure_quality(mesh, ("LV",), field, *of_input, 2.0)
     assert told.numbers["wall_mean_mm"] == pytest.approx(0.2, abs=0.02)
     assert any("wall_mean_mm is 0.2" in each for each in told.missed)
     assert any("LV's volume is off by -" in each for each in told.missed)
     mesh.tetrahedra[0] = mesh.tetrahedra[0, [1, 0, 2, 3]]
-    told = measure_quality(mesh, ("LV",), field_of(heart), *of_input, 2.0)
+    told = measure_quality(mesh, ("LV",), field, *of_input, 2.0)
     assert any("least_scaled_jacobian is -" in each for each in told.missed)
 
 
@@ -83,6 +89,44 @@ def test_quality_is_measured() -> None:
 def test_the_cost_is_foretold(edge_mm: float) -> None:
     heart = geometry(ball_in_shell_distances, Rotation.identity())
     edges = np.full(2, edge_mm)
-    expected = expected_tetrahedra(heart_regions(heart, ("Myocardium", "LV"), edges), edges)
-    mesh, _ = mesh_heart(heart, ("Myocardium", "LV"), {"Myocardium": edge_mm, "LV": edge_mm})
+    parts = Parts(heart, ("Myocardium", "LV"), ("Myocardium", "LV"))
+    expected = expected_tetrahedra(parts.regions(reach_mm(edges)), edges)
+    mesh, _ = mesh_heart(parts, {"Myocardium": edge_mm, "LV": edge_mm})
     assert 0.6 < len(mesh.tetrahedra) / expected < 1.6
+
+
+def half_in_view(points_mm: np.ndarray) -> np.ndarray:
+    """A ball of 10 mm that the second structure covers on one side, and that the scan cuts."""
+    at = points_mm - [30.0, -20, 28]
+    ball = np.linalg.norm(at, axis=-1) - 10
+    cover = np.maximum(np.maximum(ball - 5, -ball), 4 - at[..., 0])
+    return np.stack([ball, cover], axis=-1)
+
+
+def test_a_wall_lies_around_its_structure_outside_of_all_others_and_within_the_scan() -> None:
+    heart = geometry(half_in_view, Rotation.identity())
+    assert heart.cut.all()
+    parts = Parts(heart, ("RV", "RA"), ("RV",), {"RV": 3.0})
+    assert parts.names == ("RV", "RVWall")
+    mesh, halved = mesh_heart(parts, {"RV": 1.5, "RVWall": 1.5})
+    assert not halved
+    wall = mesh.of_region(2)
+    centers = mesh.points_mm[wall].mean(axis=1)
+    volumes = volumes_mm3(mesh.points_mm, wall)
+    # Where it is.
+    true = half_in_view(centers)
+    assert (true[:, 0] > -0.7).all()
+    assert (true[:, 0] < 3.7).all()
+    assert (true[:, 1] > -0.8).all()
+    top_mm = heart.label_map.to_mm(np.array([0, 0, SHAPE[2] - 1.0]))[2]  # half a voxel inside
+    assert centers[:, 2].max() < top_mm
+    # How much it is: counted on a fine grid, up to the scan's edge.
+    axes = [np.arange(low, low + 36, 0.3) for low in (12.0, -38, 10)]
+    grid = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 3)
+    found = half_in_view(grid)
+    inside = (found[:, 0] > 0) & (found[:, 0] < 3) & (found[:, 1] > 0) & (grid[:, 2] < top_mm)
+    assert volumes.sum() == pytest.approx(inside.sum() * 0.3**3, rel=0.04)
+    quality = measure_quality(
+        mesh, parts.names, parts.distances(), *2 * [np.array([1.0, np.nan])], 1.5
+    )
+    assert "RVWall" not in "".join(quality.missed)

@@ -1,20 +1,18 @@
-"""The structures of a heart as regions to mesh, and edges that are short enough for each."""
+"""A heart as a mesh, with edges that are short enough for each of its structures."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 from jaxtyping import Float
 
 from vecsetx.errors import InputError
-from vecsetx.geometry.distance import signed_distances_mm
-from vecsetx.geometry.heart_geometry import Geometry
 from vecsetx.volume_mesh.mesh import TetrahedralMesh
-from vecsetx.volume_mesh.meshing import LONGEST, Regions, finish, rough_mesh
+from vecsetx.volume_mesh.meshing import LONGEST, finish, rough_mesh
+from vecsetx.volume_mesh.parts import Parts
 from vecsetx.volume_mesh.pieces import piece_volumes_ml
-from vecsetx.volume_mesh.sampled_field import Field
 
-__all__ = ["field_of", "heart_regions", "mesh_heart"]
+__all__ = ["mesh_heart", "reach_mm"]
 
 _log = logging.getLogger(__name__)
 
@@ -29,36 +27,8 @@ _LOST, _CRUMB = 0.05, 0.01
 has to have to count."""
 
 
-def field_of(geometry: Geometry, reach_mm: float = np.inf) -> Field:
-    """Return the signed distances to a heart's structures, at most ``reach_mm``."""
-
-    def field(points_mm: np.ndarray) -> np.ndarray:
-        return signed_distances_mm(points_mm, geometry.closed, geometry.label_map, reach_mm)
-
-    return field
-
-
-def heart_regions(
-    geometry: Geometry, names: Sequence[str], edges_mm: Float[np.ndarray, " k"]
-) -> Regions:
-    """Return a heart's structures as regions.
-
-    Args:
-        geometry: K structures, each of which is present.
-        names: Their names.
-        edges_mm: Mean length of edges at the walls of each.
-    """
-    vertices = geometry.vertices_mm()
-    field = field_of(geometry, _REACH_EDGES * LONGEST * float(edges_mm.max()))
-    return Regions(tuple(names), field, vertices.min(axis=0), vertices.max(axis=0))
-
-
 def mesh_heart(
-    geometry: Geometry,
-    names: Sequence[str],
-    edges_mm: Mapping[str, float],
-    strict: bool = False,
-    seed: int = 0,
+    parts: Parts, edges_mm: Mapping[str, float], strict: bool = False, seed: int = 0
 ) -> tuple[TetrahedralMesh, dict[str, float]]:
     """Mesh a heart; structures that are too thin for their edges get shorter ones.
 
@@ -66,9 +36,8 @@ def mesh_heart(
     than the structure has.
 
     Args:
-        geometry: K structures, each of which is present.
-        names: Their names.
-        edges_mm: Structure → mean length of edges at its walls.
+        parts: What is meshed.
+        edges_mm: Region → mean length of edges at its walls.
         strict: Whether a structure that is too thin is an error.
         seed: As for :func:`~vecsetx.volume_mesh.meshing.finish`.
 
@@ -78,12 +47,13 @@ def mesh_heart(
     Raises:
         InputError: A structure is too thin, and ``strict``, or halving its edges does not help.
     """
+    names = parts.names
     wanted = np.array([edges_mm[name] for name in names])
     edges = wanted.copy()
     for halving in range(_HALVINGS + 1):
-        regions = heart_regions(geometry, names, edges)
+        regions = parts.regions(reach_mm(edges))
         mesh = rough_mesh(regions, edges)
-        thin = _too_thin(geometry, mesh)
+        thin = _too_thin(parts, mesh)
         if not thin:
             break
         told = ", ".join(f"{names[k]} ({edges[k]:g} mm)" for k in thin)
@@ -100,12 +70,19 @@ def mesh_heart(
     return mesh, {names[k]: float(edges[k]) for k in halved.tolist()}
 
 
-def _too_thin(geometry: Geometry, mesh: TetrahedralMesh) -> list[int]:
+def reach_mm(edges_mm: Float[np.ndarray, " n"]) -> float:
+    """Return how far distances are computed for a mesh with these edges."""
+    return _REACH_EDGES * LONGEST * float(edges_mm.max())
+
+
+def _too_thin(parts: Parts, mesh: TetrahedralMesh) -> list[int]:
     """Return the structures that the mesh shows too small, or broken."""
     thin = []
-    for k, (ml, count) in enumerate(zip(geometry.volumes_ml(), geometry.pieces(), strict=True)):
-        pieces = np.sort(piece_volumes_ml(mesh, k + 1))[::-1]
-        # A ridge may leave crumbs, which break nothing.
+    volumes_ml = parts.of_input(parts.geometry.volumes_ml())
+    counts = parts.of_input(parts.geometry.pieces().astype(np.float64))
+    for k, (ml, count) in enumerate(zip(volumes_ml, counts, strict=True)):
+        pieces = piece_volumes_ml(mesh, k + 1)
+        # A ridge may leave crumbs, which break nothing. Walls (NaN) are as thin as they are.
         if pieces.sum() < (1 - _LOST) * ml or (pieces > _CRUMB * ml).sum() > count:
             thin.append(k)
     return thin
