@@ -39,6 +39,15 @@ def test_distances_agree_with_the_truth_under_any_affine(spacing, angles, flips,
     assert ((found < 0).sum(axis=1) <= 1).all()
 
 
+def test_no_point_has_no_distance() -> None:
+    label_map = voxelized(
+        ball_in_shell_distances,
+        (30, 30, 30),
+        grid_affine((30,) * 3, (2,) * 3, Rotation.identity(), ""),
+    )
+    assert measured(label_map, np.empty((0, 3))).shape == (0, 2)
+
+
 def test_slope_at_the_surface_is_one() -> None:
     """An EDT without its half voxel has slope 2 there."""
     shape = (60, 60, 60)

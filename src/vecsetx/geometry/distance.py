@@ -55,6 +55,8 @@ def signed_distances_mm(
     Returns:
         ``[N, K]`` float32 mm; ``+inf`` for a structure without a surface.
     """
+    if not len(points_mm):
+        return np.empty((0, len(closed_surfaces)), dtype=np.float32)
     # 1. Sort the points in space: neighbours then visit the same parts of the search trees.
     order = _morton_order(points_mm)
     sorted_mm = np.ascontiguousarray(points_mm[order], dtype=np.float64)
