@@ -19,8 +19,12 @@ from vecsetx.volume_mesh.stars import Stars, apart
 
 __all__ = ["improve"]
 
-_PATCHES, _ROUNDS, _RINGS = 3, 8, 3
+_PATCHES, _ROUNDS, _RINGS = 4, 8, 3
 _DIRECTIONS = 14
+
+_STUCK = 0.25
+"""Shape for which vertices may leave their walls a little: dihedral angles of 14°."""
+
 _GAIN = 1e-4
 """What the shape of the worst tetrahedron around has to gain for a change."""
 
@@ -41,14 +45,18 @@ def improve(
         edge_mm: Usual length of an edge.
         generator: Randomness of directions and turns.
     """
-    for _ in range(_PATCHES):
+    for number in range(_PATCHES):
+        loose = number > 0  # what still is bad is stuck
+        if loose:
+            goal = min(goal, _STUCK)
         bad = shapes_of(mesh.points_mm, mesh.tetrahedra) < goal
         if not bad.any():
             return
         patch = _Patch.around_bad(mesh, bad)
         for turn in range(_ROUNDS):
             changes = _collapse_edges(patch, goal)
-            changes += _move_vertices(patch, field, goal, 0.3 * edge_mm * 0.8**turn, generator)
+            step_mm = 0.3 * edge_mm * 0.8**turn
+            changes += _move_vertices(patch, field, goal, step_mm, loose, generator)
             if not changes:
                 break
         patch.put_back(mesh)
@@ -99,9 +107,17 @@ class _Patch:
 
 
 def _move_vertices(
-    patch: _Patch, field: SampledField, goal: float, step_mm: float, generator: np.random.Generator
+    patch: _Patch,
+    field: SampledField,
+    goal: float,
+    step_mm: float,
+    loose: bool,
+    generator: np.random.Generator,
 ) -> int:
-    """Try other places for the vertices of bad tetrahedra, once for each; return how many moved."""
+    """Try other places for the vertices of bad tetrahedra, once for each; return how many moved.
+
+    If ``loose``, half of the places are not on the walls, but close to them.
+    """
     mesh = patch.mesh
     sines = shapes(mesh.points_mm[mesh.tetrahedra])
     left = np.unique(mesh.tetrahedra[sines < goal])
@@ -112,7 +128,7 @@ def _move_vertices(
     moved = 0
     while len(left):
         chosen = apart(around, left, generator.random(len(left)), len(near))
-        moved += _move(mesh, around, left[chosen], field, step_mm, generator)
+        moved += _move(mesh, around, left[chosen], field, step_mm, loose, generator)
         left = left[~chosen]
     return moved
 
@@ -123,6 +139,7 @@ def _move(
     vertices: np.ndarray,
     field: SampledField,
     step_mm: float,
+    loose: bool,
     generator: np.random.Generator,
 ) -> int:
     stars = Stars.of(tetrahedra, vertices)
@@ -135,7 +152,11 @@ def _move(
     if len(bound):
         flat = tried[bound, 1:].reshape(-1, 3)
         around = np.repeat(mesh.around[vertices[bound]], _DIRECTIONS)
-        tried[bound, 1:] = onto_walls(flat, around, field, step_mm).reshape(-1, _DIRECTIONS, 3)
+        onto = onto_walls(flat, around, field, step_mm).reshape(-1, _DIRECTIONS, 3)
+        if loose:
+            # Shorter ways first: the second half of the directions leave the wall the least.
+            onto[:, _DIRECTIONS // 2 :] = tried[bound, 1 + _DIRECTIONS // 2 :]
+        tried[bound, 1:] = onto
     corners = np.repeat(
         mesh.points_mm[tetrahedra[stars.tetrahedra]][:, None], tried.shape[1], axis=1
     )
