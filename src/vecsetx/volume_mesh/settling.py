@@ -1,7 +1,7 @@
 """Vertices of walls move to where the field has the wall, without spoiling tetrahedra."""
 
 import numpy as np
-from jaxtyping import Float, UInt
+from jaxtyping import Bool, Float, Int, UInt
 
 from vecsetx.volume_mesh.mesh import TetrahedralMesh
 from vecsetx.volume_mesh.quality import shapes
@@ -10,7 +10,10 @@ from vecsetx.volume_mesh.sampled_field import SampledField
 __all__ = ["onto_walls", "settle"]
 
 _FINE = 0.35
-"""Least sine of a dihedral angle that nobody complains of."""
+"""A shape that nobody complains of."""
+
+_SHARES = (1.0, 0.5, 0.25)
+"""How much of the way to a wall is tried, in turn."""
 
 
 def onto_walls(
@@ -58,21 +61,34 @@ def onto_walls(
 
 
 def settle(mesh: TetrahedralMesh, field: SampledField, most_mm: float) -> None:
-    """Move all vertices of walls onto them, except where that would spoil a tetrahedron."""
+    """Move all vertices of walls onto them, or a part of the way where all would spoil a shape."""
     walls = mesh.on_walls()
+    way_mm = onto_walls(mesh.points_mm[walls], mesh.around[walls], field, most_mm)
+    way_mm -= mesh.points_mm[walls]
+    for share in _SHARES:
+        stay = _moved(mesh, walls, share * way_mm)
+        walls, way_mm = walls[stay], way_mm[stay]
+
+
+def _moved(
+    mesh: TetrahedralMesh, vertices: Int[np.ndarray, " n"], way_mm: Float[np.ndarray, "n 3"]
+) -> Bool[np.ndarray, " n"]:
+    """Move vertices, except those that spoil a tetrahedron; return which ones stay."""
     before_mm = mesh.points_mm
-    settled = before_mm.copy()
-    settled[walls] = onto_walls(before_mm[walls], mesh.around[walls], field, most_mm)
-    touched = np.zeros(len(settled), dtype=bool)
-    touched[walls] = True
+    moved = before_mm.copy()
+    moved[vertices] += way_mm
+    touched = np.zeros(len(moved), dtype=bool)
+    touched[vertices] = True
+    stays = np.zeros(len(moved), dtype=bool)
     own = mesh.tetrahedra[touched[mesh.tetrahedra].any(axis=1)]
     bound = np.minimum(shapes(before_mm[own]), _FINE) - 1e-9
-    while (spoilt := shapes(settled[own]) < bound).any():
+    while (spoilt := shapes(moved[own]) < bound).any():
         back = np.unique(own[spoilt])
-        settled[back] = before_mm[back]
+        moved[back], stays[back] = before_mm[back], True
         # Only what has changed since can be spoilt.
         touched[:] = False
         touched[back] = True
         changed = touched[own].any(axis=1)
         own, bound = own[changed], bound[changed]
-    mesh.points_mm = settled
+    mesh.points_mm = moved
+    return stays[vertices]
