@@ -28,7 +28,7 @@ SIZE = ("--size", "200", "--spacing", "0.8", "--scale", "1.25")
 POINTS = 20_000
 """Points of each kind per heart: with variants, no heart is drawn so often that it needs more."""
 
-VARIANTS = 2
+VARIANTS = 4
 """Variants of each real training heart. Phantoms have none: another phantom takes less time."""
 
 
