@@ -130,3 +130,25 @@ def test_a_wall_lies_around_its_structure_outside_of_all_others_and_within_the_s
         mesh, parts.names, parts.distances(), *2 * [np.array([1.0, np.nan])], 1.5
     )
     assert "RVWall" not in "".join(quality.missed)
+
+
+def test_where_two_walls_meet_each_point_has_one() -> None:
+    """Beside both structures, in a groove, too."""
+    heart = geometry(rod_and_ball, Rotation.identity())
+    names = ("LV", "Aorta")
+    parts = Parts(heart, names, names, {"LV": 5.0, "Aorta": 4.0})
+    points = np.random.default_rng(0).uniform([12, -40, -6], [48, 2, 26], (4000, 3))
+    found = parts.distances()(points)
+    true = rod_and_ball(points)
+    depth = true - [5.0, 4.0]
+    clear = np.abs(true).min(axis=1) > 1.2
+    clear &= (np.abs(depth).min(axis=1) > 1.2) & (np.abs(depth[:, 0] - depth[:, 1]) > 2.4)
+    expected = np.select(
+        [true[:, 0] < 0, true[:, 1] < 0, depth.min(axis=1) > 0],
+        [0, 1, -1],
+        2 + depth.argmin(axis=1),
+    )
+    region = np.where(found.min(axis=1) < 0, found.argmin(axis=1), -1)
+    assert (region == expected)[clear].all()
+    assert set(expected[clear].tolist()) == {-1, 0, 1, 2, 3}
+    assert ((found < 0).sum(axis=1) <= 1)[clear].all()

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from vecsetx.geometry.distance import signed_distances_mm
 from vecsetx.geometry.heart_geometry import Geometry
 from vecsetx.geometry.view import EDGE_VOXELS, edge_distances_mm
+from vecsetx.reconstruction.distance_field import exclusive_distances
 from vecsetx.volume_mesh.meshing import Regions
 from vecsetx.volume_mesh.sampled_field import Field
 
@@ -43,21 +44,22 @@ class Parts:
         geometry = self.geometry
         chosen = [self.structures.index(name) for name in self.chosen]
 
+        walled = [self.structures.index(name) for name in self.walls_mm]
+        thick_mm = np.array(list(self.walls_mm.values()), dtype=np.float32)
         # Structures that the scan cuts end close to the outer faces of its voxels.
         margin_mm = (EDGE_VOXELS - 0.5) * float(geometry.label_map.spacing_mm.min())
 
         def look(points_mm: np.ndarray) -> np.ndarray:
             found = signed_distances_mm(points_mm, geometry.closed, geometry.label_map, reach_mm)
-            outside_mm = found.min(axis=1)
-            walls = []
-            for name, thick_mm in self.walls_mm.items():
-                k = self.structures.index(name)
-                wall = np.maximum(found[:, k] - thick_mm, -outside_mm)
-                if geometry.cut[k]:
-                    view_mm = edge_distances_mm(points_mm, geometry.label_map) + margin_mm
-                    wall = np.maximum(wall, -view_mm)
-                walls.append(wall.astype(np.float32))
-            return np.stack([*found[:, chosen].T, *walls], axis=1)
+            if not walled:
+                return found[:, chosen]
+            # Of several walls, a point is in the one that it is deepest in.
+            walls = exclusive_distances(found[:, walled] - thick_mm)
+            walls = np.maximum(walls, -found.min(axis=1, keepdims=True))
+            if (cut := geometry.cut[walled]).any():
+                view_mm = edge_distances_mm(points_mm, geometry.label_map) + margin_mm
+                walls[:, cut] = np.maximum(walls[:, cut], -view_mm[:, None])
+            return np.concatenate([found[:, chosen], walls], axis=1, dtype=np.float32)
 
         return look
 
