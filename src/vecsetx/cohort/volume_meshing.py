@@ -196,11 +196,11 @@ class VolumeMeshing(HeartWork[HeartSource, MeshedHeart]):
         return Parts(geometry.restricted(present), there, chosen, walls_mm)
 
     def _edges(self, parts: Parts, among: tuple[str, ...]) -> dict[str, float]:
-        """Return the edges of each region: a wall has two of them across, at least."""
+        """Return the edges of each region; those of a wall are no longer than it is thick."""
         lengths = parse_edges(self.edge_mm, among)
         edges_mm = {name: lengths[name] for name in parts.chosen}
         for name, thick_mm in parts.walls_mm.items():
-            edges_mm[f"{name}Wall"] = min(lengths[name], thick_mm / 1.5)
+            edges_mm[f"{name}Wall"] = min(lengths[name], thick_mm)
         return edges_mm
 
 
