@@ -78,7 +78,14 @@ def main() -> None:
     options = ["--edge-mm", given.edge_mm, "--structures", given.structures]
     table = Table(title=f"vecsetx volume-mesh --edge-mm {given.edge_mm}")
     headings = (
-        *("heart", "tetrahedra", "least angle °", "1% below °", "scaled Jacobian", "off walls mm"),
+        *(
+            "heart",
+            "tetrahedra",
+            "least angle °",
+            "1% below °",
+            "scaled Jacobian",
+            "off interfaces mm",
+        ),
         *("largest mm", "largest volume error", "inside out", "per facet", "pieces", "s", "GB"),
     )
     for heading in headings:
@@ -98,8 +105,8 @@ def main() -> None:
             f"{of['least_dihedral_deg']:.1f}",
             f"{of['dihedral_of_99_percent_deg']:.1f}",
             f"{of['least_scaled_jacobian']:.3f}",
-            f"{of['wall_mean_mm']:.4f}",
-            f"{of['wall_largest_mm']:.2f}",
+            f"{of['interface_mean_mm']:.4f}",
+            f"{of['interface_largest_mm']:.2f}",
             f"{worst[0]:.2%} {worst[1]}",
             str(found["inside_out"]),
             str(found["most_tetrahedra_per_facet"]),

@@ -73,12 +73,12 @@ def test_quality_is_measured() -> None:
     assert 1.5 < quality.regions["LV"]["mean_edge_mm"] < 3
     assert type(quality).from_dict(quality.to_dict()) == quality
     # Walls that are pushed in are noticed, and so are tetrahedra that are turned inside out.
-    walls = mesh.on_walls()
+    walls = mesh.on_interfaces()
     center = np.array([30.0, -20, 10])
     mesh.points_mm[walls] += 0.2 * (center - mesh.points_mm[walls]) / BALL_RADIUS_MM
     told = measure_quality(mesh, ("LV",), field, *of_input, 2.0)
-    assert told.numbers["wall_mean_mm"] == pytest.approx(0.2, abs=0.02)
-    assert any("wall_mean_mm is 0.2" in each for each in told.missed)
+    assert told.numbers["interface_mean_mm"] == pytest.approx(0.2, abs=0.02)
+    assert any("interface_mean_mm is 0.2" in each for each in told.missed)
     assert any("LV's volume is off by -" in each for each in told.missed)
     mesh.tetrahedra[0] = mesh.tetrahedra[0, [1, 0, 2, 3]]
     told = measure_quality(mesh, ("LV",), field, *of_input, 2.0)

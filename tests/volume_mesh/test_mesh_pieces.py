@@ -23,10 +23,10 @@ def test_a_tetrahedron_alone_joins_the_region_around_it() -> None:
     alone = np.linalg.norm(center - POINTS.mean(axis=0), axis=1).argmin()
     half = center[:, 0] > POINTS[:, 0].mean() + 2
     region[half], region[alone] = 1, 1
-    on_wall = np.zeros(len(POINTS), dtype=bool)
-    on_wall[TETRAHEDRA[alone]] = True
-    on_wall[np.intersect1d(TETRAHEDRA[half], TETRAHEDRA[~half])] = True
+    on_interface = np.zeros(len(POINTS), dtype=bool)
+    on_interface[TETRAHEDRA[alone]] = True
+    on_interface[np.intersect1d(TETRAHEDRA[half], TETRAHEDRA[~half])] = True
     expected = region.copy()
     expected[alone] = 2
-    remove_specks(TETRAHEDRA, region, on_wall)
+    remove_specks(TETRAHEDRA, region, on_interface)
     assert (region == expected).all()

@@ -63,16 +63,16 @@ def test_volumes_are_the_regions() -> None:
 
 
 def test_walls_are_where_the_field_has_them() -> None:
-    walls = mesh().on_walls()
-    values = depths(REGIONS.field(mesh().points_mm[walls]))
+    interfaces = mesh().on_interfaces()
+    values = depths(REGIONS.field(mesh().points_mm[interfaces]))
     bits = np.uint32(1) << np.arange(4, dtype=np.uint32)
-    own = (mesh().around[walls, None] & bits) > 0
+    own = (mesh().around[interfaces, None] & bits) > 0
     off = np.where(own, values, -np.inf).max(axis=1) - np.where(own, values, np.inf).min(axis=1)
     assert off.mean() < 0.02
     assert off.max() < 0.68 * EDGE_MM
-    alone = mesh().around[walls] == 0b0101
+    alone = mesh().around[interfaces] == 0b0101
     outside = np.linalg.norm(
-        mesh().points_mm[walls[mesh().around[walls] == 0b1001]] - CENTERS[0], axis=1
+        mesh().points_mm[interfaces[mesh().around[interfaces] == 0b1001]] - CENTERS[0], axis=1
     )
     assert outside.mean() == pytest.approx(RADII[0] + SHELL, abs=0.02)
     assert alone.any()

@@ -7,10 +7,10 @@ import pytest
 import pyvista as pv
 from support.regions import regular
 
+from vecsetx.volume_mesh.interfaces import facets_between
 from vecsetx.volume_mesh.mesh import TetrahedralMesh
 from vecsetx.volume_mesh.quality import volumes_mm3
-from vecsetx.volume_mesh.vtk_xml import write_vtu, write_walls
-from vecsetx.volume_mesh.walls import facets_between
+from vecsetx.volume_mesh.vtk_xml import write_vtp, write_vtu
 
 
 def two() -> TetrahedralMesh:
@@ -53,13 +53,13 @@ def test_walls_name_their_sides_and_the_nodes_of_the_mesh(
     mesh = two()
     mesh.around[:] = 0b111
     surface = facets_between(mesh)
-    write_walls(tmp_path / "walls.vtp", surface, ["LV", "PA"], [3, 7], space)
-    found = pv.read(tmp_path / "walls.vtp")
+    write_vtp(tmp_path / "interfaces.vtp", surface, ["LV", "PA"], [3, 7], space)
+    found = pv.read(tmp_path / "interfaces.vtp")
     assert found.points == pytest.approx((mesh.points_mm * signs)[found.point_data["Node"]])
-    names = found.field_data["Walls"].tolist()
+    names = found.field_data["Interfaces"].tolist()
     assert names == ["LV outside", "LV, PA", "PA outside"]
     sides = {"LV outside": (3, 0), "LV, PA": (3, 7), "PA outside": (7, 0)}
     for name, of_facet in zip(names, sides.values(), strict=True):
-        own = found.cell_data["Wall"] == names.index(name)
+        own = found.cell_data["Interface"] == names.index(name)
         assert set(map(tuple, found.cell_data["Sides"][own].tolist())) == {of_facet}
-    assert np.bincount(found.cell_data["Wall"]).tolist() == [3, 1, 3]
+    assert np.bincount(found.cell_data["Interface"]).tolist() == [3, 1, 3]

@@ -38,7 +38,7 @@ def volume_mesh(
         str,
         typer.Option(
             metavar="MM",
-            help="Mean length of edges at walls: of all structures (1.1), of some "
+            help="Mean length of edges at surfaces: of all structures (1.1), of some "
             "(Myocardium=0.6,Aorta=1.5), or both (1.5,Myocardium=0.6). Inside, edges grow.",
             show_default="1.1",
         ),
@@ -87,7 +87,7 @@ def volume_mesh(
 ) -> None:
     """Fill hearts with tetrahedra, for solvers.
 
-    Each heart becomes one mesh of all its structures, which share their walls node by node.
+    Each heart becomes one mesh of all its structures, which share nodes where they meet.
     A mesh that misses a bound of quality.json is named, and the exit status is 1.
 
     [dim]Example: vecsetx volume-mesh patient.nii.gz --out mesh/ --edge-mm 1.5,Myocardium=1[/]

@@ -18,11 +18,11 @@ from vecsetx.progress import stage
 from vecsetx.volume_mesh.cost import BYTES_PER_TETRAHEDRON, expected_tetrahedra
 from vecsetx.volume_mesh.edge_lengths import parse_edges, parse_walls
 from vecsetx.volume_mesh.heart_mesh import mesh_heart, reach_mm
+from vecsetx.volume_mesh.interfaces import facets_between
 from vecsetx.volume_mesh.mesh_quality import MeshQuality, measure_quality
 from vecsetx.volume_mesh.msh import write_msh
 from vecsetx.volume_mesh.parts import Parts
-from vecsetx.volume_mesh.vtk_xml import write_vtu, write_walls
-from vecsetx.volume_mesh.walls import facets_between
+from vecsetx.volume_mesh.vtk_xml import write_vtp, write_vtu
 from vecsetx.workers.heart_work import HeartWork
 
 __all__ = ["MeshedHeart", "VolumeMeshing"]
@@ -35,7 +35,7 @@ class MeshedHeart:
     Attributes:
         label_set: Name of the label set that it was read with.
         quality: What the mesh is worth.
-        edges_mm: Structure → mean length of edges at its walls that was used.
+        edges_mm: Region → mean length of edges at its interfaces that was used.
         halved: The structures whose edges were halved, as they are too thin for those asked for.
         seconds: Time it took.
         remarks: Notes on its files, as sentences.
@@ -142,10 +142,10 @@ class VolumeMeshing(HeartWork[HeartSource, MeshedHeart]):
         highest = max(own.id_of(name) for name in own.structures)
         ids = [own.id_of(name) for name in parts.chosen]
         ids += range(highest + 1, highest + 1 + len(parts.walls_mm))
-        file, walls = self._files(heart)
+        file, interfaces = self._files(heart)
         with stage("writing"):
             {"vtu": write_vtu, "msh": write_msh}[self.extension](mesh, names, ids, file, self.space)
-            write_walls(walls, facets_between(mesh), names, ids, self.space)
+            write_vtp(interfaces, facets_between(mesh), names, ids, self.space)
         remarks = [*geometry.label_map.remarks]
         is_cut = dict(zip(parts.structures, geometry.cut.tolist(), strict=True))
         cut = [name for name in parts.chosen if is_cut[name]]
@@ -165,12 +165,12 @@ class VolumeMeshing(HeartWork[HeartSource, MeshedHeart]):
         return MeshedHeart.from_dict(record)
 
     def files(self, heart: HeartSource, result: MeshedHeart) -> Sequence[Path]:
-        """Return the mesh and its walls."""
+        """Return the mesh and its interfaces."""
         return self._files(heart)
 
     def _files(self, heart: HeartSource) -> tuple[Path, Path]:
         named = self.out / f"{heart.name}"
-        return Path(f"{named}.{self.extension}"), Path(f"{named}.walls.vtp")
+        return Path(f"{named}.{self.extension}"), Path(f"{named}.interfaces.vtp")
 
     def _parts(self, geometry: Geometry, structures: tuple[str, ...], heart: HeartSource) -> Parts:
         """Return what is meshed."""

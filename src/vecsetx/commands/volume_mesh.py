@@ -56,13 +56,13 @@ def volume_mesh(
 ) -> MeshedHearts:
     """Mesh hearts with tetrahedra.
 
-    Writes ``OUT/NAME.vtu`` and ``OUT/NAME.walls.vtp`` of each, and ``quality.json``.
+    Writes ``OUT/NAME.vtu`` and ``OUT/NAME.interfaces.vtp`` of each, and ``quality.json``.
 
     Args:
         inputs: Hearts with volumes (label maps, masks, closed meshes, or results of
             ``reconstruct``): files, or folders of them.
         out: Folder for the results.
-        edge_mm: Edges at walls, as :func:`~vecsetx.volume_mesh.edge_lengths.parse_edges` takes
+        edge_mm: Edges at interfaces, as :func:`~vecsetx.volume_mesh.edge_lengths.parse_edges` takes
             them.
         structures: Comma-separated names of what is meshed; empty for all.
         wall: Thickness of walls around structures, such as ``RV=3.5``; empty for none.

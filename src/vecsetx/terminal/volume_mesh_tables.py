@@ -20,14 +20,14 @@ def print_meshes(hearts: Mapping[str, MeshedHeart]) -> None:
         Column("angles °", leaves=2),
         Column("1% below °", leaves=3),
         Column("scaled Jacobian", leaves=4),
-        Column("off walls mm"),
+        Column("off interfaces mm"),
         Column("s", leaves=1),
     ]
     rows = []
     for name, heart in hearts.items():
         quality, of = heart.quality, heart.quality.numbers
         angles = f"{of['least_dihedral_deg']:.1f}–{of['largest_dihedral_deg']:.0f}"
-        off = f"{of['wall_mean_mm']:.3f}, at most {of['wall_largest_mm']:.2f}"
+        off = f"{of['interface_mean_mm']:.3f}, at most {of['interface_largest_mm']:.2f}"
         rows.append(
             [
                 name,

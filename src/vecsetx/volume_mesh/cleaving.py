@@ -1,10 +1,10 @@
-"""Tetrahedra that end at the walls between regions: lattice vertices move there, edges are cut.
+"""Tetrahedra that end at interfaces between regions: lattice vertices move there, edges are cut.
 
 Isosurface stuffing (Labelle and Shewchuk, "Isosurface stuffing: fast tetrahedral meshes with good
 dihedral angles", ACM TOG 2007) for several materials (as Bronson, Levine and Whitaker, "Lattice
-cleaving", IEEE TVCG 2014, whose stencils are not used): a vertex that is close to a wall moves onto
-it, so that what the cuts leave is never small. Then every edge whose ends lie in different regions
-is cut where the two regions meet.
+cleaving", IEEE TVCG 2014, whose stencils are not used): a vertex that is close to an interface
+moves onto it, so that what the cuts leave is never small. Then every edge whose ends lie in
+different regions is cut where the two regions meet.
 """
 
 import numpy as np
@@ -18,11 +18,11 @@ from vecsetx.volume_mesh.splitting import compact, edges_of, ends_of, keys_of, s
 __all__ = ["cleave", "depths"]
 
 _CLOSE_LONG, _CLOSE_SHORT = 0.24999, 0.41189
-"""A vertex moves to a wall within this share of a long or short edge of the lattice (Labelle and
-Shewchuk's bounds, for which angles are at least 10.78° where two regions meet)."""
+"""A vertex moves to an interface within this share of a long or short edge of the lattice (Labelle
+and Shewchuk's bounds, for which angles are at least 10.78° where two regions meet)."""
 
 _LEAST_SHARE = 0.25
-"""Where several walls meet, cuts keep this share of the edge away from its ends."""
+"""Where several interfaces meet, cuts keep this share of the edge away from its ends."""
 
 
 def depths(distances: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n k1"]:
@@ -36,7 +36,7 @@ def cleave(
     distances_mm: Float[np.ndarray, "v k"],
     field: Field,
 ) -> TetrahedralMesh:
-    """Let tetrahedra end at the walls between regions.
+    """Let tetrahedra end at the interfaces between regions.
 
     Args:
         points_mm: Vertices of a lattice, mm.
@@ -48,14 +48,14 @@ def cleave(
         The tetrahedra inside any region.
     """
     points_mm, found = points_mm.copy(), distances_mm.copy()
-    # The regions that a vertex belongs to, as bits: on a wall, both sides.
+    # The regions that a vertex belongs to, as bits: on an interface, both sides.
     regions = np.uint32(1) << depths(found).argmin(axis=1).astype(np.uint32)
     edges = edges_of(tetrahedra)
-    _move_to_walls(points_mm, edges, found, regions, field)
+    _move_to_interfaces(points_mm, edges, found, regions, field)
     # Cut what still joins different regions; new edges may, where three regions meet.
     while len(edges := edges[regions[edges[:, 0]] & regions[edges[:, 1]] == 0]):
         share, sides = _crossing(found, regions, edges)
-        # An end as close as that joins the wall; settling moves it there.
+        # An end as close as that joins the interface; settling moves it there.
         for end, close in enumerate((share < _LEAST_SHARE, share > 1 - _LEAST_SHARE)):
             np.bitwise_or.at(regions, edges[close, end], sides[close])
         still = regions[edges[:, 0]] & regions[edges[:, 1]] == 0
@@ -92,12 +92,12 @@ def _regions(
     return region
 
 
-def _move_to_walls(
+def _move_to_interfaces(
     points_mm: np.ndarray, edges: np.ndarray, found: np.ndarray, regions: np.ndarray, field: Field
 ) -> None:
-    """Move vertices that are close to a wall onto it; update what is known of them.
+    """Move vertices that are close to an interface onto it; update what is known of them.
 
-    Neighbours take turns: once one of them is on the wall, the edge between them is not cut.
+    Neighbours take turns: once one of them is on the interface, the edge between them is not cut.
     """
     edges = edges[regions[edges[:, 0]] != regions[edges[:, 1]]]
     original = points_mm.copy()
@@ -105,7 +105,7 @@ def _move_to_walls(
     # The long edges of a body-centred lattice are parallel to an axis.
     along = np.abs(original[edges[:, 0]] - original[edges[:, 1]]).max(axis=1) > 0.99 * length
     close = np.where(along, _CLOSE_LONG, _CLOSE_SHORT)
-    moved = np.zeros(len(points_mm), dtype=bool)  # each moves once: to the wall closest by
+    moved = np.zeros(len(points_mm), dtype=bool)  # each moves once: to the interface closest by
     while True:
         cut = regions[edges[:, 0]] & regions[edges[:, 1]] == 0
         edges, close = edges[cut], close[cut]
@@ -143,10 +143,10 @@ def _move_to_walls(
 def _crossing(
     found: np.ndarray, regions: np.ndarray, edges: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return where walls cut edges, as a share of the edge from its first end, and the sides.
+    """Return where interfaces cut edges, as a share of the edge from its first end, and the sides.
 
-    Between the region of an end and that of the other, distances change linearly. An end on a wall
-    has several; the one that reaches farthest towards the other end is cut.
+    Between the region of an end and that of the other, distances change linearly. An end on an
+    interface has several; the one that reaches farthest towards the other end is cut.
     """
     values = [depths(found[edges[:, end]]) for end in range(2)]
     bits = np.uint32(1) << np.arange(values[0].shape[1], dtype=np.uint32)

@@ -14,7 +14,7 @@ BYTES_PER_TETRAHEDRON = 900
 _SAMPLES = 50_000
 _PER_LATTICE = 2.0
 """Tetrahedra of a mesh per tetrahedron that the density promises, as measured on whole hearts with
-edges of 1.1 and 3 mm: bisecting leaves them smaller than allowed, and walls cut them."""
+edges of 1.1 and 3 mm: bisecting leaves them smaller than allowed, and interfaces cut them."""
 
 
 def expected_tetrahedra(regions: Regions, edges_mm: Float[np.ndarray, " k"]) -> float:
@@ -25,13 +25,13 @@ def expected_tetrahedra(regions: Regions, edges_mm: Float[np.ndarray, " k"]) -> 
 
     Args:
         regions: What is meshed.
-        edges_mm: Mean length of edges at the walls of each region.
+        edges_mm: Mean length of edges at the interfaces of each region.
     """
     generator = np.random.default_rng(0)
     points = generator.uniform(regions.low_mm, regions.high_mm, (_SAMPLES, 3))
     distances = regions.field(points)
     longest = edges_mm * LONGEST
-    # As for the lattice: edges double at most that often, and stay uniform next to walls.
+    # As for the lattice: edges double at most that often, and stay uniform next to interfaces.
     allowed = (longest + GROWTH * np.maximum(np.abs(distances) - 2 * longest, 0)).min(axis=1)
     allowed = np.minimum(allowed, longest.min() * 2**LEVELS)
     inner = distances.min(axis=1) < 0

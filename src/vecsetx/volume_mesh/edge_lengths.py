@@ -9,7 +9,7 @@ from vecsetx.ranges import Number
 __all__ = ["EDGE_MM", "parse_edges", "parse_walls"]
 
 EDGE_MM = 1.1
-"""Usual mean length of edges at walls, which mechanics takes; electrophysiology takes about 0.4."""
+"""Usual mean length of edges at interfaces, as mechanics takes; electrophysiology takes 0.4."""
 
 _WALLS = ("Myocardium", "RVWall", "LAWall")
 """Structures that are walls."""

@@ -37,7 +37,7 @@ def mesh_heart(
 
     Args:
         parts: What is meshed.
-        edges_mm: Region → mean length of edges at its walls.
+        edges_mm: Region → mean length of edges at its interfaces.
         strict: Whether a structure that is too thin is an error.
         seed: As for :func:`~vecsetx.volume_mesh.meshing.finish`.
 

@@ -1,8 +1,8 @@
 """Better shaped tetrahedra: vertices around bad ones move, short edges vanish.
 
 Both are kept only where the worst tetrahedron around gets better, so that no step makes anything
-worse. A vertex on a wall stays on it, one where walls meet stays there, and edges vanish only along
-the walls that they lie on.
+worse. A vertex on an interface stays on it, one where interfaces meet stays there, and edges vanish
+only along the interfaces that they lie on.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from jaxtyping import Bool, Int
 from vecsetx.volume_mesh.mesh import TetrahedralMesh, regions_around
 from vecsetx.volume_mesh.quality import shapes, shapes_of
 from vecsetx.volume_mesh.sampled_field import SampledField
-from vecsetx.volume_mesh.settling import onto_walls
+from vecsetx.volume_mesh.settling import onto_interfaces
 from vecsetx.volume_mesh.splitting import EDGES, compact
 from vecsetx.volume_mesh.stars import Stars, apart
 
@@ -23,7 +23,7 @@ _PATCHES, _ROUNDS, _RINGS = 4, 8, 3
 _DIRECTIONS = 14
 
 _STUCK = 0.25
-"""Shape for which vertices may leave their walls a little: dihedral angles of 14°."""
+"""Shape for which vertices may leave their interfaces a little: dihedral angles of 14°."""
 
 _GAIN = 1e-4
 """What the shape of the worst tetrahedron around has to gain for a change."""
@@ -40,7 +40,7 @@ def improve(
 
     Args:
         mesh: What is improved.
-        field: The walls.
+        field: The interfaces.
         goal: The shape (:func:`~vecsetx.volume_mesh.quality.shapes`) that is good enough.
         edge_mm: Usual length of an edge.
         generator: Randomness of directions and turns.
@@ -116,7 +116,7 @@ def _move_vertices(
 ) -> int:
     """Try other places for the vertices of bad tetrahedra, once for each; return how many moved.
 
-    If ``loose``, half of the places are not on the walls, but close to them.
+    If ``loose``, half of the places are not on the interfaces, but close to them.
     """
     mesh = patch.mesh
     sines = shapes(mesh.points_mm[mesh.tetrahedra])
@@ -152,9 +152,9 @@ def _move(
     if len(bound):
         flat = tried[bound, 1:].reshape(-1, 3)
         around = np.repeat(mesh.around[vertices[bound]], _DIRECTIONS)
-        onto = onto_walls(flat, around, field, step_mm).reshape(-1, _DIRECTIONS, 3)
+        onto = onto_interfaces(flat, around, field, step_mm).reshape(-1, _DIRECTIONS, 3)
         if loose:
-            # Shorter ways first: the second half of the directions leave the wall the least.
+            # Shorter ways first: the second half of the directions leave the interface the least.
             onto[:, _DIRECTIONS // 2 :] = tried[bound, 1 + _DIRECTIONS // 2 :]
         tried[bound, 1:] = onto
     corners = np.repeat(
@@ -192,7 +192,7 @@ def _collapse_edges(patch: _Patch, goal: float) -> int:
     changed[np.arange(len(pair)), stars.corner[entry]] = mesh.points_mm[kept[pair]]
     worst_after = np.minimum.reduceat(np.where(vanishes, np.inf, shapes(changed)), start)
     gain = worst_after - np.minimum.reduceat(before[which], start)
-    # 3. The edge has to lie on all walls of the vertex that goes, and join nothing.
+    # 3. The edge has to lie on all interfaces of the vertex that goes, and join nothing.
     bits = np.where(vanishes, np.uint32(1) << mesh.region[which].astype(np.uint32), np.uint32(0))
     inner = mesh.around[gone] & ~np.uint32(1)
     fits = (gain > _GAIN) & (np.bitwise_or.reduceat(bits, start) & inner == inner)

@@ -1,4 +1,4 @@
-"""A graded lattice of tetrahedra: as fine as asked for at walls, coarser away from them.
+"""A graded lattice of tetrahedra: as fine as asked for at interfaces, coarser away from them.
 
 It begins as a body-centred cubic lattice, whose tetrahedra are all alike (dihedral angles of 60°
 and 90°), and bisects the longest edge of each one that is too large. Three bisections give the same
@@ -19,10 +19,10 @@ from vecsetx.volume_mesh.splitting import compact, ends_of, keys_of, places_of, 
 __all__ = ["GROWTH", "LEVELS", "graded_lattice"]
 
 LEVELS = 3
-"""How often edges may double away from walls."""
+"""How often edges may double away from interfaces."""
 
 GROWTH = 0.6
-"""How much longer an edge may be per mm of its distance from the nearest wall."""
+"""How much longer an edge may be per mm of its distance from the nearest interface."""
 
 
 def graded_lattice(
@@ -31,12 +31,12 @@ def graded_lattice(
     longest_mm: Float[np.ndarray, " k"],
     field: Field,
 ) -> tuple[Float[np.ndarray, "v 3"], Int[np.ndarray, "t 4"], Float[np.ndarray, "v k"]]:
-    """Fill regions with tetrahedra, those that walls cut as fine as wanted.
+    """Fill regions with tetrahedra, those that interfaces cut as fine as wanted.
 
     Args:
         low_mm: Corner of a box around all regions.
         high_mm: Opposite corner.
-        longest_mm: Longest edge of tetrahedra at the wall of each region.
+        longest_mm: Longest edge of tetrahedra at the interface of each region.
         field: Signed distances to the K regions.
 
     Returns:
@@ -55,7 +55,7 @@ def graded_lattice(
     longest, square = _longest(points, tetrahedra)
     distances = field(corner_mm + points * scale)
     while True:
-        # 1. Leave out what lies outside; find what is larger than its walls allow.
+        # 1. Leave out what lies outside; find what is larger than its interfaces allow.
         length = np.sqrt(square) * scale
         kept = distances.min(axis=1)[tetrahedra].max(axis=1) < length
         tetrahedra, longest, square, length = (

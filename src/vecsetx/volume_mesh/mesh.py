@@ -1,4 +1,4 @@
-"""A tetrahedral mesh of several regions that share their walls."""
+"""A tetrahedral mesh of several regions that share their interfaces."""
 
 from dataclasses import dataclass
 
@@ -34,7 +34,7 @@ class TetrahedralMesh:
         """Return the volume of a region, 1…K."""
         return float(volumes_mm3(self.points_mm, self.of_region(region)).sum()) / 1000
 
-    def on_walls(self) -> Int[np.ndarray, " n"]:
+    def on_interfaces(self) -> Int[np.ndarray, " n"]:
         """Return the vertices with several regions around them."""
         return np.flatnonzero(np.bitwise_count(self.around) > 1)
 

@@ -1,4 +1,4 @@
-"""What a mesh is worth: shapes, edges, volumes, and how far its walls are from the field's."""
+"""What a mesh is worth: shapes, edges, volumes, and how far its interfaces are from the field's."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,15 +20,16 @@ BOUNDS: Mapping[str, float] = {
     "least_dihedral_deg": 8.0,
     "dihedral_of_99_percent_deg": 18.0,
     "least_scaled_jacobian": 0.1,
-    "wall_mean_mm": 0.15,
-    "wall_largest_edges": 0.68,
+    "interface_mean_mm": 0.15,
+    "interface_largest_edges": 0.68,
     "volume_error": 0.01,
-    "wall_shift_mm": 0.05,
+    "interface_shift_mm": 0.05,
 }
-"""What solvers need, at least or (walls and volumes) at most; a mesh that misses one is marked. A
-volume may be off by more if that moves the wall by less than ``wall_shift_mm`` on average: of a
-coronary artery, 1% is a hundredth of a voxel. ``wall_largest_edges`` is the largest distance of a
-vertex from the wall that it belongs to, as a multiple of the edges asked for."""
+"""What solvers need, at least or (interfaces and volumes) at most; a mesh that misses one is
+marked. A volume may be off by more if that moves the surface by less than ``interface_shift_mm`` on
+average: of a coronary artery, 1% is a hundredth of a voxel. ``interface_largest_edges`` is the
+largest distance of a vertex from the interface that it belongs to, as a multiple of the edges asked
+for."""
 
 _HISTOGRAM_DEG = np.arange(0, 71, 5)
 
@@ -75,7 +76,7 @@ class MeshQuality:
         names = (
             "least_dihedral_deg",
             "largest_dihedral_deg",
-            "wall_largest_mm",
+            "interface_largest_mm",
             *list(BOUNDS)[1:5],
         )
         return cls(
@@ -102,20 +103,20 @@ def measure_quality(
         mesh: The mesh, with at least one tetrahedron of each region.
         names: Names of the K regions.
         field: What it was made from.
-        volumes_ml: Volume of each region before; NaN where none is known, as of added walls.
+        volumes_ml: Volume of each region before; NaN where none is known, as of added interfaces.
         areas_mm2: Area of each one's surface; NaN likewise.
         longest_mm: Longest of the mean lengths of edges that were asked for.
     """
     least, largest, jacobian = in_parts(mesh.points_mm, mesh.tetrahedra)
-    wall = _off_walls(mesh, field)
+    interface = _off_interfaces(mesh, field)
     numbers = {
         "least_dihedral_deg": float(least.min()),
         "largest_dihedral_deg": float(largest.max()),
         "dihedral_of_99_percent_deg": float(np.quantile(least, 0.01)),
         "least_scaled_jacobian": float(jacobian.min()),
-        "wall_mean_mm": float(wall.mean()),
-        "wall_largest_mm": float(wall.max()),
-        "wall_largest_edges": float(wall.max()) / longest_mm,
+        "interface_mean_mm": float(interface.mean()),
+        "interface_largest_mm": float(interface.max()),
+        "interface_largest_edges": float(interface.max()) / longest_mm,
     }
     regions: dict[str, dict[str, float]] = {}
     for k, name in enumerate(names):
@@ -135,25 +136,25 @@ def measure_quality(
         if not np.isnan(volumes_ml[k]):
             off_ml = volume_ml - float(volumes_ml[k])
             regions[name]["volume_error"] = off_ml / float(volumes_ml[k])
-            regions[name]["wall_shift_mm"] = 1000 * off_ml / float(areas_mm2[k])
+            regions[name]["interface_shift_mm"] = 1000 * off_ml / float(areas_mm2[k])
     counts = np.histogram(least, [*_HISTOGRAM_DEG, 180])[0].tolist()
     missed = (*_missed(numbers), *_wrong_volumes(regions))
     return MeshQuality(len(mesh.points_mm), len(mesh.tetrahedra), numbers, counts, regions, missed)
 
 
-def _off_walls(mesh: TetrahedralMesh, field: Field) -> Float[np.ndarray, " n"]:
-    """Return how far vertices of walls are from where the regions around them meet, mm.
+def _off_interfaces(mesh: TetrahedralMesh, field: Field) -> Float[np.ndarray, " n"]:
+    """Return how far vertices of interfaces are from where the regions around them meet, mm.
 
     Half the difference between the distances to the regions around the vertex.
     """
-    walls = mesh.on_walls()
-    values = depths(field(mesh.points_mm[walls]))
+    interfaces = mesh.on_interfaces()
+    values = depths(field(mesh.points_mm[interfaces]))
     bits = np.uint32(1) << np.arange(values.shape[1], dtype=np.uint32)
-    own = (mesh.around[walls, None] & bits) > 0
+    own = (mesh.around[interfaces, None] & bits) > 0
     low = np.where(own, values, np.inf).min(axis=1)
     high = np.where(own, values, -np.inf).max(axis=1)
     # To the background, the other distance is 0, not the opposite.
-    to_background = (mesh.around[walls] & 1) > 0
+    to_background = (mesh.around[interfaces] & 1) > 0
     return np.where(to_background, high - low, (high - low) / 2).astype(np.float64)
 
 
@@ -162,7 +163,7 @@ def _missed(numbers: Mapping[str, float]) -> list[str]:
     for name, bound in BOUNDS.items():
         if name not in numbers:
             continue
-        at_most = name.startswith("wall")
+        at_most = name.startswith("interface")
         if (numbers[name] > bound) if at_most else (numbers[name] < bound):
             told.append(
                 f"{name} is {numbers[name]:.3g}, not at {'most' if at_most else 'least'} {bound:g}"
@@ -171,9 +172,10 @@ def _missed(numbers: Mapping[str, float]) -> list[str]:
 
 
 def _wrong_volumes(regions: Mapping[str, Mapping[str, float]]) -> list[str]:
-    bound, shift_mm = BOUNDS["volume_error"], BOUNDS["wall_shift_mm"]
+    bound, shift_mm = BOUNDS["volume_error"], BOUNDS["interface_shift_mm"]
     return [
         f"{name}'s volume is off by {numbers['volume_error']:.1%}, not at most {bound:.0%}"
         for name, numbers in regions.items()
-        if abs(numbers.get("volume_error", 0)) > bound and abs(numbers["wall_shift_mm"]) > shift_mm
+        if abs(numbers.get("volume_error", 0)) > bound
+        and abs(numbers["interface_shift_mm"]) > shift_mm
     ]

@@ -24,10 +24,10 @@ GOAL = 0.36
 0.18."""
 
 _TURNS = 2
-"""Better shaped tetrahedra let vertices of walls settle that could not before."""
+"""Better shaped tetrahedra let vertices of interfaces settle that could not before."""
 
 _REACH = 2
-"""Nodes of the sampled field around each vertex of a wall; vertices do not move farther."""
+"""Nodes of the sampled field around each vertex of an interface; vertices do not move farther."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,25 +48,26 @@ class Regions:
 
 
 def rough_mesh(regions: Regions, edges_mm: Float[np.ndarray, " k"]) -> TetrahedralMesh:
-    """Mesh regions, with walls that they share: steps 1 and 2.
+    """Mesh regions, with interfaces that they share: steps 1 and 2.
 
     Args:
         regions: What is meshed.
-        edges_mm: Mean length of edges at the walls of each region; they grow away from walls.
+        edges_mm: Mean length of edges at the interfaces of each region; they grow away from
+            interfaces.
 
     Returns:
         A mesh with some badly shaped tetrahedra.
     """
     with stage("lattice"):
         lattice = graded_lattice(regions.low_mm, regions.high_mm, edges_mm * LONGEST, regions.field)
-    with stage("cutting at walls"):
+    with stage("cutting at interfaces"):
         return cleave(*lattice, regions.field)
 
 
 def finish(
     mesh: TetrahedralMesh, regions: Regions, edges_mm: Float[np.ndarray, " k"], seed: int = 0
 ) -> None:
-    """Bring a rough mesh's walls to where they belong, and its tetrahedra into shape: steps 3 to 5.
+    """Bring a rough mesh's interfaces to their places, its tetrahedra into shape: steps 3 to 5.
 
     Args:
         mesh: What is changed.
@@ -75,9 +76,9 @@ def finish(
         seed: Seed of the directions in which vertices are tried. The same seed gives the same mesh.
     """
     finest_mm = float(edges_mm.min()) * LONGEST
-    with stage("distances near walls"):
-        walls_mm = mesh.points_mm[mesh.on_walls()]
-        sampled = SampledField(regions.field, walls_mm, finest_mm / 2, _REACH)
+    with stage("distances near interfaces"):
+        interfaces_mm = mesh.points_mm[mesh.on_interfaces()]
+        sampled = SampledField(regions.field, interfaces_mm, finest_mm / 2, _REACH)
     generator = np.random.default_rng(seed)
     for _ in counted_parts(range(_TURNS), "improving"):
         settle(mesh, sampled, finest_mm / 2)

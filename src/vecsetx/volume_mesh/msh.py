@@ -8,8 +8,8 @@ import numpy as np
 
 from vecsetx.files import written_whole
 from vecsetx.reconstruction.surfaces import axes
+from vecsetx.volume_mesh.interfaces import facets_between, named_interfaces
 from vecsetx.volume_mesh.mesh import TetrahedralMesh
-from vecsetx.volume_mesh.walls import facets_between, named_walls
 
 __all__ = ["write_msh"]
 
@@ -17,10 +17,10 @@ __all__ = ["write_msh"]
 def write_msh(
     mesh: TetrahedralMesh, names: Sequence[str], ids: Sequence[int], path: Path, space: str = "lps"
 ) -> None:
-    """Write a mesh, with a physical group for each structure and each wall.
+    """Write a mesh, with a physical group for each structure and each interface.
 
-    A structure's group has its id, and its name with the axes, such as ``LV (LPS mm)``. Walls are
-    triangles; their groups have the ids 101, 102, … and names such as ``LV endocardium``.
+    A structure's group has its id, and its name with the axes, such as ``LV (LPS mm)``. Interfaces
+    are triangles; their groups have the ids 101, 102, … and names such as ``LV endocardium``.
 
     Args:
         mesh: The mesh.
@@ -32,21 +32,23 @@ def write_msh(
     Raises:
         OSError: The file cannot be written completely.
     """
-    walls = named_walls(facets_between(mesh), names)
+    interfaces = named_interfaces(facets_between(mesh), names)
     groups = {
         f"{name} ({space.upper()} mm)": np.array([number, 3])
         for name, number in zip(names, ids, strict=True)
     }
-    groups |= {wall.name: np.array([101 + index, 2]) for index, wall in enumerate(walls)}
+    groups |= {
+        interface.name: np.array([101 + index, 2]) for index, interface in enumerate(interfaces)
+    }
     cells, tags = [], []
-    # Gmsh lists each node under one of the entities that it lies on: a wall, if there is one.
+    # Gmsh lists each node under one of the entities that it lies on: an interface, if there is one.
     entity = np.empty((len(mesh.points_mm), 2), dtype=np.int32)
     for region, number in enumerate(ids, 1):
         entity[mesh.of_region(region)] = 3, number
-    for index, wall in enumerate(walls):
-        cells.append(("triangle", wall.facets))
-        tags.append(np.full(len(wall.facets), 101 + index, dtype=np.int32))
-        entity[wall.facets] = 2, 101 + index
+    for index, interface in enumerate(interfaces):
+        cells.append(("triangle", interface.facets))
+        tags.append(np.full(len(interface.facets), 101 + index, dtype=np.int32))
+        entity[interface.facets] = 2, 101 + index
     for region, number in enumerate(ids, 1):
         own = mesh.of_region(region)
         cells.append(("tetra", own))

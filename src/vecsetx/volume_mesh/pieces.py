@@ -33,7 +33,7 @@ def piece_volumes_ml(mesh: TetrahedralMesh, region: int) -> Float[np.ndarray, " 
 def remove_specks(
     tetrahedra: Int[np.ndarray, "t 4"],
     region: UInt[np.ndarray, " t"],
-    on_wall: Bool[np.ndarray, " v"],
+    on_interface: Bool[np.ndarray, " v"],
 ) -> None:
     """Give specks to the region around them: pieces without a vertex inside.
 
@@ -42,10 +42,10 @@ def remove_specks(
     Args:
         tetrahedra: All tetrahedra, those of the background (region 0) included.
         region: Region of each; changed in place.
-        on_wall: Whether each vertex lies on a wall.
+        on_interface: Whether each vertex lies on an interface.
     """
-    corners = on_wall[tetrahedra].sum(axis=1, dtype=np.int8)
-    # Only tetrahedra with three corners on walls have a facet that a speck could have, too.
+    corners = on_interface[tetrahedra].sum(axis=1, dtype=np.int8)
+    # Only tetrahedra with three corners on interfaces have a facet that a speck could have, too.
     near = np.flatnonzero(corners >= 3)
     pairs = neighbors(tetrahedra[near])
     rooted = corners[near] == 3

@@ -1,4 +1,4 @@
-"""Signed distances near walls, kept on a grid: many quick looks for one slow one."""
+"""Signed distances near interfaces, kept on a grid: many quick looks for one slow one."""
 
 from collections.abc import Callable
 from itertools import product
@@ -15,7 +15,7 @@ _CORNERS = np.array(list(product((0, 1), repeat=3)))
 
 
 class SampledField:
-    """A field at the nodes of a grid that lie near walls, linear along each axis between them.
+    """A field at the nodes of a grid that lie near interfaces, linear along each axis between them.
 
     Args:
         field: What is sampled.

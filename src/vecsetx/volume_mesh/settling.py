@@ -1,4 +1,4 @@
-"""Vertices of walls move to where the field has the wall, without spoiling tetrahedra."""
+"""Vertices of interfaces move to where the field has the interface, without spoiling tetrahedra."""
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt
@@ -7,16 +7,16 @@ from vecsetx.volume_mesh.mesh import TetrahedralMesh
 from vecsetx.volume_mesh.quality import shapes
 from vecsetx.volume_mesh.sampled_field import SampledField
 
-__all__ = ["onto_walls", "settle"]
+__all__ = ["onto_interfaces", "settle"]
 
 _FINE = 0.35
 """A shape that nobody complains of."""
 
 _SHARES = (1.0, 0.5, 0.25)
-"""How much of the way to a wall is tried, in turn."""
+"""How much of the way to an interface is tried, in turn."""
 
 
-def onto_walls(
+def onto_interfaces(
     points_mm: Float[np.ndarray, "n 3"],
     around: UInt[np.ndarray, " n"],
     field: SampledField,
@@ -25,13 +25,13 @@ def onto_walls(
 ) -> Float[np.ndarray, "n 3"]:
     """Move points to where the distances of all regions around them are equal.
 
-    Newton's method, by the shortest way: along a wall's normal, or to the line or the point where
-    several walls meet. Points that the field does not know stay.
+    Newton's method, by the shortest way: along an interface's normal, or to the line or the point
+    where several interfaces meet. Points that the field does not know stay.
 
     Args:
         points_mm: Points.
         around: Regions around each as bits, at least two.
-        field: The walls.
+        field: The interfaces.
         most_mm: Longest way of each step.
         steps: Number of steps.
     """
@@ -52,7 +52,7 @@ def onto_walls(
         unused = np.arange(1, 4) >= count[:, None]
         differences[unused | ~known[:, None]] = 0
         normals[unused | ~known[:, None]] = 0
-        # Least squares with a little damping, as walls that meet at a flat angle fix no line.
+        # Least squares with a little damping, as interfaces that meet at a flat angle fix no line.
         gram = normals @ normals.transpose(0, 2, 1) + 1e-3 * np.eye(3)
         step = -(normals.transpose(0, 2, 1) @ np.linalg.solve(gram, differences[..., None]))[..., 0]
         length = np.linalg.norm(step, axis=1, keepdims=True)
@@ -61,13 +61,13 @@ def onto_walls(
 
 
 def settle(mesh: TetrahedralMesh, field: SampledField, most_mm: float) -> None:
-    """Move all vertices of walls onto them, or a part of the way where all would spoil a shape."""
-    walls = mesh.on_walls()
-    way_mm = onto_walls(mesh.points_mm[walls], mesh.around[walls], field, most_mm)
-    way_mm -= mesh.points_mm[walls]
+    """Move vertices of interfaces onto them, or a part of the way where all would spoil a shape."""
+    interfaces = mesh.on_interfaces()
+    way_mm = onto_interfaces(mesh.points_mm[interfaces], mesh.around[interfaces], field, most_mm)
+    way_mm -= mesh.points_mm[interfaces]
     for share in _SHARES:
-        stay = _moved(mesh, walls, share * way_mm)
-        walls, way_mm = walls[stay], way_mm[stay]
+        stay = _moved(mesh, interfaces, share * way_mm)
+        interfaces, way_mm = interfaces[stay], way_mm[stay]
 
 
 def _moved(

@@ -1,4 +1,4 @@
-"""Tetrahedral meshes (``.vtu``) and their walls (``.vtp``), which ParaView and PyVista open."""
+"""Tetrahedral meshes (``.vtu``) and their interfaces (``.vtp``), as ParaView opens them."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,10 +14,10 @@ from vecsetx.files import written_whole
 from vecsetx.geometry.interfaces import SharedSurface
 from vecsetx.reconstruction.surfaces import axes, to_polydata
 from vecsetx.reconstruction.vtk_files import write_with_vtk
+from vecsetx.volume_mesh.interfaces import name_of
 from vecsetx.volume_mesh.mesh import TetrahedralMesh
-from vecsetx.volume_mesh.walls import name_of
 
-__all__ = ["write_vtu", "write_walls"]
+__all__ = ["write_vtp", "write_vtu"]
 
 
 def write_vtu(
@@ -57,18 +57,19 @@ def write_vtu(
     _write(vtkXMLUnstructuredGridWriter(), grid, path)
 
 
-def write_walls(
+def write_vtp(
     path: Path,
     surface: SharedSurface,
     names: Sequence[str],
     ids: Sequence[int],
     space: str = "lps",
 ) -> None:
-    """Write the walls of a mesh.
+    """Write the interfaces of a mesh.
 
     The cell arrays say for each facet the ids on its two sides (``Sides``; 0 is the background, and
-    the normal points from the first to the second) and its wall (``Wall``, an index of the field
-    array ``Walls``, their names). The point array ``Node`` has the vertex of the whole mesh.
+    the normal points from the first to the second) and its interface (``Interface``, an index of
+    the field array ``Interfaces``, their names). The point array ``Node`` has the vertex of the
+    whole mesh.
 
     Args:
         path: The file, ``.vtp``.
@@ -83,14 +84,16 @@ def write_walls(
     nodes, faces = np.unique(surface.faces, return_inverse=True)
     points_mm = (surface.vertices_mm[nodes] * axes(space)).astype(np.float32)
     polydata = to_polydata(points_mm, faces.reshape(-1, 3))
-    pairs, wall = np.unique(surface.sides, axis=0, return_inverse=True)
+    pairs, interface = np.unique(surface.sides, axis=0, return_inverse=True)
     of_region = np.array([0, *ids], dtype=np.int32)
     _add(polydata.GetCellData(), "Sides", of_region[surface.sides])
-    _add(polydata.GetCellData(), "Wall", wall.ravel().astype(np.int32))
+    _add(polydata.GetCellData(), "Interface", interface.ravel().astype(np.int32))
     _add(polydata.GetPointData(), "Node", nodes.astype(np.int64))
     _add(polydata.GetFieldData(), "Ids", of_region[1:])
-    walls = [name_of(pair, names) for pair in pairs.tolist()]
-    _add_strings(polydata, {"SPACE": [space.upper()], "Structures": names, "Walls": walls})
+    interfaces = [name_of(pair, names) for pair in pairs.tolist()]
+    _add_strings(
+        polydata, {"SPACE": [space.upper()], "Structures": names, "Interfaces": interfaces}
+    )
     _write(vtkXMLPolyDataWriter(), polydata, path)
 
 

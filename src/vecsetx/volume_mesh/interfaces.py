@@ -1,4 +1,4 @@
-"""The walls of a mesh: facets between two regions, or at the outer surface, and their names."""
+"""The interfaces of a mesh: facets between two regions or at the outer surface; their names."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from vecsetx.geometry.interfaces import SharedSurface
 from vecsetx.volume_mesh.mesh import TetrahedralMesh
 from vecsetx.volume_mesh.splitting import facets_of
 
-__all__ = ["Wall", "facets_between", "name_of", "named_walls"]
+__all__ = ["Interface", "facets_between", "name_of", "named_interfaces"]
 
 _NAMES = {
     frozenset({"LV", "Myocardium"}): "LV endocardium",
@@ -31,7 +31,7 @@ _NAMES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Wall:
+class Interface:
     """Facets between the same two regions.
 
     Attributes:
@@ -51,11 +51,11 @@ def facets_between(mesh: TetrahedralMesh) -> SharedSurface:
 
     Their sides are ordered: the lower region first, the background last.
     """
-    # Only facets whose corners all lie on walls can be part of one.
-    on_wall = np.zeros(len(mesh.points_mm), dtype=bool)
-    on_wall[mesh.on_walls()] = True
+    # Only facets whose corners all lie on interfaces can be part of one.
+    on_interface = np.zeros(len(mesh.points_mm), dtype=bool)
+    on_interface[mesh.on_interfaces()] = True
     facets = facets_of(mesh.tetrahedra)
-    near = np.flatnonzero(on_wall[facets].all(axis=1))
+    near = np.flatnonzero(on_interface[facets].all(axis=1))
     facets, region = facets[near], mesh.region[near // 4]
     ordered = np.sort(facets, axis=1)
     order = np.lexsort(ordered.T)
@@ -78,7 +78,7 @@ def facets_between(mesh: TetrahedralMesh) -> SharedSurface:
     return SharedSurface(mesh.points_mm, faces, sides)
 
 
-def named_walls(surface: SharedSurface, names: Sequence[str]) -> list[Wall]:
+def named_interfaces(surface: SharedSurface, names: Sequence[str]) -> list[Interface]:
     """Sort facets by the regions that they lie between.
 
     Args:
@@ -87,13 +87,13 @@ def named_walls(surface: SharedSurface, names: Sequence[str]) -> list[Wall]:
     """
     pairs, number = np.unique(surface.sides, axis=0, return_inverse=True)
     return [
-        Wall(name_of(pair, names), (pair[0], pair[1]), surface.faces[number == index])
+        Interface(name_of(pair, names), (pair[0], pair[1]), surface.faces[number == index])
         for index, pair in enumerate(pairs.tolist())
     ]
 
 
 def name_of(sides: Sequence[int], names: Sequence[str]) -> str:
-    """Return the name of the wall between two regions, of which 0 is the background."""
+    """Return the name of the interface between two regions, of which 0 is the background."""
     between = [names[side - 1] for side in sides if side]
     usual = between[0] + " outside" if len(between) == 1 else ", ".join(between)
     return _NAMES.get(frozenset(between), usual)

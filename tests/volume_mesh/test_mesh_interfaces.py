@@ -1,4 +1,4 @@
-"""Walls of meshes: where regions meet, and how they are called."""
+"""Interfaces of meshes: where regions meet, and how they are called."""
 
 from functools import cache
 from pathlib import Path
@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from support.regions import CENTERS, REGIONS, made
 
+from vecsetx.volume_mesh.interfaces import facets_between, name_of, named_interfaces
 from vecsetx.volume_mesh.mesh import TetrahedralMesh
 from vecsetx.volume_mesh.msh import write_msh
 from vecsetx.volume_mesh.quality import volumes_mm3
-from vecsetx.volume_mesh.walls import facets_between, name_of, named_walls
 
 NAMES, IDS = ("LV", "RV", "Myocardium"), (3, 5, 1)
 
@@ -54,15 +54,17 @@ def test_walls_are_all_facets_between_regions_found_one_by_one() -> None:
 
 
 def test_names() -> None:
-    walls = named_walls(facets_between(mesh()), NAMES)
-    assert {wall.name: wall.sides for wall in walls} == {
+    interfaces = named_interfaces(facets_between(mesh()), NAMES)
+    assert {interface.name: interface.sides for interface in interfaces} == {
         "LV, RV": (1, 2),
         "LV endocardium": (1, 3),
         "RV outside": (2, 0),
         "RV septum": (2, 3),
         "LV epicardium": (3, 0),
     }
-    assert sum(len(wall.facets) for wall in walls) == len(facets_between(mesh()).faces)
+    assert sum(len(interface.facets) for interface in interfaces) == len(
+        facets_between(mesh()).faces
+    )
     assert name_of((2, 1), ("LA", "LV")) == "mitral valve"
 
 
@@ -77,7 +79,9 @@ def test_another_program_reads_what_gmsh_would(
     place = {tuple(at): number for number, at in enumerate((mesh().points_mm * signs).tolist())}
     number = np.array([place[tuple(at)] for at in found.points.tolist()])
     assert sorted(number.tolist()) == list(range(len(mesh().points_mm)))
-    walls = {wall.name: wall for wall in named_walls(facets_between(mesh()), NAMES)}
+    interfaces = {
+        interface.name: interface for interface in named_interfaces(facets_between(mesh()), NAMES)
+    }
     groups = {tuple(values.tolist()): name for name, values in found.field_data.items()}
     for block, tags in zip(found.cells, found.cell_data["gmsh:physical"], strict=True):
         (tag,) = set(tags.tolist())
@@ -89,6 +93,6 @@ def test_another_program_reads_what_gmsh_would(
                 volumes_mm3(mesh().points_mm, mesh().of_region(region))
             )
         else:
-            wall = walls.pop(groups[tag, 2])
-            assert (np.sort(number[block.data], axis=1) == np.sort(wall.facets, axis=1)).all()
-    assert not walls
+            interface = interfaces.pop(groups[tag, 2])
+            assert (np.sort(number[block.data], axis=1) == np.sort(interface.facets, axis=1)).all()
+    assert not interfaces
