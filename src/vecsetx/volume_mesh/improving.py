@@ -2,7 +2,8 @@
 
 Both are kept only where the worst tetrahedron around gets better, so that no step makes anything
 worse. A vertex on an interface stays on it, one where interfaces meet stays there, and edges vanish
-only along the interfaces that they lie on.
+only along the interfaces that they lie on. Around tetrahedra that stay bad, vertices may leave
+their interfaces a little.
 """
 
 from dataclasses import dataclass
