@@ -20,7 +20,6 @@ def two_balls_and_a_shell(points: np.ndarray) -> np.ndarray:
 
 
 REGIONS = Regions(
-    ("ball", "other", "shell"),
     two_balls_and_a_shell,
     np.array([-12.0, -12, -12]),
     np.array([21.0, 12, 12]),
@@ -28,7 +27,7 @@ REGIONS = Regions(
 
 
 def made(regions: Regions, edge_mm: float, seed: int = 0) -> TetrahedralMesh:
-    edges = np.full(len(regions.names), edge_mm)
+    edges = np.full(regions.field(regions.low_mm[None]).shape[1], edge_mm)
     mesh = rough_mesh(regions, edges)
     finish(mesh, regions, edges, seed)
     return mesh

@@ -16,7 +16,7 @@ import numpy as np
 import trimesh
 from jaxtyping import Bool, Float32
 from vtkmodules.util.numpy_support import numpy_to_vtk
-from vtkmodules.vtkCommonCore import vtkIntArray, vtkStringArray
+from vtkmodules.vtkCommonCore import vtkIntArray
 from vtkmodules.vtkIOGeometry import vtkSTLWriter
 from vtkmodules.vtkIOPLY import vtkPLYWriter
 from vtkmodules.vtkIOXML import vtkXMLPolyDataWriter
@@ -27,7 +27,7 @@ from vecsetx.errors import InputError
 from vecsetx.files import write_text, written_whole
 from vecsetx.geometry.interfaces import SharedSurface
 from vecsetx.reconstruction.surfaces import Surface, axes, to_polydata
-from vecsetx.reconstruction.vtk_files import write_with_vtk
+from vecsetx.reconstruction.vtk_files import add_strings, write_with_vtk
 
 __all__ = ["write_interfaces", "write_scene", "write_surface", "write_surfaces"]
 
@@ -203,8 +203,8 @@ def write_interfaces(
         array.SetName(key)
         polydata.GetCellData().AddArray(array)
     _add_point_arrays(polydata, _point_arrays(observed, sd_mm))
-    _add_strings(polydata, "SPACE", [space.upper()])
-    _add_strings(polydata, "Structures", structures)
+    add_strings(polydata, "SPACE", [space.upper()])
+    add_strings(polydata, "Structures", structures)
     numbers = numpy_to_vtk(ids[1:], deep=True)
     numbers.SetName("Ids")
     polydata.GetFieldData().AddArray(numbers)
@@ -234,7 +234,7 @@ def _write_vtp(
 ) -> None:
     polydata = to_polydata(surface.vertices_mm, surface.faces)
     for key, text in (("SPACE", space), ("Structure", name), ("Title", structure(name).title)):
-        _add_strings(polydata, key, [text])
+        add_strings(polydata, key, [text])
     number = vtkIntArray()
     number.SetName("Label")
     number.InsertNextValue(label)
@@ -263,14 +263,6 @@ def _add_point_arrays(polydata: Any, arrays: _Arrays) -> None:
         array = numpy_to_vtk(values, deep=True)
         array.SetName(name)
         polydata.GetPointData().AddArray(array)
-
-
-def _add_strings(polydata: Any, key: str, strings: Sequence[str]) -> None:
-    entry = vtkStringArray()
-    entry.SetName(key)
-    for string in strings:
-        entry.InsertNextValue(string)
-    polydata.GetFieldData().AddArray(entry)
 
 
 def _header(name: str, space: str, point_arrays: _Arrays) -> str:

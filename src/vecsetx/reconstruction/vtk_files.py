@@ -3,17 +3,31 @@
 import errno
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from vtkmodules.vtkCommonCore import vtkLogger, vtkOutputWindow, vtkStringOutputWindow
+from vtkmodules.vtkCommonCore import (
+    vtkLogger,
+    vtkOutputWindow,
+    vtkStringArray,
+    vtkStringOutputWindow,
+)
 
-__all__ = ["write_with_vtk"]
+__all__ = ["add_strings", "write_with_vtk"]
 
 _VTK_OUTPUT = Lock()  # VTK has one output window for all threads
+
+
+def add_strings(data: Any, name: str, strings: Sequence[str]) -> None:
+    """Add texts to the field data of polydata or an unstructured grid."""
+    entry = vtkStringArray()
+    entry.SetName(name)
+    for string in strings:
+        entry.InsertNextValue(string)
+    data.GetFieldData().AddArray(entry)
 
 
 def write_with_vtk(writer: Any, data: Any, path: Path) -> None:

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int, UInt
 
-from vecsetx.volume_mesh.quality import volumes_mm3
-
 __all__ = ["TetrahedralMesh", "regions_around"]
 
 
@@ -29,10 +27,6 @@ class TetrahedralMesh:
     def of_region(self, region: int) -> Int[np.ndarray, "t 4"]:
         """Return the tetrahedra of a region, 1…K."""
         return self.tetrahedra[self.region == region]
-
-    def volume_ml(self, region: int) -> float:
-        """Return the volume of a region, 1…K."""
-        return float(volumes_mm3(self.points_mm, self.of_region(region)).sum()) / 1000
 
     def on_interfaces(self) -> Int[np.ndarray, " n"]:
         """Return the vertices with several regions around them."""

@@ -35,13 +35,11 @@ class Regions:
     """What is meshed.
 
     Attributes:
-        names: Names of the K regions.
-        field: Signed distances to them.
+        field: Signed distances to K regions.
         low_mm: Corner of a box around all of them.
         high_mm: Opposite corner.
     """
 
-    names: tuple[str, ...]
     field: Field
     low_mm: Float[np.ndarray, "3"]
     high_mm: Float[np.ndarray, "3"]

@@ -69,7 +69,7 @@ class Parts:
         vertices = np.concatenate([self.geometry.closed[k][0] for k in indices])
         margin_mm = max(self.walls_mm.values(), default=0.0)
         low_mm, high_mm = vertices.min(axis=0) - margin_mm, vertices.max(axis=0) + margin_mm
-        return Regions(self.names, self.distances(reach_mm), low_mm, high_mm)
+        return Regions(self.distances(reach_mm), low_mm, high_mm)
 
     def of_input(self, numbers: Float[np.ndarray, " k"]) -> Float[np.ndarray, " n"]:
         """Return numbers of all structures as numbers of the regions; NaN for walls."""

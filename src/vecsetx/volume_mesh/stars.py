@@ -13,14 +13,12 @@ class Stars:
     """The tetrahedra around each of N vertices, one after the other.
 
     Attributes:
-        vertices: The N vertices.
         first: Where each one's tetrahedra begin, ``[N]``.
         owner: Which of the N vertices each entry is of.
         tetrahedra: The tetrahedron of each entry.
         corner: The vertex's corner in it, 0 to 3.
     """
 
-    vertices: Int[np.ndarray, " n"]
     first: Int[np.ndarray, " n"]
     owner: Int[np.ndarray, " m"]
     tetrahedra: Int[np.ndarray, " m"]
@@ -37,7 +35,6 @@ class Stars:
         order = np.argsort(owner, kind="stable")
         owner = owner[order]
         return cls(
-            vertices,
             np.searchsorted(owner, np.arange(len(vertices))),
             owner,
             which[order],

@@ -1,19 +1,19 @@
 """Tetrahedral meshes (``.vtu``) and their interfaces (``.vtp``), as ParaView opens them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from vtkmodules.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray
-from vtkmodules.vtkCommonCore import vtkPoints, vtkStringArray
+from vtkmodules.vtkCommonCore import vtkPoints
 from vtkmodules.vtkCommonDataModel import VTK_TETRA, vtkCellArray, vtkUnstructuredGrid
 from vtkmodules.vtkIOXML import vtkXMLPolyDataWriter, vtkXMLUnstructuredGridWriter
 
 from vecsetx.files import written_whole
 from vecsetx.geometry.interfaces import SharedSurface
 from vecsetx.reconstruction.surfaces import axes, to_polydata
-from vecsetx.reconstruction.vtk_files import write_with_vtk
+from vecsetx.reconstruction.vtk_files import add_strings, write_with_vtk
 from vecsetx.volume_mesh.interfaces import name_of
 from vecsetx.volume_mesh.mesh import TetrahedralMesh
 
@@ -53,7 +53,8 @@ def write_vtu(
     of_region = np.array([0, *ids], dtype=np.int32)
     _add(grid.GetCellData(), "region", of_region[mesh.region])
     _add(grid.GetFieldData(), "Ids", of_region[1:])
-    _add_strings(grid, {"SPACE": [space.upper()], "Structures": names})
+    add_strings(grid, "SPACE", [space.upper()])
+    add_strings(grid, "Structures", names)
     _write(vtkXMLUnstructuredGridWriter(), grid, path)
 
 
@@ -91,9 +92,9 @@ def write_vtp(
     _add(polydata.GetPointData(), "Node", nodes.astype(np.int64))
     _add(polydata.GetFieldData(), "Ids", of_region[1:])
     interfaces = [name_of(pair, names) for pair in pairs.tolist()]
-    _add_strings(
-        polydata, {"SPACE": [space.upper()], "Structures": names, "Interfaces": interfaces}
-    )
+    add_strings(polydata, "SPACE", [space.upper()])
+    add_strings(polydata, "Structures", names)
+    add_strings(polydata, "Interfaces", interfaces)
     _write(vtkXMLPolyDataWriter(), polydata, path)
 
 
@@ -101,15 +102,6 @@ def _add(to: Any, name: str, values: np.ndarray) -> None:
     array = numpy_to_vtk(np.ascontiguousarray(values), deep=True)
     array.SetName(name)
     to.AddArray(array)
-
-
-def _add_strings(to: Any, texts: Mapping[str, Sequence[str]]) -> None:
-    for name, values in texts.items():
-        strings = vtkStringArray()
-        strings.SetName(name)
-        for value in values:
-            strings.InsertNextValue(value)
-        to.GetFieldData().AddArray(strings)
 
 
 def _write(writer: Any, data: Any, path: Path) -> None:
