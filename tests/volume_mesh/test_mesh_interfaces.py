@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from support.regions import CENTERS, REGIONS, made
 
+from vecsetx.solver_files.msh import write_msh
+from vecsetx.solver_files.solver_mesh import SolverMesh
 from vecsetx.volume_mesh.interfaces import facets_between, name_of, named_interfaces
 from vecsetx.volume_mesh.mesh import TetrahedralMesh
-from vecsetx.volume_mesh.msh import write_msh
 from vecsetx.volume_mesh.pieces import piece_volumes_ml
 from vecsetx.volume_mesh.quality import volumes_mm3
 
@@ -73,16 +74,15 @@ def test_names() -> None:
 def test_another_program_reads_what_gmsh_would(
     space: str, signs: list[int], tmp_path: Path
 ) -> None:
-    write_msh(mesh(), NAMES, IDS, tmp_path / "heart.msh", space)
+    named = named_interfaces(facets_between(mesh()), NAMES)
+    write_msh(SolverMesh(mesh(), NAMES, IDS, named), tmp_path / "heart.msh", space)
     assert (tmp_path / "heart.msh").read_bytes().startswith(b"$MeshFormat\n4.1 1 8\n")
     found = meshio.read(tmp_path / "heart.msh")
     # Nodes are listed by what they lie on.
     place = {tuple(at): number for number, at in enumerate((mesh().points_mm * signs).tolist())}
     number = np.array([place[tuple(at)] for at in found.points.tolist()])
     assert sorted(number.tolist()) == list(range(len(mesh().points_mm)))
-    interfaces = {
-        interface.name: interface for interface in named_interfaces(facets_between(mesh()), NAMES)
-    }
+    interfaces = {interface.name: interface for interface in named}
     groups = {tuple(values.tolist()): name for name, values in found.field_data.items()}
     for block, tags in zip(found.cells, found.cell_data["gmsh:physical"], strict=True):
         (tag,) = set(tags.tolist())

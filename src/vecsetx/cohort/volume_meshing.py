@@ -15,14 +15,15 @@ from vecsetx.errors import InputError
 from vecsetx.geometry.heart_geometry import Geometry
 from vecsetx.machine import machine_bytes
 from vecsetx.progress import stage
+from vecsetx.solver_files.msh import write_msh
+from vecsetx.solver_files.solver_mesh import SolverMesh
+from vecsetx.solver_files.vtk_xml import write_vtp, write_vtu
 from vecsetx.volume_mesh.cost import BYTES_PER_TETRAHEDRON, expected_tetrahedra
 from vecsetx.volume_mesh.edge_lengths import parse_edges, parse_walls
 from vecsetx.volume_mesh.heart_mesh import mesh_heart, reach_mm
-from vecsetx.volume_mesh.interfaces import facets_between
+from vecsetx.volume_mesh.interfaces import facets_between, named_interfaces
 from vecsetx.volume_mesh.mesh_quality import MeshQuality, measure_quality
-from vecsetx.volume_mesh.msh import write_msh
 from vecsetx.volume_mesh.parts import Parts
-from vecsetx.volume_mesh.vtk_xml import write_vtp, write_vtu
 from vecsetx.workers.heart_work import HeartWork
 
 __all__ = ["MeshedHeart", "VolumeMeshing"]
@@ -144,8 +145,9 @@ class VolumeMeshing(HeartWork[HeartSource, MeshedHeart]):
         ids += range(highest + 1, highest + 1 + len(parts.walls_mm))
         file, interfaces = self._files(heart)
         with stage("writing"):
-            {"vtu": write_vtu, "msh": write_msh}[self.extension](mesh, names, ids, file, self.space)
-            write_vtp(interfaces, facets_between(mesh), names, ids, self.space)
+            whole = SolverMesh(mesh, names, ids, named_interfaces(facets_between(mesh), names))
+            {"vtu": write_vtu, "msh": write_msh}[self.extension](whole, file, self.space)
+            write_vtp(whole, interfaces, self.space)
         remarks = [*geometry.label_map.remarks]
         is_cut = dict(zip(parts.structures, geometry.cut.tolist(), strict=True))
         cut = [name for name in parts.chosen if is_cut[name]]

@@ -1,6 +1,5 @@
 """Tetrahedral meshes as Gmsh's files (``.msh`` 4.1), which FEniCSx, FEBio Studio and Gmsh read."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import meshio
@@ -8,34 +7,29 @@ import numpy as np
 
 from vecsetx.files import written_whole
 from vecsetx.reconstruction.surfaces import axes
-from vecsetx.volume_mesh.interfaces import facets_between, named_interfaces
-from vecsetx.volume_mesh.mesh import TetrahedralMesh
+from vecsetx.solver_files.solver_mesh import SolverMesh
 
 __all__ = ["write_msh"]
 
 
-def write_msh(
-    mesh: TetrahedralMesh, names: Sequence[str], ids: Sequence[int], path: Path, space: str = "lps"
-) -> None:
+def write_msh(whole: SolverMesh, path: Path, space: str = "lps") -> None:
     """Write a mesh, with a physical group for each structure and each interface.
 
     A structure's group has its id, and its name with the axes, such as ``LV (LPS mm)``. Interfaces
     are triangles; their groups have the ids 101, 102, … and names such as ``LV endocardium``.
 
     Args:
-        mesh: The mesh.
-        names: Names of its K regions.
-        ids: Their ids.
+        whole: The mesh, with all that is known of it.
         path: The file.
         space: Axes of the file, ``lps`` or ``ras``.
 
     Raises:
         OSError: The file cannot be written completely.
     """
-    interfaces = named_interfaces(facets_between(mesh), names)
+    mesh, ids, interfaces = whole.mesh, whole.ids, whole.interfaces
     groups = {
         f"{name} ({space.upper()} mm)": np.array([number, 3])
-        for name, number in zip(names, ids, strict=True)
+        for name, number in zip(whole.names, ids, strict=True)
     }
     groups |= {
         interface.name: np.array([101 + index, 2]) for index, interface in enumerate(interfaces)
@@ -53,7 +47,7 @@ def write_msh(
         own = mesh.of_region(region)
         cells.append(("tetra", own))
         tags.append(np.full(len(own), number, dtype=np.int32))
-    whole = meshio.Mesh(
+    grid = meshio.Mesh(
         mesh.points_mm * axes(space),
         cells,
         cell_data={"gmsh:physical": tags, "gmsh:geometrical": tags},
@@ -61,4 +55,4 @@ def write_msh(
         point_data={"gmsh:dim_tags": entity},
     )
     with written_whole(path) as unfinished:
-        whole.write(unfinished, file_format="gmsh", binary=True)
+        grid.write(unfinished, file_format="gmsh", binary=True)

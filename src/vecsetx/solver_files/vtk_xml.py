@@ -1,6 +1,5 @@
 """Tetrahedral meshes (``.vtu``) and their interfaces (``.vtp``), as ParaView opens them."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,37 +10,33 @@ from vtkmodules.vtkCommonDataModel import VTK_TETRA, vtkCellArray, vtkUnstructur
 from vtkmodules.vtkIOXML import vtkXMLPolyDataWriter, vtkXMLUnstructuredGridWriter
 
 from vecsetx.files import written_whole
-from vecsetx.geometry.interfaces import SharedSurface
 from vecsetx.reconstruction.surfaces import axes, to_polydata
 from vecsetx.reconstruction.vtk_files import add_strings, write_with_vtk
-from vecsetx.volume_mesh.interfaces import name_of
-from vecsetx.volume_mesh.mesh import TetrahedralMesh
+from vecsetx.solver_files.solver_mesh import SolverMesh
 
 __all__ = ["write_vtp", "write_vtu"]
 
 
-def write_vtu(
-    mesh: TetrahedralMesh, names: Sequence[str], ids: Sequence[int], path: Path, space: str = "lps"
-) -> None:
+def write_vtu(whole: SolverMesh, path: Path, space: str = "lps") -> None:
     """Write a mesh.
 
-    Each tetrahedron has the id of its structure in the cell array ``region``. The field data say
-    which structure has which id (``Structures``, ``Ids``), and the axes (``SPACE``). Coordinates
-    are in mm.
+    Each tetrahedron has the id of its structure in the cell array ``region``, and a cell array for
+    each of its vectors; each vertex has a point array for each of its coordinates. The field data
+    say which structure has which id (``Structures``, ``Ids``), and the axes (``SPACE``). Points are
+    in mm.
 
     Args:
-        mesh: The mesh.
-        names: Names of its K regions.
-        ids: Their ids.
+        whole: The mesh, with all that is known of it.
         path: The file.
         space: Axes of the file, ``lps`` or ``ras``.
 
     Raises:
         OSError: The file cannot be written completely.
     """
+    mesh, signs = whole.mesh, axes(space)
     grid = vtkUnstructuredGrid()
     points = vtkPoints()
-    points.SetData(numpy_to_vtk((mesh.points_mm * axes(space)).astype(np.float32), deep=True))
+    points.SetData(numpy_to_vtk((mesh.points_mm * signs).astype(np.float32), deep=True))
     grid.SetPoints(points)
     cells = vtkCellArray()
     offsets = np.arange(0, 4 * len(mesh.tetrahedra) + 1, 4, dtype=np.int64)
@@ -50,21 +45,19 @@ def write_vtu(
         numpy_to_vtkIdTypeArray(offsets, deep=True), numpy_to_vtkIdTypeArray(corners, deep=True)
     )
     grid.SetCells(VTK_TETRA, cells)
-    of_region = np.array([0, *ids], dtype=np.int32)
+    of_region = np.array([0, *whole.ids], dtype=np.int32)
     _add(grid.GetCellData(), "region", of_region[mesh.region])
+    for name, vectors in whole.vectors.items():
+        _add(grid.GetCellData(), name, (vectors * signs).astype(np.float32))
+    for name, numbers in whole.coordinates.items():
+        _add(grid.GetPointData(), name, numbers.astype(np.float32))
     _add(grid.GetFieldData(), "Ids", of_region[1:])
     add_strings(grid, "SPACE", [space.upper()])
-    add_strings(grid, "Structures", names)
+    add_strings(grid, "Structures", whole.names)
     _write(vtkXMLUnstructuredGridWriter(), grid, path)
 
 
-def write_vtp(
-    path: Path,
-    surface: SharedSurface,
-    names: Sequence[str],
-    ids: Sequence[int],
-    space: str = "lps",
-) -> None:
+def write_vtp(whole: SolverMesh, path: Path, space: str = "lps") -> None:
     """Write the interfaces of a mesh.
 
     The cell arrays say for each facet the ids on its two sides (``Sides``; 0 is the background, and
@@ -73,28 +66,29 @@ def write_vtp(
     whole mesh.
 
     Args:
+        whole: The mesh, with all that is known of it.
         path: The file, ``.vtp``.
-        surface: Facets between regions, with all vertices of the mesh.
-        names: Names of the K regions.
-        ids: Their ids.
         space: Axes of the file, ``lps`` or ``ras``.
 
     Raises:
         OSError: The file cannot be written completely.
     """
-    nodes, faces = np.unique(surface.faces, return_inverse=True)
-    points_mm = (surface.vertices_mm[nodes] * axes(space)).astype(np.float32)
+    interfaces = whole.interfaces
+    facets = np.concatenate([interface.facets for interface in interfaces])
+    counts = [len(interface.facets) for interface in interfaces]
+    nodes, faces = np.unique(facets, return_inverse=True)
+    points_mm = (whole.mesh.points_mm[nodes] * axes(space)).astype(np.float32)
     polydata = to_polydata(points_mm, faces.reshape(-1, 3))
-    pairs, interface = np.unique(surface.sides, axis=0, return_inverse=True)
-    of_region = np.array([0, *ids], dtype=np.int32)
-    _add(polydata.GetCellData(), "Sides", of_region[surface.sides])
-    _add(polydata.GetCellData(), "Interface", interface.ravel().astype(np.int32))
+    of_region = np.array([0, *whole.ids], dtype=np.int32)
+    sides = of_region[np.array([interface.sides for interface in interfaces])]
+    number = np.arange(len(interfaces), dtype=np.int32)
+    _add(polydata.GetCellData(), "Sides", np.repeat(sides, counts, axis=0))
+    _add(polydata.GetCellData(), "Interface", np.repeat(number, counts))
     _add(polydata.GetPointData(), "Node", nodes.astype(np.int64))
     _add(polydata.GetFieldData(), "Ids", of_region[1:])
-    interfaces = [name_of(pair, names) for pair in pairs.tolist()]
     add_strings(polydata, "SPACE", [space.upper()])
-    add_strings(polydata, "Structures", names)
-    add_strings(polydata, "Interfaces", interfaces)
+    add_strings(polydata, "Structures", whole.names)
+    add_strings(polydata, "Interfaces", [interface.name for interface in interfaces])
     _write(vtkXMLPolyDataWriter(), polydata, path)
 
 

@@ -1,0 +1,1 @@
+"""Tetrahedral meshes as files that solvers and viewers read."""
