@@ -49,6 +49,11 @@ def test_every_heart_becomes_a_mesh_in_its_place(
         sizes = found.compute_cell_sizes()["Volume"]
         agrees = scan.at(centers) == found.cell_data["region"]
         assert np.average(agrees, weights=sizes) > 0.85
+        fibre = np.linalg.norm(found.cell_data["fiber"], axis=1)
+        assert fibre == pytest.approx((found.cell_data["region"] == 1).astype(float), abs=1e-6)
+        inside = np.unique(found.cells_dict[pv.CellType.TETRA][found.cell_data["region"] == 1])
+        for coordinate in ("transmural", "apicobasal", "ventricle"):
+            assert np.isfinite(found.point_data[coordinate][inside]).all()
         assert np.median(np.asarray(agrees)[sizes > np.quantile(sizes, 0.9)]) == 1
     # A second run finds all done; other edges are another mesh.
     before = (tmp_path / "out" / "one.vtu").read_bytes()
@@ -76,6 +81,8 @@ def test_a_heart_that_fails_does_not_stop_the_others(
     [
         (("--edge-mm", "LW=1"), "--edge-mm LW: unknown structure 'LW'; did you mean LV"),
         (("--edge-mm", "0"), "--edge-mm 0: 0: must be a number from 0.1 to 20"),
+        (("--fibres", "60"), "--fibres 60: give two angles of -90 to 90 degrees"),
+        (("--sheets", "0,91"), "--sheets 0,91: give two angles of -90 to 90 degrees"),
         (("--structures", "spleen"), "--structures spleen: unknown structure 'spleen'"),
     ],
 )
@@ -97,7 +104,18 @@ def test_a_mesh_too_large_for_the_machine_is_refused(
     labels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (heart,) = find_hearts([labels / "one.nii.gz"]).values()
-    work = volume_meshing.VolumeMeshing(tmp_path / "out", "3.5", "LV", "", "vtu", "lps", False, 0)
+    work = volume_meshing.VolumeMeshing(
+        out=tmp_path / "out",
+        edge_mm="3.5",
+        structures="LV",
+        wall="",
+        fibres="none",
+        sheets="",
+        extension="vtu",
+        space="lps",
+        strict=False,
+        seed=0,
+    )
     monkeypatch.setattr(volume_meshing, "machine_bytes", lambda: 10**6)
     with pytest.raises(InputError, match=r"edges of 3\.5 mm give about .* --edge-mm 7 or --struct"):
         work.make(heart)

@@ -58,6 +58,17 @@ def volume_mesh(
             show_default="none",
         ),
     ] = "",
+    fibres: Annotated[
+        str,
+        typer.Option(
+            metavar="DEGREES",
+            help="Angles of fibres at the inner and the outer surface of ventricles, or none.",
+        ),
+    ] = "60,-60",
+    sheets: Annotated[
+        str,
+        typer.Option(metavar="DEGREES", help="Angles of sheets, likewise."),
+    ] = "-65,25",
     strict: Annotated[
         bool,
         typer.Option(
@@ -105,6 +116,8 @@ def volume_mesh(
         edge_mm,
         structures,
         wall,
+        fibres,
+        sheets,
         strict,
         seed,
         extension,

@@ -12,6 +12,7 @@ from vecsetx.anatomy.structures import parse_names
 from vecsetx.cohort.identity import plain_source
 from vecsetx.data.heart_source import HeartSource
 from vecsetx.errors import InputError
+from vecsetx.fibres.heart_fibres import heart_fibres, parse_angles
 from vecsetx.geometry.heart_geometry import Geometry
 from vecsetx.machine import machine_bytes
 from vecsetx.progress import stage
@@ -22,6 +23,7 @@ from vecsetx.volume_mesh.cost import BYTES_PER_TETRAHEDRON, expected_tetrahedra
 from vecsetx.volume_mesh.edge_lengths import parse_edges, parse_walls
 from vecsetx.volume_mesh.heart_mesh import mesh_heart, reach_mm
 from vecsetx.volume_mesh.interfaces import facets_between, named_interfaces
+from vecsetx.volume_mesh.mesh import TetrahedralMesh
 from vecsetx.volume_mesh.mesh_quality import MeshQuality, measure_quality
 from vecsetx.volume_mesh.parts import Parts
 from vecsetx.workers.heart_work import HeartWork
@@ -84,6 +86,8 @@ class VolumeMeshing(HeartWork[HeartSource, MeshedHeart]):
         extension: Format of the meshes, ``vtu`` or ``msh``.
         space: Axes of the files, ``lps`` or ``ras``.
         wall: Walls around structures, as the command line has them; empty for none.
+        fibres: Angles of fibres, as the command line has them.
+        sheets: Angles of sheets, likewise.
         strict: Whether structures that are too thin for their edges are an error.
         seed: Seed of the directions in which vertices are tried.
     """
@@ -94,6 +98,8 @@ class VolumeMeshing(HeartWork[HeartSource, MeshedHeart]):
     edge_mm: str
     structures: str
     wall: str
+    fibres: str
+    sheets: str
     extension: str
     space: str
     strict: bool
@@ -105,6 +111,8 @@ class VolumeMeshing(HeartWork[HeartSource, MeshedHeart]):
             "edge_mm": self.edge_mm,
             "structures": self.structures,
             "wall": self.wall,
+            "fibres": self.fibres,
+            "sheets": self.sheets,
             "extension": self.extension,
             "space": self.space,
             "strict": self.strict,
@@ -143,12 +151,12 @@ class VolumeMeshing(HeartWork[HeartSource, MeshedHeart]):
         highest = max(own.id_of(name) for name in own.structures)
         ids = [own.id_of(name) for name in parts.chosen]
         ids += range(highest + 1, highest + 1 + len(parts.walls_mm))
+        whole, without = self._described(mesh, names, ids, heart)
         file, interfaces = self._files(heart)
         with stage("writing"):
-            whole = SolverMesh(mesh, names, ids, named_interfaces(facets_between(mesh), names))
             {"vtu": write_vtu, "msh": write_msh}[self.extension](whole, file, self.space)
             write_vtp(whole, interfaces, self.space)
-        remarks = [*geometry.label_map.remarks]
+        remarks = [*geometry.label_map.remarks, *without]
         is_cut = dict(zip(parts.structures, geometry.cut.tolist(), strict=True))
         cut = [name for name in parts.chosen if is_cut[name]]
         if cut:
@@ -157,6 +165,23 @@ class VolumeMeshing(HeartWork[HeartSource, MeshedHeart]):
         edges = {**edges_mm, **halved}
         of_set = source.label_set.name
         return MeshedHeart(of_set, quality, edges, tuple(halved), seconds, tuple(remarks))
+
+    def _described(
+        self, mesh: TetrahedralMesh, names: Sequence[str], ids: Sequence[int], heart: HeartSource
+    ) -> tuple[SolverMesh, Sequence[str]]:
+        """Return a mesh with its interfaces and fibres, and remarks on fibres that it lacks."""
+        interfaces = named_interfaces(facets_between(mesh), names)
+        angles = parse_angles(self.fibres, self.sheets)
+        if angles is None:
+            return SolverMesh(mesh, names, ids, interfaces), ()
+        try:
+            found = heart_fibres(mesh, names, interfaces, angles)
+        except InputError as error:
+            raise InputError(f"{heart.path}: {error}") from None
+        whole = SolverMesh(
+            mesh, names, ids, interfaces, found.node_sets, found.coordinates, found.vectors
+        )
+        return whole, found.remarks
 
     def to_record(self, result: MeshedHeart) -> Any:
         """Return the numbers as plain data."""

@@ -12,6 +12,7 @@ from vecsetx.cohort.volume_meshing import MeshedHeart, VolumeMeshing
 from vecsetx.data.find_hearts import find_hearts
 from vecsetx.data.idle_options import check_idle
 from vecsetx.errors import InputError
+from vecsetx.fibres.heart_fibres import parse_angles
 from vecsetx.files import write_json
 from vecsetx.limits import VOXELS
 from vecsetx.terminal.cohort_run import run_cohort
@@ -42,6 +43,8 @@ def volume_mesh(
     edge_mm: str = "",
     structures: str = "",
     wall: str = "",
+    fibres: str = "60,-60",
+    sheets: str = "-65,25",
     strict: bool = False,
     seed: int = 0,
     extension: str = "vtu",
@@ -66,6 +69,9 @@ def volume_mesh(
             them.
         structures: Comma-separated names of what is meshed; empty for all.
         wall: Thickness of walls around structures, such as ``RV=3.5``; empty for none.
+        fibres: Angles of fibres at the inner and the outer surface of ventricles, degrees; ``none``
+            for neither fibres nor coordinates.
+        sheets: Angles of sheets, likewise.
         strict: Whether a structure that is too thin for its edges is an error; else they are
             halved.
         seed: The same seed gives the same mesh.
@@ -86,6 +92,7 @@ def volume_mesh(
     parse_edges(edge_mm, structure_names())
     parse_walls(wall, structure_names())
     parse_names(structures, structure_names(), "--structures")
+    parse_angles(fibres, sheets)
     with results_folder(out):
         hearts = find_hearts(
             inputs, label_set, input_space, units, trust_names=trust_names, most_voxels=most_voxels
@@ -99,7 +106,16 @@ def volume_mesh(
             space_option="--input-space",
         )
         work = VolumeMeshing(
-            out.resolve(), edge_mm, structures, wall, extension, space, strict, seed
+            out.resolve(),
+            edge_mm,
+            structures,
+            wall,
+            fibres,
+            sheets,
+            extension,
+            space,
+            strict,
+            seed,
         )
         with open_workers(1 if len(hearts) == 1 and not dask else workers, dask) as executor:
             found = run_cohort("meshing hearts", work, hearts, Records.within(out), executor)

@@ -17,6 +17,7 @@ def write_msh(whole: SolverMesh, path: Path, space: str = "lps") -> None:
 
     A structure's group has its id, and its name with the axes, such as ``LV (LPS mm)``. Interfaces
     are triangles; their groups have the ids 101, 102, … and names such as ``LV endocardium``.
+    Vectors and coordinates are data of elements and of nodes; of interfaces' triangles they are 0.
 
     Args:
         whole: The mesh, with all that is known of it.
@@ -35,6 +36,7 @@ def write_msh(whole: SolverMesh, path: Path, space: str = "lps") -> None:
         interface.name: np.array([101 + index, 2]) for index, interface in enumerate(interfaces)
     }
     cells, tags = [], []
+    data: dict[str, list[np.ndarray]] = {name: [] for name in whole.vectors}
     # Gmsh lists each node under one of the entities that it lies on: an interface, if there is one.
     entity = np.empty((len(mesh.points_mm), 2), dtype=np.int32)
     for region, number in enumerate(ids, 1):
@@ -43,16 +45,20 @@ def write_msh(whole: SolverMesh, path: Path, space: str = "lps") -> None:
         cells.append(("triangle", interface.facets))
         tags.append(np.full(len(interface.facets), 101 + index, dtype=np.int32))
         entity[interface.facets] = 2, 101 + index
+        for of_blocks in data.values():
+            of_blocks.append(np.zeros((len(interface.facets), 3)))
     for region, number in enumerate(ids, 1):
         own = mesh.of_region(region)
         cells.append(("tetra", own))
         tags.append(np.full(len(own), number, dtype=np.int32))
+        for name, vectors in whole.vectors.items():
+            data[name].append(vectors[mesh.region == region] * axes(space))
     grid = meshio.Mesh(
         mesh.points_mm * axes(space),
         cells,
-        cell_data={"gmsh:physical": tags, "gmsh:geometrical": tags},
+        cell_data={"gmsh:physical": tags, "gmsh:geometrical": tags, **data},
         field_data=groups,
-        point_data={"gmsh:dim_tags": entity},
+        point_data={"gmsh:dim_tags": entity, **whole.coordinates},
     )
     with written_whole(path) as unfinished:
         grid.write(unfinished, file_format="gmsh", binary=True)

@@ -1,0 +1,1 @@
+"""Coordinates and fibres of hearts, from Laplace equations on their meshes."""
