@@ -1,14 +1,19 @@
 """Meshes as openCARP's files, read by its description of the formats."""
 
+import os
+import signal
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from support.forked import server
 from support.regions import REGIONS, made
+from support.waiting import LONGEST_SECONDS
 
 from vecsetx.errors import InputError
+from vecsetx.files import clear_unfinished
 from vecsetx.solver_files import opencarp
 from vecsetx.solver_files.opencarp import write_opencarp
 from vecsetx.solver_files.solver_mesh import SolverMesh
@@ -19,8 +24,8 @@ NAMES, IDS = ["LV", "LA", "Myocardium"], [500, 420, 205]
 SIGNS = {"lps": [-1, -1, 1], "ras": [1, 1, 1]}
 
 
-@pytest.fixture(scope="module")
-def whole() -> SolverMesh:
+def solver_mesh() -> SolverMesh:
+    """Two chambers and a wall, with fibres in the wall and sets of nodes."""
     mesh = made(REGIONS, 4.0)
     named = named_interfaces(facets_between(mesh), NAMES)
     generator = np.random.default_rng(3)
@@ -29,6 +34,11 @@ def whole() -> SolverMesh:
     sets = {"LV apex": np.array([7, 3]), "mitral valve": np.array([5]), "lv_apex": np.array([9])}
     vectors = {"fiber": fiber.T * tissue, "sheet": sheet.T * tissue}
     return SolverMesh(mesh, NAMES, IDS, named, sets, {}, vectors)
+
+
+@pytest.fixture(scope="module")
+def whole() -> SolverMesh:
+    return solver_mesh()
 
 
 def rows(path: Path, head: int = 1) -> tuple[list[str], list[list[str]]]:
@@ -150,6 +160,26 @@ def test_a_write_that_fails_leaves_the_former_folder_or_none(
         write_opencarp(whole, folder)
     assert {file.name: file.read_bytes() for file in folder.rglob("*")} == before
     assert [file.name for file in tmp_path.iterdir()] == ["heart"] * was_there
+
+
+def write_until_killed(folder: Path) -> None:
+    def dying(path: Path, *_: object) -> None:
+        path.write_text("half of the n")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    opencarp._write = dying
+    write_opencarp(solver_mesh(), folder)
+
+
+def test_a_kill_leaves_no_folder_of_that_name(tmp_path: Path) -> None:
+    process = server().Process(target=write_until_killed, args=(tmp_path / "heart",))
+    process.start()
+    process.join(LONGEST_SECONDS)
+    assert process.exitcode == -signal.SIGKILL
+    (left,) = tmp_path.iterdir()
+    assert left.name.startswith(".vecsetx-unfinished-")
+    clear_unfinished(tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_space_that_is_none(whole: SolverMesh, tmp_path: Path) -> None:
