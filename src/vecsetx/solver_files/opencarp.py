@@ -1,6 +1,6 @@
 """Tetrahedral meshes as openCARP's text files.
 
-The formats are those of openCARP's manual, "File formats" (https://opencarp.org/documentation).
+The formats are those of CARP (https://carpentry.medunigraz.at/getting-started/file-formats.html).
 """
 
 from pathlib import Path

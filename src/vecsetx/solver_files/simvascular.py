@@ -1,7 +1,7 @@
 """Tetrahedral meshes as SimVascular's folder ``mesh-complete``, which svMultiPhysics reads.
 
-Layout: https://simvascular.github.io/documentation/meshing.html. The types of arrays are those that
-svMultiPhysics asks for: 32-bit integers and, for fibres, 64-bit floats.
+The types of arrays are those that svMultiPhysics reads (https://github.com/SimVascular/svMultiPhysics,
+``vtk_xml_parser.cpp``): 32-bit integers and, for fibres, 64-bit floats.
 """
 
 from collections.abc import Sequence
