@@ -8,7 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from vecsetx.files import clear_unfinished, write_json, write_text, written_whole
+from vecsetx.files import (
+    clear_unfinished,
+    folder_written_whole,
+    write_json,
+    write_text,
+    written_whole,
+)
 
 
 def names(folder):
@@ -90,7 +96,73 @@ def test_what_is_wrong_with_another_file_is_told_of_that_file(tmp_path):
     assert missing.value.filename == str(tmp_path / "b")
 
 
-FOLDER = "a/.vecsetx-unfinished-folder"
+def write_folder(folder, texts, failure=None):
+    with folder_written_whole(folder) as unfinished:
+        for name, text in texts.items():
+            write_text(unfinished / name, text)
+        if failure:
+            raise failure
+
+
+def texts(folder):
+    return {
+        file.relative_to(folder).as_posix(): file.read_text()
+        for file in folder.rglob("*")
+        if file.is_file()
+    }
+
+
+def test_a_folder_that_ends_well_replaces_the_former_one_and_leaves_nothing_else(tmp_path):
+    folder = tmp_path / "new" / "heart"
+    for content in ({"a": "1", "deep/b": "2"}, {"a": "3"}):
+        write_folder(folder, content)
+        assert texts(folder) == content
+        assert names(folder.parent) == ["heart"]
+    (tmp_path / "usual").mkdir()
+    assert folder.stat().st_mode == (tmp_path / "usual").stat().st_mode
+
+
+@pytest.mark.parametrize("failure", [ValueError("no"), KeyboardInterrupt()])
+@pytest.mark.parametrize("was_there", [True, False])
+def test_a_folder_that_fails_half_way_leaves_the_former_one(tmp_path, failure, was_there):
+    if was_there:
+        write_folder(tmp_path / "heart", {"a": "old"})
+    with pytest.raises(type(failure)):
+        write_folder(tmp_path / "heart", {"a": "new"}, failure)
+    assert texts(tmp_path) == ({"heart/a": "old"} if was_there else {})
+    assert names(tmp_path) == (["heart"] if was_there else [])
+
+
+def test_a_former_folder_comes_back_if_the_new_one_cannot_take_its_place(tmp_path, monkeypatch):
+    write_folder(tmp_path / "heart", {"a": "old"})
+    rename = os.rename
+
+    def fails(source, target):
+        if target == tmp_path / "heart" and names(Path(source)) == ["b"]:
+            raise OSError(errno.EIO, "Input/output error", str(source), None, str(target))
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", fails)
+    with pytest.raises(OSError, match="Input/output error") as error:
+        write_folder(tmp_path / "heart", {"b": "new"})
+    assert error.value.filename == str(tmp_path / "heart")
+    assert error.value.filename2 is None
+    assert texts(tmp_path) == {"heart/a": "old"}
+    assert names(tmp_path) == ["heart"]
+
+
+def test_what_is_wrong_in_an_unfinished_folder_is_told_of_the_folder(tmp_path):
+    heart = tmp_path / "heart"
+    with pytest.raises(FileNotFoundError) as missing, folder_written_whole(heart) as unfinished:
+        (unfinished / "no" / "file").write_text("x")
+    assert missing.value.filename == str(heart / "no" / "file")
+    with pytest.raises(OSError, match="No space") as full:
+        write_folder(heart, {}, OSError(errno.ENOSPC, "No space left on device"))
+    assert full.value.filename == str(heart)
+    with pytest.raises(FileNotFoundError) as elsewhere, folder_written_whole(heart):
+        (tmp_path / "other").read_text()
+    assert elsewhere.value.filename == str(tmp_path / "other")
+    assert names(tmp_path) == []
 
 
 def test_unfinished_files_of_killed_writers_are_cleared_in_their_folder_alone(tmp_path):
@@ -99,10 +171,12 @@ def test_unfinished_files_of_killed_writers_are_cleared_in_their_folder_alone(tm
         (tmp_path / folder / ".vecsetx-unfinished-1x.nii.gz").touch()
         (tmp_path / folder / "heart.nii.gz").touch()
     (tmp_path / "a" / ".unfinished-letter.txt").touch()  # somebody else's
-    (tmp_path / FOLDER).mkdir()
+    (tmp_path / "a" / ".vecsetx-unfinished-folder" / "deep").mkdir(parents=True)
+    (tmp_path / "a" / ".vecsetx-unfinished-folder" / "deep" / "heart.pts").touch()
+    (tmp_path / "a" / ".vecsetx-unfinished-link").symlink_to(tmp_path / "b")
     clear_unfinished(tmp_path / "a", tmp_path / "b", tmp_path / "absent")
     left = {str(file.relative_to(tmp_path)) for file in tmp_path.rglob(".*")}
-    assert left == {"a/deeper/.vecsetx-unfinished-1x.nii.gz", "a/.unfinished-letter.txt", FOLDER}
+    assert left == {"a/deeper/.vecsetx-unfinished-1x.nii.gz", "a/.unfinished-letter.txt"}
     assert len(list(tmp_path.rglob("heart.nii.gz"))) == 3
 
 

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from vecsetx.errors import InputError
 __all__ = [
     "check_writable",
     "clear_unfinished",
+    "folder_written_whole",
     "in_words",
     "write_json",
     "write_text",
@@ -35,7 +37,7 @@ _OF_ANY = {
 """Number of a system's error → remedy: errors that only writing has, and others."""
 
 _UNFINISHED = ".vecsetx-unfinished-"
-"""Prefix of the names of temporary files."""
+"""Prefix of the names of temporary files and folders."""
 
 
 @contextmanager
@@ -74,6 +76,52 @@ def written_whole(path: Path) -> Iterator[Path]:
             unfinished.unlink(missing_ok=True)
 
 
+@contextmanager
+def folder_written_whole(folder: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside ``folder`` that replaces it when the block ends normally.
+
+    A former folder is removed with all that is in it. If the block raises, ``folder`` stays
+    unchanged and the temporary one is removed. A process that is killed between the two renames at
+    the end leaves no ``folder``, never a half-written one.
+
+    Raises:
+        OSError: The folder or a file in it cannot be written. The error names ``folder`` or the
+            file in it, not the temporary ones.
+    """
+    unfinished = former = None
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=folder.parent))
+        yield unfinished
+        for file in unfinished.rglob("*"):
+            if file.is_file():
+                with open(file, "rb") as stream:
+                    os.fsync(stream.fileno())
+        # mkdtemp gives access to the owner only: grant the usual rights.
+        unfinished.chmod(0o777 & ~_umask())
+        if os.path.lexists(folder):
+            former = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=folder.parent))
+            os.rename(folder, former / "former")  # no system replaces a folder that is not empty
+        try:
+            os.rename(unfinished, folder)
+        except OSError:
+            if former is not None:
+                os.rename(former / "former", folder)
+            raise
+    except OSError as error:
+        at = Path(str(error.filename))
+        if unfinished is not None and at.is_relative_to(unfinished):
+            at = folder / at.relative_to(unfinished)
+        elif error.filename is None or at.name.startswith(_UNFINISHED):
+            at = folder
+        error.filename, error.filename2 = str(at), None
+        raise
+    finally:
+        for left in (unfinished, former):
+            if left is not None:
+                shutil.rmtree(left, ignore_errors=True)
+
+
 def check_writable(path: Path) -> None:
     """Check, before the work whose result it is to hold, that a file could be written.
 
@@ -108,14 +156,16 @@ def in_words(error: OSError) -> str:
 
 
 def clear_unfinished(*folders: Path) -> None:
-    """Remove the temporary files that killed writers left in folders (not in subfolders).
+    """Remove what killed writers left in folders: temporary files and folders (not in subfolders).
 
     This would also remove the files of a writer that is still running: call it only where no other
     process writes.
     """
     for folder in folders:
         for file in folder.glob(f"{_UNFINISHED}*"):
-            if not file.is_dir():  # which no writer makes
+            if file.is_dir() and not file.is_symlink():
+                shutil.rmtree(file)
+            else:
                 file.unlink(missing_ok=True)
 
 

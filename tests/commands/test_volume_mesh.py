@@ -120,3 +120,53 @@ def test_a_mesh_too_large_for_the_machine_is_refused(
     with pytest.raises(InputError, match=r"edges of 3\.5 mm give about .* --edge-mm 7 or --struct"):
         work.make(heart)
     assert not (tmp_path / "out").exists()
+
+
+def read_numbers(path: Path, first: int) -> np.ndarray:
+    """The numbers of a text file's rows, from a column on; its first line counts the rows."""
+    count, *rows = path.read_text(encoding="ascii").splitlines()
+    assert len(rows) == int(count)
+    return np.array([row.split()[first:] for row in rows], dtype=float)
+
+
+@pytest.mark.parametrize("extension", ["opencarp", "simvascular"])
+def test_a_format_of_several_files_is_a_folder_that_a_second_run_keeps(
+    extension: str,
+    labels: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+) -> None:
+    options = ("--structures", "LV,Myocardium", "--edge-mm", "6", "--format", extension)
+    words = ("volume-mesh", labels / "one.nii.gz", "--out", tmp_path / "out", *options)
+    assert run(*words, monkeypatch=monkeypatch) in (0, 1)  # long edges may miss a bound
+    folder = tmp_path / "out" / "one"
+    there = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert there == [".vecsetx", "one", "one.interfaces.vtp", "quality.json"]
+    of = json.loads((tmp_path / "out" / "quality.json").read_text())["hearts"]["one"]
+    if extension == "opencarp":
+        points = read_numbers(folder / "one.pts", 0) / 1000
+        regions = read_numbers(folder / "one.elem", 5).ravel()
+    else:
+        found = pv.read(folder / "mesh-complete.mesh.vtu")
+        points, regions = found.points, found.cell_data["ModelRegionID"]
+    assert len(regions) == of["tetrahedra"]
+    interfaces = pv.read(tmp_path / "out" / "one.interfaces.vtp")
+    assert points[interfaces.point_data["Node"]] == pytest.approx(interfaces.points, abs=1e-4)
+    ids = interfaces.field_data["Ids"].tolist()
+    assert sorted(set(regions.tolist())) == sorted(ids)
+
+    # A file of the user's own does not matter as long as the mesh is as it was.
+    (folder / "run.par").write_text("mine")
+    with monkeypatch.context() as patched:
+        patched.setattr(volume_meshing.VolumeMeshing, "make", None)
+        run(*words, monkeypatch=patched)
+    assert "the heart is done already" in capsys.readouterr().out
+    # If a file is gone, all are made again, but not over the user's own.
+    lost = next(file for file in folder.rglob("*endocardium*") if file.is_file())
+    lost.unlink()
+    assert run(*words, monkeypatch=monkeypatch) == 2
+    assert f"{folder}: would be replaced, but holds files" in capsys.readouterr().err
+    (folder / "run.par").unlink()
+    assert run(*words, monkeypatch=monkeypatch) in (0, 1)
+    assert lost.is_file()

@@ -60,7 +60,7 @@ _OF_COMMANDS: Mapping[str, _Kept] = {
     "shape modes": _Kept("out", (".vecsetx/*.json",), "heart", goes_on=True),
     "shape interpolate": _Kept("out", (".vecsetx/*.json",), "heart", goes_on=True),
     "shape project": _Kept("out", (".vecsetx/*.json",), "placed heart", goes_on=True),
-    "volume-mesh": _Kept("out", ("*.vtu", "*.msh"), "mesh", goes_on=True),
+    "volume-mesh": _Kept("out", ("*.interfaces.vtp",), "mesh", goes_on=True),
     "measure": _Kept("out", (".vecsetx/*.json",), "measured heart", goes_on=True),
     "compare": _Kept("out", ("compar*.*",)),
     "demo": _Kept("out"),

@@ -78,8 +78,12 @@ def volume_mesh(
         ),
     ] = False,
     extension: Annotated[
-        Literal["vtu", "msh"],
-        typer.Option("--format", help="Format: VTK's or Gmsh's.", case_sensitive=False),
+        Literal["vtu", "msh", "opencarp", "simvascular"],
+        typer.Option(
+            "--format",
+            help="Format: VTK's or Gmsh's, or a folder of files for openCARP or SimVascular.",
+            case_sensitive=False,
+        ),
     ] = "vtu",
     space: Annotated[
         Literal["lps", "ras"], typer.Option(help="Axes of mesh coordinates.", case_sensitive=False)

@@ -17,6 +17,9 @@ from vecsetx.geometry.heart_geometry import Geometry
 from vecsetx.machine import machine_bytes
 from vecsetx.progress import stage
 from vecsetx.solver_files.msh import write_msh
+from vecsetx.solver_files.opencarp import write_opencarp
+from vecsetx.solver_files.simvascular import write_simvascular
+from vecsetx.solver_files.solver_folder import check_replaceable, files_of
 from vecsetx.solver_files.solver_mesh import SolverMesh
 from vecsetx.solver_files.vtk_xml import write_vtp, write_vtu
 from vecsetx.volume_mesh.cost import BYTES_PER_TETRAHEDRON, expected_tetrahedra
@@ -29,6 +32,10 @@ from vecsetx.volume_mesh.parts import Parts
 from vecsetx.workers.heart_work import HeartWork
 
 __all__ = ["MeshedHeart", "VolumeMeshing"]
+
+_FILES = {"vtu": write_vtu, "msh": write_msh}
+_FOLDERS = {"opencarp": write_opencarp, "simvascular": write_simvascular}
+"""Format → what writes a mesh as a file, or as a folder of files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +90,8 @@ class VolumeMeshing(HeartWork[HeartSource, MeshedHeart]):
         out: Folder for the files, an absolute path.
         edge_mm: Edges, as the command line has them.
         structures: Structures that are meshed, as the command line has them; empty for all.
-        extension: Format of the meshes, ``vtu`` or ``msh``.
+        extension: Format of the meshes: the files ``vtu`` or ``msh``, or a folder each for
+            ``opencarp`` or ``simvascular``.
         space: Axes of the files, ``lps`` or ``ras``.
         wall: Walls around structures, as the command line has them; empty for none.
         fibres: Angles of fibres, as the command line has them.
@@ -128,9 +136,13 @@ class VolumeMeshing(HeartWork[HeartSource, MeshedHeart]):
 
         Raises:
             InputError: It cannot be read, has no volume or none of the structures, its mesh would
-                need more memory than there is, or a structure is too thin.
+                need more memory than there is, a structure is too thin, or other files lie in the
+                folder for its mesh.
         """
         began = time.monotonic()
+        file, interfaces = self._files(heart)
+        if self.extension in _FOLDERS:
+            check_replaceable(file)
         source = heart.resolved()
         segmentation = source.segmentation(source.label_set.structures)
         parts = self._parts(segmentation.geometry(), segmentation.structures, heart)
@@ -152,9 +164,8 @@ class VolumeMeshing(HeartWork[HeartSource, MeshedHeart]):
         ids = [own.id_of(name) for name in parts.chosen]
         ids += range(highest + 1, highest + 1 + len(parts.walls_mm))
         whole, without = self._described(mesh, names, ids, heart)
-        file, interfaces = self._files(heart)
         with stage("writing"):
-            {"vtu": write_vtu, "msh": write_msh}[self.extension](whole, file, self.space)
+            {**_FILES, **_FOLDERS}[self.extension](whole, file, self.space)
             write_vtp(whole, interfaces, self.space)
         remarks = [*geometry.label_map.remarks, *without]
         is_cut = dict(zip(parts.structures, geometry.cut.tolist(), strict=True))
@@ -192,12 +203,15 @@ class VolumeMeshing(HeartWork[HeartSource, MeshedHeart]):
         return MeshedHeart.from_dict(record)
 
     def files(self, heart: HeartSource, result: MeshedHeart) -> Sequence[Path]:
-        """Return the mesh and its interfaces."""
-        return self._files(heart)
+        """Return the files of the mesh, and its interfaces."""
+        mesh, interfaces = self._files(heart)
+        return [*(files_of(mesh) if self.extension in _FOLDERS else [mesh]), interfaces]
 
     def _files(self, heart: HeartSource) -> tuple[Path, Path]:
-        named = self.out / f"{heart.name}"
-        return Path(f"{named}.{self.extension}"), Path(f"{named}.interfaces.vtp")
+        """Return the file or folder of the mesh, and the file of its interfaces."""
+        named = self.out / heart.name
+        mesh = named if self.extension in _FOLDERS else Path(f"{named}.{self.extension}")
+        return mesh, Path(f"{named}.interfaces.vtp")
 
     def _parts(self, geometry: Geometry, structures: tuple[str, ...], heart: HeartSource) -> Parts:
         """Return what is meshed."""

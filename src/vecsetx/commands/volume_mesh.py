@@ -59,7 +59,8 @@ def volume_mesh(
 ) -> MeshedHearts:
     """Mesh hearts with tetrahedra.
 
-    Writes ``OUT/NAME.vtu`` and ``OUT/NAME.interfaces.vtp`` of each, and ``quality.json``.
+    Writes ``OUT/NAME.vtu`` (or ``OUT/NAME.msh``, or a folder ``OUT/NAME``) and
+    ``OUT/NAME.interfaces.vtp`` of each, and ``quality.json``.
 
     Args:
         inputs: Hearts with volumes (label maps, masks, closed meshes, or results of
@@ -75,7 +76,7 @@ def volume_mesh(
         strict: Whether a structure that is too thin for its edges is an error; else they are
             halved.
         seed: The same seed gives the same mesh.
-        extension: Format of the meshes, ``vtu`` or ``msh``.
+        extension: Format of the meshes: ``vtu``, ``msh``, ``opencarp`` or ``simvascular``.
         space: Axes of the files, ``lps`` or ``ras``.
         label_set: What ids mean; None: what the files say.
         input_space: Axes of meshes whose files do not say.

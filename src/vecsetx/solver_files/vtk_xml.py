@@ -13,8 +13,9 @@ from vecsetx.files import written_whole
 from vecsetx.reconstruction.surfaces import axes, to_polydata
 from vecsetx.reconstruction.vtk_files import add_strings, write_with_vtk
 from vecsetx.solver_files.solver_mesh import SolverMesh
+from vecsetx.volume_mesh.mesh import TetrahedralMesh
 
-__all__ = ["write_vtp", "write_vtu"]
+__all__ = ["add_array", "to_grid", "write_vtp", "write_vtu", "write_xml"]
 
 
 def write_vtu(whole: SolverMesh, path: Path, space: str = "lps") -> None:
@@ -34,27 +35,17 @@ def write_vtu(whole: SolverMesh, path: Path, space: str = "lps") -> None:
         OSError: The file cannot be written completely.
     """
     mesh, signs = whole.mesh, axes(space)
-    grid = vtkUnstructuredGrid()
-    points = vtkPoints()
-    points.SetData(numpy_to_vtk((mesh.points_mm * signs).astype(np.float32), deep=True))
-    grid.SetPoints(points)
-    cells = vtkCellArray()
-    offsets = np.arange(0, 4 * len(mesh.tetrahedra) + 1, 4, dtype=np.int64)
-    corners = mesh.tetrahedra.astype(np.int64).ravel()
-    cells.SetData(
-        numpy_to_vtkIdTypeArray(offsets, deep=True), numpy_to_vtkIdTypeArray(corners, deep=True)
-    )
-    grid.SetCells(VTK_TETRA, cells)
+    grid = to_grid(mesh, space)
     of_region = np.array([0, *whole.ids], dtype=np.int32)
-    _add(grid.GetCellData(), "region", of_region[mesh.region])
+    add_array(grid.GetCellData(), "region", of_region[mesh.region])
     for name, vectors in whole.vectors.items():
-        _add(grid.GetCellData(), name, (vectors * signs).astype(np.float32))
+        add_array(grid.GetCellData(), name, (vectors * signs).astype(np.float32))
     for name, numbers in whole.coordinates.items():
-        _add(grid.GetPointData(), name, numbers.astype(np.float32))
-    _add(grid.GetFieldData(), "Ids", of_region[1:])
+        add_array(grid.GetPointData(), name, numbers.astype(np.float32))
+    add_array(grid.GetFieldData(), "Ids", of_region[1:])
     add_strings(grid, "SPACE", [space.upper()])
     add_strings(grid, "Structures", whole.names)
-    _write(vtkXMLUnstructuredGridWriter(), grid, path)
+    write_xml(vtkXMLUnstructuredGridWriter(), grid, path)
 
 
 def write_vtp(whole: SolverMesh, path: Path, space: str = "lps") -> None:
@@ -82,23 +73,45 @@ def write_vtp(whole: SolverMesh, path: Path, space: str = "lps") -> None:
     of_region = np.array([0, *whole.ids], dtype=np.int32)
     sides = of_region[np.array([interface.sides for interface in interfaces])]
     number = np.arange(len(interfaces), dtype=np.int32)
-    _add(polydata.GetCellData(), "Sides", np.repeat(sides, counts, axis=0))
-    _add(polydata.GetCellData(), "Interface", np.repeat(number, counts))
-    _add(polydata.GetPointData(), "Node", nodes.astype(np.int64))
-    _add(polydata.GetFieldData(), "Ids", of_region[1:])
+    add_array(polydata.GetCellData(), "Sides", np.repeat(sides, counts, axis=0))
+    add_array(polydata.GetCellData(), "Interface", np.repeat(number, counts))
+    add_array(polydata.GetPointData(), "Node", nodes.astype(np.int64))
+    add_array(polydata.GetFieldData(), "Ids", of_region[1:])
     add_strings(polydata, "SPACE", [space.upper()])
     add_strings(polydata, "Structures", whole.names)
     add_strings(polydata, "Interfaces", [interface.name for interface in interfaces])
-    _write(vtkXMLPolyDataWriter(), polydata, path)
+    write_xml(vtkXMLPolyDataWriter(), polydata, path)
 
 
-def _add(to: Any, name: str, values: np.ndarray) -> None:
+def to_grid(mesh: TetrahedralMesh, space: str) -> vtkUnstructuredGrid:
+    """Return a mesh as VTK's, with points in mm and in the axes of a space."""
+    grid = vtkUnstructuredGrid()
+    points = vtkPoints()
+    points.SetData(numpy_to_vtk((mesh.points_mm * axes(space)).astype(np.float32), deep=True))
+    grid.SetPoints(points)
+    cells = vtkCellArray()
+    offsets = np.arange(0, 4 * len(mesh.tetrahedra) + 1, 4, dtype=np.int64)
+    corners = mesh.tetrahedra.astype(np.int64).ravel()
+    cells.SetData(
+        numpy_to_vtkIdTypeArray(offsets, deep=True), numpy_to_vtkIdTypeArray(corners, deep=True)
+    )
+    grid.SetCells(VTK_TETRA, cells)
+    return grid
+
+
+def add_array(to: Any, name: str, values: np.ndarray) -> None:
+    """Add an array to cell, point or field data."""
     array = numpy_to_vtk(np.ascontiguousarray(values), deep=True)
     array.SetName(name)
     to.AddArray(array)
 
 
-def _write(writer: Any, data: Any, path: Path) -> None:
+def write_xml(writer: Any, data: Any, path: Path) -> None:
+    """Write polydata or an unstructured grid, compressed.
+
+    Raises:
+        OSError: The file cannot be written completely.
+    """
     writer.SetDataModeToAppended()
     writer.SetEncodeAppendedData(False)
     writer.SetCompressorTypeToZLib()
