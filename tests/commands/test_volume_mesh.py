@@ -97,7 +97,9 @@ def test_a_mesh_too_large_for_the_machine_is_refused(
     labels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (heart,) = find_hearts([labels / "one.nii.gz"]).values()
-    work = volume_meshing.VolumeMeshing(tmp_path / "out", "3.5", "LV", "", "vtu", "lps", False, 0)
+    work = volume_meshing.VolumeMeshing(
+        tmp_path / "out", "3.5", "LV", "", 0.0, "label-set", "vtu", "lps", False, 0
+    )
     monkeypatch.setattr(volume_meshing, "machine_bytes", lambda: 10**6)
     with pytest.raises(InputError, match=r"edges of 3\.5 mm give about .* --edge-mm 7 or --struct"):
         work.make(heart)

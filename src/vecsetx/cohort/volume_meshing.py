@@ -19,11 +19,16 @@ from vecsetx.solver_files.msh import write_msh
 from vecsetx.solver_files.solver_mesh import SolverMesh
 from vecsetx.solver_files.vtk_xml import write_vtp, write_vtu
 from vecsetx.volume_mesh.cost import BYTES_PER_TETRAHEDRON, expected_tetrahedra
+from vecsetx.volume_mesh.cut_ends import with_cut_ends
 from vecsetx.volume_mesh.edge_lengths import parse_edges, parse_walls
 from vecsetx.volume_mesh.heart_mesh import mesh_heart, reach_mm
 from vecsetx.volume_mesh.interfaces import facets_between, named_interfaces
+from vecsetx.volume_mesh.mesh import TetrahedralMesh
 from vecsetx.volume_mesh.mesh_quality import MeshQuality, measure_quality
 from vecsetx.volume_mesh.parts import Parts
+from vecsetx.volume_mesh.rings import valve_rings
+from vecsetx.volume_mesh.tags import tags_of
+from vecsetx.volume_mesh.valves import find_discs
 from vecsetx.workers.heart_work import HeartWork
 
 __all__ = ["MeshedHeart", "VolumeMeshing"]
@@ -37,6 +42,7 @@ class MeshedHeart:
         label_set: Name of the label set that it was read with.
         quality: What the mesh is worth.
         edges_mm: Region → mean length of edges at its interfaces that was used.
+        tags: Region → its number in the files.
         halved: The structures whose edges were halved, as they are too thin for those asked for.
         seconds: Time it took.
         remarks: Notes on its files, as sentences.
@@ -45,6 +51,7 @@ class MeshedHeart:
     label_set: str
     quality: MeshQuality
     edges_mm: dict[str, float]
+    tags: dict[str, int]
     halved: tuple[str, ...]
     seconds: float
     remarks: tuple[str, ...]
@@ -54,6 +61,7 @@ class MeshedHeart:
         return {
             "label_set": self.label_set,
             "edges_mm": self.edges_mm,
+            "tags": self.tags,
             "halved": list(self.halved),
             "seconds": self.seconds,
             **self.quality.to_dict(),
@@ -67,6 +75,7 @@ class MeshedHeart:
             str(data["label_set"]),
             MeshQuality.from_dict(data),
             {str(name): float(edge) for name, edge in data["edges_mm"].items()},
+            {str(name): int(tag) for name, tag in data["tags"].items()},
             tuple(map(str, data["halved"])),
             float(data["seconds"]),
             tuple(map(str, data["remarks"])),
@@ -84,6 +93,8 @@ class VolumeMeshing(HeartWork[HeartSource, MeshedHeart]):
         extension: Format of the meshes, ``vtu`` or ``msh``.
         space: Axes of the files, ``lps`` or ``ras``.
         wall: Walls around structures, as the command line has them; empty for none.
+        valves_mm: Thickness of valves; 0 for openings.
+        tags: Numbers of regions, ``label-set`` or ``four-chamber``.
         strict: Whether structures that are too thin for their edges are an error.
         seed: Seed of the directions in which vertices are tried.
     """
@@ -94,6 +105,8 @@ class VolumeMeshing(HeartWork[HeartSource, MeshedHeart]):
     edge_mm: str
     structures: str
     wall: str
+    valves_mm: float
+    tags: str
     extension: str
     space: str
     strict: bool
@@ -105,6 +118,8 @@ class VolumeMeshing(HeartWork[HeartSource, MeshedHeart]):
             "edge_mm": self.edge_mm,
             "structures": self.structures,
             "wall": self.wall,
+            "valves_mm": self.valves_mm,
+            "tags": self.tags,
             "extension": self.extension,
             "space": self.space,
             "strict": self.strict,
@@ -125,7 +140,7 @@ class VolumeMeshing(HeartWork[HeartSource, MeshedHeart]):
         began = time.monotonic()
         source = heart.resolved()
         segmentation = source.segmentation(source.label_set.structures)
-        parts = self._parts(segmentation.geometry(), segmentation.structures, heart)
+        parts, lacking = self._parts(segmentation.geometry(), segmentation.structures, heart)
         edges_mm = self._edges(parts, source.label_set.structures)
         _check_memory(parts, edges_mm, heart)
         try:
@@ -133,30 +148,28 @@ class VolumeMeshing(HeartWork[HeartSource, MeshedHeart]):
         except InputError as error:
             raise InputError(f"{heart.path}: {error}") from None
         geometry, names = parts.geometry, parts.names
-        volumes_ml = parts.of_input(geometry.volumes_ml())
+        volumes_ml = parts.of_input(geometry.volumes_ml()) - parts.taken_by_discs_ml(mesh)
         areas_mm2 = parts.of_input(geometry.areas_mm2())
         longest_mm = max(edges_mm.values())
         with stage("quality"):
             field = parts.distances()
             quality = measure_quality(mesh, names, field, volumes_ml, areas_mm2, longest_mm)
-        own = source.label_set
-        highest = max(own.id_of(name) for name in own.structures)
-        ids = [own.id_of(name) for name in parts.chosen]
-        ids += range(highest + 1, highest + 1 + len(parts.walls_mm))
+        tags = tags_of(self.tags, names, source.label_set)
         file, interfaces = self._files(heart)
         with stage("writing"):
-            whole = SolverMesh(mesh, names, ids, named_interfaces(facets_between(mesh), names))
+            whole = _whole(mesh, parts, tags)
             {"vtu": write_vtu, "msh": write_msh}[self.extension](whole, file, self.space)
             write_vtp(whole, interfaces, self.space)
-        remarks = [*geometry.label_map.remarks]
-        is_cut = dict(zip(parts.structures, geometry.cut.tolist(), strict=True))
-        cut = [name for name in parts.chosen if is_cut[name]]
-        if cut:
+        remarks = [*geometry.label_map.remarks, *lacking]
+        if cut := [name for name in parts.cut_names() if name in parts.chosen]:
             remarks.append(f"the scan cuts {', '.join(cut)}: the mesh ends there with a flat face")
         seconds = round(time.monotonic() - began, 1)
         edges = {**edges_mm, **halved}
         of_set = source.label_set.name
-        return MeshedHeart(of_set, quality, edges, tuple(halved), seconds, tuple(remarks))
+        of_region = dict(zip(names, tags, strict=True))
+        return MeshedHeart(
+            of_set, quality, edges, of_region, tuple(halved), seconds, tuple(remarks)
+        )
 
     def to_record(self, result: MeshedHeart) -> Any:
         """Return the numbers as plain data."""
@@ -174,8 +187,10 @@ class VolumeMeshing(HeartWork[HeartSource, MeshedHeart]):
         named = self.out / f"{heart.name}"
         return Path(f"{named}.{self.extension}"), Path(f"{named}.interfaces.vtp")
 
-    def _parts(self, geometry: Geometry, structures: tuple[str, ...], heart: HeartSource) -> Parts:
-        """Return what is meshed."""
+    def _parts(
+        self, geometry: Geometry, structures: tuple[str, ...], heart: HeartSource
+    ) -> tuple[Parts, tuple[str, ...]]:
+        """Return what is meshed, and remarks on the valves that are not."""
         present = geometry.present()
         there = tuple(name for name, shown in zip(structures, present, strict=True) if shown)
         chosen = parse_names(self.structures, structures, "--structures") or there
@@ -195,15 +210,28 @@ class VolumeMeshing(HeartWork[HeartSource, MeshedHeart]):
                 f"--wall {self.wall}: {', '.join(unmeshed)} is not among --structures "
                 f"{self.structures}; add it there"
             )
-        return Parts(geometry.restricted(present), there, chosen, walls_mm)
+        geometry = geometry.restricted(present)
+        discs, lacking = find_discs(geometry, there, chosen, self.valves_mm)
+        return Parts(geometry, there, chosen, walls_mm, discs), lacking
 
     def _edges(self, parts: Parts, among: tuple[str, ...]) -> dict[str, float]:
-        """Return the edges of each region; those of a wall are no longer than it is thick."""
+        """Return the edges of each region; those of walls and valves are no longer than thick."""
         lengths = parse_edges(self.edge_mm, among)
         edges_mm = {name: lengths[name] for name in parts.chosen}
         for name, thick_mm in parts.walls_mm.items():
             edges_mm[f"{name}Wall"] = min(lengths[name], thick_mm)
+        for disc in parts.discs:
+            edges_mm[disc.name] = min(disc.thickness_mm, *(lengths[side] for side in disc.sides))
         return edges_mm
+
+
+def _whole(mesh: TetrahedralMesh, parts: Parts, tags: Sequence[int]) -> SolverMesh:
+    """Return a mesh with its interfaces and rings."""
+    names, view = parts.names, parts.geometry.label_map.field_of_view
+    interfaces = named_interfaces(facets_between(mesh), names)
+    rings = valve_rings(interfaces, names)
+    interfaces = with_cut_ends(interfaces, mesh.points_mm, names, parts.cut_names(), view)
+    return SolverMesh(mesh, names, tags, interfaces, rings)
 
 
 def _check_memory(parts: Parts, edges_mm: dict[str, float], heart: HeartSource) -> None:

@@ -16,6 +16,7 @@ from vecsetx.files import write_json
 from vecsetx.limits import VOXELS
 from vecsetx.terminal.cohort_run import run_cohort
 from vecsetx.volume_mesh.edge_lengths import parse_edges, parse_walls
+from vecsetx.volume_mesh.valves import check_thickness
 from vecsetx.workers.for_each import open_workers
 from vecsetx.workers.heart_work import Records
 
@@ -42,6 +43,8 @@ def volume_mesh(
     edge_mm: str = "",
     structures: str = "",
     wall: str = "",
+    valves: float = 0.0,
+    tags: str = "label-set",
     strict: bool = False,
     seed: int = 0,
     extension: str = "vtu",
@@ -66,6 +69,9 @@ def volume_mesh(
             them.
         structures: Comma-separated names of what is meshed; empty for all.
         wall: Thickness of walls around structures, such as ``RV=3.5``; empty for none.
+        valves: Thickness of valves as discs, mm; 0 for openings.
+        tags: Numbers of regions: ``label-set`` or ``four-chamber``
+            (:data:`~vecsetx.volume_mesh.tags.FOUR_CHAMBER`).
         strict: Whether a structure that is too thin for its edges is an error; else they are
             halved.
         seed: The same seed gives the same mesh.
@@ -86,6 +92,7 @@ def volume_mesh(
     parse_edges(edge_mm, structure_names())
     parse_walls(wall, structure_names())
     parse_names(structures, structure_names(), "--structures")
+    check_thickness(valves)
     with results_folder(out):
         hearts = find_hearts(
             inputs, label_set, input_space, units, trust_names=trust_names, most_voxels=most_voxels
@@ -99,7 +106,16 @@ def volume_mesh(
             space_option="--input-space",
         )
         work = VolumeMeshing(
-            out.resolve(), edge_mm, structures, wall, extension, space, strict, seed
+            out.resolve(),
+            edge_mm,
+            structures,
+            wall,
+            valves,
+            tags,
+            extension,
+            space,
+            strict,
+            seed,
         )
         with open_workers(1 if len(hearts) == 1 and not dask else workers, dask) as executor:
             found = run_cohort("meshing hearts", work, hearts, Records.within(out), executor)

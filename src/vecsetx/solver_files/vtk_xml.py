@@ -21,9 +21,9 @@ def write_vtu(whole: SolverMesh, path: Path, space: str = "lps") -> None:
     """Write a mesh.
 
     Each tetrahedron has the id of its structure in the cell array ``region``, and a cell array for
-    each of its vectors; each vertex has a point array for each of its coordinates. The field data
-    say which structure has which id (``Structures``, ``Ids``), and the axes (``SPACE``). Points are
-    in mm.
+    each of its vectors; each vertex has a point array for each of its coordinates, and one for each
+    set of nodes, such as ``mitral ring``: 1 for those in it, 0 for others. The field data say which
+    structure has which id (``Structures``, ``Ids``), and the axes (``SPACE``). Points are in mm.
 
     Args:
         whole: The mesh, with all that is known of it.
@@ -51,6 +51,7 @@ def write_vtu(whole: SolverMesh, path: Path, space: str = "lps") -> None:
         _add(grid.GetCellData(), name, (vectors * signs).astype(np.float32))
     for name, numbers in whole.coordinates.items():
         _add(grid.GetPointData(), name, numbers.astype(np.float32))
+    _add_sets(grid.GetPointData(), whole, np.arange(len(mesh.points_mm)))
     _add(grid.GetFieldData(), "Ids", of_region[1:])
     add_strings(grid, "SPACE", [space.upper()])
     add_strings(grid, "Structures", whole.names)
@@ -63,7 +64,7 @@ def write_vtp(whole: SolverMesh, path: Path, space: str = "lps") -> None:
     The cell arrays say for each facet the ids on its two sides (``Sides``; 0 is the background, and
     the normal points from the first to the second) and its interface (``Interface``, an index of
     the field array ``Interfaces``, their names). The point array ``Node`` has the vertex of the
-    whole mesh.
+    whole mesh; there is another one for each set of nodes, as in the file of the mesh.
 
     Args:
         whole: The mesh, with all that is known of it.
@@ -85,6 +86,7 @@ def write_vtp(whole: SolverMesh, path: Path, space: str = "lps") -> None:
     _add(polydata.GetCellData(), "Sides", np.repeat(sides, counts, axis=0))
     _add(polydata.GetCellData(), "Interface", np.repeat(number, counts))
     _add(polydata.GetPointData(), "Node", nodes.astype(np.int64))
+    _add_sets(polydata.GetPointData(), whole, nodes)
     _add(polydata.GetFieldData(), "Ids", of_region[1:])
     add_strings(polydata, "SPACE", [space.upper()])
     add_strings(polydata, "Structures", whole.names)
@@ -96,6 +98,11 @@ def _add(to: Any, name: str, values: np.ndarray) -> None:
     array = numpy_to_vtk(np.ascontiguousarray(values), deep=True)
     array.SetName(name)
     to.AddArray(array)
+
+
+def _add_sets(to: Any, whole: SolverMesh, nodes: np.ndarray) -> None:
+    for name, vertices in whole.node_sets.items():
+        _add(to, name, np.isin(nodes, vertices).astype(np.uint8))
 
 
 def _write(writer: Any, data: Any, path: Path) -> None:

@@ -1,0 +1,62 @@
+"""Cut ends: where a structure's surface is the edge of the scan."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from vecsetx.anatomy.field_of_view import FieldOfView
+from vecsetx.volume_mesh.interfaces import Interface
+
+__all__ = ["at_scan_edge", "with_cut_ends"]
+
+_BEYOND_VOXELS = 0.75
+"""So far beyond a cut end, the scan is over. Cut structures end at the outer faces of the last
+voxels, their walls half a voxel before; what the scan does not cut ends a voxel before or earlier.
+"""
+
+
+def with_cut_ends(
+    interfaces: Sequence[Interface],
+    points_mm: Float[np.ndarray, "v 3"],
+    names: Sequence[str],
+    cut: Collection[str],
+    view: FieldOfView,
+) -> list[Interface]:
+    """Part the outer surface of cut regions: where the scan ends is an interface of its own.
+
+    Args:
+        interfaces: The interfaces of a mesh.
+        points_mm: Its vertices, RAS+ mm.
+        names: Names of its K regions.
+        cut: Names of those that the scan cuts.
+        view: The scan.
+
+    Returns:
+        The interfaces, each with its cut end after it, such as ``Aorta cut``.
+    """
+    found = []
+    for interface in interfaces:
+        region, other = interface.sides
+        if other or names[region - 1] not in cut:
+            found.append(interface)
+            continue
+        at_edge = at_scan_edge(points_mm, interface.facets, view)
+        cut_end = f"{names[region - 1]} cut"
+        for name, own in ((interface.name, ~at_edge), (cut_end, at_edge)):
+            if own.any():
+                found.append(replace(interface, name=name, facets=interface.facets[own]))
+    return found
+
+
+def at_scan_edge(
+    points_mm: Float[np.ndarray, "v 3"], facets: Int[np.ndarray, "f 3"], view: FieldOfView
+) -> Bool[np.ndarray, " f"]:
+    """Return which facets of an outer surface lie where the scan ends, and face out of it."""
+    a, b, c = np.moveaxis(points_mm[facets], 1, 0)
+    normals = np.cross(b - a, c - a)
+    # In voxels along the axis that a facet faces most: within 45°, that leads out of the scan.
+    in_voxels = np.abs(normals @ np.linalg.inv(view.affine[:3, :3]).T).max(axis=1, keepdims=True)
+    beyond = _BEYOND_VOXELS * normals / np.maximum(in_voxels, np.finfo(float).tiny)
+    return ~view.shows((a + b + c) / 3 + beyond)
