@@ -215,13 +215,13 @@ class VolumeMeshing(HeartWork[HeartSource, MeshedHeart]):
         return Parts(geometry, there, chosen, walls_mm, discs), lacking
 
     def _edges(self, parts: Parts, among: tuple[str, ...]) -> dict[str, float]:
-        """Return the edges of each region; those of walls and valves are no longer than thick."""
+        """Return the edges of each region; those of walls and valves are limited."""
         lengths = parse_edges(self.edge_mm, among)
         edges_mm = {name: lengths[name] for name in parts.chosen}
         for name, thick_mm in parts.walls_mm.items():
             edges_mm[f"{name}Wall"] = min(lengths[name], thick_mm)
         for disc in parts.discs:
-            edges_mm[disc.name] = min(disc.thickness_mm, *(lengths[side] for side in disc.sides))
+            edges_mm[disc.name] = min(disc.edge_mm, *(lengths[side] for side in disc.sides))
         return edges_mm
 
 

@@ -56,7 +56,11 @@ def at_scan_edge(
     """Return which facets of an outer surface lie where the scan ends, and face out of it."""
     a, b, c = np.moveaxis(points_mm[facets], 1, 0)
     normals = np.cross(b - a, c - a)
-    # In voxels along the axis that a facet faces most: within 45°, that leads out of the scan.
-    in_voxels = np.abs(normals @ np.linalg.inv(view.affine[:3, :3]).T).max(axis=1, keepdims=True)
-    beyond = _BEYOND_VOXELS * normals / np.maximum(in_voxels, np.finfo(float).tiny)
-    return ~view.shows((a + b + c) / 3 + beyond)
+    # Go out along the axis of the grid whose planes a facet is most parallel to.
+    planes = np.linalg.inv(view.affine[:3, :3])
+    facing = normals @ (planes / np.linalg.norm(planes, axis=1, keepdims=True)).T
+    axis = np.abs(facing).argmax(axis=1)
+    way = np.sign(np.take_along_axis(facing, axis[:, None], axis=1))
+    beyond = _BEYOND_VOXELS * way * view.affine[:3, axis].T
+    # One corner is enough: where a cut end turns into the side, facets are bevelled.
+    return ~np.logical_and.reduce([view.shows(corner + beyond) for corner in (a, b, c)])

@@ -84,12 +84,13 @@ def reach_mm(edges_mm: Float[np.ndarray, " n"]) -> float:
 def _too_thin(parts: Parts, mesh: TetrahedralMesh) -> list[int]:
     """Return the structures that the mesh shows too small, or broken."""
     thin = []
-    volumes_ml = parts.of_input(parts.geometry.volumes_ml()) - parts.taken_by_discs_ml(mesh)
+    volumes_ml = parts.of_input(parts.geometry.volumes_ml())
+    taken_ml = parts.taken_by_discs_ml(mesh)
     counts = parts.of_input(parts.geometry.pieces().astype(np.float64))
     for k, (ml, count) in enumerate(zip(volumes_ml, counts, strict=True)):
         pieces = piece_volumes_ml(mesh, k + 1)
         # A ridge may leave crumbs, which break nothing. Walls and valves (NaN) are as thin as they
         # are.
-        if pieces.sum() < (1 - _LOST) * ml or (pieces > _CRUMB * ml).sum() > count:
+        if pieces.sum() + taken_ml[k] < (1 - _LOST) * ml or (pieces > _CRUMB * ml).sum() > count:
             thin.append(k)
     return thin

@@ -16,9 +16,9 @@ def valve_rings(
 ) -> dict[str, Int[np.ndarray, " n"]]:
     """Return the rings of a mesh: such as ``mitral ring`` → vertices, ascending.
 
-    The ring of an opening has the vertices that it shares with any other interface: the curve
-    around it. That of a disc has the vertices of its rim: of all its facets that lead neither to
-    one nor to the other structure that it lies between.
+    The ring of an opening is the closed curve around it, or curves: the edges that only one of its
+    facets has. That of a disc is its rim: all facets that lead neither to one nor to the other
+    structure that it lies between.
 
     Args:
         interfaces: The interfaces of a mesh.
@@ -31,16 +31,23 @@ def valve_rings(
         disc = number.get(valve)
         if disc:
             rim = [each for each in interfaces if disc in each.sides and not sides & {*each.sides}]
-            ring = _vertices(rim)
+            ring = np.unique(_facets(rim))
         else:
-            opening = [each for each in interfaces if {*each.sides} == sides]
-            others = [each for each in interfaces if {*each.sides} != sides]
-            ring = np.intersect1d(_vertices(opening), _vertices(others))
+            ring = _around([each for each in interfaces if {*each.sides} == sides])
         if len(ring):
             rings[f"{valve.removesuffix('Valve').lower()} ring"] = ring
     return rings
 
 
-def _vertices(interfaces: Sequence[Interface]) -> Int[np.ndarray, " n"]:
-    facets = [interface.facets.ravel() for interface in interfaces]
-    return np.unique(np.concatenate(facets)) if facets else np.empty(0, dtype=np.int64)
+def _around(opening: Sequence[Interface]) -> Int[np.ndarray, " n"]:
+    facets = _facets(opening)
+    edges = np.sort(
+        np.concatenate([facets[:, [0, 1]], facets[:, [1, 2]], facets[:, [2, 0]]]), axis=1
+    )
+    edges, count = np.unique(edges, axis=0, return_counts=True)
+    return np.unique(edges[count == 1])
+
+
+def _facets(interfaces: Sequence[Interface]) -> Int[np.ndarray, "f 3"]:
+    none = np.empty((0, 3), dtype=np.int32)
+    return np.concatenate([none, *(interface.facets for interface in interfaces)])
