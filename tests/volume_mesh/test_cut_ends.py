@@ -113,6 +113,8 @@ def test_ends_of_a_mesh_and_its_walls_are_interfaces_of_their_own() -> None:
     heart = made(*TURNS[1])
     parts = Parts(heart, ("Aorta", "RA"), ("Aorta", "RA"), {"Aorta": 3.0})
     assert parts.cut_names() == ["Aorta", "RA", "AortaWall"]
+    one = replace(parts, geometry=replace(heart, cut=np.array([False, True])))
+    assert one.cut_names() == ["RA"]
     mesh, _ = mesh_heart(parts, {"Aorta": 2.5, "AortaWall": 2.5, "RA": 2.5})
     before = named_interfaces(facets_between(mesh), parts.names)
     view = heart.label_map.field_of_view

@@ -67,7 +67,7 @@ def disc_of_blocks(thickness_mm: float) -> Disc:
     return Disc("MitralValve", ("LA", "LV"), thickness_mm, opening, Triangles(points, faces))
 
 
-@pytest.mark.parametrize("reach_mm", [np.inf, 4.0])
+@pytest.mark.parametrize("reach_mm", [np.inf, 4.0, 0.5])
 def test_a_disc_has_the_points_of_both_that_are_near_where_they_meet(reach_mm: float) -> None:
     thickness = 2.0
     points = np.random.default_rng(0).uniform([-9, -9, -7], [9, 9, 8], (20_000, 3))
@@ -90,6 +90,12 @@ def test_a_disc_has_the_points_of_both_that_are_near_where_they_meet(reach_mm: f
     middle = (np.abs(points[:, :2]).max(axis=1) < NARROW - thickness) & (np.abs(points[:, 2]) < 1.5)
     assert middle.sum() > 100
     assert found[middle] == pytest.approx(np.abs(points[middle, 2]) - thickness / 2, abs=1e-5)
+
+
+def test_where_structures_only_come_near_each_other_is_no_disc() -> None:
+    point, near = np.array([[NARROW + 3.0, 0, -0.1]]), np.array([0.5], np.float32)
+    found = disc_of_blocks(2.0).distances(point, np.array([-0.1], np.float32), near)
+    assert found == pytest.approx(3 - 1, abs=0.01)
 
 
 def test_discs_are_found_where_structures_touch() -> None:

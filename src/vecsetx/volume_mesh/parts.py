@@ -55,9 +55,8 @@ class Parts:
     def distances(self, reach_mm: float = np.inf) -> Field:
         """Return signed distances to the regions, which may be truncated at ``reach_mm``."""
         chosen = [self.structures.index(name) for name in self.chosen]
-        # Thicknesses are taken off these distances, which must not be all that is known of them.
-        thickest_mm = [*self.walls_mm.values(), *(disc.thickness_mm for disc in self.discs)]
-        reach_mm = max([reach_mm, *(2 * thick_mm for thick_mm in thickest_mm)])
+        # A wall's thickness is taken off, which has to leave something.
+        reach_mm = max([reach_mm, *(2 * thick_mm for thick_mm in self.walls_mm.values())])
 
         def look(points_mm: np.ndarray) -> np.ndarray:
             found = self._to_structures(points_mm, reach_mm)

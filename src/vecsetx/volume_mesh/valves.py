@@ -57,12 +57,11 @@ class Disc:
         first_mm: Float[np.ndarray, " n"],
         second_mm: Float[np.ndarray, " n"],
     ) -> Float[np.ndarray, " n"]:
-        """Return signed distances, exact within a thickness around the disc; beyond, shorter ones.
+        """Return signed distances: exact inside the disc; outside, they may be too short.
 
         Args:
             points_mm: RAS+ mm.
-            first_mm: Signed distances to the first structure, truncated anywhere beyond twice the
-                thickness.
+            first_mm: Signed distances to the first structure, which may be truncated.
             second_mm: Those to the second.
         """
         # 1. To the opening. It belongs to both surfaces, and is no nearer than either.
