@@ -67,6 +67,7 @@ def volume_mesh(
             metavar="MM",
             help="Valves as discs of this thickness, such as 1.5, where LA and LV, RA and RV, LV "
             "and Aorta, RV and PA meet. Each is a region of its own. 0 leaves openings.",
+            show_default="openings",
         ),
     ] = 0.0,
     tags: Annotated[

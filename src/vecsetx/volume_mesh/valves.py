@@ -48,7 +48,7 @@ class Disc:
 
     @property
     def edge_mm(self) -> float:
-        """The longest edges that leave no hole in it."""
+        """The longest edges that it may have."""
         return _EDGE_SHARE * self.thickness_mm
 
     def distances(
