@@ -8,6 +8,7 @@ from scipy.spatial.transform import Rotation
 from support.shapes import grid_affine
 
 from vecsetx.anatomy.field_of_view import EDGE_VOXELS, FieldOfView
+from vecsetx.anatomy.label_map import LabelMap
 
 SHAPE = (30, 26, 22)
 GRIDS = {
@@ -60,6 +61,34 @@ def test_unknown_slices_are_as_if_the_grid_ended(
     np.testing.assert_allclose(found[~in_unknown], expected[~in_unknown], rtol=0, atol=1e-4)
     for there, here in zip(one.nearest(points_mm), other.nearest(points_mm), strict=True):
         np.testing.assert_allclose(there, here, rtol=0, atol=1e-6)
+
+
+@settings(max_examples=8)
+@given(**GRIDS, half_voxels=st.integers(0, 4))
+def test_an_edge_farther_out_is_that_of_a_larger_grid(
+    spacing, angles, flips, shear, seed, half_voxels
+) -> None:
+    affine, inset = affine_of(spacing, angles, flips, shear), half_voxels / 2
+    more = EDGE_VOXELS - inset
+    larger = affine.copy()
+    larger[:3, 3] = to_mm(affine, np.full(3, -more))
+    shape = tuple((np.array(SHAPE) + round(2 * more)).tolist())
+    points_mm = to_mm(affine, np.random.default_rng(seed).uniform(-9, 39, (100, 3)))
+    found = FieldOfView(SHAPE, affine).edge_distances_mm(points_mm, inset)
+    expected = FieldOfView(shape, larger).edge_distances_mm(points_mm)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
+
+
+@settings(max_examples=8)
+@given(**GRIDS, some_unknown=st.booleans())
+def test_a_scan_shows_its_known_voxels(spacing, angles, flips, shear, seed, some_unknown) -> None:
+    affine, generator = affine_of(spacing, angles, flips, shear), np.random.default_rng(seed)
+    known = generator.random(SHAPE) < (0.5 if some_unknown else 2)
+    points_mm = to_mm(affine, generator.uniform(-9, 39, (500, 3)))
+    view = FieldOfView(SHAPE, affine, ~known if some_unknown else None)
+    expected = LabelMap(known.astype(np.uint8), affine).at(points_mm) == 1
+    assert (view.shows(points_mm) == expected).all()
+    assert expected.any()
 
 
 @settings(max_examples=8)

@@ -19,6 +19,7 @@ VALID = {
     "--seed": {"0", "1000000000000"},
     **{name: {"0"} for name in ("--pictures", "--fold", "--refine", "--recycle", "--draws")},
     "--val-share": {"0"},
+    "--valves": {"0"},
     "--reach": {"inf", "1e12", "1000000000000"},
 }
 """Option → which of these values are sound; all others are refused."""

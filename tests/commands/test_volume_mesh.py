@@ -1,6 +1,7 @@
 """``vecsetx volume-mesh``: files in, meshes out."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +64,56 @@ def test_every_heart_becomes_a_mesh_in_its_place(
     assert (tmp_path / "out" / "one.vtu").read_bytes() == before
 
 
+def test_valves_walls_and_numbers_are_in_all_files(
+    labels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    words = ("volume-mesh", labels / "one.nii.gz", "--out", tmp_path / "out", "--workers", "1")
+    options = ("--structures", "LV,Myocardium,LA", "--edge-mm", "4", "--wall", "LA=3")
+    more = ("--valves", "4", "--tags", "four-chamber")
+    assert run(*words, *options, *more, monkeypatch=monkeypatch) == 0
+    said = capsys.readouterr().out
+    for remark in ("no TricuspidValve: RA is not meshed", "no AorticValve: Aorta is not meshed"):
+        assert remark in said
+    (of,) = json.loads((tmp_path / "out" / "quality.json").read_text())["hearts"].values()
+    tags = {"Myocardium": 1, "LA": 33, "LV": 31, "LAWall": 3, "MitralValve": 7}
+    assert of["tags"] == tags
+    assert of["edges_mm"]["MitralValve"] == 3
+    mesh = pv.read(tmp_path / "out" / "one.vtu")
+    written = mesh.field_data["Structures"].tolist(), mesh.field_data["Ids"].tolist()
+    assert dict(zip(*written, strict=True)) == tags
+    assert set(mesh.cell_data["region"].tolist()) == {*tags.values()}
+    interfaces = pv.read(tmp_path / "out" / "one.interfaces.vtp")
+    names = interfaces.field_data["Interfaces"].tolist()
+    assert {"LA, MitralValve", "LV, MitralValve", "LA endocardium", "LA epicardium"} < {*names}
+    assert "mitral valve" not in names
+    ring = np.flatnonzero(mesh.point_data["mitral ring"])
+    on_surface = interfaces.point_data["mitral ring"] == 1
+    assert sorted(interfaces.point_data["Node"][on_surface].tolist()) == ring.tolist()
+    assert len(ring) > 20
+
+
+def test_a_heart_that_the_scan_cuts_ends_in_interfaces_of_their_own(
+    labels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    whole = read_label_map(labels / "one.nii.gz")
+    middle = int(np.argwhere(whole.labels == 3)[:, 2].mean())  # of the LV
+    half = replace(whole, labels=np.ascontiguousarray(whole.labels[:, :, : middle + 1]))
+    write_label_map(half, tmp_path / "cut.nii.gz")
+    words = ("volume-mesh", tmp_path / "cut.nii.gz", "--out", tmp_path / "out", "--workers", "1")
+    options = ("--structures", "LV,Myocardium", "--edge-mm", "4")
+    run(*words, *options, monkeypatch=monkeypatch)
+    assert "the scan cuts Myocardium, LV" in capsys.readouterr().out
+    found = pv.read(tmp_path / "out" / "cut.interfaces.vtp")
+    names = found.field_data["Interfaces"].tolist()
+    assert {"LV cut", "Myocardium cut", "LV epicardium"} < {*names}
+    areas = found.compute_cell_sizes()["Area"]
+    for name, label in (("LV cut", 3), ("Myocardium cut", 1)):
+        own = found.cell_data["Interface"] == names.index(name)
+        voxels = np.count_nonzero(half.labels[:, :, -1] == label)
+        assert areas[own].sum() == pytest.approx(voxels * 2.2**2, rel=0.15)
+        assert (found.cell_data["Sides"][own] == [label, 0]).all()
+
+
 def test_a_heart_that_fails_does_not_stop_the_others(
     labels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
@@ -109,6 +160,8 @@ def test_a_mesh_too_large_for_the_machine_is_refused(
         edge_mm="3.5",
         structures="LV",
         wall="",
+        valves_mm=0.0,
+        tags="label-set",
         fibres="none",
         sheets="",
         extension="vtu",

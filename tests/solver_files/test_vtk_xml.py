@@ -34,7 +34,8 @@ def test_what_was_written_is_read(space: str, signs: list[int], tmp_path: Path) 
     mesh = two().mesh
     vectors = {"fiber": np.array([[0.6, 0, 0.8], [0, 1, 0]])}
     coordinates = {"apicobasal": np.array([0, 0.25, 0.5, 1, np.nan])}
-    whole = replace(two(), vectors=vectors, coordinates=coordinates)
+    sets = {"mitral ring": np.array([1, 4])}
+    whole = replace(two(), vectors=vectors, coordinates=coordinates, node_sets=sets)
     write_vtu(whole, tmp_path / "heart.vtu", space)
     found = pv.read(tmp_path / "heart.vtu")
     assert found.points == pytest.approx(mesh.points_mm * signs)
@@ -46,6 +47,7 @@ def test_what_was_written_is_read(space: str, signs: list[int], tmp_path: Path) 
     assert found.cell_data["region"].tolist() == [7, 3]
     assert found.cell_data["fiber"] == pytest.approx(vectors["fiber"] * signs)
     assert found.point_data["apicobasal"] == pytest.approx(coordinates["apicobasal"], nan_ok=True)
+    assert found.point_data["mitral ring"].tolist() == [0, 1, 0, 0, 1]
     assert found.field_data["SPACE"].tolist() == [space.upper()]
     assert found.field_data["Structures"].tolist() == ["LV", "PA"]
     assert found.field_data["Ids"].tolist() == [3, 7]
@@ -62,8 +64,10 @@ def test_a_space_that_is_none(tmp_path: Path) -> None:
 def test_walls_name_their_sides_and_the_nodes_of_the_mesh(
     space: str, signs: list[int], tmp_path: Path
 ) -> None:
-    write_vtp(two(), tmp_path / "interfaces.vtp", space)
+    whole = replace(two(), node_sets={"mitral ring": np.array([1, 4])})
+    write_vtp(whole, tmp_path / "interfaces.vtp", space)
     found = pv.read(tmp_path / "interfaces.vtp")
+    assert set(found.point_data["Node"][found.point_data["mitral ring"] == 1].tolist()) == {1, 4}
     assert found.points == pytest.approx((two().mesh.points_mm * signs)[found.point_data["Node"]])
     names = found.field_data["Interfaces"].tolist()
     assert names == ["LV outside", "LV, PA", "PA outside"]

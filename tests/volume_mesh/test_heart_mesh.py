@@ -153,3 +153,5 @@ def test_where_two_walls_meet_each_point_has_one() -> None:
     assert (region == expected)[clear].all()
     assert set(expected[clear].tolist()) == {-1, 0, 1, 2, 3}
     assert ((found < 0).sum(axis=1) <= 1)[clear].all()
+    # Walls stay where they are if their edges are far shorter than they are thick.
+    assert ((parts.distances(0.5)(points) < 0) == (found < 0)).all()

@@ -10,7 +10,7 @@ from support.regions import CENTERS, REGIONS, made
 
 from vecsetx.solver_files.msh import write_msh
 from vecsetx.solver_files.solver_mesh import SolverMesh
-from vecsetx.volume_mesh.interfaces import facets_between, name_of, named_interfaces
+from vecsetx.volume_mesh.interfaces import Interface, facets_between, name_of, named_interfaces
 from vecsetx.volume_mesh.mesh import TetrahedralMesh
 from vecsetx.volume_mesh.pieces import piece_volumes_ml
 from vecsetx.volume_mesh.quality import volumes_mm3
@@ -75,7 +75,9 @@ def test_another_program_reads_what_gmsh_would(
     space: str, signs: list[int], tmp_path: Path
 ) -> None:
     named = named_interfaces(facets_between(mesh()), NAMES)
-    write_msh(SolverMesh(mesh(), NAMES, IDS, named), tmp_path / "heart.msh", space)
+    ring = np.unique(named[0].facets)[::3]
+    whole = SolverMesh(mesh(), NAMES, IDS, named, {"ring": ring})
+    write_msh(whole, tmp_path / "heart.msh", space)
     assert (tmp_path / "heart.msh").read_bytes().startswith(b"$MeshFormat\n4.1 1 8\n")
     found = meshio.read(tmp_path / "heart.msh")
     # Nodes are listed by what they lie on.
@@ -93,7 +95,23 @@ def test_another_program_reads_what_gmsh_would(
             assert volumes_mm3(found.points, corners) == pytest.approx(
                 volumes_mm3(mesh().points_mm, mesh().of_region(region))
             )
+        elif block.type == "vertex":
+            assert groups[tag, 0] == "ring"
+            assert sorted(number[block.data.ravel()].tolist()) == ring.tolist()
         else:
             interface = interfaces.pop(groups[tag, 2])
             assert (np.sort(number[block.data], axis=1) == np.sort(interface.facets, axis=1)).all()
     assert not interfaces
+
+
+def test_a_group_whose_nodes_all_belong_to_others_is_kept(tmp_path: Path) -> None:
+    """Gmsh lists each node once, and knows only groups that have one."""
+    points, corners = np.array([[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]]), [[0, 1, 2, 3]]
+    around = np.full(4, 0b11, np.uint32)
+    one = TetrahedralMesh(points, np.array(corners, np.int32), np.array([1], np.uint8), around)
+    facets = np.array([[0, 2, 1], [0, 1, 3], [0, 3, 2]], np.int32)
+    named = [Interface(name, (1, 0), facets[[k]]) for k, name in enumerate("ab")]
+    write_msh(SolverMesh(one, ["LV"], [3], named, {"ring": np.arange(4)}), tmp_path / "one.msh")
+    found = meshio.read(tmp_path / "one.msh")
+    tags = [tags.tolist() for tags in found.cell_data["gmsh:physical"]]
+    assert tags == [[3], [101], [102], [201] * 4]

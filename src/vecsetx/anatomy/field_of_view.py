@@ -34,11 +34,22 @@ class FieldOfView:
     affine: Float[np.ndarray, "4 4"]
     unknown: Bool[np.ndarray, "i j k"] | None = None
 
-    def edge_distances_mm(self, points_mm: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
+    def shows(self, points_mm: Float[np.ndarray, "n 3"]) -> Bool[np.ndarray, " n"]:
+        """Return whether each point (RAS+ mm) lies in a known voxel of the grid."""
+        indices = self._indices(points_mm)
+        shown: np.ndarray = self._on_grid(np.rint(indices))
+        if self.unknown is not None:
+            shown[self._in_unknown(indices, self.unknown)] = False
+        return shown
+
+    def edge_distances_mm(
+        self, points_mm: Float[np.ndarray, "n 3"], inset_voxels: float = EDGE_VOXELS
+    ) -> Float[np.ndarray, " n"]:
         """Compute the distance from each point to the edge; never too long.
 
         Args:
             points_mm: RAS+ mm.
+            inset_voxels: How far inside the outer faces the edge is taken to be.
 
         Returns:
             ``[N]`` float32 mm: positive inside the field of view, 0 or negative outside, ``-inf``
@@ -46,12 +57,14 @@ class FieldOfView:
         """
         indices = self._indices(points_mm)
         first, last = self._limits
-        within = np.minimum(indices - first, last - indices) * self._mm_per_index
+        further = EDGE_VOXELS - inset_voxels
+        within = (np.minimum(indices - first, last - indices) + further) * self._mm_per_index
         edge_mm = within.min(axis=1).astype(np.float32)
         if self.unknown is None:
             return edge_mm
         if self._clearance is not None:
-            edge_mm = np.minimum(edge_mm, self._clearance.at(indices))
+            further_mm = np.float32(further * self._mm_per_index.min())
+            edge_mm = np.minimum(edge_mm, self._clearance.at(indices) + further_mm)
         edge_mm[self._in_unknown(indices, self.unknown)] = -np.inf
         return edge_mm
 
@@ -122,10 +135,13 @@ class FieldOfView:
     def _in_unknown(self, indices: np.ndarray, unknown: np.ndarray) -> np.ndarray:
         """Whether each fractional index lies in an unknown voxel of the grid."""
         voxels = np.rint(indices).astype(np.int64)
-        on_grid = ((voxels >= 0) & (voxels < self.shape)).all(axis=1)
+        on_grid = self._on_grid(voxels)
         found = np.zeros(len(voxels), dtype=bool)
         found[on_grid] = unknown[tuple(voxels[on_grid].T)]
         return found
+
+    def _on_grid(self, voxels: np.ndarray) -> np.ndarray:
+        return np.asarray(((voxels >= 0) & (voxels < self.shape)).all(axis=1))
 
     def _indices(self, points_mm: np.ndarray) -> np.ndarray:
         points_mm = np.asarray(points_mm, dtype=np.float64)

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from vecsetx.cli.failures import report_failures
+from vecsetx.cli.numbers import number
 from vecsetx.cli.options import (
     FLAG,
     LABEL_SETS,
@@ -18,6 +19,7 @@ from vecsetx.cli.options import (
     Workers,
 )
 from vecsetx.limits import VOXELS
+from vecsetx.ranges import Number
 
 
 def volume_mesh(
@@ -58,6 +60,24 @@ def volume_mesh(
             show_default="none",
         ),
     ] = "",
+    valves: Annotated[
+        float,
+        number(
+            Number.VALVE_MM,
+            metavar="MM",
+            help="Valves as discs of this thickness, such as 1.5, where LA and LV, RA and RV, LV "
+            "and Aorta, RV and PA meet. Each is a region of its own. 0 leaves openings.",
+            show_default="openings",
+        ),
+    ] = 0.0,
+    tags: Annotated[
+        Literal["label-set", "four-chamber"],
+        typer.Option(
+            help="Numbers of regions: ids of the label set, or those of the four-chamber meshes of "
+            "King's College London (docs/volume-mesh.md).",
+            case_sensitive=False,
+        ),
+    ] = "label-set",
     fibres: Annotated[
         str,
         typer.Option(
@@ -120,6 +140,8 @@ def volume_mesh(
         edge_mm,
         structures,
         wall,
+        valves,
+        tags,
         fibres,
         sheets,
         strict,

@@ -23,12 +23,16 @@ from vecsetx.solver_files.solver_folder import check_replaceable, files_of
 from vecsetx.solver_files.solver_mesh import SolverMesh
 from vecsetx.solver_files.vtk_xml import write_vtp, write_vtu
 from vecsetx.volume_mesh.cost import BYTES_PER_TETRAHEDRON, expected_tetrahedra
+from vecsetx.volume_mesh.cut_ends import with_cut_ends
 from vecsetx.volume_mesh.edge_lengths import parse_edges, parse_walls
 from vecsetx.volume_mesh.heart_mesh import mesh_heart, reach_mm
 from vecsetx.volume_mesh.interfaces import facets_between, named_interfaces
 from vecsetx.volume_mesh.mesh import TetrahedralMesh
 from vecsetx.volume_mesh.mesh_quality import MeshQuality, measure_quality
 from vecsetx.volume_mesh.parts import Parts
+from vecsetx.volume_mesh.rings import valve_rings
+from vecsetx.volume_mesh.tags import tags_of
+from vecsetx.volume_mesh.valves import find_discs
 from vecsetx.workers.heart_work import HeartWork
 
 __all__ = ["MeshedHeart", "VolumeMeshing"]
@@ -46,6 +50,7 @@ class MeshedHeart:
         label_set: Name of the label set that it was read with.
         quality: What the mesh is worth.
         edges_mm: Region → mean length of edges at its interfaces that was used.
+        tags: Region → its number in the files.
         halved: The structures whose edges were halved, as they are too thin for those asked for.
         seconds: Time it took.
         remarks: Notes on its files, as sentences.
@@ -54,6 +59,7 @@ class MeshedHeart:
     label_set: str
     quality: MeshQuality
     edges_mm: dict[str, float]
+    tags: dict[str, int]
     halved: tuple[str, ...]
     seconds: float
     remarks: tuple[str, ...]
@@ -63,6 +69,7 @@ class MeshedHeart:
         return {
             "label_set": self.label_set,
             "edges_mm": self.edges_mm,
+            "tags": self.tags,
             "halved": list(self.halved),
             "seconds": self.seconds,
             **self.quality.to_dict(),
@@ -76,6 +83,7 @@ class MeshedHeart:
             str(data["label_set"]),
             MeshQuality.from_dict(data),
             {str(name): float(edge) for name, edge in data["edges_mm"].items()},
+            {str(name): int(tag) for name, tag in data["tags"].items()},
             tuple(map(str, data["halved"])),
             float(data["seconds"]),
             tuple(map(str, data["remarks"])),
@@ -94,6 +102,8 @@ class VolumeMeshing(HeartWork[HeartSource, MeshedHeart]):
             ``opencarp`` or ``simvascular``.
         space: Axes of the files, ``lps`` or ``ras``.
         wall: Walls around structures, as the command line has them; empty for none.
+        valves_mm: Thickness of valves; 0 for openings.
+        tags: Numbers of regions, ``label-set`` or ``four-chamber``.
         fibres: Angles of fibres, as the command line has them.
         sheets: Angles of sheets, likewise.
         strict: Whether structures that are too thin for their edges are an error.
@@ -106,6 +116,8 @@ class VolumeMeshing(HeartWork[HeartSource, MeshedHeart]):
     edge_mm: str
     structures: str
     wall: str
+    valves_mm: float
+    tags: str
     fibres: str
     sheets: str
     extension: str
@@ -119,6 +131,8 @@ class VolumeMeshing(HeartWork[HeartSource, MeshedHeart]):
             "edge_mm": self.edge_mm,
             "structures": self.structures,
             "wall": self.wall,
+            "valves_mm": self.valves_mm,
+            "tags": self.tags,
             "fibres": self.fibres,
             "sheets": self.sheets,
             "extension": self.extension,
@@ -145,7 +159,7 @@ class VolumeMeshing(HeartWork[HeartSource, MeshedHeart]):
             check_replaceable(file)
         source = heart.resolved()
         segmentation = source.segmentation(source.label_set.structures)
-        parts = self._parts(segmentation.geometry(), segmentation.structures, heart)
+        parts, lacking = self._parts(segmentation.geometry(), segmentation.structures, heart)
         edges_mm = self._edges(parts, source.label_set.structures)
         _check_memory(parts, edges_mm, heart)
         try:
@@ -153,44 +167,51 @@ class VolumeMeshing(HeartWork[HeartSource, MeshedHeart]):
         except InputError as error:
             raise InputError(f"{heart.path}: {error}") from None
         geometry, names = parts.geometry, parts.names
-        volumes_ml = parts.of_input(geometry.volumes_ml())
+        volumes_ml = parts.of_input(geometry.volumes_ml()) - parts.taken_by_discs_ml(mesh)
         areas_mm2 = parts.of_input(geometry.areas_mm2())
         longest_mm = max(edges_mm.values())
         with stage("quality"):
             field = parts.distances()
             quality = measure_quality(mesh, names, field, volumes_ml, areas_mm2, longest_mm)
-        own = source.label_set
-        highest = max(own.id_of(name) for name in own.structures)
-        ids = [own.id_of(name) for name in parts.chosen]
-        ids += range(highest + 1, highest + 1 + len(parts.walls_mm))
-        whole, without = self._described(mesh, names, ids, heart)
+        tags = tags_of(self.tags, names, source.label_set)
+        whole, without = self._described(mesh, parts, tags, heart)
         with stage("writing"):
             {**_FILES, **_FOLDERS}[self.extension](whole, file, self.space)
             write_vtp(whole, interfaces, self.space)
-        remarks = [*geometry.label_map.remarks, *without]
-        is_cut = dict(zip(parts.structures, geometry.cut.tolist(), strict=True))
-        cut = [name for name in parts.chosen if is_cut[name]]
-        if cut:
+        remarks = [*geometry.label_map.remarks, *lacking, *without]
+        if cut := [name for name in parts.cut_names() if name in parts.chosen]:
             remarks.append(f"the scan cuts {', '.join(cut)}: the mesh ends there with a flat face")
         seconds = round(time.monotonic() - began, 1)
         edges = {**edges_mm, **halved}
         of_set = source.label_set.name
-        return MeshedHeart(of_set, quality, edges, tuple(halved), seconds, tuple(remarks))
+        of_region = dict(zip(names, tags, strict=True))
+        return MeshedHeart(
+            of_set, quality, edges, of_region, tuple(halved), seconds, tuple(remarks)
+        )
 
     def _described(
-        self, mesh: TetrahedralMesh, names: Sequence[str], ids: Sequence[int], heart: HeartSource
+        self, mesh: TetrahedralMesh, parts: Parts, tags: Sequence[int], heart: HeartSource
     ) -> tuple[SolverMesh, Sequence[str]]:
-        """Return a mesh with its interfaces and fibres, and remarks on fibres that it lacks."""
+        """Return a mesh with all that is known of it, and remarks on fibres that it lacks."""
+        names, view = parts.names, parts.geometry.label_map.field_of_view
         interfaces = named_interfaces(facets_between(mesh), names)
+        rings = valve_rings(interfaces, names)
+        interfaces = with_cut_ends(interfaces, mesh.points_mm, names, parts.cut_names(), view)
         angles = parse_angles(self.fibres, self.sheets)
         if angles is None:
-            return SolverMesh(mesh, names, ids, interfaces), ()
+            return SolverMesh(mesh, names, tags, interfaces, rings), ()
         try:
             found = heart_fibres(mesh, names, interfaces, angles)
         except InputError as error:
             raise InputError(f"{heart.path}: {error}") from None
         whole = SolverMesh(
-            mesh, names, ids, interfaces, found.node_sets, found.coordinates, found.vectors
+            mesh,
+            names,
+            tags,
+            interfaces,
+            {**rings, **found.node_sets},
+            found.coordinates,
+            found.vectors,
         )
         return whole, found.remarks
 
@@ -213,8 +234,10 @@ class VolumeMeshing(HeartWork[HeartSource, MeshedHeart]):
         mesh = named if self.extension in _FOLDERS else Path(f"{named}.{self.extension}")
         return mesh, Path(f"{named}.interfaces.vtp")
 
-    def _parts(self, geometry: Geometry, structures: tuple[str, ...], heart: HeartSource) -> Parts:
-        """Return what is meshed."""
+    def _parts(
+        self, geometry: Geometry, structures: tuple[str, ...], heart: HeartSource
+    ) -> tuple[Parts, tuple[str, ...]]:
+        """Return what is meshed, and remarks on the valves that are not."""
         present = geometry.present()
         there = tuple(name for name, shown in zip(structures, present, strict=True) if shown)
         chosen = parse_names(self.structures, structures, "--structures") or there
@@ -234,14 +257,18 @@ class VolumeMeshing(HeartWork[HeartSource, MeshedHeart]):
                 f"--wall {self.wall}: {', '.join(unmeshed)} is not among --structures "
                 f"{self.structures}; add it there"
             )
-        return Parts(geometry.restricted(present), there, chosen, walls_mm)
+        geometry = geometry.restricted(present)
+        discs, lacking = find_discs(geometry, there, chosen, self.valves_mm)
+        return Parts(geometry, there, chosen, walls_mm, discs), lacking
 
     def _edges(self, parts: Parts, among: tuple[str, ...]) -> dict[str, float]:
-        """Return the edges of each region; those of a wall are no longer than it is thick."""
+        """Return the edges of each region; those of walls and valves are limited."""
         lengths = parse_edges(self.edge_mm, among)
         edges_mm = {name: lengths[name] for name in parts.chosen}
         for name, thick_mm in parts.walls_mm.items():
             edges_mm[f"{name}Wall"] = min(lengths[name], thick_mm)
+        for disc in parts.discs:
+            edges_mm[disc.name] = min(disc.edge_mm, *(lengths[side] for side in disc.sides))
         return edges_mm
 
 

@@ -17,6 +17,7 @@ from vecsetx.files import write_json
 from vecsetx.limits import VOXELS
 from vecsetx.terminal.cohort_run import run_cohort
 from vecsetx.volume_mesh.edge_lengths import parse_edges, parse_walls
+from vecsetx.volume_mesh.valves import check_thickness
 from vecsetx.workers.for_each import open_workers
 from vecsetx.workers.heart_work import Records
 
@@ -43,6 +44,8 @@ def volume_mesh(
     edge_mm: str = "",
     structures: str = "",
     wall: str = "",
+    valves: float = 0.0,
+    tags: str = "label-set",
     fibres: str = "60,-60",
     sheets: str = "-65,25",
     strict: bool = False,
@@ -70,6 +73,9 @@ def volume_mesh(
             them.
         structures: Comma-separated names of what is meshed; empty for all.
         wall: Thickness of walls around structures, such as ``RV=3.5``; empty for none.
+        valves: Thickness of valves as discs, mm; 0 for openings.
+        tags: Numbers of regions: ``label-set`` or ``four-chamber``
+            (:data:`~vecsetx.volume_mesh.tags.FOUR_CHAMBER`).
         fibres: Angles of fibres at the inner and the outer surface of ventricles, degrees; ``none``
             for neither fibres nor coordinates.
         sheets: Angles of sheets, likewise.
@@ -93,6 +99,7 @@ def volume_mesh(
     parse_edges(edge_mm, structure_names())
     parse_walls(wall, structure_names())
     parse_names(structures, structure_names(), "--structures")
+    check_thickness(valves)
     parse_angles(fibres, sheets)
     with results_folder(out):
         hearts = find_hearts(
@@ -111,6 +118,8 @@ def volume_mesh(
             edge_mm,
             structures,
             wall,
+            valves,
+            tags,
             fibres,
             sheets,
             extension,

@@ -78,41 +78,34 @@ def muscle_around(
     """
     number = {name: region for region, name in enumerate(names, 1)}
     muscle = {number[wall] for wall in walls.values()}
+    first = next(iter(walls))
     cells, corners = _largest_piece(mesh, muscle)
     own = np.zeros(len(mesh.points_mm), dtype=bool)
     own[corners] = True
-    # 1. The inner surfaces, and their rims at the cavities' openings.
-    inner = {
-        name: _vertices(_facing(interfaces, {number[name]}, muscle), own)
-        for name in names
-        if name in walls or (name == "RV" and "LV" in walls)
-    }
+    # 1. The inner surfaces: of the right ventricle, the septum has one without a wall of its own.
+    cavities = [name for name in names if name in walls or (name == "RV" and first == "LV")]
+    inner = {name: np.unique(_facing(interfaces, {number[name]}, muscle)) for name in cavities}
+    inner = {name: vertices[own[vertices]] for name, vertices in inner.items()}
     inner = {name: vertices for name, vertices in inner.items() if len(vertices)}
-    rims = {name: np.intersect1d(inner[name], _openings(mesh, interfaces, number[name], muscle))
-            for name in walls if name in inner}  # fmt: skip
-    first = next(iter(walls))
+    # 2. Their rims, around the openings of cavities with a wall of their own.
+    rims = {
+        name: np.intersect1d(inner[name], _openings(mesh, interfaces, number[name], muscle))
+        for name in walls
+        if name in inner
+    }
     if first not in rims or not len(rims[first]):
         return None
-    # 2. The rest of its surface: the base, where a rim is nearest, and the outer surface.
-    cavities = {number[name] for name in inner}
-    others = set(range(len(names) + 1)) - muscle - cavities
-    facets = _facing(interfaces, muscle, others)
-    facets = facets[own[facets].all(axis=1)]
-    points_mm = mesh.points_mm
-    rim = np.unique(np.concatenate(list(rims.values())))
-    inside = np.unique(np.concatenate(list(inner.values())))
-    is_base = _around_rim(points_mm[facets], points_mm[rim], points_mm[inside])
-    # Single facets that face along the rim are of the base, too.
-    piece = _pieces(facets[~is_base], len(points_mm))[facets[:, 0]]
-    is_base |= np.bincount(piece[~is_base], minlength=piece.max() + 1)[piece] < _CRUMB * len(facets)
-    base = np.union1d(facets[is_base], rim)
-    outer = np.setdiff1d(facets[~is_base], inside)
+    rim = np.concatenate(list(rims.values()))
+    inside = np.concatenate(list(inner.values()))
+    # 3. The rest of its surface.
+    others = {*range(len(names) + 1)} - muscle - {number[name] for name in inner}
+    outer, base = _outer_and_base(mesh.points_mm, interfaces, (muscle, others), own, rim, inside)
     is_second = (mesh.around >> np.uint32(number[walls[first]])) & 1 == 0
     first_outer = outer[~is_second[outer]]
     if not len(first_outer):
         return None
-    apex = _apex(points_mm, corners, rims[first], inner[first], first_outer)
-    # 3. Numbered as the muscle's own vertices.
+    apex = _apex(mesh.points_mm, corners, rims[first], inner[first], first_outer)
+    # 4. Numbered as the muscle's own vertices.
     vertices = np.flatnonzero(own)
     local = np.cumsum(own) - 1
     return Muscle(
@@ -159,12 +152,6 @@ def _facing(
     return np.concatenate([np.empty((0, 3), dtype=np.int64), *found])
 
 
-def _vertices(facets: Int[np.ndarray, "f 3"], own: np.ndarray) -> Int[np.ndarray, " n"]:
-    """Return the vertices of facets that are those of the muscle."""
-    found = np.unique(facets)
-    return found[own[found]]
-
-
 def _openings(
     mesh: TetrahedralMesh, interfaces: Sequence[Interface], cavity: int, muscle: set[int]
 ) -> Int[np.ndarray, " n"]:
@@ -185,6 +172,36 @@ def _openings(
     # Of a heart that shows a ventricle alone, the valves' plane is the largest.
     large = (1.0 if to_nothing else _LARGE_OPENING) * area_mm2.max()
     return np.unique(facets[area_mm2[piece] >= large])
+
+
+def _outer_and_base(
+    points_mm: Float[np.ndarray, "v 3"],
+    interfaces: Sequence[Interface],
+    between: tuple[set[int], set[int]],
+    own: Bool[np.ndarray, " v"],
+    rim: Int[np.ndarray, " r"],
+    inside: Int[np.ndarray, " i"],
+) -> tuple[Int[np.ndarray, " o"], Int[np.ndarray, " b"]]:
+    """Part the facets between muscle and others into outer surface and base; return vertices.
+
+    Where the scan ends, there is no outer surface: the muscle goes on.
+    """
+    parts = [
+        _facing([each for each in interfaces if each.is_cut == is_cut], *between)
+        for is_cut in (False, True)
+    ]
+    facets = np.concatenate(parts)
+    is_cut = np.repeat([False, True], [len(part) for part in parts])
+    kept = own[facets].all(axis=1)
+    facets, is_cut = facets[kept], is_cut[kept]
+    is_base = _around_rim(points_mm[facets], points_mm[rim], points_mm[inside])
+    is_outer = ~is_base & ~is_cut
+    # Single facets that face along the rim are of the base, too.
+    piece = _pieces(facets[is_outer], len(points_mm))[facets[:, 0]]
+    counts = np.bincount(piece[is_outer], minlength=piece.max(initial=0) + 1)
+    is_crumb = is_outer & (counts[piece] < _CRUMB * len(facets))
+    base = np.union1d(facets[is_base | is_crumb], rim)
+    return np.setdiff1d(facets[is_outer & ~is_crumb], inside), base
 
 
 def _around_rim(

@@ -22,9 +22,9 @@ def write_vtu(whole: SolverMesh, path: Path, space: str = "lps") -> None:
     """Write a mesh.
 
     Each tetrahedron has the id of its structure in the cell array ``region``, and a cell array for
-    each of its vectors; each vertex has a point array for each of its coordinates. The field data
-    say which structure has which id (``Structures``, ``Ids``), and the axes (``SPACE``). Points are
-    in mm.
+    each of its vectors; each vertex has a point array for each of its coordinates, and one for each
+    set of nodes, such as ``mitral ring``: 1 for those in it, 0 for others. The field data say which
+    structure has which id (``Structures``, ``Ids``), and the axes (``SPACE``). Points are in mm.
 
     Args:
         whole: The mesh, with all that is known of it.
@@ -42,6 +42,7 @@ def write_vtu(whole: SolverMesh, path: Path, space: str = "lps") -> None:
         add_array(grid.GetCellData(), name, (vectors * signs).astype(np.float32))
     for name, numbers in whole.coordinates.items():
         add_array(grid.GetPointData(), name, numbers.astype(np.float32))
+    _add_sets(grid.GetPointData(), whole, np.arange(len(mesh.points_mm)))
     add_array(grid.GetFieldData(), "Ids", of_region[1:])
     add_strings(grid, "SPACE", [space.upper()])
     add_strings(grid, "Structures", whole.names)
@@ -54,7 +55,7 @@ def write_vtp(whole: SolverMesh, path: Path, space: str = "lps") -> None:
     The cell arrays say for each facet the ids on its two sides (``Sides``; 0 is the background, and
     the normal points from the first to the second) and its interface (``Interface``, an index of
     the field array ``Interfaces``, their names). The point array ``Node`` has the vertex of the
-    whole mesh.
+    whole mesh; there is another one for each set of nodes, as in the file of the mesh.
 
     Args:
         whole: The mesh, with all that is known of it.
@@ -76,6 +77,7 @@ def write_vtp(whole: SolverMesh, path: Path, space: str = "lps") -> None:
     add_array(polydata.GetCellData(), "Sides", np.repeat(sides, counts, axis=0))
     add_array(polydata.GetCellData(), "Interface", np.repeat(number, counts))
     add_array(polydata.GetPointData(), "Node", nodes.astype(np.int64))
+    _add_sets(polydata.GetPointData(), whole, nodes)
     add_array(polydata.GetFieldData(), "Ids", of_region[1:])
     add_strings(polydata, "SPACE", [space.upper()])
     add_strings(polydata, "Structures", whole.names)
@@ -117,3 +119,8 @@ def write_xml(writer: Any, data: Any, path: Path) -> None:
     writer.SetCompressorTypeToZLib()
     with written_whole(path) as unfinished:
         write_with_vtk(writer, data, unfinished)
+
+
+def _add_sets(to: Any, whole: SolverMesh, nodes: np.ndarray) -> None:
+    for name, vertices in whole.node_sets.items():
+        add_array(to, name, np.isin(nodes, vertices).astype(np.uint8))

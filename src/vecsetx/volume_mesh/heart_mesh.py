@@ -45,7 +45,8 @@ def mesh_heart(
         The mesh, and the edges that were halved: structure → their length, mm.
 
     Raises:
-        InputError: A structure is too thin, and ``strict``, or halving its edges does not help.
+        InputError: A structure is too thin, and ``strict``, or halving its edges does not help; or
+            valves take all of it.
     """
     names = parts.names
     wanted = np.array([edges_mm[name] for name in names])
@@ -65,6 +66,11 @@ def mesh_heart(
             )
         _log.info("too thin for edges of this length, which are halved: %s", told)
         edges[thin] /= 2
+    if empty := [name for k, name in enumerate(names, 1) if not (mesh.region == k).any()]:
+        raise InputError(
+            f"nothing is left of {', '.join(empty)} beside walls and valves; give thinner "
+            "ones, or leave it out of --structures"
+        )
     finish(mesh, regions, edges, seed)
     halved = np.flatnonzero(edges < wanted)
     return mesh, {names[k]: float(edges[k]) for k in halved.tolist()}
@@ -79,10 +85,12 @@ def _too_thin(parts: Parts, mesh: TetrahedralMesh) -> list[int]:
     """Return the structures that the mesh shows too small, or broken."""
     thin = []
     volumes_ml = parts.of_input(parts.geometry.volumes_ml())
+    taken_ml = parts.taken_by_discs_ml(mesh)
     counts = parts.of_input(parts.geometry.pieces().astype(np.float64))
     for k, (ml, count) in enumerate(zip(volumes_ml, counts, strict=True)):
         pieces = piece_volumes_ml(mesh, k + 1)
-        # A ridge may leave crumbs, which break nothing. Walls (NaN) are as thin as they are.
-        if pieces.sum() < (1 - _LOST) * ml or (pieces > _CRUMB * ml).sum() > count:
+        # A ridge may leave crumbs, which break nothing. Walls and valves (NaN) are as thin as they
+        # are.
+        if pieces.sum() + taken_ml[k] < (1 - _LOST) * ml or (pieces > _CRUMB * ml).sum() > count:
             thin.append(k)
     return thin

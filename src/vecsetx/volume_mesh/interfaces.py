@@ -39,11 +39,13 @@ class Interface:
         sides: The two regions, 0 for the background; the normals point from the first to the
             second.
         facets: Corners of the facets.
+        is_cut: Whether the scan ends there, and the structure goes on.
     """
 
     name: str
     sides: tuple[int, int]
     facets: Int[np.ndarray, "f 3"]
+    is_cut: bool = False
 
 
 def facets_between(mesh: TetrahedralMesh) -> SharedSurface:
