@@ -6,11 +6,13 @@ from typing import Annotated, Literal
 import typer
 
 from vecsetx.cli.failures import report_failures
+from vecsetx.cli.model_option import local_model
 from vecsetx.cli.options import (
     FLAG,
     LABEL_SETS,
     Dask,
     MaxVoxels,
+    Refine,
     Seed,
     Space,
     TrustNames,
@@ -27,13 +29,23 @@ def volume_mesh(
             metavar="INPUTS",
             readable=False,
             help="Hearts with volumes: label maps, masks, closed meshes, or results of "
-            "reconstruct; files, or folders of them.",
+            "reconstruct; files, or folders of them. With --model, hearts of any kind.",
         ),
     ],
     out: Annotated[
         Path,
         typer.Option(metavar="FOLDER", help="Folder for the meshes and quality.json."),
     ],
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="MODEL",
+            help="Mesh a model's reconstruction of each heart, in place of the heart's own "
+            "surfaces: built-in, the folder of a run or of a saved model, or owner/name on the "
+            "Hugging Face Hub.",
+            show_default="none",
+        ),
+    ] = None,
     edge_mm: Annotated[
         str,
         typer.Option(
@@ -81,6 +93,7 @@ def volume_mesh(
     units: Units = "mm",
     trust_names: TrustNames = False,
     max_voxels: MaxVoxels = VOXELS,
+    refine: Refine = None,
     seed: Seed = 0,
     workers: Workers = None,
     dask: Dask = None,
@@ -99,6 +112,7 @@ def volume_mesh(
     from vecsetx.terminal.volume_mesh_tables import print_meshes
 
     chosen = label_set(labels) if labels else None
+    folder = None if model is None else local_model(model)
     found = run(
         inputs,
         out,
@@ -116,13 +130,15 @@ def volume_mesh(
         max_voxels,
         workers,
         dask,
+        folder,
+        refine,
     )
     print_meshes(found.hearts)
     print_remarks({name: heart.remarks for name, heart in found.hearts.items()})
     typer.echo(f"the meshes and {QUALITY} are in {out}")
-    missed = {
-        name: f"{name}: {'; '.join(heart.quality.missed)}"
+    faulty = {
+        name: f"{name}: {'; '.join(heart.faults)}"
         for name, heart in found.hearts.items()
-        if heart.quality.missed
+        if heart.faults
     }
-    report_failures({**found.failed, **missed})
+    report_failures({**found.failed, **faulty})

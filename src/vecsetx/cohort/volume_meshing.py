@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
-
 from vecsetx.anatomy.structures import parse_names
+from vecsetx.cohort.heart_to_mesh import ReconstructingModel, as_reconstructed, as_segmented
 from vecsetx.cohort.identity import plain_source
 from vecsetx.data.heart_source import HeartSource
 from vecsetx.errors import InputError
@@ -18,9 +17,9 @@ from vecsetx.progress import stage
 from vecsetx.solver_files.msh import write_msh
 from vecsetx.solver_files.solver_mesh import SolverMesh
 from vecsetx.solver_files.vtk_xml import write_vtp, write_vtu
-from vecsetx.volume_mesh.cost import BYTES_PER_TETRAHEDRON, expected_tetrahedra
+from vecsetx.volume_mesh.cost import Cost, expected_cost
 from vecsetx.volume_mesh.edge_lengths import parse_edges, parse_walls
-from vecsetx.volume_mesh.heart_mesh import mesh_heart, reach_mm
+from vecsetx.volume_mesh.heart_mesh import mesh_heart
 from vecsetx.volume_mesh.interfaces import facets_between, named_interfaces
 from vecsetx.volume_mesh.mesh_quality import MeshQuality, measure_quality
 from vecsetx.volume_mesh.parts import Parts
@@ -38,16 +37,27 @@ class MeshedHeart:
         quality: What the mesh is worth.
         edges_mm: Region → mean length of edges at its interfaces that was used.
         halved: The structures whose edges were halved, as they are too thin for those asked for.
+        expected_tetrahedra: Number of tetrahedra that was estimated for these edges.
         seconds: Time it took.
-        remarks: Notes on its files, as sentences.
+        remarks: Notes on its files and on its reconstruction, as sentences.
+        model: Name of the model whose reconstruction it is of; empty for the heart's own surfaces.
+        misfit: Why that reconstruction is not to be used; empty if nothing is wrong with it.
     """
 
     label_set: str
     quality: MeshQuality
     edges_mm: dict[str, float]
     halved: tuple[str, ...]
+    expected_tetrahedra: int
     seconds: float
     remarks: tuple[str, ...]
+    model: str = ""
+    misfit: str = ""
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """What is wrong with the mesh, as sentences: the bounds that it misses, and a misfit."""
+        return (*self.quality.missed, *([self.misfit] if self.misfit else []))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the heart as plain data."""
@@ -55,9 +65,11 @@ class MeshedHeart:
             "label_set": self.label_set,
             "edges_mm": self.edges_mm,
             "halved": list(self.halved),
+            "expected_tetrahedra": self.expected_tetrahedra,
             "seconds": self.seconds,
             **self.quality.to_dict(),
             "remarks": list(self.remarks),
+            **({"model": self.model, "misfit": self.misfit} if self.model else {}),
         }
 
     @classmethod
@@ -68,8 +80,11 @@ class MeshedHeart:
             MeshQuality.from_dict(data),
             {str(name): float(edge) for name, edge in data["edges_mm"].items()},
             tuple(map(str, data["halved"])),
+            int(data["expected_tetrahedra"]),
             float(data["seconds"]),
             tuple(map(str, data["remarks"])),
+            str(data.get("model", "")),
+            str(data.get("misfit", "")),
         )
 
 
@@ -85,7 +100,9 @@ class VolumeMeshing(HeartWork[HeartSource, MeshedHeart]):
         space: Axes of the files, ``lps`` or ``ras``.
         wall: Walls around structures, as the command line has them; empty for none.
         strict: Whether structures that are too thin for their edges are an error.
-        seed: Seed of the directions in which vertices are tried.
+        seed: Seed of the directions in which vertices are tried, and of the points that a model is
+            shown.
+        model: The model whose reconstructions are meshed; None for the hearts' own surfaces.
     """
 
     name: ClassVar[str] = "volume-mesh"
@@ -98,6 +115,7 @@ class VolumeMeshing(HeartWork[HeartSource, MeshedHeart]):
     space: str
     strict: bool
     seed: int
+    model: ReconstructingModel | None = None
 
     def setting(self) -> dict[str, Any]:
         """Return the options."""
@@ -109,6 +127,7 @@ class VolumeMeshing(HeartWork[HeartSource, MeshedHeart]):
             "space": self.space,
             "strict": self.strict,
             "seed": self.seed,
+            "model": self.model and self.model.to_dict(),
         }
 
     def identity(self, heart: HeartSource) -> dict[str, Any]:
@@ -123,15 +142,21 @@ class VolumeMeshing(HeartWork[HeartSource, MeshedHeart]):
                 need more memory than there is, or a structure is too thin.
         """
         began = time.monotonic()
-        source = heart.resolved()
-        segmentation = source.segmentation(source.label_set.structures)
-        parts = self._parts(segmentation.geometry(), segmentation.structures, heart)
-        edges_mm = self._edges(parts, source.label_set.structures)
-        _check_memory(parts, edges_mm, heart)
+        given = (
+            as_reconstructed(heart, self.model, self.seed) if self.model else as_segmented(heart)
+        )
+        parts = self._parts(given.geometry, given.structures, heart)
+        edges_mm = self._edges(parts, given.label_set.structures)
+        cost = expected_cost(parts, edges_mm)
+        _check_memory(cost, min(edges_mm.values()), heart)
         try:
-            mesh, halved = mesh_heart(parts, edges_mm, self.strict, self.seed)
+            with stage(str(cost)):
+                mesh, halved = mesh_heart(parts, edges_mm, self.strict, self.seed)
         except InputError as error:
             raise InputError(f"{heart.path}: {error}") from None
+        edges = {**edges_mm, **halved}
+        if halved:
+            cost = expected_cost(parts, edges)
         geometry, names = parts.geometry, parts.names
         volumes_ml = parts.of_input(geometry.volumes_ml())
         areas_mm2 = parts.of_input(geometry.areas_mm2())
@@ -139,7 +164,7 @@ class VolumeMeshing(HeartWork[HeartSource, MeshedHeart]):
         with stage("quality"):
             field = parts.distances()
             quality = measure_quality(mesh, names, field, volumes_ml, areas_mm2, longest_mm)
-        own = source.label_set
+        own = given.label_set
         highest = max(own.id_of(name) for name in own.structures)
         ids = [own.id_of(name) for name in parts.chosen]
         ids += range(highest + 1, highest + 1 + len(parts.walls_mm))
@@ -148,15 +173,24 @@ class VolumeMeshing(HeartWork[HeartSource, MeshedHeart]):
             whole = SolverMesh(mesh, names, ids, named_interfaces(facets_between(mesh), names))
             {"vtu": write_vtu, "msh": write_msh}[self.extension](whole, file, self.space)
             write_vtp(whole, interfaces, self.space)
-        remarks = [*geometry.label_map.remarks]
+        remarks = [*given.remarks]
+        remarks += [given.doubts[name] for name in parts.chosen if name in given.doubts]
         is_cut = dict(zip(parts.structures, geometry.cut.tolist(), strict=True))
         cut = [name for name in parts.chosen if is_cut[name]]
         if cut:
             remarks.append(f"the scan cuts {', '.join(cut)}: the mesh ends there with a flat face")
         seconds = round(time.monotonic() - began, 1)
-        edges = {**edges_mm, **halved}
-        of_set = source.label_set.name
-        return MeshedHeart(of_set, quality, edges, tuple(halved), seconds, tuple(remarks))
+        return MeshedHeart(
+            given.label_set.name,
+            quality,
+            edges,
+            tuple(halved),
+            round(cost.tetrahedra),
+            seconds,
+            tuple(remarks),
+            self.model.name if self.model else "",
+            given.misfit,
+        )
 
     def to_record(self, result: MeshedHeart) -> Any:
         """Return the numbers as plain data."""
@@ -206,19 +240,16 @@ class VolumeMeshing(HeartWork[HeartSource, MeshedHeart]):
         return edges_mm
 
 
-def _check_memory(parts: Parts, edges_mm: dict[str, float], heart: HeartSource) -> None:
+def _check_memory(cost: Cost, shortest_mm: float, heart: HeartSource) -> None:
     """Refuse a mesh that would not fit into the machine's memory.
 
     Raises:
         InputError: It would not.
     """
-    edges = np.array([edges_mm[name] for name in parts.names])
-    count = expected_tetrahedra(parts.regions(reach_mm(edges)), edges)
-    needed, there = count * BYTES_PER_TETRAHEDRON, machine_bytes()
-    if needed > there:
+    if cost.bytes > (there := machine_bytes()):
         raise InputError(
-            f"{heart.path}: edges of {edges.min():g} mm give about {count / 1e6:.0f} million "
-            f"tetrahedra, which take {needed / 1e9:.0f} GB while they are made; this machine has "
-            f"{there / 1e9:.0f} GB. Give longer edges or fewer structures, such as "
-            f"--edge-mm {2 * edges.min():g} or --structures LV,Myocardium"
+            f"{heart.path}: edges of {shortest_mm:g} mm give about {cost.tetrahedra / 1e6:.0f} "
+            f"million tetrahedra, which take {cost.bytes / 1e9:.0f} GB and {cost.minutes:.0f} "
+            f"minutes to make; this machine has {there / 1e9:.0f} GB. Give longer edges or fewer "
+            f"structures, such as --edge-mm {2 * shortest_mm:g} or --structures LV,Myocardium"
         )

@@ -76,6 +76,8 @@ class MeshQuality:
         names = (
             "least_dihedral_deg",
             "largest_dihedral_deg",
+            "least_radius_ratio",
+            "mean_radius_ratio",
             "interface_largest_mm",
             *list(BOUNDS)[1:5],
         )
@@ -107,13 +109,15 @@ def measure_quality(
         areas_mm2: Area of each one's surface; NaN likewise.
         longest_mm: Longest of the mean lengths of edges that were asked for.
     """
-    least, largest, jacobian = in_parts(mesh.points_mm, mesh.tetrahedra)
+    least, largest, jacobian, radius_ratio = in_parts(mesh.points_mm, mesh.tetrahedra)
     interface = _off_interfaces(mesh, field)
     numbers = {
         "least_dihedral_deg": float(least.min()),
         "largest_dihedral_deg": float(largest.max()),
         "dihedral_of_99_percent_deg": float(np.quantile(least, 0.01)),
         "least_scaled_jacobian": float(jacobian.min()),
+        "least_radius_ratio": float(radius_ratio.min()),
+        "mean_radius_ratio": float(radius_ratio.mean()),
         "interface_mean_mm": float(interface.mean()),
         "interface_largest_mm": float(interface.max()),
         "interface_largest_edges": float(interface.max()) / longest_mm,
