@@ -106,7 +106,7 @@ def volume_mesh(
     [dim]Example: vecsetx volume-mesh patient.nii.gz --out mesh/ --edge-mm 1.5,Myocardium=1[/]
     """
     from vecsetx.anatomy.label_sets import label_set
-    from vecsetx.commands.volume_mesh import QUALITY
+    from vecsetx.commands.volume_mesh import PAGE, QUALITY
     from vecsetx.commands.volume_mesh import volume_mesh as run
     from vecsetx.terminal.remarks import print_remarks
     from vecsetx.terminal.volume_mesh_tables import print_meshes
@@ -135,7 +135,7 @@ def volume_mesh(
     )
     print_meshes(found.hearts)
     print_remarks({name: heart.remarks for name, heart in found.hearts.items()})
-    typer.echo(f"the meshes and {QUALITY} are in {out}")
+    typer.echo(f"the meshes, {QUALITY} and the page {PAGE} are in {out}")
     faulty = {
         name: f"{name}: {'; '.join(heart.faults)}"
         for name, heart in found.hearts.items()

@@ -14,6 +14,7 @@ from vecsetx.errors import InputError
 from vecsetx.geometry.heart_geometry import Geometry
 from vecsetx.machine import machine_bytes
 from vecsetx.progress import stage
+from vecsetx.report.mesh_drawing import MeshDrawing, draw_mesh
 from vecsetx.solver_files.msh import write_msh
 from vecsetx.solver_files.solver_mesh import SolverMesh
 from vecsetx.solver_files.vtk_xml import write_vtp, write_vtu
@@ -35,6 +36,7 @@ class MeshedHeart:
     Attributes:
         label_set: Name of the label set that it was read with.
         quality: What the mesh is worth.
+        drawing: What the page shows of it.
         edges_mm: Region → mean length of edges at its interfaces that was used.
         halved: The structures whose edges were halved, as they are too thin for those asked for.
         expected_tetrahedra: Number of tetrahedra that was estimated for these edges.
@@ -46,6 +48,7 @@ class MeshedHeart:
 
     label_set: str
     quality: MeshQuality
+    drawing: MeshDrawing
     edges_mm: dict[str, float]
     halved: tuple[str, ...]
     expected_tetrahedra: int
@@ -60,7 +63,7 @@ class MeshedHeart:
         return (*self.quality.missed, *([self.misfit] if self.misfit else []))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the heart as plain data."""
+        """Return the heart as plain data, without the drawing."""
         return {
             "label_set": self.label_set,
             "edges_mm": self.edges_mm,
@@ -74,10 +77,11 @@ class MeshedHeart:
 
     @classmethod
     def from_dict(cls, data: Any) -> "MeshedHeart":
-        """Return the heart from plain data."""
+        """Return the heart from plain data, with the drawing."""
         return cls(
             str(data["label_set"]),
             MeshQuality.from_dict(data),
+            MeshDrawing.from_dict(data["drawing"]),
             {str(name): float(edge) for name, edge in data["edges_mm"].items()},
             tuple(map(str, data["halved"])),
             int(data["expected_tetrahedra"]),
@@ -173,6 +177,8 @@ class VolumeMeshing(HeartWork[HeartSource, MeshedHeart]):
             whole = SolverMesh(mesh, names, ids, named_interfaces(facets_between(mesh), names))
             {"vtu": write_vtu, "msh": write_msh}[self.extension](whole, file, self.space)
             write_vtp(whole, interfaces, self.space)
+        with stage("drawing"):
+            drawing = draw_mesh(whole)
         remarks = [*given.remarks]
         remarks += [given.doubts[name] for name in parts.chosen if name in given.doubts]
         is_cut = dict(zip(parts.structures, geometry.cut.tolist(), strict=True))
@@ -183,6 +189,7 @@ class VolumeMeshing(HeartWork[HeartSource, MeshedHeart]):
         return MeshedHeart(
             given.label_set.name,
             quality,
+            drawing,
             edges,
             tuple(halved),
             round(cost.tetrahedra),
@@ -193,11 +200,11 @@ class VolumeMeshing(HeartWork[HeartSource, MeshedHeart]):
         )
 
     def to_record(self, result: MeshedHeart) -> Any:
-        """Return the numbers as plain data."""
-        return result.to_dict()
+        """Return the numbers and the drawing as plain data."""
+        return result.to_dict() | {"drawing": result.drawing.to_dict()}
 
     def of_record(self, record: Any) -> MeshedHeart:
-        """Return the numbers from plain data."""
+        """Return the numbers and the drawing from plain data."""
         return MeshedHeart.from_dict(record)
 
     def files(self, heart: HeartSource, result: MeshedHeart) -> Sequence[Path]:

@@ -17,15 +17,16 @@ from vecsetx.errors import InputError
 from vecsetx.files import write_json
 from vecsetx.limits import VOXELS
 from vecsetx.model.built_in import recorded_name
+from vecsetx.report.volume_mesh_page import write_volume_mesh_page
 from vecsetx.terminal.cohort_run import run_cohort
 from vecsetx.terminal.progress_bars import waiting
 from vecsetx.volume_mesh.edge_lengths import parse_edges, parse_walls
 from vecsetx.workers.for_each import open_workers
 from vecsetx.workers.heart_work import Records
 
-__all__ = ["QUALITY", "MeshedHearts", "volume_mesh"]
+__all__ = ["PAGE", "QUALITY", "MeshedHearts", "volume_mesh"]
 
-QUALITY = "quality.json"
+QUALITY, PAGE = "quality.json", "volume_mesh.html"
 
 
 class MeshedHearts(NamedTuple):
@@ -62,7 +63,8 @@ def volume_mesh(
 ) -> MeshedHearts:
     """Mesh hearts with tetrahedra.
 
-    Writes ``OUT/NAME.vtu`` and ``OUT/NAME.interfaces.vtp`` of each, and ``quality.json``.
+    Writes ``OUT/NAME.vtu`` and ``OUT/NAME.interfaces.vtp`` of each, ``quality.json``, and the
+    page ``volume_mesh.html``.
 
     Args:
         inputs: Hearts with volumes (label maps, masks, closed meshes, or results of
@@ -125,15 +127,16 @@ def volume_mesh(
             found = run_cohort("meshing hearts", work, hearts, Records.within(out), executor)
         if not found.results:
             raise InputError("\n".join(found.failed.values()))
-        write_json(
-            out / QUALITY,
-            {
-                "provenance": {"VecSetX": __version__},
-                "hearts": {
-                    name: {"source": str(hearts[name].path), **heart.to_dict()}
-                    for name, heart in found.results.items()
-                },
-                "failed": found.failed,
+        content = {
+            "provenance": {"VecSetX": __version__},
+            "hearts": {
+                name: {"source": str(hearts[name].path), **heart.to_dict()}
+                for name, heart in found.results.items()
             },
-        )
+            "failed": found.failed,
+        }
+        write_json(out / QUALITY, content)
+        with waiting(f"writing {PAGE}"):
+            drawings = {name: heart.drawing for name, heart in found.results.items()}
+            write_volume_mesh_page(out / PAGE, content, drawings)
     return MeshedHearts(found.results, found.failed)

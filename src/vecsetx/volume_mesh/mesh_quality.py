@@ -14,7 +14,14 @@ from vecsetx.volume_mesh.quality import in_parts
 from vecsetx.volume_mesh.sampled_field import Field
 from vecsetx.volume_mesh.splitting import EDGES
 
-__all__ = ["BOUNDS", "MeshQuality", "measure_quality"]
+__all__ = [
+    "BOUNDS",
+    "MeshQuality",
+    "is_missed",
+    "is_most",
+    "is_wrong_volume",
+    "measure_quality",
+]
 
 BOUNDS: Mapping[str, float] = {
     "least_dihedral_deg": 8.0,
@@ -162,24 +169,42 @@ def _off_interfaces(mesh: TetrahedralMesh, field: Field) -> Float[np.ndarray, " 
     return np.where(to_background, high - low, (high - low) / 2).astype(np.float64)
 
 
+def is_most(name: str) -> bool:
+    """Return whether the bound of a number is the most that it may be; else it is the least."""
+    return name.startswith("interface")
+
+
+def is_missed(name: str, value: float) -> bool:
+    """Return whether a number of the whole mesh misses its bound, if it has one."""
+    if name not in BOUNDS:
+        return False
+    return value > BOUNDS[name] if is_most(name) else value < BOUNDS[name]
+
+
+def is_wrong_volume(region: Mapping[str, float]) -> bool:
+    """Return whether the volume of a region is off by too much.
+
+    Args:
+        region: Its numbers.
+    """
+    if "volume_error" not in region:
+        return False
+    is_off = abs(region["volume_error"]) > BOUNDS["volume_error"]
+    return is_off and abs(region["interface_shift_mm"]) > BOUNDS["interface_shift_mm"]
+
+
 def _missed(numbers: Mapping[str, float]) -> list[str]:
-    told = []
-    for name, bound in BOUNDS.items():
-        if name not in numbers:
-            continue
-        at_most = name.startswith("interface")
-        if (numbers[name] > bound) if at_most else (numbers[name] < bound):
-            told.append(
-                f"{name} is {numbers[name]:.3g}, not at {'most' if at_most else 'least'} {bound:g}"
-            )
-    return told
+    return [
+        f"{name} is {value:.3g}, not at {'most' if is_most(name) else 'least'} {BOUNDS[name]:g}"
+        for name, value in numbers.items()
+        if is_missed(name, value)
+    ]
 
 
 def _wrong_volumes(regions: Mapping[str, Mapping[str, float]]) -> list[str]:
-    bound, shift_mm = BOUNDS["volume_error"], BOUNDS["interface_shift_mm"]
     return [
-        f"{name}'s volume is off by {numbers['volume_error']:.1%}, not at most {bound:.0%}"
-        for name, numbers in regions.items()
-        if abs(numbers.get("volume_error", 0)) > bound
-        and abs(numbers["interface_shift_mm"]) > shift_mm
+        f"{name}'s volume is off by {of['volume_error']:.1%}, not at most "
+        f"{BOUNDS['volume_error']:.0%}"
+        for name, of in regions.items()
+        if is_wrong_volume(of)
     ]
