@@ -142,10 +142,10 @@ def _cuts(whole: SolverMesh) -> dict[str, str]:
     found = {}
     for view, cut in cuts.items():
         marked = details[view][1] if view == richest else None
-        title = f"{view}, {'RAS'[ACROSS[view]]} = {places_mm[view]:.0f} mm"
+        title = f"{view}, {'RAS'[ACROSS[view]]} = {places_mm[view]:.0f} mm".replace("-", "−")
         found[title] = _picture(cut, view, colors, everything, marked)
     square = details[richest][1]
-    found[f"{richest}, the square"] = _picture(cuts[richest], richest, colors, square, named=False)
+    found[f"{richest}: the square"] = _picture(cuts[richest], richest, colors, square, named=False)
     return found
 
 

@@ -1,5 +1,6 @@
 """The page of ``vecsetx volume-mesh``: what the meshes look like, and what they are worth."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ _NUMBERS: Mapping[str, tuple[str, str]] = {
 
 _STEP_DEG = 5
 _BOUND_COLOR = "#c4424c"
+_LOWEST_LOG = -0.3
+"""Where the logarithmic axis begins, so that a single tetrahedron has a bar."""
 
 
 def write_volume_mesh_page(
@@ -142,39 +145,34 @@ def _angles(counts: list[int]) -> Figure:
         marker={"line": {"width": 1, "color": "rgba(128, 128, 128, 0.4)"}},
         hovertemplate="%{text}: %{y:,} tetrahedra<extra></extra>",
     )
-    marks = {
-        BOUNDS["least_dihedral_deg"]: "all",
-        BOUNDS["dihedral_of_99_percent_deg"]: "99%",
-    }
+    bounds = {"all": BOUNDS["least_dihedral_deg"], "99%": BOUNDS["dihedral_of_99_percent_deg"]}
+    lines = [
+        {
+            **{"type": "line", "x0": deg, "x1": deg, "y0": 0, "y1": 1, "yref": "paper"},
+            "line": {"color": _BOUND_COLOR, "width": 2, "dash": "dash"},
+        }
+        for deg in bounds.values()
+    ]
+    texts = [
+        {
+            **{"x": deg, "y": 1, "yref": "paper", "yanchor": "bottom", "showarrow": False},
+            "text": f"{which} ≥ {deg:g}°",
+            "xanchor": "right" if which == "all" else "left",
+            "font": {"color": _BOUND_COLOR, "size": 12},
+        }
+        for which, deg in bounds.items()
+    ]
     return figure(
         [bars],
         height=330,
         bargap=0,
         xaxis={"title": {"text": "smallest dihedral angle (°)"}, "range": [0, 75], "dtick": 10},
-        yaxis={"title": {"text": "tetrahedra"}, "type": "log", "dtick": 1, "tickformat": ",~r"},
-        shapes=[
-            {
-                "type": "line",
-                "x0": deg,
-                "x1": deg,
-                "y0": 0,
-                "y1": 1,
-                "yref": "paper",
-                "line": {"color": _BOUND_COLOR, "width": 2, "dash": "dash"},
-            }
-            for deg in marks
-        ],
-        annotations=[
-            {
-                "x": deg,
-                "y": 1,
-                "yref": "paper",
-                "text": f"{which} above {deg:g}°",
-                "showarrow": False,
-                "xanchor": "left",
-                "yanchor": "top" if which == "all" else "bottom",
-                "font": {"color": _BOUND_COLOR, "size": 12},
-            }
-            for deg, which in marks.items()
-        ],
+        yaxis={
+            "title": {"text": "tetrahedra"},
+            **{"type": "log", "dtick": 1, "tickformat": ",~r"},
+            "range": [_LOWEST_LOG, math.log10(max(counts)) + 0.2],
+        },
+        margin={"l": 0, "r": 16, "t": 28, "b": 8},
+        shapes=lines,
+        annotations=texts,
     )

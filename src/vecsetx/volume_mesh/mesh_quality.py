@@ -38,6 +38,13 @@ average: of a coronary artery, 1% is a hundredth of a voxel. ``interface_largest
 largest distance of a vertex from the interface that it belongs to, as a multiple of the edges asked
 for."""
 
+_NUMBERS = (
+    *("least_dihedral_deg", "largest_dihedral_deg", "dihedral_of_99_percent_deg"),
+    *("least_scaled_jacobian", "least_radius_ratio", "mean_radius_ratio"),
+    *("interface_mean_mm", "interface_largest_mm", "interface_largest_edges"),
+)
+"""Numbers of the whole mesh."""
+
 _HISTOGRAM_DEG = np.arange(0, 71, 5)
 
 
@@ -80,18 +87,10 @@ class MeshQuality:
             str(name): {str(key): float(value) for key, value in numbers.items()}
             for name, numbers in data["regions"].items()
         }
-        names = (
-            "least_dihedral_deg",
-            "largest_dihedral_deg",
-            "least_radius_ratio",
-            "mean_radius_ratio",
-            "interface_largest_mm",
-            *list(BOUNDS)[1:5],
-        )
         return cls(
             int(data["vertices"]),
             int(data["tetrahedra"]),
-            {name: float(data[name]) for name in names},
+            {name: float(data[name]) for name in _NUMBERS},
             [int(count) for count in data["tetrahedra_by_least_dihedral_5_deg"]],
             regions,
             tuple(map(str, data["missed"])),

@@ -90,6 +90,9 @@ function listen() {
       openHeart();
       byId("viewer").scrollIntoView({ behavior: "smooth" });
     });
+  for (const button of document.querySelectorAll("button[data-details]"))
+    button.addEventListener("click", () =>
+      byId(`details-${button.dataset.details}`).scrollIntoView({ behavior: "smooth" }));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
     for (const scene of scenes) scene.recolor();
   });
