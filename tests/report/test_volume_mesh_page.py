@@ -24,6 +24,7 @@ from vecsetx.report.volume_mesh_page import write_volume_mesh_page
 from vecsetx.solver_files.solver_mesh import SolverMesh
 from vecsetx.volume_mesh.interfaces import facets_between, named_interfaces
 from vecsetx.volume_mesh.mesh_quality import measure_quality
+from vecsetx.volume_mesh.pieces import piece_volumes_ml
 
 NAMES = ("LV", "RV", "RVWall")
 BAD = "<b>second</b> heart"
@@ -41,8 +42,8 @@ def drawing() -> MeshDrawing:
     return draw_mesh(whole())
 
 
-def heart(missed: tuple[str, ...], **more: Any) -> dict[str, Any]:
-    volumes_ml = np.array([4.2, 2.4, np.nan])
+def heart(missed: tuple[str, ...], rv_ml: float, **more: Any) -> dict[str, Any]:
+    volumes_ml = np.array([4.2, rv_ml, np.nan])
     areas_mm2 = np.array([1250.0, 900, np.nan])
     quality = measure_quality(whole().mesh, NAMES, REGIONS.field, volumes_ml, areas_mm2, 1.5)
     return {
@@ -61,9 +62,11 @@ def heart(missed: tuple[str, ...], **more: Any) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def content() -> dict[str, Any]:
-    bad = heart(("least_dihedral_deg is 3, not at least 8",), model="built-in", misfit="no <heart>")
+    rv_ml = float(piece_volumes_ml(whole().mesh, 2).sum())
+    angle = ("least_dihedral_deg is 3, not at least 8",)
+    bad = heart(angle, 1.1 * rv_ml, model="built-in", misfit="no <heart>")
     return {
-        "hearts": {"first": heart(()), BAD: bad | {"least_dihedral_deg": 3.0}},
+        "hearts": {"first": heart((), 1.002 * rv_ml), BAD: bad | {"least_dihedral_deg": 3.0}},
         "failed": {"third": "third.nii.gz: has no RV"},
     }
 
@@ -104,6 +107,11 @@ def test_the_page_holds_every_number_and_name(page: Path, content: dict[str, Any
     assert "built-in" in bad
     assert "missed" in re.search(r"<td[^>]*>3\.0°", bad)[0]
     assert "missed" not in re.search(r"<td[^>]*>[\d.]+°", good)[0]
+    for section, kind in ((bad, "number missed"), (good, "number")):
+        assert (
+            re.search(r'<td class="([^"]*)"[^>]*>-[\d.]+%</td>', section.split(">RV<")[1])[1]
+            == kind
+        )
     assert "2 faults" in bad
     assert "within bounds" in good
     assert "third.nii.gz: has no RV" in text
