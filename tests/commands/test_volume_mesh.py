@@ -12,6 +12,8 @@ from support.shared import made_once
 
 from vecsetx.anatomy.phantom.phantom_heart import PhantomHeart
 from vecsetx.cohort import volume_meshing
+from vecsetx.cohort.heart_to_mesh import ReconstructingModel
+from vecsetx.cohort.working_model import WorkingModel
 from vecsetx.data.find_hearts import find_hearts
 from vecsetx.errors import InputError
 from vecsetx.formats.label_maps import read_label_map, write_label_map
@@ -56,12 +58,16 @@ def test_every_heart_becomes_a_mesh_in_its_place(
         for coordinate in ("transmural", "apicobasal", "ventricle"):
             assert np.isfinite(found.point_data[coordinate][inside]).all()
         assert np.median(np.asarray(agrees)[sizes > np.quantile(sizes, 0.9)]) == 1
-    # A second run finds all done; other edges are another mesh.
-    before = (tmp_path / "out" / "one.vtu").read_bytes()
+        assert of["expected_tetrahedra"] == pytest.approx(of["tetrahedra"], rel=0.25)
+        assert "model" not in of
+    # A second run finds all done, and has all that the page shows; other edges are another mesh.
+    files = ("one.vtu", "quality.json", "volume_mesh.html")
+    before = [(tmp_path / "out" / file).read_bytes() for file in files]
+    (tmp_path / "out" / "volume_mesh.html").unlink()
     monkeypatch.setattr(volume_meshing.VolumeMeshing, "make", None)
     assert run(*words, monkeypatch=monkeypatch) == 0
     assert "2 of 2 hearts are done already" in capsys.readouterr().out
-    assert (tmp_path / "out" / "one.vtu").read_bytes() == before
+    assert [(tmp_path / "out" / file).read_bytes() for file in files] == before
 
 
 def test_valves_walls_and_numbers_are_in_all_files(
@@ -135,6 +141,11 @@ def test_a_heart_that_fails_does_not_stop_the_others(
         (("--fibres", "60"), "--fibres 60: give two angles of -90 to 90 degrees"),
         (("--sheets", "0,91"), "--sheets 0,91: give two angles of -90 to 90 degrees"),
         (("--structures", "spleen"), "--structures spleen: unknown structure 'spleen'"),
+        (
+            ("--refine", "5"),
+            "--refine 5: refines the reconstruction of a model; add --model built-",
+        ),
+        (("--model", "nowhere"), "nowhere"),
     ],
 )
 def test_options_are_refused_before_anything_is_written(
@@ -149,6 +160,39 @@ def test_options_are_refused_before_anything_is_written(
     assert run("volume-mesh", labels, "--out", out, *option, monkeypatch=monkeypatch) == 2
     assert message in capsys.readouterr().err
     assert not out.exists()
+
+
+def test_a_model_s_reconstruction_is_meshed_in_place_of_the_heart(
+    labels: Path, trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = (labels / "one.nii.gz", "--model", trained_run, "--refine", 0)
+    words = ("reconstruct", *given, "--out", tmp_path / "made", "--no-labels", "--no-page")
+    assert run(*words, monkeypatch=monkeypatch) == 0
+    made = json.loads((tmp_path / "made" / "summary.json").read_text())["structures"]
+    run("volume-mesh", *given, "--out", tmp_path / "out", *OPTIONS, monkeypatch=monkeypatch)
+    (heart,) = json.loads((tmp_path / "out" / "quality.json").read_text())["hearts"].values()
+    assert heart["source"] == str(labels / "one.nii.gz")
+    assert heart["model"] == str(trained_run.resolve())
+    for name, of in heart["regions"].items():
+        meshed_ml = of["volume_ml"] / (1 + of["volume_error"])
+        assert meshed_ml == pytest.approx(made[name]["volume_ml"], rel=1e-4)
+        assert abs(of["volume_error"]) < 0.05
+    text = (tmp_path / "out" / "volume_mesh.html").read_text()
+    assert f"<td>{trained_run.resolve()}</td>" in text
+
+
+def test_a_bad_reconstruction_is_a_fault(labels: Path, trained_run: Path, tmp_path: Path) -> None:
+    (heart,) = find_hearts([labels / "one.nii.gz"]).values()
+    shared, _ = WorkingModel.of(trained_run, "cpu", here=False)
+    # It knows hearts too little to pass for the built-in model.
+    model = ReconstructingModel(shared, "built-in", 0)
+    edges = ("4", "LV", "", "vtu", "lps", False, 0)
+    (tmp_path / "out").mkdir()
+    work = volume_meshing.VolumeMeshing(tmp_path / "out", *edges, model)
+    found = work.make(heart)
+    assert found.misfit.startswith("the model reconstructs badly what it was shown")
+    assert found.faults == (*found.quality.missed, found.misfit)
+    assert work.of_record(json.loads(json.dumps(work.to_record(found)))) == found
 
 
 def test_a_mesh_too_large_for_the_machine_is_refused(

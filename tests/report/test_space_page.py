@@ -92,20 +92,7 @@ def browser(page: Path) -> Iterator[Browser]:
 
 
 def picture(browser: Browser) -> list[int]:
-    """Return the scene in 80 columns and rows of grey."""
-    return browser.run(
-        """new Promise(done => requestAnimationFrame(() => setTimeout(() => {
-        const from = document.querySelector("#space-scene canvas");
-        const copy = document.createElement("canvas");
-        [copy.width, copy.height] = [80, 80];
-        const context = copy.getContext("2d", { willReadFrequently: true });
-        context.fillStyle = "white";
-        context.fillRect(0, 0, 80, 80);
-        context.drawImage(from, 0, 0, 80, 80);
-        const pixels = context.getImageData(0, 0, 80, 80).data;
-        done(Array.from(pixels).filter((_, n) => n % 4 === 1));
-        }, 300)))"""
-    )
+    return browser.picture("#space-scene canvas")
 
 
 def slide(browser: Browser, place: float) -> None:

@@ -106,6 +106,22 @@ class Browser:
             assert time.monotonic() < end, f"{condition}: not within {seconds} s; {self.complaints}"
             time.sleep(0.05)
 
+    def picture(self, selector: str) -> list[int]:
+        """Return a canvas of a 3-D scene in 80 columns and rows of grey, once it is drawn."""
+        return self.run(
+            f"""new Promise(done => requestAnimationFrame(() => setTimeout(() => {{
+            const from = document.querySelector({json.dumps(selector)});
+            const copy = document.createElement("canvas");
+            [copy.width, copy.height] = [80, 80];
+            const context = copy.getContext("2d", {{ willReadFrequently: true }});
+            context.fillStyle = "white";
+            context.fillRect(0, 0, 80, 80);
+            context.drawImage(from, 0, 0, 80, 80);
+            const pixels = context.getImageData(0, 0, 80, 80).data;
+            done(Array.from(pixels).filter((_, n) => n % 4 === 1));
+            }}, 300)))"""
+        )
+
     def click(self, selector: str) -> None:
         """Press and release the mouse in the middle of an element."""
         before, place = None, self._middle(selector)

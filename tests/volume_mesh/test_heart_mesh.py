@@ -7,8 +7,8 @@ from support.shapes import BALL_RADIUS_MM, ball_in_shell_distances, grid_affine,
 
 from vecsetx.errors import InputError
 from vecsetx.geometry.heart_geometry import Geometry
-from vecsetx.volume_mesh.cost import expected_tetrahedra
-from vecsetx.volume_mesh.heart_mesh import mesh_heart, reach_mm
+from vecsetx.volume_mesh.cost import Cost, expected_cost
+from vecsetx.volume_mesh.heart_mesh import mesh_heart
 from vecsetx.volume_mesh.mesh_quality import measure_quality
 from vecsetx.volume_mesh.parts import Parts
 from vecsetx.volume_mesh.pieces import piece_volumes_ml
@@ -89,11 +89,16 @@ def test_quality_is_measured() -> None:
 @pytest.mark.parametrize("edge_mm", [1.5, 3.0])
 def test_the_cost_is_foretold(edge_mm: float) -> None:
     heart = geometry(ball_in_shell_distances, Rotation.identity())
-    edges = np.full(2, edge_mm)
     parts = Parts(heart, ("Myocardium", "LV"), ("Myocardium", "LV"))
-    expected = expected_tetrahedra(parts.regions(reach_mm(edges)), edges)
-    mesh, _ = mesh_heart(parts, {"Myocardium": edge_mm, "LV": edge_mm})
-    assert 0.6 < len(mesh.tetrahedra) / expected < 1.6
+    edges_mm = {"Myocardium": edge_mm, "LV": edge_mm}
+    mesh, halved = mesh_heart(parts, edges_mm)
+    assert not halved
+    assert expected_cost(parts, edges_mm).tetrahedra == pytest.approx(len(mesh.tetrahedra), rel=0.2)
+
+
+def test_a_cost_in_words() -> None:
+    assert str(Cost(4.4e6)) == "about 4.4 million tetrahedra, 4.4 GB, 5 min"
+    assert str(Cost(7e4)) == "about 0.07 million tetrahedra, 0.07 GB, less than a minute"
 
 
 def half_in_view(points_mm: np.ndarray) -> np.ndarray:

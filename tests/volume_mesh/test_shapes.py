@@ -13,6 +13,7 @@ from vtkmodules.vtkFiltersVerdict import vtkMeshQuality
 from vecsetx.volume_mesh.quality import (
     dihedral_angles_deg,
     in_parts,
+    radius_ratios,
     scaled_jacobians,
     shapes,
     shapes_of,
@@ -29,6 +30,16 @@ def test_a_regular_tetrahedron() -> None:
     assert dihedral_angles_deg(points, tetrahedra) == pytest.approx(np.degrees(np.arccos(1 / 3)))
     assert scaled_jacobians(points, tetrahedra) == pytest.approx(1)
     assert shapes(points[tetrahedra]) == pytest.approx(np.sqrt(8) / 3)
+    assert radius_ratios(points, tetrahedra) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("height", [0.01, 0.5, 3.0])
+def test_the_radius_ratio_of_a_corner_of_a_box(height: float) -> None:
+    """Inradius: volume over area; the circumsphere is that of the box."""
+    points = np.array([[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, height]]) - 7
+    area = (1 + 2 * height + np.sqrt(1 + 2 * height**2)) / 2
+    expected = 3 * (3 * height / 6 / area) / (np.sqrt(2 + height**2) / 2)
+    assert radius_ratios(points, np.array([[0, 1, 2, 3]])) == pytest.approx(expected)
 
 
 def test_one_that_is_inside_out_or_flat() -> None:
@@ -37,8 +48,10 @@ def test_one_that_is_inside_out_or_flat() -> None:
     assert volumes_mm3(points, turned) == pytest.approx(-8 / 3)
     assert scaled_jacobians(points, turned) == pytest.approx(-1)
     assert shapes(points[turned]) == pytest.approx(-np.sqrt(8) / 3)
+    assert radius_ratios(points, turned) == pytest.approx(-1)
     flat = np.array([[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [1, 1, 0]])
     assert shapes(flat[None]) == 0
+    assert radius_ratios(flat, np.array([[0, 1, 2, 3]])) == 0
     assert np.isfinite(dihedral_angles_deg(flat, tetrahedra)).all()
 
 
@@ -75,17 +88,19 @@ def test_angles_are_those_between_planes_through_an_edge() -> None:
             cosine = u @ v / np.linalg.norm(u) / np.linalg.norm(v)
             expected[number, edge] = np.degrees(np.arccos(cosine))
     assert dihedral_angles_deg(points, tetrahedra) == pytest.approx(expected)
-    least, largest, _ = in_parts(points, tetrahedra)
-    assert least == pytest.approx(expected.min(axis=1))
-    assert largest == pytest.approx(expected.max(axis=1))
+    found = in_parts(points, tetrahedra)
+    assert found.least_deg == pytest.approx(expected.min(axis=1))
+    assert found.largest_deg == pytest.approx(expected.max(axis=1))
 
 
-def test_scaled_jacobians_are_those_of_vtk() -> None:
+def test_shapes_are_those_of_vtk() -> None:
     points, tetrahedra = random_tetrahedra()
     judge = vtkMeshQuality()
     judge.SetInputData(pv.UnstructuredGrid({pv.CellType.TETRA: tetrahedra}, points))
     for set_measure, ours in (
-        (judge.SetTetQualityMeasureToScaledJacobian, in_parts(points, tetrahedra)[2]),
+        (judge.SetTetQualityMeasureToScaledJacobian, in_parts(points, tetrahedra).jacobian),
+        # VTK's is the reciprocal: 1 or more.
+        (judge.SetTetQualityMeasureToRadiusRatio, 1 / in_parts(points, tetrahedra).radius_ratio),
         (judge.SetTetQualityMeasureToVolume, volumes_mm3(points, tetrahedra)),
     ):
         set_measure()

@@ -6,12 +6,14 @@ from typing import Annotated, Literal
 import typer
 
 from vecsetx.cli.failures import report_failures
+from vecsetx.cli.model_option import local_model
 from vecsetx.cli.numbers import number
 from vecsetx.cli.options import (
     FLAG,
     LABEL_SETS,
     Dask,
     MaxVoxels,
+    Refine,
     Seed,
     Space,
     TrustNames,
@@ -29,13 +31,23 @@ def volume_mesh(
             metavar="INPUTS",
             readable=False,
             help="Hearts with volumes: label maps, masks, closed meshes, or results of "
-            "reconstruct; files, or folders of them.",
+            "reconstruct; files, or folders of them. With --model, hearts of any kind.",
         ),
     ],
     out: Annotated[
         Path,
         typer.Option(metavar="FOLDER", help="Folder for the meshes and quality.json."),
     ],
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="MODEL",
+            help="Mesh a model's reconstruction of each heart, in place of the heart's own "
+            "surfaces: built-in, the folder of a run or of a saved model, or owner/name on the "
+            "Hugging Face Hub.",
+            show_default="none",
+        ),
+    ] = None,
     edge_mm: Annotated[
         str,
         typer.Option(
@@ -116,6 +128,7 @@ def volume_mesh(
     units: Units = "mm",
     trust_names: TrustNames = False,
     max_voxels: MaxVoxels = VOXELS,
+    refine: Refine = None,
     seed: Seed = 0,
     workers: Workers = None,
     dask: Dask = None,
@@ -128,12 +141,13 @@ def volume_mesh(
     [dim]Example: vecsetx volume-mesh patient.nii.gz --out mesh/ --edge-mm 1.5,Myocardium=1[/]
     """
     from vecsetx.anatomy.label_sets import label_set
-    from vecsetx.commands.volume_mesh import QUALITY
+    from vecsetx.commands.volume_mesh import PAGE, QUALITY
     from vecsetx.commands.volume_mesh import volume_mesh as run
     from vecsetx.terminal.remarks import print_remarks
     from vecsetx.terminal.volume_mesh_tables import print_meshes
 
     chosen = label_set(labels) if labels else None
+    folder = None if model is None else local_model(model)
     found = run(
         inputs,
         out,
@@ -155,13 +169,15 @@ def volume_mesh(
         max_voxels,
         workers,
         dask,
+        folder,
+        refine,
     )
     print_meshes(found.hearts)
     print_remarks({name: heart.remarks for name, heart in found.hearts.items()})
-    typer.echo(f"the meshes and {QUALITY} are in {out}")
-    missed = {
-        name: f"{name}: {'; '.join(heart.quality.missed)}"
+    typer.echo(f"the meshes, {QUALITY} and the page {PAGE} are in {out}")
+    faulty = {
+        name: f"{name}: {'; '.join(heart.faults)}"
         for name, heart in found.hearts.items()
-        if heart.quality.missed
+        if heart.faults
     }
-    report_failures({**found.failed, **missed})
+    report_failures({**found.failed, **faulty})

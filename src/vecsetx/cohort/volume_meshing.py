@@ -6,88 +6,41 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
-
 from vecsetx.anatomy.structures import parse_names
+from vecsetx.cohort.heart_to_mesh import ReconstructingModel, as_reconstructed, as_segmented
 from vecsetx.cohort.identity import plain_source
+from vecsetx.cohort.meshed_heart import MeshedHeart
 from vecsetx.data.heart_source import HeartSource
 from vecsetx.errors import InputError
 from vecsetx.fibres.heart_fibres import heart_fibres, parse_angles
 from vecsetx.geometry.heart_geometry import Geometry
 from vecsetx.machine import machine_bytes
 from vecsetx.progress import stage
+from vecsetx.report.mesh_drawing import draw_mesh
 from vecsetx.solver_files.msh import write_msh
 from vecsetx.solver_files.opencarp import write_opencarp
 from vecsetx.solver_files.simvascular import write_simvascular
 from vecsetx.solver_files.solver_folder import check_replaceable, files_of
 from vecsetx.solver_files.solver_mesh import SolverMesh
 from vecsetx.solver_files.vtk_xml import write_vtp, write_vtu
-from vecsetx.volume_mesh.cost import BYTES_PER_TETRAHEDRON, expected_tetrahedra
+from vecsetx.volume_mesh.cost import Cost, expected_cost
 from vecsetx.volume_mesh.cut_ends import with_cut_ends
 from vecsetx.volume_mesh.edge_lengths import parse_edges, parse_walls
-from vecsetx.volume_mesh.heart_mesh import mesh_heart, reach_mm
+from vecsetx.volume_mesh.heart_mesh import mesh_heart
 from vecsetx.volume_mesh.interfaces import facets_between, named_interfaces
 from vecsetx.volume_mesh.mesh import TetrahedralMesh
-from vecsetx.volume_mesh.mesh_quality import MeshQuality, measure_quality
+from vecsetx.volume_mesh.mesh_quality import measure_quality
 from vecsetx.volume_mesh.parts import Parts
 from vecsetx.volume_mesh.rings import valve_rings
 from vecsetx.volume_mesh.tags import tags_of
 from vecsetx.volume_mesh.valves import find_discs
 from vecsetx.workers.heart_work import HeartWork
 
-__all__ = ["MeshedHeart", "VolumeMeshing"]
+__all__ = ["VolumeMeshing"]
 
 _FILES = {"vtu": write_vtu, "msh": write_msh}
 _FOLDERS = {"opencarp": write_opencarp, "simvascular": write_simvascular}
 """Format → what writes a mesh as a file, or as a folder of files."""
-
-
-@dataclass(frozen=True, slots=True)
-class MeshedHeart:
-    """What is known of a heart's mesh.
-
-    Attributes:
-        label_set: Name of the label set that it was read with.
-        quality: What the mesh is worth.
-        edges_mm: Region → mean length of edges at its interfaces that was used.
-        tags: Region → its number in the files.
-        halved: The structures whose edges were halved, as they are too thin for those asked for.
-        seconds: Time it took.
-        remarks: Notes on its files, as sentences.
-    """
-
-    label_set: str
-    quality: MeshQuality
-    edges_mm: dict[str, float]
-    tags: dict[str, int]
-    halved: tuple[str, ...]
-    seconds: float
-    remarks: tuple[str, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the heart as plain data."""
-        return {
-            "label_set": self.label_set,
-            "edges_mm": self.edges_mm,
-            "tags": self.tags,
-            "halved": list(self.halved),
-            "seconds": self.seconds,
-            **self.quality.to_dict(),
-            "remarks": list(self.remarks),
-        }
-
-    @classmethod
-    def from_dict(cls, data: Any) -> "MeshedHeart":
-        """Return the heart from plain data."""
-        return cls(
-            str(data["label_set"]),
-            MeshQuality.from_dict(data),
-            {str(name): float(edge) for name, edge in data["edges_mm"].items()},
-            {str(name): int(tag) for name, tag in data["tags"].items()},
-            tuple(map(str, data["halved"])),
-            float(data["seconds"]),
-            tuple(map(str, data["remarks"])),
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +60,9 @@ class VolumeMeshing(HeartWork[HeartSource, MeshedHeart]):
         fibres: Angles of fibres, as the command line has them.
         sheets: Angles of sheets, likewise.
         strict: Whether structures that are too thin for their edges are an error.
-        seed: Seed of the directions in which vertices are tried.
+        seed: Seed of the directions in which vertices are tried, and of the points that a model is
+            shown.
+        model: The model whose reconstructions are meshed; None for the hearts' own surfaces.
     """
 
     name: ClassVar[str] = "volume-mesh"
@@ -124,6 +79,7 @@ class VolumeMeshing(HeartWork[HeartSource, MeshedHeart]):
     space: str
     strict: bool
     seed: int
+    model: ReconstructingModel | None = None
 
     def setting(self) -> dict[str, Any]:
         """Return the options."""
@@ -139,6 +95,7 @@ class VolumeMeshing(HeartWork[HeartSource, MeshedHeart]):
             "space": self.space,
             "strict": self.strict,
             "seed": self.seed,
+            "model": self.model and self.model.to_dict(),
         }
 
     def identity(self, heart: HeartSource) -> dict[str, Any]:
@@ -157,15 +114,21 @@ class VolumeMeshing(HeartWork[HeartSource, MeshedHeart]):
         file, interfaces = self._files(heart)
         if self.extension in _FOLDERS:
             check_replaceable(file)
-        source = heart.resolved()
-        segmentation = source.segmentation(source.label_set.structures)
-        parts, lacking = self._parts(segmentation.geometry(), segmentation.structures, heart)
-        edges_mm = self._edges(parts, source.label_set.structures)
-        _check_memory(parts, edges_mm, heart)
+        given = (
+            as_reconstructed(heart, self.model, self.seed) if self.model else as_segmented(heart)
+        )
+        parts, lacking = self._parts(given.geometry, given.structures, heart)
+        edges_mm = self._edges(parts, given.label_set.structures)
+        cost = expected_cost(parts, edges_mm)
+        _check_memory(cost, min(edges_mm.values()), heart)
         try:
-            mesh, halved = mesh_heart(parts, edges_mm, self.strict, self.seed)
+            with stage(str(cost)):
+                mesh, halved = mesh_heart(parts, edges_mm, self.strict, self.seed)
         except InputError as error:
             raise InputError(f"{heart.path}: {error}") from None
+        edges = {**edges_mm, **halved}
+        if halved:
+            cost = expected_cost(parts, edges)
         geometry, names = parts.geometry, parts.names
         volumes_ml = parts.of_input(geometry.volumes_ml()) - parts.taken_by_discs_ml(mesh)
         areas_mm2 = parts.of_input(geometry.areas_mm2())
@@ -173,20 +136,29 @@ class VolumeMeshing(HeartWork[HeartSource, MeshedHeart]):
         with stage("quality"):
             field = parts.distances()
             quality = measure_quality(mesh, names, field, volumes_ml, areas_mm2, longest_mm)
-        tags = tags_of(self.tags, names, source.label_set)
+        tags = tags_of(self.tags, names, given.label_set)
         whole, without = self._described(mesh, parts, tags, heart)
         with stage("writing"):
             {**_FILES, **_FOLDERS}[self.extension](whole, file, self.space)
             write_vtp(whole, interfaces, self.space)
-        remarks = [*geometry.label_map.remarks, *lacking, *without]
+        with stage("drawing"):
+            drawing = draw_mesh(whole)
+        remarks = [*given.remarks, *lacking, *without]
+        remarks += [given.doubts[name] for name in parts.chosen if name in given.doubts]
         if cut := [name for name in parts.cut_names() if name in parts.chosen]:
             remarks.append(f"the scan cuts {', '.join(cut)}: the mesh ends there with a flat face")
-        seconds = round(time.monotonic() - began, 1)
-        edges = {**edges_mm, **halved}
-        of_set = source.label_set.name
-        of_region = dict(zip(names, tags, strict=True))
         return MeshedHeart(
-            of_set, quality, edges, of_region, tuple(halved), seconds, tuple(remarks)
+            given.label_set.name,
+            quality,
+            drawing,
+            edges,
+            dict(zip(names, tags, strict=True)),
+            tuple(halved),
+            round(cost.tetrahedra),
+            round(time.monotonic() - began, 1),
+            tuple(remarks),
+            self.model.name if self.model else "",
+            given.misfit,
         )
 
     def _described(
@@ -204,23 +176,16 @@ class VolumeMeshing(HeartWork[HeartSource, MeshedHeart]):
             found = heart_fibres(mesh, names, interfaces, angles)
         except InputError as error:
             raise InputError(f"{heart.path}: {error}") from None
-        whole = SolverMesh(
-            mesh,
-            names,
-            tags,
-            interfaces,
-            {**rings, **found.node_sets},
-            found.coordinates,
-            found.vectors,
-        )
+        sets = {**rings, **found.node_sets}
+        whole = SolverMesh(mesh, names, tags, interfaces, sets, found.coordinates, found.vectors)
         return whole, found.remarks
 
     def to_record(self, result: MeshedHeart) -> Any:
-        """Return the numbers as plain data."""
-        return result.to_dict()
+        """Return the numbers and the drawing as plain data."""
+        return result.to_dict() | {"drawing": result.drawing.to_dict()}
 
     def of_record(self, record: Any) -> MeshedHeart:
-        """Return the numbers from plain data."""
+        """Return the numbers and the drawing from plain data."""
         return MeshedHeart.from_dict(record)
 
     def files(self, heart: HeartSource, result: MeshedHeart) -> Sequence[Path]:
@@ -272,19 +237,16 @@ class VolumeMeshing(HeartWork[HeartSource, MeshedHeart]):
         return edges_mm
 
 
-def _check_memory(parts: Parts, edges_mm: dict[str, float], heart: HeartSource) -> None:
+def _check_memory(cost: Cost, shortest_mm: float, heart: HeartSource) -> None:
     """Refuse a mesh that would not fit into the machine's memory.
 
     Raises:
         InputError: It would not.
     """
-    edges = np.array([edges_mm[name] for name in parts.names])
-    count = expected_tetrahedra(parts.regions(reach_mm(edges)), edges)
-    needed, there = count * BYTES_PER_TETRAHEDRON, machine_bytes()
-    if needed > there:
+    if cost.bytes > (there := machine_bytes()):
         raise InputError(
-            f"{heart.path}: edges of {edges.min():g} mm give about {count / 1e6:.0f} million "
-            f"tetrahedra, which take {needed / 1e9:.0f} GB while they are made; this machine has "
-            f"{there / 1e9:.0f} GB. Give longer edges or fewer structures, such as "
-            f"--edge-mm {2 * edges.min():g} or --structures LV,Myocardium"
+            f"{heart.path}: edges of {shortest_mm:g} mm give about {cost.tetrahedra / 1e6:.0f} "
+            f"million tetrahedra, which take {cost.bytes / 1e9:.0f} GB and {cost.minutes:.0f} "
+            f"minutes to make; this machine has {there / 1e9:.0f} GB. Give longer edges or fewer "
+            f"structures, such as --edge-mm {2 * shortest_mm:g} or --structures LV,Myocardium"
         )

@@ -7,23 +7,29 @@ from typing import NamedTuple
 from vecsetx._version import __version__
 from vecsetx.anatomy.label_sets import LabelSet
 from vecsetx.anatomy.structures import parse_names, structure_names
+from vecsetx.cohort.heart_to_mesh import ReconstructingModel
+from vecsetx.cohort.meshed_heart import MeshedHeart
 from vecsetx.cohort.out_folder import results_folder
-from vecsetx.cohort.volume_meshing import MeshedHeart, VolumeMeshing
+from vecsetx.cohort.volume_meshing import VolumeMeshing
+from vecsetx.cohort.working_model import WorkingModel
 from vecsetx.data.find_hearts import find_hearts
 from vecsetx.data.idle_options import check_idle
 from vecsetx.errors import InputError
 from vecsetx.fibres.heart_fibres import parse_angles
 from vecsetx.files import write_json
 from vecsetx.limits import VOXELS
+from vecsetx.model.built_in import recorded_name
+from vecsetx.report.volume_mesh_page import write_volume_mesh_page
 from vecsetx.terminal.cohort_run import run_cohort
+from vecsetx.terminal.progress_bars import waiting
 from vecsetx.volume_mesh.edge_lengths import parse_edges, parse_walls
 from vecsetx.volume_mesh.valves import check_thickness
 from vecsetx.workers.for_each import open_workers
 from vecsetx.workers.heart_work import Records
 
-__all__ = ["QUALITY", "MeshedHearts", "volume_mesh"]
+__all__ = ["PAGE", "QUALITY", "MeshedHearts", "volume_mesh"]
 
-QUALITY = "quality.json"
+QUALITY, PAGE = "quality.json", "volume_mesh.html"
 
 
 class MeshedHearts(NamedTuple):
@@ -59,15 +65,17 @@ def volume_mesh(
     most_voxels: int = VOXELS,
     workers: int | None = None,
     dask: str | None = None,
+    model: Path | None = None,
+    refine: int | None = None,
 ) -> MeshedHearts:
     """Mesh hearts with tetrahedra.
 
     Writes ``OUT/NAME.vtu`` (or ``OUT/NAME.msh``, or a folder ``OUT/NAME``) and
-    ``OUT/NAME.interfaces.vtp`` of each, and ``quality.json``.
+    ``OUT/NAME.interfaces.vtp`` of each, ``quality.json``, and the page ``volume_mesh.html``.
 
     Args:
         inputs: Hearts with volumes (label maps, masks, closed meshes, or results of
-            ``reconstruct``): files, or folders of them.
+            ``reconstruct``): files, or folders of them. With a model, hearts of any kind.
         out: Folder for the results.
         edge_mm: Edges at interfaces, as :func:`~vecsetx.volume_mesh.edge_lengths.parse_edges` takes
             them.
@@ -91,6 +99,9 @@ def volume_mesh(
         most_voxels: Most voxels of a label map.
         workers: Number of processes; None for one per core.
         dask: Address of a Dask scheduler, whose workers are used instead.
+        model: Folder of a run or of a saved model whose reconstructions are meshed; None for the
+            hearts' own surfaces.
+        refine: Steps of refinement of a reconstruction; None for the usual number.
 
     Raises:
         InputError: An option or input cannot be used, ``out`` cannot be written, another run is
@@ -101,9 +112,20 @@ def volume_mesh(
     parse_names(structures, structure_names(), "--structures")
     check_thickness(valves)
     parse_angles(fibres, sheets)
+    if refine is not None and model is None:
+        raise InputError(
+            f"--refine {refine}: refines the reconstruction of a model; add --model built-in, or "
+            "leave it out"
+        )
     with results_folder(out):
+        chosen, usual = None, None
+        if model is not None:
+            with waiting("reading the model"):
+                shared, trained = WorkingModel.of(model, "cpu", here=False)
+            chosen = ReconstructingModel(shared, recorded_name(model), refine)
+            usual = trained.label_set
         hearts = find_hearts(
-            inputs, label_set, input_space, units, trust_names=trust_names, most_voxels=most_voxels
+            inputs, label_set, input_space, units, usual, trust_names, most_voxels=most_voxels
         )
         check_idle(
             hearts.values(),
@@ -126,20 +148,22 @@ def volume_mesh(
             space,
             strict,
             seed,
+            chosen,
         )
         with open_workers(1 if len(hearts) == 1 and not dask else workers, dask) as executor:
             found = run_cohort("meshing hearts", work, hearts, Records.within(out), executor)
         if not found.results:
             raise InputError("\n".join(found.failed.values()))
-        write_json(
-            out / QUALITY,
-            {
-                "provenance": {"VecSetX": __version__},
-                "hearts": {
-                    name: {"source": str(hearts[name].path), **heart.to_dict()}
-                    for name, heart in found.results.items()
-                },
-                "failed": found.failed,
+        content = {
+            "provenance": {"VecSetX": __version__},
+            "hearts": {
+                name: {"source": str(hearts[name].path), **heart.to_dict()}
+                for name, heart in found.results.items()
             },
-        )
+            "failed": found.failed,
+        }
+        write_json(out / QUALITY, content)
+        with waiting(f"writing {PAGE}"):
+            drawings = {name: heart.drawing for name, heart in found.results.items()}
+            write_volume_mesh_page(out / PAGE, content, drawings)
     return MeshedHearts(found.results, found.failed)

@@ -5,21 +5,18 @@ colours. Each point has the colour of its label by distance, and points that con
 are crossed out.
 """
 
-import base64
-import io
 from dataclasses import dataclass
 
 import nibabel as nib
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from PIL import Image
 
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.sign import label_of
 from vecsetx.anatomy.structures import structure
+from vecsetx.report.panels import ACROSS, BACKGROUND, PIXELS_PER_INCH, VIEWS, frame, webp
 from vecsetx.sampling.quality.probes import contradicting
 from vecsetx.sampling.samples import Samples
 
@@ -29,18 +26,8 @@ _MIN_SLAB_MM = 1.5
 _MARGIN_MM = 12.0
 """Margin around the heart."""
 
-_VIEWS = ("Axial", "Coronal", "Sagittal")
-
-_BACKGROUND = np.array([16, 19, 24]) / 255
 _MUTED = 0.42
 """Weight of a structure's colour in the label map; the rest is background."""
-
-_PIXELS_PER_INCH = 100
-_QUALITY = 72
-_ACROSS = {"Axial": 2, "Coronal": 1, "Sagittal": 0}
-"""RAS axis perpendicular to each view."""
-_EDGES = {"Axial": "RLAP", "Coronal": "RLSI", "Sagittal": "APSI"}
-"""Directions at the left, right, upper and lower edge, in radiological convention."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,22 +70,17 @@ def _picture(
     grid = _along_patient(_around(samples) if label_map is None else _with_margin(label_map))
     colors = np.array([structure(name).color for name in samples.info.structures]) / 255
     marks = _marks(samples, grid, label_map is not None)
-    figure = Figure(figsize=size_inch, dpi=_PIXELS_PER_INCH, facecolor=tuple(_BACKGROUND))
+    figure = Figure(figsize=size_inch, dpi=PIXELS_PER_INCH, facecolor=tuple(BACKGROUND))
     rows, columns = (1, 3) if slices == 1 else (3, slices)
     panels = figure.subplots(rows, columns, squeeze=False)
     figure.subplots_adjust(0, 0, 1, 1, 0.012, 0.012)
-    for number, view in enumerate(_VIEWS):
-        axis = _ACROSS[view]
+    for number, view in enumerate(VIEWS):
+        axis = ACROSS[view]
         places = [_richest(grid, axis)] if slices == 1 else _through(grid, axis, slices)
         row = panels[0, number : number + 1] if slices == 1 else panels[number]
         for panel, place in zip(row, places, strict=True):
             _draw(panel, view, place, grid, colors, marks, point_size)
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    stream = io.BytesIO()
-    pixels = np.asarray(canvas.buffer_rgba())[..., :3]
-    Image.fromarray(pixels).save(stream, "WEBP", quality=_QUALITY, method=4)
-    return "data:image/webp;base64," + base64.b64encode(stream.getvalue()).decode()
+    return webp(figure)
 
 
 def _draw(
@@ -110,11 +92,11 @@ def _draw(
     marks: _Marks,
     point_size: float,
 ) -> None:
-    axis = _ACROSS[view]
+    axis = ACROSS[view]
     across, up = (other for other in range(3) if other != axis)
     spacing = grid.spacing_mm
     labels = np.take(grid.labels, place, axis=axis).T  # rows: upward; columns: across
-    muted = np.concatenate([[_BACKGROUND], _MUTED * colors + (1 - _MUTED) * _BACKGROUND])
+    muted = np.concatenate([[BACKGROUND], _MUTED * colors + (1 - _MUTED) * BACKGROUND])
     width, height = grid.shape[across] * spacing[across], grid.shape[up] * spacing[up]
     half = 0.5 * spacing[[across, up]]
     extent = (-half[0], width - half[0], -half[1], height - half[1])
@@ -148,22 +130,7 @@ def _draw(
         linewidths=0.7 * point_size**0.5,
     )
     panel.scatter(*at(marks.space[wrong]), s=26 * point_size, c="#ff2bd6", marker="x", lw=1.3)
-    _frame(panel, view, extent)
-
-
-def _frame(panel: Axes, view: str, extent: tuple[float, float, float, float]) -> None:
-    left, right, low, high = extent
-    # Radiological convention: the patient's right, or in sagittal views the front, is on the left.
-    panel.set_xlim(right, left)
-    panel.set_ylim(low, high)
-    panel.set_aspect("equal")
-    panel.set_axis_off()
-    places = ((0.02, 0.5), (0.98, 0.5), (0.5, 0.98), (0.5, 0.02))
-    aligned = (("left", "center"), ("right", "center"), ("center", "top"), ("center", "bottom"))
-    for (x, y), (ha, va), letter in zip(places, aligned, _EDGES[view], strict=True):
-        panel.text(
-            x, y, letter, transform=panel.transAxes, color="#e8ecf2", fontsize=9, ha=ha, va=va
-        )
+    frame(panel, view, extent)
 
 
 def _marks(samples: Samples, grid: LabelMap, compared: bool) -> _Marks:

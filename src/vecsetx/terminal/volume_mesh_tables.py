@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from vecsetx.cohort.volume_meshing import MeshedHeart
+from vecsetx.cohort.meshed_heart import MeshedHeart
 from vecsetx.terminal.progress_bars import console
 from vecsetx.terminal.table import Column, print_list, print_table
 

@@ -14,7 +14,14 @@ from vecsetx.volume_mesh.quality import in_parts
 from vecsetx.volume_mesh.sampled_field import Field
 from vecsetx.volume_mesh.splitting import EDGES
 
-__all__ = ["BOUNDS", "MeshQuality", "measure_quality"]
+__all__ = [
+    "BOUNDS",
+    "MeshQuality",
+    "is_missed",
+    "is_most",
+    "is_wrong_volume",
+    "measure_quality",
+]
 
 BOUNDS: Mapping[str, float] = {
     "least_dihedral_deg": 8.0,
@@ -30,6 +37,13 @@ marked. A volume may be off by more if that moves the surface by less than ``int
 average: of a coronary artery, 1% is a hundredth of a voxel. ``interface_largest_edges`` is the
 largest distance of a vertex from the interface that it belongs to, as a multiple of the edges asked
 for."""
+
+_NUMBERS = (
+    *("least_dihedral_deg", "largest_dihedral_deg", "dihedral_of_99_percent_deg"),
+    *("least_scaled_jacobian", "least_radius_ratio", "mean_radius_ratio"),
+    *("interface_mean_mm", "interface_largest_mm", "interface_largest_edges"),
+)
+"""Numbers of the whole mesh."""
 
 _HISTOGRAM_DEG = np.arange(0, 71, 5)
 
@@ -73,16 +87,10 @@ class MeshQuality:
             str(name): {str(key): float(value) for key, value in numbers.items()}
             for name, numbers in data["regions"].items()
         }
-        names = (
-            "least_dihedral_deg",
-            "largest_dihedral_deg",
-            "interface_largest_mm",
-            *list(BOUNDS)[1:5],
-        )
         return cls(
             int(data["vertices"]),
             int(data["tetrahedra"]),
-            {name: float(data[name]) for name in names},
+            {name: float(data[name]) for name in _NUMBERS},
             [int(count) for count in data["tetrahedra_by_least_dihedral_5_deg"]],
             regions,
             tuple(map(str, data["missed"])),
@@ -107,13 +115,15 @@ def measure_quality(
         areas_mm2: Area of each one's surface; NaN likewise.
         longest_mm: Longest of the mean lengths of edges that were asked for.
     """
-    least, largest, jacobian = in_parts(mesh.points_mm, mesh.tetrahedra)
+    least, largest, jacobian, radius_ratio = in_parts(mesh.points_mm, mesh.tetrahedra)
     interface = _off_interfaces(mesh, field)
     numbers = {
         "least_dihedral_deg": float(least.min()),
         "largest_dihedral_deg": float(largest.max()),
         "dihedral_of_99_percent_deg": float(np.quantile(least, 0.01)),
         "least_scaled_jacobian": float(jacobian.min()),
+        "least_radius_ratio": float(radius_ratio.min()),
+        "mean_radius_ratio": float(radius_ratio.mean()),
         "interface_mean_mm": float(interface.mean()),
         "interface_largest_mm": float(interface.max()),
         "interface_largest_edges": float(interface.max()) / longest_mm,
@@ -158,24 +168,42 @@ def _off_interfaces(mesh: TetrahedralMesh, field: Field) -> Float[np.ndarray, " 
     return np.where(to_background, high - low, (high - low) / 2).astype(np.float64)
 
 
+def is_most(name: str) -> bool:
+    """Return whether the bound of a number is the most that it may be; else it is the least."""
+    return name.startswith("interface")
+
+
+def is_missed(name: str, value: float) -> bool:
+    """Return whether a number of the whole mesh misses its bound, if it has one."""
+    if name not in BOUNDS:
+        return False
+    return value > BOUNDS[name] if is_most(name) else value < BOUNDS[name]
+
+
+def is_wrong_volume(region: Mapping[str, float]) -> bool:
+    """Return whether the volume of a region is off by too much.
+
+    Args:
+        region: Its numbers.
+    """
+    if "volume_error" not in region:
+        return False
+    is_off = abs(region["volume_error"]) > BOUNDS["volume_error"]
+    return is_off and abs(region["interface_shift_mm"]) > BOUNDS["interface_shift_mm"]
+
+
 def _missed(numbers: Mapping[str, float]) -> list[str]:
-    told = []
-    for name, bound in BOUNDS.items():
-        if name not in numbers:
-            continue
-        at_most = name.startswith("interface")
-        if (numbers[name] > bound) if at_most else (numbers[name] < bound):
-            told.append(
-                f"{name} is {numbers[name]:.3g}, not at {'most' if at_most else 'least'} {bound:g}"
-            )
-    return told
+    return [
+        f"{name} is {value:.3g}, not at {'most' if is_most(name) else 'least'} {BOUNDS[name]:g}"
+        for name, value in numbers.items()
+        if is_missed(name, value)
+    ]
 
 
 def _wrong_volumes(regions: Mapping[str, Mapping[str, float]]) -> list[str]:
-    bound, shift_mm = BOUNDS["volume_error"], BOUNDS["interface_shift_mm"]
     return [
-        f"{name}'s volume is off by {numbers['volume_error']:.1%}, not at most {bound:.0%}"
-        for name, numbers in regions.items()
-        if abs(numbers.get("volume_error", 0)) > bound
-        and abs(numbers["interface_shift_mm"]) > shift_mm
+        f"{name}'s volume is off by {of['volume_error']:.1%}, not at most "
+        f"{BOUNDS['volume_error']:.0%}"
+        for name, of in regions.items()
+        if is_wrong_volume(of)
     ]

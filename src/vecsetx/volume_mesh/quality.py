@@ -1,11 +1,15 @@
 """How well shaped tetrahedra are."""
 
+from typing import NamedTuple
+
 import numpy as np
 from jaxtyping import Float, Int
 
 __all__ = [
+    "Shapes",
     "dihedral_angles_deg",
     "in_parts",
+    "radius_ratios",
     "scaled_jacobians",
     "shapes",
     "shapes_of",
@@ -17,6 +21,22 @@ _PAIRS = np.array([[2, 3], [1, 3], [1, 2], [0, 3], [0, 2], [0, 1]])
 
 
 _CHUNK = 1 << 18
+
+
+class Shapes(NamedTuple):
+    """How well shaped each of T tetrahedra is.
+
+    Attributes:
+        least_deg: Its smallest dihedral angle.
+        largest_deg: Its largest one.
+        jacobian: Its scaled Jacobian.
+        radius_ratio: Its radius ratio.
+    """
+
+    least_deg: Float[np.ndarray, " t"]
+    largest_deg: Float[np.ndarray, " t"]
+    jacobian: Float[np.ndarray, " t"]
+    radius_ratio: Float[np.ndarray, " t"]
 
 
 def volumes_mm3(
@@ -53,6 +73,24 @@ def scaled_jacobians(
     products = length[:, np.arange(4)[:, None], others].prod(axis=2)
     jacobian = 6 * volumes_mm3(points_mm, tetrahedra)
     return np.sqrt(2) * jacobian / products.max(axis=1).clip(1e-300)
+
+
+def radius_ratios(
+    points_mm: Float[np.ndarray, "v 3"], tetrahedra: Int[np.ndarray, "t 4"]
+) -> Float[np.ndarray, " t"]:
+    """Return three times the inradius over the circumradius: 1 for a regular tetrahedron.
+
+    It is 0 for a flat one, and negative for one that is inside out.
+    """
+    corners = points_mm[tetrahedra]
+    a, b, c = np.moveaxis(corners[:, 1:] - corners[:, :1], 1, 0)
+    bc, ca, ab = _cross(b, c), _cross(c, a), _cross(a, b)
+    # With the six-fold volume v, twice the areas s, and the centre of the circumsphere at x / 2v
+    # from the first corner, the radii are v / s and |x| / 2v.
+    volume = _dot(a, bc)
+    areas = _length(bc + ca + ab) + _length(bc) + _length(ca) + _length(ab)
+    center = _dot(a, a)[:, None] * bc + _dot(b, b)[:, None] * ca + _dot(c, c)[:, None] * ab
+    return 6 * volume * np.abs(volume) / (areas * _length(center)).clip(1e-300)
 
 
 def _outward(corners: np.ndarray) -> np.ndarray:
@@ -94,11 +132,9 @@ def shapes(corners_mm: Float[np.ndarray, "*t 4 3"]) -> Float[np.ndarray, "*t"]:
     return volume * ratio
 
 
-def in_parts(
-    points_mm: Float[np.ndarray, "v 3"], tetrahedra: Int[np.ndarray, "t 4"]
-) -> tuple[Float[np.ndarray, " t"], Float[np.ndarray, " t"], Float[np.ndarray, " t"]]:
-    """Return the least and the largest dihedral angle, and the scaled Jacobian, of each."""
-    found = np.empty((3, len(tetrahedra)))
+def in_parts(points_mm: Float[np.ndarray, "v 3"], tetrahedra: Int[np.ndarray, "t 4"]) -> Shapes:
+    """Measure all tetrahedra of a mesh, a part at a time, as millions of them take memory."""
+    found = np.empty((len(Shapes._fields), len(tetrahedra)))
     for first in range(0, len(tetrahedra), _CHUNK):
         part = slice(first, first + _CHUNK)
         angles = dihedral_angles_deg(points_mm, tetrahedra[part])
@@ -106,8 +142,9 @@ def in_parts(
             angles.min(axis=1),
             angles.max(axis=1),
             scaled_jacobians(points_mm, tetrahedra[part]),
+            radius_ratios(points_mm, tetrahedra[part]),
         )
-    return found[0], found[1], found[2]
+    return Shapes(*found)
 
 
 def shapes_of(

@@ -1,0 +1,111 @@
+// The viewer of tetrahedral meshes: the interfaces of one heart at a time.
+const byId = (id) => document.getElementById(id);
+const chips = [...document.querySelectorAll(".chip")];
+const heartChoice = byId("heart");
+const scenes = [];
+let heart = null;
+
+// Unpack the interfaces of a heart, centred on their box.
+async function unpackMesh(number) {
+  const { layout } = data.hearts[number];
+  const shift = layout.low.map((low, axis) => (low - layout.high[axis]) / 2);
+  const parts = new Parts(await unpacked(`heart-${number}`));
+  const meshes = layout.meshes.map(({ name, color, vertices, faces }) => ({
+    name, color, vertices: parts.vertices(vertices, layout.step, shift), faces: parts.faces(faces),
+  }));
+  return { meshes, low: shift, high: shift.map((low) => -low) };
+}
+
+function clipPlanes() {
+  const axis = { sagittal: 0, coronal: 1, axial: 2 }[byId("clip").value];
+  byId("clip-place").disabled = byId("clip-side").disabled = axis === undefined;
+  if (axis === undefined) return [];
+  const at = heart.low[axis] + Number(byId("clip-place").value) * (heart.high[axis] - heart.low[axis]);
+  const normal = [0, 0, 0];
+  normal[axis] = byId("clip-side").checked ? 1 : -1;
+  return [[...normal, -normal[axis] * at]];
+}
+
+function update() {
+  for (const scene of scenes) {
+    for (const chip of chips)
+      scene.change(chip.dataset.interface, {
+        visible: chip.ariaPressed === "true", opacity: Number(byId("opacity").value),
+      });
+    scene.clip(clipPlanes());
+    scene.plot.render();
+  }
+}
+
+async function openHeart() {
+  const wanted = heartChoice.value;
+  byId("viewer").dataset.ready = "";
+  const opened = await unpackMesh(wanted);
+  if (wanted !== heartChoice.value) return; // another heart was chosen in the meantime
+  heart = opened;
+  const there = new Set(heart.meshes.map(({ name }) => name));
+  for (const chip of chips) chip.hidden = !there.has(chip.dataset.interface);
+  fitHeart(heart.high);
+  for (const scene of scenes) {
+    await scene.show(heart.meshes.map((mesh) => {
+      const [red, green, blue] = mesh.color.match(/\d+/g).map(Number);
+      return { key: mesh.name, mesh, color: (red << 16) | (green << 8) | blue, colors: null, opacity: 1 };
+    }));
+  }
+  update();
+  byId("viewer").dataset.ready = wanted;
+}
+
+function showInterfaces(shown) {
+  for (const chip of chips) chip.ariaPressed = String(shown(chip));
+  update();
+}
+
+function stepHeart(by) {
+  const count = heartChoice.options.length;
+  heartChoice.value = (Number(heartChoice.value) + by + count) % count;
+  openHeart();
+}
+
+function listen() {
+  heartChoice.addEventListener("change", openHeart);
+  byId("previous").addEventListener("click", () => stepHeart(-1));
+  byId("next").addEventListener("click", () => stepHeart(1));
+  for (const chip of chips) {
+    chip.addEventListener("click", () =>
+      showInterfaces((other) => (other.ariaPressed === "true") !== (other === chip)));
+    chip.addEventListener("dblclick", () => showInterfaces((other) => other === chip));
+  }
+  byId("all").addEventListener("click", () => showInterfaces(() => true));
+  byId("inner").addEventListener("click", () =>
+    showInterfaces((chip) => chip.dataset.outer === undefined));
+  for (const id of ["opacity", "clip", "clip-place", "clip-side"])
+    byId(id).addEventListener("input", update);
+  for (const button of document.querySelectorAll("#views button"))
+    button.addEventListener("click", () =>
+      lookFrom(view.from[button.dataset.view].map((part) => part * view.distance)));
+  for (const button of document.querySelectorAll("button[data-heart]"))
+    button.addEventListener("click", () => {
+      heartChoice.value = button.dataset.heart;
+      openHeart();
+      byId("viewer").scrollIntoView({ behavior: "smooth" });
+    });
+  for (const button of document.querySelectorAll("button[data-details]"))
+    button.addEventListener("click", () =>
+      byId(`details-${button.dataset.details}`).scrollIntoView({ behavior: "smooth" }));
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+    for (const scene of scenes) scene.recolor();
+  });
+}
+
+listen();
+try {
+  const scene = new Scene(byId("mesh-scene"));
+  scenes.push(scene);
+  follow(scene);
+} catch (error) {
+  scenes.length = 0;
+  byId("no-webgl").hidden = false;
+  byId("no-webgl").textContent = `The 3-D scene needs WebGL 2, which this browser does not provide (${error.message}).`;
+}
+await openHeart();
