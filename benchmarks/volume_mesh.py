@@ -1,12 +1,13 @@
 """Tetrahedral meshes of hearts: shapes, walls, volumes, time and memory, each in its own process.
 
     python benchmarks/volume_mesh.py HEARTS… [--edge-mm 1.1] [--structures LV,Myocardium]
-        [--json FILE]
+        [--wall RV=3.5,LA=2] [--valves 1.5] [--json FILE]
 
 HEARTS are what ``vecsetx volume-mesh`` takes. Each heart is meshed by that command. What it says of
 the mesh is printed, and what is found in its file: whether every facet inside belongs to exactly
 two tetrahedra and every other one to one, whether any tetrahedron is inside out, and in how many
-pieces the whole is. It prints a table and writes JSON.
+pieces the whole is; and how far fibres and sheets are from unit vectors at right angles. It prints
+a table and writes JSON, after each heart.
 """
 
 import argparse
@@ -61,7 +62,13 @@ def looked_at(file: Path) -> dict[str, Any]:
     starts[1:] = (facets[order[1:]] != facets[order[:-1]]).any(axis=1)
     counts = np.diff(np.append(np.flatnonzero(starts), len(order)))
     pieces = mesh.connectivity().cell_data["RegionId"]
+    fibre, sheet = (np.asarray(mesh.cell_data[key], float) for key in ("fiber", "sheet"))
+    muscle = np.linalg.norm(fibre, axis=1) > 0.5
+    lengths = [np.linalg.norm(each[muscle], axis=1) - 1 for each in (fibre, sheet)]
+    off = [*lengths, (fibre * sheet).sum(axis=1)]
     return {
+        "with_fibres": int(muscle.sum()),
+        "fibres_off_orthonormal": float(max(np.abs(each).max() for each in off)),
         "most_tetrahedra_per_facet": int(counts.max()),
         "inside_out": int((volumes <= 0).sum()),
         "pieces_of_the_whole": int(pieces.max()) + 1,
@@ -73,9 +80,12 @@ def main() -> None:
     parser.add_argument("hearts", type=Path, nargs="+", help="as for vecsetx volume-mesh")
     parser.add_argument("--edge-mm", default="1.1", help="as for vecsetx volume-mesh")
     parser.add_argument("--structures", default="", help="as for vecsetx volume-mesh")
+    parser.add_argument("--wall", default="", help="as for vecsetx volume-mesh")
+    parser.add_argument("--valves", default="0", help="as for vecsetx volume-mesh")
     parser.add_argument("--json", type=Path, help="file for the numbers")
     given = parser.parse_args()
     options = ["--edge-mm", given.edge_mm, "--structures", given.structures]
+    options += ["--wall", given.wall, "--valves", given.valves]
     table = Table(title=f"vecsetx volume-mesh --edge-mm {given.edge_mm}")
     headings = (
         *(
@@ -86,7 +96,8 @@ def main() -> None:
             "scaled Jacobian",
             "off interfaces mm",
         ),
-        *("largest mm", "largest volume error", "inside out", "per facet", "pieces", "s", "GB"),
+        *("largest mm", "largest volume error", "inside out", "per facet", "pieces"),
+        *("with fibres", "off orthonormal", "s", "GB"),
     )
     for heading in headings:
         table.add_column(heading, justify="right")
@@ -98,7 +109,11 @@ def main() -> None:
             table.add_row(name, "failed")
             continue
         of = found["quality"]
-        worst = max((abs(region["volume_error"]), key) for key, region in of["regions"].items())
+        worst = max(
+            (abs(region["volume_error"]), key)
+            for key, region in of["regions"].items()
+            if "volume_error" in region
+        )
         table.add_row(
             name,
             f"{of['tetrahedra']:,}",
@@ -111,12 +126,15 @@ def main() -> None:
             str(found["inside_out"]),
             str(found["most_tetrahedra_per_facet"]),
             str(found["pieces_of_the_whole"]),
+            f"{found['with_fibres']:,}",
+            f"{found['fibres_off_orthonormal']:.0e}",
             f"{found['seconds']:.0f}",
             f"{found['peak_gb']:.2f}",
         )
-    Console(width=200).print(table)
-    if given.json:
-        given.json.write_text(json.dumps({"edge_mm": given.edge_mm, "hearts": results}, indent=2))
+        if given.json:
+            settings = {key: value for key, value in vars(given).items() if isinstance(value, str)}
+            given.json.write_text(json.dumps({**settings, "hearts": results}, indent=2))
+    Console(width=220).print(table)
 
 
 if __name__ == "__main__":

@@ -203,6 +203,7 @@ def test_a_mesh_too_large_for_the_machine_is_refused(
         out=tmp_path / "out",
         edge_mm="3.5",
         structures="LV",
+        without="",
         wall="",
         valves_mm=0.0,
         tags="label-set",
@@ -267,3 +268,27 @@ def test_a_format_of_several_files_is_a_folder_that_a_second_run_keeps(
     (folder / "run.par").unlink()
     assert run(*words, monkeypatch=monkeypatch) in (0, 1)
     assert lost.is_file()
+
+
+def test_blood_can_be_left_out(
+    labels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    words = ("volume-mesh", labels / "one.nii.gz", "--out", tmp_path / "out", *OPTIONS)
+    assert run(*words, "--without", "RA", monkeypatch=monkeypatch) == 2
+    message = "--without RA: there is no RA; the mesh has Myocardium, LV, RV"
+    assert message in capsys.readouterr().err
+    assert run(*words, "--without", "LV,RV", monkeypatch=monkeypatch) == 0
+    muscle = pv.read(tmp_path / "out" / "one.vtu")
+    assert set(muscle.cell_data["region"].tolist()) == {1}
+    assert np.isfinite(muscle.point_data["transmural"]).all()
+    surface = pv.read(tmp_path / "out" / "one.interfaces.vtp")
+    names = surface.field_data["Interfaces"].tolist()
+    assert {"LV endocardium", "RV septum", "LV epicardium"} <= set(names)
+    assert set(map(tuple, surface.cell_data["Sides"].tolist())) == {(1, 0)}
+    faces = surface.regular_faces
+    edges = np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]), axis=1)
+    counts = np.unique(edges, axis=0, return_counts=True)[1]
+    assert (counts % 2 == 0).all()  # closed
+    depth = muscle.point_data["transmural"][surface.point_data["Node"]]
+    inside = surface.cell_data["Interface"] == names.index("LV endocardium")
+    assert not depth[faces[inside]].any()

@@ -63,6 +63,15 @@ def volume_mesh(
             metavar="NAMES", help="Structures to mesh, such as LV,Myocardium.", show_default="all"
         ),
     ] = "",
+    without: Annotated[
+        str,
+        typer.Option(
+            metavar="NAMES",
+            help="Regions to leave out of the files, such as the blood: LV,RV. Their interfaces "
+            "keep their names.",
+            show_default="none",
+        ),
+    ] = "",
     wall: Annotated[
         str,
         typer.Option(
@@ -153,6 +162,7 @@ def volume_mesh(
         out,
         edge_mm,
         structures,
+        without,
         wall,
         valves,
         tags,

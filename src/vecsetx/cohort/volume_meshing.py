@@ -54,6 +54,7 @@ class VolumeMeshing(HeartWork[HeartSource, MeshedHeart]):
         extension: Format of the meshes: the files ``vtu`` or ``msh``, or a folder each for
             ``opencarp`` or ``simvascular``.
         space: Axes of the files, ``lps`` or ``ras``.
+        without: Regions that are left out of the files, as the command line has them.
         wall: Walls around structures, as the command line has them; empty for none.
         valves_mm: Thickness of valves; 0 for openings.
         tags: Numbers of regions, ``label-set`` or ``four-chamber``.
@@ -70,6 +71,7 @@ class VolumeMeshing(HeartWork[HeartSource, MeshedHeart]):
     out: Path
     edge_mm: str
     structures: str
+    without: str
     wall: str
     valves_mm: float
     tags: str
@@ -86,6 +88,7 @@ class VolumeMeshing(HeartWork[HeartSource, MeshedHeart]):
         return {
             "edge_mm": self.edge_mm,
             "structures": self.structures,
+            "without": self.without,
             "wall": self.wall,
             "valves_mm": self.valves_mm,
             "tags": self.tags,
@@ -118,6 +121,7 @@ class VolumeMeshing(HeartWork[HeartSource, MeshedHeart]):
             as_reconstructed(heart, self.model, self.seed) if self.model else as_segmented(heart)
         )
         parts, lacking = self._parts(given.geometry, given.structures, heart)
+        dropped = self._dropped(parts, heart)
         edges_mm = self._edges(parts, given.label_set.structures)
         cost = expected_cost(parts, edges_mm)
         _check_memory(cost, min(edges_mm.values()), heart)
@@ -137,13 +141,14 @@ class VolumeMeshing(HeartWork[HeartSource, MeshedHeart]):
             field = parts.distances()
             quality = measure_quality(mesh, names, field, volumes_ml, areas_mm2, longest_mm)
         tags = tags_of(self.tags, names, given.label_set)
-        whole, without = self._described(mesh, parts, tags, heart)
+        whole, no_fibres = self._described(mesh, parts, tags, heart)
+        whole = whole.without(dropped)
         with stage("writing"):
             {**_FILES, **_FOLDERS}[self.extension](whole, file, self.space)
             write_vtp(whole, interfaces, self.space)
         with stage("drawing"):
             drawing = draw_mesh(whole)
-        remarks = [*given.remarks, *lacking, *without]
+        remarks = [*given.remarks, *lacking, *no_fibres]
         remarks += [given.doubts[name] for name in parts.chosen if name in given.doubts]
         if cut := [name for name in parts.cut_names() if name in parts.chosen]:
             remarks.append(f"the scan cuts {', '.join(cut)}: the mesh ends there with a flat face")
@@ -225,6 +230,18 @@ class VolumeMeshing(HeartWork[HeartSource, MeshedHeart]):
         geometry = geometry.restricted(present)
         discs, lacking = find_discs(geometry, there, chosen, self.valves_mm)
         return Parts(geometry, there, chosen, walls_mm, discs), lacking
+
+    def _dropped(self, parts: Parts, heart: HeartSource) -> tuple[str, ...]:
+        """Return the regions that are left out of the files."""
+        dropped = tuple(name.strip() for name in self.without.split(",") if name.strip())
+        unknown = [name for name in dropped if name not in parts.names]
+        if unknown or {*dropped} == {*parts.names}:
+            what = f"there is no {', '.join(unknown)}" if unknown else "nothing would be left"
+            raise InputError(
+                f"{heart.path}: --without {self.without}: {what}; the mesh has "
+                f"{', '.join(parts.names)}"
+            )
+        return dropped
 
     def _edges(self, parts: Parts, among: tuple[str, ...]) -> dict[str, float]:
         """Return the edges of each region; those of walls and valves are limited."""

@@ -49,6 +49,7 @@ def volume_mesh(
     out: Path,
     edge_mm: str = "",
     structures: str = "",
+    without: str = "",
     wall: str = "",
     valves: float = 0.0,
     tags: str = "label-set",
@@ -80,6 +81,7 @@ def volume_mesh(
         edge_mm: Edges at interfaces, as :func:`~vecsetx.volume_mesh.edge_lengths.parse_edges` takes
             them.
         structures: Comma-separated names of what is meshed; empty for all.
+        without: Comma-separated names of regions that are left out of the files, such as blood.
         wall: Thickness of walls around structures, such as ``RV=3.5``; empty for none.
         valves: Thickness of valves as discs, mm; 0 for openings.
         tags: Numbers of regions: ``label-set`` or ``four-chamber``
@@ -139,6 +141,7 @@ def volume_mesh(
             out.resolve(),
             edge_mm,
             structures,
+            without,
             wall,
             valves,
             tags,
