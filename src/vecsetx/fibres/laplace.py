@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import pyamg
 from jaxtyping import Float, Int
-from skfem import Basis, BilinearForm, ElementTetP1, MeshTet, condense
+from scipy.sparse import csr_array, csr_matrix
+from skfem import Basis, BilinearForm, ElementTetP1, MeshTet
 from skfem.helpers import dot, grad
 
 __all__ = ["LaplaceProblem"]
@@ -56,7 +57,7 @@ class LaplaceProblem:
         Raises:
             ArithmeticError: The iteration did not converge.
         """
-        return self._solved(self._matrix, conditions)
+        return _solutions(self._matrix, [_known(conditions, self._matrix)])[0]
 
     def solve_evenly(
         self, conditions: Sequence[tuple[Int[np.ndarray, " n"], float]]
@@ -73,16 +74,30 @@ class LaplaceProblem:
         Raises:
             ArithmeticError: The iteration did not converge.
         """
-        return self.solve_with(self.steepness(self.solve(conditions)), conditions)
+        matrix = self._weighted(self.steepness(self.solve(conditions)))
+        return _solutions(matrix, [_known(conditions, matrix)])[0]
 
-    def solve_with(
+    def shares(
         self,
-        weight: Float[np.ndarray, " t"],
-        conditions: Sequence[tuple[Int[np.ndarray, " n"], float]],
-    ) -> Float[np.ndarray, " v"]:
-        """Return the solution with a conductivity of its own in each tetrahedron."""
-        least = _SMALLEST_WEIGHT * weight.mean()
-        return self._solved(self._assembled(np.maximum(weight, least)), conditions)
+        surfaces: Sequence[Int[np.ndarray, " n"]],
+        weight: Float[np.ndarray, " t"] | None = None,
+    ) -> list[Float[np.ndarray, " v"]]:
+        """Return for each surface a solution that is 1 there and 0 at the others; their sum is 1.
+
+        Args:
+            surfaces: Vertices; the first surface that has a vertex counts.
+            weight: Conductivity of each tetrahedron; None for the same everywhere.
+
+        Raises:
+            ArithmeticError: The iteration did not converge.
+        """
+        matrix = self._matrix if weight is None else self._weighted(weight)
+        values = [
+            _known([(vertices, float(k == one)) for k, vertices in enumerate(surfaces)], matrix)
+            for one in range(len(surfaces) - 1)
+        ]
+        found = _solutions(matrix, values)
+        return [*found, 1 - np.sum(found, axis=0)]
 
     def directions(self, solution: Float[np.ndarray, " v"]) -> Float[np.ndarray, "t 3"]:
         """Return the gradient in each tetrahedron, smoothed by those of its neighbours, per mm.
@@ -105,22 +120,41 @@ class LaplaceProblem:
     def _gradients(self, solution: Float[np.ndarray, " v"]) -> Float[np.ndarray, "t 3"]:
         return self._basis.interpolate(solution).grad[:, :, 0].T
 
-    def _assembled(self, weight: Float[np.ndarray, " t"]):  # type: ignore[no-untyped-def]
-        return _conducted.assemble(self._basis, weight=weight[:, None])
+    def _weighted(self, weight: Float[np.ndarray, " t"]) -> csr_array:
+        least = _SMALLEST_WEIGHT * weight.mean()
+        return self._assembled(np.maximum(weight, least))
 
-    def _solved(self, matrix, conditions) -> Float[np.ndarray, " v"]:  # type: ignore[no-untyped-def]
-        known = np.full(matrix.shape[0], np.nan)
-        for vertices, value in reversed(list(conditions)):
-            known[vertices] = value
-        fixed = np.flatnonzero(~np.isnan(known))
-        inner, right, values, free = condense(matrix, x=np.nan_to_num(known), D=fixed)
-        solver = pyamg.ruge_stuben_solver(inner.tocsr(), max_coarse=500)
+    def _assembled(self, weight: Float[np.ndarray, " t"]) -> csr_array:
+        return csr_array(_conducted.assemble(self._basis, weight=weight[:, None]))
+
+
+def _known(
+    conditions: Sequence[tuple[Int[np.ndarray, " n"], float]], matrix: csr_array
+) -> Float[np.ndarray, " v"]:
+    """Return the values that conditions give to vertices; NaN where they give none."""
+    known = np.full(matrix.shape[0], np.nan)
+    for vertices, value in reversed(list(conditions)):
+        known[vertices] = value
+    return known
+
+
+def _solutions(
+    matrix: csr_array, known: Sequence[Float[np.ndarray, " v"]]
+) -> list[Float[np.ndarray, " v"]]:
+    """Solve for several values at the same vertices, which need one preconditioner."""
+    free = np.flatnonzero(np.isnan(known[0]))
+    rows = matrix[free]
+    solver = pyamg.ruge_stuben_solver(csr_matrix(rows[:, free]), max_coarse=500)
+    found = []
+    for values in known:
+        whole = np.nan_to_num(values)
         residuals: list[float] = []
-        values[free] = solver.solve(
-            right, tol=_TOLERANCE, maxiter=_MOST_STEPS, accel="cg", residuals=residuals
+        whole[free] = solver.solve(
+            -(rows @ whole), tol=_TOLERANCE, maxiter=_MOST_STEPS, accel="cg", residuals=residuals
         )
         if not residuals[-1] <= 10 * _TOLERANCE * max(residuals[0], np.finfo(float).tiny):
             raise ArithmeticError(
                 f"conjugate gradients left {residuals[-1] / residuals[0]:.1e} of the residual"
             )
-        return np.asarray(values)
+        found.append(whole)
+    return found

@@ -117,16 +117,10 @@ def _depths(
     problem: LaplaceProblem, surfaces: Sequence[Int[np.ndarray, " n"]]
 ) -> Sequence[Float[np.ndarray, " v"]]:
     """Return for each surface a solution that is 1 there and 0 at the others; their sum is 1."""
-
-    def conditions(one: int) -> list[tuple[Int[np.ndarray, " n"], float]]:
-        return [(vertices, float(k == one)) for k, vertices in enumerate(surfaces)]
-
-    first = [problem.solve(conditions(k)) for k in range(len(surfaces) - 1)]
-    first.append(1 - np.sum(first, axis=0))
+    first = problem.shares(surfaces)
     # Where two surfaces count, both change by the same: half the sum is the one's.
     weight = np.sum([problem.steepness(each) for each in first], axis=0) / 2
-    evenly = [_clipped(problem.solve_with(weight, conditions(k))) for k in range(len(surfaces) - 1)]
-    return [*evenly, _clipped(1 - np.sum(evenly, axis=0))]
+    return [_clipped(each) for each in problem.shares(surfaces, weight)]
 
 
 def _oriented(

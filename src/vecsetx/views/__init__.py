@@ -1,0 +1,1 @@
+"""One heart from several views: slices, their contours, and the shifts between breath-holds."""

@@ -1,0 +1,189 @@
+"""Shifts between breath-holds, estimated together with the heart."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from vecsetx.progress import counted_parts
+from vecsetx.views.contours import contours_of
+from vecsetx.views.crossings import crossings_of, mismatch_mm, settled, shifts_by_crossings
+from vecsetx.views.slices import Contours, Slice
+
+__all__ = ["MOST_MM", "Alignment", "Distances", "align"]
+
+MOST_MM = 10.0
+"""Bound of shifts along each direction."""
+
+_ROUNDS = 4
+
+_GROUPS = 3
+"""A heart that is reconstructed from a shifted slice fits this slice: so each third of them moves
+towards a heart that has not seen it."""
+
+_ROBUST_MM = 2.0
+"""Distance from the heart from which contour points count less (Cauchy's weights)."""
+
+_PRIOR = 0.02
+"""Weight of shifts against distances, per contour point."""
+
+_CORRUPT_MM, _CORRUPT = 4.0, 3.0
+"""A slice does not belong to the heart if its contours are on average farther from it than the
+first, and than the median of slices by the second factor."""
+
+Distances = Callable[[Contours], Callable[[Float[np.ndarray, "n 3"]], Float[np.ndarray, "n k"]]]
+"""Reconstructs a heart from contours; what it returns gives signed distances, mm."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alignment:
+    """Slices, brought to where they agree.
+
+    Attributes:
+        slices: The slices.
+        contours: Their contours as they lie in the files.
+        shifts_mm: Shift of each slice along its two directions.
+        residuals_mm: Mean distance of each slice's contours from the heart, after the shifts.
+        kept: Which slices belong to the heart.
+        mismatch_mm: Mean length of a crossing on which labels differ, before and after; NaN where
+            no slices cross.
+    """
+
+    slices: Sequence[Slice]
+    contours: Contours
+    shifts_mm: Float[np.ndarray, "s 2"]
+    residuals_mm: Float[np.ndarray, " s"]
+    kept: Bool[np.ndarray, " s"]
+    mismatch_mm: tuple[float, float]
+
+    def shifted(self) -> Contours:
+        """Return the contours of the slices that belong to the heart, at their places."""
+        return _of_slices(_shifted(self.slices, self.contours, self.shifts_mm), self.kept)
+
+
+def align(
+    slices: Sequence[Slice], holds: Int[np.ndarray, " s"] | None, reconstructed: Distances
+) -> Alignment:
+    """Estimate the shift of each breath-hold.
+
+    It starts where slices cross (:func:`shifts_by_crossings`). Then groups of breath-holds take
+    turns: a heart is reconstructed from the contours of the others, and each breath-hold of the
+    group moves so that its contours come closer to that heart (Gauss and Newton's steps on signed
+    distances, with robust weights and a prior that prefers small shifts). After each round, labels
+    have to agree again where slices cross (:func:`settled`). All breath-holds together could shift
+    alike; the prior keeps their mean small.
+
+    Args:
+        slices: The slices of all views.
+        holds: Number of each slice's breath-hold, from 0; None if nothing shifts.
+        reconstructed: How hearts are reconstructed.
+    """
+    contours, crossings = contours_of(slices), crossings_of(slices)
+    shifts_mm = np.zeros((len(slices), 2))
+    before = mismatch_mm(slices, crossings, shifts_mm)
+    if holds is not None:
+        shifts_mm = shifts_by_crossings(slices, crossings, holds, MOST_MM)
+        for _ in counted_parts(range(_ROUNDS), "aligning slices"):
+            shifts_mm = _round(slices, contours, holds, reconstructed, shifts_mm)
+            shifts_mm = settled(slices, crossings, holds, shifts_mm, MOST_MM)
+    residuals_mm = _residuals_mm(slices, contours, reconstructed, shifts_mm)
+    bound_mm = max(_CORRUPT_MM, _CORRUPT * float(np.median(residuals_mm)))
+    after = mismatch_mm(slices, crossings, shifts_mm)
+    ends = [float(each.mean()) if len(each) else np.nan for each in (before, after)]
+    kept = residuals_mm <= bound_mm
+    return Alignment(slices, contours, shifts_mm, residuals_mm, kept, (ends[0], ends[1]))
+
+
+def _round(
+    slices: Sequence[Slice],
+    contours: Contours,
+    holds: Int[np.ndarray, " s"],
+    reconstructed: Distances,
+    shifts_mm: Float[np.ndarray, "s 2"],
+) -> Float[np.ndarray, "s 2"]:
+    """Move each group of breath-holds towards the heart that the other groups show."""
+    for group in range(_GROUPS):
+        moving = holds % _GROUPS == group
+        if not moving.any() or moving.all():
+            continue
+        here = _shifted(slices, contours, shifts_mm)
+        distances = reconstructed(_of_slices(here, ~moving))
+        own = _of_slices(here, moving)
+        shifts_mm = _moved(slices, own, distances, holds, shifts_mm)
+    return shifts_mm
+
+
+def _residuals_mm(
+    slices: Sequence[Slice],
+    contours: Contours,
+    reconstructed: Distances,
+    shifts_mm: Float[np.ndarray, "s 2"],
+) -> Float[np.ndarray, " s"]:
+    """Return each slice's mean distance from the heart that the other groups of slices show."""
+    here, found_mm = _shifted(slices, contours, shifts_mm), np.zeros(len(slices))
+    for group in range(_GROUPS):
+        own = np.arange(len(slices)) % _GROUPS == group
+        if not own.any() or own.all():
+            continue
+        distances, points = reconstructed(_of_slices(here, ~own)), _of_slices(here, own)
+        off_mm = np.abs(_own_distances(distances, points.points_mm, points.structure))
+        sums_mm = np.bincount(points.slice, off_mm, len(slices))
+        found_mm += sums_mm / np.maximum(np.bincount(points.slice, minlength=len(slices)), 1)
+    return found_mm
+
+
+def _moved(
+    slices: Sequence[Slice],
+    here: Contours,
+    distances: Callable[[Float[np.ndarray, "n 3"]], Float[np.ndarray, "n k"]],
+    holds: Int[np.ndarray, " s"],
+    shifts_mm: Float[np.ndarray, "s 2"],
+) -> Float[np.ndarray, "s 2"]:
+    """Return the shifts after a step of Gauss and Newton for each breath-hold that is here."""
+    own_mm = _own_distances(distances, here.points_mm, here.structure)
+    directions = np.stack([one.directions for one in slices])[here.slice]
+    slopes = np.stack(
+        [
+            _own_distances(distances, here.points_mm + directions[:, axis], here.structure)
+            - _own_distances(distances, here.points_mm - directions[:, axis], here.structure)
+            for axis in range(2)
+        ],
+        axis=1,
+    )
+    slopes /= 2  # steps of 1 mm to either side
+    weights = 1 / (1 + (own_mm / _ROBUST_MM) ** 2)
+    moved = shifts_mm.copy()
+    for hold in np.unique(holds[here.slice]):
+        members = np.flatnonzero(holds == hold)
+        points = np.isin(here.slice, members)
+        slope, weight = slopes[points], weights[points]
+        prior = _PRIOR * max(float(weight.sum()), 1.0)
+        matrix = (slope * weight[:, None]).T @ slope + prior * np.eye(2)
+        right = -(slope * weight[:, None]).T @ own_mm[points] - prior * shifts_mm[members[0]]
+        step_mm = np.linalg.solve(matrix, right)
+        moved[members] = np.clip(shifts_mm[members[0]] + step_mm, -MOST_MM, MOST_MM)
+    return moved
+
+
+def _of_slices(contours: Contours, chosen: Bool[np.ndarray, " s"]) -> Contours:
+    """Return the contours of some slices."""
+    own = chosen[contours.slice]
+    return Contours(*(part[own] for part in contours))
+
+
+def _shifted(
+    slices: Sequence[Slice], contours: Contours, shifts_mm: Float[np.ndarray, "s 2"]
+) -> Contours:
+    moves_mm = np.stack(
+        [shift @ one.directions for one, shift in zip(slices, shifts_mm, strict=True)]
+    )
+    return contours._replace(points_mm=contours.points_mm + moves_mm[contours.slice])
+
+
+def _own_distances(
+    distances: Callable[[Float[np.ndarray, "n 3"]], Float[np.ndarray, "n k"]],
+    points_mm: Float[np.ndarray, "n 3"],
+    structure: Int[np.ndarray, " n"],
+) -> Float[np.ndarray, " n"]:
+    return distances(points_mm)[np.arange(len(points_mm)), structure].astype(np.float64)
