@@ -168,6 +168,8 @@ def main() -> None:
     options = parser.parse_args()
     whole = pv.read(options.mesh)
     surfaces = pv.read(options.mesh.with_suffix(".interfaces.vtp"))
+    if "fiber" not in whole.cell_data:
+        parser.error(f"{options.mesh} has no fibres: mesh Myocardium and LV, without --fibres none")
     # 1. The muscle alone, with points of its own.
     fibres = np.asarray(whole.cell_data["fiber"], dtype=float)
     cells = np.linalg.norm(fibres, axis=1) > 0.5

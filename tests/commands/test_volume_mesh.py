@@ -21,6 +21,24 @@ from vecsetx.formats.label_maps import read_label_map, write_label_map
 OPTIONS = ("--structures", "LV,Myocardium,RV", "--edge-mm", "3.5", "--workers", "1")
 
 
+def meshing(out: Path) -> volume_meshing.VolumeMeshing:
+    return volume_meshing.VolumeMeshing(
+        out=out,
+        edge_mm="4",
+        structures="LV",
+        without="",
+        wall="",
+        valves_mm=0.0,
+        tags="label-set",
+        fibres="none",
+        sheets="",
+        extension="vtu",
+        space="lps",
+        strict=False,
+        seed=0,
+    )
+
+
 @pytest.fixture(scope="module")
 def labels() -> Path:
     def make(folder: Path) -> None:
@@ -186,9 +204,8 @@ def test_a_bad_reconstruction_is_a_fault(labels: Path, trained_run: Path, tmp_pa
     shared, _ = WorkingModel.of(trained_run, "cpu", here=False)
     # It knows hearts too little to pass for the built-in model.
     model = ReconstructingModel(shared, "built-in", 0)
-    edges = ("4", "LV", "", "vtu", "lps", False, 0)
     (tmp_path / "out").mkdir()
-    work = volume_meshing.VolumeMeshing(tmp_path / "out", *edges, model)
+    work = replace(meshing(tmp_path / "out"), model=model)
     found = work.make(heart)
     assert found.misfit.startswith("the model reconstructs badly what it was shown")
     assert found.faults == (*found.quality.missed, found.misfit)
@@ -199,23 +216,9 @@ def test_a_mesh_too_large_for_the_machine_is_refused(
     labels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (heart,) = find_hearts([labels / "one.nii.gz"]).values()
-    work = volume_meshing.VolumeMeshing(
-        out=tmp_path / "out",
-        edge_mm="3.5",
-        structures="LV",
-        without="",
-        wall="",
-        valves_mm=0.0,
-        tags="label-set",
-        fibres="none",
-        sheets="",
-        extension="vtu",
-        space="lps",
-        strict=False,
-        seed=0,
-    )
+    work = meshing(tmp_path / "out")
     monkeypatch.setattr(volume_meshing, "machine_bytes", lambda: 10**6)
-    with pytest.raises(InputError, match=r"edges of 3\.5 mm give about .* --edge-mm 7 or --struct"):
+    with pytest.raises(InputError, match=r"edges of 4 mm give about .* --edge-mm 8 or --struct"):
         work.make(heart)
     assert not (tmp_path / "out").exists()
 
@@ -240,7 +243,8 @@ def test_a_format_of_several_files_is_a_folder_that_a_second_run_keeps(
     assert run(*words, monkeypatch=monkeypatch) in (0, 1)  # long edges may miss a bound
     folder = tmp_path / "out" / "one"
     there = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert there == [".vecsetx", "one", "one.interfaces.vtp", "quality.json"]
+    page = "volume_mesh.html"
+    assert there == [".vecsetx", "one", "one.interfaces.vtp", "quality.json", page]
     of = json.loads((tmp_path / "out" / "quality.json").read_text())["hearts"]["one"]
     if extension == "opencarp":
         points = read_numbers(folder / "one.pts", 0) / 1000
@@ -292,3 +296,16 @@ def test_blood_can_be_left_out(
     depth = muscle.point_data["transmural"][surface.point_data["Node"]]
     inside = surface.cell_data["Interface"] == names.index("LV endocardium")
     assert not depth[faces[inside]].any()
+
+
+def test_meshes_of_earlier_runs_are_named(
+    labels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    words = ("volume-mesh", labels / "one.nii.gz", "--out", tmp_path / "out", "--edge-mm", "4.5")
+    few = ("--structures", "LV", "--fibres", "none")
+    run(*words, *few, monkeypatch=monkeypatch)
+    assert "earlier run" not in capsys.readouterr().out
+    run(*words, *few, "--format", "opencarp", monkeypatch=monkeypatch)
+    assert "one.vtu: of an earlier run" in capsys.readouterr().out
+    run(*words, *few, "--format", "msh", monkeypatch=monkeypatch)
+    assert "one.vtu, one/: of an earlier run" in capsys.readouterr().out

@@ -29,9 +29,7 @@ def found(angles: Angles) -> HeartFibres:
 @cache
 def muscle() -> Muscle:
     interfaces = named_interfaces(facets_between(mesh()), NAMES)
-    whole = muscle_around(mesh(), NAMES, interfaces, {"LV": "Myocardium"})
-    assert whole is not None
-    return whole
+    return muscle_around(mesh(), NAMES, interfaces, {"LV": "Myocardium"})
 
 
 def centers_mm() -> np.ndarray:

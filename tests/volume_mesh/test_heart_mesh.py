@@ -54,7 +54,7 @@ def test_a_rod_thinner_than_its_edges_gets_shorter_ones() -> None:
     assert list(halved) == ["Aorta"]
     assert halved["Aorta"] in (1.0, 2.0)
     assert piece_volumes_ml(mesh, 2).sum() == pytest.approx(heart.volumes_ml()[1], rel=0.05)
-    with pytest.raises(InputError, match=r"too thin .* Aorta \(4 mm\); .* --edge-mm Aorta=2, or"):
+    with pytest.raises(InputError, match=r"too thin .* Aorta \(4 mm\); .* --edge-mm 4,Aorta=2, or"):
         mesh_heart(both(heart), {"LV": 4.0, "Aorta": 4.0}, strict=True)
     with pytest.raises(InputError, match=r"too thin .*: Aorta \(5 mm\)"):
         mesh_heart(both(heart), {"LV": 4.0, "Aorta": 20.0})

@@ -50,12 +50,20 @@ def report_failures(failed: Mapping[str, str]) -> None:
     """
     if not failed:
         return
-    typer.secho(
-        f"{len(failed)} {'heart' if len(failed) == 1 else 'hearts'} failed:", fg="red", err=True
-    )
-    for reason in failed.values():
-        typer.secho(f"  {reason}", fg="red", err=True)
+    list_faults(f"{len(failed)} {'heart' if len(failed) == 1 else 'hearts'} failed", failed)
     raise typer.Exit(1)
+
+
+def list_faults(heading: str, faults: Mapping[str, str]) -> None:
+    """List hearts and what is wrong with them on stderr.
+
+    Args:
+        heading: What they have in common.
+        faults: Heart → what is wrong.
+    """
+    typer.secho(f"{heading}:", fg="red", err=True)
+    for fault in faults.values():
+        typer.secho(f"  {fault}", fg="red", err=True)
 
 
 def _complain(message: str) -> None:

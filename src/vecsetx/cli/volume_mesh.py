@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from vecsetx.cli.failures import report_failures
+from vecsetx.cli.failures import list_faults, report_failures
 from vecsetx.cli.model_option import local_model
 from vecsetx.cli.numbers import number
 from vecsetx.cli.options import (
@@ -52,8 +52,9 @@ def volume_mesh(
         str,
         typer.Option(
             metavar="MM",
-            help="Mean length of edges at surfaces: of all structures (1.1), of some "
-            "(Myocardium=0.6,Aorta=1.5), or both (1.5,Myocardium=0.6). Inside, edges grow.",
+            help="Length of edges at surfaces, whose mean is about 0.7 of it: of all structures "
+            "(1.1), of some (Myocardium=0.6,Aorta=1.5), or both (1.5,Myocardium=0.6). They grow "
+            "inside.",
             show_default="1.1",
         ),
     ] = "",
@@ -190,4 +191,9 @@ def volume_mesh(
         for name, heart in found.hearts.items()
         if heart.faults
     }
-    report_failures({**found.failed, **faulty})
+    if faulty:
+        count = "1 mesh is" if len(faulty) == 1 else f"{len(faulty)} meshes are"
+        list_faults(f"{count} written, but not as good as solvers need", faulty)
+    report_failures(found.failed)
+    if faulty:
+        raise typer.Exit(1)

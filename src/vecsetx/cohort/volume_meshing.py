@@ -30,6 +30,7 @@ from vecsetx.volume_mesh.heart_mesh import mesh_heart
 from vecsetx.volume_mesh.interfaces import facets_between, named_interfaces
 from vecsetx.volume_mesh.mesh import TetrahedralMesh
 from vecsetx.volume_mesh.mesh_quality import measure_quality
+from vecsetx.volume_mesh.neighbours import with_neighbours
 from vecsetx.volume_mesh.parts import Parts
 from vecsetx.volume_mesh.rings import valve_rings
 from vecsetx.volume_mesh.tags import tags_of
@@ -148,7 +149,7 @@ class VolumeMeshing(HeartWork[HeartSource, MeshedHeart]):
             write_vtp(whole, interfaces, self.space)
         with stage("drawing"):
             drawing = draw_mesh(whole)
-        remarks = [*given.remarks, *lacking, *no_fibres]
+        remarks = [*given.remarks, *lacking, *no_fibres, *self._older(heart, file)]
         remarks += [given.doubts[name] for name in parts.chosen if name in given.doubts]
         if cut := [name for name in parts.cut_names() if name in parts.chosen]:
             remarks.append(f"the scan cuts {', '.join(cut)}: the mesh ends there with a flat face")
@@ -174,6 +175,7 @@ class VolumeMeshing(HeartWork[HeartSource, MeshedHeart]):
         interfaces = named_interfaces(facets_between(mesh), names)
         rings = valve_rings(interfaces, names)
         interfaces = with_cut_ends(interfaces, mesh.points_mm, names, parts.cut_names(), view)
+        interfaces = with_neighbours(interfaces, mesh.points_mm, parts)
         angles = parse_angles(self.fibres, self.sheets)
         if angles is None:
             return SolverMesh(mesh, names, tags, interfaces, rings), ()
@@ -203,6 +205,19 @@ class VolumeMeshing(HeartWork[HeartSource, MeshedHeart]):
         named = self.out / heart.name
         mesh = named if self.extension in _FOLDERS else Path(f"{named}.{self.extension}")
         return mesh, Path(f"{named}.interfaces.vtp")
+
+    def _older(self, heart: HeartSource, file: Path) -> list[str]:
+        """Return a remark on meshes of a heart in other formats, which earlier runs wrote."""
+        named = [self.out / f"{heart.name}.{extension}" for extension in _FILES]
+        older = [path.name for path in named if path != file and path.exists()]
+        folder = self.out / heart.name
+        if folder != file and files_of(folder):
+            older.append(f"{folder.name}/")
+        if not older:
+            return []
+        return [
+            f"{', '.join(older)}: of an earlier run, not of this mesh; remove what is not needed"
+        ]
 
     def _parts(
         self, geometry: Geometry, structures: tuple[str, ...], heart: HeartSource

@@ -1,13 +1,14 @@
 """Coordinates and fibres of all muscle of a heart."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from vecsetx.errors import InputError
-from vecsetx.fibres.muscle import muscle_around
+from vecsetx.fibres.muscle import Muscle, muscle_around
+from vecsetx.fibres.openings import NoBaseError
 from vecsetx.fibres.rules import Angles, atrial_rule, ventricular_rule
 from vecsetx.progress import stage
 from vecsetx.volume_mesh.interfaces import Interface
@@ -64,10 +65,12 @@ def heart_fibres(
             if first == "LV":
                 remarks.append("no fibres of ventricles: they need LV and Myocardium")
             continue
-        muscle = muscle_around(mesh, names, interfaces, walls)
-        if muscle is None:
-            remarks.append(f"no fibres of {wall}: {first} has no opening, or no wall around it")
+        try:
+            muscle = muscle_around(mesh, names, interfaces, walls)
+        except NoBaseError as error:
+            remarks.append(f"no fibres of {' and '.join(walls.values())}: {error}")
             continue
+        remarks += _left_over(mesh, names, walls.values(), muscle)
         points_mm = mesh.points_mm[muscle.vertices]
         with stage(f"fibres of {' and '.join(walls.values())}"):
             try:
@@ -91,6 +94,23 @@ def heart_fibres(
     if not coordinates:
         vectors = {}
     return HeartFibres(coordinates, vectors, node_sets, tuple(remarks))
+
+
+def _left_over(
+    mesh: TetrahedralMesh, names: Sequence[str], walls: Iterable[str], muscle: Muscle
+) -> list[str]:
+    """Say which walls have tetrahedra without fibres, as they are not of the largest piece."""
+    told = []
+    for wall in walls:
+        own = mesh.region == names.index(wall) + 1
+        without = np.count_nonzero(own) - np.count_nonzero(own[muscle.cells])
+        if without:
+            share = without / np.count_nonzero(own)
+            told.append(
+                f"{share:.2g} of {wall}'s tetrahedra have no fibres: they are not connected to "
+                "the largest piece of muscle"
+            )
+    return told
 
 
 def parse_angles(fibres: str, sheets: str) -> Angles | None:

@@ -5,17 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
 
+from vecsetx.fibres.openings import NoBaseError, Surface, openings_of, pieces_of
 from vecsetx.volume_mesh.interfaces import Interface
 from vecsetx.volume_mesh.mesh import TetrahedralMesh
 
 __all__ = ["Muscle", "muscle_around"]
-
-_LARGE_OPENING = 0.1
-"""Of the largest opening's area; smaller ones are gaps of the segmentation, not valves."""
 
 _NEAREST, _NEAREST_EDGES = 1.1, 0.5
 """A facet can be of the base if no vertex of the inner surface is nearer than the nearest rim
@@ -45,7 +41,8 @@ class Muscle:
         outer: Vertices of the outer surface.
         base: Vertices where walls end, at valves and cuts.
         apex: Vertices on a line through the wall at the apex: the point of the outer surface
-            of the first cavity's wall that is farthest from the cavity's openings.
+            of the first cavity's wall that is farthest from the cavity's openings. Where the scan
+            cuts the apex off, the end of the wall there.
         is_second: Whether a vertex is of the second cavity's wall, and not of the first one's.
     """
 
@@ -64,7 +61,7 @@ def muscle_around(
     names: Sequence[str],
     interfaces: Sequence[Interface],
     walls: Mapping[str, str],
-) -> Muscle | None:
+) -> Muscle:
     """Find muscle and its surfaces.
 
     Args:
@@ -73,38 +70,42 @@ def muscle_around(
         interfaces: Its interfaces.
         walls: Cavity → its wall; both of them regions. The first cavity has the apex.
 
-    Returns:
-        The muscle; None if the first cavity has no opening, and so no base.
+    Raises:
+        NoBaseError: Base or apex cannot be told.
     """
     number = {name: region for region, name in enumerate(names, 1)}
-    muscle = {number[wall] for wall in walls.values()}
-    first = next(iter(walls))
-    cells, corners = _largest_piece(mesh, muscle)
+    muscle, first = {*walls.values()}, next(iter(walls))
+    cells, corners = _largest_piece(mesh, {number[wall] for wall in muscle})
     own = np.zeros(len(mesh.points_mm), dtype=bool)
     own[corners] = True
+    sides = [interface.between(names) for interface in interfaces]
+    surface = Surface(interfaces, sides)
     # 1. The inner surfaces: of the right ventricle, the septum has one without a wall of its own.
     cavities = [name for name in names if name in walls or (name == "RV" and first == "LV")]
-    inner = {name: np.unique(_facing(interfaces, {number[name]}, muscle)) for name in cavities}
+    inner = {name: np.unique(surface.between({name}, muscle)) for name in cavities}
     inner = {name: vertices[own[vertices]] for name, vertices in inner.items()}
     inner = {name: vertices for name, vertices in inner.items() if len(vertices)}
-    # 2. Their rims, around the openings of cavities with a wall of their own.
-    rims = {
-        name: np.intersect1d(inner[name], _openings(mesh, interfaces, number[name], muscle))
-        for name in walls
-        if name in inner
-    }
-    if first not in rims or not len(rims[first]):
-        return None
+    if first not in inner:
+        raise NoBaseError(f"{first} and {walls[first]} do not touch")
+    # 2. Where cavities with a wall of their own open: rims of the base, and of an apex cut off.
+    openings = {name: openings_of(mesh, surface, name, muscle) for name in walls if name in inner}
+    rims = {name: np.intersect1d(inner[name], found.base) for name, found in openings.items()}
     rim = np.concatenate(list(rims.values()))
-    inside = np.concatenate(list(inner.values()))
+    tip = np.intersect1d(inner[first], openings[first].apex)
+    if not len(rims[first]):
+        raise NoBaseError(f"{first} has no opening")
     # 3. The rest of its surface.
-    others = {*range(len(names) + 1)} - muscle - {number[name] for name in inner}
-    outer, base = _outer_and_base(mesh.points_mm, interfaces, (muscle, others), own, rim, inside)
+    inside = np.concatenate(list(inner.values()))
+    others = {name for between in sides for name in between} - muscle - {*inner}
+    outer, base, end = _outer_base_and_end(
+        mesh.points_mm, surface, (muscle, others), own, (rim, tip), inside
+    )
     is_second = (mesh.around >> np.uint32(number[walls[first]])) & 1 == 0
     first_outer = outer[~is_second[outer]]
     if not len(first_outer):
-        return None
-    apex = _apex(mesh.points_mm, corners, rims[first], inner[first], first_outer)
+        raise NoBaseError(f"{walls[first]} has no outer surface")
+    if not len(end):
+        end = _apex(mesh.points_mm, corners, rims[first], inner[first], first_outer)
     # 4. Numbered as the muscle's own vertices.
     vertices = np.flatnonzero(own)
     local = np.cumsum(own) - 1
@@ -115,7 +116,7 @@ def muscle_around(
         {name: local[inner[name]] for name in inner},
         local[outer],
         local[base],
-        local[apex],
+        local[end],
         is_second[vertices],
     )
 
@@ -126,90 +127,55 @@ def _largest_piece(
     """Return the tetrahedra of the largest piece of these regions, and their corners."""
     cells = np.flatnonzero(np.isin(mesh.region, list(muscle)))
     corners = mesh.tetrahedra[cells]
-    piece = _pieces(corners, len(mesh.points_mm))[corners[:, 0]]
+    piece = pieces_of(corners, len(mesh.points_mm))[corners[:, 0]]
     kept = piece == np.bincount(piece).argmax()
     return cells[kept], corners[kept].astype(np.int64)
 
 
-def _pieces(corners: Int[np.ndarray, "n c"], vertices: int) -> Int[np.ndarray, " v"]:
-    """Return for each vertex the number of the piece that it is part of."""
-    first = np.repeat(corners[:, 0], corners.shape[1] - 1)
-    second = corners[:, 1:].ravel()
-    links = coo_array((np.ones(len(first), bool), (first, second)), shape=(vertices, vertices))
-    return np.asarray(connected_components(links, directed=False)[1])
-
-
-def _facing(
-    interfaces: Sequence[Interface], these: set[int], those: set[int]
-) -> Int[np.ndarray, "f 3"]:
-    """Return the facets between these regions and those."""
-    found = [
-        interface.facets
-        for interface in interfaces
-        for one, other in (interface.sides, interface.sides[::-1])
-        if one in these and other in those
-    ]
-    return np.concatenate([np.empty((0, 3), dtype=np.int64), *found])
-
-
-def _openings(
-    mesh: TetrahedralMesh, interfaces: Sequence[Interface], cavity: int, muscle: set[int]
-) -> Int[np.ndarray, " n"]:
-    """Return the vertices of a cavity's openings: to other structures, or else to nothing."""
-    regions = set(range(1, int(mesh.region.max()) + 1)) - muscle - {cavity}
-    facets = _facing(interfaces, {cavity}, regions)
-    to_nothing = not len(facets)
-    if to_nothing:
-        facets = _facing(interfaces, {cavity}, {0})
-    if not len(facets):
-        return np.empty(0, dtype=np.int64)
-    a, b, c = np.moveaxis(mesh.points_mm[facets], 1, 0)
-    areas_mm2 = np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2
-    pieces, piece = np.unique(
-        _pieces(facets, len(mesh.points_mm))[facets[:, 0]], return_inverse=True
-    )
-    area_mm2 = np.bincount(piece, areas_mm2, minlength=len(pieces))
-    # Of a heart that shows a ventricle alone, the valves' plane is the largest.
-    large = (1.0 if to_nothing else _LARGE_OPENING) * area_mm2.max()
-    return np.unique(facets[area_mm2[piece] >= large])
-
-
-def _outer_and_base(
+def _outer_base_and_end(
     points_mm: Float[np.ndarray, "v 3"],
-    interfaces: Sequence[Interface],
-    between: tuple[set[int], set[int]],
+    surface: Surface,
+    between: tuple[set[str], set[str]],
     own: Bool[np.ndarray, " v"],
-    rim: Int[np.ndarray, " r"],
+    rims: tuple[Int[np.ndarray, " r"], Int[np.ndarray, " e"]],
     inside: Int[np.ndarray, " i"],
-) -> tuple[Int[np.ndarray, " o"], Int[np.ndarray, " b"]]:
-    """Part the facets between muscle and others into outer surface and base; return vertices.
+) -> tuple[Int[np.ndarray, " o"], Int[np.ndarray, " b"], Int[np.ndarray, " a"]]:
+    """Part the facets between muscle and others; return the vertices of each part.
 
     Where the scan ends, there is no outer surface: the muscle goes on.
+
+    Returns:
+        The outer surface, the base, and where an apex is cut off (empty if it is not).
     """
-    parts = [
-        _facing([each for each in interfaces if each.is_cut == is_cut], *between)
-        for is_cut in (False, True)
-    ]
+    parts = [surface.between(*between, is_cut) for is_cut in (False, True)]
     facets = np.concatenate(parts)
     is_cut = np.repeat([False, True], [len(part) for part in parts])
     kept = own[facets].all(axis=1)
     facets, is_cut = facets[kept], is_cut[kept]
-    is_base = _around_rim(points_mm[facets], points_mm[rim], points_mm[inside])
-    is_outer = ~is_base & ~is_cut
+    rim = np.concatenate(rims)
+    nearest, faces_along = _around_rim(points_mm[facets], points_mm[rim], points_mm[inside])
+    is_end = nearest >= len(rims[0])
+    is_near = nearest >= 0
     # Single facets that face along the rim are of the base, too.
-    piece = _pieces(facets[is_outer], len(points_mm))[facets[:, 0]]
+    is_outer = (faces_along | ~is_near) & ~is_cut
+    piece = pieces_of(facets[is_outer], len(points_mm))[facets[:, 0]]
     counts = np.bincount(piece[is_outer], minlength=piece.max(initial=0) + 1)
-    is_crumb = is_outer & (counts[piece] < _CRUMB * len(facets))
-    base = np.union1d(facets[is_base | is_crumb], rim)
-    return np.setdiff1d(facets[is_outer & ~is_crumb], inside), base
+    is_crumb = is_outer & is_near & (counts[piece] < _CRUMB * len(facets))
+    is_rim = (is_near & ~faces_along) | is_crumb
+    base = np.union1d(facets[is_rim & ~is_end], rims[0])
+    end = np.union1d(facets[is_rim & is_end], rims[1])
+    return np.setdiff1d(facets[is_outer & ~is_crumb], inside), base, end
 
 
 def _around_rim(
     facets_mm: Float[np.ndarray, "f 3 3"],
     rim_mm: Float[np.ndarray, "r 3"],
     inside_mm: Float[np.ndarray, "i 3"],
-) -> Bool[np.ndarray, " f"]:
-    """Return which facets belong to the base: a rim is nearest, and they do not face along it."""
+) -> tuple[Int[np.ndarray, " f"], Bool[np.ndarray, " f"]]:
+    """Return the vertex of a rim that is nearest to each facet, and whether it faces along it.
+
+    −1 where the inner surface is nearer than any rim.
+    """
     a, b, c = np.moveaxis(facets_mm, 1, 0)
     centers_mm, normals = facets_mm.mean(axis=1), np.cross(b - a, c - a)
     to_rim_mm, nearest = KDTree(rim_mm).query(centers_mm)
@@ -219,7 +185,7 @@ def _around_rim(
     along = np.abs((normals * from_rim_mm).sum(axis=1))
     lengths = np.linalg.norm(normals, axis=1) * np.linalg.norm(from_rim_mm, axis=1)
     is_nearest = to_rim_mm <= _NEAREST * to_inside_mm + _NEAREST_EDGES * edge_mm
-    return is_nearest & (along <= _ACROSS * lengths)
+    return np.where(is_nearest, nearest, -1), along > _ACROSS * lengths
 
 
 def _apex(

@@ -59,10 +59,11 @@ def mesh_heart(
             break
         told = ", ".join(f"{names[k]} ({edges[k]:g} mm)" for k in thin)
         if strict or halving == _HALVINGS:
+            lengths = {**edges_mm, **{names[k]: edges[k] / 2 for k in thin}}
+            remedy = ", or leave out --strict" if strict else f", or leave {names[thin[0]]} out"
             raise InputError(
                 f"too thin for edges of this length: {told}; give shorter ones, such as --edge-mm "
-                f"{names[thin[0]]}={edges[thin[0]] / 2:g}"
-                + (", or leave out --strict" if strict else "")
+                f"{_as_option(lengths)}{remedy}"
             )
         _log.info("too thin for edges of this length, which are halved: %s", told)
         edges[thin] /= 2
@@ -74,6 +75,14 @@ def mesh_heart(
     finish(mesh, regions, edges, seed)
     halved = np.flatnonzero(edges < wanted)
     return mesh, {names[k]: float(edges[k]) for k in halved.tolist()}
+
+
+def _as_option(edges_mm: Mapping[str, float]) -> str:
+    """Return edges as the command line has them: the most common length first, then others."""
+    lengths = list(edges_mm.values())
+    usual = max(lengths, key=lengths.count)
+    others = [f"{name}={edge:g}" for name, edge in edges_mm.items() if edge != usual]
+    return ",".join([f"{usual:g}", *others])
 
 
 def reach_mm(edges_mm: Float[np.ndarray, " n"]) -> float:

@@ -40,12 +40,23 @@ class Interface:
             second.
         facets: Corners of the facets.
         is_cut: Whether the scan ends there, and the structure goes on.
+        beyond: The structure beyond an outer surface, if it is one that is not meshed.
     """
 
     name: str
     sides: tuple[int, int]
     facets: Int[np.ndarray, "f 3"]
     is_cut: bool = False
+    beyond: str = ""
+
+    def between(self, names: Sequence[str]) -> tuple[str, str]:
+        """Return what lies on both sides, meshed or not; empty where nothing does.
+
+        Args:
+            names: Names of the K regions.
+        """
+        first, second = (names[side - 1] if side else self.beyond for side in self.sides)
+        return first, second
 
 
 def facets_between(mesh: TetrahedralMesh) -> SharedSurface:
@@ -94,8 +105,15 @@ def named_interfaces(surface: SharedSurface, names: Sequence[str]) -> list[Inter
     ]
 
 
-def name_of(sides: Sequence[int], names: Sequence[str]) -> str:
-    """Return the name of the interface between two regions, of which 0 is the background."""
-    between = [names[side - 1] for side in sides if side]
+def name_of(sides: Sequence[int], names: Sequence[str], beyond: str = "") -> str:
+    """Return the name of the interface between two regions, of which 0 is the background.
+
+    Args:
+        sides: The two regions.
+        names: Names of the K regions.
+        beyond: The structure that takes the place of the background; empty for none.
+    """
+    between = [names[side - 1] if side else beyond for side in sides]
+    between = [name for name in between if name]
     usual = between[0] + " outside" if len(between) == 1 else ", ".join(between)
     return _NAMES.get(frozenset(between), usual)

@@ -71,6 +71,17 @@ class Parts:
 
         return look
 
+    def beyond(self, points_mm: Float[np.ndarray, "n 3"], reach_mm: float) -> list[str]:
+        """Return the structure that is not meshed and that each point lies in; empty for none."""
+        others = [name for name in self.structures if name not in self.chosen]
+        if not others or not len(points_mm):
+            return [""] * len(points_mm)
+        found = self._to_structures(points_mm, reach_mm)
+        found = found[:, [self.structures.index(name) for name in others]]
+        nearest = found.argmin(axis=1)
+        inside = found[np.arange(len(found)), nearest] < 0
+        return [others[k] if own else "" for k, own in zip(nearest.tolist(), inside, strict=True)]
+
     def regions(self, reach_mm: float) -> Regions:
         """Return the regions, with distances at most ``reach_mm``."""
         indices = [self.structures.index(name) for name in self.chosen]
