@@ -106,7 +106,7 @@ def test_muscle_in_two_pieces_says_what_has_no_fibres() -> None:
     interfaces = interfaces_of(both, {"LV": "LA", "Myocardium": "LA"})
     heart = heart_fibres(both, NAMES, interfaces, Angles())
     (remark,) = heart.remarks
-    assert remark.startswith("0.5 of Myocardium's tetrahedra have no fibres")
+    assert remark.startswith("50.0% of Myocardium's tetrahedra have no fibres")
 
 
 @pytest.mark.parametrize("missing", [0, 1])

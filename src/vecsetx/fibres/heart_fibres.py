@@ -107,7 +107,7 @@ def _left_over(
         if without:
             share = without / np.count_nonzero(own)
             told.append(
-                f"{share:.2g} of {wall}'s tetrahedra have no fibres: they are not connected to "
+                f"{share:.1%} of {wall}'s tetrahedra have no fibres: they are not connected to "
                 "the largest piece of muscle"
             )
     return told
