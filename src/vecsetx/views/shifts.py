@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -11,7 +12,7 @@ from vecsetx.views.contours import contours_of
 from vecsetx.views.crossings import crossings_of, mismatch_mm, settled, shifts_by_crossings
 from vecsetx.views.slices import Contours, Slice
 
-__all__ = ["MOST_MM", "Alignment", "Distances", "align"]
+__all__ = ["MOST_MM", "Alignment", "Distances", "ShiftKind", "align", "holds_of"]
 
 MOST_MM = 10.0
 """Bound of shifts along each direction."""
@@ -31,6 +32,9 @@ _PRIOR = 0.02
 _CORRUPT_MM, _CORRUPT = 4.0, 3.0
 """A slice does not belong to the heart if its contours are on average farther from it than the
 first, and than the median of slices by the second factor."""
+
+ShiftKind = Literal["slice", "view", "none"]
+"""What shifts as one: each slice, all slices of a view, or nothing."""
 
 Distances = Callable[[Contours], Callable[[Float[np.ndarray, "n 3"]], Float[np.ndarray, "n k"]]]
 """Reconstructs a heart from contours; what it returns gives signed distances, mm."""
@@ -57,9 +61,28 @@ class Alignment:
     kept: Bool[np.ndarray, " s"]
     mismatch_mm: tuple[float, float]
 
+    @property
+    def moves_mm(self) -> Float[np.ndarray, "s 3"]:
+        """Shift of each slice in space, RAS+ mm."""
+        return _moves_mm(self.slices, self.shifts_mm)
+
     def shifted(self) -> Contours:
         """Return the contours of the slices that belong to the heart, at their places."""
         return _of_slices(_shifted(self.slices, self.contours, self.shifts_mm), self.kept)
+
+
+def holds_of(slices: Sequence[Slice], shifts: ShiftKind) -> Int[np.ndarray, " s"] | None:
+    """Return the number of each slice's breath-hold; None if nothing shifts.
+
+    Args:
+        slices: The slices; those of a view are parallel.
+        shifts: What shifts as one.
+    """
+    if shifts == "none":
+        return None
+    if shifts == "slice":
+        return np.arange(len(slices))
+    return np.unique([one.view for one in slices], return_inverse=True)[1]
 
 
 def align(
@@ -175,10 +198,14 @@ def _of_slices(contours: Contours, chosen: Bool[np.ndarray, " s"]) -> Contours:
 def _shifted(
     slices: Sequence[Slice], contours: Contours, shifts_mm: Float[np.ndarray, "s 2"]
 ) -> Contours:
-    moves_mm = np.stack(
-        [shift @ one.directions for one, shift in zip(slices, shifts_mm, strict=True)]
-    )
+    moves_mm = _moves_mm(slices, shifts_mm)
     return contours._replace(points_mm=contours.points_mm + moves_mm[contours.slice])
+
+
+def _moves_mm(
+    slices: Sequence[Slice], shifts_mm: Float[np.ndarray, "s 2"]
+) -> Float[np.ndarray, "s 3"]:
+    return np.stack([shift @ one.directions for one, shift in zip(slices, shifts_mm, strict=True)])
 
 
 def _own_distances(
