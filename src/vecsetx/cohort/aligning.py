@@ -72,7 +72,7 @@ class Aligning(HeartWork[ViewsToAlign, dict[str, Any]]):
         views = read_views(heart, trained.structures)
         holds = holds_of(views.slices, self.shifts)
         aligned = align(views.slices, holds, by_model(trained, self.seed))
-        check_one_heart(aligned, views.paths)
+        check_one_heart(aligned, views.paths, self.shifts)
         table = shift_table(aligned, views.paths, self.shifts, views.remarks)
         table |= {"model": self.model_name, "seed": self.seed}
         contours = aligned.shifted()

@@ -1,5 +1,6 @@
 """A picture of slices before and after their shifts."""
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -24,9 +25,9 @@ _INCHES, _DPI = 4.0, 110
 def write_shifts_picture(path: Path, aligned: Alignment, structures: tuple[str, ...]) -> None:
     """Write a picture of slices, with the borders that others show where they cross.
 
-    Each column is a slice: its outlines as lines, and as dots the borders of structures in all
-    slices that cross it. Above, all lie as in the files; below, they are shifted. Where no slices
-    cross, a column shows all contours from the side.
+    Each column is a slice: its outlines as lines, and as dots the borders of its structures in
+    all slices that cross it. Above, all lie as in the files; below, they are shifted. Where no
+    slices cross, a column shows all contours from the side.
 
     Args:
         path: The PNG file.
@@ -35,10 +36,7 @@ def write_shifts_picture(path: Path, aligned: Alignment, structures: tuple[str, 
     """
     colors = [np.array(structure(name).color) / 255 for name in structures]
     crossings = crossings_of(aligned.slices)
-    counts = np.bincount([n for one in crossings for n in one.slices], minlength=1)
-    most = np.argsort(-counts, kind="stable")[:_PANELS] if crossings else np.arange(2)
-    shown = [int(number) for number in most if not crossings or counts[number] > 1]
-    shown = shown or [int(most[0])]
+    shown = _most_crossed(crossings) or [0, 1]
     figure = Figure((_INCHES * len(shown), 2 * _INCHES), layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(2, len(shown), squeeze=False, sharex="col", sharey="col")
@@ -53,6 +51,13 @@ def write_shifts_picture(path: Path, aligned: Alignment, structures: tuple[str, 
         panels[row][0].set_ylabel(("before" if row == 0 else "after") + ", mm")
     with written_whole(path) as unfinished:
         figure.savefig(unfinished, dpi=_DPI)
+
+
+def _most_crossed(crossings: list[Crossing]) -> list[int]:
+    """Return the slices that cross most others, such as the long-axis ones; none if none cross."""
+    counts = Counter(number for one in crossings for number in one.slices)
+    most = counts.most_common(_PANELS)
+    return sorted(number for number, count in most if count > most[0][1] / 2)
 
 
 def _slice(
@@ -74,6 +79,7 @@ def _slice(
         (other,) = {*crossing.slices} - {number}
         if aligned.kept[other]:
             points_mm, borders = borders_on(crossing, aligned.slices[other], shifts_mm[other])
+            points_mm, borders = points_mm[one.known[borders]], borders[one.known[borders]]
             at_mm = (points_mm - one.origin_mm) @ one.directions.T
             panel.scatter(
                 at_mm[:, 0],

@@ -50,8 +50,8 @@ class Alignment:
         shifts_mm: Shift of each slice along its two directions.
         residuals_mm: Mean distance of each slice's contours from the heart, after the shifts.
         kept: Which slices belong to the heart.
-        mismatch_mm: Mean length of a crossing on which labels differ, before and after; NaN where
-            no slices cross.
+        mismatch_mm: Mean length of a crossing of kept slices on which labels differ, before and
+            after; NaN where none cross.
     """
 
     slices: Sequence[Slice]
@@ -104,7 +104,6 @@ def align(
     """
     contours, crossings = contours_of(slices), crossings_of(slices)
     shifts_mm = np.zeros((len(slices), 2))
-    before = mismatch_mm(slices, crossings, shifts_mm)
     if holds is not None:
         shifts_mm = shifts_by_crossings(slices, crossings, holds, MOST_MM)
         for _ in counted_parts(range(_ROUNDS), "aligning slices"):
@@ -112,10 +111,13 @@ def align(
             shifts_mm = settled(slices, crossings, holds, shifts_mm, MOST_MM)
     residuals_mm = _residuals_mm(slices, contours, reconstructed, shifts_mm)
     bound_mm = max(_CORRUPT_MM, _CORRUPT * float(np.median(residuals_mm)))
-    after = mismatch_mm(slices, crossings, shifts_mm)
-    ends = [float(each.mean()) if len(each) else np.nan for each in (before, after)]
     kept = residuals_mm <= bound_mm
-    return Alignment(slices, contours, shifts_mm, residuals_mm, kept, (ends[0], ends[1]))
+    crossings = [one for one in crossings if kept[[*one.slices]].all()]
+    before, after = (
+        float(mismatch_mm(slices, crossings, each).mean()) if crossings else np.nan
+        for each in (np.zeros_like(shifts_mm), shifts_mm)
+    )
+    return Alignment(slices, contours, shifts_mm, residuals_mm, kept, (before, after))
 
 
 def _round(
