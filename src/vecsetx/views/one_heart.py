@@ -117,7 +117,7 @@ def _remarks(aligned: Alignment, shifts: ShiftKind) -> list[str]:
         )
         if np.isnan(aligned.mismatch_mm[0]):
             remarks.append("no slices cross, so the shifts come from the model alone")
-        at_bound = np.abs(aligned.shifts_mm).max(axis=1) >= MOST_MM
+        at_bound = (np.abs(aligned.shifts_mm).max(axis=1) >= MOST_MM) & aligned.kept
         if bound := [one.name for one, at in zip(aligned.slices, at_bound, strict=True) if at]:
             remarks.append(f"shifts reached their bound of {MOST_MM:g} mm: {', '.join(bound)}")
     if shifts != "slice" and aligned.mismatch_mm[1] > _DISAGREEMENT_MM:

@@ -89,8 +89,9 @@ def read_views(sources: Sequence[LabelMapSource], structures: tuple[str, ...]) -
         slices += filter(_has_outline, own)
     if len(slices) < 2:
         raise InputError(
-            f"{', '.join(str(source.path) for source in sources)}: {len(slices)} slice with "
-            "structures in all, and a heart needs two at least; give the whole stack, or more views"
+            f"{', '.join(str(source.path) for source in sources)}: "
+            f"{'a single slice' if slices else 'no slice'} with structures in all, and a heart "
+            "needs two at least; give the whole stack, or more views"
         )
     return Views(tuple(source.path for source in sources), tuple(slices), tuple(remarks))
 
