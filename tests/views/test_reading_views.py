@@ -93,9 +93,7 @@ def test_empty_slices_and_specks_are_left_out(tmp_path: Path) -> None:
 
 def test_one_slice_in_all_is_refused(tmp_path: Path) -> None:
     path = write(cine()[0]["4ch"], tmp_path / "4ch.nii.gz")
-    with pytest.raises(
-        InputError, match=r"4ch\.nii\.gz: a single slice with structures in all.*more v"
-    ):
+    with pytest.raises(InputError, match=r"4ch\.nii\.gz: a single slice with .*more v"):
         read(path)
     path = write(part(cine()[0]["sax"], 4), tmp_path / "sax.nii.gz")
     with pytest.raises(InputError, match=r"sax\.nii\.gz: a single slice .* give the whole stack"):
