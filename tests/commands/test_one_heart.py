@@ -91,7 +91,12 @@ def test_views_become_one_heart_and_a_second_run_does_nothing(
     assert reconstruct(model, paths, out, OPTIONS) == {}
     assert "done already" in capsys.readouterr().out
     assert files == {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
-    # 5. Without shifts, all is done anew.
+    # 5. The same views elsewhere: the same heart, and another origin.
+    moved = written(tmp_path / "moved", cine()[0])
+    assert reconstruct(model, moved, out, OPTIONS) == {}
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["provenance"]["views"]["views"] == [str(path) for path in moved]
+    # 6. Without shifts, all is done anew.
     assert reconstruct(model, paths, out, replace(OPTIONS, shifts="none")) == {}
     table = json.loads((out / "views" / "shifts.json").read_text())
     assert {row["shift_mm"][0] for row in table["slices"]} == {0}

@@ -197,3 +197,11 @@ def test_the_mismatch_of_damaged_slices_does_not_count(slices: list[Slice]) -> N
 
 def test_names_are_those_of_the_bodies() -> None:
     assert {*np.unique(cine()[0]["4ch"].labels)} == {*range(len(NAMES) + 1)}
+
+
+def test_a_shift_at_its_bound_is_told_of_slices_that_are_kept() -> None:
+    aligned = invented([1, 1, 1, 9], [0, 0, 0, 0])
+    shifts_mm = np.array([[0, 0], [1, 0], [0, -MOST_MM], [MOST_MM, 0]])
+    remarks = shift_table(replace(aligned, shifts_mm=shifts_mm), PATHS, "slice", [])["remarks"]
+    assert "shifts reached their bound of 10 mm: v 0" in remarks
+    assert remarks[0].startswith("slices were shifted by 3.7 mm on average, and by 10.0 mm at most")

@@ -87,3 +87,10 @@ def test_volumes_and_lines_are_refused(shape, spacing, told: str) -> None:
     with pytest.raises(InputError) as error:
         slices_of(view, "a.nii.gz", "a", 0, COUNT)
     assert told in str(error.value)
+
+
+def test_a_single_slice_may_be_thin() -> None:
+    view = LabelMap(np.ones((1, 5, 4), np.uint8), np.diag([1.0, 1.5, 2.0, 1.0]))
+    (one,) = slices_of(view, "a.nii.gz", "a", 0, COUNT)
+    assert one.labels.shape == (5, 4)
+    np.testing.assert_array_equal(one.steps_mm, [[0, 1.5, 0], [0, 0, 2]])

@@ -56,7 +56,7 @@ class OneHeart:
         self._work = Aligning(shared, name, options.shifts, options.encode.seed, there)
         self._records = Records.within(out)
         ids = label_set or trained.label_set
-        self.source = PointsSource(_name(there, self._views), there / CONTOURS, ids, "ras")
+        self.source = PointsSource(_name(there, self._views), there / CONTOURS, ids)
         self._check_foreign(out)
 
     def aligned(self, workers: Workers | None) -> dict[str, Any]:
