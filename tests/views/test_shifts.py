@@ -109,10 +109,9 @@ def test_a_damaged_slice_is_left_out_and_named(slices: list[Slice]) -> None:
     assert [row["kept"] for row in table["slices"]] == [number != 4 for number in range(12)]
 
 
-@pytest.mark.parametrize("strangers", [("sax",), ("2ch", "4ch")])
-def test_views_of_two_patients_are_refused(strangers: tuple[str, ...]) -> None:
+def test_views_of_two_patients_are_refused() -> None:
     own, other = cine()[0], cine(size=1.35, seed=1)[0]
-    mixed = sliced({name: (other if name in strangers else own)[name] for name in own})
+    mixed = sliced({name: (own if name == "sax" else other)[name] for name in own})
     found = align(mixed, np.arange(len(mixed)), ORACLE)
     with pytest.raises(InputError) as error:
         check_one_heart(found, PATHS, "slice")
