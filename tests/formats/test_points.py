@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from support.meshes import write_vtp
 from support.points import POINTS, cloud
 
 from vecsetx.anatomy.label_sets import LabelSet, label_set
 from vecsetx.errors import InputError
-from vecsetx.formats.points import read_points
+from vecsetx.formats.points import LabelledPoints, read_points, write_points
 
 STRUCTURES = ("LV", "Aorta")
 DEFAULT = label_set("default")
@@ -210,3 +211,18 @@ def test_ply_that_cannot_be_used(tmp_path):
     path.write_text(head + "1 2 3\n")
     with pytest.raises(InputError, match="no property 'structure' or 'label'"):
         read_points(path, STRUCTURES, DEFAULT)
+
+
+@given(
+    arrays(np.float64, st.tuples(st.integers(4, 9), st.just(3)), elements=st.floats(-999, 999)),
+    st.randoms(use_true_random=False),
+)
+def test_written_points_are_read_again(tmp_path_factory, points_mm, random) -> None:
+    names = ("LV", "RV", "Myocardium")
+    structure = np.array([random.randrange(3) for _ in points_mm])
+    path = tmp_path_factory.mktemp("points") / "points.csv"
+    write_points(path, LabelledPoints(points_mm, structure), names)
+    # What the file says counts, not what is said of it.
+    found = read_points(path, names, label_set("default"), space="lps")
+    np.testing.assert_allclose(found.points_mm, points_mm, atol=5.1e-5)
+    np.testing.assert_array_equal(found.structure, structure)

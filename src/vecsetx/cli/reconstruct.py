@@ -52,6 +52,23 @@ def reconstruct(
     ],
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder for the results.")],
     model: Model = None,
+    one_heart: Annotated[
+        bool,
+        typer.Option(
+            "--one-heart",
+            metavar=FLAG,
+            help="The inputs are views of one heart, as in cine MRI: label maps of a few slices, "
+            "in the scanner's coordinates.",
+        ),
+    ] = False,
+    shifts: Annotated[
+        Literal["slice", "view", "none"],
+        typer.Option(
+            help="What of the views is shifted as one: a slice, if each was taken in its own "
+            "breath-hold, a view, or nothing.",
+            case_sensitive=False,
+        ),
+    ] = "slice",
     labels: Labels = None,
     resolution: Annotated[
         int,
@@ -199,10 +216,12 @@ def reconstruct(
         units=units,
         trust_names=trust_names,
         most_voxels=max_voxels,
+        one_heart=one_heart,
+        shifts=shifts,
     )
     failed = run(folder, inputs, out, options, CohortOptions(workers, dask, device))
     # A page in the folder itself may be an earlier run's.
-    is_of_this = len(inputs) == 1 and input_of(out) == str(inputs[0].resolve())
+    is_of_this = one_heart or (len(inputs) == 1 and input_of(out) == str(inputs[0].resolve()))
     page = out / "heart.html"
     print_next(reading(page) if is_of_this and page.exists() else typed("info", out))
     report_failures(failed)

@@ -10,6 +10,7 @@ from vecsetx.inference.heart import MeshOptions
 from vecsetx.inference.heart_meshes import RESOLUTION, SurfaceKind
 from vecsetx.inference.sd_factor import refuse_idle_calibration
 from vecsetx.limits import VOXELS
+from vecsetx.views.shifts import ShiftKind
 
 __all__ = ["ReconstructOptions"]
 
@@ -44,6 +45,8 @@ class ReconstructOptions:
         units: Unit of their coordinates, a key of :data:`~vecsetx.anatomy.size.UNITS_MM`.
         trust_names: Whether structures keep their names where anatomy contradicts them.
         most_voxels: Most voxels of a label map.
+        one_heart: Whether the inputs are views of one heart (:mod:`vecsetx.views`).
+        shifts: What of them shifts as one (:data:`~vecsetx.views.shifts.ShiftKind`).
     """
 
     encode: EncodeOptions = field(default_factory=EncodeOptions)
@@ -66,6 +69,8 @@ class ReconstructOptions:
     units: str = "mm"
     trust_names: bool = False
     most_voxels: int = VOXELS
+    one_heart: bool = False
+    shifts: ShiftKind = "slice"
 
     @property
     def meshes(self) -> MeshOptions:
@@ -91,4 +96,24 @@ class ReconstructOptions:
             option = "--like" if self.like else "--enlarge"
             raise InputError(
                 f"{option} sets the grid of the label map, which --no-labels leaves out; choose one"
+            )
+        self._check_views()
+
+    def _check_views(self) -> None:
+        """Check the options of views of one heart."""
+        if not self.one_heart:
+            if self.shifts != "slice":
+                raise InputError(
+                    f"--shifts {self.shifts}: changes nothing without --one-heart; leave it out, "
+                    "or add --one-heart if the inputs are views of one heart"
+                )
+            return
+        if self.keep_observed:
+            raise InputError(
+                "--keep-observed: slices have outlines, and no surfaces to keep; leave it out"
+            )
+        if self.trust_names:
+            raise InputError(
+                "--trust-names: changes nothing with --one-heart, as names of slices are not held "
+                "against anatomy; leave it out"
             )

@@ -1,7 +1,7 @@
 """Reconstruct one heart of a cohort, and write its files."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -27,10 +27,17 @@ __all__ = ["HeartToReconstruct", "Reconstructing", "reconstruct_heart"]
 
 @dataclass(frozen=True, slots=True)
 class HeartToReconstruct:
-    """A heart, and the folder for its files, an absolute path."""
+    """A heart to reconstruct.
+
+    Attributes:
+        source: The heart.
+        folder: The folder for its files, an absolute path.
+        views: The content of ``shifts.json``, if it was put together from views; else None.
+    """
 
     source: HeartSource
     folder: Path
+    views: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +78,8 @@ class Reconstructing(HeartWork[HeartToReconstruct, dict[str, Any]]):
     def identity(self, heart: HeartToReconstruct) -> dict[str, Any]:
         """Return the heart's source and where its files lie."""
         folder = heart.folder.relative_to(self.out).as_posix()
-        return plain_source(heart.source) | {"folder": folder}
+        views = {"views": heart.views} if heart.views else {}
+        return plain_source(heart.source) | {"folder": folder} | views
 
     def make(self, heart: HeartToReconstruct) -> dict[str, Any]:
         """Reconstruct a heart, and write its files.
@@ -82,9 +90,8 @@ class Reconstructing(HeartWork[HeartToReconstruct, dict[str, Any]]):
         path = str(heart.source.path)
         setup = Setup(self.model.trained(), self.model_name, self.sd_factor, self.options, self.out)
         try:
-            return write_heart(
-                heart.folder, reconstruct_heart(heart.source, self.like, setup), setup
-            )
+            made = reconstruct_heart(heart.source, self.like, setup)
+            return write_heart(heart.folder, made, setup, heart.views)
         except InputError as error:
             message = str(error)
             raise InputError(message if path in message else f"{path}: {message}") from error

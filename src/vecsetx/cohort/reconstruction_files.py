@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -56,8 +56,19 @@ class Setup:
     out: Path
 
 
-def write_heart(folder: Path, heart: ReconstructedHeart, setup: Setup) -> dict[str, Any]:
+def write_heart(
+    folder: Path,
+    heart: ReconstructedHeart,
+    setup: Setup,
+    views: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
     """Write all files of a heart, ``summary.json`` last.
+
+    Args:
+        folder: Their folder.
+        heart: The heart.
+        setup: Settings of the run.
+        views: The content of ``shifts.json``, if the heart was put together from views.
 
     Returns:
         The content of ``summary.json``.
@@ -72,9 +83,10 @@ def write_heart(folder: Path, heart: ReconstructedHeart, setup: Setup) -> dict[s
     options, made, whole = setup.options, heart.heart, heart
     if options.structures:
         heart = _limited(heart, options.structures)
+    said = [*([unlike] if unlike else ()), *(views["remarks"] if views else ()), *heart.remarks]
     content = {
         "structures": _structures(whole, setup),
-        "provenance": _provenance(whole, setup, [*([unlike] if unlike else ()), *heart.remarks]),
+        "provenance": _provenance(whole, setup, said) | {"views": _views(views)},
         "misfit": unlike,
     }
     files = list(mesh_files(made, heart.meshes, heart.known, options.space, options.extension))
@@ -192,6 +204,13 @@ def _provenance(heart: ReconstructedHeart, setup: Setup, remarks: Sequence[str])
         "lacks": field.lacks,
         "ensemble": _ensemble(heart.heart.ensemble, setup.sd_factor),
     }
+
+
+def _views(views: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return the views of a heart and how they were shifted; None without views."""
+    if views is None:
+        return None
+    return {key: views[key] for key in ("views", "shifts", "mean_mm", "largest_mm", "left_out")}
 
 
 def _not_compared(heart: ReconstructedHeart, options: ReconstructOptions) -> str | None:

@@ -9,12 +9,15 @@ from vecsetx.cohort.out_folder import results_folder
 from vecsetx.cohort.reconstruct_options import ReconstructOptions
 from vecsetx.cohort.reconstructing import HeartToReconstruct, Reconstructing
 from vecsetx.cohort.working_model import WorkingModel
+from vecsetx.commands.one_heart import OneHeart
 from vecsetx.data.find_hearts import check_there, find_hearts
+from vecsetx.data.heart_source import HeartSource
 from vecsetx.data.idle_options import check_idle
 from vecsetx.errors import InputError
 from vecsetx.formats.images import read_grid
 from vecsetx.inference.sd_factor import sd_factor_of
 from vecsetx.model.built_in import recorded_name
+from vecsetx.model.saved import TrainedModel
 from vecsetx.reconstruction.grid import Grid
 from vecsetx.reconstruction.output_folder import (
     SUMMARY,
@@ -50,6 +53,9 @@ def reconstruct(
       and ITK-SNAP;
     - unless ``options.page`` is off, the page ``heart.html``;
     - ``summary.json``.
+
+    With ``options.one_heart``, the inputs are views of one heart. They are brought together first:
+    ``views/`` receives their contours, their shifts, and a picture of these.
 
     A heart that an earlier run has reconstructed from the same input, with the same model and
     options, is skipped if its files are still there (:mod:`~vecsetx.workers.heart_work`). Files
@@ -97,23 +103,8 @@ def _reconstruct_all(
     like = Grid(*read_grid(options.like, options.most_voxels)) if options.like else None
     with waiting("reading the model"):
         shared, trained = WorkingModel.of(model, cohort.device, cohort.is_here)
-    hearts = find_hearts(
-        inputs,
-        options.encode.label_set,
-        options.input_space,
-        options.units,
-        trained.label_set,
-        options.trust_names,
-        most_voxels=options.most_voxels,
-    )
-    check_idle(
-        hearts.values(),
-        options.encode.label_set is not None,
-        options.input_space,
-        options.units,
-        options.trust_names,
-        "--input-space",
-    )
+    one = OneHeart(inputs, out, options, model, shared, trained) if options.one_heart else None
+    hearts = {one.source.name: one.source} if one else _hearts(inputs, options, trained)
     sd_factor = sd_factor_of(model, trained, options.calibration) if options.ensemble else None
     folders = {name: out / name if len(hearts) > 1 else out for name in hearts}
     check_unmixed(out, next(iter(hearts)) if len(hearts) == 1 else None)
@@ -121,11 +112,12 @@ def _reconstruct_all(
         check_foreign(folder, trained.structures, options.extension)
     there = out.resolve()
     work = Reconstructing(shared, recorded_name(model), options, like, sd_factor, there)
-    given = {
-        name: HeartToReconstruct(source, there / folders[name].relative_to(out))
-        for name, source in hearts.items()
-    }
     with workers_or_here(cohort.workers, cohort.dask) as workers:
+        views = one.aligned(workers) if one else None
+        given = {
+            name: HeartToReconstruct(source, there / folders[name].relative_to(out), views)
+            for name, source in hearts.items()
+        }
         outcome = run_cohort(
             "reconstructing hearts",
             work,
@@ -153,6 +145,30 @@ def _reconstruct_all(
         if (reason := summary.get("misfit")) and name not in failed
     }
     return failed | unlike
+
+
+def _hearts(
+    inputs: Sequence[Path], options: ReconstructOptions, trained: TrainedModel
+) -> dict[str, HeartSource]:
+    """Find the hearts, and check that each option matters to one of them."""
+    hearts = find_hearts(
+        inputs,
+        options.encode.label_set,
+        options.input_space,
+        options.units,
+        trained.label_set,
+        options.trust_names,
+        most_voxels=options.most_voxels,
+    )
+    check_idle(
+        hearts.values(),
+        options.encode.label_set is not None,
+        options.input_space,
+        options.units,
+        options.trust_names,
+        "--input-space",
+    )
+    return hearts
 
 
 def _printed(name: str, summary: dict[str, Any]) -> dict[str, Any]:

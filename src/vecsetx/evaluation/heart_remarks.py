@@ -28,6 +28,7 @@ _INFORMS = (
     *("its ids fit label set", "uses ids that label set", "organs other than the heart"),
     *("coordinates were converted", "specks removed", "duplicate faces"),
     *("a reconstruction by vecsetx", "labels.nii.gz has", "--enlarge added no"),
+    "slices were shifted by",
 )
 """Words of those remarks that need no look."""
 

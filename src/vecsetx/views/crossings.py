@@ -8,7 +8,14 @@ from jaxtyping import Float, Int
 
 from vecsetx.views.slices import Slice
 
-__all__ = ["Crossing", "crossings_of", "mismatch_mm", "settled", "shifts_by_crossings"]
+__all__ = [
+    "Crossing",
+    "borders_on",
+    "crossings_of",
+    "mismatch_mm",
+    "settled",
+    "shifts_by_crossings",
+]
 
 _LEAST_ANGLE_SINE = 0.5
 """Slices at smaller angles cross in a line that is poorly known."""
@@ -138,6 +145,30 @@ def mismatch_mm(
     )
 
 
+def borders_on(
+    crossing: Crossing, one: Slice, shift_mm: Float[np.ndarray, "2"]
+) -> tuple[Float[np.ndarray, "b 3"], Int[np.ndarray, " b"]]:
+    """Return where one of a crossing's slices shows borders of structures on the shared line.
+
+    Args:
+        crossing: The crossing.
+        one: One of its slices.
+        shift_mm: The slice's shift.
+
+    Returns:
+        Points, RAS+ mm, and the index 0…K−1 of the structure that begins or ends at each.
+    """
+    labels = one.at(crossing.points_mm - shift_mm @ one.directions)
+    middles_mm = (crossing.points_mm[1:] + crossing.points_mm[:-1]) / 2
+    points, structures = [np.empty((0, 3))], [np.empty(0, dtype=np.int64)]
+    within = (labels[1:] >= 0) & (labels[:-1] >= 0)
+    for label in np.unique(labels[labels > 0]).tolist():
+        at = within & ((labels[1:] == label) != (labels[:-1] == label))
+        points.append(middles_mm[at])
+        structures.append(np.full(int(at.sum()), label - 1))
+    return np.concatenate(points), np.concatenate(structures)
+
+
 def _costs(
     slices: Sequence[Slice],
     crossing: Crossing,
@@ -160,7 +191,7 @@ def _costs(
 
 def _known(labels: np.ndarray, known: np.ndarray) -> np.ndarray:
     """Return labels, with −1 for structures that only one of two views annotates."""
-    return np.where(labels > 0, np.where(known[labels - 1], labels, -1), labels)
+    return np.where((labels > 0) & ~known[np.maximum(labels, 1) - 1], -1, labels)
 
 
 def _center_mm(one: Slice) -> Float[np.ndarray, "3"]:

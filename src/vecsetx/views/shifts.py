@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -11,7 +12,7 @@ from vecsetx.views.contours import contours_of
 from vecsetx.views.crossings import crossings_of, mismatch_mm, settled, shifts_by_crossings
 from vecsetx.views.slices import Contours, Slice
 
-__all__ = ["MOST_MM", "Alignment", "Distances", "align"]
+__all__ = ["MOST_MM", "Alignment", "Distances", "ShiftKind", "align", "holds_of"]
 
 MOST_MM = 10.0
 """Bound of shifts along each direction."""
@@ -32,6 +33,9 @@ _CORRUPT_MM, _CORRUPT = 4.0, 3.0
 """A slice does not belong to the heart if its contours are on average farther from it than the
 first, and than the median of slices by the second factor."""
 
+ShiftKind = Literal["slice", "view", "none"]
+"""What shifts as one: each slice, all slices of a view, or nothing."""
+
 Distances = Callable[[Contours], Callable[[Float[np.ndarray, "n 3"]], Float[np.ndarray, "n k"]]]
 """Reconstructs a heart from contours; what it returns gives signed distances, mm."""
 
@@ -46,8 +50,8 @@ class Alignment:
         shifts_mm: Shift of each slice along its two directions.
         residuals_mm: Mean distance of each slice's contours from the heart, after the shifts.
         kept: Which slices belong to the heart.
-        mismatch_mm: Mean length of a crossing on which labels differ, before and after; NaN where
-            no slices cross.
+        mismatch_mm: Mean length of a crossing of kept slices on which labels differ, before and
+            after; NaN where none cross.
     """
 
     slices: Sequence[Slice]
@@ -57,9 +61,28 @@ class Alignment:
     kept: Bool[np.ndarray, " s"]
     mismatch_mm: tuple[float, float]
 
+    @property
+    def moves_mm(self) -> Float[np.ndarray, "s 3"]:
+        """Shift of each slice in space, RAS+ mm."""
+        return _moves_mm(self.slices, self.shifts_mm)
+
     def shifted(self) -> Contours:
         """Return the contours of the slices that belong to the heart, at their places."""
         return _of_slices(_shifted(self.slices, self.contours, self.shifts_mm), self.kept)
+
+
+def holds_of(slices: Sequence[Slice], shifts: ShiftKind) -> Int[np.ndarray, " s"] | None:
+    """Return the number of each slice's breath-hold; None if nothing shifts.
+
+    Args:
+        slices: The slices; those of a view are parallel.
+        shifts: What shifts as one.
+    """
+    if shifts == "none":
+        return None
+    if shifts == "slice":
+        return np.arange(len(slices))
+    return np.unique([one.view for one in slices], return_inverse=True)[1]
 
 
 def align(
@@ -81,7 +104,6 @@ def align(
     """
     contours, crossings = contours_of(slices), crossings_of(slices)
     shifts_mm = np.zeros((len(slices), 2))
-    before = mismatch_mm(slices, crossings, shifts_mm)
     if holds is not None:
         shifts_mm = shifts_by_crossings(slices, crossings, holds, MOST_MM)
         for _ in counted_parts(range(_ROUNDS), "aligning slices"):
@@ -89,10 +111,13 @@ def align(
             shifts_mm = settled(slices, crossings, holds, shifts_mm, MOST_MM)
     residuals_mm = _residuals_mm(slices, contours, reconstructed, shifts_mm)
     bound_mm = max(_CORRUPT_MM, _CORRUPT * float(np.median(residuals_mm)))
-    after = mismatch_mm(slices, crossings, shifts_mm)
-    ends = [float(each.mean()) if len(each) else np.nan for each in (before, after)]
     kept = residuals_mm <= bound_mm
-    return Alignment(slices, contours, shifts_mm, residuals_mm, kept, (ends[0], ends[1]))
+    crossings = [one for one in crossings if kept[[*one.slices]].all()]
+    before, after = (
+        float(mismatch_mm(slices, crossings, each).mean()) if crossings else np.nan
+        for each in (np.zeros_like(shifts_mm), shifts_mm)
+    )
+    return Alignment(slices, contours, shifts_mm, residuals_mm, kept, (before, after))
 
 
 def _round(
@@ -175,10 +200,14 @@ def _of_slices(contours: Contours, chosen: Bool[np.ndarray, " s"]) -> Contours:
 def _shifted(
     slices: Sequence[Slice], contours: Contours, shifts_mm: Float[np.ndarray, "s 2"]
 ) -> Contours:
-    moves_mm = np.stack(
-        [shift @ one.directions for one, shift in zip(slices, shifts_mm, strict=True)]
-    )
+    moves_mm = _moves_mm(slices, shifts_mm)
     return contours._replace(points_mm=contours.points_mm + moves_mm[contours.slice])
+
+
+def _moves_mm(
+    slices: Sequence[Slice], shifts_mm: Float[np.ndarray, "s 2"]
+) -> Float[np.ndarray, "s 3"]:
+    return np.stack([shift @ one.directions for one, shift in zip(slices, shifts_mm, strict=True)])
 
 
 def _own_distances(

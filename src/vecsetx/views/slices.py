@@ -22,6 +22,7 @@ class Slice:
     Attributes:
         name: The view, and the slice's number in it, from 1.
         view: Number of the view.
+        number: Number of the slice in its view, from 1.
         labels: Labels ``[H, W]``, 1…K; 0 for the background.
         known: Which of the K structures its view annotates anywhere.
         origin_mm: Centre of the first pixel, RAS+ mm.
@@ -30,6 +31,7 @@ class Slice:
 
     name: str
     view: int
+    number: int
     labels: UInt[np.ndarray, "h w"]
     known: Bool[np.ndarray, " k"]
     origin_mm: Float[np.ndarray, "3"]
@@ -75,17 +77,20 @@ class Contours(NamedTuple):
     slice: Int[np.ndarray, " n"]
 
 
-def slices_of(label_map: LabelMap, name: str, view: int, structure_count: int) -> list[Slice]:
+def slices_of(
+    label_map: LabelMap, path: str, name: str, view: int, structure_count: int
+) -> list[Slice]:
     """Return the slices of a view that show anything.
 
     Args:
         label_map: The view, with labels 1…K: a stack of slices, or a single one.
+        path: Its file, for error messages.
         name: Its name.
         view: Its number.
         structure_count: K.
 
     Raises:
-        InputError: It is a volume, not slices.
+        InputError: It is a volume or a line, not slices.
     """
     spacing_mm, shape = label_map.spacing_mm, label_map.shape
     single = [axis for axis in range(3) if shape[axis] == 1]
@@ -94,8 +99,13 @@ def slices_of(label_map: LabelMap, name: str, view: int, structure_count: int) -
     if not single and spacing_mm[axis] < _THICKER * spacing_mm[others].max():
         voxel = " × ".join(f"{size:.3g}" for size in spacing_mm)
         raise InputError(
-            f"{name}: voxels of {voxel} mm are no slices, which are thicker than their pixels; "
+            f"{path}: voxels of {voxel} mm are no slices, which are thicker than their pixels; "
             "reconstruct a volume without --one-heart"
+        )
+    if min(shape[other] for other in others) < 2:
+        size = " × ".join(map(str, shape))
+        raise InputError(
+            f"{path}: {size} voxels are a line, not slices; export the label map again"
         )
     known = np.isin(np.arange(1, structure_count + 1), label_map.labels)
     affine = label_map.affine
@@ -105,6 +115,6 @@ def slices_of(label_map: LabelMap, name: str, view: int, structure_count: int) -
         if labels.any():
             origin_mm = affine[:3, 3] + number * affine[:3, axis]
             steps_mm = affine[:3, others].T
-            one = Slice(f"{name} {number + 1}", view, labels, known, origin_mm, steps_mm)
-            found.append(one)
+            shown = f"{name} {number + 1}"
+            found.append(Slice(shown, view, number + 1, labels, known, origin_mm, steps_mm))
     return found

@@ -91,14 +91,18 @@ def as_views(
     return views, shifts
 
 
-def off_mm(found: np.ndarray, true: np.ndarray, directions: np.ndarray) -> np.ndarray:
-    """How far shifts are off the true ones, after the one translation of all that fits best.
+def common_mm(found: np.ndarray, true: np.ndarray, directions: np.ndarray) -> np.ndarray:
+    """The one translation of all slices that best explains how shifts differ from the true ones.
 
     Args:
         found: ``[S, 2]``.
         true: ``[S, 2]``.
         directions: ``[S, 2, 3]``, of each slice.
     """
-    rows, wanted = directions.reshape(-1, 3), (found - true).ravel()
-    whole = np.linalg.lstsq(rows, wanted, rcond=None)[0]
-    return np.linalg.norm((wanted - rows @ whole).reshape(-1, 2), axis=1)
+    return np.linalg.lstsq(directions.reshape(-1, 3), (found - true).ravel(), rcond=None)[0]
+
+
+def off_mm(found: np.ndarray, true: np.ndarray, directions: np.ndarray) -> np.ndarray:
+    """How far shifts are off the true ones, after that translation; the arguments are the same."""
+    whole_mm = common_mm(found, true, directions)
+    return np.linalg.norm(found - true - directions @ whole_mm, axis=1)

@@ -1,0 +1,133 @@
+"""Whether slices show one heart, and what to say of their shifts."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vecsetx.errors import InputError
+from vecsetx.views.shifts import MOST_MM, Alignment, ShiftKind
+
+__all__ = ["check_one_heart", "shift_table"]
+
+_STRANGE_MM = 4.0
+"""Median of the slices' residuals above which they show no common heart."""
+
+_DISAGREEMENT_MM = 8.0
+"""Mean mismatch above which slices that each shifted show no common heart. It is 2 to 2.5 mm of
+one heart, and 9 to 14 mm where one or two of three views are another heart's (two of kcl)."""
+
+_MOST_LEFT_OUT = 1 / 3
+"""Share of the slices that may belong to no heart."""
+
+
+def check_one_heart(aligned: Alignment, paths: Sequence[Path], shifts: ShiftKind) -> None:
+    """Check that the slices show one heart.
+
+    Args:
+        aligned: The slices.
+        paths: The views' files.
+        shifts: What shifted as one. Only of slices that each shifted must labels agree in the end.
+
+    Raises:
+        InputError: No shifts within the bound make them agree.
+    """
+    of_view = np.array([one.view for one in aligned.slices])
+    residuals_mm, kept = aligned.residuals_mm, aligned.kept
+    mismatch_mm = aligned.mismatch_mm[1] if shifts == "slice" else 0.0
+    median_mm = float(np.median(residuals_mm))
+    views = np.unique(of_view)
+    alone = len(views) > 1 and len(np.unique(of_view[kept])) == 1
+    strange = median_mm > _STRANGE_MM or mismatch_mm > _DISAGREEMENT_MM
+    if not (strange or alone or (~kept).mean() > _MOST_LEFT_OUT):
+        return
+    each = [f"{paths[view]} {residuals_mm[of_view == view].mean():.1f} mm" for view in views]
+    raise InputError(
+        f"{', '.join(str(paths[view]) for view in views)}: no shifts within {MOST_MM:g} mm bring "
+        f"the slices together. {_disagreement(aligned)}contours stay {median_mm:.1f} mm (median) "
+        f"from the heart that the other slices show, and {(~kept).sum()} of {len(kept)} slices do "
+        f"not fit it (mean by view: {', '.join(each)}); give views of one patient, in one phase, "
+        "or leave out the view that does not belong"
+    )
+
+
+def _disagreement(aligned: Alignment) -> str:
+    mismatch_mm = aligned.mismatch_mm[1]
+    if np.isnan(mismatch_mm):
+        return "Their "
+    return f"Where two cross, they show different structures on {mismatch_mm:.1f} mm on average; "
+
+
+def shift_table(
+    aligned: Alignment, paths: Sequence[Path], shifts: ShiftKind, remarks: Sequence[str]
+) -> dict[str, Any]:
+    """Return the slices' shifts as plain data.
+
+    Args:
+        aligned: The slices.
+        paths: The views' files.
+        shifts: What shifted as one.
+        remarks: Notes on the views; those on the shifts are added.
+
+    Returns:
+        ``space`` of the vectors; ``shifts``, what shifted as one; ``views``, the files; ``mean_mm``
+        and ``largest_mm``, lengths of the kept slices' shifts; ``mismatch_mm`` ``before`` and
+        ``after``, None where no slices cross; ``left_out``, names of slices; ``remarks``; and
+        ``slices``, a table each.
+    """
+    kept = aligned.kept
+    lengths_mm = np.linalg.norm(aligned.moves_mm, axis=1)
+    before, after = (None if np.isnan(mean) else mean for mean in aligned.mismatch_mm)
+    return {
+        "space": "RAS",
+        "shifts": shifts,
+        "views": [str(path) for path in paths],
+        "mean_mm": float(lengths_mm[kept].mean()),
+        "largest_mm": float(lengths_mm[kept].max()),
+        "mismatch_mm": {"before": before, "after": after},
+        "left_out": [
+            one.name for one, is_kept in zip(aligned.slices, kept, strict=True) if not is_kept
+        ],
+        "remarks": [*remarks, *_remarks(aligned, shifts)],
+        "slices": [
+            {
+                "view": str(paths[one.view]),
+                "slice": one.number,
+                "shift_mm": aligned.moves_mm[index].tolist(),
+                "along_mm": aligned.shifts_mm[index].tolist(),
+                "directions": one.directions.tolist(),
+                "residual_mm": float(aligned.residuals_mm[index]),
+                "kept": bool(kept[index]),
+            }
+            for index, one in enumerate(aligned.slices)
+        ],
+    }
+
+
+def _remarks(aligned: Alignment, shifts: ShiftKind) -> list[str]:
+    """Say how large the shifts are, and which slices do not belong to the heart."""
+    remarks, named = [], list(zip(aligned.slices, aligned.residuals_mm, aligned.kept, strict=True))
+    lengths_mm = np.where(aligned.kept, np.linalg.norm(aligned.moves_mm, axis=1), -1.0)
+    if shifts != "none":
+        farthest = int(lengths_mm.argmax())
+        remarks.append(
+            f"slices were shifted by {lengths_mm[aligned.kept].mean():.1f} mm on average, and by "
+            f"{lengths_mm[farthest]:.1f} mm at most ({aligned.slices[farthest].name})"
+        )
+        if np.isnan(aligned.mismatch_mm[0]):
+            remarks.append("no slices cross, so the shifts come from the model alone")
+        at_bound = (np.abs(aligned.shifts_mm).max(axis=1) >= MOST_MM) & aligned.kept
+        if bound := [one.name for one, at in zip(aligned.slices, at_bound, strict=True) if at]:
+            remarks.append(f"shifts reached their bound of {MOST_MM:g} mm: {', '.join(bound)}")
+    if shifts != "slice" and aligned.mismatch_mm[1] > _DISAGREEMENT_MM:
+        remarks.append(
+            "where two slices cross, they show different structures on "
+            f"{aligned.mismatch_mm[1]:.1f} mm on average: --shifts slice may bring them together"
+        )
+    if wrong := [f"{one.name} ({off_mm:.1f} mm off)" for one, off_mm, kept in named if not kept]:
+        remarks.append(
+            "slices that do not fit the heart of the others (damaged, or of another phase) were "
+            f"left out: {', '.join(wrong)}"
+        )
+    return remarks

@@ -1,0 +1,169 @@
+"""``vecsetx reconstruct --one-heart``: views become contours, and these a heart."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sliced_hearts import off_mm
+from support.analytic_fields import AnalyticField
+from support.cine import BODIES, NAMES, cine, sliced, true_distances, true_shifts
+from support.command_line import run
+from support.runs import untrained
+
+from vecsetx.anatomy.label_map import LabelMap
+from vecsetx.anatomy.label_sets import label_set
+from vecsetx.commands.reconstruct import ReconstructOptions, reconstruct
+from vecsetx.errors import InputError
+from vecsetx.formats.label_maps import write_label_map
+from vecsetx.formats.points import read_points
+from vecsetx.inference.encode import EncodeOptions
+from vecsetx.model.heart_field import HeartField
+
+IDS = label_set("default")
+OPTIONS = ReconstructOptions(
+    EncodeOptions(label_set=IDS, points=200, refine=0),
+    resolution=40,
+    page=False,
+    labels=False,
+    one_heart=True,
+)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("model")
+    untrained(NAMES).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def truth(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The model predicts the true heart, whatever it is shown."""
+
+    def distances_mm(_: HeartField, points_mm: np.ndarray) -> np.ndarray:
+        return AnalyticField(BODIES).distances_mm(points_mm)
+
+    monkeypatch.setattr(HeartField, "distances_mm", distances_mm)
+    monkeypatch.setattr("vecsetx.cohort.aligning.by_model", lambda *_: true_distances())
+
+
+def written(folder: Path, views: dict[str, LabelMap]) -> list[Path]:
+    folder.mkdir(exist_ok=True)
+    paths = [folder / f"{name}.nii.gz" for name in views]
+    for path, view in zip(paths, views.values(), strict=True):
+        write_label_map(view.to_label_set(IDS, NAMES), path, NAMES, IDS)
+    return paths
+
+
+def test_views_become_one_heart_and_a_second_run_does_nothing(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths, out = written(tmp_path / "in", cine()[0]), tmp_path / "patient"
+    assert reconstruct(model, paths, out, OPTIONS) == {}
+    # 1. The shifts.
+    table = json.loads((out / "views" / "shifts.json").read_text())
+    slices = sliced(cine()[0])
+    assert [row["slice"] for row in table["slices"]] == [one.number for one in slices]
+    assert table["views"] == [str(path) for path in paths]
+    found_mm = np.array([row["along_mm"] for row in table["slices"]])
+    directions = np.array([row["directions"] for row in table["slices"]])
+    np.testing.assert_allclose(directions, [one.directions for one in slices], atol=1e-5)
+    assert off_mm(found_mm, true_shifts(slices, cine()[1]), directions).mean() < 0.9
+    # 2. The contours, at their places on the true surfaces.
+    points = read_points(out / "views" / "contours.csv", NAMES, IDS)
+    true_mm = AnalyticField(BODIES, 20.0).distances_mm(points.points_mm)
+    own_mm = np.abs(true_mm[np.arange(len(true_mm)), points.structure])
+    assert np.median(own_mm) < 0.8
+    assert (out / "views" / "shifts.png").read_bytes().startswith(b"\x89PNG")
+    # 3. The heart.
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["provenance"]["input"] == str(out.resolve() / "views" / "contours.csv")
+    views = summary["provenance"]["views"]
+    assert views == {key: table[key] for key in views}
+    assert views["largest_mm"] == max(np.linalg.norm(found_mm, axis=1))
+    assert set(table["remarks"]) <= set(summary["provenance"]["remarks"])
+    assert {f"{name}.vtp" for name in NAMES} < {path.name for path in out.iterdir()}
+    # 4. Nothing is done twice.
+    files = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
+    capsys.readouterr()
+    assert reconstruct(model, paths, out, OPTIONS) == {}
+    assert "done already" in capsys.readouterr().out
+    assert files == {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
+    # 5. The same views elsewhere: the same heart, and another origin.
+    moved = written(tmp_path / "moved", cine()[0])
+    assert reconstruct(model, moved, out, OPTIONS) == {}
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["provenance"]["views"]["views"] == [str(path) for path in moved]
+    # 6. Without shifts, all is done anew.
+    assert reconstruct(model, paths, out, replace(OPTIONS, shifts="none")) == {}
+    table = json.loads((out / "views" / "shifts.json").read_text())
+    assert {row["shift_mm"][0] for row in table["slices"]} == {0}
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["provenance"]["views"]["largest_mm"] == 0
+    still = read_points(out / "views" / "contours.csv", NAMES, IDS)
+    assert not np.array_equal(still.points_mm, points.points_mm)
+
+
+def test_a_single_stack_is_one_heart(model: Path, tmp_path: Path) -> None:
+    paths = written(tmp_path / "in", {"sax": cine()[0]["sax"]})
+    assert reconstruct(model, paths, tmp_path / "out", OPTIONS) == {}
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert any("the model alone" in remark for remark in summary["provenance"]["remarks"])
+    assert (tmp_path / "out" / "views" / "shifts.png").is_file()
+
+
+def test_two_patients_are_refused_and_nothing_is_written(model: Path, tmp_path: Path) -> None:
+    own, other = cine()[0], cine(size=1.35, seed=1)[0]
+    paths = written(tmp_path / "in", {**own, "sax": other["sax"]})
+    with pytest.raises(InputError, match=r"(?s)sax\.nii\.gz.*give views of one patient"):
+        reconstruct(model, paths, tmp_path / "out", OPTIONS)
+    assert not [path for path in (tmp_path / "out").rglob("*.*") if path.suffix != ".lock"]
+
+
+def test_files_of_others_are_not_replaced(model: Path, tmp_path: Path) -> None:
+    paths = written(tmp_path / "in", cine()[0])
+    (tmp_path / "views").mkdir()
+    (tmp_path / "views" / "contours.csv").write_text("mine")
+    with pytest.raises(InputError, match=r"contours\.csv: no earlier reconstruction wrote"):
+        reconstruct(model, paths, tmp_path, OPTIONS)
+    assert (tmp_path / "views" / "contours.csv").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--shifts", "view"], "--shifts view: changes nothing without --one-heart"),
+        (["--one-heart", "--keep-observed"], "--keep-observed: slices have outlines"),
+        (["--one-heart", "--trust-names"], "--trust-names: changes nothing with --one-heart"),
+        (["--one-heart", "--units", "cm"], "--units cm: changes nothing for "),
+        (["--one-heart", "--input-space", "ras"], "--input-space ras: changes nothing for "),
+        (["--one-heart", "--shifts", "beat"], "'beat' is not one of"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(
+    words: list[str],
+    told: str,
+    model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    paths, out = written(tmp_path / "in", cine()[0]), tmp_path / "out"
+    given = ["reconstruct", *paths, "--model", model, "--out", out, *words]
+    assert run(*given, monkeypatch=monkeypatch) != 0
+    said = capsys.readouterr()
+    assert told in " ".join((said.out + said.err).replace("│", " ").split())
+    assert not (out / "summary.json").exists()
+
+
+def test_the_command_line_takes_views(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = written(tmp_path / "in", {"4ch": cine()[0]["4ch"], "2ch": cine()[0]["2ch"]})
+    monkeypatch.chdir(tmp_path)
+    words = ["--model", model, "--out", "out", "--one-heart", "--shifts", "VIEW", "--no-labels"]
+    more = ["--no-page", "--resolution", 40, "--points", 200, "--labels", "default"]
+    assert run("reconstruct", *paths, *words, *more, monkeypatch=monkeypatch) == 0
+    assert json.loads((tmp_path / "out" / "views" / "shifts.json").read_text())["shifts"] == "view"

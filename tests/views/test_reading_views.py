@@ -1,0 +1,137 @@
+"""Which views are read, and which are refused."""
+
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from support.cine import NAMES, cine, sliced
+
+from vecsetx.anatomy.label_map import LabelMap
+from vecsetx.anatomy.label_sets import LabelSet, label_set
+from vecsetx.errors import InputError
+from vecsetx.formats.label_maps import write_label_map
+from vecsetx.views.slices import Slice
+from vecsetx.views.views import Views, find_views, read_views
+
+IDS = label_set("default")
+USUAL = LabelSet.from_dict({"name": "usual", "ids": dict(enumerate(NAMES, start=1))}, "")
+
+
+def write(view: LabelMap, path: Path, ids: LabelSet = USUAL, named: bool = False) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    write_label_map(view.to_label_set(ids, NAMES), path, NAMES if named else (), ids)
+    return path
+
+
+def read(*paths: Path, chosen: LabelSet | None = USUAL) -> Views:
+    return read_views(find_views(paths, chosen, USUAL), NAMES)
+
+
+def part(view: LabelMap, *numbers: int) -> LabelMap:
+    """Some slices of a stack; the others become background."""
+    labels = np.zeros_like(view.labels)
+    labels[..., list(numbers)] = view.labels[..., list(numbers)]
+    return LabelMap(labels, view.affine)
+
+
+def same(one: Slice, other: Slice) -> bool:
+    return (
+        one.view == other.view
+        and one.number == other.number
+        and (one.labels == other.labels).all()
+        and (one.known == other.known).all()
+        and np.allclose(one.origin_mm, other.origin_mm, atol=1e-3)
+        and np.allclose(one.steps_mm, other.steps_mm, atol=1e-6)
+    )
+
+
+def test_views_come_as_they_were_written(tmp_path: Path) -> None:
+    views = cine()[0]
+    paths = [write(view, tmp_path / f"{name}.nii.gz") for name, view in views.items()]
+    found, expected = read(*paths), sliced(views)
+    assert found.paths == tuple(paths)
+    assert [one.name for one in found.slices] == [one.name for one in expected]
+    assert all(map(same, found.slices, expected))
+
+
+def test_files_of_one_name_in_two_folders_are_two_views(tmp_path: Path) -> None:
+    views = cine()[0]
+    paths = [write(view, tmp_path / name / "labels.nii.gz") for name, view in views.items()]
+    found = read(*paths)
+    names = {one.name.rsplit(" ", 1)[0] for one in found.slices}
+    assert names == {f"{name}/labels" for name in views}
+    assert all(map(same, found.slices, sliced(views)))
+    # The same file, twice, is one view.
+    assert len(read(paths[0], paths[1], paths[0]).paths) == 2
+    # A folder of views is all of them.
+    for name, view in views.items():
+        write(view, tmp_path / "patient" / f"{name}.nii.gz")
+    assert len(read(tmp_path / "patient").slices) == 12
+
+
+def test_each_file_says_its_own_label_set(tmp_path: Path) -> None:
+    views = cine()[0]
+    other = {11: "LV", 12: "Myocardium", 13: "RV", 14: "LA", 15: "RA"}
+    ids = [USUAL, LabelSet.from_dict({"name": "mine", "ids": other}, ""), IDS]
+    paths = [
+        write(view, tmp_path / f"{name}.nii.gz", own, named=True)
+        for (name, view), own in zip(views.items(), ids, strict=True)
+    ]
+    found = read(*paths, chosen=None)
+    assert all(map(same, found.slices, sliced(views)))
+
+
+def test_empty_slices_and_specks_are_left_out(tmp_path: Path) -> None:
+    views = cine()[0]
+    stack = part(views["sax"], 2, 3, 5)
+    stack.labels[4, 4, 8] = 1
+    found = read(write(stack, tmp_path / "sax.nii.gz"))
+    assert [one.number for one in found.slices] == [3, 4, 6]
+    assert "slices that show specks alone were left out: sax 9" in found.remarks
+
+
+def test_one_slice_in_all_is_refused(tmp_path: Path) -> None:
+    path = write(cine()[0]["4ch"], tmp_path / "4ch.nii.gz")
+    with pytest.raises(InputError, match=r"4ch\.nii\.gz: a single slice with .*more v"):
+        read(path)
+    path = write(part(cine()[0]["sax"], 4), tmp_path / "sax.nii.gz")
+    with pytest.raises(InputError, match=r"sax\.nii\.gz: a single slice .* give the whole stack"):
+        read(path)
+
+
+def test_a_view_that_does_not_say_where_it_lies_is_refused(tmp_path: Path) -> None:
+    view = cine()[0]["4ch"]
+    image = nib.Nifti1Image(view.labels, None)
+    image.header.set_zooms((1.5, 1.5, 8.0))
+    image.header["sform_code"] = image.header["qform_code"] = 0
+    nib.save(image, tmp_path / "4ch.nii.gz")
+    sax = write(cine()[0]["sax"], tmp_path / "sax.nii.gz")
+    with pytest.raises(InputError, match=r"4ch\.nii\.gz: its header does not say where .* affine"):
+        read(sax, tmp_path / "4ch.nii.gz")
+
+
+def test_empty_views_volumes_and_other_kinds_are_refused(tmp_path: Path) -> None:
+    views = cine()[0]
+    sax = write(views["sax"], tmp_path / "sax.nii.gz")
+    empty = write(part(views["4ch"]), tmp_path / "empty.nii.gz")
+    with pytest.raises(InputError, match=r"empty\.nii\.gz: the label map is empty"):
+        read(sax, empty)
+    volume = LabelMap(np.ones((20, 20, 20), np.uint8), np.eye(4))
+    with pytest.raises(InputError, match=r"volume\.nii\.gz: voxels of 1 × 1 × 1 mm are no slices"):
+        read(sax, write(volume, tmp_path / "volume.nii.gz"))
+    (tmp_path / "points.csv").write_text("x,y,z,structure\n1,2,3,LV\n")
+    with pytest.raises(InputError, match=r"points\.csv: --one-heart takes label maps of slices"):
+        read(sax, tmp_path / "points.csv")
+    with pytest.raises(InputError, match=r"no such file"):
+        read(sax, tmp_path / "gone.nii.gz")
+
+
+def test_ignored_ids_are_refused(tmp_path: Path) -> None:
+    ids = LabelSet.from_dict({"name": "some", "ids": {1: "LV"}, "ignore": [2]}, "")
+    labels = np.ones((20, 20, 3), np.uint8)
+    labels[:10] = 2
+    path = tmp_path / "sax.nii.gz"
+    write_label_map(LabelMap(labels, np.diag([1.0, 1.0, 8.0, 1.0])), path)
+    with pytest.raises(InputError, match=r"sax\.nii\.gz: has ids that label set some ignores, \[2"):
+        read(path, chosen=ids)

@@ -1,0 +1,206 @@
+"""Shifts of a heart whose distances are known."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sliced_hearts import off_mm
+from support.cine import NAMES, cine, sliced, true_distances, true_shifts
+
+from vecsetx.errors import InputError
+from vecsetx.views.contours import contours_of
+from vecsetx.views.crossings import crossings_of, mismatch_mm, shifts_by_crossings
+from vecsetx.views.one_heart import check_one_heart, shift_table
+from vecsetx.views.shifts import MOST_MM, Alignment, align, holds_of
+from vecsetx.views.slices import Slice
+
+PATHS = [Path(f"{name}.nii.gz") for name in ("sax", "4ch", "2ch")]
+ORACLE = true_distances()
+
+
+def directions(slices: list[Slice]) -> np.ndarray:
+    return np.stack([one.directions for one in slices])
+
+
+@pytest.fixture(scope="module")
+def slices() -> list[Slice]:
+    return sliced(cine()[0])
+
+
+@pytest.fixture(scope="module")
+def true_mm(slices: list[Slice]) -> np.ndarray:
+    return true_shifts(slices, cine()[1])
+
+
+@pytest.fixture(scope="module")
+def aligned(slices: list[Slice]) -> Alignment:
+    return align(slices, np.arange(len(slices)), ORACLE)
+
+
+def test_crossings_alone_find_the_shifts(slices: list[Slice], true_mm: np.ndarray) -> None:
+    holds = np.arange(len(slices))
+    found_mm = shifts_by_crossings(slices, crossings_of(slices), holds, MOST_MM)
+    unshifted = off_mm(np.zeros_like(true_mm), true_mm, directions(slices))
+    assert unshifted.mean() > 2.5
+    assert off_mm(found_mm, true_mm, directions(slices)).mean() < 0.8
+    assert np.abs(found_mm).max() <= MOST_MM
+
+
+def test_the_true_heart_draws_slices_to_their_places(
+    aligned: Alignment, slices: list[Slice], true_mm: np.ndarray
+) -> None:
+    assert off_mm(aligned.shifts_mm, true_mm, directions(slices)).mean() < 0.9
+    # Not only up to a translation of all.
+    assert np.linalg.norm(aligned.shifts_mm - true_mm, axis=1).mean() < 1.2
+    assert aligned.kept.all()
+    before_mm, after_mm = aligned.mismatch_mm
+    assert after_mm < 0.25 * before_mm
+    moves = aligned.shifted().points_mm - aligned.contours.points_mm
+    np.testing.assert_allclose(moves, aligned.moves_mm[aligned.contours.slice], atol=1e-9)
+    normals = np.stack([one.normal for one in slices])
+    np.testing.assert_allclose((aligned.moves_mm * normals).sum(axis=1), 0, atol=1e-9)
+
+
+def test_without_shifts_contours_stay_where_they_are(slices: list[Slice]) -> None:
+    found = align(slices, holds_of(slices, "none"), ORACLE)
+    assert (found.shifts_mm == 0).all()
+    for part, expected in zip(found.shifted(), contours_of(slices), strict=True):
+        np.testing.assert_array_equal(part, expected)
+    assert found.mismatch_mm[0] == found.mismatch_mm[1]
+
+
+def test_all_slices_of_a_view_shift_alike(slices: list[Slice]) -> None:
+    holds = holds_of(slices, "view")
+    assert holds is not None
+    assert (holds == [one.view for one in slices]).all()
+    still, _ = cine(largest_mm=0.0)
+    moved = sliced(still)
+    moved = [
+        replace(one, origin_mm=one.origin_mm + 5 * one.directions[0]) if one.view == 0 else one
+        for one in moved
+    ]
+    found = align(moved, holds, ORACLE)
+    stack = found.shifts_mm[holds == 0]
+    assert (stack == stack[0]).all()
+    true_mm = np.where(holds[:, None] == 0, [-5.0, 0.0], 0.0)
+    assert off_mm(found.shifts_mm, true_mm, directions(moved)).max() < 0.8
+
+
+def test_views_are_numbered_anew_where_one_is_left_out(slices: list[Slice]) -> None:
+    """A view of which nothing is left has no hold."""
+    some = [one for one in slices if one.view != 1]
+    assert holds_of(some, "view") is not None
+    assert {*holds_of(some, "view").tolist()} == {0, 1}  # type: ignore[union-attr]
+    assert holds_of(some, "slice").tolist() == list(range(len(some)))  # type: ignore[union-attr]
+    assert holds_of(some, "none") is None
+
+
+def test_a_damaged_slice_is_left_out_and_named(slices: list[Slice]) -> None:
+    wrong = replace(slices[4], labels=np.roll(slices[4].labels, (40, 25), axis=(0, 1)))
+    found = align([*slices[:4], wrong, *slices[5:]], np.arange(len(slices)), ORACLE)
+    assert np.flatnonzero(~found.kept).tolist() == [4]
+    assert 4 not in found.shifted().slice
+    check_one_heart(found, PATHS, "slice")
+    table = shift_table(found, PATHS, "slice", [])
+    assert table["left_out"] == ["sax 5"]
+    assert any("left out: sax 5 (" in remark for remark in table["remarks"])
+    assert [row["kept"] for row in table["slices"]] == [number != 4 for number in range(12)]
+
+
+def test_views_of_two_patients_are_refused() -> None:
+    own, other = cine()[0], cine(size=1.35, seed=1)[0]
+    mixed = sliced({name: (own if name == "sax" else other)[name] for name in own})
+    found = align(mixed, np.arange(len(mixed)), ORACLE)
+    with pytest.raises(InputError) as error:
+        check_one_heart(found, PATHS, "slice")
+    for words in ("sax.nii.gz", "within 10 mm", "mm (median)", "give views of one patient"):
+        assert words in str(error.value)
+
+
+def invented(residuals_mm: list[float], views: list[int], after_mm: float = 1.0) -> Alignment:
+    """An alignment with given residuals."""
+    some = [replace(sliced(cine()[0])[0], view=view, name=f"v {view}") for view in views]
+    residuals = np.array(residuals_mm, dtype=float)
+    kept = residuals <= max(4.0, 3 * float(np.median(residuals)))
+    shifts_mm = np.zeros((len(views), 2))
+    return Alignment(some, contours_of(some), shifts_mm, residuals, kept, (5.0, after_mm))
+
+
+@pytest.mark.parametrize(
+    ("residuals_mm", "views", "after_mm", "shifts", "refused"),
+    [
+        ([1, 1, 1, 1], [0, 0, 0, 1], 1, "slice", False),
+        ([5, 5, 5, 5], [0, 0, 0, 1], 1, "slice", True),  # far from any heart
+        ([1, 1, 1, 9], [0, 0, 0, 1], 1, "slice", True),  # a single view remains
+        ([1, 1, 1, 9], [0, 0, 1, 1], 1, "slice", False),
+        ([1, 1, 1, 9, 9], [0, 0, 1, 1, 1], 1, "slice", True),  # over a third
+        ([1, 1, 1, 9], [0, 0, 0, 0], 1, "slice", False),  # a damaged slice of a stack
+        ([1, 1, 1, 1], [0, 0, 0, 1], 8.1, "slice", True),
+        ([1, 1, 1, 1], [0, 0, 0, 1], 8.1, "view", False),
+        ([1, 1, 1, 1], [0, 0, 0, 1], np.nan, "slice", False),
+    ],
+)
+def test_what_counts_as_one_heart(residuals_mm, views, after_mm, shifts, refused: bool) -> None:
+    aligned = invented(residuals_mm, views, float(after_mm))
+    if not refused:
+        check_one_heart(aligned, PATHS, shifts)
+        remarks = shift_table(aligned, PATHS, shifts, [])["remarks"]
+        told = any("show different structures on 8.1 mm" in remark for remark in remarks)
+        assert told == (shifts == "view")
+        return
+    with pytest.raises(InputError):
+        check_one_heart(aligned, PATHS, shifts)
+
+
+def test_the_table_of_shifts_is_plain_and_tells_all(aligned: Alignment) -> None:
+    table = shift_table(aligned, PATHS, "slice", ["sax: a remark"])
+    assert json.loads(json.dumps(table, allow_nan=False)) == table
+    lengths = []
+    for row, one in zip(table["slices"], aligned.slices, strict=True):
+        assert (row["view"], row["slice"]) == (f"{one.name.split()[0]}.nii.gz", one.number)
+        along = np.array(row["along_mm"]) @ np.array(row["directions"])
+        np.testing.assert_allclose(row["shift_mm"], along, atol=1e-9)
+        lengths.append(np.linalg.norm(row["along_mm"]))
+    assert table["mean_mm"] == pytest.approx(np.mean(lengths))
+    assert table["largest_mm"] == pytest.approx(max(lengths))
+    first, second = table["remarks"]
+    assert first == "sax: a remark"
+    farthest = aligned.slices[int(np.argmax(lengths))].name
+    assert second == (
+        f"slices were shifted by {np.mean(lengths):.1f} mm on average, and by "
+        f"{max(lengths):.1f} mm at most ({farthest})"
+    )
+
+
+def test_a_stack_alone_takes_its_shifts_from_the_heart(slices: list[Slice]) -> None:
+    stack = [one for one in slices if one.view == 0]
+    true_mm = true_shifts(stack, cine()[1])
+    found = align(stack, np.arange(len(stack)), ORACLE)
+    assert off_mm(found.shifts_mm, true_mm, directions(stack)).mean() < 1.0
+    table = shift_table(found, PATHS, "slice", [])
+    assert table["mismatch_mm"] == {"before": None, "after": None}
+    assert any("the model alone" in remark for remark in table["remarks"])
+
+
+def test_the_mismatch_of_damaged_slices_does_not_count(slices: list[Slice]) -> None:
+    wrong = replace(slices[4], labels=np.roll(slices[4].labels, (40, 25), axis=(0, 1)))
+    found = align([*slices[:4], wrong, *slices[5:]], None, ORACLE)
+    good = [number for number in range(len(slices)) if found.kept[number]]
+    assert 4 not in good
+    rest = [found.slices[number] for number in good]
+    expected = mismatch_mm(rest, crossings_of(rest), np.zeros((len(rest), 2))).mean()
+    assert found.mismatch_mm[0] == pytest.approx(expected)
+
+
+def test_names_are_those_of_the_bodies() -> None:
+    assert {*np.unique(cine()[0]["4ch"].labels)} == {*range(len(NAMES) + 1)}
+
+
+def test_a_shift_at_its_bound_is_told_of_slices_that_are_kept() -> None:
+    aligned = invented([1, 1, 1, 9], [0, 0, 0, 0])
+    shifts_mm = np.array([[0, 0], [1, 0], [0, -MOST_MM], [MOST_MM, 0]])
+    remarks = shift_table(replace(aligned, shifts_mm=shifts_mm), PATHS, "slice", [])["remarks"]
+    assert "shifts reached their bound of 10 mm: v 0" in remarks
+    assert remarks[0].startswith("slices were shifted by 3.7 mm on average, and by 10.0 mm at most")
