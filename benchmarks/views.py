@@ -33,12 +33,13 @@ from vecsetx.anatomy.label_sets import label_set
 from vecsetx.data.find_hearts import find_hearts
 from vecsetx.data.sources import PointsSource
 from vecsetx.evaluation.surface_distance import mesh_distances
-from vecsetx.formats.points import LabelledPoints, write_points
+from vecsetx.formats.points import LabelledPoints
 from vecsetx.geometry.heart_geometry import Geometry
 from vecsetx.inference.encode import EncodeOptions
 from vecsetx.inference.heart import Heart, MeshOptions
 from vecsetx.model.saved import TrainedModel
 from vecsetx.reconstruction.surfaces import Surface
+from vecsetx.views.contours_file import write_points
 from vecsetx.views.shifts import Alignment, align, holds_of
 from vecsetx.views.slices import Slice, slices_of
 from vecsetx.views.with_model import by_model

@@ -12,7 +12,8 @@ from support.points import POINTS, cloud
 
 from vecsetx.anatomy.label_sets import LabelSet, label_set
 from vecsetx.errors import InputError
-from vecsetx.formats.points import LabelledPoints, read_points, write_points
+from vecsetx.formats.points import LabelledPoints, read_points
+from vecsetx.views.contours_file import write_points
 
 STRUCTURES = ("LV", "Aorta")
 DEFAULT = label_set("default")

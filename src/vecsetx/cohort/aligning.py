@@ -9,8 +9,9 @@ from vecsetx.cohort.identity import plain_source
 from vecsetx.cohort.working_model import WorkingModel
 from vecsetx.data.sources import LabelMapSource
 from vecsetx.files import write_json
-from vecsetx.formats.points import LabelledPoints, write_points
+from vecsetx.formats.points import LabelledPoints
 from vecsetx.report.shifts_picture import write_shifts_picture
+from vecsetx.views.contours_file import write_points
 from vecsetx.views.one_heart import check_one_heart, shift_table
 from vecsetx.views.shifts import ShiftKind, align, holds_of
 from vecsetx.views.views import read_views

@@ -10,7 +10,20 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vecsetx.commands.info_results import (
+from vecsetx.data.dataset import DataSet
+from vecsetx.data.prepare_options import sampling_words
+from vecsetx.errors import InputError
+from vecsetx.formats.folders import SAMPLES_ENDING
+from vecsetx.inference.sd_factor import SdFactor
+from vecsetx.model.built_in import BUILT_IN, built_in_model
+from vecsetx.model.saved import TrainedModel
+from vecsetx.model.weights import parameter_count
+from vecsetx.recipe import Recipe, read_changes
+from vecsetx.runs.run_folder import RunData, next_command
+from vecsetx.sampling.quality.cohort import MIN_HEARTS
+from vecsetx.sampling.quality.usual_heart import UsualHeart
+from vecsetx.sampling.samples import SamplesFile
+from vecsetx.terminal.info_results import (
     as_text,
     calibration_of,
     exported_hearts,
@@ -26,19 +39,6 @@ from vecsetx.commands.info_results import (
     of_space,
     origins_of,
 )
-from vecsetx.data.dataset import DataSet
-from vecsetx.data.prepare_options import sampling_words
-from vecsetx.errors import InputError
-from vecsetx.formats.folders import SAMPLES_ENDING
-from vecsetx.inference.sd_factor import SdFactor
-from vecsetx.model.built_in import BUILT_IN, built_in_model
-from vecsetx.model.saved import TrainedModel
-from vecsetx.model.weights import parameter_count
-from vecsetx.recipe import Recipe, read_changes
-from vecsetx.runs.run_folder import RunData, next_command
-from vecsetx.sampling.quality.cohort import MIN_HEARTS
-from vecsetx.sampling.quality.usual_heart import UsualHeart
-from vecsetx.sampling.samples import SamplesFile
 from vecsetx.terminal.next_step import model_words, typed, unused_folder
 from vecsetx.terminal.progress_bars import waiting
 from vecsetx.terminal.table import counted

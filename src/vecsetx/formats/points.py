@@ -13,7 +13,6 @@ from jaxtyping import Float, Int
 from vecsetx.anatomy.label_sets import LabelSet
 from vecsetx.anatomy.size import mm_per
 from vecsetx.errors import InputError
-from vecsetx.files import write_text
 from vecsetx.formats.mesh_text import check_ascii_ply
 from vecsetx.formats.meshes import check_mesh_size, ras_factors, stated_space
 from vecsetx.formats.quiet import quiet_libraries
@@ -102,22 +101,6 @@ def read_points(
         mm_per(units, path) * ras_factors(table.space or space, path)
     )
     return LabelledPoints(points_mm, number[wanted])
-
-
-def write_points(path: Path, points: LabelledPoints, structures: Sequence[str]) -> None:
-    """Write labelled points as CSV, atomically: RAS, mm, with the structures' names.
-
-    Args:
-        path: The file.
-        points: The points.
-        structures: Names of the structures that they count.
-    """
-    names = [structures[index] for index in points.structure]
-    rows = [
-        f"{x:.4f},{y:.4f},{z:.4f},{name}"
-        for (x, y, z), name in zip(points.points_mm.tolist(), names, strict=True)
-    ]
-    write_text(path, "\n".join(["# SPACE=RAS", ",".join(_COLUMNS), *rows, ""]))
 
 
 class _Table(NamedTuple):
