@@ -29,7 +29,7 @@ def outer_facets() -> np.ndarray:
 
 
 def test_shapes_are_those_that_solvers_take() -> None:
-    least, largest, jacobian = in_parts(mesh().points_mm, mesh().tetrahedra)
+    least, largest, jacobian, _ = in_parts(mesh().points_mm, mesh().tetrahedra)
     assert least.min() > 12
     assert largest.max() < 165
     assert jacobian.min() > 0.1
