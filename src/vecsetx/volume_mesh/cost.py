@@ -16,8 +16,8 @@ __all__ = ["Cost", "expected_cost", "expected_tetrahedra"]
 _BYTES_PER_TETRAHEDRON = 1000
 """Largest memory while a mesh is made, per tetrahedron of the result: 970 of 6.3 million."""
 
-_SECONDS_PER_TETRAHEDRON = 300 / 4.4e6
-"""Time until a mesh is written: 300 s of 4.4 million tetrahedra, on two cores."""
+_SECONDS_PER_TETRAHEDRON = 690 / 6.3e6
+"""Time until a mesh is written: 690 s of 6.3 million tetrahedra with fibres, on two cores."""
 
 _SAMPLES = 50_000
 _PER_LATTICE = 2.0
