@@ -96,7 +96,7 @@ def test_views_become_one_heart_and_a_second_run_does_nothing(
     assert reconstruct(model, moved, out, OPTIONS) == {}
     summary = json.loads((out / "summary.json").read_text())
     assert summary["provenance"]["views"]["views"] == [str(path) for path in moved]
-    # 6. Without shifts, all is done anew.
+    # 6. Without shifts, everything is done again.
     assert reconstruct(model, paths, out, replace(OPTIONS, shifts="none")) == {}
     table = json.loads((out / "views" / "shifts.json").read_text())
     assert {row["shift_mm"][0] for row in table["slices"]} == {0}

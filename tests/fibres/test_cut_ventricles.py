@@ -1,4 +1,4 @@
-"""Ventricles that a scan cuts: base and apex are told apart, or not at all."""
+"""Ventricles that a scan cuts: which end is the base, or that nothing shows it."""
 
 from dataclasses import replace
 from functools import cache

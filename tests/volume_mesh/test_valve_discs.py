@@ -56,7 +56,7 @@ def box_mm(points: np.ndarray, half: float, low: float, high: float) -> np.ndarr
 
 @cache
 def disc_of_blocks(thickness_mm: float) -> Disc:
-    """The disc between the blocks, whose triangles are told apart by where they lie."""
+    """The disc between the blocks; where its triangles lie says what they belong to."""
     first, second = surface(block(LOW, -HIGH, 0)), surface(block(NARROW, 0, TALL))
     on_plane = [each.centers_mm[:, 2] == 0 for each in (first, second)]
     covered = np.abs(first.centers_mm[:, :2]).max(axis=1) < NARROW

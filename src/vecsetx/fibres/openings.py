@@ -5,11 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from vecsetx.volume_mesh.interfaces import Interface
 from vecsetx.volume_mesh.mesh import TetrahedralMesh
+from vecsetx.volume_mesh.pieces import number_joined
 
 __all__ = ["NoBaseError", "Openings", "Surface", "openings_of", "pieces_of"]
 
@@ -105,9 +104,7 @@ def openings_of(mesh: TetrahedralMesh, surface: Surface, cavity: str, muscle: se
 def pieces_of(corners: Int[np.ndarray, "n c"], vertices: int) -> Int[np.ndarray, " v"]:
     """Return for each vertex the number of the piece that it is part of."""
     first = np.repeat(corners[:, 0], corners.shape[1] - 1)
-    second = corners[:, 1:].ravel()
-    links = coo_array((np.ones(len(first), bool), (first, second)), shape=(vertices, vertices))
-    return np.asarray(connected_components(links, directed=False)[1])
+    return number_joined(vertices, np.stack([first, corners[:, 1:].ravel()], axis=1))[1]
 
 
 def _areas_mm2(facets_mm: Float[np.ndarray, "f 3 3"]) -> Float[np.ndarray, " f"]:

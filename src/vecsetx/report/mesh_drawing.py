@@ -87,7 +87,7 @@ def _packed(whole: SolverMesh) -> tuple[dict[str, Any], str]:
     number = np.repeat(
         np.arange(1, len(whole.interfaces) + 1), [len(each.facets) for each in whole.interfaces]
     )
-    # Interfaces that lie between the same two regions are told apart by their numbers.
+    # Several interfaces may lie between the same two regions: their numbers distinguish them.
     sides = np.stack([number, np.zeros_like(number)], axis=1)
     points_mm = whole.mesh.points_mm[used]
     coarse = decimate_interfaces(

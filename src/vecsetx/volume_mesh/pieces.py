@@ -9,7 +9,7 @@ from vecsetx.volume_mesh.mesh import TetrahedralMesh
 from vecsetx.volume_mesh.quality import volumes_mm3
 from vecsetx.volume_mesh.splitting import facets_of
 
-__all__ = ["neighbors", "piece_volumes_ml", "remove_specks"]
+__all__ = ["neighbors", "number_joined", "piece_volumes_ml", "remove_specks"]
 
 _ROUNDS = 3
 
@@ -25,7 +25,7 @@ def neighbors(tetrahedra: Int[np.ndarray, "t 4"]) -> Int[np.ndarray, "p 2"]:
 def piece_volumes_ml(mesh: TetrahedralMesh, region: int) -> Float[np.ndarray, " n"]:
     """Return the volume of each piece of a region, 1…K."""
     tetrahedra = mesh.of_region(region)
-    count, number = _number(len(tetrahedra), neighbors(tetrahedra))
+    count, number = number_joined(len(tetrahedra), neighbors(tetrahedra))
     volumes = volumes_mm3(mesh.points_mm, tetrahedra) / 1000
     return np.bincount(number, weights=volumes, minlength=count).astype(np.float64)
 
@@ -52,7 +52,7 @@ def remove_specks(
     for _ in range(_ROUNDS):
         own = region[near]
         same = own[pairs[:, 0]] == own[pairs[:, 1]]
-        count, number = _number(len(near), pairs[same])
+        count, number = number_joined(len(near), pairs[same])
         has_root = np.zeros(count, dtype=bool)
         has_root[number[rooted]] = True
         speck = ~has_root[number]
@@ -67,7 +67,8 @@ def remove_specks(
         region[near[voted]] = votes[voted].argmax(axis=1)
 
 
-def _number(count: int, pairs: np.ndarray) -> tuple[int, np.ndarray]:
+def number_joined(count: int, pairs: Int[np.ndarray, "p 2"]) -> tuple[int, Int[np.ndarray, " n"]]:
+    """Return how many pieces things form that pairs join, and the piece of each, from 0."""
     ones = np.ones(len(pairs), dtype=bool)
     joined = coo_array((ones, (pairs[:, 0], pairs[:, 1])), shape=(count, count))
     found, number = connected_components(joined, directed=False)
