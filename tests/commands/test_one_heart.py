@@ -135,6 +135,10 @@ def test_files_of_others_are_not_replaced(model: Path, tmp_path: Path) -> None:
     ("words", "told"),
     [
         (["--shifts", "view"], "--shifts view: changes nothing without --one-heart"),
+        (["--labels", "acdc,mnms"], "--labels acdc,mnms: only views of one heart have a label set"),
+        (["--one-heart", "--labels", "acdc,mnms"], "--labels acdc,mnms: 2 label sets for 3 views"),
+        (["--one-heart", "--labels", "acdc,nobody"], "unknown label set 'nobody'"),
+        (["--one-heart", "--labels", "acdc,"], "unknown label set ''"),
         (["--one-heart", "--keep-observed"], "--keep-observed: slices have outlines"),
         (["--one-heart", "--trust-names"], "--trust-names: changes nothing with --one-heart"),
         (["--one-heart", "--units", "cm"], "--units cm: changes nothing for "),
@@ -164,6 +168,6 @@ def test_the_command_line_takes_views(
     paths = written(tmp_path / "in", {"4ch": cine()[0]["4ch"], "2ch": cine()[0]["2ch"]})
     monkeypatch.chdir(tmp_path)
     words = ["--model", model, "--out", "out", "--one-heart", "--shifts", "VIEW", "--no-labels"]
-    more = ["--no-page", "--resolution", 40, "--points", 200, "--labels", "default"]
+    more = ["--no-page", "--resolution", 40, "--points", 200, "--labels", "default,Default"]
     assert run("reconstruct", *paths, *words, *more, monkeypatch=monkeypatch) == 0
     assert json.loads((tmp_path / "out" / "views" / "shifts.json").read_text())["shifts"] == "view"

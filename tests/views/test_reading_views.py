@@ -11,6 +11,7 @@ from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.label_sets import LabelSet, label_set
 from vecsetx.errors import InputError
 from vecsetx.formats.label_maps import write_label_map
+from vecsetx.views.contours import contours_of
 from vecsetx.views.slices import Slice
 from vecsetx.views.views import Views, find_views, read_views
 
@@ -24,7 +25,7 @@ def write(view: LabelMap, path: Path, ids: LabelSet = USUAL, named: bool = False
     return path
 
 
-def read(*paths: Path, chosen: LabelSet | None = USUAL) -> Views:
+def read(*paths: Path, chosen: tuple[LabelSet, ...] = (USUAL,)) -> Views:
     return read_views(find_views(paths, chosen, USUAL), NAMES)
 
 
@@ -78,8 +79,41 @@ def test_each_file_says_its_own_label_set(tmp_path: Path) -> None:
         write(view, tmp_path / f"{name}.nii.gz", own, named=True)
         for (name, view), own in zip(views.items(), ids, strict=True)
     ]
-    found = read(*paths, chosen=None)
+    found = read(*paths, chosen=())
     assert all(map(same, found.slices, sliced(views)))
+
+
+def test_each_view_may_have_a_label_set_of_its_own(tmp_path: Path) -> None:
+    views = cine()[0]
+    sax, lax = ("acdc", "vhmesh")
+    ids = tuple(map(label_set, (sax, lax, lax)))
+    paths = [
+        write(view, tmp_path / f"{number} {name}.nii.gz", own.with_structures_of(IDS))
+        for number, ((name, view), own) in enumerate(zip(views.items(), ids, strict=True))
+    ]
+    for given in (paths, [tmp_path]):  # files, or the folder that holds them
+        found = read(*given, chosen=ids)
+        assert all(map(same, found.slices, sliced(views)))
+    # What the stack does not annotate is unknown there, and known elsewhere.
+    atrium = NAMES.index("LA")
+    assert [one.known[atrium] for one in found.slices] == [one.view > 0 for one in found.slices]
+    assert (contours_of(found.slices).structure == atrium).any()
+    # Another order is another heart: ACDC's left ventricle is the right one of M&Ms.
+    wrong = read(*paths, chosen=(label_set("mnms"), *ids[1:]))
+    right, left = NAMES.index("RV") + 1, NAMES.index("LV") + 1
+    assert (found.slices[4].labels == left).any()
+    np.testing.assert_array_equal(wrong.slices[4].labels == right, found.slices[4].labels == left)
+
+
+@pytest.mark.parametrize("count", [2, 4])
+def test_label_sets_must_fit_the_views(count: int, tmp_path: Path) -> None:
+    for name, view in cine()[0].items():
+        write(view, tmp_path / f"{name}.nii.gz", label_set("vhmesh"))
+    chosen = tuple(label_set("vhmesh") for _ in range(count))
+    names = ",".join(["vhmesh"] * count)
+    told = rf"^--labels {names}: {count} label sets for 3 views \(.*2ch\.nii.*sax\.nii.*order$"
+    with pytest.raises(InputError, match=told):
+        find_views([tmp_path], chosen, USUAL)
 
 
 def test_empty_slices_and_specks_are_left_out(tmp_path: Path) -> None:
@@ -134,4 +168,4 @@ def test_ignored_ids_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "sax.nii.gz"
     write_label_map(LabelMap(labels, np.diag([1.0, 1.0, 8.0, 1.0])), path)
     with pytest.raises(InputError, match=r"sax\.nii\.gz: has ids that label set some ignores, \[2"):
-        read(path, chosen=ids)
+        read(path, chosen=(ids,))

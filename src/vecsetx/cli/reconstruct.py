@@ -15,13 +15,13 @@ from vecsetx.cli.model_option import (
 from vecsetx.cli.numbers import number
 from vecsetx.cli.options import (
     FLAG,
+    LABEL_SETS,
     Complete,
     Dask,
     Device,
     Draws,
     Hide,
     KeepSpecks,
-    Labels,
     Latents,
     MaxVoxels,
     ModelWorkers,
@@ -36,6 +36,7 @@ from vecsetx.cli.options import (
     encode_options,
     ensemble_size,
 )
+from vecsetx.cli.view_labels import split_labels
 from vecsetx.limits import VOXELS
 from vecsetx.ranges import Number
 
@@ -69,7 +70,14 @@ def reconstruct(
             case_sensitive=False,
         ),
     ] = "slice",
-    labels: Labels = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help=f"{LABEL_SETS} Default: what the files say, else the model's. With --one-heart, "
+            "there may be one per view, such as acdc,mnms.",
+        ),
+    ] = None,
     resolution: Annotated[
         int,
         number(
@@ -190,13 +198,14 @@ def reconstruct(
 
     refuse_model_as_input("reconstruct", inputs, out)
     folder = local_model(model)
+    label_set, view_labels = split_labels(labels)  # of all inputs, or of views
     wanted = None
     if structures:
         wanted = parse_names(structures, read_structures(folder), "--structures")
     options = ReconstructOptions(
         structures=wanted,
         encode=encode_options(
-            folder, labels, hide, latents, points, refine, recycle, pose, complete, seed
+            folder, label_set, hide, latents, points, refine, recycle, pose, complete, seed
         ),
         resolution=resolution,
         resolution_mm=resolution_mm,
@@ -217,6 +226,7 @@ def reconstruct(
         trust_names=trust_names,
         most_voxels=max_voxels,
         one_heart=one_heart,
+        view_labels=view_labels,
         shifts=shifts,
     )
     failed = run(folder, inputs, out, options, CohortOptions(workers, dask, device))

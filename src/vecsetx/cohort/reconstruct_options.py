@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from vecsetx.anatomy.label_sets import LabelSet
 from vecsetx.errors import InputError
 from vecsetx.inference.encode import EncodeOptions
 from vecsetx.inference.ensemble import refuse_recycled_ensemble
@@ -46,6 +47,7 @@ class ReconstructOptions:
         trust_names: Whether structures keep their names where anatomy contradicts them.
         most_voxels: Most voxels of a label map.
         one_heart: Whether the inputs are views of one heart (:mod:`vecsetx.views`).
+        view_labels: Label set of each view, in their order; empty for that of ``encode``.
         shifts: What of them shifts as one (:data:`~vecsetx.views.shifts.ShiftKind`).
     """
 
@@ -70,6 +72,7 @@ class ReconstructOptions:
     trust_names: bool = False
     most_voxels: int = VOXELS
     one_heart: bool = False
+    view_labels: tuple[LabelSet, ...] = ()
     shifts: ShiftKind = "slice"
 
     @property
@@ -102,6 +105,12 @@ class ReconstructOptions:
     def _check_views(self) -> None:
         """Check the options of views of one heart."""
         if not self.one_heart:
+            if self.view_labels:
+                names = ",".join(one.name for one in self.view_labels)
+                raise InputError(
+                    f"--labels {names}: only views of one heart have a label set each; give one "
+                    "label set, or add --one-heart"
+                )
             if self.shifts != "slice":
                 raise InputError(
                     f"--shifts {self.shifts}: changes nothing without --one-heart; leave it out, "

@@ -65,7 +65,10 @@ class Reconstructing(HeartWork[HeartToReconstruct, dict[str, Any]]):
 
     def setting(self) -> dict[str, Any]:
         """Return the model, the options and the grid."""
-        options = replace(self.options, encode=EncodeOptions(), like=None, calibration=None)
+        # The label sets of views decide on their contours alone.
+        options = replace(
+            self.options, encode=EncodeOptions(), like=None, calibration=None, view_labels=()
+        )
         like = self.like and [list(self.like.shape), self.like.affine.tolist()]
         return {
             "model": self.model.to_dict(),

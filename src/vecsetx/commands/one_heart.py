@@ -45,11 +45,12 @@ class OneHeart:
             trained: The model.
 
         Raises:
-            InputError: An input is no label map, an option changes nothing, or a file of another
-                origin has the name of a result.
+            InputError: An input is no label map, label sets do not fit the views, an option changes
+                nothing, or a file of another origin has the name of a result.
         """
         label_set = options.encode.label_set
-        self._views = find_views(inputs, label_set, trained.label_set, options.most_voxels)
+        label_sets = options.view_labels or ((label_set,) if label_set else ())
+        self._views = find_views(inputs, label_sets, trained.label_set, options.most_voxels)
         check_idle(self._views, False, options.input_space, options.units, False, "--input-space")
         there = out.resolve()
         name = recorded_name(model)

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vecsetx.anatomy.label_map import LabelMap
@@ -39,7 +39,7 @@ class Views:
 
 def find_views(
     inputs: Sequence[Path],
-    label_set: LabelSet | None,
+    label_sets: Sequence[LabelSet],
     usual: LabelSet,
     most_voxels: int = VOXELS,
 ) -> tuple[LabelMapSource, ...]:
@@ -47,13 +47,35 @@ def find_views(
 
     Args:
         inputs: Label maps, and folders of them.
-        label_set: What their ids stand for; None: what each file says.
+        label_sets: What their ids stand for: one label set for all, or one per label map in the
+            order of the result; none: what each file says.
         usual: The model's label set.
         most_voxels: Most voxels of a label map.
 
     Raises:
-        InputError: A file does not exist, or is no label map.
+        InputError: A file does not exist, or is no label map; or there are several label sets, but
+            not one per label map.
     """
+    views = _found(inputs, label_sets[0] if label_sets else None, usual, most_voxels)
+    if len(label_sets) < 2:
+        return views
+    if len(label_sets) != len(views):
+        names, paths = (one.name for one in label_sets), (str(one.path) for one in views)
+        raise InputError(
+            f"--labels {','.join(names)}: {len(label_sets)} label sets for {len(views)} "
+            f"view{'s' if len(views) > 1 else ''} ({', '.join(paths)}); give one label set for "
+            "all, or one per view, in this order"
+        )
+    return tuple(
+        replace(_found([view.path], own, usual, most_voxels)[0], name=view.name)
+        for view, own in zip(views, label_sets, strict=True)
+    )
+
+
+def _found(
+    inputs: Sequence[Path], label_set: LabelSet | None, usual: LabelSet, most_voxels: int
+) -> tuple[LabelMapSource, ...]:
+    """Return the label maps that users name, all with the same label set."""
     found: dict[Path, LabelMapSource] = {}
     for given in inputs:  # one by one: files of the same name may lie in different folders
         sources = find_hearts([given], label_set, usual=usual, most_voxels=most_voxels)
