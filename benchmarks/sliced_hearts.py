@@ -34,12 +34,13 @@ def plane_of(
 ) -> np.ndarray:
     """Labels of a thick slice: at each pixel, what most of its thickness shows.
 
-    The slice's header says ``center``, but the heart lay shifted by minus ``shift``.
+    The slice's header says ``center``, but the heart lay shifted by minus ``shift``, along the two
+    directions and the normal.
     """
-    steps = (np.arange(PIXELS) - (PIXELS - 1) / 2) * PIXEL_MM
-    at = np.stack(np.meshgrid(steps, steps, indexing="ij"), axis=-1) + shift
-    points = center + at.reshape(-1, 2) @ directions
     normal = np.cross(*directions)
+    steps = (np.arange(PIXELS) - (PIXELS - 1) / 2) * PIXEL_MM
+    at = np.stack(np.meshgrid(steps, steps, indexing="ij"), axis=-1) + shift[:2]
+    points = center + at.reshape(-1, 2) @ directions + shift[2] * normal
     kept = [structures.index(name) + 1 for name in shown]
     votes = np.zeros((len(structures) + 1, PIXELS * PIXELS), dtype=int)
     for depth in np.linspace(-THICK_MM / 2, THICK_MM / 2, 5):
@@ -50,13 +51,17 @@ def plane_of(
 
 
 def as_views(
-    heart: LabelMap, structures: tuple[str, ...], largest_mm: float, generator: np.random.Generator
+    heart: LabelMap,
+    structures: tuple[str, ...],
+    largest_mm: float,
+    generator: np.random.Generator,
+    through_mm: float = 0.0,
 ) -> tuple[dict[str, LabelMap], dict[str, list[np.ndarray]]]:
     """A stack of ten short-axis slices, a 2CH and a 4CH, each slice with a shift of its own.
 
     Returns:
         View → label map with labels 1…K, and the true shift of each of its slices, mm along the
-        axes of its array.
+        first two axes of its array and the normal; the latter is at most ``through_mm``.
     """
     middle, (along, right, across) = axes_of(heart, structures)
     left = heart.to_mm(np.argwhere(heart.labels == structures.index("LV") + 1).astype(float))
@@ -73,7 +78,9 @@ def as_views(
         own = []
         for _ in centers:
             angle, radius = generator.uniform(0, 2 * np.pi), np.sqrt(generator.uniform())
-            own.append(largest_mm * radius * np.array([np.cos(angle), np.sin(angle)]))
+            within = largest_mm * radius * np.array([np.cos(angle), np.sin(angle)])
+            through = generator.uniform(-through_mm, through_mm) if through_mm else 0.0
+            own.append(np.append(within, through))
         labels = np.stack(
             [
                 plane_of(heart, structures, shown, center, directions, shift)
@@ -95,9 +102,9 @@ def common_mm(found: np.ndarray, true: np.ndarray, directions: np.ndarray) -> np
     """The one translation of all slices that best explains how shifts differ from the true ones.
 
     Args:
-        found: ``[S, 2]``.
-        true: ``[S, 2]``.
-        directions: ``[S, 2, 3]``, of each slice.
+        found: Shifts along the directions, ``[S, D]``.
+        true: The true ones, ``[S, D]``.
+        directions: Those of each slice, ``[S, D, 3]``.
     """
     return np.linalg.lstsq(directions.reshape(-1, 3), (found - true).ravel(), rcond=None)[0]
 

@@ -87,6 +87,7 @@ class Number:
     VOXEL_MM = Range(0.02, 20, whole=False)  # from micro-CT to short-axis stacks
     SCALE = Range(0.2, 3, whole=False)
     EDGE_MM = Range(0.1, 20, whole=False)
+    THROUGH_MM = Range(0, 10, whole=False)
     VALVE_MM = Range(0, 20, whole=False)
     RESOLUTION, FACES = Range(8, 4096), Range(4, 10**9)
     REFINE, RECYCLE = Range(0, 100_000), Range(0, 100)

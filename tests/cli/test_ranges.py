@@ -20,6 +20,7 @@ VALID = {
     **{name: {"0"} for name in ("--pictures", "--fold", "--refine", "--recycle", "--draws")},
     "--val-share": {"0"},
     "--valves": {"0"},
+    "--through-plane": {"0"},
     "--reach": {"inf", "1e12", "1000000000000"},
 }
 """Option → which of these values are sound; all others are refused."""

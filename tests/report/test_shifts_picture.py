@@ -18,8 +18,8 @@ def picture(folder: Path, names: tuple[str, ...], shift_mm: float) -> np.ndarray
     views = {name: cine(largest_mm=0.0)[0][name] for name in names}
     found = align(sliced(views), None, true_distances())
     moved_mm = np.zeros_like(found.shifts_mm)
-    moved_mm[0] = shift_mm
-    parts = (found.slices, found.contours, moved_mm, found.residuals_mm, found.kept)
+    moved_mm[0, :2] = shift_mm
+    parts = (found.slices, found.contours, moved_mm, found.residuals_mm, found.most_mm, found.kept)
     write_shifts_picture(folder / "shifts.png", Alignment(*parts, found.mismatch_mm), NAMES)
     return imread(folder / "shifts.png")
 

@@ -61,6 +61,6 @@ def sliced(views: dict[str, LabelMap]) -> list[Slice]:
 
 
 def true_shifts(slices: list[Slice], shifts: dict[str, np.ndarray]) -> np.ndarray:
-    """The true shift of each slice, ``[S, 2]``."""
+    """The true shift of each slice, ``[S, 3]``."""
     views = list(shifts)
     return np.stack([shifts[views[one.view]][one.number - 1] for one in slices])

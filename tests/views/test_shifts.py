@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from sliced_hearts import off_mm
+from support.ball_slices import RADIUS_MM, XY, XZ, YZ, of_ball
 from support.cine import NAMES, cine, sliced, true_distances, true_shifts
 
 from vecsetx.errors import InputError
+from vecsetx.views.agreement import Agreement
 from vecsetx.views.contours import contours_of
-from vecsetx.views.crossings import crossings_of, mismatch_mm, shifts_by_crossings
+from vecsetx.views.crossings import crossings_of, mismatch_mm
 from vecsetx.views.one_heart import check_one_heart, shift_table
 from vecsetx.views.shifts import MOST_MM, Alignment, align, holds_of
 from vecsetx.views.slices import Slice
@@ -20,8 +22,16 @@ PATHS = [Path(f"{name}.nii.gz") for name in ("sax", "4ch", "2ch")]
 ORACLE = true_distances()
 
 
-def directions(slices: list[Slice]) -> np.ndarray:
-    return np.stack([one.directions for one in slices])
+MOST = np.array([MOST_MM, MOST_MM, 0.0])
+
+
+def axes(slices: list[Slice]) -> np.ndarray:
+    return np.stack([one.axes for one in slices])
+
+
+def off_within_mm(found_mm: np.ndarray, true_mm: np.ndarray, slices: list[Slice]) -> np.ndarray:
+    """How far shifts are off within the slices, but for a translation of all."""
+    return off_mm(found_mm[:, :2], true_mm[:, :2], axes(slices)[:, :2])
 
 
 @pytest.fixture(scope="module")
@@ -41,17 +51,17 @@ def aligned(slices: list[Slice]) -> Alignment:
 
 def test_crossings_alone_find_the_shifts(slices: list[Slice], true_mm: np.ndarray) -> None:
     holds = np.arange(len(slices))
-    found_mm = shifts_by_crossings(slices, crossings_of(slices), holds, MOST_MM)
-    unshifted = off_mm(np.zeros_like(true_mm), true_mm, directions(slices))
+    found_mm = Agreement.of(slices).start(holds, MOST)
+    unshifted = off_within_mm(np.zeros_like(true_mm), true_mm, slices)
     assert unshifted.mean() > 2.5
-    assert off_mm(found_mm, true_mm, directions(slices)).mean() < 0.8
+    assert off_within_mm(found_mm, true_mm, slices).mean() < 0.8
     assert np.abs(found_mm).max() <= MOST_MM
 
 
 def test_the_true_heart_draws_slices_to_their_places(
     aligned: Alignment, slices: list[Slice], true_mm: np.ndarray
 ) -> None:
-    assert off_mm(aligned.shifts_mm, true_mm, directions(slices)).mean() < 0.9
+    assert off_within_mm(aligned.shifts_mm, true_mm, slices).mean() < 0.9
     # Not only up to a translation of all.
     assert np.linalg.norm(aligned.shifts_mm - true_mm, axis=1).mean() < 1.2
     assert aligned.kept.all()
@@ -61,6 +71,37 @@ def test_the_true_heart_draws_slices_to_their_places(
     np.testing.assert_allclose(moves, aligned.moves_mm[aligned.contours.slice], atol=1e-9)
     normals = np.stack([one.normal for one in slices])
     np.testing.assert_allclose((aligned.moves_mm * normals).sum(axis=1), 0, atol=1e-9)
+
+
+def test_slices_find_their_heights_if_they_may_move_through_their_planes() -> None:
+    heights_mm, true_mm = np.array([-30.0, -22, -14, 14, 22, 30]), np.array([2, -2.5, 0, 2, -1, 1])
+    slices = [
+        of_ball(XY, (0, 0, height), (0, 0, -through))
+        for height, through in zip(heights_mm, true_mm, strict=True)
+    ]
+    slices += [of_ball(XZ, (0, 5, 0)), of_ball(YZ, (-5, 0, 0))]
+
+    def ball(_: object):
+        return lambda points_mm: np.linalg.norm(points_mm, axis=1)[:, None] - RADIUS_MM
+
+    found = align(slices, np.arange(8), ball, 3.0)
+    # The preference for small shifts leaves some undone.
+    assert np.abs(found.shifts_mm[:6, 2] - true_mm).mean() < 0.5 * np.abs(true_mm).mean()
+    assert (np.sign(np.rint(found.shifts_mm[:6, 2])) == np.sign(true_mm)).all()
+    np.testing.assert_allclose(found.shifts_mm[:, :2], 0, atol=0.6)
+    still = align(slices, np.arange(8), ball)
+    assert (still.shifts_mm[:, 2] == 0).all()
+    assert found.mismatch_mm[1] < 0.7 * still.mismatch_mm[1]
+    assert np.abs(align(slices, np.arange(8), ball, 1.5).shifts_mm[:, 2]).max() <= 1.5
+    # What the table tells.
+    table = shift_table(found, PATHS, "slice", [])
+    assert [row["through_mm"] for row in table["slices"]] == found.shifts_mm[:, 2].tolist()
+    normals = np.stack([one.normal for one in slices])
+    moves_mm = np.array([row["shift_mm"] for row in table["slices"]])
+    np.testing.assert_allclose((moves_mm * normals).sum(axis=1), found.shifts_mm[:, 2], atol=1e-9)
+    mean_mm = np.abs(found.shifts_mm[:, 2]).mean()
+    told = f"of that, {mean_mm:.1f} mm on average are through the slices' planes"
+    assert told in table["remarks"]
 
 
 def test_without_shifts_contours_stay_where_they_are(slices: list[Slice]) -> None:
@@ -84,8 +125,8 @@ def test_all_slices_of_a_view_shift_alike(slices: list[Slice]) -> None:
     found = align(moved, holds, ORACLE)
     stack = found.shifts_mm[holds == 0]
     assert (stack == stack[0]).all()
-    true_mm = np.where(holds[:, None] == 0, [-5.0, 0.0], 0.0)
-    assert off_mm(found.shifts_mm, true_mm, directions(moved)).max() < 0.8
+    true_mm = np.where(holds[:, None] == 0, [-5.0, 0.0, 0.0], 0.0)
+    assert off_within_mm(found.shifts_mm, true_mm, moved).max() < 0.8
 
 
 def test_views_are_numbered_anew_where_one_is_left_out(slices: list[Slice]) -> None:
@@ -124,8 +165,9 @@ def invented(residuals_mm: list[float], views: list[int], after_mm: float = 1.0)
     some = [replace(sliced(cine()[0])[0], view=view, name=f"v {view}") for view in views]
     residuals = np.array(residuals_mm, dtype=float)
     kept = residuals <= max(4.0, 3 * float(np.median(residuals)))
-    shifts_mm = np.zeros((len(views), 2))
-    return Alignment(some, contours_of(some), shifts_mm, residuals, kept, (5.0, after_mm))
+    shifts_mm = np.zeros((len(views), 3))
+    parts = (some, contours_of(some), shifts_mm, residuals, MOST, kept)
+    return Alignment(*parts, (5.0, after_mm))
 
 
 @pytest.mark.parametrize(
@@ -161,6 +203,7 @@ def test_the_table_of_shifts_is_plain_and_tells_all(aligned: Alignment) -> None:
     for row, one in zip(table["slices"], aligned.slices, strict=True):
         assert (row["view"], row["slice"]) == (f"{one.name.split()[0]}.nii.gz", one.number)
         along = np.array(row["along_mm"]) @ np.array(row["directions"])
+        assert row["through_mm"] == 0
         np.testing.assert_allclose(row["shift_mm"], along, atol=1e-9)
         lengths.append(np.linalg.norm(row["along_mm"]))
     assert table["mean_mm"] == pytest.approx(np.mean(lengths))
@@ -178,7 +221,7 @@ def test_a_stack_alone_takes_its_shifts_from_the_heart(slices: list[Slice]) -> N
     stack = [one for one in slices if one.view == 0]
     true_mm = true_shifts(stack, cine()[1])
     found = align(stack, np.arange(len(stack)), ORACLE)
-    assert off_mm(found.shifts_mm, true_mm, directions(stack)).mean() < 1.0
+    assert off_within_mm(found.shifts_mm, true_mm, stack).mean() < 1.0
     table = shift_table(found, PATHS, "slice", [])
     assert table["mismatch_mm"] == {"before": None, "after": None}
     assert any("the model alone" in remark for remark in table["remarks"])
@@ -190,7 +233,7 @@ def test_the_mismatch_of_damaged_slices_does_not_count(slices: list[Slice]) -> N
     good = [number for number in range(len(slices)) if found.kept[number]]
     assert 4 not in good
     rest = [found.slices[number] for number in good]
-    expected = mismatch_mm(rest, crossings_of(rest), np.zeros((len(rest), 2))).mean()
+    expected = mismatch_mm(rest, crossings_of(rest), np.zeros((len(rest), 3))).mean()
     assert found.mismatch_mm[0] == pytest.approx(expected)
 
 
@@ -200,7 +243,14 @@ def test_names_are_those_of_the_bodies() -> None:
 
 def test_a_shift_at_its_bound_is_told_of_slices_that_are_kept() -> None:
     aligned = invented([1, 1, 1, 9], [0, 0, 0, 0])
-    shifts_mm = np.array([[0, 0], [1, 0], [0, -MOST_MM], [MOST_MM, 0]])
+    shifts_mm = np.array([[0, 0, 0], [1.0, 0, 0], [0, -MOST_MM, 0], [MOST_MM, 0, 0]])
     remarks = shift_table(replace(aligned, shifts_mm=shifts_mm), PATHS, "slice", [])["remarks"]
     assert "shifts reached their bound of 10 mm: v 0" in remarks
+    bounded = replace(aligned, most_mm=np.array([MOST_MM, MOST_MM, 2.0]))
+    through_mm = np.array([[0, 0, -2.0], [0, 0, 1.9], [0, 0, 0], [0, 0, 2]])
+    told = shift_table(replace(bounded, shifts_mm=through_mm), PATHS, "slice", [])["remarks"]
+    assert "shifts through the plane reached their bound of 2 mm: v 0" in told
+    assert not any(
+        "bound" in remark for remark in shift_table(bounded, PATHS, "slice", [])["remarks"]
+    )
     assert remarks[0].startswith("slices were shifted by 3.7 mm on average, and by 10.0 mm at most")

@@ -70,6 +70,14 @@ def reconstruct(
             case_sensitive=False,
         ),
     ] = "slice",
+    through_plane: Annotated[
+        float,
+        number(
+            Number.THROUGH_MM,
+            metavar="MM",
+            help="Also shift slices of views through their planes, by at most MM.",
+        ),
+    ] = 0.0,
     labels: Annotated[
         str | None,
         typer.Option(
@@ -228,6 +236,7 @@ def reconstruct(
         one_heart=one_heart,
         view_labels=view_labels,
         shifts=shifts,
+        through_plane_mm=through_plane,
     )
     failed = run(folder, inputs, out, options, CohortOptions(workers, dask, device))
     # A page in the folder itself may be an earlier run's.

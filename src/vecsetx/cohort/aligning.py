@@ -38,6 +38,7 @@ class Aligning(HeartWork[ViewsToAlign, dict[str, Any]]):
         model: The model.
         model_name: How the file names it.
         shifts: What shifts as one.
+        through_plane_mm: Bound of shifts through the slices' planes.
         seed: Seed of the points that the model is shown.
         out: Folder of all results, an absolute path.
     """
@@ -47,6 +48,7 @@ class Aligning(HeartWork[ViewsToAlign, dict[str, Any]]):
     model: WorkingModel
     model_name: str
     shifts: ShiftKind
+    through_plane_mm: float
     seed: int
     out: Path
 
@@ -56,6 +58,7 @@ class Aligning(HeartWork[ViewsToAlign, dict[str, Any]]):
             "model": self.model.to_dict(),
             "model_name": self.model_name,
             "shifts": self.shifts,
+            "through_plane_mm": self.through_plane_mm,
             "seed": self.seed,
         }
 
@@ -72,7 +75,8 @@ class Aligning(HeartWork[ViewsToAlign, dict[str, Any]]):
         trained = self.model.trained()
         views = read_views(heart, trained.structures)
         holds = holds_of(views.slices, self.shifts)
-        aligned = align(views.slices, holds, by_model(trained, self.seed))
+        reconstructed = by_model(trained, self.seed)
+        aligned = align(views.slices, holds, reconstructed, self.through_plane_mm)
         check_one_heart(aligned, views.paths, self.shifts)
         table = shift_table(aligned, views.paths, self.shifts, views.remarks)
         table |= {"model": self.model_name, "seed": self.seed}

@@ -49,6 +49,7 @@ class ReconstructOptions:
         one_heart: Whether the inputs are views of one heart (:mod:`vecsetx.views`).
         view_labels: Label set of each view, in their order; empty for that of ``encode``.
         shifts: What of them shifts as one (:data:`~vecsetx.views.shifts.ShiftKind`).
+        through_plane_mm: Bound of shifts through the slices' planes.
     """
 
     encode: EncodeOptions = field(default_factory=EncodeOptions)
@@ -74,6 +75,7 @@ class ReconstructOptions:
     one_heart: bool = False
     view_labels: tuple[LabelSet, ...] = ()
     shifts: ShiftKind = "slice"
+    through_plane_mm: float = 0.0
 
     @property
     def meshes(self) -> MeshOptions:
@@ -116,7 +118,18 @@ class ReconstructOptions:
                     f"--shifts {self.shifts}: changes nothing without --one-heart; leave it out, "
                     "or add --one-heart if the inputs are views of one heart"
                 )
+            if self.through_plane_mm:
+                raise InputError(
+                    f"--through-plane {self.through_plane_mm:g}: changes nothing without "
+                    "--one-heart; leave it out, or add --one-heart if the inputs are views of one "
+                    "heart"
+                )
             return
+        if self.through_plane_mm and self.shifts == "none":
+            raise InputError(
+                f"--through-plane {self.through_plane_mm:g} and --shifts none: nothing is shifted; "
+                "leave out one of the two"
+            )
         if self.keep_observed:
             raise InputError(
                 "--keep-observed: slices have outlines, and no surfaces to keep; leave it out"

@@ -54,7 +54,8 @@ class OneHeart:
         check_idle(self._views, False, options.input_space, options.units, False, "--input-space")
         there = out.resolve()
         name = recorded_name(model)
-        self._work = Aligning(shared, name, options.shifts, options.encode.seed, there)
+        shifts = options.shifts, options.through_plane_mm
+        self._work = Aligning(shared, name, *shifts, options.encode.seed, there)
         self._records = Records.within(out)
         ids = label_set or trained.label_set
         self.source = PointsSource(_name(there, self._views), there / CONTOURS, ids)

@@ -65,20 +65,20 @@ def _slice(
     aligned: Alignment,
     crossings: list[Crossing],
     number: int,
-    shifts_mm: Float[np.ndarray, "s 2"],
+    shifts_mm: Float[np.ndarray, "s 3"],
     colors: list[np.ndarray],
 ) -> None:
     """Draw a slice's outlines, and the borders that others show in its plane."""
     one, contours = aligned.slices[number], aligned.contours
     own = contours.slice == number
-    at_mm = (contours.points_mm[own] - one.origin_mm) @ one.directions.T + shifts_mm[number]
+    at_mm = (contours.points_mm[own] - one.origin_mm) @ one.directions.T + shifts_mm[number, :2]
     panel.scatter(at_mm[:, 0], at_mm[:, 1], s=1, c=_colors(colors, contours.structure[own]))
     for crossing in crossings:
         if number not in crossing.slices:
             continue
         (other,) = {*crossing.slices} - {number}
         if aligned.kept[other]:
-            points_mm, borders = borders_on(crossing, aligned.slices[other], shifts_mm[other])
+            points_mm, borders = borders_on(crossing, aligned.slices, other, shifts_mm)
             points_mm, borders = points_mm[one.known[borders]], borders[one.known[borders]]
             at_mm = (points_mm - one.origin_mm) @ one.directions.T
             panel.scatter(
@@ -96,12 +96,12 @@ def _side(
     panel: Axes,
     aligned: Alignment,
     axis: int,
-    shifts_mm: Float[np.ndarray, "s 2"],
+    shifts_mm: Float[np.ndarray, "s 3"],
     colors: list[np.ndarray],
 ) -> None:
     """Draw the contours of parallel slices as seen along one of their directions."""
     first, contours = aligned.slices[0], aligned.contours
-    moves_mm = np.stack([m @ s.directions for s, m in zip(aligned.slices, shifts_mm, strict=True)])
+    moves_mm = np.stack([m @ s.axes for s, m in zip(aligned.slices, shifts_mm, strict=True)])
     points_mm = contours.points_mm + moves_mm[contours.slice] - first.origin_mm
     at_mm = points_mm @ np.stack([first.directions[axis], first.normal]).T
     panel.scatter(at_mm[:, 0], at_mm[:, 1], s=1, c=_colors(colors, contours.structure))

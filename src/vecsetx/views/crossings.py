@@ -1,4 +1,4 @@
-"""Where slices cross: a start for the shifts, which needs no model."""
+"""Where slices cross, and what they show there."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,29 +8,13 @@ from jaxtyping import Float, Int
 
 from vecsetx.views.slices import Slice
 
-__all__ = [
-    "Crossing",
-    "borders_on",
-    "crossings_of",
-    "mismatch_mm",
-    "settled",
-    "shifts_by_crossings",
-]
+__all__ = ["Crossing", "borders_on", "crossings_of", "mismatch_mm"]
 
 _LEAST_ANGLE_SINE = 0.5
 """Slices at smaller angles cross in a line that is poorly known."""
 
 _HALF_LENGTH_MM, _STEP_MM = 150.0, 1.0
 """Crossings are looked at this far from their middle, at points this far apart."""
-
-_PRIOR = 0.02
-"""Cost of shifts, per mm²: in mm of labels that differ."""
-
-_CLOSE, _NEAR_MM, _SWEEPS = 0.3, 3.0, 3
-"""Cost of leaving given shifts, per mm², how far that is tried, and how often."""
-
-_SEARCHES_MM = ((8.0, 2.0), (8.0, 2.0), (3.0, 1.0), (1.0, 0.5), (1.0, 0.5))
-"""Each sweep looks this far around the present shifts, in steps of this length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +24,21 @@ class Crossing:
     Attributes:
         slices: Numbers of the two slices.
         points_mm: The points, RAS+ mm. Shifts within the slices do not move the line.
+        moves_mm: How the line moves if either slice moves along its normal by 1 mm.
     """
 
     slices: tuple[int, int]
     points_mm: Float[np.ndarray, "n 3"]
+    moves_mm: Float[np.ndarray, "2 3"]
+
+    @property
+    def step_mm(self) -> float:
+        """Distance between the points."""
+        return _STEP_MM
+
+    def shifted_mm(self, through_mm: Float[np.ndarray, "2"]) -> Float[np.ndarray, "n 3"]:
+        """Return the points on the line after shifts of the slices along their normals."""
+        return self.points_mm + through_mm @ self.moves_mm
 
 
 def crossings_of(slices: Sequence[Slice]) -> list[Crossing]:
@@ -61,105 +56,49 @@ def crossings_of(slices: Sequence[Slice]) -> list[Crossing]:
             heights = [one.normal @ one.origin_mm, other.normal @ other.origin_mm]
             start = np.linalg.solve(planes, [*heights, planes[2] @ middle])
             steps_mm = np.arange(-_HALF_LENGTH_MM, _HALF_LENGTH_MM, _STEP_MM)
-            found.append(Crossing((first, second), start + steps_mm[:, None] * planes[2]))
-    return found
-
-
-def shifts_by_crossings(
-    slices: Sequence[Slice],
-    crossings: Sequence[Crossing],
-    holds: Int[np.ndarray, " s"],
-    most_mm: float,
-) -> Float[np.ndarray, "s 2"]:
-    """Return the shift of each slice along its two directions that makes labels agree.
-
-    Where slices cross, both show the same line. Each breath-hold in turn takes the shift with the
-    fewest differences, from coarse to fine.
-
-    Args:
-        slices: The slices.
-        crossings: Where they cross.
-        holds: Number of each slice's breath-hold. Slices of one hold shift alike, so they are
-            parallel.
-        most_mm: Bound of shifts along each direction.
-    """
-    shifts = np.zeros((len(slices), 2))
-    of_hold = [np.flatnonzero(holds == hold).tolist() for hold in range(int(holds.max()) + 1)]
-    of_slice: list[list[Crossing]] = [[] for _ in slices]
-    for crossing in crossings:
-        for number in crossing.slices:
-            of_slice[number].append(crossing)
-    for reach_mm, step_mm in _SEARCHES_MM:
-        steps = np.arange(-reach_mm, reach_mm + step_mm / 2, step_mm)
-        around = np.stack(np.meshgrid(steps, steps, indexing="ij"), axis=-1).reshape(-1, 2)
-        for members in of_hold:
-            tried = np.clip(shifts[members[0]] + around, -most_mm, most_mm)
-            costs = _PRIOR * len(members) * (tried**2).sum(axis=1)
-            for number in members:
-                for crossing in of_slice[number]:
-                    costs += _costs(slices, crossing, number, tried, shifts)
-            shifts[members] = tried[costs.argmin()]
-    return shifts
-
-
-def settled(
-    slices: Sequence[Slice],
-    crossings: Sequence[Crossing],
-    holds: Int[np.ndarray, " s"],
-    shifts_mm: Float[np.ndarray, "s 2"],
-    most_mm: float,
-) -> Float[np.ndarray, "s 2"]:
-    """Return shifts close to others at which labels agree where slices cross.
-
-    Args:
-        slices: The slices.
-        crossings: Where they cross.
-        holds: Number of each slice's breath-hold.
-        shifts_mm: The shifts to stay close to.
-        most_mm: Bound of shifts along each direction.
-    """
-    steps = np.arange(-_NEAR_MM, _NEAR_MM + 0.25, 0.5)
-    around = np.stack(np.meshgrid(steps, steps, indexing="ij"), axis=-1).reshape(-1, 2)
-    found = shifts_mm.copy()
-    for _ in range(_SWEEPS):
-        for hold in np.unique(holds):
-            members = np.flatnonzero(holds == hold)
-            tried = np.clip(shifts_mm[members[0]] + around, -most_mm, most_mm)
-            costs = _CLOSE * len(members) * (around**2).sum(axis=1)
-            for crossing in crossings:
-                for number in {*members.tolist()} & {*crossing.slices}:
-                    costs += _costs(slices, crossing, number, tried, found)
-            found[members] = tried[costs.argmin()]
+            moves_mm = np.linalg.inv(planes).T[:2]
+            points_mm = start + steps_mm[:, None] * planes[2]
+            found.append(Crossing((first, second), points_mm, moves_mm))
     return found
 
 
 def mismatch_mm(
-    slices: Sequence[Slice], crossings: Sequence[Crossing], shifts: Float[np.ndarray, "s 2"]
+    slices: Sequence[Slice], crossings: Sequence[Crossing], shifts: Float[np.ndarray, "s 3"]
 ) -> Float[np.ndarray, " c"]:
     """Return the length of each crossing on which its slices show different structures."""
-    return np.array(
-        [
-            _costs(slices, crossing, crossing.slices[0], shifts[[crossing.slices[0]]], shifts)[0]
-            for crossing in crossings
-        ]
-    )
+    found_mm = np.zeros(len(crossings))
+    for index, crossing in enumerate(crossings):
+        line_mm = crossing.shifted_mm(shifts[[*crossing.slices], 2])
+        both = [slices[number] for number in crossing.slices]
+        known = both[0].known & both[1].known
+        first, second = (
+            _known(one.at(line_mm - shifts[number] @ one.axes), known)
+            for one, number in zip(both, crossing.slices, strict=True)
+        )
+        # What only one of the views annotates says nothing, nor does what lies beyond an image.
+        comparable = (first >= 0) & (second >= 0)
+        found_mm[index] = crossing.step_mm * ((first != second) & comparable).sum()
+    return found_mm
 
 
 def borders_on(
-    crossing: Crossing, one: Slice, shift_mm: Float[np.ndarray, "2"]
+    crossing: Crossing, slices: Sequence[Slice], number: int, shifts_mm: Float[np.ndarray, "s 3"]
 ) -> tuple[Float[np.ndarray, "b 3"], Int[np.ndarray, " b"]]:
     """Return where one of a crossing's slices shows borders of structures on the shared line.
 
     Args:
         crossing: The crossing.
-        one: One of its slices.
-        shift_mm: The slice's shift.
+        slices: All slices.
+        number: The slice.
+        shifts_mm: All slices' shifts.
 
     Returns:
         Points, RAS+ mm, and the index 0…K−1 of the structure that begins or ends at each.
     """
-    labels = one.at(crossing.points_mm - shift_mm @ one.directions)
-    middles_mm = (crossing.points_mm[1:] + crossing.points_mm[:-1]) / 2
+    one = slices[number]
+    line_mm = crossing.shifted_mm(shifts_mm[[*crossing.slices], 2])
+    labels = one.at(line_mm - shifts_mm[number] @ one.axes)
+    middles_mm = (line_mm[1:] + line_mm[:-1]) / 2
     points, structures = [np.empty((0, 3))], [np.empty(0, dtype=np.int64)]
     within = (labels[1:] >= 0) & (labels[:-1] >= 0)
     for label in np.unique(labels[labels > 0]).tolist():
@@ -167,26 +106,6 @@ def borders_on(
         points.append(middles_mm[at])
         structures.append(np.full(int(at.sum()), label - 1))
     return np.concatenate(points), np.concatenate(structures)
-
-
-def _costs(
-    slices: Sequence[Slice],
-    crossing: Crossing,
-    moved: int,
-    tried: Float[np.ndarray, "m 2"],
-    shifts: Float[np.ndarray, "s 2"],
-) -> Float[np.ndarray, " m"]:
-    """Return the length of the differences for each shift of one of a crossing's slices."""
-    first, second = crossing.slices
-    still = second if moved == first else first
-    one, other = slices[moved], slices[still]
-    known = one.known & other.known
-    expected = _known(other.at(crossing.points_mm - shifts[still] @ other.directions), known)
-    points_mm = crossing.points_mm[None] - (tried @ one.directions)[:, None]
-    shown = _known(one.at(points_mm.reshape(-1, 3)), known).reshape(len(tried), -1)
-    # What only one of the views annotates says nothing, nor does what lies beyond an image.
-    comparable = (shown >= 0) & (expected >= 0)
-    return _STEP_MM * ((shown != expected) & comparable).sum(axis=1)
 
 
 def _known(labels: np.ndarray, known: np.ndarray) -> np.ndarray:

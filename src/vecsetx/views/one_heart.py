@@ -95,7 +95,8 @@ def shift_table(
                 "view": str(paths[one.view]),
                 "slice": one.number,
                 "shift_mm": aligned.moves_mm[index].tolist(),
-                "along_mm": aligned.shifts_mm[index].tolist(),
+                "along_mm": aligned.shifts_mm[index, :2].tolist(),
+                "through_mm": float(aligned.shifts_mm[index, 2]),
                 "directions": one.directions.tolist(),
                 "residual_mm": float(aligned.residuals_mm[index]),
                 "kept": bool(kept[index]),
@@ -117,9 +118,7 @@ def _remarks(aligned: Alignment, shifts: ShiftKind) -> list[str]:
         )
         if np.isnan(aligned.mismatch_mm[0]):
             remarks.append("no slices cross, so the shifts come from the model alone")
-        at_bound = (np.abs(aligned.shifts_mm).max(axis=1) >= MOST_MM) & aligned.kept
-        if bound := [one.name for one, at in zip(aligned.slices, at_bound, strict=True) if at]:
-            remarks.append(f"shifts reached their bound of {MOST_MM:g} mm: {', '.join(bound)}")
+        remarks += _bounded(aligned)
     if shifts != "slice" and aligned.mismatch_mm[1] > _DISAGREEMENT_MM:
         remarks.append(
             "where two slices cross, they show different structures on "
@@ -130,4 +129,23 @@ def _remarks(aligned: Alignment, shifts: ShiftKind) -> list[str]:
             "slices that do not fit the heart of the others (damaged, or of another phase) were "
             f"left out: {', '.join(wrong)}"
         )
+    return remarks
+
+
+def _bounded(aligned: Alignment) -> list[str]:
+    """Say how far slices were shifted through their planes, and which shifts are at a bound."""
+    remarks, sizes_mm = [], np.abs(aligned.shifts_mm)
+    within_mm, through_mm = float(aligned.most_mm[0]), float(aligned.most_mm[2])
+    if through_mm > 0:
+        mean_mm = sizes_mm[aligned.kept, 2].mean()
+        remarks.append(f"of that, {mean_mm:.1f} mm on average are through the slices' planes")
+    for bound_mm, at_mm, which in (
+        (within_mm, sizes_mm[:, :2].max(axis=1), ""),
+        (through_mm, sizes_mm[:, 2], " through the plane"),
+    ):
+        at_bound = (at_mm >= bound_mm) & aligned.kept & (bound_mm > 0)
+        if names := [one.name for one, at in zip(aligned.slices, at_bound, strict=True) if at]:
+            remarks.append(
+                f"shifts{which} reached their bound of {bound_mm:g} mm: {', '.join(names)}"
+            )
     return remarks

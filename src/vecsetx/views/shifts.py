@@ -8,8 +8,9 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from vecsetx.progress import counted_parts
+from vecsetx.views.agreement import Agreement, relative_cost
 from vecsetx.views.contours import contours_of
-from vecsetx.views.crossings import crossings_of, mismatch_mm, settled, shifts_by_crossings
+from vecsetx.views.crossings import mismatch_mm
 from vecsetx.views.slices import Contours, Slice
 
 __all__ = ["MOST_MM", "Alignment", "Distances", "ShiftKind", "align", "holds_of"]
@@ -47,8 +48,9 @@ class Alignment:
     Attributes:
         slices: The slices.
         contours: Their contours as they lie in the files.
-        shifts_mm: Shift of each slice along its two directions.
+        shifts_mm: Shift of each slice along its two directions, and through its plane.
         residuals_mm: Mean distance of each slice's contours from the heart, after the shifts.
+        most_mm: Bound of shifts along each of these axes.
         kept: Which slices belong to the heart.
         mismatch_mm: Mean length of a crossing of kept slices on which labels differ, before and
             after; NaN where none cross.
@@ -56,8 +58,9 @@ class Alignment:
 
     slices: Sequence[Slice]
     contours: Contours
-    shifts_mm: Float[np.ndarray, "s 2"]
+    shifts_mm: Float[np.ndarray, "s 3"]
     residuals_mm: Float[np.ndarray, " s"]
+    most_mm: Float[np.ndarray, "3"]
     kept: Bool[np.ndarray, " s"]
     mismatch_mm: tuple[float, float]
 
@@ -86,38 +89,43 @@ def holds_of(slices: Sequence[Slice], shifts: ShiftKind) -> Int[np.ndarray, " s"
 
 
 def align(
-    slices: Sequence[Slice], holds: Int[np.ndarray, " s"] | None, reconstructed: Distances
+    slices: Sequence[Slice],
+    holds: Int[np.ndarray, " s"] | None,
+    reconstructed: Distances,
+    through_mm: float = 0.0,
 ) -> Alignment:
     """Estimate the shift of each breath-hold.
 
-    It starts where slices cross (:func:`shifts_by_crossings`). Then groups of breath-holds take
+    It starts where slices cross (:meth:`~Agreement.start`). Then groups of breath-holds take
     turns: a heart is reconstructed from the contours of the others, and each breath-hold of the
     group moves so that its contours come closer to that heart (Gauss and Newton's steps on signed
     distances, with robust weights and a prior that prefers small shifts). After each round, labels
-    have to agree again where slices cross (:func:`settled`). All breath-holds together could shift
-    alike; the prior keeps their mean small.
+    have to agree again where slices cross (:meth:`~Agreement.settled`). All breath-holds together
+    could shift alike; the prior keeps their mean small.
 
     Args:
         slices: The slices of all views.
         holds: Number of each slice's breath-hold, from 0; None if nothing shifts.
         reconstructed: How hearts are reconstructed.
+        through_mm: Bound of shifts through the planes.
     """
-    contours, crossings = contours_of(slices), crossings_of(slices)
-    shifts_mm = np.zeros((len(slices), 2))
+    most_mm = np.array([MOST_MM, MOST_MM, through_mm])
+    contours, agreement = contours_of(slices), Agreement.of(slices)
+    shifts_mm = np.zeros((len(slices), 3))
     if holds is not None:
-        shifts_mm = shifts_by_crossings(slices, crossings, holds, MOST_MM)
+        shifts_mm = agreement.start(holds, most_mm)
         for _ in counted_parts(range(_ROUNDS), "aligning slices"):
-            shifts_mm = _round(slices, contours, holds, reconstructed, shifts_mm)
-            shifts_mm = settled(slices, crossings, holds, shifts_mm, MOST_MM)
+            shifts_mm = _round(slices, contours, holds, reconstructed, shifts_mm, most_mm)
+            shifts_mm = agreement.settled(holds, shifts_mm, most_mm)
     residuals_mm = _residuals_mm(slices, contours, reconstructed, shifts_mm)
     bound_mm = max(_CORRUPT_MM, _CORRUPT * float(np.median(residuals_mm)))
     kept = residuals_mm <= bound_mm
-    crossings = [one for one in crossings if kept[[*one.slices]].all()]
+    crossings = [one for one in agreement.crossings if kept[[*one.slices]].all()]
     before, after = (
         float(mismatch_mm(slices, crossings, each).mean()) if crossings else np.nan
         for each in (np.zeros_like(shifts_mm), shifts_mm)
     )
-    return Alignment(slices, contours, shifts_mm, residuals_mm, kept, (before, after))
+    return Alignment(slices, contours, shifts_mm, residuals_mm, most_mm, kept, (before, after))
 
 
 def _round(
@@ -125,8 +133,9 @@ def _round(
     contours: Contours,
     holds: Int[np.ndarray, " s"],
     reconstructed: Distances,
-    shifts_mm: Float[np.ndarray, "s 2"],
-) -> Float[np.ndarray, "s 2"]:
+    shifts_mm: Float[np.ndarray, "s 3"],
+    most_mm: Float[np.ndarray, "3"],
+) -> Float[np.ndarray, "s 3"]:
     """Move each group of breath-holds towards the heart that the other groups show."""
     for group in range(_GROUPS):
         moving = holds % _GROUPS == group
@@ -135,7 +144,7 @@ def _round(
         here = _shifted(slices, contours, shifts_mm)
         distances = reconstructed(_of_slices(here, ~moving))
         own = _of_slices(here, moving)
-        shifts_mm = _moved(slices, own, distances, holds, shifts_mm)
+        shifts_mm = _moved(slices, own, distances, holds, shifts_mm, most_mm)
     return shifts_mm
 
 
@@ -143,7 +152,7 @@ def _residuals_mm(
     slices: Sequence[Slice],
     contours: Contours,
     reconstructed: Distances,
-    shifts_mm: Float[np.ndarray, "s 2"],
+    shifts_mm: Float[np.ndarray, "s 3"],
 ) -> Float[np.ndarray, " s"]:
     """Return each slice's mean distance from the heart that the other groups of slices show."""
     here, found_mm = _shifted(slices, contours, shifts_mm), np.zeros(len(slices))
@@ -163,31 +172,33 @@ def _moved(
     here: Contours,
     distances: Callable[[Float[np.ndarray, "n 3"]], Float[np.ndarray, "n k"]],
     holds: Int[np.ndarray, " s"],
-    shifts_mm: Float[np.ndarray, "s 2"],
-) -> Float[np.ndarray, "s 2"]:
+    shifts_mm: Float[np.ndarray, "s 3"],
+    most_mm: Float[np.ndarray, "3"],
+) -> Float[np.ndarray, "s 3"]:
     """Return the shifts after a step of Gauss and Newton for each breath-hold that is here."""
     own_mm = _own_distances(distances, here.points_mm, here.structure)
-    directions = np.stack([one.directions for one in slices])[here.slice]
+    free = np.flatnonzero(most_mm > 0)
+    axes = np.stack([one.axes for one in slices])[here.slice]
     slopes = np.stack(
         [
-            _own_distances(distances, here.points_mm + directions[:, axis], here.structure)
-            - _own_distances(distances, here.points_mm - directions[:, axis], here.structure)
-            for axis in range(2)
+            _own_distances(distances, here.points_mm + axes[:, axis], here.structure)
+            - _own_distances(distances, here.points_mm - axes[:, axis], here.structure)
+            for axis in free
         ],
         axis=1,
     )
     slopes /= 2  # steps of 1 mm to either side
     weights = 1 / (1 + (own_mm / _ROBUST_MM) ** 2)
-    moved = shifts_mm.copy()
+    cost, moved = _PRIOR * relative_cost(most_mm)[free], shifts_mm.copy()
     for hold in np.unique(holds[here.slice]):
         members = np.flatnonzero(holds == hold)
         points = np.isin(here.slice, members)
-        slope, weight = slopes[points], weights[points]
-        prior = _PRIOR * max(float(weight.sum()), 1.0)
-        matrix = (slope * weight[:, None]).T @ slope + prior * np.eye(2)
-        right = -(slope * weight[:, None]).T @ own_mm[points] - prior * shifts_mm[members[0]]
-        step_mm = np.linalg.solve(matrix, right)
-        moved[members] = np.clip(shifts_mm[members[0]] + step_mm, -MOST_MM, MOST_MM)
+        slope, weight, present_mm = slopes[points], weights[points], shifts_mm[members[0], free]
+        prior = cost * max(float(weight.sum()), 1.0)
+        matrix = (slope * weight[:, None]).T @ slope + np.diag(prior)
+        right = -(slope * weight[:, None]).T @ own_mm[points] - prior * present_mm
+        found_mm = present_mm + np.linalg.solve(matrix, right)
+        moved[np.ix_(members, free)] = np.clip(found_mm, -most_mm[free], most_mm[free])
     return moved
 
 
@@ -198,16 +209,16 @@ def _of_slices(contours: Contours, chosen: Bool[np.ndarray, " s"]) -> Contours:
 
 
 def _shifted(
-    slices: Sequence[Slice], contours: Contours, shifts_mm: Float[np.ndarray, "s 2"]
+    slices: Sequence[Slice], contours: Contours, shifts_mm: Float[np.ndarray, "s 3"]
 ) -> Contours:
     moves_mm = _moves_mm(slices, shifts_mm)
     return contours._replace(points_mm=contours.points_mm + moves_mm[contours.slice])
 
 
 def _moves_mm(
-    slices: Sequence[Slice], shifts_mm: Float[np.ndarray, "s 2"]
+    slices: Sequence[Slice], shifts_mm: Float[np.ndarray, "s 3"]
 ) -> Float[np.ndarray, "s 3"]:
-    return np.stack([shift @ one.directions for one, shift in zip(slices, shifts_mm, strict=True)])
+    return np.stack([shift @ one.axes for one, shift in zip(slices, shifts_mm, strict=True)])
 
 
 def _own_distances(

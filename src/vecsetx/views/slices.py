@@ -39,7 +39,7 @@ class Slice:
 
     @property
     def directions(self) -> Float[np.ndarray, "2 3"]:
-        """Two unit vectors in the plane, at right angles; shifts are along these."""
+        """Two unit vectors in the plane, at right angles."""
         first = self.steps_mm[0] / np.linalg.norm(self.steps_mm[0])
         second = self.steps_mm[1] - (self.steps_mm[1] @ first) * first
         return np.stack([first, second / np.linalg.norm(second)])
@@ -49,12 +49,17 @@ class Slice:
         """The unit vector at right angles to the plane."""
         return np.cross(*self.directions)
 
+    @property
+    def axes(self) -> Float[np.ndarray, "3 3"]:
+        """The two directions in the plane, and the normal; shifts are along these."""
+        return np.concatenate([self.directions, self.normal[None]])
+
     def to_mm(self, pixels: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n 3"]:
         """Convert pixel indices to RAS+ mm."""
         return self.origin_mm + pixels @ self.steps_mm
 
     def at(self, points_mm: Float[np.ndarray, "n 3"]) -> Int[np.ndarray, " n"]:
-        """Return the labels at points of the plane; −1 beyond the image."""
+        """Return the labels at points' nearest places in the plane; −1 beyond the image."""
         pixels = np.rint((points_mm - self.origin_mm) @ np.linalg.pinv(self.steps_mm))
         pixels = pixels.astype(np.int64)
         inside = ((pixels >= 0) & (pixels < self.labels.shape)).all(axis=1)
