@@ -107,6 +107,31 @@ def test_views_become_one_heart_and_a_second_run_does_nothing(
     assert not np.array_equal(still.points_mm, points.points_mm)
 
 
+def test_another_heart_in_the_same_folder_leaves_nothing_of_the_views(
+    model: Path, tmp_path: Path
+) -> None:
+    paths, out = written(tmp_path / "in", {"sax": cine()[0]["sax"]}), tmp_path / "out"
+    assert reconstruct(model, paths, out, OPTIONS) == {}
+    summary = json.loads((out / "summary.json").read_text())
+    contours = out / "views" / "contours.csv"
+    views = {f"views/{path.name}" for path in contours.parent.iterdir()}
+    assert views == {"views/contours.csv", "views/shifts.json", "views/shifts.png"}
+    assert views <= summary["files"].keys()
+    # 1. The contours themselves as the heart: they are read, so they stay.
+    alone, given = replace(OPTIONS, one_heart=False), contours.read_bytes()
+    assert reconstruct(model, [contours], out, alone) == {}
+    assert [path.name for path in contours.parent.iterdir()] == ["contours.csv"]
+    assert contours.read_bytes() == given
+    # 2. The views again, and then a heart that lies elsewhere. Files of others stay.
+    assert reconstruct(model, paths, out, OPTIONS) == {}
+    (out / "views" / "notes.txt").write_text("mine")
+    (tmp_path / "heart.csv").write_bytes(given)
+    assert reconstruct(model, [tmp_path / "heart.csv"], out, alone) == {}
+    assert [path.name for path in (out / "views").iterdir()] == ["notes.txt"]
+    summary = json.loads((out / "summary.json").read_text())
+    assert not views & summary["files"].keys()
+
+
 def test_a_single_stack_is_one_heart(model: Path, tmp_path: Path) -> None:
     paths = written(tmp_path / "in", {"sax": cine()[0]["sax"]})
     assert reconstruct(model, paths, tmp_path / "out", OPTIONS) == {}

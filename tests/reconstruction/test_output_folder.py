@@ -10,7 +10,12 @@ from support.runs import ENVIRONMENT
 
 from vecsetx.errors import InputError
 from vecsetx.files import write_json, write_text
-from vecsetx.reconstruction.output_folder import check_unmixed, one_run_s_files, other_hearts
+from vecsetx.reconstruction.output_folder import (
+    VIEW_FILES,
+    check_unmixed,
+    one_run_s_files,
+    other_hearts,
+)
 
 
 def write(folder: Path, *names: str) -> None:
@@ -33,6 +38,18 @@ def test_the_files_of_an_earlier_run_go_and_all_others_stay(tmp_path: Path) -> N
     write(tmp_path, "LV.stl", "heart.glb")
     assert listing(tmp_path) == {*foreign, "sub", "LV.stl", "heart.glb", "summary.json"}
     assert all((tmp_path / name).read_text() == "foreign" for name in foreign)
+
+
+def test_files_of_views_go_with_their_folder(tmp_path: Path) -> None:
+    write(tmp_path, "LV.vtp", *VIEW_FILES)
+    assert listing(tmp_path) == {"LV.vtp", "views", *VIEW_FILES, "summary.json"}
+    write(tmp_path, "LV.vtp")
+    assert listing(tmp_path) == {"LV.vtp", "summary.json"}
+    # An input stays.
+    write(tmp_path, *VIEW_FILES)
+    with one_run_s_files(tmp_path, ["LV.vtp"], read=[tmp_path / VIEW_FILES[0]]):
+        pass
+    assert listing(tmp_path) == {"views", VIEW_FILES[0], "summary.json"}
 
 
 def test_names_in_a_summary_are_not_trusted(tmp_path: Path) -> None:

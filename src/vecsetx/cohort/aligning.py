@@ -10,6 +10,7 @@ from vecsetx.cohort.working_model import WorkingModel
 from vecsetx.data.sources import LabelMapSource
 from vecsetx.files import write_json
 from vecsetx.formats.points import LabelledPoints
+from vecsetx.reconstruction.output_folder import CONTOURS, SHIFTS, SHIFTS_PICTURE, VIEW_FILES
 from vecsetx.report.shifts_picture import write_shifts_picture
 from vecsetx.views.contours_file import write_points
 from vecsetx.views.one_heart import check_one_heart, shift_table
@@ -18,13 +19,7 @@ from vecsetx.views.views import read_views
 from vecsetx.views.with_model import by_model
 from vecsetx.workers.heart_work import HeartWork
 
-__all__ = ["CONTOURS", "FILES", "Aligning", "ViewsToAlign"]
-
-CONTOURS, _SHIFTS, _PICTURE = "views/contours.csv", "views/shifts.json", "views/shifts.png"
-"""Files of an alignment, in the folder for results."""
-
-FILES = (CONTOURS, _SHIFTS, _PICTURE)
-"""All of them."""
+__all__ = ["Aligning", "ViewsToAlign"]
 
 ViewsToAlign = tuple[LabelMapSource, ...]
 """The views of one heart."""
@@ -83,8 +78,8 @@ class Aligning(HeartWork[ViewsToAlign, dict[str, Any]]):
         contours = aligned.shifted()
         points = LabelledPoints(contours.points_mm, contours.structure)
         write_points(self.out / CONTOURS, points, trained.structures)
-        write_shifts_picture(self.out / _PICTURE, aligned, trained.structures)
-        write_json(self.out / _SHIFTS, table)
+        write_shifts_picture(self.out / SHIFTS_PICTURE, aligned, trained.structures)
+        write_json(self.out / SHIFTS, table)
         return table
 
     def to_record(self, result: dict[str, Any]) -> Any:
@@ -97,4 +92,4 @@ class Aligning(HeartWork[ViewsToAlign, dict[str, Any]]):
 
     def files(self, heart: ViewsToAlign, result: dict[str, Any]) -> Sequence[Path]:
         """Return the files of an alignment."""
-        return [self.out / name for name in FILES]
+        return [self.out / name for name in VIEW_FILES]

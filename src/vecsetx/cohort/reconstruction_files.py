@@ -22,7 +22,13 @@ from vecsetx.inference.sd_factor import SdFactor
 from vecsetx.model.built_in import BUILT_IN
 from vecsetx.model.saved import TrainedModel
 from vecsetx.progress import counted_parts
-from vecsetx.reconstruction.output_folder import SUMMARY, one_run_s_files
+from vecsetx.reconstruction.output_folder import (
+    CONTOURS,
+    SHIFTS,
+    SHIFTS_PICTURE,
+    SUMMARY,
+    one_run_s_files,
+)
 from vecsetx.reconstruction.summary import (
     of_decimation,
     of_label_map,
@@ -35,6 +41,14 @@ from vecsetx.report.scene import HeartView
 from vecsetx.sampling.sampler import Observation
 
 __all__ = ["Setup", "write_heart"]
+
+
+_VIEW_FILES = (
+    HeartFile(CONTOURS, "the shifted outlines, as labelled points", None),
+    HeartFile(SHIFTS, "the shift of each slice", None),
+    HeartFile(SHIFTS_PICTURE, "slices before and after their shifts", None),
+)
+"""Those of a heart from views, which are written already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +108,10 @@ def write_heart(
         files.extend(label_map_files(made, heart.labels))
     if options.page:
         files.append(_page(heart, content))
-    with one_run_s_files(folder, [file.name for file in files], locked=folder == setup.out):
+    if views:
+        files.extend(_VIEW_FILES)
+    names, locked = [file.name for file in files], folder == setup.out
+    with one_run_s_files(folder, names, locked, heart.source.files()):
         for file in counted_parts(files, "writing"):
             if file.write:
                 file.write(folder / file.name)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from vecsetx.cohort.aligning import CONTOURS, FILES, Aligning
+from vecsetx.cohort.aligning import Aligning
 from vecsetx.cohort.reconstruct_options import ReconstructOptions
 from vecsetx.cohort.working_model import WorkingModel
 from vecsetx.data.idle_options import check_idle
@@ -14,6 +14,7 @@ from vecsetx.errors import InputError
 from vecsetx.model.built_in import recorded_name
 from vecsetx.model.saved import TrainedModel
 from vecsetx.names import check_name
+from vecsetx.reconstruction.output_folder import CONTOURS, VIEW_FILES
 from vecsetx.terminal.cohort_run import run_cohort
 from vecsetx.views.views import find_views
 from vecsetx.workers.base import Workers
@@ -77,7 +78,7 @@ class OneHeart:
         """Check that the alignment replaces no files but those of an earlier one."""
         if self._records.are_there(self._work, self.source.name):
             return
-        for name in FILES:
+        for name in VIEW_FILES:
             if os.path.lexists(out / name):
                 raise InputError(
                     f"{out / name}: no earlier reconstruction wrote this file, and it would be "

@@ -3,7 +3,7 @@
 import os
 import stat
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from vecsetx.anatomy.structures import structure_names
@@ -13,7 +13,11 @@ from vecsetx.plain_data import read_json
 from vecsetx.workers.lock import only_writer
 
 __all__ = [
+    "CONTOURS",
+    "SHIFTS",
+    "SHIFTS_PICTURE",
     "SUMMARY",
+    "VIEW_FILES",
     "check_foreign",
     "check_unmixed",
     "input_of",
@@ -23,6 +27,10 @@ __all__ = [
 
 SUMMARY = "summary.json"
 """Written last; its ``files`` are the names of all others that the run wrote."""
+
+CONTOURS, SHIFTS, SHIFTS_PICTURE = "views/contours.csv", "views/shifts.json", "views/shifts.png"
+VIEW_FILES = (CONTOURS, SHIFTS, SHIFTS_PICTURE)
+"""Files of a heart that was put together from views."""
 
 _NAMES = frozenset(
     {
@@ -105,7 +113,9 @@ def other_hearts(out: Path, folders: Collection[Path]) -> list[str]:
 
 
 @contextmanager
-def one_run_s_files(folder: Path, names: Collection[str], locked: bool = False) -> Iterator[None]:
+def one_run_s_files(
+    folder: Path, names: Collection[str], locked: bool = False, read: Collection[Path] = ()
+) -> Iterator[None]:
     """Prepare a folder for files that the block writes, :data:`SUMMARY` last.
 
     No other run may write there meanwhile. What an earlier run wrote itself, by the ``files`` of
@@ -118,16 +128,21 @@ def one_run_s_files(folder: Path, names: Collection[str], locked: bool = False) 
         folder: The folder, made if it is missing.
         names: Names of the files that the block writes, besides the summary.
         locked: Whether the caller keeps other runs from writing there.
+        read: Files that the run reads, which stay even if an earlier run wrote them.
 
     Raises:
         InputError: Another run is writing into the folder.
         OSError: A file cannot be written or removed.
     """
     with nullcontext() if locked else only_writer(folder):
+        inputs = {file.resolve() for file in read}
         earlier = _earlier_files(folder / SUMMARY)
+        earlier = {name for name in earlier if (folder / name).resolve() not in inputs}
         write_json(folder / SUMMARY, {"unfinished": True, "files": sorted({*earlier, *names})})
         for name in sorted(earlier - set(names)):
             (folder / name).unlink()
+        with suppress(OSError):  # it is missing, or holds other files
+            (folder / CONTOURS).parent.rmdir()
         yield
 
 
@@ -135,7 +150,8 @@ def _earlier_files(summary: Path) -> set[str]:
     """Return the names of the files of an earlier run that are still in the summary's folder.
 
     The summary may have been changed by anyone. So a name counts only if this command writes files
-    of that name, which excludes paths, and only as long as it names a file proper, not a link.
+    of that name, which excludes paths elsewhere, and only as long as it names a file proper, not a
+    link. Linked folders were refused before (:func:`~vecsetx.workers.lock.only_writer`).
     """
     try:
         content = read_json(summary)
@@ -144,14 +160,16 @@ def _earlier_files(summary: Path) -> set[str]:
     names = content.get("files") if isinstance(content, dict) else None
     if not isinstance(names, (list, dict)):
         return set()
-    return {name for name in names if _is_ours(name) and _is_file(summary.with_name(name))}
+    return {name for name in names if _is_ours(name) and _is_file(summary.parent / name)}
 
 
 def _is_ours(name: object) -> bool:
     if not isinstance(name, str):
         return False
     stem, dot, extension = name.partition(".")
-    return name in _NAMES or (stem in structure_names() and dot + extension in _MESHES)
+    return name in (*_NAMES, *VIEW_FILES) or (
+        stem in structure_names() and dot + extension in _MESHES
+    )
 
 
 def _is_file(path: Path) -> bool:
