@@ -1,48 +1,63 @@
 """Hearts put together from views: how well shifts are recovered, and what they are worth.
 
     python benchmarks/views.py LABELS... [--labels general/kcl.yaml] [--shift-mm 6] [--seeds 1]
-                               [--model MODEL] [--json FILE]
+                               [--through-mm 0] [--through-plane 0] [--model MODEL] [--json FILE]
 
 Each label map is sliced as cine MRI shows a heart (``sliced_hearts.py``): ten short-axis slices, a
-2CH and a 4CH, each moved within its plane by up to ``--shift-mm``. It is then reconstructed
+2CH and a 4CH, each moved within its plane by up to ``--shift-mm``, and through it by up to
+``--through-mm``. It is then reconstructed
 
 * from all views as they lie,
 * from the short-axis stack alone, with shifts,
-* from all views, with shifts;
+* from all views, with shifts: ``vecsetx reconstruct --one-heart --ensemble 8``;
 
 and the stack's labels are interpolated linearly between its slices. It prints how far the shifts
-are off, but for a translation of all slices, and the mean ASSD to the label map's surfaces of the
-structures that the stack shows, each heart after the translation of its slices is undone.
+are off, but for a translation of all slices; the mean ASSD to the label map's surfaces of the
+structures that the stack shows, each heart after the translation of its slices is undone; and the
+error of LV's volume. Of the command, it also prints the time, and the share of these true surfaces
+between the slices within two standard deviations (``between``).
 """
 
 import argparse
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import igl
 import numpy as np
+import pyvista
 from scipy.ndimage import zoom
 from sliced_hearts import SHORT_AXIS, as_views, common_mm, off_mm
 
 from vecsetx import load
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.label_sets import label_set
+from vecsetx.commands.reconstruct import ReconstructOptions, reconstruct
 from vecsetx.data.find_hearts import find_hearts
 from vecsetx.data.sources import PointsSource
 from vecsetx.evaluation.surface_distance import mesh_distances
+from vecsetx.formats.label_maps import write_label_map
 from vecsetx.formats.points import LabelledPoints
 from vecsetx.geometry.heart_geometry import Geometry
 from vecsetx.inference.encode import EncodeOptions
 from vecsetx.inference.heart import Heart, MeshOptions
+from vecsetx.model.built_in import built_in_model
 from vecsetx.model.saved import TrainedModel
 from vecsetx.reconstruction.surfaces import Surface
 from vecsetx.views.contours_file import write_points
 from vecsetx.views.shifts import Alignment, align, holds_of
 from vecsetx.views.slices import Slice, slices_of
 from vecsetx.views.with_model import by_model
+
+MEMBERS = 8
+FROM_SLICES_MM = 3.0
+"""What is farther from every slice is between them."""
+
+POINTS = 5000
+"""Points of each true surface that are compared with standard deviations."""
 
 Surfaces = Mapping[str, Surface]
 
@@ -81,57 +96,121 @@ def interpolated(stack: LabelMap, structures: tuple[str, ...]) -> Surfaces:
     return surfaces_of(LabelMap(np.argmax(shares, axis=0).astype(np.uint8), affine), structures)
 
 
-def assd_mm(made: Surfaces, true: Surfaces, moved_mm: np.ndarray) -> float:
-    """Mean over the structures, after a translation of what was made."""
-    return float(
-        np.mean(
-            [
-                mesh_distances(
-                    truth,
-                    Surface(made[name].vertices_mm + moved_mm.astype(np.float32), made[name].faces),
-                ).assd_mm()
-                for name, truth in true.items()
-            ]
-        )
-    )
+def command(
+    views: Mapping[str, LabelMap], model: Path, names: tuple[str, ...], options: ReconstructOptions
+) -> tuple[dict[str, Any], Surfaces, float]:
+    """What the command makes of views: ``shifts.json``, meshes, and the time it takes."""
+    ids = label_set("default")
+    with TemporaryDirectory() as folder:
+        out, paths = Path(folder) / "out", [Path(folder) / f"{name}.nii.gz" for name in views]
+        for path, view in zip(paths, views.values(), strict=True):
+            write_label_map(view.to_label_set(ids, names), path, names, ids)
+        began = time.monotonic()
+        reconstruct(model, paths, out, options)
+        took_s = time.monotonic() - began
+        table = json.loads((out / "views" / "shifts.json").read_text())
+        meshes = {name: pyvista.read(out / f"{name}.vtp") for name in SHORT_AXIS}
+    made = {
+        name: Surface(mesh.points, mesh.regular_faces, sd_mm=mesh["sd_mm"])
+        for name, mesh in meshes.items()
+    }
+    return table, made, took_s
 
 
-def scored(
-    path: Path, labels: str, largest_mm: float, seed: int, trained: TrainedModel
-) -> dict[str, Any]:
+def moved(made: Surfaces, by_mm: np.ndarray) -> Surfaces:
+    """Surfaces after a translation."""
+    return {
+        name: Surface(one.vertices_mm + by_mm.astype(np.float32), one.faces, sd_mm=one.sd_mm)
+        for name, one in made.items()
+    }
+
+
+def compared(made: Surfaces, true: Surfaces) -> dict[str, float]:
+    """Mean ASSD over the structures, and the error of LV's volume."""
+    each_mm = [mesh_distances(truth, made[name]).assd_mm() for name, truth in true.items()]
+    volume = made["LV"].volume_mm3 / true["LV"].volume_mm3 - 1
+    return {"assd_mm": float(np.mean(each_mm)), "lv_%": 100 * volume}
+
+
+def between(made: Surfaces, true: Surfaces, slices: Sequence[Slice]) -> dict[str, float]:
+    """How often true surfaces between slices lie within two standard deviations of those made.
+
+    Between the first and the last slice of the stack, and away from all slices.
+    """
+    error_mm, sd_mm = [], []
+    stack = [one for one in slices if one.view == 0]
+    for name, truth in true.items():
+        points_mm = np.random.default_rng(0).permutation(truth.vertices_mm)[:POINTS].astype(float)
+        off_mm = np.stack([(points_mm - one.origin_mm) @ one.normal for one in slices], axis=1)
+        heights_mm = off_mm[:, : len(stack)]
+        inside = (heights_mm.min(axis=1) < 0) & (heights_mm.max(axis=1) > 0)
+        points_mm = points_mm[inside & (np.abs(off_mm).min(axis=1) > FROM_SLICES_MM)]
+        one = made[name]
+        vertices_mm, faces = one.vertices_mm.astype(float), np.asarray(one.faces, np.int64)
+        squares, face, nearest_mm = igl.point_mesh_squared_distance(points_mm, vertices_mm, faces)
+        corners = (vertices_mm[faces[face, corner]] for corner in range(3))
+        shares = igl.barycentric_coordinates(nearest_mm, *corners)
+        error_mm.append(np.sqrt(squares))
+        sd_mm.append((shares * one.sd_mm[faces[face]]).sum(axis=1))
+    errors, sds = np.concatenate(error_mm), np.concatenate(sd_mm)
+    within = {
+        name: 100 * (e <= 2 * s).mean() for name, e, s in zip(true, error_mm, sd_mm, strict=True)
+    }
+    return {
+        "between_%": float(100 * (errors <= 2 * sds).mean()),
+        "rms_mm": float(np.sqrt((errors**2).mean())),
+        "sd_mm": float(sds.mean()),
+        **{f"{name}_%": 100 * float(share) for name, share in zip(true, within, strict=True)},
+    }
+
+
+def scored(path: Path, model: Path, trained: TrainedModel, seed: int, given: Any) -> dict[str, Any]:
     names = trained.structures
-    (source,) = find_hearts([path], label_set(labels)).values()
+    (source,) = find_hearts([path], label_set(given.labels)).values()
     heart = source.segmentation(names).label_map
     true = surfaces_of(heart, names)
-    views, shifts = as_views(heart, names, largest_mm, np.random.default_rng(seed))
-    stack: list[Slice] = slices_of(views["sax"], str(path), "sax", 0, len(names))
-    every = [*stack]
-    for number, name in enumerate(("2ch", "4ch"), start=1):
-        every += slices_of(views[name], str(path), name, number, len(names))
+    generator = np.random.default_rng(seed)
+    views, shifts = as_views(heart, names, given.shift_mm, generator, given.through_mm)
+    slices: list[Slice] = []
+    for number, (name, view) in enumerate(views.items()):
+        slices += slices_of(view, str(path), name, number, len(names))
     found: dict[str, Any] = {"heart": str(path), "seed": seed}
-    for title, slices, kind in (
-        ("as they lie", every, "none"),
-        ("stack", stack, "slice"),
-        ("views", every, "slice"),
-    ):
-        began = time.monotonic()
-        aligned = align(slices, holds_of(slices, kind), by_model(trained, seed))
-        took_s = time.monotonic() - began
-        true_mm = np.array([shifts[one.name.split()[0]][one.number - 1] for one in slices])
-        directions = np.stack([one.directions for one in slices])
-        off = off_mm(aligned.shifts_mm, true_mm, directions)
-        whole_mm = common_mm(aligned.shifts_mm, true_mm, directions)
-        found[title] = {
-            "off_mm": float(off.mean()),
-            "largest_off_mm": float(off.max()),
-            "left_out": int((~aligned.kept).sum()),
-            "mismatch_mm": aligned.mismatch_mm[1],
-            "assd_mm": assd_mm(reconstructed(aligned, trained, seed), true, -whole_mm),
-            "align_s": took_s,
-        }
-    true_mm = np.array([shifts["sax"][one.number - 1] for one in stack])
-    whole_mm = common_mm(0 * true_mm, true_mm, np.stack([one.directions for one in stack]))
-    found["interpolated"] = {"assd_mm": assd_mm(interpolated(views["sax"], names), true, -whole_mm)}
+
+    def truth(some: Sequence[Slice]) -> tuple[np.ndarray, np.ndarray]:
+        """The true shifts of slices, and their directions."""
+        rows = [shifts[one.name.split()[0]][one.number - 1] for one in some]
+        return np.array(rows)[:, :2], np.stack([one.directions for one in some])
+
+    def add(title: str, some: Sequence[Slice], found_mm: np.ndarray, made: Surfaces) -> Surfaces:
+        true_mm, directions = truth(some)
+        off = off_mm(found_mm, true_mm, directions)
+        back = moved(made, -common_mm(found_mm, true_mm, directions))
+        found[title] = {"off_mm": off.mean(), "largest_mm": off.max(), **compared(back, true)}
+        return back
+
+    stack = [one for one in slices if one.view == 0]
+    add("interpolated", stack, np.zeros((len(stack), 2)), interpolated(views["sax"], names))
+    for title, some, kind in (("as they lie", slices, "none"), ("stack", stack, "slice")):
+        aligned = align(some, holds_of(some, kind), by_model(trained, seed))
+        add(title, some, aligned.shifts_mm[:, :2], reconstructed(aligned, trained, seed))
+    options = ReconstructOptions(
+        EncodeOptions(seed=seed),
+        ensemble=MEMBERS,
+        one_heart=True,
+        space="ras",
+        through_plane_mm=given.through_plane,
+    )
+    table, made, took_s = command(views, model, names, options)
+    rows = table["slices"]
+    made = add("views", slices, np.array([row["along_mm"] for row in rows]), made)
+    through_mm = [shifts[one.name.split()[0]][one.number - 1][2] for one in slices]
+    found["views"] |= {
+        "left_out": len(table["left_out"]),
+        "through_off_mm": np.abs([row["through_mm"] for row in rows] - np.array(through_mm)).mean(),
+        "mismatch_mm": table["mismatch_mm"]["after"],
+        "seconds": took_s,
+        **between(made, true, slices),
+    }
     return found
 
 
@@ -140,21 +219,23 @@ def main() -> None:
     parser.add_argument("hearts", nargs="+", type=Path)
     parser.add_argument("--labels", default="general/kcl.yaml")
     parser.add_argument("--shift-mm", type=float, default=6.0)
+    parser.add_argument("--through-mm", type=float, default=0.0, help="true shifts")
+    parser.add_argument("--through-plane", type=float, default=0.0, help="as of the command")
     parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--model", type=Path)
+    parser.add_argument("--model", type=Path, default=built_in_model())
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    trained = load(given.model) if given.model else load()
+    trained = load(given.model)
     rows = []
     for path in given.hearts:
         for seed in range(given.seeds):
-            row = scored(path, given.labels, given.shift_mm, seed, trained)
+            row = scored(path, given.model, trained, seed, given)
             rows.append(row)
             print(f"{path}, seed {seed}")
             for title, values in row.items():
                 if isinstance(values, dict):
                     told = ", ".join(f"{key} {value:.3g}" for key, value in values.items())
-                    print(f"  {title}: {told}")
+                    print(f"  {title}: {told}", flush=True)
     if given.json:
         given.json.write_text(json.dumps(rows, indent=2))
 
