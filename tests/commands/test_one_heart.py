@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from support.cine import BODIES, NAMES, cine, sliced, true_distances, true_shift
 from support.command_line import run
 from support.runs import untrained
 
+from vecsetx import load
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.label_sets import label_set
 from vecsetx.commands.reconstruct import ReconstructOptions, reconstruct
@@ -19,6 +21,7 @@ from vecsetx.errors import InputError
 from vecsetx.formats.label_maps import write_label_map
 from vecsetx.formats.points import read_points
 from vecsetx.inference.encode import EncodeOptions
+from vecsetx.inference.sd_factor import SdFactor
 from vecsetx.model.heart_field import HeartField
 
 IDS = label_set("default")
@@ -138,6 +141,31 @@ def test_a_single_stack_is_one_heart(model: Path, tmp_path: Path) -> None:
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert any("the model alone" in remark for remark in summary["provenance"]["remarks"])
     assert (tmp_path / "out" / "views" / "shifts.png").is_file()
+
+
+def _factor_of(calibration: dict[str, Any]) -> SdFactor:
+    return SdFactor(**{k: v for k, v in calibration.items() if k != "hearts"}, hearts_fitted=())
+
+
+@pytest.mark.parametrize("slice_factor", [None, 8.0])
+def test_structures_of_a_stack_have_the_factor_between_slices(
+    slice_factor: float | None, model: Path, tmp_path: Path
+) -> None:
+    trained = load(model)
+    factor = SdFactor(2.0, {"LV": 3.0}, None, 2, ("a",), "2026-01-31", slice_factor=slice_factor)
+    (tmp_path / "factors").mkdir()
+    file = factor.write(tmp_path / "factors", trained, {})
+    paths, out = written(tmp_path / "in", cine()[0]), tmp_path / "out"
+    options = replace(OPTIONS, ensemble=2, calibration=file)
+    assert reconstruct(model, paths, out, options) == {}
+    summary = json.loads((out / "summary.json").read_text())
+    used = _factor_of(summary["provenance"]["ensemble"]["calibration"])
+    own = [8.0, 2.0, 8.0, 2.0, 8.0] if slice_factor else [2.0, 2.0, 3.0, 2.0, 2.0]
+    assert [used.of(name) for name in NAMES] == own
+    remarks = summary["provenance"]["remarks"]
+    assert any("not calibrated between slices" in remark for remark in remarks) == (
+        slice_factor is None
+    )
 
 
 def test_two_patients_are_refused_and_nothing_is_written(model: Path, tmp_path: Path) -> None:

@@ -417,6 +417,7 @@ def test_the_model_s_factors_are_used_and_told(
         "hearts": 2,
         "date": "2026-01-31",
         "few": False,
+        "slice_factor": None,
     }
 
 

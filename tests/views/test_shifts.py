@@ -14,7 +14,7 @@ from vecsetx.errors import InputError
 from vecsetx.views.agreement import Agreement
 from vecsetx.views.contours import contours_of
 from vecsetx.views.crossings import crossings_of, mismatch_mm
-from vecsetx.views.one_heart import check_one_heart, shift_table
+from vecsetx.views.one_heart import check_one_heart, shift_table, stacked_structures
 from vecsetx.views.shifts import MOST_MM, Alignment, align, holds_of
 from vecsetx.views.slices import Slice
 
@@ -215,6 +215,14 @@ def test_the_table_of_shifts_is_plain_and_tells_all(aligned: Alignment) -> None:
         f"slices were shifted by {np.mean(lengths):.1f} mm on average, and by "
         f"{max(lengths):.1f} mm at most ({farthest})"
     )
+
+
+def test_structures_of_a_stack_are_those_of_several_slices_of_one_view(aligned: Alignment) -> None:
+    shown = stacked_structures(aligned.contours, aligned.slices)
+    assert [NAMES[k] for k in shown] == ["Myocardium", "LV", "RV"]  # the atria: one slice per view
+    some = [number for number, one in enumerate(aligned.slices) if one.view > 0 or one.number == 5]
+    alone = contours_of([aligned.slices[number] for number in some])
+    assert stacked_structures(alone, [aligned.slices[number] for number in some]) == []
 
 
 def test_a_stack_alone_takes_its_shifts_from_the_heart(slices: list[Slice]) -> None:

@@ -13,7 +13,7 @@ from vecsetx.formats.points import LabelledPoints
 from vecsetx.reconstruction.output_folder import CONTOURS, SHIFTS, SHIFTS_PICTURE, VIEW_FILES
 from vecsetx.report.shifts_picture import write_shifts_picture
 from vecsetx.views.contours_file import write_points
-from vecsetx.views.one_heart import check_one_heart, shift_table
+from vecsetx.views.one_heart import check_one_heart, shift_table, stacked_structures
 from vecsetx.views.shifts import ShiftKind, align, holds_of
 from vecsetx.views.views import read_views
 from vecsetx.views.with_model import by_model
@@ -74,8 +74,9 @@ class Aligning(HeartWork[ViewsToAlign, dict[str, Any]]):
         aligned = align(views.slices, holds, reconstructed, self.through_plane_mm)
         check_one_heart(aligned, views.paths, self.shifts)
         table = shift_table(aligned, views.paths, self.shifts, views.remarks)
-        table |= {"model": self.model_name, "seed": self.seed}
         contours = aligned.shifted()
+        stacked = [trained.structures[k] for k in stacked_structures(contours, aligned.slices)]
+        table |= {"stacked": stacked, "model": self.model_name, "seed": self.seed}
         points = LabelledPoints(contours.points_mm, contours.structure)
         write_points(self.out / CONTOURS, points, trained.structures)
         write_shifts_picture(self.out / SHIFTS_PICTURE, aligned, trained.structures)

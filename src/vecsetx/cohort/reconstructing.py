@@ -91,7 +91,10 @@ class Reconstructing(HeartWork[HeartToReconstruct, dict[str, Any]]):
             InputError: It cannot be read or encoded, or another run is writing into its folder.
         """
         path = str(heart.source.path)
-        setup = Setup(self.model.trained(), self.model_name, self.sd_factor, self.options, self.out)
+        sd_factor = self.sd_factor
+        if sd_factor and heart.views:
+            sd_factor = sd_factor.between_slices(heart.views["stacked"])
+        setup = Setup(self.model.trained(), self.model_name, sd_factor, self.options, self.out)
         try:
             made = reconstruct_heart(heart.source, self.like, setup)
             return write_heart(heart.folder, made, setup, heart.views)

@@ -100,7 +100,7 @@ def write_heart(
     said = [*([unlike] if unlike else ()), *(views["remarks"] if views else ()), *heart.remarks]
     content = {
         "structures": _structures(whole, setup),
-        "provenance": _provenance(whole, setup, said) | {"views": _views(views)},
+        "provenance": _provenance(whole, setup, said, views) | {"views": _views(views)},
         "misfit": unlike,
     }
     files = list(mesh_files(made, heart.meshes, heart.known, options.space, options.extension))
@@ -181,13 +181,19 @@ def _structures(heart: ReconstructedHeart, setup: Setup) -> dict[str, dict[str, 
     return table
 
 
-def _provenance(heart: ReconstructedHeart, setup: Setup, remarks: Sequence[str]) -> dict[str, Any]:
+def _provenance(
+    heart: ReconstructedHeart,
+    setup: Setup,
+    remarks: Sequence[str],
+    views: Mapping[str, Any] | None,
+) -> dict[str, Any]:
     """Return how a heart was reconstructed, for its summary.
 
     Args:
         heart: The heart, with all its structures.
         setup: Settings of the run.
         remarks: Those on what comes out of it; others are added.
+        views: The content of ``shifts.json``, if the heart was put together from views.
     """
     options, field, grid = setup.options, heart.encoded.field, heart.meshes.specks.grid
     learned = setup.trained.usual, setup.trained.partial
@@ -198,6 +204,7 @@ def _provenance(heart: ReconstructedHeart, setup: Setup, remarks: Sequence[str])
             *remarks,
             *inferred,
             *_other_members(heart.heart.ensemble, setup.sd_factor),
+            *_unmeasured_slices(setup.sd_factor, views),
             *_nothing_to_enlarge(heart, options),
         ],
         "not_compared": _not_compared(heart, options),
@@ -269,6 +276,18 @@ def _other_members(ensemble: Ensemble | None, sd_factor: SdFactor | None) -> tup
     return (
         f"standard deviations are of {members} members, and their factors were calibrated with "
         f"{sd_factor.members}: --ensemble {sd_factor.members} fits them",
+    )
+
+
+def _unmeasured_slices(
+    sd_factor: SdFactor | None, views: Mapping[str, Any] | None
+) -> tuple[str, ...]:
+    """Return a remark where no factor of standard deviations was measured between slices."""
+    if sd_factor is None or views is None or sd_factor.slice_factor is not None:
+        return ()
+    return (
+        "standard deviations are not calibrated between slices: this model's calibration has no "
+        "factor for them",
     )
 
 

@@ -1,8 +1,8 @@
 """Calibration factors of a model's standard deviations: ``calibration.json`` in its folder."""
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -48,6 +48,8 @@ class SdFactor:
         date: Date of the calibration, ISO 8601.
         few: Whether it had fewer hearts than ``vecsetx calibrate`` asks for, so that the factors
             may be far off.
+        slice_factor: The factor of structures that a stack of slices shows, for their surfaces
+            between slices. None if it was not measured: then they use their own.
     """
 
     factor: _Factor
@@ -57,6 +59,18 @@ class SdFactor:
     hearts_fitted: tuple[str, ...]
     date: str
     few: StrictBool = False
+    slice_factor: _Factor | None = None
+
+    def between_slices(self, structures: Collection[str]) -> "SdFactor":
+        """Return the factors of a heart that was put together from slices.
+
+        Args:
+            structures: Those that a stack of slices shows.
+        """
+        if self.slice_factor is None:
+            return self
+        own = dict.fromkeys(structures, self.slice_factor)
+        return replace(self, factors={**self.factors, **own})
 
     def of(self, structure: str) -> float:
         """Return the factor of a structure."""

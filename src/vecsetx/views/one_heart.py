@@ -8,8 +8,9 @@ import numpy as np
 
 from vecsetx.errors import InputError
 from vecsetx.views.shifts import MOST_MM, Alignment, ShiftKind
+from vecsetx.views.slices import Contours, Slice
 
-__all__ = ["check_one_heart", "shift_table"]
+__all__ = ["check_one_heart", "shift_table", "stacked_structures"]
 
 _STRANGE_MM = 4.0
 """Median of the slices' residuals above which they show no common heart."""
@@ -104,6 +105,20 @@ def shift_table(
             for index, one in enumerate(aligned.slices)
         ],
     }
+
+
+def stacked_structures(contours: Contours, slices: Sequence[Slice]) -> list[int]:
+    """Return the indices of structures that several slices of one view show, sorted.
+
+    Args:
+        contours: Points on their outlines.
+        slices: The slices.
+    """
+    of_view = np.array([one.view for one in slices])
+    shown = np.unique(np.stack([contours.structure, contours.slice]), axis=1)
+    structure, view = shown[0], of_view[shown[1]]
+    pairs, counts = np.unique(np.stack([structure, view]), axis=1, return_counts=True)
+    return np.unique(pairs[0, counts > 1]).tolist()
 
 
 def _remarks(aligned: Alignment, shifts: ShiftKind) -> list[str]:
