@@ -16,8 +16,8 @@ _STRANGE_MM = 4.0
 """Median of the slices' residuals above which they show no common heart."""
 
 _DISAGREEMENT_MM = 8.0
-"""Mean mismatch above which slices that each shifted show no common heart. It is 2 to 2.5 mm of
-one heart, and 9 to 14 mm where one or two of three views are another heart's (two of kcl)."""
+"""Mean mismatch above which slices that each shifted show no common heart. It is 3 to 4.5 mm of
+one heart, and 12 to 18 mm where one or two of three views are another heart's (kcl)."""
 
 _MOST_LEFT_OUT = 1 / 3
 """Share of the slices that may belong to no heart."""
