@@ -46,6 +46,10 @@ def slow(slices: list[Slice], number: int, shifts_mm: np.ndarray) -> float:
 @pytest.mark.parametrize("number", [0, 4, 9, 10, 11])
 def test_costs_are_those_of_a_slow_twin(number: int) -> None:
     slices, generator = sliced(cine()[0]), np.random.default_rng(number)
+    for small in (4, 11):  # images that end within the heart
+        one = slices[small]
+        origin_mm = one.to_mm(np.array([[60.0, 55.0]]))[0]
+        slices[small] = replace(one, labels=one.labels[60:, 55:], origin_mm=origin_mm)
     shifts_mm = generator.uniform(-5, 5, (12, 3))
     tried = generator.uniform(-9, 9, (4, 3))
     tried[1, 2] = tried[0, 2]
