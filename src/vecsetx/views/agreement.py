@@ -61,7 +61,7 @@ class Agreement:
 
     slices: Sequence[Slice]
     crossings: Sequence[Crossing]
-    shares: Sequence[Float32[np.ndarray, "k h w"]]
+    shares: Sequence[Float32[np.ndarray, "k _ _"]]
     to_pixels: Sequence[Float[np.ndarray, "3 2"]]
 
     @classmethod
