@@ -1,0 +1,93 @@
+"""Where the left ventricle of a prepared heart lies: the axes from which cine MRI is planned."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Integer
+from scipy.spatial import cKDTree
+
+from vecsetx.sampling.heart_info import HeartInfo
+
+__all__ = ["LeftVentricle", "Structures", "left_ventricle"]
+
+_VALVE = 0.1
+"""Share of the left ventricle's points that the mitral valve counts for: those nearest to LA."""
+
+_OF_ATRIUM = 500
+"""Points of LA that are enough to find it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Structures:
+    """What is known of a heart's K structures beside their points.
+
+    Attributes:
+        names: Their names.
+        areas_mm2: ``[K]`` area of their surfaces; 0 of those that are absent.
+        cut: ``[K]`` whether the scan cuts them.
+    """
+
+    names: tuple[str, ...]
+    areas_mm2: Float[np.ndarray, " k"]
+    cut: Bool[np.ndarray, " k"]
+
+    @classmethod
+    def of_info(cls, info: HeartInfo) -> "Structures":
+        """Return what a prepared heart's file says of its structures."""
+        areas_mm2 = np.array([info.areas_mm2[name] for name in info.structures])
+        return cls(info.structures, areas_mm2, np.isin(info.structures, info.cut))
+
+
+@dataclass(frozen=True, slots=True)
+class LeftVentricle:
+    """The left ventricle and its axes.
+
+    Attributes:
+        points_mm: Points on its surface, RAS+ mm.
+        base_mm: Middle of the mitral valve, where the long axis begins.
+        axes: Unit vectors at right angles: along the long axis from the apex to the base, towards
+            the right ventricle, and towards the anterior wall.
+    """
+
+    points_mm: Float[np.ndarray, "n 3"]
+    base_mm: Float[np.ndarray, "3"]
+    axes: Float[np.ndarray, "3 3"]
+
+
+def left_ventricle(
+    points_mm: Float[np.ndarray, "n 3"],
+    structure: Integer[np.ndarray, " n"],
+    structures: Structures,
+) -> LeftVentricle | None:
+    """Find the left ventricle's axes from surface points.
+
+    The long axis runs from the middle of the mitral valve, where LV is nearest to LA, to the point
+    of LV that is farthest from it.
+
+    Args:
+        points_mm: RAS+ mm, in random order.
+        structure: Index 0…K−1 of each point's structure.
+        structures: The K structures.
+
+    Returns:
+        None if LV, LA or RV have no points, or if the scan cuts LV.
+    """
+    needed = ("LV", "LA", "RV")
+    if not {*needed} <= {*structures.names}:
+        return None
+    numbers = [structures.names.index(name) for name in needed]
+    left, atrium, right = (points_mm[structure == number].astype(float) for number in numbers)
+    if not (len(left) and len(atrium) and len(right)) or structures.cut[numbers[0]]:
+        return None
+    to_atrium = cKDTree(atrium[:_OF_ATRIUM]).query(left)[0]
+    base_mm = left[to_atrium <= np.quantile(to_atrium, _VALVE)].mean(axis=0)
+    apex_mm = left[np.linalg.norm(left - base_mm, axis=1).argmax()]
+    along = _unit(base_mm - apex_mm)
+    septal = right.mean(axis=0) - base_mm
+    septal = _unit(septal - (septal @ along) * along)
+    axes = np.stack([along, septal, np.cross(along, septal)])
+    return LeftVentricle(left, base_mm, axes)
+
+
+def _unit(vector: Float[np.ndarray, "3"]) -> Float[np.ndarray, "3"]:
+    return vector / np.linalg.norm(vector)
