@@ -100,9 +100,13 @@ def random_planes(
 
 
 def _stack(heights_mm: Float[np.ndarray, " n"], generator: np.random.Generator) -> list[float]:
-    """Return the heights of a stack's slices, evenly spaced over those of points."""
+    """Return the heights of a stack's slices, evenly spaced over those of points.
+
+    A stack that would have lost all slices but one loses none.
+    """
     low, high = heights_mm.min(), heights_mm.max()
     spacing = generator.uniform(*_SPACING_MM)
     slices = np.arange(low + generator.random() * spacing, high, spacing)
     missing = _MISSING * (generator.random() < _INCOMPLETE)
-    return slices[generator.random(len(slices)) >= missing].tolist()
+    left = slices[generator.random(len(slices)) >= missing]
+    return (left if len(left) >= 2 else slices).tolist()
