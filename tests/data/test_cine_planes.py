@@ -366,6 +366,13 @@ def test_a_point_moves_along_its_surface_to_where_that_is_nearest() -> None:
                 np.testing.assert_allclose(at_mm[0], expected, atol=1e-5)
 
 
+def test_no_planes_show_nothing() -> None:
+    one, points = heart(), heart().points
+    given = (points.points_mm, points.normals, points.structure, one.structures.areas_mm2)
+    rows, at_mm = on_planes(*given, [], 100)
+    assert (rows.shape, at_mm.shape) == ((0,), (0, 3))
+
+
 def test_fewer_points_are_those_nearest_to_the_planes() -> None:
     one, points, planes = heart(), heart().points, drawn(3)
     given = (points.points_mm, points.normals, points.structure, one.structures.areas_mm2, planes)

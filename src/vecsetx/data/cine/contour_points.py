@@ -39,9 +39,13 @@ def on_planes(
         Rows of the points that were moved onto planes, in order, and where they are now.
     """
     ways_mm = np.full(len(points_mm), np.inf)
-    moved_mm = points_mm.copy()
-    for plane in planes:
-        heights_mm = points_mm @ plane.normal - plane.height_mm
+    moved_mm = np.array(points_mm)
+    # Heights above all planes at once, in single precision, which is finest near the origin.
+    middle_mm = points_mm[0]
+    directions = np.array([plane.normal for plane in planes], moved_mm.dtype).reshape(-1, 3)
+    all_heights_mm = directions @ (moved_mm - middle_mm).T
+    for plane, own_mm in zip(planes, all_heights_mm, strict=True):
+        heights_mm = own_mm + float(middle_mm @ plane.normal - plane.height_mm)
         rows = np.flatnonzero((np.abs(heights_mm) < _FARTHEST_MM) & plane.shows[structure])
         # Down the surface, along the plane's normal without its part across the surface. The way is
         # longer than the height by 1/sine of the angle between the surface and the plane.

@@ -13,8 +13,8 @@ __all__ = ["LeftVentricle", "Structures", "left_ventricle"]
 _VALVE = 0.1
 """Share of the left ventricle's points that the mitral valve counts for: those nearest to LA."""
 
-_OF_ATRIUM = 500
-"""Points of LA that are enough to find it."""
+_OF_LEFT, _OF_ATRIUM = 1500, 500
+"""Points of LV and LA that are enough to find it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +79,9 @@ def left_ventricle(
     left, atrium, right = (points_mm[structure == number].astype(float) for number in numbers)
     if not (len(left) and len(atrium) and len(right)) or structures.cut[numbers[0]]:
         return None
-    to_atrium = cKDTree(atrium[:_OF_ATRIUM]).query(left)[0]
-    base_mm = left[to_atrium <= np.quantile(to_atrium, _VALVE)].mean(axis=0)
+    some = left[:_OF_LEFT]
+    to_atrium = cKDTree(atrium[:_OF_ATRIUM]).query(some)[0]
+    base_mm = some[to_atrium <= np.quantile(to_atrium, _VALVE)].mean(axis=0)
     apex_mm = left[np.linalg.norm(left - base_mm, axis=1).argmax()]
     along = _unit(base_mm - apex_mm)
     septal = right.mean(axis=0) - base_mm
