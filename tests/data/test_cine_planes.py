@@ -431,7 +431,30 @@ def cut() -> tuple[ObservedPoints, Structures]:
     return heart().points, replace(heart().structures, cut=is_cut)
 
 
-@pytest.mark.parametrize("change", [*map(lacking, ("LV", "LA", "RV")), renamed, cut])
+def without_extent() -> tuple[ObservedPoints, Structures]:
+    """LV is a point."""
+    points_mm, structure, normals = (part.copy() for part in _parts(heart().points))
+    points_mm[structure == NUMBER["LV"]] = points_mm[structure == NUMBER["LV"]][0]
+    return ObservedPoints(points_mm, structure, normals), heart().structures
+
+
+def huge() -> tuple[ObservedPoints, Structures]:
+    """All coordinates are in another unit."""
+    points_mm, structure, normals = _parts(heart().points)
+    return ObservedPoints(points_mm * np.float32(1e6), structure, normals), heart().structures
+
+
+def without_sides() -> tuple[ObservedPoints, Structures]:
+    """RV lies on LV's axis."""
+    points_mm, structure, normals = (part.copy() for part in _parts(heart().points))
+    points_mm[structure == NUMBER["RV"]] = heart().left.base_mm + 30 * heart().left.axes[0]
+    return ObservedPoints(points_mm, structure, normals), heart().structures
+
+
+DAMAGED = [without_extent, huge, without_sides]
+
+
+@pytest.mark.parametrize("change", [*map(lacking, ("LV", "LA", "RV")), renamed, cut, *DAMAGED])
 def test_hearts_without_planes_are_hidden_in_the_other_ways(change) -> None:
     points, structures = change()
     spec = PartialSpec(hide=0.8, cut=0.5, sparse=0.5, planes=1.0)

@@ -80,7 +80,7 @@ def random_planes(
     off = math.radians(_TILT_DEG) * generator.standard_normal(3)
     normal = along + off - (off @ along) * along
     normal /= np.linalg.norm(normal)
-    places: list[tuple[PlaneKind, Float[np.ndarray, 3], float]] = [
+    places: list[tuple[PlaneKind, np.ndarray, float]] = [
         ("SAX", normal, height) for height in _stack(left.points_mm @ normal, generator)
     ]
     kinds = list(_ANGLES_DEG)

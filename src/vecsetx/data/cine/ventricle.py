@@ -16,6 +16,12 @@ _VALVE = 0.1
 _OF_LEFT, _OF_ATRIUM = 1500, 500
 """Points of LV and LA that are enough to find it."""
 
+_LENGTHS_MM = (10.0, 300.0)
+"""Shortest and longest LV, from the valve to the apex; anything else is damaged."""
+
+_LEAST_MM = 1.0
+"""Distance of RV's middle from the long axis below which it shows no direction."""
+
 
 @dataclass(frozen=True, slots=True)
 class Structures:
@@ -70,7 +76,7 @@ def left_ventricle(
         structures: The K structures.
 
     Returns:
-        None if LV, LA or RV have no points, or if the scan cuts LV.
+        None if LV, LA or RV have no points, if the scan cuts LV, or if they lie as in no heart.
     """
     needed = ("LV", "LA", "RV")
     if not {*needed} <= {*structures.names}:
@@ -83,12 +89,13 @@ def left_ventricle(
     to_atrium = cKDTree(atrium[:_OF_ATRIUM]).query(some)[0]
     base_mm = some[to_atrium <= np.quantile(to_atrium, _VALVE)].mean(axis=0)
     apex_mm = left[np.linalg.norm(left - base_mm, axis=1).argmax()]
-    along = _unit(base_mm - apex_mm)
-    septal = right.mean(axis=0) - base_mm
-    septal = _unit(septal - (septal @ along) * along)
-    axes = np.stack([along, septal, np.cross(along, septal)])
-    return LeftVentricle(left, base_mm, axes)
-
-
-def _unit(vector: Float[np.ndarray, "3"]) -> Float[np.ndarray, "3"]:
-    return vector / np.linalg.norm(vector)
+    length_mm = np.linalg.norm(base_mm - apex_mm)
+    if not _LENGTHS_MM[0] <= length_mm <= _LENGTHS_MM[1]:
+        return None
+    along = (base_mm - apex_mm) / length_mm
+    to_right_mm = right.mean(axis=0) - base_mm
+    aside_mm = to_right_mm - (to_right_mm @ along) * along
+    if not np.linalg.norm(aside_mm) >= _LEAST_MM:
+        return None
+    septal = aside_mm / np.linalg.norm(aside_mm)
+    return LeftVentricle(left, base_mm, np.stack([along, septal, np.cross(along, septal)]))
