@@ -19,6 +19,7 @@ __all__ = [
     "Every",
     "Factor",
     "Hearts",
+    "Millimetres",
     "Number",
     "Points",
     "Range",
@@ -109,5 +110,6 @@ Rate = Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]
 Factor = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
 Distance = Annotated[float, Field(ge=1e-4, le=10, allow_inf_nan=False)]
 """In units of the model's space."""
+Millimetres = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
 Angle = Annotated[float, Field(ge=0, le=180, allow_inf_nan=False)]
 """In degrees."""
