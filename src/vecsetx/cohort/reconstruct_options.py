@@ -131,6 +131,7 @@ class ReconstructOptions:
             "--enlarge": self.enlarge,
             f"--format {self.extension}": self.extension != "vtp",
             "--recycle": bool(self.encode.recycle),
+            "--one-heart": self.one_heart,
         }
         if given := [option for option, is_given in idle.items() if is_given]:
             raise InputError(

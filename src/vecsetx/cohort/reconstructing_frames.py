@@ -29,7 +29,17 @@ from vecsetx.report.cine_scene import PackedFrame, pack_frame
 from vecsetx.sampling.sampler import Observation
 from vecsetx.workers.heart_work import HeartWork
 
-__all__ = ["FrameToReconstruct", "ReconstructedFrame", "ReconstructingFrames", "folder_of"]
+__all__ = [
+    "FRAME_REFINE_STEPS",
+    "FrameToReconstruct",
+    "ReconstructedFrame",
+    "ReconstructingFrames",
+    "folder_of",
+]
+
+FRAME_REFINE_STEPS = 30
+"""Default number of refinement steps of a frame. Volumes are those of structures that it shows, and
+refinement brings these closer to it (docs/views.md)."""
 
 
 def folder_of(number: int) -> str:

@@ -128,6 +128,7 @@ class BeatingPhantom:
             lv_length_mm=rest.lv_length_mm * (1 + contraction * self.length),
             rv_squeeze=1 + contraction * self.rv,
             rv_length=rest.rv_length * (1 + contraction * self.length),
+            mitral_width=(1 + contraction * self.radius) / (1 + contraction * self.atria),
             la_radii=times(self.atria, rest.la_radii),
             ra_radii=times(self.atria, rest.ra_radii),
         )

@@ -119,7 +119,7 @@ def left_atrium(heart: Parameters, antra: tuple[Shape, ...]) -> Shape:
     )
     funnel = Tube(
         np.stack([np.array([26.0, -24.0, 28.0]), MITRAL - 5.0 * TO_BASE]),
-        np.array([16.0, 14.0]) * heart.la_radii[1],
+        np.array([16.0, 14.0]) * heart.la_radii[1] * heart.mitral_width,
     )
     behind_aorta = HalfSpace(np.array([28.0, -8.5, 32.0]), np.array([0.1, 0.97, 0.22]))
     return Intersection(Union((body, funnel, *antra), 7.0), behind_aorta, 5.0)

@@ -47,6 +47,7 @@ class Parameters:
         course_mm: Displacements of the landmarks along the vessels, ``[24, 3]`` in RAS.
         rv_squeeze: Distances of the right ventricle's free wall from the septum, relative to those
             at end diastole.
+        mitral_width: Radius of the left atrium's funnel to the mitral valve, likewise.
     """
 
     size: float
@@ -70,6 +71,7 @@ class Parameters:
     coronary_radius_mm: float
     course_mm: tuple[tuple[float, float, float], ...]
     rv_squeeze: float = 1.0
+    mitral_width: float = 1.0
 
     @classmethod
     def random(cls, generator: np.random.Generator) -> "Parameters":

@@ -1,6 +1,7 @@
 """``vecsetx reconstruct --frames``: reconstruct a heart in each frame of its cycle."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from vecsetx.anatomy.structures import structure_names
@@ -9,6 +10,7 @@ from vecsetx.cine.cycle import cycle_of
 from vecsetx.cohort.cycle_files import CYCLE_FILES, cycle_files, summary_of
 from vecsetx.cohort.reconstruct_options import ReconstructOptions
 from vecsetx.cohort.reconstructing_frames import (
+    FRAME_REFINE_STEPS,
     FrameToReconstruct,
     ReconstructedFrame,
     ReconstructingFrames,
@@ -61,6 +63,9 @@ def reconstruct_frames(
         InputError: The frames cannot be read or show no common heart, or a file of another origin
             has the name of a result.
     """
+    if options.encode.refine is None:
+        encode = replace(options.encode, refine=FRAME_REFINE_STEPS)
+        options = replace(options, encode=encode)
     label_set = options.encode.label_set
     sources = find_views(inputs, label_set, trained.label_set, options.most_voxels, "--frames")
     check_idle(
