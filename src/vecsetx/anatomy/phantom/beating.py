@@ -4,10 +4,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+from jaxtyping import Float
 from scipy.optimize import brentq
 
+from vecsetx.anatomy.phantom import chambers
 from vecsetx.anatomy.phantom.parameters import Parameters
 from vecsetx.anatomy.phantom.phantom_heart import STRUCTURES, PhantomHeart
+from vecsetx.anatomy.phantom.shapes import evaluate_in_chunks
 
 __all__ = ["PERIOD_MS", "BeatingPhantom", "contraction_at", "end_systole_of", "volumes_ml"]
 
@@ -23,8 +26,11 @@ _RADIUS, _LENGTH, _RV, _ATRIA = (-0.36, 0.03), (-0.12, 0.02), (-0.48, 0.04), (0.
 _TRUE_MM = 0.8
 """Edge of the voxels in which true volumes are counted."""
 
-_MUSCLE_MM, _THICKEST = 2.0, 2.5
-"""The same while the wall's thickness is sought; and how many times thicker it gets at most."""
+_MUSCLE_MM, _AROUND_MM = 2.5, 75.0
+"""While the wall's thickness is sought: spacing of points, and how far from the LV they reach."""
+
+_THICKEST = 2.0
+"""How many times thicker the wall gets at most."""
 
 _GRID_MM = 160.0
 """Edge of the grid that holds a heart of size 1 whole."""
@@ -94,11 +100,12 @@ class BeatingPhantom:
         if contraction == 0:
             return PhantomHeart(self.rest)
         thin = self._contracted(contraction)
+        muscle = _Muscle(thin)
         wall_mm = brentq(
-            lambda wall_mm: _muscle_ml(replace(thin, wall_mm=wall_mm)) - self._muscle_ml,
+            lambda wall_mm: muscle.ml(wall_mm) - self._muscle_ml,
             self.rest.wall_mm * 0.9,
             self.rest.wall_mm * _THICKEST,
-            xtol=0.01,
+            xtol=0.005,
         )
         return PhantomHeart(replace(thin, wall_mm=float(wall_mm)))
 
@@ -112,7 +119,7 @@ class BeatingPhantom:
 
     @cached_property
     def _muscle_ml(self) -> float:
-        return _muscle_ml(self.rest)
+        return _Muscle(self.rest).ml(self.rest.wall_mm)
 
     def _contracted(self, contraction: float) -> Parameters:
         """Return the parameters of a moment, but for the wall's thickness."""
@@ -147,5 +154,28 @@ def volumes_ml(heart: PhantomHeart, spacing_mm: float = _TRUE_MM) -> dict[str, f
     return dict(zip(STRUCTURES, (counts * edge_mm**3 / 1000).tolist(), strict=True))
 
 
-def _muscle_ml(parameters: Parameters) -> float:
-    return volumes_ml(PhantomHeart(parameters), _MUSCLE_MM)["Myocardium"]
+class _Muscle:
+    """The volume of a heart's muscle, for any thickness of the wall up to a largest one.
+
+    Args:
+        heart: The heart; its own thickness does not matter.
+    """
+
+    def __init__(self, heart: Parameters) -> None:
+        self._heart, self._stretch = heart, PhantomHeart(heart).stretch
+        steps = np.arange(-_AROUND_MM, _AROUND_MM, _MUSCLE_MM)
+        points = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1).reshape(-1, 3)
+        self._points = points[self._value(_THICKEST * heart.wall_mm, points) < _MUSCLE_MM]
+        # What precedes the muscle does not depend on the wall.
+        shapes = PhantomHeart(heart).large_shapes
+        before = [evaluate_in_chunks(shapes[k], self._points)[0] for k in ("LV", "Aorta", "LA")]
+        self._outside = np.min(before, axis=0)
+
+    def ml(self, wall_mm: float) -> float:
+        """Return the volume, ml at size 1; of voxels at the surface, a share counts."""
+        value = np.maximum(self._value(wall_mm, self._points), -self._outside)
+        return float(np.clip(0.5 - value / _MUSCLE_MM, 0, 1).sum() * _MUSCLE_MM**3 / 1000)
+
+    def _value(self, wall_mm: float, points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
+        shape = chambers.left_ventricle(self._heart, wall_mm).stretched(self._stretch)
+        return evaluate_in_chunks(shape, points)[0]
