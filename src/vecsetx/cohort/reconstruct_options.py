@@ -131,8 +131,12 @@ class ReconstructOptions:
             "--enlarge": self.enlarge,
             f"--format {self.extension}": self.extension != "vtp",
             "--recycle": bool(self.encode.recycle),
-            "--one-heart": self.one_heart,
         }
+        if self.one_heart:
+            raise InputError(
+                "--one-heart: does not go with --frames; put the views of each frame together by "
+                "themselves, or give one label map with a time axis"
+            )
         if given := [option for option, is_given in idle.items() if is_given]:
             raise InputError(
                 f"{given[0]}: does not go with --frames, which writes meshes (VTP), label maps and "

@@ -23,7 +23,7 @@ _SYSTOLE = 0.4
 # Mean and spread, over hearts, of what changes until end systole; all relative.
 _RADIUS, _LENGTH, _RV, _ATRIA = (-0.36, 0.03), (-0.12, 0.02), (-0.48, 0.04), (0.10, 0.015)
 
-_TRUE_MM = 0.8
+_TRUE_MM = 1.0
 """Edge of the voxels in which true volumes are counted."""
 
 _MUSCLE_MM, _AROUND_MM = 2.5, 75.0
