@@ -56,3 +56,15 @@ def test_without_ventricle_or_wall_all_structures_count() -> None:
 def test_no_majority_is_no_heart(frames: list[LabelMap], told: str) -> None:
     with pytest.raises(InputError, match=told):
         unlike_the_others(numbered(frames), NAMES, "a.nii")
+
+
+def test_a_stranger_in_the_same_place_is_found_among_many_frames() -> None:
+    radii = 20.5 + 3.5 * np.cos(np.linspace(0, 2 * np.pi, 8, endpoint=False))
+    frames = [label_map_at(radius, 20) for radius in radii]
+    assert unlike_the_others(numbered(frames), NAMES, "a.nii") == {}
+    for place in range(8):
+        with_stranger = [*frames]
+        with_stranger[place] = label_map_at(radii[place], 20, moved_mm=14)
+        dice = same_heart._compared(list(numbered(with_stranger).values()), NAMES)[0]
+        assert dice.min() > same_heart._LEAST_DICE  # alike by itself
+        assert list(unlike_the_others(numbered(with_stranger), NAMES, "a.nii")) == [place + 1]

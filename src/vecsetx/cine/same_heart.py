@@ -12,11 +12,19 @@ from vecsetx.errors import InputError
 
 __all__ = ["unlike_the_others"]
 
-_LEAST_DICE = 0.55
-"""Overlap of two frames of one heart: of its left ventricle with the wall (docs/views.md)."""
+_LEAST_DICE = 0.65
+"""Overlap of two frames of one heart, of its left ventricle with the wall. Beating phantoms have
+0.83 to 0.86 between end diastole and end systole (docs/views.md)."""
 
-_MOST_TIMES = 1.6
+_LEAST_ALONE = 0.3
+"""The same where frames do not show both: cavities get much smaller."""
+
+_MOST_TIMES = 1.4
 """How many times larger the muscle of one frame is at most than that of another."""
+
+_SUDDEN, _FEWEST = 0.15, 8
+"""A frame is a stranger if its overlap with the one before and the one after is so much smaller
+than the overlap of these two; and the fewest frames of which this can be said."""
 
 _MOST_LEFT_OUT = 1 / 3
 
@@ -40,10 +48,13 @@ def unlike_the_others(
     numbers = list(frames)
     if len(numbers) < 2:
         return {}
-    dice, muscle = _compared(list(frames.values()), structures)
+    dice, muscle, is_walled = _compared(list(frames.values()), structures)
     times = np.maximum(muscle[:, None], muscle) / np.maximum(np.minimum(muscle[:, None], muscle), 1)
-    alike = (dice >= _LEAST_DICE) & (times <= _MOST_TIMES)
+    least = _LEAST_DICE if is_walled else _LEAST_ALONE
+    alike = (dice >= least) & (times <= _MOST_TIMES)
     fits: Bool[np.ndarray, " t"] = alike.mean(axis=1) > 0.5
+    if is_walled:
+        fits &= ~_sudden(dice)
     if len(numbers) == 2 and not alike[0, 1]:
         fits = np.zeros(2, dtype=bool)
     if (~fits).mean() > _MOST_LEFT_OUT:
@@ -66,12 +77,23 @@ def unlike_the_others(
     return found
 
 
+def _sudden(dice: Float[np.ndarray, "t t"]) -> Bool[np.ndarray, " t"]:
+    """Return which frames are unlike both of their neighbours in the cycle, which are alike."""
+    at = np.arange(len(dice))
+    if len(at) < _FEWEST:
+        return np.zeros(len(at), dtype=bool)
+    before, after = np.roll(at, 1), np.roll(at, -1)
+    own = np.maximum(dice[at, before], dice[at, after])
+    found: Bool[np.ndarray, " t"] = own < dice[before, after] - _SUDDEN
+    return found
+
+
 def _compared(
     labels: list[np.ndarray], structures: tuple[str, ...]
-) -> tuple[Float[np.ndarray, "t t"], Float[np.ndarray, " t"]]:
+) -> tuple[Float[np.ndarray, "t t"], Float[np.ndarray, " t"], bool]:
     """Return the overlap of all pairs of frames, and the size of each one's muscle in voxels.
 
-    Without a left ventricle, all structures overlap; without muscle, nothing is compared of it.
+    The third result is whether all frames show the left ventricle and its wall. Without a left ventricle, all structures overlap; without muscle, nothing is compared of it.
     """
     numbers = {name: structures.index(name) + 1 for name in structures}
     wall, chamber = numbers.get("Myocardium", -1), numbers.get("LV", -1)
@@ -85,4 +107,4 @@ def _compared(
     dice = 2 * both / np.maximum(sizes[:, None] + sizes, 1)
     if wall not in shown:
         muscle[:] = 1
-    return dice.astype(float), muscle
+    return dice.astype(float), muscle, len(shown) == 2
