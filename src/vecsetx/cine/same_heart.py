@@ -93,7 +93,8 @@ def _compared(
 ) -> tuple[Float[np.ndarray, "t t"], Float[np.ndarray, " t"], bool]:
     """Return the overlap of all pairs of frames, and the size of each one's muscle in voxels.
 
-    The third result is whether all frames show the left ventricle and its wall. Without a left ventricle, all structures overlap; without muscle, nothing is compared of it.
+    The third result is whether all frames show the left ventricle and its wall. If only one of them
+    is in all, this one has to overlap; if neither is, all structures have.
     """
     numbers = {name: structures.index(name) + 1 for name in structures}
     wall, chamber = numbers.get("Myocardium", -1), numbers.get("LV", -1)
