@@ -85,6 +85,7 @@ class Number:
     VARIANTS = Range(1, MOST_VARIANTS)
     PHANTOMS, PHANTOM_SIZE = Range(1, 100_000), Range(8, 1024)
     HEARTS = Range(1, 100_000)
+    FRAMES = Range(2, 100)
     VOXEL_MM = Range(0.02, 20, whole=False)  # from micro-CT to short-axis stacks
     SCALE = Range(0.2, 3, whole=False)
     EDGE_MM = Range(0.1, 20, whole=False)

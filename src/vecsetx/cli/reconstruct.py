@@ -69,6 +69,15 @@ def reconstruct(
             case_sensitive=False,
         ),
     ] = "slice",
+    frames: Annotated[
+        bool,
+        typer.Option(
+            "--frames",
+            metavar=FLAG,
+            help="The input is one heart over its cycle: a 4-D label map, or a label map per "
+            "frame, in order. Adds volumes, ejection fractions and an animation.",
+        ),
+    ] = False,
     labels: Labels = None,
     resolution: Annotated[
         int,
@@ -218,10 +227,13 @@ def reconstruct(
         most_voxels=max_voxels,
         one_heart=one_heart,
         shifts=shifts,
+        frames=frames,
     )
     failed = run(folder, inputs, out, options, CohortOptions(workers, dask, device))
     # A page in the folder itself may be an earlier run's.
-    is_of_this = one_heart or (len(inputs) == 1 and input_of(out) == str(inputs[0].resolve()))
+    is_of_this = (
+        one_heart or frames or (len(inputs) == 1 and input_of(out) == str(inputs[0].resolve()))
+    )
     page = out / "heart.html"
     print_next(reading(page) if is_of_this and page.exists() else typed("info", out))
     report_failures(failed)

@@ -42,6 +42,7 @@ def find_views(
     label_set: LabelSet | None,
     usual: LabelSet,
     most_voxels: int = VOXELS,
+    option: str = "--one-heart",
 ) -> tuple[LabelMapSource, ...]:
     """Return the label maps that users name, each once, in their order.
 
@@ -50,6 +51,7 @@ def find_views(
         label_set: What their ids stand for; None: what each file says.
         usual: The model's label set.
         most_voxels: Most voxels of a label map.
+        option: The option that asks for them, for messages.
 
     Raises:
         InputError: A file does not exist, or is no label map.
@@ -60,8 +62,8 @@ def find_views(
         for source in sources.values():
             if not isinstance(source, LabelMapSource):
                 raise InputError(
-                    f"{source.path}: --one-heart takes label maps of slices, and this is of kind "
-                    f"{source.kind}; give label maps, or leave --one-heart out"
+                    f"{source.path}: {option} takes label maps, and this is of kind "
+                    f"{source.kind}; give label maps, or leave {option} out"
                 )
             found.setdefault(source.path.resolve(), source)
     return tuple(found.values())
