@@ -99,7 +99,7 @@ def one_worker_process() -> Iterator[None]:
     from vecsetx.workers import processes
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(processes, "_cores", lambda: 1)
+        patch.setattr(processes, "cores", lambda: 1)
         patch.setattr(processes, "_SPAWN", FromServer)
         yield
 

@@ -18,7 +18,7 @@ from vecsetx.training.spec import TrainingSpec
 
 __all__ = ["PARTIAL", "PRESETS", "preset"]
 
-PARTIAL = PartialSpec(hide=0.8, cut=0.3, sparse=0.2)
+PARTIAL = PartialSpec(hide=0.8, cut=0.3, sparse=0.2, planes=0.2)
 """What the presets named ``…-partial`` hide, except for the smallest; in full after the first fifth
 of a run of one process."""
 
@@ -69,7 +69,7 @@ PRESETS |= {
 # Runs as short as this learn observed structures less well if more is hidden.
 PRESETS["tiny-partial"] = replace(
     PRESETS["tiny-partial"],
-    partial=PartialSpec(hide=0.6, cut=0.2, sparse=0.1),
+    partial=PartialSpec(hide=0.6, cut=0.2, sparse=0.1, planes=0.1),
     objective=ObjectiveSpec(inferred=0.3),
 )
 

@@ -19,6 +19,7 @@ __all__ = [
     "Every",
     "Factor",
     "Hearts",
+    "Millimetres",
     "Number",
     "Points",
     "Range",
@@ -84,6 +85,7 @@ class Number:
     VARIANTS = Range(1, MOST_VARIANTS)
     PHANTOMS, PHANTOM_SIZE = Range(1, 100_000), Range(8, 1024)
     HEARTS = Range(1, 100_000)
+    FRAMES = Range(2, 100)
     VOXEL_MM = Range(0.02, 20, whole=False)  # from micro-CT to short-axis stacks
     SCALE = Range(0.2, 3, whole=False)
     EDGE_MM = Range(0.1, 20, whole=False)
@@ -110,5 +112,6 @@ Rate = Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]
 Factor = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
 Distance = Annotated[float, Field(ge=1e-4, le=10, allow_inf_nan=False)]
 """In units of the model's space."""
+Millimetres = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
 Angle = Annotated[float, Field(ge=0, le=180, allow_inf_nan=False)]
 """In degrees."""

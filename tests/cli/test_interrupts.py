@@ -17,7 +17,7 @@ from support.waiting import LONGEST_SECONDS
 
 from vecsetx import __main__ as starting
 from vecsetx.cli import help_options
-from vecsetx.cli.interrupts import resuming_text
+from vecsetx.cli.interrupts import resuming_text, stopped_text
 from vecsetx.commands import calibrate as calibrating
 from vecsetx.commands import export as exporting
 from vecsetx.data.dataset import DataSet
@@ -269,3 +269,17 @@ def test_a_training_goes_on_from_its_checkpoint(
     for name, text in {**launcher, "WORLD_SIZE": "2"}.items():  # sys.argv does not know of it
         monkeypatch.setenv(name, text)
     assert resuming_text() == "to go on, repeat the command with --resume"
+
+
+def test_a_stopped_cycle_tells_how_many_frames_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = tmp_path / "out" / ".vecsetx"
+    records.mkdir(parents=True)
+    for name in ("a.json", "b.json", ".a.lock"):
+        (records / name).touch()
+    monkeypatch.setattr(sys, "argv", ["vecsetx", "reconstruct", "--frames", "a.nii"])
+    params = {"out": tmp_path / "out", "frames": True}
+    told = f"stopped; 2 frames are kept in {tmp_path / 'out'}. To go on with the rest, type: "
+    assert stopped_text("reconstruct", params, 0.0).startswith(told)
+    assert "nothing in" in stopped_text("reconstruct", params | {"frames": False}, 0.0)

@@ -259,14 +259,14 @@ def test_hearts_that_are_sparse_are_drawn_like_others(dataset: DataSet) -> None:
 
 
 def test_the_same_seed_hides_the_same(dataset: DataSet) -> None:
-    spec = PartialSpec(hide=0.8, cut=0.5, sparse=0.5, ramp=0)
+    spec = PartialSpec(hide=0.8, cut=0.5, sparse=0.5, planes=0.5, ramp=0)
     one, other = drawn(dataset, spec), drawn(dataset, spec)
     for name, values in tensors_of(one).items():
         assert torch.equal(values, tensors_of(other)[name]), name
 
 
 def test_a_model_learns_from_parts(dataset: DataSet, tmp_path: Path) -> None:
-    partial = PartialSpec(hide=0.8, cut=0.5, sparse=0.5, ramp=4)
+    partial = PartialSpec(hide=0.8, cut=0.5, sparse=0.5, planes=0.5, ramp=4)
     recipe = replace(RECIPE, partial=partial, training=replace(RECIPE.training, steps=4))
     train_model(dataset.folder, tmp_path / "run", recipe, stop_after=2)
     train_model(dataset.folder, tmp_path / "run", recipe, resume=True)
@@ -285,7 +285,7 @@ def test_partial_presets_differ_in_what_they_hide_and_how_long_they_learn() -> N
         if name == "tiny":
             assert all(
                 0 < getattr(part.partial, kind) < getattr(PARTIAL, kind)
-                for kind in ("hide", "cut", "sparse")
+                for kind in ("hide", "cut", "sparse", "planes")
             )
             assert 0 < part.objective.inferred < 1
         else:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from scipy.spatial import cKDTree
 from support.runs import RECIPE
 
 from vecsetx.data.dataset import DataSet
@@ -93,6 +94,28 @@ def test_a_model_that_learns_to_complete_is_looked_at_with_parts(dataset: DataSe
     assert found.grid_dice == pytest.approx(np.mean(dice))
     lacking = [len(structures) - len(looks._batches.batch(n).structure.unique()) for n in range(4)]
     assert min(lacking) >= 4  # points, too
+
+
+def test_a_model_that_learns_from_planes_is_looked_at_with_contours(dataset: DataSet) -> None:
+    """They lie on the surfaces of their structures, and have no normals."""
+    partial = PartialSpec(planes=1.0, shift_mm=0.0, unaligned=0.0)
+    recipe = replace(RECIPE.changed({"training": {"validate_hearts": 4}}, ""), partial=partial)
+    looks = HeartsValidator(dataset, dataset.hearts, recipe, None)
+    found = looks.summary([looks.validate(model_of(dataset), 0, 0, 1)])
+    assert np.isfinite([found.loss, found.grid_dice, *found.terms.values()]).all()
+    for place, heart in enumerate(dataset.hearts):
+        whole, part = looks._grid(heart)[1].values()
+        assert whole.normals is not None
+        assert whole.normals.any()
+        assert part.normals is not None
+        assert not part.normals.any()
+        assert len(part.points_mm) == RECIPE.batch.points
+        geometry = source_of(dataset, heart).segmentation(dataset.structures).geometry()
+        dense = observe(geometry, 40_000, whole.frame.mm_per_unit, 1)
+        for k in np.unique(part.structure):
+            surface = cKDTree(dense.points_mm[dense.structure == k])
+            assert surface.query(part.points_mm[part.structure == k])[0].max() < 3
+        assert not looks._batches.batch(place).normals.any()
 
 
 def test_ranks_share_a_validation(dataset: DataSet) -> None:

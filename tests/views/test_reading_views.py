@@ -155,7 +155,7 @@ def test_empty_views_volumes_and_other_kinds_are_refused(tmp_path: Path) -> None
     with pytest.raises(InputError, match=r"volume\.nii\.gz: voxels of 1 × 1 × 1 mm are no slices"):
         read(sax, write(volume, tmp_path / "volume.nii.gz"))
     (tmp_path / "points.csv").write_text("x,y,z,structure\n1,2,3,LV\n")
-    with pytest.raises(InputError, match=r"points\.csv: --one-heart takes label maps of slices"):
+    with pytest.raises(InputError, match=r"points\.csv: --one-heart takes label maps, and this is"):
         read(sax, tmp_path / "points.csv")
     with pytest.raises(InputError, match=r"no such file"):
         read(sax, tmp_path / "gone.nii.gz")

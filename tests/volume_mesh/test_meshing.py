@@ -10,7 +10,8 @@ from vecsetx.volume_mesh.cleaving import depths
 from vecsetx.volume_mesh.mesh import TetrahedralMesh, regions_around
 from vecsetx.volume_mesh.meshing import Regions, rough_mesh
 from vecsetx.volume_mesh.pieces import piece_volumes_ml
-from vecsetx.volume_mesh.quality import in_parts, shapes_of, volumes_mm3
+from vecsetx.volume_mesh.quality import in_parts, volumes_mm3
+from vecsetx.volume_mesh.shapes import shapes
 from vecsetx.volume_mesh.splitting import facets_of
 
 EDGE_MM = 1.5
@@ -35,7 +36,7 @@ def test_shapes_are_those_that_solvers_take() -> None:
     assert jacobian.min() > 0.1
     assert np.quantile(least, 0.01) > 20
     rough = rough_mesh(REGIONS, np.full(3, EDGE_MM))
-    assert shapes_of(rough.points_mm, rough.tetrahedra).min() < 0.1  # there was something to do
+    assert shapes(rough.points_mm, rough.tetrahedra).min() < 0.1  # there was something to do
 
 
 def test_it_is_conforming() -> None:

@@ -15,10 +15,9 @@ from vecsetx.volume_mesh.quality import (
     in_parts,
     radius_ratios,
     scaled_jacobians,
-    shapes,
-    shapes_of,
     volumes_mm3,
 )
+from vecsetx.volume_mesh.shapes import shapes, shapes_at
 from vecsetx.volume_mesh.splitting import EDGES
 
 CORNERS = hnp.arrays(float, (5, 4, 3), elements=st.floats(-10, 10, width=32))
@@ -29,7 +28,7 @@ def test_a_regular_tetrahedron() -> None:
     assert volumes_mm3(points, tetrahedra) == pytest.approx(8 / 3)
     assert dihedral_angles_deg(points, tetrahedra) == pytest.approx(np.degrees(np.arccos(1 / 3)))
     assert scaled_jacobians(points, tetrahedra) == pytest.approx(1)
-    assert shapes(points[tetrahedra]) == pytest.approx(np.sqrt(8) / 3)
+    assert shapes(points, tetrahedra) == pytest.approx(np.sqrt(8) / 3)
     assert radius_ratios(points, tetrahedra) == pytest.approx(1)
 
 
@@ -47,22 +46,21 @@ def test_one_that_is_inside_out_or_flat() -> None:
     turned = tetrahedra[:, [1, 0, 2, 3]]
     assert volumes_mm3(points, turned) == pytest.approx(-8 / 3)
     assert scaled_jacobians(points, turned) == pytest.approx(-1)
-    assert shapes(points[turned]) == pytest.approx(-np.sqrt(8) / 3)
+    assert shapes(points, turned) == pytest.approx(-np.sqrt(8) / 3)
     assert radius_ratios(points, turned) == pytest.approx(-1)
     flat = np.array([[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [1, 1, 0]])
-    assert shapes(flat[None]) == 0
+    assert shapes(flat, np.array([[0, 1, 2, 3]])) == 0
     assert radius_ratios(flat, np.array([[0, 1, 2, 3]])) == 0
     assert np.isfinite(dihedral_angles_deg(flat, tetrahedra)).all()
 
 
 def test_a_needle_is_no_good_shape_though_its_angles_are() -> None:
     base = np.array([[1, 0, 0], [-0.5, np.sqrt(0.75), 0], [-0.5, -np.sqrt(0.75), 0]])
-    needle = np.concatenate([base, [[0, 0, 40.0]]])[None]
-    assert dihedral_angles_deg(needle[0], np.array([[0, 1, 2, 3]])).min() > 59
-    assert shapes(needle)[0] == pytest.approx(
-        2 * scaled_jacobians(needle[0], np.array([[0, 1, 2, 3]]))[0]
-    )
-    assert shapes(needle)[0] < 0.15
+    needle = np.concatenate([base, [[0, 0, 40.0]]])
+    one = np.array([[0, 1, 2, 3]])
+    assert dihedral_angles_deg(needle, one).min() > 59
+    assert shapes(needle, one) == pytest.approx(2 * scaled_jacobians(needle, one))
+    assert shapes(needle, one)[0] < 0.15
 
 
 @given(CORNERS)
@@ -72,9 +70,34 @@ def test_shapes_are_those_of_the_slow_measures(corners: np.ndarray) -> None:
     fit = volumes > 1e-3
     sines = np.sin(np.radians(dihedral_angles_deg(points, tetrahedra))).min(axis=1)
     expected = np.minimum(sines, 2 * scaled_jacobians(points, tetrahedra))
-    assert shapes(corners)[fit] == pytest.approx(expected[fit], rel=1e-6)
-    assert (shapes(corners)[volumes < -1e-3] < 0).all()
-    assert shapes_of(points, tetrahedra) == pytest.approx(shapes(corners))
+    found = shapes(points, tetrahedra)
+    assert found[fit] == pytest.approx(expected[fit], rel=1e-6)
+    assert (found[volumes < -1e-3] < 0).all()
+
+
+@given(CORNERS, hnp.arrays(float, (3, 6, 3), elements=st.floats(-10, 10, width=32)), st.data())
+def test_shapes_at_other_places_are_those_after_moving_there(
+    corners: np.ndarray, places: np.ndarray, data: st.DataObject
+) -> None:
+    points, tetrahedra = corners.reshape(-1, 3), np.arange(20).reshape(5, 4)
+    corner = data.draw(hnp.arrays(int, 5, elements=st.integers(0, 3)))
+    row = data.draw(hnp.arrays(int, 5, elements=st.integers(0, 2)))
+    found = shapes_at(points, tetrahedra, corner, places, row)
+    for number in range(6):
+        moved = points.copy()
+        moved[tetrahedra[np.arange(5), corner]] = places[row, number]
+        assert found[:, number] == pytest.approx(shapes(moved, tetrahedra), abs=1e-9)
+
+
+def test_many_shapes_are_those_of_each() -> None:
+    """Blocks end where tetrahedra do, and threads mix nothing up."""
+    points, tetrahedra = random_tetrahedra()
+    many = np.tile(tetrahedra, (300, 1))
+    assert np.array_equal(shapes(points, many), np.tile(shapes(points, tetrahedra), 300))
+    places, corner = points[None], np.arange(len(many)) % 4
+    found = shapes_at(points, many, corner, places, np.zeros(len(many), dtype=int))
+    assert np.array_equal(found[:100], found[-100:])
+    assert len(found) == len(many)
 
 
 def test_angles_are_those_between_planes_through_an_edge() -> None:

@@ -11,6 +11,7 @@ from support.shapes import CENTRE_MM, grid_affine, voxelized
 from vecsetx.errors import InputError
 from vecsetx.geometry.heart_geometry import Geometry
 from vecsetx.measures.triangles import Triangles
+from vecsetx.volume_mesh.edge_lengths import edges_within_mm
 from vecsetx.volume_mesh.heart_mesh import mesh_heart
 from vecsetx.volume_mesh.interfaces import facets_between, named_interfaces
 from vecsetx.volume_mesh.mesh import TetrahedralMesh
@@ -156,7 +157,9 @@ def meshed() -> tuple[Parts, TetrahedralMesh]:
     assert len(lacking) == 3
     parts = Parts(heart, NAMES, NAMES, {}, discs)
     assert parts.names == (*NAMES, "MitralValve")
-    mesh, halved = mesh_heart(parts, dict.fromkeys(NAMES, 2.5) | {"MitralValve": discs[0].edge_mm})
+    mesh, halved = mesh_heart(
+        parts, dict.fromkeys(NAMES, 2.5) | {"MitralValve": edges_within_mm(1.5)}
+    )
     assert not halved
     return parts, mesh
 

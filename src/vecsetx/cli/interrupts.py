@@ -102,6 +102,8 @@ def stopped_text(command: str, params: Mapping[str, Any], began: float) -> str:
         began: When it began, seconds since the epoch.
     """
     kept = _OF_COMMANDS.get(command)
+    if command == "reconstruct" and params.get("frames"):
+        kept = _Kept("out", (".vecsetx/*.json",), "frame", goes_on=True)
     folder: Path | None = params.get(kept.folder) if kept else None
     if command == "check" and folder is None:
         folder = params["data"] / "check"

@@ -78,6 +78,15 @@ def reconstruct(
             help="Also shift slices of views through their planes, by at most MM.",
         ),
     ] = 0.0,
+    frames: Annotated[
+        bool,
+        typer.Option(
+            "--frames",
+            metavar=FLAG,
+            help="The input is one heart over its cycle: a 4-D label map, or a label map per "
+            "frame, in order. Adds volumes, ejection fractions and an animation.",
+        ),
+    ] = False,
     labels: Annotated[
         str | None,
         typer.Option(
@@ -237,10 +246,13 @@ def reconstruct(
         view_labels=view_labels,
         shifts=shifts,
         through_plane_mm=through_plane,
+        frames=frames,
     )
     failed = run(folder, inputs, out, options, CohortOptions(workers, dask, device))
     # A page in the folder itself may be an earlier run's.
-    is_of_this = one_heart or (len(inputs) == 1 and input_of(out) == str(inputs[0].resolve()))
+    is_of_this = (
+        one_heart or frames or (len(inputs) == 1 and input_of(out) == str(inputs[0].resolve()))
+    )
     page = out / "heart.html"
     print_next(reading(page) if is_of_this and page.exists() else typed("info", out))
     report_failures(failed)

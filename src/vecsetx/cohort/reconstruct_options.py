@@ -50,6 +50,7 @@ class ReconstructOptions:
         view_labels: Label set of each view, in their order; empty for that of ``encode``.
         shifts: What of them shifts as one (:data:`~vecsetx.views.shifts.ShiftKind`).
         through_plane_mm: Bound of shifts through the slices' planes.
+        frames: Whether the input is a heart over its cycle (:mod:`vecsetx.cine`).
     """
 
     encode: EncodeOptions = field(default_factory=EncodeOptions)
@@ -76,6 +77,7 @@ class ReconstructOptions:
     view_labels: tuple[LabelSet, ...] = ()
     shifts: ShiftKind = "slice"
     through_plane_mm: float = 0.0
+    frames: bool = False
 
     @property
     def meshes(self) -> MeshOptions:
@@ -103,6 +105,8 @@ class ReconstructOptions:
                 f"{option} sets the grid of the label map, which --no-labels leaves out; choose one"
             )
         self._check_views()
+        if self.frames:
+            self._check_frames()
 
     def _check_views(self) -> None:
         """Check the options of views of one heart."""
@@ -138,4 +142,25 @@ class ReconstructOptions:
             raise InputError(
                 "--trust-names: changes nothing with --one-heart, as names of slices are not held "
                 "against anatomy; leave it out"
+            )
+
+    def _check_frames(self) -> None:
+        """Check the options of frames of a cycle."""
+        idle = {
+            "--ensemble": bool(self.ensemble),
+            "--keep-observed": self.keep_observed,
+            "--like": self.like is not None,
+            "--enlarge": self.enlarge,
+            f"--format {self.extension}": self.extension != "vtp",
+            "--recycle": bool(self.encode.recycle),
+        }
+        if self.one_heart:
+            raise InputError(
+                "--one-heart: does not go with --frames; put the views of each frame together by "
+                "themselves, or give one label map with a time axis"
+            )
+        if given := [option for option, is_given in idle.items() if is_given]:
+            raise InputError(
+                f"{given[0]}: does not go with --frames, which writes meshes (VTP), label maps and "
+                "volumes of each frame; leave one of the two out"
             )

@@ -25,7 +25,7 @@ from vecsetx.solver_files.solver_mesh import SolverMesh
 from vecsetx.solver_files.vtk_xml import write_vtp, write_vtu
 from vecsetx.volume_mesh.cost import Cost, expected_cost
 from vecsetx.volume_mesh.cut_ends import with_cut_ends
-from vecsetx.volume_mesh.edge_lengths import parse_edges, parse_walls
+from vecsetx.volume_mesh.edge_lengths import edges_within_mm, parse_edges, parse_walls
 from vecsetx.volume_mesh.heart_mesh import mesh_heart
 from vecsetx.volume_mesh.interfaces import facets_between, named_interfaces
 from vecsetx.volume_mesh.mesh import TetrahedralMesh
@@ -263,9 +263,10 @@ class VolumeMeshing(HeartWork[HeartSource, MeshedHeart]):
         lengths = parse_edges(self.edge_mm, among)
         edges_mm = {name: lengths[name] for name in parts.chosen}
         for name, thick_mm in parts.walls_mm.items():
-            edges_mm[f"{name}Wall"] = min(lengths[name], thick_mm)
+            edges_mm[f"{name}Wall"] = min(lengths[name], edges_within_mm(thick_mm))
         for disc in parts.discs:
-            edges_mm[disc.name] = min(disc.edge_mm, *(lengths[side] for side in disc.sides))
+            within_mm = edges_within_mm(disc.thickness_mm)
+            edges_mm[disc.name] = min(within_mm, *(lengths[side] for side in disc.sides))
         return edges_mm
 
 

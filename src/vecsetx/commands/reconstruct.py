@@ -9,6 +9,7 @@ from vecsetx.cohort.out_folder import results_folder
 from vecsetx.cohort.reconstruct_options import ReconstructOptions
 from vecsetx.cohort.reconstructing import HeartToReconstruct, Reconstructing
 from vecsetx.cohort.working_model import WorkingModel
+from vecsetx.commands.cine.frames import reconstruct_frames
 from vecsetx.commands.one_heart import OneHeart
 from vecsetx.data.find_hearts import check_there, find_hearts
 from vecsetx.data.heart_source import HeartSource
@@ -54,6 +55,9 @@ def reconstruct(
     - unless ``options.page`` is off, the page ``heart.html``;
     - ``summary.json``.
 
+    With ``options.frames``, the input is one heart over its cycle
+    (:func:`~vecsetx.commands.cine.frames.reconstruct_frames`).
+
     With ``options.one_heart``, the inputs are views of one heart. They are brought together first:
     ``views/`` receives their contours, their shifts, and a picture of these.
 
@@ -88,6 +92,11 @@ def reconstruct(
     cohort = cohort or CohortOptions()
     options.check()
     cohort.check()
+    if options.frames and not cohort.is_here:
+        raise InputError(
+            "--workers and --dask: change nothing with --frames, where each frame is reconstructed "
+            "from the one before; leave them out"
+        )
     with results_folder(out):
         return _reconstruct_all(model, inputs, out, options, cohort)
 
@@ -103,6 +112,8 @@ def _reconstruct_all(
     like = Grid(*read_grid(options.like, options.most_voxels)) if options.like else None
     with waiting("reading the model"):
         shared, trained = WorkingModel.of(model, cohort.device, cohort.is_here)
+    if options.frames:
+        return reconstruct_frames(model, inputs, out, options, shared, trained)
     one = OneHeart(inputs, out, options, model, shared, trained) if options.one_heart else None
     hearts = {one.source.name: one.source} if one else _hearts(inputs, options, trained)
     sd_factor = sd_factor_of(model, trained, options.calibration) if options.ensemble else None

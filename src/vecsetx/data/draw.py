@@ -11,7 +11,8 @@ from vecsetx.anatomy.frame import UPRIGHT, Frame, Rotation
 from vecsetx.data.augment import IDENTITY, AugmentSpec, random_augmentation
 from vecsetx.data.batch import QUERY_GROUPS
 from vecsetx.data.buffer import BatchBuffer
-from vecsetx.data.partial import OVERSAMPLING, ObservedPoints, PartialView
+from vecsetx.data.cine.ventricle import Structures
+from vecsetx.data.partial import ObservedPoints, PartialView
 from vecsetx.errors import InputError
 from vecsetx.ranges import Hearts, Points
 from vecsetx.sampling.samples import HeartInfo, Samples, SamplesFile, SurfacePoints
@@ -85,7 +86,8 @@ def draw_heart(
     info = file.info
     candidates = spec.points
     if view is not None:  # hiding removes points, so more are needed
-        candidates = min(OVERSAMPLING * spec.points, file.count("surface") - spec.surface)
+        view = view.decided(generator)
+        candidates = min(view.candidates(spec.points), file.count("surface") - spec.surface)
     samples = _random_part(file, candidates + spec.surface, spec.near, spec.volume, generator)
     surface, near, volume = samples.surface, samples.near, samples.volume
     queried = slice(candidates, None)
@@ -96,7 +98,7 @@ def draw_heart(
     )
     frame = info.frame
     if view is not None:
-        observed = view.observe(observed, spec.points, generator)
+        observed = view.observe(observed, spec.points, generator, Structures.of_info(info))
     if view is not None or rotation != UPRIGHT:
         frame = _frame_of(observed, info.frame, rotation)
 

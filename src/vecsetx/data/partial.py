@@ -2,22 +2,27 @@
 
 The loss always covers the whole heart. The points that the encoder receives may lack whole
 structures, lie on one side of a plane (a field of view) or outside a ball (a hole), or be sparse:
-few points, or the contours of a stack of slices. How often and how much is hidden grows from
-nothing over the first part of a run.
+few points, or the contours of a stack of slices. Or they are those that cine MRI shows: contours in
+short-axis and long-axis planes. How often and how much is hidden grows from nothing over the first
+part of a run.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float, Integer
 
+from vecsetx.data.cine.contour_points import on_planes
+from vecsetx.data.cine.planes import random_planes
+from vecsetx.data.cine.ventricle import Structures, left_ventricle
 from vecsetx.errors import InputError
-from vecsetx.ranges import Count, Decay, Every, Share
+from vecsetx.ranges import Count, Decay, Every, Millimetres, Share
 
-__all__ = ["OVERSAMPLING", "ObservedPoints", "PartialSpec", "PartialView"]
+__all__ = ["ObservedPoints", "PartialSpec", "PartialView"]
 
-OVERSAMPLING = 3
-"""Candidates drawn per point that the encoder receives, so that enough remain after hiding."""
+_OVERSAMPLING, _OF_PLANES = 3, 24
+"""Candidates drawn per point that the encoder receives, so that enough remain after hiding; and so
+that enough lie near planes."""
 
 _MIN_POINTS = 64
 """A cut or stack of slices that would leave fewer points is skipped; no heart has fewer."""
@@ -38,6 +43,14 @@ class PartialSpec:
         sparse: Share of the hearts that are sparse: about half of them with few points, the others
             with the contours of a stack of parallel slices, which have no normals.
         slices_fewest, slices_most: Number of slices of a stack, which spans the heart.
+        planes: Share of the hearts that are shown as cine MRI shows them, which excludes the kinds
+            above: contours without normals in a short-axis stack and none to three of 2CH, 3CH and
+            4CH (:mod:`vecsetx.data.cine`). A heart without LV, LA or RV, or whose LV the scan cuts,
+            has no such planes, and is hidden in the ways above.
+        shift_mm: S.d. of the shift that alignment leaves within each of these planes, along each of
+            its two directions.
+        unaligned, unaligned_mm: Share of the hearts with planes whose shifts are larger, and the
+            s.d. of these.
         ramp: Number of hearts drawn until the shares and amounts above hold in full. They grow
             linearly up to then, from nothing.
     """
@@ -50,6 +63,10 @@ class PartialSpec:
     sparse: Share = 0.0
     slices_fewest: Count = 6
     slices_most: Count = 16
+    planes: Share = 0.0
+    shift_mm: Millimetres = 0.75
+    unaligned: Share = 0.2
+    unaligned_mm: Millimetres = 3.0
     ramp: Every = 2000
 
     def __post_init__(self) -> None:
@@ -67,7 +84,7 @@ class PartialSpec:
     @property
     def hides(self) -> bool:
         """Whether anything is hidden at all."""
-        return bool(self.hide or self.cut or self.sparse)
+        return bool(self.hide or self.cut or self.sparse or self.planes)
 
     def at(self, position: int) -> "PartialView | None":
         """How the heart at a position of the training sequence is hidden; None to show it whole."""
@@ -90,6 +107,10 @@ class ObservedPoints:
     structure: Integer[np.ndarray, " n"]
     normals: Float[np.ndarray, "n 3"]
 
+    def first(self, count: int) -> "ObservedPoints":
+        """Return the first points."""
+        return ObservedPoints(self.points_mm[:count], self.structure[:count], self.normals[:count])
+
 
 @dataclass(frozen=True, slots=True)
 class PartialView:
@@ -98,13 +119,33 @@ class PartialView:
     Attributes:
         spec: What may be hidden.
         difficulty: 0…1, multiplies how often and how much is hidden.
+        in_planes: Whether only what lies in planes is shown.
     """
 
     spec: PartialSpec
     difficulty: float
+    in_planes: bool = False
+
+    def decided(self, generator: np.random.Generator) -> "PartialView":
+        """Decide at random whether only what lies in planes is shown.
+
+        Nothing is drawn if that never happens, so that a seed gives the view that it gave before
+        there were planes.
+        """
+        if not self.spec.planes:
+            return self
+        return replace(self, in_planes=self._happens(self.spec.planes, generator))
+
+    def candidates(self, count: int) -> int:
+        """Return how many points of the whole surface are enough to choose ``count`` from."""
+        return (_OF_PLANES if self.in_planes else _OVERSAMPLING) * count
 
     def observe(
-        self, whole: ObservedPoints, count: int, generator: np.random.Generator
+        self,
+        whole: ObservedPoints,
+        count: int,
+        generator: np.random.Generator,
+        structures: Structures | None = None,
     ) -> ObservedPoints:
         """Draw the observed points of a heart.
 
@@ -112,7 +153,12 @@ class PartialView:
             whole: Candidates from the whole surface, in random order; at least ``count``.
             count: Number of points returned. If fewer remain, they are repeated.
             generator: Source of randomness.
+            structures: What else is known of the heart's structures; needed to find planes.
         """
+        if self.in_planes and structures is not None:
+            if shown := self._in_planes(whole, count, generator, structures):
+                return shown
+            whole = whole.first(_OVERSAMPLING * count)
         spec, points_mm, normals = self.spec, whole.points_mm, whole.normals
         # The order of the steps is that of the random draws, and decides which view a seed gives.
         # 1. Hide whole structures.
@@ -137,6 +183,31 @@ class PartialView:
         rows = np.resize(np.flatnonzero(kept), count)
         return ObservedPoints(points_mm[rows], whole.structure[rows], normals[rows])
 
+    def _in_planes(
+        self,
+        whole: ObservedPoints,
+        count: int,
+        generator: np.random.Generator,
+        structures: Structures,
+    ) -> ObservedPoints | None:
+        """Show contours in random planes; None if the heart has none, or too little in them."""
+        if not _is_sound(whole, len(structures.names)):
+            return None  # whoever draws from the file reports it
+        left = left_ventricle(whole.points_mm, whole.structure, structures)
+        if left is None:
+            return None
+        unaligned = generator.random() < self.spec.unaligned
+        shift_mm = self.spec.unaligned_mm if unaligned else self.spec.shift_mm
+        planes = random_planes(left, structures.names, shift_mm, generator)
+        rows, points_mm = on_planes(
+            whole.points_mm, whole.normals, whole.structure, structures.areas_mm2, planes, count
+        )
+        if len(rows) < _MIN_POINTS:
+            return None
+        again = np.resize(np.arange(len(rows)), count)
+        structure = whole.structure[rows[again]]
+        return ObservedPoints(points_mm[again], structure, np.zeros_like(points_mm[again]))
+
     def _happens(self, share: float, generator: np.random.Generator) -> bool:
         return bool(generator.random() < share * self.difficulty)
 
@@ -150,6 +221,12 @@ class PartialView:
         most = round(fewest + self.difficulty * (self.spec.most - fewest))
         count = min(int(generator.integers(fewest, most + 1)), len(present) - 1)
         return np.isin(structure, generator.permutation(present)[:count])
+
+
+def _is_sound(heart: ObservedPoints, structures: int) -> bool:
+    """Whether points and normals are finite, and structures exist."""
+    finite = all(np.isfinite(part).all() for part in (heart.points_mm, heart.normals))
+    return bool(finite and heart.structure.max() < structures)
 
 
 def _below_plane(

@@ -17,8 +17,9 @@ from torch import Tensor
 from vecsetx.anatomy.frame import Frame
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.data.batches import TrainingBatches
+from vecsetx.data.cine.ventricle import Structures
 from vecsetx.data.dataset import DataSet, HeartEntry
-from vecsetx.data.partial import OVERSAMPLING, ObservedPoints, PartialView
+from vecsetx.data.partial import ObservedPoints, PartialView
 from vecsetx.data.sources import source_of
 from vecsetx.evaluation.scores import Score, score_heart, summarize
 from vecsetx.geometry.pose import ReferenceHeart
@@ -185,26 +186,34 @@ class HeartsValidator:
         """Return a heart's truth on every third voxel, and observations by name; cached."""
         if heart.name not in self._read:
             dataset, points = self._dataset, self._recipe.batch.points
-            whole = source_of(dataset, heart).segmentation(dataset.structures)
+            names = dataset.structures
+            whole = source_of(dataset, heart).segmentation(names)
             truth, geometry = whole.label_map, whole.geometry()
             scale = self._batches.files[0].info.frame.mm_per_unit
             rotation = self._batches.rotation_of(heart.name)
             observations = {heart.name: observe(geometry, points, scale, 0, rotation)}
             if view := self._partial.at(0):
                 # Points to choose from; the seed makes each heart's visible part reproducible.
-                more = observe(geometry, OVERSAMPLING * points, scale, 0, rotation)
                 generator = np.random.default_rng([0, *heart.name.encode()])
-                observations[f"{heart.name}{IN_PART}"] = _in_part(more, view, points, generator)
+                view = view.decided(generator)
+                more = observe(geometry, view.candidates(points), scale, 0, rotation)
+                known = Structures(names, geometry.areas_mm2(), geometry.cut)
+                part = _in_part(more, view, points, generator, known)
+                observations[f"{heart.name}{IN_PART}"] = part
             self._read[heart.name] = truth.downsampled(STRIDE), observations
         return self._read[heart.name]
 
 
 def _in_part(
-    whole: Observation, view: PartialView, points: int, generator: np.random.Generator
+    whole: Observation,
+    view: PartialView,
+    points: int,
+    generator: np.random.Generator,
+    structures: Structures,
 ) -> Observation:
     """Observe a part of a heart with ``points`` points; unknown normals become 0."""
     normals = np.zeros_like(whole.points_mm) if whole.normals is None else whole.normals
     candidates = ObservedPoints(whole.points_mm, whole.structure, normals)
-    part = view.observe(candidates, points, generator)
+    part = view.observe(candidates, points, generator, structures)
     frame = Frame.around(part.points_mm, whole.frame.mm_per_unit, whole.frame.rotation)
     return Observation(part.points_mm, part.structure, part.normals, frame)

@@ -30,7 +30,6 @@ _WHOLE_WITHIN = 1e-3
 _FLOAT_SHARE = float(np.finfo(np.float32).eps)
 """How far off float32 voxels, or a float32 slope in the header, may be, as a share of the label."""
 
-
 _MANY_VALUES, _SAME_SHARE = 50, 0.5
 """An image has more values than this, and fewer voxels with the value of the next one."""
 
@@ -57,14 +56,18 @@ def read_label_map(
         most_voxels: Most voxels that are read.
 
     Raises:
-        InputError: The file is missing or unreadable, is not a 3-D image, has values that are not
-            labels (farther than 0.001 from a whole number, negative, too large or not finite), has
-            only background, or its affine is singular; or names are in a table alone that cannot be
-            read.
+        InputError: The file is missing or unreadable, is not 3-D, has values that are not labels
+            (farther than 0.001 from a whole number, negative, too large or not finite), has only
+            background, or its affine is singular; or names are in a table that cannot be read.
     """
-    image = read_image(path, most_voxels)
-    values = _three_dimensional(image.values, path)
-    labels, rounded = _whole_labels(values, path)
+    return label_map_of(read_image(path, most_voxels), path, may_be_empty, names_matter)
+
+
+def label_map_of(
+    image: Image, path: Path, may_be_empty: bool = False, names_matter: bool = True
+) -> LabelMap:
+    """Return the label map that an image holds; the rest is as in :func:`read_label_map`."""
+    labels, rounded = _whole_labels(_three_dimensional(image.values, path), path)
     _check_no_image(labels, path)
     if not (may_be_empty or labels.any()):
         raise InputError(
@@ -134,6 +137,7 @@ def _three_dimensional(values: np.ndarray, path: Path) -> np.ndarray:
         remedy = "it is a single slice, so give the whole volume"
     else:
         remedy = "it is a series, or has a channel per structure (one-hot): export one label map"
+        remedy += ", or give the frames of a cycle to vecsetx reconstruct --frames"
     raise InputError(
         f"{path}: a label map has 3 dimensions, this image has shape {shape}; {remedy}"
     )

@@ -32,7 +32,7 @@ from vecsetx.formats.quiet import quiet_libraries
 from vecsetx.formats.unpacking import Unpacked, check_voxel_count
 from vecsetx.limits import HEADER_BYTES
 
-__all__ = ["form_codes", "read_grid", "read_values", "unreadable"]
+__all__ = ["form_codes", "opened_nifti", "read_grid", "read_values", "unreadable"]
 
 # The header's size, an int32 in either byte order, and how NIfTI-1 differs from Analyze 7.5.
 _NIFTI_2, _NIFTI_1 = (b"\x1c\x02\0\0", b"\0\0\x02\x1c"), (b"\x5c\x01\0\0", b"\0\0\x01\x5c")
@@ -77,7 +77,7 @@ def read_values(
     Raises:
         InputError: The file is unreadable, damaged or truncated, or claims too many voxels.
     """
-    with _opened(path) as (header, stream):
+    with opened_nifti(path) as (header, stream):
         affine, remarks = _affine(header, path)
         names = names_in_extensions(header.read.extensions, path)
         remarks += remarks_in_extensions(header.read.extensions)
@@ -96,7 +96,7 @@ def read_grid(path: Path) -> tuple[tuple[int, ...], np.ndarray]:
     Raises:
         InputError: The header is unreadable.
     """
-    with _opened(path) as (header, _):
+    with opened_nifti(path) as (header, _):
         return header.shape, _affine(header, path)[0]
 
 
@@ -106,7 +106,7 @@ def form_codes(path: Path) -> tuple[int, int]:
     Raises:
         InputError: The header is unreadable.
     """
-    with _opened(path) as (header, _):
+    with opened_nifti(path) as (header, _):
         return int(header.read["sform_code"]), int(header.read["qform_code"])
 
 
@@ -129,7 +129,7 @@ def _reading(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[_Header, Unpacked]]:
+def opened_nifti(path: Path) -> Iterator[tuple[_Header, Unpacked]]:
     """Read the header; yield it and the file with the voxels."""
     with _reading(path), ExitStack() as opened:
         files = pair_files(path) if is_pair(path) else (path,)

@@ -20,6 +20,7 @@ from vecsetx.errors import InputError
 from vecsetx.formats.points import LabelledPoints
 from vecsetx.geometry.heart_geometry import Geometry, Segmentation
 from vecsetx.inference.as_shown import AsShown
+from vecsetx.inference.beginning import anchors_from
 from vecsetx.inference.domain import recenter_domain
 from vecsetx.inference.observed import of_geometry, of_points, of_samples
 from vecsetx.inference.posing import pose_remarks, rotation_of
@@ -120,9 +121,19 @@ class EncodedHeart(NamedTuple):
 
 
 def encode_source(
-    source: HeartSource, trained: TrainedModel, options: EncodeOptions
+    source: HeartSource,
+    trained: TrainedModel,
+    options: EncodeOptions,
+    before: Observation | None = None,
 ) -> EncodedHeart:
     """Read a heart from a source of any kind and encode it.
+
+    Args:
+        source: The heart.
+        trained: The model.
+        options: How it is encoded.
+        before: Anchors of the same heart a moment before, from which its own begin
+            (:func:`~vecsetx.inference.beginning.anchors_from`); it lies in the same frame.
 
     Raises:
         InputError: The heart cannot be read, nothing is left to show, or the options do not fit the
@@ -131,7 +142,7 @@ def encode_source(
     heart = source.read(trained.structures, options.seed, trained.mm_per_unit)
     if isinstance(heart, Segmentation):
         geometry = heart.geometry(options.hide)
-        field = encode_heart(geometry, trained, options)
+        field = encode_heart(geometry, trained, options, before)
         label_map, visibility = heart.label_map, Visibility.of_geometry(geometry)
         shown = np.array(trained.structures)[geometry.present()].tolist()
         remarks = (*geometry.label_map.remarks, *pose_remarks(field.frame, shown))
@@ -143,26 +154,31 @@ def encode_source(
         remarks = heart.info.remarks
     else:
         observation = _observe_points(heart, source.path, trained, options)
-        field = _encode_points(observation, trained, options)
+        field = _encode_points(observation, trained, options, before)
     visibility = Visibility.of_points(observation.structure, len(trained.structures))
     shown = [trained.structures[k] for k in np.unique(observation.structure)]
     remarks = (*remarks, *pose_remarks(field.frame, shown))
     return EncodedHeart(field, None, visibility, observation, remarks)
 
 
-def encode_heart(geometry: Geometry, trained: TrainedModel, options: EncodeOptions) -> HeartField:
-    """Encode a heart from its surfaces.
+def encode_heart(
+    geometry: Geometry,
+    trained: TrainedModel,
+    options: EncodeOptions,
+    before: Observation | None = None,
+) -> HeartField:
+    """Encode a heart from its surfaces; ``before`` is as in :func:`encode_source`.
 
     Raises:
         InputError: The options do not fit the model.
     """
     points = POINTS_FACTOR * trained.points if options.points is None else options.points
     with stage("pose"):
-        rotation = _rotation(geometry, trained, options)
+        rotation = before.frame.rotation if before else _rotation(geometry, trained, options)
     with stage("sampling"):
         observation = observe(geometry, points, trained.mm_per_unit, options.seed, rotation)
     lacks = _lacks(trained.structures, geometry.present(), geometry.cut)
-    field = _encoded(observation, geometry, trained, options, lacks)
+    field = _encoded(observation, geometry, trained, options, lacks, before)
     if not (steps := options.refine_steps(whole=not lacks)):
         return field
     with stage("sampling to refine"):
@@ -185,13 +201,17 @@ def encode_observation(
 
 
 def _encode_points(
-    observation: Observation, trained: TrainedModel, options: EncodeOptions
+    observation: Observation,
+    trained: TrainedModel,
+    options: EncodeOptions,
+    before: Observation | None = None,
 ) -> HeartField:
-    """Encode labelled surface points in their own frame."""
-    field = _encoded(observation, observation, trained, options, "is points alone")
+    """Encode labelled surface points in their own frame, or in that of the heart before."""
+    field = _encoded(observation, observation, trained, options, "is points alone", before)
     if not (steps := options.refine_steps(whole=False)):
         return field
-    observed = of_points(observation, len(trained.structures))
+    shown = replace(observation, frame=field.frame)
+    observed = of_points(shown, len(trained.structures))
     return _refined(field, observed, steps, options.seed)
 
 
@@ -271,6 +291,7 @@ def _encoded(
     trained: TrainedModel,
     options: EncodeOptions,
     lacks: str,
+    before: Observation | None = None,
 ) -> HeartField:
     """Encode an observation, and recycle.
 
@@ -285,7 +306,10 @@ def _encoded(
         options: Latents, recycling and seed.
         lacks: What the observation lacks of a whole heart, in words; empty if it is known to be
             whole.
+        before: As in :func:`encode_source`.
     """
+    if before:
+        observation = replace(observation, frame=before.frame)
     # 1. Encode; each latent needs a surface point of its own.
     spec = trained.network.spec
     latents = options.latents
@@ -293,7 +317,8 @@ def _encoded(
         latents = min(LATENTS_FACTOR * spec.anchors, len(observation.points_mm))
     limit = AsShown(shown) if isinstance(shown, Geometry) and not options.complete else None
     with stage("encoding"):
-        field = replace(trained.encode(observation, latents), limit=limit)
+        anchors = anchors_from(before, observation) if before else None
+        field = replace(trained.encode(observation, latents, anchors), limit=limit)
         if not lacks:
             return field
         # 2. Centre the domain on the whole reconstruction.

@@ -32,6 +32,7 @@ from vecsetx.model.vecset import LatentSet
 from vecsetx.reconstruction.distance_field import DistanceField
 from vecsetx.reconstruction.grid import Grid
 from vecsetx.reconstruction.rasterize import rasterize
+from vecsetx.sampling.sampler import Observation
 
 __all__ = ["Heart", "MeshOptions"]
 
@@ -86,6 +87,7 @@ class Heart:
         keep_observed: bool = False,
         ensemble: int = 0,
         sd_factor: SdFactor | None = None,
+        before: Observation | None = None,
     ) -> "Heart":
         """Read a heart and encode it.
 
@@ -96,6 +98,7 @@ class Heart:
             keep_observed: Whether observed surfaces stay as they are.
             ensemble: Members of the ensemble; 0 for none.
             sd_factor: Calibration factors of its standard deviations; None: they are uncalibrated.
+            before: Anchors of the same heart a moment before, from which its own begin.
 
         Raises:
             InputError: The heart cannot be read, or the options do not fit it, the model or each
@@ -108,7 +111,7 @@ class Heart:
                 "volume; leave --keep-observed out, or give a label map, masks or closed meshes"
             )
         source = source.resolved()
-        encoded = encode_source(source, trained, options)
+        encoded = encode_source(source, trained, options, before)
         completed = None
         if keep_observed and isinstance(encoded.shown, Geometry):
             completed = CompletedField.of(encoded.field, encoded.shown)

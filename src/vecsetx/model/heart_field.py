@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from vecsetx.anatomy.frame import DOMAIN, Frame
@@ -57,6 +57,7 @@ class HeartField:
         lacks: What the observation lacks of a whole heart, in words; empty if it is whole.
         limit: Changes the distances, mm, at points, RAS+ mm, by what is known of the heart beside
             the latent set; None: they are the decoder's.
+        anchors: The points that latents were put on; None if they are not known.
     """
 
     model: VecSetAutoEncoder
@@ -69,6 +70,7 @@ class HeartField:
     refinement: RefinementResult | None = None
     lacks: str = ""
     limit: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
+    anchors: Observation | None = None
 
     @classmethod
     @torch.no_grad()
@@ -79,6 +81,7 @@ class HeartField:
         observation: Observation,
         truncation: float,
         latents: int | None = None,
+        anchors: Int[np.ndarray, " m"] | None = None,
     ) -> "HeartField":
         """Encode the observed part of a heart.
 
@@ -89,6 +92,7 @@ class HeartField:
             truncation: Units up to which the model's distances are reliable.
             latents: Number of latents; None for the number in training. Models with learned queries
                 cannot change it.
+            anchors: Indices of the points that latents are put on; None: they are chosen evenly.
         """
         device = next(model.parameters()).device
         points = torch.from_numpy(observation.frame.to_unit(observation.points_mm))[None].to(device)
@@ -96,15 +100,22 @@ class HeartField:
         normals = observation.normals
         if normals is not None:
             normals = observation.frame.to_axes(normals)
+        if anchors is None:
+            chosen = anchors_by_structure(points, structure, latents or model.spec.anchors)
+        else:
+            chosen = torch.from_numpy(anchors)[None].to(device)
         latent_set = model.encode(
             points,
             structure,
-            anchors_by_structure(points, structure, latents or model.spec.anchors),
+            chosen,
             None if normals is None else torch.from_numpy(normals)[None].to(device),
         )
         tokens = model.process(latent_set)
-        frame = observation.frame
-        return cls(model, structures, frame, latent_set, tokens, truncation, domain=frame)
+        frame, rows = observation.frame, chosen[0].cpu().numpy()
+        on = Observation(observation.points_mm[rows], observation.structure[rows], None, frame)
+        return cls(
+            model, structures, frame, latent_set, tokens, truncation, domain=frame, anchors=on
+        )
 
     @property
     def reach_mm(self) -> float:

@@ -14,6 +14,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
+import numpy as np
+from jaxtyping import Int
 from pydantic import ConfigDict, Field, TypeAdapter
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
@@ -82,12 +84,18 @@ class TrainedModel:
     partial: bool | None = None
     pose: ReferenceHeart | None = None
 
-    def encode(self, observation: Observation, latents: int | None = None) -> HeartField:
+    def encode(
+        self,
+        observation: Observation,
+        latents: int | None = None,
+        anchors: Int[np.ndarray, " m"] | None = None,
+    ) -> HeartField:
         """Encode the observed part of a heart; see :meth:`HeartField.encode`.
 
         Args:
             observation: Labelled surface points.
             latents: Number of latents; None for the number in training.
+            anchors: Indices of the points that they are put on; None: they are chosen evenly.
 
         Returns:
             The heart as a field, whose ``distances_mm`` takes any number of points.
@@ -102,7 +110,7 @@ class TrainedModel:
                 f"whose queries are surface points can change their number, so use {spec.latents}"
             )
         return HeartField.encode(
-            self.network, self.structures, observation, self.truncation, latents
+            self.network, self.structures, observation, self.truncation, latents, anchors
         )
 
     def save_pretrained(self, folder: str | Path, *, half: bool = False) -> None:

@@ -1,6 +1,7 @@
 """A folder that holds the files of one run: those that an earlier run wrote are removed."""
 
 import os
+import re
 import stat
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
@@ -19,6 +20,7 @@ __all__ = [
     "SUMMARY",
     "VIEW_FILES",
     "check_foreign",
+    "check_foreign_names",
     "check_unmixed",
     "input_of",
     "one_run_s_files",
@@ -43,6 +45,11 @@ _NAMES = frozenset(
         "labels.itksnap.txt",
     }
 )
+_OF_CYCLE = frozenset({"heart.pvd", "volumes.csv", "cycle.csv", "cycle.json"})
+"""Files of a heart's cycle, besides those of its frames."""
+
+_OF_FRAME = re.compile(r"frames/\d{3,}/([^/]+)")
+
 _MESHES = frozenset({".vtp", ".stl", ".ply", ".obj", ".mtl"})
 """Files of one structure, with its name."""
 
@@ -58,10 +65,19 @@ def check_foreign(folder: Path, structures: Sequence[str], extension: str) -> No
     Raises:
         InputError: A file of another origin, such as an input, has the name of a result.
     """
-    ours = _earlier_files(folder / SUMMARY)
     endings = (extension, "mtl") if extension == "obj" else (extension,)
-    names = _NAMES.union(f"{name}.{ending}" for name in structures for ending in endings)
-    if foreign := [name for name in sorted(names - ours) if os.path.lexists(folder / name)]:
+    meshes = (f"{name}.{ending}" for name in structures for ending in endings)
+    check_foreign_names(folder, _NAMES.union(meshes))
+
+
+def check_foreign_names(folder: Path, names: Collection[str]) -> None:
+    """Check that files with some names, if they are there, are those of an earlier reconstruction.
+
+    Raises:
+        InputError: One is not.
+    """
+    new = set(names) - _earlier_files(folder / SUMMARY)
+    if foreign := [name for name in sorted(new) if os.path.lexists(folder / name)]:
         raise InputError(
             f"{folder / foreign[0]}: no earlier reconstruction wrote this file, and it would be "
             "replaced; choose another --out, or move the file"
@@ -160,20 +176,27 @@ def _earlier_files(summary: Path) -> set[str]:
     names = content.get("files") if isinstance(content, dict) else None
     if not isinstance(names, (list, dict)):
         return set()
-    return {name for name in names if _is_ours(name) and _is_file(summary.parent / name)}
+    return {name for name in names if _is_ours(name) and _is_file(summary.parent, name)}
 
 
 def _is_ours(name: object) -> bool:
     if not isinstance(name, str):
         return False
+    if name in _OF_CYCLE:
+        return True
+    if of_frame := _OF_FRAME.fullmatch(name):
+        name = of_frame[1]
     stem, dot, extension = name.partition(".")
     return name in (*_NAMES, *VIEW_FILES) or (
         stem in structure_names() and dot + extension in _MESHES
     )
 
 
-def _is_file(path: Path) -> bool:
+def _is_file(folder: Path, name: str) -> bool:
+    *folders, _ = Path(name).parts
     try:
-        return stat.S_ISREG(path.lstat().st_mode)
+        if any(folder.joinpath(*folders[: k + 1]).is_symlink() for k in range(len(folders))):
+            return False
+        return stat.S_ISREG((folder / name).lstat().st_mode)
     except OSError:
         return False

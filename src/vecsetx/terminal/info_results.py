@@ -85,6 +85,8 @@ def of_comparison(folder: Path) -> dict[str, Any]:
 def of_reconstruction(folder: Path) -> dict[str, Any]:
     """Describe a heart of ``reconstruct``."""
     summary = _read_json(folder / "summary.json")
+    if "cycle" in summary:
+        return _of_cycle(folder, summary)
     origin, of_structures = summary["provenance"], summary["structures"]
     present = [name for name, one in of_structures.items() if one["area_mm2"]]
     inferred = [name for name in present if of_structures[name]["observed"] is False]
@@ -100,6 +102,28 @@ def of_reconstruction(folder: Path) -> dict[str, Any]:
             input=origin.get("input"),
             model=origin.get("model"),
             inferred=", ".join(inferred) or None,
+            space=origin.get("space"),
+        ),
+        "next": reading(page) if page.exists() else typed("inspect", folder),
+    }
+
+
+def _of_cycle(folder: Path, summary: Mapping[str, Any]) -> dict[str, Any]:
+    """Describe a heart of ``reconstruct --frames``."""
+    origin, cycle, page = summary["provenance"], summary["cycle"], folder / "heart.html"
+    fraction = cycle["numbers"]["LV_ejection_fraction_percent"]["value"]
+    return {
+        "kind": "reconstruction of a cycle",
+        "version": as_text(origin.get("version")),
+        "label_set": as_text(origin["label_set"].get("name")),
+        "structures": [str(name) for name in summary["meshes"]],
+        "size": {"frames": len(cycle["reconstructed"])},
+        "calibration": calibration_of(None),
+        "facts": known_facts(
+            input=", ".join(map(str, origin["input"])),
+            model=origin.get("model"),
+            left_out=", ".join(map(str, cycle["left_out"])) or None,
+            LV_ejection_fraction=None if fraction is None else f"{fraction:.1f}%",
             space=origin.get("space"),
         ),
         "next": reading(page) if page.exists() else typed("inspect", folder),

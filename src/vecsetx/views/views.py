@@ -42,6 +42,7 @@ def find_views(
     label_sets: Sequence[LabelSet],
     usual: LabelSet,
     most_voxels: int = VOXELS,
+    option: str = "--one-heart",
 ) -> tuple[LabelMapSource, ...]:
     """Return the label maps that users name, each once, in their order.
 
@@ -51,12 +52,13 @@ def find_views(
             order of the result; none: what each file says.
         usual: The model's label set.
         most_voxels: Most voxels of a label map.
+        option: The option that asks for them, for messages.
 
     Raises:
         InputError: A file does not exist, or is no label map; or there are several label sets, but
             not one per label map.
     """
-    views = _found(inputs, label_sets[0] if label_sets else None, usual, most_voxels)
+    views = _found(inputs, label_sets[0] if label_sets else None, usual, most_voxels, option)
     if len(label_sets) < 2:
         return views
     if len(label_sets) != len(views):
@@ -67,13 +69,17 @@ def find_views(
             "all, or one per view, in this order"
         )
     return tuple(
-        replace(_found([view.path], own, usual, most_voxels)[0], name=view.name)
+        replace(_found([view.path], own, usual, most_voxels, option)[0], name=view.name)
         for view, own in zip(views, label_sets, strict=True)
     )
 
 
 def _found(
-    inputs: Sequence[Path], label_set: LabelSet | None, usual: LabelSet, most_voxels: int
+    inputs: Sequence[Path],
+    label_set: LabelSet | None,
+    usual: LabelSet,
+    most_voxels: int,
+    option: str,
 ) -> tuple[LabelMapSource, ...]:
     """Return the label maps that users name, all with the same label set."""
     found: dict[Path, LabelMapSource] = {}
@@ -82,8 +88,8 @@ def _found(
         for source in sources.values():
             if not isinstance(source, LabelMapSource):
                 raise InputError(
-                    f"{source.path}: --one-heart takes label maps of slices, and this is of kind "
-                    f"{source.kind}; give label maps, or leave --one-heart out"
+                    f"{source.path}: {option} takes label maps, and this is of kind "
+                    f"{source.kind}; give label maps, or leave {option} out"
                 )
             found.setdefault(source.path.resolve(), source)
     return tuple(found.values())

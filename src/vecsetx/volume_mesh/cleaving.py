@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from vecsetx.volume_mesh.mesh import TetrahedralMesh, regions_around
 from vecsetx.volume_mesh.pieces import remove_specks
 from vecsetx.volume_mesh.sampled_field import Field
-from vecsetx.volume_mesh.splitting import compact, edges_of, ends_of, keys_of, split_edges
+from vecsetx.volume_mesh.splitting import compact, distinct, edges_of, ends_of, keys_of, split_edges
 
 __all__ = ["cleave", "depths"]
 
@@ -68,7 +68,7 @@ def cleave(
         found = np.concatenate([found, field(added)])
         # With the regions of both ends, so that no edge is cut for ever where several meet.
         regions = np.concatenate([regions, regions[edges[:, 0]] | regions[edges[:, 1]]])
-        keys = np.unique(keys_of(tetrahedra[(tetrahedra >= first).any(axis=1)]))
+        keys = distinct(keys_of(tetrahedra[(tetrahedra >= first).any(axis=1)]))
         edges = ends_of(keys)
     region = _regions(points_mm, tetrahedra, regions, field)
     remove_specks(tetrahedra, region, np.bitwise_count(regions) > 1)

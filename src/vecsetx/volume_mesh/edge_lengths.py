@@ -6,13 +6,22 @@ from vecsetx.anatomy.structures import parse_names
 from vecsetx.errors import InputError
 from vecsetx.ranges import Number
 
-__all__ = ["EDGE_MM", "parse_edges", "parse_walls"]
+__all__ = ["EDGE_MM", "edges_within_mm", "parse_edges", "parse_walls"]
 
 EDGE_MM = 1.1
 """Usual mean length of edges at interfaces, as mechanics takes; electrophysiology takes 0.4."""
 
+_EDGE_SHARE = 0.75
+"""With longer edges, what lies on both sides of a thin layer touches: at points from 0.85 of its
+thickness, and through holes from 1.0."""
+
 _WALLS = ("Myocardium", "RVWall", "LAWall")
 """Structures that are walls."""
+
+
+def edges_within_mm(thickness_mm: float) -> float:
+    """Return the longest edges that a layer of a given thickness may have."""
+    return _EDGE_SHARE * thickness_mm
 
 
 def parse_edges(text: str, among: Sequence[str], option: str = "--edge-mm") -> Mapping[str, float]:

@@ -14,7 +14,14 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from vecsetx.volume_mesh.sampled_field import Field
-from vecsetx.volume_mesh.splitting import compact, ends_of, keys_of, places_of, split_edges
+from vecsetx.volume_mesh.splitting import (
+    compact,
+    distinct,
+    ends_of,
+    keys_of,
+    places_of,
+    split_edges,
+)
 
 __all__ = ["GROWTH", "LEVELS", "graded_lattice"]
 
@@ -96,7 +103,7 @@ def _to_split(
     tetrahedra: np.ndarray, longest: np.ndarray, large: np.ndarray, vertices: int
 ) -> np.ndarray:
     """Return the edges to split so that tetrahedra which are too large become smaller."""
-    marked = np.unique(longest[large])
+    marked = distinct(longest[large])
     while len(marked):
         # The longest edge of every tetrahedron around a marked one has to be split before it.
         around, places = places_of(tetrahedra, marked, vertices)

@@ -11,8 +11,6 @@ __all__ = [
     "in_parts",
     "radius_ratios",
     "scaled_jacobians",
-    "shapes",
-    "shapes_of",
     "volumes_mm3",
 ]
 
@@ -106,32 +104,6 @@ def _outward(corners: np.ndarray) -> np.ndarray:
     )
 
 
-def shapes(corners_mm: Float[np.ndarray, "*t 4 3"]) -> Float[np.ndarray, "*t"]:
-    """Return one number for how well shaped tetrahedra are; negative if they are inside out.
-
-    The least sine of the dihedral angles, which is small for angles near 0° and near 180° (Freitag
-    and Ollivier-Gooch, "Tetrahedral mesh improvement using swapping and smoothing", Int J Numer
-    Methods Eng 1997), or twice the scaled Jacobian, which is small for needles, if that is less.
-    """
-    edge = corners_mm[..., 1:, :] - corners_mm[..., :1, :]
-    a, b, c = edge[..., 0, :], edge[..., 1, :], edge[..., 2, :]
-    bc, ca, ab = _cross(b, c), _cross(c, a), _cross(a, b)
-    volume = _dot(a, bc)  # six times the volume
-    areas = [_length(bc + ca + ab), _length(bc), _length(ca), _length(ab)]  # twice
-    lengths = [_length(c - b), _length(c - a), _length(b - a), _length(a), _length(b), _length(c)]
-    # At the edge between facets i and j: sin = (3/2) · volume · length / (areas i and j).
-    between = [(0, 1), (0, 2), (0, 3), (2, 3), (1, 3), (1, 2)]
-    ratio = lengths[0] / np.maximum(areas[0] * areas[1], 1e-30)
-    for length, (i, j) in zip(lengths[1:], between[1:], strict=True):
-        ratio = np.minimum(ratio, length / np.maximum(areas[i] * areas[j], 1e-30))
-    # At the corners: the products of the edges that meet there.
-    corners = [(3, 4, 5), (3, 1, 2), (4, 0, 2), (5, 0, 1)]
-    for i, j, k in corners:
-        product = lengths[i] * lengths[j] * lengths[k]
-        ratio = np.minimum(ratio, 2 * np.sqrt(2) / np.maximum(product, 1e-30))
-    return volume * ratio
-
-
 def in_parts(points_mm: Float[np.ndarray, "v 3"], tetrahedra: Int[np.ndarray, "t 4"]) -> Shapes:
     """Measure all tetrahedra of a mesh, a part at a time, as millions of them take memory."""
     found = np.empty((len(Shapes._fields), len(tetrahedra)))
@@ -145,17 +117,6 @@ def in_parts(points_mm: Float[np.ndarray, "v 3"], tetrahedra: Int[np.ndarray, "t
             radius_ratios(points_mm, tetrahedra[part]),
         )
     return Shapes(*found)
-
-
-def shapes_of(
-    points_mm: Float[np.ndarray, "v 3"], tetrahedra: Int[np.ndarray, "t 4"]
-) -> Float[np.ndarray, " t"]:
-    """Return :func:`shapes` of a mesh, a part at a time, as millions of them take memory."""
-    parts = [
-        shapes(points_mm[tetrahedra[first : first + _CHUNK]])
-        for first in range(0, len(tetrahedra), _CHUNK)
-    ]
-    return np.concatenate(parts) if parts else np.empty(0)
 
 
 def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:

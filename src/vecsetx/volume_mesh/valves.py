@@ -24,9 +24,6 @@ VALVES = {
 
 _THINNEST_MM = 0.1
 
-_EDGE_SHARE = 0.75
-"""With edges as long as it is thick, the structures on both sides touch at points of its rim."""
-
 
 @dataclass(frozen=True, slots=True)
 class Disc:
@@ -45,11 +42,6 @@ class Disc:
     thickness_mm: float
     opening: Triangles
     outside: Triangles
-
-    @property
-    def edge_mm(self) -> float:
-        """The longest edges that it may have."""
-        return _EDGE_SHARE * self.thickness_mm
 
     def distances(
         self,

@@ -12,6 +12,7 @@ from multiprocessing.connection import Connection, wait
 from types import TracebackType
 from typing import ParamSpec, TypeVar
 
+from vecsetx.machine import cores
 from vecsetx.progress import hearing_stages
 from vecsetx.workers.base import ONE_THREAD, NoWorkersError, Workers, do_pickled
 
@@ -44,7 +45,7 @@ class Processes(Workers):
     """
 
     def __init__(self, count: int | None = None) -> None:
-        self._threads = ThreadPoolExecutor(count or _cores())
+        self._threads = ThreadPoolExecutor(count or cores())
         self._idle: list[_Process] = []
         self._started: set[_Process] = set()
         self._lock = threading.Lock()
@@ -225,13 +226,6 @@ class _Process:
             if not message.startswith(_STAGE):
                 return message.removeprefix(_ANSWER)
             heard(message.removeprefix(_STAGE).decode())
-
-
-def _cores() -> int:
-    """Return the number of cores that this program may use; a SLURM job often gets only some."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _unheard(stage: str) -> None:

@@ -29,6 +29,7 @@ from vecsetx.anatomy.phantom.shapes import (
 _BASE_MM = 27.5  # position of the base plane on the long axis
 _ANNULUS_MM = 2.5  # how far the wall extends beyond the base plane, around the two valves
 _GROOVE_DEPTH_MM = 5.0
+_SEPTUM_MM = 22.0  # septal coordinate that the right ventricle contracts towards
 
 
 def left_ventricle(heart: Parameters, wall_mm: float) -> Shape:
@@ -60,18 +61,25 @@ def left_ventricle(heart: Parameters, wall_mm: float) -> Shape:
 def right_ventricle(heart: Parameters) -> Shape:
     """Return the right ventricle: its body and outflow tract, still overlapping the septum."""
     frame = VentricleFrame(heart.ventricle_tilt_deg)
-    width, length = heart.rv_width, heart.rv_length
+    width, length, squeeze = heart.rv_width, heart.rv_length, heart.rv_squeeze
+
+    def beside(septal: float) -> float:
+        """Move a septal coordinate as the free wall moves towards the septum."""
+        return _SEPTUM_MM + squeeze * (septal - _SEPTUM_MM)
+
+    inner, outer = 20.0 - 36.0 * width, beside(20.0 + 36.0 * width)
+    narrow = squeeze**0.5
     body = Ellipsoid(
-        frame.to_ras(20.0, -1.0, 1.0),
-        np.array([36.0 * width, 30.0, 42.0 * length]),
+        frame.to_ras((inner + outer) / 2, -1.0, 1.0),
+        np.array([(outer - inner) / 2, 30.0 * narrow, 42.0 * length]),
         frame.axes,
     )
     margin = vessel(  # the acute margin, from the base towards the apex
         np.array(
             [
-                [*frame.to_ras(41.0, -12.0, 14.0), 20.0],
-                [*frame.to_ras(39.0, -16.0, -8.0 * length), 17.0 * width],
-                [*frame.to_ras(28.0, -14.0, -28.0 * length), 13.5 * width],
+                [*frame.to_ras(beside(41.0), -12.0, 14.0), 20.0 * narrow],
+                [*frame.to_ras(beside(39.0), -16.0, -8.0 * length), 17.0 * width * narrow],
+                [*frame.to_ras(beside(28.0), -14.0, -28.0 * length), 13.5 * width * narrow],
             ]
         ),
         flat_end=False,
@@ -79,8 +87,8 @@ def right_ventricle(heart: Parameters) -> Shape:
     outflow = vessel(
         np.array(
             [
-                [*frame.to_ras(37.0, 8.0, 0.0), 19.0 * width],
-                [*frame.to_ras(33.0, 22.0, 12.0), 16.5 * width],
+                [*frame.to_ras(beside(37.0), 8.0, 0.0), 19.0 * width * narrow],
+                [*frame.to_ras(beside(33.0), 22.0, 12.0), 16.5 * width * narrow],
                 [*(PULMONARY - 2.0 * TO_PA), 1.06 * heart.pa_radius_mm],
                 [*(PULMONARY + 6.0 * TO_PA), 1.06 * heart.pa_radius_mm],
             ]
@@ -111,7 +119,7 @@ def left_atrium(heart: Parameters, antra: tuple[Shape, ...]) -> Shape:
     )
     funnel = Tube(
         np.stack([np.array([26.0, -24.0, 28.0]), MITRAL - 5.0 * TO_BASE]),
-        np.array([16.0, 14.0]) * heart.la_radii[1],
+        np.array([16.0, 14.0]) * heart.la_radii[1] * heart.mitral_width,
     )
     behind_aorta = HalfSpace(np.array([28.0, -8.5, 32.0]), np.array([0.1, 0.97, 0.22]))
     return Intersection(Union((body, funnel, *antra), 7.0), behind_aorta, 5.0)

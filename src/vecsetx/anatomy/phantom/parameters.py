@@ -45,6 +45,9 @@ class Parameters:
         vein_length_mm: Length of each pulmonary vein.
         coronary_radius_mm: Radius at the ostia; it halves towards the ends.
         course_mm: Displacements of the landmarks along the vessels, ``[24, 3]`` in RAS.
+        rv_squeeze: Distances of the right ventricle's free wall from the septum, relative to those
+            at end diastole.
+        mitral_width: Radius of the left atrium's funnel to the mitral valve, likewise.
     """
 
     size: float
@@ -67,6 +70,8 @@ class Parameters:
     vein_length_mm: tuple[float, float, float, float]
     coronary_radius_mm: float
     course_mm: tuple[tuple[float, float, float], ...]
+    rv_squeeze: float = 1.0
+    mitral_width: float = 1.0
 
     @classmethod
     def random(cls, generator: np.random.Generator) -> "Parameters":

@@ -128,10 +128,11 @@ class PhantomHeart:
     def shapes(self) -> dict[str, Shape]:
         """The overlapping shapes by structure, in the heart's own coordinates and at size 1."""
         arteries = tuple(artery.shape() for artery in self._arteries.values())
-        return {**self._large_shapes, "Coronary": Union(arteries, _SEAM_MM)}
+        return {**self.large_shapes, "Coronary": Union(arteries, _SEAM_MM)}
 
     @cached_property
-    def _large_shapes(self) -> dict[str, Shape]:
+    def large_shapes(self) -> dict[str, Shape]:
+        """The shapes without the coronary arteries, which take long to lay."""
         heart, course = self.parameters, self._course_mm
         veins, mouths = vessels.pulmonary_veins(heart, course[10:18])
         muscle = chambers.left_ventricle(heart, heart.wall_mm)
@@ -148,16 +149,17 @@ class PhantomHeart:
             "LAA": chambers.left_atrial_appendage(heart, muscle, course[18:22]),
             "PV": Union(veins, _SEAM_MM),
         }
-        return {name: shape.stretched(self._stretch) for name, shape in unstretched.items()}
+        return {name: shape.stretched(self.stretch) for name, shape in unstretched.items()}
 
     @cached_property
     def _arteries(self) -> dict[str, Artery]:
         return coronary_arteries(
-            self.parameters, self._large_shapes, self._course_mm[12:24], self._stretch
+            self.parameters, self.large_shapes, self._course_mm[12:24], self.stretch
         )
 
     @cached_property
-    def _stretch(self) -> Stretch:
+    def stretch(self) -> Stretch:
+        """The map of positions by the heart's strain."""
         r, a, s, shear_as, shear_rs, shear_ra = self.parameters.strain
         strain = np.array(
             [[r, shear_ra, shear_rs], [shear_ra, a, shear_as], [shear_rs, shear_as, s]]

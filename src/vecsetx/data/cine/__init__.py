@@ -1,0 +1,1 @@
+"""Hearts as cine MRI shows them: contours in a few planes, shifted by breath-holds."""
