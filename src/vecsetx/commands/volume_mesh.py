@@ -24,7 +24,7 @@ from vecsetx.terminal.cohort_run import run_cohort
 from vecsetx.terminal.progress_bars import waiting
 from vecsetx.volume_mesh.edge_lengths import parse_edges, parse_walls
 from vecsetx.volume_mesh.valves import check_thickness
-from vecsetx.workers.for_each import open_workers
+from vecsetx.workers.for_each import open_workers, workers_or_here
 from vecsetx.workers.heart_work import Records
 
 __all__ = ["PAGE", "QUALITY", "MeshedHearts", "volume_mesh"]
@@ -153,7 +153,9 @@ def volume_mesh(
             seed,
             chosen,
         )
-        with open_workers(1 if len(hearts) == 1 and not dask else workers, dask) as executor:
+        # One heart alone has all cores: distances and shapes are computed in threads.
+        opened = workers_or_here if len(hearts) == 1 else open_workers
+        with opened(workers, dask) as executor:
             found = run_cohort("meshing hearts", work, hearts, Records.within(out), executor)
         if not found.results:
             raise InputError("\n".join(found.failed.values()))
