@@ -16,7 +16,8 @@ def balls(points: np.ndarray) -> np.ndarray:
 
 
 LOW, HIGH = np.array([-20.0, -20, -20]), np.array([32.0, 20, 20])
-POINTS, TETRAHEDRA, DISTANCES = graded_lattice(LOW, HIGH, np.array([2.0, 1.0]), balls)
+POINTS, TETRAHEDRA = graded_lattice(LOW, HIGH, np.array([2.0, 1.0]), balls)
+DISTANCES = balls(POINTS)
 LONGEST = np.linalg.norm(
     POINTS[TETRAHEDRA[:, EDGES[:, 0]]] - POINTS[TETRAHEDRA[:, EDGES[:, 1]]], axis=2
 ).max(axis=1)
@@ -36,7 +37,6 @@ def test_it_covers_all_with_a_layer_around() -> None:
     volume = volumes_mm3(POINTS, TETRAHEDRA).sum()
     assert volume > 4 / 3 * np.pi * (20**3 + 5**3)
     assert (DISTANCES.min(axis=1)[TETRAHEDRA].max(axis=1) < LONGEST).all()
-    assert pytest.approx(balls(POINTS)) == DISTANCES
 
 
 @pytest.mark.parametrize(("region", "longest_mm"), [(0, 2.0), (1, 1.0)])

@@ -5,7 +5,7 @@ import numpy as np
 from vecsetx.volume_mesh.lattice import graded_lattice
 from vecsetx.volume_mesh.pieces import neighbors, remove_specks
 
-POINTS, TETRAHEDRA, _ = graded_lattice(
+POINTS, TETRAHEDRA = graded_lattice(
     np.zeros(3), np.full(3, 2.0), np.array([2.0]), lambda at: np.full((len(at), 1), -100.0)
 )
 

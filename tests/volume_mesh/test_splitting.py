@@ -12,7 +12,7 @@ from vecsetx.volume_mesh.splitting import compact, edges_of, facets_of, split_ed
 
 
 def cubes() -> tuple[np.ndarray, np.ndarray]:
-    points, tetrahedra, _ = graded_lattice(
+    points, tetrahedra = graded_lattice(
         np.zeros(3), np.full(3, 2.0), np.array([2.0]), lambda at: np.full((len(at), 1), -100.0)
     )
     return points, tetrahedra

@@ -48,7 +48,8 @@ def signed_distances_mm(
         reach_mm: Distances are truncated at this value. Most structures are far from most points,
             and computing these distances exactly would take most of the time.
         band_mm: Distance up to which triangles are used; 4 voxels if None, which suits surfaces
-            whose vertices are a voxel apart.
+            whose vertices are a voxel apart. With 0, distances are rough but quick: near a surface
+            they are too long by half a voxel.
         drawn_from: Index of the structure on whose surface each point was sampled, −1 for none. The
             distance to that surface is set to exactly 0.
 
@@ -99,7 +100,7 @@ def _to_surface(
     # 1. In the band, exact distances to the triangles. libigl returns NaN beyond the band.
     signed = np.full(len(points_mm), np.nan)
     near = np.flatnonzero(_in_box(points_mm, vertices, band_mm))
-    if len(near) > 0:
+    if band_mm > 0 and len(near) > 0:
         signed[near], *_ = igl.signed_distance(
             points_mm[near], vertices, faces, _PSEUDONORMAL, -band_mm, band_mm
         )

@@ -37,18 +37,18 @@ def graded_lattice(
     high_mm: Float[np.ndarray, "3"],
     longest_mm: Float[np.ndarray, " k"],
     field: Field,
-) -> tuple[Float[np.ndarray, "v 3"], Int[np.ndarray, "t 4"], Float[np.ndarray, "v k"]]:
+) -> tuple[Float[np.ndarray, "v 3"], Int[np.ndarray, "t 4"]]:
     """Fill regions with tetrahedra, those that interfaces cut as fine as wanted.
 
     Args:
         low_mm: Corner of a box around all regions.
         high_mm: Opposite corner.
         longest_mm: Longest edge of tetrahedra at the interface of each region.
-        field: Signed distances to the K regions.
+        field: Signed distances to the K regions; rough ones will do.
 
     Returns:
-        Vertices in mm; tetrahedra of positive volume, which cover all regions with a layer around
-        them; and the distances at the vertices.
+        Vertices in mm; and tetrahedra of positive volume, which cover all regions with a layer
+        around them.
     """
     # In whole numbers, lengths that should be equal are. Halving them stays exact.
     finest_mm = float(longest_mm.min())
@@ -83,7 +83,7 @@ def graded_lattice(
         longest, square = longest[part_of], square[part_of]
         longest[halves], square[halves] = _longest(points, tetrahedra[halves])
     used, tetrahedra = compact(tetrahedra, len(points))
-    return corner_mm + points[used] * scale, tetrahedra, distances[used]
+    return corner_mm + points[used] * scale, tetrahedra
 
 
 def _allowed(

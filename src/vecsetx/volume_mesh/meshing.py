@@ -38,11 +38,14 @@ class Regions:
         field: Signed distances to K regions.
         low_mm: Corner of a box around all of them.
         high_mm: Opposite corner.
+        rough_field: The same to about half a millimetre, if that is quicker; edges are as long as
+            it says.
     """
 
     field: Field
     low_mm: Float[np.ndarray, "3"]
     high_mm: Float[np.ndarray, "3"]
+    rough_field: Field | None = None
 
 
 def rough_mesh(regions: Regions, edges_mm: Float[np.ndarray, " k"]) -> TetrahedralMesh:
@@ -57,9 +60,12 @@ def rough_mesh(regions: Regions, edges_mm: Float[np.ndarray, " k"]) -> Tetrahedr
         A mesh with some badly shaped tetrahedra.
     """
     with stage("lattice"):
-        lattice = graded_lattice(regions.low_mm, regions.high_mm, edges_mm * LONGEST, regions.field)
+        field = regions.rough_field or regions.field
+        points_mm, tetrahedra = graded_lattice(
+            regions.low_mm, regions.high_mm, edges_mm * LONGEST, field
+        )
     with stage("cutting at interfaces"):
-        return cleave(*lattice, regions.field)
+        return cleave(points_mm, tetrahedra, regions.field(points_mm), regions.field)
 
 
 def finish(

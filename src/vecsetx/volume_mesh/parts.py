@@ -52,14 +52,17 @@ class Parts:
         cut = [name for name in self.chosen if self.geometry.cut[self.structures.index(name)]]
         return cut + [f"{name}Wall" for name in self.walls_mm if name in cut]
 
-    def distances(self, reach_mm: float = np.inf) -> Field:
-        """Return signed distances to the regions, which may be truncated at ``reach_mm``."""
+    def distances(self, reach_mm: float = np.inf, band_mm: float | None = None) -> Field:
+        """Return signed distances to the regions, which may be truncated at ``reach_mm``.
+
+        ``band_mm`` is that of :func:`~vecsetx.geometry.distance.signed_distances_mm`.
+        """
         chosen = [self.structures.index(name) for name in self.chosen]
         # A wall's thickness is taken off, which has to leave something.
         reach_mm = max([reach_mm, *(2 * thick_mm for thick_mm in self.walls_mm.values())])
 
         def look(points_mm: np.ndarray) -> np.ndarray:
-            found = self._to_structures(points_mm, reach_mm)
+            found = self._to_structures(points_mm, reach_mm, band_mm)
             own, walls = found[:, chosen], self._to_walls(points_mm, found)
             discs = self._to_discs(points_mm, found)
             for disc, of_disc in zip(self.discs, discs.T, strict=True):
@@ -88,7 +91,9 @@ class Parts:
         vertices = np.concatenate([self.geometry.closed[k][0] for k in indices])
         margin_mm = max(self.walls_mm.values(), default=0.0)
         low_mm, high_mm = vertices.min(axis=0) - margin_mm, vertices.max(axis=0) + margin_mm
-        return Regions(self.distances(reach_mm), low_mm, high_mm)
+        return Regions(
+            self.distances(reach_mm), low_mm, high_mm, self.distances(reach_mm, band_mm=0.0)
+        )
 
     def of_input(self, numbers: Float[np.ndarray, " k"]) -> Float[np.ndarray, " n"]:
         """Return numbers of all structures as numbers of the regions; NaN for walls and valves."""
@@ -110,9 +115,11 @@ class Parts:
                 taken[self.chosen.index(side)] += volume_ml
         return taken
 
-    def _to_structures(self, points_mm: np.ndarray, reach_mm: float) -> Float[np.ndarray, "n k"]:
-        geometry = self.geometry
-        return signed_distances_mm(points_mm, geometry.closed, geometry.label_map, reach_mm)
+    def _to_structures(
+        self, points_mm: np.ndarray, reach_mm: float, band_mm: float | None = None
+    ) -> Float[np.ndarray, "n k"]:
+        closed, label_map = self.geometry.closed, self.geometry.label_map
+        return signed_distances_mm(points_mm, closed, label_map, reach_mm, band_mm)
 
     def _to_walls(self, points_mm: np.ndarray, found: np.ndarray) -> Float[np.ndarray, "n w"]:
         if not self.walls_mm:
