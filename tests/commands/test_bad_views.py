@@ -132,7 +132,7 @@ def test_three_corrupt_slices_of_forty_are_named_and_an_empty_one_is_nothing(
     ventricles = ("Myocardium", "LV", "RV")
     labels = np.stack(
         [
-            plane_of(whole, NAMES, ventricles, first + n * step_mm, directions, np.zeros(2))
+            plane_of(whole, NAMES, ventricles, first + n * step_mm, directions, np.zeros(3))
             for n in range(40)
         ],
         axis=2,

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -118,9 +119,11 @@ def encoded(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Observation, int | No
     calls: list[tuple[Observation, int | None]] = []
     encode = TrainedModel.encode
 
-    def spy(self: TrainedModel, observation: Observation, latents: int | None = None) -> HeartField:
+    def spy(
+        self: TrainedModel, observation: Observation, latents: int | None, anchors: Any = None
+    ) -> HeartField:
         calls.append((observation, latents))
-        return encode(self, observation, latents)
+        return encode(self, observation, latents, anchors)
 
     monkeypatch.setattr(TrainedModel, "encode", spy)
     return calls

@@ -150,9 +150,9 @@ def test_a_heart_is_recycled_as_often_as_asked(
     made = []
     encode = TrainedModel.encode
 
-    def noted(self: TrainedModel, observation: Observation, latents: int | None = None):
+    def noted(self: TrainedModel, observation: Observation, latents, anchors=None):
         made.append(observation)
-        return encode(self, observation, latents)
+        return encode(self, observation, latents, anchors)
 
     monkeypatch.setattr(TrainedModel, "encode", noted)
     fields = [
