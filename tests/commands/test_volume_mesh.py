@@ -102,6 +102,7 @@ def test_valves_walls_and_numbers_are_in_all_files(
     tags = {"Myocardium": 1, "LA": 33, "LV": 31, "LAWall": 3, "MitralValve": 7}
     assert of["tags"] == tags
     assert of["edges_mm"]["MitralValve"] == 3
+    assert of["edges_mm"]["LAWall"] == 2.25  # longer ones would leave holes
     mesh = pv.read(tmp_path / "out" / "one.vtu")
     written = mesh.field_data["Structures"].tolist(), mesh.field_data["Ids"].tolist()
     assert dict(zip(*written, strict=True)) == tags
