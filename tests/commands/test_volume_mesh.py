@@ -92,11 +92,16 @@ def test_valves_walls_and_numbers_are_in_all_files(
     labels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     words = ("volume-mesh", labels / "one.nii.gz", "--out", tmp_path / "out", "--workers", "1")
-    options = ("--structures", "LV,Myocardium,LA", "--edge-mm", "4", "--wall", "LA=3")
+    edges = "4,LV=3.9,Aorta=2"
+    options = ("--structures", "LV,Myocardium,LA", "--edge-mm", edges, "--wall", "LA=3")
     more = ("--valves", "4", "--tags", "four-chamber")
     assert run(*words, *options, *more, monkeypatch=monkeypatch) == 0
     said = capsys.readouterr().out
-    for remark in ("no TricuspidValve: RA is not meshed", "no AorticValve: Aorta is not meshed"):
+    for remark in (
+        "no TricuspidValve: RA is not meshed",
+        "no AorticValve: Aorta is not meshed",
+        "--edge-mm names Aorta, which is not meshed",
+    ):
         assert remark in said
     (of,) = json.loads((tmp_path / "out" / "quality.json").read_text())["hearts"].values()
     tags = {"Myocardium": 1, "LA": 33, "LV": 31, "LAWall": 3, "MitralValve": 7}

@@ -25,7 +25,12 @@ from vecsetx.solver_files.solver_mesh import SolverMesh
 from vecsetx.solver_files.vtk_xml import write_vtp, write_vtu
 from vecsetx.volume_mesh.cost import Cost, expected_cost
 from vecsetx.volume_mesh.cut_ends import with_cut_ends
-from vecsetx.volume_mesh.edge_lengths import edges_within_mm, parse_edges, parse_walls
+from vecsetx.volume_mesh.edge_lengths import (
+    edges_within_mm,
+    named_edges,
+    parse_edges,
+    parse_walls,
+)
 from vecsetx.volume_mesh.heart_mesh import mesh_heart
 from vecsetx.volume_mesh.interfaces import facets_between, named_interfaces
 from vecsetx.volume_mesh.mesh import TetrahedralMesh
@@ -150,6 +155,9 @@ class VolumeMeshing(HeartWork[HeartSource, MeshedHeart]):
         with stage("drawing"):
             drawing = draw_mesh(whole)
         remarks = [*given.remarks, *lacking, *no_fibres, *self._older(heart, file)]
+        named = named_edges(self.edge_mm, given.label_set.structures)
+        if unmeshed := [name for name in named if name not in parts.chosen]:
+            remarks.append(f"--edge-mm names {', '.join(unmeshed)}, which is not meshed")
         remarks += [given.doubts[name] for name in parts.chosen if name in given.doubts]
         if cut := [name for name in parts.cut_names() if name in parts.chosen]:
             remarks.append(f"the scan cuts {', '.join(cut)}: the mesh ends there with a flat face")

@@ -6,7 +6,7 @@ from vecsetx.anatomy.structures import parse_names
 from vecsetx.errors import InputError
 from vecsetx.ranges import Number
 
-__all__ = ["EDGE_MM", "edges_within_mm", "parse_edges", "parse_walls"]
+__all__ = ["EDGE_MM", "edges_within_mm", "named_edges", "parse_edges", "parse_walls"]
 
 EDGE_MM = 1.1
 """Usual mean length of edges at interfaces, as mechanics takes; electrophysiology takes 0.4."""
@@ -38,6 +38,11 @@ def parse_edges(text: str, among: Sequence[str], option: str = "--edge-mm") -> M
     """
     usual, found = _parse(text, among, option)
     return {name: found.get(name, EDGE_MM if usual is None else usual) for name in among}
+
+
+def named_edges(text: str, among: Sequence[str], option: str = "--edge-mm") -> Sequence[str]:
+    """Return the structures that are given a length of their own; as :func:`parse_edges` else."""
+    return tuple(_parse(text, among, option)[1])
 
 
 def parse_walls(text: str, among: Sequence[str], option: str = "--wall") -> Mapping[str, float]:
