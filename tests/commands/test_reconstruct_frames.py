@@ -97,7 +97,7 @@ def test_a_cycle_has_the_volumes_of_its_balls(
         for name, value in row.items()
         if name != "heart"
     }
-    assert "frame 3 was left out: it has no labels" in remarks_of(out)
+    assert "frame 3 has no labels and was left out" in remarks_of(out)
     # 2. The series of meshes.
     shown = ElementTree.parse(out / "heart.pvd").getroot().findall("./Collection/DataSet")
     assert len(shown) == 4 * len(NAMES)
@@ -188,7 +188,7 @@ def test_a_frame_begins_from_the_one_before_and_from_nothing_else(
     ],
 )
 def test_a_frame_of_no_use_is_named_and_left_out(
-    frame: LabelMap, told: str, model: Path, tmp_path: Path
+    frame: LabelMap, told: str, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     frames = beating()
     path = written_series(tmp_path / "cine.nii.gz", [frames[0], frame, *frames[1:]])
@@ -196,6 +196,27 @@ def test_a_frame_of_no_use_is_named_and_left_out(
     assert f"frame 2 was left out: {told}" in remarks_of(tmp_path / "out")
     rows = table_of(tmp_path / "out" / "volumes.csv")
     assert [row["frame"] for row in rows] == ["1", "3", "4", "5"]
+    # It lies beside the fullest frame, and may be fuller.
+    (row,) = table_of(tmp_path / "out" / "cycle.csv")
+    assert [row[name] for name in row if name != "heart"] == [""] * (len(row) - 1)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "LV unknown: end diastole or end systole may be in frame 2, which was left out" in said
+    assert said.count("frame 2 was left out") == 1
+
+
+def test_frames_without_labels_share_a_line_everywhere(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frames = beating()
+    shown = [frames[0], EMPTY, EMPTY, EMPTY, frames[2], EMPTY]
+    path, out = written_series(tmp_path / "cine.nii.gz", shown), tmp_path / "out"
+    assert reconstruct(model, [path], out, replace(OPTIONS, page=True)) == {}
+    told = "frames 2-4, 6 have no labels and were left out"
+    assert remarks_of(out).count("left out") == 1
+    said = " ".join(capsys.readouterr().out.split())
+    for text in (remarks_of(out), said, (out / "heart.html").read_text("utf-8")):
+        assert text.count(told) == 1
+    assert bool(table_of(out / "cycle.csv")[0]["LV_ejection_fraction_percent"])
 
 
 def test_unknown_volumes_say_why(model: Path, tmp_path: Path) -> None:

@@ -59,7 +59,6 @@ def summary_of(
     said = dict.fromkeys(
         (
             *cine.remarks,
-            *(f"frame {number} was left out: {why}" for number, why in cine.left_out.items()),
             *(remark for one in frames.values() for remark in one.remarks),
             *(f"frame {number}: {one.misfit}" for number, one in frames.items() if one.misfit),
         )
@@ -69,6 +68,7 @@ def summary_of(
             "frames": cine.count,
             "step_ms": cine.step_ms,
             "reconstructed": list(frames),
+            "unlabelled": list(cine.unlabelled),
             "left_out": {str(number): why for number, why in cine.left_out.items()},
             "end_diastole": cycle.end_diastole,
             "end_systole": cycle.end_systole,

@@ -86,7 +86,7 @@ def reconstruct_frames(
     work = ReconstructingFrames(shared, recorded_name(model), options, faces, out.resolve())
     with one_run_s_files(out, names, locked=True):
         frames = _reconstructed(cine, work, Records.within(out))
-        cycle = cycle_of({number: one.volumes for number, one in frames.items()})
+        cycle = cycle_of({number: one.volumes for number, one in frames.items()}, cine.left_out)
         summary = summary_of(sources, cine, frames, cycle, work)
         files = cycle_files(sources[0].name, cine, frames, cycle, summary, work)
         for file in files:
