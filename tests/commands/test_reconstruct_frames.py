@@ -204,6 +204,23 @@ def test_a_frame_of_no_use_is_named_and_left_out(
     assert said.count("frame 2 was left out") == 1
 
 
+def test_muscle_that_differs_is_said_beside_the_ejection_fraction(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, out = tmp_path / "cine.nii.gz", tmp_path / "out"
+    written_series(path, [label_map_at(24, 22), label_map_at(20, 20, muscle=1.3)])
+    assert reconstruct(model, [path], out, OPTIONS) == {}
+    told = "a beating heart keeps its muscle"
+    assert remarks_of(out).startswith(told)
+    said = " ".join(capsys.readouterr().out.split())
+    assert said.count(told) == 1
+    assert said.index("ejection fraction %") < said.index(told)
+    assert told in json.loads((out / "cycle.json").read_text())["hearts"]["cine"]["remarks"][0]
+    written_series(path, beating())
+    assert reconstruct(model, [path], out, OPTIONS) == {}
+    assert told not in remarks_of(out)
+
+
 def test_frames_without_labels_share_a_line_everywhere(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

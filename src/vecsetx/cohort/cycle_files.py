@@ -13,6 +13,7 @@ from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.label_sets import LabelSet
 from vecsetx.cine.cine import Cine
 from vecsetx.cine.cycle import Cycle
+from vecsetx.cine.muscle import uneven_muscle
 from vecsetx.cohort.measuring import MeasuredHeart
 from vecsetx.cohort.reconstructing_frames import (
     ReconstructedFrame,
@@ -56,8 +57,10 @@ def summary_of(
         work: How they were made.
     """
     options, first = work.options, next(iter(frames.values()))
+    doubt = uneven_muscle({number: one.volumes for number, one in frames.items()})
     said = dict.fromkeys(
         (
+            *filter(None, [doubt]),
             *cine.remarks,
             *(remark for one in frames.values() for remark in one.remarks),
             *(f"frame {number}: {one.misfit}" for number, one in frames.items() if one.misfit),
@@ -73,6 +76,7 @@ def summary_of(
             "end_diastole": cycle.end_diastole,
             "end_systole": cycle.end_systole,
             "numbers": _plain(cycle.numbers),
+            "doubt": doubt,
         },
         "meshes": list(dict.fromkeys(name for one in frames.values() for name in one.structures)),
         "volumes": {str(number): _plain(one.volumes) for number, one in frames.items()},

@@ -40,10 +40,12 @@ def print_cycle(name: str, summary: Mapping[str, Any]) -> None:
             markup=False,
         )
     print_list(unknown)
-    left_out = [f"frame {number} was left out: {why}" for number, why in cycle["left_out"].items()]
-    for sentence in left_out:
+    warnings = [f"frame {number} was left out: {why}" for number, why in cycle["left_out"].items()]
+    if cycle["doubt"]:
+        warnings.insert(0, cycle["doubt"])
+    for sentence in warnings:
         warn(sentence)
-    print_list([remark for remark in summary["remarks"] if remark not in left_out])
+    print_list([remark for remark in summary["remarks"] if remark not in warnings])
 
 
 def _moment(cycle: Mapping[str, Any], name: str) -> str:
