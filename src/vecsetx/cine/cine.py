@@ -8,6 +8,7 @@ import numpy as np
 
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.cine.frame_numbers import named_frames
+from vecsetx.cine.reach import short_cavities
 from vecsetx.cine.same_heart import unlike_the_others
 from vecsetx.data.label_set_choice import label_set_of
 from vecsetx.data.sources import LabelMapSource
@@ -49,7 +50,8 @@ class Cine:
         step_ms: Time from one to the next; None if it is not known.
         unlabelled: Numbers of the frames without labels.
         left_out: Number of a frame that has labels, and is no part of the cycle → why.
-        remarks: Notes for the user, as sentences.
+        doubt: Why ejection fractions may be wrong, as a sentence; empty if nothing says so.
+        remarks: Other notes for the user, as sentences.
     """
 
     frames: tuple[CineFrame, ...]
@@ -57,6 +59,7 @@ class Cine:
     step_ms: float | None
     unlabelled: tuple[int, ...]
     left_out: Mapping[int, str]
+    doubt: str
     remarks: tuple[str, ...]
 
 
@@ -109,7 +112,8 @@ def read_cine(sources: Sequence[LabelMapSource], structures: tuple[str, ...]) ->
             + "; ".join(_said(unlabelled, left_out))
         )
     remarks = (*stored[0].remarks, *series.remarks, *chosen_remarks, *_said(unlabelled, left_out))
-    return Cine(used, len(stored), series.step_ms, unlabelled, left_out, remarks)
+    doubt = short_cavities({frame.number: maps[frame.number] for frame in used}, structures)
+    return Cine(used, len(stored), series.step_ms, unlabelled, left_out, doubt, remarks)
 
 
 def _stored(sources: Sequence[LabelMapSource]) -> tuple[LabelSeries, list[LabelMap]]:

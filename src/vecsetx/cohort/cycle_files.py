@@ -57,10 +57,11 @@ def summary_of(
         work: How they were made.
     """
     options, first = work.options, next(iter(frames.values()))
-    doubt = uneven_muscle({number: one.volumes for number, one in frames.items()})
+    muscle = uneven_muscle({number: one.volumes for number, one in frames.items()})
+    doubts = [doubt for doubt in (cine.doubt, muscle) if doubt]
     said = dict.fromkeys(
         (
-            *filter(None, [doubt]),
+            *doubts,
             *cine.remarks,
             *(remark for one in frames.values() for remark in one.remarks),
             *(f"frame {number}: {one.misfit}" for number, one in frames.items() if one.misfit),
@@ -76,7 +77,7 @@ def summary_of(
             "end_diastole": cycle.end_diastole,
             "end_systole": cycle.end_systole,
             "numbers": _plain(cycle.numbers),
-            "doubt": doubt,
+            "doubts": doubts,
         },
         "meshes": list(dict.fromkeys(name for one in frames.values() for name in one.structures)),
         "volumes": {str(number): _plain(one.volumes) for number, one in frames.items()},

@@ -40,9 +40,8 @@ def print_cycle(name: str, summary: Mapping[str, Any]) -> None:
             markup=False,
         )
     print_list(unknown)
-    warnings = [f"frame {number} was left out: {why}" for number, why in cycle["left_out"].items()]
-    if cycle["doubt"]:
-        warnings.insert(0, cycle["doubt"])
+    left_out = [f"frame {number} was left out: {why}" for number, why in cycle["left_out"].items()]
+    warnings = [*cycle["doubts"], *left_out]
     for sentence in warnings:
         warn(sentence)
     print_list([remark for remark in summary["remarks"] if remark not in warnings])
