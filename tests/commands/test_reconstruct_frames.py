@@ -135,10 +135,30 @@ def test_label_maps_in_order_give_the_same_frames(model: Path, tmp_path: Path) -
         write_label_map(frame, path, NAMES, IDS)
     assert reconstruct(model, paths, tmp_path / "several", OPTIONS) == {}
     first, second = (table_of(tmp_path / out / "volumes.csv") for out in ("one", "several"))
+    assert [row.pop("file") for row in second] == [path.name for path in paths]
     assert second == [row | {"time_ms": ""} for row in first]
+    assert "order in which the files were given" not in remarks_of(tmp_path / "several")
     collection = (tmp_path / "several" / "heart.pvd").read_text()
     assert 'timestep="4"' in collection
     assert "number of the frame" in collection
+
+
+def test_frames_in_a_folder_come_in_the_order_of_their_numbers(model: Path, tmp_path: Path) -> None:
+    frames, folder = beating(), tmp_path / "frames"
+    folder.mkdir()
+    paths = [folder / f"frame{number}.nii.gz" for number in (1, 2, 9, 10)]
+    for path, frame in zip(paths, frames, strict=True):
+        write_label_map(frame, path, NAMES, IDS)
+    only = replace(OPTIONS, structures=("LV", "RV"))
+    assert reconstruct(model, [folder], tmp_path / "out", only) == {}
+    rows = table_of(tmp_path / "out" / "volumes.csv")
+    assert [row["file"] for row in rows] == [path.name for path in paths]
+    assert list(rows[0]) == ["frame", "file", "time_ms", "LV_volume_ml", "RV_volume_ml"]
+    lv_ml = [float(row["LV_volume_ml"]) for row in rows]
+    np.testing.assert_allclose(lv_ml, [ball_ml(radius) for radius in LV_MM], rtol=WITHIN)
+    assert "order in which" not in remarks_of(tmp_path / "out")
+    assert reconstruct(model, sorted(paths), tmp_path / "out", only) == {}  # as a shell sorts them
+    assert "frame10.nii.gz is frame 2, before frame2.nii.gz" in remarks_of(tmp_path / "out")
 
 
 def test_a_run_that_is_stopped_goes_on_to_the_same_files(

@@ -8,6 +8,7 @@ import numpy as np
 
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.cine.frame_numbers import named_frames
+from vecsetx.cine.order import order_remark
 from vecsetx.cine.reach import short_cavities
 from vecsetx.cine.same_heart import unlike_the_others
 from vecsetx.data.label_set_choice import label_set_of
@@ -111,7 +112,18 @@ def read_cine(sources: Sequence[LabelMapSource], structures: tuple[str, ...]) ->
             f"{first.path}: a cycle needs two frames that show the heart at least; "
             + "; ".join(_said(unlabelled, left_out))
         )
-    remarks = (*stored[0].remarks, *series.remarks, *chosen_remarks, *_said(unlabelled, left_out))
+    remarks = tuple(
+        filter(
+            None,
+            (
+                order_remark(paths),
+                *stored[0].remarks,
+                *series.remarks,
+                *chosen_remarks,
+                *_said(unlabelled, left_out),
+            ),
+        )
+    )
     doubt = short_cavities({frame.number: maps[frame.number] for frame in used}, structures)
     return Cine(used, len(stored), series.step_ms, unlabelled, left_out, doubt, remarks)
 
