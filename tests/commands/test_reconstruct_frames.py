@@ -345,6 +345,23 @@ def test_bad_input_is_refused_before_anything_is_written(model: Path, tmp_path: 
         reconstruct(model, [tmp_path / "cine.nii.gz"], tmp_path / "out", few)
 
 
+def test_ids_that_are_swapped_in_one_frame_are_mended_there(model: Path, tmp_path: Path) -> None:
+    frames = beating()
+    lv, rv = IDS.id_of("LV"), IDS.id_of("RV")
+    ids = np.arange(256, dtype=np.uint8)
+    ids[[lv, rv]] = rv, lv
+    frames[1] = replace(frames[1], labels=ids[frames[1].labels])
+    path = written_series(tmp_path / "cine.nii.gz", [frames[0], frames[1], *frames[:1] * 3])
+    with pytest.raises(InputError) as refused:
+        reconstruct(model, [path], tmp_path / "out", replace(OPTIONS, trust_names=False))
+    said = str(refused.value)
+    assert said.startswith(f"{path}, frame 2: anatomy contradicts the structures' names")
+    assert said.endswith(
+        "Options hold for all frames: if only frame 2 has other ids than the rest, mend these in "
+        "the file, or clear its labels"
+    )
+
+
 def test_what_reads_a_single_label_map_names_the_option(model: Path, tmp_path: Path) -> None:
     path = written_series(tmp_path / "cine.nii.gz", beating()[:2])
     with pytest.raises(InputError, match=r"has 3 dimensions.*vecsetx reconstruct --frames"):
