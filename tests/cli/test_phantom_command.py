@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from support.command_line import run
 
+from vecsetx.anatomy.label_map import LabelMap
+from vecsetx.anatomy.phantom.grid_cuts import cut_structures
 from vecsetx.anatomy.phantom.phantom_heart import STRUCTURES, PhantomHeart
 
 
@@ -38,3 +40,13 @@ def test_the_structures_at_the_edge_are_named(
     named = [name for name in expected if name not in ("Aorta", "PA", "PV")]
     assert named
     assert f"hearts ({', '.join(named)}), as" in printed
+
+
+@pytest.mark.parametrize("axis", range(3))
+@pytest.mark.parametrize("at", [0, -1])
+def test_every_side_of_a_grid_cuts(axis: int, at: int) -> None:
+    labels = np.zeros((5, 6, 7), dtype=np.uint8)
+    labels[2, 2, 2] = 1 + STRUCTURES.index("LA")
+    side = np.moveaxis(labels, axis, 0)
+    side[at, 1, 1], side[at, 2, 2] = (1 + STRUCTURES.index(name) for name in ("RV", "Aorta"))
+    assert cut_structures(LabelMap(labels, np.eye(4))) == ("RV",)
