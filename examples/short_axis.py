@@ -1,6 +1,6 @@
 """Complete a heart from ten short-axis contours, as in cine MRI.
 
-    python examples/short_axis.py MODEL LABELS.nii.gz --out FOLDER [--slices 10]
+    python examples/short_axis.py MODEL LABELS.nii.gz --out FOLDER [--slices 10] [--resolution 160]
 
 It cuts a whole label map with planes across the left ventricle's long axis, from apex to base. From
 each plane, it keeps only the outlines of the structures in a short-axis stack: myocardium, LV and
@@ -103,14 +103,15 @@ def main() -> None:
     parser.add_argument("labels", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--slices", type=int, default=10)
+    parser.add_argument("--resolution", type=int, default=160)
     options = parser.parse_args()
     model = load(options.model)
     read = read_label_map(options.labels)
-    label_map = read.named(model.label_set, model.structures, str(options.labels))
+    label_map = read.to_structures(model.label_set, model.structures, str(options.labels))
     outlines = list(contours(label_map, model.structures, options.slices))
     options.out.mkdir(parents=True, exist_ok=True)
     write_contours(options.out / "contours.csv", outlines)
-    found = surfaces(encode(model, options.out / "contours.csv"), resolution=160)
+    found = surfaces(encode(model, options.out / "contours.csv"), resolution=options.resolution)
     write_surfaces(options.out, found, model.structures)  # LPS, and tagged as LPS
     truth = label_map_surfaces(label_map, model.structures)
     draw(options.out / "short_axis.png", outlines, found, truth)

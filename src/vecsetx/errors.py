@@ -1,6 +1,6 @@
 """Exceptions that the command line reports as one plain line."""
 
-__all__ = ["DamagedError", "DivergedError", "InputError", "StoppedError", "too_large"]
+__all__ = ["DamagedError", "DivergedError", "InputError", "NamesError", "StoppedError", "too_large"]
 
 
 _MOST_CHARACTERS = 2000
@@ -17,6 +17,10 @@ class InputError(ValueError):
 
     def __init__(self, message: str) -> None:
         super().__init__(_without_middle(message))
+
+
+class NamesError(InputError):
+    """Anatomy contradicts what a heart's ids or file names stand for."""
 
 
 class DamagedError(InputError):

@@ -1,11 +1,13 @@
 """Numbers of a cycle, in closed form, and when they are unknown."""
 
 import math
+from itertools import combinations
 
 import numpy as np
 import pytest
 
 from vecsetx.cine.cycle import cycle_of
+from vecsetx.cine.frame_numbers import named_frames
 from vecsetx.measures.measured import Measured
 
 
@@ -59,3 +61,54 @@ def test_what_is_unknown_says_why(
 def test_a_ventricle_that_is_nowhere_is_unknown() -> None:
     reason = cycle_of(frames(LV=[100.0, 50.0])).numbers["RV_stroke_ml"].reason
     assert reason == "there is no RV in frames 2, 4"
+
+
+@pytest.mark.parametrize("rotated", range(7))
+def test_lost_frames_leave_the_true_numbers_or_none(rotated: int) -> None:
+    """Of a cycle that falls and rises once, whichever frames are lost."""
+    whole = frames(LV=list(np.roll([120.0, 110, 80, 50, 60, 90, 115], rotated)))
+    truth, known = cycle_of(whole), 0
+    for count in range(1, len(whole) - 1):
+        for lost in combinations(whole, count):
+            rest = {number: one for number, one in whole.items() if number not in lost}
+            found = cycle_of(rest, lost)
+            fraction = found.numbers["LV_ejection_fraction_percent"]
+            if fraction.known:
+                known += 1
+                assert (found.end_diastole, found.end_systole) == (
+                    truth.end_diastole,
+                    truth.end_systole,
+                )
+                assert fraction == truth.numbers["LV_ejection_fraction_percent"]
+            else:
+                assert found.end_diastole is found.end_systole is None
+                assert "which w" in fraction.reason
+                assert found.numbers["RV_stroke_ml"].reason == fraction.reason
+    assert known == 1  # only the frame of 90 ml lies beside neither the fullest nor the emptiest
+
+
+def test_a_lost_frame_between_others_that_are_kept_changes_nothing() -> None:
+    volumes = frames(LV=[120.0, 110.0, 100.0, 80.0, 60.0, 50.0, 60.0, 80.0, 110.0])
+    middle = {number: one for number, one in volumes.items() if number != 8}
+    assert cycle_of(middle, [8]) == cycle_of(volumes)
+    last = {number: one for number, one in volumes.items() if number not in (16, 18)}
+    reason = cycle_of(last, [16, 18]).numbers["LV_stroke_ml"].reason
+    assert reason == (
+        "end diastole or end systole may be in frames 16, 18, which were left out; mend their "
+        "labels, or clear them to do without"
+    )
+
+
+@pytest.mark.parametrize(
+    ("numbers", "named"),
+    [
+        ([3], "frame 3"),
+        ([4, 2], "frames 2, 4"),
+        ([2, 3], "frames 2, 3"),
+        ([9, 2, 3, 4, 6, 7], "frames 2-4, 6, 7, 9"),
+    ],
+)
+def test_frames_in_a_row_are_named_by_the_first_and_the_last(
+    numbers: list[int], named: str
+) -> None:
+    assert named_frames(numbers) == named

@@ -45,6 +45,20 @@ def test_without_ventricle_or_wall_all_structures_count() -> None:
     assert list(unlike_the_others(no_wall, NAMES, "a.nii")) == [5]
 
 
+def test_figures_are_those_that_speak_against_a_frame() -> None:
+    mirrored = numbered([*beating(), label_map_at(20, 20, moved_mm=34)])
+    counts = [np.count_nonzero(one == 1) for one in mirrored.values()]
+    percent = 100 * counts[4] / np.median(counts[:4])
+    said = unlike_the_others(mirrored, NAMES, "a.nii")[5]
+    assert said.endswith(f"; muscle: {percent:.0f}% of theirs)")
+    no_wall = {number: np.where(one == 1, 0, one) for number, one in mirrored.items()}
+    assert "muscle" not in unlike_the_others(no_wall, NAMES, "a.nii")[5]
+    with pytest.raises(InputError) as refused:  # as much muscle in another place
+        unlike_the_others({1: mirrored[2], 2: mirrored[5]}, NAMES, "a.nii")
+    assert "with a Dice of 0." in str(refused.value)
+    assert "muscle" not in str(refused.value)
+
+
 @pytest.mark.parametrize(
     ("frames", "told"),
     [

@@ -97,7 +97,7 @@ def test_a_cycle_has_the_volumes_of_its_balls(
         for name, value in row.items()
         if name != "heart"
     }
-    assert "frame 3 was left out: it has no labels" in remarks_of(out)
+    assert "frame 3 has no labels and was left out" in remarks_of(out)
     # 2. The series of meshes.
     shown = ElementTree.parse(out / "heart.pvd").getroot().findall("./Collection/DataSet")
     assert len(shown) == 4 * len(NAMES)
@@ -135,10 +135,30 @@ def test_label_maps_in_order_give_the_same_frames(model: Path, tmp_path: Path) -
         write_label_map(frame, path, NAMES, IDS)
     assert reconstruct(model, paths, tmp_path / "several", OPTIONS) == {}
     first, second = (table_of(tmp_path / out / "volumes.csv") for out in ("one", "several"))
+    assert [row.pop("file") for row in second] == [path.name for path in paths]
     assert second == [row | {"time_ms": ""} for row in first]
+    assert "order in which the files were given" not in remarks_of(tmp_path / "several")
     collection = (tmp_path / "several" / "heart.pvd").read_text()
     assert 'timestep="4"' in collection
     assert "number of the frame" in collection
+
+
+def test_frames_in_a_folder_come_in_the_order_of_their_numbers(model: Path, tmp_path: Path) -> None:
+    frames, folder = beating(), tmp_path / "frames"
+    folder.mkdir()
+    paths = [folder / f"frame{number}.nii.gz" for number in (1, 2, 9, 10)]
+    for path, frame in zip(paths, frames, strict=True):
+        write_label_map(frame, path, NAMES, IDS)
+    only = replace(OPTIONS, structures=("LV", "RV"))
+    assert reconstruct(model, [folder], tmp_path / "out", only) == {}
+    rows = table_of(tmp_path / "out" / "volumes.csv")
+    assert [row["file"] for row in rows] == [path.name for path in paths]
+    assert list(rows[0]) == ["frame", "file", "time_ms", "LV_volume_ml", "RV_volume_ml"]
+    lv_ml = [float(row["LV_volume_ml"]) for row in rows]
+    np.testing.assert_allclose(lv_ml, [ball_ml(radius) for radius in LV_MM], rtol=WITHIN)
+    assert "order in which" not in remarks_of(tmp_path / "out")
+    assert reconstruct(model, sorted(paths), tmp_path / "out", only) == {}  # as a shell sorts them
+    assert "frame10.nii.gz is frame 2, before frame2.nii.gz" in remarks_of(tmp_path / "out")
 
 
 def test_a_run_that_is_stopped_goes_on_to_the_same_files(
@@ -188,7 +208,7 @@ def test_a_frame_begins_from_the_one_before_and_from_nothing_else(
     ],
 )
 def test_a_frame_of_no_use_is_named_and_left_out(
-    frame: LabelMap, told: str, model: Path, tmp_path: Path
+    frame: LabelMap, told: str, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     frames = beating()
     path = written_series(tmp_path / "cine.nii.gz", [frames[0], frame, *frames[1:]])
@@ -196,6 +216,44 @@ def test_a_frame_of_no_use_is_named_and_left_out(
     assert f"frame 2 was left out: {told}" in remarks_of(tmp_path / "out")
     rows = table_of(tmp_path / "out" / "volumes.csv")
     assert [row["frame"] for row in rows] == ["1", "3", "4", "5"]
+    # It lies beside the fullest frame, and may be fuller.
+    (row,) = table_of(tmp_path / "out" / "cycle.csv")
+    assert [row[name] for name in row if name != "heart"] == [""] * (len(row) - 1)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "LV unknown: end diastole or end systole may be in frame 2, which was left out" in said
+    assert said.count("frame 2 was left out") == 1
+
+
+def test_muscle_that_differs_is_said_beside_the_ejection_fraction(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, out = tmp_path / "cine.nii.gz", tmp_path / "out"
+    written_series(path, [label_map_at(24, 22), label_map_at(20, 20, muscle=1.3)])
+    assert reconstruct(model, [path], out, OPTIONS) == {}
+    told = "a beating heart keeps its muscle"
+    assert remarks_of(out).startswith(told)
+    said = " ".join(capsys.readouterr().out.split())
+    assert said.count(told) == 1
+    assert said.index("ejection fraction %") < said.index(told)
+    assert told in json.loads((out / "cycle.json").read_text())["hearts"]["cine"]["remarks"][0]
+    written_series(path, beating())
+    assert reconstruct(model, [path], out, OPTIONS) == {}
+    assert told not in remarks_of(out)
+
+
+def test_frames_without_labels_share_a_line_everywhere(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frames = beating()
+    shown = [frames[0], EMPTY, EMPTY, EMPTY, frames[2], EMPTY]
+    path, out = written_series(tmp_path / "cine.nii.gz", shown), tmp_path / "out"
+    assert reconstruct(model, [path], out, replace(OPTIONS, page=True)) == {}
+    told = "frames 2-4, 6 have no labels and were left out"
+    assert remarks_of(out).count("left out") == 1
+    said = " ".join(capsys.readouterr().out.split())
+    for text in (remarks_of(out), said, (out / "heart.html").read_text("utf-8")):
+        assert text.count(told) == 1
+    assert bool(table_of(out / "cycle.csv")[0]["LV_ejection_fraction_percent"])
 
 
 def test_unknown_volumes_say_why(model: Path, tmp_path: Path) -> None:
@@ -231,20 +289,19 @@ def header_with(path: Path, step: float, code: int) -> Path:
         (90.0, 2 + 32, "its header gives a step of 90 in a unit that is none of time"),
         (np.nan, 2 + 8, "its header gives a time step of nan ms"),
         (-90.0, 2 + 16, "its header gives a time step of -90 ms"),
-        (90.0, 2 + 8, ""),
+        (90.0, 2 + 8, "its header gives 90000 ms from frame to frame, so 270000 ms for all 3"),
         (0.09, 2 + 8, ""),
         (90e3, 2 + 24, ""),
     ],
 )
 def test_times_are_as_the_header_says(step: float, code: int, told: str, tmp_path: Path) -> None:
-    path = header_with(written_series(tmp_path / "cine.nii.gz", beating()[:2]), step, code)
+    path = header_with(written_series(tmp_path / "cine.nii.gz", beating()[:3]), step, code)
     series = read_series(path)
-    if told:
+    assert [remark[: len(told)] for remark in series.remarks] == [told] * bool(told)
+    if told and "270000" not in told:
         assert series.step_ms is None
-        assert series.remarks[0].startswith(told)
     else:
         assert series.step_ms == pytest.approx(90e3 if step == 90 else 90)
-        assert series.remarks == ()
 
 
 def bad_inputs(folder: Path) -> dict[str, tuple[list[Path], str]]:
@@ -286,6 +343,23 @@ def test_bad_input_is_refused_before_anything_is_written(model: Path, tmp_path: 
     few = replace(OPTIONS, most_voxels=100_000)
     with pytest.raises(InputError, match=r"claims .* voxels, more than the 100000 that are read"):
         reconstruct(model, [tmp_path / "cine.nii.gz"], tmp_path / "out", few)
+
+
+def test_ids_that_are_swapped_in_one_frame_are_mended_there(model: Path, tmp_path: Path) -> None:
+    frames = beating()
+    lv, rv = IDS.id_of("LV"), IDS.id_of("RV")
+    ids = np.arange(256, dtype=np.uint8)
+    ids[[lv, rv]] = rv, lv
+    frames[1] = replace(frames[1], labels=ids[frames[1].labels])
+    path = written_series(tmp_path / "cine.nii.gz", [frames[0], frames[1], *frames[:1] * 3])
+    with pytest.raises(InputError) as refused:
+        reconstruct(model, [path], tmp_path / "out", replace(OPTIONS, trust_names=False))
+    said = str(refused.value)
+    assert said.startswith(f"{path}, frame 2: anatomy contradicts the structures' names")
+    assert said.endswith(
+        "Options hold for all frames: if only frame 2 has other ids than the rest, mend these in "
+        "the file, or clear its labels"
+    )
 
 
 def test_what_reads_a_single_label_map_names_the_option(model: Path, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ def frames(count: int = 3) -> list[LabelMap]:
     ]
 
 
-@pytest.mark.parametrize("step_ms", [33.25, None])
+@pytest.mark.parametrize("step_ms", [133.25, None])
 @pytest.mark.parametrize("ending", ["nii", "nii.gz"])
 def test_what_was_written_is_read_back(step_ms: float | None, ending: str, tmp_path: Path) -> None:
     path, given = tmp_path / f"a.{ending}", frames()
@@ -40,6 +40,31 @@ def test_what_was_written_is_read_back(step_ms: float | None, ending: str, tmp_p
     image = nib.load(path)
     assert image.shape == (5, 4, 3, 3)
     assert image.header.get_xyzt_units()[0] == "mm"
+
+
+@pytest.mark.parametrize(
+    ("step_ms", "count", "odd"),
+    [
+        (5.0, 40, False),
+        (500.0, 6, False),
+        (4.9, 60, True),  # the step
+        (501.0, 3, True),
+        (66.0, 3, True),  # the cycle
+        (101.0, 30, True),
+        (30_000.0, 2, True),
+        (0.03, 2, True),
+    ],
+)
+def test_times_that_no_heart_has_get_a_remark(
+    step_ms: float, count: int, odd: bool, tmp_path: Path
+) -> None:
+    write_series(frames(count), tmp_path / "a.nii", step_ms, NAMES, IDS)
+    found = read_series(tmp_path / "a.nii")
+    assert found.step_ms == pytest.approx(step_ms)
+    assert len(found.remarks) == odd
+    if odd:
+        told = f"its header gives {step_ms:g} ms from frame to frame, so {count * step_ms:g} ms for"
+        assert found.remarks[0].startswith(told)
 
 
 def test_a_reconstruction_says_that_it_is_one(tmp_path: Path) -> None:

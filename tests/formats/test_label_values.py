@@ -98,6 +98,13 @@ def test_fractions_are_refused_however_high_the_labels(tmp_path, high, off):
             read_label_map(path)
 
 
+@pytest.mark.parametrize(("value", "told"), [(-3, "-3 is not a label"), (-10, "like an image")])
+def test_a_negative_value_is_named(tmp_path, value, told):
+    values = np.where(LABELS.max() == LABELS, value, LABELS.astype(np.int16))
+    with pytest.raises(InputError, match=f"range from {value} to .*65535, so .*{told}"):
+        read_label_map(save(tmp_path / "a.nii.gz", values))
+
+
 def test_two_thousandths_are_no_whole_number(tmp_path):
     with pytest.raises(InputError, match="not whole numbers"):
         read_label_map(save(tmp_path / "a.nii.gz", LABELS + 2e-3 * (LABELS == 2)))

@@ -7,6 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from vecsetx.anatomy.label_map import LabelMap
+from vecsetx.cine.frame_numbers import named_frames
+from vecsetx.cine.order import order_remark
+from vecsetx.cine.reach import short_cavities
 from vecsetx.cine.same_heart import unlike_the_others
 from vecsetx.data.label_set_choice import label_set_of
 from vecsetx.data.sources import LabelMapSource
@@ -46,14 +49,18 @@ class Cine:
         frames: Those that show the heart, in the order of time.
         count: Number of frames in the files.
         step_ms: Time from one to the next; None if it is not known.
-        left_out: Number of a frame that is no part of the cycle → why.
-        remarks: Notes for the user, as sentences.
+        unlabelled: Numbers of the frames without labels.
+        left_out: Number of a frame that has labels, and is no part of the cycle → why.
+        doubt: Why ejection fractions may be wrong, as a sentence; empty if nothing says so.
+        remarks: Other notes for the user, as sentences.
     """
 
     frames: tuple[CineFrame, ...]
     count: int
     step_ms: float | None
+    unlabelled: tuple[int, ...]
     left_out: Mapping[int, str]
+    doubt: str
     remarks: tuple[str, ...]
 
 
@@ -80,9 +87,7 @@ def read_cine(sources: Sequence[LabelMapSource], structures: tuple[str, ...]) ->
             "map, or a label map per frame, in order; leave --frames out to reconstruct one"
         )
     labelled = [number for number, one in enumerate(stored, start=1) if one.labels.any()]
-    left_out = {
-        number: "it has no labels" for number in range(1, len(stored) + 1) if number not in labelled
-    }
+    unlabelled = tuple(k for k in range(1, len(stored) + 1) if k not in labelled)
     if not labelled:
         raise InputError(f"{first.path}: no frame has any label; segment the heart")
     most = max((stored[number - 1] for number in labelled), key=lambda one: len(one.present()))
@@ -100,15 +105,27 @@ def read_cine(sources: Sequence[LabelMapSource], structures: tuple[str, ...]) ->
         time_ms = None if series.step_ms is None else (number - 1) * series.step_ms
         source = replace(first, path=path, label_set=label_set, chosen=True, stored=one)
         frames.append(CineFrame(number, time_ms, source))
-    left_out |= _unusable(maps, structures, str(first.path))
+    left_out = _unusable(maps, structures, str(first.path))
     used = tuple(frame for frame in frames if frame.number not in left_out)
     if len(used) < 2:
         raise InputError(
             f"{first.path}: a cycle needs two frames that show the heart at least; "
-            + "; ".join(f"frame {number}: {why}" for number, why in sorted(left_out.items()))
+            + "; ".join(_said(unlabelled, left_out))
         )
-    remarks = (*stored[0].remarks, *series.remarks, *chosen_remarks)
-    return Cine(used, len(stored), series.step_ms, dict(sorted(left_out.items())), remarks)
+    remarks = tuple(
+        filter(
+            None,
+            (
+                order_remark(paths),
+                *stored[0].remarks,
+                *series.remarks,
+                *chosen_remarks,
+                *_said(unlabelled, left_out),
+            ),
+        )
+    )
+    doubt = short_cavities({frame.number: maps[frame.number] for frame in used}, structures)
+    return Cine(used, len(stored), series.step_ms, unlabelled, left_out, doubt, remarks)
 
 
 def _stored(sources: Sequence[LabelMapSource]) -> tuple[LabelSeries, list[LabelMap]]:
@@ -138,6 +155,15 @@ def _check_grid(first: LabelMap, other: LabelMap, path: Path, other_path: Path) 
     )
 
 
+def _said(unlabelled: Sequence[int], left_out: Mapping[int, str]) -> list[str]:
+    """Say which frames are left out: those without labels in one sentence, as there may be many."""
+    said = [f"frame {number} was left out: {why}" for number, why in left_out.items()]
+    if not unlabelled:
+        return said
+    has, was = ("has", "was") if len(unlabelled) == 1 else ("have", "were")
+    return [*said, f"{named_frames(unlabelled)} {has} no labels and {was} left out"]
+
+
 def _unusable(
     maps: Mapping[int, LabelMap], structures: tuple[str, ...], path: str
 ) -> dict[int, str]:
@@ -149,4 +175,4 @@ def _unusable(
         if len(without) < len(maps):
             left_out = dict.fromkeys(without, f"it shows no {_CHAMBER}, and other frames do")
     rest = {number: one.labels for number, one in maps.items() if number not in left_out}
-    return left_out | unlike_the_others(rest, structures, path)
+    return dict(sorted((left_out | unlike_the_others(rest, structures, path)).items()))

@@ -1,9 +1,11 @@
 """Numbers of a heart's cycle: when it is fullest and emptiest, and how much it ejects."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from itertools import takewhile
 
+from vecsetx.cine.frame_numbers import named_frames
 from vecsetx.measures.measured import Measured, Measures, unknown
 
 __all__ = ["Cycle", "cycle_of"]
@@ -32,27 +34,55 @@ class Cycle:
     numbers: Measures
 
 
-def cycle_of(volumes: Mapping[int, Measures]) -> Cycle:
+def cycle_of(volumes: Mapping[int, Measures], lost: Collection[int] = ()) -> Cycle:
     """Find end diastole and end systole, and what each ventricle ejects between them.
 
     Both are moments of the left ventricle; the right one's volumes are those in the same frames.
+    If a frame that was lost may be one of them, they are unknown. A ventricle empties once per
+    cycle and fills again, so only frames next to the fullest and the emptiest one may be.
 
     Args:
         volumes: Number of a frame → its volumes, such as ``LV_volume_ml``.
+        lost: Numbers of the frames that show the heart, but whose volumes cannot be used.
     """
     left = {number: _volume(measures, "LV") for number, measures in volumes.items()}
-    doubt = _doubt(left)
-    if doubt:
+    if doubt := _doubt(left):
         right_doubt = f"end diastole and end systole are unknown: of the LV, {doubt}"
-        numbers = _named("LV", unknown(_OF_VENTRICLE, doubt))
-        return Cycle(None, None, numbers | _named("RV", unknown(_OF_VENTRICLE, right_doubt)))
+        return _unknown(doubt, right_doubt)
     full = max(left, key=lambda number: left[number].value)
     empty = min(left, key=lambda number: left[number].value)
+    if beside := _beside((full, empty), left, lost):
+        was, them = ("was", "its labels") if len(beside) == 1 else ("were", "their labels")
+        doubt = (
+            f"end diastole or end systole may be in {named_frames(beside)}, which {was} left out; "
+            f"mend {them}, or clear them to do without"
+        )
+        return _unknown(doubt, doubt)
     right = {number: _volume(volumes[number], "RV") for number in (full, empty)}
     numbers = _named("LV", _ejected(left[full], left[empty]))
     if doubt := _doubt(right):
         return Cycle(full, empty, numbers | _named("RV", unknown(_OF_VENTRICLE, doubt)))
     return Cycle(full, empty, numbers | _named("RV", _ejected(right[full], right[empty])))
+
+
+def _unknown(left: str, right: str) -> Cycle:
+    """Return a cycle without numbers, for a reason of each ventricle."""
+    numbers = _named("LV", unknown(_OF_VENTRICLE, left))
+    return Cycle(None, None, numbers | _named("RV", unknown(_OF_VENTRICLE, right)))
+
+
+def _beside(extremes: Collection[int], kept: Collection[int], lost: Collection[int]) -> list[int]:
+    """Return the lost frames with none that was kept between them and one of the extremes.
+
+    The last frame is followed by the first, as a cycle is.
+    """
+    in_order, found = sorted({*kept, *lost}), set[int]()
+    for extreme in extremes:
+        at = in_order.index(extreme)
+        after = in_order[at + 1 :] + in_order[:at]
+        for way in (after, after[::-1]):
+            found |= set(takewhile(lambda number: number in lost, way))
+    return sorted(found)
 
 
 def _volume(measures: Measures, name: str) -> Measured:
@@ -66,10 +96,7 @@ def _doubt(volumes: Mapping[int, Measured]) -> str:
     for number, one in volumes.items():
         if not one.known:
             reasons.setdefault(one.reason, []).append(number)
-    return "; ".join(
-        f"{why} in frame{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers))}"
-        for why, numbers in reasons.items()
-    )
+    return "; ".join(f"{why} in {named_frames(numbers)}" for why, numbers in reasons.items())
 
 
 def _ejected(full: Measured, empty: Measured) -> dict[str, Measured]:

@@ -60,19 +60,25 @@ def unlike_the_others(
     if (~fits).mean() > _MOST_LEFT_OUT:
         worst = np.unravel_index(np.where(alike, 2.0, dice - times / 100).argmin(), dice.shape)
         one, other = sorted(numbers[int(place)] for place in worst)
+        body = "the left ventricle with its wall overlaps" if is_walled else "hearts overlap"
+        sizes = ""
+        if times[worst] > _MOST_TIMES:
+            sizes = (
+                f", and the muscle of one has {times[worst]:.1f} times the volume of the other's"
+            )
         raise InputError(
-            f"{path}: its frames show no common heart. In frames {one} and {other}, the left "
-            f"ventricle with its wall overlaps with a Dice of {dice[worst]:.2f}, and the muscle of "
-            f"one has {times[worst]:.1f} times the volume of the other's; give the frames of one "
-            "patient, from one series"
+            f"{path}: its frames show no common heart. In frames {one} and {other}, {body} with a "
+            f"Dice of {dice[worst]:.2f}{sizes}; give the frames of one patient, from one series"
         )
     found = {}
     for place in np.flatnonzero(~fits).tolist():
         others = fits.copy()
+        size = ""
+        if is_walled:
+            size = f"; muscle: {100 * muscle[place] / np.median(muscle[others]):.0f}% of theirs"
         found[numbers[place]] = (
             "it shows another heart than the other frames, or is damaged (overlap with them: Dice "
-            f"{dice[place, others].mean():.2f}; muscle: {np.median(times[place, others]):.1f} "
-            "times larger or smaller)"
+            f"{dice[place, others].mean():.2f}{size})"
         )
     return found
 

@@ -1,5 +1,6 @@
 """The command ``phantom``."""
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -8,10 +9,6 @@ import typer
 from vecsetx.cli.numbers import number
 from vecsetx.cli.options import Seed, Workers
 from vecsetx.ranges import Number
-
-_ACROSS_MM, _CUTS = 133.0, 0.85
-"""The largest of 16 phantoms, about the grid's centre, and the share of it that a grid shows at
-least: 0.96 by default, where the ends of great vessels may be cut, as scans cut them."""
 
 
 def phantom(
@@ -48,20 +45,24 @@ def phantom(
 
     [dim]Example: vecsetx phantom labels/ --count 40 --seed 0[/]
     """
+    from vecsetx.anatomy.phantom.grid_cuts import WHOLE_MM
     from vecsetx.commands.cine.phantoms import make_beating_phantoms
     from vecsetx.commands.phantom import make_phantoms
     from vecsetx.terminal.next_step import print_next, typed, unused_folder
     from vecsetx.terminal.progress_bars import warn
 
+    cuts: dict[str, tuple[str, ...]] = {}
     if frames is None:
-        make_phantoms(out, count, seed, size, spacing, workers, scale)
+        make_phantoms(out, count, seed, size, spacing, workers, scale, cuts)
     else:
-        make_beating_phantoms(out, count, seed, size, spacing, frames, workers, scale)
-    heart_mm, grid_mm = _ACROSS_MM * scale, size * spacing
-    if grid_mm < _CUTS * heart_mm:
+        make_beating_phantoms(out, count, seed, size, spacing, frames, workers, scale, cuts)
+    if cuts:
+        whole_mm = WHOLE_MM * scale
+        enough = math.ceil(10 * whole_mm / size) / 10
+        found = ", ".join(dict.fromkeys(name for cut in cuts.values() for name in cut))
         warn(
-            f"a grid of {grid_mm:.0f} mm cuts these hearts, which are up to {heart_mm:.0f} mm "
-            f"across; --spacing {heart_mm / size:.1f} shows them whole"
+            f"a grid of {size * spacing:.0f} mm cuts {len(cuts)} of {count} hearts ({found}), as "
+            f"they are up to {whole_mm:.0f} mm across; --spacing {enough:.1f} shows them whole"
         )
     if frames is None:
         print_next(typed("inspect", out))

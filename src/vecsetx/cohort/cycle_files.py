@@ -13,6 +13,8 @@ from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.label_sets import LabelSet
 from vecsetx.cine.cine import Cine
 from vecsetx.cine.cycle import Cycle
+from vecsetx.cine.muscle import uneven_muscle
+from vecsetx.cine.order import short_names
 from vecsetx.cohort.measuring import MeasuredHeart
 from vecsetx.cohort.reconstructing_frames import (
     ReconstructedFrame,
@@ -56,10 +58,12 @@ def summary_of(
         work: How they were made.
     """
     options, first = work.options, next(iter(frames.values()))
+    muscle = uneven_muscle({number: one.volumes for number, one in frames.items()})
+    doubts = [doubt for doubt in (cine.doubt, muscle) if doubt]
     said = dict.fromkeys(
         (
+            *doubts,
             *cine.remarks,
-            *(f"frame {number} was left out: {why}" for number, why in cine.left_out.items()),
             *(remark for one in frames.values() for remark in one.remarks),
             *(f"frame {number}: {one.misfit}" for number, one in frames.items() if one.misfit),
         )
@@ -69,10 +73,12 @@ def summary_of(
             "frames": cine.count,
             "step_ms": cine.step_ms,
             "reconstructed": list(frames),
+            "unlabelled": list(cine.unlabelled),
             "left_out": {str(number): why for number, why in cine.left_out.items()},
             "end_diastole": cycle.end_diastole,
             "end_systole": cycle.end_systole,
             "numbers": _plain(cycle.numbers),
+            "doubts": doubts,
         },
         "meshes": list(dict.fromkeys(name for one in frames.values() for name in one.structures)),
         "volumes": {str(number): _plain(one.volumes) for number, one in frames.items()},
@@ -128,7 +134,7 @@ def cycle_files(
         HeartFile(
             _VOLUMES,
             "volumes over the cycle, ml",
-            lambda path: write_text(path, _volumes(frames, times)),
+            lambda path: write_text(path, _volumes(frames, cine, work.options.structures)),
         ),
         HeartFile(
             _TABLE,
@@ -188,13 +194,20 @@ def _collection(frames: Frames, times: Mapping[int, float | None]) -> str:
     return "\n".join([*lines, "  </Collection>", "</VTKFile>", ""])
 
 
-def _volumes(frames: Frames, times: Mapping[int, float | None]) -> str:
+def _volumes(frames: Frames, cine: Cine, wanted: Sequence[str] | None) -> str:
+    """Return a row per frame, with its file if each has one, and volumes of what is wanted."""
     columns = in_order(name for one in frames.values() for name in one.volumes)
-    rows = [
-        [number, _cell(times[number]), *(_number(one.volumes, column) for column in columns)]
-        for number, one in frames.items()
-    ]
-    return _text([["frame", "time_ms", *columns], *rows])
+    if wanted:
+        own = {f"{name}_volume_ml" for name in wanted}
+        columns = [column for column in columns if column in own]
+    names = short_names([frame.source.path for frame in cine.frames])
+    are_files = len({frame.source.path for frame in cine.frames}) > 1
+    rows = [["frame", *["file"] * are_files, "time_ms", *columns]]
+    for frame, name in zip(cine.frames, names, strict=True):
+        volumes = frames[frame.number].volumes
+        numbers = [_number(volumes, column) for column in columns]
+        rows.append([str(frame.number), *[name] * are_files, _cell(frame.time_ms), *numbers])
+    return _text(rows)
 
 
 def _of_cycle(cycle: Cycle, times: Mapping[int, float | None]) -> Measures:

@@ -15,7 +15,7 @@ from vecsetx.cohort.identity import plain_encoding, plain_source
 from vecsetx.cohort.reconstruct_options import ReconstructOptions
 from vecsetx.cohort.working_model import WorkingModel
 from vecsetx.data.heart_source import HeartSource
-from vecsetx.errors import InputError
+from vecsetx.errors import InputError, NamesError
 from vecsetx.evaluation.misfit import misfit
 from vecsetx.evaluation.reconstructed_heart import ReconstructedHeart
 from vecsetx.inference.encode import EncodeOptions
@@ -135,6 +135,11 @@ class ReconstructingFrames(HeartWork[FrameToReconstruct, ReconstructedFrame]):
             return self._made(heart)
         except InputError as error:
             message = str(error).removeprefix(f"{path}: ")
+            if isinstance(error, NamesError):
+                message += (
+                    f". Options hold for all frames: if only frame {heart.number} has other "
+                    "ids than the rest, mend these in the file, or clear its labels"
+                )
             raise InputError(f"{path}, frame {heart.number}: {message}") from error
 
     def to_record(self, result: ReconstructedFrame) -> Any:

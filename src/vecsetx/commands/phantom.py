@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from vecsetx.anatomy.phantom.grid_cuts import cut_structures
 from vecsetx.anatomy.phantom.phantom_heart import PhantomHeart
 from vecsetx.cohort.out_folder import results_folder
 from vecsetx.errors import InputError
@@ -23,6 +24,7 @@ def make_phantoms(
     spacing_mm: float,
     workers: int | None = None,
     scale: float = 1.0,
+    cuts: dict[str, tuple[str, ...]] | None = None,
 ) -> list[Path]:
     """Write ``phantom000.nii.gz`` … into ``out``.
 
@@ -34,6 +36,7 @@ def make_phantoms(
         spacing_mm: Edge of a voxel, mm.
         workers: Number of processes; None for one per core.
         scale: Size of the hearts relative to the usual one.
+        cuts: Receives heart → structures that the grid's edge cuts, of hearts with any.
 
     Returns:
         The files.
@@ -43,7 +46,7 @@ def make_phantoms(
     """
     if count < 1:
         raise InputError(f"--count {count}: at least 1 heart is needed")
-    write = partial(write_phantom, out, seed=seed, size=size, spacing_mm=spacing_mm, scale=scale)
+    write = partial(_written, out, seed=seed, size=size, spacing_mm=spacing_mm, scale=scale)
     hearts = {f"phantom{index:03d}": index for index in range(count)}
     with (
         results_folder(out),
@@ -53,7 +56,9 @@ def make_phantoms(
         outcome = for_each_heart(write, hearts, executor, progress)
     if outcome.failed:
         raise InputError("\n".join(outcome.failed.values()))
-    return list(outcome.results.values())
+    if cuts is not None:
+        cuts |= {name: cut for name, (_, cut) in outcome.results.items() if cut}
+    return [path for path, _ in outcome.results.values()]
 
 
 def write_phantom(
@@ -77,6 +82,13 @@ def write_phantom(
     Raises:
         InputError: A number is out of range.
     """
+    return _written(out, index, seed, size, spacing_mm, scale)[0]
+
+
+def _written(
+    out: Path, index: int, seed: int, size: int, spacing_mm: float, scale: float
+) -> tuple[Path, tuple[str, ...]]:
+    """Write a heart; return the file, and the structures that the grid's edge cuts."""
     if index < 0 or seed < 0 or size < 8 or not (spacing_mm > 0 and scale > 0):
         raise InputError(
             f"index {index}, seed {seed}, size {size}, spacing {spacing_mm}, scale {scale}: a "
@@ -84,5 +96,6 @@ def write_phantom(
         )
     heart = PhantomHeart.random(np.random.default_rng([seed, index]), scale)
     path = out / f"phantom{index:03d}.nii.gz"
-    write_label_map(heart.voxelize(size, spacing_mm), path)
-    return path
+    label_map = heart.voxelize(size, spacing_mm)
+    write_label_map(label_map, path)
+    return path, cut_structures(label_map)

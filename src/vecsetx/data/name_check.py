@@ -11,7 +11,7 @@ from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.label_sets import LabelSet, label_set, label_set_names
 from vecsetx.anatomy.plausibility import STRUCTURES, Contradictions, contradictions
 from vecsetx.anatomy.structures import structure
-from vecsetx.errors import InputError
+from vecsetx.errors import NamesError
 
 __all__ = ["check_file_names", "check_ids"]
 
@@ -42,7 +42,7 @@ def check_ids(
         map whose file gives no orientation is mirrored if anatomy shows that it has to be.
 
     Raises:
-        InputError: Anatomy contradicts the names, and they are not trusted.
+        NamesError: Anatomy contradicts the names, and they are not trusted.
     """
     contacts = Contacts.of(raw)
     found = contradictions(contacts, named.ids)
@@ -139,7 +139,7 @@ def _told(
     if trust:
         remark = f"the structures' names are trusted although anatomy contradicts them: {seen}"
         return replace(label_map, remarks=(*label_map.remarks, remark))
-    raise InputError(
+    raise NamesError(
         f"{path}: anatomy contradicts the structures' names: {seen}; {remedy}, or confirm the "
         f"names with --trust-names{unusual}"
     )

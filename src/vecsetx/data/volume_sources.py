@@ -16,7 +16,7 @@ from vecsetx.data.heart_source import HeartSource
 from vecsetx.data.label_set_choice import label_set_of
 from vecsetx.data.missing_spacing import missing_spacing
 from vecsetx.data.name_check import check_file_names, check_ids
-from vecsetx.errors import InputError
+from vecsetx.errors import InputError, NamesError
 from vecsetx.formats.folders import structure_masks, structure_meshes
 from vecsetx.formats.label_maps import name_table_of, read_label_map, tables_of
 from vecsetx.formats.masks import read_mask, read_masks
@@ -92,8 +92,8 @@ class LabelMapSource(_VolumeSource):
             label_map = label_map.remarked([contradiction])
         try:
             label_map = check_ids(label_map, stored, label_set, self.path, self.trust_names)
-        except InputError as error:
-            raise InputError(f"{error}. {contradiction}") if contradiction else error from None
+        except NamesError as error:
+            raise NamesError(f"{error}. {contradiction}") if contradiction else error from None
         label_map = label_map.remarked(_odd_spacing(label_map, (*structures, *others)))
         return Segmentation.of_scan(self.path, structures, label_map, others)
 

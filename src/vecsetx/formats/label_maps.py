@@ -33,8 +33,8 @@ _FLOAT_SHARE = float(np.finfo(np.float32).eps)
 _MANY_VALUES, _SAME_SHARE = 50, 0.5
 """An image has more values than this, and fewer voxels with the value of the next one."""
 
-_EVERY = 3
-"""Every third line of voxels tells as much as all of them."""
+_EVERY, _STRAY = 3, 9
+"""Every third line of voxels tells as much as all of them; images go lower than -9."""
 
 
 def read_label_map(
@@ -175,9 +175,11 @@ def _whole_labels(values: np.ndarray, path: Path) -> tuple[np.ndarray, tuple[str
         raise InputError(f"{path}: has no voxels, its shape is {values.shape}; export it again")
     low, high, off = _range(values, path)
     if low < 0 or high > np.iinfo(np.uint16).max:
+        remedy = "this looks like an image: give a label map"
+        if -_STRAY <= low < 0 and high <= np.iinfo(np.uint16).max:
+            remedy = f"{low} is not a label: set such voxels to 0, or to the id that is meant"
         raise InputError(
-            f"{path}: values range from {low} to {high}; labels range from 0 to 65535, so this "
-            "looks like an image: give a label map"
+            f"{path}: values range from {low} to {high}; labels range from 0 to 65535, so {remedy}"
         )
     smallest = np.uint8 if high < 256 else np.uint16
     if values.dtype.kind in "iu":
@@ -209,8 +211,6 @@ def _check_no_image(labels: np.ndarray, path: Path) -> None:
 def _range(values: np.ndarray, path: Path) -> tuple[int, int, float]:
     """Return the lowest and highest label, and how far the values are from whole numbers.
 
-    Programs also store labels as floating-point numbers, or scale them in the header.
-
     Raises:
         InputError: The values are no whole numbers.
     """
@@ -221,7 +221,7 @@ def _range(values: np.ndarray, path: Path) -> tuple[int, int, float]:
             f"{path}: its voxels are colours or complex numbers, not labels; give a label map with "
             "one whole number per voxel"
         )
-    low, high, off = np.inf, -np.inf, 0.0
+    low, high, off = np.inf, -np.inf, 0.0  # programs store labels as floats, too, or scale them
     for k in range(values.shape[2]):  # slice by slice, which takes little memory
         labels = np.rint(values[..., k])
         with np.errstate(invalid="ignore"):  # the difference of infinities is NaN

@@ -8,9 +8,6 @@ from vecsetx.terminal.table import Column, print_list, print_table
 
 __all__ = ["print_cycle"]
 
-_NAMED = 6
-"""Number of frames without labels that are named; summary.json has all."""
-
 _NUMBERS = {
     "end_diastolic_ml": Column("end diastole ml"),
     "end_systolic_ml": Column("end systole ml"),
@@ -43,16 +40,11 @@ def print_cycle(name: str, summary: Mapping[str, Any]) -> None:
             markup=False,
         )
     print_list(unknown)
-    for number, why in cycle["left_out"].items():
-        if "no labels" not in why:
-            warn(f"frame {number} was left out: {why}")
-    unlabelled = [number for number, why in cycle["left_out"].items() if "no labels" in why]
-    if unlabelled:
-        are = ("frame has", "was") if len(unlabelled) == 1 else ("frames have", "were")
-        shown = ", ".join(unlabelled[:_NAMED]) + (", …" if unlabelled[_NAMED:] else "")
-        count = len(unlabelled)
-        print_list([f"{count} {are[0]} no labels and {are[1]} left out: frame {shown}"])
-    print_list([remark for remark in summary["remarks"] if "was left out" not in remark])
+    left_out = [f"frame {number} was left out: {why}" for number, why in cycle["left_out"].items()]
+    warnings = [*cycle["doubts"], *left_out]
+    for sentence in warnings:
+        warn(sentence)
+    print_list([remark for remark in summary["remarks"] if remark not in warnings])
 
 
 def _moment(cycle: Mapping[str, Any], name: str) -> str:

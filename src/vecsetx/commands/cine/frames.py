@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from vecsetx.anatomy.label_sets import LabelSet
 from vecsetx.anatomy.structures import structure_names
 from vecsetx.cine.cine import Cine, read_cine
 from vecsetx.cine.cycle import cycle_of
@@ -18,9 +19,11 @@ from vecsetx.cohort.reconstructing_frames import (
 )
 from vecsetx.cohort.working_model import WorkingModel
 from vecsetx.data.idle_options import check_idle
+from vecsetx.data.sources import LabelMapSource
 from vecsetx.files import write_json
 from vecsetx.model.built_in import recorded_name
 from vecsetx.model.saved import TrainedModel
+from vecsetx.names import natural_key
 from vecsetx.reconstruction.output_folder import (
     SUMMARY,
     check_foreign_names,
@@ -67,13 +70,7 @@ def reconstruct_frames(
         encode = replace(options.encode, refine=FRAME_REFINE_STEPS)
         options = replace(options, encode=encode)
     label_set = options.encode.label_set
-    sources = find_views(
-        inputs,
-        (label_set,) if label_set else (),
-        trained.label_set,
-        options.most_voxels,
-        "--frames",
-    )
+    sources = _sources(inputs, label_set, trained, options.most_voxels)
     check_idle(
         sources, label_set is not None, options.input_space, options.units, options.trust_names
     )
@@ -86,7 +83,7 @@ def reconstruct_frames(
     work = ReconstructingFrames(shared, recorded_name(model), options, faces, out.resolve())
     with one_run_s_files(out, names, locked=True):
         frames = _reconstructed(cine, work, Records.within(out))
-        cycle = cycle_of({number: one.volumes for number, one in frames.items()})
+        cycle = cycle_of({number: one.volumes for number, one in frames.items()}, cine.left_out)
         summary = summary_of(sources, cine, frames, cycle, work)
         files = cycle_files(sources[0].name, cine, frames, cycle, summary, work)
         for file in files:
@@ -98,6 +95,19 @@ def reconstruct_frames(
     print_files({out: {file.name: file.purpose for file in files}})
     unlike = {n: one.misfit for n, one in frames.items() if one.misfit}
     return {f"frame {n}": f"{sources[0].path}, frame {n}: {why}" for n, why in unlike.items()}
+
+
+def _sources(
+    inputs: Sequence[Path], label_set: LabelSet | None, trained: TrainedModel, most_voxels: int
+) -> tuple[LabelMapSource, ...]:
+    """Return the label maps as users give them, those of a folder in the order of their numbers."""
+    found: dict[Path, LabelMapSource] = {}
+    chosen = (label_set,) if label_set else ()
+    for given in inputs:
+        own = find_views([given], chosen, trained.label_set, most_voxels, "--frames")
+        for source in sorted(own, key=lambda source: natural_key(source.name)):
+            found.setdefault(source.path.resolve(), source)
+    return tuple(found.values())
 
 
 def _names(cine: Cine, options: ReconstructOptions) -> list[str]:

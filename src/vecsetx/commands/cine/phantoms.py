@@ -11,6 +11,7 @@ import numpy as np
 
 from vecsetx.anatomy.label_sets import label_set
 from vecsetx.anatomy.phantom.beating import PERIOD_MS, BeatingPhantom, contraction_at, volumes_ml
+from vecsetx.anatomy.phantom.grid_cuts import cut_structures
 from vecsetx.anatomy.phantom.phantom_heart import STRUCTURES
 from vecsetx.cine.cycle import cycle_of
 from vecsetx.cohort.out_folder import results_folder
@@ -33,6 +34,7 @@ def make_beating_phantoms(
     frames: int,
     workers: int | None = None,
     scale: float = 1.0,
+    cuts: dict[str, tuple[str, ...]] | None = None,
 ) -> list[Path]:
     """Write ``phantom000.nii.gz`` …, ``truth.csv`` and ``truth.json`` into ``out``.
 
@@ -48,6 +50,7 @@ def make_beating_phantoms(
         frames: Frames of a cycle, two or more.
         workers: Number of processes; None for one per core.
         scale: Size of the hearts relative to the usual one.
+        cuts: Receives heart → structures that the grid's edge cuts, of hearts with any.
 
     Returns:
         The label maps.
@@ -70,6 +73,9 @@ def make_beating_phantoms(
             raise InputError("\n".join(outcome.failed.values()))
         write_text(out / "truth.csv", _table(outcome.results))
         write_json(out / "truth.json", outcome.results)
+    if cuts is not None:
+        cut = {name: tuple(truth["cut"]) for name, truth in outcome.results.items()}
+        cuts |= {name: structures for name, structures in cut.items() if structures}
     return [out / f"{name}.nii.gz" for name in outcome.results]
 
 
@@ -88,7 +94,8 @@ def write_beating_phantom(
 
     Returns:
         The truth as plain data: a table per frame with its number, time, contraction and volumes;
-        end diastole and end systole; and the numbers of :func:`~vecsetx.cine.cycle.cycle_of`.
+        end diastole and end systole; the numbers of :func:`~vecsetx.cine.cycle.cycle_of`; and the
+        structures that the grid's edge cuts in any frame.
     """
     beating = BeatingPhantom.random(np.random.default_rng([seed, index]), scale)
     hearts = beating.cycle(frames)
@@ -117,6 +124,7 @@ def write_beating_phantom(
         "end_diastole": cycle.end_diastole,
         "end_systole": cycle.end_systole,
         "numbers": {name: one.value for name, one in cycle.numbers.items()},
+        "cut": list(dict.fromkeys(name for one in maps for name in cut_structures(one))),
     }
 
 

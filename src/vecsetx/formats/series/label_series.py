@@ -27,6 +27,9 @@ _MS_PER_UNIT = {8: 1000.0, 16: 1.0, 24: 0.001}
 _LONGEST_MS = 1e5
 """A step that no cine has; its unit is a mistake."""
 
+_STEPS_MS, _CYCLES_MS = (5.0, 500.0), (200.0, 3000.0)
+"""Shortest and longest usual step, and time of all frames together."""
+
 
 @dataclass(frozen=True, slots=True)
 class LabelSeries:
@@ -75,7 +78,7 @@ def read_series(path: Path, most_voxels: int = VOXELS, names_matter: bool = True
     for number in range(values.shape[3]):
         one = replace(image, values=np.ascontiguousarray(values[..., number]))
         frames.append(label_map_of(one, path, may_be_empty=True, names_matter=names_matter))
-    step_ms, remarks = (None, ()) if len(frames) < 2 else _step_ms(path)
+    step_ms, remarks = (None, ()) if len(frames) < 2 else _step_ms(path, len(frames))
     return LabelSeries(tuple(frames), step_ms, remarks)
 
 
@@ -107,13 +110,26 @@ def write_series(
         nib.save(image, unfinished)
 
 
-def _step_ms(path: Path) -> tuple[float | None, tuple[str, ...]]:
-    """Return the time between frames that a header gives; None and a remark if it gives none."""
+def _step_ms(path: Path, frames: int) -> tuple[float | None, tuple[str, ...]]:
+    """Return the time between frames that a header gives; None and a remark if it gives none.
+
+    A time that no heart has gets a remark, too.
+    """
     with opened_nifti(path) as (header, _):
         step, code = float(header.read["pixdim"][4]), int(header.read["xyzt_units"]) & 0x38
     step_ms = step * _MS_PER_UNIT.get(code, math.nan)
     if 0 < step_ms <= _LONGEST_MS:
-        return step_ms, ()
+        cycle_ms = frames * step_ms
+        usual = all(
+            low <= ms <= high for ms, (low, high) in ((step_ms, _STEPS_MS), (cycle_ms, _CYCLES_MS))
+        )
+        odd = (
+            f"its header gives {step_ms:g} ms from frame to frame, so {cycle_ms:g} ms for all "
+            f"{frames}, and a cycle takes {_CYCLES_MS[0]:g} to {_CYCLES_MS[1]:g} ms, in steps of "
+            f"{_STEPS_MS[0]:g} to {_STEPS_MS[1]:g}; its step or its unit is probably wrong, and so "
+            "are times"
+        )
+        return step_ms, () if usual else (odd,)
     why = f"a step of {step:g} without a unit"
     if code in _MS_PER_UNIT:
         why = f"a time step of {step_ms:g} ms"
