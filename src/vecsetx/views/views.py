@@ -15,6 +15,7 @@ from vecsetx.formats.label_maps import read_label_map
 from vecsetx.limits import VOXELS
 from vecsetx.views.contours import contours_of
 from vecsetx.views.names import check_names
+from vecsetx.views.sides import check_sides
 from vecsetx.views.slices import Slice, slices_of
 
 __all__ = ["Views", "find_views", "read_views"]
@@ -113,7 +114,7 @@ def read_views(sources: Sequence[LabelMapSource], structures: tuple[str, ...]) -
     Raises:
         InputError: A view cannot be read, shows none of the structures, is a volume, or does not
             say where it lies; anatomy contradicts the names of its structures; or all views
-            together have a single slice.
+            together have a single slice, or are mirrored.
     """
     names, remarks = _names([source.path for source in sources]), list[str]()
     slices: list[Slice] = []
@@ -130,7 +131,10 @@ def read_views(sources: Sequence[LabelMapSource], structures: tuple[str, ...]) -
             f"{'a single slice' if slices else 'no slice'} with structures in all, and a heart "
             "needs two at least; give the whole stack, or more views"
         )
-    return Views(tuple(source.path for source in sources), tuple(slices), tuple(remarks))
+    paths = tuple(source.path for source in sources)
+    trust = any(source.trust_names for source in sources)
+    remarks += check_sides(slices, structures, paths, trust)
+    return Views(paths, tuple(slices), tuple(remarks))
 
 
 def _has_outline(one: Slice) -> bool:
