@@ -50,3 +50,15 @@ def test_what_does_not_decide() -> None:
     # A heart along the axes lies like no other, and the mirror images of its views are as near.
     for signs in product((1, -1), repeat=3):
         assert not is_mirrored(lying(np.diag(signs)), NAMES)
+
+
+def test_an_atrium_beside_the_ventricle_in_a_stack_does_not_decide() -> None:
+    views = cine()[0]
+    for signs in product((1, -1), repeat=3):
+        affine = np.eye(4)
+        affine[:3, :3] = np.diag(signs) @ LIES
+        labels = views["sax"].labels.copy()
+        left = labels[..., 9] == NAMES.index("LV") + 1
+        labels[..., 9][np.roll(left, -30, axis=1)] = NAMES.index("LA") + 1
+        stack = sliced({"sax": LabelMap(labels, affine @ views["sax"].affine)})
+        assert not is_mirrored(stack, NAMES)

@@ -107,6 +107,7 @@ def shift_table(
                 "through_mm": float(aligned.shifts_mm[index, 2]),
                 "directions": one.directions.tolist(),
                 "residual_mm": float(aligned.residuals_mm[index]),
+                "worst_mm": float(aligned.worst_mm[index]),
                 "kept": bool(kept[index]),
             }
             for index, one in enumerate(aligned.slices)

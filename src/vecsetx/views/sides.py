@@ -23,6 +23,10 @@ _CLEARLY = 0.3
 """Lead of mirrored axes over turned ones that decides; 0.73 in these hearts if mirrored."""
 
 
+_MOST_LONG_AXIS = 3
+"""Most slices of a view that is no short-axis stack."""
+
+
 def check_sides(
     slices: Sequence[Slice], structures: Sequence[str], paths: Sequence[Path], trust: bool
 ) -> tuple[str, ...]:
@@ -80,14 +84,24 @@ def is_mirrored(slices: Sequence[Slice], structures: Sequence[str]) -> bool:
 def _ways(
     slices: Sequence[Slice], structures: Sequence[str], first: str, second: str
 ) -> Iterator[Float[np.ndarray, "3"]]:
-    """Yield the way between the centres of two structures in each slice that shows both."""
+    """Yield the way between the centres of two structures in each view that shows both.
+
+    A stack does not say where LA lies: it cuts it off, and in short-axis slices LA is beside LV.
+    """
     if not {first, second} <= {*structures}:
         return
-    for one in slices:
-        pixels = [np.argwhere(one.labels == structures.index(n) + 1) for n in (first, second)]
-        if min(map(len, pixels)):
-            begin, end = one.to_mm(np.stack([own.mean(axis=0) for own in pixels]))
-            yield end - begin
+    for view in {one.view for one in slices}:
+        own = [one for one in slices if one.view == view]
+        if "LA" in (first, second) and len(own) > _MOST_LONG_AXIS:
+            continue
+        begin, end = (
+            np.concatenate(
+                [one.to_mm(np.argwhere(one.labels == label).astype(float)) for one in own]
+            )
+            for label in (structures.index(name) + 1 for name in (first, second))
+        )
+        if min(len(begin), len(end)):
+            yield end.mean(axis=0) - begin.mean(axis=0)
 
 
 def _mean(ways: Iterator[Float[np.ndarray, "3"]]) -> Float[np.ndarray, "3"] | None:
