@@ -194,7 +194,6 @@ def test_files_of_others_are_not_replaced(model: Path, tmp_path: Path) -> None:
         (["--one-heart", "--labels", "acdc,nobody"], "unknown label set 'nobody'"),
         (["--one-heart", "--labels", "acdc,"], "unknown label set ''"),
         (["--one-heart", "--keep-observed"], "--keep-observed: slices have outlines"),
-        (["--one-heart", "--trust-names"], "--trust-names: changes nothing with --one-heart"),
         (["--one-heart", "--units", "cm"], "--units cm: changes nothing for "),
         (["--one-heart", "--input-space", "ras"], "--input-space ras: changes nothing for "),
         (["--through-plane", "2"], "--through-plane 2: changes nothing without --one-heart"),

@@ -20,7 +20,9 @@ def picture(folder: Path, names: tuple[str, ...], shift_mm: float) -> np.ndarray
     moved_mm = np.zeros_like(found.shifts_mm)
     moved_mm[0, :2] = shift_mm
     parts = (found.slices, found.contours, moved_mm, found.residuals_mm, found.most_mm, found.kept)
-    write_shifts_picture(folder / "shifts.png", Alignment(*parts, found.mismatch_mm), NAMES)
+    write_shifts_picture(
+        folder / "shifts.png", Alignment(*parts, found.mismatch_mm, found.worst_mm), NAMES
+    )
     return imread(folder / "shifts.png")
 
 

@@ -7,11 +7,14 @@ import numpy as np
 import pytest
 from support.cine import NAMES, cine, sliced
 
+from vecsetx.anatomy.contacts import Contacts
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.label_sets import LabelSet, label_set
+from vecsetx.anatomy.plausibility import contradictions
 from vecsetx.errors import InputError
 from vecsetx.formats.label_maps import write_label_map
 from vecsetx.views.contours import contours_of
+from vecsetx.views.names import usual_contacts
 from vecsetx.views.slices import Slice
 from vecsetx.views.views import Views, find_views, read_views
 
@@ -25,8 +28,8 @@ def write(view: LabelMap, path: Path, ids: LabelSet = USUAL, named: bool = False
     return path
 
 
-def read(*paths: Path, chosen: tuple[LabelSet, ...] = (USUAL,)) -> Views:
-    return read_views(find_views(paths, chosen, USUAL), NAMES)
+def read(*paths: Path, chosen: tuple[LabelSet, ...] = (USUAL,), trust_names: bool = False) -> Views:
+    return read_views(find_views(paths, chosen, USUAL, trust_names=trust_names), NAMES)
 
 
 def part(view: LabelMap, *numbers: int) -> LabelMap:
@@ -63,12 +66,19 @@ def test_files_of_one_name_in_two_folders_are_two_views(tmp_path: Path) -> None:
     names = {one.name.rsplit(" ", 1)[0] for one in found.slices}
     assert names == {f"{name}/labels" for name in views}
     assert all(map(same, found.slices, sliced(views)))
-    # The same file, twice, is one view.
-    assert len(read(paths[0], paths[1], paths[0]).paths) == 2
     # A folder of views is all of them.
     for name, view in views.items():
         write(view, tmp_path / "patient" / f"{name}.nii.gz")
     assert len(read(tmp_path / "patient").slices) == 12
+
+
+def test_a_view_that_is_given_twice_is_refused(tmp_path: Path) -> None:
+    views = cine()[0]
+    paths = [write(view, tmp_path / "in" / f"{name}.nii.gz") for name, view in views.items()]
+    (tmp_path / "link.nii.gz").symlink_to(paths[2])
+    for again in (paths[2], tmp_path / "in", tmp_path / "link.nii.gz"):
+        with pytest.raises(InputError, match=r"/[a-z0-9]+\.nii\.gz: is given twice"):
+            read(*paths, again)
 
 
 def test_each_file_says_its_own_label_set(tmp_path: Path) -> None:
@@ -98,11 +108,54 @@ def test_each_view_may_have_a_label_set_of_its_own(tmp_path: Path) -> None:
     atrium = NAMES.index("LA")
     assert [one.known[atrium] for one in found.slices] == [one.view > 0 for one in found.slices]
     assert (contours_of(found.slices).structure == atrium).any()
-    # Another order is another heart: ACDC's left ventricle is the right one of M&Ms.
-    wrong = read(*paths, chosen=(label_set("mnms"), *ids[1:]))
+    # In another order, names contradict anatomy: ACDC's LV is the RV of M&Ms.
+    wrong = (label_set("mnms"), *ids[1:])
+    with pytest.raises(InputError, match=r"sax\.nii\.gz: .* encloses the RV, and not the LV"):
+        read(*paths, chosen=wrong)
+    trusted = read(*paths, chosen=wrong, trust_names=True)
+    assert any("are trusted although anatomy contradicts" in one for one in trusted.remarks)
     right, left = NAMES.index("RV") + 1, NAMES.index("LV") + 1
-    assert (found.slices[4].labels == left).any()
-    np.testing.assert_array_equal(wrong.slices[4].labels == right, found.slices[4].labels == left)
+    shown = found.slices[4].labels
+    assert (shown == left).any()
+    np.testing.assert_array_equal(trusted.slices[4].labels == right, shown == left)
+
+
+def test_names_in_long_axis_slices_are_held_against_anatomy(tmp_path: Path) -> None:
+    for name, told in (("4ch", "the L"), ("2ch", "the L")):
+        path = write(cine()[0][name], tmp_path / f"{name}.nii.gz")
+        stack = write(cine()[0]["sax"], tmp_path / "sax.nii.gz")
+        exchanged = USUAL.ids | {1: "LV", 3: "Myocardium"}
+        wrong = LabelSet.from_dict({"name": "wrong", "ids": exchanged}, "")
+        with pytest.raises(InputError, match=rf"{name}\.nii\.gz: anatomy contradicts .*{told}"):
+            read(stack, path, chosen=(USUAL, wrong))
+
+
+def test_a_few_damaged_slices_do_not_contradict_names(tmp_path: Path) -> None:
+    stack = cine()[0]["sax"]
+    labels = stack.labels.copy()
+    for number in (3, 5, 7):  # the wall was called RV
+        labels[..., number][labels[..., number] == 1] = 5
+    stack = LabelMap(labels, stack.affine)
+    assert contradictions(Contacts.of(stack), USUAL.ids) is not None
+    assert len(read(write(stack, tmp_path / "sax.nii.gz")).slices) == 10
+    # With wrong names it is refused all the same.
+    wrong = LabelSet.from_dict({"name": "wrong", "ids": USUAL.ids | {3: "RV", 5: "LV"}}, "")
+    with pytest.raises(InputError, match="anatomy contradicts"):
+        read(tmp_path / "sax.nii.gz", chosen=(wrong,))
+
+
+def test_contacts_of_slices_that_are_all_alike_are_those_of_the_stack() -> None:
+    one = cine()[0]["sax"].labels[..., 4:5]
+    affine = np.diag([1.5, 1.5, 8.0, 1.0])
+    stack = LabelMap(np.repeat(one, 5, axis=2), affine)
+    found, expected = usual_contacts(stack), Contacts.of(LabelMap(one, affine))
+    assert found.ids == expected.ids
+    np.testing.assert_allclose(found.area_mm2, 5 * expected.area_mm2)
+    np.testing.assert_allclose(found.volume_ml, 5 * expected.volume_ml)
+    stack.labels[..., 2] = 0  # an empty slice is none
+    np.testing.assert_allclose(usual_contacts(stack).area_mm2, 4 * expected.area_mm2)
+    stack.labels[..., 1] = stack.labels[::-1, :, 1] % 2 * 5
+    np.testing.assert_allclose(usual_contacts(stack).area_mm2, 4 * expected.area_mm2)
 
 
 @pytest.mark.parametrize("count", [2, 4])

@@ -150,13 +150,70 @@ def test_a_damaged_slice_is_left_out_and_named(slices: list[Slice]) -> None:
     assert [row["kept"] for row in table["slices"]] == [number != 4 for number in range(12)]
 
 
+def test_a_slice_is_left_out_if_one_of_its_structures_lies_elsewhere(slices: list[Slice]) -> None:
+    """RV on the other side: the wall and LV still fit, and the mean stays below the bound."""
+    (right,) = (k + 1 for k, name in enumerate(NAMES) if name == "RV")
+    labels = slices[4].labels.copy()
+    labels[labels == right] = 0
+    labels[::-1][(slices[4].labels == right) & (labels[::-1] == 0)] = right
+    found = align([*slices[:4], replace(slices[4], labels=labels), *slices[5:]], None, ORACLE)
+    assert np.flatnonzero(~found.kept).tolist() == [4]
+    own = found.contours.slice == 4
+    off_mm = np.abs(true_distances()(None)(found.contours.points_mm[own]))
+    off_mm = off_mm[np.arange(own.sum()), found.contours.structure[own]]
+    of_structures = [
+        off_mm[found.contours.structure[own] == k].mean()
+        for k in np.unique(found.contours.structure[own])
+    ]
+    assert found.residuals_mm[4] == pytest.approx(off_mm.mean())
+    assert found.worst_mm[4] == pytest.approx(max(of_structures))
+    remarks = shift_table(found, PATHS, "none", [])["remarks"]
+    assert any(f"left out: sax 5 ({max(of_structures):.1f} mm off)" in one for one in remarks)
+
+
+@pytest.mark.parametrize(
+    ("shifts", "after_mm", "told"),
+    [
+        ("slice", 4.9, None),
+        ("slice", 5.1, "5.1 mm on average after the shifts: views may be of different phases"),
+        ("view", 7.9, None),
+        ("view", 8.1, "after the shifts: --shifts slice may bring them together, or views may"),
+        ("none", 8.1, "on average: --shifts slice may bring them together, or views may"),
+    ],
+)
+def test_slices_that_still_differ_are_a_doubt(shifts, after_mm: float, told: str | None) -> None:
+    remarks = shift_table(invented([1, 1, 1], [0, 0, 1], after_mm), PATHS, shifts, [])["remarks"]
+    differing = [remark for remark in remarks if "different structures" in remark]
+    assert len(differing) == (told is not None)
+    assert all(str(told) in one and "gaps between slices" in one for one in differing)
+
+
+def test_a_view_that_does_not_fit_at_all_is_named_as_a_view() -> None:
+    aligned = invented([1, 1, 1, 9], [0, 0, 1, 2])
+    (remark,) = (r for r in shift_table(aligned, PATHS, "slice", [])["remarks"] if "left out" in r)
+    assert "as a whole does not fit the heart of the others (9.0 mm off)" in remark
+    assert "header" in remark
+
+
+def test_a_refusal_without_shifts_blames_no_shifts() -> None:
+    aligned = invented([5, 5, 5, 5], [0, 0, 0, 1])
+    with pytest.raises(InputError, match="slices do not fit together as they lie") as error:
+        check_one_heart(aligned, PATHS, "none")
+    assert "no shifts" not in str(error.value)
+
+
 def test_views_of_two_patients_are_refused() -> None:
     own, other = cine()[0], cine(size=1.35, seed=1)[0]
     mixed = sliced({name: (own if name == "sax" else other)[name] for name in own})
     found = align(mixed, np.arange(len(mixed)), ORACLE)
     with pytest.raises(InputError) as error:
         check_one_heart(found, PATHS, "slice")
-    for words in ("sax.nii.gz", "within 10 mm", "mm (median)", "give views of one patient"):
+    for words in (
+        "sax.nii.gz",
+        "of up to 10 mm along each direction",
+        "mm (median)",
+        "give views of one patient",
+    ):
         assert words in str(error.value)
 
 
@@ -167,7 +224,7 @@ def invented(residuals_mm: list[float], views: list[int], after_mm: float = 1.0)
     kept = residuals <= max(4.0, 3 * float(np.median(residuals)))
     shifts_mm = np.zeros((len(views), 3))
     parts = (some, contours_of(some), shifts_mm, residuals, MOST, kept)
-    return Alignment(*parts, (5.0, after_mm))
+    return Alignment(*parts, (5.0, after_mm), residuals)
 
 
 @pytest.mark.parametrize(
@@ -253,11 +310,14 @@ def test_a_shift_at_its_bound_is_told_of_slices_that_are_kept() -> None:
     aligned = invented([1, 1, 1, 9], [0, 0, 0, 0])
     shifts_mm = np.array([[0, 0, 0], [1.0, 0, 0], [0, -MOST_MM, 0], [MOST_MM, 0, 0]])
     remarks = shift_table(replace(aligned, shifts_mm=shifts_mm), PATHS, "slice", [])["remarks"]
-    assert "shifts reached their bound of 10 mm: v 0" in remarks
+    bound = (
+        "shifts along a direction reached their bound of 10 mm, so these slices may lie elsewhere"
+    )
+    assert f"{bound}: v 0" in remarks
     bounded = replace(aligned, most_mm=np.array([MOST_MM, MOST_MM, 2.0]))
     through_mm = np.array([[0, 0, -2.0], [0, 0, 1.9], [0, 0, 0], [0, 0, 2]])
     told = shift_table(replace(bounded, shifts_mm=through_mm), PATHS, "slice", [])["remarks"]
-    assert "shifts through the plane reached their bound of 2 mm: v 0" in told
+    assert any("through the plane reached their bound of 2 mm" in one for one in told)
     assert not any(
         "bound" in remark for remark in shift_table(bounded, PATHS, "slice", [])["remarks"]
     )

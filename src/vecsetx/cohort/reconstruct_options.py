@@ -138,11 +138,6 @@ class ReconstructOptions:
             raise InputError(
                 "--keep-observed: slices have outlines, and no surfaces to keep; leave it out"
             )
-        if self.trust_names:
-            raise InputError(
-                "--trust-names: changes nothing with --one-heart, as names of slices are not held "
-                "against anatomy; leave it out"
-            )
 
     def _check_frames(self) -> None:
         """Check the options of frames of a cycle."""

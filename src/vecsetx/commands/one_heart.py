@@ -51,7 +51,13 @@ class OneHeart:
         """
         label_set = options.encode.label_set
         label_sets = options.view_labels or ((label_set,) if label_set else ())
-        self._views = find_views(inputs, label_sets, trained.label_set, options.most_voxels)
+        self._views = find_views(
+            inputs,
+            label_sets,
+            trained.label_set,
+            options.most_voxels,
+            trust_names=options.trust_names,
+        )
         check_idle(self._views, False, options.input_space, options.units, False, "--input-space")
         there = out.resolve()
         name = recorded_name(model)

@@ -19,6 +19,10 @@ _DISAGREEMENT_MM = 8.0
 """Mean mismatch above which slices that each shifted show no common heart. It is 3 to 4.5 mm of
 one heart, and 12 to 18 mm where one or two of three views are another heart's (kcl)."""
 
+_DOUBTFUL_MM = 5.0
+"""Mean mismatch of slices that each shifted above which a remark asks to look: 6.5 mm where a
+header leaves the gaps between slices out, 7.9 mm of a heart in two phases (phantoms)."""
+
 _MOST_LEFT_OUT = 1 / 3
 """Share of the slices that may belong to no heart."""
 
@@ -43,10 +47,13 @@ def check_one_heart(aligned: Alignment, paths: Sequence[Path], shifts: ShiftKind
     strange = median_mm > _STRANGE_MM or mismatch_mm > _DISAGREEMENT_MM
     if not (strange or alone or (~kept).mean() > _MOST_LEFT_OUT):
         return
+    able = "slices do not fit together as they lie"
+    if shifts != "none":
+        able = f"no shifts of up to {MOST_MM:g} mm along each direction bring the slices together"
     each = [f"{paths[view]} {residuals_mm[of_view == view].mean():.1f} mm" for view in views]
     raise InputError(
-        f"{', '.join(str(paths[view]) for view in views)}: no shifts within {MOST_MM:g} mm bring "
-        f"the slices together. {_disagreement(aligned)}contours stay {median_mm:.1f} mm (median) "
+        f"{', '.join(str(paths[view]) for view in views)}: {able}. "
+        f"{_disagreement(aligned)}contours stay {median_mm:.1f} mm (median) "
         f"from the heart that the other slices show, and {(~kept).sum()} of {len(kept)} slices do "
         f"not fit it (mean by view: {', '.join(each)}); give views of one patient, in one phase, "
         "or leave out the view that does not belong"
@@ -100,6 +107,7 @@ def shift_table(
                 "through_mm": float(aligned.shifts_mm[index, 2]),
                 "directions": one.directions.tolist(),
                 "residual_mm": float(aligned.residuals_mm[index]),
+                "worst_mm": float(aligned.worst_mm[index]),
                 "kept": bool(kept[index]),
             }
             for index, one in enumerate(aligned.slices)
@@ -123,7 +131,7 @@ def stacked_structures(contours: Contours, slices: Sequence[Slice]) -> list[int]
 
 def _remarks(aligned: Alignment, shifts: ShiftKind) -> list[str]:
     """Say how large the shifts are, and which slices do not belong to the heart."""
-    remarks, named = [], list(zip(aligned.slices, aligned.residuals_mm, aligned.kept, strict=True))
+    remarks, named = [], list(zip(aligned.slices, aligned.worst_mm, aligned.kept, strict=True))
     lengths_mm = np.where(aligned.kept, np.linalg.norm(aligned.moves_mm, axis=1), -1.0)
     if shifts != "none":
         farthest = int(lengths_mm.argmax())
@@ -134,17 +142,45 @@ def _remarks(aligned: Alignment, shifts: ShiftKind) -> list[str]:
         if np.isnan(aligned.mismatch_mm[0]):
             remarks.append("no slices cross, so the shifts come from the model alone")
         remarks += _bounded(aligned)
-    if shifts != "slice" and aligned.mismatch_mm[1] > _DISAGREEMENT_MM:
-        remarks.append(
-            "where two slices cross, they show different structures on "
-            f"{aligned.mismatch_mm[1]:.1f} mm on average: --shifts slice may bring them together"
-        )
-    if wrong := [f"{one.name} ({off_mm:.1f} mm off)" for one, off_mm, kept in named if not kept]:
+    remarks += _doubts(aligned, shifts)
+    views = {one.view for one in aligned.slices}
+    gone = views - {one.view for one, _, kept in named if kept}
+    wrong = [
+        f"{one.name} ({off_mm:.1f} mm off)"
+        for one, off_mm, kept in named
+        if not kept and one.view not in gone
+    ]
+    if wrong:
         remarks.append(
             "slices that do not fit the heart of the others (damaged, or of another phase) were "
             f"left out: {', '.join(wrong)}"
         )
+    for view in sorted(gone):
+        own = [(one, off_mm) for one, off_mm, _ in named if one.view == view]
+        name = own[0][0].name.rsplit(" ", 1)[0]
+        remarks.append(
+            f"view {name} as a whole does not fit the heart of the others "
+            f"({np.mean([off_mm for _, off_mm in own]):.1f} mm off) and was left out: check the "
+            "spacing and orientation in its header, its label set, and whether it is of this "
+            "patient and phase"
+        )
     return remarks
+
+
+def _doubts(aligned: Alignment, shifts: ShiftKind) -> list[str]:
+    """Say if slices still differ where they cross."""
+    mismatch_mm = aligned.mismatch_mm[1]
+    if not mismatch_mm > (_DOUBTFUL_MM if shifts == "slice" else _DISAGREEMENT_MM):
+        return []  # or none cross
+    causes = (
+        "views may be of different phases or patients, a header's slice spacing may be wrong (such "
+        "as one without the gaps between slices), or a label set"
+    )
+    remedy = causes if shifts == "slice" else f"--shifts slice may bring them together, or {causes}"
+    return [
+        f"where two slices cross, they show different structures on {mismatch_mm:.1f} mm on "
+        f"average{' after the shifts' if shifts != 'none' else ''}: {remedy}"
+    ]
 
 
 def _bounded(aligned: Alignment) -> list[str]:
@@ -161,6 +197,7 @@ def _bounded(aligned: Alignment) -> list[str]:
         at_bound = (at_mm >= bound_mm) & aligned.kept & (bound_mm > 0)
         if names := [one.name for one, at in zip(aligned.slices, at_bound, strict=True) if at]:
             remarks.append(
-                f"shifts{which} reached their bound of {bound_mm:g} mm: {', '.join(names)}"
+                f"shifts{which or ' along a direction'} reached their bound of {bound_mm:g} mm, so "
+                f"these slices may lie elsewhere: {', '.join(names)}"
             )
     return remarks

@@ -34,6 +34,11 @@ _CORRUPT_MM, _CORRUPT = 4.0, 3.0
 """A slice does not belong to the heart if its contours are on average farther from it than the
 first, and than the median of slices by the second factor."""
 
+_CORRUPT_STRUCTURE_MM = 7.0
+"""The same for the structure of a slice that is farthest from the heart: 5.1 mm at most in stacks
+of 2 hearts of kcl that are not shifted back, 9.6 mm where a slice is mirrored and its LV still
+fits."""
+
 ShiftKind = Literal["slice", "view", "none"]
 """What shifts as one: each slice, all slices of a view, or nothing."""
 
@@ -54,6 +59,7 @@ class Alignment:
         kept: Which slices belong to the heart.
         mismatch_mm: Mean length of a crossing of kept slices on which labels differ, before and
             after; NaN where none cross.
+        worst_mm: As ``residuals_mm``, of the structure of each slice that is farthest.
     """
 
     slices: Sequence[Slice]
@@ -63,6 +69,7 @@ class Alignment:
     most_mm: Float[np.ndarray, "3"]
     kept: Bool[np.ndarray, " s"]
     mismatch_mm: tuple[float, float]
+    worst_mm: Float[np.ndarray, " s"]
 
     @property
     def moves_mm(self) -> Float[np.ndarray, "s 3"]:
@@ -101,7 +108,7 @@ def align(
     group moves so that its contours come closer to that heart (Gauss and Newton's steps on signed
     distances, with robust weights and a prior that prefers small shifts). After each round, labels
     have to agree again where slices cross (:meth:`~Agreement.settled`). All breath-holds together
-    could shift alike; the prior keeps their mean small.
+    could shift alike, which the prior alone keeps small.
 
     Args:
         slices: The slices of all views.
@@ -117,15 +124,20 @@ def align(
         for _ in counted_parts(range(_ROUNDS), "aligning slices"):
             shifts_mm = _round(slices, contours, holds, reconstructed, shifts_mm, most_mm)
             shifts_mm = agreement.settled(holds, shifts_mm, most_mm)
-    residuals_mm = _residuals_mm(slices, contours, reconstructed, shifts_mm)
-    bound_mm = max(_CORRUPT_MM, _CORRUPT * float(np.median(residuals_mm)))
-    kept = residuals_mm <= bound_mm
+    residuals_mm, worst_mm = _residuals_mm(slices, contours, reconstructed, shifts_mm)
+    kept = _fits(residuals_mm, _CORRUPT_MM) & _fits(worst_mm, _CORRUPT_STRUCTURE_MM)
     crossings = [one for one in agreement.crossings if kept[[*one.slices]].all()]
     before, after = (
         float(mismatch_mm(slices, crossings, each).mean()) if crossings else np.nan
         for each in (np.zeros_like(shifts_mm), shifts_mm)
     )
-    return Alignment(slices, contours, shifts_mm, residuals_mm, most_mm, kept, (before, after))
+    found = (shifts_mm, residuals_mm, most_mm, kept, (before, after), worst_mm)
+    return Alignment(slices, contours, *found)
+
+
+def _fits(off_mm: Float[np.ndarray, " s"], least_mm: float) -> Bool[np.ndarray, " s"]:
+    """Return which slices are not much farther from the heart than most."""
+    return off_mm <= max(least_mm, _CORRUPT * float(np.median(off_mm)))
 
 
 def _round(
@@ -153,18 +165,24 @@ def _residuals_mm(
     contours: Contours,
     reconstructed: Distances,
     shifts_mm: Float[np.ndarray, "s 3"],
-) -> Float[np.ndarray, " s"]:
-    """Return each slice's mean distance from the heart that the other groups of slices show."""
-    here, found_mm = _shifted(slices, contours, shifts_mm), np.zeros(len(slices))
+) -> tuple[Float[np.ndarray, " s"], Float[np.ndarray, " s"]]:
+    """Return each slice's mean distance from the heart that the other groups of slices show.
+
+    Of all its contours, and of the structure whose contours are farthest.
+    """
+    here = _shifted(slices, contours, shifts_mm)
+    shape = (len(slices), len(slices[0].known))
+    sums_mm, counts = np.zeros(shape), np.zeros(shape)
     for group in range(_GROUPS):
         own = np.arange(len(slices)) % _GROUPS == group
         if not own.any() or own.all():
             continue
         distances, points = reconstructed(_of_slices(here, ~own)), _of_slices(here, own)
         off_mm = np.abs(_own_distances(distances, points.points_mm, points.structure))
-        sums_mm = np.bincount(points.slice, off_mm, len(slices))
-        found_mm += sums_mm / np.maximum(np.bincount(points.slice, minlength=len(slices)), 1)
-    return found_mm
+        np.add.at(sums_mm, (points.slice, points.structure), off_mm)
+        np.add.at(counts, (points.slice, points.structure), 1)
+    means_mm = sums_mm.sum(axis=1) / np.maximum(counts.sum(axis=1), 1)
+    return means_mm, (sums_mm / np.maximum(counts, 1)).max(axis=1)
 
 
 def _moved(

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int, UInt
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.errors import InputError
 
-__all__ = ["Contours", "Slice", "slices_of"]
+__all__ = ["Contours", "Slice", "slice_axis", "slices_of"]
 
 _THICKER = 1.5
 """How much thicker than its pixels a slice is at least."""
@@ -82,6 +82,12 @@ class Contours(NamedTuple):
     slice: Int[np.ndarray, " n"]
 
 
+def slice_axis(view: LabelMap) -> int:
+    """Return the axis of a view's labels along which its slices lie."""
+    single = [axis for axis in range(3) if view.shape[axis] == 1]
+    return single[0] if len(single) == 1 else int(view.spacing_mm.argmax())
+
+
 def slices_of(
     label_map: LabelMap, path: str, name: str, view: int, structure_count: int
 ) -> list[Slice]:
@@ -98,14 +104,13 @@ def slices_of(
         InputError: It is a volume or a line, not slices.
     """
     spacing_mm, shape = label_map.spacing_mm, label_map.shape
-    single = [axis for axis in range(3) if shape[axis] == 1]
-    axis = single[0] if len(single) == 1 else int(spacing_mm.argmax())
+    axis = slice_axis(label_map)
     others = [other for other in range(3) if other != axis]
-    if not single and spacing_mm[axis] < _THICKER * spacing_mm[others].max():
+    if 1 not in shape and spacing_mm[axis] < _THICKER * spacing_mm[others].max():
         voxel = " × ".join(f"{size:.3g}" for size in spacing_mm)
         raise InputError(
-            f"{path}: voxels of {voxel} mm are no slices, which are thicker than their pixels; "
-            "reconstruct a volume without --one-heart"
+            f"{path}: voxels of {voxel} mm are no slices, which are at least {_THICKER:g} times as "
+            "thick as their pixels are wide; reconstruct a volume without --one-heart"
         )
     if min(shape[other] for other in others) < 2:
         size = " × ".join(map(str, shape))

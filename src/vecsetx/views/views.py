@@ -14,6 +14,8 @@ from vecsetx.formats.folders import stem
 from vecsetx.formats.label_maps import read_label_map
 from vecsetx.limits import VOXELS
 from vecsetx.views.contours import contours_of
+from vecsetx.views.names import check_names
+from vecsetx.views.sides import check_sides
 from vecsetx.views.slices import Slice, slices_of
 
 __all__ = ["Views", "find_views", "read_views"]
@@ -43,8 +45,9 @@ def find_views(
     usual: LabelSet,
     most_voxels: int = VOXELS,
     option: str = "--one-heart",
+    trust_names: bool = False,
 ) -> tuple[LabelMapSource, ...]:
-    """Return the label maps that users name, each once, in their order.
+    """Return the label maps that users name, in their order.
 
     Args:
         inputs: Label maps, and folders of them.
@@ -53,12 +56,14 @@ def find_views(
         usual: The model's label set.
         most_voxels: Most voxels of a label map.
         option: The option that asks for them, for messages.
+        trust_names: Whether structures keep their names where anatomy contradicts them.
 
     Raises:
-        InputError: A file does not exist, or is no label map; or there are several label sets, but
-            not one per label map.
+        InputError: A file does not exist, is no label map, or is given twice; or there are several
+            label sets, but not one per label map.
     """
     views = _found(inputs, label_sets[0] if label_sets else None, usual, most_voxels, option)
+    views = tuple(replace(view, trust_names=trust_names) for view in views)
     if len(label_sets) < 2:
         return views
     if len(label_sets) != len(views):
@@ -69,7 +74,7 @@ def find_views(
             "all, or one per view, in this order"
         )
     return tuple(
-        replace(_found([view.path], own, usual, most_voxels, option)[0], name=view.name)
+        replace(view, label_set=own, chosen=True)
         for view, own in zip(views, label_sets, strict=True)
     )
 
@@ -91,7 +96,11 @@ def _found(
                     f"{source.path}: {option} takes label maps, and this is of kind "
                     f"{source.kind}; give label maps, or leave {option} out"
                 )
-            found.setdefault(source.path.resolve(), source)
+            if source.path.resolve() in found:
+                raise InputError(
+                    f"{source.path}: is given twice, and a view counts once; leave one of them out"
+                )
+            found[source.path.resolve()] = source
     return tuple(found.values())
 
 
@@ -104,7 +113,8 @@ def read_views(sources: Sequence[LabelMapSource], structures: tuple[str, ...]) -
 
     Raises:
         InputError: A view cannot be read, shows none of the structures, is a volume, or does not
-            say where it lies; or all views together have a single slice.
+            say where it lies; anatomy contradicts the names of its structures; or all views
+            together have a single slice, or are mirrored.
     """
     names, remarks = _names([source.path for source in sources]), list[str]()
     slices: list[Slice] = []
@@ -121,7 +131,10 @@ def read_views(sources: Sequence[LabelMapSource], structures: tuple[str, ...]) -
             f"{'a single slice' if slices else 'no slice'} with structures in all, and a heart "
             "needs two at least; give the whole stack, or more views"
         )
-    return Views(tuple(source.path for source in sources), tuple(slices), tuple(remarks))
+    paths = tuple(source.path for source in sources)
+    trust = any(source.trust_names for source in sources)
+    remarks += check_sides(slices, structures, paths, trust)
+    return Views(paths, tuple(slices), tuple(remarks))
 
 
 def _has_outline(one: Slice) -> bool:
@@ -161,4 +174,4 @@ def _label_map(source: LabelMapSource, structures: tuple[str, ...]) -> LabelMap:
             f"{path}: has ids that label set {label_set.name} ignores, {sorted(label_set.ignore)}, "
             "and a slice is known as a whole; set them to 0, or give another --labels"
         )
-    return label_map
+    return check_names(label_map, stored, label_set, path, found.trust_names)
