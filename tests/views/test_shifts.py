@@ -171,6 +171,24 @@ def test_a_slice_is_left_out_if_one_of_its_structures_lies_elsewhere(slices: lis
     assert any(f"left out: sax 5 ({max(of_structures):.1f} mm off)" in one for one in remarks)
 
 
+def test_the_place_of_a_structure_that_few_slices_show_is_not_known(slices: list[Slice]) -> None:
+    """The heart that the others show has its LA anywhere."""
+    atrium = NAMES.index("LA")
+
+    def guessed(contours: object):
+        def distances(points_mm: np.ndarray) -> np.ndarray:
+            found = ORACLE(contours)(points_mm).copy()
+            found[:, atrium] = 15.0
+            return found
+
+        return distances
+
+    found = align(slices, None, guessed)
+    assert found.kept.all()
+    assert found.worst_mm.max() < 7
+    assert found.residuals_mm.max() > align(slices, None, ORACLE).residuals_mm.max()
+
+
 @pytest.mark.parametrize(
     ("shifts", "after_mm", "told"),
     [

@@ -131,7 +131,8 @@ def stacked_structures(contours: Contours, slices: Sequence[Slice]) -> list[int]
 
 def _remarks(aligned: Alignment, shifts: ShiftKind) -> list[str]:
     """Say how large the shifts are, and which slices do not belong to the heart."""
-    remarks, named = [], list(zip(aligned.slices, aligned.worst_mm, aligned.kept, strict=True))
+    off_mm = np.maximum(aligned.residuals_mm, aligned.worst_mm)
+    remarks, named = [], list(zip(aligned.slices, off_mm, aligned.kept, strict=True))
     lengths_mm = np.where(aligned.kept, np.linalg.norm(aligned.moves_mm, axis=1), -1.0)
     if shifts != "none":
         farthest = int(lengths_mm.argmax())

@@ -39,6 +39,9 @@ _CORRUPT_STRUCTURE_MM = 7.0
 of 2 hearts of kcl that are not shifted back, 9.6 mm where a slice is mirrored and its LV still
 fits."""
 
+_LEAST_SHOWN = 3
+"""Other slices that show a structure for its place in the heart to be known without this slice."""
+
 ShiftKind = Literal["slice", "view", "none"]
 """What shifts as one: each slice, all slices of a view, or nothing."""
 
@@ -59,7 +62,8 @@ class Alignment:
         kept: Which slices belong to the heart.
         mismatch_mm: Mean length of a crossing of kept slices on which labels differ, before and
             after; NaN where none cross.
-        worst_mm: As ``residuals_mm``, of the structure of each slice that is farthest.
+        worst_mm: As ``residuals_mm``, of the structure of each slice that is farthest; only those
+            that at least three other slices show count, and it is 0 without any.
     """
 
     slices: Sequence[Slice]
@@ -168,7 +172,8 @@ def _residuals_mm(
 ) -> tuple[Float[np.ndarray, " s"], Float[np.ndarray, " s"]]:
     """Return each slice's mean distance from the heart that the other groups of slices show.
 
-    Of all its contours, and of the structure whose contours are farthest.
+    Of all its contours, and of the structure whose contours are farthest, among those that the
+    other groups show often enough; 0 without any.
     """
     here = _shifted(slices, contours, shifts_mm)
     shape = (len(slices), len(slices[0].known))
@@ -182,7 +187,10 @@ def _residuals_mm(
         np.add.at(sums_mm, (points.slice, points.structure), off_mm)
         np.add.at(counts, (points.slice, points.structure), 1)
     means_mm = sums_mm.sum(axis=1) / np.maximum(counts.sum(axis=1), 1)
-    return means_mm, (sums_mm / np.maximum(counts, 1)).max(axis=1)
+    groups = np.arange(len(slices)) % _GROUPS
+    shown = np.stack([(counts[groups != group] > 0).sum(axis=0) for group in range(_GROUPS)])
+    known = shown[groups] >= _LEAST_SHOWN
+    return means_mm, (known * sums_mm / np.maximum(counts, 1)).max(axis=1)
 
 
 def _moved(

@@ -14,7 +14,7 @@ __all__ = ["check_sides", "is_mirrored"]
 
 _USUAL = np.array([[-0.592, 0.476, -0.651], [0.678, 0.730, -0.086]])
 """Unit vectors from the LA to the LV, and at right angles to it from the LV to the RV, RAS+: means
-of 15 real hearts (kcl) and 2 phantoms, which lie within 24° of them."""
+of 15 real hearts (kcl) and 2 phantoms, which lie within 22° of them."""
 
 _ALIKE = 1.6
 """Least sum of the two cosines at which a heart lies as usual; 1.86 in these hearts."""
