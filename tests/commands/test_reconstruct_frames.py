@@ -360,6 +360,15 @@ def test_ids_that_are_swapped_in_one_frame_are_mended_there(model: Path, tmp_pat
         "Options hold for all frames: if only frame 2 has other ids than the rest, mend these in "
         "the file, or clear its labels"
     )
+    # Names that are trusted are not held against anatomy.
+    reconstruct(model, [path], tmp_path / "out", OPTIONS)
+    assert (tmp_path / "out" / "cycle.csv").exists()
+
+
+def test_a_frame_that_is_given_twice_is_refused(model: Path, tmp_path: Path) -> None:
+    path = written_series(tmp_path / "one.nii.gz", beating()[:1])
+    with pytest.raises(InputError, match=r"one\.nii\.gz: is given twice; give each frame once"):
+        reconstruct(model, [path, path], tmp_path / "out", OPTIONS)
 
 
 def test_what_reads_a_single_label_map_names_the_option(model: Path, tmp_path: Path) -> None:

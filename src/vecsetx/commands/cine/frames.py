@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from vecsetx.anatomy.label_sets import LabelSet
 from vecsetx.anatomy.structures import structure_names
 from vecsetx.cine.cine import Cine, read_cine
 from vecsetx.cine.cycle import cycle_of
@@ -20,6 +19,7 @@ from vecsetx.cohort.reconstructing_frames import (
 from vecsetx.cohort.working_model import WorkingModel
 from vecsetx.data.idle_options import check_idle
 from vecsetx.data.sources import LabelMapSource
+from vecsetx.errors import InputError
 from vecsetx.files import write_json
 from vecsetx.model.built_in import recorded_name
 from vecsetx.model.saved import TrainedModel
@@ -69,11 +69,9 @@ def reconstruct_frames(
     if options.encode.refine is None:
         encode = replace(options.encode, refine=FRAME_REFINE_STEPS)
         options = replace(options, encode=encode)
-    label_set = options.encode.label_set
-    sources = _sources(inputs, label_set, trained, options.most_voxels)
-    check_idle(
-        sources, label_set is not None, options.input_space, options.units, options.trust_names
-    )
+    sources = _sources(inputs, options, trained)
+    labels = options.encode.label_set is not None
+    check_idle(sources, labels, options.input_space, options.units, options.trust_names)
     with waiting("reading the frames"):
         cine = read_cine(sources, trained.structures)
     check_unmixed(out, sources[0].name)
@@ -98,15 +96,25 @@ def reconstruct_frames(
 
 
 def _sources(
-    inputs: Sequence[Path], label_set: LabelSet | None, trained: TrainedModel, most_voxels: int
+    inputs: Sequence[Path], options: ReconstructOptions, trained: TrainedModel
 ) -> tuple[LabelMapSource, ...]:
     """Return the label maps as users give them, those of a folder in the order of their numbers."""
     found: dict[Path, LabelMapSource] = {}
+    label_set = options.encode.label_set
     chosen = (label_set,) if label_set else ()
     for given in inputs:
-        own = find_views([given], chosen, trained.label_set, most_voxels, "--frames")
+        own = find_views(
+            [given],
+            chosen,
+            trained.label_set,
+            options.most_voxels,
+            "--frames",
+            options.trust_names,
+        )
         for source in sorted(own, key=lambda source: natural_key(source.name)):
-            found.setdefault(source.path.resolve(), source)
+            if source.path.resolve() in found:
+                raise InputError(f"{source.path}: is given twice; give each frame once")
+            found[source.path.resolve()] = source
     return tuple(found.values())
 
 
