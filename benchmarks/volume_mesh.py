@@ -62,6 +62,18 @@ def looked_at(file: Path) -> dict[str, Any]:
     starts[1:] = (facets[order[1:]] != facets[order[:-1]]).any(axis=1)
     counts = np.diff(np.append(np.flatnonzero(starts), len(order)))
     pieces = mesh.connectivity().cell_data["RegionId"]
+    return {
+        **of_fibres(mesh),
+        "most_tetrahedra_per_facet": int(counts.max()),
+        "inside_out": int((volumes <= 0).sum()),
+        "pieces_of_the_whole": int(pieces.max()) + 1,
+    }
+
+
+def of_fibres(mesh: pv.UnstructuredGrid) -> dict[str, float]:
+    """Count the tetrahedra with fibres, and look for those that are no unit vectors at 90°."""
+    if "fiber" not in mesh.cell_data:
+        return {"with_fibres": 0, "fibres_off_orthonormal": 0.0}
     fibre, sheet = (np.asarray(mesh.cell_data[key], float) for key in ("fiber", "sheet"))
     muscle = np.linalg.norm(fibre, axis=1) > 0.5
     lengths = [np.linalg.norm(each[muscle], axis=1) - 1 for each in (fibre, sheet)]
@@ -69,9 +81,6 @@ def looked_at(file: Path) -> dict[str, Any]:
     return {
         "with_fibres": int(muscle.sum()),
         "fibres_off_orthonormal": float(max(np.abs(each).max() for each in off)),
-        "most_tetrahedra_per_facet": int(counts.max()),
-        "inside_out": int((volumes <= 0).sum()),
-        "pieces_of_the_whole": int(pieces.max()) + 1,
     }
 
 

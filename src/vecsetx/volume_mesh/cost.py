@@ -13,11 +13,11 @@ from vecsetx.volume_mesh.parts import Parts
 
 __all__ = ["Cost", "expected_cost", "expected_tetrahedra"]
 
-_BYTES_PER_TETRAHEDRON = 1000
-"""Largest memory while a mesh is made, per tetrahedron of the result: 970 of 6.3 million."""
+_BYTES_PER_TETRAHEDRON = 750
+"""Largest memory while a mesh is made, per expected tetrahedron: 740 of 6.3 million."""
 
-_SECONDS_PER_TETRAHEDRON = 690 / 6.3e6
-"""Time until a mesh is written: 690 s of 6.3 million tetrahedra with fibres, on two cores."""
+_SECONDS_PER_TETRAHEDRON = 430 / 6.3e6
+"""Time until a mesh is written: 425 s of 6.3 million expected with fibres, on two cores."""
 
 _SAMPLES = 50_000
 _PER_LATTICE = 2.0
