@@ -97,8 +97,8 @@ def test_the_cost_is_foretold(edge_mm: float) -> None:
 
 
 def test_a_cost_in_words() -> None:
-    assert str(Cost(4.4e6)) == "about 4.4 million tetrahedra, 3.3 GB, 5 min"
-    assert str(Cost(7e4)) == "about 0.07 million tetrahedra, 0.052 GB, less than a minute"
+    assert str(Cost(4.4e6)) == "about 4.4 million tetrahedra, 3.7 GB, 5 min"
+    assert str(Cost(7e4)) == "about 0.07 million tetrahedra, 0.059 GB, less than a minute"
 
 
 def half_in_view(points_mm: np.ndarray) -> np.ndarray:

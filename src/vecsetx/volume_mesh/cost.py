@@ -13,8 +13,9 @@ from vecsetx.volume_mesh.parts import Parts
 
 __all__ = ["Cost", "expected_cost", "expected_tetrahedra"]
 
-_BYTES_PER_TETRAHEDRON = 750
-"""Largest memory while a mesh is made, per expected tetrahedron: 740 of 6.3 million."""
+_BYTES_PER_TETRAHEDRON = 850
+"""Largest memory while a mesh is made, per expected tetrahedron: 740 of 6.3 million of a whole
+heart, 825 of 5.7 million of a myocardium."""
 
 _SECONDS_PER_TETRAHEDRON = 430 / 6.3e6
 """Time until a mesh is written: 425 s of 6.3 million expected with fibres, on two cores."""
