@@ -9,52 +9,23 @@ import numpy as np
 import pytest
 from sliced_hearts import axes_of, plane_of
 from support.analytic_fields import AnalyticField
-from support.cine import BODIES, NAMES, cine, heart, true_distances
-from support.runs import untrained
+from support.cine import BODIES, NAMES, cine, heart
+from support.one_heart import IDS, OPTIONS, predict_truth, saved_model, written
 
 from vecsetx.anatomy.label_map import LabelMap
-from vecsetx.anatomy.label_sets import label_set
-from vecsetx.commands.reconstruct import ReconstructOptions, reconstruct
+from vecsetx.commands.reconstruct import reconstruct
 from vecsetx.errors import InputError
-from vecsetx.formats.label_maps import write_label_map
 from vecsetx.formats.points import read_points
-from vecsetx.inference.encode import EncodeOptions
-from vecsetx.model.heart_field import HeartField
-
-IDS = label_set("default")
-OPTIONS = ReconstructOptions(
-    EncodeOptions(label_set=IDS, points=200, refine=0),
-    resolution=40,
-    page=False,
-    labels=False,
-    one_heart=True,
-)
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("model")
-    untrained(NAMES).save_pretrained(folder)
-    return folder
+    return saved_model(tmp_path_factory)
 
 
 @pytest.fixture(autouse=True)
 def truth(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The model predicts the true heart, whatever it is shown."""
-
-    def distances_mm(_: HeartField, points_mm: np.ndarray) -> np.ndarray:
-        return AnalyticField(BODIES).distances_mm(points_mm)
-
-    monkeypatch.setattr(HeartField, "distances_mm", distances_mm)
-    monkeypatch.setattr("vecsetx.cohort.aligning.by_model", lambda *_: true_distances())
-
-
-def written(folder: Path, views: dict[str, LabelMap]) -> list[Path]:
-    folder.mkdir(exist_ok=True)
-    paths = [folder / f"{name}.nii.gz" for name in views]
-    for path, view in zip(paths, views.values(), strict=True):
-        write_label_map(view.to_label_set(IDS, NAMES), path, NAMES, IDS)
-    return paths
+    predict_truth(monkeypatch)
 
 
 def aligned(model: Path, paths: list[Path], out: Path) -> dict:

@@ -9,55 +9,25 @@ import numpy as np
 import pytest
 from sliced_hearts import off_mm
 from support.analytic_fields import AnalyticField
-from support.cine import BODIES, NAMES, cine, sliced, true_distances, true_shifts
+from support.cine import BODIES, NAMES, cine, sliced, true_shifts
 from support.command_line import run
-from support.runs import untrained
+from support.one_heart import IDS, OPTIONS, predict_truth, saved_model, written
 
 from vecsetx import load
-from vecsetx.anatomy.label_map import LabelMap
-from vecsetx.anatomy.label_sets import label_set
-from vecsetx.commands.reconstruct import ReconstructOptions, reconstruct
+from vecsetx.commands.reconstruct import reconstruct
 from vecsetx.errors import InputError
-from vecsetx.formats.label_maps import write_label_map
 from vecsetx.formats.points import read_points
-from vecsetx.inference.encode import EncodeOptions
 from vecsetx.inference.sd_factor import SdFactor
-from vecsetx.model.heart_field import HeartField
-
-IDS = label_set("default")
-OPTIONS = ReconstructOptions(
-    EncodeOptions(label_set=IDS, points=200, refine=0),
-    resolution=40,
-    page=False,
-    labels=False,
-    one_heart=True,
-)
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("model")
-    untrained(NAMES).save_pretrained(folder)
-    return folder
+    return saved_model(tmp_path_factory)
 
 
 @pytest.fixture(autouse=True)
 def truth(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The model predicts the true heart, whatever it is shown."""
-
-    def distances_mm(_: HeartField, points_mm: np.ndarray) -> np.ndarray:
-        return AnalyticField(BODIES).distances_mm(points_mm)
-
-    monkeypatch.setattr(HeartField, "distances_mm", distances_mm)
-    monkeypatch.setattr("vecsetx.cohort.aligning.by_model", lambda *_: true_distances())
-
-
-def written(folder: Path, views: dict[str, LabelMap]) -> list[Path]:
-    folder.mkdir(exist_ok=True)
-    paths = [folder / f"{name}.nii.gz" for name in views]
-    for path, view in zip(paths, views.values(), strict=True):
-        write_label_map(view.to_label_set(IDS, NAMES), path, NAMES, IDS)
-    return paths
+    predict_truth(monkeypatch)
 
 
 def test_views_become_one_heart_and_a_second_run_does_nothing(
