@@ -72,24 +72,10 @@ function listen() {
     chip.addEventListener("dblclick", () => showStructures((other) => other === chip));
   }
   byId("all").addEventListener("click", () => showStructures(() => true));
-  for (const button of document.querySelectorAll("#views button"))
-    button.addEventListener("click", () =>
-      lookFrom(view.from[button.dataset.view].map((part) => part * view.distance)));
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
-    for (const scene of scenes) scene.recolor();
-  });
 }
 
 listen();
-try {
-  const scene = new Scene(byId("cine-scene"));
-  scenes.push(scene);
-  follow(scene);
-} catch (error) {
-  scenes.length = 0;
-  byId("no-webgl").hidden = false;
-  byId("no-webgl").textContent = `The 3-D scene needs WebGL 2, which this browser does not provide (${error.message}).`;
-}
+openScene(byId("cine-scene"));
 for (const scene of scenes)
   await scene.show(meshes.flat().map((mesh) => {
     const chip = chips.find((one) => one.dataset.structure === mesh.name);

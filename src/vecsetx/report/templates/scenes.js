@@ -153,3 +153,22 @@ function follow(scene) {
 document.addEventListener("pointerdown", (event) => {
   leader = scenes.find((scene) => scene.element.contains(event.target)) ?? null;
 }, { capture: true });
+
+// A page with a single scene: open it, or say why there is none; hear its buttons and the colours.
+function openScene(place) {
+  for (const button of document.querySelectorAll("#views button"))
+    button.addEventListener("click", () =>
+      lookFrom(view.from[button.dataset.view].map((part) => part * view.distance)));
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+    for (const scene of scenes) scene.recolor();
+  });
+  try {
+    const scene = new Scene(place);
+    scenes.push(scene);
+    follow(scene);
+  } catch (error) {
+    scenes.length = 0;
+    byId("no-webgl").hidden = false;
+    byId("no-webgl").textContent = `The 3-D scene needs WebGL 2, which this browser does not provide (${error.message}).`;
+  }
+}

@@ -118,30 +118,16 @@ function listen() {
     chip.addEventListener("dblclick", () => showStructures((other) => other === chip));
   }
   byId("all").addEventListener("click", () => showStructures(() => true));
-  for (const button of document.querySelectorAll("#views button"))
-    button.addEventListener("click", () =>
-      lookFrom(view.from[button.dataset.view].map((part) => part * view.distance)));
   for (const button of document.querySelectorAll("button[data-heart]"))
     button.addEventListener("click", () => {
       choice.value = shapes.findLastIndex(({ name }) => name === button.dataset.heart);
       choose();
       byId("viewer").scrollIntoView({ behavior: "smooth" });
     });
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
-    for (const scene of scenes) scene.recolor();
-  });
 }
 
 listen();
-try {
-  const scene = new Scene(byId("space-scene"));
-  scenes.push(scene);
-  follow(scene);
-} catch (error) {
-  scenes.length = 0;
-  byId("no-webgl").hidden = false;
-  byId("no-webgl").textContent = `The 3-D scene needs WebGL 2, which this browser does not provide (${error.message}).`;
-}
+openScene(byId("space-scene"));
 for (const scene of scenes)
   await scene.show(mean.map((mesh, number) => {
     const [red, green, blue] = chips[number].dataset.color.match(/[\d.]+/g).map(Number);

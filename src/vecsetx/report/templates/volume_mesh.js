@@ -81,9 +81,6 @@ function listen() {
     showInterfaces((chip) => chip.dataset.outer === undefined));
   for (const id of ["opacity", "clip", "clip-place", "clip-side"])
     byId(id).addEventListener("input", update);
-  for (const button of document.querySelectorAll("#views button"))
-    button.addEventListener("click", () =>
-      lookFrom(view.from[button.dataset.view].map((part) => part * view.distance)));
   for (const button of document.querySelectorAll("button[data-heart]"))
     button.addEventListener("click", () => {
       heartChoice.value = button.dataset.heart;
@@ -93,19 +90,8 @@ function listen() {
   for (const button of document.querySelectorAll("button[data-details]"))
     button.addEventListener("click", () =>
       byId(`details-${button.dataset.details}`).scrollIntoView({ behavior: "smooth" }));
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
-    for (const scene of scenes) scene.recolor();
-  });
 }
 
 listen();
-try {
-  const scene = new Scene(byId("mesh-scene"));
-  scenes.push(scene);
-  follow(scene);
-} catch (error) {
-  scenes.length = 0;
-  byId("no-webgl").hidden = false;
-  byId("no-webgl").textContent = `The 3-D scene needs WebGL 2, which this browser does not provide (${error.message}).`;
-}
+openScene(byId("mesh-scene"));
 await openHeart();
