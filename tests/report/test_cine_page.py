@@ -138,3 +138,15 @@ def test_the_page_loads_nothing_and_complains_of_nothing(browser: Browser) -> No
     of_pictures = "GPU stall due to ReadPixels"  # which these tests take
     assert [text for text in browser.complaints if of_pictures not in text] == []
     assert [r for r in browser.requests if not r.startswith(("file:", "data:", "blob:"))] == []
+
+
+def test_buttons_show_the_heart_from_all_sides(browser: Browser) -> None:
+    edge = "document.querySelector('.edge.right').textContent"
+    seen = {}
+    for name in browser.run(
+        "[...document.querySelectorAll('#views button')].map(({dataset}) => dataset.view).join()"
+    ).split(","):
+        browser.click(f"#views button[data-view={name}]")
+        seen[name] = browser.run(edge)
+    assert (seen["Front"], seen["Back"]) == ("L", "R")
+    assert len({*seen.values()}) >= 3
