@@ -355,7 +355,7 @@ def test_ids_that_are_swapped_in_one_frame_are_mended_there(model: Path, tmp_pat
     with pytest.raises(InputError) as refused:
         reconstruct(model, [path], tmp_path / "out", replace(OPTIONS, trust_names=False))
     said = str(refused.value)
-    assert said.startswith(f"{path}, frame 2: anatomy contradicts the structures' names")
+    assert said.startswith(f"{path}, frame 2: anatomy contradicts the structures' names from label")
     assert said.endswith(
         "Options hold for all frames: if only frame 2 has other ids than the rest, mend these in "
         "the file, or clear its labels"

@@ -84,7 +84,7 @@ def test_acdc_read_as_mnms(heart: LabelMap, tmp_path: Path) -> None:
     path = tmp_path / "p1.nii.gz"
     write_label_map(replace(stack, labels=stack.labels[:, :, ::4]), path)
     message = refused(path, "mnms")
-    assert "the Myocardium encloses the RV, and not the LV" in message
+    assert "names from label set mnms: the Myocardium encloses the RV, and not the LV" in message
     assert "1 RV, 2 Myocardium, 3 LV: use --labels acdc" in message
     assert not read(path, "acdc").remarks
     (remark,) = read(path, "mnms", trust_names=True).remarks

@@ -46,15 +46,16 @@ def check_ids(
     """
     contacts = Contacts.of(raw)
     found = contradictions(contacts, named.ids)
+    read_as = f" from label set {named.name}"
     if found is None:
         if large := _too_large(contacts, named.ids):
             remedy = "is this another organ, such as a liver? Name the label set that is meant"
-            return _told(label_map, large, remedy, path, trust, unusual="")
+            return _told(label_map, large, remedy, path, trust, read_as, unusual="")
         return label_map.remarked(_lv_apart(contacts, named.ids))
     if found.mirrored and raw.sides_guessed:
         return _mirrored(label_map)
     remedy = _MIRRORED if found.mirrored else _label_set_that_fits(found, contacts.ids, named)
-    return _told(label_map, found.broken, remedy, path, trust)
+    return _told(label_map, found.broken, remedy, path, trust, read_as)
 
 
 def check_file_names(
@@ -133,6 +134,7 @@ def _told(
     remedy: str,
     path: Path,
     trust: bool,
+    read_as: str = "",
     unusual: str = ", as for transposed great arteries or situs inversus",
 ) -> LabelMap:
     seen = "; ".join(broken)
@@ -140,8 +142,8 @@ def _told(
         remark = f"the structures' names are trusted although anatomy contradicts them: {seen}"
         return replace(label_map, remarks=(*label_map.remarks, remark))
     raise NamesError(
-        f"{path}: anatomy contradicts the structures' names: {seen}; {remedy}, or confirm the "
-        f"names with --trust-names{unusual}"
+        f"{path}: anatomy contradicts the structures' names{read_as}: {seen}; {remedy}, or "
+        f"confirm the names with --trust-names{unusual}"
     )
 
 
