@@ -11,8 +11,9 @@ from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
 
+from vecsetx.cli.command_result import ended, printing
 from vecsetx.cli.interrupts import ending_at_once, resuming_text, stopped_text
-from vecsetx.cli.options import FLAG
+from vecsetx.cli.options import FLAG, output_options
 from vecsetx.errors import InputError, StoppedError
 
 __all__ = ["Command", "Commands"]
@@ -22,11 +23,18 @@ _ALIKE = 0.75
 
 
 class Command(TyperCommand):
-    """A command, which says which other command has an option that it lacks."""
+    """A command, which says which other command has an option that it lacks.
+
+    Its function returns a :class:`~vecsetx.cli.command_result.CommandResult`.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Make a command; the lines of each paragraph of its help fold at the terminal's width."""
+        """Make a command with ``--quiet`` and ``--json``.
+
+        The lines of each paragraph of its help fold at the terminal's width.
+        """
         super().__init__(*args, **kwargs)
+        self.params += output_options()
         paragraphs = cleandoc(self.help or "").split("\n\n")
         self.help = "\n\n".join(" ".join(lines.split("\n")) for lines in paragraphs) or None
 
@@ -110,14 +118,16 @@ class Command(TyperCommand):
             raise StoppedError(f"{error}; {go_on}", error.by_hand) from error
 
     def _loaded(self, ctx: Any, stopped: Callable[[], str]) -> Any:
-        # The output of `labels` is a file, and it loads at once.
-        if self.name != "labels":
-            from vecsetx.terminal.progress_bars import waiting
+        name, as_json = _whole_name(ctx), ctx.params.pop("json")
+        with printing(ctx.params.pop("quiet"), as_json):
+            # The output of `labels` is a file, and it loads at once.
+            if self.name != "labels":
+                from vecsetx.terminal.progress_bars import waiting
 
-            with waiting("loading"), ending_at_once(stopped):
-                module = _whole_name(ctx).replace(" ", ".").replace("-", "_")
-                import_module(f"vecsetx.commands.{module}")
-        return super().invoke(ctx)
+                with waiting("loading"), ending_at_once(stopped):
+                    import_module(f"vecsetx.commands.{name.replace(' ', '.').replace('-', '_')}")
+            result = super().invoke(ctx)
+        ended(name, result, as_json)
 
     def get_help_option(self, ctx: Any) -> Any:
         """Return the option ``--help``, if there is one."""

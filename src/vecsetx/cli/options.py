@@ -40,6 +40,7 @@ __all__ = [
     "Workers",
     "encode_options",
     "ensemble_size",
+    "output_options",
     "recipe_of",
 ]
 
@@ -208,6 +209,31 @@ Overrides = Annotated[
     list[str] | None,
     typer.Argument(metavar="KEY=VALUE", help="Changes to the preset, such as training.steps=3000."),
 ]
+
+
+def output_options() -> list[Any]:
+    """Return ``--quiet`` and ``--json``, which every command has."""
+
+    def of_every_command(
+        quiet: Annotated[
+            bool,
+            typer.Option("--quiet", metavar=FLAG, help="Print only results, remarks and errors."),
+        ] = False,
+        json: Annotated[
+            bool,
+            typer.Option(
+                "--json",
+                metavar=FLAG,
+                help="Print the result as JSON, and all else on standard error (docs/outputs.md).",
+            ),
+        ] = False,
+    ) -> None:
+        pass
+
+    # typer makes options of a function's parameters only.
+    app = typer.Typer(add_completion=False)
+    app.command()(of_every_command)
+    return list(typer.main.get_command(app).params)
 
 
 def ensemble_size(ensemble: int, draws: int | None, usual: int = 0) -> int:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from vecsetx.cli.failures import report_failures
+from vecsetx.cli.command_result import CommandResult
 from vecsetx.cli.model_option import (
     CalibrationFile,
     Model,
@@ -198,7 +198,7 @@ def reconstruct(
     workers: ModelWorkers = None,
     dask: Dask = None,
     device: Device = "cpu",
-) -> None:
+) -> CommandResult:
     """Reconstruct hearts as meshes and label maps.
 
     Writes a mesh per structure in mm, a scene (heart.glb), label maps, a page (heart.html) and
@@ -210,7 +210,8 @@ def reconstruct(
     from vecsetx.commands.reconstruct import CohortOptions, ReconstructOptions
     from vecsetx.commands.reconstruct import reconstruct as run
     from vecsetx.model.saved import read_structures
-    from vecsetx.reconstruction.output_folder import input_of
+    from vecsetx.plain_data import read_json
+    from vecsetx.reconstruction.output_folder import SUMMARY, input_of
     from vecsetx.terminal.next_step import print_next, reading, typed
 
     refuse_model_as_input("reconstruct", inputs, out)
@@ -248,11 +249,15 @@ def reconstruct(
         through_plane_mm=through_plane,
         frames=frames,
     )
-    failed = run(folder, inputs, out, options, CohortOptions(workers, dask, device))
+    places: dict[str, Path] = {}
+    cohort = CohortOptions(workers, dask, device)
+    failed = run(folder, inputs, out, options, cohort, places)
     # A page in the folder itself may be an earlier run's.
     is_of_this = (
         one_heart or frames or (len(inputs) == 1 and input_of(out) == str(inputs[0].resolve()))
     )
     page = out / "heart.html"
     print_next(reading(page) if is_of_this and page.exists() else typed("info", out))
-    report_failures(failed)
+    return CommandResult(
+        lambda: {"hearts": {name: read_json(at / SUMMARY) for name, at in places.items()}}, failed
+    )

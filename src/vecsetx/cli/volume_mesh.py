@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from vecsetx.cli.failures import list_faults, report_failures
+from vecsetx.cli.command_result import CommandResult
+from vecsetx.cli.failures import list_faults
 from vecsetx.cli.model_option import local_model
 from vecsetx.cli.numbers import number
 from vecsetx.cli.options import (
@@ -142,7 +143,7 @@ def volume_mesh(
     seed: Seed = 0,
     workers: Workers = None,
     dask: Dask = None,
-) -> None:
+) -> CommandResult:
     """Fill hearts with tetrahedra, for solvers.
 
     Each heart becomes one mesh of all its structures, which share nodes where they meet.
@@ -153,6 +154,7 @@ def volume_mesh(
     from vecsetx.anatomy.label_sets import label_set
     from vecsetx.commands.volume_mesh import PAGE, QUALITY
     from vecsetx.commands.volume_mesh import volume_mesh as run
+    from vecsetx.terminal.progress_bars import console
     from vecsetx.terminal.remarks import print_remarks
     from vecsetx.terminal.volume_mesh_tables import print_meshes
 
@@ -185,7 +187,7 @@ def volume_mesh(
     )
     print_meshes(found.hearts)
     print_remarks({name: heart.remarks for name, heart in found.hearts.items()})
-    typer.echo(f"the meshes, {QUALITY} and the page {PAGE} are in {out}")
+    console.notice(f"the meshes, {QUALITY} and the page {PAGE} are in {out}")
     faulty = {
         name: f"{name}: {'; '.join(heart.faults)}"
         for name, heart in found.hearts.items()
@@ -194,6 +196,4 @@ def volume_mesh(
     if faulty:
         count = "1 mesh is" if len(faulty) == 1 else f"{len(faulty)} meshes are"
         list_faults(f"{count} written, but not as good as solvers need", faulty)
-    report_failures(found.failed)
-    if faulty:
-        raise typer.Exit(1)
+    return CommandResult.of_file(out / QUALITY, found.failed, fault=bool(faulty))

@@ -101,7 +101,7 @@ class Steps:
         """Print the count, the note, the stage and the pace as a line."""
         self._has_line = True
         line = f"{self._title}: {self._done}/{self._total} {self._doing()}".strip()
-        console.print(f"{line} ({self.pace})", markup=False, soft_wrap=True)
+        console.notice(f"{line} ({self.pace})")
         self._next_line = time.monotonic() + self.seconds_between_lines()
 
     def seconds_between_lines(self) -> float:
@@ -194,12 +194,12 @@ def duration_text(seconds: float) -> str:
 
 def warn(text: str) -> None:
     """Print a warning: folded between words on a terminal, elsewhere as one line."""
-    console.print(text, style="yellow", markup=False, soft_wrap=not console.is_terminal)
+    console.remark(text, style="yellow", soft_wrap=not console.is_terminal)
 
 
 def on_terminal() -> bool:
-    """Return whether a live display can be shown."""
-    return console.is_terminal and not console.is_dumb_terminal
+    """Return whether a live display can be shown, and is wanted."""
+    return console.shown == "all" and console.is_terminal and not console.is_dumb_terminal
 
 
 def progress_bar(*more: ProgressColumn) -> Progress:
@@ -265,7 +265,7 @@ def waiting(doing: str) -> Iterator[None]:
         has_line = True
         what = f"{doing}: {stage}" if stage else doing
         took = duration_text(time.monotonic() - began)
-        console.print(f"{what} ({took})", markup=False, soft_wrap=True)
+        console.notice(f"{what} ({took})")
 
     def set_stage(text: str) -> None:
         nonlocal stage

@@ -151,10 +151,8 @@ def _reconstructed(
             progress.advance(f"frame {frame.number}")
     records.tidy()
     if done:
-        console.print(
+        console.notice(
             f"{done} of {len(frames)} frames were done already, from the same input with the same "
-            "options; skipped",
-            markup=False,
-            soft_wrap=True,
+            "options; skipped"
         )
     return frames
