@@ -72,7 +72,7 @@ def test_a_name_never_becomes_a_path(
         ({"file": "/etc/passwd"}, "no path within the folder"),
         ({"split": "all"}, "hearts.0.split"),
         ({"fold": "first"}, "hearts.0.fold"),
-        ({"annotated": ["../LV"]}, "is no structure"),
+        ({"annotated": ["../LV"]}, "unknown structure"),
         ({"patient": None}, "hearts.0.patient"),
         ({"name": "phantom01"}, "'phantom01' is there twice"),
     ],

@@ -4,13 +4,18 @@ from typing import Annotated
 
 import typer
 
+from vecsetx.cli import completions
 from vecsetx.cli.command_result import CommandResult
 
 
 def labels(
     name: Annotated[
         str | None,
-        typer.Argument(metavar="[NAME]", help="A label set, or a YAML file (default: list all)."),
+        typer.Argument(
+            metavar="[NAME]",
+            autocompletion=completions.label_sets,
+            help="A label set, or a YAML file (default: list all).",
+        ),
     ] = None,
 ) -> CommandResult:
     """Show the label sets: which id means which structure, one of them as a YAML file.

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from vecsetx.cli import completions
 from vecsetx.cli.command_result import CommandResult
 from vecsetx.cli.options import LABEL_SETS, Dask, MaxVoxels, Space, TrustNames, Units, Workers
 from vecsetx.limits import VOXELS
@@ -26,7 +27,11 @@ def measure(
     ],
     labels: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help=f"{LABEL_SETS} Default: what the files say."),
+        typer.Option(
+            metavar="NAME",
+            autocompletion=completions.label_sets,
+            help=f"{LABEL_SETS} Default: what the files say.",
+        ),
     ] = None,
     space: Space = "lps",
     units: Units = "mm",

@@ -29,4 +29,4 @@ def plan(
     of_file = ["--config", config] if config else []
     changes = [*of_file, *(overrides or [])]
     print_next(typed("train", data, "--out", unused_folder("run"), "--preset", preset, *changes))
-    return CommandResult(planned.to_dict)
+    return CommandResult(lambda: planned.to_dict())

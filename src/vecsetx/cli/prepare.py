@@ -6,6 +6,7 @@ from typing import Annotated, get_args
 import typer
 
 from vecsetx.anatomy.structures import structure_names
+from vecsetx.cli import completions
 from vecsetx.cli.command_result import CommandResult
 from vecsetx.cli.numbers import number
 from vecsetx.cli.options import (
@@ -41,6 +42,7 @@ def prepare(
         str | None,
         typer.Option(
             metavar="NAME",
+            autocompletion=completions.label_sets,
             help=f"{LABEL_SETS} Default: what the files say of their labels, else 'default'.",
         ),
     ] = None,
@@ -48,6 +50,7 @@ def prepare(
         str | None,
         typer.Option(
             metavar="NAMES",
+            autocompletion=completions.structures,
             help="Structures to learn, such as LV,RV (default: those that occur in the inputs).",
         ),
     ] = None,

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from vecsetx.cli import completions
 from vecsetx.cli.command_result import CommandResult
 from vecsetx.cli.model_option import (
     CalibrationFile,
@@ -91,6 +92,7 @@ def reconstruct(
         str | None,
         typer.Option(
             metavar="NAME",
+            autocompletion=completions.label_sets,
             help=f"{LABEL_SETS} Default: what the files say, else the model's. With --one-heart, "
             "there may be one per view, such as acdc,mnms.",
         ),
@@ -184,6 +186,7 @@ def reconstruct(
         str,
         typer.Option(
             metavar="NAMES",
+            autocompletion=completions.structures,
             help="Structures that come out, such as LV,RV; the model sees all that is there.",
             show_default="all",
         ),

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from vecsetx.cli import completions
 from vecsetx.cli.command_result import CommandResult
 from vecsetx.cli.help_options import Command, Commands
 from vecsetx.cli.model_option import Model, local_model
@@ -109,6 +110,7 @@ def sample(
         list[str] | None,
         typer.Option(
             metavar="NAME=ML",
+            autocompletion=completions.lengths,
             help="A volume or a range of volumes, such as LV=120:180; may be repeated.",
         ),
     ] = None,

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from vecsetx.cli import completions
 from vecsetx.cli.command_result import CommandResult
 from vecsetx.cli.numbers import number
 from vecsetx.cli.options import FLAG, PRESETS, Config, DataSetPath, Fold, Overrides, recipe_of
@@ -21,6 +22,7 @@ def train(
         str | None,
         typer.Option(
             metavar="NAME",
+            autocompletion=completions.presets,
             help=f"{PRESETS} Default: tiny; with --resume, the run's own recipe.",
         ),
     ] = None,

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from vecsetx.cli import completions
 from vecsetx.cli.command_result import CommandResult
 from vecsetx.cli.failures import list_faults
 from vecsetx.cli.model_option import local_model
@@ -53,6 +54,7 @@ def volume_mesh(
         str,
         typer.Option(
             metavar="MM",
+            autocompletion=completions.lengths,
             help="Length of edges at surfaces, whose mean is about 0.7 of it: of all structures "
             "(1.1), of some (Myocardium=0.6,Aorta=1.5), or both (1.5,Myocardium=0.6). They grow "
             "inside.",
@@ -62,13 +64,17 @@ def volume_mesh(
     structures: Annotated[
         str,
         typer.Option(
-            metavar="NAMES", help="Structures to mesh, such as LV,Myocardium.", show_default="all"
+            metavar="NAMES",
+            autocompletion=completions.structures,
+            help="Structures to mesh, such as LV,Myocardium.",
+            show_default="all",
         ),
     ] = "",
     without: Annotated[
         str,
         typer.Option(
             metavar="NAMES",
+            autocompletion=completions.structures,
             help="Regions to leave out of the files, such as the blood: LV,RV. Their interfaces "
             "keep their names.",
             show_default="none",
@@ -78,6 +84,7 @@ def volume_mesh(
         str,
         typer.Option(
             metavar="NAME=MM",
+            autocompletion=completions.lengths,
             help="Walls that the segmentation does not draw, such as RV=3.5,LA=2: around the "
             "structure, outside of all others. Each is a region of its own.",
             show_default="none",
@@ -133,7 +140,11 @@ def volume_mesh(
     ] = "lps",
     labels: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help=f"{LABEL_SETS} Default: what the files say."),
+        typer.Option(
+            metavar="NAME",
+            autocompletion=completions.label_sets,
+            help=f"{LABEL_SETS} Default: what the files say.",
+        ),
     ] = None,
     input_space: Space = "lps",
     units: Units = "mm",
