@@ -10,9 +10,10 @@ from vecsetx.data.batches import TrainingBatches
 from vecsetx.data.dataset import DataSet
 from vecsetx.errors import InputError
 from vecsetx.machine import machine_bytes
+from vecsetx.progress import duration_text
 from vecsetx.recipe import Recipe
 from vecsetx.terminal.plan_tables import print_plan
-from vecsetx.terminal.progress_bars import console, duration_text, steps, waiting
+from vecsetx.terminal.progress_bars import console, steps, waiting
 from vecsetx.terminal.table import counted
 from vecsetx.training.deadline import Deadline, DeadlineError
 from vecsetx.training.loop import Training

@@ -161,6 +161,7 @@ def _reconstruct_all(
     return failed | unlike
 
 
+@waiting("finding hearts")
 def _hearts(
     inputs: Sequence[Path], options: ReconstructOptions, trained: TrainedModel
 ) -> dict[str, HeartSource]:

@@ -17,14 +17,13 @@ from rich.progress import (
 )
 from rich.table import Column
 
-from vecsetx.progress import hearing_stages
+from vecsetx.progress import duration_text, hearing_stages
 from vecsetx.terminal.silence import CommandConsole
 
 __all__ = [
     "RateTexts",
     "Steps",
     "console",
-    "duration_text",
     "on_terminal",
     "progress_bar",
     "steps",
@@ -182,14 +181,6 @@ class RateTexts:
         rate = per_second * seconds
         digits = 0 if rate >= 9.95 else 1 if rate >= 0.095 else 3
         return f"{rate:.{digits}f} {self._unit}/{name}"
-
-
-def duration_text(seconds: float) -> str:
-    """Format a duration: in s below 2 min, in min below 2 h, in h below 2 days, else in days."""
-    for limit, size, name in ((120, 1, "s"), (7200, 60, "min"), (172800, 3600, "h")):
-        if seconds < limit:
-            return f"{seconds / size:.0f} {name}"
-    return f"{seconds / 86400:.0f} days"
 
 
 def warn(text: str) -> None:
