@@ -3,7 +3,7 @@
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 import typer
@@ -40,9 +40,10 @@ def printed(
 
 
 @pytest.mark.parametrize("name", every_command())
-def test_every_command_has_both_options(name: str) -> None:
-    options = {option for each in every_command()[name].params for option in each.opts}
-    assert {"--quiet", "--json"} <= options
+def test_every_command_has_both_options_and_returns_a_result(name: str) -> None:
+    command = every_command()[name]
+    assert {"--quiet", "--json"} <= {option for each in command.params for option in each.opts}
+    assert get_type_hints(command.callback)["return"] is CommandResult
 
 
 def test_a_document_is_all_that_is_printed_on_standard_output(

@@ -4,7 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -15,9 +15,8 @@ import typer
 from vecsetx._version import __version__
 from vecsetx.cli.failures import report_failures
 from vecsetx.launcher import is_first_rank
-from vecsetx.plain_data import read_json
 
-__all__ = ["CommandResult", "ended", "printing"]
+__all__ = ["CommandResult", "ended", "json_of", "printing"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +44,12 @@ class CommandResult:
             failed: Heart → reason.
             fault: Whether the exit status is 1 without a heart that failed.
         """
-        return cls(partial(read_json, path), failed or {}, fault)
+        return cls(partial(json_of, path), failed or {}, fault)
+
+
+def json_of(path: Path) -> Any:
+    """Return the content of a JSON file that this command has just written, of whatever size."""
+    return json.loads(path.read_text("utf-8"))
 
 
 @contextmanager
@@ -53,13 +57,14 @@ def printing(quiet: bool, as_json: bool) -> Iterator[None]:
     """Print what the options ask for, while the block runs.
 
     Args:
-        quiet: Print no progress, and of JSON nothing for people but remarks and errors.
+        quiet: Print no progress; beside JSON, no tables either.
         as_json: Print on standard error whatever goes to standard output, which is left to
             :func:`ended`.
     """
-    from vecsetx.terminal.progress_bars import console
+    with _on_stderr() if as_json else nullcontext():
+        # Imported here, it takes the colours that standard error can show.
+        from vecsetx.terminal.progress_bars import console
 
-    with _on_stderr() if as_json else redirect_stdout(sys.stdout):
         before = console.shown
         console.shown = ("remarks" if as_json else "results") if quiet else "all"
         try:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from vecsetx.cli import completions
-from vecsetx.cli.command_result import CommandResult
+from vecsetx.cli.command_result import CommandResult, json_of
 from vecsetx.cli.model_option import (
     CalibrationFile,
     Model,
@@ -213,7 +213,6 @@ def reconstruct(
     from vecsetx.commands.reconstruct import CohortOptions, ReconstructOptions
     from vecsetx.commands.reconstruct import reconstruct as run
     from vecsetx.model.saved import read_structures
-    from vecsetx.plain_data import read_json
     from vecsetx.reconstruction.output_folder import SUMMARY, input_of
     from vecsetx.terminal.next_step import print_next, reading, typed
 
@@ -262,5 +261,5 @@ def reconstruct(
     page = out / "heart.html"
     print_next(reading(page) if is_of_this and page.exists() else typed("info", out))
     return CommandResult(
-        lambda: {"hearts": {name: read_json(at / SUMMARY) for name, at in places.items()}}, failed
+        lambda: {"hearts": {name: json_of(at / SUMMARY) for name, at in places.items()}}, failed
     )
