@@ -160,8 +160,10 @@ def clock(monkeypatch: pytest.MonkeyPatch):
     """The clock by which progress is told, at a time that the test sets."""
     from support.clock import Clock
 
+    from vecsetx import progress
     from vecsetx.terminal import progress_bars
 
     clock = Clock()
-    monkeypatch.setattr(progress_bars, "time", clock)
+    for module in (progress, progress_bars):
+        monkeypatch.setattr(module, "time", clock)
     return clock

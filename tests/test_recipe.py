@@ -49,11 +49,14 @@ def test_proposals_by_hand() -> None:
 
 def test_a_file_s_misspelt_options_are_answered_with_near_ones() -> None:
     for changes, answer in (
-        ({"steps": 100}, "file: no part 'steps'; did you mean training.steps?"),
-        ({"model": {"wdth": 64}}, "file: no option model.wdth; did you mean model.width?"),
-        ({"colours": {}}, "file: no part 'colours'; a recipe has model, batch, augment"),
-        ({None: {}}, "file: no part None; a recipe has model, batch, augment"),
-        ({"batch": {"colour": 1}}, "file: no option batch.colour; batch has hearts, points"),
+        ({"steps": 100}, "file: unknown part 'steps'; did you mean training.steps?"),
+        ({"model": {"wdth": 64}}, "file: unknown option 'model.wdth'; did you mean model.width?"),
+        ({"colours": {}}, "file: unknown part 'colours'; choose from model, batch, augment"),
+        ({None: {}}, "file: unknown part 'None'; choose from model, batch, augment"),
+        (
+            {"batch": {"colour": 1}},
+            "file: unknown option 'batch.colour'; choose from hearts",
+        ),
     ):
         with pytest.raises(InputError) as raised:
             Recipe().changed(changes, "file")

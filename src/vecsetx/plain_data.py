@@ -7,6 +7,7 @@ reader.
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,6 +18,7 @@ from pydantic import ValidationError
 
 from vecsetx.limits import DEPTH, JSON_BYTES, NUMBER_DIGITS, YAML_CHARACTERS, YAML_VALUES
 from vecsetx.special_files import check_no_device
+from vecsetx.suggestions import nearest, one_of
 
 __all__ = [
     "PlainDataError",
@@ -180,8 +182,15 @@ def first_problem(error: ValidationError) -> tuple[str, str]:
     said = _SAID.get(first["type"])
     if said is None:
         return where, first["msg"].removeprefix("Value error, ")
-    return where, said.format(**first.get("ctx", {}))
+    what = said.format(**first.get("ctx", {}))
+    if first["type"] == "literal_error":
+        near = nearest(str(first["input"]), _QUOTED.findall(what))
+        what += f"; {one_of(near)}" if near else ""
+    return where, what
 
+
+_QUOTED = re.compile(r"'([^']*)'")
+"""The words that pydantic lists."""
 
 _WHOLE, _NUMBER = "must be a whole number", "must be a number"
 _SAID = {

@@ -12,6 +12,7 @@ from vecsetx.data.partial import PartialSpec
 from vecsetx.errors import InputError
 from vecsetx.model.vecset import ModelSpec
 from vecsetx.recipe import Recipe
+from vecsetx.suggestions import unknown
 from vecsetx.training.objective import ObjectiveSpec
 from vecsetx.training.optimizer import OptimizerSpec
 from vecsetx.training.spec import TrainingSpec
@@ -86,5 +87,5 @@ PRESETS["general"] = Recipe(
 def preset(name: str) -> Recipe:
     """The recipe with a name; :class:`InputError` if there is none."""
     if name not in PRESETS:
-        raise InputError(f"no preset named {name!r}; choose one of {', '.join(PRESETS)}")
+        raise InputError(unknown("preset", name, PRESETS))
     return PRESETS[name]

@@ -4,17 +4,29 @@ A :class:`Progress` counts the steps of one piece of work and is passed along. A
 what is being done within a step; whoever displays it listens with :func:`hearing_stages`.
 """
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import wraps
 from typing import ParamSpec, Protocol, TypeVar, runtime_checkable
 
-__all__ = ["NoProgress", "Progress", "counted_parts", "hearing_stages", "stage", "staged"]
+__all__ = [
+    "NoProgress",
+    "Progress",
+    "counted_parts",
+    "duration_text",
+    "hearing_stages",
+    "stage",
+    "staged",
+]
 
 Given = ParamSpec("Given")
 Made = TypeVar("Made")
 Part = TypeVar("Part")
+
+_WORTH_SECONDS, _LEAST_SECONDS = 5.0, 2.0
+"""The time left of a stage is said if it is at least so long, and not sooner than after this."""
 
 
 @runtime_checkable
@@ -139,22 +151,46 @@ def staged(name: str) -> Callable[[Callable[Given, Made]], Callable[Given, Made]
     return decorate
 
 
-def counted_parts(parts: Sequence[Part], name: str = "") -> Iterator[Part]:
+def counted_parts(parts: Sequence[Part], name: str = "", even: bool = True) -> Iterator[Part]:
     """Iterate over the parts of a piece of work, as a stage that says how far it is.
 
     Args:
         parts: The parts.
-        name: What is being done; the parts are then counted (``refining 20/100``). Empty: only
-            their share is reported (``20%``).
+        name: What is being done; the parts are then counted (``refining 20/100, 12 s left``).
+            Empty: only their share is reported (``20%, 12 s left``).
+        even: Whether one part takes about as long as another. Only then is the time left known.
     """
     count = len(parts)
     if count == 1 and not name:  # its share would always be 0
         yield from parts
         return
+    began = time.monotonic()
     with stage(name) as at:
         for done, part in enumerate(parts):
-            at(f"{done}/{count}" if name else f"{100 * done // count}%")
+            left = _time_left(time.monotonic() - began, done / count) if even else ""
+            at((f"{done}/{count}" if name else f"{100 * done // count}%") + left)
             yield part
+
+
+def duration_text(seconds: float) -> str:
+    """Format a duration: in s below 2 min, in min below 2 h, in h below 2 days, else in days."""
+    for limit, size, name in ((120, 1, "s"), (7200, 60, "min"), (172800, 3600, "h")):
+        if seconds < limit:
+            return f"{seconds / size:.0f} {name}"
+    return f"{seconds / 86400:.0f} days"
+
+
+def _time_left(took_s: float, share: float) -> str:
+    """Return the time left as text, as far as it is worth saying.
+
+    Args:
+        took_s: Time that the share took that is done.
+        share: The share.
+    """
+    if took_s < _LEAST_SECONDS or share == 0:
+        return ""
+    left_s = took_s * (1 - share) / share
+    return f", {duration_text(left_s)} left" if left_s >= _WORTH_SECONDS else ""
 
 
 def _ignore(how_far: str) -> None:

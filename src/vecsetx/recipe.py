@@ -1,6 +1,5 @@
 """Recipes: all options of a training run, gathered from the modules that define them."""
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -14,12 +13,16 @@ from vecsetx.data.partial import PartialSpec
 from vecsetx.errors import InputError
 from vecsetx.model.vecset import ModelSpec
 from vecsetx.plain_data import PlainDataError, first_problem, parse_yaml, read_yaml
+from vecsetx.suggestions import did_you_mean, nearest, one_of, shown
 from vecsetx.training.objective import ObjectiveSpec
 from vecsetx.training.optimizer import OptimizerSpec
 from vecsetx.training.spec import TrainingSpec
 from vecsetx.training.step_spec import StepSpec
 
 __all__ = ["Recipe", "check_lengths", "overrides_like", "parse_overrides", "read_changes"]
+
+_ALIKE = 0.7
+"""How alike an option must be to one that does not exist, by difflib's ratio, to be suggested."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +63,15 @@ class Recipe:
         merged = asdict(self)
         for part, values in changes.items():
             if part not in merged:
-                has = f"a recipe has {_all(merged)}"
-                raise InputError(f"{source}: no part {part!r}; {_hint(str(part)) or has}")
+                hint = _hint(str(part)) or did_you_mean(str(part), merged, _ALIKE)
+                raise InputError(f"{source}: unknown part {shown(part)}; {hint}")
             if not isinstance(values, Mapping):
                 raise InputError(f"{source}: {part} needs options, such as {_example(part)}")
             for name, value in values.items():
                 if name not in merged[part]:
                     key = f"{part}.{name}"
-                    has = f"{part} has {_all(merged[part])}"
-                    raise InputError(f"{source}: no option {key}; {_hint(key) or has}")
+                    hint = _hint(key) or did_you_mean(str(name), merged[part], _ALIKE)
+                    raise InputError(f"{source}: unknown option {shown(key)}; {hint}")
                 merged[part][name] = value
         # Types and ranges are checked here, and by each part itself (a value_error).
         try:
@@ -161,7 +164,7 @@ def parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
             remedy = " or ".join(meant) if meant else "part.option=value, as in model.width=256"
             raise InputError(f"{word!r}: not an override; write {remedy}")
         if key not in _defaults() and (meant := overrides_like(key, value)):
-            raise InputError(f"{word!r}: no option {key}; write {' or '.join(meant)}")
+            raise InputError(f"{word!r}: unknown option {key!r}; write {' or '.join(meant)}")
         try:
             changes.setdefault(part, {})[name] = parse_yaml(value)
         except PlainDataError as error:
@@ -220,7 +223,7 @@ def _keys_like(name: str) -> list[str]:
         return [name]
     own = name.rpartition(".")[2]
     names = {key: key.partition(".")[2] for key in keys}
-    near = difflib.get_close_matches(own, set(names.values()), n=3, cutoff=0.7)
+    near = nearest(own, sorted(set(names.values())), most=3, alike=_ALIKE)
     for alike in ({own}, {n for n in names.values() if own in n.split("_")}, set(near)):
         if found := [key for key in keys if names[key] in alike]:
             return found
@@ -235,11 +238,7 @@ def _defaults() -> dict[str, Any]:
 
 def _hint(name: str) -> str:
     keys = _keys_like(name)
-    return f"did you mean {' or '.join(keys)}?" if keys else ""
-
-
-def _all(names: Mapping[str, Any]) -> str:
-    return ", ".join(names)
+    return one_of(keys) if keys else ""
 
 
 def _refuse_former_parts(changes: Mapping[Any, Any], source: str) -> None:

@@ -77,7 +77,7 @@ def attacks(
 
 
 def _file_inspected(name: str, material: Material, folder: Path) -> list[str] | None:
-    return _named_file(name, material, folder, ["inspect", "{}", "--json", "out/report.json"])
+    return _named_file(name, material, folder, ["inspect", "{}", "--json"])
 
 
 def _file_reconstructed(name: str, material: Material, folder: Path) -> list[str] | None:
@@ -128,14 +128,14 @@ def _segment(name: str, material: Material, folder: Path) -> list[str]:
     image = sitk.ReadImage(str(material.folder / "named.seg.nrrd"))
     image.SetMetaData("Segment3_Name", name.encode(errors="replace").decode().replace("\0", "?"))
     sitk.WriteImage(image, str(folder / "a.seg.nrrd"), True)
-    return ["inspect", "a.seg.nrrd", "--json", "out/report.json"]
+    return ["inspect", "a.seg.nrrd", "--json"]
 
 
 def _structure(name: str, material: Material, folder: Path) -> list[str]:
     material.copy("plain.nii", folder)
     ids = {1: name.encode(errors="replace").decode(), 2: "LA"}
     (folder / "labels.yaml").write_text(yaml.safe_dump({"ids": ids}))
-    return ["inspect", "plain.nii", "--labels", "labels.yaml", "--json", "out/report.json"]
+    return ["inspect", "plain.nii", "--labels", "labels.yaml", "--json"]
 
 
 def _structure_of_a_model(name: str, material: Material, folder: Path) -> list[str]:

@@ -70,7 +70,7 @@ def _options(command: Any) -> list[str]:
         for parameter in command.params
         if parameter.param_type_name == "option"
         and not parameter.is_flag
-        and parameter.name not in {"out", "json"}
+        and parameter.name != "out"
     ]
 
 

@@ -1,6 +1,7 @@
 """Sound files of every format, damaged at random, through the commands that read them."""
 
 import json
+import os
 import re
 import zlib
 from collections.abc import Iterator
@@ -42,7 +43,7 @@ class Format:
 def _input(name: str, *copied: str, damaged: str = "", taken: str = "") -> Format:
     """A heart's file: three times inspected, once reconstructed."""
     taken = taken or copied[0]
-    inspect = f"inspect {taken} --json out/report.json"
+    inspect = f"inspect {taken} --json"
     reconstruct = (
         f"reconstruct {taken} --model {{run}} --out out --resolution 16 --refine 0 --no-page"
     )
@@ -70,7 +71,7 @@ FORMATS = (
         "label set YAML",
         ("plain.nii", "labels.yaml"),
         "labels.yaml",
-        ("inspect plain.nii --labels labels.yaml --json out/report.json",),
+        ("inspect plain.nii --labels labels.yaml --json",),
     ),
     Format("recipe YAML", ("recipe.yaml",), "recipe.yaml", ("plan {data} --config recipe.yaml",)),
     Format("data set JSON", ("data",), "data/dataset.json", ("check data --out out", "info data")),
@@ -148,13 +149,14 @@ def _attack(
     data, what = damaged(target.read_bytes(), rng)
     target.write_bytes(data)
     words, out = command_on(form, material, number)
-    wrong = partial(_wrong_report, folder / "out" / "report.json", target)
+    report = folder / "out" / "report.json"
     compared = form.name.startswith("NIfTI") and words[0] == "inspect"
     return Attack(
         f"{form.name} {number}: {what}; {words[0]}",
         words,
-        out,
-        wrong=wrong if compared else lambda status: "",
+        "out" if compared else out,
+        before=partial(_print_to, report) if compared else lambda: None,
+        wrong=partial(_wrong_report, report, target) if compared else lambda status: "",
         refused=form.hashed,
     )
 
@@ -167,11 +169,19 @@ def command_on(form: Format, material: Material, number: int) -> tuple[tuple[str
     return tuple(words), out
 
 
+def _print_to(report: Path) -> None:
+    """Have the command print into a file, as ``> out/report.json`` does."""
+    report.parent.mkdir()
+    place = os.open(report, os.O_WRONLY | os.O_CREAT)
+    os.dup2(place, 1)
+    os.close(place)
+
+
 def _wrong_report(report: Path, image: Path, status: int) -> str:
     """Compare the volumes of ``inspect`` with those of nibabel's own reading."""
     if status:
         return ""
-    (found,) = json.loads(report.read_text())
+    (found,) = json.loads(report.read_text())["result"]["hearts"]
     read = nib.load(image)
     values = np.asarray(read.dataobj)
     voxel_ml = abs(np.linalg.det(read.affine[:3, :3])) / 1000

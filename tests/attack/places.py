@@ -15,7 +15,7 @@ NAME = "Möller–心"
 """Of the heart, so that ASCII cannot show it."""
 
 COMMANDS = {
-    "inspect": f"inspect {NAME}.nii --json out/report.json",
+    "inspect": f"inspect {NAME}.nii --json",
     "labels": "labels default",
     "prepare": f"prepare {NAME}.nii --out out --points 100 --workers 1",
     "check": "check data --out out --workers 1",

@@ -220,28 +220,3 @@ def test_a_reconstruction_replaces_no_input(
         "choose another --out, or move the file\n"
     )
     assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [(mine.name, before)]
-
-
-@pytest.mark.parametrize("command", ["inspect", "info"])
-@pytest.mark.parametrize(
-    ("file", "told"),
-    [
-        ("folder", "folder: is a folder; give the name of a file"),
-        ("mine/a.json", "mine/a.json: mine is a file; choose another folder"),
-        ("locked/a.json", "locked/a.json: locked cannot be written; choose another folder"),
-    ],
-)
-def test_a_report_that_cannot_be_written_is_noticed_before_any_work(
-    command: str, file: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    for name in ("folder", "locked"):
-        (tmp_path / name).mkdir()
-    (tmp_path / "mine").write_text("mine")
-    access = os.access
-    monkeypatch.setattr(
-        os, "access", lambda path, mode: access(path, mode) and Path(path).name != "locked"
-    )
-    assert run(command, "no/such", "--json", file, monkeypatch=monkeypatch) == 2
-    assert capfd.readouterr().err.splitlines()[-1] == f"vecsetx: {told}"
-    assert (tmp_path / "mine").read_text() == "mine"

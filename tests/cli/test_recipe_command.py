@@ -9,28 +9,34 @@ TRAIN, PLAN = ("train", "data", "--out", "run"), ("plan", "data")
 @pytest.mark.parametrize(
     ("words", "answer"),
     [
-        ((*TRAIN, "--steps", 100), "no option --steps; write training.steps=100"),
-        (("train", "--steps=100", *TRAIN[1:]), "no option --steps; write training.steps=100"),
-        ((*TRAIN, "--log-every", 5), "no option --log-every; write training.log_every=5"),
-        ((*TRAIN, "--model.width=64"), "no option --model.width; write model.width=64"),
-        ((*TRAIN, "--compile", "--resume"), "no option --compile; write training.compile=true"),
+        ((*TRAIN, "--steps", 100), "unknown option --steps; write training.steps=100"),
+        (("train", "--steps=100", *TRAIN[1:]), "unknown option --steps; write training.steps=100"),
+        ((*TRAIN, "--log-every", 5), "unknown option --log-every; write training.log_every=5"),
+        ((*TRAIN, "--model.width=64"), "unknown option --model.width; write model.width=64"),
+        (
+            (*TRAIN, "--compile", "--resume"),
+            "unknown option --compile; write training.compile=true",
+        ),
         (
             (*PLAN, "--surface", 64),
-            "no option --surface; write batch.surface=64 or objective.surface=64",
+            "unknown option --surface; write batch.surface=64 or objective.surface=64",
         ),
         ((*TRAIN, "steps=100"), "'steps=100': not an override; write training.steps=100"),
         (
             (*PLAN, "training.stesp=100"),
-            "'training.stesp=100': no option training.stesp; write training.steps=100",
+            "'training.stesp=100': unknown option 'training.stesp'; write training.steps=100",
         ),
-        ((*TRAIN, "--resolution", 64), "no option --resolution; it is an option of reconstruct"),
-        (("inspect", "a", "--faces=9"), "no option --faces; it is an option of reconstruct"),
-        (("info", "run", "--folds", 3), "no option --folds; it is an option of prepare"),
+        (
+            (*TRAIN, "--resolution", 64),
+            "unknown option --resolution; it is an option of reconstruct",
+        ),
+        (("inspect", "a", "--faces=9"), "unknown option --faces; it is an option of reconstruct"),
+        (("info", "run", "--folds", 3), "unknown option --folds; it is an option of prepare"),
         (
             ("inspect", "a", "--face=9"),
-            "no option --face; did you mean --faces, an option of reconstruct?",
+            "unknown option --face; did you mean --faces, an option of reconstruct?",
         ),
-        (("inspect", "a", "--lables", "acdc"), "no option --lables; did you mean --labels?"),
+        (("inspect", "a", "--lables", "acdc"), "unknown option --lables; did you mean --labels?"),
     ],
 )
 def test_a_recipe_s_option_is_answered_with_what_to_type(

@@ -31,11 +31,11 @@ def printed(*words: object, monkeypatch: pytest.MonkeyPatch) -> bytes:
 def test_names_are_shown_as_far_as_the_terminal_can(
     dataset: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    heart, report = tmp_path / f"{NAME}.nii.gz", tmp_path / "report.json"
+    heart = tmp_path / f"{NAME}.nii.gz"
     shutil.copy(dataset.hearts[0].source, heart)
-    words = ("inspect", heart, "--json", report)
-    assert b"M??ller" in printed(*words, monkeypatch=monkeypatch)
-    assert NAME in str(json.loads(report.read_text(encoding="utf-8")))
+    assert b"M??ller" in printed("inspect", heart, monkeypatch=monkeypatch)
+    document = printed("inspect", heart, "--json", monkeypatch=monkeypatch)
+    assert NAME in str(json.loads(document))
 
 
 @pytest.mark.parametrize("name", ["data set", "run"])

@@ -156,7 +156,7 @@ def test_one_heart_in_depth_is_compared_with_the_others(
 
 
 def test_an_unknown_heart_is_suggested_for(data: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no such heart; it has moved"):
+    with pytest.raises(InputError, match="unknown heart 'mooved'; did you mean moved"):
         check(data, tmp_path, heart="mooved")
 
 

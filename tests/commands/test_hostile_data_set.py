@@ -72,7 +72,7 @@ def test_a_name_never_becomes_a_path(
         ({"file": "/etc/passwd"}, "no path within the folder"),
         ({"split": "all"}, "hearts.0.split"),
         ({"fold": "first"}, "hearts.0.fold"),
-        ({"annotated": ["../LV"]}, "is no structure"),
+        ({"annotated": ["../LV"]}, "unknown structure"),
         ({"patient": None}, "hearts.0.patient"),
         ({"name": "phantom01"}, "'phantom01' is there twice"),
     ],
@@ -160,8 +160,8 @@ def test_one_unsafe_name_does_not_refuse_a_folder(
     source = Path(dataset.hearts[0].source)
     for name in (b"sound.nii.gz", b"-x.nii.gz", b"a\xff.nii.gz", b"a\x1bb.nii.gz"):
         shutil.copy(source, os.fsencode(folder) + b"/" + name)
-    assert run("inspect", folder, "--json", tmp_path / "a.json", monkeypatch=monkeypatch) == 1
-    entries = json.loads((tmp_path / "a.json").read_text())
+    assert run("inspect", folder, "--json", monkeypatch=monkeypatch) == 1
+    entries = json.loads(capfd.readouterr().out)["result"]["hearts"]
     refused = [entry for entry in entries if entry["status"] == "refused"]
     assert [entry["file"] for entry in entries if entry not in refused] == [
         str(folder / "sound.nii.gz")

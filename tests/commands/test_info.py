@@ -221,15 +221,15 @@ def test_a_comparison_and_exported_hearts(
     assert found["next"] == f"vecsetx prepare {made / 'npz'} --out data/"
 
 
-def test_the_command_prints_and_writes_what_was_found(
-    copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+def test_the_command_prints_what_was_found(
+    copy: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    out = tmp_path / "info.json"
-    assert run("info", copy, "--json", out, monkeypatch=monkeypatch) == 0
+    assert run("info", copy, "--json", monkeypatch=monkeypatch) == 0
     found = describe(copy)
-    assert json.loads(out.read_text()) == found
-    said = capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["result"] == found
+    said = printed.err
     assert "60 of 60 steps, finished" in said
     assert f"{found['size']['weights']:,} weights" in " ".join(said.split())
     assert said.endswith(f"next: {found['next']}\n")

@@ -56,10 +56,11 @@ def test_the_json_is_written_whatever_the_status(
     write_label_map(read_label_map(phantom), tmp_path / "b.nii.gz")
     nib.save(nib.Nifti1Image(unknown, read_label_map(phantom).affine), folder / "bad.nii.gz")
     nib.save(nib.Nifti1Image(read_label_map(phantom).labels, None), folder / "no form.nii.gz")
-    out = tmp_path / "report.json"
     missing = tmp_path / "none.nii.gz"
-    assert run("inspect", folder, missing, "--json", out, monkeypatch=monkeypatch) == 1
-    entries = {Path(entry["file"]).name: entry for entry in json.loads(out.read_text())}
+    assert run("inspect", folder, missing, "--json", monkeypatch=monkeypatch) == 1
+    printed = capsys.readouterr()
+    hearts = json.loads(printed.out)["result"]["hearts"]
+    entries = {Path(entry["file"]).name: entry for entry in hearts}
     assert {name: entry["status"] for name, entry in entries.items()} == {
         good.name: "ok",
         "bad.nii.gz": "refused",
@@ -70,7 +71,7 @@ def test_the_json_is_written_whatever_the_status(
     assert entries["bad.nii.gz"]["structures"] == {}
     assert "no orientation" in entries["no form.nii.gz"]["remarks"][0]
     assert "no such file" in entries[missing.name]["remarks"][0]
-    said = capsys.readouterr().out
+    said = printed.err
     assert "a [good].nii.gz" in said
     assert "4 hearts: 1 ok, 1 look, 2 refused" in said
 

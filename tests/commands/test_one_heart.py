@@ -171,7 +171,7 @@ def test_files_of_others_are_not_replaced(model: Path, tmp_path: Path) -> None:
             ["--one-heart", "--shifts", "none", "--through-plane", "1.5"],
             "--through-plane 1.5 and --shifts none: nothing is shifted",
         ),
-        (["--one-heart", "--shifts", "beat"], "'beat' is not one of"),
+        (["--one-heart", "--shifts", "beat"], "unknown value 'beat'"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(

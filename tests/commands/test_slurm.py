@@ -258,7 +258,7 @@ def test_a_run_that_fails_is_not_started_again(
     job = cluster.submit("train-1gpu.sh", log, [], dataset.folder, out, "model.wdith=32")
     assert cluster.end_of(job) == ("FAILED", 0)
     assert cluster.job(job)["ExitCode"] == "2:0"
-    assert "no option model.wdith" in log.read_text()
+    assert "unknown option 'model.wdith'" in log.read_text()
 
 
 def test_preparing_goes_on_after_it_was_put_back_into_the_queue(

@@ -138,7 +138,7 @@ BROKEN = {
         [],
         r"LV\.stl: all faces point inwards, but those",
     ),
-    "inch": (lambda v, f: (v, f), ["--units", "inch"], "'inch' is not one of"),
+    "inch": (lambda v, f: (v, f), ["--units", "inch"], "unknown value 'inch'"),
 }
 
 

@@ -85,7 +85,7 @@ def test_a_heart_in_another_unit(phantom, tmp_path, units, scale):
     millimetres = write(tmp_path / "mm", meshes)
     with pytest.raises(InputError, match=r"no heart has its size.*give --units mm \("):
         read_meshes(millimetres, "ras", units)
-    with pytest.raises(InputError, match=r"stl: unknown unit 'inch'; coordinates are in mm, cm"):
+    with pytest.raises(InputError, match=r"stl: unknown unit 'inch'; choose from mm, cm"):
         read_meshes(files, "ras", "inch")
 
 

@@ -75,9 +75,9 @@ def test_what_is_printed_is_a_file_by_which_hearts_are_read(
     for place, number in enumerate(named.ids):
         labels[1:3, 1:3, 16 * place + 1 : 16 * place + 15] = number
     nib.save(nib.Nifti1Image(labels, np.diag([5.0, 5.0, 1.0, 1.0])), tmp_path / "heart.nii.gz")
-    words = ("inspect", tmp_path / "heart.nii.gz", "--trust-names", "--json", tmp_path / "out.json")
+    words = ("inspect", tmp_path / "heart.nii.gz", "--trust-names", "--json")
     assert run(*words, "--labels", file, monkeypatch=monkeypatch) == 0
-    (entry,) = json.loads((tmp_path / "out.json").read_text())
+    (entry,) = json.loads(capsys.readouterr().out)["result"]["hearts"]
     assert entry["label_set"] == name
     ids = {structure: named.id_of(structure) for structure in named.structures}
     assert {n: found["id"] for n, found in entry["structures"].items()} == ids

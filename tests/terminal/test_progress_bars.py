@@ -8,9 +8,9 @@ from collections.abc import Callable
 import pytest
 from support.clock import Clock
 
-from vecsetx.progress import stage
+from vecsetx.progress import counted_parts, duration_text, stage
 from vecsetx.terminal import progress_bars
-from vecsetx.terminal.progress_bars import RateTexts, duration_text, steps, waiting
+from vecsetx.terminal.progress_bars import RateTexts, steps, waiting
 from vecsetx.terminal.silence import CommandConsole
 
 
@@ -308,3 +308,24 @@ def test_later_rates_have_the_period_of_the_first() -> None:
 )
 def test_durations(seconds: float, text: str) -> None:
     assert duration_text(seconds) == text
+
+
+def test_a_stage_of_many_parts_says_the_time_left_within_one_heart(
+    clock: Clock, lines: io.StringIO
+) -> None:
+    """From 2 s on, if 5 s are left at least, and only if all parts take as long."""
+    with steps("reconstructing hearts", 1, "hearts") as shown:
+        shown.begin("case001")
+        for even in (True, False):
+            for done in counted_parts(range(10), "refining", even):
+                if done in (1, 2, 4, 8):
+                    shown.print_line()
+                clock.now += 1.5
+    told = [line.partition(": ")[2].partition(" (")[0] for line in lines.getvalue().splitlines()]
+    assert told == [
+        "0/1 case001: refining 1/10",
+        "0/1 case001: refining 2/10, 12 s left",
+        "0/1 case001: refining 4/10, 9 s left",
+        "0/1 case001: refining 8/10",
+        *(f"0/1 case001: refining {done}/10" for done in (1, 2, 4, 8)),
+    ]

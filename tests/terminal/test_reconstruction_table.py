@@ -4,17 +4,17 @@ import io
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from vecsetx.terminal import reconstruction_table, table
 from vecsetx.terminal.reconstruction_table import print_files, print_reconstruction
+from vecsetx.terminal.silence import CommandConsole
 
 
 @pytest.fixture(params=[80, 100, 160])
 def shown(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     """What is printed on a terminal of that width."""
     stream = io.StringIO()
-    console = Console(file=stream, width=request.param, highlight=False)
+    console = CommandConsole(file=stream, width=request.param, highlight=False)
     for module in (reconstruction_table, table):
         monkeypatch.setattr(module, "console", console)
     return stream

@@ -416,10 +416,10 @@ def test_recipes_take_changes_and_refuse_nonsense() -> None:
     changed = RECIPE.changed(parse_overrides(["model.width=64", "training.seed=5"]), "here")
     assert (changed.model.width, changed.training.seed) == (64, 5)
     for words, message in (
-        (["model.wdth=64"], "no option model.wdth"),
+        (["model.wdth=64"], "unknown option 'model.wdth'"),
         (["model.width=wide"], "model.width='wide'"),
-        (["modle.width=64"], "no option modle.width; write model.width=64"),
-        (["modle.colour=64"], "no part 'modle'"),
+        (["modle.width=64"], "unknown option 'modle.width'; write model.width=64"),
+        (["modle.colour=64"], "unknown part 'modle'"),
         (["model.queries=other"], "model.queries"),
         (["model.width=100", "model.heads=8"], "not a multiple of heads"),
         (["training.steps=-4"], "training.steps"),

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from vecsetx.anatomy.structures import (
-    did_you_mean,
     find_structure,
     normalized,
     structure,
@@ -24,6 +23,7 @@ from vecsetx.anatomy.structures import (
 )
 from vecsetx.errors import InputError
 from vecsetx.plain_data import PlainDataError, is_whole_number, parse_yaml, read_yaml
+from vecsetx.suggestions import did_you_mean, shown, unknown
 
 _LARGEST_ID = 65535  # of uint16, in which label maps are kept
 _KEYS = ("name", "ids", "drop", "drop_others", "ignore")
@@ -148,9 +148,7 @@ class LabelSet:
                 f"{source}: a label set needs 'ids', a table such as {{1: LV, 2: Myocardium}}"
             )
         if strange := [key for key in data if key not in _KEYS]:
-            raise InputError(
-                f"{source}: unknown keys {strange} in a label set; it has {', '.join(_KEYS)}"
-            )
+            raise InputError(f"{source}: {unknown('key of a label set', strange[0], _KEYS)}")
         ids = {_whole_id(key, source): _known_name(name, source) for key, name in entries.items()}
         if 0 in ids:
             raise InputError(f"{source}: id 0 is always background and cannot be {ids[0]}")
@@ -191,8 +189,8 @@ def label_set(name_or_file: str) -> LabelSet:
     path = Path(name_or_file)
     if path.suffix.lower() not in (".yaml", ".yml"):
         raise InputError(
-            f"unknown label set {name_or_file!r}; vecsetx labels lists the label sets, and a YAML "
-            f"file describes your own; {did_you_mean(name_or_file, named)}"
+            f"unknown label set {shown(name_or_file)}; vecsetx labels lists the label sets, and a "
+            f"YAML file describes your own; {did_you_mean(name_or_file, named)}"
         )
     if not path.is_file():
         raise InputError(

@@ -10,6 +10,7 @@ import numpy as np
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.errors import InputError
 from vecsetx.limits import FARTHEST_MM, HEART_ML, VOXEL_MM
+from vecsetx.suggestions import unknown
 
 __all__ = [
     "SMALL_STRUCTURES",
@@ -116,9 +117,7 @@ def mm_per(units: str, source: Path) -> float:
         InputError: It is none of these.
     """
     if units not in UNITS_MM:
-        raise InputError(
-            f"{source}: unknown unit {units!r}; coordinates are in {', '.join(UNITS_MM)}"
-        )
+        raise InputError(f"{source}: {unknown('unit', units, UNITS_MM)}")
     return UNITS_MM[units]
 
 

@@ -6,7 +6,6 @@ this file, and names of organs beside the heart in ``other_organs.yaml``.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from pydantic import AfterValidator
 
 from vecsetx.errors import InputError
 from vecsetx.plain_data import parse_yaml
+from vecsetx.suggestions import nearest, one_of, shown, unknown
 
 WHOLE_HEART = "Heart"
 """The structure that includes all others, which take precedence over it."""
@@ -50,14 +50,13 @@ def structure(word: str) -> Structure:
     """
     name = find_structure(word)
     if name is None:
-        shown = word if len(word) <= 80 else f"{word[:80]}…"
-        raise InputError(f"unknown structure {shown!r}; {_suggest_structure(shown)}")
+        raise InputError(_unknown_structure(word))
     return _catalogue()[name]
 
 
 def _check_known(name: str) -> str:
     if name not in structure_names():
-        raise ValueError(f"{name[:80]!a} is no structure; {_suggest_structure(name[:80])}")
+        raise ValueError(_unknown_structure(name))
     return name
 
 
@@ -115,31 +114,23 @@ def parse_names(names: str, among: Iterable[str], option: str = "") -> tuple[str
             where = f"{option} {names}: " if option else ""
             if name:
                 raise InputError(f"{where}there is no {name} here; choose from {', '.join(among)}")
-            raise InputError(f"{where}unknown structure {word!r}; {did_you_mean(word, among)}")
+            raise InputError(f"{where}{unknown('structure', word, among)}")
         chosen.add(name)
     return tuple(name for name in among if name in chosen)
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Suggest the names in ``known`` that are most similar to ``word``, or list all of them."""
-    known = tuple(known)
-    lower = {name.lower(): name for name in known}
-    near = difflib.get_close_matches(str(word).lower(), list(lower), n=2, cutoff=0.5)
-    if near:
-        return "did you mean " + " or ".join(lower[entry] for entry in near) + "?"
-    return "choose from " + ", ".join(known)
-
-
 def similar_structures(word: str) -> list[str]:
     """Return at most two structures that ``word`` may name misspelt, the likeliest first."""
-    near = difflib.get_close_matches(normalized(word), list(_names_by_word()), n=4, cutoff=0.6)
+    near = nearest(normalized(word), _names_by_word(), most=4, alike=0.6)
     return list(dict.fromkeys(_names_by_word()[entry] for entry in near))[:2]
 
 
-def _suggest_structure(word: str) -> str:
+def _unknown_structure(word: str) -> str:
+    """Say that no structure is named so, and which may be meant by any of their names."""
     if names := similar_structures(word):
-        return "did you mean " + " or ".join(f"{n} ({_catalogue()[n].title})" for n in names) + "?"
-    return "choose from " + ", ".join(_catalogue())
+        titled = [f"{name} ({_catalogue()[name].title})" for name in names]
+        return f"unknown structure {shown(word)}; {one_of(titled)}"
+    return unknown("structure", word, _catalogue())
 
 
 def _content(file: str) -> Any:

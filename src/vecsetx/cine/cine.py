@@ -16,6 +16,7 @@ from vecsetx.data.sources import LabelMapSource
 from vecsetx.errors import InputError
 from vecsetx.formats.series import LabelSeries, read_series
 from vecsetx.formats.unpacking import check_voxel_count
+from vecsetx.progress import counted_parts
 
 __all__ = ["Cine", "CineFrame", "read_cine"]
 
@@ -131,7 +132,7 @@ def read_cine(sources: Sequence[LabelMapSource], structures: tuple[str, ...]) ->
 def _stored(sources: Sequence[LabelMapSource]) -> tuple[LabelSeries, list[LabelMap]]:
     """Read the files; return the time axis, and a label map per frame with ids as stored."""
     whole: list[LabelMap] = []
-    for source in sources:
+    for source in counted_parts(sources, "file"):
         by_name = not source.chosen or bool(source.label_set.drop_names)
         series = read_series(source.path, source.most_voxels, by_name)
         if len(sources) > 1 and len(series.frames) > 1:

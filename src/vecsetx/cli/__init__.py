@@ -47,7 +47,6 @@ app = typer.Typer(
     "and how they would be read.\n\n"
     "Neural implicit models of the whole human heart: from label maps to smooth meshes.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
@@ -56,7 +55,7 @@ app = typer.Typer(
 def main() -> None:
     """Run the command line; bad input becomes one line and exit status 2."""
     with robust_streams(), warnings_on_terminal(), errors_in_one_line():
-        _COMMAND()
+        _COMMAND(prog_name="vecsetx")  # also as python -m vecsetx
 
 
 @app.callback(invoke_without_command=True)

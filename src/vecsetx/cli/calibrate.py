@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from vecsetx.cli.failures import report_failures
+from vecsetx.cli.command_result import CommandResult
 from vecsetx.cli.model_option import Model, model_or_built_in
 from vecsetx.cli.numbers import number
 from vecsetx.cli.options import (
@@ -57,7 +57,7 @@ def calibrate(
     workers: ModelWorkers = None,
     dask: Dask = None,
     device: Device = "cpu",
-) -> None:
+) -> CommandResult:
     """Calibrate the standard deviations of reconstruct --ensemble.
 
     Hides each structure in turn and compares errors with standard deviations.
@@ -69,11 +69,12 @@ def calibrate(
     """
     from vecsetx.commands.calibrate import CohortOptions
     from vecsetx.commands.calibrate import calibrate as run
+    from vecsetx.terminal.progress_bars import console
     from vecsetx.terminal.tables import print_calibration
 
     chosen = model_or_built_in(model)
     members, cohort = ensemble_size(ensemble, draws, usual=8), CohortOptions(workers, dask, device)
     calibrated = run(chosen, data, split, fold, members, seed, few, cohort, out=out)
     print_calibration(calibrated.found)
-    typer.echo(f"see {calibrated.page}")
-    report_failures(calibrated.failed)
+    console.notice(f"see {calibrated.page}")
+    return CommandResult.of_file(calibrated.page.with_suffix(".json"), calibrated.failed)

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from vecsetx.cli.command_result import CommandResult
 from vecsetx.cli.numbers import number
 from vecsetx.cli.options import FLAG, Dask, DataSetPath, Workers
 from vecsetx.errors import InputError
@@ -37,7 +38,7 @@ def check(
     ] = False,
     workers: Workers = None,
     dask: Dask = None,
-) -> None:
+) -> CommandResult:
     """Check a data set for problems.
 
     Each heart is fit for training; fit, but to be looked at; or unfit. The exit status is 1 if a
@@ -66,5 +67,6 @@ def check(
     else:
         page = folder / f"check-{heart}.html"
         print_heart_check(result, page if page.exists() else None)
-    if result["state"] == "unfit" or (strict and result["state"] == "look"):
-        raise typer.Exit(1)
+    return CommandResult(
+        lambda: result, fault=result["state"] == "unfit" or (strict and result["state"] == "look")
+    )

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from vecsetx.cli.command_result import CommandResult
 from vecsetx.cli.options import FLAG, Seed
 
 
@@ -23,13 +24,15 @@ def compare(
         bool, typer.Option("--all", metavar=FLAG, help="Also print a table per measure.")
     ] = False,
     seed: Seed = 0,
-) -> None:
+) -> CommandResult:
     """Compare the scores of two models, paired by heart.
 
     [dim]Example: vecsetx compare scores-a/ scores-b/ --out comparison/[/]
     """
     from vecsetx.commands.compare import compare_scores
     from vecsetx.terminal.comparison_tables import print_comparison
+    from vecsetx.terminal.progress_bars import console
 
     print_comparison(compare_scores(a, b, out, seed), everything)
-    typer.echo(f"see {out / 'comparison.html'}")
+    console.notice(f"see {out / 'comparison.html'}")
+    return CommandResult.of_file(out / "compare.json")

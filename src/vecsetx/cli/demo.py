@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from vecsetx.cli.command_result import CommandResult
 from vecsetx.cli.options import Seed
 
 
@@ -13,7 +14,7 @@ def demo(
         "demo"
     ),
     seed: Seed = 0,
-) -> None:
+) -> CommandResult:
     """Run the whole pipeline on synthetic hearts.
 
     Prepares and checks a data set, trains a model and scores it.
@@ -23,8 +24,10 @@ def demo(
     """
     from vecsetx.commands.demo import DemoOptions
     from vecsetx.commands.demo import demo as run
+    from vecsetx.terminal.progress_bars import console
     from vecsetx.terminal.tables import print_scores
 
     evaluated = run(out, DemoOptions(seed=seed))
     print_scores(evaluated.scores)
-    typer.echo(f"open {out / 'evaluate' / 'report.html'} in a browser")
+    console.notice(f"open {out / 'evaluate' / 'report.html'} in a browser")
+    return CommandResult.of_file(out / "evaluate" / "scores.json")

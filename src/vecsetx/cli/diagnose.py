@@ -1,9 +1,12 @@
 """The command ``diagnose``."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from vecsetx.cli.command_result import CommandResult
 
 
 def diagnose(
@@ -11,7 +14,7 @@ def diagnose(
         Path,
         typer.Argument(metavar="RUN", help="Folder of a run, finished or still running."),
     ],
-) -> None:
+) -> CommandResult:
     """Report what went wrong in a training run.
 
     Also draws the run's curves: curves.html in its folder.
@@ -26,5 +29,4 @@ def diagnose(
     found = diagnose_run(run)
     if (run / "recipe.yaml").exists():  # a journal may lie alone
         print_next(next_command(run, is_finished(run), bool(found.findings), found.enough))
-    if found.findings:
-        raise typer.Exit(1)
+    return CommandResult(lambda: {"path": str(run), **asdict(found)}, fault=bool(found.findings))

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from vecsetx.cli.failures import report_failures
+from vecsetx.cli.command_result import CommandResult
 from vecsetx.cli.model_option import (
     CalibrationFile,
     Model,
@@ -110,7 +110,7 @@ def evaluate(
     workers: ModelWorkers = None,
     dask: Dask = None,
     device: Device = "cpu",
-) -> None:
+) -> CommandResult:
     """Score a model on the grids of the true label maps.
 
     Writes scores.csv, scores.json and report.html.
@@ -121,6 +121,7 @@ def evaluate(
     from vecsetx.commands.evaluate import CohortOptions, EvaluateOptions
     from vecsetx.commands.evaluate import evaluate as run
     from vecsetx.terminal.next_step import model_words, print_next, typed, unused_folder
+    from vecsetx.terminal.progress_bars import console
     from vecsetx.terminal.tables import print_evaluation
 
     refuse_model_as_input("evaluate", inputs, out)
@@ -145,8 +146,8 @@ def evaluate(
     )
     evaluated = run(folder, inputs, out, options, CohortOptions(workers, dask, device))
     print_evaluation(evaluated.scores)
-    typer.echo(f"see {out / 'report.html'}")
+    console.notice(f"see {out / 'report.html'}")
     print_next(
         typed("reconstruct", "INPUTS", *model_words(model), "--out", unused_folder("patient"))
     )
-    report_failures(evaluated.failed)
+    return CommandResult.of_file(out / "scores.json", evaluated.failed)

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from vecsetx.cli.failures import report_failures
+from vecsetx.cli import completions
+from vecsetx.cli.command_result import CommandResult
 from vecsetx.cli.options import LABEL_SETS, Dask, MaxVoxels, Space, TrustNames, Units, Workers
 from vecsetx.limits import VOXELS
 
@@ -26,7 +27,11 @@ def measure(
     ],
     labels: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help=f"{LABEL_SETS} Default: what the files say."),
+        typer.Option(
+            metavar="NAME",
+            autocompletion=completions.label_sets,
+            help=f"{LABEL_SETS} Default: what the files say.",
+        ),
     ] = None,
     space: Space = "lps",
     units: Units = "mm",
@@ -34,7 +39,7 @@ def measure(
     max_voxels: MaxVoxels = VOXELS,
     workers: Workers = None,
     dask: Dask = None,
-) -> None:
+) -> CommandResult:
     """Measure volumes, axes, walls, valves and vessels.
 
     What a scan cuts is left empty, with the reason in measures.json.
@@ -44,11 +49,12 @@ def measure(
     from vecsetx.anatomy.label_sets import label_set
     from vecsetx.commands.measure import measure as run
     from vecsetx.terminal.measures_tables import print_measures
+    from vecsetx.terminal.progress_bars import console
     from vecsetx.terminal.remarks import print_remarks
 
     chosen = label_set(labels) if labels else None
     found = run(inputs, out, chosen, space, units, trust_names, max_voxels, workers, dask)
     print_measures({name: heart.measures for name, heart in found.hearts.items()})
     print_remarks({name: heart.remarks for name, heart in found.hearts.items()})
-    typer.echo(f"measures.csv and measures.json are in {out}")
-    report_failures(found.failed)
+    console.notice(f"measures.csv and measures.json are in {out}")
+    return CommandResult.of_file(out / "measures.json", found.failed)

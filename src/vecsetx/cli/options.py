@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from vecsetx.anatomy.label_sets import label_set_names
+from vecsetx.cli import completions
 from vecsetx.cli.numbers import number
 from vecsetx.errors import InputError
 from vecsetx.ranges import Number
@@ -40,6 +41,7 @@ __all__ = [
     "Workers",
     "encode_options",
     "ensemble_size",
+    "output_options",
     "recipe_of",
 ]
 
@@ -121,13 +123,16 @@ Units = Annotated[
 Labels = Annotated[
     str | None,
     typer.Option(
-        metavar="NAME", help=f"{LABEL_SETS} Default: what the files say, else the model's."
+        metavar="NAME",
+        autocompletion=completions.label_sets,
+        help=f"{LABEL_SETS} Default: what the files say, else the model's.",
     ),
 ]
 Hide = Annotated[
     str,
     typer.Option(
         metavar="NAMES",
+        autocompletion=completions.structures,
         help="Structures to hide from the model, such as LAA,PV.",
         show_default=False,
     ),
@@ -136,6 +141,7 @@ Absent = Annotated[
     str,
     typer.Option(
         metavar="NAMES",
+        autocompletion=completions.structures,
         help="Structures that hearts lack where their masks are empty, such as LAA. Others with an "
         "empty mask count as not annotated, as segmentation may have failed.",
         show_default=False,
@@ -200,7 +206,9 @@ PRESETS = (
     "tiny (CPU), small, base or large (GPU); tiny-partial to large-partial learn to complete "
     "partial hearts; general (CPU, hours) knows those of strangers, too."
 )
-Preset = Annotated[str, typer.Option(metavar="NAME", help=PRESETS)]
+Preset = Annotated[
+    str, typer.Option(metavar="NAME", autocompletion=completions.presets, help=PRESETS)
+]
 Config = Annotated[
     Path | None, typer.Option(metavar="FILE", help="YAML file with changes to the preset.")
 ]
@@ -208,6 +216,31 @@ Overrides = Annotated[
     list[str] | None,
     typer.Argument(metavar="KEY=VALUE", help="Changes to the preset, such as training.steps=3000."),
 ]
+
+
+def output_options() -> list[Any]:
+    """Return ``--quiet`` and ``--json``, which every command has."""
+
+    def of_every_command(
+        quiet: Annotated[
+            bool,
+            typer.Option("--quiet", metavar=FLAG, help="Print only results, remarks and errors."),
+        ] = False,
+        json: Annotated[
+            bool,
+            typer.Option(
+                "--json",
+                metavar=FLAG,
+                help="Print the result as JSON, and all else on standard error (docs/outputs.md).",
+            ),
+        ] = False,
+    ) -> None:
+        pass
+
+    # typer makes options of a function's parameters only.
+    app = typer.Typer(add_completion=False)
+    app.command()(of_every_command)
+    return list(typer.main.get_command(app).params)
 
 
 def ensemble_size(ensemble: int, draws: int | None, usual: int = 0) -> int:

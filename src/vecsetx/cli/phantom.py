@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from vecsetx.cli.command_result import CommandResult
 from vecsetx.cli.numbers import number
 from vecsetx.cli.options import Seed, Workers
 from vecsetx.ranges import Number
@@ -40,7 +41,7 @@ def phantom(
         ),
     ] = None,
     workers: Workers = None,
-) -> None:
+) -> CommandResult:
     """Write synthetic hearts of 10 structures as NIfTI label maps.
 
     [dim]Example: vecsetx phantom labels/ --count 40 --seed 0[/]
@@ -53,9 +54,9 @@ def phantom(
 
     cuts: dict[str, tuple[str, ...]] = {}
     if frames is None:
-        make_phantoms(out, count, seed, size, spacing, workers, scale, cuts)
+        made = make_phantoms(out, count, seed, size, spacing, workers, scale, cuts)
     else:
-        make_beating_phantoms(out, count, seed, size, spacing, frames, workers, scale, cuts)
+        made = make_beating_phantoms(out, count, seed, size, spacing, frames, workers, scale, cuts)
     if cuts:
         whole_mm = WHOLE_MM * scale
         enough = math.ceil(10 * whole_mm / size) / 10
@@ -69,3 +70,4 @@ def phantom(
     else:
         heart = out / "phantom000.nii.gz"
         print_next(typed("reconstruct", "--frames", heart, "--out", unused_folder("patient")))
+    return CommandResult(lambda: {"files": [str(file) for file in made], "cut": cuts})

@@ -2,6 +2,7 @@
 
 from typing import Annotated
 
+from vecsetx.cli.command_result import CommandResult
 from vecsetx.cli.numbers import number
 from vecsetx.cli.options import Config, DataSetPath, Overrides, Preset, recipe_of
 from vecsetx.ranges import Number
@@ -16,7 +17,7 @@ def plan(
         float,
         number(Number.GPU_GB, metavar="GB", help="Memory of one GPU, 10⁹ bytes."),
     ] = 40.0,
-) -> None:
+) -> CommandResult:
     """Estimate the GPU memory of a training step, and the time of a run on this machine.
 
     [dim]Example: vecsetx plan data/ --preset large --gpu-gb 40[/]
@@ -24,7 +25,8 @@ def plan(
     from vecsetx.commands.plan import plan_training
     from vecsetx.terminal.next_step import print_next, typed, unused_folder
 
-    plan_training(data, recipe_of(preset, config, overrides), gpu_gb)
+    planned = plan_training(data, recipe_of(preset, config, overrides), gpu_gb)
     of_file = ["--config", config] if config else []
     changes = [*of_file, *(overrides or [])]
     print_next(typed("train", data, "--out", unused_folder("run"), "--preset", preset, *changes))
+    return CommandResult(lambda: planned.to_dict())

@@ -6,7 +6,8 @@ from typing import Annotated, get_args
 import typer
 
 from vecsetx.anatomy.structures import structure_names
-from vecsetx.cli.failures import report_failures
+from vecsetx.cli import completions
+from vecsetx.cli.command_result import CommandResult
 from vecsetx.cli.numbers import number
 from vecsetx.cli.options import (
     FLAG,
@@ -41,6 +42,7 @@ def prepare(
         str | None,
         typer.Option(
             metavar="NAME",
+            autocompletion=completions.label_sets,
             help=f"{LABEL_SETS} Default: what the files say of their labels, else 'default'.",
         ),
     ] = None,
@@ -48,6 +50,7 @@ def prepare(
         str | None,
         typer.Option(
             metavar="NAMES",
+            autocompletion=completions.structures,
             help="Structures to learn, such as LV,RV (default: those that occur in the inputs).",
         ),
     ] = None,
@@ -121,7 +124,7 @@ def prepare(
     ] = None,
     workers: Workers = None,
     dask: Dask = None,
-) -> None:
+) -> CommandResult:
     """Sample points with exact distances from label maps.
 
     The result is a data set for training, split by patient. Hearts added later are prepared with
@@ -136,6 +139,7 @@ def prepare(
     from vecsetx.data.prepare_options import taken_over
     from vecsetx.data.split import Split
     from vecsetx.terminal.next_step import print_next, typed
+    from vecsetx.terminal.progress_bars import console
 
     chosen = label_set(labels) if labels else None
     known = chosen.structures if chosen else structure_names()
@@ -169,10 +173,19 @@ def prepare(
     sizes = {name: len(dataset.of_split(name)) for name in get_args(Split)}
     counts = ", ".join(f"{n} {name}" for name, n in sizes.items() if n or name != "test")
     kept = taken_over(dataset, options)
-    typer.echo(
+    console.print(
         f"{out}: {hearts} {'heart' if hearts == 1 else 'hearts'} ({counts}), "
         f"structures {', '.join(dataset.structures)}"
-        + (f"; options taken over from the data set: {' '.join(kept)}" if kept else "")
+        + (f"; options taken over from the data set: {' '.join(kept)}" if kept else ""),
+        markup=False,
+        soft_wrap=True,
     )
     print_next(typed("check", out))
-    report_failures(failed)
+    content = {
+        "path": str(out),
+        "hearts": hearts,
+        "splits": sizes,
+        "structures": list(dataset.structures),
+        "taken_over": kept,
+    }
+    return CommandResult(lambda: content, failed)

@@ -1,9 +1,9 @@
 """Commands whose arguments change a recipe: they know what ``--steps 100`` means."""
 
-import difflib
 from typing import Any
 
 from vecsetx.cli.help_options import Command
+from vecsetx.suggestions import nearest
 
 __all__ = ["RecipeCommand"]
 
@@ -18,5 +18,5 @@ class RecipeCommand(Command):
         meant = overrides_like(option.removeprefix("--"), "" if value.startswith("--") else value)
         if not meant:
             return super().remedy(ctx, option, value, known)
-        near = difflib.get_close_matches(option, known, n=1, cutoff=0.8)
+        near = nearest(option, sorted(known), most=1, alike=0.8)
         return f"write {' or '.join([*near, *meant])}"

@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from vecsetx.cli.failures import report_failures
+from vecsetx.cli import completions
+from vecsetx.cli.command_result import CommandResult, json_of
 from vecsetx.cli.model_option import (
     CalibrationFile,
     Model,
@@ -91,6 +92,7 @@ def reconstruct(
         str | None,
         typer.Option(
             metavar="NAME",
+            autocompletion=completions.label_sets,
             help=f"{LABEL_SETS} Default: what the files say, else the model's. With --one-heart, "
             "there may be one per view, such as acdc,mnms.",
         ),
@@ -184,6 +186,7 @@ def reconstruct(
         str,
         typer.Option(
             metavar="NAMES",
+            autocompletion=completions.structures,
             help="Structures that come out, such as LV,RV; the model sees all that is there.",
             show_default="all",
         ),
@@ -198,7 +201,7 @@ def reconstruct(
     workers: ModelWorkers = None,
     dask: Dask = None,
     device: Device = "cpu",
-) -> None:
+) -> CommandResult:
     """Reconstruct hearts as meshes and label maps.
 
     Writes a mesh per structure in mm, a scene (heart.glb), label maps, a page (heart.html) and
@@ -210,7 +213,7 @@ def reconstruct(
     from vecsetx.commands.reconstruct import CohortOptions, ReconstructOptions
     from vecsetx.commands.reconstruct import reconstruct as run
     from vecsetx.model.saved import read_structures
-    from vecsetx.reconstruction.output_folder import input_of
+    from vecsetx.reconstruction.output_folder import SUMMARY, input_of
     from vecsetx.terminal.next_step import print_next, reading, typed
 
     refuse_model_as_input("reconstruct", inputs, out)
@@ -248,11 +251,15 @@ def reconstruct(
         through_plane_mm=through_plane,
         frames=frames,
     )
-    failed = run(folder, inputs, out, options, CohortOptions(workers, dask, device))
+    places: dict[str, Path] = {}
+    cohort = CohortOptions(workers, dask, device)
+    failed = run(folder, inputs, out, options, cohort, places)
     # A page in the folder itself may be an earlier run's.
     is_of_this = (
         one_heart or frames or (len(inputs) == 1 and input_of(out) == str(inputs[0].resolve()))
     )
     page = out / "heart.html"
     print_next(reading(page) if is_of_this and page.exists() else typed("info", out))
-    report_failures(failed)
+    return CommandResult(
+        lambda: {"hearts": {name: json_of(at / SUMMARY) for name, at in places.items()}}, failed
+    )

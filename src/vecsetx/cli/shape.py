@@ -5,7 +5,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from vecsetx.cli.failures import report_failures
+from vecsetx.cli import completions
+from vecsetx.cli.command_result import CommandResult
 from vecsetx.cli.help_options import Command, Commands
 from vecsetx.cli.model_option import Model, local_model
 from vecsetx.cli.numbers import number
@@ -73,16 +74,18 @@ def fit(
     workers: ModelWorkers = None,
     dask: Dask = None,
     device: Device = "cpu",
-) -> None:
+) -> CommandResult:
     """Fit a shape space to the hearts of a data set: a mean heart and modes.
 
     [dim]Example: vecsetx shape fit data/ --out space/[/]
     """
     from vecsetx.cohort.cohort_options import CohortOptions
+    from vecsetx.commands.info import describe
     from vecsetx.commands.shape.fit import fit_shape_space
     from vecsetx.model.built_in import recorded_name
     from vecsetx.report.space_scene import SpacePageSize
     from vecsetx.terminal.next_step import print_next, typed, unused_folder
+    from vecsetx.terminal.progress_bars import console
     from vecsetx.terminal.shape_tables import print_space
 
     folder = local_model(model)
@@ -90,10 +93,10 @@ def fit(
     found = fit_shape_space(data, folder, recorded_name(folder), out, split, page, cohort)
     print_space(found.saved, found.template)
     if page:
-        typer.echo(f"modes to play, new hearts and the cohort: {out / 'report.html'}")
+        console.notice(f"modes to play, new hearts and the cohort: {out / 'report.html'}")
     words = ("--model", model) if model else ()
     print_next(typed("shape", "sample", out, *words, "--out", unused_folder("cohort")))
-    report_failures(found.failed)
+    return CommandResult(lambda: describe(out), found.failed)
 
 
 @shape.command(cls=Command)
@@ -107,6 +110,7 @@ def sample(
         list[str] | None,
         typer.Option(
             metavar="NAME=ML",
+            autocompletion=completions.lengths,
             help="A volume or a range of volumes, such as LV=120:180; may be repeated.",
         ),
     ] = None,
@@ -118,7 +122,7 @@ def sample(
     workers: ModelWorkers = None,
     dask: Dask = None,
     device: Device = "cpu",
-) -> None:
+) -> CommandResult:
     """Draw new hearts from a shape space, with their numbers.
 
     Each heart follows from the seed and its number, so that more of them leave the first ones as
@@ -134,7 +138,7 @@ def sample(
     files = _files(write, spacing_mm, surfaces, axes, extension)
     cohort = CohortOptions(workers, dask, device)
     found = sample_hearts(space, local_model(model), out, count, seed, asked, files, cohort)
-    _report(found, out)
+    return _report(found, out)
 
 
 @shape.command(cls=Command)
@@ -156,7 +160,7 @@ def modes(
     workers: ModelWorkers = None,
     dask: Dask = None,
     device: Device = "cpu",
-) -> None:
+) -> CommandResult:
     """Make the mean heart of a shape space, and hearts along its modes.
 
     mode01_plus2sd is the mean heart, moved along the first mode by twice the standard deviation of
@@ -171,7 +175,7 @@ def modes(
     cohort = CohortOptions(workers, dask, device)
     multiples = parse_multiples(sd)
     found = make_modes(space, local_model(model), out, modes, multiples, files, cohort)
-    _report(found, out, each=True)
+    return _report(found, out, each=True)
 
 
 @shape.command(cls=Command)
@@ -198,7 +202,7 @@ def interpolate(
     workers: ModelWorkers = None,
     dask: Dask = None,
     device: Device = "cpu",
-) -> None:
+) -> CommandResult:
     """Make hearts on the way from one heart to another.
 
     They lie where the first heart does. step000 is that heart, as the model reconstructs it.
@@ -213,7 +217,7 @@ def interpolate(
     cohort, ids = CohortOptions(workers, dask, device), label_set(labels) if labels else None
     folder = local_model(model)
     found = interpolate_hearts(space, folder, first, second, out, steps, files, ids, cohort)
-    _report(found, out, each=True)
+    return _report(found, out, each=True)
 
 
 @shape.command(cls=Command)
@@ -236,7 +240,7 @@ def project(
     workers: ModelWorkers = None,
     dask: Dask = None,
     device: Device = "cpu",
-) -> None:
+) -> CommandResult:
     """Say where hearts lie in a shape space, and how unusual they are.
 
     distance is the Mahalanobis distance from the mean heart along the leading modes. residual_mm is
@@ -255,7 +259,7 @@ def project(
     found = place_hearts(space, local_model(model), inputs, out, ids, cohort)
     print_placements(found.hearts, found.cohort, out)
     print_next(typed("info", out))
-    report_failures(found.failed)
+    return CommandResult.of_file(out / "placement.json", found.failed)
 
 
 def _files(write: Any, spacing_mm: float, surfaces: Any, axes: str, extension: str) -> Any:
@@ -271,10 +275,10 @@ def _files(write: Any, spacing_mm: float, surfaces: Any, axes: str, extension: s
     return files
 
 
-def _report(found: Any, out: Path, each: bool = False) -> None:
+def _report(found: Any, out: Path, each: bool = False) -> CommandResult:
     from vecsetx.terminal.next_step import print_next, typed
     from vecsetx.terminal.shape_tables import print_cohort
 
     print_cohort(found.hearts, out, each)
     print_next(typed("inspect", out))
-    report_failures(found.failed)
+    return CommandResult.of_file(out / "cohort.json", found.failed)

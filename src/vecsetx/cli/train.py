@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from vecsetx.cli import completions
+from vecsetx.cli.command_result import CommandResult
 from vecsetx.cli.numbers import number
 from vecsetx.cli.options import FLAG, PRESETS, Config, DataSetPath, Fold, Overrides, recipe_of
 from vecsetx.errors import InputError
@@ -20,6 +22,7 @@ def train(
         str | None,
         typer.Option(
             metavar="NAME",
+            autocompletion=completions.presets,
             help=f"{PRESETS} Default: tiny; with --resume, the run's own recipe.",
         ),
     ] = None,
@@ -64,7 +67,7 @@ def train(
         str | None,
         typer.Option(metavar="PROJECT", help="Also log the metrics to Weights & Biases."),
     ] = None,
-) -> None:
+) -> CommandResult:
     """Train a model on a data set.
 
     [dim]Example: vecsetx train data/ --out run/ --preset tiny training.steps=3000[/]
@@ -72,6 +75,7 @@ def train(
     from vecsetx.commands.train import LogOptions, check_training, train_model
     from vecsetx.runs.run_folder import is_finished, next_command
     from vecsetx.terminal.next_step import print_next
+    from vecsetx.terminal.progress_bars import console
 
     if preflight and stop_after is not None:
         raise InputError(f"--stop-after {stop_after}: --preflight makes no step; leave one out")
@@ -84,8 +88,12 @@ def train(
     )
     if preflight:
         check_training(data, out, recipe, resume, fold, logs)
-        return
+        return CommandResult(lambda: {"path": str(out), "ready": True})
     train_model(data, out, recipe, resume, stop_after, fold, logs)
-    if is_first_rank():
-        typer.echo(f"the model is in {out / 'model'}")
-        print_next(next_command(out, is_finished(out)))
+    if not is_first_rank():
+        return CommandResult(lambda: {})
+    console.notice(f"the model is in {out / 'model'}")
+    finished = is_finished(out)
+    print_next(next_command(out, finished))
+    content = {"path": str(out), "model": str(out / "model"), "finished": finished}
+    return CommandResult(lambda: content)

@@ -2,9 +2,7 @@
 
 from typing import Annotated
 
-import typer
-
-from vecsetx.cli.failures import report_failures
+from vecsetx.cli.command_result import CommandResult
 from vecsetx.cli.numbers import number
 from vecsetx.cli.options import Dask, DataSetPath, Seed, Workers
 from vecsetx.ranges import Number
@@ -18,7 +16,7 @@ def vary(
     seed: Seed = 0,
     workers: Workers = None,
     dask: Dask = None,
-) -> None:
+) -> CommandResult:
     """Add variants of the training hearts, for models meant for hearts from other sources.
 
     A variant has another size and shape, and its vessels and valves end elsewhere. The model sees
@@ -30,12 +28,16 @@ def vary(
     from vecsetx.commands.vary import VaryOptions
     from vecsetx.commands.vary import vary as run
     from vecsetx.terminal.next_step import print_next, typed, unused_folder
+    from vecsetx.terminal.progress_bars import console
 
     dataset, failed = run(data, VaryOptions(count, seed, workers=workers, dask=dask))
     hearts = dataset.of_split("train")
-    typer.echo(
-        f"{data}: {sum(heart.variants for heart in hearts)} variants of {len(hearts)} training "
-        "hearts"
+    variants = sum(heart.variants for heart in hearts)
+    console.print(
+        f"{data}: {variants} variants of {len(hearts)} training hearts",
+        markup=False,
+        soft_wrap=True,
     )
     print_next(typed("train", data, "--out", unused_folder("run")))
-    report_failures(failed)
+    content = {"path": str(data), "hearts": len(hearts), "variants": variants}
+    return CommandResult(lambda: content, failed)

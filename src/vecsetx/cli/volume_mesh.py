@@ -5,7 +5,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from vecsetx.cli.failures import list_faults, report_failures
+from vecsetx.cli import completions
+from vecsetx.cli.command_result import CommandResult
+from vecsetx.cli.failures import list_faults
 from vecsetx.cli.model_option import local_model
 from vecsetx.cli.numbers import number
 from vecsetx.cli.options import (
@@ -52,6 +54,7 @@ def volume_mesh(
         str,
         typer.Option(
             metavar="MM",
+            autocompletion=completions.lengths,
             help="Length of edges at surfaces, whose mean is about 0.7 of it: of all structures "
             "(1.1), of some (Myocardium=0.6,Aorta=1.5), or both (1.5,Myocardium=0.6). They grow "
             "inside.",
@@ -61,13 +64,17 @@ def volume_mesh(
     structures: Annotated[
         str,
         typer.Option(
-            metavar="NAMES", help="Structures to mesh, such as LV,Myocardium.", show_default="all"
+            metavar="NAMES",
+            autocompletion=completions.structures,
+            help="Structures to mesh, such as LV,Myocardium.",
+            show_default="all",
         ),
     ] = "",
     without: Annotated[
         str,
         typer.Option(
             metavar="NAMES",
+            autocompletion=completions.structures,
             help="Regions to leave out of the files, such as the blood: LV,RV. Their interfaces "
             "keep their names.",
             show_default="none",
@@ -77,6 +84,7 @@ def volume_mesh(
         str,
         typer.Option(
             metavar="NAME=MM",
+            autocompletion=completions.lengths,
             help="Walls that the segmentation does not draw, such as RV=3.5,LA=2: around the "
             "structure, outside of all others. Each is a region of its own.",
             show_default="none",
@@ -132,7 +140,11 @@ def volume_mesh(
     ] = "lps",
     labels: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help=f"{LABEL_SETS} Default: what the files say."),
+        typer.Option(
+            metavar="NAME",
+            autocompletion=completions.label_sets,
+            help=f"{LABEL_SETS} Default: what the files say.",
+        ),
     ] = None,
     input_space: Space = "lps",
     units: Units = "mm",
@@ -142,7 +154,7 @@ def volume_mesh(
     seed: Seed = 0,
     workers: Workers = None,
     dask: Dask = None,
-) -> None:
+) -> CommandResult:
     """Fill hearts with tetrahedra, for solvers.
 
     Each heart becomes one mesh of all its structures, which share nodes where they meet.
@@ -153,6 +165,7 @@ def volume_mesh(
     from vecsetx.anatomy.label_sets import label_set
     from vecsetx.commands.volume_mesh import PAGE, QUALITY
     from vecsetx.commands.volume_mesh import volume_mesh as run
+    from vecsetx.terminal.progress_bars import console
     from vecsetx.terminal.remarks import print_remarks
     from vecsetx.terminal.volume_mesh_tables import print_meshes
 
@@ -185,7 +198,7 @@ def volume_mesh(
     )
     print_meshes(found.hearts)
     print_remarks({name: heart.remarks for name, heart in found.hearts.items()})
-    typer.echo(f"the meshes, {QUALITY} and the page {PAGE} are in {out}")
+    console.notice(f"the meshes, {QUALITY} and the page {PAGE} are in {out}")
     faulty = {
         name: f"{name}: {'; '.join(heart.faults)}"
         for name, heart in found.hearts.items()
@@ -194,6 +207,4 @@ def volume_mesh(
     if faulty:
         count = "1 mesh is" if len(faulty) == 1 else f"{len(faulty)} meshes are"
         list_faults(f"{count} written, but not as good as solvers need", faulty)
-    report_failures(found.failed)
-    if faulty:
-        raise typer.Exit(1)
+    return CommandResult.of_file(out / QUALITY, found.failed, fault=bool(faulty))

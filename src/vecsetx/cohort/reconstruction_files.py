@@ -112,7 +112,7 @@ def write_heart(
         files.extend(_VIEW_FILES)
     names, locked = [file.name for file in files], folder == setup.out
     with one_run_s_files(folder, names, locked, heart.source.files()):
-        for file in counted_parts(files, "writing"):
+        for file in counted_parts(files, "writing", even=False):
             if file.write:
                 file.write(folder / file.name)
         seconds = {**heart.seconds, "write": time.monotonic() - began}

@@ -1,6 +1,5 @@
 """``vecsetx check``: check a prepared data set for problems."""
 
-import difflib
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, replace
@@ -29,6 +28,7 @@ from vecsetx.sampling.quality.cohort import (
 )
 from vecsetx.sampling.quality.measures import Fitness, HeartQuality
 from vecsetx.sampling.samples import HeartInfo
+from vecsetx.suggestions import unknown
 from vecsetx.terminal.cohort_run import run_cohort
 from vecsetx.terminal.progress_bars import steps, waiting, warn
 from vecsetx.workers.for_each import Outcome, for_each_heart, open_workers
@@ -284,9 +284,5 @@ def _by_name(dataset: DataSet) -> dict[str, HeartEntry]:
 def _entry(dataset: DataSet, heart: str) -> HeartEntry:
     names = [entry.name for entry in dataset.hearts]
     if heart not in names:
-        near = difflib.get_close_matches(heart, names, n=3, cutoff=0.4) or names[:3]
-        raise InputError(
-            f"--heart {heart}: {dataset.folder} has no such heart; it has {', '.join(near)}"
-            + (f" and {len(names) - len(near)} others" if len(names) > len(near) else "")
-        )
+        raise InputError(f"{dataset.folder}: {unknown('heart', heart, names)}")
     return dataset.hearts[names.index(heart)]

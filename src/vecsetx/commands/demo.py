@@ -99,7 +99,7 @@ def _demo(out: Path, options: DemoOptions) -> Evaluated:
     with _stage("7/7 reconstruct: write meshes and a label map"):
         unseen = source_of(dataset, dataset.of_split("val")[0]).path
         _reconstruct(out / "run", [unseen], out / "reconstruct")
-    console.print(f"done in {(time.monotonic() - began) / 60:.1f} minutes")
+    console.notice(f"done in {(time.monotonic() - began) / 60:.1f} minutes")
     return evaluated
 
 
@@ -110,10 +110,10 @@ def _reconstruct(model: Path, hearts: list[Path], out: Path) -> None:
 
 @contextmanager
 def _stage(title: str) -> Iterator[None]:
-    console.rule(f"[bold]{title}", align="left")
+    console.heading(title)
     began = time.monotonic()
     yield
-    console.print(f"[dim]{time.monotonic() - began:.1f} s[/]")
+    console.notice(f"{time.monotonic() - began:.1f} s")
 
 
 def _remove_run(folder: Path) -> None:

@@ -34,5 +34,5 @@ def diagnose_run(run: Path) -> Diagnosis:
         console.print(line, markup=False, soft_wrap=True)
     page = run / "curves.html"
     write_curves(page, run.resolve().name, entries, found)
-    console.print(f"see {page}", markup=False, soft_wrap=True)
+    console.notice(f"see {page}")
     return found

@@ -17,6 +17,7 @@ from vecsetx.files import write_json, write_text
 from vecsetx.limits import VOXELS
 from vecsetx.measures.heart_measures import in_order
 from vecsetx.terminal.cohort_run import run_cohort
+from vecsetx.terminal.progress_bars import waiting
 from vecsetx.workers.for_each import open_workers
 from vecsetx.workers.heart_work import Records
 
@@ -65,9 +66,10 @@ def measure(
             it, or no heart could be measured.
     """
     with results_folder(out):
-        hearts = find_hearts(
-            inputs, label_set, space, units, trust_names=trust_names, most_voxels=most_voxels
-        )
+        with waiting("finding hearts"):
+            hearts = find_hearts(
+                inputs, label_set, space, units, trust_names=trust_names, most_voxels=most_voxels
+            )
         check_idle(hearts.values(), label_set is not None, space, units, trust_names)
         with open_workers(1 if len(hearts) == 1 and not dask else workers, dask) as executor:
             found = run_cohort(

@@ -1,7 +1,8 @@
 """``vecsetx plan``: estimate the GPU memory of a training step, and the time of a run."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -9,20 +10,21 @@ from vecsetx.data.batches import TrainingBatches
 from vecsetx.data.dataset import DataSet
 from vecsetx.errors import InputError
 from vecsetx.machine import machine_bytes
+from vecsetx.progress import duration_text
 from vecsetx.recipe import Recipe
 from vecsetx.terminal.plan_tables import print_plan
-from vecsetx.terminal.progress_bars import console, duration_text, steps, waiting
+from vecsetx.terminal.progress_bars import console, steps, waiting
 from vecsetx.terminal.table import counted
 from vecsetx.training.deadline import Deadline, DeadlineError
 from vecsetx.training.loop import Training
 from vecsetx.training.memory import measure
-from vecsetx.training.plan import WAYS, Plan
+from vecsetx.training.plan import WAYS, Plan, name_of
 from vecsetx.training.preflight import seconds_per_step, try_step
 from vecsetx.training.ranks import joined_ranks
 from vecsetx.training.run import Run
 from vecsetx.training.stopping import StopRequest
 
-__all__ = ["make_plan", "plan_training"]
+__all__ = ["PlannedRun", "make_plan", "plan_training"]
 
 _GB = 10**9
 
@@ -31,6 +33,40 @@ _TIMING_S = 20.0
 
 _MEMORY_SHARE = 0.5
 """Share of this machine's memory that a trial step may take by the estimate."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedRun:
+    """What a training would take.
+
+    Attributes:
+        plan: The memory of a step.
+        gpu_bytes: Memory of one GPU.
+        time: The time of the run on this machine, as text.
+    """
+
+    plan: Plan
+    gpu_bytes: float
+    time: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data for JSON."""
+        plan = self.plan
+        return {
+            "weights": plan.kept.parameters,
+            "hearts": plan.hearts,
+            "recompute": plan.recompute,
+            "gpu_bytes": int(self.gpu_bytes),
+            "ways": {
+                name_of(way): {
+                    "bytes": int(plan.total(way)),
+                    "largest_batch": plan.largest_batch(way, self.gpu_bytes),
+                }
+                for way in WAYS
+            },
+            "verdict": plan.verdict(self.gpu_bytes),
+            "time": self.time,
+        }
 
 
 def make_plan(recipe: Recipe, structure_count: int) -> Plan:
@@ -48,7 +84,7 @@ def make_plan(recipe: Recipe, structure_count: int) -> Plan:
     return Plan(recipe.batch.hearts, recipe.training.recompute, *measured)
 
 
-def plan_training(data: Path, recipe: Recipe, gpu_gb: float) -> Plan:
+def plan_training(data: Path, recipe: Recipe, gpu_gb: float) -> PlannedRun:
     """Print the GPU memory and the time of training on a data set. Nothing is written.
 
     Args:
@@ -65,10 +101,9 @@ def plan_training(data: Path, recipe: Recipe, gpu_gb: float) -> Plan:
     console.print(f"{plan.kept.parameters:,} weights")
     print_plan(plan, gpu_bytes)
     console.print(f"\n{counted(plan.hearts, 'heart')} per step: {plan.verdict(gpu_bytes)}")
-    console.print(
-        f"time on this machine: {_time(dataset, recipe, plan)}", markup=False, soft_wrap=True
-    )
-    return plan
+    time = _time(dataset, recipe, plan)
+    console.print(f"time on this machine: {time}", markup=False, soft_wrap=True)
+    return PlannedRun(plan, gpu_bytes, time)
 
 
 def _time(dataset: DataSet, recipe: Recipe, plan: Plan) -> str:
@@ -107,7 +142,7 @@ def _seconds_per_heart(dataset: DataSet, recipe: Recipe) -> float:
         InputError: Training cannot start.
         DeadlineError: It takes longer than :data:`_TIMING_S`.
     """
-    console.print(f"timing steps of one heart on this machine, for at most {_TIMING_S:.0f} s")
+    console.notice(f"timing steps of one heart on this machine, for at most {_TIMING_S:.0f} s")
     hearts, one = dataset.of_split("train"), replace(recipe.batch, hearts=1)
     seed = recipe.training.seed
     # Before the model, whose weights take time to draw.

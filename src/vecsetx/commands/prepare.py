@@ -143,7 +143,7 @@ def prepare(
         dataset = replace(_data_set(out, plan, others, samples), failed=_failed(plan, failed))
         dataset.write()
     if kept := sum(not sampled.is_new for sampled in samples.values()):
-        console.print(f"sampled before, and kept: {kept} of {counted(len(samples), 'heart')}")
+        console.notice(f"sampled before, and kept: {kept} of {counted(len(samples), 'heart')}")
     print_remarks({name: sampled.info.remarks for name, sampled in samples.items()})
     has = {name: sampled.info.structures for name, sampled in samples.items()}
     for remark in annotation_remarks(dataset, has):

@@ -41,6 +41,7 @@ def reconstruct(
     out: Path,
     options: ReconstructOptions,
     cohort: CohortOptions | None = None,
+    places: dict[str, Path] | None = None,
 ) -> dict[str, str]:
     """Reconstruct each heart into its own folder in ``out``, a single one into ``out`` itself.
 
@@ -78,6 +79,7 @@ def reconstruct(
         out: Folder for the results.
         options: The options.
         cohort: Who does the work; None: this process, on the CPU.
+        places: Receives heart → its folder, of hearts that are reconstructed.
 
     Returns:
         Heart → reason, for hearts that failed, and for those that the model reconstructs so badly
@@ -98,7 +100,9 @@ def reconstruct(
             "from the one before; leave them out"
         )
     with results_folder(out):
-        return _reconstruct_all(model, inputs, out, options, cohort)
+        return _reconstruct_all(
+            model, inputs, out, options, cohort, {} if places is None else places
+        )
 
 
 def _reconstruct_all(
@@ -107,13 +111,16 @@ def _reconstruct_all(
     out: Path,
     options: ReconstructOptions,
     cohort: CohortOptions,
+    places: dict[str, Path],
 ) -> dict[str, str]:
     check_there(inputs)
     like = Grid(*read_grid(options.like, options.most_voxels)) if options.like else None
     with waiting("reading the model"):
         shared, trained = WorkingModel.of(model, cohort.device, cohort.is_here)
     if options.frames:
-        return reconstruct_frames(model, inputs, out, options, shared, trained)
+        unlike = reconstruct_frames(model, inputs, out, options, shared, trained)
+        places[out.resolve().name] = out
+        return unlike
     one = OneHeart(inputs, out, options, model, shared, trained) if options.one_heart else None
     hearts = {one.source.name: one.source} if one else _hearts(inputs, options, trained)
     sd_factor = sd_factor_of(model, trained, options.calibration) if options.ensemble else None
@@ -142,13 +149,9 @@ def _reconstruct_all(
     )
     if len(failed) == len(hearts):
         raise InputError("\n".join(failed.values()))
-    print_files(
-        {
-            folders[name]: outcome.results[name]["files"]
-            for name in hearts
-            if name in outcome.results and name not in failed
-        }
-    )
+    done = [name for name in hearts if name in outcome.results and name not in failed]
+    places |= {name: folders[name] for name in done}
+    print_files({folder: outcome.results[name]["files"] for name, folder in places.items()})
     print_others(out, other_hearts(out, folders.values()))
     unlike = {
         name: f"{hearts[name].path}: {reason}"
@@ -158,6 +161,7 @@ def _reconstruct_all(
     return failed | unlike
 
 
+@waiting("finding hearts")
 def _hearts(
     inputs: Sequence[Path], options: ReconstructOptions, trained: TrainedModel
 ) -> dict[str, HeartSource]:

@@ -126,9 +126,10 @@ def volume_mesh(
                 shared, trained = WorkingModel.of(model, "cpu", here=False)
             chosen = ReconstructingModel(shared, recorded_name(model), refine)
             usual = trained.label_set
-        hearts = find_hearts(
-            inputs, label_set, input_space, units, usual, trust_names, most_voxels=most_voxels
-        )
+        with waiting("finding hearts"):
+            hearts = find_hearts(
+                inputs, label_set, input_space, units, usual, trust_names, most_voxels=most_voxels
+            )
         check_idle(
             hearts.values(),
             label_set is not None,

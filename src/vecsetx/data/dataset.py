@@ -17,6 +17,7 @@ from vecsetx.files import write_json
 from vecsetx.limits import MOST_VARIANTS, VOXELS
 from vecsetx.names import Name, RelativePath, check_name
 from vecsetx.plain_data import PlainDataError, read_json, validated
+from vecsetx.progress import counted_parts
 from vecsetx.sampling.samples import SamplesFile
 
 __all__ = ["Choices", "DataSet", "FailedHeart", "HeartEntry", "check_is_of"]
@@ -220,7 +221,7 @@ class DataSet:
         """
         damaged: dict[str, str] = {}
         hearts = (*self.of_split("train", fold), *self.of_split("val", fold))
-        for heart in hearts:
+        for heart in counted_parts(hearts, "heart"):
             try:
                 self.open(heart)
             except DamagedError as error:

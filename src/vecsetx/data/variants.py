@@ -14,6 +14,7 @@ from vecsetx.data.heart_source import HeartSource
 from vecsetx.data.sources import source_of
 from vecsetx.errors import InputError
 from vecsetx.geometry.heart_geometry import Geometry
+from vecsetx.progress import counted_parts
 from vecsetx.sampling.origin import Origin
 from vecsetx.sampling.sampler import SamplingSpec, options_of, sample_heart
 from vecsetx.sampling.samples import Samples, SamplesFile, write_samples
@@ -70,7 +71,7 @@ def write_variants(task: VariantTask) -> int:
             f"{sha256[:8]}, not {heart.sha256[:8]}); run vecsetx prepare again"
         )
     label_map = source.segmentation(wanted).label_map
-    for number, of_it in missing.items():
+    for number, of_it in counted_parts(list(missing.items()), "variant"):
         generator = np.random.default_rng([task.seed, number, *heart.name.encode()])
         variant = vary(label_map, wanted, task.spec, generator)
         shown = None if variant.shown is None else Geometry.of_label_map(variant.shown, len(wanted))

@@ -15,6 +15,7 @@ from vecsetx.evaluation.bootstrap import Bootstrap, mean_over_structures
 from vecsetx.evaluation.score_measures import MEASURES, Measure
 from vecsetx.evaluation.scores import PARTS, values_of
 from vecsetx.files import write_json, written_whole
+from vecsetx.progress import counted_parts
 
 __all__ = ["MIN_PAIRS", "compare", "holm", "left_out", "write_comparison"]
 
@@ -148,9 +149,8 @@ def _compared(
     in_both = a["mean"].keys() & b["mean"].keys()
     structures: dict[str, dict[str, Any]] = {name: {} for name in names}
     mean: dict[str, Any] = {}
-    for measure in MEASURES.values():
-        if measure.perfect is None or measure.name not in in_both:
-            continue
+    compared = [one for one in MEASURES.values() if one.perfect is not None and one.name in in_both]
+    for measure in counted_parts(compared, "measure"):
         pairs = _pairs(a["hearts"], {heart: b["hearts"][heart] for heart in hearts}, names, measure)
         counting = [column for column in range(len(names)) if _counts(pairs[..., [column]]).any()]
         found = [_difference(pairs[..., [column]], bootstrap) for column in counting]

@@ -21,6 +21,7 @@ from vecsetx.evaluation.overlap import State, overlaps
 from vecsetx.evaluation.score_measures import MEASURES, Value
 from vecsetx.files import write_json, written_whole
 from vecsetx.plain_data import hash_of
+from vecsetx.progress import counted_parts
 
 PARTS = ("observed", "inferred")
 """Parts of the scores, if anything was hidden from the model."""
@@ -141,7 +142,7 @@ def _summary(rows: Sequence[Score], bootstrap: Bootstrap | None) -> dict[str, An
     mean: dict[str, float | None] = {}
     interval: dict[str, list[float] | None] = {}
     of_hearts: dict[str, list[float]] = {}
-    for measure in _measured(rows):
+    for measure in counted_parts(_measured(rows), "measure"):
         values = values_of(hearts, names, measure)
         for name, column in zip(names, values.T, strict=True):
             if any(measure in found.get(name, ()) for found in hearts.values()):

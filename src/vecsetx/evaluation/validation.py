@@ -26,7 +26,7 @@ from vecsetx.geometry.pose import ReferenceHeart
 from vecsetx.inference.domain import recenter_domain
 from vecsetx.model.heart_field import HeartField
 from vecsetx.model.vecset import VecSetAutoEncoder
-from vecsetx.progress import staged
+from vecsetx.progress import counted_parts, staged
 from vecsetx.recipe import Recipe
 from vecsetx.reconstruction.rasterize import rasterize
 from vecsetx.sampling.sampler import Observation, observe
@@ -113,7 +113,7 @@ class HeartsValidator:
         self._same, self._others = on_grids[:same], on_grids[same:]
         self._taking_turns = count - same if self._others else 0
         self._read: dict[str, tuple[LabelMap, dict[str, Observation]]] = {}
-        for heart in self._same:
+        for heart in counted_parts(self._same, "heart"):
             self._grid(heart)
 
     def on_grids(self, turn: int) -> list[HeartEntry]:

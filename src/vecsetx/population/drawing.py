@@ -7,8 +7,10 @@ import numpy as np
 from jaxtyping import Float
 from scipy.stats import chi2, truncnorm
 
+from vecsetx.anatomy.structures import find_structure
 from vecsetx.errors import InputError
 from vecsetx.population.space_file import SavedSpace
+from vecsetx.suggestions import unknown
 
 __all__ = ["VolumeRange", "check_volumes", "draw"]
 
@@ -47,10 +49,11 @@ def check_volumes(saved: SavedSpace, asked: Mapping[str, VolumeRange]) -> None:
     """
     for name, wanted in asked.items():
         if name not in saved.structures:
-            raise InputError(
-                f"--volume {name}: the space has no {name}; choose from "
-                f"{', '.join(saved.structures)}"
-            )
+            there = ", ".join(saved.structures)
+            what = f"the space has no {name}; choose from {there}"
+            if find_structure(name) is None:
+                what = unknown("structure", name, saved.structures)
+            raise InputError(f"--volume {name}: {what}")
         of_cohort = saved.cohort.volumes_ml[:, saved.structures.index(name)]
         low, high = np.nanmin(of_cohort), np.nanmax(of_cohort)
         text = f"{wanted.low_ml:g}" + (

@@ -13,6 +13,7 @@ from jaxtyping import Float, Int
 
 from vecsetx.population.shape_space import ShapeSpace
 from vecsetx.population.surface_distance import surface_distance
+from vecsetx.progress import counted_parts
 
 __all__ = ["Placement", "left_out", "percentile"]
 
@@ -68,7 +69,7 @@ def left_out(
     basis = space.modes[:kept, :, :3].reshape(kept, -1) / space.weight[0]
     leading = min(space.leading, len(offsets) - 2)
     distances, residuals = [], []
-    for heart in range(len(offsets)):
+    for heart in counted_parts(range(len(offsets)), "leaving out each heart in turn"):
         others = np.delete(offsets, heart, axis=0)
         own = offsets[heart] - others.mean(axis=0)
         _, singular, modes = np.linalg.svd(others - others.mean(axis=0), full_matrices=False)

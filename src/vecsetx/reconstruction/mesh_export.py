@@ -28,6 +28,7 @@ from vecsetx.files import write_text, written_whole
 from vecsetx.geometry.interfaces import SharedSurface
 from vecsetx.reconstruction.surfaces import Surface, axes, to_polydata
 from vecsetx.reconstruction.vtk_files import add_strings, write_with_vtk
+from vecsetx.suggestions import unknown
 
 __all__ = ["write_interfaces", "write_scene", "write_surface", "write_surfaces"]
 
@@ -66,9 +67,8 @@ def write_surface(
     """
     write = _WRITERS.get(path.suffix.lower())
     if write is None:
-        raise InputError(
-            f"{path}: unknown mesh format; use {', '.join(_WRITERS)}, or .glb for all in one file"
-        )
+        what = unknown("mesh format", path.suffix, [*_WRITERS, ".glb"])
+        raise InputError(f"{path}: {what}; .glb holds all meshes in one file")
     point_arrays = _point_arrays(observed, sd_mm)
     with written_whole(path) as unfinished:
         write(unfinished, _to_space(surface, space), name, label, space.upper(), point_arrays)

@@ -210,7 +210,7 @@ def _evaluate(
         raise InputError(f"the field's reach must be positive, not {field.reach_mm} mm")
     # Coarse to fine: query all of the coarsest blocks, then the parts of those near a surface.
     levels: list[Level] = []
-    for size in counted_parts(_block_sizes(grid, field.reach_mm / MARGIN), "level"):
+    for size in counted_parts(_block_sizes(grid, field.reach_mm / MARGIN), "level", even=False):
         blocks = _split_blocks(levels[-1], size, grid) if levels else _all_blocks(grid, size)
         levels.append(_query(field, grid, blocks, size, classify))
     sides = _assemble(levels, lambda level: level.sides, np.zeros(3, int), np.array(grid.shape))

@@ -73,10 +73,8 @@ def _run(
     if done and not quiet:
         of = f"{len(done)} of {counted(len(hearts), 'heart')}" if len(hearts) > 1 else "the heart"
         are = "are" if len(done) > 1 else "is"
-        console.print(
-            f"{of} {are} done already, from the same input with the same options; skipped",
-            markup=False,
-            soft_wrap=True,
+        console.notice(
+            f"{of} {are} done already, from the same input with the same options; skipped"
         )
     if keep:
         done = {name: keep(name, result) for name, result in done.items()}

@@ -25,7 +25,7 @@ def print_label_sets() -> None:
     for name in label_set_names():
         table.add_row(name, ", ".join(label_set(name).structures), label_set_purpose(name))
     console.print(table)
-    console.print("vecsetx labels NAME > FILE.yaml makes a file to edit of one.")
+    console.notice("vecsetx labels NAME > FILE.yaml makes a file to edit of one.")
 
 
 def print_label_set(found: LabelSet) -> None:

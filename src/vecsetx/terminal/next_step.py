@@ -60,4 +60,4 @@ def unused_folder(name: str) -> str:
 
 def print_next(command: str) -> None:
     """Print what to type next as one line that can be copied."""
-    console.print(f"next: {command}", markup=False, soft_wrap=True)
+    console.notice(f"next: {command}")

@@ -17,14 +17,13 @@ from rich.progress import (
 )
 from rich.table import Column
 
-from vecsetx.progress import hearing_stages
+from vecsetx.progress import duration_text, hearing_stages
 from vecsetx.terminal.silence import CommandConsole
 
 __all__ = [
     "RateTexts",
     "Steps",
     "console",
-    "duration_text",
     "on_terminal",
     "progress_bar",
     "steps",
@@ -101,7 +100,7 @@ class Steps:
         """Print the count, the note, the stage and the pace as a line."""
         self._has_line = True
         line = f"{self._title}: {self._done}/{self._total} {self._doing()}".strip()
-        console.print(f"{line} ({self.pace})", markup=False, soft_wrap=True)
+        console.notice(f"{line} ({self.pace})")
         self._next_line = time.monotonic() + self.seconds_between_lines()
 
     def seconds_between_lines(self) -> float:
@@ -184,22 +183,14 @@ class RateTexts:
         return f"{rate:.{digits}f} {self._unit}/{name}"
 
 
-def duration_text(seconds: float) -> str:
-    """Format a duration: in s below 2 min, in min below 2 h, in h below 2 days, else in days."""
-    for limit, size, name in ((120, 1, "s"), (7200, 60, "min"), (172800, 3600, "h")):
-        if seconds < limit:
-            return f"{seconds / size:.0f} {name}"
-    return f"{seconds / 86400:.0f} days"
-
-
 def warn(text: str) -> None:
     """Print a warning: folded between words on a terminal, elsewhere as one line."""
-    console.print(text, style="yellow", markup=False, soft_wrap=not console.is_terminal)
+    console.remark(text, style="yellow", soft_wrap=not console.is_terminal)
 
 
 def on_terminal() -> bool:
-    """Return whether a live display can be shown."""
-    return console.is_terminal and not console.is_dumb_terminal
+    """Return whether a live display can be shown, and is wanted."""
+    return console.shown == "all" and console.is_terminal and not console.is_dumb_terminal
 
 
 def progress_bar(*more: ProgressColumn) -> Progress:
@@ -265,7 +256,7 @@ def waiting(doing: str) -> Iterator[None]:
         has_line = True
         what = f"{doing}: {stage}" if stage else doing
         took = duration_text(time.monotonic() - began)
-        console.print(f"{what} ({took})", markup=False, soft_wrap=True)
+        console.notice(f"{what} ({took})")
 
     def set_stage(text: str) -> None:
         nonlocal stage

@@ -70,12 +70,14 @@ def print_reconstruction(name: str, summary: Mapping[str, Any]) -> None:
 
 
 def print_files(files: Mapping[Path, Mapping[str, str]]) -> None:
-    """Print which files were written, and what opens them.
+    """Print which files were written, and what opens them, unless only results are shown.
 
     Args:
         files: Folder of a heart → name of a file → its purpose. Files of the same purpose share a
             line; several folders are listed as one, since they hold the same kinds of files.
     """
+    if console.shown != "all":
+        return
     names: dict[str, dict[str, None]] = {}  # purpose → names, in order, each once
     for found in files.values():
         for name, purpose in found.items():

@@ -39,7 +39,7 @@ class RunLog:
 
     def tell(self, text: str) -> None:
         """Append a line and print it."""
-        progress_bars.console.print(text, markup=False, soft_wrap=True)
+        progress_bars.console.notice(text)
         self.write(text)
 
     def warn(self, text: str) -> None:

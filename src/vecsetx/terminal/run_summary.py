@@ -4,8 +4,8 @@ from vecsetx.data.batches import TrainingBatches
 from vecsetx.data.dataset import DataSet
 from vecsetx.model.vecset import VecSetAutoEncoder
 from vecsetx.model.weights import parameter_count
+from vecsetx.progress import duration_text
 from vecsetx.recipe import Recipe
-from vecsetx.terminal.progress_bars import duration_text
 from vecsetx.training.loop import Training
 from vecsetx.training.meters import bytes_text
 from vecsetx.training.preflight import Preflight

@@ -72,9 +72,7 @@ def print_cohort(hearts: Mapping[str, GeneratedHeart], out: Path, each: bool = F
         "(mean over its surfaces)",
         markup=False,
     )
-    console.print(
-        f"the hearts, cohort.csv and cohort.json are in {out}", markup=False, soft_wrap=True
-    )
+    console.notice(f"the hearts, cohort.csv and cohort.json are in {out}")
 
 
 def _print_volumes(hearts: Mapping[str, GeneratedHeart]) -> None:
@@ -144,4 +142,4 @@ def print_placements(hearts: Mapping[str, PlacedHeart], cohort: int, out: Path) 
             markup=False,
             soft_wrap=True,
         )
-    console.print(f"placement.csv and placement.json are in {out}", markup=False, soft_wrap=True)
+    console.notice(f"placement.csv and placement.json are in {out}")

@@ -24,6 +24,7 @@ from vecsetx.files import write_json
 from vecsetx.model.built_in import recorded_name
 from vecsetx.model.saved import TrainedModel
 from vecsetx.names import natural_key
+from vecsetx.progress import counted_parts
 from vecsetx.reconstruction.output_folder import (
     SUMMARY,
     check_foreign_names,
@@ -84,9 +85,10 @@ def reconstruct_frames(
         cycle = cycle_of({number: one.volumes for number, one in frames.items()}, cine.left_out)
         summary = summary_of(sources, cine, frames, cycle, work)
         files = cycle_files(sources[0].name, cine, frames, cycle, summary, work)
-        for file in files:
-            if file.write:
-                file.write(out / file.name)
+        with waiting("writing the cycle"):
+            for file in counted_parts(files, "file", even=False):
+                if file.write:
+                    file.write(out / file.name)
         summary["files"] |= {file.name: file.purpose for file in files}
         write_json(out / SUMMARY, summary)
     print_cycle(sources[0].name, summary)
@@ -151,10 +153,8 @@ def _reconstructed(
             progress.advance(f"frame {frame.number}")
     records.tidy()
     if done:
-        console.print(
+        console.notice(
             f"{done} of {len(frames)} frames were done already, from the same input with the same "
-            "options; skipped",
-            markup=False,
-            soft_wrap=True,
+            "options; skipped"
         )
     return frames

@@ -19,6 +19,7 @@ from vecsetx.errors import InputError
 from vecsetx.files import write_json, write_text
 from vecsetx.formats.series import write_series
 from vecsetx.measures.measured import Measured
+from vecsetx.progress import counted_parts
 from vecsetx.terminal.progress_bars import steps
 from vecsetx.workers.for_each import for_each_heart, open_workers
 
@@ -99,7 +100,7 @@ def write_beating_phantom(
     """
     beating = BeatingPhantom.random(np.random.default_rng([seed, index]), scale)
     hearts = beating.cycle(frames)
-    maps = [heart.voxelize(size, spacing_mm) for heart in hearts]
+    maps = [heart.voxelize(size, spacing_mm) for heart in counted_parts(hearts, "frame")]
     ids, step_ms = label_set("default"), PERIOD_MS / frames
     write_series(maps, out / f"phantom{index:03d}.nii.gz", step_ms, STRUCTURES, ids)
     volumes = [

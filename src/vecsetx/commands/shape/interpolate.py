@@ -14,6 +14,7 @@ from vecsetx.errors import InputError
 from vecsetx.inference.encode import EncodeOptions
 from vecsetx.inference.heart import Heart
 from vecsetx.population.heart_space import HeartSpace
+from vecsetx.suggestions import did_you_mean
 from vecsetx.terminal.progress_bars import warn
 
 __all__ = ["interpolate_hearts"]
@@ -78,7 +79,7 @@ def _heart(text: str, space: HeartSpace, label_set: LabelSet | None) -> Heart:
         return space.at(cohort.coordinates[cohort.names.index(text)])
     if not path.exists():
         raise InputError(
-            f"{text}: is no file, and no heart of the cohort, such as {cohort.names[0]}"
+            f"{text}: is no file, and no heart of the cohort; {did_you_mean(text, cohort.names)}"
         )
     hearts = find_hearts([path], label_set, usual=space.trained.label_set)
     if len(hearts) != 1:

@@ -69,7 +69,8 @@ def place_hearts(
     with results_folder(out):
         with waiting("reading the model"):
             shared, loaded = WorkingSpace.of(space, model, cohort.device, cohort.is_here)
-        hearts = find_hearts(inputs, label_set, usual=loaded.trained.label_set)
+        with waiting("finding hearts"):
+            hearts = find_hearts(inputs, label_set, usual=loaded.trained.label_set)
         check_idle(hearts.values(), label_set is not None)
         with workers_or_here(cohort.workers, cohort.dask) as workers:
             work = Placing(shared)
