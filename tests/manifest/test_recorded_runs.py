@@ -5,7 +5,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,7 @@ from vecsetx.anatomy.label_sets import label_set
 from vecsetx.cli.failures import exit_status
 from vecsetx.cohort.out_folder import results_folder
 from vecsetx.commands import export as exporting
+from vecsetx.commands.info import describe
 from vecsetx.data.dataset import DataSet
 from vecsetx.data.find_hearts import find_hearts
 from vecsetx.errors import InputError, StoppedError
@@ -273,3 +274,33 @@ def test_the_manifest_has_no_secrets(tmp_path: Path) -> None:
     assert "swordfish" not in text
     assert word not in text
     assert last(tmp_path / "out").command == "vecsetx train --token '***'"
+
+
+@pytest.mark.parametrize(
+    ("error", "ended"),
+    [(None, ""), (InputError("no"), " (failed, exit status 2)"), (KeyboardInterrupt(), None)],
+)
+def test_info_shows_the_last_command_and_the_version(
+    error: BaseException | None, ended: str | None, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    with suppress(InputError, KeyboardInterrupt), command("phantom", "my out"), results_folder(out):
+        (out / "result").touch()
+        running = describe(out)
+        if error:
+            raise error
+    typed = "vecsetx phantom 'my out'"
+    assert running["facts"] == {"command": f"{typed} (still runs, or was killed)"}
+    found = describe(out)
+    ended = " (stopped, exit status 130)" if ended is None else ended
+    assert found["facts"] == {"command": f"{typed}{ended}"}
+    assert (found["kind"], found["version"]) == ("results of phantom", __version__)
+    assert found["next"] == f"vecsetx inspect {out}"
+
+
+def test_another_program_s_manifest_hides_no_model(trained_run: Path, tmp_path: Path) -> None:
+    model = shutil.copytree(trained_run / "model", tmp_path / "model")
+    (model / MANIFEST).write_text("[]")
+    found = describe(model)
+    assert found["kind"] == "model"
+    assert found["facts"]["command"].startswith(f"unknown: {model / MANIFEST}: no manifest that ")

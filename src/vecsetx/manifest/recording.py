@@ -233,12 +233,16 @@ def note_model(name: str, weights: Path) -> None:
 
 
 def _entries(folder: Path) -> dict[str, tuple[int, int]]:
-    """Return what lies in a folder: name → size and time of change, without manifest and locks."""
+    """Return what lies in a folder: name → size and time of change.
+
+    Without manifest, locks and empty folders.
+    """
     with os.scandir(folder) as entries:
         return {
             entry.name: (status.st_size, status.st_mtime_ns)
             for entry in entries
             if entry.name != MANIFEST and not entry.name.endswith(".lock")
+            if not (entry.is_dir(follow_symlinks=False) and not os.listdir(entry))
             for status in [entry.stat(follow_symlinks=False)]
         }
 
