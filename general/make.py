@@ -14,6 +14,7 @@ import shlex
 import subprocess
 import sys
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 from vecsetx.model.saved import TrainedModel
@@ -84,6 +85,10 @@ def main() -> None:
     calibration = json.loads((out / "calibration" / "calibration.json").read_text())
     calibration["provenance"]["data"] = known["data"]
     (out / "built_in" / "calibration.json").write_text(json.dumps(calibration, indent=2) + "\n")
+    # `vecsetx doctor` holds the files against their hashes.
+    files = sorted(f for f in (out / "built_in").iterdir() if f.name != "SHA256SUMS")
+    hashes = "".join(f"{sha256(file.read_bytes()).hexdigest()}  {file.name}\n" for file in files)
+    (out / "built_in" / "SHA256SUMS").write_text(hashes)
     print(f"the built-in model is in {out / 'built_in'}")
 
 

@@ -37,6 +37,7 @@ BASES = {
     "--steps 2 --write labels --spacing-mm 5",
     "shape project": "shape project {space} plain.nii --model {run} --out out",
     "info": "info {run}",
+    "doctor": "doctor",
 }
 """A sound command line of each command; the demo's is too long to be made for every value."""
 

@@ -26,6 +26,7 @@ COMMANDS = {
     "measure": f"measure {NAME}.nii --out out --workers 1",
     "volume-mesh": f"volume-mesh {NAME}.nii --out out --edge-mm 6 --workers 1",
     "info": "info run",
+    "doctor": "doctor --json",
     "train": "train data --out out --config recipe.yaml training.steps=2",
     "compare": "compare scores refined --out out",
 }

@@ -34,7 +34,7 @@ COMMANDS = {
 
 _ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
 _FULL = "full disk"
-_TIMES = re.compile(r"\.(html|log|jsonl|lock|glb)$|^(data|recipe|judged)\.")
+_TIMES = re.compile(r"\.(html|log|jsonl|lock|glb)$|^(data|recipe|judged|manifest)\.")
 """Files that hold times or draw pictures; the others are the same in every run."""
 
 

@@ -30,6 +30,7 @@ FUNCTIONS = {
     "compare": "compare.compare_scores",
     "demo": "demo.demo",
     "diagnose": "diagnose.diagnose_run",
+    "doctor": "doctor.examine",
     "evaluate": "evaluate.evaluate",
     "export": "export.export",
     "info": "info.describe",
@@ -191,7 +192,7 @@ def test_an_export_leaves_nothing_unfinished(
     words = ("export", dataset.folder, "--out", tmp_path / "npz")
     assert run(*words, monkeypatch=monkeypatch) == 130
     assert "1 exported heart is kept in" in capfd.readouterr().err
-    assert [file.name for file in (tmp_path / "npz").iterdir()] == ["a.npz"]
+    assert {file.name for file in (tmp_path / "npz").iterdir()} == {"a.npz", "manifest.json"}
 
 
 @pytest.mark.parametrize("elsewhere", [False, True])

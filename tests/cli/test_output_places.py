@@ -41,7 +41,7 @@ WRITING = {
 """Commands that write into a folder of the user's choice. Besides these, `vary` writes into the
 data set's, and `diagnose` one page, whole, beside a journal that may still grow."""
 
-WRITE_NO_FOLDER = {"inspect", "labels", "plan", "info", "diagnose", "vary"}
+WRITE_NO_FOLDER = {"inspect", "labels", "plan", "info", "diagnose", "doctor", "vary"}
 
 
 def test_all_commands_are_here() -> None:
@@ -173,6 +173,21 @@ def test_results_do_not_lie_among_the_files_of_something_else(
         last = capfd.readouterr().err.splitlines()[-1]
         assert last.startswith(f"vecsetx: {out}: is {kind}, so results would lie among its files; ")
         assert [file.name for file in out.iterdir()] == [name]
+
+
+@pytest.mark.usefixtures("no_work")
+@pytest.mark.parametrize("command", WRITING)
+def test_the_manifest_of_another_program_is_noticed_before_any_work(
+    command: str, words, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd
+) -> None:
+    other = tmp_path / "manifest.json"
+    other.write_text('{"name": "My app"}')
+    assert run(*words(command, tmp_path), monkeypatch=monkeypatch) == 2
+    told = f"vecsetx: {other}: no manifest that this VecSetX can read (name: "
+    assert capfd.readouterr().err.splitlines()[-1].startswith(told)
+    assert [(f.name, f.read_text()) for f in tmp_path.iterdir()] == [
+        (other.name, '{"name": "My app"}')
+    ]
 
 
 @pytest.mark.parametrize(("name", "mark"), [("hearts", "dataset.json"), ("x", "model.json")])

@@ -23,6 +23,7 @@ from vecsetx.data.prepare_options import PrepareOptions, taken_over, with_those_
 from vecsetx.errors import InputError
 from vecsetx.evaluation.inputs import EvaluateOptions, find_scored_hearts
 from vecsetx.formats.label_maps import read_label_map, write_label_map
+from vecsetx.manifest.contents import MANIFEST
 
 OPTIONS = {
     "points": "300",
@@ -64,7 +65,8 @@ def data(maps: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def contents(folder: Path) -> dict[Path, object]:
-    return {f.relative_to(folder): content(f) for f in folder.rglob("*") if f.is_file()}
+    files = {f for f in folder.rglob("*") if f.is_file()} - {folder / MANIFEST}
+    return {f.relative_to(folder): content(f) for f in files}
 
 
 def content(file: Path) -> object:

@@ -374,7 +374,8 @@ def test_one_bad_heart_does_not_stop_the_others(
         *("--out", tmp_path / "r", "--resolution", 32),
     )
     assert run(*words, "--refine", 0, "--no-page", monkeypatch=monkeypatch) == 1
-    assert sorted(f.name for f in (tmp_path / "r").glob("[!.]*")) == ["phantom00", "phantom01"]
+    made = sorted(f.name for f in (tmp_path / "r").glob("[!.]*"))
+    assert made == ["manifest.json", "phantom00", "phantom01"]
 
 
 def test_misspelt_names_are_answered_with_near_ones(

@@ -258,7 +258,7 @@ def test_bad_hearts_are_told_and_the_good_one_is_made(maps: list[Path], tmp_path
         assert f"{name}.nii.gz" in result.output, (name, result.output)
     assert "Traceback" not in result.output
     left = {f.name for f in (tmp_path / "data").rglob("*") if f.is_file()}
-    assert left == {"dataset.json", f"{data.hearts[0].name}.safetensors"}
+    assert left == {"dataset.json", "manifest.json", f"{data.hearts[0].name}.safetensors"}
     assert len(json.loads((tmp_path / "data" / "dataset.json").read_text())["hearts"]) == 1
 
 

@@ -30,6 +30,7 @@ from vecsetx.formats.label_maps import read_label_map, write_label_map
 from vecsetx.inference.doubts import WHOLE_ONLY
 from vecsetx.inference.encode import EncodeOptions
 from vecsetx.inference.heart_meshes import SurfaceKind
+from vecsetx.manifest.contents import MANIFEST
 from vecsetx.model.heart_field import HeartField
 from vecsetx.reconstruction.rasterize import rasterize
 from vecsetx.sampling.quality.cohort import Usual
@@ -85,7 +86,7 @@ def polydata(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def files(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir() if path.name != RECORDS}
+    return {path.name for path in folder.iterdir()} - {RECORDS, MANIFEST}
 
 
 def meshes(extension: str) -> set[str]:

@@ -250,7 +250,10 @@ def test_a_format_of_several_files_is_a_folder_that_a_second_run_keeps(
     folder = tmp_path / "out" / "one"
     there = sorted(path.name for path in (tmp_path / "out").iterdir())
     page = "volume_mesh.html"
-    assert there == [".vecsetx", "one", "one.interfaces.vtp", "quality.json", page]
+    assert there == [
+        *(".vecsetx", "manifest.json", "one", "one.interfaces.vtp", "quality.json"),
+        page,
+    ]
     of = json.loads((tmp_path / "out" / "quality.json").read_text())["hearts"]["one"]
     if extension == "opencarp":
         points = read_numbers(folder / "one.pts", 0) / 1000

@@ -12,6 +12,7 @@ from typer.core import TyperCommand
 from typer.main import get_command
 
 from vecsetx.cli import app
+from vecsetx.model import built_in
 from vecsetx.model.saved import TrainedModel
 
 ROOT = Path(__file__).parents[2]
@@ -69,6 +70,10 @@ def test_it_goes_from_phantoms_and_real_hearts_to_a_model(
     calibration = json.loads(made.with_name("calibration.json").read_text())
     sources = {"data": "phantoms and real hearts (docs/model.md)", "seed": 0}
     assert calibration == {"factor": 2.5, "provenance": sources}
+    listed = (made.parent / "SHA256SUMS").read_text().split()[1::2]
+    assert {*listed, "SHA256SUMS"} == {file.name for file in made.parent.iterdir()}
+    monkeypatch.setattr(built_in, "_FOLDER", made.parent)
+    assert built_in.altered_files() == {}
     # Phantoms are made once and never varied, and training goes on from its checkpoint.
     (tmp_path / "out" / "data" / "hearts").mkdir(parents=True)
     (tmp_path / "out" / "data" / "hearts" / "phantom000.safetensors").touch()

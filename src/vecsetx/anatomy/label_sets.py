@@ -22,6 +22,7 @@ from vecsetx.anatomy.structures import (
     structure_names,
 )
 from vecsetx.errors import InputError
+from vecsetx.manifest.recording import note_files
 from vecsetx.plain_data import PlainDataError, is_whole_number, parse_yaml, read_yaml
 from vecsetx.suggestions import did_you_mean, shown, unknown
 
@@ -197,6 +198,7 @@ def label_set(name_or_file: str) -> LabelSet:
             f"{path}: no such file; give --labels {', '.join(named)}, or a YAML file such as "
             "{ids: {1: LV, 2: Myocardium}}"
         )
+    note_files(lambda: [path])
     try:
         data = read_yaml(path)
     except (OSError, PlainDataError) as error:

@@ -15,6 +15,7 @@ from vecsetx.cli import (
     compare,
     demo,
     diagnose,
+    doctor,
     evaluate,
     export,
     info,
@@ -89,7 +90,7 @@ _PANELS = {
         measure.measure,
         volume_mesh.volume_mesh,
     ),
-    "Looking": (info.info, demo.demo),
+    "Looking": (info.info, demo.demo, doctor.doctor),
 }
 _CLASSES = {
     plan.plan: RecipeCommand,

@@ -9,7 +9,7 @@ import typer
 from vecsetx.errors import DivergedError, InputError, StoppedError
 from vecsetx.files import in_words
 
-__all__ = ["errors_in_one_line", "report_failures"]
+__all__ = ["errors_in_one_line", "exit_status", "report_failures"]
 
 _INTERRUPTED, _TRY_AGAIN = 130, 75
 """Exit statuses of a program stopped by Ctrl-C, and of one to be started again (EX_TEMPFAIL)."""
@@ -24,22 +24,30 @@ def errors_in_one_line() -> Iterator[None]:
     """
     try:
         yield
-    except InputError as error:
+    except (InputError, DivergedError, StoppedError) as error:
         _complain(str(error))
-        sys.exit(2)
-    except DivergedError as error:
-        _complain(str(error))
-        sys.exit(1)
-    except StoppedError as error:
-        _complain(str(error))
-        sys.exit(_INTERRUPTED if error.by_hand else _TRY_AGAIN)
+        sys.exit(exit_status(error))
     except MemoryError as error:
         details = f" ({error})" if str(error) else ""
         _complain(f"memory ran out{details}; give fewer or smaller hearts, or a smaller model")
-        sys.exit(2)
+        sys.exit(exit_status(error))
     except OSError as error:
         _complain(in_words(error))
-        sys.exit(2)
+        sys.exit(exit_status(error))
+
+
+def exit_status(error: BaseException) -> int:
+    """Return the exit status of a program that an exception ends."""
+    match error:
+        case typer.Exit():
+            return error.exit_code
+        case KeyboardInterrupt():
+            return _INTERRUPTED
+        case StoppedError():
+            return _INTERRUPTED if error.by_hand else _TRY_AGAIN
+        case InputError() | MemoryError() | OSError():
+            return 2
+    return 1  # diverged, or a fault of the program
 
 
 def report_failures(failed: Mapping[str, str]) -> None:

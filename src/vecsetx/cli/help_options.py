@@ -1,19 +1,23 @@
 """Commands: their ``--help``, the answers to unknown options, loading, and being stopped."""
 
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from importlib import import_module
 from inspect import cleandoc
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from typer.core import TyperCommand, TyperGroup
 
 from vecsetx.cli.command_result import ended, printing
+from vecsetx.cli.failures import exit_status
 from vecsetx.cli.interrupts import ending_at_once, resuming_text, stopped_text
 from vecsetx.cli.options import FLAG, output_options
 from vecsetx.errors import InputError, StoppedError
+from vecsetx.manifest.recording import recording
 from vecsetx.suggestions import did_you_mean, nearest, one_of, unknown
 
 __all__ = ["Command", "Commands"]
@@ -120,8 +124,10 @@ class Command(TyperCommand):
         """
         name = _whole_name(ctx)
         stopped = partial(stopped_text, name, ctx.params, began=time.time())
+        words = sys.argv[1:]
         try:
-            return self._loaded(ctx, stopped)
+            with recording(words, ctx.params.get("seed"), _named(ctx.params), exit_status):
+                return self._loaded(ctx, stopped)
         except KeyboardInterrupt:
             raise StoppedError(stopped(), by_hand=True) from None
         except StoppedError as error:
@@ -206,6 +212,13 @@ class Commands(TyperGroup):
     def get_help_option(self, ctx: Any) -> Any:
         """Return the option ``--help``, if there is one."""
         return _without_type(super().get_help_option(ctx))
+
+
+def _named(params: Mapping[str, Any]) -> list[Path]:
+    """Return the files and folders that a command line names as inputs; models name themselves."""
+    values = (value for name, value in params.items() if name not in {"out", "model", "json"})
+    every = (each for v in values for each in (v if isinstance(v, (list, tuple)) else (v,)))
+    return [path for path in every if isinstance(path, Path)]
 
 
 def _whole_name(ctx: Any) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vecsetx.launcher import launched
+from vecsetx.manifest.contents import MANIFEST
 
 __all__ = ["ending_at_once", "resuming_text", "stopped_text"]
 
@@ -131,7 +132,9 @@ def resuming_text() -> str:
 def _files(folder: Path, kept: _Kept) -> Iterator[Path]:
     for pattern in kept.files:
         yield from (
-            f for f in folder.glob(pattern) if not f.name.startswith(".") and kept.counts(f)
+            f
+            for f in folder.glob(pattern)
+            if not f.name.startswith(".") and f.name != MANIFEST and kept.counts(f)
         )
 
 

@@ -5,9 +5,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from vecsetx.errors import InputError
+from vecsetx.manifest.recording import recorded_in
 from vecsetx.workers.lock import only_writer
 
-__all__ = ["check_out", "results_folder"]
+__all__ = ["check_out", "results_folder", "written_by_one"]
 
 _MARKS = {"dataset.json": "a data set", "model.json": "a model", "recipe.yaml": "a run"}
 
@@ -17,10 +18,26 @@ def results_folder(out: Path) -> Iterator[None]:
     """Keep other runs from writing into a folder for results while the block runs.
 
     Raises:
-        InputError: As :func:`check_out` and :func:`~vecsetx.workers.lock.only_writer`.
+        InputError: As :func:`check_out` and :func:`written_by_one`.
     """
     check_out(out)
-    with only_writer(out):
+    with written_by_one(out):
+        yield
+
+
+@contextmanager
+def written_by_one(folder: Path, *subfolders: str) -> Iterator[None]:
+    """Keep other runs from writing into a folder, whose manifest records this one.
+
+    Args:
+        folder: The folder.
+        *subfolders: Names of the subfolders that the block writes into.
+
+    Raises:
+        InputError: As :func:`~vecsetx.workers.lock.only_writer` and
+            :func:`~vecsetx.manifest.recording.recorded_in`.
+    """
+    with only_writer(folder, *subfolders), recorded_in(folder):
         yield
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from vecsetx._version import __version__
 from vecsetx.cohort.calibrating import Calibrating
 from vecsetx.cohort.cohort_options import CohortOptions
+from vecsetx.cohort.out_folder import written_by_one
 from vecsetx.cohort.working_model import WorkingModel
 from vecsetx.data.dataset import DataSet, HeartEntry
 from vecsetx.data.sources import source_of
@@ -32,7 +33,6 @@ from vecsetx.terminal.progress_bars import waiting, warn
 from vecsetx.terminal.remarks import print_remarks
 from vecsetx.workers.for_each import workers_or_here
 from vecsetx.workers.heart_work import Records
-from vecsetx.workers.lock import only_writer
 
 __all__ = ["ENOUGH_HEARTS", "Calibrated", "CohortOptions", "calibrate"]
 
@@ -105,7 +105,7 @@ def calibrate(
     cohort = cohort or CohortOptions()
     cohort.check()
     folder = _model_s_own(model) if out is None else out
-    with only_writer(folder, KEPT):
+    with written_by_one(folder, KEPT):
         return _calibrate(
             model_folder(model), folder, data, split, fold, members, seed, few, cohort
         )

@@ -15,6 +15,7 @@ from vecsetx.data.prepare_options import sampling_words
 from vecsetx.errors import InputError
 from vecsetx.formats.folders import SAMPLES_ENDING
 from vecsetx.inference.sd_factor import SdFactor
+from vecsetx.manifest.contents import MANIFEST
 from vecsetx.model.built_in import BUILT_IN, built_in_model
 from vecsetx.model.saved import TrainedModel
 from vecsetx.model.weights import parameter_count
@@ -30,6 +31,7 @@ from vecsetx.terminal.info_results import (
     known_facts,
     of_comparison,
     of_export,
+    of_manifest,
     of_measures,
     of_new_hearts,
     of_placement,
@@ -76,7 +78,8 @@ def describe(path: Path) -> dict[str, Any]:
           number of processes is not recorded), ``finished`` (by epochs: whether a model was saved),
           and ``best_grid_dice`` of a validation, at ``best_step``; both None without validation.
         - ``calibration``: number of ``hearts`` that gave the factors, ``few`` and ``date``.
-        - ``facts``: further results and origins, name → text.
+        - ``facts``: further results and origins, name → text; ``command``: what was typed last, by
+          the folder's manifest.
         - ``next``: the command to type next.
 
     Raises:
@@ -102,6 +105,8 @@ def describe(path: Path) -> dict[str, Any]:
             return _entry(path, hearts[0], of_reconstructions(path, hearts))
         if exported := exported_hearts(path):
             return _entry(path, next(path.glob("*.npz")), of_export(path, exported))
+        if "kind" in (recorded := of_manifest(path)):
+            return _entry(path, path / MANIFEST, recorded)
     except InputError:
         raise
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OSError) as error:
@@ -130,7 +135,11 @@ def _entry(path: Path, file: Path, found: Mapping[str, Any]) -> dict[str, Any]:
         "facts": {},
         "next": "",
     }
-    return {**empty, **found}
+    recorded = of_manifest(path) if path.is_dir() else {}
+    entry = {**empty, **found}
+    entry["version"] = entry["version"] or recorded.get("version")
+    entry["facts"] = {**entry["facts"], **recorded.get("facts", {})}
+    return entry
 
 
 def _of_run(run: Path) -> dict[str, Any]:

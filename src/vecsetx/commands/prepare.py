@@ -8,6 +8,7 @@ from typing import Any
 
 from vecsetx._version import __version__
 from vecsetx.anatomy.label_sets import LabelSet
+from vecsetx.cohort.out_folder import written_by_one
 from vecsetx.data.added_labels import read_as_in_data_set
 from vecsetx.data.annotations import annotation_remarks
 from vecsetx.data.dataset import DataSet, FailedHeart, HeartEntry
@@ -23,7 +24,6 @@ from vecsetx.terminal.progress_bars import console, steps, waiting, warn
 from vecsetx.terminal.remarks import print_remarks
 from vecsetx.terminal.table import counted
 from vecsetx.workers.for_each import for_each_heart, open_workers
-from vecsetx.workers.lock import only_writer
 
 __all__ = ["PrepareOptions", "prepare"]
 
@@ -115,7 +115,7 @@ def prepare(
     if options.labels_taken_over and options.label_set and plan.sources.keys() - known.keys():
         used = f"new hearts are read with its label set {options.label_set.name}"
         console.print(f"{out}: {used}; --labels names another", markup=False, soft_wrap=True)
-    with only_writer(out, "hearts"):
+    with written_by_one(out, "hearts"):
         if _data_set_in(out) != plan.before:
             raise InputError(f"{out}: another run has just written into it; start again")
         tasks = {name: _Task(source, known.get(name)) for name, source in plan.sources.items()}

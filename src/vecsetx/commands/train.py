@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from vecsetx._version import __version__
+from vecsetx.cohort.out_folder import written_by_one
 from vecsetx.commands.diagnose import diagnose_run
 from vecsetx.data.batches import TrainingBatches
 from vecsetx.data.dataset import DataSet
@@ -49,7 +50,6 @@ from vecsetx.training.run import Run
 from vecsetx.training.spec import TrainingSpec
 from vecsetx.training.stopping import noticing_signals
 from vecsetx.training.subnormals import subnormals_as_zero
-from vecsetx.workers.lock import only_writer
 
 __all__ = ["LogOptions", "check_training", "train_model"]
 
@@ -189,7 +189,7 @@ def _ready(
 
         # 2. The run's folder and loggers, on the first rank only. A failure there ends all ranks.
         def begin() -> TrainingSpec:
-            entered.enter_context(only_writer(out))
+            entered.enter_context(written_by_one(out))
             begun = (check_run if resume else begin_run)(out, recipe, of_run)
             write_data(out, of_run)  # the folder may have another place now
             entered.enter_context(log.of_errors())

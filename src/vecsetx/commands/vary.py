@@ -3,13 +3,13 @@
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from vecsetx.cohort.out_folder import written_by_one
 from vecsetx.data.dataset import DataSet
 from vecsetx.data.variants import VariantTask, write_variants
 from vecsetx.errors import InputError
 from vecsetx.terminal.progress_bars import steps
 from vecsetx.variation.variant import VariationSpec
 from vecsetx.workers.for_each import for_each_heart, open_workers
-from vecsetx.workers.lock import only_writer
 
 __all__ = ["VaryOptions", "vary"]
 
@@ -49,7 +49,7 @@ def vary(data: Path, options: VaryOptions) -> tuple[DataSet, dict[str, str]]:
     Raises:
         InputError: There is no data set, it has no training hearts, or another run writes into it.
     """
-    with only_writer(data, "hearts"):
+    with written_by_one(data, "hearts"):
         dataset = DataSet.read(data)
         hearts = dataset.of_split("train")
         if not hearts:

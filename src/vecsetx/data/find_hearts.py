@@ -31,6 +31,7 @@ from vecsetx.formats.nnunet import (
 )
 from vecsetx.formats.points import POINTS_ENDINGS
 from vecsetx.limits import VOXELS
+from vecsetx.manifest.recording import note_files
 from vecsetx.names import check_name
 
 _SEGMENTATIONS = "segmentations"
@@ -90,6 +91,7 @@ def find_hearts(
         other = hearts.setdefault(heart.name, heart)
         if other.path.resolve() != heart.path.resolve():
             raise InputError(f"{heart.path}: {other.path} has the same name; rename one of the two")
+    note_files(lambda: chain.from_iterable(map(_files, hearts.values())))
     return {
         name: replace(
             heart,
@@ -114,6 +116,14 @@ def check_there(inputs: Iterable[Path]) -> None:
             if given.is_symlink():
                 what = f"a link to {given.readlink()}, which does not exist"
             raise InputError(f"{given.absolute()}: {what}")
+
+
+def _files(heart: HeartSource) -> tuple[Path, ...]:
+    """Return a heart's files; none if they cannot be found, which whoever reads them says."""
+    try:
+        return heart.files()
+    except (InputError, OSError):
+        return ()
 
 
 def _unsafe(heart: HeartSource) -> str | None:

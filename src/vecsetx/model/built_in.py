@@ -1,11 +1,12 @@
 """The built-in model: a trained model that comes with the package."""
 
+import hashlib
 from importlib import resources
 from pathlib import Path
 
 from vecsetx.errors import InputError
 
-__all__ = ["BUILT_IN", "built_in_model", "is_built_in", "recorded_name"]
+__all__ = ["BUILT_IN", "altered_files", "built_in_model", "is_built_in", "recorded_name"]
 
 BUILT_IN = "built-in"
 """How results name the built-in model. They name other models by absolute paths."""
@@ -26,6 +27,29 @@ def built_in_model() -> Path:
             "install VecSetX again, or name another model by --model"
         )
     return _FOLDER
+
+
+def altered_files() -> dict[str, str]:
+    """Return the files of the built-in model that are not those that the package came with.
+
+    Their hashes are in ``SHA256SUMS`` beside them, in the format of the program ``sha256sum``.
+
+    Returns:
+        Name → ``missing`` or ``changed``; empty if all is as it was.
+
+    Raises:
+        OSError: The list of hashes is missing, or a file cannot be read.
+        ValueError: The list is damaged.
+    """
+    found = {}
+    for line in (_FOLDER / "SHA256SUMS").read_text("ascii").splitlines():
+        expected, name = line.split("  ")
+        file = _FOLDER / name
+        if not file.is_file():
+            found[name] = "missing"
+        elif hashlib.sha256(file.read_bytes()).hexdigest() != expected:
+            found[name] = "changed"
+    return found
 
 
 def is_built_in(model: Path) -> bool:

@@ -26,7 +26,8 @@ from vecsetx.data.dataset import DataSet
 from vecsetx.errors import InputError
 from vecsetx.files import write_json, write_text, written_whole
 from vecsetx.geometry.pose import ReferenceHeart
-from vecsetx.model.built_in import BUILT_IN, built_in_model
+from vecsetx.manifest.recording import note_model
+from vecsetx.model.built_in import BUILT_IN, built_in_model, recorded_name
 from vecsetx.model.heart_field import HeartField
 from vecsetx.model.reference_file import read_reference, write_reference
 from vecsetx.model.vecset import ModelSpec, VecSetAutoEncoder
@@ -188,6 +189,7 @@ class TrainedModel:
         except (OSError, SafetensorError, RuntimeError) as error:
             raise InputError(f"{folder}: damaged model: {error}") from error
         check_hash(folder / _WEIGHTS, network, description.weights_sha256)
+        note_model(recorded_name(folder), folder / _WEIGHTS)
         pose = description.pose_sha256
         return cls(
             network.eval(),

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from vecsetx.errors import InputError
+from vecsetx.manifest.contents import Manifest
 from vecsetx.plain_data import PlainDataError, read_json
 from vecsetx.population.space_file import SavedSpace
 from vecsetx.sampling.heart_info import HeartInfo
@@ -19,6 +20,7 @@ __all__ = [
     "known_facts",
     "of_comparison",
     "of_export",
+    "of_manifest",
     "of_measures",
     "of_new_hearts",
     "of_placement",
@@ -34,6 +36,25 @@ _UNFINISHED = (
     "shape {} was stopped before it listed its hearts; typed again with all its options, it makes "
     "only those that are missing"
 )
+
+
+def of_manifest(folder: Path) -> dict[str, Any]:
+    """Describe the last run in a folder's manifest; empty if there is none."""
+    try:
+        runs = Manifest.read(folder).runs
+    except InputError as error:  # another program's, or damaged: what lies beside it may be whole
+        return {"facts": {"command": f"unknown: {error}"}}
+    if not runs:
+        return {}
+    last = runs[-1]
+    ended = f" ({last.state}, exit status {last.exit_status})"
+    ended = {"finished": "", "running": " (still runs, or was killed)"}.get(last.state, ended)
+    return {
+        "kind": f"results of {' '.join(last.command.split()[1:2])}",
+        "version": last.vecsetx,
+        "facts": {"command": last.command + ended},
+        "next": typed("inspect", folder),
+    }
 
 
 def of_scores(folder: Path) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from vecsetx.cohort.cohort_options import CohortOptions
 from vecsetx.cohort.ordering import OrderedHeart, Ordering, template_from
-from vecsetx.cohort.out_folder import check_out
+from vecsetx.cohort.out_folder import check_out, written_by_one
 from vecsetx.cohort.working_model import WorkingModel
 from vecsetx.data.dataset import DataSet, HeartEntry
 from vecsetx.data.split import Split
@@ -32,7 +32,6 @@ from vecsetx.terminal.progress_bars import steps, waiting, warn
 from vecsetx.terminal.table import counted
 from vecsetx.workers.for_each import workers_or_here
 from vecsetx.workers.heart_work import Records
-from vecsetx.workers.lock import only_writer
 
 __all__ = ["FittedSpace", "fit_shape_space"]
 
@@ -81,7 +80,7 @@ def fit_shape_space(
     check_out(out)
     dataset = DataSet.read(data)
     entries = dataset.of_split(split)
-    with only_writer(out):
+    with written_by_one(out):
         with waiting("reading the model"):
             shared, trained = WorkingModel.of(model, cohort.device, cohort.is_here)
         check_ordered(trained)

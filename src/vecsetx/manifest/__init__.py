@@ -1,0 +1,1 @@
+"""``manifest.json``: how the files of an output folder came about, run by run (docs/outputs.md)."""
