@@ -20,6 +20,7 @@ from vecsetx.model.saved import TrainedModel
 from vecsetx.model.weights import weights_sha256
 from vecsetx.plain_data import PlainDataError, read_json, validated
 from vecsetx.recipe import Recipe, read_changes
+from vecsetx.schemas import check_schema, schema_of
 from vecsetx.terminal.next_step import typed, unused_folder
 from vecsetx.training.journal import read_journal
 from vecsetx.training.spec import TrainingSpec
@@ -42,6 +43,9 @@ _JOURNAL = "metrics.jsonl"
 
 _LENGTH = ("training.steps", "training.epochs")
 """The options that a resumed run may change."""
+
+_SCHEMA = 1
+"""Version of ``data.json``; other versions are rejected."""
 
 _LISTED = 3
 """Number of options that are listed where recipes differ."""
@@ -70,7 +74,11 @@ class RunData:
         """
         path = run / "data.json"
         try:
-            return validated(_DATA.validate_python, read_json(path)) if path.exists() else None
+            if not path.exists():
+                return None
+            content = read_json(path)
+            check_schema(path, schema_of(content), _SCHEMA, "begin another run")
+            return validated(_DATA.validate_python, content)
         except (OSError, PlainDataError) as error:
             raise InputError(
                 f"{path}: cannot be read ({error}); begin another run, with another --out"
@@ -122,7 +130,7 @@ def begin_run(out: Path, recipe: Recipe, data: RunData) -> TrainingSpec:
 
 def write_data(out: Path, data: RunData) -> None:
     """Write a run's ``data.json``."""
-    write_json(out / "data.json", asdict(data))
+    write_json(out / "data.json", {"schema": _SCHEMA, **asdict(data)})
 
 
 def write_recipe(out: Path, recipe: Recipe) -> None:
