@@ -165,11 +165,13 @@ def check_run(out: Path, recipe: Recipe, data: RunData) -> TrainingSpec:
 
 def _former_length(recipe_file: Path, recipe: Recipe) -> dict[str, Any]:
     """Return the options of a run's length so far; raise InputError if others were changed."""
-    before, now = _options(read_changes(recipe_file)), _plain(recipe)
-    keys = [key for key in before | now if before.get(key) != now.get(key)]
+    # Options that a later version added have their usual values in a run that was begun before.
+    begun = Recipe().changed(read_changes(recipe_file), str(recipe_file))
+    before, now = _plain(begun), _plain(recipe)
+    keys = [key for key in now if before[key] != now[key]]
     if changed := [key for key in keys if key not in _LENGTH]:
         differences = ", ".join(
-            f"{key} {json.dumps(before.get(key))}, now {json.dumps(now.get(key))}"
+            f"{key} {json.dumps(before[key])}, now {json.dumps(now[key])}"
             for key in changed[:_LISTED]
         )
         more = f", and {len(changed) - _LISTED} more" if changed[_LISTED:] else ""
@@ -178,7 +180,7 @@ def _former_length(recipe_file: Path, recipe: Recipe) -> dict[str, Any]:
             "with the same preset, --config and overrides (only training.steps may grow), or "
             "choose another --out"
         )
-    return {key.partition(".")[2]: before[key] for key in _LENGTH if key in before}
+    return {key.partition(".")[2]: before[key] for key in _LENGTH}
 
 
 def contents_of(
@@ -200,9 +202,13 @@ def contents_of(
 
 
 def identity_of(recipe: Recipe, data: RunData) -> str:
-    """Return a hash of all that a run depends on but its length, for its checkpoints."""
-    options = _plain(recipe)
-    kept = {key: value for key, value in options.items() if key not in _LENGTH}
+    """Return a hash of all that a run depends on but its length, for its checkpoints.
+
+    Options at their usual values are left out, so that a later version can add some and still
+    resume the run.
+    """
+    options, usual = _plain(recipe), _plain(Recipe())
+    kept = {k: value for k, value in options.items() if k not in _LENGTH and value != usual[k]}
     return sha256(json.dumps([kept, data.fold, data.contents], sort_keys=True).encode()).hexdigest()
 
 
