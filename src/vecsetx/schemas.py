@@ -1,8 +1,9 @@
 """Schema versions: what a file's entry ``schema`` says, and which files this version reads.
 
-The number of a kind of file rises when an earlier VecSetX could no longer read it, or would take it
-for something else; entries that are only added do not raise it. Kinds of files with a module of
-their own keep their numbers there; those that several modules write and read have theirs here.
+The number of a kind of file rises when an earlier VecSetX could not read it, or would take it for
+something else; so an added entry raises it only where unknown entries are rejected. Kinds of files
+with a module of their own keep their numbers there; those that several modules write and read have
+theirs here.
 """
 
 from collections.abc import Mapping
