@@ -78,7 +78,7 @@ dist: build/release/ready ## build wheel and sdist into dist/, and check them
 	$(PYTHON) release/check_dist.py dist
 
 first-mesh: ## install the wheel in dist/ into an empty environment, and reconstruct a heart
-	$(PYTHON) benchmarks/first_mesh.py dist/*.whl --constraints $(CONSTRAINTS) --hold
+	$(PYTHON) benchmarks/first_mesh.py dist/*.whl --constraints $(CONSTRAINTS)
 
 clean: ## remove .venv/, the demo and all caches
 	rm -rf .venv demo build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

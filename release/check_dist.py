@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[1]
 MOST_BYTES = 10_000_000
 """Largest wheel."""
 
-_UNPACKED = (".ci/", ".github/", ".gitignore", ".pre-commit-config.yaml", "MANIFEST.in")
+_UNPACKED = (".ci/", ".gitignore", ".pre-commit-config.yaml", "MANIFEST.in")
 """What only a checkout needs; setuptools itself adds ``MANIFEST.in``."""
 
 _GENERATED = ("PKG-INFO", "setup.cfg", "MANIFEST.in")

@@ -13,7 +13,7 @@ WHEEL = {
     *("vecsetx-0.1.0.dist-info/METADATA", "vecsetx-0.1.0.dist-info/licenses/LICENSE"),
 }
 SDIST = {
-    *(name for name in TRACKED if not name.startswith(".git")),
+    *(name for name in TRACKED if name != ".gitignore"),
     *("PKG-INFO", "setup.cfg", "MANIFEST.in", "src/vecsetx.egg-info/SOURCES.txt"),
 }
 
