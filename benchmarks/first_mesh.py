@@ -120,19 +120,20 @@ def main() -> None:
     wheel, heart, constraints = (path and path.resolve() for path in given)
     with tempfile.TemporaryDirectory() as folder:
         steps = steps_of(wheel, heart, constraints, Path(folder))
-    results = {
-        "wheel": wheel.name,
-        "wheel_mb": round(wheel.stat().st_size / 1e6, 1),
-        "python": platform.python_version(),
-        "cores": os.cpu_count(),
-        "load": os.getloadavg()[0],
-        "offline": can_cut_network(),
-        "steps": steps,
-        "missed": missed(steps),
-    }
-    show(results)
-    options.json.parent.mkdir(parents=True, exist_ok=True)
-    options.json.write_text(json.dumps(results, indent=2) + "\n")
+        results = {
+            "wheel": wheel.name,
+            "wheel_mb": round(wheel.stat().st_size / 1e6, 1),
+            "python": platform.python_version(),
+            "cores": os.cpu_count(),
+            "load": os.getloadavg()[0],
+            "offline": can_cut_network(),
+            "steps": steps,
+            "missed": missed(steps),
+        }
+        # Before the environment is removed, which takes its time on a busy disk.
+        show(results)
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        options.json.write_text(json.dumps(results, indent=2) + "\n")
     if options.hold and results["missed"]:
         sys.exit(1)
 
