@@ -15,7 +15,7 @@ INSTALL := $(BIN)/python -m pip install -qq --no-compile --disable-pip-version-c
 WITH_DOTS := { while sleep 4 >&2 && kill -0 $$$$ && printf .; do :; done } 2>/dev/null & trap "kill $$!; echo" EXIT;
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo tutorial general test test-attack test-slow test-slurm test-lowest lowest-versions lint format clean
+.PHONY: help install demo tutorial general test test-attack test-slow test-slurm test-lowest lowest-versions lint format dist first-mesh clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 25
@@ -70,6 +70,16 @@ format: $(VENV)/dev ## format the code and apply automatic fixes
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+dist: build/release/ready ## build wheel and sdist into dist/, and check them
+	$(PYTHON) release/check_version.py
+	rm -rf dist build/lib build/bdist.* src/vecsetx.egg-info
+	build/release/bin/python -m build
+	build/release/bin/python -m twine check --strict dist/*
+	$(PYTHON) release/check_dist.py dist
+
+first-mesh: ## install the wheel in dist/ into an empty environment, and reconstruct a heart
+	$(PYTHON) benchmarks/first_mesh.py dist/*.whl --constraints $(CONSTRAINTS)
+
 clean: ## remove .venv/, the demo and all caches
 	rm -rf .venv demo build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find src tests -name __pycache__ -prune -exec rm -rf {} +
@@ -89,4 +99,9 @@ $(VENV)/runtime: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
 $(VENV)/dev: $(VENV)/runtime
 	@echo "installing the development tools into $(VENV)/ (once)"
 	@$(WITH_DOTS) $(INSTALL) -e '.[dev]'
+	@touch $@
+
+build/release/ready: release/requirements.txt
+	$(PYTHON) -m venv build/release
+	build/release/bin/python -m pip install -qq --disable-pip-version-check -r $<
 	@touch $@

@@ -63,7 +63,7 @@ def test_a_folder_without_one_has_no_runs(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"schema": 2}, "schema"),
+        ({"schema": 2}, "a later VecSetX"),
         ({"more": 1}, "more"),
         ({"runs": [{}]}, "runs.0.command: is missing"),
         ({"runs_left_out": -1}, "runs_left_out: must be at least 0"),

@@ -21,6 +21,9 @@ from vecsetx.workers.heart_work import HeartWork
 
 __all__ = ["Aligning", "ViewsToAlign"]
 
+_SCHEMA = 1
+"""Version of ``shifts.json``, for the scripts that read it."""
+
 ViewsToAlign = tuple[LabelMapSource, ...]
 """The views of one heart."""
 
@@ -80,7 +83,7 @@ class Aligning(HeartWork[ViewsToAlign, dict[str, Any]]):
         points = LabelledPoints(contours.points_mm, contours.structure)
         write_points(self.out / CONTOURS, points, trained.structures)
         write_shifts_picture(self.out / SHIFTS_PICTURE, aligned, trained.structures)
-        write_json(self.out / SHIFTS, table)
+        write_json(self.out / SHIFTS, {"schema": _SCHEMA, **table})
         return table
 
     def to_record(self, result: dict[str, Any]) -> Any:

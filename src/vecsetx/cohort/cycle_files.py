@@ -29,6 +29,7 @@ from vecsetx.inference.heart_files import HeartFile
 from vecsetx.measures.heart_measures import in_order
 from vecsetx.measures.measured import Measured, Measures
 from vecsetx.report.cine_page import write_cine_page
+from vecsetx.schemas import MEASURES, SUMMARY
 
 __all__ = ["CYCLE_FILES", "cycle_files", "summary_of"]
 
@@ -69,6 +70,7 @@ def summary_of(
         )
     )
     return {
+        "schema": SUMMARY,
         "cycle": {
             "frames": cine.count,
             "step_ms": cine.step_ms,
@@ -232,6 +234,7 @@ def _as_measures(name: str, measured: MeasuredHeart, summary: Mapping[str, Any])
     """Return the numbers in the form of ``measures.json``."""
     source = ", ".join(summary["provenance"]["input"])
     return {
+        "schema": MEASURES,
         "provenance": {"VecSetX": __version__, "model": summary["provenance"]["model"]},
         "hearts": {name: {"source": source, **measured.to_dict()}},
         "failed": {},

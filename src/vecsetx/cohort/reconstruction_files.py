@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from vecsetx import schemas
 from vecsetx._version import __version__
 from vecsetx.cohort.reconstruct_options import ReconstructOptions
 from vecsetx.evaluation.heart_remarks import heart_remarks
@@ -117,6 +118,7 @@ def write_heart(
                 file.write(folder / file.name)
         seconds = {**heart.seconds, "write": time.monotonic() - began}
         summary = {
+            "schema": schemas.SUMMARY,
             "structures": content["structures"],
             "seconds": {stage: round(took, 2) for stage, took in seconds.items()},
             "misfit": content["misfit"],

@@ -36,6 +36,9 @@ from vecsetx.workers.heart_work import Records
 
 __all__ = ["check"]
 
+_SCHEMA = 1
+"""Version of ``check.json``, for the scripts that read it."""
+
 _PICTURES = 40
 """Number of hearts with pictures, most doubtful first."""
 
@@ -59,8 +62,8 @@ def check(
         dask: Address of a Dask scheduler, whose workers are used instead.
 
     Returns:
-        The contents of ``check.json``: ``state``, the worst of the hearts' (``fit``, ``look`` or
-        ``unfit``), ``structures``, ``left_out`` (heart → why it could not be prepared),
+        The contents of ``check.json``: ``schema``; ``state``, the worst of the hearts' (``fit``,
+        ``look`` or ``unfit``), ``structures``, ``left_out`` (heart → why it could not be prepared),
         ``summary``, and ``hearts``, each with ``name``, ``patient``, ``split``, ``fold``,
         ``state``, ``problems`` (make it unfit), ``doubts`` (ask for a look),
         ``remarks`` (only inform), ``not_done`` (checks that were impossible) and its measures.
@@ -238,6 +241,7 @@ def _summarized(
 ) -> dict[str, Any]:
     counts = {state: sum(row["state"] == state for row in rows) for state in get_args(Fitness)}
     return {
+        "schema": _SCHEMA,
         "state": next((state for state in ("unfit", "look") if counts[state]), "fit"),
         "structures": list(dataset.structures),
         "left_out": dataset.left_out,

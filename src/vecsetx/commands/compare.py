@@ -11,6 +11,7 @@ from vecsetx.evaluation.comparison import compare, write_comparison
 from vecsetx.evaluation.stored_scores import check_stored_scores
 from vecsetx.plain_data import PlainDataError, read_json
 from vecsetx.report.comparison_page import write_comparison_page
+from vecsetx.schemas import COMPARISON, SCORES, check_schema, schema_of
 from vecsetx.terminal.next_step import typed
 from vecsetx.terminal.progress_bars import waiting
 from vecsetx.terminal.remarks import print_remarks
@@ -51,6 +52,7 @@ def compare_scores(a: Path, b: Path, out: Path, seed: int = 0) -> dict[str, Any]
             )
         models = {"a": of_a["provenance"], "b": of_b["provenance"]}
         comparison = {
+            "schema": COMPARISON,
             "models": models,
             "options": _differing(of_a.get("options", {}), of_b.get("options", {})),
             **compare(of_a, of_b, Bootstrap(seed=seed)),
@@ -115,6 +117,7 @@ def _read(file: Path) -> dict[str, Any]:
         ) from error
     if not isinstance(scores, dict) or not {"summary", "hearts", "provenance"} <= scores.keys():
         raise InputError(f"{file}: contains no scores; give a scores.json of vecsetx evaluate")
+    check_schema(file, schema_of(scores), SCORES, "run vecsetx evaluate again")
     if "scoring" not in scores:
         raise InputError(
             f"{file}: written by an older VecSetX, which scored only overlap; run vecsetx evaluate "

@@ -16,6 +16,7 @@ from vecsetx.errors import InputError
 from vecsetx.files import write_json, write_text
 from vecsetx.limits import VOXELS
 from vecsetx.measures.heart_measures import in_order
+from vecsetx.schemas import MEASURES
 from vecsetx.terminal.cohort_run import run_cohort
 from vecsetx.terminal.progress_bars import waiting
 from vecsetx.workers.for_each import open_workers
@@ -81,6 +82,7 @@ def measure(
         write_json(
             out / "measures.json",
             {
+                "schema": MEASURES,
                 "provenance": {"VecSetX": __version__},
                 "hearts": {
                     name: {"source": str(hearts[name].path), **heart.to_dict()}

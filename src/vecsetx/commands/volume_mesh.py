@@ -31,6 +31,9 @@ __all__ = ["PAGE", "QUALITY", "MeshedHearts", "volume_mesh"]
 
 QUALITY, PAGE = "quality.json", "volume_mesh.html"
 
+_SCHEMA = 1
+"""Version of ``quality.json``, for the scripts that read it."""
+
 
 class MeshedHearts(NamedTuple):
     """What ``volume-mesh`` made.
@@ -161,6 +164,7 @@ def volume_mesh(
         if not found.results:
             raise InputError("\n".join(found.failed.values()))
         content = {
+            "schema": _SCHEMA,
             "provenance": {"VecSetX": __version__},
             "hearts": {
                 name: {"source": str(hearts[name].path), **heart.to_dict()}

@@ -19,6 +19,7 @@ from vecsetx.names import Name, RelativePath, check_name
 from vecsetx.plain_data import PlainDataError, read_json, validated
 from vecsetx.progress import counted_parts
 from vecsetx.sampling.samples import SamplesFile
+from vecsetx.schemas import check_schema
 
 __all__ = ["Choices", "DataSet", "FailedHeart", "HeartEntry", "check_is_of"]
 
@@ -288,11 +289,9 @@ class DataSet:
             )
         try:
             data = read_json(path)
-            if (schema := data["schema"]) != _SCHEMA:
-                raise InputError(
-                    f"{path}: schema {schema}, this version reads {_SCHEMA}; prepare the "
-                    "hearts again, into another folder"
-                )
+            check_schema(
+                path, data["schema"], _SCHEMA, "prepare the hearts again, into another folder"
+            )
             _check_names(data, path)
             file = validated(_FILE.validate_python, data)
         except (OSError, PlainDataError, KeyError, TypeError) as error:

@@ -22,6 +22,7 @@ from vecsetx.evaluation.score_measures import MEASURES, Value
 from vecsetx.files import write_json, written_whole
 from vecsetx.plain_data import hash_of
 from vecsetx.progress import counted_parts
+from vecsetx.schemas import SCORES
 
 PARTS = ("observed", "inferred")
 """Parts of the scores, if anything was hidden from the model."""
@@ -187,11 +188,12 @@ def write_scores(out: Path, rows: Sequence[Score], scores: Mapping[str, Any]) ->
     Args:
         out: Folder to write to.
         rows: Rows of the table.
-        scores: Content of the JSON but its hash: that of :func:`summarize`, with ``scoring`` (the
-            settings) and ``provenance`` (the model, the data, the source of the truth and the
-            scored grid).
+        scores: Content of the JSON but its schema and hash: that of :func:`summarize`, with
+            ``scoring`` (the settings) and ``provenance`` (the model, the data, the source of the
+            truth and the scored grid).
     """
-    write_json(out / "scores.json", {**scores, SCORES_HASH: hash_of(scores, SCORES_HASH)})
+    content = {"schema": SCORES, **scores}
+    write_json(out / "scores.json", {**content, SCORES_HASH: hash_of(content, SCORES_HASH)})
     measured = _measured(rows)
     with (
         written_whole(out / "scores.csv") as unfinished,

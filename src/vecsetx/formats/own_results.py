@@ -10,6 +10,7 @@ import nibabel as nib
 from vecsetx.anatomy.structures import structure_names
 from vecsetx.errors import InputError
 from vecsetx.plain_data import PlainDataError, read_json
+from vecsetx.schemas import SUMMARY, check_schema, schema_of
 
 __all__ = [
     "OBSERVED_SHARE",
@@ -22,7 +23,6 @@ __all__ = [
 ]
 
 _SUMMARY = "summary.json"
-
 OBSERVED_SHARE = 0.9
 """Of a structure with a smaller share of observed surface, a good part is inferred. The scan's edge
 cuts the great vessels of most hearts, and what is missing there is less."""
@@ -56,7 +56,7 @@ def guessed_in(folder: Path) -> Guessed:
         folder: Any folder; another program's ``summary.json`` says nothing.
 
     Raises:
-        InputError: The folder is of a reconstruction that was stopped, or its summary is damaged.
+        InputError: The reconstruction was stopped, or its summary is damaged or of another schema.
     """
     try:
         content = read_json(folder / _SUMMARY)
@@ -79,6 +79,8 @@ def guessed_in(folder: Path) -> Guessed:
         for name, one in (structures.items() if isinstance(structures, Mapping) else ())
         if isinstance(one, Mapping) and name in structure_names()
     }
+    if found and "provenance" in content:
+        check_schema(folder / _SUMMARY, schema_of(content), SUMMARY, "reconstruct the heart again")
     partly = {
         name: share
         for name, one in found.items()
@@ -101,9 +103,7 @@ def inferred_remark(inferred: Mapping[str, float]) -> tuple[str, ...]:
         inferred: Structure → inferred share of its voxels or surface. Small shares are left out.
     """
     listed = _listed(inferred, "{} ({:.0%})")
-    if not listed:
-        return ()
-    return (f"inferred by vecsetx reconstruct, taken as observed here: {listed}",)
+    return (f"inferred by vecsetx reconstruct, taken as observed here: {listed}",) if listed else ()
 
 
 def reconstruction_extension(inferred: Mapping[str, float]) -> Any:
@@ -112,7 +112,7 @@ def reconstruction_extension(inferred: Mapping[str, float]) -> Any:
     Args:
         inferred: Structure → inferred share of its voxels. Small shares are left out.
     """
-    text = f"{_WRITTEN}{_listed(inferred, '{} {:.0%}')}"
+    text = _WRITTEN + _listed(inferred, "{} {:.0%}")
     return nib.nifti1.Nifti1Extension(_COMMENT, text.encode())
 
 

@@ -15,12 +15,16 @@ from vecsetx.errors import InputError
 from vecsetx.files import write_json
 from vecsetx.model.saved import CALIBRATION, TrainedModel, model_folder
 from vecsetx.model.weights import weights_sha256
-from vecsetx.plain_data import first_problem, hash_of, parse_json, read_json
+from vecsetx.plain_data import PlainDataError, first_problem, hash_of, parse_json, read_json
+from vecsetx.schemas import check_schema, schema_of
 
 __all__ = ["SdFactor", "refuse_idle_calibration", "sd_factor_of"]
 
 _log = logging.getLogger(__name__)
 
+
+_SCHEMA = 1
+"""Version of ``calibration.json``; other versions are rejected."""
 
 _HASH = "sha256"
 """Entry of ``calibration.json``: the hash of all others."""
@@ -108,6 +112,7 @@ class SdFactor:
         """
         path = folder / CALIBRATION
         content = {
+            "schema": _SCHEMA,
             **self.to_dict(),
             "hearts_fitted": self.hearts_fitted,
             "weights": weights_sha256(trained.network),
@@ -128,7 +133,7 @@ class SdFactor:
             file: A ``calibration.json`` that takes the place of the model's own.
 
         Raises:
-            InputError: The calibration is damaged, or belongs to other weights.
+            InputError: The calibration is damaged, of another schema, or belongs to other weights.
         """
         if file is None and trained.calibration is None:
             return None
@@ -137,11 +142,15 @@ class SdFactor:
         remedy = f"run vecsetx calibrate again, or {instead}"
         try:
             data = read_json(file) if file else parse_json(trained.calibration or "")
-            weights = data["weights"]
-            found = _ADAPTER.validate_python(data)
         except OSError as error:
             what = (error.strerror or str(error)).lower()
             raise InputError(f"{path}: cannot be read: {what}; {remedy}") from error
+        except PlainDataError as error:
+            raise InputError(f"{path}: damaged: {error}; {remedy}") from error
+        check_schema(path, schema_of(data), _SCHEMA, remedy)
+        try:
+            weights = data["weights"]
+            found = _ADAPTER.validate_python(data)
         except (ValueError, KeyError, TypeError) as error:
             what = (
                 ": ".join(first_problem(error))

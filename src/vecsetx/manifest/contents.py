@@ -11,6 +11,7 @@ from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter
 from vecsetx.errors import InputError
 from vecsetx.files import write_json
 from vecsetx.plain_data import PlainDataError, read_json, validated
+from vecsetx.schemas import MANIFEST_SCHEMA, check_schema, schema_of
 
 __all__ = ["MANIFEST", "CommandRun", "InputFile", "Manifest", "ModelFile", "State"]
 
@@ -132,7 +133,7 @@ class Manifest:
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
-    schema: Literal[1] = 1
+    schema: int = MANIFEST_SCHEMA
     runs: tuple[CommandRun, ...] = ()
     runs_left_out: _Count = 0
 
@@ -145,7 +146,9 @@ class Manifest:
         """
         path = folder / MANIFEST
         try:
-            return validated(_MANIFEST.validate_python, read_json(path))
+            content = read_json(path)
+            check_schema(path, schema_of(content), MANIFEST_SCHEMA, "move the file")
+            return validated(_MANIFEST.validate_python, content)
         except FileNotFoundError:
             return cls()
         except (OSError, PlainDataError) as error:

@@ -35,6 +35,7 @@ from vecsetx.model.weights import check_hash, check_shapes, weights_sha256
 from vecsetx.plain_data import PlainDataError, hash_of, read_json, validated
 from vecsetx.sampling.quality.usual_heart import UsualHeart
 from vecsetx.sampling.sampler import Observation
+from vecsetx.schemas import check_schema
 from vecsetx.special_files import check_no_device
 
 _log = logging.getLogger(__name__)
@@ -361,10 +362,7 @@ def _read_description(path: Path) -> _Description:
             f"{path}: cannot be read as a model's description: {error}; save the model again"
         ) from error
     schema = data.get("schema") if isinstance(data, dict) else None
-    if schema != SCHEMA:
-        raise InputError(
-            f"{path}: schema {schema}, this version reads {SCHEMA}; train the model again"
-        )
+    check_schema(path, schema, SCHEMA, "train the model again")
     try:
         found = validated(_ADAPTER.validate_python, data)
     except PlainDataError as error:

@@ -20,6 +20,7 @@ from vecsetx.plain_data import PlainDataError, hash_of, read_json, validated
 from vecsetx.population.shape_space import ShapeSpace
 from vecsetx.population.surface_distance import surface_distance
 from vecsetx.population.template import Template
+from vecsetx.schemas import SPACE, check_schema, schema_of
 from vecsetx.special_files import check_no_device
 
 __all__ = ["Cohort", "SavedSpace"]
@@ -139,7 +140,7 @@ class SavedSpace:
         """Read a shape space.
 
         Raises:
-            InputError: There is none, it is damaged, or of another version.
+            InputError: There is none, it is damaged, or of another schema.
         """
         path = folder / _JSON
         if not path.is_file():
@@ -149,6 +150,10 @@ class SavedSpace:
             content = read_json(path)
             if not isinstance(content, dict):
                 raise PlainDataError("it is no table")
+        except (OSError, PlainDataError) as error:
+            raise _unreadable(folder, error) from error
+        check_schema(path, schema_of(content), SPACE, "fit it again")
+        try:
             sha256 = content.pop("sha256", "")
             if sha256 != hash_of(content, "sha256"):
                 raise PlainDataError("its hash differs from that of its content")
@@ -156,9 +161,11 @@ class SavedSpace:
             arrays = _read_arrays(folder / _ARRAYS, described.arrays_sha256)
             return replace(_assembled(described, arrays), sha256=sha256)
         except (OSError, SafetensorError, PlainDataError, ValueError, KeyError) as error:
-            raise InputError(
-                f"{folder}: cannot be read as a shape space ({error}); fit it again"
-            ) from error
+            raise _unreadable(folder, error) from error
+
+
+def _unreadable(folder: Path, error: Exception) -> InputError:
+    return InputError(f"{folder}: cannot be read as a shape space ({error}); fit it again")
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +182,7 @@ class _Description:
     anchors: Annotated[int, Field(ge=1, le=2**17)]
     hearts: tuple[Name, ...]
     arrays_sha256: str
+    schema: int = SPACE
 
 
 _DESCRIPTION = TypeAdapter(_Description)

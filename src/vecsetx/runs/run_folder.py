@@ -20,6 +20,7 @@ from vecsetx.model.saved import TrainedModel
 from vecsetx.model.weights import weights_sha256
 from vecsetx.plain_data import PlainDataError, read_json, validated
 from vecsetx.recipe import Recipe, read_changes
+from vecsetx.schemas import check_schema, schema_of
 from vecsetx.terminal.next_step import typed, unused_folder
 from vecsetx.training.journal import read_journal
 from vecsetx.training.spec import TrainingSpec
@@ -42,6 +43,9 @@ _JOURNAL = "metrics.jsonl"
 
 _LENGTH = ("training.steps", "training.epochs")
 """The options that a resumed run may change."""
+
+_SCHEMA = 1
+"""Version of ``data.json``; other versions are rejected."""
 
 _LISTED = 3
 """Number of options that are listed where recipes differ."""
@@ -70,7 +74,11 @@ class RunData:
         """
         path = run / "data.json"
         try:
-            return validated(_DATA.validate_python, read_json(path)) if path.exists() else None
+            if not path.exists():
+                return None
+            content = read_json(path)
+            check_schema(path, schema_of(content), _SCHEMA, "begin another run")
+            return validated(_DATA.validate_python, content)
         except (OSError, PlainDataError) as error:
             raise InputError(
                 f"{path}: cannot be read ({error}); begin another run, with another --out"
@@ -122,7 +130,7 @@ def begin_run(out: Path, recipe: Recipe, data: RunData) -> TrainingSpec:
 
 def write_data(out: Path, data: RunData) -> None:
     """Write a run's ``data.json``."""
-    write_json(out / "data.json", asdict(data))
+    write_json(out / "data.json", {"schema": _SCHEMA, **asdict(data)})
 
 
 def write_recipe(out: Path, recipe: Recipe) -> None:
@@ -157,11 +165,13 @@ def check_run(out: Path, recipe: Recipe, data: RunData) -> TrainingSpec:
 
 def _former_length(recipe_file: Path, recipe: Recipe) -> dict[str, Any]:
     """Return the options of a run's length so far; raise InputError if others were changed."""
-    before, now = _options(read_changes(recipe_file)), _plain(recipe)
-    keys = [key for key in before | now if before.get(key) != now.get(key)]
+    # Options that a later version added have their usual values in a run that was begun before.
+    begun = Recipe().changed(read_changes(recipe_file), str(recipe_file))
+    before, now = _plain(begun), _plain(recipe)
+    keys = [key for key in now if before[key] != now[key]]
     if changed := [key for key in keys if key not in _LENGTH]:
         differences = ", ".join(
-            f"{key} {json.dumps(before.get(key))}, now {json.dumps(now.get(key))}"
+            f"{key} {json.dumps(before[key])}, now {json.dumps(now[key])}"
             for key in changed[:_LISTED]
         )
         more = f", and {len(changed) - _LISTED} more" if changed[_LISTED:] else ""
@@ -170,7 +180,7 @@ def _former_length(recipe_file: Path, recipe: Recipe) -> dict[str, Any]:
             "with the same preset, --config and overrides (only training.steps may grow), or "
             "choose another --out"
         )
-    return {key.partition(".")[2]: before[key] for key in _LENGTH if key in before}
+    return {key.partition(".")[2]: before[key] for key in _LENGTH}
 
 
 def contents_of(
@@ -192,9 +202,13 @@ def contents_of(
 
 
 def identity_of(recipe: Recipe, data: RunData) -> str:
-    """Return a hash of all that a run depends on but its length, for its checkpoints."""
-    options = _plain(recipe)
-    kept = {key: value for key, value in options.items() if key not in _LENGTH}
+    """Return a hash of all that a run depends on but its length, for its checkpoints.
+
+    Options at their usual values are left out, so that a later version can add some and still
+    resume the run.
+    """
+    options, usual = _plain(recipe), _plain(Recipe())
+    kept = {k: value for k, value in options.items() if k not in _LENGTH and value != usual[k]}
     return sha256(json.dumps([kept, data.fold, data.contents], sort_keys=True).encode()).hexdigest()
 
 

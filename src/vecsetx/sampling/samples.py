@@ -23,8 +23,9 @@ from safetensors.numpy import save
 from vecsetx.anatomy.label_sets import LabelSet
 from vecsetx.errors import DamagedError, InputError
 from vecsetx.files import written_whole
-from vecsetx.plain_data import PlainDataError, parse_json
+from vecsetx.plain_data import PlainDataError, is_whole_number, parse_json
 from vecsetx.sampling.heart_info import HeartInfo
+from vecsetx.schemas import check_schema
 from vecsetx.special_files import check_no_device
 
 __all__ = [
@@ -199,9 +200,8 @@ class SamplesFile:
                 f"{path}: cannot be read as a heart's samples: {error}; prepare the heart again"
             ) from error
         if schema != str(_SCHEMA):
-            raise InputError(
-                f"{path}: schema {schema}, this version reads {_SCHEMA}; prepare the data again"
-            )
+            number = int(schema) if schema and is_whole_number(schema) else schema
+            check_schema(path, number, _SCHEMA, "prepare the data again")
         self.info = _read_info(metadata, path)
         # 2. Check that the tensors have the columns that a heart of K structures needs.
         self._layouts = {

@@ -11,6 +11,17 @@ from vecsetx.plain_data import PlainDataError, read_json
 from vecsetx.population.space_file import SavedSpace
 from vecsetx.sampling.heart_info import HeartInfo
 from vecsetx.sampling.npz.layout import exported_info
+from vecsetx.schemas import (
+    COMPARISON,
+    MEASURES,
+    NEW_HEARTS,
+    PLACEMENT,
+    SCORES,
+    SPACE,
+    SUMMARY,
+    check_schema,
+    schema_of,
+)
 from vecsetx.terminal.next_step import model_words, reading, typed, unused_folder
 
 __all__ = [
@@ -59,7 +70,7 @@ def of_manifest(folder: Path) -> dict[str, Any]:
 
 def of_scores(folder: Path) -> dict[str, Any]:
     """Describe the scores of ``evaluate``."""
-    scores = _read_json(folder / "scores.json")
+    scores = _read_json(folder / "scores.json", SCORES)
     origin, mean = scores["provenance"], scores["summary"]["mean"].get("dice")
     factors = scores.get("calibration", {}).get("factors")
     return {
@@ -80,7 +91,7 @@ def of_scores(folder: Path) -> dict[str, Any]:
 
 def of_comparison(folder: Path) -> dict[str, Any]:
     """Describe a comparison of ``compare``."""
-    found = _read_json(folder / "compare.json")
+    found = _read_json(folder / "compare.json", COMPARISON)
     a, b = found["models"]["a"], found["models"]["b"]
     dice = found["mean"]["dice"] or {"a": 0.0, "b": 0.0}
     better = b if float(dice["b"]) > float(dice["a"]) else a
@@ -105,7 +116,7 @@ def of_comparison(folder: Path) -> dict[str, Any]:
 
 def of_reconstruction(folder: Path) -> dict[str, Any]:
     """Describe a heart of ``reconstruct``."""
-    summary = _read_json(folder / "summary.json")
+    summary = _read_json(folder / "summary.json", SUMMARY)
     if "cycle" in summary:
         return _of_cycle(folder, summary)
     origin, of_structures = summary["provenance"], summary["structures"]
@@ -154,7 +165,7 @@ def _of_cycle(folder: Path, summary: Mapping[str, Any]) -> dict[str, Any]:
 def of_reconstructions(folder: Path, summaries: list[Path]) -> dict[str, Any]:
     """Describe several hearts of ``reconstruct``, each in its folder."""
     first = of_reconstruction(summaries[0].parent)
-    origins = [_read_json(summary).get("provenance") for summary in summaries]
+    origins = [_read_json(summary, SUMMARY).get("provenance") for summary in summaries]
     sets = dict.fromkeys(str(origin["label_set"].get("name")) for origin in origins if origin)
     return {
         **first,
@@ -172,7 +183,7 @@ def of_space(folder: Path) -> dict[str, Any]:
     page = folder / "report.html"
     return {
         "kind": "shape space",
-        "version": as_text(_read_json(folder / "space.json").get("version")),
+        "version": as_text(_read_json(folder / "space.json", SPACE).get("version")),
         "structures": list(saved.structures),
         "size": {
             "hearts": len(saved.cohort.names),
@@ -190,7 +201,7 @@ def of_space(folder: Path) -> dict[str, Any]:
 
 def of_new_hearts(folder: Path) -> dict[str, Any]:
     """Describe hearts of ``shape sample``, ``modes`` or ``interpolate``."""
-    found = _read_json(folder / "cohort.json")
+    found = _read_json(folder / "cohort.json", NEW_HEARTS)
     origin, hearts = found["provenance"], found["hearts"]
     return {
         "kind": "new hearts",
@@ -211,7 +222,7 @@ def of_new_hearts(folder: Path) -> dict[str, Any]:
 
 def of_placement(folder: Path) -> dict[str, Any]:
     """Describe hearts that ``shape project`` placed."""
-    found = _read_json(folder / "placement.json")
+    found = _read_json(folder / "placement.json", PLACEMENT)
     origin, hearts = found["provenance"], found["hearts"]
     residual = {name: float(heart["placement"]["residual_mm"]) for name, heart in hearts.items()}
     worst = max(residual, key=residual.__getitem__)
@@ -230,7 +241,7 @@ def of_placement(folder: Path) -> dict[str, Any]:
 
 def of_measures(folder: Path) -> dict[str, Any]:
     """Describe what ``measure`` measured."""
-    found = _read_json(folder / "measures.json")
+    found = _read_json(folder / "measures.json", MEASURES)
     hearts = found["hearts"]
     numbers = {name for heart in hearts.values() for name in heart["measures"]}
     sets = {str(heart["label_set"]) for heart in hearts.values()}
@@ -272,11 +283,13 @@ def origins_of(infos: Sequence[HeartInfo]) -> dict[str, str]:
     }
 
 
-def _read_json(path: Path) -> Any:
+def _read_json(path: Path, schema: int) -> Any:
     try:
-        return read_json(path)
+        content = read_json(path)
     except (OSError, PlainDataError) as error:
         raise InputError(f"{path}: cannot be read as JSON ({error}); write it again") from error
+    check_schema(path, schema_of(content), schema, "write it again")
+    return content
 
 
 def calibration_of(factors: Any) -> dict[str, Any] | None:

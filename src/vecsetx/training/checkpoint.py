@@ -14,9 +14,13 @@ from torch import Tensor
 
 from vecsetx.errors import InputError
 from vecsetx.files import written_whole
+from vecsetx.schemas import check_schema, schema_of
 from vecsetx.special_files import check_no_device
 
 __all__ = ["Progress", "Stateful", "load_checkpoint", "save_checkpoint"]
+
+_SCHEMA = 1
+"""Version of checkpoints; other versions are rejected."""
 
 
 @runtime_checkable
@@ -69,7 +73,8 @@ def save_checkpoint(
     _check_room(path, state)
     with written_whole(path) as unfinished, open(unfinished, "wb") as file:
         try:
-            torch.save({"parts": state, "progress": asdict(progress), "run": run}, file)
+            content = {"parts": state, "progress": asdict(progress), "run": run}
+            torch.save({"schema": _SCHEMA, **content}, file)
         except RuntimeError as error:
             # After a failed write PyTorch still closes the archive, which fails in turn: the cause
             # is the context.
@@ -87,11 +92,12 @@ def load_checkpoint(path: Path, parts: Mapping[str, Stateful], run: str) -> Prog
         run: What tells the run from others.
 
     Raises:
-        InputError: The file is missing, damaged, or belongs to another run.
+        InputError: The file is missing, damaged, of another schema, or belongs to another run.
     """
     if not path.exists():
         raise InputError(f"{path}: no checkpoint to resume from; train without --resume")
     state = _state(path)
+    check_schema(path, schema_of(state), _SCHEMA, "train into another --out")
     try:
         if state.get("run", run) != run:  # checkpoints of earlier versions do not say
             raise ValueError("it is that of a run with another recipe or other data")

@@ -18,6 +18,7 @@ from vecsetx.files import write_json, write_text
 from vecsetx.measures.heart_measures import in_order
 from vecsetx.plain_data import PlainDataError, read_json
 from vecsetx.population.heart_space import HeartSpace
+from vecsetx.schemas import NEW_HEARTS, check_schema, schema_of
 from vecsetx.terminal.cohort_run import run_cohort
 from vecsetx.terminal.progress_bars import waiting
 from vecsetx.workers.for_each import workers_or_here
@@ -105,7 +106,9 @@ def _check_same(out: Path, provenance: Mapping[str, Any]) -> None:
     if not file.exists():
         return
     try:
-        before = read_json(file)["provenance"]
+        content = read_json(file)
+        check_schema(file, schema_of(content), NEW_HEARTS, "choose another --out")
+        before = content["provenance"]
         keys = [*dict.fromkeys(["command", *provenance])]
         changed = [k for k in keys if k != "space" and before.get(k) != provenance.get(k)]
     except (OSError, PlainDataError, KeyError, TypeError, AttributeError) as error:
@@ -124,7 +127,8 @@ def _write(
     failed: Mapping[str, str],
     finished: bool = True,
 ) -> None:
-    content = {"provenance": {"VecSetX": __version__, **provenance}, "finished": finished}
+    origin = {"VecSetX": __version__, **provenance}
+    content = {"schema": NEW_HEARTS, "provenance": origin, "finished": finished}
     write_json(out / _FILE, {**content, "hearts": hearts, "failed": failed})
 
 

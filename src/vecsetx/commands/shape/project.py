@@ -16,6 +16,7 @@ from vecsetx.data.find_hearts import find_hearts
 from vecsetx.data.idle_options import check_idle
 from vecsetx.errors import InputError
 from vecsetx.files import write_json, write_text
+from vecsetx.schemas import PLACEMENT
 from vecsetx.terminal.cohort_run import run_cohort
 from vecsetx.terminal.progress_bars import waiting
 from vecsetx.workers.for_each import workers_or_here
@@ -79,6 +80,7 @@ def place_hearts(
             raise InputError("\n".join(found.failed.values()))
         write_text(out / "placement.csv", _table(found.results))
         content = {
+            "schema": PLACEMENT,
             "provenance": {
                 "VecSetX": __version__,
                 "space": str(space),

@@ -38,6 +38,7 @@ from vecsetx.sampling.npz.predecessor import KEYS, predecessor_samples
 from vecsetx.sampling.origin import Origin
 from vecsetx.sampling.sample_checks import check_samples
 from vecsetx.sampling.samples import HeartInfo, QueryPoints, Samples, SurfacePoints
+from vecsetx.schemas import check_schema
 
 __all__ = ["exported_info", "npz_ids", "read_npz", "write_npz"]
 
@@ -157,11 +158,7 @@ def exported_info(path: Path) -> HeartInfo | None:
 def _own_info(arrays: NpzArrays) -> HeartInfo:
     try:
         own = parse_json(str(arrays.array(_OWN)))
-        schema = own["schema"]
-        if schema != SCHEMA:
-            raise InputError(
-                f"{arrays.path}: schema {schema}, this version reads {SCHEMA}; export it again"
-            )
+        check_schema(arrays.path, own["schema"], SCHEMA, "export it again")
         return HeartInfo.from_dict(own["heart"])
     except (PlainDataError, KeyError, TypeError) as error:
         raise InputError(
