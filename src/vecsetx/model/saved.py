@@ -32,8 +32,8 @@ from vecsetx.model.reference_file import read_reference, write_reference
 from vecsetx.model.vecset import ModelSpec, VecSetAutoEncoder
 from vecsetx.model.weights import check_hash, check_shapes, weights_sha256
 from vecsetx.plain_data import PlainDataError, hash_of, read_json, validated
+from vecsetx.sampling.observation import Observation
 from vecsetx.sampling.quality.usual_heart import UsualHeart
-from vecsetx.sampling.sampler import Observation
 from vecsetx.special_files import check_no_device
 
 _log = logging.getLogger(__name__)

@@ -1,9 +1,12 @@
 """The journal of a run: ``metrics.jsonl``, one line per entry."""
 
 import json
+import math
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -14,7 +17,7 @@ from vecsetx.limits import JOURNAL_BYTES
 from vecsetx.plain_data import PlainDataError, parse_json, validated
 from vecsetx.special_files import check_no_device
 
-__all__ = ["Entry", "Journal", "read_journal"]
+__all__ = ["Entry", "Journal", "mean_points_dice", "read_journal"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +129,17 @@ def read_journal(path: Path) -> list[dict[str, Any]]:
                         f"{path}, line {number}: no entry of a journal ({error}); remove that line"
                     ) from error
     return entries
+
+
+def mean_points_dice(points: Mapping[str, Mapping[str, float]]) -> float | None:
+    """Mean over the structures of a validation's Dice at sample points; None without any.
+
+    Args:
+        points: Structure → scores, as in ``points`` of a line of ``metrics.jsonl``.
+    """
+    dice = [scores["dice"] for scores in points.values() if "dice" in scores]
+    known = [value for value in dice if math.isfinite(value)]
+    return fmean(known) if known else None
 
 
 def _entry(data: object) -> dict[str, Any]:
