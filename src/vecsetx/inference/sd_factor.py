@@ -8,14 +8,14 @@ from typing import Annotated, Any
 
 import numpy as np
 from jaxtyping import Bool, Float
-from pydantic import Field, StrictBool, StrictFloat, StrictInt, TypeAdapter, ValidationError
+from pydantic import Field, StrictBool, StrictFloat, StrictInt, ValidationError
 
 from vecsetx.anatomy.structures import StructureName
 from vecsetx.errors import InputError
 from vecsetx.files import write_json
 from vecsetx.model.saved import CALIBRATION, TrainedModel, model_folder
 from vecsetx.model.weights import weights_sha256
-from vecsetx.plain_data import first_problem, hash_of, parse_json, read_json
+from vecsetx.plain_data import first_problem, hash_of, parse_json, read_json, validator
 
 __all__ = ["SdFactor", "refuse_idle_calibration", "sd_factor_of"]
 
@@ -138,7 +138,7 @@ class SdFactor:
         try:
             data = read_json(file) if file else parse_json(trained.calibration or "")
             weights = data["weights"]
-            found = _ADAPTER.validate_python(data)
+            found = validator(SdFactor)(data)
         except OSError as error:
             what = (error.strerror or str(error)).lower()
             raise InputError(f"{path}: cannot be read: {what}; {remedy}") from error
@@ -157,9 +157,6 @@ class SdFactor:
         if data.get(_HASH, (own := hash_of(data, _HASH))) != own:
             raise InputError(f"{path}: damaged: its hash differs; {remedy}")
         return found
-
-
-_ADAPTER = TypeAdapter(SdFactor)
 
 
 def sd_factor_of(

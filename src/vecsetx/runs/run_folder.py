@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import TypeAdapter
 
 from vecsetx.cohort.out_folder import check_out
 from vecsetx.data.batches import TrainingBatches
@@ -18,7 +17,7 @@ from vecsetx.errors import InputError
 from vecsetx.files import write_json, write_text
 from vecsetx.model.saved import TrainedModel
 from vecsetx.model.weights import weights_sha256
-from vecsetx.plain_data import PlainDataError, read_json, validated
+from vecsetx.plain_data import PlainDataError, read_json, validated, validator
 from vecsetx.recipe import Recipe, read_changes
 from vecsetx.terminal.next_step import typed, unused_folder
 from vecsetx.training.journal import read_journal
@@ -70,7 +69,7 @@ class RunData:
         """
         path = run / "data.json"
         try:
-            return validated(_DATA.validate_python, read_json(path)) if path.exists() else None
+            return validated(validator(RunData), read_json(path)) if path.exists() else None
         except (OSError, PlainDataError) as error:
             raise InputError(
                 f"{path}: cannot be read ({error}); begin another run, with another --out"
@@ -80,9 +79,6 @@ class RunData:
     def is_there(self) -> bool:
         """Whether the data set is still in its folder."""
         return DataSet.is_at(Path(self.folder))
-
-
-_DATA = TypeAdapter(RunData)
 
 
 def check_folder(out: Path, recipe: Recipe, resume: bool) -> None:

@@ -9,12 +9,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from pydantic import TypeAdapter
-
 from vecsetx.errors import InputError
 from vecsetx.files import write_text
 from vecsetx.limits import JOURNAL_BYTES
-from vecsetx.plain_data import PlainDataError, parse_json, validated
+from vecsetx.plain_data import PlainDataError, parse_json, validated, validator
 from vecsetx.special_files import check_no_device
 
 __all__ = ["Entry", "Journal", "mean_points_dice", "read_journal"]
@@ -67,9 +65,6 @@ class Entry:
     error: str | None = None
     steps: int | None = None
     former_steps: int | None = None
-
-
-_ENTRY = TypeAdapter(Entry).validate_python
 
 
 class Journal:
@@ -148,7 +143,7 @@ def _entry(data: object) -> dict[str, Any]:
     Raises:
         PlainDataError: A value is missing, or of another type.
     """
-    entry = validated(_ENTRY, data)
+    entry = validated(validator(Entry), data)
     if entry.step < 0 or (entry.split == "train" and (entry.loss is None or entry.lr is None)):
         raise PlainDataError("step, loss or lr is missing or negative")
     given = data if isinstance(data, dict) else {}
