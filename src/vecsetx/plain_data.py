@@ -181,7 +181,7 @@ def validator(kind: type[T]) -> Callable[[Any], T]:
         kind: The type, such as a dataclass. The function raises
             :class:`pydantic.ValidationError`.
     """
-    return cast("Callable[[Any], T]", _prepared(kind))
+    return cast("Callable[[Any], T]", _prepared(cast(Any, kind)))
 
 
 @cache
