@@ -110,20 +110,16 @@ def unreadable(path: Path, error: Exception) -> InputError:
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
     """Make what goes wrong while NIfTI is read an :class:`InputError` that names the file."""
-    from nibabel.filebasedimages import ImageFileError
-    from nibabel.imageglobals import logger as nibabel_logger
-    from nibabel.spatialimages import HeaderDataError
-    from nibabel.wrapstruct import WrapStructError
+    import nibabel as nib
 
+    of_header = nib.spatialimages.HeaderDataError, nib.wrapstruct.WrapStructError
+    of_nibabel = nib.filebasedimages.ImageFileError, *of_header
     try:
-        with quiet_libraries(nibabel_logger.name):
+        with quiet_libraries(nib.imageglobals.logger.name):
             yield
     except InputError:
         raise
-    except (
-        ImageFileError, HeaderDataError, WrapStructError, OSError, EOFError, ValueError, ZlibError,
-        OverflowError,
-    ) as error:  # fmt: skip
+    except (*of_nibabel, OSError, EOFError, ValueError, ZlibError, OverflowError) as error:
         raise unreadable(path, error) from error
 
 
