@@ -21,8 +21,9 @@ from vecsetx.evaluation.alignment import LabelledSurface, align
 from vecsetx.geometry.distance import signed_distances_mm
 from vecsetx.geometry.heart_geometry import Geometry
 from vecsetx.reconstruction.grid import Grid
+from vecsetx.sampling.observation import Observation
 from vecsetx.sampling.point_sampling import surface_points
-from vecsetx.sampling.sampler import Observation, SamplingSpec
+from vecsetx.sampling.sampler import SamplingSpec
 
 _ALIGNED_POINTS = 500
 """Number of observed points used for alignment, spread evenly over all of them."""

@@ -55,7 +55,8 @@ from vecsetx.population.shape_space import HeartTable, ShapeSpace
 from vecsetx.population.template import Template, in_units
 from vecsetx.reconstruction.rasterize import rasterize
 from vecsetx.reconstruction.surfaces import Surface
-from vecsetx.sampling.sampler import Observation, observe
+from vecsetx.sampling.observation import Observation
+from vecsetx.sampling.sampler import observe
 
 GRID_MM = 2.0
 """Voxels for Dice, and for the pieces of new hearts."""

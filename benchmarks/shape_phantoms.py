@@ -48,7 +48,7 @@ from vecsetx.population.heart_tables import (
 )
 from vecsetx.population.shape_space import HeartTable, ShapeSpace
 from vecsetx.population.template import Template
-from vecsetx.sampling.sampler import Observation
+from vecsetx.sampling.observation import Observation
 
 SCALE, SIZE, SPACING_MM = 1.25, 128, 1.25
 """Size of the phantoms, and their label maps."""

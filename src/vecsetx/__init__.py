@@ -3,6 +3,10 @@
 ``load``, ``encode``, ``surfaces``, ``labels``, ``doubtful`` and ``save`` come from
 :mod:`vecsetx.inference.api`, ``load_shape_space`` from :mod:`vecsetx.population.heart_space`. They
 are imported on first use, because they load torch and VTK, for which ``--help`` should not wait.
+
+For the same reason, functions import the libraries that take long to load (VTK, SciPy, nibabel,
+Matplotlib, …) where they use them: a command waits only for those that it needs, and a training
+node can do without the others (``requirements-train.txt``).
 """
 
 from importlib import import_module

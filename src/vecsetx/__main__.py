@@ -1,10 +1,11 @@
 """Runs the command line: ``vecsetx``, ``python -m vecsetx`` and ``torchrun -m vecsetx``."""
 
+import gc
 import os
 import signal
 import sys
 
-__all__ = ["main"]
+__all__ = ["collect_garbage_rarely", "main"]
 
 
 def main() -> None:
@@ -13,11 +14,21 @@ def main() -> None:
     if interruptible:  # not in the background of a shell, which has Ctrl-C ignored
         signal.signal(signal.SIGINT, _stop)
     _mend_surroundings()
+    collect_garbage_rarely()
     from vecsetx.cli import main as run
 
     if interruptible:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     run()
+
+
+def collect_garbage_rarely() -> None:
+    """Look for garbage after 50,000 new objects, not after 700.
+
+    What is imported stays. Looking through it for garbage again and again takes a fifth of the time
+    in which PyTorch is imported (``benchmarks/import_times.py``).
+    """
+    gc.set_threshold(50_000, 10, 10)
 
 
 def _mend_surroundings() -> None:

@@ -9,12 +9,13 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from xml.etree import ElementTree
 
 import yaml
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from vecsetx.limits import DEPTH, JSON_BYTES, NUMBER_DIGITS, YAML_CHARACTERS, YAML_VALUES
 from vecsetx.special_files import check_no_device
@@ -31,6 +32,7 @@ __all__ = [
     "read_json",
     "read_yaml",
     "validated",
+    "validator",
 ]
 
 T = TypeVar("T")
@@ -158,7 +160,7 @@ def validated(validate: Callable[[Any], T], data: Any) -> T:
     """Return plain data as the type that it should have.
 
     Args:
-        validate: ``validate_python`` of the type's :class:`pydantic.TypeAdapter`.
+        validate: Makes a value of the type, as :func:`validator` returns it.
         data: As read from a file.
 
     Raises:
@@ -169,6 +171,24 @@ def validated(validate: Callable[[Any], T], data: Any) -> T:
     except ValidationError as error:
         where, what = first_problem(error)
         raise PlainDataError(": ".join(filter(None, (where, what)))) from error
+
+
+def validator(kind: type[T]) -> Callable[[Any], T]:
+    """Return the function that makes a value of a type from plain data.
+
+    Pydantic prepares it when it is needed first, not when a module is imported: that would take
+    much of the time in which a command starts.
+
+    Args:
+        kind: The type, such as a dataclass. The function raises
+            :class:`pydantic.ValidationError`.
+    """
+    return cast("Callable[[Any], T]", _prepared(cast(Any, kind)))
+
+
+@cache
+def _prepared(kind: type) -> Callable[[Any], Any]:
+    return TypeAdapter(kind).validate_python
 
 
 def first_problem(error: ValidationError) -> tuple[str, str]:

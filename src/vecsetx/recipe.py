@@ -5,14 +5,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from vecsetx.data.augment import AugmentSpec
 from vecsetx.data.draw import BatchSpec
 from vecsetx.data.partial import PartialSpec
 from vecsetx.errors import InputError
 from vecsetx.model.vecset import ModelSpec
-from vecsetx.plain_data import PlainDataError, first_problem, parse_yaml, read_yaml
+from vecsetx.plain_data import PlainDataError, first_problem, parse_yaml, read_yaml, validator
 from vecsetx.suggestions import did_you_mean, nearest, one_of, shown
 from vecsetx.training.objective import ObjectiveSpec
 from vecsetx.training.optimizer import OptimizerSpec
@@ -75,7 +75,7 @@ class Recipe:
                 merged[part][name] = value
         # Types and ranges are checked here, and by each part itself (a value_error).
         try:
-            return _ADAPTER.validate_python(merged)
+            return validator(Recipe)(merged)
         except ValidationError as error:
             first = error.errors()[0]
             where, what = first_problem(error)
@@ -99,8 +99,6 @@ class Recipe:
         """This recipe as plain data, for ``recipe.yaml``."""
         return asdict(self)
 
-
-_ADAPTER = TypeAdapter(Recipe)
 
 _GB = 10**9
 

@@ -21,7 +21,8 @@ from vecsetx.evaluation.alignment import LabelledSurface, align
 from vecsetx.geometry.heart_geometry import Geometry
 from vecsetx.reconstruction.distance_field import DistanceField
 from vecsetx.reconstruction.rasterize import rasterize
-from vecsetx.sampling.sampler import Observation, observe
+from vecsetx.sampling.observation import Observation
+from vecsetx.sampling.sampler import observe
 
 STRUCTURES = ("Myocardium", "LV", "LA", "Aorta")
 ARMS, BALL, SMALL, VESSEL = range(4)

@@ -8,6 +8,7 @@ import torch
 from scipy.spatial import cKDTree
 from support.runs import RECIPE
 
+from vecsetx.anatomy.frame import Frame
 from vecsetx.data.dataset import DataSet
 from vecsetx.data.partial import PartialSpec
 from vecsetx.data.sources import source_of
@@ -16,6 +17,7 @@ from vecsetx.evaluation.scores import score_heart
 from vecsetx.evaluation.validation import STRIDE, HeartsValidator, make_validator
 from vecsetx.model.heart_field import HeartField
 from vecsetx.reconstruction.rasterize import rasterize
+from vecsetx.sampling.observation import Observation
 from vecsetx.sampling.sampler import observe
 from vecsetx.training.objective import objective
 from vecsetx.training.point_scores import confusion, point_scores
@@ -47,11 +49,17 @@ def test_the_best_is_chosen_by_the_hearts_of_every_time(dataset: DataSet) -> Non
     found = looks.summary([looks.validate(model, 1, 0, 1)])
     dice = {}
     for heart in looks.on_grids(1):
-        whole = source_of(dataset, heart).segmentation(dataset.structures)
-        truth, geometry = whole.label_map, whole.geometry()
+        truth = source_of(dataset, heart).segmentation(dataset.structures).label_map
         coarse = truth.downsampled(STRIDE)
-        scale = dataset.open(heart).info.frame.mm_per_unit
-        shown = observe(geometry, RECIPE.batch.points, scale, seed=0)
+        prepared = dataset.open(heart).read()
+        assert prepared.info.structures == dataset.structures
+        surface, count = prepared.surface, RECIPE.batch.points
+        shown = Observation(
+            surface.points_mm[:count],
+            surface.structure[:count].astype(np.int64),
+            surface.normals[:count],
+            Frame.around(surface.points_mm, prepared.info.frame.mm_per_unit),
+        )
         field = HeartField.encode(model, dataset.structures, shown, RECIPE.objective.truncation)
         predicted = rasterize(field, coarse)
         dice[heart.name] = {

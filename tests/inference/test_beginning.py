@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from vecsetx.anatomy.frame import Frame
 from vecsetx.inference.beginning import anchors_from
-from vecsetx.sampling.sampler import Observation
+from vecsetx.sampling.observation import Observation
 
 FRAME = Frame((1.0, 2.0, 3.0))
 

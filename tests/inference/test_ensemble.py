@@ -26,7 +26,7 @@ from vecsetx.model.saved import TrainedModel
 from vecsetx.model.vecset import ModelSpec
 from vecsetx.reconstruction.grid import Grid
 from vecsetx.reconstruction.rasterize import rasterize
-from vecsetx.sampling.sampler import Observation
+from vecsetx.sampling.observation import Observation
 
 NAMES = ("LV", "RV", "LA")
 SHAPES = {"LV": ball((0, 0, 0), 20), "RV": ball((0, 34, -14), 8), "LA": ball((-24, -20, -20), 8)}

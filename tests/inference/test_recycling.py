@@ -23,7 +23,8 @@ from vecsetx.model.heart_field import HeartField
 from vecsetx.model.saved import TrainedModel
 from vecsetx.reconstruction.grid import Grid
 from vecsetx.reconstruction.rasterize import rasterize
-from vecsetx.sampling.sampler import Observation, observe
+from vecsetx.sampling.observation import Observation
+from vecsetx.sampling.sampler import observe
 
 NAMES = ("LV", "RV", "LA")
 LV, RV, LA = range(3)

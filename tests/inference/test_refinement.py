@@ -16,7 +16,8 @@ from vecsetx.geometry.heart_geometry import Geometry
 from vecsetx.inference.observed import of_geometry, of_points
 from vecsetx.inference.refinement import RefinementSpec, _Adam, refine
 from vecsetx.model.heart_field import HeartField
-from vecsetx.sampling.sampler import Observation, observe
+from vecsetx.sampling.observation import Observation
+from vecsetx.sampling.sampler import observe
 from vecsetx.training.objective import ObjectiveSpec, latent_objective
 
 SPEC = RefinementSpec(steps=40, points=256)

@@ -18,7 +18,7 @@ from vecsetx.inference.encode import EncodeOptions, encode_source
 from vecsetx.inference.observed import of_samples
 from vecsetx.inference.posing import rotation_of
 from vecsetx.model.saved import TrainedModel
-from vecsetx.sampling.sampler import Observation
+from vecsetx.sampling.observation import Observation
 
 SHOWN = 300
 

@@ -8,7 +8,7 @@ from vecsetx.anatomy.frame import Frame
 from vecsetx.geometry.heart_geometry import Geometry
 from vecsetx.inference.support import SUPPORT_MM, Support
 from vecsetx.reconstruction.rasterize import rasterize
-from vecsetx.sampling.sampler import Observation
+from vecsetx.sampling.observation import Observation
 
 RADIUS_MM = 15.0
 ALONG = np.linspace(0, 30, 301)

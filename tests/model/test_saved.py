@@ -21,9 +21,9 @@ from vecsetx.model import heart_field
 from vecsetx.model.saved import TrainedModel, read_structures
 from vecsetx.model.vecset import ModelSpec
 from vecsetx.model.weights import weights_sha256
+from vecsetx.sampling.observation import Observation
 from vecsetx.sampling.quality.cohort import Usual
 from vecsetx.sampling.quality.usual_heart import UsualHeart, UsualStructure
-from vecsetx.sampling.sampler import Observation
 
 SMALL = ModelSpec(latents=16, width=32, heads=4, layers=2, latent_channels=8)
 CHOICES = {

@@ -17,7 +17,7 @@ from vecsetx.population.heart_tables import (
     template_of,
 )
 from vecsetx.population.template import Template
-from vecsetx.sampling.sampler import Observation
+from vecsetx.sampling.observation import Observation
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import pytest
 from vecsetx.anatomy.frame import Frame
 from vecsetx.population import template as templates
 from vecsetx.population.template import MISSING, Template
-from vecsetx.sampling.sampler import Observation
+from vecsetx.sampling.observation import Observation
 
 SHELL, BALL = 0, 1
 

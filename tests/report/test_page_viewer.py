@@ -118,8 +118,9 @@ def test_the_page_requests_nothing_and_logs_no_errors(page):
     page.run("1")
     # Chromium's own notes on how fast its software renderer is.
     assert [text for text in page.complaints if "GL Driver Message" not in text] == []
-    assert len(page.requests) == 1
     assert page.requests[0].startswith("file://")
+    # Some releases of plotly.js hold images, whose addresses are their contents.
+    assert [address for address in page.requests[1:] if not address.startswith("data:")] == []
 
 
 def test_a_click_on_a_structure_hides_it_in_scenes_and_slices(page):

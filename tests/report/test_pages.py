@@ -615,7 +615,8 @@ def test_contradictions_are_visible():
 
     sound = decoded_picture(slices.three_slices(*ball_samples()))
     moved = decoded_picture(slices.three_slices(*ball_samples(shift=14.0)))
-    assert sound.shape == moved.shape == (410, 1200, 3)
+    assert sound.shape == moved.shape
+    assert sound.shape[1:] == (1200, 3)
     assert crossed(sound) < 20
     assert crossed(moved) > 1000
 

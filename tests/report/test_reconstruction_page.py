@@ -131,5 +131,6 @@ def test_a_browser_shows_it_without_a_request_or_an_error(with_input: bool, tmp_
         browser.click("[data-structure=LV]")
         browser.wait("document.getElementById('viewer').dataset.ready")
         assert [text for text in browser.complaints if "GL Driver Message" not in text] == []
-        assert len(browser.requests) == 1
+        # Some releases of plotly.js hold images, whose addresses are their contents.
+        assert [one for one in browser.requests[1:] if not one.startswith("data:")] == []
     shutil.rmtree(tmp_path / "profile", ignore_errors=True)

@@ -8,7 +8,6 @@ from functools import cached_property
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy import ndimage
 
 __all__ = ["EDGE_VOXELS", "FieldOfView"]
 
@@ -172,6 +171,8 @@ class _Clearance:
         that the distance to this region is exact at voxel centres. The half voxel outweighs what
         linear interpolation adds in between.
         """
+        from scipy import ndimage
+
         grown = ndimage.maximum_filter(unknown, size=2 * int(EDGE_VOXELS) + 3)
         clearance = ndimage.distance_transform_edt(~grown, sampling=mm_per_index)
         # In a sheared grid, a length is at least this share of that along rectangular axes.
@@ -180,6 +181,8 @@ class _Clearance:
 
     def at(self, indices: np.ndarray) -> Float[np.ndarray, " n"]:
         """Interpolate the distances at fractional indices; outside the box, take its border's."""
+        from scipy import ndimage
+
         found: np.ndarray = ndimage.map_coordinates(
             self.mm, (indices - self.low).T, order=1, mode="nearest"
         )
@@ -195,6 +198,8 @@ class _Clearance:
 
     @cached_property
     def _nearest_seen(self) -> Int[np.ndarray, "3 a b c"]:
+        from scipy import ndimage
+
         found: np.ndarray = ndimage.distance_transform_edt(
             ~self.in_view,
             sampling=self.mm_per_index,

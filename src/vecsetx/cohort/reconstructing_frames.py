@@ -26,7 +26,7 @@ from vecsetx.measures.solid import measure_solid
 from vecsetx.model.built_in import BUILT_IN
 from vecsetx.reconstruction.mesh_export import write_surface
 from vecsetx.report.cine_scene import PackedFrame, pack_frame
-from vecsetx.sampling.sampler import Observation
+from vecsetx.sampling.observation import Observation
 from vecsetx.workers.heart_work import HeartWork
 
 __all__ = [

@@ -37,9 +37,7 @@ from vecsetx.reconstruction.summary import (
     of_surface,
     sd_summary,
 )
-from vecsetx.report.reconstruction_page import write_reconstruction_page
-from vecsetx.report.scene import HeartView
-from vecsetx.sampling.sampler import Observation
+from vecsetx.sampling.observation import Observation
 
 __all__ = ["Setup", "write_heart"]
 
@@ -140,6 +138,9 @@ def _limited(heart: ReconstructedHeart, wanted: tuple[str, ...]) -> Reconstructe
 
 
 def _page(heart: ReconstructedHeart, content: dict[str, Any]) -> HeartFile:
+    from vecsetx.report.reconstruction_page import write_reconstruction_page
+    from vecsetx.report.scene import HeartView
+
     shown = heart.encoded.shown
     view = HeartView(
         heart.source.name,

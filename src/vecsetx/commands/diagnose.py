@@ -3,8 +3,7 @@
 from pathlib import Path
 
 from vecsetx.errors import InputError
-from vecsetx.report.curves import write_curves
-from vecsetx.terminal.progress_bars import console, waiting
+from vecsetx.terminal.progress_bars import console, waiting, warn
 from vecsetx.training.diagnosis import Diagnosis, diagnose
 from vecsetx.training.journal import read_journal
 
@@ -14,6 +13,9 @@ __all__ = ["diagnose_run"]
 @waiting("drawing curves")
 def diagnose_run(run: Path) -> Diagnosis:
     """Print the diagnosis of a run's journal, and write its curves as ``curves.html`` beside it.
+
+    Where Plotly or Jinja is not installed, as on a training node, a warning says that there is no
+    page.
 
     Args:
         run: The run's folder; the run may still be running.
@@ -33,6 +35,14 @@ def diagnose_run(run: Path) -> Diagnosis:
     for line in found.lines():
         console.print(line, markup=False, soft_wrap=True)
     page = run / "curves.html"
+    try:
+        from vecsetx.report.curves import write_curves
+    except ModuleNotFoundError as error:
+        warn(
+            f"{page} was not written, because {error.name} is not installed; for the page, run "
+            f"vecsetx diagnose {run} where it is"
+        )
+        return found
     write_curves(page, run.resolve().name, entries, found)
     console.notice(f"see {page}")
     return found

@@ -9,8 +9,6 @@ from vecsetx.cohort.out_folder import results_folder
 from vecsetx.cohort.reconstruct_options import ReconstructOptions
 from vecsetx.cohort.reconstructing import HeartToReconstruct, Reconstructing
 from vecsetx.cohort.working_model import WorkingModel
-from vecsetx.commands.cine.frames import reconstruct_frames
-from vecsetx.commands.one_heart import OneHeart
 from vecsetx.data.find_hearts import check_there, find_hearts
 from vecsetx.data.heart_source import HeartSource
 from vecsetx.data.idle_options import check_idle
@@ -118,10 +116,16 @@ def _reconstruct_all(
     with waiting("reading the model"):
         shared, trained = WorkingModel.of(model, cohort.device, cohort.is_here)
     if options.frames:
+        from vecsetx.commands.cine.frames import reconstruct_frames
+
         unlike = reconstruct_frames(model, inputs, out, options, shared, trained)
         places[out.resolve().name] = out
         return unlike
-    one = OneHeart(inputs, out, options, model, shared, trained) if options.one_heart else None
+    one = None
+    if options.one_heart:
+        from vecsetx.commands.one_heart import OneHeart
+
+        one = OneHeart(inputs, out, options, model, shared, trained)
     hearts = {one.source.name: one.source} if one else _hearts(inputs, options, trained)
     sd_factor = sd_factor_of(model, trained, options.calibration) if options.ensemble else None
     folders = {name: out / name if len(hearts) > 1 else out for name in hearts}

@@ -16,7 +16,6 @@ from vecsetx.data.batches import TrainingBatches
 from vecsetx.data.dataset import DataSet
 from vecsetx.data.turned import choose_reference
 from vecsetx.errors import InputError
-from vecsetx.evaluation.validation import make_validator
 from vecsetx.launcher import is_first_rank
 from vecsetx.model.saved import TrainedModel
 from vecsetx.recipe import Recipe
@@ -208,6 +207,8 @@ def _ready(
         validator = None
         if spec.validate_every:
             with waiting("reading the validation hearts"):
+                from vecsetx.evaluation.validation import make_validator
+
                 validator = make_validator(dataset, fold, recipe, batches.reference)
         run = Run(
             folder=out,

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, TypeAdapter
+from pydantic import Field
 
 from vecsetx.anatomy.label_sets import LabelSet
 from vecsetx.anatomy.structures import StructureName
@@ -16,7 +16,7 @@ from vecsetx.errors import DamagedError, InputError
 from vecsetx.files import write_json
 from vecsetx.limits import MOST_VARIANTS, VOXELS
 from vecsetx.names import Name, RelativePath, check_name
-from vecsetx.plain_data import PlainDataError, read_json, validated
+from vecsetx.plain_data import PlainDataError, read_json, validated, validator
 from vecsetx.progress import counted_parts
 from vecsetx.sampling.samples import SamplesFile
 from vecsetx.schemas import check_schema
@@ -293,7 +293,7 @@ class DataSet:
                 path, data["schema"], _SCHEMA, "prepare the hearts again, into another folder"
             )
             _check_names(data, path)
-            file = validated(_FILE.validate_python, data)
+            file = validated(validator(_File), data)
         except (OSError, PlainDataError, KeyError, TypeError) as error:
             raise InputError(f"{path}: damaged ({error}); prepare the data again") from error
         if twice := [n for n, k in Counter(h.name for h in file.hearts).items() if k > 1]:
@@ -356,6 +356,3 @@ class _File:
     hearts: tuple[HeartEntry, ...]
     choices: Choices | None = None
     failed: tuple[FailedHeart, ...] = ()
-
-
-_FILE = TypeAdapter(_File)

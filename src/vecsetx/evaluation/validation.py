@@ -14,13 +14,14 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from vecsetx.anatomy.frame import Frame
+from vecsetx.anatomy.frame import Frame, Rotation
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.data.batches import TrainingBatches
 from vecsetx.data.cine.ventricle import Structures
 from vecsetx.data.dataset import DataSet, HeartEntry
 from vecsetx.data.partial import ObservedPoints, PartialView
 from vecsetx.data.sources import source_of
+from vecsetx.errors import InputError
 from vecsetx.evaluation.scores import Score, score_heart, summarize
 from vecsetx.geometry.pose import ReferenceHeart
 from vecsetx.inference.domain import recenter_domain
@@ -29,7 +30,9 @@ from vecsetx.model.vecset import VecSetAutoEncoder
 from vecsetx.progress import counted_parts, staged
 from vecsetx.recipe import Recipe
 from vecsetx.reconstruction.rasterize import rasterize
-from vecsetx.sampling.sampler import Observation, observe
+from vecsetx.sampling.observation import Observation
+from vecsetx.sampling.sample_checks import check_samples
+from vecsetx.sampling.samples import HeartInfo, SamplesFile
 from vecsetx.training.objective import objective
 from vecsetx.training.point_scores import confusion, mean_terms, point_scores
 from vecsetx.training.run import Validation, Validator
@@ -186,22 +189,71 @@ class HeartsValidator:
         """Return a heart's truth on every third voxel, and observations by name; cached."""
         if heart.name not in self._read:
             dataset, points = self._dataset, self._recipe.batch.points
-            names = dataset.structures
-            whole = source_of(dataset, heart).segmentation(names)
-            truth, geometry = whole.label_map, whole.geometry()
-            scale = self._batches.files[0].info.frame.mm_per_unit
+            truth = _truth(dataset, heart)
+            file = dataset.open(heart)
             rotation = self._batches.rotation_of(heart.name)
-            observations = {heart.name: observe(geometry, points, scale, 0, rotation)}
+            whole = observed_surface(file, dataset.structures, rotation)
+            observations = {heart.name: _first(whole, points)}
             if view := self._partial.at(0):
                 # Points to choose from; the seed makes each heart's visible part reproducible.
                 generator = np.random.default_rng([0, *heart.name.encode()])
                 view = view.decided(generator)
-                more = observe(geometry, view.candidates(points), scale, 0, rotation)
-                known = Structures(names, geometry.areas_mm2(), geometry.cut)
+                more = _first(whole, view.candidates(points))
+                known = _known(file.info, dataset.structures)
                 part = _in_part(more, view, points, generator, known)
                 observations[f"{heart.name}{IN_PART}"] = part
             self._read[heart.name] = truth.downsampled(STRIDE), observations
         return self._read[heart.name]
+
+
+def _truth(dataset: DataSet, heart: HeartEntry) -> LabelMap:
+    """Read the label map that a heart was prepared from.
+
+    Raises:
+        InputError: It cannot be read, or not with what is installed.
+    """
+    try:
+        return source_of(dataset, heart).segmentation(dataset.structures).label_map
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"{heart.source}: reading it needs {error.name}, which is not installed; install it, "
+            "or train without validations (training.validate_every=0)"
+        ) from error
+
+
+def observed_surface(
+    file: SamplesFile, structures: tuple[str, ...], rotation: Rotation
+) -> Observation:
+    """Observe all surface points of a prepared heart, in their random order.
+
+    They need no surface made from the label map, and hence no VTK, which a training node may lack.
+
+    Args:
+        file: The heart.
+        structures: Names of the K structures of the model.
+        rotation: Rotation of the frame.
+
+    Raises:
+        InputError: The file is damaged.
+    """
+    info = file.info
+    samples = file.part((0, file.count("surface")), (0, 0), (0, 0))
+    check_samples(samples, file.path)
+    surface = samples.surface
+    number = np.array([structures.index(name) for name in info.structures])
+    frame = Frame.around(surface.points_mm, info.frame.mm_per_unit, rotation)
+    return Observation(surface.points_mm, number[surface.structure], surface.normals, frame)
+
+
+def _first(whole: Observation, count: int) -> Observation:
+    """Return the first points of an observation, in the frame of all."""
+    normals = None if whole.normals is None else whole.normals[:count]
+    return Observation(whole.points_mm[:count], whole.structure[:count], normals, whole.frame)
+
+
+def _known(info: HeartInfo, structures: tuple[str, ...]) -> Structures:
+    areas_mm2 = np.array([info.areas_mm2.get(name, 0.0) for name in structures])
+    return Structures(structures, areas_mm2, np.isin(structures, info.cut))
 
 
 def _in_part(

@@ -5,8 +5,6 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from vecsetx.errors import InputError
 
@@ -120,11 +118,13 @@ def face_pieces(
     vertices_mm: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"]
 ) -> Int[np.ndarray, " f"]:
     """Return the connected piece of each face, numbered from 0."""
+    from scipy.sparse import coo_array, csgraph
+
     links = coo_array(
         (np.ones(2 * len(faces), bool), faces[:, [0, 1, 1, 2]].reshape(-1, 2).T),
         shape=(len(vertices_mm), len(vertices_mm)),
     )
-    of_vertex = connected_components(links, directed=False)[1]
+    of_vertex = csgraph.connected_components(links, directed=False)[1]
     piece: np.ndarray = np.unique(of_vertex[faces[:, 0]], return_inverse=True)[1]
     return piece
 

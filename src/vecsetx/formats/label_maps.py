@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 
 from vecsetx.anatomy.label_map import LabelMap
@@ -112,6 +111,8 @@ def write_label_map(
         inferred: Of a reconstruction: structure → inferred share of its voxels, which the header
             says; None: it is a segmentation.
     """
+    import nibabel as nib
+
     image = nib.Nifti1Image(label_map.labels, label_map.affine)
     image.header.set_xyzt_units("mm")
     if label_set:

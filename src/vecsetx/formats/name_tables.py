@@ -21,8 +21,6 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-import nibabel as nib
-
 from vecsetx.anatomy.label_names import LabelNames
 from vecsetx.anatomy.label_sets import LabelSet
 from vecsetx.anatomy.structures import structure
@@ -107,6 +105,8 @@ def label_extension(structures: Sequence[str], label_set: LabelSet) -> Any:
         structures: Names of the structures in the label map.
         label_set: The label set that defines their ids.
     """
+    import nibabel as nib
+
     root = ElementTree.Element("CaretExtension")
     volume = ElementTree.SubElement(root, "VolumeInformation", Index="0")
     table = ElementTree.SubElement(volume, "LabelTable")

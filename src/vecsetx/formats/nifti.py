@@ -13,13 +13,7 @@ from pathlib import Path
 from typing import Any
 from zlib import error as ZlibError
 
-import nibabel as nib
 import numpy as np
-from nibabel.arrayproxy import ArrayProxy
-from nibabel.filebasedimages import ImageFileError
-from nibabel.imageglobals import logger as nibabel_logger
-from nibabel.spatialimages import HeaderDataError
-from nibabel.wrapstruct import WrapStructError
 
 from vecsetx.anatomy.label_map import SIDES_GUESSED
 from vecsetx.anatomy.label_names import LabelNames
@@ -44,11 +38,6 @@ _MM_PER_SPACE_UNIT = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}
 
 _SAME_PLACE_VOXELS = 0.1
 """sform and qform agree if no corner of the grid differs by more than this."""
-
-_UNREADABLE = (
-    ImageFileError, HeaderDataError, WrapStructError, OSError, EOFError, ValueError, ZlibError,
-    OverflowError,
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +66,8 @@ def read_values(
     Raises:
         InputError: The file is unreadable, damaged or truncated, or claims too many voxels.
     """
+    from nibabel.arrayproxy import ArrayProxy
+
     with opened_nifti(path) as (header, stream):
         affine, remarks = _affine(header, path)
         names = names_in_extensions(header.read.extensions, path)
@@ -119,12 +110,16 @@ def unreadable(path: Path, error: Exception) -> InputError:
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
     """Make what goes wrong while NIfTI is read an :class:`InputError` that names the file."""
+    import nibabel as nib
+
+    of_header = nib.spatialimages.HeaderDataError, nib.wrapstruct.WrapStructError
+    of_nibabel = nib.filebasedimages.ImageFileError, *of_header
     try:
-        with quiet_libraries(nibabel_logger.name):
+        with quiet_libraries(nib.imageglobals.logger.name):
             yield
     except InputError:
         raise
-    except _UNREADABLE as error:
+    except (*of_nibabel, OSError, EOFError, ValueError, ZlibError, OverflowError) as error:
         raise unreadable(path, error) from error
 
 
@@ -140,6 +135,8 @@ def opened_nifti(path: Path) -> Iterator[tuple[_Header, Unpacked]]:
 
 def _read_header(file: Unpacked, is_pair: bool, path: Path) -> _Header:
     """Read the header with its extensions, and none of the voxels."""
+    import nibabel as nib
+
     start = file.keep(_NIFTI_2_BYTES)
     _check_nifti(start, path)
     second = start[:4] in _NIFTI_2
@@ -225,6 +222,8 @@ def _affine(header: _Header, path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
 
 def _disagreement_mm(header: _Header, sform_mm: np.ndarray, mm_per_unit: float) -> float:
     """Return the largest displacement of a grid corner between sform and qform; 0 if they agree."""
+    from nibabel.spatialimages import HeaderDataError
+
     try:
         qform = header.read.get_qform(coded=True)[0]
     except (HeaderDataError, ValueError):

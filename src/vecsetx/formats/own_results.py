@@ -5,8 +5,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import nibabel as nib
-
 from vecsetx.anatomy.structures import structure_names
 from vecsetx.errors import InputError
 from vecsetx.plain_data import PlainDataError, read_json
@@ -112,6 +110,8 @@ def reconstruction_extension(inferred: Mapping[str, float]) -> Any:
     Args:
         inferred: Structure → inferred share of its voxels. Small shares are left out.
     """
+    import nibabel as nib
+
     text = _WRITTEN + _listed(inferred, "{} {:.0%}")
     return nib.nifti1.Nifti1Extension(_COMMENT, text.encode())
 

@@ -2,10 +2,8 @@
 
 from collections.abc import Sequence
 
-import igl
 import numpy as np
 from jaxtyping import Float, Int
-from pykdtree.kdtree import KDTree
 
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.sign import inside, with_sign
@@ -20,7 +18,6 @@ ClosedSurfaces = Sequence[tuple[np.ndarray, np.ndarray]]
 """Vertices ``[V, 3]`` in mm and outward-facing faces ``[F, 3]`` per structure; empty if absent."""
 
 _FARTHEST_MM = 1e6  # libigl takes no infinity
-_PSEUDONORMAL = igl.SIGNED_DISTANCE_TYPE_PSEUDONORMAL
 
 
 def signed_distances_mm(
@@ -96,13 +93,21 @@ def _to_surface(
     voxel_mm: float,
 ) -> np.ndarray:
     """Return signed distances to one surface; ``within``: whether a point's voxel has its label."""
+    import igl
+    from pykdtree.kdtree import KDTree
+
     vertices, faces = surface
     # 1. In the band, exact distances to the triangles. libigl returns NaN beyond the band.
     signed = np.full(len(points_mm), np.nan)
     near = np.flatnonzero(_in_box(points_mm, vertices, band_mm))
     if band_mm > 0 and len(near) > 0:
         signed[near], *_ = igl.signed_distance(
-            points_mm[near], vertices, faces, _PSEUDONORMAL, -band_mm, band_mm
+            points_mm[near],
+            vertices,
+            faces,
+            igl.SIGNED_DISTANCE_TYPE_PSEUDONORMAL,
+            -band_mm,
+            band_mm,
         )
     # 2. Where voxel and pseudonormal disagree by more than smoothing explains, count the turns.
     disputed = np.flatnonzero((inside(signed) != within) & (np.abs(signed) > voxel_mm))

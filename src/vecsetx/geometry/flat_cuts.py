@@ -7,7 +7,6 @@ the faces of that box. These ends are not anatomy: the structures go on beyond t
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import nibabel as nib
 import numpy as np
 
 from vecsetx.anatomy.label_map import LabelMap
@@ -223,6 +222,8 @@ def _may_be_valves(capped: set[str], label_map: LabelMap, structures: Sequence[s
 
 def _end(label_map: LabelMap, cut: FlatCut) -> str:
     """Name the end of the heart at which a cut lies."""
+    import nibabel as nib
+
     code = nib.orientations.aff2axcodes(label_map.affine)[cut.axis]
     rising, falling = _ENDS[code]
     return rising if cut.outward > 0 else falling

@@ -5,8 +5,6 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import igl
-import nibabel as nib
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
@@ -103,11 +101,15 @@ class Geometry:
 
     def volumes_ml(self) -> Float[np.ndarray, " k"]:
         """Volume inside each closed surface, ml."""
+        import igl
+
         volumes = [igl.centroid(*surface)[1] if len(surface[1]) else 0.0 for surface in self.closed]
         return np.array(volumes) / 1000
 
     def areas_mm2(self) -> Float[np.ndarray, " k"]:
         """Area of each closed surface, mm²."""
+        import igl
+
         return np.array([igl.doublearea(*surface).sum() / 2 for surface in self.closed])
 
     def pieces(self) -> Int[np.ndarray, " k"]:
@@ -123,6 +125,8 @@ class Geometry:
 
     def content(self) -> str:
         """Hash of the shape; it does not depend on position, file format or order of the axes."""
+        import nibabel as nib
+
         digest = hashlib.sha256()
         # 1. Meshes: vertices relative to the first one, and faces.
         if self.complete:

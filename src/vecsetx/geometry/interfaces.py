@@ -11,13 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import cc3d
 import numpy as np
 from jaxtyping import Float, Int
-from scipy import ndimage
-from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
-from vtkmodules.vtkCommonDataModel import vtkImageData, vtkPolyData
-from vtkmodules.vtkFiltersCore import vtkSurfaceNets3D, vtkWindowedSincPolyDataFilter
 
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.geometry.connected import number_pieces
@@ -84,6 +79,9 @@ def remove_specks(label_map: LabelMap) -> LabelMap:
     (or background) of the nearest voxel that is not part of a speck. The largest piece of a
     structure is never a speck, so that no structure vanishes.
     """
+    import cc3d
+    from scipy import ndimage
+
     box = label_map.bounding_box()
     before = label_map.labels[box]
     pieces = number_pieces(before)[0]
@@ -134,6 +132,8 @@ def shared_surface(label_map: LabelMap) -> SharedSurface:
     centre. The smoothing takes weighted means of neighbouring vertices. These commute with affine
     maps, so it can be applied in voxel indices.
     """
+    from vtkmodules.util.numpy_support import vtk_to_numpy
+
     # A layer of background closes the structures that reach the edge; below, − 1 takes it off.
     tight = label_map.cropped()
     smoothed = _smoothed(_surface_nets(np.pad(tight.labels, 1)))
@@ -183,7 +183,11 @@ def _views(
         yield view, pieces[view] == piece
 
 
-def _surface_nets(labels: np.ndarray) -> vtkPolyData:
+def _surface_nets(labels: np.ndarray) -> Any:
+    from vtkmodules.util.numpy_support import numpy_to_vtk
+    from vtkmodules.vtkCommonDataModel import vtkImageData
+    from vtkmodules.vtkFiltersCore import vtkSurfaceNets3D
+
     image = vtkImageData()
     image.SetDimensions(*labels.shape)
     # In VTK, the first axis varies fastest.
@@ -199,7 +203,9 @@ def _surface_nets(labels: np.ndarray) -> vtkPolyData:
     return nets.GetOutput()
 
 
-def _smoothed(surface: vtkPolyData) -> vtkPolyData:
+def _smoothed(surface: Any) -> Any:
+    from vtkmodules.vtkFiltersCore import vtkWindowedSincPolyDataFilter
+
     smoother = vtkWindowedSincPolyDataFilter()
     smoother.SetInputData(surface)
     smoother.SetNumberOfIterations(_SMOOTHING_ITERATIONS)

@@ -3,11 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import cc3d
 import numpy as np
 from jaxtyping import Float
-from pykdtree.kdtree import KDTree
-from scipy import ndimage
 
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.geometry.connected import number_pieces
@@ -67,6 +64,8 @@ def without_stray_pieces(label_map: LabelMap, structures: Sequence[str]) -> Labe
     Returns:
         The map, with a remark on every such piece.
     """
+    import cc3d
+
     tight = label_map.cropped()
     bodies = number_pieces(tight.labels > 0)[0]
     statistics = cc3d.statistics(bodies)
@@ -112,6 +111,8 @@ def gaps(label_map: LabelMap, structures: Sequence[str]) -> list[Gap]:
         label_map: Labels 1…K, without specks.
         structures: Names of the K structures.
     """
+    from scipy import ndimage
+
     tight = label_map.cropped()
     pieces = number_pieces(tight.labels)[0]
     voxels = np.bincount(pieces.ravel())
@@ -148,6 +149,8 @@ def _far_from_first(points_mm: dict[int, np.ndarray]) -> dict[int, float]:
     Args:
         points_mm: Body → the voxels at its surface.
     """
+    from pykdtree.kdtree import KDTree
+
     rest = dict(points_mm)
     away_mm = dict.fromkeys(rest, np.inf)
     joined = [next(iter(rest))]
@@ -168,6 +171,8 @@ def _gap_mm(label_map: LabelMap, one: np.ndarray, other: np.ndarray) -> float:
         one: Indices ``[N, 3]`` of the voxels at the surface of one piece.
         other: The same of the other.
     """
+    from pykdtree.kdtree import KDTree
+
     distances, nearest = KDTree(label_map.to_mm(one)).query(label_map.to_mm(other))
     at = int(distances.argmin())
     steps = np.abs(one[nearest[at]] - other[at])
@@ -178,6 +183,8 @@ def _surface_voxels(
     pieces: np.ndarray, piece: int, box: tuple[slice, slice, slice]
 ) -> Float[np.ndarray, "n 3"]:
     """Return the indices of the voxels of a piece, within its box, with a neighbour outside it."""
+    from scipy import ndimage
+
     mask = pieces[box] == piece
     start = [side.start for side in box]
     return (np.argwhere(mask & ~ndimage.binary_erosion(mask)) + start).astype(np.float64)

@@ -14,12 +14,10 @@ Rotations are proper: they never mirror a heart.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy.spatial import KDTree
-from scipy.spatial.transform import Rotation as Turn
 
 from vecsetx.anatomy.frame import UPRIGHT, Rotation
 
@@ -84,8 +82,10 @@ class ReferenceHeart:
     points_mm: Mapping[str, Float[np.ndarray, "n 3"]]
 
     @cached_property
-    def trees(self) -> Mapping[str, KDTree]:
-        """Structure → its points, for nearest neighbours."""
+    def trees(self) -> Mapping[str, Any]:
+        """Structure → a KDTree of its points, for nearest neighbours."""
+        from scipy.spatial import KDTree
+
         return {name: KDTree(points) for name, points in self.points_mm.items()}
 
     @cached_property
@@ -199,6 +199,8 @@ def _starts(
     that are rotations. Of several, the centroids fix a rotation, but for one about their longest
     axis, of which twelve are tried: cuts and conventions have moved some centroids.
     """
+    from scipy.spatial.transform import Rotation as Turn
+
     if len(shown) == 1:
         own, wanted = shown[used[0]], reference.points_mm[used[0]]
         cube = Turn.create_group("O").as_matrix()
@@ -278,6 +280,8 @@ def _error_mm(
 
     Of a structure that is shown whole, every part of the reference's must be near, too.
     """
+    from scipy.spatial import KDTree
+
     errors = []
     for name, own in points.items():
         placed = fit(own)
@@ -318,6 +322,8 @@ def _kabsch(
 
 
 def _angle_deg(one: np.ndarray, other: np.ndarray) -> float:
+    from scipy.spatial.transform import Rotation as Turn
+
     return float(np.degrees(Turn.from_matrix(one @ other.T).magnitude()))
 
 

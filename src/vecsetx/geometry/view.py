@@ -8,7 +8,6 @@ view as the edge does; at a point in one of them, nothing is known of any struct
 
 import numpy as np
 from jaxtyping import Bool, Float
-from scipy import ndimage
 
 from vecsetx.anatomy.field_of_view import EDGE_VOXELS
 from vecsetx.anatomy.label_map import LabelMap
@@ -35,6 +34,8 @@ def voxels_at_edge(
         label_map: The scan.
         box: Part of its grid, with ends.
     """
+    from scipy import ndimage
+
     start, stop = (np.array([getattr(side, end) for side in box]) for end in ("start", "stop"))
     at_edge = np.zeros(stop - start, dtype=bool)
     for axis, size in enumerate(label_map.shape):

@@ -1,10 +1,6 @@
 """Convert closed surfaces to a label map."""
 
 import numpy as np
-from vtkmodules.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray, vtk_to_numpy
-from vtkmodules.vtkCommonCore import vtkPoints
-from vtkmodules.vtkCommonDataModel import vtkCellArray, vtkPolyData
-from vtkmodules.vtkImagingStencil import vtkImageStencilToImage, vtkPolyDataToImageStencil
 
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.geometry.distance import ClosedSurfaces
@@ -55,6 +51,11 @@ def _inside(
         first: Indices of the box's first voxel.
         last: Indices of its last voxel, in the grid.
     """
+    from vtkmodules.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray, vtk_to_numpy
+    from vtkmodules.vtkCommonCore import vtkPoints
+    from vtkmodules.vtkCommonDataModel import vtkCellArray, vtkPolyData
+    from vtkmodules.vtkImagingStencil import vtkImageStencilToImage, vtkPolyDataToImageStencil
+
     points, cells, surface = vtkPoints(), vtkCellArray(), vtkPolyData()
     # 1. To VTK.
     points.SetData(numpy_to_vtk(np.ascontiguousarray(vertices_mm), deep=True))

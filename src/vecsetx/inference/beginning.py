@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from pykdtree.kdtree import KDTree
 
-from vecsetx.sampling.sampler import Observation
+from vecsetx.sampling.observation import Observation
 
 __all__ = ["anchors_from"]
 

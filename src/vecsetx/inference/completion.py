@@ -9,7 +9,6 @@ from observed structures.
 
 from dataclasses import dataclass, replace
 
-import igl
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
@@ -228,6 +227,8 @@ def _unsigned_distances(
     points_mm: np.ndarray, surface: tuple[np.ndarray, np.ndarray], reach_mm: float
 ) -> np.ndarray:
     """Compute unsigned distances, at most ``reach_mm``, to a surface that may be open."""
+    import igl
+
     if len(points_mm) == 0 or len(surface[1]) == 0:
         return np.full(len(points_mm), reach_mm)
     distances, *_ = igl.signed_distance(

@@ -12,7 +12,6 @@ import numpy as np
 
 from vecsetx.formats.own_results import OBSERVED_SHARE
 from vecsetx.inference.heart_meshes import HeartMeshes, VertexAttributes
-from vecsetx.presets import PRESETS
 from vecsetx.reconstruction.surfaces import Surface
 from vecsetx.sampling.quality.cohort import MAX_Z, MIN_HEARTS
 from vecsetx.sampling.quality.usual_heart import UsualHeart, UsualStructure, scaled_distance
@@ -114,6 +113,8 @@ def whole_only_remark(inferred: Sequence[str]) -> str:
     Args:
         inferred: What it infers all the same.
     """
+    from vecsetx.presets import PRESETS
+
     *others, last = (name for name in PRESETS if PRESETS[name].partial.hides)
     return (
         f"{WHOLE_ONLY}, so what it infers is not to be trusted ({', '.join(inferred)}): train one "

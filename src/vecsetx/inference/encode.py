@@ -30,7 +30,8 @@ from vecsetx.inference.visibility import Visibility
 from vecsetx.model.heart_field import HeartField
 from vecsetx.model.saved import TrainedModel
 from vecsetx.progress import counted_parts, stage
-from vecsetx.sampling.sampler import Observation, observe
+from vecsetx.sampling.observation import Observation
+from vecsetx.sampling.sampler import observe
 from vecsetx.sampling.samples import Samples
 from vecsetx.training.objective import ObjectiveSpec
 

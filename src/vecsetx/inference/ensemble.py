@@ -27,7 +27,8 @@ from vecsetx.model.heart_field import HeartField
 from vecsetx.model.saved import TrainedModel
 from vecsetx.progress import counted_parts
 from vecsetx.reconstruction.distance_field import DistanceField, exclusive_distances
-from vecsetx.sampling.sampler import Observation, observe
+from vecsetx.sampling.observation import Observation
+from vecsetx.sampling.sampler import observe
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ from vecsetx.model.vecset import LatentSet
 from vecsetx.reconstruction.distance_field import DistanceField
 from vecsetx.reconstruction.grid import Grid
 from vecsetx.reconstruction.rasterize import rasterize
-from vecsetx.sampling.sampler import Observation
+from vecsetx.sampling.observation import Observation
 
 __all__ = ["Heart", "MeshOptions"]
 

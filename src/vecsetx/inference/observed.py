@@ -11,7 +11,8 @@ from vecsetx.anatomy.frame import Frame
 from vecsetx.data.batch import Batch, Queries, SurfaceQueries
 from vecsetx.geometry.heart_geometry import Geometry
 from vecsetx.geometry.view import known_mm
-from vecsetx.sampling.sampler import Observation, SamplingSpec, draw_samples
+from vecsetx.sampling.observation import Observation
+from vecsetx.sampling.sampler import SamplingSpec, draw_samples
 from vecsetx.sampling.samples import Samples
 
 __all__ = ["of_geometry", "of_points", "of_samples"]

@@ -10,7 +10,8 @@ from vecsetx.anatomy.frame import UPRIGHT, Frame, Rotation
 from vecsetx.geometry.heart_geometry import Geometry
 from vecsetx.geometry.pose import CHAMBERS, Pose, poses
 from vecsetx.model.saved import TrainedModel
-from vecsetx.sampling.sampler import Observation, observe
+from vecsetx.sampling.observation import Observation
+from vecsetx.sampling.sampler import observe
 
 __all__ = ["pose_remarks", "rotation_of"]
 

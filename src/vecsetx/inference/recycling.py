@@ -17,7 +17,8 @@ from vecsetx.reconstruction.distance_field import DistanceField
 from vecsetx.reconstruction.grid import Grid
 from vecsetx.reconstruction.octree import find_extent_mm
 from vecsetx.reconstruction.rasterize import rasterize
-from vecsetx.sampling.sampler import Observation, observe
+from vecsetx.sampling.observation import Observation
+from vecsetx.sampling.sampler import observe
 
 _VOXEL_MM = 1.25
 """Voxel size of the grid on which the reconstruction is meshed."""

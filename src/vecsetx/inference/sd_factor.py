@@ -8,14 +8,21 @@ from typing import Annotated, Any
 
 import numpy as np
 from jaxtyping import Bool, Float
-from pydantic import Field, StrictBool, StrictFloat, StrictInt, TypeAdapter, ValidationError
+from pydantic import Field, StrictBool, StrictFloat, StrictInt, ValidationError
 
 from vecsetx.anatomy.structures import StructureName
 from vecsetx.errors import InputError
 from vecsetx.files import write_json
 from vecsetx.model.saved import CALIBRATION, TrainedModel, model_folder
 from vecsetx.model.weights import weights_sha256
-from vecsetx.plain_data import PlainDataError, first_problem, hash_of, parse_json, read_json
+from vecsetx.plain_data import (
+    PlainDataError,
+    first_problem,
+    hash_of,
+    parse_json,
+    read_json,
+    validator,
+)
 from vecsetx.schemas import check_schema, schema_of
 
 __all__ = ["SdFactor", "refuse_idle_calibration", "sd_factor_of"]
@@ -150,7 +157,7 @@ class SdFactor:
         check_schema(path, schema_of(data), _SCHEMA, remedy)
         try:
             weights = data["weights"]
-            found = _ADAPTER.validate_python(data)
+            found = validator(SdFactor)(data)
         except (ValueError, KeyError, TypeError) as error:
             what = (
                 ": ".join(first_problem(error))
@@ -166,9 +173,6 @@ class SdFactor:
         if data.get(_HASH, (own := hash_of(data, _HASH))) != own:
             raise InputError(f"{path}: damaged: its hash differs; {remedy}")
         return found
-
-
-_ADAPTER = TypeAdapter(SdFactor)
 
 
 def sd_factor_of(

@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float
 from pykdtree.kdtree import KDTree
 
 from vecsetx.geometry.heart_geometry import Geometry
-from vecsetx.sampling.sampler import Observation
+from vecsetx.sampling.observation import Observation
 
 __all__ = ["SUPPORT_MM", "Support"]
 

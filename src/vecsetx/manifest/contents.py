@@ -6,11 +6,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter
+from pydantic import AfterValidator, ConfigDict, Field
 
 from vecsetx.errors import InputError
 from vecsetx.files import write_json
-from vecsetx.plain_data import PlainDataError, read_json, validated
+from vecsetx.plain_data import PlainDataError, read_json, validated, validator
 from vecsetx.schemas import MANIFEST_SCHEMA, check_schema, schema_of
 
 __all__ = ["MANIFEST", "CommandRun", "InputFile", "Manifest", "ModelFile", "State"]
@@ -148,7 +148,7 @@ class Manifest:
         try:
             content = read_json(path)
             check_schema(path, schema_of(content), MANIFEST_SCHEMA, "move the file")
-            return validated(_MANIFEST.validate_python, content)
+            return validated(validator(Manifest), content)
         except FileNotFoundError:
             return cls()
         except (OSError, PlainDataError) as error:
@@ -187,6 +187,3 @@ def _first_kept(runs: Sequence[CommandRun]) -> int:
         if inputs > MOST_INPUTS and index < len(runs) - 1:
             return index + 1
     return first
-
-
-_MANIFEST = TypeAdapter(Manifest)

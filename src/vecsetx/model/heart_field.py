@@ -12,7 +12,7 @@ from vecsetx.anatomy.frame import DOMAIN, Frame
 from vecsetx.model.anchors import anchors_by_structure
 from vecsetx.model.vecset import LatentSet, VecSetAutoEncoder
 from vecsetx.progress import counted_parts
-from vecsetx.sampling.sampler import Observation
+from vecsetx.sampling.observation import Observation
 
 _CHUNK_POINTS = 16_384
 """Number of query points decoded at once."""

@@ -16,7 +16,7 @@ from typing import Annotated, Any
 
 import numpy as np
 from jaxtyping import Int
-from pydantic import ConfigDict, Field, TypeAdapter
+from pydantic import ConfigDict, Field
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
@@ -32,9 +32,9 @@ from vecsetx.model.heart_field import HeartField
 from vecsetx.model.reference_file import read_reference, write_reference
 from vecsetx.model.vecset import ModelSpec, VecSetAutoEncoder
 from vecsetx.model.weights import check_hash, check_shapes, weights_sha256
-from vecsetx.plain_data import PlainDataError, hash_of, read_json, validated
+from vecsetx.plain_data import PlainDataError, hash_of, read_json, validated, validator
+from vecsetx.sampling.observation import Observation
 from vecsetx.sampling.quality.usual_heart import UsualHeart
-from vecsetx.sampling.sampler import Observation
 from vecsetx.schemas import check_schema
 from vecsetx.special_files import check_no_device
 
@@ -269,9 +269,6 @@ class _Description:
     description_sha256: str | None = None  # models of earlier versions have none
 
 
-_ADAPTER = TypeAdapter(_Description)
-
-
 def model_folder(
     model: str | Path,
     *,
@@ -364,7 +361,7 @@ def _read_description(path: Path) -> _Description:
     schema = data.get("schema") if isinstance(data, dict) else None
     check_schema(path, schema, SCHEMA, "train the model again")
     try:
-        found = validated(_ADAPTER.validate_python, data)
+        found = validated(validator(_Description), data)
     except PlainDataError as error:
         raise InputError(f"{path}: damaged model: {error}") from error
     _check_description(path, data)

@@ -27,7 +27,7 @@ from vecsetx.population.shape_space import HeartTable
 from vecsetx.population.space_file import SavedSpace
 from vecsetx.population.surface_distance import surface_distance
 from vecsetx.population.unusual import Placement, percentile
-from vecsetx.sampling.sampler import Observation
+from vecsetx.sampling.observation import Observation
 
 __all__ = ["HeartSpace", "SpaceHeart", "load_shape_space"]
 

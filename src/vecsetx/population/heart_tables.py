@@ -24,7 +24,8 @@ from vecsetx.population.template import MISSING, Template, in_units
 from vecsetx.reconstruction.grid import Grid
 from vecsetx.reconstruction.octree import extent_mm
 from vecsetx.reconstruction.rasterize import rasterize
-from vecsetx.sampling.sampler import Observation, observe
+from vecsetx.sampling.observation import Observation
+from vecsetx.sampling.sampler import observe
 from vecsetx.sampling.samples import Samples
 
 __all__ = [

@@ -18,7 +18,7 @@ from scipy.spatial.distance import cdist
 
 from vecsetx.model.anchors import anchors_by_structure
 from vecsetx.population.averaging import mean_around
-from vecsetx.sampling.sampler import Observation
+from vecsetx.sampling.observation import Observation
 
 __all__ = ["MISSING", "Template"]
 

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-import fast_simplification
-import igl
 import numpy as np
 from jaxtyping import Float
 
@@ -54,6 +52,8 @@ def decimate_interfaces(interfaces: SharedSurface, target_faces: int) -> SharedS
     Returns:
         The decimated mesh; the full one if it has at most ``target_faces`` faces.
     """
+    import fast_simplification
+
     if target_faces >= len(interfaces.faces):
         return interfaces
     # A wall is all faces between the same two sides.
@@ -91,6 +91,8 @@ def _merge_borders(vertices_mm: np.ndarray, faces: np.ndarray, sides: np.ndarray
 
 
 def _distances_mm(points_mm: Float[np.ndarray, "n 3"], surface: Surface) -> np.ndarray:
+    import igl
+
     squared = igl.point_mesh_squared_distance(
         points_mm.astype(np.float64), surface.vertices_mm.astype(np.float64), surface.faces
     )[0]

@@ -13,13 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import trimesh
 from jaxtyping import Bool, Float32
-from vtkmodules.util.numpy_support import numpy_to_vtk
-from vtkmodules.vtkCommonCore import vtkIntArray
-from vtkmodules.vtkIOGeometry import vtkSTLWriter
-from vtkmodules.vtkIOPLY import vtkPLYWriter
-from vtkmodules.vtkIOXML import vtkXMLPolyDataWriter
 
 from vecsetx.anatomy.label_sets import LabelSet
 from vecsetx.anatomy.structures import structure
@@ -130,6 +124,8 @@ def write_scene(path: Path, surfaces: Mapping[str, Surface], space: str = "lps")
     Raises:
         InputError: The space is not supported.
     """
+    import trimesh
+
     to_patient = np.eye(4)
     to_patient[:3, :3] = np.diag(axes(space)) @ np.linalg.inv(_GLTF_FROM_RAS)
     extras = {
@@ -191,6 +187,9 @@ def write_interfaces(
     Raises:
         InputError: The space is not supported.
     """
+    from vtkmodules.util.numpy_support import numpy_to_vtk
+    from vtkmodules.vtkIOXML import vtkXMLPolyDataWriter
+
     surface = _to_space(Surface(interfaces.vertices_mm.astype(np.float32), interfaces.faces), space)
     polydata = to_polydata(surface.vertices_mm, surface.faces)
     ids = np.array([0, *(label_set.id_of(name) for name in structures)], dtype=np.int32)
@@ -232,6 +231,10 @@ def _write_vtp(
     space: str,
     point_arrays: _Arrays,
 ) -> None:
+    from vtkmodules.util.numpy_support import numpy_to_vtk
+    from vtkmodules.vtkCommonCore import vtkIntArray
+    from vtkmodules.vtkIOXML import vtkXMLPolyDataWriter
+
     polydata = to_polydata(surface.vertices_mm, surface.faces)
     for key, text in (("SPACE", space), ("Structure", name), ("Title", structure(name).title)):
         add_strings(polydata, key, [text])
@@ -259,6 +262,8 @@ def _point_arrays(
 
 
 def _add_point_arrays(polydata: Any, arrays: _Arrays) -> None:
+    from vtkmodules.util.numpy_support import numpy_to_vtk
+
     for name, values in arrays.items():
         array = numpy_to_vtk(values, deep=True)
         array.SetName(name)
@@ -276,6 +281,8 @@ def _header(name: str, space: str, point_arrays: _Arrays) -> str:
 def _write_stl(
     path: Path, surface: Surface, name: str, label: int, space: str, point_arrays: _Arrays
 ) -> None:
+    from vtkmodules.vtkIOGeometry import vtkSTLWriter
+
     writer = vtkSTLWriter()
     writer.SetFileTypeToBinary()
     writer.SetHeader(_header(name, space, point_arrays))
@@ -285,6 +292,8 @@ def _write_stl(
 def _write_ply(
     path: Path, surface: Surface, name: str, label: int, space: str, point_arrays: _Arrays
 ) -> None:
+    from vtkmodules.vtkIOPLY import vtkPLYWriter
+
     writer = vtkPLYWriter()
     writer.AddComment(_header(name, space, point_arrays))
     writer.SetColorModeToUniformColor()
@@ -295,6 +304,8 @@ def _write_ply(
 def _write_obj(
     path: Path, surface: Surface, name: str, label: int, space: str, point_arrays: _Arrays
 ) -> None:
+    import trimesh
+
     mesh = trimesh.Trimesh(surface.vertices_mm, surface.faces, process=False)
     header = _header(name, space, point_arrays)
     text: str = trimesh.exchange.obj.export_obj(mesh, include_color=False, header=header)

@@ -10,7 +10,6 @@ from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy import ndimage
 
 from vecsetx.anatomy import sign
 from vecsetx.geometry.connected import number_pieces
@@ -112,6 +111,8 @@ def find_specks(
         supports: Which points something observed supports; None: pieces are counted, and none is
             a speck.
     """
+    from scipy import ndimage
+
     found = Specks(octree.grid, {}, {}, {}, {})
     voxel_ml = float(abs(np.linalg.det(octree.grid.affine[:3, :3]))) / 1000
     for index, name in enumerate(octree.structures):

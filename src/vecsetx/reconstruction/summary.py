@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float32
-from scipy import ndimage
 
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.geometry.connected import number_pieces
@@ -70,6 +69,8 @@ def of_label_map(
         Structure name → its ``voxels``, their volume ``labels_ml``, and their number of
         (26-connected) ``labels_pieces``; None without a label map.
     """
+    from scipy import ndimage
+
     if label_map is None:
         nothing = {"voxels": None, "labels_ml": None, "labels_pieces": None}
         return {name: dict(nothing) for name in structures}

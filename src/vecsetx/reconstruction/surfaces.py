@@ -1,16 +1,10 @@
 """Smooth, closed surfaces of all structures: with shared walls, or each one independently."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import fast_simplification
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy import ndimage
-from vtkmodules.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray, vtk_to_numpy
-from vtkmodules.vtkCommonCore import vtkPoints
-from vtkmodules.vtkCommonDataModel import vtkCellArray, vtkImageData, vtkPolyData
-from vtkmodules.vtkFiltersCore import vtkFlyingEdges3D
 
 from vecsetx.anatomy import sign
 from vecsetx.anatomy.label_map import LabelMap
@@ -30,6 +24,7 @@ from vecsetx.reconstruction.surface_net import shared_interfaces
 if TYPE_CHECKING:
     import pyvista
     import trimesh
+    import vtkmodules.vtkCommonDataModel
 
 _CLEARANCE_VOXELS = 1e-3
 """Minimum distance of a vertex from a voxel centre. At the centre, vertices of several edges would
@@ -201,6 +196,8 @@ def closed_surfaces(field: DistanceField, grid: Grid) -> dict[str, Surface]:
 
 def overlapping_surfaces(octree: OverlappingOctree) -> dict[str, Surface]:
     """Mesh each structure of an evaluated field; returns the same as :func:`closed_surfaces`."""
+    from scipy import ndimage
+
     grid = octree.grid
     surfaces: dict[str, Surface] = {}
     for index, name in enumerate(octree.structures):
@@ -238,6 +235,10 @@ def _zero_surface(
     Returns:
         The surface in RAS+ mm.
     """
+    from vtkmodules.util.numpy_support import numpy_to_vtk
+    from vtkmodules.vtkCommonDataModel import vtkImageData
+    from vtkmodules.vtkFiltersCore import vtkFlyingEdges3D
+
     clear_mm = np.float32(_CLEARANCE_VOXELS * grid.spacing_mm.min())
     # Magnitudes from the field, signs from the voxels.
     magnitude = np.maximum(np.abs(distances_mm), clear_mm)
@@ -277,6 +278,8 @@ def decimate(surface: Surface, target_faces: int) -> Surface:
     Raises:
         InputError: ``target_faces`` is less than 4.
     """
+    import fast_simplification
+
     if target_faces < 4:
         raise InputError(
             f"a closed surface needs at least 4 faces, not {target_faces}; allow more faces"
@@ -302,8 +305,14 @@ def label_map_surfaces(label_map: LabelMap, structures: tuple[str, ...]) -> dict
     return structure_surfaces(shared_surface(label_map), structures)
 
 
-def to_polydata(vertices: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"]) -> vtkPolyData:
+def to_polydata(
+    vertices: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"]
+) -> "vtkmodules.vtkCommonDataModel.vtkPolyData":
     """Convert a triangle mesh to VTK."""
+    from vtkmodules.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray
+    from vtkmodules.vtkCommonCore import vtkPoints
+    from vtkmodules.vtkCommonDataModel import vtkCellArray, vtkPolyData
+
     points = vtkPoints()
     points.SetData(numpy_to_vtk(np.ascontiguousarray(vertices), deep=True))
     cells = vtkCellArray()
@@ -319,8 +328,10 @@ def to_polydata(vertices: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"
     return polydata
 
 
-def _arrays(polydata: vtkPolyData) -> tuple[np.ndarray, np.ndarray]:
+def _arrays(polydata: Any) -> tuple[np.ndarray, np.ndarray]:
     """Return the vertices ``[V, 3]`` float32 and faces ``[F, 3]`` int64 of a triangle mesh."""
+    from vtkmodules.util.numpy_support import vtk_to_numpy
+
     vertices = vtk_to_numpy(polydata.GetPoints().GetData()).astype(np.float32)
     faces = vtk_to_numpy(polydata.GetPolys().GetConnectivityArray()).astype(np.int64)
     return vertices, faces.reshape(-1, 3)

@@ -9,13 +9,6 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from vtkmodules.vtkCommonCore import (
-    vtkLogger,
-    vtkOutputWindow,
-    vtkStringArray,
-    vtkStringOutputWindow,
-)
-
 __all__ = ["add_strings", "write_with_vtk"]
 
 _VTK_OUTPUT = Lock()  # VTK has one output window for all threads
@@ -23,6 +16,8 @@ _VTK_OUTPUT = Lock()  # VTK has one output window for all threads
 
 def add_strings(data: Any, name: str, strings: Sequence[str]) -> None:
     """Add texts to the field data of polydata or an unstructured grid."""
+    from vtkmodules.vtkCommonCore import vtkStringArray
+
     entry = vtkStringArray()
     entry.SetName(name)
     for string in strings:
@@ -52,6 +47,8 @@ def write_with_vtk(writer: Any, data: Any, path: Path) -> None:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep VTK's messages, many lines each, from the terminal."""
+    from vtkmodules.vtkCommonCore import vtkLogger, vtkOutputWindow, vtkStringOutputWindow
+
     with _VTK_OUTPUT:
         window, verbosity = vtkOutputWindow.GetInstance(), vtkLogger.GetCurrentVerbosityCutoff()
         vtkOutputWindow.SetInstance(vtkStringOutputWindow())

@@ -1,8 +1,7 @@
 """The page of a training run: its diagnosis and its curves."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from statistics import fmean
 
 from vecsetx.report.figures import (
     LOG_SCALE,
@@ -23,6 +22,7 @@ from vecsetx.training.diagnosis import (
     steps_per_second,
     waiting_share,
 )
+from vecsetx.training.journal import mean_points_dice
 
 _CAPTIONS = {
     "Loss": "Training: mean since the previous entry. Log scale.",
@@ -64,16 +64,6 @@ def write_curves(path: Path, title: str, history: Sequence[Row], diagnosis: Diag
         captions=captions,
         data={"plots": {f"curve-{n}": figures[title] for n, title in enumerate(captions)}},
     )
-
-
-def mean_points_dice(points: Mapping[str, Mapping[str, float]]) -> float | None:
-    """Mean over the structures of a validation's Dice at sample points; None without any.
-
-    Args:
-        points: Structure → scores, as in ``points`` of a line of ``metrics.jsonl``.
-    """
-    dice = [scores["dice"] for scores in points.values() if is_number(scores.get("dice"))]
-    return fmean(dice) if dice else None
 
 
 def _more_curves(train: Sequence[Row], val: Sequence[Row]) -> dict[str, Figure]:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import TypeAdapter
 
 from vecsetx.cohort.out_folder import check_out
 from vecsetx.data.batches import TrainingBatches
@@ -18,7 +17,7 @@ from vecsetx.errors import InputError
 from vecsetx.files import write_json, write_text
 from vecsetx.model.saved import TrainedModel
 from vecsetx.model.weights import weights_sha256
-from vecsetx.plain_data import PlainDataError, read_json, validated
+from vecsetx.plain_data import PlainDataError, read_json, validated, validator
 from vecsetx.recipe import Recipe, read_changes
 from vecsetx.schemas import check_schema, schema_of
 from vecsetx.terminal.next_step import typed, unused_folder
@@ -78,7 +77,7 @@ class RunData:
                 return None
             content = read_json(path)
             check_schema(path, schema_of(content), _SCHEMA, "begin another run")
-            return validated(_DATA.validate_python, content)
+            return validated(validator(RunData), content)
         except (OSError, PlainDataError) as error:
             raise InputError(
                 f"{path}: cannot be read ({error}); begin another run, with another --out"
@@ -88,9 +87,6 @@ class RunData:
     def is_there(self) -> bool:
         """Whether the data set is still in its folder."""
         return DataSet.is_at(Path(self.folder))
-
-
-_DATA = TypeAdapter(RunData)
 
 
 def check_folder(out: Path, recipe: Recipe, resume: bool) -> None:

@@ -7,14 +7,14 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float
-from pydantic import ConfigDict, TypeAdapter
+from pydantic import ConfigDict
 
 from vecsetx.anatomy.frame import Frame
 from vecsetx.anatomy.structures import StructureName
 from vecsetx.geometry.view import known_mm
 from vecsetx.limits import FARTHEST_MM, HEART_ML
 from vecsetx.names import Name
-from vecsetx.plain_data import PlainDataError, validated
+from vecsetx.plain_data import PlainDataError, validated, validator
 
 __all__ = ["HeartInfo"]
 
@@ -92,7 +92,7 @@ class HeartInfo:
         Raises:
             PlainDataError: A value is missing, unknown, of another type or not allowed.
         """
-        info = validated(_INFO.validate_python, data)
+        info = validated(validator(HeartInfo), data)
         info.check()
         return info
 
@@ -133,6 +133,3 @@ class HeartInfo:
         """Return whether each distance of ``points`` is exact; otherwise it is a lower bound."""
         sizes = np.minimum(np.abs(points.distances_mm), self.reach_mm)
         return sizes <= self.known_mm(points.edge_mm)
-
-
-_INFO = TypeAdapter(HeartInfo)

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-import igl
 import numpy as np
 from jaxtyping import Float, Int
 
@@ -85,6 +84,8 @@ def surface_points(
 
 def _sampled_areas(geometry: Geometry, k: int) -> np.ndarray:
     """Return twice each face's area; 0 for walls where the field of view cuts the structure."""
+    import igl
+
     vertices, faces = geometry.closed[k]
     areas = igl.doublearea(vertices, faces)
     if not geometry.cut[k]:
@@ -94,6 +95,8 @@ def _sampled_areas(geometry: Geometry, k: int) -> np.ndarray:
 
 def _corner_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """Return ``[V, 3]`` unit vertex normals: area-weighted means of the adjacent faces' normals."""
+    import igl
+
     areas = igl.doublearea(vertices, faces)
     sound = faces[areas > 1e-9 * areas.max()]  # a degenerate face has no normal
     return igl.per_vertex_normals(vertices, sound, igl.PER_VERTEX_NORMALS_WEIGHTING_TYPE_AREA)

@@ -4,7 +4,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
 
 from vecsetx import __version__
 from vecsetx.anatomy.frame import MM_PER_UNIT, UPRIGHT, Frame, Rotation
@@ -14,6 +13,7 @@ from vecsetx.geometry.heart_geometry import Geometry
 from vecsetx.geometry.pieces import gaps
 from vecsetx.geometry.view import edge_distances_mm
 from vecsetx.progress import staged
+from vecsetx.sampling.observation import Observation
 from vecsetx.sampling.origin import Origin
 from vecsetx.sampling.point_sampling import surface_points, volume_points
 from vecsetx.sampling.samples import HeartInfo, QueryPoints, Samples, SurfacePoints
@@ -114,23 +114,6 @@ def sample_heart(
 def options_of(spec: SamplingSpec, wanted: tuple[str, ...]) -> dict[str, Any]:
     """Return all options that decide a heart's samples, besides source and seed, as plain data."""
     return {**asdict(spec), "wanted": list(wanted)}
-
-
-@dataclass(frozen=True, slots=True)
-class Observation:
-    """A model's input from one heart: labelled surface points, and their frame.
-
-    Attributes:
-        points_mm: ``[N, 3]`` float32, RAS+ mm, in random order.
-        structure: ``[N]`` int64, index 0…K−1 of each point's structure.
-        normals: ``[N, 3]`` float32, unit, pointing out of that structure; None if unknown.
-        frame: The frame, computed from the observed surfaces.
-    """
-
-    points_mm: Float[np.ndarray, "n 3"]
-    structure: Int[np.ndarray, " n"]
-    normals: Float[np.ndarray, "n 3"] | None
-    frame: Frame
 
 
 def observe(

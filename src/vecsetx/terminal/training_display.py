@@ -13,11 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from vecsetx.progress import hearing_stages
-from vecsetx.report.curves import mean_points_dice
 from vecsetx.terminal.progress_bars import RateTexts, Steps, console, on_terminal, progress_bar
 from vecsetx.terminal.run_log import RunLog
 from vecsetx.training.diagnosis import Row, best_validation
-from vecsetx.training.journal import Entry, read_journal
+from vecsetx.training.journal import Entry, mean_points_dice, read_journal
 from vecsetx.training.meters import GB, bytes_text
 
 __all__ = ["TrainingDisplay", "training_display"]

@@ -1,20 +1,21 @@
 """The journal of a run: ``metrics.jsonl``, one line per entry."""
 
 import json
+import math
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from statistics import fmean
 from typing import Any
-
-from pydantic import TypeAdapter
 
 from vecsetx.errors import InputError
 from vecsetx.files import write_text
 from vecsetx.limits import JOURNAL_BYTES
-from vecsetx.plain_data import PlainDataError, parse_json, validated
+from vecsetx.plain_data import PlainDataError, parse_json, validated, validator
 from vecsetx.special_files import check_no_device
 
-__all__ = ["Entry", "Journal", "read_journal"]
+__all__ = ["Entry", "Journal", "mean_points_dice", "read_journal"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +65,6 @@ class Entry:
     error: str | None = None
     steps: int | None = None
     former_steps: int | None = None
-
-
-_ENTRY = TypeAdapter(Entry).validate_python
 
 
 class Journal:
@@ -128,13 +126,24 @@ def read_journal(path: Path) -> list[dict[str, Any]]:
     return entries
 
 
+def mean_points_dice(points: Mapping[str, Mapping[str, float]]) -> float | None:
+    """Mean over the structures of a validation's Dice at sample points; None without any.
+
+    Args:
+        points: Structure → scores, as in ``points`` of a line of ``metrics.jsonl``.
+    """
+    dice = [scores["dice"] for scores in points.values() if "dice" in scores]
+    known = [value for value in dice if math.isfinite(value)]
+    return fmean(known) if known else None
+
+
 def _entry(data: object) -> dict[str, Any]:
     """Return the values of a line that are an entry's.
 
     Raises:
         PlainDataError: A value is missing, or of another type.
     """
-    entry = validated(_ENTRY, data)
+    entry = validated(validator(Entry), data)
     if entry.step < 0 or (entry.split == "train" and (entry.loss is None or entry.lr is None)):
         raise PlainDataError("step, loss or lr is missing or negative")
     given = data if isinstance(data, dict) else {}

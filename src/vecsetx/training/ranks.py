@@ -12,6 +12,7 @@ from torch import Tensor, distributed
 
 from vecsetx.errors import InputError
 from vecsetx.launcher import launched
+from vecsetx.machine import cpu_features
 
 __all__ = ["Ranks", "autocast", "joined_ranks", "precision_on", "scaler"]
 
@@ -140,5 +141,5 @@ def _has_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if device.type == "cpu":
-        return bool(torch.cpu.get_capabilities().get("amx_bf16", False))
+        return "amx_bf16" in cpu_features()
     return False

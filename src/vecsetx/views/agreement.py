@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Float32, Int
-from scipy import ndimage
 
 from vecsetx.views.crossings import Crossing, crossings_of
 from vecsetx.views.slices import Slice
@@ -166,6 +165,8 @@ class Agreement:
         shifts_mm: Float[np.ndarray, "m 3"],
     ) -> tuple[Float32[np.ndarray, "j m n"], np.ndarray]:
         """Return what a slice shows at points, for each of some shifts, and where it shows any."""
+        from scipy import ndimage
+
         one, shares = self.slices[number], self.shares[number][known]
         moved_mm = points_mm[None] - (shifts_mm @ one.axes)[:, None]
         pixels = (moved_mm - one.origin_mm) @ self.to_pixels[number]
@@ -176,6 +177,8 @@ class Agreement:
 
 
 def _shares(one: Slice) -> Float32[np.ndarray, "k h w"]:
+    from scipy import ndimage
+
     blur = _BLUR_MM / np.linalg.norm(one.steps_mm, axis=1)
     shown = [(one.labels == label).astype(np.float32) for label in range(1, len(one.known) + 1)]
     return np.stack([ndimage.gaussian_filter(share, blur, mode="nearest") for share in shown])

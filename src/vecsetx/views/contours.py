@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-from skimage.measure import find_contours
 
 from vecsetx.views.slices import Contours, Slice
 
@@ -21,6 +20,8 @@ def contours_of(slices: Sequence[Slice]) -> Contours:
 
     Where two structures touch, both have points. An outline ends where the image does.
     """
+    from skimage.measure import find_contours
+
     points, structures, numbers = [np.empty((0, 3))], [], []
     for number, one in enumerate(slices):
         for label in np.unique(one.labels[one.labels > 0]).tolist():

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from vecsetx.anatomy.frame import Frame
 from vecsetx.inference.encode import POINTS_FACTOR, EncodeOptions, encode_observation
 from vecsetx.model.saved import TrainedModel
-from vecsetx.sampling.sampler import Observation
+from vecsetx.sampling.observation import Observation
 from vecsetx.views.shifts import Distances
 from vecsetx.views.slices import Contours
 

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Integer
-from scipy.spatial import cKDTree
 
 from vecsetx.sampling.heart_info import HeartInfo
 
@@ -78,6 +77,8 @@ def left_ventricle(
     Returns:
         None if LV, LA or RV have no points, if the scan cuts LV, or if they lie as in no heart.
     """
+    from scipy.spatial import cKDTree
+
     needed = ("LV", "LA", "RV")
     if not {*needed} <= {*structures.names}:
         return None

@@ -11,9 +11,9 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import SimpleITK as sitk
 
 from vecsetx.anatomy.label_map import SIDES_GUESSED
 from vecsetx.anatomy.label_names import LabelNames
@@ -30,6 +30,9 @@ from vecsetx.formats.itk.headers import (
 from vecsetx.formats.quiet import quiet_stderr
 from vecsetx.formats.segments import merge_layers, segments_of
 from vecsetx.formats.unpacking import Unpacked, check_voxel_count
+
+if TYPE_CHECKING:
+    import SimpleITK
 
 _RAS_FROM_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 # ITK turns RAS and LAS to LPS, but neither of them where the space has a time axis.
@@ -57,6 +60,8 @@ def read_values(
             voxels in another folder, or has several values per voxel without being a 3D Slicer
             segmentation.
     """
+    import SimpleITK as sitk
+
     reader = _reader(path)
     layers = reader.GetNumberOfComponents()
     check_voxel_count(reader.GetSize(), layers, most_voxels, path)
@@ -92,8 +97,10 @@ def read_grid(path: Path) -> tuple[tuple[int, ...], np.ndarray]:
     return tuple(reader.GetSize()), _affine(reader, path)
 
 
-def _reader(path: Path) -> sitk.ImageFileReader:
+def _reader(path: Path) -> "SimpleITK.ImageFileReader":
     """Return a reader that has read the header."""
+    import SimpleITK as sitk
+
     lines, _ = read_header(path)
     if not (is_nrrd(lines) or field_of(lines, "ndims")):
         raise _unreadable(path, ValueError("neither NRRD nor MetaImage"))
@@ -136,7 +143,7 @@ _POSITION_FIELDS = (
 )  # fmt: skip
 
 
-def _affine(reader: sitk.ImageFileReader, path: Path) -> np.ndarray:
+def _affine(reader: "SimpleITK.ImageFileReader", path: Path) -> np.ndarray:
     lines, _ = read_header(path)
     for key in _POSITION_FIELDS:  # ITK replaces invalid numbers by 0
         if re.search(r"\b(nan|inf)", field := field_of(lines, key) or "", re.IGNORECASE):
@@ -175,7 +182,9 @@ def _remarks(path: Path) -> tuple[str, ...]:
     return tuple(remarks)
 
 
-def _bytes_per_value(reader: sitk.ImageFileReader) -> int:
+def _bytes_per_value(reader: "SimpleITK.ImageFileReader") -> int:
+    import SimpleITK as sitk
+
     return sitk.Image([1, 1], reader.GetPixelID()).GetSizeOfPixelComponent()
 
 

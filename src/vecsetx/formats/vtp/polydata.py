@@ -5,15 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from lzma import LZMAError
 from pathlib import Path
+from typing import Any
 from xml.etree.ElementTree import Element
 from zlib import error as ZlibError
 
 import numpy as np
 from jaxtyping import Float, Int
-from vtkmodules.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray, vtk_to_numpy
-from vtkmodules.vtkCommonCore import vtkPoints
-from vtkmodules.vtkCommonDataModel import vtkCellArray, vtkPolyData
-from vtkmodules.vtkFiltersCore import vtkTriangleFilter
 
 from vecsetx.errors import InputError
 from vecsetx.formats.vtp.arrays import ArrayReader, whole_number
@@ -129,6 +126,11 @@ def _triangles(
     strips: tuple[np.ndarray, np.ndarray],
 ) -> np.ndarray:
     """Split polygons and strips, whose corners exist, into triangles."""
+    from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
+    from vtkmodules.vtkCommonCore import vtkPoints
+    from vtkmodules.vtkCommonDataModel import vtkPolyData
+    from vtkmodules.vtkFiltersCore import vtkTriangleFilter
+
     if (np.diff(polygons[1]) == 3).all() and len(strips[0]) == 0:
         return polygons[0].reshape(-1, 3)
     if any((np.diff(ends) < 3).any() for _, ends in (polygons, strips)):
@@ -148,7 +150,10 @@ def _triangles(
     return vtk_to_numpy(cells.GetConnectivityArray()).astype(np.int64).reshape(-1, 3)
 
 
-def _cell_array(corners: np.ndarray, ends: np.ndarray) -> vtkCellArray:
+def _cell_array(corners: np.ndarray, ends: np.ndarray) -> Any:
+    from vtkmodules.util.numpy_support import numpy_to_vtkIdTypeArray
+    from vtkmodules.vtkCommonDataModel import vtkCellArray
+
     cells = vtkCellArray()
     cells.SetData(numpy_to_vtkIdTypeArray(ends, True), numpy_to_vtkIdTypeArray(corners, True))
     return cells

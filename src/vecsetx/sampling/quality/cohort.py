@@ -7,8 +7,6 @@ from typing import Annotated
 import numpy as np
 from jaxtyping import Float
 from pydantic import ConfigDict, Field
-from scipy.spatial import cKDTree
-from scipy.special import ndtr, stdtrit
 
 from vecsetx.sampling.quality.findings import THICKNESS_MM
 from vecsetx.sampling.quality.measures import thicknesses_mm
@@ -112,6 +110,8 @@ class Usual:
         Args:
             z: The limit for a large cohort.
         """
+        from scipy.special import ndtr, stdtrit
+
         if self.hearts < 2:
             return float("inf")
         rare = float(stdtrit(self.hearts - 1, ndtr(z)))
@@ -214,6 +214,8 @@ def duplicates(hearts: Mapping[str, HeartInfo]) -> list[Duplicates]:
     the same structures (at least four) with the same numbers of pieces, and each volume agrees
     within 0.2%: one may be the other after translation, rotation or resampling.
     """
+    from scipy.spatial import cKDTree
+
     by_content: dict[str, list[str]] = {}
     by_pieces: dict[tuple[tuple[str, int], ...], list[str]] = {}
     for name, info in hearts.items():

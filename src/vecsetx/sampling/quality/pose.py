@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from vecsetx.anatomy.sign import inside
 from vecsetx.sampling.samples import Samples
@@ -48,6 +47,8 @@ def pose(samples: Samples) -> Pose | None:
     Returns:
         None if fewer than four of the structures with a usual centre have points inside.
     """
+    from scipy.spatial.transform import Rotation
+
     volume = samples.volume
     within = inside(volume.distances_mm)
     known = [

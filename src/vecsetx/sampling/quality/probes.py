@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float
-from pykdtree.kdtree import KDTree
 
 from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.sign import label_of
@@ -96,6 +95,8 @@ def steep_shares(samples: Samples) -> Float[np.ndarray, " k"]:
     Returns:
         ``[K]``, 0…1. In a sound heart 0, except for rounding (a tenth of a voxel is tolerated).
     """
+    from pykdtree.kdtree import KDTree
+
     points, distances, trusted = _joined(
         samples.info, samples.surface, samples.near, samples.volume
     )
@@ -125,6 +126,8 @@ def slopes(samples: Samples) -> Float[np.ndarray, " k"]:
         ``[K]``, 1 in a sound heart; NaN for a structure with fewer than 50 such points, or with
         surface points more than 6 mm apart, of which the nearest says little of the surface.
     """
+    from pykdtree.kdtree import KDTree
+
     info, surface = samples.info, samples.surface
     points, distances, trusted = _joined(info, samples.near, samples.volume)
     least, most = _SLOPE_RANGE_MM
