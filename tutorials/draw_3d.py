@@ -154,16 +154,17 @@ def _figure(
     legend: Mapping[str, tuple[int, int, int]],
 ) -> Figure:
     """Put pictures side by side, with titles above and the names of the colours below."""
-    figure = Figure(figsize=(_INCHES * len(drawn), _INCHES + 0.5), layout="constrained")
+    figure = Figure(figsize=(_INCHES * max(len(drawn), 1.4), _INCHES + 0.5), layout="constrained")
     panels = figure.subplots(1, len(drawn), squeeze=False)[0]
     for panel, pixels, title in zip(panels, _cropped(drawn), titles, strict=True):
         panel.imshow(pixels)
         panel.set_title(title)
         panel.set_axis_off()
-    if legend:
-        names = [Patch(color=[c / 255 for c in color], label=n) for n, color in legend.items()]
-        columns = min(len(names), 5)
-        figure.legend(handles=names, loc="outside lower center", ncols=columns, frameon=False)
+    names = [Patch(color=[c / 255 for c in color], label=name) for name, color in legend.items()]
+    if names and len(drawn) == 1:
+        figure.legend(handles=names, loc="outside right center", frameon=False)
+    elif names:
+        figure.legend(handles=names, loc="outside lower center", ncols=5, frameon=False)
     return figure
 
 

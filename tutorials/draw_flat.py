@@ -10,6 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
+from vecsetx.anatomy.label_map import LabelMap
 from vecsetx.anatomy.label_sets import label_set
 from vecsetx.anatomy.structures import structure
 from vecsetx.formats.label_maps import read_label_map
@@ -44,18 +45,24 @@ def labels(paths: Sequence[Path], titles: Sequence[str]) -> Figure:
         colors[number] = np.array(structure(name).color) / 255
     read_maps = [read_label_map(path) for path in paths]
     middle_mm = read_maps[0].to_mm(np.argwhere(read_maps[0].labels).mean(axis=0))
+    all_corners = np.concatenate([_corners_mm(read) for read in read_maps])
+    low_mm, high_mm = all_corners.min(axis=0), all_corners.max(axis=0)
     for row, read, title in zip(panels, read_maps, titles, strict=True):
         middle = read.to_indices(middle_mm).round().astype(int)
-        corners = read.to_mm(np.array([[-0.5] * 3, np.array(read.shape) - 0.5]))
+        corners = _corners_mm(read)
         for panel, view in zip(row, VIEWS, strict=True):
             axis = ACROSS[view]
             a, b = (other for other in range(3) if other != axis)
             extent = (corners[0, a], corners[1, a], corners[0, b], corners[1, b])
             slice_ = np.take(read.labels, middle[axis], axis=axis).T
             panel.imshow(colors[slice_], origin="lower", extent=extent, interpolation="nearest")
-            frame(panel, view, extent)
+            frame(panel, view, (low_mm[a], high_mm[a], low_mm[b], high_mm[b]))
         row[1].set_title(title, color="#e8ecf2")
     return figure
+
+
+def _corners_mm(label_map: LabelMap) -> np.ndarray:
+    return label_map.to_mm(np.array([[-0.5] * 3, np.array(label_map.shape) - 0.5]))
 
 
 def curves(
