@@ -81,8 +81,12 @@ def cells(path: Path, arrays: Sequence[str], titles: Sequence[str]) -> Figure:
         elif array in mesh.cell_data and mesh.cell_data[array].ndim == 2:
             _add_lines(plotter, half, array)
         else:
-            bar = array, mesh.get_data_range(array)
-            known = half.threshold(scalars=array) if np.isnan(half[array]).any() else half
+            bar = ("" if len(arrays) > 1 else array), mesh.get_data_range(array)
+            known = (
+                half.threshold(scalars=array, all_scalars=True)
+                if np.isnan(half[array]).any()
+                else half
+            )
             plotter.add_mesh(known, scalars=array, cmap=_COLORS, clim=bar[1], show_scalar_bar=False)
         drawn.append(_shot(plotter))
     figure = _figure(drawn, titles, legend)
@@ -177,5 +181,5 @@ def _cropped(drawn: Sequence[np.ndarray]) -> list[np.ndarray]:
 
 def _with_bar(figure: Figure, name: str, limits: tuple[float, float]) -> Figure:
     colors = ScalarMappable(Normalize(*limits), _COLORS)
-    figure.colorbar(colors, ax=figure.axes, shrink=0.7, label=name)
+    figure.colorbar(colors, ax=figure.axes, shrink=0.7, label=name.replace("_", " "))
     return figure
