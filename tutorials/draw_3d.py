@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pyvista as pv
+from draw_flat import written_out
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
@@ -181,5 +182,5 @@ def _cropped(drawn: Sequence[np.ndarray]) -> list[np.ndarray]:
 
 def _with_bar(figure: Figure, name: str, limits: tuple[float, float]) -> Figure:
     colors = ScalarMappable(Normalize(*limits), _COLORS)
-    figure.colorbar(colors, ax=figure.axes, shrink=0.7, label=name.replace("_", " "))
+    figure.colorbar(colors, ax=figure.axes, shrink=0.7, label=written_out(name))
     return figure

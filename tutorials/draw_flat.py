@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,6 +26,11 @@ def pixels(figure: Figure) -> Image.Image:
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     return Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])
+
+
+def written_out(column: str) -> str:
+    """A column's name for a reader: ``LV_volume_ml`` as "LV volume, ml"."""
+    return re.sub("_(mm|ml|ms)$", r", \1", column).replace("_", " ")
 
 
 def labels(paths: Sequence[Path], titles: Sequence[str]) -> Figure:
@@ -83,10 +89,10 @@ def curves(
         rows = _rows(path)
         for column in y:
             known = [(float(r[x]), float(r[column])) for r in rows if r.get(x) and r.get(column)]
-            name = title or column.replace("_", " ")
+            name = title or written_out(column)
             axes.plot(*zip(*known, strict=True), "o" if dots else "-", label=name, alpha=0.85)
-    axes.set_xlabel(x.replace("_", " "))
-    axes.set_ylabel(y[0].replace("_", " ") if len(y) == 1 else "")
+    axes.set_xlabel(written_out(x))
+    axes.set_ylabel(written_out(y[0]) if len(y) == 1 else "")
     axes.spines[["top", "right"]].set_visible(False)
     if len(paths) * len(y) > 1:
         axes.legend(frameon=False)

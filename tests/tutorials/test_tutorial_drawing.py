@@ -38,7 +38,7 @@ def test_curves_have_the_points_of_their_tables(tmp_path: Path) -> None:
     (axes,) = draw_flat.curves(paths, ["a", "b"], "time_ms", ["LV"], dots=False).axes
     drawn = [np.transpose(line.get_data()).tolist() for line in axes.lines]
     assert drawn == [[[0, 1.5], [20, 2.5]], [[1, 7]]]
-    assert axes.get_xlabel() == "time ms"
+    assert axes.get_xlabel() == "time, ms"
 
 
 def test_a_picture_of_a_page_is_found_by_its_number(
