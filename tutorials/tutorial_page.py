@@ -16,7 +16,7 @@ PROMPT, FENCE = "$ ", "```"
 CONSOLE, PYTHON, TEXT = "```console", "```python", "```text"
 
 _DRAWN = re.compile(r"<!-- draw: (.+) -->")
-_SHOWN = re.compile(r"!\[(.+)\]\(pictures/([\w.-]+\.webp)\)")
+_SHOWN = re.compile(r"!\[.+\]\(pictures/([\w.-]+\.webp)\)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +35,10 @@ class Code:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A picture: the words for ``draw.py``, its file's name, and what it shows."""
+    """A picture: the words for ``draw.py``, and its file's name."""
 
     words: str
     name: str
-    caption: str
 
 
 Step = Command | Code | Picture
@@ -111,7 +110,7 @@ def _parts(template: str) -> Iterator[str | Step]:
             yield shown
             if (found := _SHOWN.fullmatch(shown)) is None:
                 raise ValueError(f"no picture below {line}: {shown}")
-            yield Picture(drawn[1], found[2], found[1])
+            yield Picture(drawn[1], found[1])
 
 
 def _split(page: str) -> tuple[str, list[str]]:

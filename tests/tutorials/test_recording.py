@@ -43,7 +43,7 @@ def test_a_template_has_steps() -> None:
         Command("ls"),
         Command("vecsetx info run/"),
         Code("print(1 + 1)\n"),
-        Picture("meshes patient --only LV", "heart.webp", "A heart"),
+        Picture("meshes patient --only LV", "heart.webp"),
     ]
 
 

@@ -18,17 +18,17 @@ from vecsetx.anatomy.structures import structure
 def test_slices_show_structures_where_they_are(tmp_path: Path) -> None:
     labels = np.zeros((20, 20, 20), np.uint8)
     labels[5:15, 5:15, 5:15] = 2  # LA
-    labels[5:10, 5:15, 5:15] = 3  # LV, on the patient's right
+    labels[5:10, 5:15, 5:15] = 3  # LV, on the patient's left
     nib.save(nib.Nifti1Image(labels, np.diag([2.0, 2, 2, 1])), tmp_path / "heart.nii.gz")
     figure = draw_flat.labels([tmp_path / "heart.nii.gz"], ["a heart"])
     assert [axes.get_title() for axes in figure.axes] == ["", "a heart", ""]
     axial = np.asarray(draw_flat.pixels(figure))[:, :350]
-    # Radiological convention: the patient's right is on the left.
+    # Radiological convention: the patient's left is on the right.
     columns = [
         np.flatnonzero((np.abs(axial.astype(int) - structure(name).color) < 3).all(axis=2).any(0))
         for name in ("LV", "LA")
     ]
-    assert columns[0].max() <= columns[1].min()
+    assert columns[1].max() <= columns[0].min()
 
 
 def test_curves_have_the_points_of_their_tables(tmp_path: Path) -> None:
