@@ -107,11 +107,16 @@ def _box(hearts: Sequence[Mapping[str, pv.PolyData]]) -> np.ndarray:
 
 def _structures(heart: Mapping[str, pv.PolyData], side: str, bounds: np.ndarray) -> np.ndarray:
     plotter = _plotter(bounds, side)
+    # A heart that is inferred as a whole is drawn as one that is observed.
+    known = {
+        n: mesh.point_data.get("observed", np.ones(mesh.n_points)) for n, mesh in heart.items()
+    }
+    partly = any(observed.any() for observed in known.values())
     for name, mesh in heart.items():
         color = [channel / 255 for channel in structure(name).color]
-        known = mesh["observed"] if "observed" in mesh.point_data else np.ones(mesh.n_points)
-        for flag, opacity in ((1, 1.0), (0, _INFERRED)):
-            part = mesh.extract_points(known == flag, adjacent_cells=flag == 0)
+        opaque = known[name] == 1 if partly else np.ones(mesh.n_points, bool)
+        for points, opacity in ((opaque, 1.0), (~opaque, _INFERRED)):
+            part = mesh.extract_points(points, adjacent_cells=opacity < 1)
             if part.n_cells:
                 plotter.add_mesh(part, color=color, opacity=opacity, smooth_shading=True)
     return _shot(plotter)
