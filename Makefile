@@ -15,7 +15,7 @@ INSTALL := $(BIN)/python -m pip install -qq --no-compile --disable-pip-version-c
 WITH_DOTS := { while sleep 4 >&2 && kill -0 $$$$ && printf .; do :; done } 2>/dev/null & trap "kill $$!; echo" EXIT;
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo tutorial general test test-attack test-slow test-slurm test-lowest lowest-versions lint format dist first-mesh clean
+.PHONY: help install demo tutorials general test test-attack test-slow test-slurm test-lowest lowest-versions lint format dist first-mesh clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 25
@@ -25,8 +25,8 @@ install: $(VENV)/dev ## install VecSetX and the development tools into .venv/
 demo: $(VENV)/runtime ## run everything on synthetic hearts; results in demo/
 	$(BIN)/vecsetx demo --out demo
 
-tutorial: $(VENV)/runtime ## run the commands of the tutorial, and write docs/tutorial.md
-	$(BIN)/python benchmarks/tutorial.py
+tutorials: $(VENV)/dev ## run the tutorials, and write docs/tutorials/; one of them with ONLY=name
+	$(BIN)/python tutorials/record.py $(ONLY)
 
 general: $(VENV)/runtime ## make the built-in model (hours); with SOURCES=phantoms without real hearts
 	$(BIN)/python general/make.py --out build/general $(if $(filter phantoms,$(SOURCES)),,--hearts $(HEARTS))
