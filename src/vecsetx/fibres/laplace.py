@@ -108,21 +108,22 @@ class LaplaceProblem:
             without: Vertices of an uneven boundary. Gradients close to them are replaced by the
                 nearest ones farther inside.
         """
-        counts = np.ones(len(self.mesh.t[0]), dtype=bool)
-        if without is not None:
-            counts = self._away_from(without)
+        counts = None if without is None else self._away_from(without)
         return self.at_vertices(solution, counts)[self.mesh.t].mean(axis=0)
 
     def at_vertices(
-        self, solution: Float[np.ndarray, " v"], counts: Bool[np.ndarray, " t"]
+        self, solution: Float[np.ndarray, " v"], counts: Bool[np.ndarray, " t"] | None = None
     ) -> Float[np.ndarray, "v 3"]:
         """Return the mean gradient around each vertex, per mm.
 
         Args:
             solution: A solution.
-            counts: Tetrahedra that count. A vertex without one gets what the nearest other has.
+            counts: Tetrahedra that count; None for all. A vertex without one gets what the nearest
+                other has.
         """
-        volumes_mm3, corners = self._basis.dx[:, 0] * counts, self.mesh.t.ravel()
+        volumes_mm3, corners = self._basis.dx[:, 0], self.mesh.t.ravel()
+        if counts is not None:
+            volumes_mm3 = volumes_mm3 * counts
         shared = volumes_mm3[:, None] * self._gradients(solution)
         sums = [np.bincount(corners, np.tile(axis, 4), self.mesh.nvertices) for axis in shared.T]
         around_mm3 = np.bincount(corners, np.tile(volumes_mm3, 4), self.mesh.nvertices)

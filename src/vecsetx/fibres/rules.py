@@ -89,7 +89,11 @@ def ventricular_rule(muscle: Muscle, points_mm: Float[np.ndarray, "v 3"], angles
         frames(along, problem.directions(near_outside)), shares, outer_signs, angles
     )
     axes = between(found, epicardial, shares[2]).as_matrix()
+    # Fibres at the edges of the base have the depth that is found there; surfaces keep theirs.
     transmural = np.where(muscle.is_second, 1 - rv, 1 - lv)
+    transmural[muscle.outer] = 1
+    transmural[right] = ~muscle.is_second[right]
+    transmural[left] = 0
     coordinates = {"transmural": transmural, "apicobasal": upward, "ventricle": ventricle}
     return Rule(coordinates, axes[:, :, 0], axes[:, :, 2])
 
@@ -113,7 +117,9 @@ def atrial_rule(muscle: Muscle, points_mm: Float[np.ndarray, "v 3"]) -> Rule:
     downward = problem.solve_evenly([(muscle.apex, 0.0), (muscle.base, 1.0)])
     along = problem.directions(downward, without=muscle.base)
     axes = frames(along, problem.directions(depth)).as_matrix()
-    return Rule({"transmural": _clipped(depth)}, axes[:, :, 0], axes[:, :, 2])
+    depth = _clipped(depth)
+    depth[muscle.outer], depth[inner] = 1, 0
+    return Rule({"transmural": depth}, axes[:, :, 0], axes[:, :, 2])
 
 
 def _oriented(
