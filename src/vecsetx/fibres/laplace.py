@@ -4,12 +4,13 @@ from collections.abc import Sequence
 
 import numpy as np
 import pyamg
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from scipy.sparse import csr_array, csr_matrix
+from scipy.spatial import KDTree
 from skfem import Basis, BilinearForm, ElementTetP1, MeshTet
 from skfem.helpers import dot, grad
 
-__all__ = ["LaplaceProblem"]
+__all__ = ["LaplaceProblem", "System"]
 
 _TOLERANCE = 1e-8
 """Residual at which the conjugate gradients stop, as a share of the first."""
@@ -18,6 +19,9 @@ _MOST_STEPS = 500
 
 _SMALLEST_WEIGHT = 1e-3
 """Of the mean weight; where the first solution hardly changes, the second has to be one, too."""
+
+_LAYERS = 3
+"""Layers of tetrahedra around a boundary whose gradients are left out, as it is uneven."""
 
 
 @BilinearForm
@@ -28,7 +32,8 @@ def _conducted(u, v, w):  # type: ignore[no-untyped-def]
 class LaplaceProblem:
     """Laplace's equation on some tetrahedra, for several boundary conditions.
 
-    No flux leaves through boundaries without a condition.
+    Attributes:
+        mesh: The tetrahedra, as scikit-fem has them.
     """
 
     def __init__(
@@ -40,11 +45,25 @@ class LaplaceProblem:
             points_mm: Vertices, each of a tetrahedron.
             tetrahedra: Their corners.
         """
-        mesh = MeshTet(
+        self.mesh = MeshTet(
             np.ascontiguousarray(points_mm.T), np.ascontiguousarray(tetrahedra.T, dtype=np.int64)
         )
-        self._basis = Basis(mesh, ElementTetP1(), intorder=1)
+        self._basis = Basis(self.mesh, ElementTetP1(), intorder=1)
         self._matrix = self._assembled(np.ones(len(tetrahedra)))
+
+    def system(
+        self, fixed: Bool[np.ndarray, " v"], weight: Float[np.ndarray, " t"] | None = None
+    ) -> "System":
+        """Return the equations for solutions that are given at some vertices.
+
+        Args:
+            fixed: Where solutions are given.
+            weight: Conductivity of each tetrahedron, at least a thousandth of the mean; None for
+                the same everywhere.
+        """
+        if weight is None:
+            return System(self._matrix, fixed)
+        return System(self._assembled(np.maximum(weight, _SMALLEST_WEIGHT * weight.mean())), fixed)
 
     def solve(
         self, conditions: Sequence[tuple[Int[np.ndarray, " n"], float]]
@@ -57,7 +76,7 @@ class LaplaceProblem:
         Raises:
             ArithmeticError: The iteration did not converge.
         """
-        return _solutions(self._matrix, [_known(conditions, self._matrix)])[0]
+        return self._solved(conditions, None)
 
     def solve_evenly(
         self, conditions: Sequence[tuple[Int[np.ndarray, " n"], float]]
@@ -74,44 +93,47 @@ class LaplaceProblem:
         Raises:
             ArithmeticError: The iteration did not converge.
         """
-        matrix = self._weighted(self.steepness(self.solve(conditions)))
-        return _solutions(matrix, [_known(conditions, matrix)])[0]
+        return self._solved(conditions, self.steepness(self.solve(conditions)))
 
-    def shares(
-        self,
-        surfaces: Sequence[Int[np.ndarray, " n"]],
-        weight: Float[np.ndarray, " t"] | None = None,
-    ) -> list[Float[np.ndarray, " v"]]:
-        """Return for each surface a solution that is 1 there and 0 at the others; their sum is 1.
-
-        Args:
-            surfaces: Vertices; the first surface that has a vertex counts.
-            weight: Conductivity of each tetrahedron; None for the same everywhere.
-
-        Raises:
-            ArithmeticError: The iteration did not converge.
-        """
-        matrix = self._matrix if weight is None else self._weighted(weight)
-        values = [
-            _known([(vertices, float(k == one)) for k, vertices in enumerate(surfaces)], matrix)
-            for one in range(len(surfaces) - 1)
-        ]
-        found = _solutions(matrix, values)
-        return [*found, 1 - np.sum(found, axis=0)]
-
-    def directions(self, solution: Float[np.ndarray, " v"]) -> Float[np.ndarray, "t 3"]:
+    def directions(
+        self, solution: Float[np.ndarray, " v"], without: Int[np.ndarray, " n"] | None = None
+    ) -> Float[np.ndarray, "t 3"]:
         """Return the gradient in each tetrahedron, smoothed by those of its neighbours, per mm.
 
         Gradients of linear elements jump from one to the next; means around vertices are closer to
         the true ones (Zienkiewicz and Zhu, Int J Numer Methods Eng 1992).
+
+        Args:
+            solution: A solution.
+            without: Vertices of an uneven boundary. Gradients close to them are replaced by the
+                nearest ones farther inside.
         """
-        mesh, volumes_mm3 = self._basis.mesh, self._basis.dx[:, 0]
+        counts = None if without is None else self._away_from(without)
+        return self.at_vertices(solution, counts)[self.mesh.t].mean(axis=0)
+
+    def at_vertices(
+        self, solution: Float[np.ndarray, " v"], counts: Bool[np.ndarray, " t"] | None = None
+    ) -> Float[np.ndarray, "v 3"]:
+        """Return the mean gradient around each vertex, per mm.
+
+        Args:
+            solution: A solution.
+            counts: Tetrahedra that count; None for all. A vertex without one gets what the nearest
+                other has.
+        """
+        volumes_mm3, corners = self._basis.dx[:, 0], self.mesh.t.ravel()
+        if counts is not None:
+            volumes_mm3 = volumes_mm3 * counts
         shared = volumes_mm3[:, None] * self._gradients(solution)
-        corners = mesh.t.ravel()
-        sums = [np.bincount(corners, np.tile(axis, 4), mesh.nvertices) for axis in shared.T]
-        around_mm3 = np.bincount(corners, np.tile(volumes_mm3, 4), mesh.nvertices)
-        at_vertices = np.stack(sums, axis=1) / around_mm3[:, None]
-        return at_vertices[mesh.t].mean(axis=0)
+        sums = [np.bincount(corners, np.tile(axis, 4), self.mesh.nvertices) for axis in shared.T]
+        around_mm3 = np.bincount(corners, np.tile(volumes_mm3, 4), self.mesh.nvertices)
+        known = around_mm3 > 0
+        found = np.stack(sums, axis=1) / np.where(known, around_mm3, 1)[:, None]
+        if not known.all():
+            points_mm = self.mesh.p.T
+            nearest = KDTree(points_mm[known]).query(points_mm[~known])[1]
+            found[~known] = found[known][nearest]
+        return found
 
     def steepness(self, solution: Float[np.ndarray, " v"]) -> Float[np.ndarray, " t"]:
         """Return the length of the gradient in each tetrahedron, per mm."""
@@ -120,41 +142,74 @@ class LaplaceProblem:
     def _gradients(self, solution: Float[np.ndarray, " v"]) -> Float[np.ndarray, "t 3"]:
         return self._basis.interpolate(solution).grad[:, :, 0].T
 
-    def _weighted(self, weight: Float[np.ndarray, " t"]) -> csr_array:
-        least = _SMALLEST_WEIGHT * weight.mean()
-        return self._assembled(np.maximum(weight, least))
+    def _away_from(self, vertices: Int[np.ndarray, " n"]) -> Bool[np.ndarray, " t"]:
+        """Return which tetrahedra are not close to some vertices; all, if none are."""
+        near = np.zeros(self.mesh.nvertices, dtype=bool)
+        near[vertices] = True
+        for _ in range(_LAYERS):
+            touched = near[self.mesh.t].any(axis=0)
+            near[self.mesh.t[:, touched]] = True
+        return np.ones_like(touched) if touched.all() else ~touched
+
+    def _solved(
+        self,
+        conditions: Sequence[tuple[Int[np.ndarray, " n"], float]],
+        weight: Float[np.ndarray, " t"] | None,
+    ) -> Float[np.ndarray, " v"]:
+        values = np.full(self.mesh.nvertices, np.nan)
+        for vertices, value in reversed(list(conditions)):
+            values[vertices] = value
+        return self.system(~np.isnan(values), weight).solve(np.nan_to_num(values))
 
     def _assembled(self, weight: Float[np.ndarray, " t"]) -> csr_array:
         return csr_array(_conducted.assemble(self._basis, weight=weight[:, None]))
 
 
-def _known(
-    conditions: Sequence[tuple[Int[np.ndarray, " n"], float]], matrix: csr_array
-) -> Float[np.ndarray, " v"]:
-    """Return the values that conditions give to vertices; NaN where they give none."""
-    known = np.full(matrix.shape[0], np.nan)
-    for vertices, value in reversed(list(conditions)):
-        known[vertices] = value
-    return known
+class System:
+    """Equations for solutions that are given at the same vertices: they share a preconditioner."""
 
+    def __init__(self, matrix: csr_array, fixed: Bool[np.ndarray, " v"]) -> None:
+        """Set up the preconditioner.
 
-def _solutions(
-    matrix: csr_array, known: Sequence[Float[np.ndarray, " v"]]
-) -> list[Float[np.ndarray, " v"]]:
-    """Solve for several values at the same vertices, which need one preconditioner."""
-    free = np.flatnonzero(np.isnan(known[0]))
-    rows = matrix[free]
-    solver = pyamg.ruge_stuben_solver(csr_matrix(rows[:, free]), max_coarse=500)
-    found = []
-    for values in known:
-        whole = np.nan_to_num(values)
-        residuals: list[float] = []
-        whole[free] = solver.solve(
-            -(rows @ whole), tol=_TOLERANCE, maxiter=_MOST_STEPS, accel="cg", residuals=residuals
+        Args:
+            matrix: Conductances between vertices.
+            fixed: Where solutions are given.
+        """
+        self._free = np.flatnonzero(~fixed)
+        self._rows = matrix[self._free]
+        self._solver = pyamg.ruge_stuben_solver(
+            csr_matrix(self._rows[:, self._free]), max_coarse=500
         )
-        if not residuals[-1] <= 10 * _TOLERANCE * max(residuals[0], np.finfo(float).tiny):
+
+    def solve(
+        self, start: Float[np.ndarray, " v"], flux: Float[np.ndarray, " v"] | None = None
+    ) -> Float[np.ndarray, " v"]:
+        """Return the solution.
+
+        Args:
+            start: Its values where they are given, and what the iteration begins with elsewhere.
+            flux: What flows in at each vertex; None for nothing.
+
+        Raises:
+            ArithmeticError: The iteration did not converge.
+        """
+        found = start.copy()
+        found[self._free] = 0
+        right = -(self._rows @ found)
+        if flux is not None:
+            right += flux[self._free]
+        residuals: list[float] = []
+        found[self._free] = self._solver.solve(
+            right,
+            x0=start[self._free],
+            tol=_TOLERANCE,
+            maxiter=_MOST_STEPS,
+            accel="cg",
+            residuals=residuals,
+        )
+        bound = 10 * _TOLERANCE * max(np.linalg.norm(right), np.finfo(float).tiny)
+        if not residuals[-1] <= bound:
             raise ArithmeticError(
                 f"conjugate gradients left {residuals[-1] / residuals[0]:.1e} of the residual"
             )
-        found.append(whole)
-    return found
+        return found

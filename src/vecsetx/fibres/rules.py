@@ -3,20 +3,20 @@
 Bayer, Blake, Plank, Trayanova: "A novel rule-based algorithm for assigning myocardial fiber
 orientation to computational heart models", Ann Biomed Eng 2012;40:2243. Three things differ:
 
-* Depths are solutions that change evenly across the wall
-  (:meth:`~vecsetx.fibres.laplace.LaplaceProblem.solve_evenly`), and angles are linear in them. In
-  the original, the angle in the free wall is quadratic in the depth.
+* Depths are solutions that change evenly across the wall, and where it ends go on as inside
+  (:func:`~vecsetx.fibres.depths.depths`); angles are linear in them. In the original, the angle in
+  the free wall is quadratic in the depth.
 * Frames of the two ventricles are mixed by the coordinate ``ventricle``, which is known everywhere.
 * Frames keep the direction across the wall; the one along the heart is made perpendicular to it.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
+from vecsetx.fibres.depths import depths
 from vecsetx.fibres.frames import between, frames, turned
 from vecsetx.fibres.laplace import LaplaceProblem
 from vecsetx.fibres.muscle import Muscle
@@ -70,24 +70,30 @@ def ventricular_rule(muscle: Muscle, points_mm: Float[np.ndarray, "v 3"], angles
     """
     problem = LaplaceProblem(points_mm, muscle.tetrahedra)
     left, right = (muscle.inner.get(name, np.empty(0, np.int64)) for name in ("LV", "RV"))
-    surfaces = (left, right, muscle.outer)
-    lv, rv, outside = _depths(problem, surfaces)
+    near_lv, near_rv, near_outside = depths(problem, (left, right, muscle.outer))
+    lv, rv, outside = (_clipped(each) for each in (near_lv, near_rv, near_outside))
     upward = _clipped(problem.solve_evenly([(muscle.apex, 0.0), (muscle.base, 1.0)]))
     ventricle = np.zeros_like(lv)
     if len(right):
         ventricle = _clipped(problem.solve([(left, 0.0), (right, 1.0)]))
     corners = muscle.tetrahedra
-    along = problem.directions(upward)
+    along = problem.directions(upward, without=muscle.base)
     shares = np.stack([each[corners].mean(axis=1) for each in (lv, rv, outside)])
     # Of the other ventricle's inner surface, one sees the frame from behind.
     left_signs, right_signs, outer_signs = (1, -1, 1), (-1, 1, 1), (1, 1, 1)
-    found = _oriented(frames(along, -problem.directions(lv)), shares, left_signs, angles)
+    found = _oriented(frames(along, -problem.directions(near_lv)), shares, left_signs, angles)
     if len(right):
-        other = _oriented(frames(along, -problem.directions(rv)), shares, right_signs, angles)
+        other = _oriented(frames(along, -problem.directions(near_rv)), shares, right_signs, angles)
         found = between(found, other, ventricle[corners].mean(axis=1))
-    epicardial = _oriented(frames(along, problem.directions(outside)), shares, outer_signs, angles)
+    epicardial = _oriented(
+        frames(along, problem.directions(near_outside)), shares, outer_signs, angles
+    )
     axes = between(found, epicardial, shares[2]).as_matrix()
+    # Fibres at the edges of the base have the depth that is found there; surfaces keep theirs.
     transmural = np.where(muscle.is_second, 1 - rv, 1 - lv)
+    transmural[muscle.outer] = 1
+    transmural[right] = ~muscle.is_second[right]
+    transmural[left] = 0
     coordinates = {"transmural": transmural, "apicobasal": upward, "ventricle": ventricle}
     return Rule(coordinates, axes[:, :, 0], axes[:, :, 2])
 
@@ -107,20 +113,13 @@ def atrial_rule(muscle: Muscle, points_mm: Float[np.ndarray, "v 3"]) -> Rule:
     """
     problem = LaplaceProblem(points_mm, muscle.tetrahedra)
     (inner,) = muscle.inner.values()
-    depth = _clipped(problem.solve_evenly([(inner, 0.0), (muscle.outer, 1.0)]))
+    _, depth = depths(problem, (inner, muscle.outer))
     downward = problem.solve_evenly([(muscle.apex, 0.0), (muscle.base, 1.0)])
-    axes = frames(problem.directions(downward), problem.directions(depth)).as_matrix()
+    along = problem.directions(downward, without=muscle.base)
+    axes = frames(along, problem.directions(depth)).as_matrix()
+    depth = _clipped(depth)
+    depth[muscle.outer], depth[inner] = 1, 0
     return Rule({"transmural": depth}, axes[:, :, 0], axes[:, :, 2])
-
-
-def _depths(
-    problem: LaplaceProblem, surfaces: Sequence[Int[np.ndarray, " n"]]
-) -> Sequence[Float[np.ndarray, " v"]]:
-    """Return for each surface a solution that is 1 there and 0 at the others; their sum is 1."""
-    first = problem.shares(surfaces)
-    # Where two surfaces count, both change by the same: half the sum is the one's.
-    weight = np.sum([problem.steepness(each) for each in first], axis=0) / 2
-    return [_clipped(each) for each in problem.shares(surfaces, weight)]
 
 
 def _oriented(
