@@ -1,5 +1,6 @@
 """Calls in a process with little memory, for tests of what readers take from hostile files."""
 
+import importlib
 import resource
 import warnings
 from collections.abc import Callable, Sequence
@@ -8,6 +9,13 @@ from typing import Any
 
 from support.forked import FromServer
 from vecsetx.errors import InputError
+
+# Readers import these where they use them; there, the limit would be passed by the import.
+LIBRARIES = (
+    *("SimpleITK", "cc3d", "igl", "nibabel", "pydicom", "pykdtree.kdtree", "scipy.ndimage"),
+    *("scipy.sparse.csgraph", "scipy.spatial", "trimesh", "vtkmodules.util.numpy_support"),
+    *("vtkmodules.vtkCommonDataModel", "vtkmodules.vtkFiltersCore", "vtkmodules.vtkImagingStencil"),
+)
 
 Call = tuple[Callable[..., Any], tuple[Any, ...]]
 
@@ -40,6 +48,8 @@ def outcomes(calls: Sequence[Call], megabytes: int, before: Sequence[Call] = ())
 
 
 def _call(pipe: Connection, calls: Sequence[Call], megabytes: int, before: Sequence[Call]) -> None:
+    for library in LIBRARIES:
+        importlib.import_module(library)
     warnings.simplefilter("error")
     for function, arguments in before:
         function(*arguments)
