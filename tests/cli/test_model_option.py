@@ -14,6 +14,7 @@ from vecsetx.cli.model_option import refuse_model_as_input
 from vecsetx.commands.info import describe
 from vecsetx.data.dataset import DataSet
 from vecsetx.evaluation import hidden_structures
+from vecsetx.manifest.contents import MANIFEST
 from vecsetx.model import built_in
 
 COARSE = ("--resolution", 24, "--points", 200, "--refine", 0, "--no-page", "--no-labels")
@@ -28,7 +29,8 @@ def installed(trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    return {file.name: file.read_bytes() for file in folder.glob("[!.]*")}
+    files = set(folder.glob("[!.]*")) - {folder / MANIFEST}
+    return {file.name: file.read_bytes() for file in files}
 
 
 def test_the_built_in_model_reconstructs_where_none_is_named(

@@ -17,6 +17,7 @@ from vecsetx.commands import export as export_command
 from vecsetx.data.dataset import DataSet
 from vecsetx.errors import InputError
 from vecsetx.evaluation import hidden_structures
+from vecsetx.manifest.contents import MANIFEST
 from vecsetx.sampling.samples import Samples
 
 COARSE = ("--resolution", 24, "--points", 200, "--refine", 2, "--no-page")
@@ -36,7 +37,7 @@ def maps(dataset: DataSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def contents(folder: Path) -> dict[str, bytes]:
     """Every file but records; summaries without the time that each stage took."""
     found = {}
-    for file in sorted(folder.rglob("*")):
+    for file in sorted({*folder.rglob("*")} - {folder / MANIFEST}):
         name = file.relative_to(folder).as_posix()
         if not file.is_file() or name.startswith(".vecsetx/"):
             continue
@@ -117,7 +118,7 @@ def test_scores_by_workers_are_those_of_one_process_and_are_kept(
 
 
 def _times(folder: Path) -> dict[Path, int]:
-    return {file: file.stat().st_mtime_ns for file in folder.iterdir()}
+    return {file: file.stat().st_mtime_ns for file in folder.iterdir() if file.name != MANIFEST}
 
 
 def test_calibrations_by_workers_are_those_of_one_process(
