@@ -3,10 +3,13 @@
 from collections.abc import Iterable, Sequence
 from difflib import SequenceMatcher, get_close_matches
 
-__all__ = ["did_you_mean", "nearest", "one_of", "shown", "unknown"]
+__all__ = ["ENDINGS_ALIKE", "did_you_mean", "nearest", "one_of", "shown", "unknown"]
 
 _ALIKE = 0.5
 """How alike a word must be to one that is not known, by difflib's ratio, to be suggested."""
+
+ENDINGS_ALIKE = 0.6
+"""The same for endings of files, which are short: ``vtk`` may mean ``vtp``, ``fbx`` not ``obj``."""
 
 _CLOSE = 0.8
 """The same of further words, as a share of that of the first."""

@@ -27,8 +27,7 @@ def sizes(command: str, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     found: list[int] = []
 
     def called(*arguments: Any, **_: Any) -> None:
-        # The options come last but one, before those of a cohort.
-        members = arguments[4] if command == "calibrate" else arguments[-2].ensemble
+        members = arguments[4] if command == "calibrate" else arguments[3].ensemble
         found.append(members)
         raise CalledError("called")
 

@@ -18,6 +18,7 @@ from vecsetx.evaluation.overlap import Overlap, overlaps
 from vecsetx.evaluation.score_measures import MEASURES
 from vecsetx.evaluation.scores import Score, score_heart, summarize, write_scores
 from vecsetx.report.page import Report, write_report
+from vecsetx.schemas import SCORES
 
 
 def line(*labels: int) -> np.ndarray:
@@ -162,7 +163,7 @@ def test_files(tmp_path: Path) -> None:
     write_scores(tmp_path / "out", rows, scores)
     found = json.loads((tmp_path / "out" / "scores.json").read_text())
     assert len(found.pop("sha256")) == 64
-    assert found == scores
+    assert found == {"schema": SCORES, **scores}
     with open(tmp_path / "out" / "scores.csv", newline="") as file:
         table = list(csv.reader(file))
     assert table[0] == ["heart", "structure", "state", "observed", "dice", "iou", "cldice"]

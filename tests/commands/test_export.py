@@ -220,7 +220,9 @@ def test_files_are_named_after_structures(tmp_path: Path, asymmetric: Surface) -
 
 
 def test_unknown_formats_and_spaces_are_refused(tmp_path: Path, asymmetric: Surface) -> None:
-    with pytest.raises(InputError, match=r"\.vtp, \.stl, \.ply, \.obj"):
+    with pytest.raises(
+        InputError, match=r"unknown mesh .*; choose from \.vtp, \.stl, \.ply, \.obj"
+    ):
         write_surface(tmp_path / "PA.fbx", asymmetric, "PA", 7)
     with pytest.raises(InputError, match="'mni'"):
         write_surface(tmp_path / "PA.stl", asymmetric, "PA", 7, "mni")

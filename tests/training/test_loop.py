@@ -8,9 +8,9 @@ import torch
 from support.forked import server
 from support.runs import GRADIENTS, RECIPE, assert_close, losses, weights
 
-from vecsetx.commands import train as train_command
 from vecsetx.commands.train import train_model
 from vecsetx.data.dataset import DataSet
+from vecsetx.evaluation import validation
 from vecsetx.model.saved import TrainedModel
 from vecsetx.terminal.training_display import TrainingDisplay
 from vecsetx.training import loop
@@ -74,9 +74,9 @@ def test_the_best_validation_s_weights_are_kept(
 ) -> None:
     recipe = RECIPE.changed({"training": {"validate_every": 2}}, "")
     validator = validating([0.3, 0.6, 0.5, 0.4])()
-    monkeypatch.setattr(train_command, "make_validator", lambda *_: validator)
+    monkeypatch.setattr(validation, "make_validator", lambda *_: validator)
     kept = train_model(dataset.folder, tmp_path / "run", recipe)
-    monkeypatch.setattr(train_command, "make_validator", lambda *_: validating([0.1, 0.2])())
+    monkeypatch.setattr(validation, "make_validator", lambda *_: validating([0.1, 0.2])())
     train_model(dataset.folder, tmp_path / "half", recipe, stop_after=4)
     assert_close(kept.network.state_dict(), weights(tmp_path / "half"))
     assert_close(
@@ -89,10 +89,10 @@ def test_a_resumed_run_remembers_its_best(
     dataset: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = RECIPE.changed({"training": {"validate_every": 2}}, "")
-    monkeypatch.setattr(train_command, "make_validator", lambda *_: validating([0.3, 0.9])())
+    monkeypatch.setattr(validation, "make_validator", lambda *_: validating([0.3, 0.9])())
     train_model(dataset.folder, tmp_path / "run", recipe, stop_after=4)
     best = weights(tmp_path / "run")
-    monkeypatch.setattr(train_command, "make_validator", lambda *_: validating([0.5, 0.6])())
+    monkeypatch.setattr(validation, "make_validator", lambda *_: validating([0.5, 0.6])())
     kept = train_model(dataset.folder, tmp_path / "run", recipe, resume=True)
     assert_close(kept.network.state_dict(), best)
 
@@ -105,7 +105,7 @@ def test_a_validation_that_fails_is_told_and_training_goes_on(
 ) -> None:
     recipe = RECIPE.changed({"training": {"validate_every": 4}}, "")
     failing = validating([KeyError("LAA"), 0.5])()
-    monkeypatch.setattr(train_command, "make_validator", lambda *_: failing)
+    monkeypatch.setattr(validation, "make_validator", lambda *_: failing)
     train_model(dataset.folder, tmp_path / "run", recipe)
     told = " ".join(capsys.readouterr().out.split())
     assert "the validation after step 4 failed: KeyError: 'LAA'" in told

@@ -11,7 +11,7 @@ from vecsetx.volume_mesh.cost import Cost, expected_cost
 from vecsetx.volume_mesh.heart_mesh import mesh_heart
 from vecsetx.volume_mesh.mesh_quality import measure_quality
 from vecsetx.volume_mesh.parts import Parts
-from vecsetx.volume_mesh.pieces import piece_volumes_ml
+from vecsetx.volume_mesh.pieces import piece_volumes_ml, without_loose_walls
 from vecsetx.volume_mesh.quality import volumes_mm3
 
 SHAPE = (40, 44, 36)
@@ -160,3 +160,24 @@ def test_where_two_walls_meet_each_point_has_one() -> None:
     assert ((found < 0).sum(axis=1) <= 1)[clear].all()
     # Walls stay where they are if their edges are far shorter than they are thick.
     assert ((parts.distances(0.5)(points) < 0) == (found < 0)).all()
+
+
+def test_what_of_a_wall_lies_behind_another_structure_alone_is_left_out() -> None:
+    def ball_before_slab(points_mm: np.ndarray) -> np.ndarray:
+        at = points_mm - [20.0, 20, 16]
+        ball = np.linalg.norm(at, axis=-1) - 10
+        return np.stack([ball, np.abs(at[..., 0] - 11.5) - 1.25], axis=-1)  # through the whole scan
+
+    heart = Geometry.of_label_map(voxelized(ball_before_slab, SHAPE, np.eye(4)), 2)
+    parts = Parts(heart, ("LA", "PV"), ("LA",), {"LA": 6.0})
+    whole, _ = mesh_heart(parts, {"LA": 2.0, "LAWall": 2.0})
+    loose_ml, kept_ml = sorted(piece_volumes_ml(whole, 2))
+    # A cap of a ball of 16 mm, beyond 12.75 mm from its centre.
+    assert loose_ml == pytest.approx(np.pi * 3.25**2 * (16 - 3.25 / 3) / 1000, rel=0.1)
+    mesh, lost_ml = without_loose_walls(whole, 1)
+    assert lost_ml == {2: pytest.approx(loose_ml)}
+    assert piece_volumes_ml(mesh, 2).tolist() == [pytest.approx(kept_ml)]
+    assert piece_volumes_ml(mesh, 1).tolist() == piece_volumes_ml(whole, 1).tolist()
+    assert len(np.unique(mesh.tetrahedra)) == len(mesh.points_mm) == len(mesh.around)
+    assert (mesh.points_mm[:, 0] < 20 + 11.5).all()  # the kept points are those of kept tetrahedra
+    assert without_loose_walls(mesh, 1) == (mesh, {})

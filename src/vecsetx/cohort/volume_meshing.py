@@ -37,6 +37,7 @@ from vecsetx.volume_mesh.mesh import TetrahedralMesh
 from vecsetx.volume_mesh.mesh_quality import measure_quality
 from vecsetx.volume_mesh.neighbours import with_neighbours
 from vecsetx.volume_mesh.parts import Parts
+from vecsetx.volume_mesh.pieces import without_loose_walls
 from vecsetx.volume_mesh.rings import valve_rings
 from vecsetx.volume_mesh.tags import tags_of
 from vecsetx.volume_mesh.valves import find_discs
@@ -134,6 +135,7 @@ class VolumeMeshing(HeartWork[HeartSource, MeshedHeart]):
         try:
             with stage(str(cost)):
                 mesh, halved = mesh_heart(parts, edges_mm, self.strict, self.seed)
+                mesh, loose_ml = without_loose_walls(mesh, len(parts.chosen))
         except InputError as error:
             raise InputError(f"{heart.path}: {error}") from None
         edges = {**edges_mm, **halved}
@@ -159,6 +161,10 @@ class VolumeMeshing(HeartWork[HeartSource, MeshedHeart]):
         if unmeshed := [name for name in named if name not in parts.chosen]:
             remarks.append(f"--edge-mm names {', '.join(unmeshed)}, which is not meshed")
         remarks += [given.doubts[name] for name in parts.chosen if name in given.doubts]
+        remarks += [
+            f"{ml:.2g} ml of {names[k - 1]} touch no structure that is meshed, and were left out"
+            for k, ml in loose_ml.items()
+        ]
         if cut := [name for name in parts.cut_names() if name in parts.chosen]:
             remarks.append(f"the scan cuts {', '.join(cut)}: the mesh ends there with a flat face")
         return MeshedHeart(

@@ -13,7 +13,7 @@ from vecsetx.inference.heart import Heart
 from vecsetx.inference.heart_meshes import HeartMeshes, VertexAttributes
 from vecsetx.reconstruction.label_tables import write_color_table, write_label_descriptions
 from vecsetx.reconstruction.mesh_export import write_interfaces, write_scene, write_surface
-from vecsetx.suggestions import unknown
+from vecsetx.suggestions import ENDINGS_ALIKE, unknown
 
 __all__ = ["HeartFile", "label_map_files", "mesh_files"]
 
@@ -60,7 +60,7 @@ def mesh_files(
             that the space is not supported.
     """
     if extension not in _MESH_PROGRAMS:
-        raise InputError(unknown("mesh format", extension, _MESH_PROGRAMS))
+        raise InputError(unknown("mesh format", extension, _MESH_PROGRAMS, ENDINGS_ALIKE))
     surfaces, interfaces = meshes.surfaces, meshes.interfaces
     if not surfaces:
         raise InputError(

@@ -22,7 +22,7 @@ from vecsetx.files import write_text, written_whole
 from vecsetx.geometry.interfaces import SharedSurface
 from vecsetx.reconstruction.surfaces import Surface, axes, to_polydata
 from vecsetx.reconstruction.vtk_files import add_strings, write_with_vtk
-from vecsetx.suggestions import unknown
+from vecsetx.suggestions import ENDINGS_ALIKE, unknown
 
 __all__ = ["write_interfaces", "write_scene", "write_surface", "write_surfaces"]
 
@@ -61,7 +61,7 @@ def write_surface(
     """
     write = _WRITERS.get(path.suffix.lower())
     if write is None:
-        what = unknown("mesh format", path.suffix, [*_WRITERS, ".glb"])
+        what = unknown("mesh format", path.suffix, [*_WRITERS, ".glb"], ENDINGS_ALIKE)
         raise InputError(f"{path}: {what}; .glb holds all meshes in one file")
     point_arrays = _point_arrays(observed, sd_mm)
     with written_whole(path) as unfinished:

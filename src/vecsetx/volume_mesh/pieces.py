@@ -7,9 +7,15 @@ from scipy.sparse.csgraph import connected_components
 
 from vecsetx.volume_mesh.mesh import TetrahedralMesh
 from vecsetx.volume_mesh.quality import volumes_mm3
-from vecsetx.volume_mesh.splitting import facets_of
+from vecsetx.volume_mesh.splitting import compact, edges_of, facets_of
 
-__all__ = ["neighbors", "number_joined", "piece_volumes_ml", "remove_specks"]
+__all__ = [
+    "neighbors",
+    "number_joined",
+    "piece_volumes_ml",
+    "remove_specks",
+    "without_loose_walls",
+]
 
 _ROUNDS = 3
 
@@ -65,6 +71,39 @@ def remove_specks(
         np.add.at(votes, (both[:, 0], own[both[:, 1]]), 1)
         voted = speck & votes.any(axis=1)
         region[near[voted]] = votes[voted].argmax(axis=1)
+
+
+def without_loose_walls(
+    mesh: TetrahedralMesh, structures: int
+) -> tuple[TetrahedralMesh, dict[int, float]]:
+    """Leave out pieces of walls that touch no structure.
+
+    A wall is as thick as it is everywhere, so some of it may lie behind another structure that is
+    not meshed, such as a vein. A solver cannot hold what floats there.
+
+    Args:
+        mesh: The mesh, of structures (regions 1…K) and walls.
+        structures: K.
+
+    Returns:
+        The mesh without them, and the volume left out: region → ml.
+    """
+    of_wall = np.flatnonzero(mesh.region > structures)
+    walls = mesh.tetrahedra[of_wall]
+    _, piece = number_joined(len(mesh.points_mm), edges_of(walls))
+    of_structures = sum(1 << region for region in range(1, structures + 1))
+    held = np.unique(piece[mesh.around & np.uint32(of_structures) > 0])
+    loose = of_wall[~np.isin(piece[walls[:, 0]], held)]
+    if not len(loose):
+        return mesh, {}
+    volumes = volumes_mm3(mesh.points_mm, mesh.tetrahedra[loose]) / 1000
+    found = mesh.region[loose]
+    lost_ml = {int(k): float(volumes[found == k].sum()) for k in np.unique(found)}
+    kept = np.ones(len(mesh.tetrahedra), dtype=bool)
+    kept[loose] = False
+    used, tetrahedra = compact(mesh.tetrahedra[kept], len(mesh.points_mm))
+    region = mesh.region[kept]
+    return TetrahedralMesh(mesh.points_mm[used], tetrahedra, region, mesh.around[used]), lost_ml
 
 
 def number_joined(count: int, pairs: Int[np.ndarray, "p 2"]) -> tuple[int, Int[np.ndarray, " n"]]:
