@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.accessible import faults
 from support.browser import Browser, chromium
 from support.waiting import wait_until
 
@@ -105,7 +106,7 @@ def slide(browser: Browser, place: int) -> None:
 
 def test_the_slider_shows_one_frame_at_a_time(browser: Browser) -> None:
     text = "document.getElementById('frame-text').textContent"
-    browser.click(".chip[data-structure=RA]")  # hidden: only the LV is left
+    browser.click(".chip[data-name=RA]")  # hidden: only the LV is left
     seen = []
     for place, told in enumerate(
         ("2, 100 ms, end diastole", "3, 200 ms", "5, 400 ms, end systole")
@@ -150,3 +151,7 @@ def test_buttons_show_the_heart_from_all_sides(browser: Browser) -> None:
         seen[name] = browser.run(edge)
     assert (seen["Front"], seen["Back"]) == ("L", "R")
     assert len({*seen.values()}) >= 3
+
+
+def test_everyone_can_use_the_page(browser: Browser) -> None:
+    assert faults(browser) == []

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import trimesh
+from support.accessible import faults
 from support.browser import Browser, chromium
 
 from vecsetx.anatomy.label_map import LabelMap
@@ -128,8 +129,8 @@ def test_a_click_on_a_structure_hides_it_in_scenes_and_slices(page):
     assert share(page, scene, RED) > 0.01
     red, blue = share(page, "#axial", RED), share(page, "#axial", BLUE)
     assert min(red, blue) > 0.02
-    page.click("[data-structure=LV]")
-    assert page.run("document.querySelector('[data-structure=LV]').ariaPressed") == "false"
+    page.click("[data-name=LV]")
+    assert page.run("document.querySelector('[data-name=LV]').ariaPressed") == "false"
     assert share(page, scene, RED) == 0
     assert share(page, scene, BLUE) > 0.01
     assert share(page, "#axial", RED) == 0
@@ -198,7 +199,7 @@ def test_distances_are_a_heat_map(page):
 def test_the_menu_the_arrows_and_the_ranks_open_hearts(page):
     page.click("#next")
     page.wait("document.getElementById('viewer').dataset.ready === '1'")
-    assert "0.900" in page.run("document.querySelector('[data-structure=LV]').textContent")
+    assert "0.900" in page.run("document.querySelector('[data-name=LV]').textContent")
     page.click("button.rank.worst")
     page.wait("document.getElementById('viewer').dataset.ready === '2'")
     assert page.run("document.querySelector('button.rank.worst').ariaCurrent") == "true"
@@ -215,7 +216,7 @@ def test_inferred_structures_are_translucent_with_a_dashed_contour(page):
             page.click(f"#show-{layer}")
         return found
 
-    chip = "document.querySelector('[data-structure={}]').innerText"
+    chip = "document.querySelector('[data-name={}]').innerText"
     strong = {"RV": "b > r + 90", "LV": "r > b + 90"}
     solid = {name: share(page, "#reconstruction canvas", strong[name]) for name in NAMES}
     lines = {"RV": contour(BLUE), "LV": contour(RED)}
@@ -233,7 +234,7 @@ def test_inferred_structures_are_translucent_with_a_dashed_contour(page):
     assert share(page, "#reconstruction canvas", strong["LV"]) > 0.9 * solid["LV"]
     assert contour(RED) == pytest.approx(lines["LV"] * 21.5 / 20.5, rel=0.1)
     assert contour(BLUE) < 0.85 * lines["RV"]
-    page.click("[data-structure=RV]")
+    page.click("[data-name=RV]")
     assert share(page, "#reconstruction canvas", "b > r + 15") < 0.01
     page.click("#all")
     choose(page, "heart", 0)
@@ -297,3 +298,7 @@ def test_a_large_heart_fits_into_a_narrow_window(tmp_path):
             left, right = (share(page, "#truth canvas", color) for color in (RED, BLUE))
             assert min(left, right) > 0.02
             assert share(page, "#truth canvas", f"{RED} || {BLUE}", EDGES) == 0
+
+
+def test_everyone_can_use_the_page(page):
+    assert faults(page) == []

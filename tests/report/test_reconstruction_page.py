@@ -128,7 +128,7 @@ def test_a_browser_shows_it_without_a_request_or_an_error(with_input: bool, tmp_
         assert browser.run("document.querySelector('#viewer h2').textContent") == (
             "Input and reconstruction"
         )
-        browser.click("[data-structure=LV]")
+        browser.click("[data-name=LV]")
         browser.wait("document.getElementById('viewer').dataset.ready")
         assert [text for text in browser.complaints if "GL Driver Message" not in text] == []
         # Some releases of plotly.js hold images, whose addresses are their contents.

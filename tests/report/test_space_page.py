@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.accessible import faults
 from support.browser import Browser, chromium
 from support.shape_space import fitted_space
 from support.waiting import wait_until
@@ -141,7 +142,7 @@ def test_a_click_on_a_heart_shows_it(browser: Browser, space: HeartSpace) -> Non
 
 def test_a_chip_hides_its_structure(browser: Browser) -> None:
     before = picture(browser)
-    browser.click(".chip[data-structure=RV]")
+    browser.click(".chip[data-name=RV]")
     assert wait_until(lambda: changed(browser, before) > 30)
     browser.click("#all")
     assert wait_until(lambda: changed(browser, before) == 0)
@@ -151,3 +152,7 @@ def test_the_page_loads_nothing_and_complains_of_nothing(browser: Browser) -> No
     of_pictures = "GPU stall due to ReadPixels"  # which these tests take
     assert [text for text in browser.complaints if of_pictures not in text] == []
     assert [r for r in browser.requests if not r.startswith(("file:", "data:", "blob:"))] == []
+
+
+def test_everyone_can_use_the_page(browser: Browser) -> None:
+    assert faults(browser) == []

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from support.accessible import faults
 from support.browser import Browser, chromium
 from support.regions import REGIONS, made
 from support.waiting import wait_until
@@ -202,7 +203,7 @@ def test_chips_hide_interfaces_and_show_them_again(browser: Browser) -> None:
     assert wait_until(lambda: changed(browser, before) > 20)
     browser.click("#all")
     assert wait_until(lambda: changed(browser, before) == 0)
-    browser.click(".chip[data-interface='RV outside']")
+    browser.click(".chip[data-name='RV outside']")
     assert wait_until(lambda: changed(browser, before) > 20)
     browser.click("#all")
     assert wait_until(lambda: changed(browser, before) == 0)
@@ -239,3 +240,7 @@ def test_the_page_loads_nothing_and_complains_of_nothing(browser: Browser) -> No
     of_pictures = "GPU stall due to ReadPixels"  # which these tests take
     assert [text for text in browser.complaints if of_pictures not in text] == []
     assert [r for r in browser.requests if not r.startswith(("file:", "data:", "blob:"))] == []
+
+
+def test_everyone_can_use_the_page(browser: Browser) -> None:
+    assert faults(browser) == []

@@ -151,9 +151,13 @@ class Browser:
 
     def key(self, name: str) -> None:
         """Press and release a key, such as ``ArrowLeft``."""
-        code = {"ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40}[name]
-        for kind in ("keyDown", "keyUp"):
-            self.send("Input.dispatchKeyEvent", type=kind, key=name, windowsVirtualKeyCode=code)
+        arrows = {"ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40}
+        code = ({"Tab": 9, "Enter": 13, " ": 32} | arrows)[name]
+        text = {"Enter": {"text": "\r"}, " ": {"text": " "}}.get(name, {})
+        for kind, typed in (("keyDown", text), ("keyUp", {})):
+            self.send(
+                "Input.dispatchKeyEvent", type=kind, key=name, windowsVirtualKeyCode=code, **typed
+            )
 
     def _mouse(self, kind: str, x: float, y: float) -> None:
         self.send(

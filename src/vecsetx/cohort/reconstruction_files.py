@@ -138,6 +138,7 @@ def _limited(heart: ReconstructedHeart, wanted: tuple[str, ...]) -> Reconstructe
 
 
 def _page(heart: ReconstructedHeart, content: dict[str, Any]) -> HeartFile:
+    from vecsetx.report.point_cloud import points_by_structure
     from vecsetx.report.reconstruction_page import write_reconstruction_page
     from vecsetx.report.scene import HeartView
 
@@ -150,6 +151,9 @@ def _page(heart: ReconstructedHeart, content: dict[str, Any]) -> HeartFile:
         input_map=heart.encoded.label_map if isinstance(shown, Geometry) else None,
         structures=heart.structures,
         inferred=tuple(name for name, observed in heart.observed.items() if not observed),
+        points={}
+        if isinstance(shown, Geometry)
+        else points_by_structure(shown.points_mm, shown.structure, heart.structures),
     )
     return HeartFile(
         "heart.html",

@@ -12,14 +12,11 @@ from vecsetx.report.check_figures import (
     inside_shares,
 )
 from vecsetx.report.figures import Row, is_number
-from vecsetx.report.point_cloud import points_scene
+from vecsetx.report.point_cloud import chips_of, pack_cloud, points_by_structure
 from vecsetx.report.template import write_page
 from vecsetx.sampling.quality.cohort import MAX_Z, MIN_HEARTS
 from vecsetx.sampling.quality.findings import THICKNESS_MM
 from vecsetx.sampling.samples import Samples
-
-_SCENE_POINTS = 16_000
-"""Surface points in the 3-D view of the page of one heart."""
 
 _QUANTITIES: Mapping[str, tuple[str, int]] = {
     "Volume (ml)": ("volume_ml", 1),
@@ -108,11 +105,8 @@ def write_heart_page(path: Path, page: HeartPage) -> None:
     """Write the page of one heart: structures, slices, points in 3-D and distance histograms."""
     samples = page.samples
     surface, info = samples.surface, samples.info
-    first = slice(_SCENE_POINTS)
-    points = {
-        name: surface.points_mm[first][surface.structure[first] == k]
-        for k, name in enumerate(info.structures)
-    }
+    points = points_by_structure(surface.points_mm, surface.structure, info.structures)
+    layout, blob = pack_cloud(points)
     histograms = distance_histograms(samples)
     write_page(
         path,
@@ -130,12 +124,14 @@ def write_heart_page(path: Path, page: HeartPage) -> None:
         walls=list(THICKNESS_MM),
         picture=page.picture,
         histograms=list(histograms),
+        chips=chips_of(list(points)),
+        blob=blob,
         data={
-            "plots": {"scene": points_scene(points)}
-            | {
+            "plots": {
                 f"distances-{number}": histogram
                 for number, histogram in enumerate(histograms.values())
-            }
+            },
+            "scene": layout,
         },
     )
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from vecsetx.anatomy.structures import structure
 from vecsetx.report.cine_scene import PackedFrame
 from vecsetx.report.figures import Figure, figure, rgb
+from vecsetx.report.point_cloud import chips_of
 from vecsetx.report.template import write_page
 
 __all__ = ["write_cine_page"]
@@ -43,7 +43,7 @@ def write_cine_page(
         remarks=summary["remarks"],
         provenance=summary["provenance"],
         blobs={number: one.blob for number, one in frames.items()},
-        chips=[{"name": one, "title": structure(one).title, "color": rgb(one)} for one in names],
+        chips=chips_of(list(names)),
         data={
             "plots": {"volumes": _volumes(summary["volumes"], times if timed else None)},
             "frames": [

@@ -98,6 +98,7 @@ def write_report(path: Path, report: Report) -> None:
         compared=compared,
         uncertainty=uncertainty,
         provenance={**report.provenance, **_tolerance(scores)},
+        points=0,
         shown=shown,
         ranked=ranked,
         chips=structures_shown(shown),

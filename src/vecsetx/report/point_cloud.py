@@ -1,72 +1,67 @@
-"""Sample points as an interactive 3-D plotly scene.
+"""Labelled points for a page's 3-D scenes and slices: which ones, and as what bytes."""
 
-Coordinates are in RAS+ mm. The page stores them as float32 in plotly's base64 form, without
-rounding.
-"""
-
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
+from jaxtyping import Float, Integer
 
 from vecsetx.anatomy.structures import structure
-from vecsetx.report.figures import Figure, rgb
+from vecsetx.report.figures import rgb
+from vecsetx.report.packing import STEP_MM, gzip_base64, vertex_bytes
 
-# The camera is in front of the patient and looks back: the patient's left is on the right.
-_FRONT = {
-    "eye": {"x": 0.0, "y": 1.65, "z": 0.0},
-    "up": {"x": 0.0, "y": 0.0, "z": 1.0},
-    "center": {"x": 0.0, "y": 0.0, "z": 0.0},
-}
+__all__ = ["SCENE_POINTS", "chips_of", "pack_cloud", "pack_points", "points_by_structure"]
+
+SCENE_POINTS = 16_000
+"""Most points of a heart on a page."""
 
 
-def points_scene(points_mm: Mapping[str, np.ndarray]) -> Figure:
-    """Plot points in 3-D, in the colours of their structures.
+def points_by_structure(
+    points_mm: Float[np.ndarray, "n 3"],
+    numbers: Integer[np.ndarray, " n"],
+    structures: Sequence[str],
+) -> dict[str, Float[np.ndarray, "m 3"]]:
+    """Sort points by structure; only the first :data:`SCENE_POINTS` of them.
 
     Args:
-        points_mm: Structure → ``[N, 3]`` points, RAS+ mm.
+        points_mm: Points in random order, RAS+ mm.
+        numbers: Index 0…K−1 of each point's structure.
+        structures: Names of the K structures.
+
+    Returns:
+        Name → its points; structures without any are left out.
     """
-    layout = _layout(points_mm.values())
-    traces = []
-    for name, points in points_mm.items():
-        x, y, z = np.ascontiguousarray(points.T, dtype=np.float32)
-        traces.append(
-            go.Scatter3d(
-                name=name,
-                x=x,
-                y=y,
-                z=z,
-                mode="markers",
-                marker={"size": 2.2, "color": rgb(name), "line": {"width": 0}},
-                hovertemplate=f"{structure(name).title}<br>R %{{x:.1f}}, A %{{y:.1f}}, "
-                "S %{z:.1f} mm<extra></extra>",
-            )
-        )
-    with_legend = layout | {"showlegend": True, "legend": {"itemsizing": "constant"}}
-    scene: Figure = go.Figure(traces, layout=with_legend).to_dict()
-    return scene
+    points_mm, numbers = points_mm[:SCENE_POINTS], numbers[:SCENE_POINTS]
+    return {structures[k]: points_mm[numbers == k] for k in np.unique(numbers).tolist()}
 
 
-def _layout(clouds: Iterable[np.ndarray]) -> dict[str, Any]:
-    """A scene without axes, whose cube contains all points."""
-    boxes = [
-        bound(points, axis=0) for points in clouds if len(points) for bound in (np.min, np.max)
-    ] or [np.zeros(3)]
-    low, high = np.min(boxes, axis=0), np.max(boxes, axis=0)
-    center, half = (low + high) / 2, max(float((high - low).max()) / 2, 1.0)
-    axes = {
-        f"{axis}axis": {"visible": False, "range": [middle - half, middle + half]}
-        for axis, middle in zip("xyz", center.tolist(), strict=True)
-    }
-    return {
-        "template": "none",
-        "margin": {"l": 0, "r": 0, "t": 0, "b": 0},
-        "showlegend": False,
-        "scene": axes
-        | {
-            "aspectmode": "cube",
-            "camera": _FRONT,
-            "dragmode": "turntable",
-        },
-    }
+def pack_points(
+    points_mm: Mapping[str, Float[np.ndarray, "m 3"]], low_mm: Float[np.ndarray, "3"]
+) -> tuple[list[dict[str, Any]], bytes]:
+    """Return the layout of the points of each structure, and their bytes.
+
+    Args:
+        points_mm: Name → points, RAS+ mm.
+        low_mm: Lower corner of a box that contains them.
+    """
+    layout = [{"name": name, "points": len(points)} for name, points in points_mm.items()]
+    return layout, b"".join(vertex_bytes(points, low_mm) for points in points_mm.values())
+
+
+def pack_cloud(points_mm: Mapping[str, Float[np.ndarray, "m 3"]]) -> tuple[dict[str, Any], str]:
+    """Return the layout of a scene of points alone, and the points: gzip in base64.
+
+    Args:
+        points_mm: Name → points, RAS+ mm.
+    """
+    every = np.concatenate([np.zeros((0, 3)), *points_mm.values()])
+    low_mm = np.floor(every.min(axis=0)) if len(every) else np.zeros(3)
+    high_mm = np.ceil(every.max(axis=0)) if len(every) else np.zeros(3)
+    layout, data = pack_points(points_mm, low_mm)
+    box = {"low": low_mm.tolist(), "high": high_mm.tolist(), "step": STEP_MM}
+    return {**box, "points": layout}, gzip_base64(data)
+
+
+def chips_of(names: Sequence[str]) -> list[dict[str, str]]:
+    """Name, title and colour of each structure, for the buttons that show and hide them."""
+    return [{"name": name, "title": structure(name).title, "color": rgb(name)} for name in names]

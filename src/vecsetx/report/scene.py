@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import igl
@@ -10,10 +10,9 @@ import numpy as np
 from jaxtyping import Float
 
 from vecsetx.anatomy.label_map import LabelMap
-from vecsetx.anatomy.structures import structure
 from vecsetx.reconstruction.surfaces import Surface, decimate
-from vecsetx.report.figures import rgb
 from vecsetx.report.packing import STEP_MM, face_bytes, gzip_base64, in_order_of_use, vertex_bytes
+from vecsetx.report.point_cloud import chips_of, pack_points
 
 __all__ = [
     "DISTANCE_STEP_MM",
@@ -53,6 +52,7 @@ class HeartView:
             was not a label map.
         structures: Names of the K structures.
         inferred: Structures that were not in the input: hidden from the model, or not annotated.
+        points: Structure → points on its surface, RAS+ mm: the input, if that has no surfaces.
     """
 
     name: str
@@ -62,6 +62,7 @@ class HeartView:
     input_map: LabelMap | None = None
     structures: tuple[str, ...] = ()
     inferred: tuple[str, ...] = ()
+    points: Mapping[str, Float[np.ndarray, "n 3"]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,8 @@ def pack_heart(view: HeartView) -> PackedHeart:
         "truth": _simplified(view.truth),
         "reconstruction": _simplified(view.reconstruction),
     }
-    low_mm, high_mm = _box([*sides["truth"].values(), *sides["reconstruction"].values()])
+    surfaces_mm = [surface.vertices_mm for side in sides.values() for surface in side.values()]
+    low_mm, high_mm = _box([*surfaces_mm, *view.points.values()])
     parts: list[bytes] = []
     layout: dict[str, Any] = {"low": low_mm.tolist(), "high": high_mm.tolist(), "step": STEP_MM}
     for side, surfaces in sides.items():
@@ -111,14 +113,16 @@ def pack_heart(view: HeartView) -> PackedHeart:
     if view.input_map is not None:
         voxels, layout["voxels"] = _voxels(view.input_map, view.structures, low_mm, high_mm)
         parts.append(voxels.tobytes(order="F"))
-    names = tuple(dict.fromkeys(name for side in sides.values() for name in side))
+    layout["points"], points = pack_points(view.points, low_mm)
+    parts.append(points)
+    shown = (*sides.values(), view.points)
+    names = tuple(dict.fromkeys(name for side in shown for name in side))
     return PackedHeart(view.name, view.dice, names, layout, gzip_base64(b"".join(parts)))
 
 
 def structures_shown(hearts: Iterable[PackedHeart]) -> list[dict[str, str]]:
     """Name, title and colour of each structure in any of the hearts, in order of appearance."""
-    names = dict.fromkeys(name for heart in hearts for name in heart.structures)
-    return [{"name": name, "title": structure(name).title, "color": rgb(name)} for name in names]
+    return chips_of(list(dict.fromkeys(name for heart in hearts for name in heart.structures)))
 
 
 def _simplified(surfaces: Mapping[str, Surface]) -> dict[str, Surface]:
@@ -168,8 +172,8 @@ def _voxels(
     return labels.astype(np.uint8).reshape(tuple(shape)), layout
 
 
-def _box(surfaces: Sequence[Surface]) -> tuple[np.ndarray, np.ndarray]:
-    """Corners, in whole mm, of a box around all surfaces with a margin."""
-    parts = [surface.vertices_mm for surface in surfaces if len(surface.vertices_mm)]
+def _box(clouds: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Corners, in whole mm, of a box around all points with a margin."""
+    parts = [cloud for cloud in clouds if len(cloud)]
     points = np.concatenate(parts).astype(np.float64) if parts else np.zeros((1, 3))
     return np.floor(points.min(axis=0) - _MARGIN_MM), np.ceil(points.max(axis=0) + _MARGIN_MM)

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from vecsetx.anatomy.structures import structure
 from vecsetx.population.heart_space import HeartSpace
 from vecsetx.population.space_file import Cohort
 from vecsetx.progress import Progress
-from vecsetx.report.figures import Figure, figure, rgb
+from vecsetx.report.figures import Figure, figure
+from vecsetx.report.point_cloud import chips_of
 from vecsetx.report.space_scene import NEW, SpacePageSize, pack_space, page_shapes
 from vecsetx.report.template import write_page
 
@@ -62,10 +62,7 @@ def write_space_page(
         drawn=size.drawn,
         groups=_groups(packed.layout["shapes"]),
         blob=packed.blob,
-        chips=[
-            {"name": name, "title": structure(name).title, "color": rgb(name)}
-            for name in packed.structures
-        ],
+        chips=chips_of(packed.structures),
         hearts=_rows(space, unusual, viewed),
         columns=min(_COLUMNS, len(saved.space.sd)),
         template_heart=template,

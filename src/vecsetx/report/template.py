@@ -6,6 +6,7 @@ scripts, so that no file name can inject markup or code.
 """
 
 import re
+from datetime import date
 from functools import cache
 from importlib.metadata import distribution
 from pathlib import Path
@@ -15,6 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from vecsetx._version import __version__
 from vecsetx.anatomy.structures import structure
 from vecsetx.files import write_text
 from vecsetx.report.figures import is_number, rgb
@@ -45,7 +47,8 @@ def _environment() -> Environment:
     environment.globals |= {
         "rgb": rgb,
         "structure": structure,
-        "plotly_js": lambda: Markup(get_plotlyjs()),
+        "version": __version__,
+        "today": lambda: date.today().isoformat(),
         "plotly_gzip": _plotly_gzip,
         "k3d_gzip": _k3d_gzip,
         "verbatim": lambda name: Markup(loader.get_source(environment, name)[0]),

@@ -123,13 +123,13 @@ def _number(key: str, value: float) -> dict[str, Any]:
     }
 
 
-def _chips(drawings: list[MeshDrawing]) -> dict[str, dict[str, Any]]:
-    """Return each interface of any of the hearts, with its colour, and whether it is outside."""
-    return {
-        mesh["name"]: {"color": mesh["color"], "outer": mesh["outer"]}
-        for drawing in drawings
-        for mesh in drawing.layout["meshes"]
-    }
+def _chips(drawings: list[MeshDrawing]) -> list[dict[str, Any]]:
+    """Return the interfaces of all hearts, with their colours, and whether they are outside."""
+    found = {mesh["name"]: mesh for drawing in drawings for mesh in drawing.layout["meshes"]}
+    return [
+        {"name": name, "color": mesh["color"], "outer": mesh["outer"]}
+        for name, mesh in found.items()
+    ]
 
 
 def _angles(counts: list[int]) -> Figure:
@@ -158,7 +158,7 @@ def _angles(counts: list[int]) -> Figure:
             **{"x": deg, "y": 1, "yref": "paper", "yanchor": "bottom", "showarrow": False},
             "text": f"{which} ≥ {deg:g}°",
             "xanchor": "right" if which == "all" else "left",
-            "font": {"color": _BOUND_COLOR, "size": 12},
+            "font": {"size": 12},
         }
         for which, deg in bounds.items()
     ]

@@ -1,8 +1,5 @@
 // The viewer of a heart's cycle: the meshes of all frames are in the scene, and one frame is visible.
-const byId = (id) => document.getElementById(id);
-const chips = [...document.querySelectorAll(".chip")];
 const slider = byId("frame");
-const scenes = [];
 const low = [0, 1, 2].map((axis) => Math.min(...data.frames.map(({ layout }) => layout.low[axis])));
 const high = [0, 1, 2].map((axis) => Math.max(...data.frames.map(({ layout }) => layout.high[axis])));
 const center = low.map((part, axis) => (part + high[axis]) / 2);
@@ -20,7 +17,7 @@ async function unpackFrame({ layout }, number) {
 }
 
 const meshes = await Promise.all(data.frames.map(unpackFrame));
-const pressed = (name) => chips.find((chip) => chip.dataset.structure === name).ariaPressed === "true";
+const pressed = (name) => isPressed(chips.find((chip) => chip.dataset.name === name));
 
 function show(number) {
   const changed = new Set([shown, number]);
@@ -57,30 +54,19 @@ function pause() {
   byId("play").textContent = "Play";
 }
 
-function showStructures(isShown) {
-  for (const chip of chips) chip.ariaPressed = String(isShown(chip));
-  show(shown);
-}
-
 function listen() {
   byId("play").addEventListener("click", () => (played === null ? play() : pause()));
   slider.addEventListener("input", () => { pause(); show(Number(slider.value)); });
   byId("opacity").addEventListener("input", () => show(shown));
-  for (const chip of chips) {
-    chip.addEventListener("click", () =>
-      showStructures((other) => (other.ariaPressed === "true") !== (other === chip)));
-    chip.addEventListener("dblclick", () => showStructures((other) => other === chip));
-  }
-  byId("all").addEventListener("click", () => showStructures(() => true));
+  listenToChips(() => show(shown));
 }
 
 listen();
 openScene(byId("cine-scene"));
 for (const scene of scenes)
   await scene.show(meshes.flat().map((mesh) => {
-    const chip = chips.find((one) => one.dataset.structure === mesh.name);
-    const [red, green, blue] = chip.dataset.color.match(/[\d.]+/g).map(Number);
-    return { key: mesh.key, mesh, color: (red << 16) | (green << 8) | blue, colors: null, opacity: 1 };
+    const chip = chips.find((one) => one.dataset.name === mesh.name);
+    return { key: mesh.key, mesh, color: chipColor(chip), opacity: 1 };
   }));
 for (const scene of scenes)
   for (const { key } of meshes.slice(1).flat()) scene.change(key, { visible: false });

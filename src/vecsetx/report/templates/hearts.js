@@ -1,15 +1,11 @@
 // The viewer's controls: which heart and structures the 3-D scenes and the slices show, and how.
-const byId = (id) => document.getElementById(id);
-const chips = [...document.querySelectorAll(".chip")];
 const heartChoice = byId("heart");
 const layers = { input: byId("show-input"), truth: byId("show-truth"), reconstruction: byId("show-reconstruction") };
 const structureColors = new Map(
-  chips.map((chip) => [chip.dataset.structure, chip.dataset.color.match(/[\d.]+/g).slice(0, 3).map(Number)]));
-const scenes = [];
+  chips.map((chip) => [chip.dataset.name, chip.dataset.color.match(/[\d.]+/g).slice(0, 3).map(Number)]));
 let heart = null;
 
-const isShown = (name) =>
-  chips.some((chip) => chip.dataset.structure === name && chip.ariaPressed === "true");
+const isShown = (name) => chips.some((chip) => chip.dataset.name === name && isPressed(chip));
 const rgbInteger = ([red, green, blue]) => (Math.round(red) << 16) | (Math.round(green) << 8) | Math.round(blue);
 const isOverlaid = () => byId("arrangement").value === "overlaid";
 const byDistance = () => byId("colouring").value === "distance";
@@ -46,11 +42,15 @@ async function redraw() {
   if (scenes.length) {
     const [truth, reconstruction] = ["truth", "reconstruction"].map((side) =>
       heart[side].map((mesh) => meshOptions(mesh, side)));
+    const points = heart.points.map(({ name, points }) => ({
+      key: `points ${name}`, points, color: rgbInteger(structureColors.get(name)), opacity: 1,
+    }));
     const ghosts = heart.truth.map((mesh) => ({
-      key: `ghost ${mesh.name}`, mesh, color: 0xb8bec8, colors: null, opacity: translucent.ghost,
+      key: `ghost ${mesh.name}`, mesh, color: 0xb8bec8, opacity: translucent.ghost,
     }));
     await Promise.all([
-      scenes[0].show(truth), scenes[1].show(isOverlaid() ? [...reconstruction, ...ghosts] : reconstruction)]);
+      scenes[0].show([...truth, ...points]),
+      scenes[1].show(isOverlaid() ? [...reconstruction, ...ghosts, ...points] : reconstruction)]);
     updateScenes();
   }
   byId("viewer").dataset.ready = heartChoice.value;
@@ -59,7 +59,7 @@ async function redraw() {
 // Displacement of each structure from the heart's centre in the exploded view, mm.
 function explodeOffsets() {
   const factor = Number(byId("explode").value);
-  return new Map(chips.map(({ dataset: { structure } }) => {
+  return new Map(chips.map(({ dataset: { name: structure } }) => {
     const mesh = [...heart.truth, ...heart.reconstruction].find(({ name }) => name === structure);
     if (!mesh) return [structure, [0, 0, 0]];
     const sums = [0, 0, 0];
@@ -100,9 +100,9 @@ function clipPlanes() {
 function updateLabels() {
   const { dice, name } = data.hearts[heartChoice.value];
   for (const chip of chips) {
-    const found = dice[chip.dataset.structure];
+    const found = dice[chip.dataset.name];
     chip.querySelector("small").textContent = found == null ? "–" : found.toFixed(3);
-    const isInferred = heart.inferred.has(chip.dataset.structure);
+    const isInferred = heart.inferred.has(chip.dataset.name);
     chip.classList.toggle("inferred", isInferred);
     chip.querySelector("em").hidden = !isInferred;
   }
@@ -111,8 +111,9 @@ function updateLabels() {
   for (const button of document.querySelectorAll("[data-heart]"))
     button.setAttribute("aria-current", button.dataset.heart === name);
   for (const side of ["truth", "reconstruction"]) {
-    const there = new Set(heart[side].map((mesh) => mesh.name));
-    const missing = chips.map((chip) => chip.dataset.structure).filter((part) => !there.has(part));
+    const parts = side === "truth" ? [...heart.truth, ...heart.points] : heart.reconstruction;
+    const there = new Set(parts.map(({ name }) => name));
+    const missing = chips.map((chip) => chip.dataset.name).filter((part) => !there.has(part));
     byId(`${side}-note`).textContent = missing.length ? `without ${missing.join(", ")}` : "";
   }
 }
@@ -129,12 +130,6 @@ async function openHeart() {
   await redraw();
 }
 
-function showStructures(shown) {
-  for (const chip of chips) chip.ariaPressed = String(shown(chip));
-  updateScenes();
-  drawPlanes(heart);
-}
-
 function stepHeart(by) {
   const count = heartChoice.options.length;
   heartChoice.value = (Number(heartChoice.value) + by + count) % count;
@@ -145,12 +140,10 @@ function listen() {
   heartChoice.addEventListener("change", openHeart);
   byId("previous").addEventListener("click", () => stepHeart(-1));
   byId("next").addEventListener("click", () => stepHeart(1));
-  for (const chip of chips) {
-    chip.addEventListener("click", () =>
-      showStructures((other) => (other.ariaPressed === "true") !== (other === chip)));
-    chip.addEventListener("dblclick", () => showStructures((other) => other === chip));
-  }
-  byId("all").addEventListener("click", () => showStructures(() => true));
+  listenToChips(() => {
+    updateScenes();
+    drawPlanes(heart);
+  });
   for (const id of ["opacity", "explode", "clip", "clip-place", "clip-side"])
     byId(id).addEventListener("input", updateScenes);
   for (const id of ["colouring", "arrangement", "most"]) byId(id).addEventListener("change", redraw);
@@ -161,7 +154,7 @@ function listen() {
     button.addEventListener("click", () => {
       heartChoice.value = data.hearts.findIndex(({ name }) => name === button.dataset.heart);
       openHeart();
-      byId("viewer").scrollIntoView({ behavior: "smooth" });
+      byId("viewer").scrollIntoView();
     });
   for (const layer of Object.values(layers)) layer.addEventListener("change", () => drawPlanes(heart));
   for (const plane of planes) {

@@ -1,9 +1,9 @@
-// Show only the figure of the chosen measure.
-const measureChoice = document.getElementById("measure");
+// Show only the figure of the chosen measure, and its table.
+const measureChoice = byId("measure");
 measureChoice.addEventListener("change", () => {
   for (const { value } of measureChoice.options) {
-    const figure = document.getElementById(value);
-    figure.hidden = value !== measureChoice.value;
-    if (!figure.hidden) Plotly.Plots.resize(figure);
+    const section = byId(value);
+    section.hidden = value !== measureChoice.value;
+    if (!section.hidden) for (const plot of section.querySelectorAll(".plot")) Plotly.Plots.resize(plot);
   }
 });

@@ -1,42 +1,7 @@
-// Plotly figures and sortable tables, on all pages.
+// On all pages: the page's data, and tables that a click sorts.
 const data = JSON.parse(document.getElementById("data").textContent);
-
-// Plotly ignores style sheets, so the page's colours are passed to it as a template.
-function pageTemplate() {
-  const style = getComputedStyle(document.documentElement);
-  const color = (name) => style.getPropertyValue(name).trim();
-  const font = { family: getComputedStyle(document.body).fontFamily, size: 13, color: color("--text") };
-  const axis = { gridcolor: color("--line"), linecolor: color("--line"),
-    ticks: "outside", ticklen: 5, tickcolor: "rgba(0,0,0,0)", // transparent: only keeps labels off the axis
-    title: { standoff: 10, font: { size: 13, color: color("--quiet") } } };
-  return {
-    layout: {
-      font,
-      colorway: color("--curves").split(",").map((part) => part.trim()),
-      paper_bgcolor: "rgba(0,0,0,0)",
-      plot_bgcolor: "rgba(0,0,0,0)",
-      xaxis: axis,
-      yaxis: axis,
-      legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom" },
-      hoverlabel: { bgcolor: color("--panel"), bordercolor: color("--line"), font },
-    },
-  };
-}
-
-const plotOptions = { displayModeBar: false, responsive: true };
-const plotted = [];
-
-function draw(element, figure) {
-  if (!plotted.includes(element)) plotted.push(element);
-  return Plotly.react(element, figure.data, { ...figure.layout, template: pageTemplate() }, plotOptions);
-}
-
-for (const element of document.querySelectorAll("[data-plot]"))
-  draw(element, data.plots[element.dataset.plot]);
-
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
-  for (const element of plotted) Plotly.relayout(element, { template: pageTemplate() });
-});
+const byId = (id) => document.getElementById(id);
+const scenes = []; // 3-D scenes, see scenes.js
 
 // A click on a heading sorts by its column, a second click reverses. Missing values stay last.
 function sortBy(heading) {

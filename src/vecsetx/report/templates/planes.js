@@ -6,6 +6,7 @@ const planes = [
   { name: "sagittal", axis: 0, across: 1, up: 2, letter: ["R", "L"] },
 ];
 const background = [16, 19, 24];
+const pointReachMm = 2; // points up to so far from a plane are drawn on it
 const place = [0, 0, 0]; // intersection of the three planes, mm from the centre of the heart
 
 for (const plane of planes) {
@@ -119,6 +120,20 @@ function reconstructionStyle(context, path, color, name) {
   context.setLineDash([]);
 }
 
+// Points near the plane, as dots.
+function drawPoints(context, scale, clouds, { axis, across, up }) {
+  for (const { name, points } of clouds) {
+    if (!isShown(name)) continue;
+    context.fillStyle = paint(structureColors.get(name), 0.5);
+    for (let n = 0; n < points.length; n += 3) {
+      if (Math.abs(points[n + axis] - place[axis]) > pointReachMm) continue;
+      context.beginPath();
+      context.arc(scale.x(points[n + across]), scale.y(points[n + up]), 1.5 * devicePixelRatio, 0, 7);
+      context.fill();
+    }
+  }
+}
+
 function drawPlane(heart, plane) {
   const { canvas, across, up } = plane;
   const size = Math.round(canvas.clientWidth * devicePixelRatio);
@@ -134,7 +149,10 @@ function drawPlane(heart, plane) {
   if (layers.input.checked && heart.labels) drawVoxels(context, scale, heart, plane);
   if (layers.reconstruction.checked)
     drawContours(context, scale, heart.reconstruction, plane, reconstructionStyle);
-  if (layers.truth.checked) drawContours(context, scale, heart.truth, plane, truthStyle);
+  if (layers.truth.checked) {
+    drawContours(context, scale, heart.truth, plane, truthStyle);
+    drawPoints(context, scale, heart.points, plane);
+  }
   context.fillStyle = "rgb(255 255 255 / 22%)";
   context.fillRect(scale.x(place[across]), 0, devicePixelRatio, size);
   context.fillRect(0, scale.y(place[up]), size, devicePixelRatio);

@@ -1,4 +1,4 @@
-// 3-D scenes, such as truth and reconstruction: meshes drawn by k3d, with a shared camera.
+// 3-D scenes, such as truth and reconstruction: meshes and points drawn by k3d, with a shared camera.
 const identity = [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1];
 const view = {
   fov: 28, distance: 330,
@@ -16,6 +16,18 @@ const cssColor = (name) => {
   return parseInt(probe.fillStyle.slice(1), 16);
 };
 
+const meshObject = ({ vertices, faces }) => ({
+  type: "Mesh",
+  vertices: { data: vertices, shape: [vertices.length / 3, 3] },
+  indices: { data: faces, shape: [faces.length / 3, 3] },
+  slice_planes: [], side: "double", flat_shading: false, wireframe: false,
+});
+
+const pointsObject = (points) => ({
+  type: "Points", positions: { data: points, shape: [points.length / 3, 3] },
+  point_size: 1.4, shader: "3d",
+});
+
 class Scene {
   constructor(element) {
     this.element = element;
@@ -27,20 +39,17 @@ class Scene {
     });
   }
 
-  // Replace all meshes. Each has key, mesh, color, colors (or null) and opacity.
-  async show(meshes) {
+  // Replace what is shown. Each has key, color, opacity, and mesh (with or without colors) or points.
+  async show(parts) {
     for (const { id } of this.shown.values()) this.plot.removeObject(id);
     this.shown.clear();
-    const objects = meshes.map(({ key, mesh, color, colors, opacity }, number) => {
+    const objects = parts.map(({ key, mesh, points, color, colors, opacity }, number) => {
       const object = {
-        type: "Mesh", id: number + 1, name: key, visible: true, opacity,
-        vertices: { data: mesh.vertices, shape: [mesh.vertices.length / 3, 3] },
-        indices: { data: mesh.faces, shape: [mesh.faces.length / 3, 3] },
+        id: number + 1, name: key, visible: true, opacity,
         color, colors: { data: colors ?? new Uint32Array(0), shape: [colors?.length ?? 0] },
         attribute: { data: [], shape: [0] }, color_range: [], color_map: { data: [], shape: [0] },
         model_matrix: { data: Float32Array.from(identity), shape: [4, 4] },
-        slice_planes: [], side: "double", flat_shading: false, wireframe: false,
-        roughness: 0.55, metalness: 0,
+        roughness: 0.55, metalness: 0, ...(points ? pointsObject(points) : meshObject(mesh)),
       };
       this.shown.set(key, object);
       return object;

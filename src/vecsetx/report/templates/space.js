@@ -1,8 +1,5 @@
 // The viewer of a shape space: the mean heart turns into others, whose vertices correspond to its own.
-const byId = (id) => document.getElementById(id);
-const chips = [...document.querySelectorAll(".chip")];
 const choice = byId("shape"), slider = byId("place");
-const scenes = [];
 const { layout, mean, shapes } = await unpackSpace();
 let played = null; // when playing began, ms
 
@@ -86,16 +83,11 @@ function stop() {
   byId("play").textContent = "Play";
 }
 
-function showStructures(shown) {
-  for (const chip of chips) chip.ariaPressed = String(shown(chip));
-  update();
-}
-
 function update() {
   for (const scene of scenes) {
     for (const chip of chips)
-      scene.change(chip.dataset.structure, {
-        visible: chip.ariaPressed === "true", opacity: Number(byId("opacity").value),
+      scene.change(chip.dataset.name, {
+        visible: isPressed(chip), opacity: Number(byId("opacity").value),
       });
     scene.plot.render();
   }
@@ -112,17 +104,12 @@ function listen() {
   byId("play").addEventListener("click", () => (played === null ? play() : stop()));
   slider.addEventListener("input", () => { stop(); move(); });
   byId("opacity").addEventListener("input", update);
-  for (const chip of chips) {
-    chip.addEventListener("click", () =>
-      showStructures((other) => (other.ariaPressed === "true") !== (other === chip)));
-    chip.addEventListener("dblclick", () => showStructures((other) => other === chip));
-  }
-  byId("all").addEventListener("click", () => showStructures(() => true));
+  listenToChips(update);
   for (const button of document.querySelectorAll("button[data-heart]"))
     button.addEventListener("click", () => {
       choice.value = shapes.findLastIndex(({ name }) => name === button.dataset.heart);
       choose();
-      byId("viewer").scrollIntoView({ behavior: "smooth" });
+      byId("viewer").scrollIntoView();
     });
 }
 
@@ -130,9 +117,8 @@ listen();
 openScene(byId("space-scene"));
 for (const scene of scenes)
   await scene.show(mean.map((mesh, number) => {
-    const [red, green, blue] = chips[number].dataset.color.match(/[\d.]+/g).map(Number);
     const own = { ...mesh, vertices: mesh.vertices.slice() }; // k3d keeps the array, and moves it
-    return { key: mesh.name, mesh: own, color: (red << 16) | (green << 8) | blue, colors: null, opacity: 1 };
+    return { key: mesh.name, mesh: own, color: chipColor(chips[number]), opacity: 1 };
   }));
 fitHeart(layout.high.map((high, axis) => (high - layout.low[axis]) / 2));
 for (const scene of scenes) scene.look();

@@ -38,6 +38,11 @@ class Parts {
     });
   }
 
+  // The points of each structure.
+  clouds(layout, step, shift) {
+    return layout.map(({ name, points }) => ({ name, points: this.vertices(points, step, shift) }));
+  }
+
   // Distances in mm, NaN where the other side lacks the structure.
   distances(count, step) {
     const bytes = this.take(count);
@@ -46,7 +51,7 @@ class Parts {
 }
 
 // Unpack a heart, centred on its bounding box: the meshes of both sides, the names of inferred
-// structures, and the labels of the input.
+// structures, and the labels or the points of the input.
 async function unpackHeart(number) {
   const { layout } = data.hearts[number];
   const center = layout.low.map((low, axis) => (low + layout.high[axis]) / 2);
@@ -61,6 +66,7 @@ async function unpackHeart(number) {
   const [truth, reconstruction] = [meshes("truth"), meshes("reconstruction")];
   const { voxels, inferred } = layout;
   const labels = voxels && parts.take(voxels.shape.reduce((product, size) => product * size, 1));
-  return { truth, reconstruction, center, low: shift, high: shift.map((low) => -low),
+  const points = parts.clouds(layout.points, layout.step, shift);
+  return { truth, reconstruction, points, center, low: shift, high: shift.map((low) => -low),
     inferred: new Set(inferred), voxels, labels };
 }

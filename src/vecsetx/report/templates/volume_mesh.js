@@ -1,8 +1,5 @@
 // The viewer of tetrahedral meshes: the interfaces of one heart at a time.
-const byId = (id) => document.getElementById(id);
-const chips = [...document.querySelectorAll(".chip")];
 const heartChoice = byId("heart");
-const scenes = [];
 let heart = null;
 
 // Unpack the interfaces of a heart, centred on their box.
@@ -29,8 +26,8 @@ function clipPlanes() {
 function update() {
   for (const scene of scenes) {
     for (const chip of chips)
-      scene.change(chip.dataset.interface, {
-        visible: chip.ariaPressed === "true", opacity: Number(byId("opacity").value),
+      scene.change(chip.dataset.name, {
+        visible: isPressed(chip), opacity: Number(byId("opacity").value),
       });
     scene.clip(clipPlanes());
     scene.plot.render();
@@ -44,21 +41,16 @@ async function openHeart() {
   if (wanted !== heartChoice.value) return; // another heart was chosen in the meantime
   heart = opened;
   const there = new Set(heart.meshes.map(({ name }) => name));
-  for (const chip of chips) chip.hidden = !there.has(chip.dataset.interface);
+  for (const chip of chips) chip.hidden = !there.has(chip.dataset.name);
   fitHeart(heart.high);
   for (const scene of scenes) {
     await scene.show(heart.meshes.map((mesh) => {
       const [red, green, blue] = mesh.color.match(/\d+/g).map(Number);
-      return { key: mesh.name, mesh, color: (red << 16) | (green << 8) | blue, colors: null, opacity: 1 };
+      return { key: mesh.name, mesh, color: (red << 16) | (green << 8) | blue, opacity: 1 };
     }));
   }
   update();
   byId("viewer").dataset.ready = wanted;
-}
-
-function showInterfaces(shown) {
-  for (const chip of chips) chip.ariaPressed = String(shown(chip));
-  update();
 }
 
 function stepHeart(by) {
@@ -71,25 +63,20 @@ function listen() {
   heartChoice.addEventListener("change", openHeart);
   byId("previous").addEventListener("click", () => stepHeart(-1));
   byId("next").addEventListener("click", () => stepHeart(1));
-  for (const chip of chips) {
-    chip.addEventListener("click", () =>
-      showInterfaces((other) => (other.ariaPressed === "true") !== (other === chip)));
-    chip.addEventListener("dblclick", () => showInterfaces((other) => other === chip));
-  }
-  byId("all").addEventListener("click", () => showInterfaces(() => true));
+  listenToChips(update);
   byId("inner").addEventListener("click", () =>
-    showInterfaces((chip) => chip.dataset.outer === undefined));
+    showChips((chip) => chip.dataset.outer === undefined, update));
   for (const id of ["opacity", "clip", "clip-place", "clip-side"])
     byId(id).addEventListener("input", update);
   for (const button of document.querySelectorAll("button[data-heart]"))
     button.addEventListener("click", () => {
       heartChoice.value = button.dataset.heart;
       openHeart();
-      byId("viewer").scrollIntoView({ behavior: "smooth" });
+      byId("viewer").scrollIntoView();
     });
   for (const button of document.querySelectorAll("button[data-details]"))
     button.addEventListener("click", () =>
-      byId(`details-${button.dataset.details}`).scrollIntoView({ behavior: "smooth" }));
+      byId(`details-${button.dataset.details}`).scrollIntoView());
 }
 
 listen();
