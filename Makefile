@@ -15,7 +15,7 @@ INSTALL := $(BIN)/python -m pip install -qq --no-compile --disable-pip-version-c
 WITH_DOTS := { while sleep 4 >&2 && kill -0 $$$$ && printf .; do :; done } 2>/dev/null & trap "kill $$!; echo" EXIT;
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo tutorial general test test-attack test-slow test-slurm test-lowest lowest-versions lint format clean
+.PHONY: help install demo docs tutorial general test test-attack test-slow test-slurm test-lowest lowest-versions lint format clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 25
@@ -24,6 +24,9 @@ install: $(VENV)/dev ## install VecSetX and the development tools into .venv/
 
 demo: $(VENV)/runtime ## run everything on synthetic hearts; results in demo/
 	$(BIN)/vecsetx demo --out demo
+
+docs: $(VENV)/docs ## build the documentation site into build/site/
+	PYTHONPATH=src $(BIN)/python website/build.py
 
 tutorial: $(VENV)/runtime ## run the commands of the tutorial, and write docs/tutorial.md
 	$(BIN)/python benchmarks/tutorial.py
@@ -89,4 +92,9 @@ $(VENV)/runtime: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
 $(VENV)/dev: $(VENV)/runtime
 	@echo "installing the development tools into $(VENV)/ (once)"
 	@$(WITH_DOTS) $(INSTALL) -e '.[dev]'
+	@touch $@
+
+$(VENV)/docs: $(VENV)/runtime
+	@echo "installing what builds the documentation into $(VENV)/ (once)"
+	@$(WITH_DOTS) $(INSTALL) -e '.[docs]'
 	@touch $@
