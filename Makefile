@@ -26,7 +26,7 @@ demo: $(VENV)/runtime ## run everything on synthetic hearts; results in demo/
 	$(BIN)/vecsetx demo --out demo
 
 docs: $(VENV)/docs ## build the documentation site into build/site/
-	PYTHONPATH=src $(BIN)/python website/build.py
+	PYTHONPATH=src $(BIN)/python website/make_site.py
 
 tutorial: $(VENV)/runtime ## run the commands of the tutorial, and write docs/tutorial.md
 	$(BIN)/python benchmarks/tutorial.py

@@ -12,9 +12,7 @@ _INLINE = re.compile(r"(?<![\\$\w])\$(?=\S)([^$\n]+?)(?<=\S)\$(?![\w$])")
 
 def with_formulas(markdown: str) -> str:
     """The text with MathML in place of formulas; code stays as it is."""
-    from latex2mathml.converter import convert
-
-    text = _BLOCK.sub(lambda m: convert(m[1], display="block"), markdown)
+    text = _BLOCK.sub(lambda m: _mathml(m[1], "block"), markdown)
     parts, end = [], 0
     for code in _CODE.finditer(text):
         parts += [_inline(text[end : code.start()]), code[0]]
@@ -23,6 +21,14 @@ def with_formulas(markdown: str) -> str:
 
 
 def _inline(text: str) -> str:
+    # In a span, as Markdown takes a line that begins with a formula for a block of its own.
+    return _INLINE.sub(lambda m: f"<span>{_mathml(m[1], 'inline')}</span>", text)
+
+
+def _mathml(formula: str, display: str) -> str:
     from latex2mathml.converter import convert
 
-    return _INLINE.sub(lambda m: convert(m[1]), text)
+    made = convert(formula, display=display)
+    if "\\" in made:  # the converter passes on what it does not know
+        raise ValueError(f"{formula}: has a command that cannot be shown; write it otherwise")
+    return made

@@ -9,7 +9,7 @@ _PICTURE = re.compile(r"!\[([^\]]*)\]\(([^)\s]+\.(?:png|jpg|svg|gif))\)")
 
 
 def pictures(docs: Path) -> Iterator[tuple[str, str, str, str]]:
-    """Yield path, description, page and the page's title of each picture, the first time it occurs."""
+    """Yield each picture once: its path, its description, its page and the title of that."""
     seen = set()
     for page in sorted(docs.rglob("*.md")):
         if page.stem.endswith("_template"):  # no page

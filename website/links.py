@@ -24,6 +24,7 @@ def page_path(path: str) -> str:
     inside, _, rest = path.partition("/")
     if inside == DOCS:
         return rest
+    path = path.replace("README", "overview")  # a README would become its folder's first page
     return f"{MIRROR}/{path}" if path.endswith(".md") else f"{MIRROR}/{path}.md"
 
 
@@ -78,11 +79,8 @@ def linked_outside(root: Path, beginning: tuple[str, ...]) -> Iterator[str]:
     seen |= set(beginning)
     while left:
         source = left.pop(0)
-        found: list[str] = []
-        with_links(
-            (root / source).read_text("utf-8"), lambda link, of=source: _noted(found, link, of)
-        )
-        for path in found:
+        for link in relative_links((root / source).read_text("utf-8")):
+            path, _ = target(link, source)
             if path in seen or path.startswith(f"{DOCS}/"):
                 continue
             seen.add(path)
@@ -91,9 +89,16 @@ def linked_outside(root: Path, beginning: tuple[str, ...]) -> Iterator[str]:
                 left.append(path)
 
 
-def _noted(found: list[str], link: str, source: str) -> str:
-    found.append(target(link, source)[0])
-    return link
+def relative_links(markdown: str) -> list[str]:
+    """The targets of all relative links of a text."""
+    found: list[str] = []
+
+    def noted(link: str) -> str:
+        found.append(link)
+        return link
+
+    with_links(markdown, noted)
+    return found
 
 
 def page_of(root: Path, path: str) -> str:

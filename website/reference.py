@@ -1,12 +1,14 @@
 """Pages of the reference: the command line, from its own help, and the Python API."""
 
 import ast
+import html
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-_MARKUP = re.compile(r"\[/?(?:bold|dim|italic|/)?\]")
+_MARKUP = re.compile(r"\[/?(?:bold|dim|italic)?\]")
+_EXAMPLE = re.compile(r"Example: (vecsetx .*)")
 
 _API = {
     "Functions": (
@@ -81,26 +83,31 @@ def _commands(group: Any, name: str, above: Any = None) -> Iterator[tuple[str, A
 
 def _section(words: str, command: Any, context: Any) -> list[str]:
     usage = " ".join(command.collect_usage_pieces(context))
-    lines = [f"## {words}", "", f"```text\n{words} {usage}\n```", "", _plain(command.help), ""]
+    lines = [f"## {words}", "", f"```text\n{words} {usage}\n```", "", _described(command.help), ""]
     rows = []
     for parameter in command.get_params(context):
         described = parameter.get_help_record(context)
         if described is None:
             continue
         name, text = described
-        rows.append(f"| {_option(name)} | {_cell(text)} |")
+        rows.append(f"| <code>{_cell(name)}</code> | {_cell(text)} |")
     if rows:
-        lines += ["| | |", "|---|---|", *rows, ""]
+        lines += ["| argument, option | meaning |", "|---|---|", *rows, ""]
     return lines
 
 
-def _option(name: str) -> str:
-    return "<br>".join(f"`{part.strip()}`" for part in _cell(name).split(", "))
-
-
-def _plain(text: str | None) -> str:
-    return _MARKUP.sub("", text or "").replace("<", "&lt;")
+def _described(text: str | None) -> str:
+    """A command's help, with its example as code."""
+    plain = _MARKUP.sub("", text or "")
+    return "\n\n".join(
+        f"```sh\n{found[1]}\n```"
+        if (found := _EXAMPLE.fullmatch(paragraph))
+        else html.escape(paragraph, quote=False)
+        for paragraph in plain.split("\n\n")
+    )
 
 
 def _cell(text: str) -> str:
-    return _plain(text).replace("|", "\\|").replace("\n", " ")
+    """A text of one line in a table."""
+    plain = html.escape(_MARKUP.sub("", text), quote=False)
+    return plain.replace("|", "&#124;").replace("\n", " ")

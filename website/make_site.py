@@ -1,4 +1,4 @@
-"""Build the documentation site into build/site/: python website/build.py (or: make docs).
+"""Build the documentation site into build/site/: python website/make_site.py (or: make docs).
 
 ``docs/`` is copied to ``build/docs/``, with the pages that are generated, and Zensical makes the
 site of it. A warning, a dead link or anchor, or anything that a page would load from the network
@@ -32,8 +32,9 @@ GENERATED: dict[str, Callable[[], str]] = {
 ALWAYS = ("CHANGELOG.md", "README.md", "SECURITY.md")
 """Files outside of docs/ that have a page, whether one links to them or not."""
 
-_TUTORIALS = "    # build.py adds those in docs/tutorials/\n"
+_TUTORIALS = "    # make_site.py adds those in docs/tutorials/\n"
 _WORKER = "https://unpkg.com/iframe-worker/shim"
+_ROLE = re.compile(r":(?:attr|class|data|exc|func|meth|mod):\s*<code>(~?)([^<]*)</code>")
 _LOADED = re.compile(
     r'<(?:script|img|iframe|source)\b[^>]*\bsrc="(?:https?:)?//[^"]*"'
     r'|<link\b(?![^>]*rel="canonical")[^>]*\bhref="(?:https?:)?//[^"]*"'
@@ -92,7 +93,7 @@ def configuration() -> str:
 
 
 def finish(site: Path) -> None:
-    """Make the search work from disk, and refuse what a page would load from the network.
+    """Make the search work from disk, and names in docstrings plain; see what pages would load.
 
     Raises:
         ValueError: A page would load something.
@@ -100,6 +101,9 @@ def finish(site: Path) -> None:
     for file in sorted(site.rglob("*.html")):
         up = "../" * (len(file.relative_to(site).parts) - 1)
         text = file.read_text("utf-8").replace(_WORKER, f"{up}worker_from_disk.js")
+        text = _ROLE.sub(
+            lambda m: f"<code>{m[2].rpartition('.')[2] if m[1] else m[2]}</code>", text
+        )
         if found := _LOADED.search(text):
             raise ValueError(f"{file.relative_to(site)}: loads from the network: {found[0]}")
         file.write_text(text, "utf-8")
