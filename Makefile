@@ -15,7 +15,7 @@ INSTALL := $(BIN)/python -m pip install -qq --no-compile --disable-pip-version-c
 WITH_DOTS := { while sleep 4 >&2 && kill -0 $$$$ && printf .; do :; done } 2>/dev/null & trap "kill $$!; echo" EXIT;
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo tutorials general test test-attack test-slow test-slurm test-lowest lowest-versions lint format dist first-mesh clean
+.PHONY: help install demo docs tutorials general test test-attack test-slow test-slurm test-lowest lowest-versions lint format dist first-mesh clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 25
@@ -24,6 +24,9 @@ install: $(VENV)/dev ## install VecSetX and the development tools into .venv/
 
 demo: $(VENV)/runtime ## run everything on synthetic hearts; results in demo/
 	$(BIN)/vecsetx demo --out demo
+
+docs: $(VENV)/docs ## build the documentation site into build/site/
+	PYTHONPATH=src $(BIN)/python website/make_site.py
 
 tutorials: $(VENV)/dev ## run the tutorials, and write docs/tutorials/; one of them with ONLY=name
 	$(BIN)/python tutorials/record.py $(ONLY)
@@ -104,4 +107,9 @@ $(VENV)/dev: $(VENV)/runtime
 build/release/ready: release/requirements.txt
 	$(PYTHON) -m venv build/release
 	build/release/bin/python -m pip install -qq --disable-pip-version-check -r $<
+	@touch $@
+
+$(VENV)/docs: $(VENV)/runtime
+	@echo "installing what builds the documentation into $(VENV)/ (once)"
+	@$(WITH_DOTS) $(INSTALL) -e '.[docs]'
 	@touch $@

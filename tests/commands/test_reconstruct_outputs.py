@@ -12,6 +12,7 @@ import pytest
 import trimesh
 from support.analytic_fields import AnalyticField, Distance, any_of, ball, grid_about
 from support.command_line import run
+from support.pages import documented_fields
 from support.runs import untrained
 from vtkmodules.util.numpy_support import vtk_to_numpy
 from vtkmodules.vtkIOXML import vtkXMLPolyDataReader
@@ -110,6 +111,9 @@ def test_labels_have_the_inputs_ids_and_new_ones_that_are_told(model: Path, tmp_
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     told = f"labels.nii.gz uses ids that label set two does not have: LA {IDS.id_of('LA')}"
     assert told in summary["provenance"]["remarks"]
+    assert set(summary) == documented_fields("summary.json")
+    of_structure = documented_fields("A structure of a reconstruction")
+    assert set(summary["structures"]["LV"]) | {"sd_mm"} == of_structure
     # Without the LA, there is nothing to tell of it.
     options = replace(options, structures=("LV", "RV"))
     assert reconstruct(model, [tmp_path / "heart.nii.gz"], tmp_path / "some", options) == {}

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from population.test_drawing import saved  # noqa: F401
+from support.pages import documented_fields
 
 from vecsetx.errors import InputError
 from vecsetx.population.space_file import SavedSpace
@@ -32,6 +33,8 @@ def test_it_is_the_same_again(saved: SavedSpace, folder: Path) -> None:  # noqa:
     assert (again.model, again.structures) == (saved.model, saved.structures)
     saved.write(folder)
     assert SavedSpace.read(folder).sha256 == again.sha256 != ""
+    described = json.loads((folder / "space.json").read_text("utf-8"))
+    assert set(described) == documented_fields("space.json")
 
 
 def test_damage_anywhere_is_refused(folder: Path) -> None:
