@@ -153,6 +153,14 @@ def test_what_is_printed_where(
     assert console.shown == "all"
 
 
+def test_a_name_is_printed_as_it_is(capfd: pytest.CaptureFixture[str]) -> None:
+    with printing(quiet=False, as_json=False):
+        console.notice("next: vecsetx info a:cd:b")
+        console.print("a:cd:b")
+        warn("a:cd:b")
+    assert capfd.readouterr().out == "next: vecsetx info a:cd:b\na:cd:b\na:cd:b\n"
+
+
 def test_only_the_first_of_several_processes_prints(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
