@@ -52,6 +52,8 @@ def test_the_report_has_all_parts_as_text_and_as_json(
             assert re.search(rf"^  {re.escape(name)} +{re.escape(text)}$", said, re.MULTILINE)
     assert status == (1 if found["problems"] else 0)
     assert all(f"  {problem}\n" in said for problem in found["problems"])
+    assert run("doctor", "--json", "--quiet", monkeypatch=monkeypatch) == status
+    assert capfd.readouterr().err == ""
     facts = {part["title"]: part["facts"] for part in found["sections"]}
     assert facts["program"]["VecSetX"] == __version__
     assert facts["packages"]["numpy"] == importlib.metadata.version("numpy")
