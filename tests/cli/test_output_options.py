@@ -84,6 +84,16 @@ def test_failures_are_in_it_and_make_the_exit_status_1(
     assert besides.splitlines()[-1].strip() == document["failed"]["damaged"]
 
 
+def test_bytes_of_names_that_are_no_text_are_readable_by_all(capfd) -> None:
+    names = {os.fsdecode(name): "no heart" for name in (b"a\xff", b"a\xfe", "心🫀".encode())}
+    with pytest.raises(typer.Exit):
+        ended("measure", CommandResult(lambda: [*names], names), as_json=True)
+    document = json.loads(capfd.readouterr().out)
+    assert document["result"] == ["a\\xff", "a\\xfe", "心🫀"]
+    assert [*document["failed"]] == document["result"]
+    json.dumps(document, ensure_ascii=False).encode()  # which has no halves of characters
+
+
 def test_of_what_is_refused_there_is_no_document(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
