@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vecsetx.errors import DamagedError, InputError
+from vecsetx.errors import DamagedError, InputError, missing_module
 
 
 @given(st.text(max_size=1500))
@@ -20,3 +20,10 @@ def test_of_a_long_value_the_middle_is_left_out(length: int, kind: type[InputErr
     if "characters left out" in shown:
         rest = shown.rpartition(" … (")[2]
         assert int(rest.split()[0].replace(",", "")) == length + 33 - 2000
+
+
+def test_a_missing_module_of_vecsetx_is_a_fault_of_the_program() -> None:
+    for name in ("vecsetx", "vecsetx.gone", None):
+        assert missing_module(ModuleNotFoundError("no module", name=name)) == ""
+    said = missing_module(ModuleNotFoundError("no module", name="vtkmodules.util"))
+    assert said.startswith("the Python module vtkmodules is missing; ")

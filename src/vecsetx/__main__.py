@@ -5,6 +5,8 @@ import os
 import signal
 import sys
 
+from vecsetx.errors import missing_module
+
 __all__ = ["collect_garbage_rarely", "main"]
 
 
@@ -15,8 +17,13 @@ def main() -> None:
         signal.signal(signal.SIGINT, _stop)
     _mend_surroundings()
     collect_garbage_rarely()
-    from vecsetx.cli import main as run
-
+    try:
+        from vecsetx.cli import main as run
+    except ModuleNotFoundError as error:
+        if not (message := missing_module(error)):
+            raise
+        os.write(2, f"vecsetx: {message}\n".encode())
+        sys.exit(2)
     if interruptible:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     run()

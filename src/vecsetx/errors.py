@@ -1,6 +1,14 @@
 """Exceptions that the command line reports as one plain line."""
 
-__all__ = ["DamagedError", "DivergedError", "InputError", "NamesError", "StoppedError", "too_large"]
+__all__ = [
+    "DamagedError",
+    "DivergedError",
+    "InputError",
+    "NamesError",
+    "StoppedError",
+    "missing_module",
+    "too_large",
+]
 
 
 _MOST_CHARACTERS = 2000
@@ -41,6 +49,19 @@ class StoppedError(RuntimeError):
     def __init__(self, message: str, by_hand: bool) -> None:
         super().__init__(message)
         self.by_hand = by_hand
+
+
+def missing_module(error: ModuleNotFoundError) -> str:
+    """Return what to say of a package that is not installed; empty for a module of VecSetX.
+
+    Args:
+        error: What its import raised.
+    """
+    module = (error.name or "vecsetx").partition(".")[0]
+    if module == "vecsetx":
+        return ""
+    remedy = "to install what VecSetX needs, type: pip install vecsetx"
+    return f"the Python module {module} is missing; {remedy}"
 
 
 def too_large(error: MemoryError) -> str:

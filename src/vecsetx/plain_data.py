@@ -226,6 +226,8 @@ _SAID = {
     "less_than_equal": "must be at most {le}",
     "literal_error": "must be {expected}",
     "missing": "is missing",
+    **dict.fromkeys(("extra_forbidden", "unexpected_keyword_argument"), "is unknown"),
+    **dict.fromkeys(("dict_type", "dataclass_type"), "must be a table"),
 }
 """Type of pydantic's errors → what is wrong, in our words."""
 

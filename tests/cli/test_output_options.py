@@ -84,6 +84,16 @@ def test_failures_are_in_it_and_make_the_exit_status_1(
     assert besides.splitlines()[-1].strip() == document["failed"]["damaged"]
 
 
+def test_bytes_of_names_that_are_no_text_are_readable_by_all(capfd) -> None:
+    names = {os.fsdecode(name): "no heart" for name in (b"a\xff", b"a\xfe", "心🫀".encode())}
+    with pytest.raises(typer.Exit):
+        ended("measure", CommandResult(lambda: [*names], names), as_json=True)
+    document = json.loads(capfd.readouterr().out)
+    assert document["result"] == ["a\\xff", "a\\xfe", "心🫀"]
+    assert [*document["failed"]] == document["result"]
+    json.dumps(document, ensure_ascii=False).encode()  # which has no halves of characters
+
+
 def test_of_what_is_refused_there_is_no_document(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -151,6 +161,14 @@ def test_what_is_printed_where(
     assert [line.split(":")[0] for line in said.out.splitlines()] == out
     assert [line.split(":")[0] for line in said.err.splitlines()] == err
     assert console.shown == "all"
+
+
+def test_a_name_is_printed_as_it_is(capfd: pytest.CaptureFixture[str]) -> None:
+    with printing(quiet=False, as_json=False):
+        console.notice("next: vecsetx info a:cd:b")
+        console.print("a:cd:b")
+        warn("a:cd:b")
+    assert capfd.readouterr().out == "next: vecsetx info a:cd:b\na:cd:b\na:cd:b\n"
 
 
 def test_only_the_first_of_several_processes_prints(

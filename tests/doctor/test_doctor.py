@@ -52,6 +52,8 @@ def test_the_report_has_all_parts_as_text_and_as_json(
             assert re.search(rf"^  {re.escape(name)} +{re.escape(text)}$", said, re.MULTILINE)
     assert status == (1 if found["problems"] else 0)
     assert all(f"  {problem}\n" in said for problem in found["problems"])
+    assert run("doctor", "--json", "--quiet", monkeypatch=monkeypatch) == status
+    assert capfd.readouterr().err == ""
     facts = {part["title"]: part["facts"] for part in found["sections"]}
     assert facts["program"]["VecSetX"] == __version__
     assert facts["packages"]["numpy"] == importlib.metadata.version("numpy")
@@ -125,30 +127,46 @@ def test_the_commit_is_that_of_a_checkout(tmp_path: Path) -> None:
     assert installation._commit(package) == f"{commit[:12]}, with changes"
 
 
-def test_without_its_libraries_it_says_so_and_does_not_crash(tmp_path: Path) -> None:
-    program = """
+def doctor_without(*modules: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """What the command prints in a folder where Python finds none of some modules."""
+    program = f"""
 import importlib.abc, sys
 class Missing(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path, target=None):
-        if name.partition(".")[0] in {"torch", "vtkmodules", "SimpleITK", "scipy", "skimage"}:
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+        if name.partition(".")[0] in {modules!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
 sys.meta_path.insert(0, Missing())
 sys.argv = ["vecsetx", "doctor"]
 from vecsetx.__main__ import main
 main()
 """
-    done = subprocess.run(
+    return subprocess.run(
         [sys.executable, "-c", program],
         capture_output=True,
         text=True,
         env={"PYTHONPATH": str(Path(vecsetx.__file__).parents[1]), "PATH": "/usr/bin:/bin"},
-        cwd=tmp_path,
+        cwd=folder,
     )
+
+
+def test_without_its_libraries_it_says_so_and_does_not_crash(tmp_path: Path) -> None:
+    modules = ("torch", "vtkmodules", "SimpleITK", "scipy", "skimage")
+    done = doctor_without(*modules, folder=tmp_path)
     assert done.returncode == 1
     assert done.stderr == ""
     assert "PyTorch does not work (ModuleNotFoundError: No module named 'torch')" in done.stdout
     assert "\n  the self-test failed (ModuleNotFoundError: No module named " in done.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("module", ["yaml", "packaging"])
+def test_without_what_the_command_line_itself_needs_one_line_says_so(
+    module: str, tmp_path: Path
+) -> None:
+    done = doctor_without(module, folder=tmp_path)
+    assert done.returncode == 2
+    remedy = "to install what VecSetX needs, type: pip install vecsetx"
+    assert done.stderr == f"vecsetx: the Python module {module} is missing; {remedy}\n"
 
 
 class _Cuda:

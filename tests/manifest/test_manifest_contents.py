@@ -63,7 +63,8 @@ def test_a_folder_without_one_has_no_runs(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"more": 1}, "more"),
+        ({"more": 1}, "(more: is unknown)"),
+        ({"runs": [1]}, "(runs.0: must be a table)"),
         ({"runs": [{}]}, "runs.0.command: is missing"),
         ({"runs_left_out": -1}, "runs_left_out: must be at least 0"),
         ({"runs": [asdict(RUN) | {"state": "odd"}]}, "runs.0.state"),
@@ -93,7 +94,13 @@ def test_a_later_one_asks_for_a_later_program(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "NaN", "[" * 100_000])
 def test_what_is_no_manifest_is_refused(text: str, tmp_path: Path) -> None:
     write_text(tmp_path / MANIFEST, text)
-    with pytest.raises(InputError, match="move the file, or choose another --out"):
+    with pytest.raises(InputError, match="move it away, or choose another --out"):
+        Manifest.read(tmp_path)
+
+
+def test_a_folder_of_that_name_is_refused(tmp_path: Path) -> None:
+    (tmp_path / MANIFEST).mkdir()
+    with pytest.raises(InputError, match=r"can read \(Is a directory\); move it away, or choose "):
         Manifest.read(tmp_path)
 
 

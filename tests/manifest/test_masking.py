@@ -13,6 +13,10 @@ from vecsetx.manifest.masking import MASK, masked, masked_words
         ("--api-key=abc", "--api-key=***"),
         ("HF_TOKEN=abc", "HF_TOKEN=***"),
         ("my.password=abc", "my.password=***"),
+        ("--token=a b;c,d&e\nf", "--token=***"),
+        ("tls://me:p@ss,word@node:1", "tls://***@node:1"),
+        ("https://host/x?X-Amz-Signature=abc&sig=d", "https://host/x?X-Amz-Signature=***&sig=***"),
+        *((f"{name}=abc", f"{name}=***") for name in ("pwd", "PASS", "--auth", "wandb.key")),
         ("hf_abcdefghijklmnop", "***"),
         ("runs/ghp_abcdefghijklmnop/x", "runs/***/x"),
     ],
@@ -25,6 +29,7 @@ def test_secrets_are_masked(typed: str, shown: str) -> None:
     "typed",
     [
         *("tcp://node:8786", "owner/name", "training.steps=300", "model.tokens_per=3", "a@b"),
+        *("training.passes=2", "monkey=1", "design=2", "tcp://a:1,tcp://b:2", "s3://a/b@c"),
         *("labels/patient token.nii.gz", "partial.ramp=4000", "sk-1", "--seed", "LV=120:180"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, redirect_stdout
@@ -17,6 +18,9 @@ from vecsetx.cli.failures import report_failures
 from vecsetx.launcher import is_first_rank
 
 __all__ = ["CommandResult", "ended", "json_of", "printing"]
+
+_HALVES = re.compile("[\ud800-\udfff]")
+"""Surrogates: halves of characters, as Python reads bytes of a file's name that are no UTF-8."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +95,21 @@ def ended(command: str, result: CommandResult, as_json: bool) -> None:
             "result": result.content(),
             "failed": dict(result.failed),
         }
-        # In ASCII, so that any terminal can show it.
-        typer.echo(json.dumps(document, indent=2, allow_nan=False))
+        typer.echo(_as_text(document))
     report_failures(result.failed)
     if result.fault:
         raise typer.Exit(1)
+
+
+def _as_text(document: Mapping[str, Any]) -> str:
+    r"""Return a document as JSON, in ASCII, so that any terminal can show it.
+
+    A file's name may have bytes that are no UTF-8. Python reads each as half a character, which
+    other readers of JSON refuse; so the byte stands there as in ``\xff``.
+    """
+    text = json.dumps(document, allow_nan=False, ensure_ascii=False)
+    text = _HALVES.sub(lambda half: f"\\\\x{ord(half[0]) & 0xFF:02x}", text)
+    return json.dumps(json.loads(text), indent=2)
 
 
 @contextmanager

@@ -1,7 +1,5 @@
 """The command ``doctor``."""
 
-import typer
-
 from vecsetx.cli.command_result import CommandResult
 
 
@@ -17,14 +15,14 @@ def doctor() -> CommandResult:
     from dataclasses import asdict
 
     from vecsetx.commands.doctor import examine
-    from vecsetx.terminal.doctor_text import section_lines, verdict_lines
+    from vecsetx.terminal.doctor_text import print_section, print_verdict
 
     sections = []
     for section in examine():
         sections.append(section)
-        typer.echo("\n".join(section_lines(section)))
+        print_section(section)
     problems = [problem for section in sections for problem in section.problems]
-    typer.echo("\n".join(verdict_lines(problems)))
+    print_verdict(problems)
     return CommandResult(
         lambda: {"sections": [asdict(each) for each in sections], "problems": problems},
         fault=bool(problems),

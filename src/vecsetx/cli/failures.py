@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 
 import typer
 
-from vecsetx.errors import DivergedError, InputError, StoppedError
+from vecsetx.errors import DivergedError, InputError, StoppedError, missing_module
 from vecsetx.files import in_words
 
 __all__ = ["errors_in_one_line", "exit_status", "report_failures"]
@@ -19,8 +19,9 @@ _INTERRUPTED, _TRY_AGAIN = 130, 75
 def errors_in_one_line() -> Iterator[None]:
     """Print the message of an expected error as one line and end the program.
 
-    The exit status is 2 for bad input, for files that cannot be read or written and for lack of
-    memory, 1 if training diverged, 130 if a person stopped it, and 75 if another signal did.
+    The exit status is 2 for bad input, for files that cannot be read or written, for lack of memory
+    and for packages that are not installed, 1 if training diverged, 130 if a person stopped it, and
+    75 if another signal did.
     """
     try:
         yield
@@ -34,6 +35,11 @@ def errors_in_one_line() -> Iterator[None]:
     except OSError as error:
         _complain(in_words(error))
         sys.exit(exit_status(error))
+    except ModuleNotFoundError as error:
+        if not (message := missing_module(error)):
+            raise
+        _complain(message)
+        sys.exit(exit_status(error))
 
 
 def exit_status(error: BaseException) -> int:
@@ -46,6 +52,8 @@ def exit_status(error: BaseException) -> int:
         case StoppedError():
             return _INTERRUPTED if error.by_hand else _TRY_AGAIN
         case InputError() | MemoryError() | OSError():
+            return 2
+        case ModuleNotFoundError() if missing_module(error):
             return 2
     return 1  # diverged, or a fault of the program
 

@@ -152,9 +152,10 @@ class Manifest:
         except FileNotFoundError:
             return cls()
         except (OSError, PlainDataError) as error:
+            what = error.strerror if isinstance(error, OSError) else error
             raise InputError(
-                f"{path}: no manifest that this VecSetX can read ({error}); move the file, or "
-                "choose another --out"
+                f"{path}: no manifest that this VecSetX can read ({what}); move it away, or choose "
+                "another --out"
             ) from error
 
     def write(self, folder: Path) -> None:

@@ -8,12 +8,17 @@ __all__ = ["MASK", "masked", "masked_words"]
 MASK = "***"
 """What stands in place of a secret."""
 
-_SECRET_NAME = r"[\w.-]*(?:token|secret|passw(?:or)?d|passphrase|api[_-]?key|credential)s?"
+_SECRET_NAME = (
+    r"[\w.-]*(?:(?:token|secret|passw(?:or)?d|passphrase|api[_-]?key|credential|signature)s?"
+    r"|\b(?:auth|key|pass|pwd|sig))"
+)
 _PATTERNS = (
-    # The user of an address: scheme://user:password@host.
-    (re.compile(r"(?<=://)[^/\s@]+(?=@)"), MASK),
-    # A value with a name that says it: password=…, ?token=…, --api-key=….
-    (re.compile(rf"((?:^|[\s?&;,-]){_SECRET_NAME}=)[^\s&;,]+", re.IGNORECASE), rf"\1{MASK}"),
+    # The user of an address: scheme://user:password@host; the password may have an @, too.
+    (re.compile(r"(?<=://)[^/\s]+(?=@)"), MASK),
+    # A whole word whose name says it, with any value: password=…, --api-key=….
+    (re.compile(rf"^(-*{_SECRET_NAME}=).+", re.IGNORECASE | re.DOTALL), rf"\1{MASK}"),
+    # The same within a word, up to the next value: ?token=…&….
+    (re.compile(rf"([\s?&;,]{_SECRET_NAME}=)[^\s&;,]+", re.IGNORECASE), rf"\1{MASK}"),
     # What services mark as their tokens: Hugging Face, GitHub, GitLab, OpenAI, AWS, Slack, JWT.
     (
         re.compile(

@@ -1,33 +1,35 @@
 """The report of ``vecsetx doctor``: plain lines, which a bug report can hold."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from vecsetx.doctor.section import Section
+from vecsetx.terminal.progress_bars import console
 from vecsetx.terminal.table import counted
 
-__all__ = ["section_lines", "verdict_lines"]
+__all__ = ["print_section", "print_verdict"]
 
 
-def section_lines(section: Section) -> Iterator[str]:
-    """Yield the lines of one part: its title, and a line per fact."""
-    yield section.title
+def print_section(section: Section) -> None:
+    """Print one part: its title, and a line per fact."""
+    _print(section.title)
     width = max(map(len, section.facts), default=0)
     for name, text in section.facts.items():
-        yield f"  {name:{width}}  {_plain(text)}"
+        _print(f"  {name:{width}}  {text}")
     if not section.facts:
-        yield "  none"
+        _print("  none")
 
 
-def verdict_lines(problems: Sequence[str]) -> Iterator[str]:
-    """Yield what is wrong, with the remedies, or that nothing is."""
+def print_verdict(problems: Sequence[str]) -> None:
+    """Print what is wrong, with the remedies, or that nothing is."""
     if not problems:
-        yield "no problem found"
+        _print("no problem found")
         return
-    yield f"{counted(len(problems), 'problem')}:"
+    _print(f"{counted(len(problems), 'problem')}:")
     for problem in problems:
-        yield f"  {_plain(problem)}"
+        _print(f"  {problem}")
 
 
-def _plain(text: str) -> str:
-    """Replace control characters, as of a variable, by which the terminal could be steered."""
-    return "".join(sign if sign.isprintable() else "�" for sign in text)
+def _print(line: str) -> None:
+    """Print a line without control characters, as of a variable, which could steer the terminal."""
+    shown = "".join(sign if sign.isprintable() else "�" for sign in line)
+    console.print(shown, markup=False, soft_wrap=True)

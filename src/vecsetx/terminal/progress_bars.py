@@ -31,7 +31,7 @@ __all__ = [
     "warn",
 ]
 
-console = CommandConsole(highlight=False)
+console = CommandConsole(highlight=False, emoji=False)  # a file may be named a:cd:b
 """Where commands print."""
 
 _SECONDS_BETWEEN_LINES, _MANY_LINES_S, _LATER_SECONDS = 4.0, 3600.0, 15.0
