@@ -58,6 +58,7 @@ def test_every_misspelt_command_and_option_is_suggested(
     ("words", "told"),
     [
         (("fit", "data"), "unknown command 'fit'; did you mean shape fit?"),
+        *(((*w, "-h"), "unknown option -h; did you mean --help?") for w in ((), ("labels",))),
         (("--verison",), "unknown option --verison; did you mean --version?"),
         (
             ("inspect", "a", "--zzz"),
