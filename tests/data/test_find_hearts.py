@@ -474,7 +474,7 @@ def test_nnunet_labels_that_cannot_be_used(tmp_path):
             ),
             (
                 {"left_ventrical": 1, "tumour": 2},
-                r"1 'left_ventrical', 2 'tumour' \(perhaps 1 LV or RV\); .*ids: \{1: LV\}",
+                r"1 'left_ventrical', 2 'tumour' \(perhaps 1 LV\); .*ids: \{1: LV\}",
             ),
             ({"LV": "one"}, "'LV' has id 'one'"),
             ({"background": 0}, "its labels name no structure"),
