@@ -11,10 +11,12 @@ import pytest
 from vecsetx.files import (
     clear_unfinished,
     folder_written_whole,
+    in_words,
     write_json,
     write_text,
     written_whole,
 )
+from vecsetx.workers.lock import waiting_lock
 
 
 def names(folder):
@@ -213,3 +215,18 @@ def test_what_is_no_json_is_refused_and_the_old_file_stays(tmp_path, bad):
         write_json(path, {"dice": bad})
     assert json.loads(path.read_text()) == {"dice": 1}
     assert names(tmp_path) == ["a.json"]
+
+
+def test_a_link_where_a_lock_is_needed_is_refused_and_its_file_kept(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.txt"
+    mine.write_text("precious")
+    lock = tmp_path / ".manifest.lock"
+    lock.symlink_to(mine)
+    with (
+        pytest.raises(OSError, match="symbolic links") as refused,
+        waiting_lock(lock, "manifest.json"),
+    ):
+        pass
+    assert in_words(refused.value).startswith(f"{lock}: ")
+    assert in_words(refused.value).endswith("; remove the link, or choose another --out")
+    assert mine.read_text() == "precious"

@@ -26,6 +26,13 @@ def test_the_words_that_are_most_alike(word: str, known: tuple[str, ...], found)
     assert sorted(nearest(word, known)) == sorted(found)
 
 
+def test_of_words_that_are_equally_alike_the_first_are_suggested() -> None:
+    hearts = [f"case{number:03d}" for number in range(10)]
+    assert nearest("case00", hearts) == ["case000", "case001"]
+    assert nearest("case00", hearts[::-1]) == ["case009", "case008"]
+    assert nearest("case005", hearts) == ["case005", "case000"]
+
+
 def test_a_word_that_nothing_is_like_lists_what_there_is() -> None:
     assert did_you_mean("xyz", ("LV", "RV")) == "choose from LV, RV"
     many = [f"case{i:03d}" for i in range(100)]
@@ -51,6 +58,7 @@ def test_every_misspelt_command_and_option_is_suggested(
     ("words", "told"),
     [
         (("fit", "data"), "unknown command 'fit'; did you mean shape fit?"),
+        *(((*w, "-h"), "unknown option -h; did you mean --help?") for w in ((), ("labels",))),
         (("--verison",), "unknown option --verison; did you mean --version?"),
         (
             ("inspect", "a", "--zzz"),

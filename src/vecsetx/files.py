@@ -32,6 +32,7 @@ _OF_ANY = {
     errno.EMFILE: "raise the limit on open files (ulimit -n)",
     errno.EACCES: "check the permissions of the file and its folder",
     errno.EPERM: "check the permissions of the file and its folder",
+    errno.ELOOP: "remove the link, or choose another --out",
     errno.EEXIST: "it is a file where a folder is needed, so choose another --out",
 }
 """Number of a system's error → remedy: errors that only writing has, and others."""

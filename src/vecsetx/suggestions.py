@@ -60,6 +60,8 @@ def one_of(meant: Sequence[str]) -> str:
 def nearest(word: str, known: Iterable[str], most: int = 2, alike: float = _ALIKE) -> list[str]:
     """Return the known words that are most similar to a word, in any case, the likeliest first.
 
+    Of words that are equally alike, the first ones are returned, in the order of ``known``.
+
     Args:
         word: The word.
         known: The words that it may be.
@@ -70,8 +72,13 @@ def nearest(word: str, known: Iterable[str], most: int = 2, alike: float = _ALIK
     for each in known:
         spelt.setdefault(each.lower(), []).append(each)
     compared = word[:_MOST_CHARACTERS].lower()
-    near = get_close_matches(compared, list(spelt), most, alike)
-    ratios = [SequenceMatcher(None, entry, compared).ratio() for entry in near]
+    # All that are alike: of those that are equally so, difflib would take the last by the alphabet.
+    near = get_close_matches(compared, list(spelt), max(len(spelt), 1), alike)
+    ratios = {
+        entry: SequenceMatcher(None, entry, compared).ratio() for entry in spelt.keys() & near
+    }
     # A word that is much less alike than the first is hardly meant.
-    close = [entry for entry, ratio in zip(near, ratios, strict=True) if ratio > _CLOSE * ratios[0]]
+    least = _CLOSE * max(ratios.values(), default=0.0)
+    close = [entry for entry in spelt if ratios.get(entry, 0.0) > least]
+    close.sort(key=ratios.__getitem__, reverse=True)  # keeps the order of equals
     return [each for entry in close for each in spelt[entry]][:most]

@@ -239,6 +239,21 @@ def test_only_harmless_variables_are_shown() -> None:
     assert machine_report.environment({**shown, **hidden}).facts == shown
 
 
+@pytest.mark.parametrize("value", ["1", "16", " 4 ", "4,2", "08"])
+def test_numbers_of_threads_are_no_problem(value: str) -> None:
+    assert machine_report.environment({"OMP_NUM_THREADS": value}).problems == ()
+
+
+@pytest.mark.parametrize("value", ["abc", "", "0", "-1", "4.0", "4,", "٣", "1" * 300 + "x"])
+def test_other_values_are_a_problem_with_a_remedy(value: str) -> None:
+    (problem,) = machine_report.environment({"MKL_NUM_THREADS": value}).problems
+    shown = value[:200]
+    assert problem == (
+        f"MKL_NUM_THREADS is {shown!r}, no number of threads, so it is ignored; set it to a whole "
+        "number above 0, or unset it"
+    )
+
+
 def test_neither_the_user_nor_the_home_folder_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/mueller")
     monkeypatch.setattr(section.getpass, "getuser", lambda: "mueller")

@@ -298,6 +298,16 @@ def test_info_shows_the_last_command_and_the_version(
     assert found["next"] == f"vecsetx inspect {out}"
 
 
+def test_what_inspect_cannot_read_is_not_to_be_inspected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    with command("calibrate", "--out", "cal"), results_folder(tmp_path / "cal"):
+        (tmp_path / "cal" / "calibration.html").touch()
+    assert describe(tmp_path / "cal")["next"] == ""
+    assert run("info", tmp_path / "cal", monkeypatch=monkeypatch) == 0
+    assert "next:" not in capsys.readouterr().out
+
+
 def test_another_program_s_manifest_hides_no_model(trained_run: Path, tmp_path: Path) -> None:
     model = shutil.copytree(trained_run / "model", tmp_path / "model")
     (model / MANIFEST).write_text("[]")

@@ -59,6 +59,8 @@ class Command(TyperCommand):
             option, equals, value = word.partition("=")
             if option == "--":
                 break
+            if option == "-h":
+                raise InputError(f"unknown option -h; {one_of(['--help'])}")
             if option.startswith("--") and option not in known:
                 remedy = self.remedy(ctx, option, value if equals else following, known)
                 raise InputError(f"unknown option {option}; {remedy}")
@@ -165,6 +167,8 @@ class Commands(TyperGroup):
             InputError: An option does not exist.
         """
         known, first = _options_of(self, ctx), args[0].partition("=")[0] if args else ""
+        if first == "-h" and not ctx.resilient_parsing:
+            raise InputError(f"unknown option -h; {one_of(['--help'])}")
         if first.startswith("--") and first not in known and not ctx.resilient_parsing:
             raise InputError(f"unknown option {first}; {did_you_mean(first, sorted(known))}")
         return super().parse_args(ctx, args)

@@ -80,7 +80,7 @@ def describe(path: Path) -> dict[str, Any]:
         - ``calibration``: number of ``hearts`` that gave the factors, ``few`` and ``date``.
         - ``facts``: further results and origins, name → text; ``command``: what was typed last, by
           the folder's manifest.
-        - ``next``: the command to type next.
+        - ``next``: the command to type next; empty where there is none.
 
     Raises:
         InputError: There is nothing that VecSetX wrote, or it is damaged.

@@ -22,7 +22,8 @@ def devices() -> Section:
 
 def _facts(torch: Any) -> dict[str, str]:
     capable = getattr(torch.backends.cpu, "get_cpu_capability", lambda: "unknown")()
-    facts = {"cpu": f"{capable}, {torch.get_num_threads()} threads of PyTorch"}
+    threads = torch.get_num_threads()
+    facts = {"cpu": f"{capable}, {threads} {'thread' if threads == 1 else 'threads'} of PyTorch"}
     built = torch.version.cuda or torch.version.hip
     facts["CUDA"] = built or "none: a build of PyTorch without CUDA"
     if torch.cuda.is_available():

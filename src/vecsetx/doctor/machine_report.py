@@ -26,6 +26,9 @@ _VARIABLES = re.compile(
     r"|RANK|LOCAL_RANK|WORLD_SIZE|HF_HUB_OFFLINE|HF_HOME|PYTHONPATH|PYTHONHASHSEED|TMPDIR|LC_ALL"
     r"|LANG|DISPLAY"
 )
+_THREADS = re.compile(r"\s*0*[1-9]\d*\s*(,\s*0*[1-9]\d*\s*)*", re.ASCII)
+"""What OpenMP takes for a number of threads; one for each level of nested loops."""
+
 _SECRET = re.compile(r"TOKEN|KEY|SECRET|PASS|AUTH|CRED")
 
 
@@ -64,7 +67,13 @@ def environment(variables: Mapping[str, str] = os.environ) -> Section:
         for name, value in sorted(variables.items())
         if _VARIABLES.fullmatch(name) and not _SECRET.search(name)
     }
-    return Section("environment", found)
+    problems = [
+        f"{name} is {found[name]!r}, no number of threads, so it is ignored; set it to a whole "
+        "number above 0, or unset it"
+        for name in found
+        if name.endswith("_NUM_THREADS") and not _THREADS.fullmatch(variables[name])
+    ]
+    return Section("environment", found, tuple(problems))
 
 
 def _folders() -> dict[str, Path | None]:

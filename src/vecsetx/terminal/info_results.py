@@ -58,13 +58,15 @@ def of_manifest(folder: Path) -> dict[str, Any]:
     if not runs:
         return {}
     last = runs[-1]
+    command = " ".join(last.command.split()[1:2])
     ended = f" ({last.state}, exit status {last.exit_status})"
     ended = {"finished": "", "running": " (still runs, or was killed)"}.get(last.state, ended)
     return {
-        "kind": f"results of {' '.join(last.command.split()[1:2])}",
+        "kind": f"results of {command}",
         "version": last.vecsetx,
         "facts": {"command": last.command + ended},
-        "next": typed("inspect", folder),
+        # Phantoms alone are hearts that inspect reads.
+        "next": typed("inspect", folder) if command == "phantom" else "",
     }
 
 

@@ -37,7 +37,8 @@ def print_info(entry: Mapping[str, Any]) -> None:
             table.add_row(Text(_plain(name)), Text(_plain(value)))  # no markup of a file
     console.print(_plain(entry["path"]), markup=False, soft_wrap=True, style="bold")
     console.print(table)
-    print_next(_plain(entry["next"]))
+    if entry["next"]:
+        print_next(_plain(entry["next"]))
 
 
 def _counted(what: str, count: int) -> str:

@@ -189,7 +189,7 @@ class Training:
             raise DivergedError(
                 f"step {step}: {error}; it saw {', '.join(hearts)}. Start again in another --out "
                 "with lower optimizer.muon_lr and optimizer.adamw_lr, or check these hearts with "
-                f"vecsetx check ({self.run.folder} keeps the last checkpoint)"
+                f"vecsetx check; {self.run.folder} keeps its last checkpoint, if it saved one"
             ) from None
         if self.average:
             self.average.update_parameters(self.run.model)
