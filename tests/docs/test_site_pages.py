@@ -41,6 +41,13 @@ def test_the_reference_has_every_public_name() -> None:
         assert re.search(rf"^(class|def) {own}\b", file.read_text("utf-8"), re.MULTILINE), name
 
 
+def test_no_return_of_a_public_function_reads_as_a_type() -> None:
+    for name in sorted(reference.public_names(PACKAGE)):
+        _, _, returned = (getattr(vecsetx, name).__doc__ or "").partition("Returns:\n")
+        first = returned.strip().partition("\n")[0]
+        assert not re.match(r"[^\s].*?:", first), f"{name}: {first}"
+
+
 def test_a_public_name_that_the_reference_lacks_is_noticed(tmp_path: Path) -> None:
     (tmp_path / "__init__.py").write_text('__all__ = ["__version__", "load", "unload"]\n')
     with pytest.raises(ValueError, match="the reference lacks unload; add it to _API"):
