@@ -32,6 +32,18 @@ def test_the_reference_has_every_option_of_every_command() -> None:
         assert "<lps" not in text
 
 
+def test_the_reference_names_arguments_without_types_and_links_pages() -> None:
+    text = reference.command_line()
+    assert "\nvecsetx labels [OPTIONS] [NAME]\n" in text
+    assert re.findall(r"^\| <code>\[NAME\]</code> \|", text, re.MULTILINE)
+    assert not re.search(r"&lt;(path|str|list)", text)
+    links = re.findall(r"\[docs/([\w-]+\.md)\]\(\.\./\1\)", text)
+    assert {"outputs.md", "cluster.md"} <= set(links)
+    rows = [line for line in text.splitlines() if line.startswith("| <code>")]
+    assert sum(row.count("docs/") for row in rows) == len(links)
+    assert all((DOCS / page).is_file() for page in links)
+
+
 def test_the_reference_has_every_public_name() -> None:
     page = reference.python_api(PACKAGE)
     assert reference.public_names(PACKAGE) == set(vecsetx.__all__) - {"__version__"}
