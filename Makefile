@@ -63,11 +63,14 @@ lowest-versions: $(BIN)/python ## update constraints-lowest.txt after a change i
 			--resolution lowest-direct --python-version 3.11 \
 		| grep -vE '^(cuda-|nvidia-|triton)'; } > constraints-lowest.txt
 
-lint: $(VENV)/dev ## check style, types and import contracts
+lint: $(VENV)/dev ## check style, types, import contracts, spelling and prose
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/codespell README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md CODE_OF_CONDUCT.md CITATION.cff docs \
+		examples release slurm src tutorials website
+	PYTHONPATH=src $(BIN)/python website/check_prose.py
 
 format: $(VENV)/dev ## format the code and apply automatic fixes
 	$(BIN)/ruff check --fix .

@@ -9,6 +9,8 @@ from typing import Any
 
 _MARKUP = re.compile(r"\[/?(?:bold|dim|italic)?\]")
 _EXAMPLE = re.compile(r"Example: (vecsetx .*)")
+_TYPE = re.compile(r" <(?:path|str|list\[\w+\])>$")  # of an argument, whose name says as much
+_PAGE = re.compile(r"\bdocs/([\w-]+\.md)")
 
 _API = {
     "Functions": (
@@ -82,15 +84,15 @@ def _commands(group: Any, name: str, above: Any = None) -> Iterator[tuple[str, A
 
 
 def _section(words: str, command: Any, context: Any) -> list[str]:
-    usage = " ".join(command.collect_usage_pieces(context))
+    usage = " ".join(command.collect_usage_pieces(context)).replace("[[", "[").replace("]]", "]")
     lines = [f"## {words}", "", f"```text\n{words} {usage}\n```", "", _described(command.help), ""]
     rows = []
     for parameter in command.get_params(context):
         described = parameter.get_help_record(context)
         if described is None:
             continue
-        name, text = described
-        rows.append(f"| <code>{_cell(name)}</code> | {_cell(text)} |")
+        name, text = _TYPE.sub("", described[0]), described[1]
+        rows.append(f"| <code>{_cell(name)}</code> | {_PAGE.sub(_link, _cell(text))} |")
     if rows:
         lines += ["| argument, option | meaning |", "|---|---|", *rows, ""]
     return lines
@@ -105,6 +107,10 @@ def _described(text: str | None) -> str:
         else html.escape(paragraph, quote=False)
         for paragraph in plain.split("\n\n")
     )
+
+
+def _link(page: re.Match[str]) -> str:
+    return f"[{page[0]}](../{page[1]})"
 
 
 def _cell(text: str) -> str:

@@ -32,6 +32,18 @@ def test_the_reference_has_every_option_of_every_command() -> None:
         assert "<lps" not in text
 
 
+def test_the_reference_names_arguments_without_types_and_links_pages() -> None:
+    text = reference.command_line()
+    assert "\nvecsetx labels [OPTIONS] [NAME]\n" in text
+    assert re.findall(r"^\| <code>\[NAME\]</code> \|", text, re.MULTILINE)
+    assert not re.search(r"&lt;(path|str|list)", text)
+    links = re.findall(r"\[docs/([\w-]+\.md)\]\(\.\./\1\)", text)
+    assert {"outputs.md", "cluster.md"} <= set(links)
+    rows = [line for line in text.splitlines() if line.startswith("| <code>")]
+    assert sum(row.count("docs/") for row in rows) == len(links)
+    assert all((DOCS / page).is_file() for page in links)
+
+
 def test_the_reference_has_every_public_name() -> None:
     page = reference.python_api(PACKAGE)
     assert reference.public_names(PACKAGE) == set(vecsetx.__all__) - {"__version__"}
@@ -39,6 +51,13 @@ def test_the_reference_has_every_public_name() -> None:
         module, _, own = name.rpartition(".")
         file = PACKAGE.parent / f"{module.replace('.', '/')}.py"
         assert re.search(rf"^(class|def) {own}\b", file.read_text("utf-8"), re.MULTILINE), name
+
+
+def test_no_return_of_a_public_function_reads_as_a_type() -> None:
+    for name in sorted(reference.public_names(PACKAGE)):
+        _, _, returned = (getattr(vecsetx, name).__doc__ or "").partition("Returns:\n")
+        first = returned.strip().partition("\n")[0]
+        assert not re.match(r"[^\s].*?:", first), f"{name}: {first}"
 
 
 def test_a_public_name_that_the_reference_lacks_is_noticed(tmp_path: Path) -> None:
@@ -49,7 +68,9 @@ def test_a_public_name_that_the_reference_lacks_is_noticed(tmp_path: Path) -> No
 
 def test_the_gallery_has_every_picture() -> None:
     shown = {path for path, *_ in gallery.pictures(DOCS)}
-    assert shown == {p.relative_to(DOCS).as_posix() for p in DOCS.rglob("*.png")} > set()
+    files = {path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*") if path.is_file()}
+    assert shown == {name for name in files if not name.endswith(".md")}
+    assert {"reconstruction.png", "tutorials/pictures/train_check.webp"} <= shown
 
 
 def test_a_page_keeps_its_place_for_what_is_generated() -> None:

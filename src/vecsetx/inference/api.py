@@ -98,7 +98,7 @@ def encode(
         max_voxels: Most voxels of a label map.
 
     Returns:
-        The heart: see its ``distances_mm`` and ``latent_set``, and pass it to the other functions.
+        The heart, with ``distances_mm`` and ``latent_set``, to pass to the other functions.
 
     Raises:
         InputError: The heart cannot be read, anatomy contradicts its structures' names, ``heart``
@@ -260,7 +260,9 @@ def doubtful(heart: Heart, resolution: int = RESOLUTION) -> dict[str, list[str] 
         resolution: Voxels along the longest side of the grid used for meshing.
 
     Returns:
-        As :func:`vecsetx.inference.doubts.doubts`.
+        Structure name → doubts, as sentences with the value and its limits; empty if there are
+        none; None if it was not checked, because it is observed, or because too few training hearts
+        tell what is usual for it.
 
     Raises:
         InputError: As for :func:`surfaces`.
