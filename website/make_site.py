@@ -32,7 +32,7 @@ GENERATED: dict[str, Callable[[], str]] = {
 ALWAYS = ("CHANGELOG.md", "README.md", "SECURITY.md")
 """Files outside of docs/ that have a page, whether one links to them or not."""
 
-_TUTORIALS = "    # make_site.py adds those in docs/tutorials/\n"
+_TUTORIALS = "    # make_site.py lists them\n"
 _WORKER = "https://unpkg.com/iframe-worker/shim"
 _ROLE = re.compile(r":(?:attr|class|data|exc|func|meth|mod):\s*<code>(~?)([^<]*)</code>")
 _LOADED = re.compile(
@@ -85,8 +85,10 @@ def stage(out: Path) -> None:
 
 def configuration() -> str:
     """The generator's configuration, with the tutorials that there are."""
-    tutorials = sorted(filter(is_page, (ROOT / DOCS / "tutorials").glob("*.md")))
-    listed = "".join(f'    "tutorials/{file.name}",\n' for file in tutorials)
+    docs = ROOT / DOCS
+    first = sorted(docs.glob("tutorial.md"))
+    tutorials = [*first, *sorted(filter(is_page, (docs / "tutorials").glob("*.md")))]
+    listed = "".join(f'    "{file.relative_to(docs).as_posix()}",\n' for file in tutorials)
     text = (HERE / "zensical.toml").read_text("utf-8")
     assert _TUTORIALS in text
     return text.replace(_TUTORIALS, listed)
