@@ -159,7 +159,6 @@ def _angles(counts: list[int]) -> Figure:
             "text": f"{which} ≥ {deg:g}°",
             "xanchor": "right" if which == "all" else "left",
             "font": {"size": 12},
-            "captureevents": False,
         }
         for which, deg in bounds.items()
     ]
