@@ -160,7 +160,7 @@ def test_a_heart_that_fails_does_not_stop_the_others(
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        (("--edge-mm", "LW=1"), "--edge-mm LW: unknown structure 'LW'; did you mean LV"),
+        (("--edge-mm", "LW=1"), "--edge-mm LW: unknown structure 'LW'; did you mean LA or LV?"),
         (("--edge-mm", "0"), "--edge-mm 0: 0: must be a number from 0.1 to 20"),
         (("--fibres", "60"), "--fibres 60: give two angles of -90 to 90 degrees"),
         (("--sheets", "0,91"), "--sheets 0,91: give two angles of -90 to 90 degrees"),

@@ -5,9 +5,12 @@ import pytest
 from support.regions import made
 
 from vecsetx.volume_mesh.edge_lengths import edges_within_mm
+from vecsetx.volume_mesh.lattice import graded_lattice
+from vecsetx.volume_mesh.mesh import TetrahedralMesh
 from vecsetx.volume_mesh.meshing import Regions, rough_mesh
 from vecsetx.volume_mesh.pieces import piece_volumes_ml
-from vecsetx.volume_mesh.settling import outward_mm
+from vecsetx.volume_mesh.settling import _moved, outward_mm
+from vecsetx.volume_mesh.shapes import shapes
 
 RADIUS = 9.0
 
@@ -67,3 +70,18 @@ def test_nothing_leaks_through_a_wall(longest_mm: float) -> None:
     # With edges as long as the wall is thick, it has holes.
     holes = rough_mesh(regions, edges * thick / edges_within_mm(thick))
     assert ((holes.around & 0b011) == 0b011).any()
+
+
+def test_no_move_spoils_a_shape_whatever_else_goes_back() -> None:
+    points, tetrahedra = graded_lattice(
+        np.zeros(3), np.full(3, 4.0), np.array([2.0]), lambda at: np.zeros((len(at), 1))
+    )
+    ways_mm = np.random.default_rng(0).normal(scale=0.3, size=points.shape)
+    ways_mm[np.random.default_rng(9).random(len(points)) < 0.5] /= 5
+    region = np.ones(len(tetrahedra), np.uint8)
+    mesh = TetrahedralMesh(points, tetrahedra, region, np.full(len(points), 3, np.uint32))
+    stays = _moved(mesh, np.arange(len(points)), ways_mm, 0.25)
+    assert 0.1 < stays.mean() < 0.9
+    np.testing.assert_array_equal(mesh.points_mm, points + np.where(stays[:, None], 0, ways_mm))
+    least = np.minimum(shapes(points, tetrahedra), 0.25)
+    assert (shapes(mesh.points_mm, tetrahedra) >= least - 1e-9).all()

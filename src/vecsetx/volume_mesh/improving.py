@@ -15,11 +15,11 @@ from vecsetx.volume_mesh.patch import Patch
 from vecsetx.volume_mesh.sampled_field import SampledField
 from vecsetx.volume_mesh.shapes import shapes
 
-__all__ = ["improve"]
+__all__ = ["STUCK", "improve"]
 
 _PATCHES, _ROUNDS = 4, 8
 
-_STUCK = 0.25
+STUCK = 0.25
 """Shape for which vertices may leave their interfaces a little: dihedral angles of 14°."""
 
 
@@ -42,7 +42,7 @@ def improve(
     for number in range(_PATCHES):
         loose = number > 0  # what still is bad is stuck
         if loose:
-            goal = min(goal, _STUCK)
+            goal = min(goal, STUCK)
         bad = shapes(mesh.points_mm, mesh.tetrahedra) < goal
         if not bad.any():
             return

@@ -7,7 +7,7 @@ from jaxtyping import Float
 
 from vecsetx.progress import counted_parts, stage
 from vecsetx.volume_mesh.cleaving import cleave
-from vecsetx.volume_mesh.improving import improve
+from vecsetx.volume_mesh.improving import STUCK, improve
 from vecsetx.volume_mesh.lattice import graded_lattice
 from vecsetx.volume_mesh.mesh import TetrahedralMesh
 from vecsetx.volume_mesh.sampled_field import Field, SampledField
@@ -25,6 +25,9 @@ GOAL = 0.36
 
 _TURNS = 2
 """Better shaped tetrahedra let vertices of interfaces settle that could not before."""
+
+_FAR = 0.25
+"""Vertices that are this share of an edge off an interface may spoil shapes to reach it."""
 
 _REACH = 2
 """Nodes of the sampled field around each vertex of an interface; vertices do not move farther."""
@@ -87,3 +90,4 @@ def finish(
     for _ in counted_parts(range(_TURNS), "improving"):
         settle(mesh, sampled, finest_mm / 2)
         improve(mesh, sampled, GOAL, finest_mm, generator)
+    settle(mesh, sampled, finest_mm / 2, STUCK, _FAR * finest_mm)

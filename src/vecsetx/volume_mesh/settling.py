@@ -20,7 +20,7 @@ _NEARER, _FLATTEST = 0.6, 0.3
 """The nearer place, as a share of the farther one; and the least growth of distances on the way out
 that is believed, that of a groove of 35°."""
 
-_SHARES = (1.0, 0.5, 0.25)
+_SHARES = (1.0, 0.75, 0.5, 0.25)
 """How much of the way to an interface is tried, in turn."""
 
 
@@ -119,18 +119,37 @@ def _outside(points_mm: Float[np.ndarray, "n p 3"], field: Field) -> Float[np.nd
     return np.maximum(least, 0).astype(np.float64)
 
 
-def settle(mesh: TetrahedralMesh, field: SampledField, most_mm: float) -> None:
-    """Move vertices of interfaces onto them, or a part of the way where all would spoil a shape."""
+def settle(
+    mesh: TetrahedralMesh,
+    field: SampledField,
+    most_mm: float,
+    shape: float = _FINE,
+    far_mm: float = 0.0,
+) -> None:
+    """Move vertices of interfaces onto them, or a part of the way where all would spoil a shape.
+
+    Args:
+        mesh: The mesh.
+        field: The interfaces.
+        most_mm: Longest way.
+        shape: A shape that is good enough: a tetrahedron that has a better one may get it.
+        far_mm: Vertices that are closer stay where they are.
+    """
     interfaces = mesh.on_interfaces()
     way_mm = onto_interfaces(mesh.points_mm[interfaces], mesh.around[interfaces], field, most_mm)
     way_mm -= mesh.points_mm[interfaces]
+    far = np.linalg.norm(way_mm, axis=1) > far_mm
+    interfaces, way_mm = interfaces[far], way_mm[far]
     for share in _SHARES:
-        stay = _moved(mesh, interfaces, share * way_mm)
+        stay = _moved(mesh, interfaces, share * way_mm, shape)
         interfaces, way_mm = interfaces[stay], way_mm[stay]
 
 
 def _moved(
-    mesh: TetrahedralMesh, vertices: Int[np.ndarray, " n"], way_mm: Float[np.ndarray, "n 3"]
+    mesh: TetrahedralMesh,
+    vertices: Int[np.ndarray, " n"],
+    way_mm: Float[np.ndarray, "n 3"],
+    shape: float,
 ) -> Bool[np.ndarray, " n"]:
     """Move vertices, except those that spoil a tetrahedron; return which ones stay."""
     before_mm = mesh.points_mm
@@ -140,14 +159,14 @@ def _moved(
     touched[vertices] = True
     stays = np.zeros(len(moved), dtype=bool)
     own = mesh.tetrahedra[touched[mesh.tetrahedra].any(axis=1)]
-    bound = np.minimum(shapes(before_mm, own), _FINE) - 1e-9
-    while (spoilt := shapes(moved, own) < bound).any():
-        back = distinct(own[spoilt])
+    bound = np.minimum(shapes(before_mm, own), shape) - 1e-9
+    changed = np.arange(len(own))
+    while (spoilt := shapes(moved, own[changed]) < bound[changed]).any():
+        back = distinct(own[changed[spoilt]])
         moved[back], stays[back] = before_mm[back], True
-        # Only what has changed since can be spoilt.
+        # Only what has changed since can be spoilt, now by the way back of a corner.
         touched[:] = False
         touched[back] = True
-        changed = touched[own].any(axis=1)
-        own, bound = own[changed], bound[changed]
+        changed = np.flatnonzero(touched[own].any(axis=1))
     mesh.points_mm = moved
     return stays[vertices]
