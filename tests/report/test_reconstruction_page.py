@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import trimesh
+from support.accessible import faults
 from support.browser import Browser, chromium
 
 from vecsetx.anatomy.label_map import LabelMap
@@ -63,7 +64,7 @@ SUMMARY = {
 }
 
 
-def write(path: Path, with_input: bool = True) -> str:
+def write(path: Path, with_input: bool = True, points: dict | None = None) -> str:
     label_map = LabelMap(np.zeros((30, 20, 20), np.uint8), np.diag([4.0, 4, 4, 1]))
     given = {"LV": ball(20, -30)} if with_input else {}
     view = HeartView(
@@ -74,6 +75,7 @@ def write(path: Path, with_input: bool = True) -> str:
         input_map=label_map if with_input else None,
         structures=("LV", "RV"),
         inferred=("RV",),
+        points=points or {},
     )
     write_reconstruction_page(path, view, SUMMARY)
     return path.read_text()
@@ -133,3 +135,49 @@ def test_a_browser_shows_it_without_a_request_or_an_error(with_input: bool, tmp_
         assert [text for text in browser.complaints if "GL Driver Message" not in text] == []
         assert len(browser.requests) == 1
     shutil.rmtree(tmp_path / "profile", ignore_errors=True)
+
+
+def ink(browser: Browser, canvas: str) -> int:
+    """Pixels of a canvas, scaled to 80 by 80, that are darker than its light ground."""
+    return sum(grey < 150 for grey in browser.picture(canvas))
+
+
+@pytest.mark.skipif(chromium() is None, reason="Chromium is not installed")
+def test_an_input_of_points_is_shown_as_points(tmp_path: Path) -> None:
+    """Their places and colours hide with their structure; they print as a still picture."""
+    points = {"LV": ball(20, -30).vertices_mm}
+    write(tmp_path / "heart.html", False, points)
+    with Browser(tmp_path / "profile", 1000, 700) as browser:
+        browser.open(tmp_path / "heart.html")
+        browser.wait("document.getElementById('viewer')?.dataset.ready === '0'")
+        assert faults(browser) == []
+        assert browser.run("document.getElementById('truth-note').textContent") == "without RV"
+        assert not browser.run("document.getElementById('colouring').checkVisibility()")
+        left = "[...document.querySelectorAll('#truth canvas')].length"
+        assert browser.run(left) == 1
+        shown, sliced = ink(browser, "#truth canvas"), coloured(browser)
+        browser.run("""addEventListener("beforeprint", () => {
+          const stills = [...document.querySelectorAll(".scene + .still")];
+          window.stills = stills.map((still) => new Set(
+            still.getContext("2d").getImageData(0, 0, still.width, still.height).data).size);
+        })""")
+        browser.send("Page.printToPDF")
+        assert len(browser.run("window.stills")) == 2
+        assert min(browser.run("window.stills")) > 10  # not empty
+        assert browser.run("document.querySelectorAll('.still').length") == 0
+        browser.click("[data-name=LV]")
+        browser.wait("document.querySelector('[data-name=LV]').ariaPressed === 'false'")
+        assert shown > 100
+        assert ink(browser, "#truth canvas") == 0
+        assert sliced > 0
+        assert coloured(browser) == 0
+    shutil.rmtree(tmp_path / "profile", ignore_errors=True)
+
+
+def coloured(browser: Browser) -> int:
+    """Red pixels of the axial slice, where only the input is shown."""
+    browser.run("""(() => { const box = document.getElementById("show-reconstruction");
+      if (box.checked) box.click(); })()""")
+    return browser.run("""(() => { const canvas = document.getElementById("axial");
+      const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+      return pixels.filter((red, n) => n % 4 === 0 && red > pixels[n + 2] + 60).length; })()""")
