@@ -139,9 +139,15 @@ def test_nothing_is_wider_than_a_narrow_window(browser: Browser, pages: Path, na
     opened(browser, pages, name)
     heights = "[...document.querySelectorAll('.main-svg')].map((e) => e.clientHeight)"
     before = browser.run(heights)
+    browser.send("Page.printToPDF")
     size = {"width": 400, "height": 800, "deviceScaleFactor": 1, "mobile": False}
     browser.send("Emulation.setDeviceMetricsOverride", **size)
-    browser.wait("document.documentElement.scrollWidth === 400", 20)
+    browser.wait(
+        "[...document.querySelectorAll('.main-svg')].every((e) => !e.closest('.plot').clientWidth"
+        " || e.clientWidth === e.closest('.plot').clientWidth)",
+        20,
+    )
+    assert browser.run("document.documentElement.scrollWidth") == 400
     assert browser.run(heights) == before
 
 

@@ -302,3 +302,15 @@ def test_a_large_heart_fits_into_a_narrow_window(tmp_path):
 
 def test_everyone_can_use_the_page(page):
     assert faults(page) == []
+
+
+def test_keys_hide_structures_and_show_one_alone(page):
+    pressed = "[...document.querySelectorAll('.chip')].map((chip) => chip.ariaPressed)"
+    page.run("document.querySelector('[data-name=RV]').focus()")
+    for key, shift, shown in (
+        ("Enter", False, ["true", "false"]),
+        ("Enter", True, ["false", "true"]),
+        (" ", False, ["false", "false"]),
+    ):
+        page.key(key, shift)
+        assert page.run(pressed) == shown

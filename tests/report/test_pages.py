@@ -6,6 +6,7 @@ import io
 import json
 import math
 import re
+import shutil
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -15,6 +16,8 @@ import pytest
 import trimesh
 from PIL import Image
 from plotly.offline import get_plotlyjs
+from support.accessible import faults
+from support.browser import Browser, chromium
 
 from vecsetx.anatomy.frame import Frame
 from vecsetx.anatomy.label_map import LabelMap
@@ -673,6 +676,27 @@ def test_the_heart_page_is_self_contained_and_shows_its_points(tmp_path):
     histogram = page.payload()["plots"]["distances-0"]["data"][0]
     within = np.abs(samples.near.distances_mm) <= 15
     assert sum(histogram["y"]) == within.sum()
+
+
+@pytest.mark.skipif(chromium() is None, reason="Chromium is not installed")
+def test_the_points_of_the_heart_page_hide_and_everyone_can_use_it(tmp_path):
+    samples, label_map = ball_samples()
+    heart = heart_check("ball", structures={"LV": structure_check()})
+    heart["inside_share"] = {"near": 0.5, "volume": 0.4}
+    page = HeartPage(heart, samples, slices.montage(samples, label_map))
+    write_heart_page(tmp_path / "heart.html", page)
+    with Browser(tmp_path / "profile") as browser:
+        browser.open(tmp_path / "heart.html")
+        browser.wait("document.getElementById('viewer')?.dataset.ready === '1'")
+        canvas = "#points-scene canvas"
+        assert sum(grey < 150 for grey in browser.picture(canvas)) > 50
+        assert faults(browser) == []
+        browser.click(".chip[data-name=LV]")
+        assert min(browser.picture(canvas)) > 200
+        assert [text for text in browser.complaints if "GL Driver Message" not in text] == []
+        foreign = [one for one in browser.requests if not one.startswith("data:image/")]
+        assert foreign == [(tmp_path / "heart.html").as_uri()]
+    shutil.rmtree(tmp_path / "profile", ignore_errors=True)
 
 
 def test_check_page_of_no_hearts(tmp_path):

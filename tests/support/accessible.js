@@ -25,6 +25,8 @@ function structureFaults() {
     if (!canvas.closest("[role=application][aria-label], [role=img][aria-label]"))
       faults.push(`no text: ${called(canvas)}`);
   for (const e of [...all(".plot"), ...controls()]) if (!nameOf(e)) faults.push(`no name: ${called(e)}`);
+  for (const sign of all("span[title]"))
+    if (sign.textContent.trim().length < 2 && !sign.ariaLabel) faults.push(`no name: ${called(sign)}`);
   // Plots set the cursor of texts, too, that take no clicks.
   const pointed = (e) => getComputedStyle(e).cursor === "pointer" && getComputedStyle(e).pointerEvents !== "none";
   for (const e of all("*"))

@@ -149,15 +149,14 @@ class Browser:
                 self._mouse("mouseMoved", *place)
         self._mouse("mouseReleased", *end)
 
-    def key(self, name: str) -> None:
-        """Press and release a key, such as ``ArrowLeft``."""
+    def key(self, name: str, shift: bool = False) -> None:
+        """Press and release a key, such as ``ArrowLeft``, with the shift key or without."""
         arrows = {"ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40}
         code = ({"Tab": 9, "Enter": 13, " ": 32} | arrows)[name]
         text = {"Enter": {"text": "\r"}, " ": {"text": " "}}.get(name, {})
+        pressed = {"key": name, "windowsVirtualKeyCode": code, "modifiers": 8 * shift}
         for kind, typed in (("keyDown", text), ("keyUp", {})):
-            self.send(
-                "Input.dispatchKeyEvent", type=kind, key=name, windowsVirtualKeyCode=code, **typed
-            )
+            self.send("Input.dispatchKeyEvent", type=kind, **pressed, **typed)
 
     def _mouse(self, kind: str, x: float, y: float) -> None:
         self.send(

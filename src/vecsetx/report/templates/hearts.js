@@ -99,9 +99,10 @@ function clipPlanes() {
 
 function updateLabels() {
   const { dice, name } = data.hearts[heartChoice.value];
+  const scored = Object.values(dice).some((found) => found != null);
   for (const chip of chips) {
     const found = dice[chip.dataset.name];
-    chip.querySelector("small").textContent = found == null ? "–" : found.toFixed(3);
+    chip.querySelector("small").textContent = found == null ? (scored ? "–" : "") : found.toFixed(3);
     const isInferred = heart.inferred.has(chip.dataset.name);
     chip.classList.toggle("inferred", isInferred);
     chip.querySelector("em").hidden = !isInferred;
