@@ -20,7 +20,7 @@ _NEARER, _FLATTEST = 0.6, 0.3
 """The nearer place, as a share of the farther one; and the least growth of distances on the way out
 that is believed, that of a groove of 35°."""
 
-_SHARES = (1.0, 0.75, 0.5, 0.25)
+_SHARES = (1.0, 0.5, 0.25)
 """How much of the way to an interface is tried, in turn."""
 
 
