@@ -1,7 +1,12 @@
 """What a wheel and an sdist must and must not hold."""
 
+import subprocess
+from pathlib import Path
+
 import pytest
 from check_dist import MOST_BYTES, sdist_problems, wheel_problems
+
+ROOT = Path(__file__).parents[2]
 
 TRACKED = (
     *("src/vecsetx/__init__.py", "src/vecsetx/py.typed", "src/vecsetx/built_in/m.safetensors"),
@@ -51,3 +56,19 @@ def test_data_are_named_even_where_git_tracks_them() -> None:
     assert wheel_problems(WHEEL | {data}, 1, [*TRACKED, f"src/{data}"]) == [
         f"wheel: holds the data {data}"
     ]
+
+
+UNPACKED = {
+    *(".ci", ".gitignore", ".pre-commit-config.yaml", "MANIFEST.in"),  # only a checkout needs them
+    *("LICENSE", "README.md", "pyproject.toml", "src"),  # setuptools packs them by itself
+}
+
+
+def test_every_file_and_folder_of_the_checkout_is_packed_into_the_sdist() -> None:
+    """Otherwise a new folder is noticed only by ``make dist``."""
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    if tracked.returncode:
+        pytest.skip("no git checkout")
+    lines = [line.split() for line in (ROOT / "MANIFEST.in").read_text().splitlines()]
+    packed = {name for verb, *names in lines if verb in ("include", "graft") for name in names}
+    assert {name.split("/")[0] for name in tracked.stdout.split()} - UNPACKED == packed
