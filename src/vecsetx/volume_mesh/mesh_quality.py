@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from vecsetx.volume_mesh.cleaving import depths
+from vecsetx.volume_mesh.interface_errors import off_interfaces
 from vecsetx.volume_mesh.mesh import TetrahedralMesh
 from vecsetx.volume_mesh.pieces import piece_volumes_ml
 from vecsetx.volume_mesh.quality import in_parts
@@ -116,7 +116,8 @@ def measure_quality(
         longest_mm: Longest of the mean lengths of edges that were asked for.
     """
     least, largest, jacobian, radius_ratio = in_parts(mesh.points_mm, mesh.tetrahedra)
-    interface = _off_interfaces(mesh, field)
+    interfaces = mesh.on_interfaces()
+    interface = off_interfaces(field(mesh.points_mm[interfaces]), mesh.around[interfaces])
     numbers = {
         "least_dihedral_deg": float(least.min()),
         "largest_dihedral_deg": float(largest.max()),
@@ -150,22 +151,6 @@ def measure_quality(
     counts = np.histogram(least, [*_HISTOGRAM_DEG, 180])[0].tolist()
     missed = (*_missed(numbers), *_wrong_volumes(regions))
     return MeshQuality(len(mesh.points_mm), len(mesh.tetrahedra), numbers, counts, regions, missed)
-
-
-def _off_interfaces(mesh: TetrahedralMesh, field: Field) -> Float[np.ndarray, " n"]:
-    """Return how far vertices of interfaces are from where the regions around them meet, mm.
-
-    Half the difference between the distances to the regions around the vertex.
-    """
-    interfaces = mesh.on_interfaces()
-    values = depths(field(mesh.points_mm[interfaces]))
-    bits = np.uint32(1) << np.arange(values.shape[1], dtype=np.uint32)
-    own = (mesh.around[interfaces, None] & bits) > 0
-    low = np.where(own, values, np.inf).min(axis=1)
-    high = np.where(own, values, -np.inf).max(axis=1)
-    # To the background, the other distance is 0, not the opposite.
-    to_background = (mesh.around[interfaces] & 1) > 0
-    return np.where(to_background, high - low, (high - low) / 2).astype(np.float64)
 
 
 def is_most(name: str) -> bool:

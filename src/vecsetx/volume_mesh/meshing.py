@@ -10,6 +10,7 @@ from vecsetx.volume_mesh.cleaving import cleave
 from vecsetx.volume_mesh.improving import STUCK, improve
 from vecsetx.volume_mesh.lattice import graded_lattice
 from vecsetx.volume_mesh.mesh import TetrahedralMesh
+from vecsetx.volume_mesh.reassigning import reassign
 from vecsetx.volume_mesh.sampled_field import Field, SampledField
 from vecsetx.volume_mesh.settling import settle
 
@@ -27,7 +28,8 @@ _TURNS = 2
 """Better shaped tetrahedra let vertices of interfaces settle that could not before."""
 
 _FAR = 0.25
-"""Vertices that are this share of an edge off an interface may spoil shapes to reach it."""
+"""Around vertices that are this share of an edge off an interface, tetrahedra may change their
+regions; in the end, these vertices may spoil shapes to reach it."""
 
 _REACH = 2
 """Nodes of the sampled field around each vertex of an interface; vertices do not move farther."""
@@ -87,7 +89,9 @@ def finish(
         interfaces_mm = mesh.points_mm[mesh.on_interfaces()]
         sampled = SampledField(regions.field, interfaces_mm, finest_mm / 2, _REACH)
     generator = np.random.default_rng(seed)
+    far_mm = _FAR * finest_mm
     for _ in counted_parts(range(_TURNS), "improving"):
         settle(mesh, sampled, finest_mm / 2)
+        reassign(mesh, sampled, far_mm)
         improve(mesh, sampled, GOAL, finest_mm, generator)
-    settle(mesh, sampled, finest_mm / 2, STUCK, _FAR * finest_mm)
+    settle(mesh, sampled, finest_mm / 2, STUCK, far_mm)
