@@ -8,6 +8,7 @@ import sys
 import nibabel as nib
 import numpy as np
 import pytest
+import SimpleITK as sitk
 from hypothesis import HealthCheck, given, settings
 from support.affines import affines
 from support.maps import LABELS, OBLIQUE, save, save_itk
@@ -110,6 +111,19 @@ def test_every_space_that_names_anatomy(tmp_path, spaces, sides):
         assert found.to_mm(np.array([1, 2, 3])).tolist() == [102 * right, 13 * anterior, -35]
         assert found.labels.tolist() == LABELS.tolist()
         assert found.remarks == ()
+
+
+@pytest.mark.parametrize("release", ["2.4.0", "2.5.5"])
+@pytest.mark.parametrize("read", [read_label_map, read_grid])
+def test_a_release_that_turns_las_wrongly_is_refused_for_it(tmp_path, monkeypatch, release, read):
+    monkeypatch.setattr(sitk.Version, "VersionString", lambda: release)
+    for space in ("left-anterior-superior", "LAS"):
+        path = write_in_space(tmp_path / "a.nrrd", space)
+        remedy = f"{path}: SimpleITK {release} turns files in .*pip install 'SimpleITK>=2.5.6'"
+        with pytest.raises(InputError, match=remedy):
+            read(path)
+    for space in ("RAS", "LPS", "LAST", "scanner-xyz"):
+        read(write_in_space(tmp_path / "a.nrrd", space))
 
 
 def test_nifti_2(tmp_path):

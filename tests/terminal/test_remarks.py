@@ -31,7 +31,7 @@ def printed(capsys: pytest.CaptureFixture[str], remarks: dict[str, tuple[str, ..
 
 
 def test_one_heart(capsys: pytest.CaptureFixture[str]) -> None:
-    long = "a remark " * 30
+    long = "a remark, " * 30 + "and no more"
     assert printed(capsys, {"case01": ("one [thing]", long)}) == [
         "case01: one [thing]",
         f"case01: {long}",

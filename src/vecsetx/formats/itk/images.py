@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from packaging.version import Version
 
 from vecsetx.anatomy.label_map import SIDES_GUESSED
 from vecsetx.anatomy.label_names import LabelNames
@@ -40,6 +41,9 @@ _RAS_FROM_TIMED = {
     **dict.fromkeys(("right-anterior-superior-time", "rast"), np.eye(4)),
     **dict.fromkeys(("left-anterior-superior-time", "last"), np.diag([-1.0, 1.0, 1.0, 1.0])),
 }
+
+_LAS = ("left-anterior-superior", "las")
+_PLACES_LAS = "2.5.6"  # the first release of SimpleITK that places it rightly
 
 # NRRD's spaces that say where left is; scanner-xyz, 3D-right-handed and 3D-left-handed do not.
 _ANATOMICAL = re.compile(
@@ -158,7 +162,20 @@ def _affine(reader: "SimpleITK.ImageFileReader", path: Path) -> np.ndarray:
     affine[:axes, :axes] = directions * reader.GetSpacing()[:3]
     affine[:axes, 3] = reader.GetOrigin()[:3]
     space = (field_of(lines, "space") or "").lower()
+    _check_release(space, path)
     return _RAS_FROM_TIMED.get(space, _RAS_FROM_LPS) @ affine
+
+
+def _check_release(space: str, path: Path) -> None:
+    """Check that SimpleITK is not one that negates x, not y, to turn LAS to LPS."""
+    import SimpleITK as sitk
+
+    release = sitk.Version.VersionString()
+    if space in _LAS and Version(release) < Version(_PLACES_LAS):
+        raise InputError(
+            f"{path}: SimpleITK {release} turns files in the space LAS by 180°; install a newer "
+            f"one: pip install 'SimpleITK>={_PLACES_LAS}'"
+        )
 
 
 def _remarks(path: Path) -> tuple[str, ...]:
